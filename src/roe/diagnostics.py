@@ -1,0 +1,221 @@
+"""The one error type that the command line, CI formats, editors and the Python API share.
+
+A check never raises for a user's mistake: it returns diagnostics, all of them at once. Each has a code with a page in
+`docs/diagnostics/`, a span, one line in the user's words, and a next step. `PolicyError` carries a list of them across
+an interface that must raise.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from roe.source import Span
+
+# code -> (title, severity). A test holds this table against the pages in docs/diagnostics/.
+CODES: dict[str, tuple[str, str]] = {
+    "R101": ("the expression cannot be parsed", "error"),
+    "R102": ("a construct of FEEL outside the subset", "error"),
+    "R103": ("a literal is no valid value", "error"),
+    "R104": ("the expression is nested too deeply or too long", "error"),
+    "R201": ("unknown name", "error"),
+    "R202": ("unknown function", "error"),
+    "R203": ("wrong arguments of a function", "error"),
+    "R204": ("unknown field", "error"),
+    "R205": ("the types do not fit", "error"),
+    "R206": ("a constant outside the field's declared values", "error"),
+    "R207": ("a test that can never be true", "error"),
+    "R208": ("a definition depends on itself", "error"),
+    "R209": ("null counts as a match", "hint"),
+    "R210": ("not a regular expression that runs in linear time", "error"),
+    "R301": ("the file is not valid YAML", "error"),
+    "R302": ("a key appears twice", "error"),
+    "R303": ("aliases and anchors are not used in policies", "error"),
+    "R304": ("the policy does not have the shape of the schema", "error"),
+    "R305": ("unknown key", "error"),
+    "R306": ("two things have one name", "error"),
+    "R307": ("a file is missing or cannot be read", "error"),
+    "R308": ("a file outside the policy folder", "error"),
+    "R309": ("a file is too large", "error"),
+    "R310": ("files include each other in a circle", "error"),
+    "R311": ("not a date, time zone, country or number where one is expected", "error"),
+    "R401": ("the table has no rows or no header", "error"),
+    "R402": ("a table row has another number of cells than the header", "error"),
+    "R403": ("a column is missing", "error"),
+    "R404": ("a column name is close to a field's", "warning"),
+    "R405": ("rows overlap in a table that says `unique`", "error"),
+    "R406": ("a package is needed for this file", "error"),
+    "R407": ("an output cell is outside the declared order", "error"),
+    "R501": ("unknown pool", "error"),
+    "R502": ("unknown role", "error"),
+    "R503": ("an action has no target", "error"),
+    "R504": ("unknown entity", "error"),
+    "R505": ("unknown rep", "warning"),
+    "R506": ("an exception is incomplete or has ended", "warning"),
+    "R507": ("an effective period ends before it begins", "error"),
+    "R601": ("a data file cannot be read", "error"),
+    "R602": ("a record was rejected", "warning"),
+    "R603": ("a needed column is missing in the data", "error"),
+    "R604": ("no such record", "error"),
+    "R605": ("several records answer to this name", "error"),
+    "R606": ("no data", "error"),
+    "R607": ("a reference finds no record", "warning"),
+    "R608": ("the state folder cannot be used", "error"),
+    "R609": ("several rules of a unique table hold", "error"),
+    "R701": ("a test is malformed", "error"),
+    "R702": ("a test failed", "error"),
+    "R703": ("no test was found", "error"),
+    "R801": ("wrong value of a command-line option", "error"),
+    "R802": ("the folder is not empty", "error"),
+}
+
+DOCS = "docs/diagnostics"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding: `code`, `message` in lower case without a full stop, `span`, and `help`, a next step.
+
+    `related` shows the other places of a conflict, such as the declaration that a use disagrees with.
+    """
+
+    code: str
+    message: str
+    span: Span
+    help: str
+    related: tuple[tuple[str, Span], ...] = ()
+    severity: str = field(default="")
+
+    def __post_init__(self) -> None:
+        if not self.severity:
+            object.__setattr__(self, "severity", CODES[self.code][1])
+
+
+class PolicyError(Exception):
+    """One or more diagnostics of severity `error`, raised where an interface cannot return them."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = list(diagnostics)
+        super().__init__("\n".join(show(d, color=False) for d in self.diagnostics))
+
+
+def errors(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    return [d for d in diagnostics if d.severity == "error"]
+
+
+def suggest(word: str, known: Iterable[str], otherwise: str) -> str:
+    """`did you mean …?` for the nearest known word, else the given next step."""
+    near = difflib.get_close_matches(word, sorted(set(known)), n=2, cutoff=0.6)
+    return "did you mean " + " or ".join(f"`{n}`" for n in near) + "?" if near else otherwise
+
+
+def show(d: Diagnostic, color: bool = False) -> str:
+    """The terminal form: place and message, the line with a caret under the text meant, the next step."""
+    bold, red, blue, off = ("\033[1m", "\033[31m", "\033[36m", "\033[0m") if color else ("",) * 4
+    level = "" if d.severity == "error" else f"{d.severity}: "
+    lines = [f"{bold}{d.span}{off}: {red}{level}{d.message}{off} [{d.code}]", *_excerpt(d.span, red, off)]
+    for note, span in d.related:
+        lines += [f"  {span}: {note}", *_excerpt(span, blue, off)]
+    return "\n".join([*lines, f"  help: {d.help}"])
+
+
+def _excerpt(span: Span, tint: str, off: str) -> list[str]:
+    if not span.excerpt.strip():
+        return []
+    text = span.excerpt.expandtabs(1)
+    cut = max(0, span.column - 60)  # a long line is shown around the place that is meant
+    shown = ("…" if cut else "") + text[cut : cut + 110]
+    at = span.column - 1 - cut + (1 if cut else 0)
+    caret = "^" * max(1, min(span.end_column - span.column, len(shown) - at))
+    return [f"   | {shown}", f"   | {' ' * at}{tint}{caret}{off}"]
+
+
+def as_text(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
+    return "\n".join(show(d, color) for d in diagnostics)
+
+
+def as_json(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
+    return json.dumps([_plain(d) for d in diagnostics], indent=2, ensure_ascii=False)
+
+
+def _plain(d: Diagnostic) -> dict[str, object]:
+    related = [{"message": note, "file": s.file, "line": s.line, "column": s.column} for note, s in d.related]
+    place = {"file": d.span.file, "line": d.span.line, "column": d.span.column, "end_column": d.span.end_column}
+    return {
+        "code": d.code, "severity": d.severity, "message": d.message, **place, "cell": d.span.cell,
+        "excerpt": d.span.excerpt, "help": d.help, "related": related, "page": f"{DOCS}/{d.code}.md",
+    }  # fmt: skip
+
+
+def as_github(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
+    """GitHub Actions' workflow commands; `%`, line ends, `:` and `,` escaped as its toolkit does."""
+
+    def data(text: str) -> str:
+        return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+    def prop(text: str) -> str:
+        return data(text).replace(":", "%3A").replace(",", "%2C")
+
+    level = {"error": "error", "warning": "warning", "hint": "notice"}
+    return "\n".join(
+        f"::{level[d.severity]} file={prop(d.span.file)},line={d.span.line},col={d.span.column},"
+        f"endColumn={d.span.end_column},title={d.code}::{data(f'{d.message} (help: {d.help})')}"
+        for d in diagnostics
+    )
+
+
+def as_sarif(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
+    """SARIF 2.1.0, which code-scanning services read."""
+    level = {"error": "error", "warning": "warning", "hint": "note"}
+    results = [
+        {
+            "ruleId": d.code,
+            "level": level[d.severity],
+            "message": {"text": f"{d.message}; {d.help}"},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": d.span.file.replace("\\", "/")},
+                        "region": {
+                            "startLine": d.span.line,
+                            "startColumn": d.span.column,
+                            "endColumn": d.span.end_column,
+                        },
+                    }
+                }
+            ],
+        }
+        for d in diagnostics
+    ]
+    rules = [
+        {"id": code, "shortDescription": {"text": CODES[code][0]}, "helpUri": f"{DOCS}/{code}.md"}
+        for code in sorted({d.code for d in diagnostics})
+    ]
+    run = {"tool": {"driver": {"name": "roe", "rules": rules}}, "results": results}
+    schema = "https://json.schemastore.org/sarif-2.1.0.json"
+    return json.dumps({"$schema": schema, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
+
+
+def as_junit(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
+    """JUnit XML: one failed case per error, one passed case per weaker finding, or one that says all is well."""
+    from xml.sax.saxutils import escape, quoteattr
+
+    cases = []
+    for d in diagnostics:
+        body = f"<failure message={quoteattr(d.message)}>{escape(show(d))}</failure>" if d.severity == "error" else ""
+        cases.append(f"  <testcase classname={quoteattr(d.span.file)} name={quoteattr(f'{d.code} {d.span}')}>{body}</testcase>")
+    cases = cases or ['  <testcase classname="policy" name="check"/>']
+    failed = len(errors(diagnostics))
+    head = f'<testsuite name="roe check" tests="{len(cases)}" failures="{failed}" errors="0">'
+    return "\n".join(['<?xml version="1.0" encoding="utf-8"?>', head, *cases, "</testsuite>"])
+
+
+FORMATS: dict[str, Callable[[Sequence[Diagnostic], bool], str]] = {
+    "text": as_text,
+    "json": as_json,
+    "github": as_github,
+    "sarif": as_sarif,
+    "junit": as_junit,
+}

@@ -1,0 +1,1 @@
+"""Evaluation: expressions to closures, records to decisions, tables to runs."""

@@ -1,0 +1,412 @@
+"""Syntax trees compiled to closures: `compile_expression(tree)` gives a function of a scope, and that is all of it.
+
+A *scope* is a dict from names to values; `CLOCK` in it holds the run's clock. Each node becomes one small closure over
+its parts, so the cost of an evaluation is the calls and nothing else: no dispatch, no tree walk. To *observe* an
+evaluation (for the trace, `roe eval`, failing tests) the same compiler is given a `watch`: it wraps the closure of every
+node, sees its value, and cannot change it. So an explanation is the evaluation, never a second one beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.grammar.calls import argument_order
+from roe.grammar.functions import BY_NAME
+
+Scope = dict[str, Any]
+Code = Callable[[Scope], Any]
+Watch = Callable[[s.Node, Code], Code]
+
+CLOCK = "$clock"
+IMPLICIT = "$item"  # the record whose fields bare names mean: a filter's item, a cell's record
+MAX_ITEMS = 100_000  # of a `for`, and of the pairs that a quantifier visits
+
+
+def compile_expression(node: s.Node, watch: Watch | None = None) -> Code:
+    """A closure that gives the node's value in a scope. It is total: it has a value, null at worst, and never raises."""
+    return _Compiler(watch).code(node)
+
+
+class _Compiler:
+    def __init__(self, watch: Watch | None) -> None:
+        self.watch = watch
+
+    def code(self, node: s.Node) -> Code:
+        made: Code = getattr(self, type(node).__name__)(node)
+        return self.watch(node, made) if self.watch else made
+
+    # --- leaves and paths -------------------------------------------------------------------------------------------
+
+    def Literal(self, node: s.Literal) -> Code:
+        value = node.value
+        return lambda scope: value
+
+    def Name(self, node: s.Name) -> Code:
+        name = node.id
+
+        def look(scope: Scope) -> Any:
+            if name in scope:
+                return scope[name]
+            item = scope.get(IMPLICIT)
+            return item.get(name) if isinstance(item, dict) else None
+
+        return look
+
+    def Path(self, node: s.Path) -> Code:
+        base, field = self.code(node.base), node.field
+
+        def path(scope: Scope) -> Any:
+            at = base(scope)
+            if isinstance(at, dict):
+                return at.get(field)
+            if type(at) is list:
+                return [i.get(field) if isinstance(i, dict) else property_of(i, field) for i in at]
+            return property_of(at, field)
+
+        return path
+
+    def Filter(self, node: s.Filter) -> Code:
+        base, condition = self.code(node.base), self.code(node.condition)
+        if isinstance(node.condition, s.Literal) and v.is_number(node.condition.value):
+            return lambda scope: nth(base(scope), node.condition.value)  # type: ignore[union-attr]
+
+        def keep(scope: Scope) -> Any:
+            items = base(scope)
+            if type(items) is not list:
+                items = [] if items is None else [items]
+            inner = dict(scope)
+            out = []
+            for item in items:
+                inner["item"] = item
+                if isinstance(item, dict):
+                    inner[IMPLICIT] = item
+                    for name in shadowed:
+                        inner.pop(name, None)
+                        if name in item:
+                            inner[name] = item[name]
+                        elif name in scope:
+                            inner[name] = scope[name]
+                verdict = condition(inner)
+                if v.is_number(verdict):
+                    return nth(items, verdict)
+                if verdict is True:
+                    out.append(item)
+            return out
+
+        shadowed = sorted({n.id for n in s.walk(node.condition) if isinstance(n, s.Name)})
+        return keep
+
+    # --- operators --------------------------------------------------------------------------------------------------
+
+    def Negative(self, node: s.Negative) -> Code:
+        operand = self.code(node.operand)
+        return lambda scope: v.negate(operand(scope))
+
+    def Binary(self, node: s.Binary) -> Code:
+        left, right = self.code(node.left), self.code(node.right)
+        if node.op == "+":
+            return lambda scope: scope[CLOCK].add(left(scope), right(scope))
+        if node.op == "-":
+            return lambda scope: scope[CLOCK].subtract(left(scope), right(scope))
+        act = v.ARITHMETIC[node.op]
+        return lambda scope: act(left(scope), right(scope))
+
+    def Compare(self, node: s.Compare) -> Code:
+        left, right, test = self.code(node.left), self.code(node.right), v.COMPARE[node.op]
+        return lambda scope: test(left(scope), right(scope))
+
+    def Between(self, node: s.Between) -> Code:
+        value, low, high = self.code(node.value), self.code(node.low), self.code(node.high)
+
+        def between(scope: Scope) -> Any:
+            at = value(scope)
+            return v.both(v._less_equal(low(scope), at), v._less_equal(at, high(scope)))
+
+        return between
+
+    def And(self, node: s.And) -> Code:
+        items = [self.code(i) for i in node.items]
+
+        def conjunction(scope: Scope) -> Any:
+            result: bool | None = True
+            for item in items:
+                value = item(scope)
+                if value is False:
+                    return False
+                if value is not True:
+                    result = None
+            return result
+
+        return conjunction
+
+    def Or(self, node: s.Or) -> Code:
+        items = [self.code(i) for i in node.items]
+
+        def disjunction(scope: Scope) -> Any:
+            result: bool | None = False
+            for item in items:
+                value = item(scope)
+                if value is True:
+                    return True
+                if value is not False:
+                    result = None
+            return result
+
+        return disjunction
+
+    def Not(self, node: s.Not) -> Code:
+        operand = self.code(node.operands[0])
+        return lambda scope: negation(operand(scope))
+
+    def If(self, node: s.If) -> Code:
+        condition, then, otherwise = self.code(node.condition), self.code(node.then), self.code(node.otherwise)
+        return lambda scope: then(scope) if condition(scope) is True else otherwise(scope)
+
+    # --- tests ------------------------------------------------------------------------------------------------------
+
+    def In(self, node: s.In) -> Code:
+        value, check = self.code(node.value), self._checks(node.tests)
+        if node.negated:
+            return lambda scope: negation(check(value(scope), scope))
+        return lambda scope: check(value(scope), scope)
+
+    def Unary(self, node: s.Unary) -> Code:
+        """As a value of its own (in a list, say) a unary test is the range it describes."""
+        operand, op = self.code(node.operand), node.op
+        return lambda scope: unary_range(op, operand(scope))
+
+    def Tests(self, node: s.Tests) -> Code:
+        check = self._checks(node.tests)
+        if node.negated:
+            return lambda scope: negation(check(scope.get("?"), scope))
+        return lambda scope: check(scope.get("?"), scope)
+
+    def Anything(self, node: s.Anything) -> Code:
+        return lambda scope: True
+
+    def _checks(self, tests: tuple[s.Node, ...]) -> Callable[[Any, Scope], Any]:
+        """A disjunction of unary tests of one value."""
+        checks = [self._check(t) for t in tests]
+        if len(checks) == 1:
+            return checks[0]
+
+        def any_of(value: Any, scope: Scope) -> Any:
+            result: bool | None = False
+            for check in checks:
+                verdict = check(value, scope)
+                if verdict is True:
+                    return True
+                if verdict is not False:
+                    result = None
+            return result
+
+        return any_of
+
+    def _check(self, test: s.Node) -> Callable[[Any, Scope], Any]:
+        if isinstance(test, s.Unary):
+            operand, compare = self.code(test.operand), v.COMPARE[test.op]
+            return lambda value, scope: compare(value, operand(scope))
+        if isinstance(test, s.Not) and len(test.operands) == 1 and not _is_boolean(test.operands[0]):
+            inner = self._checks(test.operands)
+            return lambda value, scope: negation(inner(value, scope))
+        code = self.code(test)
+        if any(isinstance(n, s.Name) and n.id == "?" for n in s.walk(test)):
+
+            def own(value: Any, scope: Scope) -> Any:
+                verdict = code({**scope, "?": value})
+                return verdict if verdict in (True, False) and type(verdict) is bool else v.passes(value, verdict)
+
+            return own
+        return lambda value, scope: v.passes(value, code(scope))
+
+    # --- lists, ranges, loops ---------------------------------------------------------------------------------------
+
+    def ListOf(self, node: s.ListOf) -> Code:
+        items = [self.code(i) for i in node.items]
+        return lambda scope: [i(scope) for i in items]
+
+    def RangeOf(self, node: s.RangeOf) -> Code:
+        low = self.code(node.low) if node.low is not None else None
+        high = self.code(node.high) if node.high is not None else None
+        closed = node.low_closed, node.high_closed
+
+        def make(scope: Scope) -> Any:
+            start = low(scope) if low else None
+            end = high(scope) if high else None
+            if low and high and start is not None and end is not None and v.less(end, start) is not False:
+                return None
+            return v.Range(start, end, *closed, low is None, high is None)
+
+        return make
+
+    def Quantified(self, node: s.Quantified) -> Code:
+        loops, condition = self._loops(node.bindings), self.code(node.condition)
+        decides = node.kind == "some"
+
+        def quantified(scope: Scope) -> Any:
+            result: bool | None = not decides
+            for inner in loops(scope):
+                if inner is None:
+                    return None
+                verdict = condition(inner)
+                if verdict is decides:
+                    return decides
+                if verdict is not (not decides):
+                    result = None
+            return result
+
+        return quantified
+
+    def For(self, node: s.For) -> Code:
+        loops, body = self._loops(node.bindings), self.code(node.body)
+
+        def iterate(scope: Scope) -> Any:
+            out: list[Any] = []
+            for inner in loops(scope):
+                if inner is None:
+                    return None
+                inner["partial"] = out
+                out.append(body({**inner, "partial": list(out)} if uses_partial else inner))
+            return out
+
+        uses_partial = any(isinstance(n, s.Name) and n.id == "partial" for n in s.walk(node.body))
+        return iterate
+
+    def _loops(self, bindings: tuple[s.Binding, ...]) -> Callable[[Scope], Iterator[Scope | None]]:
+        """Every combination of the bindings' items, later ones fastest; a None where there is nothing to iterate."""
+        sources = [self._source(b) for b in bindings]
+
+        def nest(scope: Scope, depth: int, budget: list[int]) -> Iterator[Scope | None]:
+            if depth == len(sources):
+                budget[0] -= 1
+                yield scope if budget[0] >= 0 else None
+                return
+            items = sources[depth](scope)
+            if items is None:
+                yield None
+                return
+            inner = dict(scope)
+            for item in items:
+                inner[bindings[depth].name] = item
+                yield from nest(inner, depth + 1, budget)
+                if budget[0] < 0:
+                    return
+
+        return lambda scope: nest(scope, 0, [MAX_ITEMS])
+
+    def _source(self, b: s.Binding) -> Callable[[Scope], Any]:
+        source = self.code(b.source)
+        until = self.code(b.until) if b.until is not None else None
+
+        def items(scope: Scope) -> Any:
+            start = source(scope)
+            if until is not None:
+                return count_between(start, until(scope))
+            if isinstance(start, v.Range):
+                return count_between(start.low, start.high, start.low_closed, start.high_closed)
+            if type(start) is list:
+                return start
+            return None if start is None else [start]
+
+        return items
+
+    # --- calls ------------------------------------------------------------------------------------------------------
+
+    def Call(self, node: s.Call) -> Code:
+        row = BY_NAME.get(node.function)
+        order = argument_order(node) if row else None
+        if row is None or order is None:
+            return lambda scope: None
+        args = [None if i is None else self.code(node.args[i]) for i in order]
+        if row.name == "append":
+
+            def append(scope: Scope) -> Any:
+                first, *rest = [a(scope) if a else None for a in args]
+                items = first if type(first) is list else None if first is None else [first]
+                return None if items is None or not rest else row.run(items, *rest)
+
+            return append
+        if row.clock:
+            return lambda scope: row.clocked(scope[CLOCK], [... if a is None else a(scope) for a in args])
+        invoke = row.invoke
+        return lambda scope: invoke([... if a is None else a(scope) for a in args])
+
+
+def _is_boolean(node: s.Node) -> bool:
+    return isinstance(node, (s.Compare, s.And, s.Or, s.In, s.Between, s.Not, s.Quantified))
+
+
+def negation(value: Any) -> bool | None:
+    return (value is False) if isinstance(value, bool) else None
+
+
+def nth(items: Any, position: Any) -> Any:
+    """The item at a 1-based position, negative from the end; a value alone is a list of one."""
+    if type(items) is not list:
+        items = [items]
+    if position != int(position):
+        return None
+    at = int(position)
+    return items[at - 1 if at > 0 else at] if at and abs(at) <= len(items) else None
+
+
+def unary_range(op: str, bound: Any) -> Any:
+    if op == "=":
+        return bound
+    if op == "!=":
+        return None
+    return v.Range(bound, None, op == ">=", False, False, True) if op[0] == ">" else v.Range(None, bound, False, op == "<=", True)
+
+
+def count_between(start: Any, end: Any, closed: bool = True, end_closed: bool = True) -> Any:
+    """The whole numbers, or the days, from start to end, descending where end is less; None if they cannot be counted."""
+    from datetime import date, datetime, timedelta
+
+    if type(start) is date and type(end) is date:
+        days = count_between(0, (end - start).days, closed, end_closed)
+        return None if days is None else [start + timedelta(days=d) for d in days]
+    if isinstance(start, datetime) or not (v.is_number(start) and v.is_number(end)):
+        return None
+    if start != int(start) or end != int(end) or abs(end - start) > MAX_ITEMS:
+        return None
+    step = 1 if end >= start else -1
+    found = list(range(int(start), int(end) + step, step))
+    return found[0 if closed else 1 : len(found) if end_closed else -1]
+
+
+_PROPERTIES: dict[str, dict[str, Callable[[Any], Any]]] = {
+    "date": {
+        "year": lambda d: d.year, "month": lambda d: d.month, "day": lambda d: d.day, "weekday": lambda d: d.isoweekday(),
+    },
+    "time": {
+        "hour": lambda t: t.hour, "minute": lambda t: t.minute,
+        "second": lambda t: t.second + t.microsecond / 1e6 if t.microsecond else t.second,
+        "time_offset": lambda t: t.utcoffset(), "timezone": lambda t: getattr(t.tzinfo, "key", None),
+    },
+    "days and time duration": {
+        "days": lambda d: int(abs(d).days) * _sign(d), "hours": lambda d: abs(d).seconds // 3600 * _sign(d),
+        "minutes": lambda d: abs(d).seconds // 60 % 60 * _sign(d),
+        "seconds": lambda d: v.divide((abs(d).seconds % 60 * 1_000_000 + abs(d).microseconds) * _sign(d), 1_000_000),
+    },
+    "years and months duration": {
+        "years": lambda m: int(m.months / 12), "months": lambda m: m.months - int(m.months / 12) * 12,
+    },
+    "range": {
+        "start": lambda r: r.low, "end": lambda r: r.high,
+        "start_included": lambda r: r.low_closed, "end_included": lambda r: r.high_closed,
+    },
+}  # fmt: skip
+_PROPERTIES["date and time"] = _PROPERTIES["date"] | _PROPERTIES["time"]
+
+
+def _sign(span: Any) -> int:
+    return -1 if span.days < 0 else 1
+
+
+def property_of(value: Any, name: str) -> Any:
+    """`.year`, `.weekday`, `.hours` and the like; null where the value has no such property."""
+    found = _PROPERTIES.get(v.kind(value), {}).get(name)
+    return found(value) if found else None

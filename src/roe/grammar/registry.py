@@ -1,0 +1,132 @@
+"""The function table's shape: one row per function, which the checker, every back end, the docs and the editor read.
+
+A row has the parameters with their types, so that the static checker and the run-time guard cannot differ, and an
+example with its value, which `docs/language.md` shows and a test runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from roe.grammar.values import kind
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """`type` is a FEEL type name, `any`, or several joined by `|`; `any` alone takes null.
+
+    `other` is the name that FEEL gives the parameter in another signature of the function.
+    """
+
+    name: str
+    type: str
+    optional: bool = False
+    other: str = ""
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return frozenset(LONG.get(t, t) for t in self.type.split("|"))
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One function. `cost` orders subjects of the partition index: cheap tests are made first."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    result: str
+    run: Callable[..., Any]
+    doc: str
+    example: str
+    value: str
+    feel: str  # FEEL's spelling where it has spaces, else ''; roe's own functions have none
+    own: bool  # roe's own, not in FEEL
+    variadic: bool  # the one list may also be given as separate arguments
+    clock: bool  # takes the run's clock as its first argument
+    cost: int = 1
+    accepts: tuple[tuple[frozenset[str], bool], ...] = ()
+
+    @property
+    def signature(self) -> str:
+        shown = [f"{p.name}{'?' if p.optional else ''}: {p.type}" for p in self.parameters]
+        return f"{self.name}({', '.join(shown)}{', …' if self.variadic else ''}) -> {self.result}"
+
+    def clocked(self, clock: Any, args: list[Any]) -> Any:
+        return self._invoke(args, (clock,))
+
+    def invoke(self, args: list[Any]) -> Any:
+        """The value for these arguments, null for any that do not fit; `...` stands for one that was left out."""
+        return self._invoke(args, ())
+
+    def _invoke(self, args: list[Any], first: tuple[Any, ...]) -> Any:
+        if self.variadic and (len(args) != 1 or kind(args[0]) != "list"):
+            args = [args] if args else []
+        if len(args) > len(self.parameters):
+            return None
+        for p, (kinds, nullable), i in zip(self.parameters, self.accepts, range(len(self.parameters)), strict=True):
+            given = args[i] if i < len(args) else ...
+            if given is ...:
+                if not p.optional:
+                    return None
+                continue
+            if nullable or kind(given) in kinds:
+                continue
+            if given is None:
+                return None
+            if "list" in kinds:
+                args[i] = [given]
+            elif kind(given) == "list" and len(given) == 1 and kind(given[0]) in kinds:
+                args[i] = given[0]
+            else:
+                return None
+        return self.run(*first, *(None if a is ... else a for a in args))
+
+
+LONG = {
+    "datetime": "date and time",
+    "duration": "days and time duration",
+    "months": "years and months duration",
+    "working": "working days duration",
+}
+
+BY_NAME: dict[str, Function] = {}
+ALIASES: dict[str, str] = {}
+
+
+def function(
+    name: str,
+    parameters: str,
+    result: str,
+    example: str,
+    value: str,
+    doc: str,
+    *,
+    feel: str = "",
+    own: bool = False,
+    variadic: bool = False,
+    clock: bool = False,
+    cost: int = 1,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a row; `parameters` reads `"string: string, length: number?"`."""
+    params = []
+    for part in filter(None, parameters.split(", ")):
+        pname, _, ptype = part.partition(": ")
+        pname, _, other = pname.partition("/")
+        params.append(Parameter(pname, ptype.rstrip("?"), ptype.endswith("?"), other))
+    accepts = tuple((p.kinds, p.type == "any") for p in params)
+
+    def register(run: Callable[..., Any]) -> Callable[..., Any]:
+        row = Function(name, tuple(params), result, run, doc, example, value, feel, own, variadic, clock, cost, accepts)
+        BY_NAME[name] = row
+        if feel:
+            ALIASES[feel] = name
+        return run
+
+    return register
+
+
+def canonical(name: str) -> str:
+    """snake_case for FEEL's spaced names; any other name as it is."""
+    return ALIASES.get(" ".join(name.split()), name)

@@ -1,0 +1,225 @@
+"""The syntax tree of an expression: frozen nodes, each with the offsets of its text.
+
+Location is not identity: two nodes are equal when they mean the same text, wherever it stands. Groups `(x)` leave no
+node; the printer puts back the parentheses that are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+Place = tuple[int, int]
+NOWHERE: Place = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant: null, boolean, number, string, or a temporal value; `text` is how it was written."""
+
+    value: Any
+    text: str = field(compare=False)
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    id: str
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    base: Node
+    field: str
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    base: Node
+    condition: Node
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function call; `names` holds each argument's parameter name, or '' for a positional one."""
+
+    function: str
+    args: tuple[Node, ...]
+    names: tuple[str, ...]
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Negative:
+    operand: Node
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    op: str  # + - * / **
+    left: Node
+    right: Node
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    op: str  # = != < <= > >=
+    left: Node
+    right: Node
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    value: Node
+    low: Node
+    high: Node
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class In:
+    """`value in tests`: true if any test holds; `negated` for `not in`."""
+
+    value: Node
+    tests: tuple[Node, ...]
+    negated: bool = False
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """A unary test `>= 500`, which stands in cells and after `in`."""
+
+    op: str
+    operand: Node
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    items: tuple[Node, ...]  # two or more, none of them itself an And
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    items: tuple[Node, ...]  # two or more, none of them itself an Or
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """`not(x)`; at the top of a cell its operands are tests, and there may be several."""
+
+    operands: tuple[Node, ...]
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    condition: Node
+    then: Node
+    otherwise: Node
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """`name in source`, or `name in source..until`."""
+
+    name: str
+    source: Node
+    until: Node | None = None
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantified:
+    kind: str  # some, every
+    bindings: tuple[Binding, ...]
+    condition: Node
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    bindings: tuple[Binding, ...]
+    body: Node
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    items: tuple[Node, ...]
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RangeOf:
+    """`[low..high)`; a `None` end is open to infinity, as in `(> 5)`."""
+
+    low: Node | None
+    high: Node | None
+    low_closed: bool
+    high_closed: bool
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tests:
+    """The content of a table cell: true if any test holds for the cell's input."""
+
+    tests: tuple[Node, ...]
+    negated: bool = False
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Anything:
+    """The cell `-`, which every value passes, null too."""
+
+    at: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+Node = (
+    Literal | Name | Path | Filter | Call | Negative | Binary | Compare | Between | In | Unary | And | Or | Not | If
+    | Binding | Quantified | For | ListOf | RangeOf | Tests | Anything
+)  # fmt: skip
+
+NODES: dict[str, type[Any]] = {
+    c.__name__: c
+    for c in (Literal, Name, Path, Filter, Call, Negative, Binary, Compare, Between, In, Unary, And, Or, Not, If,
+              Binding, Quantified, For, ListOf, RangeOf, Tests, Anything)
+}  # fmt: skip
+FIELDS: dict[type[Any], tuple[str, ...]] = {c: tuple(f.name for f in fields(c)) for c in NODES.values()}
+
+
+def children(node: Node) -> Iterator[Node]:
+    """The direct parts of a node, in the order of the text."""
+    for name in FIELDS[type(node)]:
+        part = getattr(node, name)
+        if type(part) in FIELDS:
+            yield part
+        elif type(part) is tuple:
+            yield from (p for p in part if type(p) in FIELDS)
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """The node and all below it, outside first."""
+    todo = [node]
+    while todo:
+        at = todo.pop()
+        yield at
+        todo.extend(reversed(list(children(at))))
+
+
+def conjuncts(node: Node) -> tuple[Node, ...]:
+    """The conditions that must all hold: the operands of `and`, or the node alone."""
+    return node.items if isinstance(node, And) else (node,)

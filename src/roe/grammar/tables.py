@@ -1,0 +1,35 @@
+"""`python -m roe.grammar.tables` writes tables.json, the parser's tables, from feel.lark; a test checks freshness."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+
+
+def build(strict: bool = False) -> str:
+    """The tables as JSON text; `strict` proves that no two terminals collide (needs interegular)."""
+    from lark import Lark
+    from lark.grammar import Rule
+    from lark.lexer import TerminalDef
+
+    grammar = (HERE / "feel.lark").read_text("utf-8")
+    parser = Lark(grammar, parser="lalr", lexer="contextual", start=["expr", "tests"], maybe_placeholders=False, strict=strict)
+    data, memo = parser.memo_serialize([TerminalDef, Rule])
+    return json.dumps(storable({"data": data, "memo": memo}), separators=(",", ":"), ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def storable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {f"#{k}" if isinstance(k, int) else k: storable(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [storable(v) for v in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    return value
+
+
+if __name__ == "__main__":
+    (HERE / "tables.json").write_text(build(), "utf-8", newline="\n")
