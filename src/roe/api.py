@@ -1,11 +1,15 @@
-"""Expressions and decision tables on their own, with no policy: untyped variables, FEEL's run-time rules."""
+"""The Python API: load and compile a policy; evaluate expressions and decision tables on their own.
+
+Expressions without a policy have untyped variables, and FEEL's run-time rules: what does not fit is null.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.evaluator.expressions import CLOCK, compile_expression
@@ -16,7 +20,28 @@ from roe.grammar.calls import check_call
 from roe.grammar.parser import parse
 from roe.source import Inline, Text
 
+if TYPE_CHECKING:
+    from roe.evaluator.engine import Evaluator
+    from roe.policy.model import Policy
+
 _TEMPORAL_TEXT = re.compile(r'@"([^"]*)"|(date|time|date and time|duration)\(\s*"([^"]*)"\s*\)')
+
+
+def load(path: str | Path) -> Policy:
+    """The policy in a folder, or whose policy.yaml is given. Raises PolicyError with all diagnostics if it has an error."""
+    from roe.cache import load_policy
+
+    policy, problems = load_policy(Path(path))
+    if policy is None:
+        raise PolicyError(problems)
+    return policy
+
+
+def compile(policy: Policy) -> Evaluator:
+    """An evaluator for a policy: it decides records, binds to tables, and runs."""
+    from roe.evaluator.engine import Evaluator
+
+    return Evaluator(policy)
 
 
 def evaluate(text: str, variables: Mapping[str, Any] | None = None, *, as_of: date | datetime | str = "1970-01-01") -> Any:
@@ -61,3 +86,77 @@ def parse_checked(text: str, kind: str = "expr") -> tuple[s.Node | None, list[Di
     if tree is not None:
         problems = [p for node in s.walk(tree) if isinstance(node, s.Call) for p in check_call(node, text)]
     return (None if problems else tree), problems
+
+
+_HITS = {"RULE ORDER": "collect", "OUTPUT ORDER": "collect"}
+
+
+def evaluate_table(table: Mapping[str, Any], variables: Mapping[str, Any] | None = None, *, as_of: date | datetime | str = "1970-01-01") -> Any:
+    """The result of a decision table for some variables.
+
+    `table` has `hitPolicy` (as DMN writes it, any case), `aggregation` (SUM, MIN, MAX, COUNT or None), `inputs` (each
+    with `expression`), `outputs` (each with `name`, `values`: the allowed ones, best first, and `default`) and `rules`
+    (each with `in` and `out` cells as text). One output gives its value, several a dict by name; collect gives a list.
+
+    Raises PolicyError for cells that do not parse, and where several rules of a unique table hold.
+    """
+    from roe.evaluator.choose import Chooser
+    from roe.plan.operators import Choose, Expr, Rule
+
+    found: list[Diagnostic] = []
+    scope = scope_of(variables or {}, as_of)
+    # an input may be a variable whose name has spaces, which no expression can spell
+    spaced = {name: "_".join(name.split()) for name in scope if " " in name}
+    scope |= {short: scope[name] for name, short in spaced.items()}
+
+    def expression(text: str, kind: str) -> Expr:
+        shown = Text(spaced.get(text.strip(), text), Inline("<table>"))
+        tree, problems = parse_checked(shown, kind)
+        found.extend(problems)
+        return Expr(tree or s.Anything(), shown)
+
+    def value(text: str) -> Any:
+        return compile_expression(expression(text, "expr").tree)(scope)
+
+    inputs = [expression(i["expression"], "expr") for i in table["inputs"]]
+    for declared, subject in zip(table["inputs"], inputs, strict=True):
+        if str(declared.get("type") or "").endswith("Duration") and isinstance(subject.tree, s.Name):
+            given = scope.get(subject.tree.id)
+            scope[subject.tree.id] = v.parse_duration(given) if isinstance(given, str) else given
+    outputs = table["outputs"]
+
+    def result(cells: list[str]) -> Any:
+        values = [value(cell) for cell in cells]
+        return values[0] if len(outputs) == 1 else {o["name"]: x for o, x in zip(outputs, values, strict=True)}
+
+    rules = []
+    for number, row in enumerate(table["rules"], 1):
+        tests = [expression(cell, "tests") for cell in row["in"]]
+        conditions = [
+            Expr(s.In(i.tree, t.tree.tests, t.tree.negated, t.tree.at), t.text)
+            for i, t in zip(inputs, tests, strict=True)
+            if isinstance(t.tree, s.Tests)
+        ]
+        rules.append(Rule(Text(str(number), Inline("<table>")), tuple(conditions), result(row["out"])))
+    orders = tuple(tuple(v for cell in _cells(o.get("values")) for v in [value(cell)]) for o in outputs)
+    default = result([o["default"] for o in outputs]) if all(o.get("default") for o in outputs) else None
+    policy = str(table.get("hitPolicy") or "UNIQUE").upper()
+    hit = _HITS.get(policy, policy.lower()) + (f" {table['aggregation'].lower()}" if table.get("aggregation") else "")
+    if policy == "OUTPUT ORDER":
+        from roe.evaluator.choose import _rank
+
+        rules.sort(key=lambda rule: _rank(rule.value, orders))
+    if found:
+        raise PolicyError(found)
+    choice = Chooser(Choose("", "table", "table", hit, tuple(rules), default, orders), {})(scope)
+    if choice.conflict:
+        names = ", ".join(str(i + 1) for i in choice.fired)
+        message, help = f"rules {names} all hold in a table that says `{hit}`", "make their conditions exclude each other"
+        raise PolicyError([Diagnostic("R609", message, Inline("<table>").locate("", 0, 0), help)])
+    return choice.value
+
+
+def _cells(values: str | None) -> list[str]:
+    """The single expressions of a list of allowed values."""
+    tree, _ = parse(values, "tests") if values else (None, [])
+    return [values[t.at[0] : t.at[1]] for t in tree.tests] if values and isinstance(tree, s.Tests) else []

@@ -61,19 +61,32 @@ class Inline:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The origin of a table cell: the place of its first character."""
+    """The origin of a table cell: its line, and its number there counted from 0; `name` is a spreadsheet's own."""
 
     file: str
     line: int
-    column: int
+    index: int
     excerpt: str = ""
+    delimiter: str = ","
     name: str = ""
 
     def locate(self, text: str, start: int, end: int) -> Span:
-        width = max(1, min(end, len(text)) - start)
-        at = self.excerpt.find(text, self.column - 1) if text else -1
-        column = (at + 1 if at >= 0 else self.column) + start
-        return Span(self.file, self.line, column, column + width, self.excerpt or str(text), self.name)
+        if self.name:
+            return Span(self.file, self.line, start + 1, max(end, start + 1) + 1, str(text), self.name)
+        at = self._offset() + start
+        return Span(self.file, self.line, at + 1, at + 1 + max(1, end - start), self.excerpt)
+
+    def _offset(self) -> int:
+        """Where the cell's text begins in its line: delimiters inside quotes do not count."""
+        seen, quoted = 0, False
+        for i, char in enumerate(self.excerpt):
+            if seen == self.index:
+                return i + 1 if char == '"' else i
+            if char == '"':
+                quoted = not quoted
+            elif char == self.delimiter and not quoted:
+                seen += 1
+        return len(self.excerpt)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -78,17 +78,21 @@ class _Compiler:
             if type(items) is not list:
                 items = [] if items is None else [items]
             inner = dict(scope)
+            outer = scope.get(IMPLICIT)
             out = []
             for item in items:
                 inner["item"] = item
                 if isinstance(item, dict):
                     inner[IMPLICIT] = item
                     for name in shadowed:
-                        inner.pop(name, None)
                         if name in item:
                             inner[name] = item[name]
                         elif name in scope:
                             inner[name] = scope[name]
+                        elif outer is not None and name in outer:
+                            inner[name] = outer[name]
+                        else:
+                            inner.pop(name, None)
                 verdict = condition(inner)
                 if v.is_number(verdict):
                     return nth(items, verdict)

@@ -37,6 +37,7 @@ class Names:
     variables: Mapping[str, Type] = field(default_factory=dict)
     implicit: tuple[Type, ...] = ()  # innermost last
     tested: Type = t.ANY  # the type of `?` in a cell
+    shorthands: Mapping[str, str] = field(default_factory=dict)  # fields that go without their entity: name -> entity
 
     def binding(self, **names: Type) -> Names:
         return replace(self, variables={**self.variables, **names})
@@ -89,10 +90,12 @@ class _Checker:
                 return found
         if node.id in names.variables:
             return names.variables[node.id]
+        if node.id in names.shorthands:
+            return names.model.field_type(names.shorthands[node.id], node.id) or t.ANY
         fields = [f for item in names.implicit for f in self._fields(item, names)]
         if len(names.implicit) and not names.variables:
             return self.say("R204", node, f"unknown field `{node.id}`", suggest(node.id, fields, "see the fields of the policy"))
-        known = [*names.variables, *fields]
+        known = [*names.variables, *names.shorthands, *fields]
         return self.say("R201", node, f"unknown name `{node.id}`", suggest(node.id, known, f"known names: {_some(known)}"))
 
     def Path(self, node: s.Path, names: Names) -> Type:

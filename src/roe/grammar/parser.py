@@ -41,6 +41,11 @@ def parse(text: str, kind: str = "expr") -> tuple[s.Node | None, list[Diagnostic
     return tree, []
 
 
+def used() -> list[tuple[tuple[str, str], s.Node]]:
+    """Every text that was parsed, with its tree."""
+    return list(_TREES.items())
+
+
 def remember(kind: str, text: str, tree: s.Node) -> None:
     """Put a tree from the cache in place, so that its text is not parsed again."""
     _TREES[kind, text] = tree

@@ -1,0 +1,1 @@
+"""Records in and out: files, coercion to declared types, rejects."""

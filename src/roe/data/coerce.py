@@ -1,0 +1,275 @@
+"""Raw records to typed ones: the only place where a record can be rejected.
+
+Each field has one *column* in the data, found once per table: its declared name, the profile's, or its own name in any
+case and with spaces or underscores. A value that is not of its field's type rejects the record, with the reason; nothing
+is guessed and nothing dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta, tzinfo
+from typing import Any
+
+from roe.diagnostics import suggest
+from roe.grammar import field_functions as own
+from roe.grammar import values as v
+from roe.policy.model import DataSource, Field
+
+MISSING = frozenset({"", "null", "none", "n/a", "na", "nan", "#n/a", "-"})
+_TRUE, _FALSE = frozenset({"true", "yes", "y", "1", "t"}), frozenset({"false", "no", "n", "0", "f"})
+_DATE_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%d %b, %Y", "%d %b %Y", "%b %d, %Y", "%B %d, %Y", "%Y%m%d")
+_CLOCKS = ("", " %H:%M:%S", " %H:%M", " %I:%M %p", " %H:%M:%S.%f", "T%H:%M:%S.%f%z", "T%H:%M:%S%z")
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A record that could not be used, and why."""
+
+    entity: str
+    record: str
+    line: int
+    field: str
+    value: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Typed:
+    """The records of one entity after coercion, and what was said about them on the way."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    corrected: dict[tuple[str, str, str], int] = field(default_factory=dict)  # (field, written, meant) -> records
+    columns: dict[str, str] = field(default_factory=dict)
+
+
+def normal(name: str) -> str:
+    """A column name for comparing: `Owner (AE)`, `owner.ae` and `owner_ae` are one."""
+    return re.sub(r"[^0-9a-z]+", "_", str(name).lower()).strip("_")
+
+
+def columns_of(fields: Mapping[str, Field], keys: Iterable[str], roles: list[str]) -> dict[str, str]:
+    """field -> column; owners have one per role, as `owner.ae`."""
+    keys = list(keys)
+    by_normal: dict[str, str] = {}
+    for key in keys:
+        by_normal.setdefault(normal(key), key)
+    found: dict[str, str] = {}
+    for name, f in fields.items():
+        if f.via:
+            continue
+        declared = next((c for c in f.columns if c in keys), None)
+        if f.type.name == "owners":
+            first = declared or (by_normal.get("owner") if not f.columns else None) or by_normal.get("owner_id")
+            if first:
+                found[f"owner.{roles[0]}"] = first
+            for role in roles:
+                column = by_normal.get(f"owner_{normal(role)}") or by_normal.get(f"{normal(role)}_owner")
+                if column:
+                    found[f"owner.{role}"] = column
+            continue
+        column = declared or (by_normal.get(normal(name)) if not f.columns or f.standard else None)
+        if column is None and f.type.name == "record":
+            column = by_normal.get(f"{normal(name)}_id")
+        if column:
+            found[name] = column
+    return found
+
+
+def coerce_table(
+    entity: str, fields: Mapping[str, Field], raw: Iterable[Mapping[str, Any]], roles: list[str], zone: tzinfo, source: DataSource
+) -> Typed:
+    """Typed records: references still as text, under the field's name; `$line` and unknown columns are kept."""
+    raw = list(raw)
+    keys = dict.fromkeys(k for row in raw for k in row if k != "$line")
+    out = Typed(columns=columns_of(fields, keys, roles))
+    makers = {name: _maker(fields[name.partition(".")[0]], zone, source) for name in out.columns}
+    missing = MISSING | {m.lower() for m in source.missing}
+    used = set(out.columns.values())
+    extra = [k for k in keys if k not in used]
+    required = [f for f in fields.values() if f.required]
+    seen: dict[str, int] = {}
+    for number, row in enumerate(raw, 1):
+        line = int(row.get("$line") or number)
+        typed: dict[str, Any] = {}
+        problem: tuple[str, Any, str] | None = None
+        for name, column in out.columns.items():
+            value = row.get(column)
+            if value is None or (isinstance(value, str) and value.strip().lower() in missing):
+                continue
+            f = fields[name.partition(".")[0]]
+            text = value.strip() if isinstance(value, str) else value
+            if text in f.aliases if isinstance(text, str) else False:
+                key = (name, text, f.aliases[text])
+                out.corrected[key] = out.corrected.get(key, 0) + 1
+                text = f.aliases[text]
+            try:
+                typed[name] = makers[name](text)
+            except ValueError as e:
+                problem = problem or (name, value, str(e))
+        for name, f in fields.items():
+            if f.default is not None and typed.get(name) is None:
+                typed[name] = makers[name](f.default) if name in makers else f.default
+        for f in required:
+            if f.type.name != "owners" and typed.get(f.name) is None:
+                problem = problem or (f.name, "", f"`{f.name}` is required and missing")
+        identity = _identity(entity, typed, row, line)
+        if identity in seen and problem is None:
+            problem = ("id", identity, f"a second record with this id; the first is in line {seen[identity]}")
+        if problem:
+            name, value, reason = problem
+            out.rejects.append(Reject(entity, identity, line, name, "" if value is None else str(value)[:200], reason))
+            continue
+        seen[identity] = line
+        typed["id"] = identity
+        if extra:
+            typed["$extra"] = {k: row[k] for k in extra if row.get(k) not in (None, "")}
+        typed["$line"] = line
+        if typed.get("name") is None:
+            typed["name"] = _name(typed)
+        out.rows.append(typed)
+    return out
+
+
+def _identity(entity: str, typed: dict[str, Any], row: Mapping[str, Any], line: int) -> str:
+    for name in ("id", "email", "name", "domain"):
+        if typed.get(name):
+            return str(typed[name])
+    return f"{entity}-{line}"
+
+
+def _name(typed: dict[str, Any]) -> str | None:
+    parts = [typed.get("first_name"), typed.get("last_name")]
+    joined = " ".join(str(p) for p in parts if p)
+    return joined or typed.get("company") or typed.get("email") or typed.get("domain")
+
+
+# --- one value ------------------------------------------------------------------------------------------------------
+
+
+def _maker(f: Field, zone: tzinfo, source: DataSource) -> Callable[[Any], Any]:
+    """A function from raw to typed that raises ValueError with the reason for a reject."""
+    if f.type.name in ("record", "owners"):
+        return lambda value: str(value).strip()
+    make = _MAKERS[f.type.name]
+    formats = tuple(x for x in (f.format, source.format) if x)
+    if f.type.name != "string":
+        return lambda value: make(value, zone, formats)
+    tidy = NORMALIZERS.get(f.normalize, str)
+    allowed = f.type.values
+
+    def text(value: Any) -> str | None:
+        raw = v.show_number(value) if v.is_number(value) else str(value)
+        found = tidy(raw)
+        if found is None and f.normalize in ("country", "domain", "phone", "state"):
+            if f.standard:
+                return None
+            raise ValueError(f"`{raw}` is no {f.normalize}")
+        if allowed and found not in allowed:
+            help = suggest(str(found), allowed, "it is one of " + ", ".join(f"`{a}`" for a in allowed[:6]))
+            raise ValueError(f"`{found}` is not among the declared values; {help}")
+        return found
+
+    return text
+
+
+NORMALIZERS: dict[str, Callable[[str], str | None]] = {
+    "country": own.country,
+    "state": lambda text: own.state(text) or None,
+    "domain": own.domain,
+    "phone": lambda text: own.normalize_phone(text) or own.normalize_phone(text, "US"),
+    "company": own.company,
+    "lower": str.lower,
+    "upper": str.upper,
+    "trim": lambda text: " ".join(text.split()),
+}
+
+
+def _number(value: Any, zone: tzinfo, formats: tuple[str, ...]) -> float:
+    if isinstance(value, bool):
+        raise ValueError(f"`{value}` is no number")
+    if v.is_number(value):
+        found = v.number(value)
+        if found is None:
+            raise ValueError(f"`{value}` is no number")
+        return found
+    text = re.sub(r"^[^\d.+-]{1,3}\s*", "", str(value).strip())
+    text = re.sub(r"(?<=\d),(?=\d{3}(\D|$))", "", text.replace("\u00a0", ""))
+    if not re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", text, re.ASCII):
+        raise ValueError(f"`{value}` is no number")
+    whole = re.fullmatch(r"[+-]?\d{1,300}", text)
+    found = v.number(int(text) if whole else float(text))
+    if found is None:
+        raise ValueError(f"`{value}` is too large a number")
+    return found
+
+
+def _boolean(value: Any, zone: tzinfo, formats: tuple[str, ...]) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = v.show_number(value) if v.is_number(value) else str(value).lower()
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    raise ValueError(f"`{value}` is neither yes nor no")
+
+
+def _datetime(value: Any, zone: tzinfo, formats: tuple[str, ...]) -> datetime:
+    """In the policy's zone; text without an offset is meant there."""
+    if isinstance(value, datetime):
+        return value.astimezone(zone) if value.tzinfo else value.replace(tzinfo=zone)
+    if isinstance(value, date):
+        return datetime.combine(value, time(), zone)
+    text = str(value).strip()
+    for shape in formats:
+        try:
+            return _datetime(datetime.strptime(text, shape), zone, ())
+        except ValueError:
+            continue
+    try:
+        return _datetime(datetime.fromisoformat(text), zone, ())
+    except (ValueError, OverflowError):
+        pass
+    for shape in (d + c for d in _DATE_FORMATS for c in _CLOCKS):
+        try:
+            return _datetime(datetime.strptime(text, shape), zone, ())
+        except ValueError:
+            continue
+    hint = "; say its `format:` in the policy" if re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]\d", text) else ""
+    raise ValueError(f"`{text}` is no date that can be read safely{hint}")
+
+
+def _date(value: Any, zone: tzinfo, formats: tuple[str, ...]) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    if isinstance(value, str) and (found := v.parse_date(value.strip())) is not None:
+        return found
+    return _datetime(value, zone, formats).date()
+
+
+def _time(value: Any, zone: tzinfo, formats: tuple[str, ...]) -> time:
+    found = value if isinstance(value, time) else v.parse_time(str(value)) or v.parse_time(f"{value}:00")
+    if found is None:
+        raise ValueError(f"`{value}` is no time of day")
+    return found
+
+
+def _duration(value: Any, zone: tzinfo, formats: tuple[str, ...]) -> Any:
+    found = value if isinstance(value, (timedelta, v.Months)) else v.parse_duration(str(value))
+    if found is None:
+        raise ValueError(f"`{value}` is no duration")
+    return found
+
+
+_MAKERS: dict[str, Callable[[Any, tzinfo, tuple[str, ...]], Any]] = {
+    "number": _number,
+    "boolean": _boolean,
+    "date": _date,
+    "date and time": _datetime,
+    "time": _time,
+    "days and time duration": _duration,
+    "years and months duration": _duration,
+    "string": lambda value, zone, formats: str(value),
+}

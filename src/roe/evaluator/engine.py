@@ -1,0 +1,305 @@
+"""Decisions: a record and a role in, an allocation out; one record, or every record of a run.
+
+The order of authority is the same everywhere: an approved exception, then the engagement rules, then nobody. Accounts are
+decided before leads, and leads see this run's account owners. Within an entity, records go by (created, id), so the order
+of the input never matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from roe.evaluator.allocate import Pools, Turn
+from roe.evaluator.choose import Choice
+from roe.evaluator.world import Compiled, Owners, Row, World
+from roe.grammar import values as v
+from roe.grammar.clock import Clock
+from roe.plan.operators import Action, ExceptionRow, Rule
+from roe.policy.model import Policy
+from roe.stages.engagement import TEMPLATE
+
+if TYPE_CHECKING:
+    from roe.evaluator.trace import Trace
+
+ORDER = ("account", "lead", "contact", "opportunity")
+Tables = Mapping[str, Iterable[Mapping[str, Any]]]
+
+
+@dataclass(slots=True)
+class Decision:
+    """Who owns a record in a role, and what decided it.
+
+    `action` is keep, assign, route, open, hold, return, refer, exception or unassigned. `owner` is a rep's id or None.
+    `until` is the first day on which it no longer holds, or None. `trace` is the whole explanation.
+    """
+
+    entity: str
+    id: str
+    name: str
+    role: str
+    action: str
+    owner: str | None = None
+    owner_name: str = ""
+    previous: str | None = None
+    rule: str = ""
+    territory: str = ""
+    pool: str = ""
+    window: str = ""
+    until: date | datetime | None = None
+    reason: str = ""
+    unknown: tuple[str, ...] = ()
+    row: Row = field(repr=False, kw_only=True)
+    choice: Choice | None = field(default=None, repr=False, kw_only=True)
+    turn: Turn | None = field(default=None, repr=False, kw_only=True)
+    exception: ExceptionRow | None = field(default=None, repr=False, kw_only=True)
+
+    @property
+    def trace(self) -> Trace:
+        from roe.evaluator.trace import trace
+
+        return trace(self)
+
+    @property
+    def moved(self) -> bool:
+        return self.owner != self.previous
+
+
+class Evaluator:
+    """A compiled policy. It holds no records and no state; any number of runs may share it."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.compiled = Compiled(policy)
+
+    def clock(self, as_of: date | datetime | str) -> Clock:
+        return Clock.at(as_of, self.policy.timezone, self.policy.calendar)
+
+    def decide(
+        self, record: Mapping[str, Any], as_of: date | datetime | str, *, entity: str = "account", role: str | None = None
+    ) -> Decision:
+        """The decision on one record that needs nothing but itself: field names to values, or to their text.
+
+        Raises ValueError if the record is rejected, KeyError if no rules exist for the entity and role.
+        """
+        bound = self.bind({entity: [record]}, as_of=as_of)
+        rejected = bound.world.rejects
+        if rejected:
+            raise ValueError(f"{rejected[0].field}: {rejected[0].reason}")
+        return bound.decide(bound.world.rows[entity][0], role)
+
+    def bind(self, tables: Tables, *, as_of: date | datetime | str, state: Mapping[str, Any] | None = None) -> Bound:
+        """The evaluator over records: its `decide` sees other tables, today's pools and claims."""
+        return Bound(self, World(self.compiled, tables, self.clock(as_of)), state or {})
+
+    def run(self, tables: Tables, *, as_of: date | datetime | str, state: Mapping[str, Any] | None = None) -> Run:
+        """Decide every record of every entity that the policy has rules for."""
+        bound = self.bind(tables, as_of=as_of, state=state)
+        return Run(bound, list(bound.decide_all()))
+
+
+class Bound:
+    """An evaluator, records, and the state that changes as decisions are made."""
+
+    def __init__(self, evaluator: Evaluator, world: World, state: Mapping[str, Any]) -> None:
+        self.evaluator, self.world, self.state = evaluator, world, state
+        self.policy = evaluator.policy
+        self.plan = self.policy.plan
+        world.resolve_all()
+        self._remember_owners()
+        self.pools = Pools(self.plan.pools, world, state)
+        self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
+        self.conflicts: list[tuple[str, str, str]] = []
+        self._exceptions: dict[tuple[int, str], ExceptionRow] = {}
+        for row in self.plan.exceptions:
+            record = world.find(row.entity, row.record) if row.entity in world.rows else None
+            today = world.clock.today
+            if record is not None and (row.start is None or row.start <= today) and today < row.until:
+                self._exceptions.setdefault((id(record), str(row.role)), row)
+
+    def _remember_owners(self) -> None:
+        """Where the data has no owner column, today's owners are those of the last run."""
+        for key, saved in self.state.get("owners", {}).items():
+            entity, record, role = key.split("|", 2)
+            row = self.world.find(entity, record) if entity in self.world.rows else None
+            if row is not None and dict.get(row, f"owner.{role}") is None and saved.get("rep"):
+                row[f"owner.{role}"] = saved["rep"]
+                if dict.get(row, "owner_since") is None and saved.get("since"):
+                    row["owner_since"] = v.parse_date(saved["since"])
+
+    def roles(self, entity: str) -> list[str]:
+        return [role for e, role in self.plan.engagement if e == entity]
+
+    def decide_all(self) -> Iterator[Decision]:
+        entities = [e for e, _ in self.plan.engagement]
+        for entity in sorted(set(entities), key=lambda e: (ORDER.index(e) if e in ORDER else len(ORDER), e)):
+            decided: list[tuple[Row, dict[str, Any]]] = []
+            for row in sorted(self.world.rows[entity], key=_queue):
+                owners: dict[str, Any] = dict(row["owner"])
+                for role in self.roles(entity):
+                    decision = self.decide(row, role)
+                    if decision.action != "refer":
+                        owners[role] = self.world.rep(decision.owner)
+                    yield decision
+                decided.append((row, owners))
+            for row, owners in decided:  # what comes later sees the owners of this run
+                row.forget()
+                row["owner"] = Owners(owners)
+
+    def new(self, record: Mapping[str, Any], entity: str = "lead") -> Row:
+        """Add one record, such as a lead that has just come in. Raises ValueError if it is rejected."""
+        before = len(self.world.rejects)
+        added = self.world.add(entity, [record])
+        if not added:
+            reject = self.world.rejects[before]
+            raise ValueError(f"{reject.field}: {reject.reason}")
+        self.world.resolve(added[0])
+        return added[0]
+
+    def decide(self, record: Row | Mapping[str, Any], role: str | None = None, *, entity: str = "lead") -> Decision:
+        """The decision on a record of this world, or on a new one; the first role of its entity unless one is named."""
+        row = record if isinstance(record, Row) else self.new(record, entity)
+        if role is None:
+            role = next(iter(self.roles(row.entity)), "")
+        chooser = self.evaluator.compiled.engagement[row.entity, role]
+        decision = Decision(row.entity, str(row["id"]), row.label, role, "unassigned", row=row)
+        previous = row["owner"].get(role)
+        decision.previous = previous["id"] if previous is not None else None
+        territory = row["territory"] if (row.entity, "territory") in self.plan.steps else None
+        decision.territory = str(territory["name"]) if isinstance(territory, dict) and territory.get("name") else ""
+        self._window(decision)
+        approved = self._exceptions.get((id(row), role))
+        if approved is not None:
+            self._own(decision, "exception", self.world.rep(approved.owner))
+            decision.exception, decision.rule, decision.until = approved, "exception", approved.until
+            decision.reason = f"exception approved by {approved.approved_by}: {approved.reason}"
+            return decision
+        choice = decision.choice = chooser(self.world.scope(row))
+        decision.unknown = tuple(str(chooser.step.rules[i].name) for i in choice.unknown)
+        if not choice.fired:
+            decision.reason = f"no {role} rule holds for this {row.entity}"
+            return decision
+        rule = chooser.step.rules[choice.fired[0]]
+        decision.rule = str(rule.name)
+        self._act(decision, rule.value)
+        decision.reason = self._reason(decision, rule)
+        return decision
+
+    def _window(self, decision: Decision) -> None:
+        """The state of the first window that protects this role, and its end while it is live."""
+        for window in self.plan.windows:
+            if window.entity == decision.entity and window.role == decision.role and decision.previous:
+                decision.window = f"{window.name}: {decision.row[window.state]}"
+                if decision.row[window.state] in ("protected", "grace"):
+                    decision.until = decision.row[window.until]
+                return
+
+    def _act(self, d: Decision, action: Action) -> None:
+        if action.kind == "keep":
+            self._keep(d, action)
+        elif action.kind == "assign" and action.assign is not None:
+            value = self.evaluator.compiled.code(action.assign)(self.world.scope(d.row))
+            rep = value.get(d.role) if isinstance(value, Owners) else self.world.rep(value) if isinstance(value, (Row, str)) else None
+            self._own(d, "assign", rep)
+        elif action.kind == "route":
+            self._route(d, action.pool)
+        elif action.kind == "refer":
+            self._own(d, "refer", self.world.rep(d.previous))
+            within = action.within
+            clock = self.world.clock
+            d.until = clock.add(clock.today, within) if within is not None else None
+            d.pool = ""
+        elif action.kind == "return":
+            self._own(d, "return", None)
+        else:
+            self._own(d, action.kind, None if action.kind == "open" else self.world.rep(d.previous))
+        if d.owner is None and action.kind in ("keep", "assign", "route") and action.otherwise is not None:
+            self._act(d, action.otherwise)
+        if d.owner != d.previous and d.action != "refer":
+            d.until = None if d.action != "exception" else d.until
+
+    def _keep(self, d: Decision, action: Action) -> None:
+        self._own(d, "keep", self.world.rep(d.previous))
+        if action.within is not None:
+            start = d.row["owner_since"] or self.world.clock.today
+            d.until = self.world.clock.add(start, action.within)
+
+    def _route(self, d: Decision, pool: str) -> None:
+        key = f"{d.entity}|{d.id}|{d.role}"
+        earlier = self.assigned.get(key)
+        if earlier and earlier.get("pool") == pool:  # the same record twice is one assignment
+            rep = self.world.rep(earlier["rep"])
+            d.turn = Turn(pool, self.plan.pools[pool].strategy, rep, int(earlier.get("position", 0)), repeated=str(earlier["on"]))
+        else:
+            d.turn = self.pools.route(pool, d.row, d.role)
+            if d.turn.rep is not None:
+                today = str(self.world.clock.today)
+                self.assigned[key] = {"rep": d.turn.rep["id"], "pool": pool, "on": today, "position": d.turn.position}
+        self._own(d, "route", d.turn.rep)
+        d.pool = d.turn.pool
+
+    def _own(self, d: Decision, action: str, rep: Row | None) -> None:
+        d.action = action if rep is not None or action in ("open", "hold", "return", "refer") else "unassigned"
+        d.owner = rep["id"] if rep is not None else None
+        d.owner_name = rep.label if rep is not None else ""
+
+    def _reason(self, d: Decision, rule: Rule) -> str:
+        if rule.because:
+            return self.fill(rule.because, d.row)
+        who = d.owner_name or "nobody"
+        return {
+            "keep": f"{who} keeps it by rule `{rule.name}`",
+            "assign": f"{who} is assigned by rule `{rule.name}`",
+            "route": f"{who} is next in the pool `{d.pool}`, by rule `{rule.name}`",
+            "open": f"open for claims, by rule `{rule.name}`",
+            "hold": f"on hold, by rule `{rule.name}`",
+            "return": f"returned to the pool, by rule `{rule.name}`",
+            "refer": f"{rule.value.to} must decide, by rule `{rule.name}`",
+            "unassigned": f"rule `{rule.name}` holds, and finds nobody",
+        }[d.action]
+
+    def fill(self, template: str, row: Row) -> str:
+        """A sentence with its `{expression}` parts replaced by their values."""
+        from roe.evaluator.expressions import compile_expression
+        from roe.grammar.parser import parse
+
+        def value(m: Any) -> str:
+            tree, _ = parse(m[1])
+            found = compile_expression(tree)(self.world.scope(row)) if tree is not None else None
+            return "(unknown)" if found is None else found.label if isinstance(found, Row) else str(v.string(found))
+
+        return TEMPLATE.sub(value, template)
+
+
+def _queue(row: Row) -> tuple[str, str]:
+    created = row["created"]
+    return ("" if created is None else v.literal(created), str(row["id"]))
+
+
+@dataclass(slots=True)
+class Run:
+    """All decisions of a run, in the order they were made, and everything else that it found."""
+
+    bound: Bound
+    decisions: list[Decision]
+
+    @property
+    def world(self) -> World:
+        return self.bound.world
+
+    def state(self) -> dict[str, Any]:
+        """What the next run needs: owners with the day they began, pool pointers, what pools have assigned."""
+        before = self.bound.state.get("owners", {})
+        today = str(self.world.clock.today)
+        owners = dict(before)
+        for d in self.decisions:
+            key = f"{d.entity}|{d.id}|{d.role}"
+            if d.owner is None:
+                owners.pop(key, None)
+            elif before.get(key, {}).get("rep") != d.owner:
+                since = d.row["owner_since"] if d.owner == d.previous else None
+                owners[key] = {"rep": d.owner, "since": str(since or today)}
+        assigned = dict(sorted(self.bound.assigned.items()))
+        return {"version": 1, "as_of": v.literal(self.world.clock.now), "owners": dict(sorted(owners.items())), "assigned": assigned, **self.bound.pools.saved()}

@@ -1,0 +1,175 @@
+"""`Relate`: the related row of a row, by methods in order and tiebreakers among their candidates.
+
+Comparing every lead with every account is what blocking avoids. A condition `f(lead) = g(account)` becomes a look-up in
+an index on `g`. A `similarity(f(lead), g(account)) >= x` is asked only of accounts that share a *key* with the lead: the
+first four letters of any word of the company name, or of the name without its spaces. Every other condition is asked of
+every candidate that is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from roe.evaluator.expressions import Code, Scope, compile_expression
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.grammar.field_functions import company
+from roe.plan.operators import Method, Relate
+
+if TYPE_CHECKING:
+    from roe.evaluator.world import Row, World
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A row that was considered: by which method, its tiebreaker values, and why it was not taken."""
+
+    row: Row
+    method: str
+    ties: list[Any] = field(default_factory=list)
+    lost: str = ""
+
+
+@dataclass(slots=True)
+class Match:
+    row: Row | None
+    method: str = ""
+    candidates: list[Candidate] = field(default_factory=list)
+
+
+class Matcher:
+    """A `Relate` over one world: indexes are made when the first row asks."""
+
+    def __init__(self, step: Relate, world: World) -> None:
+        self.step, self.world = step, world
+        self.methods = [_Method(m, step, world) for m in step.methods]
+        self.ties = [(kind, compile_expression(expr.tree), str(expr.text)) for kind, expr in step.tie_break]
+        self._found: dict[int, Match] = {}
+
+    def best(self, row: Row) -> Row | None:
+        return self.match(row).row
+
+    def match(self, row: Row) -> Match:
+        found = self._found.get(id(row))
+        if found is None:
+            found = self._found[id(row)] = self._match(row)
+        return found
+
+    def _match(self, row: Row) -> Match:
+        considered: list[Candidate] = []
+        for method in self.methods:
+            held, excluded = method.candidates(row)
+            considered += excluded
+            if held:
+                return Match(self._choose(row, held), method.name, [*held, *considered])
+        return Match(None, "", considered)
+
+    def _choose(self, row: Row, held: list[Candidate]) -> Row:
+        """The best by the tiebreakers in order, then by id; a missing value loses to any other."""
+        scope = self.world.scope(row)
+        for candidate in held:
+            scope[self.step.target] = candidate.row
+            candidate.ties = [code(scope) for _, code, _ in self.ties]
+        standing = list(held)
+        for i, (kind, _, text) in enumerate(self.ties):
+            known = [c for c in standing if c.ties[i] is not None]
+            best = _extreme([c.ties[i] for c in known], kind == "most")
+            for c in standing:
+                if known and (c.ties[i] is None or v.equal(c.ties[i], best) is not True):
+                    c.lost = f"{kind} {text}: {v.literal(c.ties[i])} against {v.literal(best)}"
+            standing = [c for c in standing if not c.lost]
+        winner = min(standing, key=lambda c: str(c.row["id"]))
+        for c in standing:
+            if c is not winner:
+                c.lost = "the tie goes to the lower id"
+        held.sort(key=lambda c: (c is not winner, str(c.row["id"])))
+        return winner.row
+
+
+def _extreme(values: list[Any], most: bool) -> Any:
+    best = values[0] if values else None
+    for value in values:
+        if v.less(best, value) if most else v.less(value, best):
+            best = value
+    return best
+
+
+class _Method:
+    def __init__(self, method: Method, step: Relate, world: World) -> None:
+        self.name, self.step, self.world = str(method.name), step, world
+        self.match = compile_expression(method.match.tree)
+        self.unless = compile_expression(method.unless.tree) if method.unless else None
+        self.unless_text = str(method.unless.text) if method.unless else ""
+        self._keys: tuple[Code, dict[Any, list[Row]]] | None = None
+        self._blocks: tuple[Code, dict[str, list[Row]]] | None = None
+        for condition in s.conjuncts(method.match.tree):
+            self._index(condition)
+
+    def _index(self, condition: s.Node) -> None:
+        """Make an index of the first condition that allows one; an equality beats a similarity."""
+        if isinstance(condition, s.Compare) and condition.op == "=" and self._keys is None:
+            sides = self._sides(condition.left, condition.right)
+            if sides:
+                self._keys = sides[0], self._group(sides[1], lambda value: (value,))
+        call = condition.left if isinstance(condition, s.Compare) and condition.op in (">=", ">") else None
+        if isinstance(call, s.Call) and call.function == "similarity" and len(call.args) == 2 and self._blocks is None:
+            sides = self._sides(*call.args)
+            if sides:
+                self._blocks = sides[0], self._group(sides[1], blocking_keys)
+
+    def _sides(self, a: s.Node, b: s.Node) -> tuple[Code, Code] | None:
+        """The side about the row and the side about the target, if each side is about one of them alone."""
+        mine, theirs = {self.step.entity}, {self.step.target}
+        for one, other in ((a, b), (b, a)):
+            if _roots(one) == mine and _roots(other) == theirs:
+                return compile_expression(one), compile_expression(other)
+        return None
+
+    def _group(self, code: Code, keys: Any) -> dict[Any, list[Row]]:
+        groups: dict[Any, list[Row]] = {}
+        base = dict(self.world.base)
+        for row in self.world.rows[self.step.target]:
+            base[self.step.target] = row
+            value = code(base)
+            if value is not None and not isinstance(value, (list, dict)):
+                for key in keys(value):
+                    groups.setdefault(key, []).append(row)
+        return groups
+
+    def candidates(self, row: Row) -> tuple[list[Candidate], list[Candidate]]:
+        """Rows for which the method's condition is true, and those that `unless` then excludes."""
+        scope = self.world.scope(row)
+        held, excluded = [], []
+        for target in self._possible(scope):
+            scope[self.step.target] = target
+            if self.match(scope) is not True:
+                continue
+            if self.unless and self.unless(scope) is True:
+                excluded.append(Candidate(target, self.name, lost=f"unless {self.unless_text}"))
+            else:
+                held.append(Candidate(target, self.name))
+        return held, excluded
+
+    def _possible(self, scope: Scope) -> Iterable[Row]:
+        if self._keys is not None:
+            value = self._keys[0](scope)
+            return self._keys[1].get(value, ()) if value is not None and not isinstance(value, (list, dict)) else ()
+        if self._blocks is not None:
+            value = self._blocks[0](scope)
+            groups = self._blocks[1]
+            keys = blocking_keys(value) if isinstance(value, str) else ()
+            return list(dict.fromkeys(r for key in keys for r in groups.get(key, ())))
+        return self.world.rows[self.step.target]
+
+
+def _roots(node: s.Node) -> set[str]:
+    """The variables that an expression rests on."""
+    return {n.id for n in s.walk(node) if isinstance(n, s.Name)}
+
+
+def blocking_keys(name: Any) -> tuple[str, ...]:
+    """The first four letters of each word of a company name, and of the whole without spaces."""
+    words = company(name).split() if isinstance(name, str) else []
+    return tuple(dict.fromkeys(w[:4] for w in (*words, "".join(words)) if w))

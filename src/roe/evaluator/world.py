@@ -1,0 +1,288 @@
+"""The records of one run, related to each other, with every step of the plan as a field that is computed when asked for.
+
+A `Row` is a dict of a record's stored fields. A field that is not there yet (a relation, a definition, a territory) is
+computed by its step on first use and kept, so evaluation order needs no plan of its own and nothing is computed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from roe.data.coerce import Reject, Typed, coerce_table
+from roe.evaluator.choose import Chooser
+from roe.evaluator.expressions import CLOCK, IMPLICIT, Code, Scope, compile_expression
+from roe.evaluator.relate import Matcher
+from roe.grammar import values as v
+from roe.grammar.clock import Clock, zone_of
+from roe.plan.operators import Choose, Derive, Expr, Relate
+from roe.policy.model import DataSource, Policy
+
+Make = Callable[["Row"], Any]
+
+
+class Row(dict[str, Any]):
+    """One record. Reading a field that is not stored computes it; a field that does not exist is null."""
+
+    __slots__ = ("derived", "entity", "world")
+    entity: str
+    world: World
+    derived: set[str]
+
+    def __init__(self, entity: str, world: World, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.entity, self.world, self.derived = entity, world, set()
+
+    def __missing__(self, name: str) -> Any:
+        make = self.world.fields[self.entity].get(name)
+        if make is None:
+            return None
+        self[name] = None  # a circle through data, such as an account that is its own parent, ends in null
+        value = self[name] = make(self)
+        self.derived.add(name)
+        return value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.world.fields[self.entity]
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def forget(self) -> None:
+        """Drop what was computed, since something it rests on has changed."""
+        for name in self.derived:
+            self.pop(name, None)
+        self.derived.clear()
+
+    @property
+    def label(self) -> str:
+        return str(dict.get(self, "name") or dict.get(self, "id"))
+
+    def as_json(self) -> dict[str, Any]:
+        """The record's own values; related records are left out, as are the marks of the loader."""
+        stored = {k: x for k, x in self.items() if k not in self.derived and k[0] != "$" and not isinstance(x, (dict, list))}
+        return {"entity": self.entity, **{k: v.plain(x) for k, x in stored.items() if x is not None}}
+
+
+class Owners(dict[str, Any]):
+    """role -> rep of one record."""
+
+    __slots__ = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {role: rep["id"] for role, rep in self.items() if rep is not None}
+
+
+class Compiled:
+    """A policy made ready once for any number of worlds: choosers, and closures for every expression."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        lists = policy.plan.lists
+        self.choosers = {key: Chooser(step, lists) for key, step in policy.plan.steps.items() if isinstance(step, Choose)}
+        self.engagement = {key: Chooser(step, lists) for key, step in policy.plan.engagement.items()}
+        self._codes: dict[int, tuple[Expr, Code]] = {}
+
+    def code(self, expr: Expr) -> Code:
+        found = self._codes.get(id(expr))
+        if found is None:
+            found = self._codes[id(expr)] = (expr, compile_expression(expr.tree))
+        return found[1]
+
+
+class World:
+    """The records of a run at one moment. `tables` are raw records by entity; rejects and corrections are kept."""
+
+    def __init__(self, compiled: Compiled, tables: Mapping[str, Iterable[Mapping[str, Any]]], clock: Clock) -> None:
+        self.compiled, self.policy, self.clock = compiled, compiled.policy, clock
+        self.base: Scope = {"today": clock.today, "now": clock.now, CLOCK: clock, **self.policy.plan.lists}
+        self.rejects: list[Reject] = []
+        self.typed: dict[str, Typed] = {}
+        self.dangling: dict[tuple[str, str, str], int] = {}
+        self.fields = {entity: self._makers(entity) for entity in self.policy.model.entities}
+        self.rows: dict[str, list[Row]] = {entity: [] for entity in self.policy.model.entities}
+        self._keys: dict[str, dict[str, Row]] = {entity: {} for entity in self.rows}
+        self._names: dict[str, dict[str, list[Row]]] = {entity: {} for entity in self.rows}
+        self._back: dict[tuple[str, str], dict[int, list[Row]]] = {}
+        self._strangers: dict[str, Row] = {}
+        self._matchers: dict[str, Matcher] = {}
+        for entity in self.rows:
+            self.add(entity, tables.get(entity, ()))
+
+    # --- loading ----------------------------------------------------------------------------------------------------
+
+    def add(self, entity: str, raw: Iterable[Mapping[str, Any]]) -> list[Row]:
+        """Load records of an entity; those that are rejected are in `rejects`."""
+        model = self.policy.model
+        zone = zone_of(self.policy.timezone)
+        source = self.policy.data.get(entity, DataSource())
+        typed = coerce_table(entity, model.entities[entity], raw, model.roles(), zone, source)
+        self.rejects += typed.rejects
+        self.typed.setdefault(entity, typed)
+        added = []
+        for values in typed.rows:
+            if values["id"] in self._keys[entity]:
+                self.rejects.append(Reject(entity, values["id"], values["$line"], "id", values["id"], "a record with this id is loaded already"))
+                continue
+            row = Row(entity, self, values)
+            added.append(row)
+            self._keys[entity][values["id"]] = row
+            for key in ("name", "email", "domain"):
+                if values.get(key):
+                    self._names[entity].setdefault(str(values[key]).lower(), []).append(row)
+        self.rows[entity] += added
+        self._back.clear()
+        return added
+
+    def find(self, entity: str, key: str) -> Row | None:
+        """A record by id, by an 18-character id whose first 15 are another's, or by a name that only it has."""
+        row = self._keys[entity].get(key)
+        if row is None and len(key) in (15, 18):
+            row = self._short_ids(entity).get(key[:15])
+        if row is None:
+            named = self._names[entity].get(key.lower(), ())
+            row = named[0] if len(named) == 1 else None
+        return row
+
+    def _short_ids(self, entity: str) -> dict[str, Row]:
+        cached = self.__dict__.setdefault("_shorts", {})
+        if entity not in cached:
+            cached[entity] = {k[:15]: row for k, row in self._keys[entity].items() if len(k) in (15, 18)}
+        found: dict[str, Row] = cached[entity]
+        return found
+
+    def search(self, entity: str, text: str) -> list[Row]:
+        """Every record that answers to a text: by id, name, e-mail or domain, exactly, else by a part of its name."""
+        exact = self.find(entity, text)
+        if exact is not None:
+            return [exact]
+        wanted = text.lower()
+        named = list(dict.fromkeys(self._names[entity].get(wanted, ())))
+        if named:
+            return named
+        return list(dict.fromkeys(r for name, rows in self._names[entity].items() if wanted in name for r in rows))
+
+    def rep(self, key: Any) -> Row | None:
+        """The rep that a text means. A rep whom the data does not list is a stranger: known by name alone, not active."""
+        if key is None or key == "":
+            return None
+        if isinstance(key, Row):
+            return key
+        row = self.find("rep", str(key))
+        if row is None:
+            row = self._strangers.get(str(key))
+            if row is None:
+                values = {"id": str(key), "name": str(key), "active": not self.rows["rep"]}
+                row = self._strangers[str(key)] = Row("rep", self, values)
+        return row
+
+    def is_stranger(self, rep: Row) -> bool:
+        return rep["id"] in self._strangers
+
+    # --- fields -----------------------------------------------------------------------------------------------------
+
+    def _makers(self, entity: str) -> dict[str, Make]:
+        """For every field of an entity, how it is computed when it is not stored."""
+        makers: dict[str, Make] = {}
+        for name, f in self.policy.model.entities[entity].items():
+            if f.via and f.type.item:
+                makers[name] = _related(f.type.item.entity, f.via)
+            elif f.type.name == "owners":
+                makers[name] = _owners
+            else:
+                makers[name] = _nothing
+        for (of, name), step in self.policy.plan.steps.items():
+            if of == entity:
+                makers[name] = self._step(step)
+        if (entity, "matched_account") in self.policy.plan.steps:
+            makers["account"] = lambda row: row["matched_account"]
+        if entity == "account":
+            makers["ultimate_parent"] = _ultimate_parent
+            makers["open_opportunities"] = lambda row: [o for o in row["opportunities"] if o["is_closed"] is not True]
+        return makers
+
+    def _step(self, step: Any) -> Make:
+        if isinstance(step, Derive):
+            if step.group is not None:
+                group = step.group
+                return lambda row: Owners({role: row.world.rep(row[name]) for role, name in group.items()})
+            assert step.expr is not None
+            code = self.compiled.code(step.expr)
+            return lambda row: code(row.world.scope(row))
+        if isinstance(step, Choose):
+            chooser = self.compiled.choosers[step.entity, step.name]
+            return lambda row: chooser(row.world.scope(row)).value
+        assert isinstance(step, Relate)
+        return lambda row: row.world.matcher(step).best(row)
+
+    def matcher(self, step: Relate) -> Matcher:
+        found = self._matchers.get(step.name)
+        if found is None:
+            found = self._matchers[step.name] = Matcher(step, self)
+        return found
+
+    def scope(self, row: Row) -> Scope:
+        """What an expression about a record can name."""
+        scope = dict(self.base)
+        scope[row.entity] = row
+        scope[IMPLICIT] = row
+        return scope
+
+    def resolve(self, row: Row) -> None:
+        """Turn the texts of a record's references into records; a reference that finds none is counted and null."""
+        for name, f in self.policy.model.entities[row.entity].items():
+            if f.type.name == "record" and not f.via:
+                key = dict.get(row, name)
+                if key is None or isinstance(key, Row):
+                    continue
+                found = self.rep(key) if f.type.entity == "rep" else self.find(f.type.entity, key)
+                if found is None:
+                    where = (row.entity, name, key)
+                    self.dangling[where] = self.dangling.get(where, 0) + 1
+                    del row[name]
+                else:
+                    row[name] = found
+
+    def resolve_all(self) -> None:
+        for rows in self.rows.values():
+            for row in rows:
+                self.resolve(row)
+
+    def back(self, entity: str, via: str) -> dict[int, list[Row]]:
+        """Records of an entity by the record that their field refers to."""
+        key = (entity, via)
+        found = self._back.get(key)
+        if found is None:
+            found = self._back[key] = {}
+            for row in self.rows.get(entity, ()):
+                target = row[via]
+                if isinstance(target, Row):
+                    found.setdefault(id(target), []).append(row)
+        return found
+
+
+def _nothing(row: Row) -> None:
+    return None
+
+
+def _related(entity: str, via: str) -> Make:
+    return lambda row: list(row.world.back(entity, via).get(id(row), ()))
+
+
+def _owners(row: Row) -> Owners:
+    """Today's owners, as the data says."""
+    return Owners({role: row.world.rep(dict.get(row, f"owner.{role}")) for role in row.world.policy.roles})
+
+
+def _ultimate_parent(row: Row) -> Row:
+    seen = {id(row)}
+    while (parent := row["parent"]) is not None and id(parent) not in seen:
+        seen.add(id(parent))
+        row = parent
+    return row

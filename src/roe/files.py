@@ -1,0 +1,75 @@
+"""Reading the files of a policy: inside its folder only, bounded in size, UTF-8 with or without a mark, any line ends."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from roe.diagnostics import Diagnostic
+from roe.source import Span, span_of
+
+MAX_POLICY_BYTES = 4 << 20
+MAX_TABLE_BYTES = 64 << 20
+
+
+def resolve(root: Path, name: str) -> tuple[Path | None, list[Diagnostic]]:
+    """The path of a reference in a policy, which must stay inside the policy folder, links followed."""
+    bad = name.startswith(("/", "\\", "~")) or "\\" in name or ":" in name or "\0" in name
+    path = root / name
+    try:
+        inside = not bad and path.resolve().is_relative_to(root.resolve())
+    except (OSError, ValueError, RuntimeError):
+        inside = False
+    if not inside:
+        help = "write a path below the folder of policy.yaml, with / between folders"
+        return None, [Diagnostic("R308", f"`{name}` is outside the policy folder", span_of(name), help)]
+    if not path.is_file():
+        near = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+        from roe.diagnostics import suggest
+
+        help = suggest(path.name, near, "create it, or correct the name")
+        return None, [Diagnostic("R307", f"there is no file `{name}`", span_of(name), help)]
+    return path, []
+
+
+def read_text(path: Path, shown: str, limit: int, asked: Span | None = None) -> tuple[str | None, list[Diagnostic]]:
+    """The text of a file, line ends as `\\n`; `asked` is the place that refers to it."""
+    place = asked or Span(shown, 1, 1, 1)
+    try:
+        if path.stat().st_size > limit:
+            return None, [Diagnostic("R309", f"`{shown}` is larger than {limit >> 20} MiB", place, "split it")]
+        raw = path.read_bytes()
+    except OSError as e:
+        return None, [Diagnostic("R307", f"`{shown}` cannot be read: {e.strerror or e}", place, "check name and permissions")]
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        line = raw.count(b"\n", 0, e.start) + 1
+        at = Span(shown, line, e.start - raw.rfind(b"\n", 0, e.start), e.start - raw.rfind(b"\n", 0, e.start) + 1)
+        return None, [Diagnostic("R307", f"`{shown}` is not UTF-8 text", at, "save it as UTF-8 (in Excel: CSV UTF-8)")]
+    return text.replace("\r\n", "\n").replace("\r", "\n"), []
+
+
+@cache
+def schema(name: str) -> dict[str, Any]:
+    """A published JSON Schema: from the installed package, or from the checkout's `schemas/`."""
+    here = Path(__file__).parent
+    packaged = here / "schemas" / f"{name}.schema.json"
+    path = packaged if packaged.is_file() else here.parents[1] / "schemas" / f"{name}.schema.json"
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found
+
+
+def cache_folder() -> Path | None:
+    """The user's cache folder for roe; None if `ROE_CACHE` says `off`."""
+    chosen = os.environ.get("ROE_CACHE", "")
+    if chosen == "off":
+        return None
+    if chosen:
+        return Path(chosen)
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "roe" / "cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "roe"

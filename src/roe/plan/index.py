@@ -1,0 +1,206 @@
+"""The partition index: every rule of a `Choose` at once, by look-ups and ANDs.
+
+Per *subject* (a distinct expression that conditions test) the constants of the rules cut the values into cells. A cell
+holds two bitsets over the rules' alternatives: those *true* there, and those *not false* there; what is in the second
+and not in the first is unknown. Deciding a record finds each subject's cell and ANDs the bitsets; the first bit that is
+left is the first alternative that holds. Bitsets are Python integers, made per cell when the cell is first met: a table
+of 40,000 keys costs two dictionary entries a key until somebody asks.
+
+Cheap subjects come first, and a subject is computed only while an alternative that needs it still stands.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cmp_to_key
+from typing import Any
+
+from roe.evaluator.expressions import Code, Scope, compile_expression
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.grammar.functions import BY_NAME
+from roe.grammar.printer import show
+from roe.plan.operators import Expr
+from roe.plan.subjects import Test, Truth, _key, alternatives, both
+
+Masks = tuple[int, int]  # (true, not false), over alternatives
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """What an index says of one record: the numbers of the rules that hold, and of those that cannot be decided."""
+
+    true: tuple[int, ...]
+    unknown: tuple[int, ...]
+
+
+class Subject:
+    """One expression, its cells, and the bitsets in them."""
+
+    __slots__ = ("_cells", "_cuts", "_dynamic", "_kind", "_null", "_other", "_points", "code", "cost", "node", "tests", "uses")
+
+    def __init__(self, node: s.Node, tests: list[tuple[int, Test]], everything: int, code: Code) -> None:
+        self.node, self.tests, self.code = node, tests, code
+        self.cost = cost_of(node)
+        self.uses = _union(1 << bit for bit, _ in tests)
+        rest = everything & ~self.uses
+        self._null = self._masks(rest, ((bit, t.null) for bit, t in tests))
+        self._other = self._masks(rest, ((bit, t.other) for bit, t in tests))
+        self._dynamic: Callable[[Any], Masks] = lambda value: self._masks(rest, ((b, t.condition(value)) for b, t in tests))
+        self._points: dict[Any, list[tuple[int, Truth]]] = {}
+        self._cells: dict[Any, Masks] = {}
+        self._cuts: list[Any] | None = None
+        kinds = {v.kind(p) for _, t in tests for p in t.points}
+        self._kind = kinds.pop() if len(kinds) == 1 else ""
+        if self._kind and any(t.gaps for _, t in tests):
+            self._order(rest)
+        elif self._kind:
+            for bit, test in tests:
+                for point, truth in zip(test.points, test.at_points, strict=True):
+                    self._points.setdefault(_key(point), []).append((bit, truth))
+
+    @staticmethod
+    def _masks(rest: int, truths: Iterable[tuple[int, Truth]]) -> Masks:
+        true = possible = rest
+        for bit, truth in truths:
+            if truth is not False:
+                possible |= 1 << bit
+                if truth is True:
+                    true |= 1 << bit
+        return true, possible
+
+    def _order(self, rest: int) -> None:
+        """Sweep over the cells in order; a test changes its mind at its own points only."""
+        unique = {_key(p): p for _, t in self.tests for p in t.points}
+        cuts = sorted(unique.values(), key=cmp_to_key(lambda a, b: -1 if v.less(a, b) else 1 if v.less(b, a) else 0))
+        at = {_key(c): i for i, c in enumerate(cuts)}
+        changes: dict[int, list[tuple[int, Truth]]] = {}
+        for bit, test in self.tests:
+            gaps = test.gaps or (test.other,) * (len(test.points) + 1)
+            changes.setdefault(0, []).append((bit, gaps[0]))
+            for i, (point, truth) in enumerate(zip(test.points, test.at_points, strict=True)):
+                cell = 2 * at[_key(point)] + 1
+                changes.setdefault(cell, []).append((bit, truth))
+                changes.setdefault(cell + 1, []).append((bit, gaps[i + 1]))
+        true = possible = rest
+        for cell in range(2 * len(cuts) + 1):
+            for bit, truth in changes.get(cell, ()):
+                one = 1 << bit
+                true = true | one if truth is True else true & ~one
+                possible = possible | one if truth is not False else possible & ~one
+            self._cells[cell] = (true, possible)
+        self._cuts = cuts
+
+    def masks(self, value: Any) -> Masks:
+        """The bitsets of the cell that a value falls into."""
+        if value is None:
+            return self._null
+        if v.kind(value) != self._kind:
+            return self._dynamic(value)
+        if self._cuts is not None:
+            if self._kind in ("date and time", "time") and v.less(self._cuts[0], value) is None:
+                return self._dynamic(value)
+            i = bisect_left(self._cuts, value)
+            return self._cells[2 * i + (i < len(self._cuts) and self._cuts[i] == value)]
+        key = _key(value)
+        found = self._cells.get(key)
+        if found is None:
+            mentions = self._points.get(key)
+            if mentions is None:
+                return self._other
+            true, possible = self._other
+            for bit, truth in mentions:
+                one = 1 << bit
+                true = true | one if truth is True else true & ~one
+                possible = possible | one if truth is not False else possible & ~one
+            found = self._cells[key] = (true, possible)
+        return found
+
+
+def _union(bits: Iterable[int]) -> int:
+    out = 0
+    for bit in bits:
+        out |= bit
+    return out
+
+
+def cost_of(node: s.Node) -> int:
+    """A rank for the order of subjects: a field is cheap, a function has its own cost, a walk over related rows is dear."""
+    cost = 1
+    for part in s.walk(node):
+        if isinstance(part, s.Call):
+            cost += BY_NAME[part.function].cost if part.function in BY_NAME else 1
+        elif isinstance(part, (s.Quantified, s.For, s.Filter)):
+            cost += 200
+        elif isinstance(part, s.Path):
+            cost += 1
+    return cost
+
+
+class Index:
+    """The partition index over rules, each a conjunction of conditions."""
+
+    def __init__(self, rules: Iterable[tuple[Expr, ...]], lists: Mapping[str, list[Any]]) -> None:
+        self.rule_of: list[int] = []
+        by_subject: dict[str, tuple[s.Node, list[tuple[int, Test]]]] = {}
+        for number, conditions in enumerate(rules):
+            tree = s.And(tuple(i for c in conditions for i in s.conjuncts(c.tree)))
+            for tests in alternatives(tree, lists) if tree.items else [[]]:
+                bit = len(self.rule_of)
+                self.rule_of.append(number)
+                here: dict[str, Test] = {}
+                for test in tests:
+                    key = show(test.subject)
+                    here[key] = both(here[key], test) if key in here else test
+                for key, test in here.items():
+                    by_subject.setdefault(key, (test.subject, []))[1].append((bit, test))
+        self.everything = (1 << len(self.rule_of)) - 1
+        made = [Subject(node, tests, self.everything, compile_expression(node)) for node, tests in by_subject.values()]
+        self.subjects = sorted(made, key=lambda subject: subject.cost)
+        later = 0
+        self._steps: list[tuple[Subject, int]] = []
+        for subject in reversed(self.subjects):
+            self._steps.insert(0, (subject, later))
+            later |= subject.uses
+
+    def first(self, scope: Scope) -> Hits:
+        """The first rule that holds, and those before it that cannot be decided."""
+        true = possible = self.everything
+        for subject, later in self._steps:
+            if not possible & subject.uses:
+                continue
+            t, p = subject.masks(subject.code(scope))
+            true &= t
+            possible &= p
+            low = possible & -possible
+            if not low & later and true & low:
+                return Hits((self.rule_of[low.bit_length() - 1],), ())
+        low = true & -true
+        before = possible & ~true & (low - 1 if low else -1)
+        fired = (self.rule_of[low.bit_length() - 1],) if low else ()
+        return Hits(fired, tuple(r for r in self._rules(before) if r not in fired))
+
+    def all(self, scope: Scope) -> Hits:
+        """Every rule that holds, and every rule that cannot be decided."""
+        true = possible = self.everything
+        for subject, _ in self._steps:
+            if possible & subject.uses:
+                t, p = subject.masks(subject.code(scope))
+                true &= t
+                possible &= p
+        held = tuple(self._rules(true))
+        return Hits(held, tuple(r for r in self._rules(possible & ~true) if r not in held))
+
+    def _rules(self, mask: int) -> list[int]:
+        """The rules of a bitset's alternatives, each once, in order."""
+        out: list[int] = []
+        while mask:
+            low = mask & -mask
+            rule = self.rule_of[low.bit_length() - 1]
+            if not out or out[-1] != rule:
+                out.append(rule)
+            mask ^= low
+        return out
+

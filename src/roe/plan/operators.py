@@ -1,0 +1,158 @@
+"""The five operators, and the plan that a policy becomes.
+
+An operator computes one *step*: a named value of every record of one entity. Steps are used like fields, and are
+computed when first asked for. Stages lower to operators; back ends see operators and nothing of stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from roe.grammar import syntax as s
+from roe.grammar.types import Type
+from roe.source import Text
+
+
+@dataclass(frozen=True, slots=True)
+class Expr:
+    """An expression with the text that it was parsed from."""
+
+    tree: s.Node
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: it fires when every condition is true. `value` is what it gives: a name, points, outputs, an action."""
+
+    name: Text
+    conditions: tuple[Expr, ...]
+    value: Any
+    because: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Derive:
+    """row -> value: an expression, or a group of other steps that is read as one record of owners."""
+
+    entity: str
+    name: str
+    stage: str
+    expr: Expr | None
+    group: Mapping[str, str] | None = None  # role -> step
+
+
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """row -> the rules that hold, by hit policy.
+
+    `hit` is first, unique, any, priority, collect, or `collect sum|min|max|count`; `priority` ranks the rules' values,
+    best first. `default` is the value where no rule holds. The value is the rule's for a single hit, else a list or total.
+    """
+
+    entity: str
+    name: str
+    stage: str
+    hit: str
+    rules: tuple[Rule, ...]
+    default: Any = None
+    priority: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One way to find related rows: `match` over both rows, and what rules a candidate out."""
+
+    name: Text
+    match: Expr
+    unless: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Relate:
+    """row -> related row: methods in order, the first that finds candidates; tiebreakers choose among them."""
+
+    entity: str
+    name: str
+    stage: str
+    target: str
+    methods: tuple[Method, ...]
+    tie_break: tuple[tuple[str, Expr], ...]  # ('most' | 'least', value)
+
+
+@dataclass(frozen=True, slots=True)
+class Allocate:
+    """ordered rows + pool state -> rep. `members` and `weight` see `rep` and the record that is routed."""
+
+    name: str
+    strategy: str
+    members: Expr | tuple[Text, ...]
+    weight: Expr | None
+    caps: Mapping[str, Expr]
+    fallback: Text | None
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Solve:
+    """a set of rows + reps -> assignment. Its place; no stage lowers to it yet (dynamic books will)."""
+
+    entity: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What an engagement rule does with a record's ownership."""
+
+    kind: str  # keep, assign, route, open, hold, return, refer
+    assign: Expr | None = None
+    pool: str = ""
+    to: str = ""
+    within: Any = None  # how long a decision may take, or ownership is kept
+    otherwise: Action | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionRow:
+    """An approved exception: this record, in this role, belongs to that rep until a day."""
+
+    entity: str
+    record: Text
+    role: Text
+    owner: Text
+    approved_by: Text
+    reason: Text
+    start: Any
+    until: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A protection window, by the names of its steps; `role` is whose ownership it protects."""
+
+    name: str
+    entity: str
+    role: str
+    state: str
+    until: str
+
+
+Step = Derive | Choose | Relate
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All steps by (entity, name), the pools, and per (entity, role) the step whose value is an `Action`."""
+
+    steps: Mapping[tuple[str, str], Step]
+    pools: Mapping[str, Allocate]
+    engagement: Mapping[tuple[str, str], Choose]
+    windows: tuple[Window, ...] = ()
+    exceptions: tuple[ExceptionRow, ...] = ()
+    types: Mapping[tuple[str, str], Type] = field(default_factory=dict)
+    lists: Mapping[str, list[Any]] = field(default_factory=dict)
+    grace: timedelta = timedelta()

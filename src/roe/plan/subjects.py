@@ -1,0 +1,271 @@
+"""Conditions taken apart for the partition index: into alternatives of tests, each of one subject against constants.
+
+A *test* knows its truth at the few places where it can change: at each of its constants, between them, for null, and for
+anything else. The truth comes from evaluating the condition itself on a value from each place; nothing about the
+meaning of an operator is written a second time here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import cmp_to_key
+from typing import Any
+
+from roe.evaluator.expressions import CLOCK, compile_expression
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.grammar.clock import Clock
+from roe.grammar.printer import show
+
+Truth = bool | None
+MAX_ALTERNATIVES = 32
+
+_STILL = {CLOCK: Clock.at("1970-01-01")}  # constants hold no `today`: any clock will do
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A condition on one subject.
+
+    `points` are the constants where the truth may differ. With `gaps`, the subject is ordered: `gaps[i]` is the truth
+    below `points[i]`, `gaps[-1]` above the last. Without, `other` is the truth away from the points. `condition` gives
+    the truth of any value at all. A subject that is itself the condition has the points true and false.
+    """
+
+    __test__ = False  # pytest: this is no test class
+
+    subject: s.Node
+    points: tuple[Any, ...]
+    at_points: tuple[Truth, ...]
+    gaps: tuple[Truth, ...]
+    other: Truth
+    null: Truth
+    condition: Callable[[Any], Truth]
+
+
+def alternatives(tree: s.Node, lists: Mapping[str, list[Any]]) -> list[list[Test]]:
+    """The condition as alternatives (`or`) of tests that must all hold (`and`); one residual test if there are too many."""
+    found = _alternatives(tree, lists, False)
+    return found if found is not None else [[_residual(tree)]]
+
+
+def _alternatives(tree: s.Node, lists: Mapping[str, list[Any]], negated: bool) -> list[list[Test]] | None:
+    if isinstance(tree, s.Not):
+        return _alternatives(tree.operands[0], lists, not negated)
+    if isinstance(tree, (s.And, s.Or)):
+        whole = _test(tree, lists)
+        if whole is not None:  # several tests of the one subject are one test
+            return [[_negate(whole) if negated else whole]]
+        parts = [_alternatives(item, lists, negated) for item in tree.items]
+        if isinstance(tree, s.And) is not negated:
+            return _product(parts)
+        joined = [alternative for part in parts if part is not None for alternative in part]
+        return None if None in parts or len(joined) > MAX_ALTERNATIVES else joined
+    test = _test(tree, lists) or _residual(tree)
+    return [[_negate(test) if negated else test]]
+
+
+def _product(parts: list[list[list[Test]] | None]) -> list[list[Test]] | None:
+    out: list[list[Test]] = [[]]
+    for part in parts:
+        if part is None or len(out) * len(part) > MAX_ALTERNATIVES:
+            return None
+        out = [[*left, *right] for left in out for right in part]
+    return out
+
+
+def _negate(test: Test) -> Test:
+    def flip(truth: Truth) -> Truth:
+        return None if truth is None else not truth
+
+    inner = test.condition
+    return replace(
+        test,
+        at_points=tuple(map(flip, test.at_points)),
+        gaps=tuple(map(flip, test.gaps)),
+        other=flip(test.other),
+        null=flip(test.null),
+        condition=lambda value: flip(inner(value)),
+    )
+
+
+def _residual(tree: s.Node) -> Test:
+    """A condition that is no test of one subject against constants: a subject of its own, true, false or unknown."""
+    return Test(tree, (True, False), (True, False), (), None, None, lambda value: value if isinstance(value, bool) else None)
+
+
+_QUESTION = s.Name("?")
+
+
+def _test(tree: s.Node, lists: Mapping[str, list[Any]]) -> Test | None:
+    """The tree as a test of one subject against constants, if it is one."""
+    split = _split(tree, lists)
+    if split is None:
+        return None
+    subject, asked, constants, ordered, keys = split
+    code = compile_expression(asked)
+    scope = {**_STILL, **lists}
+
+    def condition(value: Any) -> Truth:
+        verdict = code({**scope, "?": value})
+        return verdict if isinstance(verdict, bool) else None
+
+    if keys is not None:  # membership in a list, perhaps a long one: no need to ask about each key
+        inside, outside = (False, True) if isinstance(asked, s.In) and asked.negated else (True, False)
+        return Test(subject, keys, (inside,) * len(keys), (), outside, condition(None), condition)
+    return _measure(subject, constants, ordered, condition)
+
+
+def _measure(subject: s.Node, constants: Iterable[Any], ordered: bool, condition: Callable[[Any], Truth]) -> Test | None:
+    """The test with its truth asked for at every place where it can change."""
+    points = tuple({_key(c): c for c in constants}.values())
+    if any(isinstance(p, bool) for p in points):
+        points = (True, False)
+    cuts = _sorted(points) if points and not isinstance(points[0], bool) else None
+    if ordered:
+        if cuts is None:
+            return None
+        gaps = tuple(condition(g) if g is not None else None for g in _gaps(cuts))
+        return Test(subject, cuts, tuple(map(condition, cuts)), gaps, None, condition(None), condition)
+    away = _near(cuts[-1], 1) if cuts else None
+    return Test(subject, points, tuple(map(condition, points)), (), condition(away), condition(None), condition)
+
+
+def both(a: Test, b: Test) -> Test:
+    """Two tests of one subject that must both hold, as one test."""
+
+    def condition(value: Any) -> Truth:
+        return v.both(a.condition(value), b.condition(value))
+
+    merged = _measure(a.subject, (*a.points, *b.points), bool(a.gaps or b.gaps), condition)
+    if merged is None:  # constants of two kinds: nothing to index, every value is asked about
+        return Test(a.subject, (), (), (), None, condition(None), condition)
+    return merged
+
+
+_Split = tuple[s.Node, s.Node, list[Any], bool, tuple[Any, ...] | None]
+
+
+def _split(tree: s.Node, lists: Mapping[str, list[Any]]) -> _Split | None:
+    """(subject, the condition with `?` for it, its constants, whether order matters, the keys of a plain membership)."""
+    if isinstance(tree, s.Compare):
+        for subject, constant, asked in (
+            (tree.left, tree.right, replace(tree, left=_QUESTION)),
+            (tree.right, tree.left, replace(tree, right=_QUESTION)),
+        ):
+            value = _constant(constant)
+            if value is not ... and _constant(subject) is ...:
+                if value is None and tree.op in ("=", "!="):
+                    return subject, asked, [], False, None
+                if _hashable(value):
+                    return subject, asked, [value], tree.op not in ("=", "!="), None
+        return None
+    if isinstance(tree, s.Between):
+        low, high = _constant(tree.low), _constant(tree.high)
+        if low is ... or high is ... or low is None or high is None:
+            return None
+        return tree.value, replace(tree, value=_QUESTION), [low, high], True, None
+    if isinstance(tree, s.In):
+        return _split_in(tree, lists)
+    if isinstance(tree, (s.And, s.Or)):
+        return _split_chain(tree, lists)
+    return None
+
+
+def _split_in(tree: s.In, lists: Mapping[str, list[Any]]) -> _Split | None:
+    asked = replace(tree, value=_QUESTION)
+    only = tree.tests[0] if len(tree.tests) == 1 else None
+    if isinstance(only, s.Name) and only.id in lists:
+        return tree.value, asked, [], False, tuple(dict.fromkeys(lists[only.id]))
+    constants: list[Any] = []
+    ordered = False
+    todo = list(tree.tests)
+    while todo:
+        test = todo.pop(0)
+        if isinstance(test, s.Not):
+            todo += test.operands
+        elif isinstance(test, s.ListOf):
+            todo += test.items
+        elif isinstance(test, s.Unary):
+            todo.append(test.operand)
+            ordered |= test.op not in ("=", "!=")
+        elif isinstance(test, s.RangeOf):
+            todo += [e for e in (test.low, test.high) if e is not None]
+            ordered = True
+        else:
+            value = _constant(test)
+            if value is ... or not _hashable(value):
+                return None
+            if value is not None:
+                constants.append(value)
+            elif ordered:
+                return None
+    plain = all(isinstance(t, s.Literal) and t.value is not None for t in tree.tests)
+    keys = tuple({_key(c): c for c in constants}.values()) if plain and len({v.kind(c) for c in constants}) == 1 else None
+    return tree.value, asked, constants, ordered, keys
+
+
+def _split_chain(tree: s.And | s.Or, lists: Mapping[str, list[Any]]) -> _Split | None:
+    parts = [_split(item, lists) for item in tree.items]
+    if any(p is None for p in parts):
+        return None
+    known = [p for p in parts if p is not None]
+    if len({show(p[0]) for p in known}) > 1:
+        return None
+    asked = replace(tree, items=tuple(p[1] for p in known))
+    constants = [c for p in known for c in (*p[2], *(p[4] or ()))]
+    return known[0][0], asked, constants, any(p[3] for p in known), None
+
+
+def _constant(node: s.Node) -> Any:
+    """The value of a constant, `...` for anything else."""
+    return node.value if isinstance(node, s.Literal) else ...
+
+
+def _hashable(value: Any) -> bool:
+    return not isinstance(value, (list, dict))
+
+
+def _key(value: Any) -> Any:
+    """What a value is found by: Python holds `True` and `1` for one key, the language does not."""
+    return (value,) if isinstance(value, bool) else value
+
+
+def _sorted(constants: list[Any]) -> tuple[Any, ...] | None:
+    """The distinct constants in order; None if they have none among themselves."""
+    unique = list({_key(c): c for c in constants}.values())
+    if any(v.less(unique[0], c) is None for c in unique):
+        return None
+    return tuple(sorted(unique, key=cmp_to_key(lambda a, b: -1 if v.less(a, b) else 1 if v.less(b, a) else 0)))
+
+
+def _gaps(cuts: tuple[Any, ...]) -> list[Any]:
+    """A value below, between and above the cuts; None where there is none."""
+    return [_near(cuts[0], -1), *(_middle(a, b) for a, b in zip(cuts, cuts[1:], strict=False)), _near(cuts[-1], 1)]
+
+
+_STEPS: dict[str, Any] = {"date": timedelta(days=1), "date and time": timedelta(microseconds=1), "days and time duration": timedelta(microseconds=1)}  # fmt: skip
+
+
+def _near(value: Any, side: int) -> Any:
+    kind = v.kind(value)
+    if kind == "number":
+        return v.number(value + side * max(1.0, abs(value)))
+    if kind == "string":
+        return value + "\0" if side > 0 else ("" if value else None)
+    if kind == "years and months duration":
+        return v.Months(value.months + side)
+    step = _STEPS.get(kind, timedelta(microseconds=1))
+    return v.add(value, step * side)
+
+
+def _middle(a: Any, b: Any) -> Any:
+    kind = v.kind(a)
+    if kind == "number":
+        middle = (a + b) / 2
+        return middle if a < middle < b else None
+    near = _near(a, 1)
+    return near if near is not None and v.less(near, b) else None
+

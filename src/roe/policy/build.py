@@ -1,0 +1,183 @@
+"""`load`: a policy folder to a checked `Policy`, through every stage, with every diagnostic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from roe.diagnostics import Diagnostic, errors, suggest
+from roe.grammar import types as t
+from roe.grammar.clock import holidays_of, zone_of
+from roe.grammar.types import Type
+from roe.plan.operators import Plan
+from roe.policy.context import Context
+from roe.policy.loader import Map, Seq, load_policy_files, validate_files
+from roe.policy.model import DataSource, Field, Model, Policy, standard_fields, type_named
+from roe.source import Span, Text, span_of
+from roe.stages import definitions, engagement, exceptions, matching, pools, scores, sources, territories, windows
+
+DECLARE = (definitions.declare, sources.declare, matching.declare, scores.declare, territories.declare, windows.declare)
+LOWER = (definitions.lower, sources.lower, matching.lower, scores.lower, territories.lower)
+
+
+def build(root: Path, trusted: bool = False) -> tuple[Policy | None, list[Diagnostic]]:
+    """The policy in a folder and all findings; no policy if one of them is an error.
+
+    `trusted` says that these very files passed every check before (see `roe.cache`): schema and types are skipped.
+    """
+    files, found = load_policy_files(root)
+    if not files:
+        return None, found
+    if not trusted:
+        found += validate_files(files)
+    if errors(found):
+        return None, found
+    merged, problems = _merge(files)
+    found += problems
+    cx = Context(root, Model([str(r) for r in merged.get("roles") or ["owner"]]), trusted)
+    cx.found = found
+    cx.files = [name for name, _ in files]
+    policy = _build(root, merged, cx)
+    return (None if errors(cx.found) else policy), _unique(cx.found)
+
+
+def _unique(found: list[Diagnostic]) -> list[Diagnostic]:
+    return list({(d.code, d.message, d.span.file, d.span.line, d.span.column): d for d in found}.values())
+
+
+def _merge(files: list[tuple[str, Any]]) -> tuple[Map, list[Diagnostic]]:
+    """All files as one: mappings join key by key, lists one after the other, a scalar stands once."""
+    found: list[Diagnostic] = []
+
+    def join(into: Map, more: Map) -> None:
+        for key, value in more.items():
+            if key == "include":
+                continue
+            have = into.get(key)
+            if have is None:
+                into[key] = value
+            elif isinstance(have, Map) and isinstance(value, Map):
+                if "table" in have or "file" in have or "when" in have or "criteria" in have:
+                    found.append(_twice(into, key))
+                else:
+                    join(have, value)
+            elif isinstance(have, Seq) and isinstance(value, Seq):
+                have.extend(value)
+            elif not (key == "roe" and have == value):
+                found.append(_twice(into, key))
+
+    def _twice(into: Map, key: Any) -> Diagnostic:
+        related = (("first here", span_of(into.key(key))),)
+        return Diagnostic("R306", f"`{key}` is given in two files", span_of(key), "remove one of the two", related)
+
+    merged = Map()
+    merged.place = files[0][1].place
+    for _, content in files:
+        join(merged, content)
+    return merged, found
+
+
+def _build(root: Path, raw: Map, cx: Context) -> Policy:
+    zone, calendar = str(raw.get("timezone") or "UTC"), str(raw.get("calendar") or "")
+    profile = str(raw.get("profile") or "generic")
+    for key, check in (("timezone", zone_of), ("calendar", holidays_of)):
+        if raw.get(key) and not (cx.trusted and key == "calendar"):
+            try:
+                check(str(raw[key]))
+            except ValueError as e:
+                cx.say("R311", raw[key], str(e), "an IANA name such as Europe/Berlin; a country code such as US or DE-BY")
+    _entities(raw, cx, profile)
+    _lists(raw, cx)
+    for declare in DECLARE:
+        declare(raw, cx)
+    for lower in LOWER:
+        lower(raw, cx)
+    found_windows = windows.lower(raw, cx)
+    found_pools = pools.lower(raw, cx)
+    _fallbacks(found_pools, cx)
+    rules = engagement.lower(raw, cx, found_pools)
+    excepted = exceptions.lower(raw, cx)
+    plan = Plan(cx.steps, found_pools, rules, tuple(found_windows), excepted, {}, cx.lists)
+    data = {
+        str(e): DataSource(str(d.get("file") or ""), tuple(map(str, d.get("missing") or ())), str(d.get("format") or ""))
+        for e, d in (raw.get("data") or {}).items()
+    }
+    return Policy(root, str(raw["name"]), zone, calendar, profile, cx.model, plan, data, tuple(dict.fromkeys(cx.files)))
+
+
+def _fallbacks(found: dict[str, Any], cx: Context) -> None:
+    """A pool that falls back on another must not come back to itself."""
+    for name, pool in found.items():
+        seen = [name]
+        while pool.fallback and str(pool.fallback) in found:
+            if str(pool.fallback) in seen:
+                cx.say("R208", pool.fallback, f"the pool `{name}` falls back on itself", "let the last pool fall back on a rep")
+                break
+            seen.append(str(pool.fallback))
+            pool = found[str(pool.fallback)]
+
+
+def _entities(raw: Map, cx: Context, profile: str) -> None:
+    cx.model.entities.update(standard_fields(profile))
+    declared = raw.get("fields") or {}
+    for entity in declared:
+        cx.model.entities.setdefault(str(entity), {"id": Field("id", t.STRING), "name": Field("name", t.STRING)})
+    for entity, fields in declared.items():
+        for name, spec in fields.items():
+            found = _field(str(entity), name, spec, cx)
+            if found:
+                cx.model.entities[str(entity)][str(name)] = found
+
+
+def _field(entity: str, name: Text, spec: Any, cx: Context) -> Field | None:
+    old = cx.model.entities[entity].get(str(name))
+    if isinstance(spec, str):
+        spec = Map({"type": spec})
+    place: Span = span_of(name)
+    if spec.get("many"):
+        other, via = str(spec["many"]), str(spec.get("via") or entity)
+        if other not in cx.model.entities:
+            cx.say("R504", spec["many"], f"there is no entity `{other}`", suggest(other, cx.model.entities, "declare it under `fields:`"))
+            return None
+        return Field(str(name), t.list_of(t.record(other)), via=via, span=place)
+    kind = old.type if old and not spec.get("type") else type_named(str(spec.get("type") or "string"))
+    if kind.name == "record" and kind.entity not in cx.model.entities:
+        known = [*t.DECLARABLE, *cx.model.entities]
+        cx.say("R504", spec["type"], f"there is no type or entity `{kind.entity}`", suggest(kind.entity, known, "declare the entity under `fields:`"))
+        return None
+    values = tuple(map(str, spec.get("values") or ()))
+    if values and kind.name != "string":
+        cx.say("R304", spec.key("values"), f"a {kind} has no list of values", "only strings have one")
+    columns = spec.get("column") or ()
+    columns = (str(columns),) if isinstance(columns, str) else tuple(map(str, columns))
+    return Field(
+        str(name),
+        Type(kind.name, kind.item, kind.entity, kind.fields, values, place),
+        columns or (old.columns if old else ()),
+        {str(k): str(v) for k, v in (spec.get("aliases") or {}).items()},
+        str(spec.get("normalize") or (old.normalize if old else "")),
+        str(spec.get("format") or ""),
+        spec.get("required") is True,
+        spec.get("default"),
+        standard=old is not None,
+        span=place,
+    )
+
+
+def _lists(raw: Map, cx: Context) -> None:
+    for name, spec in (raw.get("lists") or {}).items():
+        if isinstance(spec, list) or "values" in spec:
+            values = spec if isinstance(spec, list) else spec["values"]
+            cx.lists[str(name)] = [str(x) for x in values]
+            continue
+        table, problems = cx.file_table(spec["file"])
+        cx.found += problems
+        cx.lists[str(name)] = []
+        if table is None:
+            continue
+        key = spec.get("key") or table.header[0]
+        column = table.column(key)
+        if column is None:
+            cx.say("R403", key, f"`{table.name}` has no column `{key}`", suggest(key, table.header, "add the column"))
+            continue
+        cx.lists[str(name)] = [str(row[column]) for row in table.rows if row[column]]

@@ -1,0 +1,262 @@
+"""What the stages build with: it parses and checks expressions, reads tables, and collects every diagnostic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from roe.diagnostics import Diagnostic, suggest
+from roe.grammar import check as checker
+from roe.grammar import syntax as s
+from roe.grammar import types as t
+from roe.grammar import values as v
+from roe.grammar.check import Names
+from roe.grammar.parser import parse
+from roe.grammar.types import Type
+from roe.plan.operators import Choose, Expr, Rule, Step
+from roe.policy.model import Model
+from roe.policy.tables import Table, inline_table, read_table
+from roe.source import Span, Text, span_of
+
+RESERVED = ("name", "from", "until", "because", "description")
+
+
+@dataclass(slots=True)
+class Context:
+    """One build of one policy. `trusted` skips the static check of a policy that passed it before."""
+
+    root: Path
+    model: Model
+    trusted: bool = False
+    found: list[Diagnostic] = field(default_factory=list)
+    steps: dict[tuple[str, str], Step] = field(default_factory=dict)
+    lists: dict[str, list[Any]] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
+    variables: dict[str, dict[str, Type]] = field(default_factory=dict)
+
+    def say(self, code: str, at: Any, message: str, help: str, related: tuple[tuple[str, Span], ...] = ()) -> None:
+        span = at if isinstance(at, Span) else span_of(at)
+        self.found.append(Diagnostic(code, message, span, help, related))
+
+    # --- names ------------------------------------------------------------------------------------------------------
+
+    def names(self, entity: str, implicit: bool = False) -> Names:
+        """What an expression about an entity's record can name."""
+        variables: dict[str, Type] = {"today": t.DATE, "now": t.DATETIME}
+        variables |= {name: t.list_of(t.STRING) for name in self.lists}
+        variables[entity] = t.record(entity)
+        if entity in ("lead", "contact", "opportunity", "activity"):
+            variables["account"] = t.record("account")
+        shorthands = {name: entity for name in SHORTHANDS if (entity, name) in self.model.steps}
+        return Names(self.model, variables, (t.record(entity),) if implicit else (), shorthands=shorthands)
+
+    # --- expressions ------------------------------------------------------------------------------------------------
+
+    def parse(self, text: str, kind: str = "expr") -> Expr | None:
+        tree, problems = parse(text, kind)
+        self.found += problems
+        return Expr(tree, text if isinstance(text, Text) else Text(text, _argument(text))) if tree is not None else None
+
+    def condition(self, text: str, names: Names) -> Expr | None:
+        """A checked expression that must be true or false."""
+        expr = self.parse(text)
+        if expr and not self.trusted:
+            self.found += checker.condition(expr.tree, expr.text, names)
+        return expr
+
+    def value(self, text: str, names: Names, *wanted: str) -> Expr | None:
+        """A checked expression of one of the wanted types, or of any if none is given."""
+        expr = self.parse(text)
+        if expr and not self.trusted:
+            found, problems = checker.check(expr.tree, expr.text, names)
+            self.found += problems
+            if wanted and found.name not in ("any", "null", *wanted):
+                self.say("R205", text, f"a {' or '.join(wanted)} is expected here, and this is a {found}", "change the expression")
+        return expr
+
+    def duration(self, text: Any) -> Any:
+        """The value of `90 days`; None after a diagnostic."""
+        if text is None:
+            return None
+        expr = self.parse(text)
+        if expr is None:
+            return None
+        value = expr.tree.value if isinstance(expr.tree, s.Literal) else None
+        if "duration" not in v.kind(value):
+            self.say("R311", text, f"`{text}` is no duration", "write `90 days`, `48 hours`, `5 working days`, `6 months`")
+            return None
+        return value
+
+    def day(self, text: Any) -> date | None:
+        if text is None or not str(text).strip("- "):
+            return None
+        found = v.parse_date(str(text))
+        if found is None:
+            self.say("R311", text, f"`{text}` is no date", "write it as 2026-02-01")
+        return found
+
+    # --- rules and tables -------------------------------------------------------------------------------------------
+
+    def period(self, start: Any, until: Any) -> tuple[Expr, ...]:
+        """The effective dates of a rule as conditions: from the first day on, up to and not on the last."""
+        first, last = self.day(start), self.day(until)
+        if first and last and last <= first:
+            self.say("R507", until, f"the period ends ({until}) before it begins ({start})", "swap the dates, or remove the rule")
+        out = []
+        for op, text, day in ((">=", start, first), ("<", until, last)):
+            if day:
+                out.append(Expr(s.Compare(op, s.Name("today"), s.Literal(day, f'@"{day}"')), text))
+        return tuple(out)
+
+    def unique_names(self, names: list[Any], what: str) -> None:
+        seen: dict[str, Any] = {}
+        for name in names:
+            if name is None:
+                continue
+            if name in seen:
+                related = (("first here", span_of(seen[name])),)
+                self.say("R306", name, f"two {what} are called `{name}`", "rename one of the two", related)
+            seen.setdefault(str(name), name)
+
+    def table(self, section: Any, asked: Any) -> Table | None:
+        """The table of a section: its rows, or the file it names."""
+        place = span_of(asked)
+        if section.get("rows") is not None:
+            table, problems = inline_table(section["rows"], place)
+        elif section.get("table") is not None:
+            table, problems = self.file_table(section["table"])
+        else:
+            self.say("R304", place, "a table or rows are missing", "add `table: file.csv`, or `rows:`")
+            return None
+        self.found += problems
+        return table
+
+    def file_table(self, name: str) -> tuple[Table | None, list[Diagnostic]]:
+        self.files.append(str(name).partition("#")[0])
+        return read_table(self.root, name)
+
+    def columns(self, table: Table, section: Any, names: Names, own: str) -> tuple[dict[int, Expr], dict[int, str]]:
+        """Which columns are inputs, with their expressions, and which are outputs.
+
+        A header that is an expression about the record (a field, or anything with a dot or parenthesis) is an input;
+        `inputs` and `outputs` in the policy say otherwise.
+        """
+        texts, outputs = self.split(table, section, names, own)
+        declared, wanted = section.get("inputs") or {}, section.get("outputs")
+        for missing in [c for c in (*declared, *(wanted or ())) if table.column(c) is None]:
+            self.say("R403", missing, f"`{table.name}` has no column `{missing}`", suggest(missing, table.header, "add the column"))
+        fields = names.model.field_names(names.implicit[-1].entity) if names.implicit else []
+        for i, header in outputs.items():
+            near = suggest(header, [f for f in fields if f != own], "")
+            if near and wanted is None and header != own:
+                self.say("R404", table.header[i], f"`{header}` is taken for an output", f"{near} otherwise list it under `outputs:`")
+        parsed = {i: self.value(text, names) for i, text in texts.items()}
+        return {i: expr for i, expr in parsed.items() if expr is not None}, outputs
+
+    def split(self, table: Table, section: Any, names: Names, own: str) -> tuple[dict[int, str], dict[int, str]]:
+        """The columns that are inputs, with the text of their expressions, and those that are outputs.
+
+        A column that is called as the table itself is what the table finds.
+        """
+        declared, wanted = section.get("inputs") or {}, section.get("outputs")
+        fields = [f for f in names.model.field_names(names.implicit[-1].entity) if f != own] if names.implicit else []
+        inputs: dict[int, str] = {}
+        outputs: dict[int, str] = {}
+        for i, header in enumerate(table.header):
+            if header in declared:
+                inputs[i] = declared[header]
+            elif header in RESERVED:
+                continue
+            elif header not in wanted if wanted is not None else self._reads(header, names, fields):
+                inputs[i] = header
+            else:
+                outputs[i] = header
+        return inputs, outputs
+
+    def _reads(self, header: str, names: Names, fields: list[str]) -> bool:
+        return header in fields or header in names.variables or any(c in header for c in ".([ <>=")
+
+    def choose(
+        self, section: Any, asked: Any, entity: str, name: str, stage: str, as_value: Callable[[Any, dict[str, Any]], Any]
+    ) -> Choose | None:
+        """A decision table as a `Choose`; `as_value(row name, outputs)` says what a row gives."""
+        table = self.table(section, asked)
+        if table is None:
+            return None
+        names = self.names(entity, implicit=True)
+        inputs, outputs = self.columns(table, section, names, name)
+        types = {i: None if self.trusted else checker.check(e.tree, e.text, names)[0] for i, e in inputs.items()}
+        numeric = {i for i in outputs if all(_is_number(row[i]) for row in table.rows)}
+        labels = table.column("name")
+        rules = []
+        for number, row in enumerate(table.rows, 1):
+            cells = table.cells(row)
+            conditions = [c for i, e in inputs.items() if (c := self._cell(e, row[i], names, types[i])) is not None]
+            conditions += self.period(cells.get("from"), cells.get("until"))
+            given = {o: _output(row[i], i in numeric) for i, o in outputs.items()}
+            first_output = next((row[i] for i in outputs), None)
+            label = row[labels] if labels is not None else first_output
+            label = Text(f"row {number}", row[0].origin) if label is None or not label else label
+            rules.append(Rule(label, tuple(conditions), as_value(label, given), cells.get("because") or None))
+        default = section.get("default")
+        value = None if default is None else as_value(None, dict(default) if isinstance(default, dict) else {o: default for o in outputs.values()})
+        order = section.get("priority") or ()
+        return Choose(entity, name, stage, section.get("hit") or "first", tuple(rules), value, (tuple(map(str, order)),) if order else ())
+
+    def _cell(self, subject: Expr, cell: Text, names: Names, found: Type | None) -> Expr | None:
+        """A cell as a condition on its column's expression; a plain word is the text it looks like."""
+        text = cell.strip()
+        if text in ("", "-"):
+            return None
+        tree, problems = parse(cell, "tests")
+        stringy = found is None or found.name in ("string", "any")
+        if stringy and (tree is None or _is_words(tree, names)):
+            parts = [p.strip() for p in text.split(",")]
+            tree, problems = s.Tests(tuple(s.Literal(p, p) for p in parts), False, (0, len(cell))), []
+        if tree is None:
+            self.found += problems
+            return None
+        assert isinstance(tree, s.Tests)
+        if not self.trusted:
+            from dataclasses import replace
+
+            tested = replace(names, tested=found or t.ANY)
+            self.found += checker.check(tree, cell, tested)[1]
+        return Expr(s.In(subject.tree, tree.tests, tree.negated, tree.at), cell)
+
+
+SHORTHANDS = ("territory", "territory_owner", "source", "window")
+
+
+def _is_words(tree: s.Node, names: Names) -> bool:
+    """Whether a cell is bare words, `US` or `US, CA` or `01234`, which spreadsheet users mean as texts."""
+    if not isinstance(tree, s.Tests) or tree.negated:
+        return False
+
+    def word(test: s.Node) -> bool:
+        if isinstance(test, s.Literal):
+            return v.is_number(test.value)
+        return isinstance(test, s.Name) and test.id != "?" and test.id not in names.variables
+
+    return all(map(word, tree.tests))
+
+
+def _is_number(text: str) -> bool:
+    return bool(text) and (text[0] != "0" or text == "0" or text.startswith("0.")) and text.replace(".", "", 1).lstrip("-").isdigit()
+
+
+def _output(text: Text, numeric: bool) -> Any:
+    if text in ("", "-"):
+        return None
+    if numeric:
+        return float(text) if "." in text else int(text)
+    return str(text)
+
+
+def _argument(text: str) -> Any:
+    from roe.source import Inline
+
+    return Inline()

@@ -1,0 +1,303 @@
+"""YAML read strictly: text stays text until the schema asks for something else.
+
+YAML's guesses are its classic trap: `NO` is Norway and not false, `01234` is a ZIP code and not 668, and the last of two
+equal keys wins in silence. So only the *nodes* of PyYAML are used, each scalar keeps its text and its place, and the
+published JSON Schema says which scalars are numbers or booleans. The same schema then validates the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from roe.diagnostics import Diagnostic, suggest
+from roe.files import MAX_POLICY_BYTES, read_text, resolve, schema
+from roe.source import Scalar, Span, Text, span_of
+
+MAX_NODES = 200_000
+MAX_NESTING = 40
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Map(dict[str, Any]):
+    """A YAML mapping; keys are `Text`, so that a key has a place too."""
+
+    __slots__ = ("place",)
+    place: Span | None
+
+    def key(self, name: str) -> str:
+        return next((k for k in self if k == name), name)
+
+
+class Seq(list[Any]):
+    __slots__ = ("place",)
+    place: Span | None
+
+
+def load_yaml(path: Path, shown: str, of: dict[str, Any]) -> tuple[Any, list[Diagnostic]]:
+    """A YAML file as `Map`, `Seq`, `Text`, and the numbers, booleans and nulls that the schema `of` asks for."""
+    text, problems = read_text(path, shown, MAX_POLICY_BYTES)
+    if text is None:
+        return None, problems
+    return parse_yaml(text, shown, of)
+
+
+def parse_yaml(text: str, shown: str, of: dict[str, Any]) -> tuple[Any, list[Diagnostic]]:
+    problems = _scan(text, shown)
+    if problems:
+        return None, problems
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError as e:
+        return None, [_yaml_error(e, text, shown)]
+    except (ValueError, RecursionError) as e:
+        return None, [Diagnostic("R301", f"not valid YAML: {e}", Span(shown, 1, 1, 1), "correct it")]
+    if node is None:
+        return None, [Diagnostic("R301", "the file is empty", Span(shown, 1, 1, 1), "write at least `roe: 1` and `name:`")]
+    reader = _Reader(text, shown, of)
+    value = reader.read(node, of)
+    return value, reader.found
+
+
+def _scan(text: str, shown: str) -> list[Diagnostic]:
+    """Refuse aliases, and bound size and nesting, before any tree is built."""
+    found: list[Diagnostic] = []
+    depth = count = 0
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
+            count += 1
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+                m = event.start_mark
+                at = Span(shown, m.line + 1, m.column + 1, m.column + 2, _line(text, m.line))
+                found.append(Diagnostic("R303", "an anchor or alias of YAML", at, "write the value out, or define a list"))
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            elif isinstance(event, yaml.DocumentStartEvent) and count > 2:
+                m = event.start_mark
+                at = Span(shown, m.line + 1, 1, 4, _line(text, m.line))
+                found.append(Diagnostic("R301", "a second document in one file", at, "put it into a file of its own"))
+            if depth > MAX_NESTING or count > MAX_NODES:
+                m = event.start_mark
+                at = Span(shown, m.line + 1, m.column + 1, m.column + 2)
+                return [Diagnostic("R309", "the file is nested too deeply or too long", at, "split it; put long lists into CSV")]
+    except yaml.YAMLError as e:
+        return [_yaml_error(e, text, shown)]
+    except (ValueError, RecursionError) as e:
+        return [Diagnostic("R301", f"not valid YAML: {e}", Span(shown, 1, 1, 1), "correct it")]
+    return found
+
+
+def _line(text: str, number: int) -> str:
+    lines = text.split("\n")
+    return lines[number] if number < len(lines) else ""
+
+
+def _yaml_error(e: yaml.YAMLError, text: str, shown: str) -> Diagnostic:
+    mark = getattr(e, "problem_mark", None) or getattr(e, "context_mark", None)
+    problem = getattr(e, "problem", None) or getattr(e, "reason", None) or "cannot be read"
+    line, column = (mark.line, mark.column) if mark else (0, 0)
+    excerpt = _line(text, line)
+    help = "check indentation, and quote text that has `: `, ` #` or begins with a sign"
+    if "\t" in excerpt[: column + 1]:
+        help = "indent with spaces: YAML has no tabs"
+    elif "mapping values are not allowed" in problem or "expected ',' or '}'" in problem:
+        help = "quote an expression that has `: `, or that has commas or brackets inside `{…}`"
+    return Diagnostic("R301", f"not valid YAML: {problem}", Span(shown, line + 1, column + 1, column + 2, excerpt), help)
+
+
+class _Reader:
+    """Nodes to values, led by the schema."""
+
+    def __init__(self, text: str, shown: str, root: dict[str, Any]) -> None:
+        self.text, self.shown, self.root = text, shown, root
+        self.found: list[Diagnostic] = []
+
+    def read(self, node: yaml.Node, of: Any) -> Any:
+        shapes = list(self._shapes(of))
+        if isinstance(node, yaml.MappingNode):
+            return self._map(node, shapes)
+        if isinstance(node, yaml.SequenceNode):
+            items = Seq()
+            items.place = self._span(node)
+            inner = next((s["items"] for s in shapes if "items" in s), {})
+            items.extend(self.read(child, inner) for child in node.value)
+            return items
+        return self._scalar(node, {t for s in shapes for t in self._types(s)})
+
+    def _types(self, shape: dict[str, Any]) -> list[str]:
+        if "enum" in shape:
+            return ["string"]
+        found = shape.get("type", [])
+        return found if isinstance(found, list) else [found]
+
+    def _shapes(self, of: Any) -> Iterator[dict[str, Any]]:
+        """The schema with references and alternatives followed."""
+        if not isinstance(of, dict):
+            return
+        if "$ref" in of:
+            yield from self._shapes(self.root["$defs"][of["$ref"].rpartition("/")[2]])
+        for other in of.get("anyOf", ()):
+            yield from self._shapes(other)
+        yield of
+
+    def _map(self, node: yaml.MappingNode, shapes: list[dict[str, Any]]) -> Map:
+        out = Map()
+        out.place = self._span(node)
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.found.append(Diagnostic("R301", "a key is plain text", self._span(key_node), "quote `{`, `[` and `?`"))
+                continue
+            key = self._text(key_node)
+            if key in out:
+                first = span_of(out.key(key))
+                help = "remove one of the two, or join them"
+                self.found.append(Diagnostic("R302", f"`{key}` appears twice", key.span(), help, (("first here", first),)))
+                continue
+            inner: Any = {}
+            for shape in shapes:
+                if key in shape.get("properties", {}):
+                    inner = shape["properties"][key]
+                    break
+                if isinstance(shape.get("additionalProperties"), dict):
+                    inner = shape["additionalProperties"]
+            out[key] = self.read(value_node, inner)
+        return out
+
+    def _scalar(self, node: yaml.ScalarNode, types: set[str]) -> Any:
+        text = self._text(node)
+        plain = not node.style
+        if plain and text in ("", "~", "null") and ("null" in types or "string" not in types):
+            return None
+        if "string" not in types and plain:
+            if "boolean" in types and text in ("true", "false"):
+                return text == "true"
+            if types & {"integer", "number"}:
+                try:
+                    return int(text) if len(text) < 30 else float(text)
+                except ValueError:
+                    pass
+                try:
+                    return float(text) if "number" in types else text
+                except ValueError:
+                    pass
+        return text
+
+    def _text(self, node: yaml.Node) -> Text:
+        style = node.style or ""
+        value = str(node.value)
+        start, end = node.start_mark.index, node.end_mark.index
+        return Text(value, Scalar(self.shown, self.text, start, end, style))
+
+    def _span(self, node: yaml.Node) -> Span:
+        m = node.start_mark
+        return Span(self.shown, m.line + 1, m.column + 1, m.column + 2, _line(self.text, m.line))
+
+
+# --- the schema -----------------------------------------------------------------------------------------------------
+
+
+def validate(value: Any, of: dict[str, Any], shown: str) -> list[Diagnostic]:
+    """What the JSON Schema has against a value, each with its place and, for a key, the nearest one that exists."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import relevance
+
+    found: list[Diagnostic] = []
+    for error in sorted(Draft202012Validator(of).iter_errors(value), key=lambda e: [str(p) for p in e.absolute_path]):
+        todo = [error]
+        while todo:
+            e = todo.pop()
+            if e.validator == "anyOf" and e.context:
+                # of several alternatives, complain about the one that the value resembles most
+                same = [c for c in e.context if c.validator != "type"] or list(e.context)
+                best = max(same, key=relevance)
+                deepest = [c for c in same if len(c.absolute_path) == max(len(x.absolute_path) for x in same)]
+                todo.append(best if best in deepest else deepest[0])
+                continue
+            found += _schema_diagnostics(e, value, shown)
+    unique = {(d.code, d.message, d.span): d for d in found}
+    return list(unique.values())
+
+
+def _schema_diagnostics(e: Any, value: Any, shown: str) -> list[Diagnostic]:
+    place = _place(value, list(e.absolute_path), shown)
+    if e.validator == "additionalProperties" and isinstance(e.instance, dict):
+        known = list(e.schema.get("properties", {}))
+        extra = [k for k in e.instance if k not in known]
+        listed = ", ".join(f"`{k}`" for k in known)
+        return [Diagnostic("R305", f"unknown key `{k}`", span_of(k), suggest(k, known, f"known keys here: {listed}")) for k in extra]
+    if e.validator == "required":
+        missing = [k for k in e.validator_value if k not in e.instance]
+        return [Diagnostic("R304", f"`{k}` is missing", place, f"add `{k}: …`") for k in missing]
+    if e.validator == "propertyNames" or (e.parent is not None and e.parent.validator == "propertyNames"):
+        return [Diagnostic("R304", f"`{e.instance}` is no name for this", span_of(e.instance), "use letters, digits, - and _")]
+    if e.validator in ("enum", "const"):
+        allowed = [str(v) for v in (e.validator_value if e.validator == "enum" else [e.validator_value])]
+        listed = "write one of " + ", ".join(f"`{a}`" for a in allowed)
+        return [Diagnostic("R304", f"`{e.instance}` is not allowed here", place, suggest(str(e.instance), allowed, listed))]
+    if e.validator == "type":
+        want = e.validator_value if isinstance(e.validator_value, str) else " or ".join(e.validator_value)
+        words = {"object": "a mapping (`key: value`)", "array": "a list (`- …`)", "string": "text", "null": "nothing"}
+        help = "see docs/policy.md, or let your editor show the schema"
+        return [Diagnostic("R304", f"{words.get(want, f'a {want}')} is expected here", place, help)]
+    if e.validator == "pattern":
+        wants = {"day": "a date such as 2026-02-01", "duration": "a duration such as `90 days`"}
+        hint = next((w for k, w in wants.items() if e.schema.get("pattern") == schema("policy")["$defs"][k]["pattern"]), None)
+        return [Diagnostic("R304", f"`{e.instance}` has not the right form", place, f"write {hint or e.schema.get('description', 'a name')}")]
+    return [Diagnostic("R304", str(e.message)[:200].replace("\n", " "), place, "see docs/policy.md")]
+
+
+def _place(value: Any, path: list[Any], shown: str) -> Span:
+    """The place of the value at a path, or of the nearest thing around it that has one."""
+    place = getattr(value, "place", None) or Span(shown, 1, 1, 1)
+    for step in path:
+        if isinstance(value, Map):
+            place = span_of(value.key(step))
+        value = value[step]
+        if isinstance(value, Text):
+            place = value.span()
+        elif getattr(value, "place", None) and not isinstance(value, Map):
+            place = value.place
+    return place
+
+
+def load_policy_files(root: Path) -> tuple[list[tuple[str, Any]], list[Diagnostic]]:
+    """policy.yaml and all that it includes, depth first: (name, content), and what is wrong with their form."""
+    of = schema("policy")
+    files: list[tuple[str, Any]] = []
+    found: list[Diagnostic] = []
+
+    def add(name: str, asked: str, chain: tuple[str, ...]) -> None:
+        if name in chain:
+            found.append(Diagnostic("R310", f"`{name}` includes itself", span_of(asked), "remove one of the two includes"))
+            return
+        if any(n == name for n, _ in files):
+            return
+        path, problems = resolve(root, asked)
+        if path is None:
+            found.extend(problems)
+            return
+        content, problems = load_yaml(path, name, of)
+        found.extend(problems)
+        if content is None:
+            return
+        files.append((name, content))
+        if isinstance(content, Map) and isinstance(content.get("include"), list):
+            for other in content["include"]:
+                if isinstance(other, str) and len(files) < 200:
+                    add(str(other), other, (*chain, name))
+
+    add("policy.yaml", "policy.yaml", ())
+    return files, found
+
+
+def validate_files(files: list[tuple[str, Any]]) -> list[Diagnostic]:
+    """The schema's findings in every file; only the main one must have `roe` and `name`."""
+    main = schema("policy")
+    part = {**main, "required": []}
+    return [d for i, (name, content) in enumerate(files) for d in validate(content, part if i else main, name)]

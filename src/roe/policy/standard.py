@@ -1,0 +1,106 @@
+"""The entities and fields that every policy has, and how profiles spell them.
+
+A field is `type`, or an entity that it refers to, or `entity[] via field` for the records that refer back.
+"""
+
+from __future__ import annotations
+
+STANDARD: dict[str, dict[str, str]] = {
+    "account": {
+        "id": "string", "name": "string", "domain": "string domain", "website": "string", "phone": "string",
+        "country": "string country", "state": "string", "city": "string", "postal_code": "string", "street": "string",
+        "industry": "string", "segment": "string", "type": "string", "employees": "number", "revenue": "number",
+        "parent": "account", "created": "date", "last_activity": "date", "owner": "owners", "owner_since": "date",
+        "activities": "activity[] via account", "opportunities": "opportunity[] via account",
+        "contacts": "contact[] via account", "leads": "lead[] via account", "children": "account[] via parent",
+    },
+    "lead": {
+        "id": "string", "name": "string", "first_name": "string", "last_name": "string", "title": "string",
+        "company": "string", "email": "string lower", "phone": "string", "website": "string",
+        "country": "string country", "state": "string", "city": "string", "postal_code": "string", "industry": "string",
+        "employees": "number", "form": "string", "campaign": "string", "lead_source": "string", "status": "string",
+        "rating": "string", "created": "datetime", "created_by": "rep", "workspace_users": "number",
+        "converted": "boolean", "account": "account", "owner": "owners", "owner_since": "date",
+        "activities": "activity[] via lead",
+    },
+    "contact": {
+        "id": "string", "name": "string", "first_name": "string", "last_name": "string", "title": "string",
+        "email": "string lower", "phone": "string", "account": "account", "created": "date",
+        "activities": "activity[] via contact",
+    },
+    "opportunity": {
+        "id": "string", "name": "string", "account": "account", "stage": "string", "amount": "number",
+        "is_closed": "boolean", "is_won": "boolean", "created": "date", "closed": "date", "owner": "owners",
+        "owner_since": "date", "rep": "rep", "product": "string",
+    },
+    "activity": {
+        "id": "string", "type": "string", "role": "string", "subject": "string", "status": "string", "date": "date",
+        "account": "account", "lead": "lead", "contact": "contact", "rep": "rep",
+    },
+    "rep": {
+        "id": "string", "name": "string", "email": "string lower", "team": "string", "role": "string",
+        "region": "string", "segment": "string", "manager": "rep", "active": "boolean", "ramp": "number",
+        "capacity": "number", "starts": "date", "ends": "date",
+        "opportunities": "opportunity[] via rep", "activities": "activity[] via rep",
+    },
+}  # fmt: skip
+
+# entity -> the names that its file may have
+FILES: dict[str, tuple[str, ...]] = {
+    "account": ("accounts", "account"),
+    "lead": ("leads", "lead"),
+    "contact": ("contacts", "contact"),
+    "opportunity": ("opportunities", "opportunity"),
+    "activity": ("activities", "activity", "tasks", "task"),
+    "rep": ("reps", "rep", "users", "user"),
+}
+
+_SALESFORCE = {
+    "account": {
+        "id": "Id", "name": "Name", "owner": "OwnerId", "parent": "ParentId", "website": "Website", "phone": "Phone",
+        "industry": "Industry", "employees": "NumberOfEmployees", "revenue": "AnnualRevenue", "street": "BillingStreet",
+        "city": "BillingCity", "state": "BillingState", "postal_code": "BillingPostalCode", "country": "BillingCountry",
+        "type": "Type", "created": "CreatedDate", "last_activity": "LastActivityDate", "domain": "Website",
+    },
+    "lead": {
+        "id": "Id", "first_name": "FirstName", "last_name": "LastName", "company": "Company", "email": "Email",
+        "phone": "Phone", "website": "Website", "lead_source": "LeadSource", "status": "Status", "rating": "Rating",
+        "industry": "Industry", "employees": "NumberOfEmployees", "country": "Country", "state": "State",
+        "postal_code": "PostalCode", "owner": "OwnerId", "created": "CreatedDate", "created_by": "CreatedById",
+        "converted": "IsConverted", "account": "ConvertedAccountId", "title": "Title", "city": "City",
+    },
+    "contact": {
+        "id": "Id", "first_name": "FirstName", "last_name": "LastName", "email": "Email", "phone": "Phone",
+        "account": "AccountId", "title": "Title", "created": "CreatedDate",
+    },
+    "opportunity": {
+        "id": "Id", "name": "Name", "account": "AccountId", "owner": "OwnerId", "stage": "StageName",
+        "amount": "Amount", "is_closed": "IsClosed", "is_won": "IsWon", "closed": "CloseDate", "created": "CreatedDate",
+    },
+    "activity": {
+        "id": "Id", "lead": "WhoId", "account": "WhatId", "rep": "OwnerId", "date": "ActivityDate",
+        "status": "Status", "type": "TaskSubtype", "subject": "Subject",
+    },
+    "rep": {
+        "id": "Id", "name": "Name", "email": "Email", "active": "IsActive", "manager": "ManagerId", "role": "UserRoleId",
+    },
+}  # fmt: skip
+_HUBSPOT = {
+    "account": {
+        "id": "Record ID", "name": "Company name", "domain": "Company Domain Name", "owner": "Company owner",
+        "industry": "Industry", "employees": "Number of Employees", "revenue": "Annual Revenue",
+        "country": "Country/Region", "state": "State/Region", "postal_code": "Postal Code", "city": "City",
+        "last_activity": "Last Activity Date", "created": "Create Date", "phone": "Phone Number",
+    },
+    "lead": {
+        "id": "Record ID", "first_name": "First Name", "last_name": "Last Name", "email": "Email",
+        "company": "Company name", "owner": "Contact owner", "status": "Lead Status", "created": "Create Date",
+        "account": "Associated Company IDs", "phone": "Phone Number", "country": "Country/Region",
+    },
+    "opportunity": {
+        "id": "Record ID", "name": "Deal Name", "stage": "Deal Stage", "owner": "Deal owner", "amount": "Amount",
+        "closed": "Close Date", "created": "Create Date", "account": "Associated Company IDs",
+    },
+}  # fmt: skip
+
+PROFILES: dict[str, dict[str, dict[str, str]]] = {"generic": {}, "salesforce": _SALESFORCE, "hubspot": _HUBSPOT}

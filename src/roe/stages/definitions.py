@@ -1,0 +1,56 @@
+"""`define:` named definitions, fields computed once per record; they lower to `Derive`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from roe.diagnostics import suggest
+from roe.grammar import check as checker
+from roe.grammar import types as t
+from roe.grammar.types import Type
+from roe.plan.operators import Derive
+from roe.policy.context import Context
+
+
+def declare(policy: dict[str, Any], cx: Context) -> None:
+    busy: list[str] = []
+    for key, text in (policy.get("define") or {}).items():
+        entity, _, name = str(key).partition(".")
+        if entity not in cx.model.entities or not name.isidentifier():
+            help = suggest(entity, cx.model.entities, "write `account.name_of_the_field: expression`")
+            cx.say("R504", key, f"`{key}` names no field of an entity", help)
+            continue
+        if name in cx.model.entities[entity]:
+            cx.say("R306", key, f"`{key}` is a field already", "choose another name")
+            continue
+
+        def find(key: str = key, text: str = text, entity: str = entity) -> Type:
+            if str(key) in busy:
+                chain = " -> ".join([*busy[busy.index(str(key)) :], str(key)])
+                cx.say("R208", key, f"`{key}` depends on itself: {chain}", "break the circle")
+                return t.ANY
+            busy.append(str(key))
+            try:
+                expr = cx.parse(text)
+                if expr is None:
+                    return t.ANY
+                found, problems = checker.check(expr.tree, expr.text, cx.names(entity))
+                cx.found.extend(problems)
+                return found
+            finally:
+                busy.pop()
+
+        cx.model.steps[entity, name] = find
+
+
+def lower(policy: dict[str, Any], cx: Context) -> None:
+    for key, text in (policy.get("define") or {}).items():
+        entity, _, name = str(key).partition(".")
+        if (entity, name) not in cx.model.steps:
+            continue
+        cx.model.field_type(entity, name) if not cx.trusted else None
+        before = len(cx.found)
+        expr = cx.parse(text)
+        del cx.found[before:]  # said already, when the type was found
+        if expr:
+            cx.steps[entity, name] = Derive(entity, name, "definition", expr)

@@ -1,0 +1,65 @@
+"""`engagement:` per entity and role, first match; each list lowers to a `Choose` whose values are actions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from roe.diagnostics import suggest
+from roe.grammar import types as t
+from roe.plan.operators import Action, Allocate, Choose, Rule
+from roe.policy.context import Context
+
+TEMPLATE = re.compile(r"\{([^{}]*)\}")
+
+
+def lower(policy: dict[str, Any], cx: Context, pools: dict[str, Allocate]) -> dict[tuple[str, str], Choose]:
+    out: dict[tuple[str, str], Choose] = {}
+    for entity, by_role in (policy.get("engagement") or {}).items():
+        if entity not in cx.model.entities:
+            cx.say("R504", entity, f"there is no entity `{entity}`", suggest(entity, cx.model.entities, "declare it under `fields:`"))
+            continue
+        if cx.model.field_type(entity, "owner") != t.OWNERS:
+            cx.say("R504", entity, f"a {entity} has no owners", "only entities with a field `owner` can be allocated")
+            continue
+        for role, found in by_role.items():
+            if role not in cx.model.roles():
+                cx.say("R502", role, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
+                continue
+            cx.unique_names([r["name"] for r in found], "rules of one role")
+            rules = tuple(_rule(raw, str(entity), str(role), cx, pools) for raw in found)
+            out[str(entity), str(role)] = Choose(str(entity), f"engagement_{role}", "engagement", "first", rules)
+    return out
+
+
+def _rule(raw: Any, entity: str, role: str, cx: Context, pools: dict[str, Allocate]) -> Rule:
+    names = cx.names(entity)
+    when = cx.condition(raw["when"], names) if raw.get("when") else None
+    conditions = ((when,) if when else ()) + cx.period(raw.get("from"), raw.get("until"))
+    action = _action(raw["then"], raw, entity, cx, pools, _action(raw["else"], raw, entity, cx, pools, None) if "else" in raw else None)
+    because = raw.get("because")
+    for m in TEMPLATE.finditer(because or ""):
+        before = len(cx.found)
+        cx.value(m[1], names)
+        for i, d in enumerate(cx.found[before:], before):  # the place is the sentence, not the part of it
+            cx.found[i] = replace(d, span=because.span(m.start(1), m.end(1)))
+    return Rule(raw["name"], conditions, action, because)
+
+
+def _action(raw: Any, rule: Any, entity: str, cx: Context, pools: dict[str, Allocate], otherwise: Action | None) -> Action:
+    if isinstance(raw, str):
+        if raw == "refer":
+            cx.say("R503", raw, "`refer` needs a person", "write `then: {refer: emea-manager, within: 2 working days}`")
+        return Action(str(raw), otherwise=otherwise)
+    if "assign" in raw:
+        expr = cx.value(raw["assign"], cx.names(entity), "record", "owners", "string")
+        return Action("assign", assign=expr, otherwise=otherwise)
+    if "route" in raw:
+        pool = raw["route"]
+        if pool not in pools:
+            cx.say("R501", pool, f"there is no pool `{pool}`", suggest(pool, pools, "declare it under `pools:`"))
+        return Action("route", pool=str(pool), otherwise=otherwise)
+    if "refer" in raw:
+        return Action("refer", to=str(raw["refer"]), within=cx.duration(raw.get("within")), otherwise=otherwise)
+    return Action("keep", within=cx.duration(raw["keep"]), otherwise=otherwise)

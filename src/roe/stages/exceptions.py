@@ -1,0 +1,47 @@
+"""`exceptions:` approved exceptions with an end: record, role, owner, approved_by, reason, until."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from roe.diagnostics import suggest
+from roe.plan.operators import ExceptionRow
+from roe.policy.context import Context
+from roe.policy.tables import inline_table, objects
+from roe.source import Text, span_of
+
+NEEDED = ("record", "role", "owner", "approved_by", "reason", "until")
+
+
+def lower(policy: dict[str, Any], cx: Context) -> tuple[ExceptionRow, ...]:
+    found = policy.get("exceptions")
+    if found is None or found == []:
+        return ()
+    if isinstance(found, list):
+        table, problems = inline_table(found, span_of(policy.key("exceptions")))  # type: ignore[attr-defined]
+    else:
+        table, problems = cx.file_table(found)
+        problems = [d for d in problems if d.code != "R401"]  # a file with a header alone: no exceptions today
+    cx.found += problems
+    if table is None:
+        return ()
+    for column in [c for c in NEEDED if table.column(c) is None]:
+        cx.say("R403", table.place, f"the exceptions have no column `{column}`", suggest(column, table.header, "add the column"))
+    if any(table.column(c) is None for c in NEEDED):
+        return ()
+    rows = []
+    for row in objects(table):
+        empty = [c for c in NEEDED if not row[c]]
+        if empty:
+            cx.say("R506", row["record"], f"the exception lacks `{', '.join(empty)}` and has no effect", "complete it")
+            continue
+        if row["role"] not in cx.model.roles():
+            cx.say("R502", row["role"], f"there is no role `{row['role']}`", suggest(row["role"], cx.model.roles(), "correct it"))
+            continue
+        until = cx.day(row["until"])
+        entity = str(row.get("entity") or "account")
+        if until:
+            start = cx.day(row.get("from"))
+            texts: list[Text] = [row[c] for c in NEEDED[:5]]
+            rows.append(ExceptionRow(entity, *texts, start, until))
+    return tuple(rows)

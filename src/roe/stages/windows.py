@@ -1,0 +1,105 @@
+"""`windows:` protection windows, counted from a date and renewed by activities.
+
+A window `protection` of accounts adds the fields `protection_since`, `protection_until` and `protection_state`, which is
+`none`, `protected`, `grace`, `cool_off` or `expired`. The first two lower to `Derive`, the state to a `Choose`. Windows
+are half-open: the day they end belongs to the next state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from roe.diagnostics import suggest
+from roe.grammar import syntax as s
+from roe.grammar import types as t
+from roe.grammar.printer import show
+from roe.plan.operators import Choose, Derive, Expr, Rule, Window
+from roe.policy.context import Context
+from roe.source import Text
+
+STATES = ("none", "protected", "grace", "cool_off", "expired")
+
+
+def declare(policy: dict[str, Any], cx: Context) -> None:
+    for name, raw in (policy.get("windows") or {}).items():
+        entity = str(raw.get("for") or "account")
+        if entity not in cx.model.entities:
+            cx.say("R504", raw["for"], f"there is no entity `{entity}`", suggest(entity, cx.model.entities, "correct it"))
+            continue
+        for part, kind in (("since", t.DATE), ("until", t.DATE), ("state", t.Type("string", values=STATES))):
+            cx.model.steps[entity, f"{name}_{part}"] = lambda kind=kind: kind  # type: ignore[misc]
+
+
+def lower(policy: dict[str, Any], cx: Context) -> list[Window]:
+    windows = []
+    for name, raw in (policy.get("windows") or {}).items():
+        entity = str(raw.get("for") or "account")
+        if (entity, f"{name}_state") not in cx.model.steps:
+            continue
+        role = raw.get("role") or cx.model.roles()[0]
+        if role not in cx.model.roles():
+            cx.say("R502", role, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
+        lasts, grace, cool = (cx.duration(raw.get(k)) for k in ("lasts", "grace", "cool_off"))
+        if lasts is None:
+            continue
+        record = s.Name(entity)
+        start: s.Node = s.Path(record, "owner_since")
+        if raw.get("starts"):
+            given = cx.value(raw["starts"], cx.names(entity), "date")
+            start = given.tree if given else start
+        since: s.Node = start
+        if raw.get("renewed_by"):
+            names = replace(cx.names(entity, implicit=True), implicit=(t.record(entity), t.record("activity")))
+            renewing = cx.condition(raw["renewed_by"], names)
+            if renewing:
+                since = _latest(start, entity, renewing.tree)
+        text = raw["lasts"]
+        until = s.Binary("+", s.Path(record, f"{name}_since"), _literal(lasts, text))
+        cx.steps[entity, f"{name}_since"] = Derive(entity, f"{name}_since", "window", _expr(since, text))
+        cx.steps[entity, f"{name}_until"] = Derive(entity, f"{name}_until", "window", _expr(until, text))
+        cx.steps[entity, f"{name}_state"] = _states(entity, str(name), text, raw, grace, cool)
+        windows.append(Window(str(name), entity, str(role), f"{name}_state", f"{name}_until"))
+    return windows
+
+
+def _latest(start: s.Node, entity: str, renewing: s.Node) -> s.Node:
+    """`max` of the start and the dates of the renewing activities since then that are not in the future."""
+    date, today = s.Name("date"), s.Name("today")
+    counts = s.And((*s.conjuncts(renewing), s.Compare("<=", date, today), s.Compare(">=", date, start)))
+    dates = s.Path(s.Filter(s.Path(s.Name(entity), "activities"), counts), "date")
+    return s.Call("max", (s.Call("append", (dates, start), ("", "")),), ("",))
+
+
+def _states(entity: str, name: str, text: Text, raw: Any, grace: Any, cool: Any) -> Choose:
+    until = s.Path(s.Name(entity), f"{name}_until")
+    ends: list[tuple[str, s.Node]] = [("protected", until)]
+    if grace is not None:
+        ends.append(("grace", s.Binary("+", until, _literal(grace, raw["grace"]))))
+    if cool is not None:
+        ends.append(("cool_off", s.Binary("+", ends[-1][1], _literal(cool, raw["cool_off"]))))
+    rules = [_rule("none", s.Compare("=", until, s.Literal(None, "null")), text)]
+    rules += [_rule(state, s.Compare("<", s.Name("today"), end), text) for state, end in ends]
+    rules.append(_rule("expired", s.Literal(True, "true"), text))
+    return Choose(entity, f"{name}_state", "window", "first", tuple(rules))
+
+
+def _rule(state: str, tree: s.Node, text: Text) -> Rule:
+    return Rule(Text(state, text.origin), (_expr(tree, text),), state)
+
+
+def _expr(tree: s.Node, text: Text) -> Expr:
+    """A condition that the stage wrote: its text is the printed tree, its place the setting it comes from."""
+    return Expr(tree, Text(show(tree), _Fixed(text)))
+
+
+class _Fixed:
+    def __init__(self, text: Text) -> None:
+        self.text = text
+
+    def locate(self, text: str, start: int, end: int) -> Any:
+        return self.text.span()
+
+
+def _literal(value: Any, text: Text) -> s.Literal:
+    return s.Literal(value, str(text))
