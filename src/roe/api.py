@@ -15,8 +15,8 @@ from roe.diagnostics import Diagnostic, PolicyError
 from roe.evaluator.expressions import CLOCK, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.clock import Clock
 from roe.grammar.calls import check_call
+from roe.grammar.clock import Clock
 from roe.grammar.parser import parse
 from roe.source import Inline, Text
 
@@ -91,7 +91,9 @@ def parse_checked(text: str, kind: str = "expr") -> tuple[s.Node | None, list[Di
 _HITS = {"RULE ORDER": "collect", "OUTPUT ORDER": "collect"}
 
 
-def evaluate_table(table: Mapping[str, Any], variables: Mapping[str, Any] | None = None, *, as_of: date | datetime | str = "1970-01-01") -> Any:
+def evaluate_table(
+    table: Mapping[str, Any], variables: Mapping[str, Any] | None = None, *, as_of: date | datetime | str = "1970-01-01"
+) -> Any:
     """The result of a decision table for some variables.
 
     `table` has `hitPolicy` (as DMN writes it, any case), `aggregation` (SUM, MIN, MAX, COUNT or None), `inputs` (each

@@ -140,6 +140,5 @@ def _tree(kept: Any) -> Any:
     if head[0] == "!":
         if head in ("!m", "!w"):
             return v.Months(rest[0]) if head == "!m" else v.WorkingDays(rest[0])
-        found = v.parse_temporal(rest[0])
-        return found
+        return v.parse_temporal(rest[0])
     return s.NODES[head](*map(_tree, rest))

@@ -83,7 +83,11 @@ def _read_csv(text: str, shown: str) -> tuple[list[dict[str, Any]], list[Diagnos
                 continue
             if len(cells) > len(header) and any(cells[len(header) :]):
                 place = Span(shown, reader.line_num, 1, 2, ",".join(cells)[:200])
-                found.append(Diagnostic("R602", f"the row has {len(cells)} cells, and the header {len(header)}", place, "quote cells that have a comma"))
+                found.append(
+                    Diagnostic(
+                        "R602", f"the row has {len(cells)} cells, and the header {len(header)}", place, "quote cells that have a comma"
+                    )
+                )
             row: dict[str, Any] = dict(zip(header, cells, strict=False))
             row["$line"] = reader.line_num
             rows.append(row)
@@ -114,8 +118,7 @@ def _read_json(text: str, shown: str, lines: bool) -> tuple[list[dict[str, Any]]
 
 def _read_parquet(path: Path) -> tuple[list[dict[str, Any]], list[Diagnostic]]:
     try:
-        from pyarrow import ArrowException
-        from pyarrow import parquet
+        from pyarrow import ArrowException, parquet
     except ImportError:
         at = Span(str(path), 1, 1, 1)
         return [], [Diagnostic("R406", "reading Parquet needs the package pyarrow", at, "pip install 'roe[parquet]', or export CSV")]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -46,14 +47,24 @@ class Turn:
     repeated: str = ""  # the day of the earlier run that made this allocation
 
     def as_json(self) -> dict[str, Any]:
-        shown = [
-            {"rep": m.rep["id"], "weight": float(m.weight), "count": m.count, "skipped": m.skipped or None} for m in self.members
-        ]
+        shown = [{"rep": m.rep["id"], "weight": float(m.weight), "count": m.count, "skipped": m.skipped or None} for m in self.members]
         return {
             "pool": self.pool, "strategy": self.strategy, "rep": self.rep["id"] if self.rep else None,
             "position": self.position, "members": shown, "repeated": self.repeated or None,
             "before": self.before.as_json() if self.before else None,
         }  # fmt: skip
+
+
+def recorded(kept: Mapping[str, Any], world: World) -> Turn:
+    """A turn read back from the records of the run that made it."""
+    members = [
+        Member(rep, Fraction(str(m["weight"])), int(m["count"]), m["skipped"] or "")
+        for m in kept["members"]
+        if (rep := world.rep(m["rep"])) is not None
+    ]
+    before = recorded(kept["before"], world) if kept["before"] else None
+    rep = world.rep(kept["rep"])
+    return Turn(kept["pool"], kept["strategy"], rep, int(kept["position"]), members, before, kept["repeated"] or "")
 
 
 class Pool:
@@ -181,7 +192,7 @@ class Pools:
         by_day = self.days.get(rep["id"], {})
         if cap == "per_day":
             return by_day.get(str(today), 0)
-        monday = v.subtract(today, v.timedelta(days=today.weekday()))
+        monday = v.subtract(today, timedelta(days=today.weekday()))
         return sum(n for day, n in by_day.items() if str(monday) <= day <= str(today))
 
     def _counts(self) -> dict[tuple[str, str], int]:
@@ -198,7 +209,7 @@ class Pools:
 
     def saved(self) -> dict[str, Any]:
         """The pointers and day counts as they are to be kept; days older than two weeks count nowhere any more."""
-        oldest = str(v.subtract(self.world.clock.today, v.timedelta(days=14)))
+        oldest = str(v.subtract(self.world.clock.today, timedelta(days=14)))
         days = {r: {d: n for d, n in by.items() if d >= oldest} for r, by in self.days.items()}
         return {
             "pools": {n: {"turns": p.turns, "counts": dict(sorted(p.counts.items()))} for n, p in sorted(self.pools.items())},

@@ -76,8 +76,7 @@ def _priority(c: Chooser, scope: Scope) -> Choice:
 def _rank(value: Any, orders: tuple[Any, ...]) -> tuple[int, ...]:
     values = list(value.values()) if isinstance(value, dict) else [value]
     return tuple(
-        next((i for i, o in enumerate(order) if v.equal(o, x) is True), len(order))
-        for x, order in zip(values, orders, strict=False)
+        next((i for i, o in enumerate(order) if v.equal(o, x) is True), len(order)) for x, order in zip(values, orders, strict=False)
     )
 
 

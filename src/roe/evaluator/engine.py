@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from roe.evaluator.allocate import Pools, Turn
+from roe.evaluator.allocate import Pools, Turn, recorded
 from roe.evaluator.choose import Choice
 from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar import values as v
@@ -111,7 +111,7 @@ class Bound:
         self._remember_owners()
         self.pools = Pools(self.plan.pools, world, state)
         self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
-        self.conflicts: list[tuple[str, str, str]] = []
+        self.turns: Mapping[str, Any] = {}  # turns of an earlier run, read back instead of taken again
         self._exceptions: dict[tuple[int, str], ExceptionRow] = {}
         for row in self.plan.exceptions:
             record = world.find(row.entity, row.record) if row.entity in world.rows else None
@@ -187,6 +187,9 @@ class Bound:
         decision.reason = self._reason(decision, rule)
         return decision
 
+    def key(self, d: Decision) -> str:
+        return f"{d.entity}|{d.id}|{d.role}"
+
     def _window(self, decision: Decision) -> None:
         """The state of the first window that protects this role, and its end while it is live."""
         for window in self.plan.windows:
@@ -229,7 +232,9 @@ class Bound:
     def _route(self, d: Decision, pool: str) -> None:
         key = f"{d.entity}|{d.id}|{d.role}"
         earlier = self.assigned.get(key)
-        if earlier and earlier.get("pool") == pool:  # the same record twice is one assignment
+        if key in self.turns:
+            d.turn = recorded(self.turns[key], self.world)
+        elif earlier and earlier.get("pool") == pool:  # the same record twice is one assignment
             rep = self.world.rep(earlier["rep"])
             d.turn = Turn(pool, self.plan.pools[pool].strategy, rep, int(earlier.get("position", 0)), repeated=str(earlier["on"]))
         else:
@@ -302,4 +307,10 @@ class Run:
                 since = d.row["owner_since"] if d.owner == d.previous else None
                 owners[key] = {"rep": d.owner, "since": str(since or today)}
         assigned = dict(sorted(self.bound.assigned.items()))
-        return {"version": 1, "as_of": v.literal(self.world.clock.now), "owners": dict(sorted(owners.items())), "assigned": assigned, **self.bound.pools.saved()}
+        return {
+            "version": 1,
+            "as_of": v.literal(self.world.clock.now),
+            "owners": dict(sorted(owners.items())),
+            "assigned": assigned,
+            **self.bound.pools.saved(),
+        }

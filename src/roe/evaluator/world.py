@@ -128,7 +128,9 @@ class World:
         added = []
         for values in typed.rows:
             if values["id"] in self._keys[entity]:
-                self.rejects.append(Reject(entity, values["id"], values["$line"], "id", values["id"], "a record with this id is loaded already"))
+                self.rejects.append(
+                    Reject(entity, values["id"], values["$line"], "id", values["id"], "a record with this id is loaded already")
+                )
                 continue
             row = Row(entity, self, values)
             added.append(row)
@@ -157,15 +159,14 @@ class World:
         found: dict[str, Row] = cached[entity]
         return found
 
-    def search(self, entity: str, text: str) -> list[Row]:
-        """Every record that answers to a text: by id, name, e-mail or domain, exactly, else by a part of its name."""
+    def search(self, entity: str, text: str, partly: bool = False) -> list[Row]:
+        """Every record that answers to a text by id, name, e-mail or domain; `partly` looks for it inside of them."""
         exact = self.find(entity, text)
         if exact is not None:
             return [exact]
         wanted = text.lower()
-        named = list(dict.fromkeys(self._names[entity].get(wanted, ())))
-        if named:
-            return named
+        if not partly:
+            return list(dict.fromkeys(self._names[entity].get(wanted, ())))
         return list(dict.fromkeys(r for name, rows in self._names[entity].items() if wanted in name for r in rows))
 
     def rep(self, key: Any) -> Row | None:

@@ -241,14 +241,15 @@ class _Checker:
             self._comparable(test, test.op, value, operand, s.Name("?"), test.operand)
             return
         if isinstance(test, s.Not):
-            for inner in test.operands:
-                self._test(inner, value, names)
+            for operand_test in test.operands:
+                self._test(operand_test, value, names)
             return
         found = self.type_of(test, replace(names, tested=value))
         if found.name == "boolean" and not isinstance(test, s.Literal):
             return  # a condition on `?` or on other fields
         inner = found.item if found.name in ("list", "range") and found.item and value.name != found.name else found
-        inner = t.ANY if found.name in ("list", "range") and found.item is None else inner
+        if found.name in ("list", "range") and found.item is None:
+            inner = t.ANY
         if inner.name == "range" and inner.item:
             inner = inner.item
         if not t.fits(inner, value):

@@ -26,7 +26,16 @@ def _suffixes() -> Any:
     return PublicSuffixList()
 
 
-@function("domain", "email_or_url: string", "string", 'domain("jo@mail.acme.co.uk")', '"acme.co.uk"', "the registrable domain of an e-mail address, URL or host name, by the public-suffix list; null if it has none", own=True, cost=3)
+@function(
+    "domain",
+    "email_or_url: string",
+    "string",
+    'domain("jo@mail.acme.co.uk")',
+    '"acme.co.uk"',
+    "the registrable domain of an e-mail address, URL or host name, by the public-suffix list; null if it has none",
+    own=True,
+    cost=3,
+)
 @lru_cache(maxsize=_KEPT)
 def domain(text: str) -> str | None:
     host = text.strip().lower()
@@ -45,7 +54,16 @@ def _freemail() -> frozenset[str]:
     return frozenset(whitelist)
 
 
-@function("is_freemail", "email: string", "boolean", 'is_freemail("jo@gmail.com")', "true", "whether the address is at a public mail provider, so that it says nothing about the company", own=True, cost=3)
+@function(
+    "is_freemail",
+    "email: string",
+    "boolean",
+    'is_freemail("jo@gmail.com")',
+    "true",
+    "whether the address is at a public mail provider, so that it says nothing about the company",
+    own=True,
+    cost=3,
+)
 def is_freemail(email: str) -> bool:
     host = email.strip().lower().rsplit("@", 1)[-1]
     return host in _freemail() or domain(host) in _freemail()
@@ -58,7 +76,16 @@ _FORMS = re.compile(
 )
 
 
-@function("company", "name: string", "string", 'company("Müller & Söhne GmbH & Co. KG")', '"muller sohne"', "a company name for comparing: legal forms, accents, case and punctuation removed", own=True, cost=5)
+@function(
+    "company",
+    "name: string",
+    "string",
+    'company("Müller & Söhne GmbH & Co. KG")',
+    '"muller sohne"',
+    "a company name for comparing: legal forms, accents, case and punctuation removed",
+    own=True,
+    cost=5,
+)
 @lru_cache(maxsize=_KEPT)
 def company(name: str) -> str:
     from cleanco import basename
@@ -71,7 +98,16 @@ def company(name: str) -> str:
     return " ".join(w for w in words if w not in ("and", "und", "et", "y", "co")) or " ".join(words)
 
 
-@function("similarity", "a: string, b: string", "number", 'similarity("Acme Corp.", "ACME Corporation")', "1", "how alike two company names are, 0 to 1, by edit distance on `company(…)` in the given and in sorted word order", own=True, cost=20)
+@function(
+    "similarity",
+    "a: string, b: string",
+    "number",
+    'similarity("Acme Corp.", "ACME Corporation")',
+    "1",
+    "how alike two company names are, 0 to 1, by edit distance on `company(…)` in the given and in sorted word order",
+    own=True,
+    cost=20,
+)
 def similarity(a: str, b: str) -> float:
     from rapidfuzz import fuzz
 
@@ -81,7 +117,16 @@ def similarity(a: str, b: str) -> float:
     return round(max(fuzz.ratio(one, two), fuzz.token_sort_ratio(one, two)) / 100, 4)
 
 
-@function("distance_km", "latitude1: number, longitude1: number, latitude2: number, longitude2: number", "number", "round_half_up(distance_km(52.52, 13.405, 48.137, 11.575), 0)", "504", "the great-circle distance in kilometres (haversine, mean Earth radius 6,371.0088 km, IUGG)", own=True, cost=2)
+@function(
+    "distance_km",
+    "latitude1: number, longitude1: number, latitude2: number, longitude2: number",
+    "number",
+    "round_half_up(distance_km(52.52, 13.405, 48.137, 11.575), 0)",
+    "504",
+    "the great-circle distance in kilometres (haversine, mean Earth radius 6,371.0088 km, IUGG)",
+    own=True,
+    cost=2,
+)
 def distance_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float | None:
     if max(abs(lat1), abs(lat2)) > 90 or max(abs(lon1), abs(lon2)) > 360:
         return None
@@ -90,12 +135,32 @@ def distance_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float | N
     return 2 * 6371.0088 * math.asin(min(1.0, math.sqrt(h)))
 
 
-@function("working_days_between", "from: date, to: date", "number", 'working_days_between(@"2026-01-30", @"2026-02-03")', "2", "the working days after the first date up to the second, by the policy's calendar", own=True, clock=True, cost=5)
+@function(
+    "working_days_between",
+    "from: date, to: date",
+    "number",
+    'working_days_between(@"2026-01-30", @"2026-02-03")',
+    "2",
+    "the working days after the first date up to the second, by the policy's calendar",
+    own=True,
+    clock=True,
+    cost=5,
+)
 def working_days_between(clock: Any, start: date, end: date) -> int:
     return int(clock.between(start, end))
 
 
-@function("within", "date: date|datetime, duration: duration|months|working", "boolean", "within(today - 10 days, 30 days)", "true", "whether a date lies in the last so many days, months or working days, today included", own=True, clock=True, cost=2)
+@function(
+    "within",
+    "date: date|datetime, duration: duration|months|working",
+    "boolean",
+    "within(today - 10 days, 30 days)",
+    "true",
+    "whether a date lies in the last so many days, months or working days, today included",
+    own=True,
+    clock=True,
+    cost=2,
+)
 def within(clock: Any, at: Any, span: Any) -> bool | None:
     now = clock.now if isinstance(at, datetime) else clock.today
     start = clock.subtract(now, span)
@@ -115,7 +180,16 @@ _COUNTRIES = {
 }  # fmt: skip
 
 
-@function("country", "text: string", "string", 'country("United States")', '"US"', "the ISO 3166 code (two letters) of a country's name or code; null if it is none", own=True, cost=3)
+@function(
+    "country",
+    "text: string",
+    "string",
+    'country("United States")',
+    '"US"',
+    "the ISO 3166 code (two letters) of a country's name or code; null if it is none",
+    own=True,
+    cost=3,
+)
 @lru_cache(maxsize=20_000)
 def country(text: str) -> str | None:
     bare = _bare(text)
@@ -142,7 +216,16 @@ def _bare(text: str) -> str:
     return " ".join(re.findall(r"[^\W_]+", text.replace(".", "")))
 
 
-@function("state", "text: string, country: string?", "string", 'state("California")', '"CA"', "the ISO 3166-2 code of a state or province, without its country; of the United States unless another country is given", own=True, cost=3)
+@function(
+    "state",
+    "text: string, country: string?",
+    "string",
+    'state("California")',
+    '"CA"',
+    "the ISO 3166-2 code of a state or province, without its country; of the United States unless another country is given",
+    own=True,
+    cost=3,
+)
 def state(text: str, of: str | None = None) -> str | None:
     code = country(of) if of else "US"
     return _states(code).get(_bare(text)) if code else None
@@ -164,7 +247,16 @@ def _states(code: str) -> dict[str, str]:
     return names
 
 
-@function("normalize_phone", "phone: string, country: string?", "string", 'normalize_phone("(415) 555-2671", "US")', '"+14155552671"', "a phone number in E.164; null if it is no possible number", own=True, cost=10)
+@function(
+    "normalize_phone",
+    "phone: string, country: string?",
+    "string",
+    'normalize_phone("(415) 555-2671", "US")',
+    '"+14155552671"',
+    "a phone number in E.164; null if it is no possible number",
+    own=True,
+    cost=10,
+)
 @lru_cache(maxsize=_KEPT)
 def normalize_phone(phone: str, of: str | None = None) -> str | None:
     import phonenumbers
@@ -178,18 +270,43 @@ def normalize_phone(phone: str, of: str | None = None) -> str | None:
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
-@function("half_life", "value: number, age: duration, half_life: duration", "number", "half_life(40, 60 days, 30 days)", "10", "a value that halves every `half_life`: value * 0.5 ** (age / half_life)", own=True, cost=2)
+@function(
+    "half_life",
+    "value: number, age: duration, half_life: duration",
+    "number",
+    "half_life(40, 60 days, 30 days)",
+    "10",
+    "a value that halves every `half_life`: value * 0.5 ** (age / half_life)",
+    own=True,
+    cost=2,
+)
 def half_life(value: float, age: timedelta, half: timedelta) -> Any:
     if half <= timedelta():
         return None
     return v._guard(lambda: v.number(value * 0.5 ** (age / half)))
 
 
-@function("contradicts", "a: any, b: any", "boolean", 'contradicts("US", null)', "false", "whether both are known and they differ; never null", own=True)
+@function(
+    "contradicts",
+    "a: any, b: any",
+    "boolean",
+    'contradicts("US", null)',
+    "false",
+    "whether both are known and they differ; never null",
+    own=True,
+)
 def contradicts(a: Any, b: Any) -> bool:
     return a is not None and b is not None and v.equal(a, b) is not True
 
 
-@function("in_list", "value: any, list: list", "boolean", 'in_list(null, ["US"])', "false", "whether the list holds the value; never null, false for a missing value", own=True)
+@function(
+    "in_list",
+    "value: any, list: list",
+    "boolean",
+    'in_list(null, ["US"])',
+    "false",
+    "whether the list holds the value; never null, false for a missing value",
+    own=True,
+)
 def in_list(value: Any, items: list[Any]) -> bool:
     return value is not None and any(v.equal(value, i) is True for i in items)

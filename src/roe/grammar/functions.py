@@ -8,9 +8,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
-from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, ROUND_UP
-from decimal import Context, Decimal
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, ROUND_UP, Context, Decimal
 from functools import cmp_to_key, lru_cache
 from typing import Any
 
@@ -22,7 +21,14 @@ __all__ = ["ALIASES", "BY_NAME", "Function", "canonical"]
 # --- conversion -----------------------------------------------------------------------------------------------------
 
 
-@function("date", "from/year: any, month: any?, day: any?", "date", 'date("2026-02-01")', "2026-02-01", "a date from text, from a date-time, or from year, month and day")
+@function(
+    "date",
+    "from/year: any, month: any?, day: any?",
+    "date",
+    'date("2026-02-01")',
+    "2026-02-01",
+    "a date from text, from a date-time, or from year, month and day",
+)
 def _date(source: Any, month: Any = None, day: Any = None) -> Any:
     if month is not None or day is not None:
         return v._guard(lambda: date(*(_whole(p) for p in (source, month, day))))
@@ -39,7 +45,14 @@ def _whole(value: Any) -> int:
     return int(value)
 
 
-@function("time", "from/hour: any, minute: any?, second: any?, offset: any?", "time", 'time("09:30:00")', "09:30:00", "a time from text, from a date-time, or from hour, minute, second and offset")
+@function(
+    "time",
+    "from/hour: any, minute: any?, second: any?, offset: any?",
+    "time",
+    'time("09:30:00")',
+    "09:30:00",
+    "a time from text, from a date-time, or from hour, minute, second and offset",
+)
 def _time(source: Any, minute: Any = None, second: Any = None, offset: Any = None) -> Any:
     if minute is None and second is None and offset is None:
         if isinstance(source, datetime):
@@ -55,11 +68,19 @@ def _time(source: Any, minute: Any = None, second: Any = None, offset: Any = Non
 def _clock_of(hour: Any, minute: Any, second: Any, offset: Any) -> time | None:
     if not all(map(v.is_number, (hour, minute, second))) or not isinstance(offset, timedelta | None):
         return None
-    zone = v.timezone(offset) if offset is not None else None
+    zone = timezone(offset) if offset is not None else None
     return time(_whole(hour), _whole(minute), int(second), round(second % 1 * 1e6), zone)
 
 
-@function("date_and_time", "date/from: any, time: time?", "datetime", 'date_and_time("2026-02-01T09:30:00")', "2026-02-01T09:30:00", "a date-time from text, or from a date and a time", feel="date and time")
+@function(
+    "date_and_time",
+    "date/from: any, time: time?",
+    "datetime",
+    'date_and_time("2026-02-01T09:30:00")',
+    "2026-02-01T09:30:00",
+    "a date-time from text, or from a date and a time",
+    feel="date and time",
+)
 def _date_and_time(source: Any, at: time | None = None) -> Any:
     if at is None:
         if isinstance(source, datetime):
@@ -71,7 +92,14 @@ def _date_and_time(source: Any, at: time | None = None) -> Any:
     return datetime.combine(day, at) if isinstance(day, date) else None
 
 
-@function("number", "from: string|number, grouping_separator: any?, decimal_separator: any?", "number", 'number("1,000.5", ",", ".")', "1000.5", "a number from text, with the separators given")
+@function(
+    "number",
+    "from: string|number, grouping_separator: any?, decimal_separator: any?",
+    "number",
+    'number("1,000.5", ",", ".")',
+    "1000.5",
+    "a number from text, with the separators given",
+)
 def _number(text: Any, group: str | None = None, point: str | None = None) -> Any:
     if not isinstance(text, str):
         return text
@@ -94,7 +122,15 @@ def _duration(text: Any) -> Any:
     return v.parse_duration(text) if isinstance(text, str) else text
 
 
-@function("years_and_months_duration", "from: date|datetime, to: date|datetime", "months", 'years_and_months_duration(@"2024-05-10", @"2026-02-01")', "P1Y8M", "the whole months between two dates", feel="years and months duration")
+@function(
+    "years_and_months_duration",
+    "from: date|datetime, to: date|datetime",
+    "months",
+    'years_and_months_duration(@"2024-05-10", @"2026-02-01")',
+    "P1Y8M",
+    "the whole months between two dates",
+    feel="years and months duration",
+)
 def _months_between(start: date, end: date) -> Any:
     total = (end.year - start.year) * 12 + end.month - start.month
     late, early = _within_month(end), _within_month(start)
@@ -138,7 +174,14 @@ def _end_value(node: Any) -> Any:
 # --- strings --------------------------------------------------------------------------------------------------------
 
 
-@function("substring", "string: string, start_position: number, length: number?", "string", 'substring("territory", 1, 4)', '"terr"', "part of a text; positions count from 1, negative ones from the end")
+@function(
+    "substring",
+    "string: string, start_position: number, length: number?",
+    "string",
+    'substring("territory", 1, 4)',
+    '"terr"',
+    "part of a text; positions count from 1, negative ones from the end",
+)
 def _substring(text: str, start: float, length: float | None = None) -> Any:
     at = int(start)
     if at == 0 or abs(at) > len(text) or (length is not None and length < 1):
@@ -162,27 +205,66 @@ def _lower(text: str) -> Any:
     return text.lower()
 
 
-@function("substring_before", "string: string, match: string", "string", 'substring_before("Austin, Texas", ", ")', '"Austin"', "what stands before the first match; empty if there is none", feel="substring before")
+@function(
+    "substring_before",
+    "string: string, match: string",
+    "string",
+    'substring_before("Austin, Texas", ", ")',
+    '"Austin"',
+    "what stands before the first match; empty if there is none",
+    feel="substring before",
+)
 def _before_text(text: str, match: str) -> Any:
     return text.partition(match)[0] if match and match in text else ""
 
 
-@function("substring_after", "string: string, match: string", "string", 'substring_after("Austin, Texas", ", ")', '"Texas"', "what stands after the first match; empty if there is none", feel="substring after")
+@function(
+    "substring_after",
+    "string: string, match: string",
+    "string",
+    'substring_after("Austin, Texas", ", ")',
+    '"Texas"',
+    "what stands after the first match; empty if there is none",
+    feel="substring after",
+)
 def _after_text(text: str, match: str) -> Any:
     return text.partition(match)[2] if match else text
 
 
-@function("contains", "string: string, match: string", "boolean", 'contains("VP of Sales", "Sales")', "true", "whether the text has the match in it")
+@function(
+    "contains",
+    "string: string, match: string",
+    "boolean",
+    'contains("VP of Sales", "Sales")',
+    "true",
+    "whether the text has the match in it",
+)
 def _contains(text: str, match: str) -> Any:
     return match in text
 
 
-@function("starts_with", "string: string, match: string", "boolean", 'starts_with("94105", "941")', "true", "whether the text begins with the match", feel="starts with")
+@function(
+    "starts_with",
+    "string: string, match: string",
+    "boolean",
+    'starts_with("94105", "941")',
+    "true",
+    "whether the text begins with the match",
+    feel="starts with",
+)
 def _starts_with(text: str, match: str) -> Any:
     return text.startswith(match)
 
 
-@function("ends_with", "string: string, match: string", "boolean", 'ends_with("acme.de", ".de")', "true", "whether the text ends with the match", feel="ends with")
+@function(
+    "ends_with",
+    "string: string, match: string",
+    "boolean",
+    'ends_with("acme.de", ".de")',
+    "true",
+    "whether the text ends with the match",
+    feel="ends with",
+)
 def _ends_with(text: str, match: str) -> Any:
     return text.endswith(match)
 
@@ -206,13 +288,29 @@ def regex(pattern: str, flags: str = "") -> Any:
         return None
 
 
-@function("matches", "input: string, pattern: string, flags: string?", "boolean", 'matches("CA-94105", "^[A-Z]{2}-\\\\d{5}$")', "true", "whether a regular expression (RE2, linear time) is found in the text; flags s, m, i, x", cost=10)
+@function(
+    "matches",
+    "input: string, pattern: string, flags: string?",
+    "boolean",
+    'matches("CA-94105", "^[A-Z]{2}-\\\\d{5}$")',
+    "true",
+    "whether a regular expression (RE2, linear time) is found in the text; flags s, m, i, x",
+    cost=10,
+)
 def _matches(text: str, pattern: str, flags: str | None = None) -> Any:
     compiled = regex(pattern, flags or "")
     return None if compiled is None else compiled.search(text) is not None
 
 
-@function("replace", "input: string, pattern: string, replacement: string, flags: string?", "string", 'replace("(415) 555-0100", "[^0-9]", "")', '"4155550100"', "every match of a regular expression replaced; `$1` is the first group", cost=10)
+@function(
+    "replace",
+    "input: string, pattern: string, replacement: string, flags: string?",
+    "string",
+    'replace("(415) 555-0100", "[^0-9]", "")',
+    '"4155550100"',
+    "every match of a regular expression replaced; `$1` is the first group",
+    cost=10,
+)
 def _replace(text: str, pattern: str, replacement: str, flags: str | None = None) -> Any:
     compiled = regex(pattern, flags or "")
     if compiled is None or compiled.search("") is not None:
@@ -236,7 +334,15 @@ def _replace(text: str, pattern: str, replacement: str, flags: str | None = None
     return compiled.sub(expand, text)
 
 
-@function("split", "string: string, delimiter: string", "list", 'split("a;b;c", ";")', '["a", "b", "c"]', "the parts of a text between matches of a regular expression", cost=10)
+@function(
+    "split",
+    "string: string, delimiter: string",
+    "list",
+    'split("a;b;c", ";")',
+    '["a", "b", "c"]',
+    "the parts of a text between matches of a regular expression",
+    cost=10,
+)
 def _split(text: str, delimiter: str) -> Any:
     compiled = regex(delimiter)
     if compiled is None or compiled.search("") is not None:
@@ -248,7 +354,15 @@ def _split(text: str, delimiter: str) -> Any:
     return [*parts, text[at:]]
 
 
-@function("string_join", "list: list, delimiter: any?", "string", 'string_join(["AE", "SDR"], " and ")', '"AE and SDR"', "texts joined; null ones are left out", feel="string join")
+@function(
+    "string_join",
+    "list: list, delimiter: any?",
+    "string",
+    'string_join(["AE", "SDR"], " and ")',
+    '"AE and SDR"',
+    "texts joined; null ones are left out",
+    feel="string join",
+)
 def _string_join(items: list[Any], delimiter: str | None = None) -> Any:
     texts = [i for i in items if i is not None]
     return (delimiter or "").join(texts) if all(isinstance(t, str) for t in texts) else None
@@ -257,7 +371,15 @@ def _string_join(items: list[Any], delimiter: str | None = None) -> Any:
 # --- lists ----------------------------------------------------------------------------------------------------------
 
 
-@function("list_contains", "list: list, element: any", "boolean", 'list_contains(["US", "CA"], "CA")', "true", "whether the list has the element", feel="list contains")
+@function(
+    "list_contains",
+    "list: list, element: any",
+    "boolean",
+    'list_contains(["US", "CA"], "CA")',
+    "true",
+    "whether the list has the element",
+    feel="list contains",
+)
 def _list_contains(items: list[Any], element: Any) -> Any:
     return any(v.equal(i, element) is True for i in items)
 
@@ -282,7 +404,15 @@ def _min(items: list[Any]) -> Any:
     return _extreme(items, v.less)
 
 
-@function("max", "list: list", "any", 'max([@"2026-01-05", @"2026-02-01"])', "2026-02-01", "the greatest item; null if the list is empty or holds null", variadic=True)
+@function(
+    "max",
+    "list: list",
+    "any",
+    'max([@"2026-01-05", @"2026-02-01"])',
+    "2026-02-01",
+    "the greatest item; null if the list is empty or holds null",
+    variadic=True,
+)
 def _max(items: list[Any]) -> Any:
     return _extreme(items, lambda a, b: v.less(b, a))
 
@@ -323,7 +453,15 @@ def _median(items: list[Any]) -> Any:
     return ordered[half] if len(items) % 2 else v.divide(ordered[half - 1] + ordered[half], 2)
 
 
-@function("stddev", "list: list", "number", "stddev([2, 4, 7, 5])", "2.0816659994661326", "the sample standard deviation; null for fewer than two", variadic=True)
+@function(
+    "stddev",
+    "list: list",
+    "number",
+    "stddev([2, 4, 7, 5])",
+    "2.0816659994661326",
+    "the sample standard deviation; null for fewer than two",
+    variadic=True,
+)
 def _stddev(items: list[Any]) -> Any:
     if not _numbers(items) or len(items) < 2:
         return None
@@ -365,7 +503,14 @@ def _kleene(items: list[Any], decides: bool) -> bool | None:
     return not decides if all(i is (not decides) for i in items) else None
 
 
-@function("sublist", "list: list, start_position: number, length: number?", "list", "sublist([4, 5, 6], 2)", "[5, 6]", "part of a list; positions count from 1, negative ones from the end")
+@function(
+    "sublist",
+    "list: list, start_position: number, length: number?",
+    "list",
+    "sublist([4, 5, 6], 2)",
+    "[5, 6]",
+    "part of a list; positions count from 1, negative ones from the end",
+)
 def _sublist(items: list[Any], start: float, length: float | None = None) -> Any:
     at = int(start)
     if at == 0 or abs(at) > len(items) or (length is not None and length < 0):
@@ -386,12 +531,16 @@ def _concatenate(lists: list[Any]) -> Any:
     return [i for part in lists for i in part] if all(isinstance(p, list) for p in lists) else list(lists)
 
 
-@function("union", "list: list", "list", "union([1, 2], [2, 3])", "[1, 2, 3]", "the lists one after the other, without repetitions", variadic=True)
+@function(
+    "union", "list: list", "list", "union([1, 2], [2, 3])", "[1, 2, 3]", "the lists one after the other, without repetitions", variadic=True
+)
 def _union(lists: list[Any]) -> Any:
     return _distinct([i for part in lists for i in (part if isinstance(part, list) else [part])])
 
 
-@function("distinct_values", "list: list", "list", "distinct_values([1, 2, 1])", "[1, 2]", "the list without repetitions", feel="distinct values")
+@function(
+    "distinct_values", "list: list", "list", "distinct_values([1, 2, 1])", "[1, 2]", "the list without repetitions", feel="distinct values"
+)
 def _distinct(items: list[Any]) -> Any:
     out: list[Any] = []
     seen: set[Any] = set()
@@ -406,7 +555,15 @@ def _distinct(items: list[Any]) -> Any:
     return out
 
 
-@function("insert_before", "list: list, position: number, newItem: any", "list", "insert_before([1, 3], 2, 2)", "[1, 2, 3]", "the list with an item put in", feel="insert before")
+@function(
+    "insert_before",
+    "list: list, position: number, newItem: any",
+    "list",
+    "insert_before([1, 3], 2, 2)",
+    "[1, 2, 3]",
+    "the list with an item put in",
+    feel="insert before",
+)
 def _insert_before(items: list[Any], position: float, item: Any) -> Any:
     at = _index(items, position)
     return None if at is None else [*items[:at], item, *items[at:]]
@@ -418,7 +575,15 @@ def _remove(items: list[Any], position: float) -> Any:
     return None if at is None else [*items[:at], *items[at + 1 :]]
 
 
-@function("list_replace", "list: list, position: number, newItem: any", "list", "list_replace([1, 2, 3], 2, 4)", "[1, 4, 3]", "the list with the item at a position replaced", feel="list replace")
+@function(
+    "list_replace",
+    "list: list, position: number, newItem: any",
+    "list",
+    "list_replace([1, 2, 3], 2, 4)",
+    "[1, 4, 3]",
+    "the list with the item at a position replaced",
+    feel="list replace",
+)
 def _list_replace(items: list[Any], position: float, item: Any) -> Any:
     at = _index(items, position)
     return None if at is None else [*items[:at], item, *items[at + 1 :]]
@@ -540,17 +705,35 @@ DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sun
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")  # fmt: skip
 
 
-@function("day_of_year", "date: date|datetime", "number", 'day_of_year(@"2026-02-01")', "32", "the day's number in its year", feel="day of year")
+@function(
+    "day_of_year", "date: date|datetime", "number", 'day_of_year(@"2026-02-01")', "32", "the day's number in its year", feel="day of year"
+)
 def _day_of_year(day: date) -> Any:
     return day.timetuple().tm_yday
 
 
-@function("day_of_week", "date: date|datetime", "string", 'day_of_week(@"2026-02-01")', '"Sunday"', "the English name of the weekday", feel="day of week")
+@function(
+    "day_of_week",
+    "date: date|datetime",
+    "string",
+    'day_of_week(@"2026-02-01")',
+    '"Sunday"',
+    "the English name of the weekday",
+    feel="day of week",
+)
 def _day_of_week(day: date) -> Any:
     return DAYS[day.weekday()]
 
 
-@function("month_of_year", "date: date|datetime", "string", 'month_of_year(@"2026-02-01")', '"February"', "the English name of the month", feel="month of year")
+@function(
+    "month_of_year",
+    "date: date|datetime",
+    "string",
+    'month_of_year(@"2026-02-01")',
+    '"February"',
+    "the English name of the month",
+    feel="month of year",
+)
 def _month_of_year(day: date) -> Any:
     return MONTHS[day.month - 1]
 
@@ -560,7 +743,14 @@ def _week_of_year(day: date) -> Any:
     return day.isocalendar().week
 
 
-@function("is", "value1: any, value2: any", "boolean", 'is(@"09:00:00Z", @"09:00:00Z")', "true", "whether two values are the same, zone and type too")
+@function(
+    "is",
+    "value1: any, value2: any",
+    "boolean",
+    'is(@"09:00:00Z", @"09:00:00Z")',
+    "true",
+    "whether two values are the same, zone and type too",
+)
 def _is(a: Any, b: Any) -> Any:
     if v.kind(a) != v.kind(b):
         return False
@@ -645,19 +835,87 @@ def _range_function(name: str, feel: str, points: str, run: Callable[[v.Range, v
 
 
 _range_function("before", "", "both", _before, "before([1..5], 10)", "true", "whether the first ends before the second begins")
-_range_function("after", "", "both", lambda a, b: _before(b, a), "after(10, [1..5])", "true", "whether the first begins after the second ends")
-_range_function("meets", "", "", lambda a, b: a.high_closed and b.low_closed and _eq(a.high, b.low), "meets([1..5], [5..10])", "true", "whether the first ends where the second begins")
-_range_function("met_by", "met by", "", lambda a, b: b.high_closed and a.low_closed and _eq(b.high, a.low), "met_by([5..10], [1..5])", "true", "whether the first begins where the second ends")
-_range_function("overlaps", "", "", lambda a, b: not _before(a, b) and not _before(b, a), "overlaps([1..5], [3..8])", "true", "whether the two share a point")
-_range_function("overlaps_before", "overlaps before", "", _overlaps_before, "overlaps_before([1..5], [3..8])", "true", "whether the first begins first and ends inside the second")
-_range_function("overlaps_after", "overlaps after", "", _overlaps_after, "overlaps_after([3..8], [1..5])", "true", "whether the first begins inside the second and ends after it")
+_range_function(
+    "after", "", "both", lambda a, b: _before(b, a), "after(10, [1..5])", "true", "whether the first begins after the second ends"
+)
+_range_function(
+    "meets",
+    "",
+    "",
+    lambda a, b: a.high_closed and b.low_closed and _eq(a.high, b.low),
+    "meets([1..5], [5..10])",
+    "true",
+    "whether the first ends where the second begins",
+)
+_range_function(
+    "met_by",
+    "met by",
+    "",
+    lambda a, b: b.high_closed and a.low_closed and _eq(b.high, a.low),
+    "met_by([5..10], [1..5])",
+    "true",
+    "whether the first begins where the second ends",
+)
+_range_function(
+    "overlaps",
+    "",
+    "",
+    lambda a, b: not _before(a, b) and not _before(b, a),
+    "overlaps([1..5], [3..8])",
+    "true",
+    "whether the two share a point",
+)
+_range_function(
+    "overlaps_before",
+    "overlaps before",
+    "",
+    _overlaps_before,
+    "overlaps_before([1..5], [3..8])",
+    "true",
+    "whether the first begins first and ends inside the second",
+)
+_range_function(
+    "overlaps_after",
+    "overlaps after",
+    "",
+    _overlaps_after,
+    "overlaps_after([3..8], [1..5])",
+    "true",
+    "whether the first begins inside the second and ends after it",
+)
 _range_function("finishes", "", "first", _finishes, "finishes(5, [1..5])", "true", "whether the first is the end of the second")
-_range_function("finished_by", "finished by", "second", lambda a, b: _finishes(b, a), "finished_by([1..5], 5)", "true", "whether the second is the end of the first")
+_range_function(
+    "finished_by",
+    "finished by",
+    "second",
+    lambda a, b: _finishes(b, a),
+    "finished_by([1..5], 5)",
+    "true",
+    "whether the second is the end of the first",
+)
 _range_function("includes", "", "second", _includes, "includes([1..10], 5)", "true", "whether the first holds all of the second")
-_range_function("during", "", "first", lambda a, b: _includes(b, a), "during(5, [1..10])", "true", "whether the second holds all of the first")
+_range_function(
+    "during", "", "first", lambda a, b: _includes(b, a), "during(5, [1..10])", "true", "whether the second holds all of the first"
+)
 _range_function("starts", "", "first", _starts, "starts(1, [1..5])", "true", "whether the first is the beginning of the second")
-_range_function("started_by", "started by", "second", lambda a, b: _starts(b, a), "started_by([1..5], 1)", "true", "whether the second is the beginning of the first")
-_range_function("coincides", "", "both", lambda a, b: _starts(a, b) and _finishes(a, b), "coincides([1..5], [1..5])", "true", "whether the two are the same")
+_range_function(
+    "started_by",
+    "started by",
+    "second",
+    lambda a, b: _starts(b, a),
+    "started_by([1..5], 1)",
+    "true",
+    "whether the second is the beginning of the first",
+)
+_range_function(
+    "coincides",
+    "",
+    "both",
+    lambda a, b: _starts(a, b) and _finishes(a, b),
+    "coincides([1..5], [1..5])",
+    "true",
+    "whether the two are the same",
+)
 
 
 from roe.grammar import field_functions as _own  # noqa: E402, F401  (registers roe's own rows)

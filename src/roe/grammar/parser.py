@@ -63,7 +63,7 @@ def _parse(text: str, kind: str) -> tuple[s.Node | None, list[Diagnostic]]:
     from roe.grammar.tree import Malformed
 
     try:
-        tree = _lark().parse(str(text), start=kind)
+        tree: Any = _lark().parse(str(text), start=kind)
     except UnexpectedInput as e:
         return None, [_syntax_error(text, e)]
     except Malformed as bad:
@@ -148,7 +148,7 @@ def _syntax_error(text: str, error: Any) -> Diagnostic:
     for pattern, message, help in _HABIT_RES:
         if m := _near(pattern, text, at):
             return Diagnostic("R101", message, span_of(text, *m), help)
-    if token is not None and token.type == "$END" or at >= len(text.rstrip()):
+    if (token is not None and token.type == "$END") or at >= len(text.rstrip()):
         open_ones = _unclosed(text)
         message = f"`{open_ones}` is never closed" if open_ones else "the expression ends too early"
         end = len(text.rstrip())
@@ -199,7 +199,8 @@ def _lark() -> Lark:
     from roe.grammar.tree import Build
 
     stored = json.loads(resources.files("roe.grammar").joinpath("tables.json").read_text("utf-8"), object_hook=_int_keys)
-    return Lark._load_from_dict(stored["data"], stored["memo"], transformer=Build())
+    parser: Lark = Lark._load_from_dict(stored["data"], stored["memo"], transformer=Build())  # type: ignore[no-untyped-call]
+    return parser
 
 
 def _int_keys(value: dict[str, Any]) -> Any:

@@ -7,7 +7,8 @@ node; the printer puts back the parentheses that are needed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
+from dataclasses import field as slot
 from typing import Any
 
 Place = tuple[int, int]
@@ -19,28 +20,28 @@ class Literal:
     """A constant: null, boolean, number, string, or a temporal value; `text` is how it was written."""
 
     value: Any
-    text: str = field(compare=False)
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    text: str = slot(compare=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
     id: str
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
     base: Node
     field: str
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
     base: Node
     condition: Node
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,13 @@ class Call:
     function: str
     args: tuple[Node, ...]
     names: tuple[str, ...]
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Negative:
     operand: Node
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Binary:
     op: str  # + - * / **
     left: Node
     right: Node
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Compare:
     op: str  # = != < <= > >=
     left: Node
     right: Node
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Between:
     value: Node
     low: Node
     high: Node
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class In:
     value: Node
     tests: tuple[Node, ...]
     negated: bool = False
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +100,19 @@ class Unary:
 
     op: str
     operand: Node
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class And:
     items: tuple[Node, ...]  # two or more, none of them itself an And
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
     items: tuple[Node, ...]  # two or more, none of them itself an Or
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class Not:
     """`not(x)`; at the top of a cell its operands are tests, and there may be several."""
 
     operands: tuple[Node, ...]
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class If:
     condition: Node
     then: Node
     otherwise: Node
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ class Binding:
     name: str
     source: Node
     until: Node | None = None
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,20 +146,20 @@ class Quantified:
     kind: str  # some, every
     bindings: tuple[Binding, ...]
     condition: Node
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class For:
     bindings: tuple[Binding, ...]
     body: Node
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
     items: tuple[Node, ...]
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ class RangeOf:
     high: Node | None
     low_closed: bool
     high_closed: bool
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +179,14 @@ class Tests:
 
     tests: tuple[Node, ...]
     negated: bool = False
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Anything:
     """The cell `-`, which every value passes, null too."""
 
-    at: Place = field(default=NOWHERE, compare=False, repr=False)
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
 Node = (

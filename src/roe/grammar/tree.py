@@ -25,11 +25,11 @@ class Malformed(Exception):
 
 
 def _start(part: Any) -> int:
-    return part.start_pos if isinstance(part, Token) else part.at[0]
+    return part.start_pos or 0 if isinstance(part, Token) else part.at[0]
 
 
 def _end(part: Any) -> int:
-    return part.end_pos if isinstance(part, Token) else part.at[1]
+    return part.end_pos or 0 if isinstance(part, Token) else part.at[1]
 
 
 def _over(parts: list[Any]) -> s.Place:

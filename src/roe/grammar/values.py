@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Any
 
 EXACT = 2**53  # integers beyond it are floats, as 64-bit engines have them
@@ -334,7 +334,7 @@ _PLUS: dict[tuple[str, str], Callable[[Any, Any], Any]] = {
 
 def midnight(day: date) -> datetime:
     """A date as a date-time: midnight UTC, which is how FEEL compares and subtracts the two."""
-    return datetime.combine(day, time(), timezone.utc)
+    return datetime.combine(day, time(), UTC)
 
 
 def _zones_agree(a: Any, b: Any, act: Callable[[], Any]) -> Any:
@@ -357,9 +357,7 @@ _MINUS: dict[tuple[str, str], Callable[[Any, Any], Any]] = {
 _DATE = r"(\d{4})-(\d{2})-(\d{2})"
 _TIME = r"(\d{2}):(\d{2}):(\d{2})(\.\d+)?(Z|[+-]\d{2}:\d{2}(?::\d{2})?)?"
 _DATE_RE, _TIME_RE, _DATETIME_RE = (re.compile(p, re.ASCII) for p in (_DATE, _TIME, f"{_DATE}T{_TIME}"))
-_DURATION_RE = re.compile(
-    r"(-)?P(?!$)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)D)?(?:T(?!$)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(\.\d*)?S)?)?", re.ASCII
-)
+_DURATION_RE = re.compile(r"(-)?P(?!$)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)D)?(?:T(?!$)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(\.\d*)?S)?)?", re.ASCII)
 
 
 def parse_date(text: str) -> date | None:
@@ -395,7 +393,7 @@ def _zone(text: str | None) -> timezone | None:
     if not text:
         return None
     if text == "Z":
-        return timezone.utc
+        return UTC
     hours, minutes, *seconds = (int(p) for p in text[1:].split(":"))
     if hours > 14 or minutes > 59:
         raise ValueError(text)
@@ -417,7 +415,7 @@ def parse_duration(text: str) -> timedelta | Months | None:
         return Months(-total if sign else total)
     micro = int((fraction or ".0")[1:7].ljust(6, "0") or 0)
     parts = {"days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
-    span = _guard(lambda: timedelta(microseconds=micro, **{k: int(v or 0) for k, v in parts.items()}))
+    span: timedelta | None = _guard(lambda: timedelta(microseconds=micro, **{k: int(v or 0) for k, v in parts.items()}))
     return -span if span is not None and sign else span
 
 

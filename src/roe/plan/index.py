@@ -203,4 +203,3 @@ class Index:
                 out.append(rule)
             mask ^= low
         return out
-

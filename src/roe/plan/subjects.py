@@ -7,7 +7,8 @@ meaning of an operator is written a second time here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cmp_to_key
@@ -233,7 +234,7 @@ def _key(value: Any) -> Any:
     return (value,) if isinstance(value, bool) else value
 
 
-def _sorted(constants: list[Any]) -> tuple[Any, ...] | None:
+def _sorted(constants: Sequence[Any]) -> tuple[Any, ...] | None:
     """The distinct constants in order; None if they have none among themselves."""
     unique = list({_key(c): c for c in constants}.values())
     if any(v.less(unique[0], c) is None for c in unique):
@@ -243,7 +244,7 @@ def _sorted(constants: list[Any]) -> tuple[Any, ...] | None:
 
 def _gaps(cuts: tuple[Any, ...]) -> list[Any]:
     """A value below, between and above the cuts; None where there is none."""
-    return [_near(cuts[0], -1), *(_middle(a, b) for a, b in zip(cuts, cuts[1:], strict=False)), _near(cuts[-1], 1)]
+    return [_near(cuts[0], -1), *(_middle(a, b) for a, b in itertools.pairwise(cuts)), _near(cuts[-1], 1)]
 
 
 _STEPS: dict[str, Any] = {"date": timedelta(days=1), "date and time": timedelta(microseconds=1), "days and time duration": timedelta(microseconds=1)}  # fmt: skip
@@ -268,4 +269,3 @@ def _middle(a: Any, b: Any) -> Any:
         return middle if a < middle < b else None
     near = _near(a, 1)
     return near if near is not None and v.less(near, b) else None
-

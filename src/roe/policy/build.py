@@ -143,7 +143,12 @@ def _field(entity: str, name: Text, spec: Any, cx: Context) -> Field | None:
     kind = old.type if old and not spec.get("type") else type_named(str(spec.get("type") or "string"))
     if kind.name == "record" and kind.entity not in cx.model.entities:
         known = [*t.DECLARABLE, *cx.model.entities]
-        cx.say("R504", spec["type"], f"there is no type or entity `{kind.entity}`", suggest(kind.entity, known, "declare the entity under `fields:`"))
+        cx.say(
+            "R504",
+            spec["type"],
+            f"there is no type or entity `{kind.entity}`",
+            suggest(kind.entity, known, "declare the entity under `fields:`"),
+        )
         return None
     values = tuple(map(str, spec.get("values") or ()))
     if values and kind.name != "string":

@@ -202,7 +202,11 @@ class Context:
             label = Text(f"row {number}", row[0].origin) if label is None or not label else label
             rules.append(Rule(label, tuple(conditions), as_value(label, given), cells.get("because") or None))
         default = section.get("default")
-        value = None if default is None else as_value(None, dict(default) if isinstance(default, dict) else {o: default for o in outputs.values()})
+        value = (
+            None
+            if default is None
+            else as_value(None, dict(default) if isinstance(default, dict) else dict.fromkeys(outputs.values(), default))
+        )
         order = section.get("priority") or ()
         return Choose(entity, name, stage, section.get("hit") or "first", tuple(rules), value, (tuple(map(str, order)),) if order else ())
 

@@ -71,7 +71,7 @@ def _scan(text: str, shown: str) -> list[Diagnostic]:
         for event in yaml.parse(text, Loader=_Loader):
             count += 1
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                m = event.start_mark
+                m: Any = event.start_mark
                 at = Span(shown, m.line + 1, m.column + 1, m.column + 2, _line(text, m.line))
                 found.append(Diagnostic("R303", "an anchor or alias of YAML", at, "write the value out, or define a list"))
             if isinstance(event, yaml.CollectionStartEvent):
@@ -125,7 +125,7 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             items = Seq()
             items.place = self._span(node)
-            inner = next((s["items"] for s in shapes if "items" in s), {})
+            inner: Any = next((s["items"] for s in shapes if "items" in s), {})
             items.extend(self.read(child, inner) for child in node.value)
             return items
         return self._scalar(node, {t for s in shapes for t in self._types(s)})
@@ -169,7 +169,7 @@ class _Reader:
             out[key] = self.read(value_node, inner)
         return out
 
-    def _scalar(self, node: yaml.ScalarNode, types: set[str]) -> Any:
+    def _scalar(self, node: Any, types: set[str]) -> Any:
         text = self._text(node)
         plain = not node.style
         if plain and text in ("", "~", "null") and ("null" in types or "string" not in types):
@@ -188,7 +188,7 @@ class _Reader:
                     pass
         return text
 
-    def _text(self, node: yaml.Node) -> Text:
+    def _text(self, node: Any) -> Text:
         style = node.style or ""
         value = str(node.value)
         start, end = node.start_mark.index, node.end_mark.index
@@ -248,7 +248,9 @@ def _schema_diagnostics(e: Any, value: Any, shown: str) -> list[Diagnostic]:
     if e.validator == "pattern":
         wants = {"day": "a date such as 2026-02-01", "duration": "a duration such as `90 days`"}
         hint = next((w for k, w in wants.items() if e.schema.get("pattern") == schema("policy")["$defs"][k]["pattern"]), None)
-        return [Diagnostic("R304", f"`{e.instance}` has not the right form", place, f"write {hint or e.schema.get('description', 'a name')}")]
+        return [
+            Diagnostic("R304", f"`{e.instance}` has not the right form", place, f"write {hint or e.schema.get('description', 'a name')}")
+        ]
     return [Diagnostic("R304", str(e.message)[:200].replace("\n", " "), place, "see docs/policy.md")]
 
 

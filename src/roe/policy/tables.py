@@ -109,7 +109,7 @@ def _read_xlsx(path: Path, file: str, sheet: str, asked: Span) -> tuple[Table | 
             help = "the sheets are " + ", ".join(f"`{s}`" for s in book.sheetnames)
             return None, [Diagnostic("R307", f"`{file}` has no sheet `{sheet}`", asked, help)]
         page = book[sheet] if sheet else book.worksheets[0]
-        rows = []
+        rows: list[list[Text]] = []
         for number, raw in enumerate(page.iter_rows(values_only=True), 1):
             if not any(v not in (None, "") for v in raw) or str(raw[0] or "").startswith("#"):
                 continue

@@ -8,7 +8,7 @@ from roe.diagnostics import suggest
 from roe.plan.operators import ExceptionRow
 from roe.policy.context import Context
 from roe.policy.tables import inline_table, objects
-from roe.source import Text, span_of
+from roe.source import span_of
 
 NEEDED = ("record", "role", "owner", "approved_by", "reason", "until")
 
@@ -42,6 +42,6 @@ def lower(policy: dict[str, Any], cx: Context) -> tuple[ExceptionRow, ...]:
         entity = str(row.get("entity") or "account")
         if until:
             start = cx.day(row.get("from"))
-            texts: list[Text] = [row[c] for c in NEEDED[:5]]
-            rows.append(ExceptionRow(entity, *texts, start, until))
+            record, role, owner, approved_by, reason = (row[c] for c in NEEDED[:5])
+            rows.append(ExceptionRow(entity, record, role, owner, approved_by, reason, start, until))
     return tuple(rows)

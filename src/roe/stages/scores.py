@@ -22,10 +22,12 @@ def entity_of(section: Any) -> str:
 
 
 def declare(policy: dict[str, Any], cx: Context) -> None:
-    for name, section, kind in sections(policy):
+    for name, section, _kind in sections(policy):
         entity = entity_of(section)
         if entity not in cx.model.entities:
-            cx.say("R504", section["for"], f"there is no entity `{entity}`", suggest(entity, cx.model.entities, "declare it under `fields:`"))
+            cx.say(
+                "R504", section["for"], f"there is no entity `{entity}`", suggest(entity, cx.model.entities, "declare it under `fields:`")
+            )
             continue
         if name in cx.model.entities[entity] or (entity, str(name)) in cx.model.steps:
             cx.say("R306", name, f"`{entity}.{name}` exists already", "choose another name")
@@ -89,4 +91,3 @@ def _criteria(found: list[Any], cx: Context, entity: str, name: str) -> Choose:
         conditions = ((when,) if when else ()) + cx.period(raw.get("from"), raw.get("until"))
         rules.append(Rule(raw["name"], conditions, raw["points"], raw.get("because")))
     return Choose(entity, name, "score", "collect sum", tuple(rules), 0)
-

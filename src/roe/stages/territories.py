@@ -43,7 +43,7 @@ def _type(section: Any, cx: Context, entity: str) -> t.Type:
     del cx.found[before:]
     if found.name != "record" and table is not None:
         _, outputs = cx.split(table, section, cx.names(entity, implicit=True), "territory")
-        found = t.Type("record", fields={"name": t.STRING, **{o: found for o in outputs.values()}})
+        found = t.Type("record", fields={"name": t.STRING, **dict.fromkeys(outputs.values(), found)})
     return found
 
 
@@ -107,7 +107,7 @@ def _staff(table: Table, known: set[str], entity: str, cx: Context, report: bool
         rules[role].append(Rule(label, conditions, str(rep) or None))
     if not report:
         del cx.found[before:]
-    for role, found in rules.items():
-        cx.steps[entity, f"territory_{role}"] = Choose(entity, f"territory_{role}", "staffing", "first", tuple(found))
-    group = {role: f"territory_{role}" for role in rules}
+    for name, found in rules.items():
+        cx.steps[entity, f"territory_{name}"] = Choose(entity, f"territory_{name}", "staffing", "first", tuple(found))
+    group = {name: f"territory_{name}" for name in rules}
     cx.steps[entity, "territory_owner"] = Derive(entity, "territory_owner", "staffing", None, group)

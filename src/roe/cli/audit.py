@@ -1,0 +1,79 @@
+"""`roe audit`: shadow mode. Where today's owners differ from what the policy says."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from roe.cli.common import as_of_option, bind, data_option, load, policy_argument, progress, state_option, table
+
+
+@click.command("audit")
+@policy_argument
+@data_option
+@as_of_option
+@state_option
+@click.option("--format", "shape", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
+@click.option("--limit", default=20, show_default=True, help="How many differing records the text shows.")
+def command(policy: Path | None, data: Path, as_of: str, state: Path | None, shape: str, limit: int) -> None:
+    """Compare today's owners in the CRM with the policy, and change nothing.
+
+    Exit code 1 if any record differs.
+    """
+    evaluator = load(policy)
+    bound = bind(evaluator, data, as_of, state)
+    total = sum(len(bound.world.rows[entity]) for entity, _ in bound.plan.engagement)
+    decisions = list(progress(bound.decide_all(), total, "auditing"))
+    differ = [d for d in decisions if d.owner != d.previous and d.action not in ("refer", "hold")]
+    rows = [
+        {
+            "entity": d.entity, "record": d.id, "name": d.name, "role": d.role, "crm_owner": d.previous, "policy_owner": d.owner,
+            "rule": d.rule or "(no rule)", "crm_reason": crm_reason(d), "policy_reason": d.reason,
+        }
+        for d in sorted(differ, key=lambda d: (d.entity, d.id, d.role))
+    ]  # fmt: skip
+    by_rule = Counter((f"{d.entity}.{d.role}", d.rule or "(no rule)") for d in differ)
+    gains, losses = Counter(d.owner for d in differ if d.owner), Counter(d.previous for d in differ if d.previous)
+    if shape == "json":
+        by_rep = {rep: {"gains": gains[rep], "loses": losses[rep]} for rep in sorted({*gains, *losses})}
+        rules = [{"records": k, "rule": rule, "differ": n} for (k, rule), n in by_rule.most_common()]
+        click.echo(json.dumps({"records": len(decisions), "differ": rows, "rules": rules, "reps": by_rep}, indent=2, ensure_ascii=False))
+    elif shape == "csv":
+        from roe.data.write import csv_text
+
+        header = ["entity", "record", "name", "role", "crm_owner", "policy_owner", "rule", "crm_reason", "policy_reason"]
+        click.echo(csv_text(header, ([r[h] for h in header] for r in rows)), nl=False)
+    else:
+        click.echo(f"{len(differ)} of {len(decisions)} allocations differ from today's owners.\n")
+        if differ:
+            shares = Counter((f"{d.entity}.{d.role}", d.rule or "(no rule)") for d in decisions)
+            click.echo(
+                table(
+                    ([k, rule, n, shares[k, rule]] for (k, rule), n in by_rule.most_common()), ["records and role", "rule", "differ", "of"]
+                )
+            )
+            click.echo()
+            reps = sorted({*gains, *losses}, key=lambda r: (-gains[r] - losses[r], r))
+            click.echo(table(([r, gains[r], losses[r], gains[r] - losses[r]] for r in reps), ["rep", "gains", "loses", "net"]))
+            for r in rows[:limit]:
+                click.echo(f"\n{r['name']} ({r['entity']} {r['record']}), {r['role']}")
+                click.echo(f"  CRM:    {r['crm_owner'] or 'nobody'}; {r['crm_reason']}")
+                click.echo(f"  policy: {r['policy_owner'] or 'nobody'}; {r['policy_reason']} (rule {r['rule']})")
+            if len(rows) > limit:
+                click.echo(f"\n{len(rows) - limit} more: --limit {len(rows)}, or --format csv")
+    sys.exit(1 if differ else 0)
+
+
+def crm_reason(d: object) -> str:
+    """All that the data says about why today's owner owns it."""
+    row, role = d.row, d.role  # type: ignore[attr-defined]
+    typed = row.world.typed.get(row.entity)
+    column = typed.columns.get(f"owner.{role}") if typed else None
+    since = row["owner_since"]
+    if column is None:
+        return "the data has no owner for this role"
+    return f"column `{column}`" + (f", since {since}" if since else "")

@@ -1,0 +1,136 @@
+"""What commands share: finding and loading the policy, reading data, printing findings, a progress bar."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
+from roe.source import Span
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+policy_argument = click.argument("policy", required=False, type=click.Path(path_type=Path))
+data_option = click.option(
+    "--data", type=click.Path(path_type=Path), required=True, help="The folder with the records: accounts.csv, leads.csv, reps.csv, …"
+)
+as_of_option = click.option(
+    "--as-of", "as_of", required=True, metavar="WHEN", help="The date or date-time that `today` and `now` mean, such as 2026-02-01."
+)
+state_option = click.option("--state", type=click.Path(path_type=Path), help="The folder of pointers and owners kept between runs.")
+
+
+def color(stream: Any = None) -> bool:
+    import os
+
+    return bool((stream or sys.stdout).isatty()) and "NO_COLOR" not in os.environ
+
+
+def fail(found: Iterable[Diagnostic], code: int = 2) -> NoReturn:
+    """Findings to standard error, and the end."""
+    click.echo(as_text(list(found), color(sys.stderr)), err=True, color=color(sys.stderr))
+    sys.exit(code)
+
+
+def find_policy(given: Path | None) -> Path:
+    """The folder that is given, or the nearest one at or above the current folder with a policy.yaml."""
+    if given is not None:
+        root = given.parent if given.name == "policy.yaml" else given
+        if (root / "policy.yaml").is_file():
+            return root
+        fail(
+            [
+                Diagnostic(
+                    "R307",
+                    f"there is no policy.yaml in `{given}`",
+                    Span(str(given), 1, 1, 2),
+                    "name the folder of a policy, or make one: roe init DIR",
+                )
+            ]
+        )
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "policy.yaml").is_file():
+            return folder
+    fail(
+        [
+            Diagnostic(
+                "R307",
+                "no policy.yaml here or in a folder above",
+                Span(str(here), 1, 1, 2),
+                "name the folder of a policy, or make one: roe init DIR",
+            )
+        ]
+    )
+
+
+def load(given: Path | None) -> Any:
+    """The evaluator of the policy; its errors end the command with code 2, its warnings are for `roe check`."""
+    from roe.cache import load_policy
+    from roe.evaluator.engine import Evaluator
+
+    policy, found = load_policy(find_policy(given))
+    if policy is None:
+        fail(errors(found))
+    return Evaluator(policy)
+
+
+def read(evaluator: Any, data: Path) -> Any:
+    """The tables of a data folder; a file that cannot be read ends the command, a bad row is reported and goes on."""
+    from roe.data.read import read_tables
+
+    tables, found = read_tables(evaluator.policy, data)
+    if errors(found):
+        fail(found)
+    if found:
+        click.echo(as_text(found, color(sys.stderr)), err=True)
+    return tables
+
+
+def clock(evaluator: Any, as_of: str) -> str:
+    """The as-of text, checked."""
+    try:
+        evaluator.clock(as_of)
+    except (ValueError, OverflowError):
+        at = Span("--as-of", 1, 1, max(2, len(as_of) + 1), as_of)
+        fail([Diagnostic("R801", f"`{as_of}` is no date or date-time", at, "write 2026-02-01 or 2026-02-01T09:30")])
+    return as_of
+
+
+def bind(evaluator: Any, data: Path, as_of: str, state: Path | None) -> Any:
+    from roe.data.write import read_state
+
+    try:
+        return evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=read_state(state))
+    except PolicyError as e:
+        fail(e.diagnostics)
+
+
+def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """The items; from the first second on with a bar and a rate, on a terminal only."""
+    if not sys.stderr.isatty() or total < 1000:
+        yield from items
+        return
+    start = shown = time.monotonic()
+    for number, item in enumerate(items, 1):
+        now = time.monotonic()
+        if now - start > 1 and now - shown > 0.1:
+            shown = now
+            done = min(1.0, number / total)
+            bar = "#" * int(done * 30)
+            click.echo(f"\r{what} [{bar:<30}] {done:4.0%} {number / (now - start):,.0f}/s ", err=True, nl=False)
+        yield item
+    if shown > start:
+        click.echo("\r" + " " * 78 + "\r", err=True, nl=False)
+
+
+def table(rows: Iterable[Iterable[Any]], headers: list[str]) -> str:
+    from tabulate import tabulate
+
+    return str(tabulate([list(r) for r in rows], headers=headers, disable_numparse=True))

@@ -1,0 +1,218 @@
+"""A first policy from a CRM export: fields with the values they have, reps, and territories and owners as they are today.
+
+The draft keeps every owner that there is, and proposes territories by the one field that predicts the owners best: for
+each of its values the rep who owns most of those accounts. RevOps edits from there; `roe audit` shows where the
+proposal and today differ.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from roe.data.coerce import MISSING, columns_of, normal
+from roe.data.read import SUFFIXES, read_file
+from roe.data.write import csv_text
+from roe.diagnostics import Diagnostic, errors
+from roe.policy.model import standard_fields
+from roe.policy.standard import FILES
+from roe.source import Span
+
+MAX_VALUES = 12  # a column with more distinct values is no list of values
+TERRITORY_FIELDS = ("country", "state", "segment", "industry", "postal_code", "city")
+
+Rows = list[dict[str, Any]]
+
+
+def draft(export: Path, folder: Path) -> list[Diagnostic]:
+    """Write policy, tables, tests and a copy of the data into the folder; what is wrong with the export comes back."""
+    tables, found = _read(export)
+    if errors(found):
+        return found
+    if "account" not in tables and "lead" not in tables:
+        names = ", ".join(sorted(p.name for p in export.glob("*"))[:8]) if export.is_dir() else "no such folder"
+        at = Span(str(export), 1, 1, 2)
+        return [Diagnostic("R606", "the export has neither accounts nor leads", at, f"name the file accounts.csv; there is: {names}")]
+    profile = _profile(tables)
+    for sub in ("data", "tables", "tests"):
+        (folder / sub).mkdir(exist_ok=True)
+    files = {}
+    for entity, (path, _) in tables.items():
+        name = FILES[entity][0] + path.suffix
+        shutil.copyfile(path, folder / "data" / name)
+        files[entity] = name
+    fields = {entity: standard_fields(profile)[entity] for entity in tables}
+    columns = {
+        e: columns_of(fields[e], dict.fromkeys(k for r in rows for k in r if k != "$line"), ["owner"]) for e, (_, rows) in tables.items()
+    }
+    accounts, of = tables.get("account", (None, []))[1], columns.get("account", {})
+    if "rep" not in tables:
+        _reps(tables, columns, folder)
+    by, territories = _territories(accounts, of)
+    policy = _policy(export.name or "draft", profile, tables, columns, by, territories)
+    _write(folder / "policy.yaml", policy)
+    if territories:
+        _write(folder / "tables" / "territories.csv", csv_text(["name", by], ([value, json.dumps(value)] for value in territories)))
+        staffing = [["territory", "role", "rep", "from", "until"]]
+        rows = [[value, "owner", rep, "", ""] for value, rep in territories.items()]
+        _write(folder / "tables" / "staffing.csv", csv_text(staffing[0], rows))
+    _write(folder / "tests" / "today.yaml", _tests(accounts, of, tables, columns))
+    return []
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8", newline="\n")
+
+
+def _read(export: Path) -> tuple[dict[str, tuple[Path, Rows]], list[Diagnostic]]:
+    found: list[Diagnostic] = []
+    tables: dict[str, tuple[Path, Rows]] = {}
+    if not export.is_dir():
+        return {}, [Diagnostic("R606", f"there is no folder `{export}`", Span(str(export), 1, 1, 2), "name the folder of the export")]
+    for path in sorted(export.iterdir()):
+        entity = next((e for e, names in FILES.items() if path.stem.lower() in names), None)
+        if entity and path.suffix.lower() in SUFFIXES and entity not in tables:
+            rows, problems = read_file(path)
+            found += problems
+            if rows:
+                tables[entity] = (path, rows)
+    return tables, found
+
+
+def _profile(tables: dict[str, tuple[Path, Rows]]) -> str:
+    keys = {k for _, rows in tables.values() for k in rows[0]}
+    if "OwnerId" in keys or "AccountId" in keys:
+        return "salesforce"
+    return "hubspot" if "Record ID" in keys else "generic"
+
+
+def _value(row: dict[str, Any], column: str | None) -> str:
+    value = "" if column is None else str(row.get(column) or "").strip()
+    return "" if value.lower() in MISSING else value
+
+
+def _reps(tables: dict[str, tuple[Path, Rows]], columns: dict[str, dict[str, str]], folder: Path) -> None:
+    """Reps are whoever owns something."""
+    owners = Counter(o for e, (_, rows) in tables.items() for r in rows if (o := _value(r, columns[e].get("owner.owner"))))
+    _write(folder / "data" / "reps.csv", csv_text(["id", "name"], ([o, o] for o in sorted(owners))))
+
+
+def _territories(accounts: Rows, columns: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """The field that predicts owners best, and for each of its values the rep who owns most."""
+    best: tuple[int, str, dict[str, str]] = (0, "", {})
+    for name in TERRITORY_FIELDS:
+        column = columns.get(name)
+        groups: dict[str, Counter[str]] = {}
+        for row in accounts:
+            value, owner = _value(row, column), _value(row, columns.get("owner.owner"))
+            if value and owner:
+                groups.setdefault(value, Counter())[owner] += 1
+        kept = {v: min(c.items(), key=lambda item: (-item[1], item[0]))[0] for v, c in sorted(groups.items())}
+        hits = sum(groups[v][rep] for v, rep in kept.items())
+        if 1 < len(kept) <= max(2, len(accounts) // 2) and hits > best[0]:
+            best = (hits, name, kept)
+    return best[1], best[2]
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _policy(
+    name: str, profile: str, tables: dict[str, tuple[Path, Rows]], columns: dict[str, dict[str, str]], by: str, territories: dict[str, str]
+) -> str:
+    lines = [
+        "# yaml-language-server: $schema=.roe/policy.schema.json",
+        "# Drafted from an export: everything here is a proposal.",
+        "roe: 1",
+    ]
+    lines += [f"name: {_quote(name)}", "timezone: UTC", f"profile: {profile}", "roles: [owner]", ""]
+    drafted: list[str] = []
+    for entity, (_, rows) in tables.items():
+        fields = _fields(rows, columns[entity], profile, entity)
+        if fields:
+            drafted += [f"  {entity}:", *fields]
+    lines += ["fields:", *drafted, ""] if drafted else []
+    if territories:
+        lines += [f"# {len(territories)} territories by {by}, each with the rep who owns most of it today", "territories:"]
+        lines += [
+            "  table: tables/territories.csv",
+            "  hit: first",
+            "  staffing: tables/staffing.csv",
+            f"  inputs: {{{by}: account.{by}}}",
+            "  outputs: []",
+            "",
+        ]
+    lines += ["engagement:"]
+    for entity in [e for e in ("account", "lead") if e in tables]:
+        lines += [f"  {entity}:", "    owner:", f"      - name: as-it-is\n        when: {entity}.owner.owner != null\n        then: keep"]
+        lines.append('        because: "it has an owner today"')
+        if entity == "account" and territories:
+            lines += ["      - name: territory\n        when: territory != null\n        then: {assign: territory_owner}"]
+            lines.append('        because: "it is in {territory.name}"')
+        lines.append("      - {name: open, then: open}")
+    return "\n".join(lines) + "\n"
+
+
+def _fields(rows: Rows, columns: dict[str, str], profile: str, entity: str) -> list[str]:
+    """Columns with few values become fields with those values; other unknown columns become plain fields."""
+    known = {column: name for name, column in columns.items()}
+    out = []
+    taken = set(standard_fields(profile)[entity])
+    for column in dict.fromkeys(k for r in rows for k in r if k != "$line"):
+        values = Counter(x for r in rows if (x := _value(r, column)))
+        few = 1 < len(values) <= MAX_VALUES and len(values) * 4 <= max(8, sum(values.values())) and not all(_number(x) for x in values)
+        name = known.get(column, normal(column) or "column")
+        if "." in name or (column in known and (not few or name in ("id", "name", "country", "domain", "converted", "active"))):
+            continue
+        if standard_fields(profile)[entity].get(name) is not None and standard_fields(profile)[entity][name].type.name != "string":
+            continue
+        if not name.isidentifier() or (column not in known and name in taken):
+            name = f"x_{name}"
+            if not name.isidentifier():
+                continue
+        taken.add(name)
+        parts = [f"type: {'number' if values and all(_number(x) for x in values) else 'string'}"]
+        if (column not in known and normal(column) != name) or (column not in known and column != name):
+            parts.append(f"column: {_quote(column)}")
+        if few:
+            parts.append("values: [" + ", ".join(_quote(x) for x in sorted(values)) + "]")
+        out.append(f"    {name}: {{{', '.join(parts)}}}")
+    return out
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return not (len(text) > 1 and text[0] == "0" and text[1] != ".")
+
+
+def _tests(accounts: Rows, of: dict[str, str], tables: dict[str, tuple[Path, Rows]], columns: dict[str, dict[str, str]]) -> str:
+    """The first owned records stay where they are; the first without an owner is not forgotten."""
+    entity = "account" if accounts else "lead"
+    rows, names = (accounts, of) if accounts else (tables["lead"][1], columns["lead"])
+    lines = ["as_of: 2026-01-01", "data: data", "tests:"]
+    owned = [r for r in rows if _value(r, names.get("owner.owner")) and _value(r, names.get("id"))][:3]
+    lines += ["  - name: records stay with the owners they have", "    expect:"] if owned else []
+    for row in owned:
+        rep, record = _value(row, names["owner.owner"]), _value(row, names["id"])
+        lines.append(
+            f"      - {{record: {_quote(record)}, entity: {entity}, rule: as-it-is, owner: {_quote(_rep_id(rep, tables, columns))}}}"
+        )
+    return "\n".join(lines) + "\n" if owned else "as_of: 2026-01-01\ntests: []\n"
+
+
+def _rep_id(owner: str, tables: dict[str, tuple[Path, Rows]], columns: dict[str, dict[str, str]]) -> str:
+    """The id of the rep whom an owner column names, by id, name or e-mail."""
+    if "rep" not in tables:
+        return owner
+    of = columns["rep"]
+    for row in tables["rep"][1]:
+        if owner.lower() in (_value(row, of.get(k)).lower() for k in ("id", "name", "email")):
+            return _value(row, of.get("id")) or _value(row, of.get("email")) or _value(row, of.get("name"))
+    return owner

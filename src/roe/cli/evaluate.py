@@ -1,0 +1,100 @@
+"""`roe eval`: the value of an expression, its type, and the value of every part."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from roe.cli.common import clock, fail, load, read, table
+from roe.diagnostics import Diagnostic
+from roe.source import Span
+
+
+@click.command("eval")
+@click.argument("expression")
+@click.option("--vars", "variables", metavar="JSON", help="Variables, such as '{\"x\": 5}'.")
+@click.option("--data", type=click.Path(path_type=Path), help="A folder of records, with --record.")
+@click.option("--record", help="The record that the expression is about: an id, a name or a domain.")
+@click.option("--policy", type=click.Path(path_type=Path), help="The policy whose fields and definitions the record has.")
+@click.option("--as-of", "as_of", default="1970-01-01", metavar="WHEN", help="What `today` and `now` mean.")
+@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(
+    expression: str, variables: str | None, data: Path | None, record: str | None, policy: Path | None, as_of: str, shape: str
+) -> None:
+    """Evaluate EXPRESSION, and show the value of each of its parts."""
+    scope = _scope(variables, data, record, policy, as_of)
+    click.echo(show(expression, scope, shape))
+
+
+def _scope(variables: str | None, data: Path | None, record: str | None, policy: Path | None, as_of: str) -> dict[str, Any]:
+    from roe.api import adopt, scope_of
+
+    given = {}
+    if variables:
+        try:
+            given = json.loads(variables)
+            if not isinstance(given, dict):
+                raise ValueError("it is no object")
+        except (ValueError, RecursionError) as e:
+            at = Span("--vars", 1, 1, len(variables) + 1, variables)
+            fail([Diagnostic("R801", f"the variables are no JSON object: {e}", at, "write '{\"name\": value}'")])
+    if (data is None) != (record is None):
+        at = Span("--record", 1, 1, 2)
+        fail([Diagnostic("R801", "--data and --record go together", at, "give both, or neither")])
+    if data is not None and record is not None:
+        from roe.cli.explain import _find
+
+        evaluator = load(policy)
+        bound = evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of))
+        scope: dict[str, Any] = bound.world.scope(_find(bound, record))
+        return scope | {k: adopt(x) for k, x in given.items()}
+    try:
+        return scope_of(given, as_of)
+    except (ValueError, OverflowError):
+        at = Span("--as-of", 1, 1, len(as_of) + 1, as_of)
+        fail([Diagnostic("R801", f"`{as_of}` is no date or date-time", at, "write 2026-02-01 or 2026-02-01T09:30")])
+
+
+def show(expression: str, scope: dict[str, Any], shape: str = "text") -> str:
+    """The value, the type and every part's value; raises SystemExit with the findings if it does not parse."""
+    from roe.api import parse_checked
+    from roe.evaluator.observe import watch
+    from roe.evaluator.render import brief
+    from roe.grammar import values as v
+    from roe.grammar.printer import show as printed
+    from roe.source import Inline, Text
+
+    tree, problems = parse_checked(Text(expression, Inline()))
+    if tree is None:
+        fail(problems)
+    value, _ = watch(tree, scope, {})
+    parts = every_part(tree, scope)
+    if shape == "json":
+        rows = [{"text": t, "type": v.kind(x), "value": v.plain(x)} for t, x in parts]
+        return json.dumps({"text": printed(tree), "type": v.kind(value), "value": v.plain(value), "parts": rows}, ensure_ascii=False)
+    lines = [f"{brief(value) if hasattr(value, 'label') else v.literal(value)}   ({v.kind(value)})"]
+    shown = [[t, brief(x) if x is not None else "null", v.kind(x)] for t, x in parts if t != printed(tree)]
+    return "\n".join(lines + ([table(shown, ["part", "value", "type"])] if shown else []))
+
+
+def every_part(tree: Any, scope: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Each sub-expression as it was evaluated, outside first; inside a loop the last time round."""
+    from roe.evaluator.expressions import compile_expression
+    from roe.grammar import syntax as s
+    from roe.grammar.printer import show as printed
+
+    seen: dict[int, Any] = {}
+
+    def wrap(node: Any, code: Any) -> Any:
+        def watched(inner: dict[str, Any]) -> Any:
+            seen[id(node)] = code(inner)
+            return seen[id(node)]
+
+        return watched
+
+    compile_expression(tree, wrap)(scope)
+    parts = {printed(n): seen[id(n)] for n in s.walk(tree) if id(n) in seen and not isinstance(n, s.Literal)}
+    return list(parts.items())

@@ -1,0 +1,62 @@
+"""`roe fmt`: canonical spelling of policy files."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from pathlib import Path
+
+import click
+
+from roe.cli.common import color, fail, find_policy, policy_argument
+
+
+@click.command("fmt")
+@policy_argument
+@click.option("--check", "only_check", is_flag=True, help="Change nothing; exit code 1 if a file would change.")
+@click.option("--diff", "show_diff", is_flag=True, help="Change nothing; show what would change.")
+@click.option("-e", "--expression", help="Print one expression in canonical spelling, and do nothing else.")
+def command(policy: Path | None, only_check: bool, show_diff: bool, expression: str | None) -> None:
+    """Rewrite a policy's expressions in canonical spelling; comments and layout stay."""
+    from roe.files import MAX_POLICY_BYTES, read_text
+    from roe.policy.format import format_expression, format_policy
+    from roe.policy.loader import load_policy_files
+
+    if expression is not None:
+        from roe.api import parse_checked
+
+        tree, problems = parse_checked(expression)
+        if tree is None:
+            fail(problems)
+        click.echo(format_expression(expression))
+        return
+    root = find_policy(policy)
+    files, problems = load_policy_files(root)
+    if problems:
+        fail(problems)
+    changed = 0
+    for name, _ in files:
+        path = root / name
+        source, problems = read_text(path, name, MAX_POLICY_BYTES)
+        if source is None:
+            fail(problems)
+        new = format_policy(source, name)
+        if new == source:
+            continue
+        changed += 1
+        if show_diff:
+            lines = difflib.unified_diff(source.splitlines(True), new.splitlines(True), name, name)
+            click.echo("".join(_tinted(line) for line in lines), nl=False)
+        elif only_check:
+            click.echo(f"would change {name}")
+        else:
+            path.write_text(new, "utf-8", newline="\n")
+            click.echo(f"changed {name}")
+    if not changed:
+        click.echo(f"{len(files)} files are in canonical spelling")
+    sys.exit(1 if changed and (only_check or show_diff) else 0)
+
+
+def _tinted(line: str) -> str:
+    tint = {"+": "\033[32m", "-": "\033[31m"}.get(line[:1]) if color() else None
+    return f"{tint}{line}\033[0m" if tint else line

@@ -1,0 +1,56 @@
+"""`roe init`: a policy repository that passes its own tests, from scratch or from a CRM export."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import click
+
+from roe.cli.common import fail
+from roe.diagnostics import Diagnostic
+from roe.files import schema
+from roe.source import Span
+
+
+@click.command("init")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--from", "export", metavar="EXPORT_DIR", type=click.Path(path_type=Path), help="A folder with a CRM export to draft the policy from."
+)
+def command(folder: Path, export: Path | None) -> None:
+    """Make a policy repository in DIR: policy, tables, tests, data, CI workflow, editor settings."""
+    at = Span(str(folder), 1, 1, 2)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        fail([Diagnostic("R802", f"`{folder}` is not empty", at, "name a new folder")])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _copy(resources.files("roe.cli").joinpath("template"), folder, bare=export is not None)
+        (folder / ".roe").mkdir()
+        for name in ("policy", "tests"):
+            text = json.dumps(schema(name), indent=2) + "\n"
+            (folder / ".roe" / f"{name}.schema.json").write_text(text, "utf-8", newline="\n")
+        if export is not None:
+            from roe.cli.draft import draft
+
+            problems = draft(export, folder)
+            if problems:
+                fail(problems)
+    except OSError as e:
+        fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", at, "name a folder that you may write to")])
+    click.echo(f"made {folder}: policy.yaml, tables, tests, data, a CI workflow and editor settings")
+    click.echo(f"next: roe test {folder}")
+
+
+def _copy(source: Traversable, target: Path, bare: bool) -> None:
+    """The template's files; of a policy drafted from an export only what is not about its example."""
+    for item in source.iterdir():
+        if item.is_dir():
+            if bare and item.name in ("tables", "data", "tests"):
+                continue
+            (target / item.name).mkdir(exist_ok=True)
+            _copy(item, target / item.name, bare)
+        elif item.name != "__init__.py" and not (bare and item.name == "policy.yaml"):
+            (target / item.name).write_bytes(item.read_bytes().replace(b"\r\n", b"\n"))

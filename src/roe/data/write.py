@@ -1,0 +1,167 @@
+"""What a run writes. Files appear whole or not at all; cells cannot become formulas; the same run gives the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from roe.diagnostics import Diagnostic, PolicyError
+from roe.evaluator.engine import Decision, Run
+from roe.grammar import values as v
+from roe.source import Span
+
+ALLOCATIONS = (
+    "entity", "record", "name", "role", "owner", "previous_owner", "action", "rule", "territory", "pool", "window",
+    "expires", "reason",
+)  # fmt: skip
+STATE_FILE = "state.json"
+
+
+def safe(value: Any) -> str:
+    """A cell's text; what a spreadsheet would take for a formula gets an apostrophe in front, as OWASP advises."""
+    text = "" if value is None else str(v.string(value)) if not isinstance(value, str) else str(value)
+    formula = text[:1] in ("=", "+", "-", "@", "\t", "\r") and not _is_number(text)
+    return "'" + text if formula else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([safe(cell) for cell in row] for row in rows)
+    return out.getvalue()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file in one step, so that nobody ever reads half of it."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, "utf-8", newline="\n")
+    os.replace(draft, path)
+
+
+def allocation(d: Decision) -> list[Any]:
+    return [
+        d.entity, d.id, d.name, d.role, d.owner, d.previous, d.action, d.rule, d.territory, d.pool, d.window, d.until, d.reason,
+    ]  # fmt: skip
+
+
+def write_run(run: Run, out: Path, traces: bool = False) -> dict[str, Any]:
+    """All output files of a run; returns the summary. Raises OSError if the folder cannot be written."""
+    out.mkdir(parents=True, exist_ok=True)
+    ordered = sorted(run.decisions, key=lambda d: (d.entity, d.id, d.role))
+    moved = [d for d in ordered if d.moved and d.action not in ("hold", "refer")]
+    change = ("object", "record", "field", "value", "old_value", "reason")
+    files = {
+        "allocations.csv": csv_text(ALLOCATIONS, map(allocation, ordered)),
+        "changes.csv": csv_text(change, ([d.entity, d.id, _field(d, run), d.owner, d.previous, d.reason] for d in moved)),
+        "rollback.csv": csv_text(change, ([d.entity, d.id, _field(d, run), d.previous, d.owner, "rollback"] for d in moved)),
+        "rejects.csv": csv_text(
+            ("entity", "record", "line", "field", "value", "reason"),
+            ([r.entity, r.record, r.line, r.field, r.value, r.reason] for r in run.world.rejects),
+        ),
+        "turns.jsonl": _lines({"key": run.bound.key(d), **d.turn.as_json()} for d in ordered if d.turn is not None),
+    }
+    if traces:
+        files["trace.jsonl"] = _lines(d.trace.as_json() for d in ordered)
+    summary = summarize(run, ordered, moved)
+    files["summary.json"] = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
+    for name, text in files.items():
+        write_whole(out / name, text)
+    return summary
+
+
+def _field(d: Decision, run: Run) -> str:
+    """The data's own column for the role, so that the file loads back as it is."""
+    typed = run.world.typed.get(d.entity)
+    found = typed.columns.get(f"owner.{d.role}") if typed else None
+    return found or ("owner" if d.role == run.bound.policy.roles[0] else f"owner_{d.role}")
+
+
+def _lines(items: Iterable[dict[str, Any]]) -> str:
+    return "".join(json.dumps(item, ensure_ascii=False, separators=(",", ":")) + "\n" for item in items)
+
+
+def summarize(run: Run, ordered: list[Decision], moved: list[Decision]) -> dict[str, Any]:
+    """Counts per rule, rep and pool, unknowns, rejects and corrections."""
+    world = run.world
+    by_rule: dict[str, Counter[str]] = {}
+    unknown: Counter[str] = Counter()
+    for d in ordered:
+        by_rule.setdefault(f"{d.entity}.{d.role}", Counter())[d.rule or "(no rule)"] += 1
+        unknown.update(f"{d.entity}.{d.role}: {name}" for name in d.unknown)
+    reps = Counter(d.owner for d in ordered if d.owner)
+    strangers = sorted({d.owner for d in ordered if d.owner and (rep := world.rep(d.owner)) is not None and world.is_stranger(rep)})
+    capacity = {
+        rep["id"]: {"owned": reps[rep["id"]], "capacity": rep["capacity"]} for rep in world.rows["rep"] if rep["capacity"] is not None
+    }
+    return {
+        "policy": run.bound.policy.name,
+        "as_of": v.literal(world.clock.now),
+        "records": {e: len(rows) for e, rows in world.rows.items() if rows},
+        "rejected": dict(sorted(Counter(r.entity for r in world.rejects).items())),
+        "allocations": len(ordered),
+        "moved": len(moved),
+        "actions": dict(sorted(Counter(d.action for d in ordered).items())),
+        "rules": {k: dict(c.most_common()) for k, c in sorted(by_rule.items())},
+        "reps": dict(sorted(reps.items())),
+        "pools": dict(sorted(Counter(d.pool for d in ordered if d.pool).items())),
+        "unknown": dict(sorted(unknown.items())),
+        "capacity": capacity,
+        "corrected": [
+            {"entity": e, "field": f, "written": a, "meant": b, "records": n}
+            for e, typed in sorted(world.typed.items())
+            for (f, a, b), n in sorted(typed.corrected.items())
+        ],
+        "dangling": [{"entity": e, "field": f, "value": x, "records": n} for (e, f, x), n in sorted(world.dangling.items())],
+        "unlisted_reps": strangers,
+    }
+
+
+# --- state ----------------------------------------------------------------------------------------------------------
+
+
+def read_state(folder: Path | None) -> dict[str, Any]:
+    """The state that the last run left; empty at the first. Raises PolicyError if it cannot be used."""
+    if folder is None or not (folder / STATE_FILE).is_file():
+        return {}
+    path = folder / STATE_FILE
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        if not isinstance(found, dict) or found.get("version") != 1:
+            raise ValueError("it is not a state of this version")
+    except (OSError, ValueError) as e:
+        at = Span(str(path), 1, 1, 2)
+        raise PolicyError(
+            [Diagnostic("R608", f"the state cannot be read: {e}", at, "restore it from a backup, or name another folder")]
+        ) from e
+    return found
+
+
+def write_state(folder: Path, state: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / STATE_FILE, json.dumps(state, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_turns(folder: Path) -> dict[str, Any]:
+    """The turns of an earlier run's pools, by record and role."""
+    path = folder / "turns.jsonl"
+    try:
+        lines = path.read_text("utf-8").splitlines()
+        return {item.pop("key"): item for item in map(json.loads, lines)}
+    except (OSError, ValueError, KeyError, AttributeError) as e:
+        at = Span(str(path), 1, 1, 2)
+        raise PolicyError([Diagnostic("R608", f"the run's records cannot be read: {e}", at, "name the --out folder of a run")]) from e

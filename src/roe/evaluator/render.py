@@ -1,0 +1,135 @@
+"""A trace as text for a terminal of 80 columns, and as Markdown for a ticket."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from roe.evaluator.trace import RuleTrace, StepTrace, Trace
+from roe.grammar import values as v
+
+_MARK = {True: "yes", False: "no", None: "unknown"}
+_WIDTH = 80
+
+
+def brief(value: Any) -> str:
+    """A value in a few words: records by name, long lists by their length."""
+    if hasattr(value, "label"):
+        return str(value.label)
+    if isinstance(value, list):
+        if len(value) > 4 or any(hasattr(i, "label") for i in value):
+            return f"{len(value)} records" if value and hasattr(value[0], "label") else f"{len(value)} values" if value else "none"
+        return "[" + ", ".join(brief(i) for i in value) + "]"
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {brief(x)}" for k, x in value.items() if x is not None) or "nobody"
+    text = v.literal(value) if value is not None else "missing"
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def as_text(trace: Trace, color: bool = False) -> str:
+    bold, dim, green, red, off = ("\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[0m") if color else ("",) * 5
+    tint = {True: green, False: red, None: ""}
+    lines = [*(f"{bold}{line}{off}" for line in textwrap.wrap(trace.sentence, _WIDTH)), ""]
+    d = trace.decision
+    if d.unknown:
+        lines += [*textwrap.wrap("unknown for want of a value: " + ", ".join(d.unknown), _WIDTH), ""]
+    for step in trace.steps:
+        lines.append(f"{bold}{_title(step)}{off}")
+        for rule in step.rules:
+            mark = f"{tint[rule.result]}{_MARK[rule.result]:<7}{off}"
+            lines.append(
+                f"  {rule.number:>3}. {mark} {bold if rule.fired else ''}{rule.name}{off}{_gives(step, rule)}  {dim}{rule.place}{off}"
+            )
+            for c in rule.conditions:
+                lines.append(f"       {tint[c.result]}{_MARK[c.result]:<7}{off} {c.text}")
+                shown = [f"{p.text} = {brief(p.value)}" for p in c.parts if p.text != c.text or p.value is None]
+                if c.result is None and c.missing:
+                    shown = [f"unknown: {m} is missing" for m in c.missing] + [x for x in shown if not x.endswith("missing")]
+                place = f"{dim}{c.place}{off}" if str(c.place) != str(rule.place) else ""
+                lines += [f"               {dim}{x}{off}" for x in shown] + ([f"               {place}"] if place else [])
+        if step.omitted > 0:
+            lines.append(f"       {dim}({step.omitted} more rules do not hold){off}")
+        lines += _body(step, dim, off)
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def _title(step: StepTrace) -> str:
+    value = f" = {brief(step.value)}" if step.operator != "allocate" else ""
+    return f"{step.stage}: {step.name} of {step.record}{value}"
+
+
+def _gives(step: StepTrace, rule: RuleTrace) -> str:
+    if step.stage == "score" and isinstance(rule.gives, (int, float)):
+        return f" {rule.gives:+g}" if rule.fired else f" ({rule.gives:+g})"
+    return ""
+
+
+def _body(step: StepTrace, dim: str, off: str) -> list[str]:
+    lines = []
+    if step.text:
+        lines.append(f"       {step.text}")
+        lines += [f"               {dim}{text} = {brief(value)}{off}" for text, value in step.parts if text != step.text]
+    if step.operator == "relate":
+        lines.append(f"       by {step.details['method']}" if step.details["method"] else "       no account matches")
+        for c in step.details["candidates"]:
+            lines.append(
+                f"       {'-' if c['lost'] else '*'} {c['name']} ({c['id']}), {c['method']}" + (f": {c['lost']}" if c["lost"] else "")
+            )
+    if step.operator == "allocate":
+        turn: Any = step.details
+        while turn:
+            lines += _turn(turn)
+            turn = turn["before"]
+    for key in ("approved_by", "reason", "until") if step.stage == "exception" else ():
+        lines.append(f"       {key}: {step.details[key]}")
+    if step.place:
+        lines.append(f"               {dim}{step.place}{off}")
+    return lines
+
+
+def _turn(turn: dict[str, Any]) -> list[str]:
+    if turn["repeated"]:
+        return [f"       assigned by this pool on {turn['repeated']} already; the same record twice is one assignment"]
+    lines = [f"       {turn['strategy'].replace('_', ' ')}, turn {turn['position']} of pool {turn['pool']}"]
+    for m in turn["members"][:12]:
+        mark = "*" if m["rep"] == turn["rep"] else "-"
+        skipped = f", skipped: {m['skipped']}" if m["skipped"] else ""
+        lines.append(f"       {mark} {m['rep']}: weight {m['weight']:g}, {m['count']} before this turn{skipped}")
+    if len(turn["members"]) > 12:
+        lines.append(f"       ({len(turn['members']) - 12} more members)")
+    return lines
+
+
+def as_markdown(trace: Trace) -> str:
+    """For a ticket or a pull request; what comes from data is escaped, so that it cannot become markup."""
+    d = trace.decision
+    lines = [f"**{_md(trace.sentence)}**", "", "| | |", "|---|---|"]
+    facts = {
+        "record": f"{d.name} ({d.entity} {d.id})", "role": d.role, "owner": d.owner_name or "nobody",
+        "previous owner": d.previous, "action": d.action, "rule": d.rule, "territory": d.territory, "pool": d.pool,
+        "window": d.window, "until": v.string(d.until),
+    }  # fmt: skip
+    lines += [f"| {key} | {_md(str(value))} |" for key, value in facts.items() if value]
+    for step in trace.steps:
+        lines += ["", f"#### {_md(_title(step))}", ""]
+        if step.rules:
+            lines += ["| | rule | condition | values | place |", "|---|---|---|---|---|"]
+        for rule in step.rules:
+            for i, c in enumerate(rule.conditions or [None]):
+                name = f"{'**' if rule.fired else ''}{_md(rule.name)}{'**' if rule.fired else ''}" if i == 0 else ""
+                if c is None:
+                    lines.append(f"| {_MARK[rule.result]} | {name} | always | | {_md(str(rule.place))} |")
+                    continue
+                values = "; ".join(f"{p.text} = {brief(p.value)}" for p in c.parts)
+                lines.append(f"| {_MARK[c.result]} | {name} | {_md(c.text)} | {_md(values)} | {_md(str(c.place))} |")
+        if step.omitted > 0:
+            lines += ["", f"{step.omitted} more rules do not hold."]
+        lines += [f"- {_md(line.strip())}" for line in _body(step, "", "") if line.strip()]
+    return "\n".join(lines)
+
+
+def _md(text: str) -> str:
+    for char in "\\`*_[]<>|#":
+        text = text.replace(char, "\\" + char)
+    return text.replace("\n", " ").replace("@", "@\u200b")

@@ -1,0 +1,300 @@
+"""The explanation of a decision: the answer in one sentence, then each step with its rules, conditions and values.
+
+A trace is data. It is made from the decision's own record, choice and turn when somebody reads it, so a decision that
+nobody asks about costs nothing for it. Steps that a condition rests on (a definition, a territory, a score) follow it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from roe.evaluator.choose import Choice, Chooser
+from roe.evaluator.observe import Observed, observe, watch
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.plan.operators import Choose, Derive, Expr, Relate, Rule
+from roe.source import Span
+
+if TYPE_CHECKING:
+    from roe.evaluator.engine import Decision
+    from roe.evaluator.world import Row, World
+
+ALL_RULES = 60  # a longer list of rules is shown as the ones that fired, are unknown, or lack a single condition
+NEAR_RULES = 5
+
+
+@dataclass(slots=True)
+class RuleTrace:
+    """A rule that was considered: its number from 1, result, conditions and place."""
+
+    number: int
+    name: str
+    result: bool | None
+    conditions: list[Observed]
+    place: Span
+    because: str = ""
+    gives: Any = None
+    fired: bool = False
+
+
+@dataclass(slots=True)
+class StepTrace:
+    """One step: what it computed for which record, and how."""
+
+    stage: str
+    operator: str
+    name: str
+    record: str
+    value: Any
+    hit: str = ""
+    rules: list[RuleTrace] = field(default_factory=list)
+    total: int = 0
+    parts: list[tuple[str, Any]] = field(default_factory=list)
+    text: str = ""
+    place: Span | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def omitted(self) -> int:
+        return self.total - len(self.rules)
+
+
+@dataclass(slots=True)
+class Trace:
+    """The whole explanation; `as_json()` is valid against `schemas/trace.schema.json`."""
+
+    decision: Decision
+    sentence: str
+    steps: list[StepTrace]
+
+    def as_json(self) -> dict[str, Any]:
+        d = self.decision
+        outcome = {
+            "action": d.action, "owner": d.owner, "owner_name": d.owner_name or None, "previous": d.previous,
+            "rule": d.rule or None, "territory": d.territory or None, "pool": d.pool or None, "window": d.window or None,
+            "until": v.plain(d.until), "reason": d.reason, "unknown": list(d.unknown),
+        }  # fmt: skip
+        return {
+            "roe": 1,
+            "sentence": self.sentence,
+            "record": {"entity": d.entity, "id": d.id, "name": d.name},
+            "role": d.role,
+            "as_of": v.literal(d.row.world.clock.now),
+            "outcome": outcome,
+            "steps": [_step_json(step) for step in self.steps],
+        }
+
+
+def _step_json(step: StepTrace) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        "stage": step.stage,
+        "operator": step.operator,
+        "name": step.name,
+        "record": step.record,
+        "value": plain(step.value),
+    }
+    if step.hit:
+        out |= {"hit": step.hit, "rules": [_rule_json(r) for r in step.rules], "rules_total": step.total}
+    if step.text:
+        out |= {"text": step.text, "parts": [_part(text, value) for text, value in step.parts]}
+    if step.place:
+        out["place"] = _place(step.place)
+    if step.details:
+        out["details"] = step.details
+    return out
+
+
+def _rule_json(r: RuleTrace) -> dict[str, Any]:
+    conditions = [
+        {
+            "text": c.text, "result": c.result, "values": [_part(p.text, p.value) for p in c.parts],
+            "missing": c.missing, "place": _place(c.place),
+        }
+        for c in r.conditions
+    ]  # fmt: skip
+    return {
+        "number": r.number, "name": r.name, "result": r.result, "fired": r.fired, "because": r.because or None,
+        "conditions": conditions, "place": _place(r.place),
+    }  # fmt: skip
+
+
+def _part(text: str, value: Any) -> dict[str, Any]:
+    return {"text": text, "type": v.kind(value), "value": plain(value)}
+
+
+def _place(span: Span) -> dict[str, Any]:
+    return {"file": span.file, "line": span.line, "column": span.column, "cell": span.cell or None}
+
+
+def plain(value: Any) -> Any:
+    return v.plain(value)
+
+
+# --- building -------------------------------------------------------------------------------------------------------
+
+
+def trace(decision: Decision) -> Trace:
+    builder = _Builder(decision)
+    builder.build()
+    return Trace(decision, sentence(decision), builder.steps)
+
+
+def sentence(d: Decision) -> str:
+    """The answer in one sentence that a rep can read."""
+    what = f"{d.name} ({d.entity} {d.id})" if d.name != d.id else f"{d.entity} {d.id}"
+    until = f" until {v.literal(d.until)}" if d.until is not None else ""
+    reason = d.reason if d.reason.endswith((".", "!", "?")) else d.reason + "."
+    verb = {
+        "open": f"{what} is open for claims as {d.role}",
+        "hold": f"{what} is on hold as {d.role}" + (f" with {d.owner_name}" if d.owner else ""),
+        "return": f"{what} goes back to the pool as {d.role}",
+        "refer": f"a person must decide who owns {what} as {d.role}",
+    }.get(d.action)
+    if verb is None:
+        verb = f"{d.owner_name} owns {what} as {d.role}" if d.owner else f"nobody owns {what} as {d.role}"
+    return f"{verb}{until}: {reason}"
+
+
+class _Builder:
+    def __init__(self, decision: Decision) -> None:
+        self.d = decision
+        self.world: World = decision.row.world
+        self.plan = self.world.policy.plan
+        self.compiled = self.world.compiled
+        self.lists = self.plan.lists
+        self.steps: list[StepTrace] = []
+        self.todo: list[tuple[Row, str]] = []
+        self.seen: set[tuple[int, str]] = set()
+
+    def build(self) -> None:
+        d = self.d
+        if d.exception is not None:
+            e = d.exception
+            details = {"approved_by": str(e.approved_by), "reason": str(e.reason), "until": str(e.until)}
+            self.steps.append(StepTrace("exception", "choose", "exception", d.row.label, d.owner, place=e.record.span(), details=details))
+            return
+        chooser = self.compiled.engagement.get((d.entity, d.role))
+        if chooser is not None and d.choice is not None:
+            self.steps.append(self.choose(chooser, d.choice, d.row, d.owner or d.action))
+            if d.choice.fired:
+                self._action(chooser.step.rules[d.choice.fired[0]])
+        if d.turn is not None:
+            place = self.plan.pools[d.turn.pool].text.span()
+            self.steps.append(StepTrace("pool", "allocate", d.turn.pool, d.row.label, d.owner, place=place, details=d.turn.as_json()))
+        for window in self.plan.windows:
+            if window.entity == d.entity and window.role == d.role:
+                self.ask(d.row, window.state)
+        if d.territory:
+            self.ask(d.row, "territory")
+        while self.todo:
+            self._nested(*self.todo.pop(0))
+
+    def _action(self, rule: Rule) -> None:
+        action = rule.value
+        while action is not None:
+            if action.assign is not None:
+                value, parts = watch(action.assign.tree, self.world.scope(self.d.row), self.lists)
+                for part in parts:
+                    self.rests_on(part.node, self.world.scope(self.d.row))
+                text = str(action.assign.text)
+                parts_shown = [(p.text, p.value) for p in parts]
+                place = action.assign.text.span()
+                self.steps.append(
+                    StepTrace("action", "derive", "assign", self.d.row.label, value, parts=parts_shown, text=text, place=place)
+                )
+            action = action.otherwise
+
+    def ask(self, row: Row, name: str) -> None:
+        key = (id(row), name)
+        if key not in self.seen:
+            self.seen.add(key)
+            self.todo.append((row, name))
+
+    def rests_on(self, node: s.Node, scope: dict[str, Any]) -> None:
+        """Queue the steps that a part of a condition reads, on whichever record it reads them."""
+        from roe.evaluator.expressions import compile_expression
+        from roe.evaluator.world import Row
+
+        for part in s.walk(node):
+            if isinstance(part, s.Path):
+                base = compile_expression(part.base)(scope)
+                name = part.field
+            elif isinstance(part, s.Name):
+                base, name = scope.get("$item"), part.id
+            else:
+                continue
+            if isinstance(base, Row) and ((base.entity, name) in self.plan.steps or _matched(base, name)):
+                self.ask(base, "matched_account" if _matched(base, name) else name)
+
+    def _nested(self, row: Row, name: str) -> None:
+        step = self.plan.steps.get((row.entity, name))
+        scope = self.world.scope(row)
+        if isinstance(step, Derive):
+            if step.group is not None:
+                for part in step.group.values():
+                    if row[part] is not None:
+                        self.ask(row, part)
+                return
+            assert step.expr is not None
+            self.steps.append(self._derive(step, step.expr, row, scope))
+        elif isinstance(step, Choose):
+            chooser = self.compiled.choosers[row.entity, name]
+            self.steps.append(self.choose(chooser, chooser(scope), row, row[name]))
+        elif isinstance(step, Relate):
+            self.steps.append(self._relate(step, row))
+
+    def _derive(self, step: Derive, expr: Expr, row: Row, scope: dict[str, Any]) -> StepTrace:
+        value, parts = watch(expr.tree, scope, self.lists)
+        for part in parts:
+            self.rests_on(part.node, scope)
+        shown = [(p.text, p.value) for p in parts]
+        return StepTrace(step.stage, "derive", step.name, row.label, value, parts=shown, text=str(expr.text), place=expr.text.span())
+
+    def choose(self, chooser: Chooser, choice: Choice, row: Row, value: Any) -> StepTrace:
+        """The rules up to the one that fired, or all of a hit policy that looks at all; of a long table the near ones."""
+        step = chooser.step
+        scope = self.world.scope(row)
+        last = choice.fired[0] if step.hit == "first" and choice.fired else len(step.rules) - 1
+        numbers: Iterable[int] = range(last + 1)
+        if last >= ALL_RULES:
+            numbers = sorted({*choice.fired, *choice.unknown[:NEAR_RULES], *self._near(chooser, scope, last)})
+        rules = [self._rule(step.rules[i], i, i in choice.fired, scope) for i in numbers]
+        return StepTrace(step.stage, "choose", step.name, row.label, value, step.hit, rules, last + 1)
+
+    def _near(self, chooser: Chooser, scope: dict[str, Any], last: int) -> list[int]:
+        """Rules that miss exactly one subject's test: what the index calls the nearest."""
+        missed_once, missed_twice = 0, 0
+        for subject in chooser.index.subjects:
+            true, _ = subject.masks(subject.code(scope))
+            lacking = chooser.index.everything & ~true
+            missed_twice |= missed_once & lacking
+            missed_once |= lacking
+        near = chooser.index._rules(missed_once & ~missed_twice)
+        return [r for r in near if r <= last][:NEAR_RULES]
+
+    def _rule(self, rule: Rule, number: int, fired: bool, scope: dict[str, Any]) -> RuleTrace:
+        conditions = [c for expr in rule.conditions for c in observe(expr, scope, self.lists)]
+        for condition in conditions:
+            for part in condition.parts:
+                self.rests_on(part.node, scope)
+        result: bool | None = True
+        for condition in conditions:
+            result = v.both(result, condition.result)
+        return RuleTrace(number + 1, str(rule.name), result, conditions, rule.name.span(), str(rule.because or ""), rule.value, fired)
+
+    def _relate(self, step: Relate, row: Row) -> StepTrace:
+        match = self.world.matcher(step).match(row)
+        candidates = [
+            {"id": c.row["id"], "name": c.row.label, "method": c.method, "ties": plain(c.ties), "lost": c.lost or None}
+            for c in match.candidates[:20]
+        ]
+        details = {"method": match.method or None, "candidates": candidates, "candidates_total": len(match.candidates)}
+        place = step.methods[0].match.text.span()
+        found = None if match.row is None else match.row["id"]
+        return StepTrace(step.stage, "relate", step.name, row.label, found, place=place, details=details)
+
+
+def _matched(row: Row, name: str) -> bool:
+    return name == "account" and (row.entity, "matched_account") in row.world.policy.plan.steps and "matched_account" in row.derived

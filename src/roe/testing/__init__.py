@@ -1,0 +1,1 @@
+"""Tests of policies: small documents that say who must own what."""

@@ -1,0 +1,131 @@
+"""Cases run against a policy: each is a run of its own over the records it is given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from roe.evaluator.engine import Decision, Evaluator, Run
+from roe.evaluator.expressions import compile_expression
+from roe.evaluator.render import brief
+from roe.evaluator.world import Row
+from roe.grammar import values as v
+from roe.grammar.parser import parse
+from roe.testing.cases import Case, Expectation
+
+
+@dataclass(slots=True)
+class Failure:
+    """One expectation that did not hold: what was wanted, what came, and the conditions behind it."""
+
+    what: str
+    wanted: str
+    got: str
+    place: str
+    why: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Result:
+    case: Case
+    failures: list[Failure]
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
+
+
+def run_case(evaluator: Evaluator, case: Case) -> Result:
+    failures: list[Failure] = []
+    try:
+        run = evaluator.run(case.given, as_of=case.as_of)
+    except (ValueError, OverflowError) as e:
+        return Result(case, [Failure("as_of", "a date or date-time", f"{case.as_of} ({e})", str(case.place))])
+    for expected in case.expect:
+        failures += _check(run, expected)
+    return Result(case, failures)
+
+
+def _check(run: Run, e: Expectation) -> list[Failure]:
+    reject = next((r for r in run.world.rejects if r.record == e.record and r.entity == e.entity), None)
+    if e.rejected is not None:
+        got = reject.reason if reject else "it was not rejected"
+        return [] if reject and str(e.rejected) in got else [Failure("rejected", str(e.rejected), got, str(e.rejected.span()))]
+    if reject is not None:
+        return [Failure("record", e.record, f"it was rejected: {reject.field}: {reject.reason}", str(e.place))]
+    decision = next((d for d in run.decisions if (d.entity, d.id, d.role) == (e.entity, e.record, e.role)), None)
+    if decision is None:
+        ids = ", ".join(sorted({d.id for d in run.decisions if d.entity == e.entity})[:8])
+        return [Failure("record", e.record, f"no {e.entity} has this id; there are {ids or 'none'}", str(e.place))]
+    failures = []
+    for what, wanted in e.wanted.items():
+        got = _shown(getattr(decision, what))
+        if got != (str(wanted) or "nobody"):
+            failures.append(Failure(what, str(wanted), got, str(wanted.span()), _because(decision)))
+    for text, wanted in e.values.items():
+        value, want, problem = _value(run, decision.row, text), *_literal(wanted)
+        if problem or v.equal(value, want) is not True:
+            failures.append(Failure(text, str(wanted), problem or brief(value), str(wanted.span()), []))
+    return failures
+
+
+def _shown(value: Any) -> str:
+    return "nobody" if value is None or value == "" else str(v.string(value))
+
+
+def _value(run: Run, row: Row, text: str) -> Any:
+    """The value of an expression about the record; a bare field name will do."""
+    tree, problems = parse(text)
+    return compile_expression(tree)(run.world.scope(row)) if tree is not None else problems[0].message
+
+
+def _literal(text: str) -> tuple[Any, str]:
+    """An expected value: a literal, or a plain word for a text."""
+    tree, _ = parse(text)
+    from roe.api import scope_of
+    from roe.grammar import syntax as s
+
+    if tree is None or isinstance(tree, s.Name):
+        return str(text), ""
+    if v.parse_temporal(text) is not None:
+        return v.parse_temporal(text), ""
+    return compile_expression(tree)(scope_of({})), ""
+
+
+def _because(d: Decision) -> list[str]:
+    """The values under each part of the conditions that decided."""
+    lines = [d.trace.sentence]
+    for step in d.trace.steps[:1]:
+        for rule in step.rules:
+            mark = {True: "yes", False: "no", None: "unknown"}
+            lines.append(f"{mark[rule.result]:<7} {rule.name}  ({rule.place})")
+            for c in rule.conditions:
+                values = "; ".join(f"{p.text} = {brief(p.value)}" for p in c.parts)
+                lines.append(f"  {mark[c.result]:<7} {c.text}   [{values}]")
+    return lines
+
+
+def junit(results: Iterable[Result], seconds: float) -> str:
+    """JUnit XML, as CI services read it."""
+    from xml.sax.saxutils import escape, quoteattr
+
+    results = list(results)
+    failed = sum(not r.passed for r in results)
+    lines = ['<?xml version="1.0" encoding="utf-8"?>']
+    lines.append(f'<testsuite name="roe test" tests="{len(results)}" failures="{failed}" errors="0" time="{seconds:.3f}">')
+    for r in results:
+        place = f"line={quoteattr(str(r.case.place.line if r.case.place else 1))} file={quoteattr(r.case.file)}"
+        lines.append(f"  <testcase classname={quoteattr(r.case.file)} name={quoteattr(_clean(r.case.name))} {place}>")
+        for f in r.failures:
+            body = "\n".join([f"{f.place}: {f.what}: expected {f.wanted}, got {f.got}", *f.why])
+            message = quoteattr(_clean(f"{f.what}: expected {f.wanted}, got {f.got}"))
+            lines.append(f"    <failure message={message}>{escape(_clean(body))}</failure>")
+        lines.append("  </testcase>")
+    return "\n".join([*lines, "</testsuite>", ""])
+
+
+def _clean(text: str) -> str:
+    """XML 1.0 has no control characters, not even escaped."""
+    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "\ufffd", text)
