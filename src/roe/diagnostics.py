@@ -7,7 +7,6 @@ an interface that must raise.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -107,6 +106,8 @@ def errors(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
 
 def suggest(word: str, known: Iterable[str], otherwise: str) -> str:
     """`did you mean …?` for the nearest known word, else the given next step."""
+    import difflib
+
     near = difflib.get_close_matches(word, sorted(set(known)), n=2, cutoff=0.6)
     return "did you mean " + " or ".join(f"`{n}`" for n in near) + "?" if near else otherwise
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from roe.evaluator.trace import RuleTrace, StepTrace, Trace
+from roe.evaluator.trace import RuleTrace, StepTrace, Trace, step_title
 from roe.grammar import values as v
 
 _MARK = {True: "yes", False: "no", None: "unknown"}
@@ -56,7 +56,7 @@ def as_text(trace: Trace, color: bool = False) -> str:
 
 def _title(step: StepTrace) -> str:
     value = f" = {brief(step.value)}" if step.operator != "allocate" else ""
-    return f"{step.stage}: {step.name} of {step.record}{value}"
+    return f"{step.stage}: {step_title(step)} of {step.record}{value}"
 
 
 def _gives(step: StepTrace, rule: RuleTrace) -> str:

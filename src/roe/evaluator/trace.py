@@ -135,6 +135,11 @@ def plain(value: Any) -> Any:
 # --- building -------------------------------------------------------------------------------------------------------
 
 
+def step_title(step: StepTrace) -> str:
+    """What the step is called in text: an engagement by its role."""
+    return step.name.removeprefix("engagement_")
+
+
 def trace(decision: Decision) -> Trace:
     builder = _Builder(decision)
     builder.build()

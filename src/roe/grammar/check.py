@@ -6,9 +6,9 @@ wrong has the type `any` afterwards, so that one mistake gives one message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from roe.diagnostics import Diagnostic, suggest
 from roe.grammar import syntax as s
@@ -16,34 +16,10 @@ from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.calls import check_call
 from roe.grammar.functions import BY_NAME, regex
+from roe.grammar.names import Names
 from roe.grammar.registry import LONG
 from roe.grammar.types import Type
 from roe.source import Span, span_of
-
-
-class Model(Protocol):
-    """What the checker asks about records: the type of an entity's field, and the names of all of them."""
-
-    def field_type(self, entity: str, name: str) -> Type | None: ...
-    def field_names(self, entity: str) -> list[str]: ...
-    def roles(self) -> list[str]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """What the names of an expression mean: variables, and the entity whose fields stand without a prefix."""
-
-    model: Model
-    variables: Mapping[str, Type] = field(default_factory=dict)
-    implicit: tuple[Type, ...] = ()  # innermost last
-    tested: Type = t.ANY  # the type of `?` in a cell
-    shorthands: Mapping[str, str] = field(default_factory=dict)  # fields that go without their entity: name -> entity
-
-    def binding(self, **names: Type) -> Names:
-        return replace(self, variables={**self.variables, **names})
-
-    def inside(self, item: Type) -> Names:
-        return replace(self, implicit=(*self.implicit, item), variables={**self.variables, "item": item})
 
 
 def check(tree: s.Node, text: str, names: Names) -> tuple[Type, list[Diagnostic]]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from roe.diagnostics import Diagnostic, suggest
-from roe.grammar import check as checker
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
-from roe.grammar.check import Names
+from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.types import Type
 from roe.plan.operators import Choose, Expr, Rule, Step
@@ -64,6 +63,8 @@ class Context:
         """A checked expression that must be true or false."""
         expr = self.parse(text)
         if expr and not self.trusted:
+            from roe.grammar import check as checker
+
             self.found += checker.condition(expr.tree, expr.text, names)
         return expr
 
@@ -71,11 +72,18 @@ class Context:
         """A checked expression of one of the wanted types, or of any if none is given."""
         expr = self.parse(text)
         if expr and not self.trusted:
+            from roe.grammar import check as checker
+
             found, problems = checker.check(expr.tree, expr.text, names)
             self.found += problems
             if wanted and found.name not in ("any", "null", *wanted):
                 self.say("R205", text, f"a {' or '.join(wanted)} is expected here, and this is a {found}", "change the expression")
         return expr
+
+    def type_of(self, expr: Expr, names: Names) -> Type:
+        from roe.grammar import check as checker
+
+        return checker.check(expr.tree, expr.text, names)[0]
 
     def duration(self, text: Any) -> Any:
         """The value of `90 days`; None after a diagnostic."""
@@ -188,7 +196,7 @@ class Context:
             return None
         names = self.names(entity, implicit=True)
         inputs, outputs = self.columns(table, section, names, name)
-        types = {i: None if self.trusted else checker.check(e.tree, e.text, names)[0] for i, e in inputs.items()}
+        types = {i: None if self.trusted else self.type_of(e, names) for i, e in inputs.items()}
         numeric = {i for i in outputs if all(_is_number(row[i]) for row in table.rows)}
         labels = table.column("name")
         rules = []
@@ -225,10 +233,9 @@ class Context:
             return None
         assert isinstance(tree, s.Tests)
         if not self.trusted:
-            from dataclasses import replace
+            from roe.grammar import check as checker
 
-            tested = replace(names, tested=found or t.ANY)
-            self.found += checker.check(tree, cell, tested)[1]
+            self.found += checker.check(tree, cell, replace(names, tested=found or t.ANY))[1]
         return Expr(s.In(subject.tree, tree.tests, tree.negated, tree.at), cell)
 
 

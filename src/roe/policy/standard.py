@@ -11,8 +11,8 @@ STANDARD: dict[str, dict[str, str]] = {
         "country": "string country", "state": "string", "city": "string", "postal_code": "string", "street": "string",
         "industry": "string", "segment": "string", "type": "string", "employees": "number", "revenue": "number",
         "parent": "account", "created": "date", "last_activity": "date", "owner": "owners", "owner_since": "date",
-        "activities": "activity[] via account", "opportunities": "opportunity[] via account",
-        "contacts": "contact[] via account", "leads": "lead[] via account", "children": "account[] via parent",
+        "activities": "activity[] via account", "opportunities": "opportunity[] via account", "open_opportunities": "opportunity[] via account",
+        "ultimate_parent": "account", "contacts": "contact[] via account", "leads": "lead[] via account", "children": "account[] via parent",
     },
     "lead": {
         "id": "string", "name": "string", "first_name": "string", "last_name": "string", "title": "string",

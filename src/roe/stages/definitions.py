@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from roe.diagnostics import suggest
-from roe.grammar import check as checker
 from roe.grammar import types as t
 from roe.grammar.types import Type
 from roe.plan.operators import Derive
@@ -34,6 +33,8 @@ def declare(policy: dict[str, Any], cx: Context) -> None:
                 expr = cx.parse(text)
                 if expr is None:
                     return t.ANY
+                from roe.grammar import check as checker
+
                 found, problems = checker.check(expr.tree, expr.text, cx.names(entity))
                 cx.found.extend(problems)
                 return found

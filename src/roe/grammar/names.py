@@ -1,0 +1,35 @@
+"""What the names of an expression mean, for the static check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from roe.grammar import types as t
+from roe.grammar.types import Type
+
+
+class Model(Protocol):
+    """What the checker asks about records: the type of an entity's field, and the names of all of them."""
+
+    def field_type(self, entity: str, name: str) -> Type | None: ...
+    def field_names(self, entity: str) -> list[str]: ...
+    def roles(self) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the names of an expression mean: variables, and the entity whose fields stand without a prefix."""
+
+    model: Model
+    variables: Mapping[str, Type] = field(default_factory=dict)
+    implicit: tuple[Type, ...] = ()  # innermost last
+    tested: Type = t.ANY  # the type of `?` in a cell
+    shorthands: Mapping[str, str] = field(default_factory=dict)  # fields that go without their entity: name -> entity
+
+    def binding(self, **names: Type) -> Names:
+        return replace(self, variables={**self.variables, **names})
+
+    def inside(self, item: Type) -> Names:
+        return replace(self, implicit=(*self.implicit, item), variables={**self.variables, "item": item})
