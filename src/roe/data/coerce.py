@@ -91,7 +91,6 @@ def coerce_table(
     used = set(out.columns.values())
     extra = [k for k in keys if k not in used]
     required = [f for f in fields.values() if f.required]
-    seen: dict[str, int] = {}
     for number, row in enumerate(raw, 1):
         line = int(row.get("$line") or number)
         typed: dict[str, Any] = {}
@@ -117,13 +116,10 @@ def coerce_table(
             if f.type.name != "owners" and typed.get(f.name) is None:
                 problem = problem or (f.name, "", f"`{f.name}` is required and missing")
         identity = _identity(entity, typed, row, line)
-        if identity in seen and problem is None:
-            problem = ("id", identity, f"a second record with this id; the first is in line {seen[identity]}")
         if problem:
             name, value, reason = problem
             out.rejects.append(Reject(entity, identity, line, name, "" if value is None else str(value)[:200], reason))
             continue
-        seen[identity] = line
         typed["id"] = identity
         if extra:
             typed["$extra"] = {k: row[k] for k in extra if row.get(k) not in (None, "")}
@@ -131,7 +127,24 @@ def coerce_table(
         if typed.get("name") is None:
             typed["name"] = _name(typed)
         out.rows.append(typed)
+    _only_one_each(entity, out)
     return out
+
+
+def _only_one_each(entity: str, out: Typed) -> None:
+    """Of records with one id that are equal the first stays; where they differ none does, since the order decides nothing."""
+    by_id: dict[str, list[dict[str, Any]]] = {}
+    for row in out.rows:
+        by_id.setdefault(row["id"], []).append(row)
+    if len(by_id) == len(out.rows):
+        return
+    out.rows = []
+    for identity, rows in by_id.items():
+        lines = ", ".join(str(r["$line"]) for r in rows)
+        same = all({**r, "$line": 0} == {**rows[0], "$line": 0} for r in rows)
+        out.rows += rows[:1] if same else []
+        reason = f"a repetition of the record in line {rows[0]['$line']}" if same else f"lines {lines} have this id and differ"
+        out.rejects += [Reject(entity, identity, r["$line"], "id", identity, reason) for r in rows[same:]]
 
 
 def _identity(entity: str, typed: dict[str, Any], row: Mapping[str, Any], line: int) -> str:

@@ -17,9 +17,8 @@ from roe.evaluator.choose import Choice
 from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.plan.operators import Action, ExceptionRow, Rule
+from roe.plan.operators import TEMPLATE, Action, ExceptionRow, Rule
 from roe.policy.model import Policy
-from roe.stages.engagement import TEMPLATE
 
 if TYPE_CHECKING:
     from roe.evaluator.trace import Trace

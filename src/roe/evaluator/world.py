@@ -138,7 +138,7 @@ class World:
             for key in ("name", "email", "domain"):
                 if values.get(key):
                     self._names[entity].setdefault(str(values[key]).lower(), []).append(row)
-        self.rows[entity] += added
+        self.rows[entity] = sorted([*self.rows[entity], *added], key=lambda row: str(row["id"]))
         self._back.clear()
         return added
 

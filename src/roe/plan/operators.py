@@ -6,6 +6,7 @@ computed when first asked for. Stages lower to operators; back ends see operator
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,6 +15,9 @@ from typing import Any
 from roe.grammar import syntax as s
 from roe.grammar.types import Type
 from roe.source import Text
+
+
+TEMPLATE = re.compile(r"\{([^{}]*)\}")  # an expression inside the sentence of a `because`
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ def _measure(subject: s.Node, constants: Iterable[Any], ordered: bool, condition
             return None
         gaps = tuple(condition(g) if g is not None else None for g in _gaps(cuts))
         return Test(subject, cuts, tuple(map(condition, cuts)), gaps, None, condition(None), condition)
-    away = _near(cuts[-1], 1) if cuts else None
+    away = _near(cuts[-1], 1) if cuts else _Other()
     return Test(subject, points, tuple(map(condition, points)), (), condition(away), condition(None), condition)
 
 
@@ -144,6 +144,10 @@ def both(a: Test, b: Test) -> Test:
     if merged is None:  # constants of two kinds: nothing to index, every value is asked about
         return Test(a.subject, (), (), (), None, condition(None), condition)
     return merged
+
+
+class _Other:
+    """A value of no constant's kind, for tests that have no constants: those against null."""
 
 
 _Split = tuple[s.Node, s.Node, list[Any], bool, tuple[Any, ...] | None]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
 from roe.diagnostics import suggest
 from roe.grammar import types as t
-from roe.plan.operators import Action, Allocate, Choose, Rule
+from roe.plan.operators import TEMPLATE, Action, Allocate, Choose, Rule
 from roe.policy.context import Context
-
-TEMPLATE = re.compile(r"\{([^{}]*)\}")
-
 
 def lower(policy: dict[str, Any], cx: Context, pools: dict[str, Allocate]) -> dict[tuple[str, str], Choose]:
     out: dict[tuple[str, str], Choose] = {}

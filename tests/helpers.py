@@ -1,0 +1,41 @@
+"""Paths and small tools that tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from roe.data.read import read_tables
+from roe.evaluator.engine import Evaluator
+from roe.policy.build import build
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "policies" / "examples"
+SHARED = ROOT.parent / "shared"
+
+# example -> the moment its data is about
+AS_OF = {"static": "2026-02-01", "wild-west": "2026-02-01", "inbound": "2026-02-02T10:00:00", "pipeline": "2017-12-31"}
+
+
+def example(name: str) -> Evaluator:
+    policy, found = build(EXAMPLES / name)
+    assert policy is not None, found
+    return Evaluator(policy)
+
+
+def tables(evaluator: Evaluator, folder: Path) -> Any:
+    found, problems = read_tables(evaluator.policy, folder)
+    assert not problems, problems
+    return found
+
+
+def policy_text(folder: Path, text: str, **files: str) -> Path:
+    """A policy folder with this policy.yaml and other files (`tables__x.csv` is tables/x.csv)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "policy.yaml").write_text(text, "utf-8")
+    for name, content in files.items():
+        head, _, rest = name.partition("__")
+        path = folder / head / (rest.replace("_csv", ".csv").replace("_yaml", ".yaml")) if rest else folder / head.replace("_csv", ".csv").replace("_yaml", ".yaml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, "utf-8")
+    return folder

@@ -1,0 +1,140 @@
+"""The partition index against brute force: the same rules, each condition evaluated alone."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roe.evaluator.choose import HIT_POLICIES, Chooser
+from roe.evaluator.expressions import CLOCK, compile_expression
+from roe.grammar.clock import Clock
+from roe.grammar.parser import parse
+from roe.plan.index import Index
+from roe.plan.operators import Choose, Expr, Rule
+from roe.source import Inline, Text
+
+LISTS: dict[str, list[Any]] = {"named": ["a", "c"]}
+numbers = st.sampled_from(["0", "1", "2.5", "10", "-3"])
+strings = st.sampled_from(['"a"', '"b"', '"c"', '""'])
+days = st.sampled_from(['@"2026-01-01"', '@"2026-01-02"', '@"2026-03-01"'])
+order = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
+equality = st.sampled_from(["=", "!="])
+
+
+@st.composite
+def atoms(draw: Any) -> str:
+    kind = draw(st.integers(0, 9))
+    if kind == 0:
+        return f"n {draw(order)} {draw(numbers)}"
+    if kind == 1:
+        return f"t {draw(order)} {draw(strings)}"
+    if kind == 2:
+        return f"t in ({draw(strings)}, {draw(strings)})"
+    if kind == 3:
+        low, high = sorted((float(draw(numbers)), float(draw(numbers))))
+        return f"n in {draw(st.sampled_from('[('))}{low:g}..{high:g}{draw(st.sampled_from('])'))}"
+    if kind == 4:
+        return f"d {draw(order)} {draw(days)}"
+    if kind == 5:
+        return draw(st.sampled_from(["t in named", "t not in named", "b", "b = true", "n = null", "t != null"]))
+    if kind == 6:
+        return f"n {draw(order)} m"
+    if kind == 7:
+        return f"n between {draw(numbers)} and {draw(numbers)}"
+    if kind == 8:
+        return f"t in (not({draw(strings)}), {draw(strings)})"
+    return f"{draw(numbers)} {draw(equality)} n"
+
+
+conditions = st.recursive(
+    atoms(),
+    lambda inner: st.one_of(
+        st.tuples(inner, inner).map(lambda p: f"({p[0]} and {p[1]})"),
+        st.tuples(inner, inner).map(lambda p: f"({p[0]} or {p[1]})"),
+        inner.map(lambda c: f"not({c})"),
+    ),
+    max_leaves=6,
+)
+records = st.fixed_dictionaries(
+    {
+        "n": st.sampled_from([None, 0, 1, 1.5, 2.5, 3, 10, 11, -3, -4, "a", True]),
+        "m": st.sampled_from([None, 1, 3]),
+        "t": st.sampled_from([None, "", "a", "aa", "b", "c", "d", 1]),
+        "d": st.sampled_from([None, date(2025, 12, 31), date(2026, 1, 1), date(2026, 1, 2), date(2026, 2, 1), date(2027, 1, 1)]),
+        "b": st.sampled_from([None, True, False, "x", 1]),
+    }
+)
+
+
+def expr(text: str) -> Expr:
+    tree, problems = parse(text)
+    assert tree is not None, problems
+    return Expr(tree, Text(text, Inline()))
+
+
+@given(st.lists(st.lists(conditions, max_size=3), min_size=1, max_size=8), st.lists(records, min_size=1, max_size=8))
+def test_index_equals_brute_force(rules: list[list[str]], rows: list[dict[str, Any]]) -> None:
+    exprs = [tuple(map(expr, rule)) for rule in rules]
+    index = Index(exprs, LISTS)
+    codes = [[compile_expression(e.tree) for e in rule] for rule in exprs]
+    for row in rows:
+        scope = {**LISTS, CLOCK: Clock.at("2026-01-01"), **row}
+        results = [_and([code(scope) for code in rule]) for rule in codes]
+        true = tuple(i for i, r in enumerate(results) if r is True)
+        unknown = tuple(i for i, r in enumerate(results) if r is None)
+        found = index.all(scope)
+        assert (found.true, found.unknown) == (true, unknown), (rules, row)
+        first = index.first(scope)
+        assert first.true == true[:1]
+        assert first.unknown == tuple(i for i in unknown if not true or i < true[0]), (rules, row)
+
+
+def _and(values: list[Any]) -> bool | None:
+    if any(x is False for x in values):
+        return False
+    return True if all(x is True for x in values) else None
+
+
+@given(st.lists(st.tuples(conditions, st.integers(-3, 3)), min_size=1, max_size=6), records, st.sampled_from(sorted(HIT_POLICIES)))
+def test_hit_policies(rules: list[tuple[str, int]], row: dict[str, Any], hit: str) -> None:
+    made = tuple(Rule(Text(str(i), Inline()), (expr(c),), value) for i, (c, value) in enumerate(rules))
+    chooser = Chooser(Choose("x", "x", "x", hit, made, "default", ((3, 2, 1, 0, -1, -2, -3),)), LISTS)
+    scope = {**LISTS, CLOCK: Clock.at("2026-01-01"), **row}
+    held = [value for c, value in rules if compile_expression(expr(c).tree)(scope) is True]
+    choice = chooser(scope)
+    if not held:
+        assert choice.value == "default"
+        return
+    expected: dict[str, Any] = {
+        "first": held[0], "unique": held[0] if len(held) == 1 else None, "any": held[0] if len(set(held)) == 1 else None,
+        "priority": max(held), "collect": held, "collect sum": sum(held), "collect min": min(held),
+        "collect max": max(held), "collect count": len(held),
+    }  # fmt: skip
+    assert choice.value == expected[hit]
+    assert choice.conflict == (expected[hit] is None)
+
+
+def test_a_long_keyed_table_is_two_entries_a_key() -> None:
+    rules = [(expr(f'z = "{i:05d}"'),) for i in range(20_000)]
+    index = Index(rules, {})
+    assert len(index.subjects) == 1
+    scope = {CLOCK: Clock.at("2026-01-01"), "z": "12345"}
+    assert index.first(scope).true == (12345,)
+    assert index.first({**scope, "z": "x"}).true == ()
+    assert len(index.subjects[0]._cells) <= 2
+
+
+def test_costly_subjects_are_left_alone_when_no_rule_needs_them() -> None:
+    asked = []
+
+    class Rows(list[Any]):
+        def __iter__(self) -> Any:
+            asked.append(1)
+            return super().__iter__()
+
+    index = Index([(expr('t = "a"'), expr("some x in xs satisfies x = 1"))], {})
+    scope = {CLOCK: Clock.at("2026-01-01"), "xs": Rows([1])}
+    assert index.first({**scope, "t": "b"}).true == () and not asked
