@@ -104,11 +104,11 @@ def errors(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     return [d for d in diagnostics if d.severity == "error"]
 
 
-def suggest(word: str, known: Iterable[str], otherwise: str) -> str:
+def suggest(word: str, known: Iterable[str], otherwise: str, cutoff: float = 0.6) -> str:
     """`did you mean …?` for the nearest known word, else the given next step."""
     import difflib
 
-    near = difflib.get_close_matches(word, sorted(set(known)), n=2, cutoff=0.6)
+    near = difflib.get_close_matches(word, sorted(set(known)), n=2, cutoff=cutoff)
     return "did you mean " + " or ".join(f"`{n}`" for n in near) + "?" if near else otherwise
 
 

@@ -173,7 +173,7 @@ def _near(pattern: re.Pattern[str], text: str, at: int) -> tuple[int, int] | Non
         if start and text[start - 1].isalnum() and text[start].isalnum():
             continue
         m = pattern.match(text, start)
-        if m and m.end() >= at:
+        if m and not text[m.end() : at].strip():
             return m.span()
     return None
 

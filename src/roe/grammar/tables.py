@@ -1,7 +1,12 @@
-"""`python -m roe.grammar.tables` writes tables.json, the parser's tables, from feel.lark; a test checks freshness."""
+"""`python -m roe.grammar.tables` writes tables.json, the parser's tables, from feel.lark.
+
+The file names the digest of the grammar that it was made from, and a test compares the two: the tables themselves differ
+from one process to the next in the numbering of their states.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -17,8 +22,9 @@ def build(strict: bool = False) -> str:
 
     grammar = (HERE / "feel.lark").read_text("utf-8")
     parser = Lark(grammar, parser="lalr", lexer="contextual", start=["expr", "tests"], maybe_placeholders=False, strict=strict)
+    digest = hashlib.sha256(grammar.encode()).hexdigest()
     data, memo = parser.memo_serialize([TerminalDef, Rule])
-    return json.dumps(storable({"data": data, "memo": memo}), separators=(",", ":"), ensure_ascii=False, sort_keys=True) + "\n"
+    return json.dumps(storable({"grammar": digest, "data": data, "memo": memo}), separators=(",", ":"), ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def storable(value: Any) -> Any:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 EXACT = 2**53  # integers beyond it are floats, as 64-bit engines have them
@@ -92,7 +93,7 @@ def show_number(value: float) -> str:
     if type(value) is int or value == int(value):
         return str(int(value))
     text = repr(value)
-    return f"{value:.20f}".rstrip("0") if "e" in text else text
+    return format(Decimal(text), "f") if "e" in text else text
 
 
 # --- equality and order ---------------------------------------------------------------------------------------------

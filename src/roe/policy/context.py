@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -158,7 +159,7 @@ class Context:
             self.say("R403", missing, f"`{table.name}` has no column `{missing}`", suggest(missing, table.header, "add the column"))
         fields = names.model.field_names(names.implicit[-1].entity) if names.implicit else []
         for i, header in outputs.items():
-            near = suggest(header, [f for f in fields if f != own], "")
+            near = suggest(header, [f for f in fields if f != own], "", 0.75)
             if near and wanted is None and header != own:
                 self.say("R404", table.header[i], f"`{header}` is taken for an output", f"{near} otherwise list it under `outputs:`")
         parsed = {i: self.value(text, names) for i, text in texts.items()}
@@ -226,8 +227,8 @@ class Context:
         tree, problems = parse(cell, "tests")
         stringy = found is None or found.name in ("string", "any")
         if stringy and (tree is None or _is_words(tree, names)):
-            parts = [p.strip() for p in text.split(",")]
-            tree, problems = s.Tests(tuple(s.Literal(p, p) for p in parts), False, (0, len(cell))), []
+            words = tuple(s.Literal(m[0].strip(), m[0], m.span()) for m in _WORDS.finditer(cell) if m[0].strip())
+            tree, problems = s.Tests(words, False, (0, len(cell))), []
         if tree is None:
             self.found += problems
             return None
@@ -240,6 +241,9 @@ class Context:
 
 
 SHORTHANDS = ("territory", "territory_owner", "source", "window")
+
+
+_WORDS = re.compile(r"[^\s,][^,]*")  # what stands between commas
 
 
 def _is_words(tree: s.Node, names: Names) -> bool:

@@ -205,7 +205,6 @@ class _Reader:
 def validate(value: Any, of: dict[str, Any], shown: str) -> list[Diagnostic]:
     """What the JSON Schema has against a value, each with its place and, for a key, the nearest one that exists."""
     from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import relevance
 
     found: list[Diagnostic] = []
     for error in sorted(Draft202012Validator(of).iter_errors(value), key=lambda e: [str(p) for p in e.absolute_path]):
@@ -213,15 +212,22 @@ def validate(value: Any, of: dict[str, Any], shown: str) -> list[Diagnostic]:
         while todo:
             e = todo.pop()
             if e.validator == "anyOf" and e.context:
-                # of several alternatives, complain about the one that the value resembles most
-                same = [c for c in e.context if c.validator != "type"] or list(e.context)
-                best = max(same, key=relevance)
-                deepest = [c for c in same if len(c.absolute_path) == max(len(x.absolute_path) for x in same)]
-                todo.append(best if best in deepest else deepest[0])
+                todo.append(_likeliest(e))
                 continue
             found += _schema_diagnostics(e, value, shown)
     unique = {(d.code, d.message, d.span): d for d in found}
     return list(unique.values())
+
+
+def _likeliest(e: Any) -> Any:
+    """Of several alternatives that all fail, the complaint about the one that the value resembles most."""
+
+    def likeness(c: Any) -> tuple[int, int, bool]:
+        shape = e.schema["anyOf"][c.schema_path[0]]
+        keys = set(shape.get("properties", ())) & set(e.instance) if isinstance(e.instance, dict) else ()
+        return len(keys), len(c.absolute_path), c.validator != "type" and not (c.validator == "enum" and isinstance(e.instance, dict))
+
+    return max(e.context, key=likeness)
 
 
 def _schema_diagnostics(e: Any, value: Any, shown: str) -> list[Diagnostic]:
