@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from roe.data.coerce import MISSING, columns_of, normal
-from roe.data.read import SUFFIXES, read_file
+from roe.data.read import SUFFIXES, read_file, read_tables
 from roe.data.write import csv_text
 from roe.diagnostics import Diagnostic, errors
+from roe.evaluator.engine import Evaluator
+from roe.policy.build import build
 from roe.policy.model import standard_fields
 from roe.policy.standard import FILES
 from roe.source import Span
 
+DAY = "2026-01-01"  # the moment of the drafted tests; nothing in them depends on it
 MAX_VALUES = 12  # a column with more distinct values is no list of values
 TERRITORY_FIELDS = ("country", "state", "segment", "industry", "postal_code", "city")
 
@@ -46,7 +49,7 @@ def draft(export: Path, folder: Path) -> list[Diagnostic]:
         files[entity] = name
     fields = {entity: standard_fields(profile)[entity] for entity in tables}
     columns = {
-        e: columns_of(fields[e], dict.fromkeys(k for r in rows for k in r if k != "$line"), ["owner"]) for e, (_, rows) in tables.items()
+        e: columns_of(e, fields[e], dict.fromkeys(k for r in rows for k in r if k != "$line"), ["owner"]) for e, (_, rows) in tables.items()
     }
     accounts, of = tables.get("account", (None, []))[1], columns.get("account", {})
     if "rep" not in tables:
@@ -59,8 +62,9 @@ def draft(export: Path, folder: Path) -> list[Diagnostic]:
         staffing = [["territory", "role", "rep", "from", "until"]]
         rows = [[value, "owner", rep, "", ""] for value, rep in territories.items()]
         _write(folder / "tables" / "staffing.csv", csv_text(staffing[0], rows))
-    _write(folder / "tests" / "today.yaml", _tests(accounts, of, tables, columns))
-    return []
+    tests, problems = _tests(folder)
+    _write(folder / "tests" / "today.yaml", tests)
+    return problems
 
 
 def _write(path: Path, text: str) -> None:
@@ -192,27 +196,17 @@ def _number(text: str) -> bool:
     return not (len(text) > 1 and text[0] == "0" and text[1] != ".")
 
 
-def _tests(accounts: Rows, of: dict[str, str], tables: dict[str, tuple[Path, Rows]], columns: dict[str, dict[str, str]]) -> str:
-    """The first owned records stay where they are; the first without an owner is not forgotten."""
-    entity = "account" if accounts else "lead"
-    rows, names = (accounts, of) if accounts else (tables["lead"][1], columns["lead"])
-    lines = ["as_of: 2026-01-01", "data: data", "tests:"]
-    owned = [r for r in rows if _value(r, names.get("owner.owner")) and _value(r, names.get("id"))][:3]
-    lines += ["  - name: records stay with the owners they have", "    expect:"] if owned else []
-    for row in owned:
-        rep, record = _value(row, names["owner.owner"]), _value(row, names["id"])
-        lines.append(
-            f"      - {{record: {_quote(record)}, entity: {entity}, rule: as-it-is, owner: {_quote(_rep_id(rep, tables, columns))}}}"
-        )
-    return "\n".join(lines) + "\n" if owned else "as_of: 2026-01-01\ntests: []\n"
-
-
-def _rep_id(owner: str, tables: dict[str, tuple[Path, Rows]], columns: dict[str, dict[str, str]]) -> str:
-    """The id of the rep whom an owner column names, by id, name or e-mail."""
-    if "rep" not in tables:
-        return owner
-    of = columns["rep"]
-    for row in tables["rep"][1]:
-        if owner.lower() in (_value(row, of.get(k)).lower() for k in ("id", "name", "email")):
-            return _value(row, of.get("id")) or _value(row, of.get("email")) or _value(row, of.get("name"))
-    return owner
+def _tests(folder: Path) -> tuple[str, list[Diagnostic]]:
+    """The first owned records of the drafted policy stay where they are: the reps are named by their ids."""
+    policy, found = build(folder)
+    if policy is None:
+        return "", found
+    tables, found = read_tables(policy, folder / "data")
+    run = Evaluator(policy).run(tables, as_of=DAY)
+    owned = [d for d in run.decisions if d.previous][:3]
+    if not owned:
+        return f"as_of: {DAY}\ntests: []\n", []
+    lines = [f"as_of: {DAY}", "data: data", "tests:", "  - name: records stay with the owners they have", "    expect:"]
+    for d in owned:
+        lines.append(f"      - {{record: {_quote(d.id)}, entity: {d.entity}, rule: as-it-is, owner: {_quote(str(d.previous))}}}")
+    return "\n".join(lines) + "\n", []

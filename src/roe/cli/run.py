@@ -46,5 +46,7 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, out
     missing: dict[tuple[str, str], int] = {}
     for d in summary["dangling"]:
         missing[d["entity"], d["field"]] = missing.get((d["entity"], d["field"]), 0) + d["records"]
+    if summary["unlisted_reps"]:
+        click.echo("warning: owners that no rep record has: " + ", ".join(summary["unlisted_reps"][:8]))
     for (entity, field), n in missing.items():
         click.echo(f"warning: {n} values of {entity}.{field} find no record; see `dangling` in summary.json")

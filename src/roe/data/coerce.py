@@ -46,17 +46,28 @@ class Typed:
     columns: dict[str, str] = field(default_factory=dict)
 
 
+ENTITY_NAMES = {"rep": ("rep", "user"), "opportunity": ("opportunity", "deal", "potential")}
+
+
 def normal(name: str) -> str:
     """A column name for comparing: `Owner (AE)`, `owner.ae` and `owner_ae` are one."""
     return re.sub(r"[^0-9a-z]+", "_", str(name).lower()).strip("_")
 
 
-def columns_of(fields: Mapping[str, Field], keys: Iterable[str], roles: list[str]) -> dict[str, str]:
-    """field -> column; owners have one per role, as `owner.ae`."""
+def columns_of(entity: str, fields: Mapping[str, Field], keys: Iterable[str], roles: list[str]) -> dict[str, str]:
+    """field -> column; owners have one per role, as `owner.ae`.
+
+    Exports put the entity before its own fields: `ACCOUNTID`, `Account Name` and `Account Owner` are an account's.
+    """
     keys = list(keys)
     by_normal: dict[str, str] = {}
     for key in keys:
         by_normal.setdefault(normal(key), key)
+    for part in ("id", "name", "owner"):
+        for spelt in ENTITY_NAMES.get(entity, (entity,)):
+            column = by_normal.get(f"{spelt}_{part}") or by_normal.get(f"{spelt}{part}")
+            if column:
+                by_normal.setdefault(part, column)
     found: dict[str, str] = {}
     for name, f in fields.items():
         if f.via:
@@ -85,7 +96,7 @@ def coerce_table(
     """Typed records: references still as text, under the field's name; `$line` and unknown columns are kept."""
     raw = list(raw)
     keys = dict.fromkeys(k for row in raw for k in row if k != "$line")
-    out = Typed(columns=columns_of(fields, keys, roles))
+    out = Typed(columns=columns_of(entity, fields, keys, roles))
     makers = {name: _maker(fields[name.partition(".")[0]], zone, source) for name in out.columns}
     missing = MISSING | {m.lower() for m in source.missing}
     used = set(out.columns.values())

@@ -17,6 +17,7 @@ from roe.grammar import values as v
 from roe.grammar.calls import check_call
 from roe.grammar.functions import BY_NAME, regex
 from roe.grammar.names import Names
+from roe.grammar.printer import show
 from roe.grammar.registry import LONG
 from roe.grammar.types import Type
 from roe.source import Span, span_of
@@ -142,7 +143,13 @@ class _Checker:
     def Compare(self, node: s.Compare, names: Names) -> Type:
         a, b = self.type_of(node.left, names), self.type_of(node.right, names)
         self._comparable(node, node.op, a, b, node.left, node.right)
+        if node.op == "!=" and isinstance(node.left, (s.Path, s.Name)) and isinstance(node.right, s.Literal) and node.right.value is not None:
+            self._null_matches(node, show(node.left))
         return t.BOOLEAN
+
+    def _null_matches(self, node: s.Node, what: str) -> None:
+        """By FEEL a missing value is not equal to anything, so it passes `!=` and `not(…)`; users are surprised."""
+        self.say("R209", node, f"this is true where `{what}` is missing, too", f"add `and {what} != null` if it should not be")
 
     def _comparable(self, node: s.Node, op: str, a: Type, b: Type, left: s.Node, right: s.Node) -> None:
         if not t.fits(a, b):
@@ -202,6 +209,8 @@ class _Checker:
     def Tests(self, node: s.Tests, names: Names) -> Type:
         for test in node.tests:
             self._test(test, names.tested, names)
+        if node.negated:
+            self.say("R209", node, "this is true where the value is missing, too", "add a column that asks for `not(null)` if it should not be")
         return t.BOOLEAN
 
     def Anything(self, node: s.Anything, names: Names) -> Type:

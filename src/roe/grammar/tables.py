@@ -24,7 +24,10 @@ def build(strict: bool = False) -> str:
     parser = Lark(grammar, parser="lalr", lexer="contextual", start=["expr", "tests"], maybe_placeholders=False, strict=strict)
     digest = hashlib.sha256(grammar.encode()).hexdigest()
     data, memo = parser.memo_serialize([TerminalDef, Rule])
-    return json.dumps(storable({"grammar": digest, "data": data, "memo": memo}), separators=(",", ":"), ensure_ascii=False, sort_keys=True) + "\n"
+    return (
+        json.dumps(storable({"grammar": digest, "data": data, "memo": memo}), separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+        + "\n"
+    )
 
 
 def storable(value: Any) -> Any:

@@ -16,7 +16,6 @@ from roe.grammar import syntax as s
 from roe.grammar.types import Type
 from roe.source import Text
 
-
 TEMPLATE = re.compile(r"\{([^{}]*)\}")  # an expression inside the sentence of a `because`
 
 

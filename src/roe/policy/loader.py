@@ -266,10 +266,10 @@ def _place(value: Any, path: list[Any], shown: str) -> Span:
     for step in path:
         if isinstance(value, Map):
             place = span_of(value.key(step))
-        value = value[step]
+        parent, value = value, value[step]
         if isinstance(value, Text):
             place = value.span()
-        elif getattr(value, "place", None) and not isinstance(value, Map):
+        elif getattr(value, "place", None) and isinstance(parent, list):
             place = value.place
     return place
 

@@ -38,7 +38,8 @@ STANDARD: dict[str, dict[str, str]] = {
         "account": "account", "lead": "lead", "contact": "contact", "rep": "rep",
     },
     "rep": {
-        "id": "string", "name": "string", "email": "string lower", "team": "string", "role": "string",
+        "id": "string", "name": "string", "first_name": "string", "last_name": "string", "email": "string lower",
+        "team": "string", "role": "string",
         "region": "string", "segment": "string", "manager": "rep", "active": "boolean", "ramp": "number",
         "capacity": "number", "starts": "date", "ends": "date",
         "opportunities": "opportunity[] via rep", "activities": "activity[] via rep",
@@ -50,7 +51,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "account": ("accounts", "account"),
     "lead": ("leads", "lead"),
     "contact": ("contacts", "contact"),
-    "opportunity": ("opportunities", "opportunity"),
+    "opportunity": ("opportunities", "opportunity", "deals", "potentials"),
     "activity": ("activities", "activity", "tasks", "task"),
     "rep": ("reps", "rep", "users", "user"),
 }

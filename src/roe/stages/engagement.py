@@ -10,6 +10,7 @@ from roe.grammar import types as t
 from roe.plan.operators import TEMPLATE, Action, Allocate, Choose, Rule
 from roe.policy.context import Context
 
+
 def lower(policy: dict[str, Any], cx: Context, pools: dict[str, Allocate]) -> dict[tuple[str, str], Choose]:
     out: dict[tuple[str, str], Choose] = {}
     for entity, by_role in (policy.get("engagement") or {}).items():

@@ -1,0 +1,70 @@
+"""`python tools/pages.py` writes the generated parts of the docs; `--check` says whether they are fresh.
+
+Generated: docs/cli.md from the commands, the function table of docs/language.md from the function table, and the front of
+each page in docs/diagnostics from the table of codes. What people wrote on a page stays.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import click
+
+from roe.cli import COMMANDS, main
+from roe.diagnostics import CODES
+from roe.grammar.functions import BY_NAME
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
+
+
+def functions() -> str:
+    lines = []
+    for own, title in ((False, "### FEEL's built-in functions"), (True, "### roe's own functions")):
+        lines += [title, "", "| function | what it gives | example | value |", "|---|---|---|---|"]
+        for row in BY_NAME.values():
+            if row.own is own:
+                spaced = f" (FEEL: `{row.feel}`)" if row.feel and row.feel != row.name else ""
+                cells = (f"`{row.signature}`{spaced}", row.doc, f"`{row.example}`", f"`{row.value}`")
+                lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def commands() -> str:
+    lines = ["# Commands", "", "Written by `python tools/pages.py` from the commands themselves.", ""]
+    for name in COMMANDS:
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        with click.Context(command, info_name=f"roe {name}", max_content_width=80) as context:
+            lines += [f"## roe {name}", "", "```text", command.get_help(context), "```", ""]
+    return "\n".join(lines)
+
+
+def spliced(text: str, part: str) -> str:
+    return re.sub(f"{BEGIN}.*?{END}", lambda m: f"{BEGIN}\n\n{part}\n\n{END}", text, flags=re.S)
+
+
+def pages() -> dict[Path, str]:
+    out = {ROOT / "docs" / "cli.md": commands()}
+    language = ROOT / "docs" / "language.md"
+    out[language] = spliced(language.read_text("utf-8"), functions())
+    for code, (title, severity) in CODES.items():
+        path = ROOT / "docs" / "diagnostics" / f"{code}.md"
+        body = path.read_text("utf-8").split("\n\n", 2)[2] if path.is_file() else "TODO\n"
+        out[path] = f"# {code}: {title}\n\nSeverity: {severity}.\n\n{body}"
+    listed = [f"| [{code}]({code}.md) | {severity} | {title} |" for code, (title, severity) in CODES.items()]
+    head = ["# Diagnostics", "", "| code | severity | what it says |", "|---|---|---|"]
+    out[ROOT / "docs" / "diagnostics" / "README.md"] = "\n".join([*head, *listed]) + "\n"
+    return out
+
+
+if __name__ == "__main__":
+    stale = {path: text for path, text in pages().items() if not path.is_file() or path.read_text("utf-8") != text}
+    for path, text in stale.items():
+        print(f"{'stale' if '--check' in sys.argv else 'wrote'} {path.relative_to(ROOT)}")
+        if "--check" not in sys.argv:
+            path.write_text(text, "utf-8", newline="\n")
+    sys.exit(1 if stale and "--check" in sys.argv else 0)
