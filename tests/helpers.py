@@ -35,7 +35,11 @@ def policy_text(folder: Path, text: str, **files: str) -> Path:
     (folder / "policy.yaml").write_text(text, "utf-8")
     for name, content in files.items():
         head, _, rest = name.partition("__")
-        path = folder / head / (rest.replace("_csv", ".csv").replace("_yaml", ".yaml")) if rest else folder / head.replace("_csv", ".csv").replace("_yaml", ".yaml")
+        path = (
+            folder / head / (rest.replace("_csv", ".csv").replace("_yaml", ".yaml"))
+            if rest
+            else folder / head.replace("_csv", ".csv").replace("_yaml", ".yaml")
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, "utf-8")
     return folder

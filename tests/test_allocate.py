@@ -6,11 +6,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from helpers import policy_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import roe
+from helpers import policy_text
 from roe.evaluator.engine import Evaluator
 from roe.policy.build import build
 
@@ -42,7 +42,9 @@ def reps(weights: list[float]) -> list[dict[str, Any]]:
 
 
 def leads(count: int, start: int = 0) -> list[dict[str, Any]]:
-    return [{"id": f"L{i:05d}", "created": f"2026-01-01T{i // 3600:02d}:{i // 60 % 60:02d}:{i % 60:02d}"} for i in range(start, start + count)]
+    return [
+        {"id": f"L{i:05d}", "created": f"2026-01-01T{i // 3600:02d}:{i // 60 % 60:02d}:{i % 60:02d}"} for i in range(start, start + count)
+    ]
 
 
 weights = st.one_of(
@@ -105,7 +107,12 @@ def test_a_skipped_rep_is_owed_the_turns(tmp_path: Path) -> None:
 
 def test_least_loaded_levels_the_load(tmp_path: Path) -> None:
     data = {"rep": reps([1, 1, 1]), "lead": [*leads(9), {"id": "X1", "owner": "r00"}, {"id": "X2", "owner": "r00"}]}
-    policy_text(tmp_path, POLICY.format(strategy="least_loaded", weight="", caps="").replace("      - {name: next", "      - {name: has, when: lead.owner.sdr != null, then: keep}\n      - {name: next"))
+    policy_text(
+        tmp_path,
+        POLICY.format(strategy="least_loaded", weight="", caps="").replace(
+            "      - {name: next", "      - {name: has, when: lead.owner.sdr != null, then: keep}\n      - {name: next"
+        ),
+    )
     run = roe.compile(roe.load(tmp_path)).run(data, as_of="2026-02-01")
     owners = [d.owner for d in run.decisions]
     assert sorted(owners.count(r) for r in set(owners)) == [3, 4, 4]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import AS_OF, EXAMPLES, example, tables
 from jsonschema import Draft202012Validator
 
+from helpers import AS_OF, EXAMPLES, example, tables
 from roe.data.read import read_tables
 from roe.data.write import write_run
 from roe.evaluator.expressions import CLOCK, IMPLICIT, compile_expression
@@ -149,7 +149,7 @@ class _Kept(Row):
     """A record rebuilt from a trace: it has what was recorded, and reads the rest from the record it stands for."""
 
     def __missing__(self, name: str) -> Any:
-        other = self.world.find(self.entity, dict.get(self, "id"))
+        other = self.world.find(self.entity, str(dict.get(self, "id")))
         return other[name] if other is not None else None
 
 
@@ -159,11 +159,16 @@ def test_why_not_names_the_condition_and_the_change() -> None:
     evaluator = example("static")
     data = tables(evaluator, EXAMPLES / "static" / "data")
     bound = evaluator.bind(data, as_of="2026-02-01")
-    decision = bound.decide(bound.world.find("account", "A14"), "ae")
-    route = why_not(decision, bound.world.find("rep", "dee"))
-    assert route is not None and route.rule == "territory"
-    assert [o.what for o in route.obstacles] == ['country in "CA"'] or "us-west" in route.obstacles[0].what
-    assert why_not(decision, bound.world.find("rep", "cal")).obstacles == []  # type: ignore[union-attr]
+    account, dee, cal = (bound.world.find(e, k) for e, k in (("account", "A14"), ("rep", "dee"), ("rep", "cal")))
+    assert account is not None and dee is not None and cal is not None
+    decision = bound.decide(account, "ae")
+    route = why_not(decision, dee)
+    assert route is not None and (route.rule, route.how) == ("territory", "territory us-east")
+    assert [(o.what, o.change) for o in route.obstacles] == [
+        ("the earlier rule `us-west` decides", 'country from "US" to anything but "US" or state from "CA" to anything but "CA", "OR", "WA"')
+    ]
+    owns = why_not(decision, cal)
+    assert owns is not None and owns.obstacles == []
 
 
 def test_bound_routes_a_new_lead() -> None:

@@ -39,7 +39,7 @@ def atoms(draw: Any) -> str:
     if kind == 4:
         return f"d {draw(order)} {draw(days)}"
     if kind == 5:
-        return draw(st.sampled_from(["t in named", "t not in named", "b", "b = true", "n = null", "t != null"]))
+        return str(draw(st.sampled_from(["t in named", "t not in named", "b", "b = true", "n = null", "t != null"])))
     if kind == 6:
         return f"n {draw(order)} m"
     if kind == 7:

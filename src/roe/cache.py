@@ -77,9 +77,12 @@ def _read(place: Path, root: Path) -> list[Diagnostic] | None:
         if kept["digest"] != _digest(root, kept["files"]):
             return None
         trees = [(kind, text, _tree(tree)) for kind, text, tree in kept["trees"]]
+        words = [(str(kind), str(text)) for kind, text in kept["words"]]
         found = [_diagnostic(d) for d in kept["found"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+    for kind, text in words:
+        parser.skip(kind, text)
     for kind, text, tree in trees:
         parser.remember(kind, text, tree)
     return found
@@ -90,6 +93,7 @@ def _write(folder: Path, root: Path, policy: Policy, found: list[Diagnostic]) ->
         "digest": _digest(root, list(policy.files)),
         "files": list(policy.files),
         "trees": [[kind, text, _plain(tree)] for (kind, text), tree in parser.used()],
+        "words": [list(key) for key in parser.failed()],
         "found": [_plain_diagnostic(d) for d in found],
     }
     with contextlib.suppress(OSError):  # a cache that cannot be written is no error

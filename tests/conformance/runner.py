@@ -62,7 +62,7 @@ def decode(value: Any) -> Any:
         if "@type" not in value:
             return {k: decode(i) for k, i in value.items()}
         text = value["@value"]
-        parse = {"number": float, "date": v.parse_date, "time": v.parse_time, "date and time": v.parse_datetime}
+        parse: dict[str, Any] = {"number": float, "date": v.parse_date, "time": v.parse_time, "date and time": v.parse_datetime}
         return parse.get(value["@type"], v.parse_duration if value["@type"] == "duration" else str)(text)
     return value
 
@@ -70,7 +70,7 @@ def decode(value: Any) -> Any:
 def same(got: Any, want: Any) -> bool:
     """Agreement as the suite's README defines it."""
     if v.is_number(got) and v.is_number(want):
-        return abs(got - want) <= 1e-9 * max(abs(got), abs(want))
+        return bool(abs(got - want) <= 1e-9 * max(abs(got), abs(want)))
     if isinstance(got, list) and isinstance(want, list):
         return len(got) == len(want) and all(map(same, got, want))
     if isinstance(got, dict) and isinstance(want, dict):

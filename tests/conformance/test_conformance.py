@@ -47,7 +47,15 @@ def test_outside_is_a_table_of_constructs() -> None:
 
 
 def test_the_runner_can_disagree() -> None:
-    case = {"kind": "literal", "id": "x", "folder": "x", "type": None, "expression": "1 + 1", "inputs": {}, "error": False}
+    case: dict[str, object] = {
+        "kind": "literal",
+        "id": "x",
+        "folder": "x",
+        "type": None,
+        "expression": "1 + 1",
+        "inputs": {},
+        "error": False,
+    }
     assert runner.run_literal({**case, "expected": 2}).outcome == "agree"
     assert runner.run_literal({**case, "expected": 3}).outcome == "disagree"
     assert runner.run_literal({**case, "expected": None}).outcome == "disagree"

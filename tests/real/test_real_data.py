@@ -9,8 +9,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from helpers import EXAMPLES, SHARED
 
+from helpers import EXAMPLES, SHARED
 from roe.data.read import read_tables
 from roe.data.write import csv_text, write_run
 from roe.evaluator.engine import Evaluator
@@ -99,7 +99,6 @@ def test_real_companies_by_geography(tmp_path: Path) -> None:
     assert by_id["MMM"].territory == "general Central"
     assert by_id["ACN"].row["home"] == "IE" and by_id["ACN"].territory == "Europe"
     assert by_id["AAPL"].territory == "technology West"
-    print({k: v for k, v in rules.items()})
 
 
 @absent

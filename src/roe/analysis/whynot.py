@@ -84,15 +84,23 @@ def _routes(d: Decision, rep: Row) -> Iterator[Route]:
 
 def _through(action: Action | None, d: Decision, rep: Row) -> Iterator[tuple[str, list[Obstacle]]]:
     """How an action could give the record to the rep, with what is missing for it."""
+    for how, obstacles, depth in _actions(action, d, rep):
+        first = [Obstacle("the rule's first choice finds somebody", "`else` is for when it finds nobody", "none", "", False)]
+        yield how, (first if depth and not (d.choice and d.action == "unassigned") else []) + obstacles
+
+
+def _actions(action: Action | None, d: Decision, rep: Row) -> Iterator[tuple[str, list[Obstacle], int]]:
+    """The ways of an action and of its `else`, which has depth 1."""
     plan = d.row.world.policy.plan
+    depth = 0
     while action is not None:
         if action.kind == "keep":
             obstacles = []
             if d.previous != rep["id"]:
                 obstacles = [Obstacle("only today's owner keeps it", f"today's owner is {d.previous or 'nobody'}", "none", "", False)]
-            yield "keep", obstacles
+            yield "keep", obstacles, depth
         elif action.kind == "assign" and action.assign is not None:
-            yield from _assigned(action.assign, d, rep)
+            yield from ((how, found, depth) for how, found in _assigned(action.assign, d, rep))
         elif action.kind == "route":
             pool = action.pool
             turn = d.turn
@@ -100,17 +108,17 @@ def _through(action: Action | None, d: Decision, rep: Row) -> Iterator[tuple[str
                 member = next((m for m in turn.members if m.rep is rep), None)
                 place = str(plan.pools[pool].text.span())
                 if member is None:
-                    yield f"pool {pool}", list(_not_member(pool, d, rep))
+                    yield f"pool {pool}", list(_not_member(pool, d, rep)), depth
                 elif member.skipped:
-                    yield f"pool {pool}", [Obstacle("skipped in the pool", member.skipped, "below the cap, or active", place)]
+                    yield f"pool {pool}", [Obstacle("skipped in the pool", member.skipped, "below the cap, or active", place)], depth
                 elif turn.rep is not rep:
                     first = f"{turn.rep['id']} was next at turn {turn.position}" if turn.rep else "nobody"
-                    yield f"pool {pool}", [Obstacle("not next in turn", first, "a later turn", place)]
+                    yield f"pool {pool}", [Obstacle("not next in turn", first, "a later turn", place)], depth
                 else:
-                    yield f"pool {pool}", []
+                    yield f"pool {pool}", [], depth
             else:
-                yield f"pool {pool}", list(_not_member(pool, d, rep))
-        action = action.otherwise
+                yield f"pool {pool}", list(_not_member(pool, d, rep)), depth
+        action, depth = action.otherwise, depth + 1
 
 
 def _not_member(pool: str, d: Decision, rep: Row) -> Iterator[Obstacle]:

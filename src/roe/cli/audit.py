@@ -17,7 +17,9 @@ from roe.cli.common import as_of_option, bind, data_option, load, policy_argumen
 @data_option
 @as_of_option
 @state_option
-@click.option("--format", "shape", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
+@click.option(
+    "--format", "shape", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True, help="How the result is printed."
+)
 @click.option("--limit", default=20, show_default=True, help="How many differing records the text shows.")
 def command(policy: Path | None, data: Path, as_of: str, state: Path | None, shape: str, limit: int) -> None:
     """Compare today's owners in the CRM with the policy, and change nothing.

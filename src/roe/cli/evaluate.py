@@ -20,7 +20,9 @@ from roe.source import Span
 @click.option("--record", help="The record that the expression is about: an id, a name or a domain.")
 @click.option("--policy", type=click.Path(path_type=Path), help="The policy whose fields and definitions the record has.")
 @click.option("--as-of", "as_of", default="1970-01-01", metavar="WHEN", help="What `today` and `now` mean.")
-@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How the result is printed."
+)
 def command(
     expression: str, variables: str | None, data: Path | None, record: str | None, policy: Path | None, as_of: str, shape: str
 ) -> None:

@@ -22,7 +22,9 @@ from roe.source import Span
 @click.option("--role", help="Only this role, such as ae or sdr.")
 @click.option("--why-not", "why_not_rep", metavar="REP", help="Why this rep does not own it, and what would change that.")
 @click.option("--run", "run_folder", type=click.Path(path_type=Path), help="The --out folder of a run: pool turns are read back from it.")
-@click.option("--format", "shape", type=click.Choice(["text", "json", "md"]), default="text", show_default=True)
+@click.option(
+    "--format", "shape", type=click.Choice(["text", "json", "md"]), default="text", show_default=True, help="How the result is printed."
+)
 def command(
     record: str, policy: Path | None, data: Path, as_of: str, state: Path | None, role: str | None,
     why_not_rep: str | None, run_folder: Path | None, shape: str,

@@ -68,8 +68,10 @@ def _gives(step: StepTrace, rule: RuleTrace) -> str:
 def _body(step: StepTrace, dim: str, off: str) -> list[str]:
     lines = []
     if step.text:
-        lines.append(f"       {step.text}")
-        lines += [f"               {dim}{text} = {brief(value)}{off}" for text, value in step.parts if text != step.text]
+        lines += textwrap.wrap(step.text, _WIDTH, initial_indent=" " * 7, subsequent_indent=" " * 9)
+        shown = [(text, value) for text, value in step.parts if text != step.text]
+        whole = {text for text, _ in shown if any(other != text and other in text for other, _ in shown)}
+        lines += [f"               {dim}{text} = {brief(value)}{off}" for text, value in shown if text not in whole or len(text) < 60]
     if step.operator == "relate":
         lines.append(f"       by {step.details['method']}" if step.details["method"] else "       no account matches")
         for c in step.details["candidates"]:

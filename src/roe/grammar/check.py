@@ -143,7 +143,12 @@ class _Checker:
     def Compare(self, node: s.Compare, names: Names) -> Type:
         a, b = self.type_of(node.left, names), self.type_of(node.right, names)
         self._comparable(node, node.op, a, b, node.left, node.right)
-        if node.op == "!=" and isinstance(node.left, (s.Path, s.Name)) and isinstance(node.right, s.Literal) and node.right.value is not None:
+        if (
+            node.op == "!="
+            and isinstance(node.left, (s.Path, s.Name))
+            and isinstance(node.right, s.Literal)
+            and node.right.value is not None
+        ):
             self._null_matches(node, show(node.left))
         return t.BOOLEAN
 
@@ -210,7 +215,9 @@ class _Checker:
         for test in node.tests:
             self._test(test, names.tested, names)
         if node.negated:
-            self.say("R209", node, "this is true where the value is missing, too", "add a column that asks for `not(null)` if it should not be")
+            self.say(
+                "R209", node, "this is true where the value is missing, too", "add a column that asks for `not(null)` if it should not be"
+            )
         return t.BOOLEAN
 
     def Anything(self, node: s.Anything, names: Names) -> Type:

@@ -22,11 +22,27 @@ from roe.grammar.registry import function
 _KEPT = 200_000  # distinct names, domains and phones remembered per function
 
 
+_LABEL = re.compile(r"[^\s\-_!-,/:-@\[-^`{-~]([^\s!-,/:-@\[-^`{-~]*[^\s\-!-,/:-@\[-^`{-~])?")  # no ASCII punctuation but - and _
+
+
 @cache
-def _suffixes() -> Any:
+def _rules() -> dict[str, list[str]]:
+    """The public-suffix list's rules by top-level domain, not yet parsed."""
+    from publicsuffixlist import PSLFILE
+
+    rules: dict[str, list[str]] = {}
+    for line in Path(PSLFILE).read_text("utf-8").split("\n"):
+        if line and line[0] != "/":
+            rules.setdefault(line[line.rfind(".") + 1 :], []).append(line)
+    return rules
+
+
+@cache
+def _suffixes(tld: str) -> Any:
+    """The rules for one top-level domain: a host is under no others, and parsing all 10,000 takes 40 ms."""
     from publicsuffixlist import PublicSuffixList
 
-    return PublicSuffixList(accept_encoded_idn=False)  # a third of the time; `domain` decodes names itself
+    return PublicSuffixList(_rules().get(tld, []), accept_encoded_idn=False)
 
 
 @function(
@@ -44,14 +60,15 @@ def domain(text: str) -> str | None:
     host = text.strip().lower()
     host = host.split("://", 1)[-1]
     host = re.split(r"[/?#\s]", host, maxsplit=1)[0].rsplit("@", 1)[-1].split(":", 1)[0].strip(".")
-    if not re.fullmatch(r"[^\W_]([\w-]*[^\W_])?(\.[^\W_]([\w-]*[^\W_])?)+", host) or re.fullmatch(r"[\d.]+", host):
+    labels = host.split(".")
+    if len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
         return None
     if "xn--" in host:
         try:
             host = host.encode("ascii").decode("idna")
         except UnicodeError:
             return None
-    found = _suffixes().privatesuffix(host)
+    found = _suffixes(host.rpartition(".")[2]).privatesuffix(host)
     return str(found) if found else None
 
 

@@ -25,6 +25,8 @@ MAX_DEPTH = 120  # nodes from the root of a tree to its deepest leaf
 _MAX_BRACKETS = 1_000
 
 _TREES: dict[tuple[str, str], s.Node] = {}
+_FAILED: set[tuple[str, str]] = set()  # texts that did not parse: plain words in cells, in a policy that is fine
+_WORDS: set[tuple[str, str]] = set()  # such texts of a cached policy, which need not be tried again
 
 
 def parse(text: str, kind: str = "expr") -> tuple[s.Node | None, list[Diagnostic]]:
@@ -34,11 +36,28 @@ def parse(text: str, kind: str = "expr") -> tuple[s.Node | None, list[Diagnostic
     if tree is None:
         tree, problems = _parse(text, kind)
         if tree is None:
+            if len(_FAILED) < 100_000:
+                _FAILED.add(key)
             return None, problems
         if len(_TREES) > 100_000:
             _TREES.clear()
         _TREES[key] = tree
     return tree, []
+
+
+def failed() -> list[tuple[str, str]]:
+    """Every text that was tried and did not parse."""
+    return sorted(_FAILED)
+
+
+def skip(kind: str, text: str) -> None:
+    """Note a text that a cached policy reads as plain words, so that it need not be tried again."""
+    _WORDS.add((kind, text))
+
+
+def is_words(text: str) -> bool:
+    """Whether a cell of a cached policy is known to be plain words."""
+    return ("tests", str(text)) in _WORDS
 
 
 def used() -> list[tuple[tuple[str, str], s.Node]]:
@@ -129,23 +148,21 @@ _HABITS: tuple[tuple[str, str, str], ...] = (
     (r"=<", "`=<` is not an operator", "write `<=`"),
     (r";", "`;` separates nothing", "write `,` or `and`"),
 )
-_HABIT_RES = tuple((re.compile(p), message, help) for p, message, help in _HABITS)
 _OUTSIDE: tuple[tuple[str, str, str], ...] = (
     (r"\{", "a context `{…}`", "give the parts names under `define:`"),
     (r"function\s*\(", "a function definition", "use a definition under `define:`"),
     (r"instance\s+of\b", "`instance of`", "types are declared under `fields:` and checked before the run"),
 )
-_OUTSIDE_RES = tuple((re.compile(p), what, help) for p, what, help in _OUTSIDE)
 
 
 def _syntax_error(text: str, error: Any) -> Diagnostic:
     at = error.pos_in_stream if isinstance(error.pos_in_stream, int) and error.pos_in_stream >= 0 else len(text)
     token = getattr(error, "token", None)
     width = len(token) if token is not None and token.type != "$END" else 1
-    for pattern, what, help in _OUTSIDE_RES:
+    for pattern, what, help in _OUTSIDE:
         if m := _near(pattern, text, at):
             return Diagnostic("R102", f"{what} is outside the language", span_of(text, *m), help)
-    for pattern, message, help in _HABIT_RES:
+    for pattern, message, help in _HABITS:
         if m := _near(pattern, text, at):
             return Diagnostic("R101", message, span_of(text, *m), help)
     if (token is not None and token.type == "$END") or at >= len(text.rstrip()):
@@ -167,8 +184,9 @@ def _syntax_error(text: str, error: Any) -> Diagnostic:
     return Diagnostic("R101", f"`{shown}` is out of place", span_of(text, at, at + width), "see docs/language.md for the syntax")
 
 
-def _near(pattern: re.Pattern[str], text: str, at: int) -> tuple[int, int] | None:
+def _near(regex: str, text: str, at: int) -> tuple[int, int] | None:
     """A match that covers the error, or begins a word or two before it."""
+    pattern = re.compile(regex)
     for start in range(max(0, at - 14), min(at + 1, len(text))):
         if start and text[start - 1].isalnum() and text[start].isalnum():
             continue

@@ -7,13 +7,13 @@ example with its value, which `docs/language.md` shows and a test runs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from roe.grammar.node import node
 from roe.grammar.values import kind
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Parameter:
     """`type` is a FEEL type name, `any`, or several joined by `|`; `any` alone takes null.
 
@@ -30,7 +30,7 @@ class Parameter:
         return frozenset(LONG.get(t, t) for t in self.type.split("|"))
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Function:
     """One function. `cost` orders subjects of the partition index: cheap tests are made first."""
 

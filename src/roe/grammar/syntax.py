@@ -7,15 +7,17 @@ node; the printer puts back the parentheses that are needed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 from dataclasses import field as slot
+from dataclasses import fields
 from typing import Any
+
+from roe.grammar.node import node
 
 Place = tuple[int, int]
 NOWHERE: Place = (0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Literal:
     """A constant: null, boolean, number, string, or a temporal value; `text` is how it was written."""
 
@@ -24,27 +26,27 @@ class Literal:
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Name:
     id: str
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Path:
     base: Node
     field: str
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Filter:
     base: Node
     condition: Node
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Call:
     """A function call; `names` holds each argument's parameter name, or '' for a positional one."""
 
@@ -54,13 +56,13 @@ class Call:
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Negative:
     operand: Node
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Binary:
     op: str  # + - * / **
     left: Node
@@ -68,7 +70,7 @@ class Binary:
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Compare:
     op: str  # = != < <= > >=
     left: Node
@@ -76,7 +78,7 @@ class Compare:
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Between:
     value: Node
     low: Node
@@ -84,7 +86,7 @@ class Between:
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class In:
     """`value in tests`: true if any test holds; `negated` for `not in`."""
 
@@ -94,7 +96,7 @@ class In:
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Unary:
     """A unary test `>= 500`, which stands in cells and after `in`."""
 
@@ -103,19 +105,19 @@ class Unary:
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class And:
     items: tuple[Node, ...]  # two or more, none of them itself an And
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Or:
     items: tuple[Node, ...]  # two or more, none of them itself an Or
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Not:
     """`not(x)`; at the top of a cell its operands are tests, and there may be several."""
 
@@ -123,7 +125,7 @@ class Not:
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class If:
     condition: Node
     then: Node
@@ -131,7 +133,7 @@ class If:
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Binding:
     """`name in source`, or `name in source..until`."""
 
@@ -141,7 +143,7 @@ class Binding:
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Quantified:
     kind: str  # some, every
     bindings: tuple[Binding, ...]
@@ -149,20 +151,20 @@ class Quantified:
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class For:
     bindings: tuple[Binding, ...]
     body: Node
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class ListOf:
     items: tuple[Node, ...]
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class RangeOf:
     """`[low..high)`; a `None` end is open to infinity, as in `(> 5)`."""
 
@@ -173,7 +175,7 @@ class RangeOf:
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Tests:
     """The content of a table cell: true if any test holds for the cell's input."""
 
@@ -182,7 +184,7 @@ class Tests:
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Anything:
     """The cell `-`, which every value passes, null too."""
 

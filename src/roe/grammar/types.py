@@ -7,12 +7,13 @@ up in the `Model`, so that entities may refer to each other in circles.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from roe.grammar.node import node
 from roe.source import Span
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Type:
     """`name` is a FEEL type name, `list`, `range`, `record`, `owners`, `null` or `any`."""
 

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Any
 
 from roe.grammar import syntax as s
+from roe.grammar.node import node
 from roe.grammar.types import Type
 from roe.source import Text
 
 TEMPLATE = re.compile(r"\{([^{}]*)\}")  # an expression inside the sentence of a `because`
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Expr:
     """An expression with the text that it was parsed from."""
 
@@ -27,7 +28,7 @@ class Expr:
     text: Text
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Rule:
     """One rule: it fires when every condition is true. `value` is what it gives: a name, points, outputs, an action."""
 
@@ -37,7 +38,7 @@ class Rule:
     because: Text | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Derive:
     """row -> value: an expression, or a group of other steps that is read as one record of owners."""
 
@@ -48,7 +49,7 @@ class Derive:
     group: Mapping[str, str] | None = None  # role -> step
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Choose:
     """row -> the rules that hold, by hit policy.
 
@@ -65,7 +66,7 @@ class Choose:
     priority: tuple[Any, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Method:
     """One way to find related rows: `match` over both rows, and what rules a candidate out."""
 
@@ -74,7 +75,7 @@ class Method:
     unless: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Relate:
     """row -> related row: methods in order, the first that finds candidates; tiebreakers choose among them."""
 
@@ -86,7 +87,7 @@ class Relate:
     tie_break: tuple[tuple[str, Expr], ...]  # ('most' | 'least', value)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Allocate:
     """ordered rows + pool state -> rep. `members` and `weight` see `rep` and the record that is routed."""
 
@@ -99,7 +100,7 @@ class Allocate:
     text: Text
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Solve:
     """a set of rows + reps -> assignment. Its place; no stage lowers to it yet (dynamic books will)."""
 
@@ -107,7 +108,7 @@ class Solve:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Action:
     """What an engagement rule does with a record's ownership."""
 
@@ -119,7 +120,7 @@ class Action:
     otherwise: Action | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class ExceptionRow:
     """An approved exception: this record, in this role, belongs to that rep until a day."""
 
@@ -133,7 +134,7 @@ class ExceptionRow:
     until: Any
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Window:
     """A protection window, by the names of its steps; `role` is whose ownership it protects."""
 
@@ -147,7 +148,7 @@ class Window:
 Step = Derive | Choose | Relate
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Plan:
     """All steps by (entity, name), the pools, and per (entity, role) the step whose value is an `Action`."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import cmp_to_key
 from typing import Any
@@ -18,6 +18,7 @@ from roe.evaluator.expressions import CLOCK, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
+from roe.grammar.node import node
 from roe.grammar.printer import show
 
 Truth = bool | None
@@ -26,7 +27,7 @@ MAX_ALTERNATIVES = 32
 _STILL = {CLOCK: Clock.at("1970-01-01")}  # constants hold no `today`: any clock will do
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Test:
     """A condition on one subject.
 

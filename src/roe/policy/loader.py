@@ -117,6 +117,7 @@ class _Reader:
     def __init__(self, text: str, shown: str, root: dict[str, Any]) -> None:
         self.text, self.shown, self.root = text, shown, root
         self.found: list[Diagnostic] = []
+        self.lines = text.split("\n")
 
     def read(self, node: yaml.Node, of: Any) -> Any:
         shapes = list(self._shapes(of))
@@ -196,7 +197,8 @@ class _Reader:
 
     def _span(self, node: yaml.Node) -> Span:
         m = node.start_mark
-        return Span(self.shown, m.line + 1, m.column + 1, m.column + 2, _line(self.text, m.line))
+        excerpt = self.lines[m.line] if m.line < len(self.lines) else ""
+        return Span(self.shown, m.line + 1, m.column + 1, m.column + 2, excerpt)
 
 
 # --- the schema -----------------------------------------------------------------------------------------------------

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from roe.grammar import types as t
+from roe.grammar.node import node
 from roe.grammar.types import Type
 from roe.plan.operators import Plan
 from roe.policy.standard import PROFILES, STANDARD
 from roe.source import Span
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Field:
     """A stored field. `via` names the field of `type`'s entity that refers back, for a to-many relation."""
 
@@ -31,7 +32,7 @@ class Field:
     span: Span | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class DataSource:
     """Where an entity's records are, and which texts there mean: no value."""
 
@@ -94,7 +95,7 @@ def type_named(name: str) -> Type:
     return t.DECLARABLE.get(name) or t.record(name)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Policy:
     """A loaded, checked policy. `files` are all that it was made of, relative to `root`, for its digest."""
 

@@ -1,0 +1,81 @@
+"""Everything a developer runs, on any system: `python3 dev.py demo|test|heavy|bench`. It sets up `.venv` by itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+BIN = ROOT / ".venv" / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = str(BIN / ("python.exe" if os.name == "nt" else "python"))
+EXAMPLE = "policies/examples/static"
+
+
+def setup() -> None:
+    """An environment with roe and the development tools; made anew when pyproject.toml is newer."""
+    mark = ROOT / ".venv" / "ready"
+    if mark.exists() and mark.stat().st_mtime >= (ROOT / "pyproject.toml").stat().st_mtime:
+        return
+    if sys.version_info < (3, 11):
+        sys.exit("roe needs Python 3.11 or newer")
+    say("setting up .venv (a minute or two)")
+    venv.create(ROOT / ".venv", with_pip=True, clear=True)
+    run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", ".[dev]")
+    mark.touch()
+
+
+def say(text: str) -> None:
+    print(f"== {text}", file=sys.stderr, flush=True)
+
+
+def run(*args: str, heavy: bool = False) -> None:
+    env = {**os.environ, **({"ROE_HEAVY": "1"} if heavy else {})}
+    done = subprocess.run([PYTHON, *args], cwd=ROOT, env=env)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def demo() -> None:
+    """The main job on an example, and one allocation explained."""
+    data = ("--data", f"{EXAMPLE}/data", "--as-of", "2026-02-01")
+    run("-m", "roe", "run", EXAMPLE, *data, "--out", "out")
+    print(flush=True)
+    run("-m", "roe", "explain", "hooli.com", EXAMPLE, *data, "--role", "ae", "--why-not", "Cal Cruz")
+
+
+def test() -> None:
+    """Style, types, docs and the everyday tests."""
+    for args in (
+        ("-m", "ruff", "check", "."),
+        ("-m", "ruff", "format", "--check", "."),
+        ("-m", "mypy"),
+        ("tools/pages.py", "--check"),
+        ("-m", "pytest", "-n", "auto"),
+    ):
+        say(" ".join(args))
+        run(*args)
+
+
+def heavy() -> None:
+    """Long fuzzing, the conformance report where the suite is at hand, and the quick benchmarks."""
+    run("-m", "pytest", "-n", "auto", "tests/test_expressions.py", "tests/test_index.py", "tests/test_policies.py", heavy=True)
+    if (ROOT.parent / "shared" / "conformance" / "tck.jsonl").is_file():
+        run("tests/conformance/runner.py")
+    run("benchmarks/run.py", "--quick")
+
+
+def bench() -> None:
+    """Every figure of the docs."""
+    run("benchmarks/run.py")
+
+
+COMMANDS = {"demo": demo, "test": test, "heavy": heavy, "bench": bench}
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in COMMANDS:
+        sys.exit(f"usage: python3 dev.py {'|'.join(COMMANDS)}")
+    setup()
+    COMMANDS[sys.argv[1]]()

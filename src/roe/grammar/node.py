@@ -1,0 +1,36 @@
+"""`@node`: a dataclass with slots that type checkers know to be frozen, and that costs little to define.
+
+`roe explain` must feel instant, and an ordinary frozen dataclass takes 0.9 ms to define, 0.3 ms like this; there are forty.
+So equality and `repr` are shared functions, and freezing is left to mypy, which refuses an assignment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar, dataclass_transform
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def node(cls: type[T]) -> type[T]:
+    made: Any = dataclass(slots=True, eq=False, repr=False)(cls)
+    made.__eq__, made.__hash__, made.__repr__ = _equal, _hash, _show
+    found: type[T] = made
+    return found
+
+
+def _equal(self: Any, other: Any) -> bool:
+    """Equal type and equal fields; fields that say `compare=False`, such as places, do not count."""
+    if type(self) is not type(other):
+        return False
+    return all(getattr(self, f.name) == getattr(other, f.name) for f in fields(self) if f.compare)
+
+
+def _hash(self: Any) -> int:
+    return hash((type(self), *(getattr(self, f.name) for f in fields(self) if f.compare)))
+
+
+def _show(self: Any) -> str:
+    shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)
+    return f"{type(self).__name__}({shown})"
