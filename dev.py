@@ -62,6 +62,7 @@ def test() -> None:
 def heavy() -> None:
     """Long fuzzing, the conformance report where the suite is at hand, and the quick benchmarks."""
     run("-m", "pytest", "-n", "auto", "tests/test_expressions.py", "tests/test_index.py", "tests/test_policies.py", heavy=True)
+    run("tests/fuzz.py", "60")
     if (ROOT.parent / "shared" / "conformance" / "tck.jsonl").is_file():
         run("tests/conformance/runner.py")
     run("benchmarks/run.py", "--quick")

@@ -77,6 +77,7 @@ engagement:
         ("roe: 1\n", "R304"),
         ("roe: 2\nname: x\n", "R304"),
         ("", "R301"),
+        ("!", "R301"),
         ("[1, 2]", "R304"),
         ("roe: 1\nname: x\ninclude: [../../etc/passwd]\n", "R308"),
         ("roe: 1\nname: x\ninclude: [/etc/passwd]\n", "R308"),

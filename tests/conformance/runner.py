@@ -34,6 +34,7 @@ OUTSIDE: tuple[tuple[str, str, bool, str], ...] = (
     ("regular expressions that RE2 lacks", r"-\[|\\p\{\s*I|\\[0-9]|\\[ic]|\(\?[=!<]", True, "they cannot run in linear time, or are XML's own"),
     ("names with spaces or symbols", r"^[A-Za-z]+ [A-Za-z]+$|\b(?!external)[A-Za-z]+'[A-Za-z]+", False, "a name is one word"),
     ("external functions", r"\bexternal\b", False, "no code outside the policy runs"),
+    ("fractions of a second beyond microseconds", r":\d\d\.\d{7,}", True, "Python's and SQL's clocks end there"),
     ("numbers of over 15 digits", r"\d{17,}|\d\.\d{16,}", False, "numbers are 64-bit floats"),
     ("characters beyond the name rule", r"[\U00010000-\U0010FFFF]", False, "names are letters, digits and _"),
 )  # fmt: skip

@@ -33,7 +33,7 @@ def _level(node: s.Node) -> int:
 
 _LEVELS: dict[type[Any], int] = {
     s.If: TAIL, s.For: TAIL, s.Quantified: TAIL, s.Or: OR, s.And: AND, s.Compare: COMPARISON, s.Between: COMPARISON,
-    s.In: COMPARISON, s.Unary: COMPARISON, s.Negative: NEGATIVE,
+    s.In: COMPARISON, s.Negative: NEGATIVE,
 }  # fmt: skip
 
 
@@ -66,8 +66,13 @@ def _in(node: s.In) -> str:
     word = "not in" if node.negated else "in"
     if len(node.tests) == 1:
         test = node.tests[0]
-        return f"{_at(node.value, COMPARISON)} {word} {show(test) if isinstance(test, s.Unary) else _at(test, SUM)}"
-    return f"{_at(node.value, COMPARISON)} {word} ({', '.join(map(show, node.tests))})"
+        return f"{_at(node.value, COMPARISON)} {word} {_test(test) if isinstance(test, s.Unary) else _at(test, SUM)}"
+    return f"{_at(node.value, COMPARISON)} {word} ({', '.join(map(_test, node.tests))})"
+
+
+def _test(node: s.Node) -> str:
+    """A test where tests are expected: `> 5` stands bare. Anywhere else it is a value, and needs parentheses."""
+    return f"{node.op} {_at(node.operand, SUM)}" if isinstance(node, s.Unary) else show(node)
 
 
 def _range(node: s.RangeOf) -> str:
@@ -103,7 +108,7 @@ def _binary(node: s.Binary) -> str:
 
 
 def _tests(node: s.Tests) -> str:
-    text = ", ".join(map(show, node.tests))
+    text = ", ".join(map(_test, node.tests))
     return f"not({text})" if node.negated else text
 
 
@@ -118,10 +123,10 @@ _SHOW: dict[type[Any], Callable[[Any], str]] = {
     s.Compare: lambda n: f"{_at(n.left, COMPARISON)} {n.op} {_at(n.right, SUM)}",
     s.Between: lambda n: f"{_at(n.value, COMPARISON)} between {_at(n.low, SUM)} and {_at(n.high, SUM)}",
     s.In: _in,
-    s.Unary: lambda n: f"{n.op} {_at(n.operand, SUM)}",
+    s.Unary: lambda n: f"({_test(n)})",
     s.And: lambda n: _chain(n.items, "and", AND),
     s.Or: lambda n: _chain(n.items, "or", OR),
-    s.Not: lambda n: f"not({', '.join(map(show, n.operands))})",
+    s.Not: lambda n: f"not({', '.join(map(_test, n.operands))})",
     s.If: lambda n: f"if {show(n.condition)} then {show(n.then)} else {show(n.otherwise)}",
     s.Quantified: lambda n: f"{n.kind} {_bindings(n.bindings)} satisfies {show(n.condition)}",
     s.For: lambda n: f"for {_bindings(n.bindings)} return {show(n.body)}",

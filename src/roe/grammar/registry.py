@@ -62,6 +62,8 @@ class Function:
 
     def _invoke(self, args: list[Any], first: tuple[Any, ...]) -> Any:
         if self.variadic and (len(args) != 1 or kind(args[0]) != "list"):
+            if len(args) == 1 and args[0] is None:
+                return None
             args = [args] if args else []
         if len(args) > len(self.parameters):
             return None

@@ -56,10 +56,10 @@ def parse_yaml(text: str, shown: str, of: dict[str, Any]) -> tuple[Any, list[Dia
         return None, [_yaml_error(e, text, shown)]
     except (ValueError, RecursionError) as e:
         return None, [Diagnostic("R301", f"not valid YAML: {e}", Span(shown, 1, 1, 1), "correct it")]
-    if node is None:
-        return None, [Diagnostic("R301", "the file is empty", Span(shown, 1, 1, 1), "write at least `roe: 1` and `name:`")]
     reader = _Reader(text, shown, of)
-    value = reader.read(node, of)
+    value = None if node is None else reader.read(node, of)
+    if value is None and not reader.found:
+        return None, [Diagnostic("R301", "the file is empty", Span(shown, 1, 1, 1), "write at least `roe: 1` and `name:`")]
     return value, reader.found
 
 
