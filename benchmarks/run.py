@@ -137,6 +137,33 @@ def decisions(sizes: list[int], count: int, repeat: int) -> dict[str, float]:
     return out
 
 
+def growth(repeat: int) -> dict[str, float]:
+    """How much longer ten times the input takes: 10 is linear."""
+    import roe
+
+    cases: dict[str, Callable[[int], tuple[str, dict[str, Any]]]] = {
+        "list_filter": lambda n: ("count(xs[item > 5])", {"xs": list(range(n * 1000))}),
+        "every": lambda n: ("every x in xs satisfies x >= 0", {"xs": list(range(n * 1000))}),
+        "nested_parentheses": lambda n: ("(" * (n * 20) + "1" + ")" * (n * 20), {}),
+        "long_condition": lambda n: (" or ".join(f"x = {i}" for i in range(n * 50)), {"x": -1}),
+        "pathological_regex": lambda n: ('matches(x, "(a*)*b")', {"x": "a" * (n * 5000)}),
+    }
+    out = {}
+    for name, make in cases.items():
+        seconds = []
+        for n in (1, 10):
+            text, variables = make(n)
+            from roe.grammar import parser
+
+            def once(text: str = text, variables: dict[str, Any] = variables) -> None:
+                parser._TREES.clear()
+                roe.evaluate(text, variables)
+
+            seconds.append(median(once, max(5, repeat // 2)))
+        out[f"growth_{name}"] = seconds[1] / seconds[0]
+    return out
+
+
 def run_rate(count: int) -> dict[str, float]:
     """Records decided per second by a whole run in memory, traces not read."""
     policy, _ = build(EXAMPLES / "static")
@@ -166,7 +193,7 @@ def main() -> None:
     args = parser.parse_args()
     repeat = 5 if args.quick else 21
     sizes = [10, 100, 1000] if args.quick else [10, 100, 1000, 5000]
-    figures = {**explain(repeat), **decisions(sizes, 2_000, repeat), **run_rate(2_000 if args.quick else 20_000)}
+    figures = {**explain(repeat), **decisions(sizes, 2_000, repeat), **growth(repeat), **run_rate(2_000 if args.quick else 20_000)}
     for name, value in figures.items():
         print(f"{name:<36} {value:>12.3f}")
     if args.json:

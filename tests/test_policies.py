@@ -276,3 +276,31 @@ def test_load_raises_with_everything(tmp_path: Path) -> None:
     with pytest.raises(PolicyError) as e:
         roe.load(tmp_path)
     assert len(e.value.diagnostics) == 2
+
+
+def test_list_rows_and_pool_members_may_have_dates(tmp_path: Path) -> None:
+    policy_text(
+        tmp_path,
+        MINIMAL
+        + """
+lists: {vip: {file: vip.csv}}
+pools: {p: {members: [ann, {rep: ben, from: 2026-07-01}, {rep: cat, until: 2026-07-01}]}}
+engagement:
+  account:
+    ae:
+      - {name: vip, when: account.domain in vip, then: {assign: '"boss"'}}
+      - {name: next, then: {route: p}}
+""",
+        vip_csv="domain,from,until\na.com,2026-01-01,2026-06-01\nb.com,,\n",
+    )
+    policy, found = build(tmp_path)
+    assert policy is not None, found
+    records = [{"id": "1", "domain": "a.com"}, {"id": "2", "domain": "b.com"}, *({"id": str(i)} for i in range(3, 7))]
+    for day, owners in (
+        ("2026-05-31", ["boss", "boss", "ann", "cat", "ann", "cat"]),
+        ("2026-06-01", ["ann", "boss", "cat", "ann", "cat", "ann"]),
+        ("2026-07-01", ["ann", "boss", "ben", "ann", "ben", "ann"]),
+    ):
+        run = Evaluator(policy).run({"account": records}, as_of=day)
+        assert [d.owner for d in run.decisions] == owners, day
+        assert all(d.trace.as_json() for d in run.decisions)

@@ -57,14 +57,14 @@ def why_not(decision: Decision, rep: Row) -> Route | None:
 
 
 def _routes(d: Decision, rep: Row) -> Iterator[Route]:
-    world, plan = d.row.world, d.row.world.policy.plan
+    world = d.row.world
     chooser = world.compiled.engagement.get((d.entity, d.role))
     if chooser is None:
         return
     scope = world.scope(d.row)
     fired = d.choice.fired[0] if d.choice and d.choice.fired else None
     for number, rule in enumerate(chooser.step.rules):
-        own = [o for expr in rule.conditions for o in _unmet(expr, scope, plan.lists)]
+        own = [o for expr in rule.conditions for o in _unmet(expr, scope, world.lists)]
         if d.exception is not None:
             e = d.exception
             own.insert(
@@ -74,7 +74,7 @@ def _routes(d: Decision, rep: Row) -> Iterator[Route]:
                 ),
             )
         elif fired is not None and fired < number:
-            own.insert(0, _earlier(chooser.step.rules[fired], fired, scope, plan.lists))
+            own.insert(0, _earlier(chooser.step.rules[fired], fired, scope, world.lists))
         for how, obstacles in _through(rule.value, d, rep):
             route = Route(str(rule.name), how, own + obstacles)
             if number == fired and not route.obstacles and d.owner != rep["id"]:
@@ -126,8 +126,8 @@ def _not_member(pool: str, d: Decision, rep: Row) -> Iterator[Obstacle]:
     scope = d.row.world.scope(d.row)
     scope["rep"] = rep
     if isinstance(step.members, Expr):
-        yield from _unmet(step.members, scope, d.row.world.policy.plan.lists)
-    elif not any(d.row.world.rep(m) is rep for m in step.members):
+        yield from _unmet(step.members, scope, d.row.world.lists)
+    elif not any(d.row.world.rep(m.value) is rep for m in step.members if m.holds(d.row.world.clock.today)):
         yield Obstacle(f"not a member of the pool {pool}", str(rep["id"]), "be listed under `members`", str(step.text.span()))
 
 
@@ -159,13 +159,13 @@ def _staffed(name: str, d: Decision, rep: Row) -> Iterator[tuple[str, list[Obsta
         if row.value is None or world.rep(row.value) is not rep:
             continue
         territory = str(row.conditions[0].text)
-        dates = [o for expr in row.conditions[1:] for o in _unmet(expr, scope, plan.lists)]
+        dates = [o for expr in row.conditions[1:] for o in _unmet(expr, scope, world.lists)]
         for rule in territories.rules:
             if rule.name == territory:
-                unmet = [o for expr in rule.conditions for o in _unmet(expr, scope, plan.lists)]
+                unmet = [o for expr in rule.conditions for o in _unmet(expr, scope, world.lists)]
                 if not unmet and d.territory != territory and territories.hit == "first":
                     held = next(r for r in territories.rules if r.name == d.territory)
-                    unmet = [_earlier(held, 0, scope, plan.lists)]
+                    unmet = [_earlier(held, 0, scope, world.lists)]
                 yield f"territory {territory}", unmet + dates
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -14,7 +14,6 @@ from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
 from roe.source import Span
 
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
 
 policy_argument = click.argument("policy", required=False, type=click.Path(path_type=Path))
 data_option = click.option(

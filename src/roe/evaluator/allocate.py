@@ -106,7 +106,7 @@ class Pool:
         if self._cached is not None:
             return self._cached
         if self._members is None:
-            found = [rep for name in self.step.members if (rep := self.world.rep(name)) is not None]  # type: ignore[union-attr]
+            found = [rep for name in self._listed() if (rep := self.world.rep(name)) is not None]
         else:
             scope = self.world.scope(row)
             scope["account"] = row if row.entity == "account" else row["account"]
@@ -119,6 +119,10 @@ class Pool:
         if self._static:
             self._cached = found
         return found
+
+    def _listed(self) -> list[str]:
+        today = self.world.clock.today
+        return [] if isinstance(self.step.members, Expr) else [str(m.value) for m in self.step.members if m.holds(today)]
 
     def _member(self, rep: Row, row: Row, role: str) -> Member:
         scope = self.world.scope(row)

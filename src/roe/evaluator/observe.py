@@ -80,17 +80,11 @@ def leaves(tree: s.Node, bound: frozenset[str] = frozenset()) -> Iterator[s.Node
         return
     if isinstance(tree, (s.Path, s.Filter, s.Call, s.For)):
         free = not any(isinstance(n, s.Name) and n.id in bound for n in s.walk(tree))
-        if isinstance(tree, s.Filter) or (isinstance(tree, s.For) and free):
-            if free:
-                yield tree
-            return
         if free:
             yield tree
-        if isinstance(tree, s.Call):
-            for arg in tree.args:
-                yield from leaves(arg, bound)
-        elif not free and not isinstance(tree.base if isinstance(tree, s.Path) else tree, s.Name):
-            yield from leaves(tree.base, bound) if isinstance(tree, s.Path) else ()
+        if isinstance(tree, s.Call) or (isinstance(tree, s.Path) and not free):
+            for child in s.children(tree):
+                yield from leaves(child, bound)
         return
     if isinstance(tree, s.Quantified):
         for b in tree.bindings:

@@ -168,7 +168,7 @@ class _Builder:
         self.world: World = decision.row.world
         self.plan = self.world.policy.plan
         self.compiled = self.world.compiled
-        self.lists = self.plan.lists
+        self.lists = self.world.lists
         self.steps: list[StepTrace] = []
         self.todo: list[tuple[Row, str]] = []
         self.seen: set[tuple[int, str]] = set()

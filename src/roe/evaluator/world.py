@@ -101,7 +101,10 @@ class World:
 
     def __init__(self, compiled: Compiled, tables: Mapping[str, Iterable[Mapping[str, Any]]], clock: Clock) -> None:
         self.compiled, self.policy, self.clock = compiled, compiled.policy, clock
-        self.base: Scope = {"today": clock.today, "now": clock.now, CLOCK: clock, **self.policy.plan.lists}
+        dated = self.policy.plan.dated_lists.items()
+        in_force = {name: [str(x.value) for x in rows if x.holds(clock.today)] for name, rows in dated}
+        self.lists = {**self.policy.plan.lists, **in_force}
+        self.base: Scope = {"today": clock.today, "now": clock.now, CLOCK: clock, **self.lists}
         self.rejects: list[Reject] = []
         self.typed: dict[str, Typed] = {}
         self.dangling: dict[tuple[str, str, str], int] = {}

@@ -36,10 +36,6 @@ def condition(tree: s.Node, text: str, names: Names) -> list[Diagnostic]:
     return checker.found
 
 
-def is_constant(node: s.Node) -> bool:
-    return all(isinstance(n, (s.Literal, s.ListOf, s.RangeOf, s.Unary, s.Tests)) for n in s.walk(node))
-
-
 class _Checker:
     def __init__(self, text: str) -> None:
         self.text = text

@@ -33,7 +33,6 @@ class Type:
 
 
 ANY = Type("any")
-NULL = Type("null")
 BOOLEAN = Type("boolean")
 NUMBER = Type("number")
 STRING = Type("string")
@@ -42,7 +41,6 @@ DATETIME = Type("date and time")
 TIME = Type("time")
 DURATION = Type("days and time duration")
 MONTHS = Type("years and months duration")
-WORKING = Type("working days duration")
 OWNERS = Type("owners")
 
 # How a policy file spells the types of fields.

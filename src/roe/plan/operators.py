@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import field
-from datetime import timedelta
+from datetime import date
 from typing import Any
 
 from roe.grammar import syntax as s
 from roe.grammar.node import node
-from roe.grammar.types import Type
 from roe.source import Text
 
 TEMPLATE = re.compile(r"\{([^{}]*)\}")  # an expression inside the sentence of a `because`
@@ -88,12 +87,24 @@ class Relate:
 
 
 @node
+class DatedValue:
+    """A value that holds from one day on, up to and not on another; None is open."""
+
+    value: Text
+    start: date | None = None
+    until: date | None = None
+
+    def holds(self, day: date) -> bool:
+        return (self.start is None or self.start <= day) and (self.until is None or day < self.until)
+
+
+@node
 class Allocate:
     """ordered rows + pool state -> rep. `members` and `weight` see `rep` and the record that is routed."""
 
     name: str
     strategy: str
-    members: Expr | tuple[Text, ...]
+    members: Expr | tuple[DatedValue, ...]
     weight: Expr | None
     caps: Mapping[str, Expr]
     fallback: Text | None
@@ -157,6 +168,5 @@ class Plan:
     engagement: Mapping[tuple[str, str], Choose]
     windows: tuple[Window, ...] = ()
     exceptions: tuple[ExceptionRow, ...] = ()
-    types: Mapping[tuple[str, str], Type] = field(default_factory=dict)
     lists: Mapping[str, list[Any]] = field(default_factory=dict)
-    grace: timedelta = timedelta()
+    dated_lists: Mapping[str, list[DatedValue]] = field(default_factory=dict)

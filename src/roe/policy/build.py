@@ -97,7 +97,7 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
     _fallbacks(found_pools, cx)
     rules = engagement.lower(raw, cx, found_pools)
     excepted = exceptions.lower(raw, cx)
-    plan = Plan(cx.steps, found_pools, rules, tuple(found_windows), excepted, {}, cx.lists)
+    plan = Plan(cx.steps, found_pools, rules, tuple(found_windows), excepted, cx.lists, cx.dated)
     data = {
         str(e): DataSource(str(d.get("file") or ""), tuple(map(str, d.get("missing") or ())), str(d.get("format") or ""))
         for e, d in (raw.get("data") or {}).items()
@@ -185,4 +185,13 @@ def _lists(raw: Map, cx: Context) -> None:
         if column is None:
             cx.say("R403", key, f"`{table.name}` has no column `{key}`", suggest(key, table.header, "add the column"))
             continue
-        cx.lists[str(name)] = [str(row[column]) for row in table.rows if row[column]]
+        starts, ends = table.column("from"), table.column("until")
+        rows = [row for row in table.rows if row[column]]
+        if starts is None and ends is None:
+            cx.lists[str(name)] = [str(row[column]) for row in rows]
+            continue
+        del cx.lists[str(name)]  # its members depend on the day: no constant of the index
+        cx.dated[str(name)] = [
+            cx.dated_value(row[column], row[starts] if starts is not None else None, row[ends] if ends is not None else None)
+            for row in rows
+        ]

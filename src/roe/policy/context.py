@@ -16,7 +16,7 @@ from roe.grammar import values as v
 from roe.grammar.names import Names
 from roe.grammar.parser import is_words, parse
 from roe.grammar.types import Type
-from roe.plan.operators import Choose, Expr, Rule, Step
+from roe.plan.operators import Choose, DatedValue, Expr, Rule, Step
 from roe.policy.model import Model
 from roe.policy.tables import Table, inline_table, read_table
 from roe.source import Span, Text, span_of
@@ -34,6 +34,7 @@ class Context:
     found: list[Diagnostic] = field(default_factory=list)
     steps: dict[tuple[str, str], Step] = field(default_factory=dict)
     lists: dict[str, list[Any]] = field(default_factory=dict)
+    dated: dict[str, list[DatedValue]] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     variables: dict[str, dict[str, Type]] = field(default_factory=dict)
 
@@ -46,7 +47,7 @@ class Context:
     def names(self, entity: str, implicit: bool = False) -> Names:
         """What an expression about an entity's record can name."""
         variables: dict[str, Type] = {"today": t.DATE, "now": t.DATETIME}
-        variables |= {name: t.list_of(t.STRING) for name in self.lists}
+        variables |= {name: t.list_of(t.STRING) for name in (*self.lists, *self.dated)}
         variables[entity] = t.record(entity)
         if entity in ("lead", "contact", "opportunity", "activity"):
             variables["account"] = t.record("account")
@@ -119,6 +120,10 @@ class Context:
             if day:
                 out.append(Expr(s.Compare(op, s.Name("today"), s.Literal(day, f'@"{day}"')), text))
         return tuple(out)
+
+    def dated_value(self, value: Text, start: Any, until: Any) -> DatedValue:
+        self.period(start, until)  # says what is wrong with the dates
+        return DatedValue(value, *(v.parse_date(str(day)) if day else None for day in (start, until)))
 
     def unique_names(self, names: list[Any], what: str) -> None:
         seen: dict[str, Any] = {}

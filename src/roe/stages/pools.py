@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from roe.grammar import types as t
-from roe.plan.operators import Allocate, Expr
+from roe.plan.operators import Allocate, DatedValue, Expr
 from roe.policy.context import Context
 from roe.source import Text
 
@@ -15,7 +15,12 @@ def lower(policy: dict[str, Any], cx: Context) -> dict[str, Allocate]:
     names = cx.names("lead").binding(rep=t.record("rep"), account=t.record("account"))
     for name, raw in (policy.get("pools") or {}).items():
         given = raw["members"]
-        members: Expr | tuple[Text, ...] | None = tuple(given) if isinstance(given, list) else cx.condition(given, names)
+        members: Expr | tuple[DatedValue, ...] | None
+        if isinstance(given, list):
+            rows = [m if isinstance(m, dict) else {"rep": m} for m in given]
+            members = tuple(cx.dated_value(m["rep"], m.get("from"), m.get("until")) for m in rows)
+        else:
+            members = cx.condition(given, names)
         if members is None:
             continue
         weight = cx.value(raw["weight"], names, "number") if raw.get("weight") else None
