@@ -61,7 +61,17 @@ def test() -> None:
 
 def heavy() -> None:
     """Long fuzzing, the conformance report where the suite is at hand, and the quick benchmarks."""
-    run("-m", "pytest", "-n", "auto", "tests/test_expressions.py", "tests/test_index.py", "tests/test_policies.py", heavy=True)
+    run(
+        "-m",
+        "pytest",
+        "-n",
+        "auto",
+        "tests/test_expressions.py",
+        "tests/test_index.py",
+        "tests/test_policies.py",
+        "tests/test_data.py",
+        heavy=True,
+    )
     run("tests/fuzz.py", "60")
     if (ROOT.parent / "shared" / "conformance" / "tck.jsonl").is_file():
         run("tests/conformance/runner.py")

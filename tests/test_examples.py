@@ -186,3 +186,18 @@ def test_one_record_alone() -> None:
     decision = evaluator.decide(record, as_of=date(2026, 2, 1))
     assert (decision.owner, decision.territory, decision.rule) == ("eva", "dach", "territory")
     assert decision.trace.sentence.startswith("eva owns Solo (account 1) as ae")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_record_of_a_world_is_decided_as_in_the_run(name: str) -> None:
+    """`bind` and `decide` on a record alone give the run's decision wherever no pool takes turns."""
+    evaluator = example(name)
+    data = tables(evaluator, EXAMPLES / name / "data")
+    run = evaluator.run(data, as_of=AS_OF[name])
+    for decision in run.decisions:
+        if decision.turn is None:
+            bound = evaluator.bind(data, as_of=AS_OF[name])
+            row = bound.world.find(decision.entity, decision.id)
+            assert row is not None
+            alone = bound.decide(row, decision.role)
+            assert (alone.owner, alone.rule, alone.until) == (decision.owner, decision.rule, decision.until)

@@ -19,6 +19,8 @@ from roe.grammar import values as v
 from roe.policy.model import DataSource, Field
 
 MISSING = frozenset({"", "null", "none", "n/a", "na", "nan", "#n/a", "-"})
+SCALARS = (str, bool, int, float, date, time, timedelta, v.Months)
+INFINITE = (float("inf"), float("-inf"))
 _TRUE, _FALSE = frozenset({"true", "yes", "y", "1", "t"}), frozenset({"false", "no", "n", "0", "f"})
 _DATE_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%d %b, %Y", "%d %b %Y", "%b %d, %Y", "%B %d, %Y", "%Y%m%d")
 _CLOCKS = ("", " %H:%M:%S", " %H:%M", " %I:%M %p", " %H:%M:%S.%f", "T%H:%M:%S.%f%z", "T%H:%M:%S%z")
@@ -98,21 +100,26 @@ def coerce_table(
     keys = dict.fromkeys(k for row in raw for k in row if k != "$line")
     out = Typed(columns=columns_of(entity, fields, keys, roles))
     makers = {name: _maker(fields[name.partition(".")[0]], zone, source) for name in out.columns}
+    defaults = {name: _maker(f, zone, source)(f.default) for name, f in fields.items() if f.default is not None}
     missing = MISSING | {m.lower() for m in source.missing}
     used = set(out.columns.values())
     extra = [k for k in keys if k not in used]
     required = [f for f in fields.values() if f.required]
     for number, row in enumerate(raw, 1):
-        line = int(row.get("$line") or number)
+        marked = row.get("$line")
+        line = marked if type(marked) is int and marked > 0 else number
         typed: dict[str, Any] = {}
         problem: tuple[str, Any, str] | None = None
         for name, column in out.columns.items():
             value = row.get(column)
-            if value is None or (isinstance(value, str) and value.strip().lower() in missing):
+            if value is None or value != value or (isinstance(value, str) and value.strip().lower() in missing):
+                continue  # NaN, which Parquet has for missing numbers, is not equal to itself
+            if not isinstance(value, SCALARS) or value in INFINITE:
+                problem = problem or (name, value, f"a {type(value).__name__} is no {fields[name.partition('.')[0]].type}")
                 continue
             f = fields[name.partition(".")[0]]
-            text = value.strip() if isinstance(value, str) else value
-            if text in f.aliases if isinstance(text, str) else False:
+            text: Any = value.strip() if isinstance(value, str) else value
+            if isinstance(text, str) and text in f.aliases:
                 key = (name, text, f.aliases[text])
                 out.corrected[key] = out.corrected.get(key, 0) + 1
                 text = f.aliases[text]
@@ -120,9 +127,9 @@ def coerce_table(
                 typed[name] = makers[name](text)
             except ValueError as e:
                 problem = problem or (name, value, str(e))
-        for name, f in fields.items():
-            if f.default is not None and typed.get(name) is None:
-                typed[name] = makers[name](f.default) if name in makers else f.default
+        for name, default in defaults.items():
+            if typed.get(name) is None:
+                typed[name] = default
         for f in required:
             if f.type.name != "owners" and typed.get(f.name) is None:
                 problem = problem or (f.name, "", f"`{f.name}` is required and missing")
@@ -177,7 +184,7 @@ def _name(typed: dict[str, Any]) -> str | None:
 def _maker(f: Field, zone: tzinfo, source: DataSource) -> Callable[[Any], Any]:
     """A function from raw to typed that raises ValueError with the reason for a reject."""
     if f.type.name in ("record", "owners"):
-        return lambda value: str(value).strip()
+        return lambda value: v.show_number(value) if v.is_number(value) else str(value).strip()
     make = _MAKERS[f.type.name]
     formats = tuple(x for x in (f.format, source.format) if x)
     if f.type.name != "string":

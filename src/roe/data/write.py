@@ -143,12 +143,48 @@ def read_state(folder: Path | None) -> dict[str, Any]:
         found = json.loads(path.read_text("utf-8"))
         if not isinstance(found, dict) or found.get("version") != 1:
             raise ValueError("it is not a state of this version")
+        _check_state(found)
     except (OSError, ValueError) as e:
         at = Span(str(path), 1, 1, 2)
         raise PolicyError(
             [Diagnostic("R608", f"the state cannot be read: {e}", at, "restore it from a backup, or name another folder")]
         ) from e
     return found
+
+
+def _check_state(found: dict[str, Any]) -> None:
+    """Raise ValueError for a state that no run wrote."""
+
+    def need(good: bool, what: str) -> None:
+        if not good:
+            raise ValueError(f"its {what} are damaged")
+
+    def text(value: Any) -> bool:
+        return value is None or isinstance(value, str)
+
+    def counts(value: Any) -> bool:
+        return isinstance(value, dict) and all(type(n) is int and n >= 0 for n in value.values())
+
+    for part in ("owners", "assigned", "pools", "days"):
+        need(isinstance(found.get(part), dict) and all(isinstance(x, dict) for x in found[part].values()), part)
+    need(all(k.count("|") >= 2 and text(x.get("rep")) and text(x.get("since")) for k, x in found["owners"].items()), "owners")
+    for x in found["assigned"].values():
+        need(all(isinstance(x.get(k), str) for k in ("rep", "pool", "on")) and type(x.get("position")) is int, "assignments")
+    need(all(counts(x.get("counts")) and type(x.get("turns")) is int for x in found["pools"].values()), "pools")
+    need(all(counts(x) for x in found["days"].values()), "days")
+
+
+def _check_turn(turn: Any) -> None:
+    """Raise ValueError for a turn that no run wrote."""
+    good = isinstance(turn, dict) and isinstance(turn.get("pool"), str) and type(turn.get("position")) is int
+    good = good and isinstance(turn.get("strategy"), str) and isinstance(turn.get("members"), list)
+    good = good and all(isinstance(m, dict) and isinstance(m.get("rep"), str) and type(m.get("count")) is int for m in turn["members"])
+    good = good and all(v.is_number(m.get("weight")) and "skipped" in m for m in turn["members"])
+    good = good and all(k in turn for k in ("rep", "before", "repeated"))
+    if not good:
+        raise ValueError("a turn is damaged")
+    if turn["before"] is not None:
+        _check_turn(turn["before"])
 
 
 def write_state(folder: Path, state: dict[str, Any]) -> None:
@@ -161,7 +197,10 @@ def read_turns(folder: Path) -> dict[str, Any]:
     path = folder / "turns.jsonl"
     try:
         lines = path.read_text("utf-8").splitlines()
-        return {item.pop("key"): item for item in map(json.loads, lines)}
-    except (OSError, ValueError, KeyError, AttributeError) as e:
+        turns = {str(item.pop("key")): item for item in map(json.loads, lines)}
+        for turn in turns.values():
+            _check_turn(turn)
+        return turns
+    except (OSError, ValueError, KeyError, AttributeError, RecursionError) as e:
         at = Span(str(path), 1, 1, 2)
         raise PolicyError([Diagnostic("R608", f"the run's records cannot be read: {e}", at, "name the --out folder of a run")]) from e

@@ -110,6 +110,7 @@ class Bound:
         self._remember_owners()
         self.pools = Pools(self.plan.pools, world, state)
         self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
+        self._settled: set[str] = set()
         self.turns: Mapping[str, Any] = {}  # turns of an earlier run, read back instead of taken again
         self._exceptions: dict[tuple[int, str], ExceptionRow] = {}
         for row in self.plan.exceptions:
@@ -131,21 +132,29 @@ class Bound:
     def roles(self, entity: str) -> list[str]:
         return [role for e, role in self.plan.engagement if e == entity]
 
+    def entities(self) -> list[str]:
+        """The entities that have rules, in the order in which they are decided."""
+        found = {e for e, _ in self.plan.engagement}
+        return sorted(found, key=lambda e: (ORDER.index(e) if e in ORDER else len(ORDER), e))
+
     def decide_all(self) -> Iterator[Decision]:
-        entities = [e for e, _ in self.plan.engagement]
-        for entity in sorted(set(entities), key=lambda e: (ORDER.index(e) if e in ORDER else len(ORDER), e)):
-            decided: list[tuple[Row, dict[str, Any]]] = []
-            for row in sorted(self.world.rows[entity], key=_queue):
-                owners: dict[str, Any] = dict(row["owner"])
-                for role in self.roles(entity):
-                    decision = self.decide(row, role)
-                    if decision.action != "refer":
-                        owners[role] = self.world.rep(decision.owner)
-                    yield decision
-                decided.append((row, owners))
-            for row, owners in decided:  # what comes later sees the owners of this run
-                row.forget()
-                row["owner"] = Owners(owners)
+        for entity in self.entities():
+            yield from self._decide_entity(entity)
+
+    def _decide_entity(self, entity: str) -> Iterator[Decision]:
+        decided: list[tuple[Row, dict[str, Any]]] = []
+        for row in sorted(self.world.rows[entity], key=_queue):
+            owners: dict[str, Any] = dict(row["owner"])
+            for role in self.roles(entity):
+                decision = self._decide(row, role)
+                if decision.action != "refer":
+                    owners[role] = self.world.rep(decision.owner)
+                yield decision
+            decided.append((row, owners))
+        for row, owners in decided:  # what comes later sees the owners of this run
+            row.forget()
+            row["owner"] = Owners(owners)
+        self._settled.add(entity)
 
     def new(self, record: Mapping[str, Any], entity: str = "lead") -> Row:
         """Add one record, such as a lead that has just come in. Raises ValueError if it is rejected."""
@@ -160,8 +169,15 @@ class Bound:
     def decide(self, record: Row | Mapping[str, Any], role: str | None = None, *, entity: str = "lead") -> Decision:
         """The decision on a record of this world, or on a new one; the first role of its entity unless one is named."""
         row = record if isinstance(record, Row) else self.new(record, entity)
-        if role is None:
-            role = next(iter(self.roles(row.entity)), "")
+        for earlier in self.entities():
+            if earlier == row.entity:
+                break
+            if earlier not in self._settled:  # a lead sees this run's owners of its account
+                for _ in self._decide_entity(earlier):
+                    pass
+        return self._decide(row, role if role is not None else next(iter(self.roles(row.entity)), ""))
+
+    def _decide(self, row: Row, role: str) -> Decision:
         chooser = self.evaluator.compiled.engagement[row.entity, role]
         decision = Decision(row.entity, str(row["id"]), row.label, role, "unassigned", row=row)
         previous = row["owner"].get(role)

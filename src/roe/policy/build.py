@@ -7,7 +7,9 @@ from typing import Any
 
 from roe.diagnostics import Diagnostic, errors, suggest
 from roe.grammar import types as t
+from roe.grammar import values as v
 from roe.grammar.clock import holidays_of, zone_of
+from roe.grammar.functions import BY_NAME
 from roe.grammar.types import Type
 from roe.plan.operators import Plan
 from roe.policy.context import Context
@@ -153,6 +155,10 @@ def _field(entity: str, name: Text, spec: Any, cx: Context) -> Field | None:
     values = tuple(map(str, spec.get("values") or ()))
     if values and kind.name != "string":
         cx.say("R304", spec.key("values"), f"a {kind} has no list of values", "only strings have one")
+    if not _default_fits(spec.get("default"), kind, values):
+        of = f" among {', '.join(values)}" if values else ""
+        cx.say("R311", spec.key("default"), f"the default `{spec['default']}` is no {kind}{of}", "write a value of the field's type")
+        return None
     columns = spec.get("column") or ()
     columns = (str(columns),) if isinstance(columns, str) else tuple(map(str, columns))
     return Field(
@@ -167,6 +173,25 @@ def _field(entity: str, name: Text, spec: Any, cx: Context) -> Field | None:
         standard=old is not None,
         span=place,
     )
+
+
+def _default_fits(default: Any, kind: Type, values: tuple[str, ...]) -> bool:
+    """Whether a field's default is a value of its type: records take it as it is."""
+    if default is None:
+        return True
+    text = str(default)
+    if kind.name == "number":
+        return _number(text) is not None
+    if kind.name == "boolean":
+        return text in ("true", "false", "yes", "no")
+    if kind.name in ("date", "date and time", "time") or "duration" in kind.name:
+        return v.kind(v.parse_temporal(text)) == kind.name
+    return kind.name not in ("record", "owners") and (not values or text in values)
+
+
+def _number(text: str) -> Any:
+    """The number that a text is in the language, or None."""
+    return BY_NAME["number"].invoke([text, None, None])
 
 
 def _lists(raw: Map, cx: Context) -> None:

@@ -14,6 +14,7 @@ from roe.files import MAX_TABLE_BYTES, read_text, resolve
 from roe.source import Cell, Span, Text, span_of
 
 MAX_ROWS = 1_000_000
+MAX_UNPACKED_BYTES = 512 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +97,14 @@ def _read_xlsx(path: Path, file: str, sheet: str, asked: Span) -> tuple[Table | 
         from openpyxl.utils import get_column_letter
     except ImportError:
         return None, [Diagnostic("R406", "reading XLSX needs the package openpyxl", asked, "pip install 'roe[xlsx]', or save as CSV")]
-    from zipfile import BadZipFile
+    from zipfile import BadZipFile, ZipFile
 
     try:
         if path.stat().st_size > MAX_TABLE_BYTES:
             raise ValueError("it is too large")
+        with ZipFile(path) as archive:
+            if sum(item.file_size for item in archive.infolist()) > MAX_UNPACKED_BYTES:
+                raise ValueError("it unpacks to too much")
         book = load_workbook(path, read_only=True, data_only=True, keep_links=False)
     except (BadZipFile, ValueError, KeyError, OSError, EOFError) as e:
         return None, [Diagnostic("R307", f"`{file}` cannot be read as XLSX: {e}", asked, "save it again as .xlsx")]
