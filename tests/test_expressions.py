@@ -292,6 +292,12 @@ def test_tables_of_every_kind() -> None:
     assert roe.evaluate_table(table, {"n": 9}) == 10
     assert roe.evaluate_table(table, {"n": None}) == 1
     assert roe.evaluate_table({**table, "aggregation": None}, {"n": 3}) == [10, 5]
+    assert roe.evaluate_table({**table, "hitPolicy": "C#", "aggregation": None}, {"n": 3}) == 2
+    assert roe.evaluate_table(
+        {**table, "hitPolicy": "OUTPUT ORDER", "aggregation": None, "outputs": [{"name": None, "values": "5, 10"}]}, {"n": 3}
+    ) == [5, 10]
+    with pytest.raises(PolicyError, match="no hit policy"):
+        roe.evaluate_table({**table, "hitPolicy": "BEST", "aggregation": None}, {"n": 3})
     with pytest.raises(PolicyError):
         roe.evaluate_table({**table, "hitPolicy": "UNIQUE", "aggregation": None}, {"n": 3})
 

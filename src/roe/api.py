@@ -11,7 +11,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.diagnostics import Diagnostic, PolicyError, suggest
 from roe.evaluator.expressions import CLOCK, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
@@ -89,6 +89,12 @@ def parse_checked(text: str, kind: str = "expr") -> tuple[s.Node | None, list[Di
 
 
 _HITS = {"RULE ORDER": "collect", "OUTPUT ORDER": "collect"}
+# DMN's one-letter forms, with the aggregation of `collect`
+_LETTERS = {
+    "U": ("UNIQUE", ""), "A": ("ANY", ""), "P": ("PRIORITY", ""), "F": ("FIRST", ""), "R": ("RULE ORDER", ""),
+    "O": ("OUTPUT ORDER", ""), "C": ("COLLECT", ""), "C+": ("COLLECT", "SUM"), "C<": ("COLLECT", "MIN"),
+    "C>": ("COLLECT", "MAX"), "C#": ("COLLECT", "COUNT"),
+}  # fmt: skip
 
 
 def evaluate_table(
@@ -102,7 +108,7 @@ def evaluate_table(
 
     Raises PolicyError for cells that do not parse, and where several rules of a unique table hold.
     """
-    from roe.evaluator.choose import Chooser
+    from roe.evaluator.choose import HIT_POLICIES, Chooser, rank
     from roe.plan.operators import Choose, Expr, Rule
 
     found: list[Diagnostic] = []
@@ -140,14 +146,16 @@ def evaluate_table(
             if isinstance(t.tree, s.Tests)
         ]
         rules.append(Rule(Text(str(number), Inline("<table>")), tuple(conditions), result(row["out"])))
-    orders = tuple(tuple(v for cell in _cells(o.get("values")) for v in [value(cell)]) for o in outputs)
+    orders = tuple(tuple(value(cell) for cell in _cells(o.get("values"))) for o in outputs)
     default = result([o["default"] for o in outputs]) if all(o.get("default") for o in outputs) else None
     policy = str(table.get("hitPolicy") or "UNIQUE").upper()
-    hit = _HITS.get(policy, policy.lower()) + (f" {table['aggregation'].lower()}" if table.get("aggregation") else "")
+    policy, total = _LETTERS.get(policy, (policy, table.get("aggregation") or ""))
+    hit = f"{_HITS.get(policy, policy.lower())} {total.lower()}".strip()
+    if hit not in HIT_POLICIES:
+        help = suggest(policy, ["UNIQUE", "ANY", "PRIORITY", "FIRST", "COLLECT", "RULE ORDER", "OUTPUT ORDER"], "see docs/policy.md")
+        found.append(Diagnostic("R304", f"`{hit}` is no hit policy", Inline("<table>").locate(hit, 0, len(hit)), help))
     if policy == "OUTPUT ORDER":
-        from roe.evaluator.choose import _rank
-
-        rules.sort(key=lambda rule: _rank(rule.value, orders))
+        rules.sort(key=lambda rule: rank(rule.value, orders))
     if found:
         raise PolicyError(found)
     choice = Chooser(Choose("", "table", "table", hit, tuple(rules), default, orders), {})(scope)

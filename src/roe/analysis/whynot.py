@@ -20,7 +20,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.plan.operators import Action, Choose, Derive, Expr, Rule
-from roe.plan.subjects import Test, _gaps, _test
+from roe.plan.subjects import Test, places_of, test_of
 
 if TYPE_CHECKING:
     from roe.evaluator.engine import Decision
@@ -188,7 +188,7 @@ def _unmet(expr: Expr, scope: dict[str, Any], lists: Mapping[str, Any]) -> Itera
 
 def change(o: Observed, scope: dict[str, Any], lists: Mapping[str, Any], wanted: bool = True) -> str:
     """The smallest change of one value that gives a condition the wanted result, in words; '' if there is no telling."""
-    test = _test(o.tree, lists)
+    test = test_of(o.tree, lists)
     if test is None:
         return ""
     from roe.evaluator.expressions import compile_expression
@@ -208,7 +208,7 @@ def _nearest(test: Test, value: Any, wanted: bool) -> str | None:
             return "anything but " + ", ".join(v.literal(p) for p in test.points[:3])
         return "missing" if test.null is wanted else "any value" if test.other is wanted else None
     candidates: list[tuple[float, str]] = [(_distance(value, h), v.literal(h)) for h in hits]
-    middles = _gaps(test.points)
+    middles = places_of(test.points)
     for i, truth in enumerate(test.gaps):
         if truth is wanted and middles[i] is not None:
             if i < len(test.points) and test.at_points[i] is not wanted:

@@ -27,11 +27,11 @@ def command(
     expression: str, variables: str | None, data: Path | None, record: str | None, policy: Path | None, as_of: str, shape: str
 ) -> None:
     """Evaluate EXPRESSION, and show the value of each of its parts."""
-    scope = _scope(variables, data, record, policy, as_of)
+    scope = scope_from(variables, data, record, policy, as_of)
     click.echo(show(expression, scope, shape))
 
 
-def _scope(variables: str | None, data: Path | None, record: str | None, policy: Path | None, as_of: str) -> dict[str, Any]:
+def scope_from(variables: str | None, data: Path | None, record: str | None, policy: Path | None, as_of: str) -> dict[str, Any]:
     from roe.api import adopt, scope_of
 
     given = {}
@@ -47,11 +47,11 @@ def _scope(variables: str | None, data: Path | None, record: str | None, policy:
         at = Span("--record", 1, 1, 2)
         fail([Diagnostic("R801", "--data and --record go together", at, "give both, or neither")])
     if data is not None and record is not None:
-        from roe.cli.explain import _find
+        from roe.cli.explain import find_record
 
         evaluator = load(policy)
         bound = evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of))
-        scope: dict[str, Any] = bound.world.scope(_find(bound, record))
+        scope: dict[str, Any] = bound.world.scope(find_record(bound, record))
         return scope | {k: adopt(x) for k, x in given.items()}
     try:
         return scope_of(given, as_of)

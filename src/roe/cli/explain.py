@@ -39,7 +39,7 @@ def command(
             bound.turns = read_turns(run_folder)
         except PolicyError as e:
             fail(e.diagnostics)
-    row = _find(bound, record)
+    row = find_record(bound, record)
     roles = bound.roles(row.entity)
     if role is not None:
         if role not in roles:
@@ -89,7 +89,7 @@ def action_routes(action: Any) -> bool:
     return False
 
 
-def _find(bound: Any, text: str) -> Any:
+def find_record(bound: Any, text: str) -> Any:
     """The one record that answers to a text; several are listed, with the way to name each."""
     entities = list(dict.fromkeys(entity for entity, _ in bound.plan.engagement))
     found = [row for entity in entities for row in bound.world.search(entity, text)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from roe.cli.evaluate import _scope, show
+from roe.cli.evaluate import scope_from, show
 
 
 @click.command("repl")
@@ -21,7 +21,7 @@ def command(variables: str | None, data: Path | None, record: str | None, policy
     from roe.api import parse_checked
     from roe.evaluator.expressions import compile_expression
 
-    scope = _scope(variables, data, record, policy, as_of)
+    scope = scope_from(variables, data, record, policy, as_of)
     stdin = sys.stdin
     interactive = stdin.isatty()
     while True:

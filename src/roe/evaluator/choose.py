@@ -69,11 +69,11 @@ def _priority(c: Chooser, scope: Scope) -> Choice:
     hits = c.index.all(scope)
     if not hits.true:
         return c.none(hits)
-    best = min(hits.true, key=lambda r: (_rank(c.value(r), c.step.priority), r))
+    best = min(hits.true, key=lambda r: (rank(c.value(r), c.step.priority), r))
     return Choice(c.value(best), (best,), hits.unknown)
 
 
-def _rank(value: Any, orders: tuple[Any, ...]) -> tuple[int, ...]:
+def rank(value: Any, orders: tuple[Any, ...]) -> tuple[int, ...]:
     values = list(value.values()) if isinstance(value, dict) else [value]
     return tuple(
         next((i for i, o in enumerate(order) if v.equal(o, x) is True), len(order)) for x, order in zip(values, orders, strict=False)

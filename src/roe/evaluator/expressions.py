@@ -127,7 +127,7 @@ class _Compiler:
 
         def between(scope: Scope) -> Any:
             at = value(scope)
-            return v.both(v._less_equal(low(scope), at), v._less_equal(at, high(scope)))
+            return v.both(v.less_equal(low(scope), at), v.less_equal(at, high(scope)))
 
         return between
 

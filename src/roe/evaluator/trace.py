@@ -276,7 +276,7 @@ class _Builder:
             lacking = chooser.index.everything & ~true
             missed_twice |= missed_once & lacking
             missed_once |= lacking
-        near = chooser.index._rules(missed_once & ~missed_twice)
+        near = chooser.index.rules_of(missed_once & ~missed_twice)
         return [r for r in near if r <= last][:NEAR_RULES]
 
     def _rule(self, rule: Rule, number: int, fired: bool, scope: dict[str, Any]) -> RuleTrace:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from roe.grammar.values import WorkingDays, _guard, add, subtract
+from roe.grammar.values import WorkingDays, add, attempt, subtract
 
 SATURDAY = 5
 
@@ -44,7 +44,7 @@ class Clock:
         if left > 20_000:
             return None
         while left:
-            day = _guard(lambda d=day: d + timedelta(days=step))  # type: ignore[misc]
+            day = attempt(lambda d=day: d + timedelta(days=step))  # type: ignore[misc]
             if day is None:
                 return None
             left -= self.is_working(day.date() if isinstance(day, datetime) else day)

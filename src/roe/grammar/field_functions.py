@@ -189,7 +189,7 @@ def working_days_between(clock: Any, start: date, end: date) -> int:
 def within(clock: Any, at: Any, span: Any) -> bool | None:
     now = clock.now if isinstance(at, datetime) else clock.today
     start = clock.subtract(now, span)
-    return v.both(v.less(start, at), v._less_equal(at, now))
+    return v.both(v.less(start, at), v.less_equal(at, now))
 
 
 # What people write that ISO 3166 does not list.
@@ -316,7 +316,7 @@ def normalize_phone(phone: str, of: str | None = None) -> str | None:
 def half_life(value: float, age: timedelta, half: timedelta) -> Any:
     if half <= timedelta():
         return None
-    return v._guard(lambda: v.number(value * 0.5 ** (age / half)))
+    return v.attempt(lambda: v.number(value * 0.5 ** (age / half)))
 
 
 @function(

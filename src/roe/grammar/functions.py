@@ -31,7 +31,7 @@ __all__ = ["ALIASES", "BY_NAME", "Function", "canonical"]
 )
 def _date(source: Any, month: Any = None, day: Any = None) -> Any:
     if month is not None or day is not None:
-        return v._guard(lambda: date(*(_whole(p) for p in (source, month, day))))
+        return v.attempt(lambda: date(*(_whole(p) for p in (source, month, day))))
     if isinstance(source, datetime):
         return source.date()
     if isinstance(source, date):
@@ -62,7 +62,7 @@ def _time(source: Any, minute: Any = None, second: Any = None, offset: Any = Non
         if isinstance(source, time):
             return source
         return v.parse_time(source.removeprefix("T")) if isinstance(source, str) else None
-    return v._guard(lambda: _clock_of(source, minute, second, offset))
+    return v.attempt(lambda: _clock_of(source, minute, second, offset))
 
 
 def _clock_of(hour: Any, minute: Any, second: Any, offset: Any) -> time | None:
@@ -442,7 +442,7 @@ def _mean(items: list[Any]) -> Any:
 
 @function("product", "list: list", "number", "product([2, 3, 4])", "24", "the product", variadic=True)
 def _product(items: list[Any]) -> Any:
-    return v._guard(lambda: v.number(math.prod(items))) if _numbers(items) else None
+    return v.attempt(lambda: v.number(math.prod(items))) if _numbers(items) else None
 
 
 @function("median", "list: list", "number", "median([8, 2, 5, 7])", "6", "the middle number", variadic=True)
@@ -661,7 +661,7 @@ _rounding("round_half_down", ROUND_HALF_DOWN, "round_half_down(2.5, 0)", "2", "r
 
 @function("abs", "n: number|duration|months", "any", "abs(-10)", "10", "the amount without its sign")
 def _abs(n: Any) -> Any:
-    return v.Months(abs(n.months)) if isinstance(n, v.Months) else v._guard(lambda: abs(n))
+    return v.Months(abs(n.months)) if isinstance(n, v.Months) else v.attempt(lambda: abs(n))
 
 
 @function("modulo", "dividend: number, divisor: number", "number", "modulo(-12, 5)", "3", "the rest of a division, with the divisor's sign")
@@ -671,22 +671,22 @@ def _modulo(a: float, b: float) -> Any:
     if type(a) is type(b) is int:
         return a % b
     x, y = Decimal(repr(a)), Decimal(repr(b))
-    return v._guard(lambda: v.number(float(x - y * (x / y).to_integral_value(ROUND_FLOOR))))
+    return v.attempt(lambda: v.number(float(x - y * (x / y).to_integral_value(ROUND_FLOOR))))
 
 
 @function("sqrt", "number: number", "number", "sqrt(16)", "4", "the square root; null for a negative number")
 def _sqrt(n: float) -> Any:
-    return v._guard(lambda: math.sqrt(n))
+    return v.attempt(lambda: math.sqrt(n))
 
 
 @function("log", "number: number", "number", "log(1)", "0", "the natural logarithm")
 def _log(n: float) -> Any:
-    return v._guard(lambda: math.log(n))
+    return v.attempt(lambda: math.log(n))
 
 
 @function("exp", "number: number", "number", "exp(0)", "1", "e to the power of the number")
 def _exp(n: float) -> Any:
-    return v._guard(lambda: math.exp(n))
+    return v.attempt(lambda: math.exp(n))
 
 
 @function("odd", "number: number", "boolean", "odd(5)", "true", "whether a whole number is odd")
@@ -827,7 +827,7 @@ def _range_function(name: str, feel: str, points: str, run: Callable[[v.Range, v
     def call(a: Any, b: Any) -> Any:
         first, second = isinstance(a, v.Range), isinstance(b, v.Range)
         allowed = {"both": True, "first": second, "second": first, "": first and second}[points]
-        return v._guard(lambda: run(_ends(a), _ends(b))) if allowed and a is not None and b is not None else None
+        return v.attempt(lambda: run(_ends(a), _ends(b))) if allowed and a is not None and b is not None else None
 
     names = {"both": ("point1", "point2"), "first": ("point", "range"), "second": ("range", "point"), "": ("range1", "range2")}
     one, two = names[points]

@@ -45,6 +45,11 @@ def parse(text: str, kind: str = "expr") -> tuple[s.Node | None, list[Diagnostic
     return tree, []
 
 
+def forget() -> None:
+    """Forget every tree, so that the next text is parsed; for measuring."""
+    _TREES.clear()
+
+
 def failed() -> list[tuple[str, str]]:
     """Every text that was tried and did not parse."""
     return sorted(_FAILED)

@@ -166,7 +166,7 @@ def _not(value: bool | None) -> bool | None:
     return None if value is None else not value
 
 
-def _less_equal(a: Any, b: Any) -> bool | None:
+def less_equal(a: Any, b: Any) -> bool | None:
     return _not(less(b, a))
 
 
@@ -175,15 +175,15 @@ COMPARE: dict[str, Callable[[Any, Any], bool | None]] = {
     "!=": lambda a, b: _not(equal(a, b)),
     "<": less,
     ">": lambda a, b: less(b, a),
-    "<=": _less_equal,
-    ">=": lambda a, b: _less_equal(b, a),
+    "<=": less_equal,
+    ">=": lambda a, b: less_equal(b, a),
 }
 
 
 def contains(r: Range, value: Any) -> bool | None:
     """Whether a range holds a value; None where an end or the value is unknown."""
-    above = True if r.open_low else (_less_equal if r.low_closed else less)(r.low, value)
-    below = True if r.open_high else (_less_equal if r.high_closed else less)(value, r.high)
+    above = True if r.open_low else (less_equal if r.low_closed else less)(r.low, value)
+    below = True if r.open_high else (less_equal if r.high_closed else less)(value, r.high)
     return both(above, below)
 
 
@@ -224,7 +224,7 @@ def add(a: Any, b: Any) -> Any:
         return a + b
     if "duration" in ka and "duration" not in kb:
         a, b, ka, kb = b, a, kb, ka
-    return _guard(lambda: _PLUS[ka, kb](a, b)) if (ka, kb) in _PLUS else None
+    return attempt(lambda: _PLUS[ka, kb](a, b)) if (ka, kb) in _PLUS else None
 
 
 def subtract(a: Any, b: Any) -> Any:
@@ -232,9 +232,9 @@ def subtract(a: Any, b: Any) -> Any:
     if ka == kb == "number":
         return number(a - b)
     if (ka, kb) in _MINUS:
-        return _guard(lambda: _MINUS[ka, kb](a, b))
+        return attempt(lambda: _MINUS[ka, kb](a, b))
     if "duration" in kb and (ka, kb) in _PLUS:
-        return _guard(lambda: _PLUS[ka, kb](a, negate(b)))
+        return attempt(lambda: _PLUS[ka, kb](a, negate(b)))
     return None
 
 
@@ -247,9 +247,9 @@ def multiply(a: Any, b: Any) -> Any:
     if kb != "number":
         return None
     if ka == "days and time duration":
-        return _guard(lambda: a * b)
+        return attempt(lambda: a * b)
     if ka == "years and months duration":
-        return _guard(lambda: Months(int(a.months * b)))
+        return attempt(lambda: Months(int(a.months * b)))
     return None
 
 
@@ -258,20 +258,20 @@ def divide(a: Any, b: Any) -> Any:
     if ka == kb == "number":
         if b == 0:
             return None
-        return _guard(lambda: number(a // b if type(a) is type(b) is int and a % b == 0 else a / b))
+        return attempt(lambda: number(a // b if type(a) is type(b) is int and a % b == 0 else a / b))
     if ka == "days and time duration":
-        return _guard(lambda: number(a / b) if kb == ka else a / b) if kb in ("number", ka) else None
+        return attempt(lambda: number(a / b) if kb == ka else a / b) if kb in ("number", ka) else None
     if ka == "years and months duration":
         if kb == ka:
-            return _guard(lambda: number(a.months / b.months))
-        return _guard(lambda: Months(int(a.months / b))) if kb == "number" else None
+            return attempt(lambda: number(a.months / b.months))
+        return attempt(lambda: Months(int(a.months / b))) if kb == "number" else None
     return None
 
 
 def power(a: Any, b: Any) -> Any:
     if not (is_number(a) and is_number(b)):
         return None
-    result = _guard(lambda: float(a) ** float(b))
+    result = attempt(lambda: float(a) ** float(b))
     if not isinstance(result, float) or not math.isfinite(result):
         return None
     whole = type(a) is int and type(b) is int and abs(result) <= EXACT and result == int(result)
@@ -280,7 +280,7 @@ def power(a: Any, b: Any) -> Any:
 
 def negate(a: Any) -> Any:
     if is_number(a) or isinstance(a, timedelta):
-        return _guard(lambda: -a)
+        return attempt(lambda: -a)
     if isinstance(a, Months):
         return Months(-a.months)
     return WorkingDays(-a.days) if isinstance(a, WorkingDays) else None
@@ -295,7 +295,7 @@ ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def _guard(act: Callable[[], Any]) -> Any:
+def attempt(act: Callable[[], Any]) -> Any:
     """A result, or None where Python says that there is none: overflow, division by zero, no such date."""
     try:
         return act()
@@ -363,12 +363,12 @@ _DURATION_RE = re.compile(r"(-)?P(?!$)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)D)?(?:T(?!$)
 
 def parse_date(text: str) -> date | None:
     m = _DATE_RE.fullmatch(text)
-    return _guard(lambda: date(*map(int, m.groups()))) if m else None
+    return attempt(lambda: date(*map(int, m.groups()))) if m else None
 
 
 def parse_time(text: str) -> time | None:
     m = _TIME_RE.fullmatch(text)
-    return _guard(lambda: _time_of(m.groups())) if m else None
+    return attempt(lambda: _time_of(m.groups())) if m else None
 
 
 def parse_datetime(text: str) -> datetime | None:
@@ -377,8 +377,8 @@ def parse_datetime(text: str) -> datetime | None:
         day = parse_date(text[:10])
         if text[11:19] == "24:00:00" and not (m[7] or "").strip(".0"):  # ISO 8601: the end of the day
             start = parse_datetime(f"{text[:11]}00{text[13:]}")
-            return _guard(lambda: start + timedelta(days=1)) if start else None
-        at = _guard(lambda: _time_of(m.groups()[3:]))
+            return attempt(lambda: start + timedelta(days=1)) if start else None
+        at = attempt(lambda: _time_of(m.groups()[3:]))
         return datetime.combine(day, at) if day and at is not None else None
     day = parse_date(text)
     return datetime.combine(day, time()) if day else None
@@ -416,7 +416,7 @@ def parse_duration(text: str) -> timedelta | Months | None:
         return Months(-total if sign else total)
     micro = int((fraction or ".0")[1:7].ljust(6, "0") or 0)
     parts = {"days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
-    span: timedelta | None = _guard(lambda: timedelta(microseconds=micro, **{k: int(v or 0) for k, v in parts.items()}))
+    span: timedelta | None = attempt(lambda: timedelta(microseconds=micro, **{k: int(v or 0) for k, v in parts.items()}))
     return -span if span is not None and sign else span
 
 

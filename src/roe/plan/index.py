@@ -23,7 +23,7 @@ from roe.grammar import values as v
 from roe.grammar.functions import BY_NAME
 from roe.grammar.printer import show
 from roe.plan.operators import Expr
-from roe.plan.subjects import Test, Truth, _key, alternatives, both
+from roe.plan.subjects import Test, Truth, alternatives, both, key_of
 
 Masks = tuple[int, int]  # (true, not false), over alternatives
 
@@ -59,7 +59,7 @@ class Subject:
         elif self._kind:
             for bit, test in tests:
                 for point, truth in zip(test.points, test.at_points, strict=True):
-                    self._points.setdefault(_key(point), []).append((bit, truth))
+                    self._points.setdefault(key_of(point), []).append((bit, truth))
 
     @staticmethod
     def _masks(rest: int, truths: Iterable[tuple[int, Truth]]) -> Masks:
@@ -73,15 +73,15 @@ class Subject:
 
     def _order(self, rest: int) -> None:
         """Sweep over the cells in order; a test changes its mind at its own points only."""
-        unique = {_key(p): p for _, t in self.tests for p in t.points}
+        unique = {key_of(p): p for _, t in self.tests for p in t.points}
         cuts = sorted(unique.values(), key=cmp_to_key(lambda a, b: -1 if v.less(a, b) else 1 if v.less(b, a) else 0))
-        at = {_key(c): i for i, c in enumerate(cuts)}
+        at = {key_of(c): i for i, c in enumerate(cuts)}
         changes: dict[int, list[tuple[int, Truth]]] = {}
         for bit, test in self.tests:
             gaps = test.gaps or (test.other,) * (len(test.points) + 1)
             changes.setdefault(0, []).append((bit, gaps[0]))
             for i, (point, truth) in enumerate(zip(test.points, test.at_points, strict=True)):
-                cell = 2 * at[_key(point)] + 1
+                cell = 2 * at[key_of(point)] + 1
                 changes.setdefault(cell, []).append((bit, truth))
                 changes.setdefault(cell + 1, []).append((bit, gaps[i + 1]))
         true = possible = rest
@@ -104,7 +104,7 @@ class Subject:
                 return self._dynamic(value)
             i = bisect_left(self._cuts, value)
             return self._cells[2 * i + (i < len(self._cuts) and self._cuts[i] == value)]
-        key = _key(value)
+        key = key_of(value)
         found = self._cells.get(key)
         if found is None:
             mentions = self._points.get(key)
@@ -180,7 +180,7 @@ class Index:
         low = true & -true
         before = possible & ~true & (low - 1 if low else -1)
         fired = (self.rule_of[low.bit_length() - 1],) if low else ()
-        return Hits(fired, tuple(r for r in self._rules(before) if r not in fired))
+        return Hits(fired, tuple(r for r in self.rules_of(before) if r not in fired))
 
     def all(self, scope: Scope) -> Hits:
         """Every rule that holds, and every rule that cannot be decided."""
@@ -190,10 +190,10 @@ class Index:
                 t, p = subject.masks(subject.code(scope))
                 true &= t
                 possible &= p
-        held = tuple(self._rules(true))
-        return Hits(held, tuple(r for r in self._rules(possible & ~true) if r not in held))
+        held = tuple(self.rules_of(true))
+        return Hits(held, tuple(r for r in self.rules_of(possible & ~true) if r not in held))
 
-    def _rules(self, mask: int) -> list[int]:
+    def rules_of(self, mask: int) -> list[int]:
         """The rules of a bitset's alternatives, each once, in order."""
         out: list[int] = []
         while mask:

@@ -57,7 +57,7 @@ def _alternatives(tree: s.Node, lists: Mapping[str, list[Any]], negated: bool) -
     if isinstance(tree, s.Not):
         return _alternatives(tree.operands[0], lists, not negated)
     if isinstance(tree, (s.And, s.Or)):
-        whole = _test(tree, lists)
+        whole = test_of(tree, lists)
         if whole is not None:  # several tests of the one subject are one test
             return [[_negate(whole) if negated else whole]]
         parts = [_alternatives(item, lists, negated) for item in tree.items]
@@ -65,7 +65,7 @@ def _alternatives(tree: s.Node, lists: Mapping[str, list[Any]], negated: bool) -
             return _product(parts)
         joined = [alternative for part in parts if part is not None for alternative in part]
         return None if None in parts or len(joined) > MAX_ALTERNATIVES else joined
-    test = _test(tree, lists) or _residual(tree)
+    test = test_of(tree, lists) or _residual(tree)
     return [[_negate(test) if negated else test]]
 
 
@@ -101,7 +101,7 @@ def _residual(tree: s.Node) -> Test:
 _QUESTION = s.Name("?")
 
 
-def _test(tree: s.Node, lists: Mapping[str, list[Any]]) -> Test | None:
+def test_of(tree: s.Node, lists: Mapping[str, list[Any]]) -> Test | None:
     """The tree as a test of one subject against constants, if it is one."""
     split = _split(tree, lists)
     if split is None:
@@ -122,14 +122,14 @@ def _test(tree: s.Node, lists: Mapping[str, list[Any]]) -> Test | None:
 
 def _measure(subject: s.Node, constants: Iterable[Any], ordered: bool, condition: Callable[[Any], Truth]) -> Test | None:
     """The test with its truth asked for at every place where it can change."""
-    points = tuple({_key(c): c for c in constants}.values())
+    points = tuple({key_of(c): c for c in constants}.values())
     if any(isinstance(p, bool) for p in points):
         points = (True, False)
     cuts = _sorted(points) if points and not isinstance(points[0], bool) else None
     if ordered:
         if cuts is None:
             return None
-        gaps = tuple(condition(g) if g is not None else None for g in _gaps(cuts))
+        gaps = tuple(condition(g) if g is not None else None for g in places_of(cuts))
         return Test(subject, cuts, tuple(map(condition, cuts)), gaps, None, condition(None), condition)
     away = _near(cuts[-1], 1) if cuts else _Other()
     return Test(subject, points, tuple(map(condition, points)), (), condition(away), condition(None), condition)
@@ -209,7 +209,7 @@ def _split_in(tree: s.In, lists: Mapping[str, list[Any]]) -> _Split | None:
             elif ordered:
                 return None
     plain = all(isinstance(t, s.Literal) and t.value is not None for t in tree.tests)
-    keys = tuple({_key(c): c for c in constants}.values()) if plain and len({v.kind(c) for c in constants}) == 1 else None
+    keys = tuple({key_of(c): c for c in constants}.values()) if plain and len({v.kind(c) for c in constants}) == 1 else None
     return tree.value, asked, constants, ordered, keys
 
 
@@ -234,20 +234,20 @@ def _hashable(value: Any) -> bool:
     return not isinstance(value, (list, dict))
 
 
-def _key(value: Any) -> Any:
+def key_of(value: Any) -> Any:
     """What a value is found by: Python holds `True` and `1` for one key, the language does not."""
     return (value,) if isinstance(value, bool) else value
 
 
 def _sorted(constants: Sequence[Any]) -> tuple[Any, ...] | None:
     """The distinct constants in order; None if they have none among themselves."""
-    unique = list({_key(c): c for c in constants}.values())
+    unique = list({key_of(c): c for c in constants}.values())
     if any(v.less(unique[0], c) is None for c in unique):
         return None
     return tuple(sorted(unique, key=cmp_to_key(lambda a, b: -1 if v.less(a, b) else 1 if v.less(b, a) else 0)))
 
 
-def _gaps(cuts: tuple[Any, ...]) -> list[Any]:
+def places_of(cuts: tuple[Any, ...]) -> list[Any]:
     """A value below, between and above the cuts; None where there is none."""
     return [_near(cuts[0], -1), *(_middle(a, b) for a, b in itertools.pairwise(cuts)), _near(cuts[-1], 1)]
 

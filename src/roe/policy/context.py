@@ -203,7 +203,7 @@ class Context:
         names = self.names(entity, implicit=True)
         inputs, outputs = self.columns(table, section, names, name)
         types = {i: None if self.trusted else self.type_of(e, names) for i, e in inputs.items()}
-        numeric = {i for i in outputs if all(_is_number(row[i]) for row in table.rows)}
+        numeric = {i for i in outputs if all(is_number_text(row[i]) for row in table.rows)}
         labels = table.column("name")
         rules = []
         for number, row in enumerate(table.rows, 1):
@@ -270,7 +270,7 @@ def _is_words(tree: s.Node, names: Names) -> bool:
     return all(map(word, tree.tests))
 
 
-def _is_number(text: str) -> bool:
+def is_number_text(text: str) -> bool:
     return bool(text) and (text[0] != "0" or text == "0" or text.startswith("0.")) and text.replace(".", "", 1).lstrip("-").isdigit()
 
 
