@@ -237,3 +237,18 @@ def test_defaults_have_their_field_s_type(tmp_path: Path) -> None:
         + "    limit: {type: number, default: many}\n    vip: {type: boolean, default: maybe}\n    s: {type: string, values: [a], default: b}\n",
     )
     assert [d.code for d in build(tmp_path)[1]] == ["R311"] * 3
+
+
+def test_rows_that_overlap_under_unique_are_named(tmp_path: Path) -> None:
+    text = "roe: 1\nname: x\nroles: [ae]\nterritories:\n  hit: unique\n  rows:\n    - {name: big, employees: '>= 500', region: A}\n    - {name: middle, employees: '[100..500]', region: B}\n"
+    policy_text(
+        tmp_path / "p",
+        text
+        + "engagement:\n  account:\n    ae:\n      - {name: t, when: territory != null, then: {assign: '\"ann\"'}}\n      - {name: none, then: open}\n",
+    )
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "accounts.csv").write_text("id,employees\n1,500\n2,400\n")
+    args = ["run", str(tmp_path / "p"), "--data", str(tmp_path / "d"), "--as-of", "2026-01-01", "--out", str(tmp_path / "o")]
+    result = CliRunner().invoke(main, args)
+    assert "big, middle all hold for 1 records: 1 [R609]" in result.output
+    assert json.loads((tmp_path / "o" / "summary.json").read_text())["conflicts"][0]["records"] == ["1"]

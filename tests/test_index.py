@@ -39,7 +39,7 @@ def atoms(draw: Any) -> str:
     if kind == 4:
         return f"d {draw(order)} {draw(days)}"
     if kind == 5:
-        return str(draw(st.sampled_from(["t in named", "t not in named", "b", "b = true", "n = null", "t != null"])))
+        return str(draw(st.sampled_from(["t in named", "t not in named", "b", "b = true", "n = null", "t != null", "true", "false"])))
     if kind == 6:
         return f"n {draw(order)} m"
     if kind == 7:
@@ -138,3 +138,56 @@ def test_costly_subjects_are_left_alone_when_no_rule_needs_them() -> None:
     index = Index([(expr('t = "a"'), expr("some x in xs satisfies x = 1"))], {})
     scope = {CLOCK: Clock.at("2026-01-01"), "xs": Rows([1])}
     assert index.first({**scope, "t": "b"}).true == () and not asked
+
+
+typed_records = st.fixed_dictionaries(  # what a policy's declared types let in
+    {
+        "n": st.sampled_from([None, -4, -3, 0, 1, 2, 2.5, 3, 10, 11]),
+        "m": st.sampled_from([None, 1, 3]),
+        "t": st.sampled_from([None, "", "a", "aa", "b", "c", "d"]),
+        "d": st.sampled_from([None, date(2025, 12, 31), date(2026, 1, 1), date(2026, 1, 2), date(2026, 2, 1), date(2027, 1, 1)]),
+        "b": st.sampled_from([None, True, False]),
+    }
+)
+
+
+@given(st.lists(st.lists(conditions, max_size=2), min_size=2, max_size=6), st.lists(typed_records, min_size=20, max_size=40))
+def test_a_rule_that_is_called_shadowed_never_fires(rules: list[list[str]], rows: list[dict[str, Any]]) -> None:
+    from roe.analysis.shadow import covered
+
+    made = tuple(Rule(Text(str(i), Inline()), tuple(map(expr, rule)), i) for i, rule in enumerate(rules))
+    step = Choose("x", "x", "x", "first", made)
+    index = Index((r.conditions for r in made), LISTS)
+    for later, earlier in covered(step, index):
+        assert earlier < later
+        for row in rows:
+            scope = {**LISTS, CLOCK: Clock.at("2026-01-01"), **row}
+            held = index.all(scope).true
+            assert later not in held or earlier in held, (rules, row)
+
+
+def test_shadowed_rules_are_found_by_brute_force_too() -> None:
+    """On lists over two small fields, enumerated whole: what one earlier rule covers is found, and nothing else is."""
+    import itertools
+    import random
+
+    from roe.analysis.shadow import covered
+
+    rng = random.Random(5)
+    parts = ['t = "a"', 't in ("a", "b")', 't != "a"', "n > 5", "n >= 5", "n in [1..9]", "n = 7", "true"]
+    seen = 0
+    for _ in range(150):
+        rules = [" and ".join(rng.sample(parts, rng.randint(1, 2))) for _ in range(5)]
+        made = tuple(Rule(Text(str(i), Inline()), (expr(r),), i) for i, r in enumerate(rules))
+        index = Index((r.conditions for r in made), {})
+        found = {later for later, _ in covered(Choose("x", "x", "x", "first", made), index)}
+        every = [
+            {CLOCK: Clock.at("2026-01-01"), "t": t, "n": n}
+            for t, n in itertools.product([None, "a", "b", "c"], [None, -1, 0, 1, 3, 5, 6, 7, 8, 9, 10])
+        ]
+        held = [set(index.all(scope).true) for scope in every]
+        wanted = {j for j in range(1, 5) if any(all(j not in h or i in h for h in held) for i in range(j)) and any(j in h for h in held)}
+        assert wanted <= found
+        assert {j for j in found if any(j in h for h in held)} == wanted
+        seen += len(wanted)
+    assert seen > 50

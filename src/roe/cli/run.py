@@ -46,6 +46,9 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, out
     missing: dict[tuple[str, str], int] = {}
     for d in summary["dangling"]:
         missing[d["entity"], d["field"]] = missing.get((d["entity"], d["field"]), 0) + d["records"]
+    for c in summary["conflicts"]:
+        shown = ", ".join(c["records"][:5]) + (", …" if len(c["records"]) > 5 else "")
+        click.echo(f"warning: {c['step']} allows one row, and {c['rules']} all hold for {len(c['records'])} records: {shown} [R609]")
     if summary["unlisted_reps"]:
         click.echo("warning: owners that no rep record has: " + ", ".join(summary["unlisted_reps"][:8]))
     for (entity, field), n in missing.items():

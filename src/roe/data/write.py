@@ -127,6 +127,10 @@ def summarize(run: Run, ordered: list[Decision], moved: list[Decision]) -> dict[
             for (f, a, b), n in sorted(typed.corrected.items())
         ],
         "dangling": [{"entity": e, "field": f, "value": x, "records": n} for (e, f, x), n in sorted(world.dangling.items())],
+        "conflicts": [
+            {"entity": e, "step": name, "rules": rules, "records": sorted(set(ids))}
+            for (e, name, rules), ids in sorted(world.conflicts.items())
+        ],
         "unlisted_reps": strangers,
     }
 

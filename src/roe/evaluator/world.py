@@ -107,6 +107,7 @@ class World:
         self.base: Scope = {"today": clock.today, "now": clock.now, CLOCK: clock, **self.lists}
         self.rejects: list[Reject] = []
         self.typed: dict[str, Typed] = {}
+        self.conflicts: dict[tuple[str, str, str], list[str]] = {}  # (entity, step, rules that all hold) -> records
         self.dangling: dict[tuple[str, str, str], int] = {}
         self.fields = {entity: self._makers(entity) for entity in self.policy.model.entities}
         self.rows: dict[str, list[Row]] = {entity: [] for entity in self.policy.model.entities}
@@ -221,7 +222,15 @@ class World:
             return lambda row: code(row.world.scope(row))
         if isinstance(step, Choose):
             chooser = self.compiled.choosers[step.entity, step.name]
-            return lambda row: chooser(row.world.scope(row)).value
+
+            def choose(row: Row) -> Any:
+                choice = chooser(row.world.scope(row))
+                if choice.conflict:
+                    names = ", ".join(str(chooser.step.rules[i].name) for i in choice.fired)
+                    row.world.conflicts.setdefault((step.entity, step.name, names), []).append(str(row["id"]))
+                return choice.value
+
+            return choose
         assert isinstance(step, Relate)
         return lambda row: row.world.matcher(step).best(row)
 

@@ -93,6 +93,15 @@ class Subject:
             self._cells[cell] = (true, possible)
         self._cuts = cuts
 
+    def cells(self) -> list[Masks] | None:
+        """The bitsets of every cell; None where constants of several kinds leave no cells to speak of."""
+        if self._cuts is not None:
+            return [self._null, *(self._cells[i] for i in range(2 * len(self._cuts) + 1))]
+        if not self._kind and any(test.points for _, test in self.tests):
+            return None
+        points = [self.masks(test.points[i]) for _, test in self.tests for i in range(len(test.points))]
+        return [self._null, self._other, *dict.fromkeys(points)]
+
     def masks(self, value: Any) -> Masks:
         """The bitsets of the cell that a value falls into."""
         if value is None:

@@ -54,6 +54,8 @@ def alternatives(tree: s.Node, lists: Mapping[str, list[Any]]) -> list[list[Test
 
 
 def _alternatives(tree: s.Node, lists: Mapping[str, list[Any]], negated: bool) -> list[list[Test]] | None:
+    if isinstance(tree, s.Literal) and isinstance(tree.value, bool):  # a catch-all tests nothing
+        return [[]] if tree.value is not negated else []
     if isinstance(tree, s.Not):
         return _alternatives(tree.operands[0], lists, not negated)
     if isinstance(tree, (s.And, s.Or)):
