@@ -191,3 +191,27 @@ def test_shadowed_rules_are_found_by_brute_force_too() -> None:
         assert {j for j in found if any(j in h for h in held)} == wanted
         seen += len(wanted)
     assert seen > 50
+
+
+def test_overlaps_are_found_by_brute_force_too() -> None:
+    """On tables over two small fields, enumerated whole: the pairs with a common record, each with a witness that holds."""
+    import itertools
+    import random
+
+    from roe.analysis.overlap import overlaps
+
+    rng = random.Random(6)
+    parts = ['t = "a"', 't in ("a", "b")', 't != "a"', "t = null", "n > 5", "n >= 5", "n in [1..9]", "n = 7", "n < 1"]
+    values = itertools.product([None, "a", "b", "c"], [None, -1, 0, 1, 3, 5, 6, 7, 8, 9, 10])
+    every = [{CLOCK: Clock.at("2026-01-01"), "$item": {"t": t, "n": n}, "t": t, "n": n} for t, n in values]
+    seen = 0
+    for _ in range(150):
+        rules = [" and ".join(rng.sample(parts, rng.randint(1, 2))) for _ in range(5)]
+        made = tuple(Rule(Text(str(i), Inline()), (expr(r),), i) for i, r in enumerate(rules))
+        index = Index((r.conditions for r in made), {})
+        found = {(later, earlier) for later, earlier, _ in overlaps(Choose("x", "x", "x", "unique", made), index)}
+        held = [set(index.all(scope).true) for scope in every]
+        wanted = {(j, i) for j in range(5) for i in range(j) if any({i, j} <= h for h in held)}
+        assert found == wanted, rules
+        seen += len(wanted)
+    assert seen > 100

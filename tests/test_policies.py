@@ -29,9 +29,10 @@ def test_bad_policies(folder: Path) -> None:
     """Every message of every bad policy, word by word; ROE_RECORD=1 writes them anew."""
     policy, found = build(folder)
     if policy is not None:
+        from roe.analysis.overlap import overlapping_rows
         from roe.analysis.shadow import shadowed_rules
 
-        found = found + shadowed_rules(policy.plan)
+        found = found + shadowed_rules(policy.plan) + overlapping_rows(policy)
     text = as_text(found) + "\n"
     expected = folder / "expected.txt"
     if os.environ.get("ROE_RECORD"):

@@ -45,6 +45,7 @@ CODES: dict[str, tuple[str, str]] = {
     "R403": ("a column is missing", "error"),
     "R404": ("a column name is close to a field's", "warning"),
     "R405": ("a rule can never fire", "warning"),
+    "R407": ("rows of a `unique` table overlap", "warning"),
     "R406": ("a package is needed for this file", "error"),
     "R501": ("unknown pool", "error"),
     "R502": ("unknown role", "error"),

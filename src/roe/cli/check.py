@@ -22,9 +22,10 @@ def command(policy: Path | None, shape: str, hints: bool) -> None:
     root = find_policy(policy)
     loaded, found = load_policy(root)
     if loaded is not None:
+        from roe.analysis.overlap import overlapping_rows
         from roe.analysis.shadow import shadowed_rules
 
-        found = found + shadowed_rules(loaded.plan)
+        found = found + shadowed_rules(loaded.plan) + overlapping_rows(loaded)
     if not hints:
         found = [d for d in found if d.severity != "hint"]
     bad = errors(found)

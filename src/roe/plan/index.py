@@ -23,7 +23,7 @@ from roe.grammar import values as v
 from roe.grammar.functions import BY_NAME
 from roe.grammar.printer import show
 from roe.plan.operators import Expr
-from roe.plan.subjects import Test, Truth, alternatives, both, key_of
+from roe.plan.subjects import Test, Truth, alternatives, both, key_of, places_of
 
 Masks = tuple[int, int]  # (true, not false), over alternatives
 
@@ -101,6 +101,17 @@ class Subject:
             return None
         points = [self.masks(test.points[i]) for _, test in self.tests for i in range(len(test.points))]
         return [self._null, self._other, *dict.fromkeys(points)]
+
+    def samples(self) -> list[Any]:
+        """A value from every cell that has one that can be named: null, the constants, between and beyond them."""
+        points = {key_of(p): p for _, test in self.tests for p in test.points}
+        if not self._kind or not points:
+            return [None]
+        if any(isinstance(p, bool) for p in points.values()):
+            return [None, True, False]
+        cuts = tuple(sorted(points.values(), key=cmp_to_key(lambda a, b: -1 if v.less(a, b) else 1 if v.less(b, a) else 0)))
+        between = places_of(cuts) if self._cuts is not None else places_of(cuts)[-1:]
+        return [None, *cuts, *(p for p in between if p is not None)]
 
     def masks(self, value: Any) -> Masks:
         """The bitsets of the cell that a value falls into."""
