@@ -309,3 +309,23 @@ engagement:
         run = Evaluator(policy).run({"account": records}, as_of=day)
         assert [d.owner for d in run.decisions] == owners, day
         assert all(d.trace.as_json() for d in run.decisions)
+
+
+def test_a_cached_table_reads_its_cells_as_before(tmp_path: Path) -> None:
+    """A bare number is a number in a number's column and a text in a text's, from the cache as at first."""
+    policy_text(
+        tmp_path,
+        MINIMAL
+        + "define: {account.size: account.employees + 0}\n"
+        + "territories:\n  rows:\n    - {name: a, employees: 500, size: 500, postal_code: 01234, city: New York, region: x}\n"
+        + "engagement:\n  account:\n    ae:\n      - {name: t, when: territory != null, then: {assign: '\"ann\"'}}\n",
+    )
+    record = {"id": "1", "employees": "500", "postal_code": "01234", "city": "New York"}
+    plans = []
+    for _ in range(2):
+        policy, found = load_policy(tmp_path)
+        assert policy is not None, found
+        assert Evaluator(policy).decide(record, as_of="2026-01-01").owner == "ann"
+        assert Evaluator(policy).decide({**record, "employees": "501"}, as_of="2026-01-01").owner is None
+        plans.append(policy.plan.steps)
+    assert plans[0] == plans[1]

@@ -19,7 +19,7 @@ from roe.grammar.types import Type
 from roe.plan.operators import Choose, DatedValue, Expr, Rule, Step
 from roe.policy.model import Model
 from roe.policy.tables import Table, inline_table, read_table
-from roe.source import Span, Text, span_of
+from roe.source import Inline, Span, Text, span_of
 
 RESERVED = ("name", "from", "until", "because", "description")
 
@@ -59,7 +59,7 @@ class Context:
     def parse(self, text: str, kind: str = "expr") -> Expr | None:
         tree, problems = parse(text, kind)
         self.found += problems
-        return Expr(tree, text if isinstance(text, Text) else Text(text, _argument(text))) if tree is not None else None
+        return Expr(tree, text if isinstance(text, Text) else Text(text, Inline())) if tree is not None else None
 
     def condition(self, text: str, names: Names) -> Expr | None:
         """A checked expression that must be true or false."""
@@ -83,9 +83,17 @@ class Context:
         return expr
 
     def type_of(self, expr: Expr, names: Names) -> Type:
+        """What an expression gives; a plain field is looked up, without loading the checker."""
+        tree = expr.tree
+        if isinstance(tree, s.Path) and isinstance(tree.base, s.Name):
+            base = names.variables.get(tree.base.id)
+            if base is not None and base.name == "record" and base.entity:
+                return names.model.field_type(base.entity, tree.field) or t.ANY
+        if isinstance(tree, s.Name) and names.implicit and tree.id not in names.variables:
+            return names.model.field_type(names.implicit[-1].entity, tree.id) or t.ANY
         from roe.grammar import check as checker
 
-        return checker.check(expr.tree, expr.text, names)[0]
+        return checker.check(tree, expr.text, names)[0]
 
     def duration(self, text: Any) -> Any:
         """The value of `90 days`; None after a diagnostic."""
@@ -202,7 +210,7 @@ class Context:
             return None
         names = self.names(entity, implicit=True)
         inputs, outputs = self.columns(table, section, names, name)
-        types = {i: None if self.trusted else self.type_of(e, names) for i, e in inputs.items()}
+        types = {i: self.type_of(e, names) for i, e in inputs.items()}
         numeric = {i for i in outputs if all(is_number_text(row[i]) for row in table.rows)}
         labels = table.column("name")
         rules = []
@@ -224,14 +232,14 @@ class Context:
         order = section.get("priority") or ()
         return Choose(entity, name, stage, section.get("hit") or "first", tuple(rules), value, (tuple(map(str, order)),) if order else ())
 
-    def _cell(self, subject: Expr, cell: Text, names: Names, found: Type | None) -> Expr | None:
+    def _cell(self, subject: Expr, cell: Text, names: Names, found: Type) -> Expr | None:
         """A cell as a condition on its column's expression; a plain word is the text it looks like."""
         text = cell.strip()
         if text in ("", "-"):
             return None
         known = self.trusted and is_words(cell)
         tree, problems = (None, []) if known else parse(cell, "tests")
-        stringy = found is None or found.name in ("string", "any")
+        stringy = found.name in ("string", "any")
         if stringy and (tree is None or _is_words(tree, names)):
             words = tuple(s.Literal(m[0].strip(), m[0], m.span()) for m in _WORDS.finditer(cell) if m[0].strip())
             tree, problems = s.Tests(words, False, (0, len(cell))), []
@@ -242,7 +250,7 @@ class Context:
         if not self.trusted:
             from roe.grammar import check as checker
 
-            self.found += checker.check(tree, cell, replace(names, tested=found or t.ANY))[1]
+            self.found += checker.check(tree, cell, replace(names, tested=found))[1]
         only = tree.tests[0] if len(tree.tests) == 1 and not tree.negated else None
         if isinstance(only, s.Literal):  # the same test, spelt as people read it
             return Expr(s.Compare("=", subject.tree, only, tree.at), cell)
@@ -278,11 +286,5 @@ def _output(text: Text, numeric: bool) -> Any:
     if text in ("", "-"):
         return None
     if numeric:
-        return float(text) if "." in text else int(text)
+        return v.number(float(text)) if "." in text or len(text) > 15 else int(text)
     return str(text)
-
-
-def _argument(text: str) -> Any:
-    from roe.source import Inline
-
-    return Inline()

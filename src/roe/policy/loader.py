@@ -7,6 +7,7 @@ published JSON Schema says which scalars are numbers or booleans. The same schem
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,8 @@ class _Reader:
                 except ValueError:
                     pass
                 try:
-                    return float(text) if "number" in types else text
+                    number = float(text) if "number" in types else math.inf
+                    return number if math.isfinite(number) else text
                 except ValueError:
                     pass
         return text
