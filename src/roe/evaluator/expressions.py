@@ -328,6 +328,8 @@ class _Compiler:
         if row.name == "append":
 
             def append(scope: Scope) -> Any:
+                if not args:
+                    return None
                 first, *rest = [a(scope) if a else None for a in args]
                 items = first if type(first) is list else None if first is None else [first]
                 return None if items is None or not rest else row.run(items, *rest)
