@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
+LARGEST = int(sys.float_info.max)
 EXACT = 2**53  # integers beyond it are floats, as 64-bit engines have them
 
 
@@ -80,7 +82,9 @@ def kind(value: Any) -> str:
 def number(value: float) -> int | float | None:
     """A result in the language's number type: no infinity, no NaN, whole numbers exact up to 2^53."""
     if type(value) is int:
-        return value if -EXACT <= value <= EXACT else float(value)
+        if -EXACT <= value <= EXACT:
+            return value
+        return float(value) if value.bit_length() <= 1024 and abs(value) <= LARGEST else None
     return value if math.isfinite(value) else None
 
 
