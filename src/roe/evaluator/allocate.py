@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from roe.evaluator.expressions import Code, compile_expression
@@ -21,6 +20,8 @@ from roe.grammar import values as v
 from roe.plan.operators import Allocate, Expr
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from roe.evaluator.world import Row, World
 
 
@@ -57,6 +58,8 @@ class Turn:
 
 def recorded(kept: Mapping[str, Any], world: World) -> Turn:
     """A turn read back from the records of the run that made it."""
+    from fractions import Fraction
+
     members = [
         Member(rep, Fraction(str(m["weight"])), int(m["count"]), m["skipped"] or "")
         for m in kept["members"]
@@ -125,6 +128,8 @@ class Pool:
         return [] if isinstance(self.step.members, Expr) else [str(m.value) for m in self.step.members if m.holds(today)]
 
     def _member(self, rep: Row, row: Row, role: str) -> Member:
+        from fractions import Fraction
+
         scope = self.world.scope(row)
         scope["rep"] = rep
         weight = Fraction(1)

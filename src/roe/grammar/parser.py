@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roe.diagnostics import Diagnostic
@@ -221,7 +221,7 @@ def _lark() -> Lark:
 
     from roe.grammar.tree import Build
 
-    stored = json.loads(resources.files("roe.grammar").joinpath("tables.json").read_text("utf-8"), object_hook=_int_keys)
+    stored = json.loads(Path(__file__).with_name("tables.json").read_text("utf-8"), object_hook=_int_keys)
     parser: Lark = Lark._load_from_dict(stored["data"], stored["memo"], transformer=Build())  # type: ignore[no-untyped-call]
     return parser
 

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
-from decimal import Decimal
 from typing import Any
 
 LARGEST = int(sys.float_info.max)
@@ -97,7 +96,11 @@ def show_number(value: float) -> str:
     if type(value) is int or value == int(value):
         return str(int(value))
     text = repr(value)
-    return format(Decimal(text), "f") if "e" in text else text
+    if "e" not in text:
+        return text
+    from decimal import Decimal
+
+    return format(Decimal(text), "f")
 
 
 # --- equality and order ---------------------------------------------------------------------------------------------
