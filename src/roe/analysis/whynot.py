@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from roe.evaluator.observe import Observed, observe
 from roe.evaluator.render import brief
-from roe.evaluator.world import Owners, Row
+from roe.evaluator.world import Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.printer import show
@@ -134,7 +134,7 @@ def _not_member(pool: str, d: Decision, rep: Row) -> Iterator[Obstacle]:
 def _assigned(expr: Expr, d: Decision, rep: Row) -> Iterator[tuple[str, list[Obstacle]]]:
     world, plan = d.row.world, d.row.world.policy.plan
     value = world.compiled.code(expr)(world.scope(d.row))
-    found = value.get(d.role) if isinstance(value, Owners) else world.rep(value) if isinstance(value, (str, Row)) else None
+    found = world.assignee(value, d.role)
     text = str(expr.text)
     if found is rep:
         yield f"assign {text}", []

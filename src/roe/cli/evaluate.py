@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -12,14 +13,25 @@ from roe.cli.common import clock, fail, load, read, table
 from roe.diagnostics import Diagnostic
 from roe.source import Span
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def scope_options(command: Command) -> Command:
+    """The options that say what an expression can name; `roe eval` and `roe repl` share them."""
+    for option in (
+        click.option("--as-of", "as_of", default="1970-01-01", metavar="WHEN", help="What `today` and `now` mean."),
+        click.option("--policy", type=click.Path(path_type=Path), help="The policy whose fields and definitions the record has."),
+        click.option("--record", help="The record that expressions are about: an id, a name or a domain."),
+        click.option("--data", type=click.Path(path_type=Path), help="A folder of records, with --record."),
+        click.option("--vars", "variables", metavar="JSON", help="Variables, such as '{\"x\": 5}'."),
+    ):
+        command = option(command)
+    return command
+
 
 @click.command("eval")
 @click.argument("expression")
-@click.option("--vars", "variables", metavar="JSON", help="Variables, such as '{\"x\": 5}'.")
-@click.option("--data", type=click.Path(path_type=Path), help="A folder of records, with --record.")
-@click.option("--record", help="The record that the expression is about: an id, a name or a domain.")
-@click.option("--policy", type=click.Path(path_type=Path), help="The policy whose fields and definitions the record has.")
-@click.option("--as-of", "as_of", default="1970-01-01", metavar="WHEN", help="What `today` and `now` mean.")
+@scope_options
 @click.option(
     "--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How the result is printed."
 )

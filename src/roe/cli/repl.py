@@ -7,15 +7,11 @@ from pathlib import Path
 
 import click
 
-from roe.cli.evaluate import scope_from, show
+from roe.cli.evaluate import scope_from, scope_options, show
 
 
 @click.command("repl")
-@click.option("--vars", "variables", metavar="JSON", help="Variables, such as '{\"x\": 5}'.")
-@click.option("--data", type=click.Path(path_type=Path), help="A folder of records, with --record.")
-@click.option("--record", help="The record that expressions are about.")
-@click.option("--policy", type=click.Path(path_type=Path), help="The policy whose fields the record has.")
-@click.option("--as-of", "as_of", default="1970-01-01", metavar="WHEN", help="What `today` and `now` mean.")
+@scope_options
 def command(variables: str | None, data: Path | None, record: str | None, policy: Path | None, as_of: str) -> None:
     """Type expressions, see values; `name := expression` keeps one. An empty line or Ctrl-D ends it."""
     from roe.api import parse_checked

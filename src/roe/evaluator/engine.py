@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from roe.evaluator.allocate import Pools, Turn, recorded
 from roe.evaluator.choose import Choice
+from roe.evaluator.expressions import Code
 from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.plan.operators import TEMPLATE, Action, ExceptionRow, Rule
+from roe.plan.operators import Action, ExceptionRow, Rule
 from roe.policy.model import Policy
 
 if TYPE_CHECKING:
@@ -219,8 +220,7 @@ class Bound:
             self._keep(d, action)
         elif action.kind == "assign" and action.assign is not None:
             value = self.evaluator.compiled.code(action.assign)(self.world.scope(d.row))
-            rep = value.get(d.role) if isinstance(value, Owners) else self.world.rep(value) if isinstance(value, (Row, str)) else None
-            self._own(d, "assign", rep)
+            self._own(d, "assign", self.world.assignee(value, d.role))
         elif action.kind == "route":
             self._route(d, action.pool)
         elif action.kind == "refer":
@@ -282,15 +282,14 @@ class Bound:
 
     def fill(self, template: str, row: Row) -> str:
         """A sentence with its `{expression}` parts replaced by their values."""
-        from roe.evaluator.expressions import compile_expression
-        from roe.grammar.parser import parse
+        scope = self.world.scope(row)
 
-        def value(m: Any) -> str:
-            tree, _ = parse(m[1])
-            found = compile_expression(tree)(self.world.scope(row)) if tree is not None else None
+        def value(code: Code) -> str:
+            found = code(scope)
             return "(unknown)" if found is None else found.label if isinstance(found, Row) else str(v.string(found))
 
-        return TEMPLATE.sub(value, template)
+        pieces = self.evaluator.compiled.template(template)
+        return "".join(piece if code is None else value(code) for piece, code in pieces)
 
 
 def _queue(row: Row) -> tuple[str, str]:

@@ -15,7 +15,8 @@ from roe.evaluator.expressions import CLOCK, IMPLICIT, Code, Scope, compile_expr
 from roe.evaluator.relate import Matcher
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
-from roe.plan.operators import Choose, Derive, Expr, Relate
+from roe.grammar.parser import parse
+from roe.plan.operators import TEMPLATE, Choose, Derive, Expr, Relate
 from roe.policy.model import DataSource, Policy
 
 Make = Callable[["Row"], Any]
@@ -88,12 +89,23 @@ class Compiled:
         self.choosers = {key: Chooser(step, lists) for key, step in policy.plan.steps.items() if isinstance(step, Choose)}
         self.engagement = {key: Chooser(step, lists) for key, step in policy.plan.engagement.items()}
         self._codes: dict[int, tuple[Expr, Code]] = {}
+        self._templates: dict[str, list[tuple[str, Code | None]]] = {}
 
     def code(self, expr: Expr) -> Code:
         found = self._codes.get(id(expr))
         if found is None:
             found = self._codes[id(expr)] = (expr, compile_expression(expr.tree))
         return found[1]
+
+    def template(self, text: str) -> list[tuple[str, Code | None]]:
+        """A sentence with `{expressions}`, in pieces: plain text, or an expression and its code."""
+        found = self._templates.get(text)
+        if found is None:
+            pieces = TEMPLATE.split(text)
+            trees = [parse(piece)[0] if i % 2 else None for i, piece in enumerate(pieces)]
+            codes = [compile_expression(tree) if tree is not None else None for tree in trees]
+            found = self._templates[text] = list(zip(pieces, codes, strict=True))
+        return found
 
 
 class World:
@@ -186,6 +198,13 @@ class World:
                 values = {"id": str(key), "name": str(key), "active": not self.rows["rep"]}
                 row = self._strangers[str(key)] = Row("rep", self, values)
         return row
+
+    def assignee(self, value: Any, role: str) -> Row | None:
+        """The rep whom the value of an `assign` means: of owners the one in the role, else a rep or the text of one."""
+        if isinstance(value, Owners):
+            found: Row | None = value.get(role)
+            return found
+        return self.rep(value) if isinstance(value, (Row, str)) else None
 
     def is_stranger(self, rep: Row) -> bool:
         return rep["id"] in self._strangers

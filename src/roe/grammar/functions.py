@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, ROUND_UP, Context, Decimal
-from functools import cmp_to_key, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from roe.grammar import values as v
@@ -623,7 +623,7 @@ def _flatten(items: list[Any]) -> Any:
 def _sort(items: list[Any]) -> Any:
     if any(v.less(items[0], i) is None for i in items):
         return None
-    return sorted(items, key=cmp_to_key(lambda a, b: -1 if v.less(a, b) else int(v.less(b, a) or False)))
+    return sorted(items, key=v.in_order)
 
 
 # --- numbers --------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
+from functools import cmp_to_key
 from typing import Any
 
 LARGEST = int(sys.float_info.max)
@@ -185,6 +186,10 @@ COMPARE: dict[str, Callable[[Any, Any], bool | None]] = {
     "<=": less_equal,
     ">=": lambda a, b: less_equal(b, a),
 }
+
+
+# The sort key of values that have an order among themselves.
+in_order = cmp_to_key(lambda a, b: -1 if less(a, b) else 1 if less(b, a) else 0)
 
 
 def contains(r: Range, value: Any) -> bool | None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cmp_to_key
 from typing import Any
 
 from roe.evaluator.expressions import Code, Scope, compile_expression
@@ -74,7 +73,7 @@ class Subject:
     def _order(self, rest: int) -> None:
         """Sweep over the cells in order; a test changes its mind at its own points only."""
         unique = {key_of(p): p for _, t in self.tests for p in t.points}
-        cuts = sorted(unique.values(), key=cmp_to_key(lambda a, b: -1 if v.less(a, b) else 1 if v.less(b, a) else 0))
+        cuts = sorted(unique.values(), key=v.in_order)
         at = {key_of(c): i for i, c in enumerate(cuts)}
         changes: dict[int, list[tuple[int, Truth]]] = {}
         for bit, test in self.tests:
@@ -109,7 +108,7 @@ class Subject:
             return [None]
         if any(isinstance(p, bool) for p in points.values()):
             return [None, True, False]
-        cuts = tuple(sorted(points.values(), key=cmp_to_key(lambda a, b: -1 if v.less(a, b) else 1 if v.less(b, a) else 0)))
+        cuts = tuple(sorted(points.values(), key=v.in_order))
         between = places_of(cuts) if self._cuts is not None else places_of(cuts)[-1:]
         return [None, *cuts, *(p for p in between if p is not None)]
 

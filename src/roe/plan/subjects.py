@@ -11,7 +11,6 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from functools import cmp_to_key
 from typing import Any
 
 from roe.evaluator.expressions import CLOCK, compile_expression
@@ -246,7 +245,7 @@ def _sorted(constants: Sequence[Any]) -> tuple[Any, ...] | None:
     unique = list({key_of(c): c for c in constants}.values())
     if any(v.less(unique[0], c) is None for c in unique):
         return None
-    return tuple(sorted(unique, key=cmp_to_key(lambda a, b: -1 if v.less(a, b) else 1 if v.less(b, a) else 0)))
+    return tuple(sorted(unique, key=v.in_order))
 
 
 def places_of(cuts: tuple[Any, ...]) -> list[Any]:
