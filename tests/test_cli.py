@@ -180,6 +180,15 @@ def test_init_from_a_salesforce_export(tmp_path: Path) -> None:
     assert audit.output.startswith("0 of 12 allocations differ")
 
 
+def test_init_from_an_export_with_owners_per_role(tmp_path: Path) -> None:
+    folder = str(tmp_path / "policy")
+    roe("init", folder, "--from", DATA)
+    assert "roles: [ae]" in (tmp_path / "policy" / "policy.yaml").read_text()
+    assert "1 passed, 0 failed" in roe("test", folder, "--fail-on-empty").output
+    rows = (tmp_path / "policy" / "tests" / "today.yaml").read_text()
+    assert 'record: "A01", entity: account, role: ae, rule: as-it-is, owner: "cal"' in rows
+
+
 @pytest.mark.parametrize("content", ["", "Id,Name\n", "\x00\x01", 'Id,Name\n1,"x\n', "a;b\n1;2\n"])
 def test_init_from_nonsense_tells_it(tmp_path: Path, content: str) -> None:
     (tmp_path / "e").mkdir()

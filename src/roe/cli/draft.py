@@ -8,6 +8,7 @@ proposal and today differ.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -25,6 +26,8 @@ from roe.source import Span
 
 DAY = "2026-01-01"  # the moment of the drafted tests; nothing in them depends on it
 MAX_VALUES = 12  # a column with more distinct values is no list of values
+_ROLE_COLUMN = re.compile(r"owner_([a-z][a-z0-9]{0,15})|([a-z][a-z0-9]{0,15})_owner")
+NO_ROLES = {"id", "name", "since", "email", "account", "company", "contact", "lead", "deal", "opportunity", "potential", "task", "record"}
 TERRITORY_FIELDS = ("country", "state", "segment", "industry", "postal_code", "city")
 
 Rows = list[dict[str, Any]]
@@ -42,25 +45,23 @@ def draft(export: Path, folder: Path) -> list[Diagnostic]:
     profile = _profile(tables)
     for sub in ("data", "tables", "tests"):
         (folder / sub).mkdir(exist_ok=True)
-    files = {}
     for entity, (path, _) in tables.items():
         name = FILES[entity][0] + path.suffix
         shutil.copyfile(path, folder / "data" / name)
-        files[entity] = name
     fields = {entity: standard_fields(profile)[entity] for entity in tables}
-    columns = {
-        e: columns_of(e, fields[e], dict.fromkeys(k for r in rows for k in r if k != "$line"), ["owner"]) for e, (_, rows) in tables.items()
-    }
+    headers = {e: list(dict.fromkeys(k for r in rows for k in r if k != "$line")) for e, (_, rows) in tables.items()}
+    roles = _roles(headers)
+    columns = {e: columns_of(e, fields[e], headers[e], roles) for e in tables}
     accounts, of = tables.get("account", (None, []))[1], columns.get("account", {})
     if "rep" not in tables:
         _reps(tables, columns, folder)
-    by, territories = _territories(accounts, of)
-    policy = _policy(export.name or "draft", profile, tables, columns, by, territories)
+    by, territories = _territories(accounts, of, roles[0])
+    policy = _policy(export.name or "draft", profile, tables, columns, by, territories, roles)
     _write(folder / "policy.yaml", policy)
     if territories:
         _write(folder / "tables" / "territories.csv", csv_text(["name", by], ([value, json.dumps(value)] for value in territories)))
         staffing = [["territory", "role", "rep", "from", "until"]]
-        rows = [[value, "owner", rep, "", ""] for value, rep in territories.items()]
+        rows = [[value, roles[0], rep, "", ""] for value, rep in territories.items()]
         _write(folder / "tables" / "staffing.csv", csv_text(staffing[0], rows))
     tests, problems = _tests(folder)
     _write(folder / "tests" / "today.yaml", tests)
@@ -100,18 +101,31 @@ def _value(row: dict[str, Any], column: str | None) -> str:
 
 def _reps(tables: dict[str, tuple[Path, Rows]], columns: dict[str, dict[str, str]], folder: Path) -> None:
     """Reps are whoever owns something."""
-    owners = Counter(o for e, (_, rows) in tables.items() for r in rows if (o := _value(r, columns[e].get("owner.owner"))))
+    owned = [(e, c) for e in tables for name, c in columns[e].items() if name.startswith("owner.")]
+    owners = {o for e, column in owned for r in tables[e][1] if (o := _value(r, column))}
     _write(folder / "data" / "reps.csv", csv_text(["id", "name"], ([o, o] for o in sorted(owners))))
 
 
-def _territories(accounts: Rows, columns: dict[str, str]) -> tuple[str, dict[str, str]]:
+def _roles(headers: dict[str, list[str]]) -> list[str]:
+    """The roles that own records: of the columns `owner_ae` and `csm_owner` ae and csm; else the one `owner`."""
+    found = []
+    for entity in ("account", "lead"):
+        for header in headers.get(entity, ()):
+            m = _ROLE_COLUMN.fullmatch(normal(header))
+            role = (m[1] or m[2]) if m else ""
+            if role and role not in NO_ROLES and role not in found:
+                found.append(role)
+    return found or ["owner"]
+
+
+def _territories(accounts: Rows, columns: dict[str, str], role: str) -> tuple[str, dict[str, str]]:
     """The field that predicts owners best, and for each of its values the rep who owns most."""
     best: tuple[int, str, dict[str, str]] = (0, "", {})
     for name in TERRITORY_FIELDS:
         column = columns.get(name)
         groups: dict[str, Counter[str]] = {}
         for row in accounts:
-            value, owner = _value(row, column), _value(row, columns.get("owner.owner"))
+            value, owner = _value(row, column), _value(row, columns.get(f"owner.{role}"))
             if value and owner:
                 groups.setdefault(value, Counter())[owner] += 1
         kept = {v: min(c.items(), key=lambda item: (-item[1], item[0]))[0] for v, c in sorted(groups.items())}
@@ -126,14 +140,20 @@ def _quote(text: str) -> str:
 
 
 def _policy(
-    name: str, profile: str, tables: dict[str, tuple[Path, Rows]], columns: dict[str, dict[str, str]], by: str, territories: dict[str, str]
+    name: str,
+    profile: str,
+    tables: dict[str, tuple[Path, Rows]],
+    columns: dict[str, dict[str, str]],
+    by: str,
+    territories: dict[str, str],
+    roles: list[str],
 ) -> str:
     lines = [
         "# yaml-language-server: $schema=.roe/policy.schema.json",
         "# Drafted from an export: everything here is a proposal.",
         "roe: 1",
     ]
-    lines += [f"name: {_quote(name)}", "timezone: UTC", f"profile: {profile}", "roles: [owner]", ""]
+    lines += [f"name: {_quote(name)}", "timezone: UTC", f"profile: {profile}", f"roles: [{', '.join(roles)}]", ""]
     drafted: list[str] = []
     for entity, (_, rows) in tables.items():
         fields = _fields(rows, columns[entity], profile, entity)
@@ -152,12 +172,14 @@ def _policy(
         ]
     lines += ["engagement:"]
     for entity in [e for e in ("account", "lead") if e in tables]:
-        lines += [f"  {entity}:", "    owner:", f"      - name: as-it-is\n        when: {entity}.owner.owner != null\n        then: keep"]
-        lines.append('        because: "it has an owner today"')
-        if entity == "account" and territories:
-            lines += ["      - name: territory\n        when: territory != null\n        then: {assign: territory_owner}"]
-            lines.append('        because: "it is in {territory.name}"')
-        lines.append("      - {name: open, then: open}")
+        lines.append(f"  {entity}:")
+        for role in roles:
+            lines += [f"    {role}:", f"      - name: as-it-is\n        when: {entity}.owner.{role} != null\n        then: keep"]
+            lines.append('        because: "it has an owner today"')
+            if entity == "account" and territories and role == roles[0]:
+                lines += ["      - name: territory\n        when: territory != null\n        then: {assign: territory_owner}"]
+                lines.append('        because: "it is in {territory.name}"')
+            lines.append("      - {name: open, then: open}")
     return "\n".join(lines) + "\n"
 
 
@@ -208,5 +230,7 @@ def _tests(folder: Path) -> tuple[str, list[Diagnostic]]:
         return f"as_of: {DAY}\ntests: []\n", []
     lines = [f"as_of: {DAY}", "data: data", "tests:", "  - name: records stay with the owners they have", "    expect:"]
     for d in owned:
-        lines.append(f"      - {{record: {_quote(d.id)}, entity: {d.entity}, rule: as-it-is, owner: {_quote(str(d.previous))}}}")
+        lines.append(
+            f"      - {{record: {_quote(d.id)}, entity: {d.entity}, role: {d.role}, rule: as-it-is, owner: {_quote(str(d.previous))}}}"
+        )
     return "\n".join(lines) + "\n", []
