@@ -205,15 +205,8 @@ class Pools:
         return sum(n for day, n in by_day.items() if str(monday) <= day <= str(today))
 
     def _counts(self) -> dict[tuple[str, str], int]:
-        """Open records per entity and rep, in any role; a converted lead is not open."""
         if self._open is None:
-            self._open = {}
-            for entity in ("lead", "account"):
-                for row in self.world.rows[entity]:
-                    if entity == "lead" and row["converted"] is True:
-                        continue
-                    for rep_id in {rep["id"] for rep in row["owner"].values() if rep is not None}:
-                        self._open[entity, rep_id] = self._open.get((entity, rep_id), 0) + 1
+            self._open = self.world.open_records()
         return self._open
 
     def saved(self) -> dict[str, Any]:

@@ -18,12 +18,13 @@ from roe.evaluator.expressions import Code
 from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.plan.operators import Action, ExceptionRow, Rule
+from roe.plan.operators import Action, Choose, ExceptionRow, Rule
 from roe.policy.model import Policy
 
 if TYPE_CHECKING:
     from roe.evaluator.trace import Trace
 
+EXCLUSIVE = ("unique", "any")
 ORDER = ("account", "lead", "contact", "opportunity")
 Tables = Mapping[str, Iterable[Mapping[str, Any]]]
 
@@ -108,27 +109,17 @@ class Bound:
         self.policy = evaluator.policy
         self.plan = self.policy.plan
         world.resolve_all()
-        self._remember_owners()
+        world.remember(state.get("owners", {}))
         self.pools = Pools(self.plan.pools, world, state)
         self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
         self._settled: set[str] = set()
         self.turns: Mapping[str, Any] = {}  # turns of an earlier run, read back instead of taken again
-        self._exceptions: dict[tuple[int, str], ExceptionRow] = {}
+        self.exceptions: dict[tuple[str, str, str], ExceptionRow] = {}  # by entity, record and role
         for row in self.plan.exceptions:
             record = world.find(row.entity, row.record) if row.entity in world.rows else None
             today = world.clock.today
             if record is not None and (row.start is None or row.start <= today) and today < row.until:
-                self._exceptions.setdefault((id(record), str(row.role)), row)
-
-    def _remember_owners(self) -> None:
-        """Where the data has no owner column, today's owners are those of the last run."""
-        for key, saved in self.state.get("owners", {}).items():
-            entity, record, role = key.split("|", 2)
-            row = self.world.find(entity, record) if entity in self.world.rows else None
-            if row is not None and dict.get(row, f"owner.{role}") is None and saved.get("rep"):
-                row[f"owner.{role}"] = saved["rep"]
-                if dict.get(row, "owner_since") is None and saved.get("since"):
-                    row["owner_since"] = v.parse_date(saved["since"])
+                self.exceptions.setdefault((row.entity, record["id"], str(row.role)), row)
 
     def roles(self, entity: str) -> list[str]:
         return [role for e, role in self.plan.engagement if e == entity]
@@ -144,16 +135,21 @@ class Bound:
 
     def _decide_entity(self, entity: str) -> Iterator[Decision]:
         decided: list[tuple[Row, dict[str, Any]]] = []
-        for row in sorted(self.world.rows[entity], key=_queue):
+        exclusive = [name for (e, name), step in self.plan.steps.items() if e == entity and isinstance(step, Choose) and step.hit in EXCLUSIVE]
+        for row in sorted(self.world.rows[entity], key=queue):
             owners: dict[str, Any] = dict(row["owner"])
             for role in self.roles(entity):
                 decision = self._decide(row, role)
                 if decision.action != "refer":
                     owners[role] = self.world.rep(decision.owner)
                 yield decision
+            for name in exclusive:  # a table that allows one row is held to it on every record, asked for or not
+                row[name]
             decided.append((row, owners))
-        for row, owners in decided:  # what comes later sees the owners of this run
-            row.forget()
+        for rows in self.world.rows.values():  # what comes later sees the owners of this run
+            for row in rows:
+                row.forget()
+        for row, owners in decided:
             row["owner"] = Owners(owners)
         self._settled.add(entity)
 
@@ -186,7 +182,7 @@ class Bound:
         territory = row["territory"] if (row.entity, "territory") in self.plan.steps else None
         decision.territory = str(territory["name"]) if isinstance(territory, dict) and territory.get("name") else ""
         self._window(decision)
-        approved = self._exceptions.get((id(row), role))
+        approved = self.exceptions.get((row.entity, row["id"], role))
         if approved is not None:
             self._own(decision, "exception", self.world.rep(approved.owner))
             decision.exception, decision.rule, decision.until = approved, "exception", approved.until
@@ -292,7 +288,8 @@ class Bound:
         return "".join(piece if code is None else value(code) for piece, code in pieces)
 
 
-def _queue(row: Row) -> tuple[str, str]:
+def queue(row: Row) -> tuple[str, str]:
+    """What orders records that wait for a pool."""
     created = row["created"]
     return ("" if created is None else v.literal(created), str(row["id"]))
 

@@ -96,6 +96,30 @@ def _extreme(values: list[Any], most: bool) -> Any:
     return best
 
 
+def plan_of(match: s.Node, entity: str, target: str) -> tuple[str, s.Node | None, s.Node | None]:
+    """How candidates are found: ('equal' | 'block' | 'all', the side about the row, the side about the target).
+
+    The first condition that allows it gives the look-up; an equality beats a similarity.
+    """
+
+    def sides(a: s.Node, b: s.Node) -> tuple[s.Node, s.Node] | None:
+        for one, other in ((a, b), (b, a)):
+            if _roots(one) == {entity} and _roots(other) == {target}:
+                return one, other
+        return None
+
+    block = None
+    for condition in s.conjuncts(match):
+        if not isinstance(condition, s.Compare):
+            continue
+        if condition.op == "=" and (found := sides(condition.left, condition.right)):
+            return "equal", *found
+        call = condition.left
+        if block is None and condition.op in (">=", ">") and isinstance(call, s.Call) and call.function == "similarity" and len(call.args) == 2:
+            block = sides(*call.args)
+    return ("block", *block) if block else ("all", None, None)
+
+
 class _Method:
     def __init__(self, method: Method, step: Relate, world: World) -> None:
         self.name, self.step, self.world = str(method.name), step, world
@@ -104,28 +128,13 @@ class _Method:
         self.unless_text = str(method.unless.text) if method.unless else ""
         self._keys: tuple[Code, dict[Any, list[Row]]] | None = None
         self._blocks: tuple[Code, dict[str, list[Row]]] | None = None
-        for condition in s.conjuncts(method.match.tree):
-            self._index(condition)
-
-    def _index(self, condition: s.Node) -> None:
-        """Make an index of the first condition that allows one; an equality beats a similarity."""
-        if isinstance(condition, s.Compare) and condition.op == "=" and self._keys is None:
-            sides = self._sides(condition.left, condition.right)
-            if sides:
-                self._keys = sides[0], self._group(sides[1], lambda value: (value,))
-        call = condition.left if isinstance(condition, s.Compare) and condition.op in (">=", ">") else None
-        if isinstance(call, s.Call) and call.function == "similarity" and len(call.args) == 2 and self._blocks is None:
-            sides = self._sides(*call.args)
-            if sides:
-                self._blocks = sides[0], self._group(sides[1], blocking_keys)
-
-    def _sides(self, a: s.Node, b: s.Node) -> tuple[Code, Code] | None:
-        """The side about the row and the side about the target, if each side is about one of them alone."""
-        mine, theirs = {self.step.entity}, {self.step.target}
-        for one, other in ((a, b), (b, a)):
-            if _roots(one) == mine and _roots(other) == theirs:
-                return compile_expression(one), compile_expression(other)
-        return None
+        kind, mine, theirs = plan_of(method.match.tree, step.entity, step.target)
+        if mine is not None and theirs is not None:
+            code = compile_expression(mine)
+            if kind == "equal":
+                self._keys = code, self._group(compile_expression(theirs), lambda value: (value,))
+            else:
+                self._blocks = code, self._group(compile_expression(theirs), blocking_keys)
 
     def _group(self, code: Code, keys: Any) -> dict[Any, list[Row]]:
         groups: dict[Any, list[Row]] = {}

@@ -13,6 +13,7 @@ from roe.data.coerce import Reject, Typed, coerce_table
 from roe.evaluator.choose import Chooser
 from roe.evaluator.expressions import CLOCK, IMPLICIT, Code, Scope, compile_expression
 from roe.evaluator.relate import Matcher
+from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
 from roe.grammar.parser import parse
@@ -88,7 +89,9 @@ class Compiled:
         lists = policy.plan.lists
         self.choosers = {key: Chooser(step, lists) for key, step in policy.plan.steps.items() if isinstance(step, Choose)}
         self.engagement = {key: Chooser(step, lists) for key, step in policy.plan.engagement.items()}
+        self.kernels: dict[int, Any] = {}  # column indexes by their chooser, made by the batch evaluator
         self._codes: dict[int, tuple[Expr, Code]] = {}
+        self._pieces: dict[str, list[tuple[str, s.Node | None]]] = {}
         self._templates: dict[str, list[tuple[str, Code | None]]] = {}
 
     def code(self, expr: Expr) -> Code:
@@ -97,14 +100,20 @@ class Compiled:
             found = self._codes[id(expr)] = (expr, compile_expression(expr.tree))
         return found[1]
 
+    def pieces(self, text: str) -> list[tuple[str, s.Node | None]]:
+        """A sentence with `{expressions}`, in pieces: plain text, or an expression and its tree."""
+        found = self._pieces.get(text)
+        if found is None:
+            parts = TEMPLATE.split(text)
+            found = self._pieces[text] = [(part, parse(part)[0] if i % 2 else None) for i, part in enumerate(parts)]
+        return found
+
     def template(self, text: str) -> list[tuple[str, Code | None]]:
-        """A sentence with `{expressions}`, in pieces: plain text, or an expression and its code."""
+        """The same with the code of each expression."""
         found = self._templates.get(text)
         if found is None:
-            pieces = TEMPLATE.split(text)
-            trees = [parse(piece)[0] if i % 2 else None for i, piece in enumerate(pieces)]
-            codes = [compile_expression(tree) if tree is not None else None for tree in trees]
-            found = self._templates[text] = list(zip(pieces, codes, strict=True))
+            pieces = self.pieces(text)
+            found = self._templates[text] = [(part, compile_expression(tree) if tree is not None else None) for part, tree in pieces]
         return found
 
 
@@ -241,10 +250,11 @@ class World:
             return lambda row: code(row.world.scope(row))
         if isinstance(step, Choose):
             chooser = self.compiled.choosers[step.entity, step.name]
+            decided = {entity for entity, _ in self.policy.plan.engagement}
 
             def choose(row: Row) -> Any:
                 choice = chooser(row.world.scope(row))
-                if choice.conflict:
+                if choice.conflict and step.entity in decided:
                     names = ", ".join(str(chooser.step.rules[i].name) for i in choice.fired)
                     row.world.conflicts.setdefault((step.entity, step.name, names), []).append(str(row["id"]))
                 return choice.value
@@ -285,6 +295,27 @@ class World:
         for rows in self.rows.values():
             for row in rows:
                 self.resolve(row)
+
+    def remember(self, owners: Mapping[str, Mapping[str, Any]]) -> None:
+        """Where the data has no owner column, today's owners are those of the last run."""
+        for key, saved in owners.items():
+            entity, record, role = key.split("|", 2)
+            row = self.find(entity, record) if entity in self.rows else None
+            if row is not None and dict.get(row, f"owner.{role}") is None and saved.get("rep"):
+                row[f"owner.{role}"] = saved["rep"]
+                if dict.get(row, "owner_since") is None and saved.get("since"):
+                    row["owner_since"] = v.parse_date(saved["since"])
+
+    def open_records(self) -> dict[tuple[str, str], int]:
+        """Open records per entity and rep, in any role; a converted lead is not open."""
+        found: dict[tuple[str, str], int] = {}
+        for entity in ("lead", "account"):
+            for row in self.rows[entity]:
+                if entity == "lead" and row["converted"] is True:
+                    continue
+                for rep_id in {rep["id"] for rep in row["owner"].values() if rep is not None}:
+                    found[entity, rep_id] = found.get((entity, rep_id), 0) + 1
+        return found
 
     def back(self, entity: str, via: str) -> dict[int, list[Row]]:
         """Records of an entity by the record that their field refers to."""

@@ -25,6 +25,7 @@ from roe.plan.operators import Expr
 from roe.plan.subjects import Test, Truth, alternatives, both, key_of, places_of
 
 Masks = tuple[int, int]  # (true, not false), over alternatives
+MAX_KEPT_BITS = 1 << 28  # of the bitsets that a subject keeps; those of further keys are made again when they are met
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Hits:
 class Subject:
     """One expression, its cells, and the bitsets in them."""
 
-    __slots__ = ("_cells", "_cuts", "_dynamic", "_kind", "_null", "_other", "_points", "code", "cost", "node", "tests", "uses")
+    __slots__ = ("_cells", "_dynamic", "_null", "code", "cost", "cuts", "keep", "kind", "node", "other_masks", "points", "tests", "uses")
 
     def __init__(self, node: s.Node, tests: list[tuple[int, Test]], everything: int, code: Code) -> None:
         self.node, self.tests, self.code = node, tests, code
@@ -46,19 +47,21 @@ class Subject:
         self.uses = _union(1 << bit for bit, _ in tests)
         rest = everything & ~self.uses
         self._null = self._masks(rest, ((bit, t.null) for bit, t in tests))
-        self._other = self._masks(rest, ((bit, t.other) for bit, t in tests))
+        self.other_masks = self._masks(rest, ((bit, t.other) for bit, t in tests))
         self._dynamic: Callable[[Any], Masks] = lambda value: self._masks(rest, ((b, t.condition(value)) for b, t in tests))
-        self._points: dict[Any, list[tuple[int, Truth]]] = {}
+        self.points: dict[Any, list[tuple[int, Truth]]] = {}
         self._cells: dict[Any, Masks] = {}
-        self._cuts: list[Any] | None = None
+        self.keep = MAX_KEPT_BITS // max(1, everything.bit_length())
+        self.cuts: list[Any] | None
         kinds = {v.kind(p) for _, t in tests for p in t.points}
-        self._kind = kinds.pop() if len(kinds) == 1 else ""
-        if self._kind and any(t.gaps for _, t in tests):
+        self.kind = kinds.pop() if len(kinds) == 1 else ""
+        self.cuts = None
+        if self.kind and any(t.gaps for _, t in tests):
             self._order(rest)
-        elif self._kind:
+        elif self.kind:
             for bit, test in tests:
                 for point, truth in zip(test.points, test.at_points, strict=True):
-                    self._points.setdefault(key_of(point), []).append((bit, truth))
+                    self.points.setdefault(key_of(point), []).append((bit, truth))
 
     @staticmethod
     def _masks(rest: int, truths: Iterable[tuple[int, Truth]]) -> Masks:
@@ -90,51 +93,66 @@ class Subject:
                 true = true | one if truth is True else true & ~one
                 possible = possible | one if truth is not False else possible & ~one
             self._cells[cell] = (true, possible)
-        self._cuts = cuts
+        self.cuts = cuts
 
     def cells(self) -> list[Masks] | None:
         """The bitsets of every cell; None where constants of several kinds leave no cells to speak of."""
-        if self._cuts is not None:
-            return [self._null, *(self._cells[i] for i in range(2 * len(self._cuts) + 1))]
-        if not self._kind and any(test.points for _, test in self.tests):
+        if self.cuts is not None:
+            return [self._null, *(self._cells[i] for i in range(2 * len(self.cuts) + 1))]
+        if not self.kind and any(test.points for _, test in self.tests):
             return None
         points = [self.masks(test.points[i]) for _, test in self.tests for i in range(len(test.points))]
-        return [self._null, self._other, *dict.fromkeys(points)]
+        return [self._null, self.other_masks, *dict.fromkeys(points)]
 
     def samples(self) -> list[Any]:
         """A value from every cell that has one that can be named: null, the constants, between and beyond them."""
         points = {key_of(p): p for _, test in self.tests for p in test.points}
-        if not self._kind or not points:
+        if not self.kind or not points:
             return [None]
         if any(isinstance(p, bool) for p in points.values()):
             return [None, True, False]
         cuts = tuple(sorted(points.values(), key=v.in_order))
-        between = places_of(cuts) if self._cuts is not None else places_of(cuts)[-1:]
+        between = places_of(cuts) if self.cuts is not None else places_of(cuts)[-1:]
         return [None, *cuts, *(p for p in between if p is not None)]
 
     def masks(self, value: Any) -> Masks:
         """The bitsets of the cell that a value falls into."""
         if value is None:
             return self._null
-        if v.kind(value) != self._kind:
+        if v.kind(value) != self.kind:
             return self._dynamic(value)
-        if self._cuts is not None:
-            if self._kind in ("date and time", "time") and v.less(self._cuts[0], value) is None:
-                return self._dynamic(value)
-            i = bisect_left(self._cuts, value)
-            return self._cells[2 * i + (i < len(self._cuts) and self._cuts[i] == value)]
-        key = key_of(value)
+        if self.cuts is not None:
+            cell = self.place(value)
+            return self._dynamic(value) if cell is None else self._cells[cell]
+        return self.point_masks(key_of(value))
+
+    def place(self, value: Any) -> int | None:
+        """The cell of a value of the subject's kind among the ordered cuts; None where it has no order with them."""
+        cuts = self.cuts
+        assert cuts is not None
+        if self.kind in ("date and time", "time") and v.less(cuts[0], value) is None:
+            return None
+        i = bisect_left(cuts, value)
+        return 2 * i + (i < len(cuts) and cuts[i] == value)
+
+    def ordered_masks(self, cell: int) -> Masks:
+        return self._cells[cell]
+
+    def point_masks(self, key: Any) -> Masks:
+        """The bitsets at a constant, or away from all of them."""
         found = self._cells.get(key)
         if found is None:
-            mentions = self._points.get(key)
+            mentions = self.points.get(key)
             if mentions is None:
-                return self._other
-            true, possible = self._other
+                return self.other_masks
+            true, possible = self.other_masks
             for bit, truth in mentions:
                 one = 1 << bit
                 true = true | one if truth is True else true & ~one
                 possible = possible | one if truth is not False else possible & ~one
-            found = self._cells[key] = (true, possible)
+            found = (true, possible)
+            if len(self._cells) < self.keep:
+                self._cells[key] = found
         return found
 
 

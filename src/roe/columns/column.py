@@ -1,0 +1,435 @@
+"""Columns: the values of many rows at once, one small class per way of holding them.
+
+A column never decides what a value means. Whatever is no plain arithmetic goes through `lookup`: the row evaluator's own
+function is asked once per distinct combination of values, so both evaluators agree by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from roe.grammar import values as v
+
+EPOCH = date(1970, 1, 1).toordinal()
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+Array = Any  # numpy arrays; their element types are said in the text
+
+
+class ByRow(Exception):
+    """This has no form over columns: ask the row evaluator, row by row."""
+
+
+class Column:
+    """`n` values."""
+
+    n: int
+
+    def take(self, at: Array) -> Column:
+        """The values at some positions; null where the position is -1."""
+        raise NotImplementedError
+
+    def values(self) -> list[Any]:
+        """The language's values, one per row."""
+        raise NotImplementedError
+
+    def encode(self) -> tuple[Array, Dictionary]:
+        """(codes from 0 on, what each code means); null is a code like any other."""
+        raise NotImplementedError
+
+    def nulls(self) -> Array:
+        """Where the value is null, as booleans."""
+        raise NotImplementedError
+
+
+class Dictionary:
+    """What codes mean: Python values, made from an Arrow array when somebody asks."""
+
+    def __init__(self, items: Sequence[Any] | pa.Array, null_first: bool = False) -> None:
+        self.items, self.null_first = items, null_first
+
+    def __len__(self) -> int:
+        return len(self.items) + self.null_first
+
+    @cached_property
+    def list(self) -> list[Any]:
+        items = self.items.to_pylist() if isinstance(self.items, pa.Array) else list(self.items)
+        return [None, *items] if self.null_first else items
+
+    def __getitem__(self, code: int) -> Any:
+        return self.list[code]
+
+
+def _gather(values: Array, at: Array, fill: Any) -> Array:
+    out = values[at] if len(values) else np.full(len(at), fill, values.dtype)
+    missing = at < 0
+    if missing.any():
+        out[missing] = fill
+    return out
+
+
+@dataclass(slots=True)
+class Constant(Column):
+    """One value for every row."""
+
+    value: Any
+    n: int
+
+    def take(self, at: Array) -> Column:
+        if self.value is None or not (at < 0).any():
+            return Constant(self.value, len(at))
+        return from_values([self.value]).take(np.where(at < 0, -1, 0))
+
+    def values(self) -> list[Any]:
+        return [self.value] * self.n
+
+    def encode(self) -> tuple[Array, Dictionary]:
+        return np.zeros(self.n, np.int64), Dictionary([self.value])
+
+    def nulls(self) -> Array:
+        return np.full(self.n, self.value is None)
+
+
+@dataclass(slots=True)
+class Numbers(Column):
+    """64-bit floats; NaN is null, which the language itself has no NaN to confuse with."""
+
+    data: Array
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        return len(self.data)
+
+    def take(self, at: Array) -> Column:
+        return Numbers(_gather(self.data, at, np.nan))
+
+    def values(self) -> list[Any]:
+        return [_number(x) for x in self.data.tolist()]
+
+    def encode(self) -> tuple[Array, Dictionary]:
+        data = self.data
+        if len(data) > 10_000:  # small whole numbers need no sorting
+            low, high = (np.nanmin(data), np.nanmax(data)) if not np.isnan(data).all() else (0.0, 0.0)
+            if high - low < 4 * len(data) and low >= -v.EXACT and high <= v.EXACT:
+                whole = np.where(np.isnan(data), low - 1, data)
+                if (np.floor(whole) == whole).all():
+                    codes, values = compact((whole - (low - 1)).astype(np.int64), int(high - low) + 2)
+                    return codes, Dictionary([None if c == 0 else int(low) - 1 + c for c in values.tolist()])
+        unique, codes = np.unique(data, return_inverse=True)
+        return codes, Dictionary([_number(x) for x in unique.tolist()])
+
+    def nulls(self) -> Array:
+        return np.isnan(self.data)
+
+
+def _number(x: float) -> Any:
+    if x != x:
+        return None
+    return int(x) if -v.EXACT <= x <= v.EXACT and x == int(x) else x
+
+
+def compact(codes: Array, size: int) -> tuple[Array, Array]:
+    """(codes renumbered without holes, the old code of each new one)."""
+    used = np.zeros(size, bool)
+    used[codes] = True
+    kept = np.flatnonzero(used)
+    again = np.empty(size, np.int64)
+    again[kept] = np.arange(len(kept))
+    return again[codes], kept
+
+
+@dataclass(slots=True)
+class Truths(Column):
+    """1 true, 0 false, -1 unknown; 8-bit integers."""
+
+    data: Array
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        return len(self.data)
+
+    def take(self, at: Array) -> Column:
+        return Truths(_gather(self.data, at, -1))
+
+    def values(self) -> list[Any]:
+        return [_TRUTHS[x] for x in self.data.tolist()]
+
+    def encode(self) -> tuple[Array, Dictionary]:
+        return self.data.astype(np.int64) + 1, Dictionary([None, False, True])
+
+    def nulls(self) -> Array:
+        return np.asarray(self.data < 0)
+
+
+_TRUTHS = {1: True, 0: False, -1: None}
+NO_DAY = np.iinfo(np.int64).min
+
+
+@dataclass(slots=True)
+class Days(Column):
+    """Dates as days since 1970-01-01, 64-bit integers; `NO_DAY` is null."""
+
+    data: Array
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        return len(self.data)
+
+    def take(self, at: Array) -> Column:
+        return Days(_gather(self.data, at, NO_DAY))
+
+    def values(self) -> list[Any]:
+        codes, meaning = self.encode()
+        return list(map(meaning.list.__getitem__, codes.tolist()))
+
+    def encode(self) -> tuple[Array, Dictionary]:
+        unique, codes = np.unique(self.data, return_inverse=True)
+        return codes, Dictionary([None if d == NO_DAY else date.fromordinal(d + EPOCH) for d in unique.tolist()])
+
+    def nulls(self) -> Array:
+        return np.asarray(self.data == NO_DAY)
+
+
+@dataclass(slots=True)
+class Instants(Column):
+    """Date-times of one zone as microseconds since 1970 UTC, 64-bit integers; `NO_DAY` is null."""
+
+    data: Array
+    zone: Any
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        return len(self.data)
+
+    def take(self, at: Array) -> Column:
+        return Instants(_gather(self.data, at, NO_DAY), self.zone)
+
+    def values(self) -> list[Any]:
+        return [None if x == NO_DAY else instant(x, self.zone) for x in self.data.tolist()]
+
+    def encode(self) -> tuple[Array, Dictionary]:
+        unique, codes = np.unique(self.data, return_inverse=True)
+        return codes, Dictionary(Instants(unique, self.zone).values())
+
+    def nulls(self) -> Array:
+        return np.asarray(self.data == NO_DAY)
+
+
+def instant(microseconds: int, zone: Any) -> datetime:
+    return (_START + timedelta(microseconds=microseconds)).astimezone(zone)
+
+
+def microseconds(at: datetime) -> int:
+    return (at - _START) // _MICROSECOND
+
+
+@dataclass(slots=True)
+class Coded(Column):
+    """Any values as codes into a dictionary: texts above all, and what tables give. -1 is null; 32-bit integers."""
+
+    codes: Array
+    meaning: Dictionary
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        return len(self.codes)
+
+    def take(self, at: Array) -> Column:
+        return Coded(_gather(self.codes, at, -1), self.meaning)
+
+    def values(self) -> list[Any]:
+        items = [*self.meaning.list, None]
+        return list(map(items.__getitem__, self.codes.tolist()))
+
+    def encode(self) -> tuple[Array, Dictionary]:
+        if len(self.meaning) > 2 * self.n + 16:
+            used, codes = np.unique(self.codes, return_inverse=True)
+            items = self.meaning.list
+            return codes, Dictionary([None if c < 0 else items[c] for c in used.tolist()])
+        return self.codes.astype(np.int64) + 1, Dictionary(self.meaning.items, True)
+
+    def nulls(self) -> Array:
+        return np.asarray(self.codes < 0)
+
+    def arrow(self) -> pa.Array:
+        """The texts as an Arrow array."""
+        items = self.meaning.items
+        held = items if isinstance(items, pa.Array) else pa.array(self.meaning.list, pa.string())
+        if len(held) == self.n and self.n and self.codes[0] == 0 and (self.codes == np.arange(self.n)).all():
+            return held
+        return held.take(pa.array(self.codes, mask=self.codes < 0))
+
+
+@dataclass(slots=True)
+class Refs(Column):
+    """Records of an entity by their row there, -1 for none; 32-bit integers. `every` says that row i refers to row i."""
+
+    entity: str
+    at: Array
+    world: Any
+    every: bool = False
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        return len(self.at)
+
+    def take(self, at: Array) -> Column:
+        if self.every:
+            return Refs(self.entity, at, self.world)
+        return Refs(self.entity, _gather(self.at, at, -1), self.world)
+
+    def values(self) -> list[Any]:
+        row = self.world.tables[self.entity].row
+        return [None if i < 0 else row(i) for i in self.at.tolist()]
+
+    def encode(self) -> tuple[Array, Dictionary]:
+        unique, codes = np.unique(self.at, return_inverse=True)
+        return codes, Dictionary(Refs(self.entity, unique, self.world).values())
+
+    def nulls(self) -> Array:
+        return np.asarray(self.at < 0)
+
+
+@dataclass(slots=True)
+class Owned(Column):
+    """`record.owner`: the owners of records, a column per role behind it."""
+
+    records: Refs
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        return self.records.n
+
+    def take(self, at: Array) -> Column:
+        found = self.records.take(at)
+        assert isinstance(found, Refs)
+        return Owned(found)
+
+    def values(self) -> list[Any]:
+        return [None if row is None else row["owner"] for row in self.records.values()]
+
+    def encode(self) -> tuple[Array, Dictionary]:
+        return np.arange(self.n), Dictionary(self.values())
+
+    def nulls(self) -> Array:
+        return self.records.nulls()
+
+
+@dataclass(slots=True)
+class Lists(Column):
+    """A list per row: `items` in the order of the rows that they belong to, and that row for each."""
+
+    rows: Array
+    items: Column
+    n: int
+
+    def bounds(self) -> tuple[Array, Array]:
+        """Where each row's items begin and end."""
+        counts = np.bincount(self.rows, minlength=self.n)
+        ends = np.cumsum(counts)
+        return ends - counts, ends
+
+    def take(self, at: Array) -> Column:
+        if (at < 0).any():
+            return opaque([None if i < 0 else x for i, x in zip(at.tolist(), self._some(at), strict=True)])
+        starts, ends = self.bounds()
+        counts = (ends - starts)[at]
+        rows = np.repeat(np.arange(len(at)), counts)
+        first = np.cumsum(counts) - counts
+        inside = np.arange(len(rows)) - first[rows]
+        return Lists(rows, self.items.take(starts[at][rows] + inside), len(at))
+
+    def _some(self, at: Array) -> list[Any]:
+        whole = self.values()
+        return [None if i < 0 else whole[i] for i in at.tolist()]
+
+    def values(self) -> list[Any]:
+        starts, ends = self.bounds()
+        items = self.items.values()
+        return [items[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+    def encode(self) -> tuple[Array, Dictionary]:
+        return np.arange(self.n), Dictionary(self.values())
+
+    def nulls(self) -> Array:
+        return np.zeros(self.n, bool)
+
+
+def opaque(values: list[Any]) -> Column:
+    """Values of any kind, each for itself."""
+    codes = np.arange(len(values), dtype=np.int32)
+    codes[[i for i, x in enumerate(values) if x is None]] = -1
+    return Coded(codes, Dictionary(values))
+
+
+def from_values(values: Sequence[Any], world: Any = None) -> Column:
+    """The column that holds these values best."""
+    kinds = {type(x) for x in values if x is not None}
+    if not kinds:
+        return Constant(None, len(values))
+    if kinds <= {int, float}:
+        if all(abs(x) <= v.EXACT for x in values if type(x) is int):
+            return Numbers(np.array([np.nan if x is None else x for x in values], np.float64))
+        return opaque(list(values))
+    if kinds == {bool}:
+        return Truths(np.array([-1 if x is None else x for x in values], np.int8))
+    if kinds == {date}:
+        return Days(np.array([NO_DAY if x is None else x.toordinal() - EPOCH for x in values], np.int64))
+    if all(issubclass(k, str) for k in kinds):
+        seen: dict[str, int] = {}
+        codes = [-1 if x is None else seen.setdefault(x, len(seen)) for x in values]
+        return Coded(np.array(codes, np.int32), Dictionary(list(seen)))
+    if world is not None and all(hasattr(k, "at") for k in kinds):
+        entities = {x.entity for x in values if x is not None}
+        if len(entities) == 1:
+            return Refs(entities.pop(), np.array([-1 if x is None else x.at for x in values], np.int32), world)
+    return opaque(list(values))
+
+
+def lookup(act: Callable[..., Any], columns: Sequence[Column], world: Any = None) -> Column:
+    """`act` of every row's values, asked once for each distinct combination of them."""
+    parts = [c.encode() for c in columns]
+    codes, sizes = parts[0][0], [len(m) for _, m in parts]
+    if len(parts) == 1:
+        return from_values([act(x) for x in parts[0][1].list], world).take(codes)
+    size = 1
+    for (part, _), width in zip(parts, sizes, strict=True):
+        codes = part if size == 1 else codes * width + part
+        size *= width
+        if size > 1 << 40:
+            return _each(act, parts, world)
+    kept, codes = distinct(codes, size)
+    combinations: list[list[Any]] = []
+    rest = kept
+    for (_, meaning), width in zip(reversed(parts), reversed(sizes), strict=True):
+        rest, at = np.divmod(rest, width)
+        items = meaning.list
+        combinations.append([items[i] for i in at.tolist()])
+    combinations.reverse()
+    return from_values([act(*values) for values in zip(*combinations, strict=True)], world).take(codes)
+
+
+def distinct(codes: Array, size: int) -> tuple[Array, Array]:
+    """(the codes that occur, for each row its place among them)."""
+    if size <= 8 * len(codes) + 1024:
+        again, kept = compact(codes, size)
+        return kept, again
+    return np.unique(codes, return_inverse=True)  # type: ignore[return-value]
+
+
+def _each(act: Callable[..., Any], parts: list[tuple[Array, Dictionary]], world: Any) -> Column:
+    """Too many combinations to number: one call per row, with what was seen remembered."""
+    seen: dict[tuple[int, ...], Any] = {}
+    out = []
+    for key in zip(*(codes.tolist() for codes, _ in parts), strict=True):
+        if key not in seen:
+            seen[key] = act(*(meaning.list[i] for i, (_, meaning) in zip(key, parts, strict=True)))
+        out.append(seen[key])
+    return from_values(out, world)

@@ -1,0 +1,368 @@
+"""A whole run in columns: every decision of every record, and what it says of them.
+
+The order of authority is the row evaluator's. Rules, owners, windows and sentences are columns; a record that a pool
+takes a turn for goes, in its place in the queue, through the row evaluator's own allocation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roe.columns.column import Array, Coded, Column, Constant, Dictionary, Lists, Owned, Refs, lookup
+from roe.columns.vector import Frame
+from roe.columns.world import ColumnWorld, Group, Table, TableRow
+from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, queue
+from roe.evaluator.world import Row
+from roe.grammar import values as v
+from roe.plan.operators import Action, Choose, Rule
+
+KINDS = ("unassigned", "keep", "assign", "route", "open", "hold", "return", "refer", "exception")
+_CODE = {kind: i for i, kind in enumerate(KINDS)}
+_EVEN_NOBODY = {"open", "hold", "return", "refer"}
+_SAYS = {  # the row evaluator's sentences for rules that have none of their own
+    "keep": "{who} keeps it by rule `{rule}`",
+    "assign": "{who} is assigned by rule `{rule}`",
+    "route": "{who} is next in the pool `{pool}`, by rule `{rule}`",
+    "open": "open for claims, by rule `{rule}`",
+    "hold": "on hold, by rule `{rule}`",
+    "return": "returned to the pool, by rule `{rule}`",
+    "refer": "{to} must decide, by rule `{rule}`",
+    "unassigned": "rule `{rule}` holds, and finds nobody",
+}
+
+
+@dataclass(slots=True)
+class Allocations:
+    """The decisions on all records of an entity in one role, in the order of the ids.
+
+    `rule` numbers the role's rules, -1 where none held and -2 where an exception decided; `action` numbers `KINDS`;
+    `owner` and `previous` are rows of the rep table, -1 for nobody; `until` holds Python dates by row where there are any.
+    """
+
+    table: Table
+    role: str
+    rules: tuple[Rule, ...]
+    rule: Array
+    action: Array
+    owner: Array
+    previous: Array
+    until: Array
+    untils: list[Any]
+    territory: Coded
+    window: Coded
+    pool: Array
+    pools: list[str]
+    reason: pa.Array
+    unknown: Array  # per rule, on how many records it could not be decided
+    decisions: dict[int, Decision] = field(default_factory=dict)  # those that pools took part in
+
+    @property
+    def entity(self) -> str:
+        return self.table.entity
+
+    def moved(self) -> Array:
+        calm = (self.action != _CODE["hold"]) & (self.action != _CODE["refer"])
+        return np.asarray((self.owner != self.previous) & calm)
+
+
+class ColumnRun:
+    """All allocations of a run, by entity and role, and the world they were made in."""
+
+    def __init__(self, bound: Bound) -> None:
+        assert isinstance(bound.world, ColumnWorld)
+        self.bound, self.world = bound, bound.world
+        self.found: list[Allocations] = []
+        for entity in bound.entities():
+            self._entity(entity)
+
+    @classmethod
+    def of(cls, evaluator: Evaluator, tables: Mapping[str, Any], *, as_of: date | datetime | str, state: Mapping[str, Any] | None = None) -> ColumnRun:
+        """Decide every record. `tables` are Arrow tables, or raw records, by entity. Raises `Circle` (see there)."""
+        return cls(Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(as_of)), state or {}))
+
+    def _entity(self, entity: str) -> None:
+        table = self.world.tables[entity]
+        roles = self.bound.roles(entity)
+        parts = [_Role(self.bound, table, role) for role in roles]
+        self._turns(table, parts)
+        done = [part.finish() for part in parts]
+        for (e, name), step in self.bound.plan.steps.items():
+            if e == entity and isinstance(step, Choose) and step.hit in EXCLUSIVE:
+                table.column(name)
+        for part in done:
+            refer = part.action == _CODE["refer"]
+            now = np.where(refer, part.previous, part.owner)
+            table.set_owner(part.role, Refs("rep", now.astype(np.int32), self.world))
+        self.found += done
+        self.world.forget()
+
+    def _turns(self, table: Table, parts: list[_Role]) -> None:
+        """The turns of all pools, in the order of the queue, and of the roles for one record."""
+        waiting = [(row, k, action) for k, part in enumerate(parts) for row, action in part.waiting]
+        if not waiting:
+            return
+        place = {row: queue(table.row(row)) for row in {w[0] for w in waiting}}
+        waiting.sort(key=lambda w: (place[w[0]], w[1]))
+        for row, k, action in waiting:
+            parts[k].turn(row, action)
+
+
+class _Role:
+    """One role of one entity, while it is being decided."""
+
+    def __init__(self, bound: Bound, table: Table, role: str) -> None:
+        self.bound, self.table, self.role = bound, table, role
+        assert isinstance(bound.world, ColumnWorld)
+        self.world: ColumnWorld = bound.world
+        n = table.n
+        chooser = bound.evaluator.compiled.engagement[table.entity, role]
+        self.rules = chooser.step.rules
+        owner = table.owner(role)
+        self.previous = owner.at.astype(np.int64) if isinstance(owner, Refs) else np.full(n, -1, np.int64)
+        self.owner = np.full(n, -1, np.int64)
+        self.action = np.zeros(n, np.int8)
+        self.until = np.full(n, -1, np.int64)
+        self.untils: list[Any] = []
+        self.pool = np.full(n, -1, np.int32)
+        self.pools: list[str] = []
+        self.waiting: list[tuple[int, Action]] = []
+        self.decisions: dict[int, Decision] = {}
+        self.territory = self._territory()
+        self.window = self._window()
+        fired = self.world.kernel(chooser).first(table.frame.eval, n)
+        self.rule = fired.rule.astype(np.int64)
+        self.unknown = fired.unknown
+        self._exceptions(chooser)
+        order = np.argsort(self.rule, kind="stable")
+        cuts = np.searchsorted(self.rule[order], np.arange(len(self.rules) + 1))
+        self.rows_of = {i: order[cuts[i] : cuts[i + 1]] for i in range(len(self.rules)) if cuts[i + 1] > cuts[i]}
+        for i, rows in self.rows_of.items():
+            self._act(rows, self.rules[i].value)
+
+    def _frame(self, rows: Array) -> Frame:
+        """The role's records at some rows."""
+        if len(rows) == self.table.n:
+            return self.table.frame
+        records = Refs(self.table.entity, rows.astype(np.int32), self.world)
+        return Frame(self.world, len(rows), {self.table.entity: records}, (records,))
+
+    def _territory(self) -> Coded:
+        if (self.table.entity, "territory") not in self.bound.plan.steps:
+            return _texts(Constant("", self.table.n))
+        column = self.table.column("territory")
+        assert column is not None
+        return _texts(lookup(lambda x: str(x["name"]) if isinstance(x, dict) and x.get("name") else "", [column]))
+
+    def _window(self) -> Coded:
+        """The state of the first window that protects this role, and its end while it is live."""
+        n = self.table.n
+        for window in self.bound.plan.windows:
+            if window.entity == self.table.entity and window.role == self.role:
+                state = self.table.column(window.state)
+                until = self.table.column(window.until)
+                assert state is not None and until is not None
+                owned = self.previous >= 0
+                said = _texts(lookup(lambda x, name=window.name: f"{name}: {x}", [state]))  # type: ignore[misc]
+                live = lookup(lambda x: x in ("protected", "grace"), [state]).values()
+                rows = np.flatnonzero(owned & np.array(live, bool))
+                self._until(rows, until.take(rows))
+                return Coded(np.where(owned, said.codes, -1).astype(np.int32), said.meaning)
+        return Coded(np.full(n, -1, np.int32), Dictionary([]))
+
+    def _until(self, rows: Array, values: Column | Any) -> None:
+        """Set the end of what was decided: a column, or one value for all."""
+        if not isinstance(values, Column):
+            self.until[rows] = -1 if values is None else self._number(values)
+            return
+        codes, meaning = values.encode()
+        numbers = np.array([-1 if x is None else self._number(x) for x in meaning.list], np.int64)
+        self.until[rows] = numbers[codes] if len(numbers) else -1
+
+    def _number(self, value: Any) -> int:
+        self.untils.append(value)
+        return len(self.untils) - 1
+
+    def _exceptions(self, chooser: Any) -> None:
+        for (entity, record, role), approved in self.bound.exceptions.items():
+            if entity == self.table.entity and role == self.role:
+                row = self.world.find(entity, record)
+                assert isinstance(row, TableRow)
+                at = row.at
+                for i in chooser(self.world.scope(row)).unknown:
+                    self.unknown[i] -= 1
+                rep = self.world.rep(approved.owner)
+                self.rule[at], self.owner[at] = -2, -1 if rep is None else rep.at  # type: ignore[attr-defined]
+                self.action[at] = _CODE["exception" if rep is not None else "unassigned"]
+                self.until[at] = self._number(approved.until)
+
+    # --- actions ----------------------------------------------------------------------------------------------------
+
+    def _act(self, rows: Array, action: Action) -> None:
+        world = self.world
+        if action.kind == "route":
+            self.waiting += [(row, action) for row in rows.tolist()]
+            return
+        if action.kind == "keep":
+            self._own(rows, "keep", self.previous[rows])
+            if action.within is not None:
+                today, within = world.clock.today, action.within
+                since = self.table.column("owner_since") or Constant(None, self.table.n)
+                self._until(rows, lookup(lambda x: world.clock.add(x or today, within), [since.take(rows)]))
+        elif action.kind == "assign" and action.assign is not None:
+            self._own(rows, "assign", self._assignee(rows, self._frame(rows).eval(action.assign.tree)))
+        elif action.kind == "refer":
+            self._own(rows, "refer", self.previous[rows])
+            self._until(rows, world.clock.add(world.clock.today, action.within) if action.within is not None else None)
+        elif action.kind == "return":
+            self._own(rows, "return", np.full(len(rows), -1))
+        else:
+            self._own(rows, action.kind, np.full(len(rows), -1) if action.kind == "open" else self.previous[rows])
+        if action.kind in ("keep", "assign") and action.otherwise is not None:
+            nobody = rows[self.owner[rows] < 0]
+            if len(nobody):
+                self._act(nobody, action.otherwise)
+        self._end(rows)
+
+    def _end(self, rows: Array) -> None:
+        """What was protected for one rep is not for another."""
+        gone = rows[(self.owner[rows] != self.previous[rows]) & (self.action[rows] != _CODE["refer"])]
+        self.until[gone] = -1
+
+    def _own(self, rows: Array, action: str, rep: Array) -> None:
+        self.owner[rows] = rep
+        some = (rep >= 0) | (action in _EVEN_NOBODY)
+        self.action[rows] = np.where(some, _CODE[action], _CODE["unassigned"])
+
+    def _assignee(self, rows: Array, values: Column) -> Array:
+        """The reps whom the values of an `assign` mean."""
+        if isinstance(values, Owned):
+            values = self.table.frame.field(values, self.role)
+        if isinstance(values, Group):
+            values = values.role(self.role)
+        if isinstance(values, Refs):
+            return values.at.astype(np.int64)
+        if isinstance(values, Lists):
+            return np.full(len(rows), -1)
+        codes, meaning = values.encode()
+        found = [self.world.assignee(x, self.role) for x in meaning.list]
+        return np.array([-1 if rep is None else rep.at for rep in found], np.int64)[codes]  # type: ignore[attr-defined]
+
+    def turn(self, at: int, action: Action) -> None:
+        """One record through the row evaluator's allocation."""
+        row = self.table.row(at)
+        previous = self.world.rep_row(int(self.previous[at])) if self.previous[at] >= 0 else None
+        d = self.decisions.get(at) or Decision(self.table.entity, str(row["id"]), row.label, self.role, "unassigned", row=row)
+        d.previous = None if previous is None else previous["id"]
+        d.window = self.window.meaning.list[self.window.codes[at]] if self.window.codes[at] >= 0 else ""
+        d.until = self.untils[self.until[at]] if self.until[at] >= 0 else None
+        self.bound._act(d, action)
+        self.decisions[at] = d
+        owner = self.world.rep(d.owner)
+        self.owner[at] = -1 if owner is None else owner.at  # type: ignore[attr-defined]
+        self.action[at] = _CODE[d.action]
+        self.until[at] = -1 if d.until is None else self._number(d.until)
+        if d.pool:
+            if d.pool not in self.pools:
+                self.pools.append(d.pool)
+            self.pool[at] = self.pools.index(d.pool)
+
+    # --- sentences --------------------------------------------------------------------------------------------------
+
+    def finish(self) -> Allocations:
+        return Allocations(
+            self.table, self.role, self.rules, self.rule, self.action, self.owner, self.previous, self.until, self.untils,
+            self.territory, self.window, self.pool, self.pools, self._reasons(), self.unknown, self.decisions,
+        )  # fmt: skip
+
+    def _reasons(self) -> pa.Array:
+        pieces: list[pa.Array] = []
+        places: list[Array] = []
+        plain = [rows for i, rows in self.rows_of.items() if not self.rules[i].because]
+        for i, rows in self.rows_of.items():
+            because = self.rules[i].because
+            if because:
+                places.append(rows)
+                pieces.append(self._sentence(because, rows))
+        if plain:
+            rows = np.concatenate(plain)
+            places.append(rows)
+            pieces.append(self._plain(rows))
+        nobody = np.flatnonzero(self.rule == -1)
+        if len(nobody):
+            places.append(nobody)
+            pieces.append(_same(f"no {self.role} rule holds for this {self.table.entity}", len(nobody)))
+        for at in np.flatnonzero(self.rule == -2).tolist():
+            approved = self.bound.exceptions[self.table.entity, self.table.ids[at].as_py(), self.role]
+            places.append(np.array([at]))
+            pieces.append(pa.array([f"exception approved by {approved.approved_by}: {approved.reason}"]))
+        if not pieces:
+            return pa.array([], pa.string())
+        where = np.concatenate(places)
+        back = np.empty(self.table.n, np.int64)
+        back[where] = np.arange(len(where))
+        if len(pieces) == 1 and (back == np.arange(len(back))).all():
+            return pieces[0]
+        return pa.concat_arrays(pieces).take(pa.array(back))
+
+    def _sentence(self, template: str, rows: Array) -> pa.Array:
+        frame = self._frame(rows)
+        parts: list[Any] = []
+        for piece, tree in self.bound.evaluator.compiled.pieces(template):
+            parts.append(_say(frame.eval(tree), self.world) if tree is not None else pa.scalar(piece))
+        if all(isinstance(p, pa.Scalar) for p in parts):
+            return _same(template, len(rows))
+        return pc.binary_join_element_wise(*parts, "")
+
+    def _plain(self, rows: Array) -> pa.Array:
+        """The sentences of rules without one: one for each rule, action and owner."""
+        reps = self.world.tables["rep"]
+        owners = np.where(self.owner[rows] < 0, reps.n, self.owner[rows])
+        key = (self.rule[rows] * len(KINDS) + self.action[rows]) * (reps.n + 1) + owners
+        key = key * (len(self.pools) + 1) + self.pool[rows] + 1
+        unique, codes = np.unique(key, return_inverse=True)
+        said = []
+        for k in unique.tolist():
+            k, pool = divmod(k, len(self.pools) + 1)
+            k, owner = divmod(k, reps.n + 1)
+            number, action = divmod(k, len(KINDS))
+            rule = self.rules[number]
+            who = reps.row(owner).label if owner < reps.n else "nobody"
+            said.append(
+                _SAYS[KINDS[action]].format(who=who, rule=rule.name, to=rule.value.to, pool=self.pools[pool - 1] if pool else "")
+            )
+        return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(said)).dictionary_decode()
+
+
+def _same(text: str, n: int) -> pa.Array:
+    return pa.repeat(pa.scalar(text), n)
+
+
+def _texts(column: Column) -> Coded:
+    if isinstance(column, Coded):
+        return column
+    assert isinstance(column, Constant)
+    return Coded(np.zeros(column.n, np.int32), Dictionary([column.value]))
+
+
+def _say(column: Column, world: ColumnWorld) -> pa.Array:
+    """Values as a sentence has them."""
+    if isinstance(column, Refs):
+        table = world.tables[column.entity]
+        used, codes = np.unique(column.at, return_inverse=True)
+        names = [table.row(i).label if i >= 0 else "(unknown)" for i in used.tolist()]
+        return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(names)).dictionary_decode()
+    if isinstance(column, Coded) and isinstance(column.meaning.items, pa.Array):
+        return pc.fill_null(column.arrow(), "(unknown)")
+    codes, meaning = column.encode()
+
+    def say(x: Any) -> str:
+        return "(unknown)" if x is None else x.label if isinstance(x, Row) else str(v.string(x))
+
+    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array([say(x) for x in meaning.list])).dictionary_decode()

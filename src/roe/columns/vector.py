@@ -1,0 +1,515 @@
+"""Expressions over columns: the whole table's values of an expression at once.
+
+Arithmetic, order and Kleene logic on numbers, dates and truths are NumPy operations; walks over related records are
+gathers and segment reductions. Everything else is the row evaluator's own closure, asked once per distinct combination
+of its operands, or, where an operand is a list of many kinds or a loop variable escapes, once per row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from roe.columns.column import (
+    EPOCH,
+    NO_DAY,
+    Array,
+    ByRow,
+    Coded,
+    Column,
+    Constant,
+    Days,
+    Dictionary,
+    Instants,
+    Lists,
+    Numbers,
+    Owned,
+    Refs,
+    Truths,
+    _number,
+    from_values,
+    lookup,
+    microseconds,
+)
+from roe.evaluator.expressions import CLOCK, IMPLICIT, MAX_ITEMS, compile_expression, property_of
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.grammar.printer import show
+
+
+class Frame:
+    """What expressions see: `n` rows, the variables by name, and the records whose fields bare names mean, innermost last."""
+
+    def __init__(self, world: Any, n: int, names: Mapping[str, Column], items: tuple[Column, ...], outer: Frame | None = None, rows: Array = None) -> None:
+        self.world, self.n, self.names, self.items = world, n, dict(names), items
+        self.outer, self.rows = outer, rows
+        self._known: dict[str, Column] = {}
+
+    def inside(self, rows: Array, names: Mapping[str, Column], item: Column | None) -> Frame:
+        """The frame of a loop's body: a row per item, with everything outside gathered to it when it is asked for."""
+        items = tuple(i.take(rows) for i in self.items)
+        return Frame(self.world, len(rows), names, (*items, item) if item is not None else items, self, rows)
+
+    def name(self, name: str) -> Column:
+        depth = len(self.items) - (1 if self.outer is not None and len(self.items) > len(self.outer.items) else 0)
+        own = self.items[depth:]  # the item of a filter's own body goes before the variables
+        for item in own:
+            found = self._field_of(item, name)
+            if found is not None:
+                return found
+        found = self.variable(name)
+        if found is not None:
+            return found
+        for item in reversed(self.items[:depth] if own else self.items):
+            found = self._field_of(item, name)
+            if found is not None:
+                return found
+        return Constant(None, self.n)
+
+    def _field_of(self, item: Column, name: str) -> Column | None:
+        if isinstance(item, Refs):
+            return self.field(item, name) if name in self.world.fields[item.entity] else None
+        raise ByRow
+
+    def variable(self, name: str) -> Column | None:
+        if name in self.names:
+            return self.names[name]
+        if self.outer is not None:
+            found = self.outer.name(name) if self.outer.outer is not None else self.outer.variable(name)
+            if found is not None:
+                found = self.names[name] = found.take(self.rows)
+            return found
+        if name in self.world.base and name != CLOCK:
+            return Constant(self.world.base[name], self.n)
+        return None
+
+    def field(self, of: Column, name: str) -> Column:
+        """A field of records, of their owners, of a table row's outputs, or of each item of a list."""
+        if isinstance(of, Refs):
+            if name == "owner":
+                return Owned(of)
+            found = self.world.tables[of.entity].column(name)
+            if found is None:
+                return Constant(None, of.n)
+            return found if of.every else found.take(of.at)
+        if isinstance(of, Owned):
+            owner = self.world.tables[of.records.entity].owner(name)
+            if owner is None:
+                return Constant(None, of.n)
+            return owner if of.records.every else owner.take(of.records.at)
+        if isinstance(of, Lists):
+            inner = self.inside(of.rows, {}, None)
+            return Lists(of.rows, inner.field(of.items, name), of.n)
+        return lookup(lambda x: _field(x, name), [of], self.world)
+
+    def eval(self, node: s.Node) -> Column:
+        """The column of an expression."""
+        key = show(node)
+        found = self._known.get(key)
+        if found is None:
+            rule: Callable[[Any], Column] | None = getattr(self, "_" + type(node).__name__, None)
+            try:
+                if rule is None:
+                    raise ByRow
+                found = rule(node)
+            except ByRow:
+                found = self._by_row(node)
+            self._known[key] = found
+        return found
+
+    # --- fallbacks --------------------------------------------------------------------------------------------------
+
+    def _by_children(self, node: s.Node) -> Column:
+        """The node as a function of its operands, asked once per distinct combination of them."""
+        from dataclasses import replace
+
+        columns: list[Column] = []
+
+        def hole(part: s.Node) -> s.Node:
+            if isinstance(part, s.Literal):
+                return part
+            columns.append(self.eval(part))
+            return s.Name(f"${len(columns)}")
+
+        changed: dict[str, Any] = {}
+        for name in s.FIELDS[type(node)]:
+            part = getattr(node, name)
+            if type(part) in s.FIELDS:
+                changed[name] = hole(part)
+            elif type(part) is tuple and part and type(part[0]) in s.FIELDS:
+                changed[name] = tuple(map(hole, part))
+        code = compile_expression(replace(node, **changed))
+        base = self.world.base
+        names = [f"${i + 1}" for i in range(len(columns))]
+        if not columns:
+            return Constant(code(base), self.n)
+        if all(isinstance(c, Constant) for c in columns):
+            return Constant(code({**base, **{n: c.value for n, c in zip(names, columns, strict=True) if isinstance(c, Constant)}}), self.n)
+        return lookup(lambda *values: code({**base, **dict(zip(names, values, strict=True))}), columns, self.world)
+
+    def _by_row(self, node: s.Node) -> Column:
+        """The row evaluator on each row, with the variables that the expression names."""
+        code = compile_expression(node)
+        used = {n.id for n in s.walk(node) if isinstance(n, s.Name)}
+        found = {name: self.variable(name) for name in sorted(used)}
+        names = {name: c.values() for name, c in found.items() if c is not None and not isinstance(c, Constant)}
+        base = {**self.world.base, **{name: c.value for name, c in found.items() if isinstance(c, Constant)}}
+        items = self.items[-1].values() if self.items else [None] * self.n
+        own = self.outer is not None and len(self.items) > len(self.outer.items)
+        out = []
+        for i in range(self.n):
+            scope = {**base, **{name: values[i] for name, values in names.items()}}
+            item = items[i]
+            scope[IMPLICIT] = item
+            if own and isinstance(item, dict):
+                scope |= {name: item[name] for name in used if name in item}
+            out.append(code(scope))
+        return from_values(out, self.world)
+
+    # --- leaves -----------------------------------------------------------------------------------------------------
+
+    def _Literal(self, node: s.Literal) -> Column:
+        return Constant(node.value, self.n)
+
+    def _Name(self, node: s.Name) -> Column:
+        return self.name(node.id)
+
+    def _Path(self, node: s.Path) -> Column:
+        return self.field(self.eval(node.base), node.field)
+
+    # --- logic ------------------------------------------------------------------------------------------------------
+
+    def truths(self, node: s.Node) -> Array:
+        """1, 0, -1 per row; what is no boolean is unknown."""
+        found = self.eval(node)
+        if isinstance(found, Truths):
+            return found.data
+        if isinstance(found, Constant):
+            value = int(found.value) if isinstance(found.value, bool) else -1
+            return np.full(self.n, value, np.int8)
+        return np.full(self.n, -1, np.int8)
+
+    def _And(self, node: s.And) -> Column:
+        out = np.ones(self.n, np.int8)
+        for item in node.items:
+            other = self.truths(item)
+            out = np.where((out == 0) | (other == 0), 0, np.where((out == 1) & (other == 1), 1, -1)).astype(np.int8)
+        return Truths(out)
+
+    def _Or(self, node: s.Or) -> Column:
+        out = np.zeros(self.n, np.int8)
+        for item in node.items:
+            out = _either(out, self.truths(item))
+        return Truths(out)
+
+    def _Not(self, node: s.Not) -> Column:
+        return Truths(_negated(self.truths(node.operands[0])))
+
+    def _If(self, node: s.If) -> Column:
+        yes = self.truths(node.condition) == 1
+        then, otherwise = self.eval(node.then), self.eval(node.otherwise)
+        if yes.all():
+            return then
+        if not yes.any():
+            return otherwise
+        return merge(yes, then, otherwise, self.world)
+
+    # --- comparison -------------------------------------------------------------------------------------------------
+
+    def _Compare(self, node: s.Compare) -> Column:
+        return self._compare(node.op, self.eval(node.left), self.eval(node.right))
+
+    def _compare(self, op: str, a: Column, b: Column) -> Column:
+        if isinstance(a, Constant) and isinstance(b, Constant):
+            return from_values([v.compare(op, a.value, b.value)]).take(np.zeros(self.n, np.int64))
+        if isinstance(b, Constant) and b.value is None and op in ("=", "!="):
+            return Truths((a.nulls() == (op == "=")).astype(np.int8))
+        if isinstance(a, Constant) and a.value is None and op in ("=", "!="):
+            return Truths((b.nulls() == (op == "=")).astype(np.int8))
+        pair = _ordered(a, b)
+        if pair is None:
+            return lookup(lambda x, y: v.compare(op, x, y), [a, b], self.world)
+        x, y, no_x, no_y = pair
+        with np.errstate(invalid="ignore"):
+            out = _OPERATORS[op](x, y).astype(np.int8)
+        if op in ("=", "!="):
+            same = np.asarray(no_x & no_y)
+            either = np.asarray(no_x | no_y)
+            out = np.where(either, same if op == "=" else ~same, out).astype(np.int8)
+        else:
+            out = np.where(no_x | no_y, -1, out).astype(np.int8)
+        return Truths(np.broadcast_to(out, (self.n,)) if out.ndim == 0 else out)
+
+    def _Between(self, node: s.Between) -> Column:
+        at = self.eval(node.value)
+        low, high = self._compare("<=", self.eval(node.low), at), self._compare("<=", at, self.eval(node.high))
+        return Truths(_both(_data(low), _data(high)))
+
+    def _In(self, node: s.In) -> Column:
+        subject = self.eval(node.value)
+        free = {n.id for t in node.tests for n in s.walk(t) if isinstance(n, s.Name)}
+        constant = all(name in self.world.base for name in free) and all(self.variable(name) is not None for name in free)
+        if constant and not isinstance(subject, (Numbers, Instants)):
+            code = compile_expression(s.In(s.Name("$1"), node.tests, node.negated))
+            base = self.world.base
+            return lookup(lambda x: code({**base, "$1": x}), [subject], self.world)
+        out = np.zeros(self.n, np.int8)
+        for test in node.tests:
+            out = _either(out, self._test(subject, test))
+        return Truths(_negated(out) if node.negated else out)
+
+    def _test(self, subject: Column, test: s.Node) -> Array:
+        """One unary test of a value."""
+        if isinstance(test, s.Unary):
+            return _data(self._compare(test.op, subject, self.eval(test.operand)))
+        if isinstance(test, s.RangeOf):
+            low = self._compare("<=" if test.low_closed else "<", self.eval(test.low), subject) if test.low is not None else None
+            high = self._compare("<=" if test.high_closed else "<", subject, self.eval(test.high)) if test.high is not None else None
+            if test.low is not None and test.high is not None:
+                order = _data(self._compare("<", self.eval(test.high), self.eval(test.low)))
+                if (order != 0).any():  # a range the wrong way round is null
+                    raise ByRow
+            parts = [_data(c) for c in (low, high) if c is not None]
+            return parts[0] if len(parts) == 1 else _both(*parts)
+        if isinstance(test, s.Literal):
+            return _data(self._compare("=", subject, Constant(test.value, self.n)))
+        raise ByRow
+
+    # --- arithmetic -------------------------------------------------------------------------------------------------
+
+    def _Binary(self, node: s.Binary) -> Column:
+        a, b = self.eval(node.left), self.eval(node.right)
+        x, y = _floats(a), _floats(b)
+        if x is not None and y is not None and node.op in "+-*/" and (isinstance(a, Numbers) or isinstance(b, Numbers)):
+            with np.errstate(all="ignore"):
+                out = _ARITHMETIC[node.op](x, y)
+            out = np.where(np.isfinite(out), out, np.nan)
+            return Numbers(np.broadcast_to(out, (self.n,)) if out.ndim == 0 else out)
+        if isinstance(a, Days) and isinstance(b, Constant) and type(b.value) is timedelta and not b.value % timedelta(days=1):
+            step = b.value // timedelta(days=1) * (1 if node.op == "+" else -1)
+            moved = np.where(a.data == NO_DAY, NO_DAY, a.data + step)
+            if node.op in "+-" and (moved[moved != NO_DAY] < _LAST).all() and (moved[moved != NO_DAY] > -EPOCH).all():
+                return Days(moved)
+        return self._by_children(node)
+
+    def _Negative(self, node: s.Negative) -> Column:
+        operand = self.eval(node.operand)
+        return Numbers(-operand.data) if isinstance(operand, Numbers) else self._by_children(node)
+
+    # --- lists of related records -----------------------------------------------------------------------------------
+
+    def _Filter(self, node: s.Filter) -> Column:
+        base = self.eval(node.base)
+        if not isinstance(base, Lists):
+            raise ByRow
+        if isinstance(node.condition, s.Literal) and v.is_number(node.condition.value):
+            return _nth(base, node.condition.value)
+        if not isinstance(base.items, Refs):
+            raise ByRow
+        body = self.inside(base.rows, {"item": base.items}, base.items)
+        condition = body.eval(node.condition)
+        if not isinstance(condition, (Truths, Constant)) or (isinstance(condition, Constant) and v.is_number(condition.value)):
+            raise ByRow
+        kept = np.flatnonzero(body.truths(node.condition) == 1)
+        return Lists(base.rows[kept], base.items.take(kept), base.n)
+
+    def _Quantified(self, node: s.Quantified) -> Column:
+        if len(node.bindings) != 1 or node.bindings[0].until is not None:
+            raise ByRow
+        binding = node.bindings[0]
+        source = self.eval(binding.source)
+        if not isinstance(source, Lists) or (len(source.rows) and np.bincount(source.rows).max() > MAX_ITEMS):
+            raise ByRow
+        body = self.inside(source.rows, {binding.name: source.items}, None)
+        verdicts = body.truths(node.condition)
+        decides = 1 if node.kind == "some" else 0
+        decided = np.bincount(source.rows[verdicts == decides], minlength=self.n) > 0
+        unknown = np.bincount(source.rows[verdicts == -1], minlength=self.n) > 0
+        return Truths(np.where(decided, decides, np.where(unknown, -1, 1 - decides)).astype(np.int8))
+
+    def _Call(self, node: s.Call) -> Column:
+        if node.function in ("count", "sum", "min", "max", "mean") and len(node.args) == 1:
+            found = self.eval(node.args[0])
+            if isinstance(found, Lists):
+                return self._reduce(node.function, found)
+        if node.function == "append" and len(node.args) == 2 and not any(node.names):
+            first, second = self.eval(node.args[0]), self.eval(node.args[1])
+            if isinstance(first, Lists) and not isinstance(second, (Lists, Owned)):
+                return _append(first, second, self.world)
+        if any(isinstance(a, (s.RangeOf, s.Unary, s.For)) for a in node.args):
+            raise ByRow
+        return self._by_children(node)
+
+    def _reduce(self, name: str, found: Lists) -> Column:
+        if name == "count":
+            return Numbers(np.bincount(found.rows, minlength=found.n).astype(np.float64))
+        items = found.items
+        if not isinstance(items, (Numbers, Days, Instants)) or (name in ("sum", "mean") and not isinstance(items, Numbers)):
+            raise ByRow
+        starts, ends = found.bounds()
+        bad = np.bincount(found.rows[items.nulls()], minlength=found.n) > 0
+        bad |= starts == ends
+        good = ~bad
+        if name in ("min", "max"):
+            data = np.full(found.n, np.nan if isinstance(items, Numbers) else NO_DAY, items.data.dtype)
+            if good.any():
+                act = np.minimum if name == "min" else np.maximum
+                full = starts != ends
+                data[full] = act.reduceat(items.data, starts[full])
+                data[bad] = np.nan if isinstance(items, Numbers) else NO_DAY
+            return Instants(data, items.zone) if isinstance(items, Instants) else Numbers(data) if isinstance(items, Numbers) else Days(data)
+        out = np.full(found.n, np.nan)
+        values = items.data
+        whole = len(values) == 0 or bool(np.all((values == np.floor(values)) | np.isnan(values)) and np.nansum(np.abs(values)) < v.EXACT)
+        if whole:
+            totals = np.bincount(found.rows, np.where(np.isnan(values), 0, values), found.n)
+            out[good] = totals[good]
+        else:
+            for i in np.flatnonzero(good).tolist():
+                total = v.number(math.fsum(map(_number, values[starts[i] : ends[i]].tolist())))
+                out[i] = np.nan if total is None else total
+        if name == "mean":
+            with np.errstate(all="ignore"):
+                out = out / np.where(good, ends - starts, 1)
+        return Numbers(out)
+
+
+_LAST = date.max.toordinal() - EPOCH + 1
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "=": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
+}  # fmt: skip
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}
+
+
+def _field(value: Any, name: str) -> Any:
+    if isinstance(value, dict):
+        return value.get(name)
+    if type(value) is list:
+        return [_field(i, name) for i in value]
+    return property_of(value, name)
+
+
+def _data(column: Column) -> Array:
+    if isinstance(column, Truths):
+        return column.data
+    value = column.value if isinstance(column, Constant) else None
+    return np.full(column.n, int(value) if isinstance(value, bool) else -1, np.int8)
+
+
+def _negated(data: Array) -> Array:
+    return np.where(data < 0, data, 1 - data).astype(np.int8)
+
+
+def _either(a: Array, b: Array) -> Array:
+    return np.where((a == 1) | (b == 1), 1, np.where((a == 0) & (b == 0), 0, -1)).astype(np.int8)
+
+
+def _both(a: Array, b: Array) -> Array:
+    return np.where((a == 0) | (b == 0), 0, np.where((a == 1) & (b == 1), 1, -1)).astype(np.int8)
+
+
+def _floats(c: Column) -> Array | None:
+    """Numbers as floats, NaN for null; None if they are something else."""
+    if isinstance(c, Numbers):
+        return c.data
+    if isinstance(c, Constant) and (c.value is None or v.is_number(c.value)):
+        return np.float64(np.nan if c.value is None else c.value)
+    return None
+
+
+def _ordered(a: Column, b: Column) -> tuple[Array, Array, Array, Array] | None:
+    """Both sides as arrays that compare as the values do, and where each is null; None if they are of other kinds."""
+    for one, other in ((a, b), (b, a)):
+        if isinstance(one, Constant) and isinstance(other, (Numbers, Days, Instants)):
+            constant = _constant(one.value, other)
+            if constant is None:
+                return None
+            x, y = other.data, constant
+            no_x, no_y = other.nulls(), np.bool_(False)
+            return (x, y, no_x, no_y) if other is a else (y, x, no_y, no_x)
+    if type(a) is type(b) and isinstance(a, (Numbers, Days, Instants)):
+        return a.data, b.data, a.nulls(), b.nulls()  # type: ignore[attr-defined]
+    if isinstance(a, Refs) and isinstance(b, Refs) and a.entity == b.entity:
+        return None
+    return None
+
+
+def _constant(value: Any, like: Column) -> Any:
+    if isinstance(like, Numbers):
+        return np.float64(value) if v.is_number(value) and abs(value) <= v.EXACT else None
+    if isinstance(like, Days):
+        return np.int64(value.toordinal() - EPOCH) if type(value) is date else None
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return np.int64(microseconds(value))
+    return None
+
+
+def _nth(base: Lists, position: Any) -> Column:
+    if position != int(position) or not int(position):
+        return Constant(None, base.n)
+    starts, ends = base.bounds()
+    at = starts + int(position) - 1 if position > 0 else ends + int(position)
+    return base.items.take(np.where((at >= starts) & (at < ends), at, -1))
+
+
+def _append(first: Lists, second: Column, world: Any) -> Column:
+    """Each list with one more item at its end."""
+    rows = np.concatenate([first.rows, np.arange(first.n)])
+    order = np.argsort(rows, kind="stable")
+    return Lists(rows[order], join(first.items, second, world).take(order), first.n)
+
+
+def join(a: Column, b: Column, world: Any) -> Column:
+    """One column after another."""
+    if isinstance(a, Constant) and not isinstance(b, Constant):
+        a = like(a, b)
+    elif isinstance(b, Constant) and not isinstance(a, Constant):
+        b = like(b, a)
+    if type(a) is type(b):
+        if isinstance(a, Numbers):
+            return Numbers(np.concatenate([a.data, b.data]))  # type: ignore[attr-defined]
+        if isinstance(a, Truths):
+            return Truths(np.concatenate([a.data, b.data]))  # type: ignore[attr-defined]
+        if isinstance(a, Days):
+            return Days(np.concatenate([a.data, b.data]))  # type: ignore[attr-defined]
+        if isinstance(a, Instants):
+            return Instants(np.concatenate([a.data, b.data]), a.zone)  # type: ignore[attr-defined]
+        if isinstance(a, Refs) and isinstance(b, Refs) and a.entity == b.entity:
+            return Refs(a.entity, np.concatenate([a.at, b.at]), world)
+        if isinstance(a, Coded) and isinstance(b, Coded):
+            shift = len(a.meaning)
+            codes = np.concatenate([a.codes, np.where(b.codes < 0, -1, b.codes + shift)])
+            return Coded(codes.astype(np.int32), Dictionary([*a.meaning.list, *b.meaning.list]))
+    return from_values([*a.values(), *b.values()], world)
+
+
+def like(a: Constant, b: Column) -> Column:
+    """A constant in the form of another column, so that the two can be joined; itself if it does not fit."""
+    if isinstance(b, Numbers) and (a.value is None or v.is_number(a.value)):
+        return Numbers(np.full(a.n, np.nan if a.value is None else a.value, np.float64))
+    if isinstance(b, Days) and (a.value is None or type(a.value) is date):
+        return Days(np.full(a.n, NO_DAY if a.value is None else a.value.toordinal() - EPOCH, np.int64))
+    if isinstance(b, Truths) and (a.value is None or isinstance(a.value, bool)):
+        return Truths(np.full(a.n, -1 if a.value is None else int(a.value), np.int8))
+    if isinstance(b, Coded) and (a.value is None or isinstance(a.value, str)):
+        return Coded(np.full(a.n, -1 if a.value is None else 0, np.int32), Dictionary([a.value] if a.value is not None else []))
+    if isinstance(b, Refs) and a.value is None:
+        return Refs(b.entity, np.full(a.n, -1, np.int32), b.world)
+    if isinstance(b, Instants) and a.value is None:
+        return Instants(np.full(a.n, NO_DAY, np.int64), b.zone)
+    return a
+
+
+def merge(yes: Array, then: Column, otherwise: Column, world: Any) -> Column:
+    """`then` where true, else `otherwise`."""
+    if isinstance(then, Lists) or isinstance(otherwise, Lists) or isinstance(then, Owned) or isinstance(otherwise, Owned):
+        raise ByRow
+    n = len(yes)
+    if isinstance(then, Constant) and isinstance(otherwise, Constant):
+        return from_values([then.value, otherwise.value], world).take(np.where(yes, 0, 1))
+    both = join(then, otherwise, world)
+    return both.take(np.where(yes, 0, n) + np.arange(n))

@@ -1,0 +1,523 @@
+"""The world of a run in columns: what `roe.evaluator.world` is, with tables of columns behind the rows.
+
+A `Table` computes a step's column when it is first asked for, as a `Row` computes a value. A row of a table is a `Row`
+whose fields are read from the columns, so that whatever the columns cannot express is left to the row evaluator itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roe.columns.column import NO_DAY, Array, ByRow, Coded, Column, Constant, Days, Dictionary, Lists, Refs, from_values
+from roe.columns.kernel import ColumnIndex
+from roe.columns.load import Raw, TypedColumns, coded, typed_columns
+from roe.columns.relate import match_columns
+from roe.columns.vector import Frame
+from roe.data.coerce import Reject
+from roe.evaluator.choose import HIT_POLICIES, Chooser
+from roe.evaluator.world import Compiled, Owners, Row, World
+from roe.grammar.clock import Clock
+from roe.grammar.values import parse_date
+from roe.plan.index import Hits
+from roe.plan.operators import Choose, Derive, Relate
+
+
+class TableRow(Row):
+    """A row of a table: its fields are read from the columns when they are asked for."""
+
+    __slots__ = ("at",)
+    at: int
+
+    def __init__(self, entity: str, world: World, at: int) -> None:
+        super().__init__(entity, world, {})
+        self.at = at
+
+    @property
+    def label(self) -> str:
+        return str(self["name"] or self["id"])
+
+
+class Table:
+    """One entity's records."""
+
+    def __init__(self, entity: str, world: ColumnWorld, typed: TypedColumns) -> None:
+        self.entity, self.world, self.typed = entity, world, typed
+        self.n, self.ids, self.lines = typed.n, typed.ids, typed.lines
+        self.stored = typed.columns
+        self.derived: dict[str, Column | None] = {}
+        self.busy: set[str] = set()
+        self.frame = self._frame()
+        self._rows: dict[int, TableRow] = {}
+        self._owners: dict[str, Column] = {}
+
+    def _frame(self) -> Frame:
+        everyone = Refs(self.entity, np.arange(self.n, dtype=np.int32), self.world, every=True)
+        return Frame(self.world, self.n, {self.entity: everyone}, (everyone,))
+
+    def row(self, at: int) -> TableRow:
+        found = self._rows.get(at)
+        if found is None:
+            found = self._rows[at] = TableRow(self.entity, self.world, at)
+        return found
+
+    def forget(self) -> None:
+        """Drop what was computed, since something it rests on has changed."""
+        self.derived.clear()
+        self.frame = self._frame()
+        self._rows.clear()
+
+    def column(self, name: str) -> Column | None:
+        """A field's column; None if there is no such field."""
+        if name in self.derived:
+            return self.derived[name]
+        if name in self.busy:
+            raise Circle(f"{self.entity}.{name}")
+        self.busy.add(name)
+        try:
+            found = self.derived[name] = self._make(name)
+        finally:
+            self.busy.discard(name)
+        return found
+
+    def _make(self, name: str) -> Column | None:
+        step = self.world.policy.plan.steps.get((self.entity, name))
+        if step is not None:
+            return self._step(step)
+        makers = self.world.fields[self.entity]
+        f = self.world.policy.model.entities[self.entity].get(name)
+        if name == "ultimate_parent" and self.entity == "account":
+            return self._ultimate_parent()
+        if name == "open_opportunities" and self.entity == "account":
+            return self._open_opportunities()
+        if name == "account" and (self.entity, "matched_account") in self.world.policy.plan.steps:
+            linked = self._reference("account", "account")
+            matched = self.column("matched_account")
+            assert isinstance(matched, Refs)
+            return Refs("account", np.where(linked.at >= 0, linked.at, matched.at), self.world)
+        if f is None:
+            return self.stored.get(name) if name in makers or name in self.stored else None
+        if f.via and f.type.item:
+            return self._back(f.type.item.entity, f.via)
+        if f.type.name == "record":
+            return self._reference(name, f.type.entity)
+        return self.stored.get(name, Constant(None, self.n))
+
+    def _reference(self, name: str, entity: str) -> Refs:
+        found = self.world.references.get((self.entity, name))
+        if found is None:
+            found = self.world.references[self.entity, name] = self.world.refer(self.stored.get(name), entity, self.n, (self.entity, name))
+        return found
+
+    def owner(self, role: str) -> Column | None:
+        """The rep who owns each record in a role."""
+        if role not in self.world.policy.roles:
+            return None
+        found = self._owners.get(role)
+        if found is None:
+            found = self._owners[role] = self.world.refer(self.stored.get(f"owner.{role}"), "rep", self.n, None)
+        return found
+
+    def set_owner(self, role: str, owner: Refs) -> None:
+        self._owners[role] = owner
+
+    def _back(self, entity: str, via: str) -> Column:
+        """The records of another entity that refer to each of these."""
+        other = self.world.tables[entity]
+        target = other.column(via)
+        if not isinstance(target, Refs):
+            return Lists(np.zeros(0, np.int64), Refs(entity, np.zeros(0, np.int32), self.world), self.n)
+        kept = np.flatnonzero(target.at >= 0)
+        order = np.argsort(target.at[kept], kind="stable")
+        items = kept[order].astype(np.int32)
+        return Lists(target.at[items].astype(np.int64), Refs(entity, items, self.world), self.n)
+
+    def _open_opportunities(self) -> Column:
+        every = self.column("opportunities")
+        assert isinstance(every, Lists) and isinstance(every.items, Refs)
+        closed = self.world.tables["opportunity"].column("is_closed")
+        flags = Constant(None, every.items.n) if closed is None else closed.take(every.items.at)
+        kept = np.array([x is not True for x in flags.values()], bool) if flags.n else np.zeros(0, bool)
+        kept = np.flatnonzero(kept)
+        return Lists(every.rows[kept], every.items.take(kept), every.n)
+
+    def _ultimate_parent(self) -> Column:
+        parent = self.column("parent")
+        assert isinstance(parent, Refs)
+        up = parent.at.astype(np.int64)
+        at = np.arange(self.n)
+        for _ in range(64):
+            above = up[at]
+            if (above < 0).all():
+                return Refs("account", at.astype(np.int32), self.world)
+            at = np.where(above < 0, at, above)
+        raise Circle("account.ultimate_parent")  # a circle among parents: row by row
+
+    # --- steps ------------------------------------------------------------------------------------------------------
+
+    def _step(self, step: Any) -> Column:
+        try:
+            return self._columns_of(step)
+        except ByRow:
+            make = World._step(self.world, step)
+            return from_values([make(self.row(i)) for i in range(self.n)], self.world)
+
+    def _columns_of(self, step: Any) -> Column:
+        if isinstance(step, Derive):
+            if step.group is not None:
+                return Group(self, step.group, np.arange(self.n, dtype=np.int32))
+            assert step.expr is not None
+            return self.frame.eval(step.expr.tree)
+        if isinstance(step, Choose):
+            chooser = self.world.compiled.choosers[step.entity, step.name]
+            return self.choose(step, chooser)
+        assert isinstance(step, Relate)
+        return match_columns(step, self)
+
+    def choose(self, step: Choose, chooser: Chooser) -> Column:
+        index = self.world.kernel(chooser)
+        values = [rule.value for rule in step.rules]
+        if step.hit == "first":
+            fired = index.first(self.frame.eval, self.n)
+            return _dictionary([*values, step.default]).take(np.where(fired.rule < 0, len(values), fired.rule))
+        held = index.all(self.frame.eval, self.n)
+        decide = HIT_POLICIES[step.hit]
+        results = []
+        for number, (true, unknown) in enumerate(held.groups):
+            choice = decide(_Decided(chooser, Hits(true, unknown)), {})  # type: ignore[arg-type]
+            results.append(choice.value)
+            if choice.conflict:
+                names = ", ".join(str(step.rules[i].name) for i in choice.fired)
+                rows = np.flatnonzero(held.group == number)
+                self.world.conflicts.setdefault((step.entity, step.name, names), []).extend(self.ids.take(pa.array(rows)).to_pylist())
+        return _dictionary(results).take(held.group)
+
+
+class _Decided:
+    """A chooser whose index has already answered."""
+
+    def __init__(self, chooser: Chooser, hits: Hits) -> None:
+        self.step, self.value, self.none = chooser.step, chooser.value, chooser.none
+        self.index = self
+        self._hits = hits
+
+    def all(self, scope: Any) -> Hits:
+        return self._hits
+
+
+def _dictionary(values: list[Any]) -> Column:
+    """Few values, each for many rows."""
+    column = from_values(values)
+    return column
+
+
+class Group(Column):
+    """A step that reads other steps as one record of owners."""
+
+    def __init__(self, table: Table, group: Mapping[str, str], at: Array) -> None:
+        self.table, self.group, self.at = table, group, at
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        return len(self.at)
+
+    def role(self, role: str) -> Column:
+        name = self.group.get(role)
+        if name is None:
+            return Constant(None, self.n)
+        world = self.table.world
+        key = (self.table.entity, f"{name}\0rep")
+        found = world.references.get(key)
+        if found is None:
+            texts = self.table.column(name)
+            found = world.refer(texts, "rep", self.table.n, None)
+            world.references[key] = found
+        return found.take(self.at)
+
+    def take(self, at: Array) -> Column:
+        if (at < 0).any():
+            raise ByRow
+        return Group(self.table, self.group, self.at[at])
+
+    def values(self) -> list[Any]:
+        roles = {role: self.role(role).values() for role in self.group}
+        return [Owners({role: roles[role][i] for role in roles}) for i in range(self.n)]
+
+    def encode(self) -> tuple[Array, Dictionary]:
+        return np.arange(self.n), Dictionary(self.values())
+
+    def nulls(self) -> Array:
+        return np.zeros(self.n, bool)
+
+
+class Circle(Exception):
+    """A field rests on itself, through the data: only the row evaluator follows that."""
+
+
+class ColumnWorld(World):
+    """The records of a run as columns. Everything that a `World` answers, it answers."""
+
+    def __init__(self, compiled: Compiled, raw: Mapping[str, Any], clock: Clock) -> None:
+        super().__init__(compiled, {}, clock)
+        self.tables: dict[str, Table] = {}
+        self.references: dict[tuple[str, str], Refs] = {}
+        self._finders: dict[str, _Finder] = {}
+        self.columns_of: dict[str, TypedColumns] = {}
+        reads = {entity: typed_columns(self.policy, entity, given) for entity in self.rows if (given := _raw(raw.get(entity))) is not None}
+        for entity in self.rows:
+            typed = reads.get(entity) or typed_columns(self.policy, entity, Raw({}, 0))
+            self.columns_of[entity] = typed
+            self.rejects += typed.rejects
+            self.tables[entity] = Table(entity, self, typed)
+        self._numbers = {"rep": self.tables["rep"].n}
+        self.fields = {entity: {name: self._reader(entity, name) for name in self.fields[entity]} for entity in self.fields}
+        for entity in self.fields:  # the marks and columns that a row may be asked for besides its fields
+            for name in ("id", "name"):
+                self.fields[entity].setdefault(name, self._reader(entity, name))
+            for role in self.policy.roles:
+                self.fields[entity].setdefault(f"owner.{role}", self._reader(entity, f"owner.{role}"))
+        self.rows["rep"] = [self.tables["rep"].row(i) for i in range(self.tables["rep"].n)]
+
+    def _reader(self, entity: str, name: str) -> Callable[[Row], Any]:
+        if name == "owner":
+            return lambda row: Owners({role: self._owner(row, role) for role in self.policy.roles})
+
+        def read(row: Row) -> Any:
+            column = self.tables[entity].column(name)
+            if column is None:
+                return None
+            assert isinstance(row, TableRow)
+            if isinstance(column, Constant):
+                return column.value
+            return self.listed(entity, name, column)[row.at]
+
+        return read
+
+    def listed(self, entity: str, name: str, column: Column) -> Any:
+        """A column's values for reading one at a time; made once while the column stands."""
+        cache = self.__dict__.setdefault("_listed", {})
+        found = cache.get((entity, name))
+        if found is None or found[0] is not column:
+            found = cache[entity, name] = (column, _OneByOne(column))
+        return found[1]
+
+    def _owner(self, row: Row, role: str) -> Row | None:
+        assert isinstance(row, TableRow)
+        owner = self.tables[row.entity].owner(role)
+        assert isinstance(owner, Refs)
+        at = int(owner.at[row.at])
+        return None if at < 0 else self.rep_row(at)
+
+    def rep_row(self, at: int) -> Row:
+        return self.tables["rep"].row(at)
+
+    def kernel(self, chooser: Chooser) -> ColumnIndex:
+        found = self.compiled.kernels.get(id(chooser))
+        if found is None:
+            found = self.compiled.kernels[id(chooser)] = ColumnIndex(chooser.index)
+        return found
+
+    # --- references -------------------------------------------------------------------------------------------------
+
+    def refer(self, texts: Column | None, entity: str, n: int, told: tuple[str, str] | None) -> Refs:
+        """Texts as the records that they mean; those that mean none are counted under `told`. A rep is never missing."""
+        if texts is None or (isinstance(texts, Constant) and texts.value is None):
+            return Refs(entity, np.full(n, -1, np.int32), self)
+        if isinstance(texts, Refs):
+            return texts
+        codes, meaning = texts.encode() if not isinstance(texts, Coded) else (texts.codes, texts.meaning)
+        finder = self.finder(entity)
+        if entity == "rep":
+            items = meaning.list
+            found = np.array([-1 if x is None or x == "" else finder.rep(x) for x in items], np.int32)
+        else:
+            found = finder.find(meaning)
+        at = np.append(found, np.int32(-1))[codes]
+        if told is not None:
+            lost = np.flatnonzero(np.append(found < 0, False)[codes] & (codes >= 0))
+            if len(lost):
+                counts = np.bincount(codes[lost], minlength=len(meaning))
+                for code in np.flatnonzero(counts).tolist():
+                    value = meaning.list[code]
+                    if value is not None:
+                        where = (*told, value)
+                        self.dangling[where] = self.dangling.get(where, 0) + int(counts[code])
+        return Refs(entity, at.astype(np.int32), self)
+
+    def finder(self, entity: str) -> _Finder:
+        found = self._finders.get(entity)
+        if found is None:
+            found = self._finders[entity] = _Finder(self.tables[entity])
+        return found
+
+    def find(self, entity: str, key: str) -> Row | None:
+        at = self.finder(entity).one(str(key))
+        return None if at < 0 else self.tables[entity].row(at)
+
+    def rep(self, key: Any) -> Row | None:
+        if key is None or key == "":
+            return None
+        if isinstance(key, Row):
+            return key
+        return self.rep_row(self.finder("rep").rep(str(key)))
+
+    def is_stranger(self, rep: Row) -> bool:
+        assert isinstance(rep, TableRow)
+        return rep.at >= self._numbers["rep"]
+
+    def stranger(self, key: str) -> int:
+        """A rep whom the data does not list: a new row of the table, known by name alone, not active."""
+        table = self.tables["rep"]
+        at = table.n
+        none = Constant(None, 1)
+        for name in list(table.stored):
+            value = key if name in ("id", "name") else None
+            table.stored[name] = _appended(table.stored[name], value, self)
+        table.stored.setdefault("active", Constant(None, table.n + 1))
+        active = [*table.stored["active"].values()[:at], not self._numbers["rep"]]
+        table.stored["active"] = from_values(active)
+        table.ids = pa.concat_arrays([table.ids, pa.array([key], pa.string())])
+        table.n += 1
+        for where, found in list(self.references.items()):
+            if where[0] == "rep":
+                self.references[where] = Refs(found.entity, np.append(found.at, np.int32(-1)), self)
+        table._owners = {role: c.take(np.append(np.arange(at), -1)) for role, c in table._owners.items()}
+        table.derived.clear()
+        table.frame = table._frame()
+        del none
+        return at
+
+    def resolve_all(self) -> None:
+        for table in self.tables.values():
+            for name, f in self.policy.model.entities[table.entity].items():
+                if f.type.name == "record" and not f.via and name in table.stored:
+                    table._reference(name, f.type.entity)
+
+    def remember(self, owners: Mapping[str, Mapping[str, Any]]) -> None:
+        """Where the data has no owner column, today's owners are those of the last run."""
+        reps: dict[tuple[str, str], dict[int, tuple[str, Any]]] = {}
+        for key, saved in owners.items():
+            entity, record, role = key.split("|", 2)
+            at = self.finder(entity).one(record) if entity in self.tables else -1
+            if at >= 0 and saved.get("rep"):
+                reps.setdefault((entity, role), {})[at] = (saved["rep"], saved.get("since"))
+        for (entity, role), found in reps.items():
+            table = self.tables[entity]
+            old = table.stored.get(f"owner.{role}", Constant(None, table.n))
+            texts = old.values()
+            since = table.stored.get("owner_since", Constant(None, table.n)).values()
+            for at, (rep, day) in found.items():
+                if texts[at] is None:
+                    texts[at] = rep
+                    if since[at] is None and day:
+                        since[at] = parse_date(day)
+            table.stored[f"owner.{role}"] = from_values(texts)
+            table.stored["owner_since"] = from_values(since)
+            table._owners.pop(role, None)
+
+    def forget(self) -> None:
+        for table in self.tables.values():
+            table.forget()
+        self.references = {k: r for k, r in self.references.items() if "\0" not in k[1]}
+        self.__dict__.pop("_listed", None)
+        self.rows["rep"] = [self.tables["rep"].row(i) for i in range(self._numbers["rep"])]
+
+
+def _raw(given: Any) -> Raw | None:
+    if given is None or isinstance(given, Raw):
+        return given
+    if isinstance(given, pa.Table):
+        return Raw.of_table(given)
+    return Raw.of_rows(given)
+
+
+def _appended(column: Column, value: Any, world: Any) -> Column:
+    from roe.columns.vector import join
+
+    return join(column, Constant(value, 1), world)
+
+
+class _OneByOne:
+    """A column that is read here and there."""
+
+    def __init__(self, column: Column) -> None:
+        self.column = column
+        self.block: dict[int, list[Any]] = {}
+
+    def __getitem__(self, at: int) -> Any:
+        start = at >> 10
+        found = self.block.get(start)
+        if found is None:
+            rows = np.arange(start << 10, min(self.column.n, (start + 1) << 10))
+            found = self.block[start] = self.column.take(rows).values()
+        return found[at & 1023]
+
+
+class _Finder:
+    """Records by id, by an 18-character id whose first 15 are another's, or by a name that only one has."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.strangers: dict[str, int] = {}
+        self._ids: dict[str, int] | None = None
+        self._short: dict[str, int] | None = None
+        self._names: dict[str, list[int]] | None = None
+        self._known: dict[str, int] = {}
+
+    def find(self, meaning: Dictionary) -> Array:
+        """The row of every text of a dictionary; -1 where there is none."""
+        items = meaning.items
+        texts = items if isinstance(items, pa.Array) else pa.array([None if x is None else str(x) for x in meaning.list], pa.string())
+        found = pc.index_in(texts, self.table.ids).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+        lost = np.flatnonzero(found < 0)
+        if len(lost):
+            some = texts.take(pa.array(lost)).to_pylist()
+            found[lost] = [-1 if x is None else self.otherwise(x) for x in some]
+        return found
+
+    def one(self, text: str) -> int:
+        known = self._known.get(text)
+        if known is None:
+            if self._ids is None:
+                self._ids = {x: i for i, x in enumerate(self.table.ids.to_pylist())}
+            known = self._known[text] = self._ids.get(text, -1)
+            if known < 0:
+                known = self._known[text] = self.otherwise(text)
+        return known
+
+    def otherwise(self, text: str) -> int:
+        if len(text) in (15, 18):
+            if self._short is None:
+                ids = self.table.ids.to_pylist()
+                self._short = {x[:15]: i for i, x in enumerate(ids) if len(x) in (15, 18)}
+            at = self._short.get(text[:15])
+            if at is not None:
+                return at
+        if self._names is None:
+            self._names = {}
+            n = self.table.typed.n
+            for name in ("name", "email", "domain"):
+                column = self.table.stored.get(name)
+                if column is not None:
+                    for i, x in enumerate(column.values()[:n]):
+                        if x:
+                            self._names.setdefault(str(x).lower(), []).append(i)
+        rows = self._names.get(text.lower(), ())
+        return rows[0] if len(rows) == 1 else -1
+
+    def rep(self, text: Any) -> int:
+        """The row of a rep; one whom nobody lists becomes a stranger."""
+        text = str(text)
+        at = self.one(text)
+        if at < 0:
+            at = self.strangers.get(text, -1)
+            if at < 0:
+                at = self.strangers[text] = self.table.world.stranger(text)
+        return at
+
+
+__all__ = ["Circle", "ColumnWorld", "Iterable", "NO_DAY", "Reject", "Table", "coded", "Days"]
