@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 
-from roe.cli.common import as_of_option, bind, data_option, fail, load, policy_argument, progress, state_option, table
-from roe.diagnostics import Diagnostic
+from roe.cli.common import as_of_option, bind, clock, data_option, fail, load, policy_argument, progress, state_option, table
+from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
 from roe.source import Span
+
+COLUMNS_FROM = 2 << 20  # bytes of data: below, starting NumPy and Arrow takes longer than the rows
 
 
 @click.command("run")
@@ -18,15 +22,49 @@ from roe.source import Span
 @state_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder for allocations.csv, changes.csv, rollback.csv, …")
 @click.option("--trace", "traces", is_flag=True, help="Write trace.jsonl: the whole explanation of every allocation.")
-def command(policy: Path | None, data: Path, as_of: str, state: Path | None, out: Path, traces: bool) -> None:
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "rows", "columns"]),
+    default="auto",
+    show_default=True,
+    help="How to compute: record by record, or in columns (roe[batch]). The results are the same.",
+)
+@click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True, help="Of allocations and changes.")
+def command(policy: Path | None, data: Path, as_of: str, state: Path | None, out: Path, traces: bool, engine: str, form: str) -> None:
     """Decide every record, and write allocations, changes and rejects.
 
     The state folder is replaced whole after everything else is written.
     """
+    evaluator = load(policy)
+    if _in_columns(engine, data, traces, form):
+        summary = _columns(evaluator, data, as_of, state, out, form)
+    else:
+        summary = _rows(evaluator, data, as_of, state, out, traces)
+    _show(summary, out)
+
+
+def _in_columns(engine: str, data: Path, traces: bool, form: str) -> bool:
+    """Whether to compute in columns; ends the command where that was asked for and cannot be."""
+    if find_spec("pyarrow") is None or find_spec("numpy") is None:
+        if engine == "columns" or form == "parquet" or data.is_file():
+            at = Span("--engine", 1, 1, 2)
+            fail([Diagnostic("R406", "columns need the packages numpy and pyarrow", at, "pip install 'roe[batch]', or use --engine rows")])
+        return False
+    if engine != "auto":
+        if engine == "rows" and (form == "parquet" or data.is_file()):
+            at = Span("--engine", 1, 1, 2)
+            fail([Diagnostic("R801", "Parquet output and databases need columns", at, "leave out `--engine rows`")])
+        return engine == "columns"
+    if traces and form == "csv" and not data.is_file():
+        return False
+    size = sum(p.stat().st_size for p in data.iterdir() if p.is_file()) if data.is_dir() else COLUMNS_FROM
+    return form == "parquet" or size >= COLUMNS_FROM
+
+
+def _rows(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, traces: bool) -> dict[str, Any]:
     from roe.data.write import write_run, write_state
     from roe.evaluator.engine import Run
 
-    evaluator = load(policy)
     bound = bind(evaluator, data, as_of, state)
     total = sum(len(bound.world.rows[entity]) for entity, _ in bound.plan.engagement)
     run = Run(bound, list(progress(bound.decide_all(), total, "deciding")))
@@ -35,10 +73,48 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, out
         if state is not None:
             write_state(state, run.state())
     except OSError as e:
-        at = Span(str(out), 1, 1, 2)
-        fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", at, "name a folder that you may write to")])
+        _unwritable(out, e)
+    return summary
+
+
+def _columns(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, form: str) -> dict[str, Any]:
+    from roe.columns.read import read_columns
+    from roe.columns.run import ColumnRun
+    from roe.columns.world import Circle
+    from roe.columns.write import write_run
+    from roe.data.write import read_state, write_state
+
+    tables, found = read_columns(evaluator.policy, data)
+    if errors(found):
+        fail(found)
+    if found:
+        click.echo(as_text(found), err=True)
+    try:
+        run = ColumnRun.of(evaluator, tables, as_of=clock(evaluator, as_of), state=read_state(state))
+    except PolicyError as e:
+        fail(e.diagnostics)
+    except Circle as e:
+        click.echo(f"note: {e} rests on itself through the data, which only rows can follow: computing by rows", err=True)
+        return _rows(evaluator, data, as_of, state, out, False)
+    try:
+        summary = write_run(run, out, form)
+        if state is not None:
+            write_state(state, run.state())
+    except OSError as e:
+        _unwritable(out, e)
+    return summary
+
+
+def _unwritable(out: Path, e: OSError) -> None:
+    at = Span(str(out), 1, 1, 2)
+    fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", at, "name a folder that you may write to")])
+
+
+def _show(summary: dict[str, Any], out: Path) -> None:
     rows = [[key, rule, n, f"{n / sum(rules.values()):.1%}"] for key, rules in summary["rules"].items() for rule, n in rules.items()]
-    click.echo(table(rows, ["records and role", "rule", "decided", "share"]))
+    click.echo(table(rows[:MOST_ROWS], ["records and role", "rule", "decided", "share"]))
+    if len(rows) > MOST_ROWS:
+        click.echo(f"… and {len(rows) - MOST_ROWS} more rules, in summary.json")
     rejected = sum(summary["rejected"].values())
     click.echo(f"\n{summary['allocations']} allocations, {summary['moved']} change hands, {rejected} records rejected; see {out}")
     for c in summary["corrected"]:
@@ -53,3 +129,6 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, out
         click.echo("warning: owners that no rep record has: " + ", ".join(summary["unlisted_reps"][:8]))
     for (entity, field), n in missing.items():
         click.echo(f"warning: {n} values of {entity}.{field} find no record; see `dangling` in summary.json")
+
+
+MOST_ROWS = 100

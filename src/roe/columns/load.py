@@ -88,6 +88,13 @@ def _typed(
         return fast
     if pa.types.is_dictionary(arr.type):
         arr = arr.dictionary_decode() if not pa.types.is_string(arr.type.value_type) else arr
+    codes: Array
+    if pa.types.is_string(arr.type) and _mostly_distinct(arr):
+        meant = arr  # a dictionary of itself: nothing to gain from finding what repeats
+        codes = np.arange(len(arr), dtype=np.int32)
+        if arr.null_count:
+            codes[arr.is_null().to_numpy(zero_copy_only=False)] = -1
+        return _meant(name, f, codes, meant, make, missing, out, problems)
     if not pa.types.is_dictionary(arr.type):
         if pa.types.is_nested(arr.type) or pa.types.is_decimal(arr.type):
             return _one_by_one(name, f, arr.to_pylist(), make, missing, out, problems)
@@ -95,7 +102,20 @@ def _typed(
             return Constant(None, len(arr))
         arr = arr.dictionary_encode()
     codes = arr.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    meant = arr.dictionary
+    return _meant(name, f, codes, arr.dictionary, make, missing, out, problems)
+
+
+def _mostly_distinct(arr: pa.Array) -> bool:
+    if len(arr) <= 5 * FEW:
+        return False
+    sample = arr.take(pa.array(np.arange(0, len(arr), len(arr) // 10_000)))
+    return bool(len(pc.unique(sample)) > 0.9 * len(sample))
+
+
+def _meant(
+    name: str, f: Field, codes: Array, meant: pa.Array, make: Callable[[Any], Any], missing: frozenset[str], out: TypedColumns, problems: _Problems
+) -> Column:
+    """Codes into raw texts as codes into what they mean."""
     plain = _plain(f, meant, missing)
     if plain is None:
         return _distinct(name, f, codes, meant.to_pylist(), make, missing, out, problems)

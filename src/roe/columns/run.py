@@ -87,6 +87,23 @@ class ColumnRun:
         """Decide every record. `tables` are Arrow tables, or raw records, by entity. Raises `Circle` (see there)."""
         return cls(Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(as_of)), state or {}))
 
+    def state(self) -> dict[str, Any]:
+        """What the next run needs; the row evaluator's, from columns."""
+        before = self.bound.state.get("owners", {})
+        today = str(self.world.clock.today)
+        owners = dict(before)
+        reps = self.world.tables["rep"].ids.to_pylist()
+        for part in self.found:
+            since = part.table.given("owner_since").values()
+            ids = part.table.ids.to_pylist()
+            for record, owner, previous, day in zip(ids, part.owner.tolist(), part.previous.tolist(), since, strict=True):
+                key = f"{part.entity}|{record}|{part.role}"
+                if owner < 0:
+                    owners.pop(key, None)
+                elif before.get(key, {}).get("rep") != reps[owner]:
+                    owners[key] = {"rep": reps[owner], "since": str((day if owner == previous else None) or today)}
+        return self.bound.saved(owners)
+
     def _entity(self, entity: str) -> None:
         table = self.world.tables[entity]
         roles = self.bound.roles(entity)
@@ -226,6 +243,7 @@ class _Role:
             self._own(rows, action.kind, np.full(len(rows), -1) if action.kind == "open" else self.previous[rows])
         if action.kind in ("keep", "assign") and action.otherwise is not None:
             nobody = rows[self.owner[rows] < 0]
+            rows = rows[self.owner[rows] >= 0]
             if len(nobody):
                 self._act(nobody, action.otherwise)
         self._end(rows)

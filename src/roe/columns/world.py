@@ -6,19 +6,18 @@ whose fields are read from the columns, so that whatever the columns cannot expr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import NO_DAY, Array, ByRow, Coded, Column, Constant, Days, Dictionary, Lists, Refs, from_values
+from roe.columns.column import Array, ByRow, Coded, Column, Constant, Dictionary, Lists, Refs, from_values
 from roe.columns.kernel import ColumnIndex
-from roe.columns.load import Raw, TypedColumns, coded, typed_columns
+from roe.columns.load import Raw, TypedColumns, typed_columns
 from roe.columns.relate import match_columns
-from roe.columns.vector import Frame
-from roe.data.coerce import Reject
+from roe.columns.vector import Frame, join
 from roe.evaluator.choose import HIT_POLICIES, Chooser
 from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar.clock import Clock
@@ -37,6 +36,9 @@ class TableRow(Row):
         super().__init__(entity, world, {})
         self.at = at
 
+    def __bool__(self) -> bool:  # a dict that nobody has read from is empty, and a record all the same
+        return True
+
     @property
     def label(self) -> str:
         return str(self["name"] or self["id"])
@@ -47,17 +49,37 @@ class Table:
 
     def __init__(self, entity: str, world: ColumnWorld, typed: TypedColumns) -> None:
         self.entity, self.world, self.typed = entity, world, typed
-        self.n, self.ids, self.lines = typed.n, typed.ids, typed.lines
+        self.n, self.listed = typed.n, typed.n  # with strangers, and without
+        self.strangers: list[str] = []
         self.stored = typed.columns
         self.derived: dict[str, Column | None] = {}
         self.busy: set[str] = set()
-        self.frame = self._frame()
+        self._frame: Frame | None = None
         self._rows: dict[int, TableRow] = {}
         self._owners: dict[str, Column] = {}
 
-    def _frame(self) -> Frame:
-        everyone = Refs(self.entity, np.arange(self.n, dtype=np.int32), self.world, every=True)
-        return Frame(self.world, self.n, {self.entity: everyone}, (everyone,))
+    @property
+    def frame(self) -> Frame:
+        """What expressions about each of the records see."""
+        if self._frame is None:
+            everyone = Refs(self.entity, np.arange(self.n, dtype=np.int32), self.world, every=True)
+            self._frame = Frame(self.world, self.n, {self.entity: everyone}, (everyone,))
+        return self._frame
+
+    @property
+    def ids(self) -> pa.Array:
+        ids = self.typed.ids
+        return pa.concat_arrays([ids.cast(pa.string()), pa.array(self.strangers, pa.string())]) if self.strangers else ids
+
+    def given(self, name: str) -> Column:
+        """A stored column. Of a stranger only the name is known, and that a rep who is not listed is not active."""
+        column = self.stored.get(name)
+        known = column.n if column is not None else self.listed
+        if known < self.n and (column is not None or name in ("id", "name", "active")):
+            new = self.strangers[known - self.listed :]
+            values = list(new) if name in ("id", "name") else [not self.listed] * len(new) if name == "active" else [None] * len(new)
+            column = self.stored[name] = join(column or Constant(None, known), from_values(values), self.world)
+        return column if column is not None else Constant(None, self.n)
 
     def row(self, at: int) -> TableRow:
         found = self._rows.get(at)
@@ -68,8 +90,9 @@ class Table:
     def forget(self) -> None:
         """Drop what was computed, since something it rests on has changed."""
         self.derived.clear()
-        self.frame = self._frame()
-        self._rows.clear()
+        self._frame = None
+        for row in self._rows.values():
+            row.clear()
 
     def column(self, name: str) -> Column | None:
         """A field's column; None if there is no such field."""
@@ -100,17 +123,19 @@ class Table:
             assert isinstance(matched, Refs)
             return Refs("account", np.where(linked.at >= 0, linked.at, matched.at), self.world)
         if f is None:
-            return self.stored.get(name) if name in makers or name in self.stored else None
+            return self.given(name) if name in makers or name in self.stored else None
         if f.via and f.type.item:
             return self._back(f.type.item.entity, f.via)
         if f.type.name == "record":
             return self._reference(name, f.type.entity)
-        return self.stored.get(name, Constant(None, self.n))
+        return self.given(name)
 
     def _reference(self, name: str, entity: str) -> Refs:
         found = self.world.references.get((self.entity, name))
+        if found is not None and found.n < self.n:
+            found = None
         if found is None:
-            found = self.world.references[self.entity, name] = self.world.refer(self.stored.get(name), entity, self.n, (self.entity, name))
+            found = self.world.references[self.entity, name] = self.world.refer(self.given(name), entity, self.n, (self.entity, name))
         return found
 
     def owner(self, role: str) -> Column | None:
@@ -118,8 +143,8 @@ class Table:
         if role not in self.world.policy.roles:
             return None
         found = self._owners.get(role)
-        if found is None:
-            found = self._owners[role] = self.world.refer(self.stored.get(f"owner.{role}"), "rep", self.n, None)
+        if found is None or found.n < self.n:
+            found = self._owners[role] = self.world.refer(self.given(f"owner.{role}"), "rep", self.n, None)
         return found
 
     def set_owner(self, role: str, owner: Refs) -> None:
@@ -155,7 +180,13 @@ class Table:
             if (above < 0).all():
                 return Refs("account", at.astype(np.int32), self.world)
             at = np.where(above < 0, at, above)
-        raise Circle("account.ultimate_parent")  # a circle among parents: row by row
+        for i in np.flatnonzero(up[at] >= 0).tolist():  # very deep, or a circle among parents: up to where it closes
+            row, seen = i, {i}
+            while (above := int(up[row])) >= 0 and above not in seen:
+                seen.add(above)
+                row = above
+            at[i] = row
+        return Refs("account", at.astype(np.int32), self.world)
 
     # --- steps ------------------------------------------------------------------------------------------------------
 
@@ -273,7 +304,6 @@ class ColumnWorld(World):
             self.columns_of[entity] = typed
             self.rejects += typed.rejects
             self.tables[entity] = Table(entity, self, typed)
-        self._numbers = {"rep": self.tables["rep"].n}
         self.fields = {entity: {name: self._reader(entity, name) for name in self.fields[entity]} for entity in self.fields}
         for entity in self.fields:  # the marks and columns that a row may be asked for besides its fields
             for name in ("id", "name"):
@@ -367,29 +397,16 @@ class ColumnWorld(World):
 
     def is_stranger(self, rep: Row) -> bool:
         assert isinstance(rep, TableRow)
-        return rep.at >= self._numbers["rep"]
+        return rep.at >= self.tables["rep"].listed
 
     def stranger(self, key: str) -> int:
         """A rep whom the data does not list: a new row of the table, known by name alone, not active."""
         table = self.tables["rep"]
-        at = table.n
-        none = Constant(None, 1)
-        for name in list(table.stored):
-            value = key if name in ("id", "name") else None
-            table.stored[name] = _appended(table.stored[name], value, self)
-        table.stored.setdefault("active", Constant(None, table.n + 1))
-        active = [*table.stored["active"].values()[:at], not self._numbers["rep"]]
-        table.stored["active"] = from_values(active)
-        table.ids = pa.concat_arrays([table.ids, pa.array([key], pa.string())])
+        table.strangers.append(key)
         table.n += 1
-        for where, found in list(self.references.items()):
-            if where[0] == "rep":
-                self.references[where] = Refs(found.entity, np.append(found.at, np.int32(-1)), self)
-        table._owners = {role: c.take(np.append(np.arange(at), -1)) for role, c in table._owners.items()}
         table.derived.clear()
-        table.frame = table._frame()
-        del none
-        return at
+        table._frame = None
+        return table.n - 1
 
     def resolve_all(self) -> None:
         for table in self.tables.values():
@@ -419,12 +436,31 @@ class ColumnWorld(World):
             table.stored["owner_since"] = from_values(since)
             table._owners.pop(role, None)
 
+    def open_records(self) -> dict[tuple[str, str], int]:
+        found: dict[tuple[str, str], int] = {}
+        reps = self.tables["rep"]
+        for entity in ("lead", "account"):
+            table = self.tables[entity]
+            shut = table.column("converted") if entity == "lead" else None
+            open_ = np.array([x is not True for x in shut.values()], bool) if shut is not None else np.ones(table.n, bool)
+            pairs = []
+            for role in self.policy.roles:
+                owner = table.owner(role)
+                if isinstance(owner, Refs):
+                    rows = np.flatnonzero((owner.at >= 0) & open_)
+                    pairs.append(rows * reps.n + owner.at[rows])
+            if pairs:  # a rep counts once for a record, whatever the roles
+                counts = np.bincount(np.unique(np.concatenate(pairs)) % max(reps.n, 1), minlength=reps.n)
+                for i in np.flatnonzero(counts).tolist():
+                    found[entity, str(reps.row(i)["id"])] = int(counts[i])
+        return found
+
     def forget(self) -> None:
         for table in self.tables.values():
             table.forget()
         self.references = {k: r for k, r in self.references.items() if "\0" not in k[1]}
         self.__dict__.pop("_listed", None)
-        self.rows["rep"] = [self.tables["rep"].row(i) for i in range(self._numbers["rep"])]
+        self.rows["rep"] = [self.tables["rep"].row(i) for i in range(self.tables["rep"].listed)]
 
 
 def _raw(given: Any) -> Raw | None:
@@ -433,12 +469,6 @@ def _raw(given: Any) -> Raw | None:
     if isinstance(given, pa.Table):
         return Raw.of_table(given)
     return Raw.of_rows(given)
-
-
-def _appended(column: Column, value: Any, world: Any) -> Column:
-    from roe.columns.vector import join
-
-    return join(column, Constant(value, 1), world)
 
 
 class _OneByOne:
@@ -518,6 +548,3 @@ class _Finder:
             if at < 0:
                 at = self.strangers[text] = self.table.world.stranger(text)
         return at
-
-
-__all__ = ["Circle", "ColumnWorld", "Iterable", "NO_DAY", "Reject", "Table", "coded", "Days"]

@@ -74,12 +74,12 @@ def _interleaved(tables: list[pa.Table], entities: list[str], roles: list[str]) 
 
 def changes(run: ColumnRun, table: pa.Table) -> tuple[pa.Table, pa.Table]:
     """What moves, ready to load into the CRM, and the way back."""
-    masks = [part.moved() for part in run.found]
-    flags = pa.chunked_array([pa.array(m) for m in _order(run, masks)]) if run.found else pa.chunked_array([], pa.bool_())
+    flags = pa.chunked_array([pa.array(m) for m in _order(run, [part.moved() for part in run.found])], pa.bool_())
     moved = table.filter(flags)
-    fields = {(p.entity, p.role): _field(p, run) for p in run.found}
-    key = [fields[e, r] for e, r in zip(_plain(moved["entity"]).to_pylist(), _plain(moved["role"]).to_pylist(), strict=True)]
-    field = pa.array(key, pa.string()).dictionary_encode()
+    places = [np.full(part.table.n, i, np.int32) for i, part in enumerate(run.found)]
+    names = pa.array([_field(part, run) for part in run.found], pa.string())
+    order = _order(run, places)
+    field = _coded(np.concatenate(order)[np.flatnonzero(flags.to_numpy())], names) if order else pa.array([], pa.string())
     back = _same("rollback", moved.num_rows)
     forth = [moved["entity"], moved["record"], field, moved["owner"], moved["previous_owner"], moved["reason"]]
     return (
@@ -89,6 +89,7 @@ def changes(run: ColumnRun, table: pa.Table) -> tuple[pa.Table, pa.Table]:
 
 
 def _order(run: ColumnRun, masks: list[Array]) -> list[Array]:
+    """Arrays by part in the order of the allocations' rows, one per entity."""
     out = []
     for entity in sorted({p.entity for p in run.found}):
         own = sorted((p.role, i) for i, p in enumerate(run.found) if p.entity == entity)
@@ -160,10 +161,6 @@ def _cells(column: pa.Array) -> pa.Array:
         quoted = pc.binary_join_element_wise('"', pc.replace_substring(texts, '"', '""'), '"', "")
         texts = pc.if_else(special, quoted, texts)
     return texts
-
-
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
 
 
 def summarize(run: ColumnRun, moved: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from roe.policy.standard import FILES
 from roe.source import Span
 
 MAX_DATA_BYTES = 4 << 30
+DATABASES = (".duckdb", ".ddb")
 SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson", ".parquet")
 Tables = dict[str, list[dict[str, Any]]]
 
@@ -23,25 +24,33 @@ csv.field_size_limit(1 << 20)
 
 def read_tables(policy: Policy, folder: Path) -> tuple[Tables, list[Diagnostic]]:
     """Every entity's records in a folder. An entity without a file has no records; a folder without any is an error."""
-    here = Span(str(folder), 1, 1, 1)
     if not folder.is_dir():
-        return {}, [Diagnostic("R606", f"there is no folder `{folder}`", here, "name the folder of the export with --data")]
+        return {}, [none_found(policy, folder)]
     tables: Tables = {}
     found: list[Diagnostic] = []
     for entity in policy.model.entities:
-        path, problems = _file_of(policy, entity, folder)
+        path, problems = file_of(policy, entity, folder)
         found += problems
         if path is not None:
             rows, problems = read_file(path)
             found += problems
             tables[entity] = rows
     if not tables and not found:
-        names = ", ".join(f"`{FILES.get(e, (e + 's',))[0]}.csv`" for e in list(policy.model.entities)[:4])
-        found.append(Diagnostic("R606", f"`{folder}` has no file of an entity", here, f"files are named {names}, or under `data:`"))
+        found.append(none_found(policy, folder))
     return tables, found
 
 
-def _file_of(policy: Policy, entity: str, folder: Path) -> tuple[Path | None, list[Diagnostic]]:
+def none_found(policy: Policy, folder: Path) -> Diagnostic:
+    """What to say where no records are."""
+    here = Span(str(folder), 1, 1, 1)
+    if not folder.exists():
+        return Diagnostic("R606", f"there is no folder `{folder}`", here, "name the folder of the export with --data")
+    names = ", ".join(f"`{FILES.get(e, (e + 's',))[0]}.csv`" for e in list(policy.model.entities)[:4])
+    return Diagnostic("R606", f"`{folder}` has no file of an entity", here, f"files are named {names}, or under `data:`")
+
+
+def file_of(policy: Policy, entity: str, folder: Path) -> tuple[Path | None, list[Diagnostic]]:
+    """The file of an entity's records in a folder, if there is one."""
     source = policy.data.get(entity)
     if source and source.file:
         path = folder / source.file

@@ -50,7 +50,7 @@ class Turn:
     def as_json(self) -> dict[str, Any]:
         shown = [{"rep": m.rep["id"], "weight": float(m.weight), "count": m.count, "skipped": m.skipped or None} for m in self.members]
         return {
-            "pool": self.pool, "strategy": self.strategy, "rep": self.rep["id"] if self.rep else None,
+            "pool": self.pool, "strategy": self.strategy, "rep": self.rep["id"] if self.rep is not None else None,
             "position": self.position, "members": shown, "repeated": self.repeated or None,
             "before": self.before.as_json() if self.before else None,
         }  # fmt: skip

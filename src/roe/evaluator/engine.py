@@ -276,6 +276,16 @@ class Bound:
             "unassigned": f"rule `{rule.name}` holds, and finds nobody",
         }[d.action]
 
+    def saved(self, owners: Mapping[str, Any]) -> dict[str, Any]:
+        """The state after a run that leaves these owners."""
+        return {
+            "version": 1,
+            "as_of": v.literal(self.world.clock.now),
+            "owners": dict(sorted(owners.items())),
+            "assigned": dict(sorted(self.assigned.items())),
+            **self.pools.saved(),
+        }
+
     def fill(self, template: str, row: Row) -> str:
         """A sentence with its `{expression}` parts replaced by their values."""
         scope = self.world.scope(row)
@@ -317,11 +327,4 @@ class Run:
             elif before.get(key, {}).get("rep") != d.owner:
                 since = d.row["owner_since"] if d.owner == d.previous else None
                 owners[key] = {"rep": d.owner, "since": str(since or today)}
-        assigned = dict(sorted(self.bound.assigned.items()))
-        return {
-            "version": 1,
-            "as_of": v.literal(self.world.clock.now),
-            "owners": dict(sorted(owners.items())),
-            "assigned": assigned,
-            **self.bound.pools.saved(),
-        }
+        return self.bound.saved(owners)

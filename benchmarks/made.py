@@ -1,0 +1,138 @@
+"""Made-up accounts, leads and policies for the benchmarks: the same from the same seed."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+COUNTRIES = ["US", "CA", "MX", "DE", "FR", "GB", "NL", "SE", "NO", "JP", "AU", "BR"]
+SEGMENTS = ["SMB", "Mid-Market", "Enterprise"]
+INDUSTRIES = ["Software", "Fintech", "Healthcare", "Retail", "Manufacturing", "Public Sector", "Energy", "Media"]
+STATES = ["CA", "NY", "TX", "WA", "FL", "IL", "MA", "CO", "GA", "OH"]
+
+Rules = list[tuple[str, str, int, int, str]]
+
+
+def rules(count: int, seed: int = 1) -> Rules:
+    """country, segment, least and most employees, owner; they overlap, so that first match matters."""
+    rng = random.Random(seed)
+    out = []
+    for i in range(count):
+        low = rng.randrange(0, 9000)
+        out.append((rng.choice(COUNTRIES), rng.choice(SEGMENTS), low, low + rng.randrange(10, 2000), f"rep{i % 200}"))
+    return out
+
+
+def policy_text(found: Rules) -> str:
+    """The rules and nothing else."""
+    lines = ["roe: 1", "name: benchmark", "roles: [ae]", "engagement:", "  account:", "    ae:"]
+    return "\n".join([*lines, *_rule_lines(found)]) + "\n"
+
+
+def _rule_lines(found: Rules) -> list[str]:
+    lines = []
+    for i, (country, segment, low, high, rep) in enumerate(found):
+        condition = f'account.country = "{country}" and account.segment = "{segment}" and account.employees in [{low}..{high})'
+        lines += [f"      - name: r{i}", f"        when: '{condition}'", f"        then: {{assign: '\"{rep}\"'}}"]
+    return lines
+
+
+def whole_policy(folder: Path, found: Rules, leads: bool = False) -> None:
+    """A policy with definitions, a score, tiers, a territory table and the rules; with `leads`, matching besides."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "territories.csv").write_text(
+        "territory,country,segment,industry,region\n"
+        + "".join(f"{c}-{s}-{i},{c},{s},{i},R{n % 4}\n" for n, (c, s, i) in enumerate((c, s, i) for c in COUNTRIES for s in SEGMENTS for i in INDUSTRIES)),
+        "utf-8",
+    )
+    (folder / "tiers.csv").write_text("fit,tier\n>= 50,A\n[20..50),B\n< 20,C\n", "utf-8")
+    text = """roe: 1
+name: benchmark
+roles: [ae]
+define:
+  account.per_head: account.revenue / account.employees
+  account.young: account.created > today - 365 days
+  account.home: if account.country in ("US", "CA") then "AMER" else "ROW"
+scores:
+  fit:
+    criteria:
+      - {name: size, when: "account.employees >= 500", points: 30}
+      - {name: rich, when: "account.per_head > 100", points: 15}
+      - {name: vertical, when: 'account.industry in ("Software", "Fintech")', points: 25}
+      - {name: young, when: account.young, points: 10}
+      - {name: home, when: 'account.home = "AMER"', points: 5}
+      - {name: public, when: 'account.industry = "Public Sector"', points: -10}
+  tier: {table: tiers.csv, hit: unique}
+territories: {table: territories.csv, hit: first}
+"""
+    if leads:
+        text += """matching:
+  methods:
+    - {name: email-domain, match: domain(lead.email) = account.domain}
+"""
+    text += "engagement:\n  account:\n    ae:\n"
+    text += "\n".join(_rule_lines(found)) + "\n"
+    text += """      - name: tier-a
+        when: account.tier = "A"
+        then: keep
+        because: "{account.name} is a tier A account in {territory.name}"
+      - name: rest
+        then: keep
+        because: "{account.name} has a fit of {account.fit}"
+"""
+    if leads:
+        text += """  lead:
+    ae:
+      - name: known
+        when: account.owner.ae != null
+        then: {assign: account.owner.ae}
+        because: "{lead.email} is at {account.name}"
+      - {name: unknown, then: open}
+"""
+    (folder / "policy.yaml").write_text(text, "utf-8")
+
+
+def accounts(count: int, seed: int = 2) -> Any:
+    """An Arrow table of twelve columns, a few values missing."""
+    import numpy as np
+    import pyarrow as pa
+
+    rng = np.random.default_rng(seed)
+
+    def pick(values: list[str], missing: float = 0.0) -> Any:
+        codes = rng.integers(0, len(values), count).astype(np.int32)
+        mask = rng.random(count) < missing if missing else None
+        return pa.DictionaryArray.from_arrays(pa.array(codes, mask=mask), pa.array(values)).dictionary_decode()
+
+    number = np.arange(count)
+    text = number.astype("U9")
+    employees = rng.integers(0, 11_000, count)
+    return pa.table(
+        {
+            "id": pa.array(np.char.add("A", np.char.zfill(text, 9))),
+            "name": pa.array(np.char.add("Company ", text)),
+            "domain": pa.array(np.char.add(np.char.add("company-", text), ".com")),
+            "country": pick(COUNTRIES),
+            "state": pick(STATES, 0.1),
+            "city": pick([f"City {i}" for i in range(500)]),
+            "industry": pick(INDUSTRIES),
+            "segment": pick(SEGMENTS),
+            "employees": pa.array(employees, mask=rng.random(count) < 0.02),
+            "revenue": pa.array(np.round(rng.random(count) * 1e6, 2)),
+            "created": pa.array((rng.integers(17_000, 20_400, count)).astype("datetime64[D]")),
+            "owner": pick([f"rep{i}" for i in range(200)]),
+        }
+    )
+
+
+def leads(count: int, companies: int, seed: int = 3) -> Any:
+    """Leads with an e-mail address at one of the companies, or at none of them."""
+    import numpy as np
+    import pyarrow as pa
+
+    rng = np.random.default_rng(seed)
+    number = np.arange(count).astype("U9")
+    company = rng.integers(0, int(companies * 1.25), count).astype("U9")
+    email = np.char.add(np.char.add(np.char.add("jo", number), "@company-"), np.char.add(company, ".com"))
+    return pa.table({"id": pa.array(np.char.add("L", np.char.zfill(number, 9))), "email": pa.array(email)})
