@@ -11,6 +11,9 @@ SEGMENTS = ["SMB", "Mid-Market", "Enterprise"]
 INDUSTRIES = ["Software", "Fintech", "Healthcare", "Retail", "Manufacturing", "Public Sector", "Energy", "Media"]
 STATES = ["CA", "NY", "TX", "WA", "FL", "IL", "MA", "CO", "GA", "OH"]
 
+TEXT_FIELDS = [f"f{i}" for i in range(8)]
+NUMBER_FIELDS = ["n0", "n1", "n2"]
+Condition = tuple[str, str] | tuple[str, int, int]
 Rules = list[tuple[str, str, int, int, str]]
 
 
@@ -136,3 +139,69 @@ def leads(count: int, companies: int, seed: int = 3) -> Any:
     company = rng.integers(0, int(companies * 1.25), count).astype("U9")
     email = np.char.add(np.char.add(np.char.add("jo", number), "@company-"), np.char.add(company, ".com"))
     return pa.table({"id": pa.array(np.char.add("L", np.char.zfill(number, 9))), "email": pa.array(email)})
+
+
+# --- eleven subjects, for one decision at a time --------------------------------------------------------------------
+
+
+def wide_rules(count: int, seed: int = 1) -> list[list[Condition]]:
+    """Rules of two to four conditions on eleven fields: (field, text), or (field, from, below)."""
+    rng = random.Random(seed)
+    out: list[list[Condition]] = []
+    for _ in range(count):
+        rule: list[Condition] = []
+        for name in rng.sample(TEXT_FIELDS + NUMBER_FIELDS, rng.randrange(2, 5)):
+            low = rng.randrange(0, 9000)
+            rule.append((name, low, low + rng.randrange(10, 2000)) if name in NUMBER_FIELDS else (name, f"v{rng.randrange(12)}"))
+        out.append(rule)
+    return out
+
+
+def wide_records(count: int, seed: int = 2) -> list[dict[str, Any]]:
+    rng = random.Random(seed)
+    return [
+        {**{f: f"v{rng.randrange(12)}" for f in TEXT_FIELDS}, **{f: rng.randrange(11_000) for f in NUMBER_FIELDS}} for _ in range(count)
+    ]
+
+
+def wide_policy(found: list[list[Condition]]) -> str:
+    lines = ["roe: 1", "name: benchmark", "roles: [ae]", "fields:", "  account:"]
+    lines += [f"    {f}: {{type: string}}" for f in TEXT_FIELDS] + [f"    {f}: {{type: number}}" for f in NUMBER_FIELDS]
+    lines += ["engagement:", "  account:", "    ae:"]
+    for i, rule in enumerate(found):
+        parts = [f'account.{c[0]} = "{c[1]}"' if len(c) == 2 else f"account.{c[0]} in [{c[1]}..{c[2]})" for c in rule]
+        lines.append(f"      - {{name: r{i}, when: '{' and '.join(parts)}', then: open}}")
+    return "\n".join(lines) + "\n"
+
+
+# --- keyed tables ---------------------------------------------------------------------------------------------------
+
+
+def keyed_policy(folder: Path, zips: int, domains: int) -> None:
+    """A territory table with so many ZIP codes and named domains."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = ["territory,domain,postal_code"]
+    rows += [f"named-{i},company-{i * 7}.com,-" for i in range(domains)]
+    rows += [f"patch-{i % 500},-,{i:05d}" for i in range(zips)]
+    (folder / "territories.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    (folder / "policy.yaml").write_text(
+        "roe: 1\nname: keyed\nroles: [ae]\nterritories: {table: territories.csv, hit: first}\n"
+        "engagement: {account: {ae: [{name: all, then: keep}]}}\n",
+        "utf-8",
+    )
+
+
+def keyed_accounts(count: int, zips: int, seed: int = 4) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    rng = np.random.default_rng(seed)
+    number = np.arange(count).astype("U9")
+    code = np.char.zfill(rng.integers(0, int(zips * 1.1), count).astype("U5"), 5)
+    return pa.table(
+        {
+            "id": pa.array(np.char.add("A", np.char.zfill(number, 9))),
+            "domain": pa.array(np.char.add(np.char.add("company-", number), ".com")),
+            "postal_code": pa.array(code),
+        }
+    )

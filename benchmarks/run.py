@@ -1,15 +1,17 @@
 """Every figure that the docs state, from one command: `python benchmarks/run.py [--quick] [--json FILE]`.
 
-Whole processes are timed as a user meets them; decisions against hand-written `if`/`elif` that Python compiled, on the same
-rules and records from one seed, with the answers compared before anything is timed. Medians of repeated runs.
+Whole processes are timed as a user meets them; decisions and tables of columns beside other engines (`pip install
+'roe[bench]'`; those that are not installed are left out), with the same rules and records from one seed. Answers are
+compared before anything is timed. Medians of repeated runs, with the least and the most where they matter.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
-import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -19,18 +21,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from roe.evaluator.choose import Chooser
-from roe.evaluator.expressions import CLOCK
-from roe.evaluator.world import Compiled
-from roe.grammar.clock import Clock
-from roe.plan.operators import Choose
-from roe.policy.build import build
+import made
+import peers
+
+import roe
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "policies" / "examples"
-COUNTRIES = ["US", "CA", "MX", "DE", "FR", "GB", "NL", "SE", "NO", "JP", "AU", "BR"]
-SEGMENTS = ["SMB", "Mid-Market", "Enterprise"]
-
 
 def times(act: Callable[[], Any], repeat: int) -> list[float]:
     """The seconds of some calls."""
@@ -73,73 +70,211 @@ def explain(repeat: int) -> dict[str, float]:
     return out
 
 
-# --- rules ----------------------------------------------------------------------------------------------------------
-
-
-def rules(count: int, seed: int = 1) -> list[tuple[str, str, int, int, str]]:
-    """country, segment, least and most employees, owner; distinct enough that first match matters."""
-    rng = random.Random(seed)
-    out = []
-    for i in range(count):
-        low = rng.randrange(0, 9000)
-        out.append((rng.choice(COUNTRIES), rng.choice(SEGMENTS), low, low + rng.randrange(10, 2000), f"rep{i}"))
-    return out
-
-
-def policy_text(found: list[tuple[str, str, int, int, str]]) -> str:
-    lines = ["roe: 1", "name: benchmark", "roles: [ae]", "engagement:", "  account:", "    ae:"]
-    for i, (country, segment, low, high, rep) in enumerate(found):
-        condition = f'account.country = "{country}" and account.segment = "{segment}" and account.employees in [{low}..{high})'
-        lines += [f"      - name: r{i}", f"        when: '{condition}'", f"        then: {{assign: '\"{rep}\"'}}"]
-    return "\n".join(lines) + "\n"
-
-
-def hand_written(found: list[tuple[str, str, int, int, str]]) -> Callable[[dict[str, Any]], int | None]:
-    """The same rules as a chain of `if`, compiled by Python."""
-    lines = ["def decide(a):", "    country, segment, employees = a['country'], a['segment'], a['employees']"]
-    for i, (country, segment, low, high, _) in enumerate(found):
-        lines += [f"    if country == {country!r} and segment == {segment!r} and {low} <= employees < {high}:", f"        return {i}"]
-    space: dict[str, Any] = {}
-    exec("\n".join([*lines, "    return None"]), space)
-    made: Callable[[dict[str, Any]], int | None] = space["decide"]
-    return made
-
-
-def records(count: int, seed: int = 2) -> list[dict[str, Any]]:
-    rng = random.Random(seed)
-    return [
-        {"country": rng.choice(COUNTRIES), "segment": rng.choice(SEGMENTS), "employees": rng.randrange(0, 11_000)} for _ in range(count)
-    ]
+# --- one decision ---------------------------------------------------------------------------------------------------
 
 
 def decisions(sizes: list[int], count: int, repeat: int) -> dict[str, float]:
+    """Microseconds for one decision by rules on eleven fields, through the public API and through the others'."""
     out: dict[str, float] = {}
-    rows = records(count)
-    clock = Clock.at("2026-02-01")
-    scopes = [{CLOCK: clock, "account": row} for row in rows]
+    rows = made.wide_records(count)
     for size in sizes:
-        found = rules(size)
+        found = made.wide_rules(size)
         with tempfile.TemporaryDirectory() as folder:
-            Path(folder, "policy.yaml").write_text(policy_text(found), "utf-8")
-            start = time.perf_counter()
-            policy, problems = build(Path(folder))
-            assert policy is not None, problems
-            Compiled(policy)
-            out[f"compile_{size}_rules_s"] = time.perf_counter() - start
-        step = policy.plan.engagement["account", "ae"]
-        assert isinstance(step, Choose)
-        chooser, plain = Chooser(step, {}), hand_written(found)
-        ours = [c.fired[0] if (c := chooser(scope)).fired else None for scope in scopes]
-        assert ours == [plain(row) for row in rows], "the two must agree before they are timed"
-        out[f"decide_{size}_rules_us"] = median(lambda c=chooser: [c(x) for x in scopes], repeat) / count * 1e6  # type: ignore[misc]
-        out[f"if_elif_{size}_rules_us"] = median(lambda p=plain: [p(x) for x in rows], repeat) / count * 1e6  # type: ignore[misc]
-        out[f"ratio_if_elif_{size}_rules"] = out[f"if_elif_{size}_rules_us"] / out[f"decide_{size}_rules_us"]
+            Path(folder, "policy.yaml").write_text(made.wide_policy(found), "utf-8")
+            evaluator = roe.compile(roe.load(folder))
+        rules = evaluator.rules("account", "ae", as_of="2026-02-01")
+        number = {id(rule): i for i, rule in enumerate(rules.rules)}
+        answers = [None if (r := rules(row)) is None else number[id(r)] for row in rows]
+        out[f"decide_{size}_us"] = median(lambda c=rules: [c(x) for x in rows], repeat) / count * 1e6  # type: ignore[misc]
+        out[f"decide_{size}_explained_us"] = median(lambda c=rules: [c.explain(x) for x in rows], repeat) / count * 1e6  # type: ignore[misc]
+        few = rows[: min(200, count)]
+
+        def tree(c: Any = rules, few: list[dict[str, Any]] = few) -> None:
+            for x in few:
+                json.dumps(c.explain(x).trace.as_json())
+
+        tree()
+        out[f"decide_{size}_tree_us"] = median(tree, 3) / len(few) * 1e6
+        for name, make in peers.PEERS.items():
+            if name == "cedar" and size > 1000:
+                continue
+            with contextlib.suppress(ImportError):
+                decide = make(found)
+                asked = rows[: max(10, 20_000 // size)] if name in peers.SLOW else rows
+                assert decide(asked) == answers[: len(asked)], f"{name} and roe must agree before they are timed"
+                rounds = 3 if name in peers.SLOW else repeat
+                us = median(lambda d=decide, a=asked: d(a), rounds) / len(asked) * 1e6  # type: ignore[misc]
+                out[f"peer_{name}_{size}_us"] = us
+                out[f"ratio_{name}_{size}"] = us / out[f"decide_{size}_us"]
+    out["ratio_decide_most_to_least_rules"] = out[f"decide_{sizes[-1]}_us"] / out[f"decide_{sizes[0]}_us"]
     return out
+
+
+def compiling(sizes: list[int]) -> dict[str, float]:
+    """Seconds from the text of a policy to a ready evaluator, every check included, nothing cached."""
+    out = {}
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "policy.yaml").write_text(made.policy_text(made.rules(size)), "utf-8")
+            script = f"import roe, time; t = time.perf_counter(); roe.compile(roe.load({folder!r})); print(time.perf_counter() - t)"
+            env = {**os.environ, "ROE_CACHE": "off"}
+            seconds = [float(subprocess.run([sys.executable, "-c", script], env=env, check=True, capture_output=True).stdout) for _ in range(3)]
+            out[f"compile_{size}_rules_s"] = statistics.median(seconds)
+    return out
+
+
+# --- tables of columns ----------------------------------------------------------------------------------------------
+
+
+def columns(sizes: list[int], counts: list[int], repeat: int) -> dict[str, float]:
+    """Seconds to find the rule of every record of an Arrow table in memory, encoding included, and DuckDB's `CASE`."""
+    import duckdb
+    import numpy as np
+    import polars as pl
+
+    from roe.columns.kernel import ColumnIndex
+    from roe.columns.world import ColumnWorld
+
+    out: dict[str, float] = {}
+    table = made.accounts(counts[-1]).select(["id", "country", "segment", "employees"])
+    for size in sizes:
+        found = made.rules(size)
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "policy.yaml").write_text(made.policy_text(found), "utf-8")
+            evaluator = roe.compile(roe.load(folder))
+        index = ColumnIndex(evaluator.compiled.engagement["account", "ae"].index)
+
+        def ours(given: Any, index: Any = index, evaluator: Any = evaluator) -> Any:
+            world = ColumnWorld(evaluator.compiled, {"account": given}, evaluator.clock("2026-02-01"))
+            return index.first(world.tables["account"].frame.eval, given.num_rows).rule
+
+        for count in counts if size == 1000 else counts[-1:]:
+            part = table.slice(0, count)
+            ours(part)
+            out[f"columns_{size}_rules_{count}_s"] = median(lambda p=part: ours(p), repeat)  # type: ignore[misc]
+        con = duckdb.connect()
+        con.execute("SET disabled_optimizers='in_clause'")
+        con.register("given", table)
+        con.execute("CREATE TABLE account AS SELECT * FROM given")
+        case = " ".join(
+            f"WHEN country='{c}' AND segment='{s}' AND employees>={low} AND employees<{high} THEN {i}"
+            for i, (c, s, low, high, _) in enumerate(found)
+        )
+        query = f"SELECT CASE {case} ELSE -1 END AS r FROM account"
+        answer = con.sql(query).to_arrow_table()["r"].to_numpy()
+        assert np.array_equal(answer, ours(table)), "DuckDB and roe must agree before they are timed"
+        slow = median(lambda: con.sql(query).to_arrow_table(), 1 if size > 100 else 3)  # noqa: B023
+        key = f"{size}_rules_{counts[-1]}"
+        out[f"duckdb_case_{key}_s"] = slow
+        out[f"ratio_duckdb_case_{key}"] = slow / out[f"columns_{key}_s"]
+        if size <= 100:
+            frame = pl.from_arrow(table)
+            rule = [
+                pl.when((pl.col("country") == c) & (pl.col("segment") == s) & (pl.col("employees") >= low) & (pl.col("employees") < high)).then(i)
+                for i, (c, s, low, high, _) in enumerate(found)
+            ]
+            out[f"polars_{key}_s"] = median(lambda: frame.select(pl.min_horizontal(rule)), 1)  # noqa: B023
+    return out
+
+
+def keyed(count: int, repeat: int) -> dict[str, float]:
+    """Seconds for a table of 42,000 ZIP codes and 1,000 domains, and for DuckDB's hash joins."""
+    import duckdb
+    import numpy as np
+
+    from roe.columns.kernel import ColumnIndex
+    from roe.columns.world import ColumnWorld
+
+    with tempfile.TemporaryDirectory() as folder:
+        made.keyed_policy(Path(folder), 42_000, 1_000)
+        start = time.perf_counter()
+        evaluator = roe.compile(roe.load(folder))
+        index = ColumnIndex(evaluator.compiled.choosers["account", "territory"].index)
+        loaded = time.perf_counter() - start
+    table = made.keyed_accounts(count, 42_000)
+
+    def ours() -> Any:
+        world = ColumnWorld(evaluator.compiled, {"account": table}, evaluator.clock("2026-02-01"))
+        return index.first(world.tables["account"].frame.eval, count).rule
+
+    con = duckdb.connect()
+    con.register("given", table)
+    con.execute("CREATE TABLE account AS SELECT * FROM given")
+    con.execute("CREATE TABLE named AS SELECT i::INT AS rule, 'company-' || i * 7 || '.com' AS domain FROM range(1000) t(i)")
+    con.execute("CREATE TABLE zip AS SELECT (i + 1000)::INT AS rule, lpad(i::VARCHAR, 5, '0') AS postal_code FROM range(42000) t(i)")
+    query = """SELECT coalesce(named.rule, zip.rule, -1) AS r FROM account LEFT JOIN named USING (domain) LEFT JOIN zip USING (postal_code)
+               ORDER BY account.id"""
+    assert np.array_equal(con.sql(query).to_arrow_table()["r"].to_numpy(), ours()), "the two must agree before they are timed"
+    unordered = query.replace("ORDER BY account.id", "").replace("SELECT coalesce", "SELECT account.id, coalesce")
+    seconds, join = median(ours, repeat), median(lambda: con.sql(unordered).to_arrow_table(), repeat)
+    return {"keyed_load_s": loaded, "keyed_s": seconds, "duckdb_join_s": join, "ratio_keyed_to_join": seconds / join}
+
+
+# --- whole runs -----------------------------------------------------------------------------------------------------
+
+
+def peak(*args: str) -> tuple[float, float]:
+    """(seconds, peak MiB) of a whole process."""
+    script = (
+        "import resource, subprocess, sys, time; t = time.perf_counter(); subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
+        "print(time.perf_counter() - t, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, sys.executable, *args], check=True, capture_output=True, text=True)
+    seconds, size = done.stdout.split()
+    return float(seconds), float(size)
+
+
+def whole(counts: list[int], repeat: int, matched: int) -> dict[str, float]:
+    """`roe run`, Parquet to Parquet, beside DuckDB copying the same file; and with leads matched by domain."""
+    from pyarrow import parquet
+
+    out: dict[str, float] = {}
+    root = Path(tempfile.mkdtemp())
+    copy = "import duckdb, sys; duckdb.sql(f\"COPY (SELECT * FROM '{sys.argv[1]}') TO '{sys.argv[2]}' (FORMAT parquet)\")"
+    try:
+        for size in (10, 1000, 5000):
+            made.whole_policy(root / f"policy{size}", made.rules(size))
+        made.whole_policy(root / "matched", made.rules(1000), leads=True)
+        for count in counts:
+            data = root / f"data{count}"
+            data.mkdir()
+            parquet.write_table(made.accounts(count), data / "accounts.parquet")
+            run = ("-m", "roe", "run", str(root / "policy1000"), "--data", str(data), "--as-of", "2026-02-01", "--out", str(root / "out"))
+            run = (*run, "--engine", "columns", "--format", "parquet")
+            found = [peak(*run) for _ in range(repeat)]
+            base = [peak("-c", copy, str(data / "accounts.parquet"), str(root / "copy.parquet")) for _ in range(repeat)]
+            out[f"run_{count}_s"], out[f"run_{count}_mib"] = statistics.median(s for s, _ in found), max(m for _, m in found)
+            out[f"duckdb_copy_{count}_s"] = statistics.median(s for s, _ in base)
+            out[f"ratio_run_to_copy_{count}"] = out[f"run_{count}_s"] / out[f"duckdb_copy_{count}_s"]
+        last = root / f"data{min(counts, key=lambda n: abs(n - 1_000_000))}"
+        for size in (10, 5000):
+            args = ("-m", "roe", "run", str(root / f"policy{size}"), "--data", str(last), "--as-of", "2026-02-01", "--out", str(root / "out"))
+            out[f"run_with_{size}_rules_s"] = statistics.median(peak(*args, "--engine", "columns", "--format", "parquet")[0] for _ in range(repeat))
+        parquet.write_table(made.leads(matched, matched), last / "leads.parquet")
+        args = ("-m", "roe", "run", str(root / "matched"), "--data", str(last), "--as-of", "2026-02-01", "--out", str(root / "out"))
+        out["run_with_matched_leads_s"], out["run_with_matched_leads_mib"] = peak(*args, "--engine", "columns", "--format", "parquet")
+    finally:
+        shutil.rmtree(root)
+    return out
+
+
+def explain_large(repeat: int) -> dict[str, float]:
+    """`roe explain` as a whole process, on a policy of 1,000 rules that is in the cache."""
+    with tempfile.TemporaryDirectory() as root:
+        folder, cache = Path(root, "policy"), str(Path(root, "cache"))
+        made.whole_policy(folder, made.rules(1000))
+        (Path(root) / "accounts.csv").write_text("id,name,country,segment,employees,industry\nA1,Acme,US,SMB,700,Software\n", "utf-8")
+        act = process("-m", "roe", "explain", "A1", str(folder), "--data", root, "--as-of", "2026-02-01", cache=cache)
+        act()
+        found = times(act, repeat)
+    return {"explain_1000_rules_ms": statistics.median(found) * 1000, "explain_1000_rules_least_ms": min(found) * 1000}
+
+
+# --- growth ---------------------------------------------------------------------------------------------------------
 
 
 def growth(repeat: int) -> dict[str, float]:
     """How much longer ten times the input takes: 10 is linear."""
-    import roe
     from roe.grammar.parser import forget
 
     cases: dict[str, Callable[[int], tuple[str, dict[str, Any]]]] = {
@@ -164,38 +299,44 @@ def growth(repeat: int) -> dict[str, float]:
     return out
 
 
-def run_rate(count: int) -> dict[str, float]:
-    """Records decided per second by a whole run in memory, traces not read."""
-    policy, _ = build(EXAMPLES / "static")
-    assert policy is not None
-    from roe.evaluator.engine import Evaluator
-
-    rng = random.Random(3)
-    rows = [
-        {
-            "id": f"A{i}",
-            "name": f"Company {i}",
-            "country": rng.choice(COUNTRIES),
-            "state": "CA",
-            "segment": rng.choice(SEGMENTS),
-            "employees": str(rng.randrange(1, 9000)),
-        }
-        for i in range(count)
-    ]
-    seconds = median(lambda: Evaluator(policy).run({"account": rows}, as_of="2026-02-01"), 3)
-    return {"run_accounts_per_s": count / seconds}
+def rows_rate(count: int) -> dict[str, float]:
+    """Records decided per second by a whole run of the row evaluator in memory, traces not read."""
+    evaluator = roe.compile(roe.load(EXAMPLES / "static"))
+    rows = made.accounts(count).select(["id", "name", "country", "state", "segment", "employees"]).to_pylist()
+    seconds = median(lambda: evaluator.run({"account": rows}, as_of="2026-02-01"), 3)
+    return {"rows_accounts_per_s": count / seconds}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions; ends within a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions and smaller tables; ends within a minute")
     parser.add_argument("--json", type=Path, help="write every figure under its name")
+    parser.add_argument("--only", help="the sections to run, such as decisions,columns")
     args = parser.parse_args()
-    repeat = 5 if args.quick else 21
-    sizes = [10, 100, 1000] if args.quick else [10, 100, 1000, 5000]
-    figures = {**explain(repeat), **decisions(sizes, 2_000, repeat), **growth(repeat), **run_rate(2_000 if args.quick else 20_000)}
-    for name, value in figures.items():
-        print(f"{name:<36} {value:>12.3f}")
+    quick = args.quick
+    sections: dict[str, Callable[[], dict[str, float]]] = {
+        "explain": lambda: explain(3 if quick else 21),
+        "explain_large": lambda: explain_large(3 if quick else 11),
+        "decisions": lambda: decisions([10, 1000] if quick else [10, 100, 1000, 5000], 500 if quick else 2000, 3 if quick else 11),
+        "compiling": lambda: compiling([1000] if quick else [1000, 5000]),
+        "columns": lambda: columns([10, 100] if quick else [10, 100, 1000, 5000], [10_000, 100_000] if quick else [10_000, 100_000, 1_000_000], 3),
+        "keyed": lambda: keyed(100_000 if quick else 1_000_000, 3),
+        "whole": lambda: whole([100_000] if quick else [10_000, 100_000, 1_000_000, 10_000_000], 1 if quick else 3, 10_000 if quick else 1_000_000),
+        "growth": lambda: growth(3 if quick else 21),
+        "rows": lambda: rows_rate(2_000 if quick else 20_000),
+    }
+    figures: dict[str, float] = {}
+    for name, act in sections.items():
+        if args.only and name not in args.only.split(","):
+            continue
+        try:
+            found = act()
+        except ImportError as e:
+            print(f"{name}: left out, {e.name} is not installed")
+            continue
+        for key, value in found.items():
+            print(f"{key:<44} {value:>14.3f}", flush=True)
+        figures |= found
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
 

@@ -22,6 +22,7 @@ from roe.plan.operators import Action, Choose, ExceptionRow, Rule
 from roe.policy.model import Policy
 
 if TYPE_CHECKING:
+    from roe.evaluator.ruleset import RuleSet
     from roe.evaluator.trace import Trace
 
 EXCLUSIVE = ("unique", "any")
@@ -90,6 +91,12 @@ class Evaluator:
         if rejected:
             raise ValueError(f"{rejected[0].field}: {rejected[0].reason}")
         return bound.decide(bound.world.rows[entity][0], role)
+
+    def rules(self, entity: str, role: str, as_of: date | datetime | str) -> RuleSet:
+        """One role's rules, to be asked about one typed record after another; see `RuleSet`. KeyError if there are none."""
+        from roe.evaluator.ruleset import RuleSet
+
+        return RuleSet(self, entity, role, self.clock(as_of))
 
     def bind(self, tables: Tables, *, as_of: date | datetime | str, state: Mapping[str, Any] | None = None) -> Bound:
         """The evaluator over records: its `decide` sees other tables, today's pools and claims."""

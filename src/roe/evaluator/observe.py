@@ -40,35 +40,70 @@ class Observed:
         return [p.text for p in self.parts if p.value is None]
 
 
-def observe(expr: Expr, scope: Scope, lists: Mapping[str, Any]) -> list[Observed]:
-    """Every conjunct of a condition, all of them evaluated, even those after a false one."""
-    return [_one(tree, expr.text, scope, lists) for tree in s.conjuncts(expr.tree)]
+SEEN = "$seen"  # in a scope: what the watched parts of an expression were, by their number
 
 
-def _one(tree: s.Node, text: Text, scope: Scope, lists: Mapping[str, Any]) -> Observed:
-    value, parts = watch(tree, scope, lists)
-    place = text.span() if tree.at == s.NOWHERE else text.span(*tree.at)
-    return Observed(show(tree), value if isinstance(value, bool) else None, parts, place, tree)
+@dataclass(slots=True)
+class Watched:
+    """An expression with a watch on its leaves, compiled once for all records."""
+
+    tree: s.Node
+    code: Code
+    text: str
+    parts: tuple[tuple[str, s.Node], ...]
+    place: Span | None = None
 
 
-def watch(tree: s.Node, scope: Scope, lists: Mapping[str, Any]) -> tuple[Any, tuple[Part, ...]]:
+Kept = dict[int, Watched]
+
+
+def watched(tree: s.Node, lists: Mapping[str, Any], kept: Kept) -> Watched:
+    found = kept.get(id(tree))
+    if found is None:
+        numbers: dict[int, int] = {}
+        parts: list[tuple[str, s.Node]] = []
+        for node in leaves(tree, frozenset(lists)):
+            if id(node) not in numbers:
+                numbers[id(node)] = len(parts)
+                parts.append((show(node), node))
+
+        def wrap(node: s.Node, code: Code) -> Code:
+            number = numbers.get(id(node))
+            if number is None:
+                return code
+
+            def note(scope: Scope) -> Any:
+                value = scope[SEEN][number] = code(scope)
+                return value
+
+            return note
+
+        found = kept[id(tree)] = Watched(tree, compile_expression(tree, wrap), show(tree), tuple(parts))
+    return found
+
+
+def observe(expr: Expr, scope: Scope, lists: Mapping[str, Any], kept: Kept | None = None) -> list[Observed]:
+    """Every conjunct of a condition, all of them evaluated, even those after a false one.
+
+    `kept` holds what is compiled for watching, by the trees' identity, for as long as the caller keeps the trees.
+    """
+    return [_one(tree, expr.text, scope, lists, {} if kept is None else kept) for tree in s.conjuncts(expr.tree)]
+
+
+def _one(tree: s.Node, text: Text, scope: Scope, lists: Mapping[str, Any], kept: Kept) -> Observed:
+    value, parts = watch(tree, scope, lists, kept)
+    own = kept[id(tree)]
+    if own.place is None:
+        own.place = text.span() if tree.at == s.NOWHERE else text.span(*tree.at)
+    return Observed(own.text, value if isinstance(value, bool) else None, parts, own.place, tree)
+
+
+def watch(tree: s.Node, scope: Scope, lists: Mapping[str, Any], kept: Kept | None = None) -> tuple[Any, tuple[Part, ...]]:
     """The value of an expression, and the values of its leaves as they were met."""
-    wanted = {id(node): node for node in leaves(tree, frozenset(lists))}
-    seen: dict[int, Part] = {}
-
-    def wrap(node: s.Node, code: Code) -> Code:
-        if id(node) not in wanted:
-            return code
-
-        def watched(inner: Scope) -> Any:
-            value = code(inner)
-            seen[id(node)] = Part(show(node), value, node)
-            return value
-
-        return watched
-
-    value = compile_expression(tree, wrap)(scope)
-    unique = {part.text: part for key in wanted if (part := seen.get(key)) is not None}
+    found = watched(tree, lists, {} if kept is None else kept)
+    seen: dict[int, Any] = {}
+    value = found.code({**scope, SEEN: seen})
+    unique = {text: Part(text, seen[i], node) for i, (text, node) in enumerate(found.parts) if i in seen}
     return value, tuple(unique.values())
 
 

@@ -200,7 +200,7 @@ class _Builder:
         action = rule.value
         while action is not None:
             if action.assign is not None:
-                value, parts = watch(action.assign.tree, self.world.scope(self.d.row), self.lists)
+                value, parts = watch(action.assign.tree, self.world.scope(self.d.row), self.lists, self.compiled.watched)
                 for part in parts:
                     self.rests_on(part.node, self.world.scope(self.d.row))
                 text = str(action.assign.text)
@@ -219,17 +219,10 @@ class _Builder:
 
     def rests_on(self, node: s.Node, scope: dict[str, Any]) -> None:
         """Queue the steps that a part of a condition reads, on whichever record it reads them."""
-        from roe.evaluator.expressions import compile_expression
         from roe.evaluator.world import Row
 
-        for part in s.walk(node):
-            if isinstance(part, s.Path):
-                base = compile_expression(part.base)(scope)
-                name = part.field
-            elif isinstance(part, s.Name):
-                base, name = scope.get("$item"), part.id
-            else:
-                continue
+        for name, code in self.compiled.reads(node):
+            base = code(scope)
             if isinstance(base, Row) and ((base.entity, name) in self.plan.steps or _matched(base, name)):
                 self.ask(base, "matched_account" if _matched(base, name) else name)
 
@@ -251,7 +244,7 @@ class _Builder:
             self.steps.append(self._relate(step, row))
 
     def _derive(self, step: Derive, expr: Expr, row: Row, scope: dict[str, Any]) -> StepTrace:
-        value, parts = watch(expr.tree, scope, self.lists)
+        value, parts = watch(expr.tree, scope, self.lists, self.compiled.watched)
         for part in parts:
             self.rests_on(part.node, scope)
         shown = [(p.text, p.value) for p in parts]
@@ -280,14 +273,14 @@ class _Builder:
         return [r for r in near if r <= last][:NEAR_RULES]
 
     def _rule(self, rule: Rule, number: int, fired: bool, scope: dict[str, Any]) -> RuleTrace:
-        conditions = [c for expr in rule.conditions for c in observe(expr, scope, self.lists)]
+        conditions = [c for expr in rule.conditions for c in observe(expr, scope, self.lists, self.compiled.watched)]
         for condition in conditions:
             for part in condition.parts:
                 self.rests_on(part.node, scope)
         result: bool | None = True
         for condition in conditions:
             result = v.both(result, condition.result)
-        return RuleTrace(number + 1, str(rule.name), result, conditions, rule.name.span(), str(rule.because or ""), rule.value, fired)
+        return RuleTrace(number + 1, str(rule.name), result, conditions, self.compiled.place(rule.name), str(rule.because or ""), rule.value, fired)
 
     def _relate(self, step: Relate, row: Row) -> StepTrace:
         match = self.world.matcher(step).match(row)

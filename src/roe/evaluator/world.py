@@ -19,6 +19,7 @@ from roe.grammar.clock import Clock, zone_of
 from roe.grammar.parser import parse
 from roe.plan.operators import TEMPLATE, Choose, Derive, Expr, Relate
 from roe.policy.model import DataSource, Policy
+from roe.source import Span, Text
 
 Make = Callable[["Row"], Any]
 
@@ -91,6 +92,9 @@ class Compiled:
         self.engagement = {key: Chooser(step, lists) for key, step in policy.plan.engagement.items()}
         self.kernels: dict[int, Any] = {}  # column indexes by their chooser, made by the batch evaluator
         self._codes: dict[int, tuple[Expr, Code]] = {}
+        self.watched: dict[int, Any] = {}  # conditions compiled for watching, by their trees
+        self._reads: dict[int, tuple[s.Node, list[tuple[str, Code]]]] = {}
+        self._places: dict[int, tuple[Text, Span]] = {}
         self._pieces: dict[str, list[tuple[str, s.Node | None]]] = {}
         self._templates: dict[str, list[tuple[str, Code | None]]] = {}
 
@@ -98,6 +102,27 @@ class Compiled:
         found = self._codes.get(id(expr))
         if found is None:
             found = self._codes[id(expr)] = (expr, compile_expression(expr.tree))
+        return found[1]
+
+    def reads(self, node: s.Node) -> list[tuple[str, Code]]:
+        """The parts of an expression that may be steps of the plan: (name, the code of the record that has it)."""
+        found = self._reads.get(id(node))
+        if found is None:
+            names = {name for _, name in self.policy.plan.steps} | {"account"}
+            made: list[tuple[str, Code]] = []
+            for part in s.walk(node):
+                if isinstance(part, s.Path) and part.field in names:
+                    made.append((part.field, compile_expression(part.base)))
+                elif isinstance(part, s.Name) and part.id in names:
+                    made.append((part.id, lambda scope: scope.get(IMPLICIT)))
+            found = self._reads[id(node)] = (node, made)
+        return found[1]
+
+    def place(self, text: Text) -> Span:
+        """Where a text of the policy stands; finding it means reading its file again, so it is kept."""
+        found = self._places.get(id(text))
+        if found is None:
+            found = self._places[id(text)] = (text, text.span())
         return found[1]
 
     def pieces(self, text: str) -> list[tuple[str, s.Node | None]]:
