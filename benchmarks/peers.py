@@ -58,8 +58,8 @@ def zen(rules: Rules) -> Decide:
     """zen-engine's batch call."""
     import zen
 
-    text = _zen_table(rules)
-    engine = zen.ZenEngine({"loader": lambda key: text})
+    content = zen.ZenDecisionContent(_zen_table(rules))
+    engine = zen.ZenEngine({"loader": lambda key: content})
 
     def decide(records: Records) -> list[int | None]:
         found = engine.evaluate_batch([{"key": "t", "context": r} for r in records])

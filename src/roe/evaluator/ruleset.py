@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Masks = tuple[int, int]  # (not false, in doubt), over the rules' alternatives
 _Step = tuple[str, int, dict[Any, Masks], Masks, Callable[[Any], Masks], bool]
 MAX_MET = 4096  # values of a field whose cells are remembered
+HEAD = 1024
 FEW = 64  # rules up to which a subject that no standing rule tests is worth skipping
 
 
@@ -49,9 +50,13 @@ class RuleSet:
             self._later[i - 1] = self._later[i] | index.subjects[i].uses
         names = [self._field(subject) for subject in index.subjects]
         self._rows = None in names
-        made = [(subject.uses.bit_count(), self._step(name, subject)) for name, subject in zip(names, index.subjects, strict=True) if name]
-        self._steps = [step for _, step in sorted(made, key=lambda m: -m[0])]  # what most rules test rules out most
+        pairs = [(name, subject) for name, subject in zip(names, index.subjects, strict=True) if name]
+        pairs.sort(key=lambda pair: -pair[1].uses.bit_count())  # what most rules test rules out most
+        self._steps = [self._step(name, subject, self._everything) for name, subject in pairs]
         self._few = len(self._rule_of) <= FEW
+        # Of many rules the first ones decide most records: they are asked alone, with bitsets that are short.
+        self._head = self._everything & ((1 << HEAD) - 1) if len(self._rule_of) > 2 * HEAD else 0
+        self._head_steps = [self._step(name, subject, self._head) for name, subject in pairs] if self._head else []
 
     def _field(self, subject: Subject) -> str | None:
         """The plain field that a subject is, if it is one."""
@@ -59,17 +64,18 @@ class RuleSet:
         own = isinstance(node, s.Path) and isinstance(node.base, s.Name) and node.base.id == self.entity
         return node.field if own and isinstance(node, s.Path) and node.field in self._plain else None
 
-    def _step(self, name: str, subject: Subject) -> _Step:
+    def _step(self, name: str, subject: Subject, among: int) -> _Step:
+        """A field's step over the alternatives in `among`."""
         known: dict[Any, Masks] = {}
-        room = min(MAX_MET, MAX_KEPT_BITS // max(1, self._everything.bit_length()))
+        room = min(MAX_MET, MAX_KEPT_BITS // max(1, among.bit_length()))
 
         def meet(value: Any) -> Masks:
-            masks = _doubt(subject.masks(value))
+            masks = _doubt(subject.masks(value), among)
             if len(known) < room and type(value) in _KEPT.get(subject.kind, ()):
                 known[value] = masks
             return masks
 
-        return name, subject.uses, known, _doubt(subject.masks(None)), meet, subject.kind != "string"
+        return name, subject.uses, known, _doubt(subject.masks(None), among), meet, subject.kind != "string"
 
     def __call__(self, record: Mapping[str, Any]) -> Rule | None:
         """The rule that decides the record; None if none holds."""
@@ -85,11 +91,17 @@ class RuleSet:
         """(the bit of the first alternative that holds, what may hold, what is in doubt)."""
         if self._rows:
             return self._slowly(record)
+        if self._head:
+            found = self._walk(record, self._head_steps, self._head)
+            if found[0]:
+                return found
+        return self._walk(record, self._steps, self._everything)
+
+    def _walk(self, record: Mapping[str, Any], steps: list[_Step], possible: int) -> tuple[int, int, int]:
         get = record.get
-        possible = self._everything
         doubt = 0
         few = self._few
-        for name, uses, known, null, meet, numeric in self._steps:
+        for name, uses, known, null, meet, numeric in steps:
             if few and not possible & uses:
                 continue
             value = get(name)
@@ -120,7 +132,7 @@ class RuleSet:
         for subject, later in zip(self._subjects, self._later, strict=True):
             if not possible & subject.uses:
                 continue
-            p, d = _doubt(subject.masks(subject.code(scope)))
+            p, d = _doubt(subject.masks(subject.code(scope)), self._everything)
             possible &= p
             doubt |= d
             low = possible & -possible
@@ -140,8 +152,8 @@ class RuleSet:
 _KEPT: dict[str, tuple[type[Any], ...]] = {"string": (str,), "number": (int, float)}  # what is kept of a subject of that kind
 
 
-def _doubt(masks: tuple[int, int]) -> Masks:
-    true, possible = masks
+def _doubt(masks: tuple[int, int], among: int) -> Masks:
+    true, possible = masks[0] & among, masks[1] & among
     return possible, possible & ~true
 
 
