@@ -80,19 +80,30 @@ def _rows(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path,
 def _columns(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, form: str) -> dict[str, Any]:
     from roe.columns.read import read_columns
     from roe.columns.run import ColumnRun
+    from roe.columns.stream import OutOfOrder, portions
     from roe.columns.world import Circle
-    from roe.columns.write import write_run
+    from roe.columns.write import write_run, write_runs
     from roe.data.write import read_state, write_state
 
+    try:
+        kept = read_state(state)
+    except PolicyError as e:
+        fail(e.diagnostics)
+    try:
+        parts = portions(evaluator, data, clock(evaluator, as_of), kept) if state is None else None
+        if parts is not None:
+            return write_runs(parts, out, form)
+    except OutOfOrder:
+        click.echo("note: the ids are in no order that portions could follow: taking the table whole", err=True)
+    except OSError as e:
+        _unwritable(out, e)
     tables, found = read_columns(evaluator.policy, data)
     if errors(found):
         fail(found)
     if found:
         click.echo(as_text(found), err=True)
     try:
-        run = ColumnRun.of(evaluator, tables, as_of=clock(evaluator, as_of), state=read_state(state))
-    except PolicyError as e:
-        fail(e.diagnostics)
+        run = ColumnRun.of(evaluator, tables, as_of=clock(evaluator, as_of), state=kept)
     except Circle as e:
         click.echo(f"note: {e} rests on itself through the data, which only rows can follow: computing by rows", err=True)
         return _rows(evaluator, data, as_of, state, out, False)

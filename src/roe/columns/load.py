@@ -36,6 +36,7 @@ class TypedColumns:
     ids: pa.Array = None
     lines: Array = None
     rejects: list[Reject] = field(default_factory=list)
+    repeated: int = 0  # how many of the rejects, the last ones, are repetitions
     corrected: dict[tuple[str, str, str], int] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)  # field -> the data's column
 
@@ -352,6 +353,7 @@ def _only_one_each(entity: str, out: TypedColumns, keep: Array, raw: Raw) -> Non
     place = {i: k for k, i in enumerate(again.tolist())}
     known = set(out.names.values())
     extra = {c: raw.some(c, again) for c in raw.columns if c not in known}
+    found: list[Reject] = []
     for rows in groups.values():
 
         def whole(i: int) -> tuple[Any, ...]:
@@ -365,7 +367,9 @@ def _only_one_each(entity: str, out: TypedColumns, keep: Array, raw: Raw) -> Non
         for k, i in enumerate(rows):
             if k >= same:
                 keep[i] = False
-                out.rejects.append(Reject(entity, identity, listed[k], "id", identity, reason))
+                found.append(Reject(entity, identity, listed[k], coerce.REPEATED, identity, reason))
+    out.rejects += sorted(found, key=lambda r: r.line)
+    out.repeated = len(found)
 
 
 class Raw:

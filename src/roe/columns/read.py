@@ -17,8 +17,8 @@ from roe.source import Span
 LARGE = 8 << 20  # bytes of CSV above which Arrow reads it
 
 
-def read_columns(policy: Policy, folder: Path) -> tuple[dict[str, Raw], list[Diagnostic]]:
-    """Every entity's records in a folder, or in a DuckDB database file."""
+def read_columns(policy: Policy, folder: Path, leave_out: str = "") -> tuple[dict[str, Raw], list[Diagnostic]]:
+    """Every entity's records in a folder, or in a DuckDB database file; those of one entity may be left out."""
     if folder.is_file() and folder.suffix in DATABASES:
         return _read_database(policy, folder)
     if not folder.is_dir():
@@ -26,12 +26,14 @@ def read_columns(policy: Policy, folder: Path) -> tuple[dict[str, Raw], list[Dia
     tables: dict[str, Raw] = {}
     found: list[Diagnostic] = []
     for entity in policy.model.entities:
+        if entity == leave_out:
+            continue
         path, problems = file_of(policy, entity, folder)
         found += problems
         if path is not None:
             tables[entity], problems = _read(path)
             found += problems
-    if not tables and not found:
+    if not tables and not found and not leave_out:
         found.append(none_found(policy, folder))
     return tables, found
 

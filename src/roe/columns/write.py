@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ import pyarrow.compute as pc
 
 from roe.columns.column import Array, Coded
 from roe.columns.run import KINDS, Allocations, ColumnRun
+from roe.columns.world import ColumnWorld
+from roe.data.coerce import Reject
 from roe.data.write import ALLOCATIONS, csv_text, safe, write_whole
+from roe.evaluator.engine import Decision
 from roe.grammar import values as v
 
 CHANGES = ("object", "record", "field", "value", "old_value", "reason")
@@ -104,47 +108,94 @@ def _field(part: Allocations, run: ColumnRun) -> str:
 
 def write_run(run: ColumnRun, out: Path, form: str = "csv") -> dict[str, Any]:
     """All output files; returns the summary. `form` is csv or parquet. Raises OSError if the folder cannot be written."""
+    return write_runs([run], out, form)
+
+
+def write_runs(runs: Iterable[ColumnRun], out: Path, form: str = "csv") -> dict[str, Any]:
+    """The same for the portions of one run, in the order of the records."""
     out.mkdir(parents=True, exist_ok=True)
-    whole = allocations(run)
-    forth, back = changes(run, whole)
-    for name, table in (("allocations", whole), ("changes", forth), ("rollback", back)):
-        if form == "parquet":
-            write_parquet(out / f"{name}.parquet", table)
-        else:
-            write_csv(out / f"{name}.csv", table)
-    rejects = ([r.entity, r.record, r.line, r.field, r.value, r.reason] for r in run.world.rejects)
+    files = {name: (_Parquet if form == "parquet" else _Csv)(out / f"{name}.{form}") for name in ("allocations", "changes", "rollback")}
+    summary = Summary()
+    turns: list[Decision] = []
+    try:
+        for run in runs:
+            whole = allocations(run)
+            forth, back = changes(run, whole)
+            for name, table in (("allocations", whole), ("changes", forth), ("rollback", back)):
+                files[name].add(table)
+            summary.add(run, forth.num_rows)
+            turns += [d for p in run.found for d in p.decisions.values() if d.turn is not None]
+        for file in files.values():
+            file.close()
+    finally:
+        for file in files.values():
+            file.abandon()
+    rejects = ([r.entity, r.record, r.line, r.field, r.value, r.reason] for r in summary.rejects)
     write_whole(out / "rejects.csv", csv_text(("entity", "record", "line", "field", "value", "reason"), rejects))
-    turns = [d for p in run.found for d in p.decisions.values() if d.turn is not None]
     turns.sort(key=lambda d: (d.entity, d.id, d.role))
-    lines = [json.dumps({"key": run.bound.key(d), **d.turn.as_json()}, ensure_ascii=False, separators=(",", ":")) for d in turns if d.turn]
+    lines = [
+        json.dumps({"key": f"{d.entity}|{d.id}|{d.role}", **d.turn.as_json()}, ensure_ascii=False, separators=(",", ":"))
+        for d in turns
+        if d.turn is not None
+    ]
     write_whole(out / "turns.jsonl", "".join(line + "\n" for line in lines))
-    summary = summarize(run, forth.num_rows)
-    write_whole(out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-    return summary
+    found = summary.as_json()
+    write_whole(out / "summary.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    return found
 
 
-def write_parquet(path: Path, table: pa.Table) -> None:
-    from pyarrow import parquet
+class _File:
+    """A file that appears whole or not at all."""
 
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    parquet.write_table(table, draft, compression="snappy")
-    os.replace(draft, path)
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.draft = path.with_name(f".{path.name}.{os.getpid()}")
+
+    def add(self, table: pa.Table) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        os.replace(self.draft, self.path)
+
+    def abandon(self) -> None:
+        self.draft.unlink(missing_ok=True)
 
 
-def write_csv(path: Path, table: pa.Table) -> None:
+class _Parquet(_File):
+    writer: Any = None
+
+    def add(self, table: pa.Table) -> None:
+        from pyarrow import parquet
+
+        if self.writer is None:
+            self.writer = parquet.ParquetWriter(self.draft, table.schema, compression="snappy")
+        self.writer.write_table(table.cast(self.writer.schema))
+
+    def close(self) -> None:
+        self.writer.close()
+        super().close()
+
+
+class _Csv(_File):
     """As `csv.writer` writes it, with cells that cannot become formulas: the lines are put together as columns."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("wb") as file:
-        file.write((",".join(table.column_names) + "\n").encode())
+
+    file: Any = None
+
+    def add(self, table: pa.Table) -> None:
+        if self.file is None:
+            self.file = self.draft.open("wb")
+            self.file.write((",".join(table.column_names) + "\n").encode())
         for batch in table.to_batches(max_chunksize=200_000):
             if batch.num_rows:
                 lines = pc.binary_join_element_wise(*(_cells(c) for c in batch.columns), ",")
                 lines = pc.binary_join_element_wise(lines, "\n", "")
                 held = lines.buffers()
-                start, end = lines.offset, lines.offset + len(lines)
-                offsets = np.frombuffer(held[1], np.int32 if lines.type == pa.string() else np.int64)
-                file.write(memoryview(held[2])[int(offsets[start]) : int(offsets[end])])
-    os.replace(draft, path)
+                offsets = np.frombuffer(held[1], np.int32)
+                self.file.write(memoryview(held[2])[int(offsets[lines.offset]) : int(offsets[lines.offset + len(lines)])])
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
 
 
 def _cells(column: pa.Array) -> pa.Array:
@@ -163,61 +214,99 @@ def _cells(column: pa.Array) -> pa.Array:
     return texts
 
 
-def summarize(run: ColumnRun, moved: int) -> dict[str, Any]:
+class Summary:
     """Counts per rule, rep and pool, unknowns, rejects and corrections: `roe.data.write.summarize` of columns."""
-    world = run.world
-    by_rule: dict[str, dict[str, int]] = {}
-    unknown: Counter[str] = Counter()
-    actions: Counter[str] = Counter()
-    pools: Counter[str] = Counter()
-    owned = np.zeros(world.tables["rep"].n, np.int64)
-    for part in run.found:
-        names = [*(str(r.name) for r in part.rules)]
-        found: Counter[str] = Counter()
-        first: dict[str, int] = {}
+
+    def __init__(self) -> None:
+        self.run: ColumnRun | None = None
+        self.moved = self.allocations = 0
+        self.rules: dict[str, Counter[str]] = {}
+        self.unknown: Counter[str] = Counter()
+        self.actions: Counter[str] = Counter()
+        self.pools: Counter[str] = Counter()
+        self.reps: Counter[str] = Counter()
+        self.strangers: set[str] = set()
+        self.records: dict[str, int] = {}
+        self._rejects: list[tuple[tuple[int, bool, int], Reject]] = []
+        self.dangling: dict[tuple[str, str, str], int] = {}
+        self.conflicts: dict[tuple[str, str, str], list[str]] = {}
+        self.corrected: dict[tuple[str, str, str, str], int] = {}
+
+    def add(self, run: ColumnRun, moved: int) -> None:
+        """What one portion adds; the tables that are not decided are the same in each."""
+        first, world = self.run is None, run.world
+        self.run = run
+        self.moved += moved
+        for part in run.found:
+            self._part(part, world)
+        decided = {part.entity for part in run.found}
+        for entity, table in world.tables.items():
+            if first or entity in decided:
+                self.records[entity] = self.records.get(entity, 0) + table.listed
+        order = {entity: i for i, entity in enumerate(world.tables)}
+        for entity, typed in world.columns_of.items():
+            if first or entity in decided:
+                cut = len(typed.rejects) - typed.repeated
+                self._rejects += [((order[entity], i >= cut, r.line), r) for i, r in enumerate(typed.rejects)]
+                for (f, a, b), n in typed.corrected.items():
+                    key = (entity, f, a, b)
+                    self.corrected[key] = self.corrected.get(key, 0) + n
+        for (entity, name, value), n in world.dangling.items():
+            if first or entity in decided:
+                self.dangling[entity, name, value] = self.dangling.get((entity, name, value), 0) + n
+        for key, ids in world.conflicts.items():
+            self.conflicts.setdefault(key, []).extend(ids)
+
+    def _part(self, part: Allocations, world: ColumnWorld) -> None:
+        names = [str(r.name) for r in part.rules]
+        self.allocations += part.table.n
+        found = self.rules.setdefault(f"{part.entity}.{part.role}", Counter())
         rules, at, counts = np.unique(part.rule, return_index=True, return_counts=True)
-        for rule, i, n in sorted(zip(rules.tolist(), at.tolist(), counts.tolist(), strict=True), key=lambda x: x[1]):
-            name = names[rule] if rule >= 0 else "exception" if rule == -2 else "(no rule)"
-            first.setdefault(name, i)
-            found[name] += n
-        by_rule[f"{part.entity}.{part.role}"] = dict(found.most_common())
+        for rule, _, n in sorted(zip(rules.tolist(), at.tolist(), counts.tolist(), strict=True), key=lambda x: x[1]):
+            found[names[rule] if rule >= 0 else "exception" if rule == -2 else "(no rule)"] += n
         for i in np.flatnonzero(part.unknown).tolist():
-            unknown[f"{part.entity}.{part.role}: {names[i]}"] += int(part.unknown[i])
+            self.unknown[f"{part.entity}.{part.role}: {names[i]}"] += int(part.unknown[i])
         for code, n in enumerate(np.bincount(part.action, minlength=len(KINDS)).tolist()):
             if n:
-                actions[KINDS[code]] += n
+                self.actions[KINDS[code]] += n
         for name, n in zip(part.pools, np.bincount(part.pool[part.pool >= 0], minlength=len(part.pools)).tolist(), strict=False):
             if n:
-                pools[name] += n
-        owned += np.bincount(part.owner[part.owner >= 0], minlength=len(owned))
-    reps = world.tables["rep"]
-    ids = reps.ids.to_pylist()
-    counted = {ids[i]: int(owned[i]) for i in np.flatnonzero(owned).tolist()}
-    listed = world.rows["rep"]
-    return {
-        "policy": run.bound.policy.name,
-        "as_of": v.literal(world.clock.now),
-        "records": {e: t.typed.n for e, t in world.tables.items() if t.typed.n},
-        "rejected": dict(sorted(Counter(r.entity for r in world.rejects).items())),
-        "allocations": sum(p.table.n for p in run.found),
-        "moved": moved,
-        "actions": dict(sorted(actions.items())),
-        "rules": dict(sorted(by_rule.items())),
-        "reps": dict(sorted(counted.items())),
-        "pools": dict(sorted(pools.items())),
-        "unknown": dict(sorted(unknown.items())),
-        "capacity": {
-            rep["id"]: {"owned": counted.get(rep["id"], 0), "capacity": rep["capacity"]} for rep in listed if rep["capacity"] is not None
-        },
-        "corrected": [
-            {"entity": e, "field": f, "written": a, "meant": b, "records": n}
-            for e, typed in sorted(world.columns_of.items())
-            for (f, a, b), n in sorted(typed.corrected.items())
-        ],
-        "dangling": [{"entity": e, "field": f, "value": x, "records": n} for (e, f, x), n in sorted(world.dangling.items())],
-        "conflicts": [
-            {"entity": e, "step": name, "rules": rules, "records": sorted(set(ids))}
-            for (e, name, rules), ids in sorted(world.conflicts.items())
-        ],
-        "unlisted_reps": sorted(ids[i] for i in np.flatnonzero(owned).tolist() if i >= len(listed)),
-    }
+                self.pools[name] += n
+        reps = world.tables["rep"]
+        ids = reps.ids
+        for i, n in enumerate(np.bincount(part.owner[part.owner >= 0], minlength=reps.n).tolist()):
+            if n:
+                self.reps[ids[i].as_py()] += n
+                if i >= reps.listed:
+                    self.strangers.add(ids[i].as_py())
+
+    @property
+    def rejects(self) -> list[Reject]:
+        """As if all records had been read at once: an entity's in the order of its file, repetitions after the others."""
+        return [r for _, r in sorted(self._rejects, key=lambda x: x[0])]
+
+    def as_json(self) -> dict[str, Any]:
+        assert self.run is not None
+        world = self.run.world
+        capacity = [(rep["id"], rep["capacity"]) for rep in world.rows["rep"] if rep["capacity"] is not None]
+        return {
+            "policy": self.run.bound.policy.name,
+            "as_of": v.literal(world.clock.now),
+            "records": {e: n for e, n in self.records.items() if n},
+            "rejected": dict(sorted(Counter(r.entity for r in self.rejects).items())),
+            "allocations": self.allocations,
+            "moved": self.moved,
+            "actions": dict(sorted(self.actions.items())),
+            "rules": {k: dict(c.most_common()) for k, c in sorted(self.rules.items())},
+            "reps": dict(sorted(self.reps.items())),
+            "pools": dict(sorted(self.pools.items())),
+            "unknown": dict(sorted(self.unknown.items())),
+            "capacity": {rep: {"owned": self.reps.get(rep, 0), "capacity": most} for rep, most in capacity},
+            "corrected": [{"entity": e, "field": f, "written": a, "meant": b, "records": n} for (e, f, a, b), n in sorted(self.corrected.items())],
+            "dangling": [{"entity": e, "field": f, "value": x, "records": n} for (e, f, x), n in sorted(self.dangling.items())],
+            "conflicts": [
+                {"entity": e, "step": name, "rules": rules, "records": sorted(set(ids))}
+                for (e, name, rules), ids in sorted(self.conflicts.items())
+            ],
+            "unlisted_reps": sorted(self.strangers),
+        }

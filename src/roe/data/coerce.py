@@ -48,6 +48,7 @@ class Typed:
     columns: dict[str, str] = field(default_factory=dict)
 
 
+REPEATED = "id"  # the field that a record is rejected for when another has its id
 ENTITY_NAMES = {"rep": ("rep", "user"), "opportunity": ("opportunity", "deal", "potential")}
 
 
@@ -157,12 +158,14 @@ def _only_one_each(entity: str, out: Typed) -> None:
     if len(by_id) == len(out.rows):
         return
     out.rows = []
+    found: list[Reject] = []
     for identity, rows in by_id.items():
         lines = ", ".join(str(r["$line"]) for r in rows)
         same = all({**r, "$line": 0} == {**rows[0], "$line": 0} for r in rows)
         out.rows += rows[:1] if same else []
         reason = f"a repetition of the record in line {rows[0]['$line']}" if same else f"lines {lines} have this id and differ"
-        out.rejects += [Reject(entity, identity, r["$line"], "id", identity, reason) for r in rows[same:]]
+        found += [Reject(entity, identity, r["$line"], REPEATED, identity, reason) for r in rows[same:]]
+    out.rejects += sorted(found, key=lambda r: r.line)
 
 
 def _identity(entity: str, typed: dict[str, Any], row: Mapping[str, Any], line: int) -> str:

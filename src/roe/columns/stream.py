@@ -1,0 +1,181 @@
+"""A large table decided in portions, so that memory does not grow with it.
+
+A record can be decided without the others where no expression, pool or reference leads to another record of its table.
+Then portions of the table, in the order of the ids, give what the whole table would. A file that is not in that order
+is sorted first by DuckDB, on disk if need be.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roe.columns.load import Raw
+from roe.columns.read import read_columns
+from roe.columns.run import ColumnRun
+from roe.data.coerce import columns_of
+from roe.data.read import file_of
+from roe.evaluator.engine import Evaluator
+from roe.evaluator.world import Compiled
+from roe.grammar import syntax as s
+from roe.plan.operators import TEMPLATE, Action, Choose, Derive, Expr
+from roe.policy.model import Policy
+
+PORTION = 500_000  # rows decided together
+LARGE = 1_500_000  # rows from which portions are worth it
+
+
+class OutOfOrder(Exception):
+    """The ids are not in order after all: the table must be taken whole."""
+
+
+def portions(evaluator: Evaluator, folder: Path, as_of: Any, state: Any) -> Iterator[ColumnRun] | None:
+    """The runs of a large table's portions, or None where the data is to be taken whole."""
+    policy = evaluator.policy
+    if state or not folder.is_dir():
+        return None
+    decided = {entity for entity, _ in policy.plan.engagement}
+    if len(decided) != 1:
+        return None
+    entity = decided.pop()
+    path, _ = file_of(policy, entity, folder)
+    if path is None or path.suffix != ".parquet" or not alone(evaluator.compiled, entity):
+        return None
+    from pyarrow import parquet
+
+    if parquet.ParquetFile(path).metadata.num_rows < LARGE:
+        return None
+    others, found = read_columns(policy, folder, leave_out=entity)
+    if found or _referred(policy, entity, others):
+        return None
+    return _portions(evaluator, entity, path, others, as_of)
+
+
+def alone(compiled: Compiled, entity: str) -> bool:
+    """Whether no rule or step of the entity leads to another of its records, or to a pool that many wait for."""
+    policy = compiled.policy
+    leads_back = {
+        name
+        for fields in policy.model.entities.values()
+        for name, f in fields.items()
+        if (f.type.name == "record" and f.type.entity == entity) or (f.via and f.type.item and f.type.item.entity == entity)
+    }
+    for trees, action in _expressions(compiled):
+        if action is not None and action.kind == "route":
+            return False
+        names = {n.id if isinstance(n, s.Name) else n.field for tree in trees for n in s.walk(tree) if isinstance(n, (s.Name, s.Path))}
+        if (names - {entity}) & leads_back:
+            return False
+    return True
+
+
+def _expressions(compiled: Compiled) -> Iterator[tuple[list[s.Node], Action | None]]:
+    plan = compiled.policy.plan
+    for step in [*plan.steps.values(), *plan.engagement.values()]:
+        if isinstance(step, Derive) and step.expr is not None:
+            yield [step.expr.tree], None
+        elif isinstance(step, Choose):
+            for rule in step.rules:
+                said = [tree for _, tree in compiled.pieces(rule.because) if tree is not None] if rule.because and TEMPLATE else []
+                yield [*(c.tree for c in rule.conditions), *said], None
+                action = rule.value if isinstance(rule.value, Action) else None
+                while action is not None:
+                    yield [action.assign.tree] if isinstance(action.assign, Expr) else [], action
+                    action = action.otherwise
+
+
+def _referred(policy: Policy, entity: str, others: dict[str, Raw]) -> bool:
+    """Whether another table's rows name records of the entity."""
+    for other, raw in others.items():
+        fields = policy.model.entities[other]
+        held = columns_of(other, fields, raw.columns, policy.model.roles())
+        if any(f.type.name == "record" and f.type.entity == entity and name in held for name, f in fields.items()):
+            return True
+    return False
+
+
+def _portions(evaluator: Evaluator, entity: str, path: Path, others: dict[str, Raw], as_of: Any) -> Iterator[ColumnRun]:
+    from pyarrow import parquet
+
+    policy = evaluator.policy
+    file = parquet.ParquetFile(path)
+    names = columns_of(entity, policy.model.entities[entity], file.schema_arrow.names, policy.model.roles())
+    key = names.get("id")
+    if key is None:
+        raise OutOfOrder
+    with tempfile.TemporaryDirectory() as scratch:
+        if not _ordered(file, key):
+            path = _sorted(path, key, Path(scratch) / "sorted.parquet")
+            file = parquet.ParquetFile(path)
+        at, last = 0, None
+        numbered = "$line" in file.schema_arrow.names
+        for table in _tables(file, key):
+            lines = table["$line"].to_numpy() if numbered else np.arange(at + 1, at + table.num_rows + 1)
+            at += table.num_rows
+            raw = Raw.of_table(table.drop_columns(["$line"]) if numbered else table, lines)
+            run = ColumnRun.of(evaluator, {**others, entity: raw}, as_of=as_of)
+            ids = run.world.tables[entity].ids
+            if len(ids):
+                if last is not None and not last < ids[0].as_py():
+                    raise OutOfOrder
+                last = ids[-1].as_py()
+            yield run
+
+
+def _ordered(file: Any, key: str) -> bool:
+    last = None
+    for batch in file.iter_batches(batch_size=1 << 20, columns=[key]):
+        ids = batch.column(0).cast(pa.string())
+        if ids.null_count or not len(ids):
+            return False
+        raw = ids.cast(pa.binary())
+        if not pc.all(pc.less(raw[:-1], raw[1:])).as_py() and len(ids) > 1:
+            return False
+        if last is not None and not last < ids[0].as_py():
+            return False
+        last = ids[-1].as_py()
+    return True
+
+
+def _sorted(path: Path, key: str, to: Path) -> Path:
+    """The file in the order of its ids, with the records' numbers as `$line`."""
+    try:
+        import duckdb
+    except ImportError as e:
+        raise OutOfOrder from e
+    quoted = key.replace('"', '""')
+    con = duckdb.connect(config={"temp_directory": str(to.parent), "memory_limit": "1GB", "preserve_insertion_order": "false"})
+    con.execute("SET enable_progress_bar = false")
+    con.execute(
+        f"COPY (SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS \"$line\" FROM read_parquet(?, file_row_number = true) "
+        f'ORDER BY encode("{quoted}"::VARCHAR), file_row_number) TO \'{to.as_posix()}\' (FORMAT parquet)',
+        [str(path)],
+    )
+    con.close()
+    return to
+
+
+def _tables(file: Any, key: str) -> Iterator[pa.Table]:
+    """Portions that end between two ids, so that records with one id stay together."""
+    rest: pa.Table | None = None
+    for batch in file.iter_batches(batch_size=PORTION):
+        table = pa.Table.from_batches([batch])
+        if rest is not None and rest.num_rows:
+            table = pa.concat_tables([rest, table])
+        ids = table[key].combine_chunks().cast(pa.string())
+        cut = len(ids) - 1
+        while cut > 0 and ids[cut - 1].as_py() == ids[len(ids) - 1].as_py():
+            cut -= 1
+        rest = table.slice(cut)
+        if cut:
+            yield table.slice(0, cut)
+    if rest is not None and rest.num_rows:
+        yield rest
+
+
