@@ -9,7 +9,7 @@ import click
 
 COMMANDS = {
     "init": "init", "check": "check", "run": "run", "explain": "explain", "audit": "audit", "test": "test",
-    "fmt": "fmt", "eval": "evaluate", "repl": "repl",
+    "compile": "compile", "fmt": "fmt", "eval": "evaluate", "repl": "repl",
 }  # fmt: skip
 
 

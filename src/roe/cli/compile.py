@@ -1,0 +1,56 @@
+"""`roe compile`: the stateless part of a policy as SQL for a warehouse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from roe.cli.common import clock, color, fail, load, policy_argument
+from roe.diagnostics import Diagnostic, as_text
+from roe.source import Span
+
+DIALECTS = ("duckdb", "snowflake", "bigquery", "postgres", "spark", "redshift", "databricks", "sqlite")
+
+
+@click.command("compile")
+@policy_argument
+@click.option("--dialect", type=click.Choice(DIALECTS), required=True, help="The warehouse's SQL.")
+@click.option("--entity", default="account", show_default=True, help="Whose owners the statement finds.")
+@click.option("--as-of", "as_of", metavar="WHEN", help="What `today` means; the day on which it runs, if left out.")
+@click.option("--source", "sources", multiple=True, metavar="ENTITY=TABLE", help="The staged table of an entity, such as account=analytics.accounts.")
+@click.option("--out", type=click.Path(path_type=Path), help="The file to write, instead of standard output.")
+def command(policy: Path | None, dialect: str, entity: str, as_of: str | None, sources: tuple[str, ...], out: Path | None) -> None:
+    """Write one SQL statement that finds the owners of every record of an entity, ready for a dbt model.
+
+    Rules without a portable form are listed as warnings; records that only they decide are marked in the result.
+    """
+    evaluator = load(policy)
+    try:
+        from roe.sql.statement import compile_sql
+    except ImportError:
+        at = Span("--dialect", 1, 1, 2)
+        fail([Diagnostic("R406", "writing SQL needs the package sqlglot", at, "pip install 'roe[sql]'")])
+    found = {entity for entity, _ in evaluator.policy.plan.engagement}
+    if entity not in found:
+        at = Span("--entity", 1, 1, max(2, len(entity) + 1), entity)
+        fail([Diagnostic("R801", f"the policy has no rules for `{entity}`", at, f"it has rules for {', '.join(sorted(found))}")])
+    wrong = [s for s in sources if "=" not in s or s.partition("=")[0] not in evaluator.policy.model.entities]
+    if wrong:
+        at = Span("--source", 1, 1, max(2, len(wrong[0]) + 1), wrong[0])
+        fail([Diagnostic("R801", f"`{wrong[0]}` names no entity's table", at, "write ENTITY=TABLE, such as account=analytics.accounts")])
+    when = evaluator.clock(clock(evaluator, as_of)) if as_of else None
+    made = compile_sql(evaluator.compiled, entity, dialect, when, dict(s.split("=", 1) for s in sources))
+    if made.found:
+        click.echo(as_text(made.found, color()), err=True)
+    if out is None:
+        click.echo(made.sql, nl=False)
+        return
+    from roe.data.write import write_whole
+
+    try:
+        write_whole(out, made.sql)
+    except OSError as e:
+        at = Span(str(out), 1, 1, 2)
+        fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", at, "name a file that you may write to")])
+    click.echo(f"{made.translated} of {made.rules} rules; see {out}", err=True)

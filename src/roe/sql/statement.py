@@ -1,0 +1,453 @@
+"""A policy's stateless part as one SELECT per entity, a readable table expression for every step of it.
+
+The sources are staged tables: one row per record, a column per field under its own name and of its type, references as
+ids, owners as `owner_ROLE`. Rules that need a pool, matching, state or a function without a portable form are named in
+diagnostics; a record that only they could decide says so, and is never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+
+from roe.diagnostics import Diagnostic
+from roe.evaluator.world import Compiled
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.grammar.clock import Clock
+from roe.plan.operators import Action, Choose, Derive, Expr, Rule
+from roe.policy.standard import FILES
+from roe.source import Span, Text
+from roe.sql.translate import Found, Group, Many, NoSql, Owners, Query, Ref, Row, Sql, Struct, Translator, Value, _literal, column
+
+DIALECTS = ("duckdb", "snowflake", "bigquery", "postgres", "spark", "redshift", "databricks", "sqlite")
+UNDECIDED = "(needs roe)"
+Reader = Callable[[Translator, Row], Found]
+
+
+@dataclass
+class Warehouse:
+    """The text, what could not be put into it, and how many rules there were and are in it."""
+
+    sql: str
+    found: list[Diagnostic]
+    rules: int
+    translated: int
+
+
+@dataclass
+class _Table:
+    name: str
+    query: exp.Expression
+    comment: str
+
+
+@dataclass
+class Statement:
+    """One entity's statement while it is being written."""
+
+    compiled: Compiled
+    entity: str
+    dialect: str
+    clock: Clock | None
+    sources: dict[str, str]
+    tables: list[_Table] = field(default_factory=list)
+    found: list[Diagnostic] = field(default_factory=list)
+    rules: int = 0
+    translated: int = 0
+
+    def __post_init__(self) -> None:
+        self.policy = self.compiled.policy
+        plan = self.policy.plan
+        dated = {name: [str(x.value) for x in rows if self.clock is None or x.holds(self.clock.today)] for name, rows in plan.dated_lists.items()}
+        self.lists: dict[str, list[Any]] = {**plan.lists, **dated}
+        self._current: dict[str, str] = {}
+        self._ready: dict[tuple[str, str], Reader | None] = {}
+        self._names = {n for e in (*plan.steps.values(), *plan.engagement.values()) for n in _names(e, self.compiled)}
+        if "open_opportunities" in self._names:
+            self._names.add("is_closed")
+        for window in plan.windows:
+            self._names |= {window.state, window.until}
+
+    # --- tables -----------------------------------------------------------------------------------------------------
+
+    def add(self, name: str, query: exp.Expression, comment: str = "") -> str:
+        """A table expression, under a name of its own; the same query is the same table."""
+        text = query.sql()
+        for table in self.tables:
+            if table.query.sql() == text:
+                return table.name
+        taken = {t.name for t in self.tables}
+        number, free = 2, name
+        while free in taken:
+            free, number = f"{name}_{number}", number + 1
+        self.tables.append(_Table(free, query, comment))
+        return free
+
+    def table(self, entity: str) -> str:
+        """The latest table of an entity's records, with every step so far."""
+        found = self._current.get(entity)
+        if found is None:
+            fields = self.policy.model.entities[entity]
+            wanted = {"id"} | ({"name"} & fields.keys()) | (fields.keys() & self._names)
+            wanted |= {f.via for other in self.policy.model.entities.values() for f in other.values() if f.via and f.type.item and f.type.item.entity == entity} & fields.keys()
+            columns = [column(n, "r") for n, f in fields.items() if n in wanted and not f.via and f.type.name != "owners" and n != "ultimate_parent"]
+            if any(f.type.name == "owners" for f in fields.values()):
+                columns += [column(f"owner_{role}", "r") for role in self.policy.roles]
+            source = self.sources.get(entity, FILES.get(entity, (entity + "s",))[0])
+            made = exp.select(*columns).from_(exp.to_table(source).as_("r"))
+            found = self._current[entity] = self.add(entity, made, "the staged records: one row each, references as ids")
+        return found
+
+    def layer(self, entity: str, columns: dict[str, Sql], query: Query, comment: str) -> None:
+        """One more table of the entity's records, with more columns."""
+        every = exp.Column(this=exp.Star(), table=exp.to_identifier(query.alias))
+        made = query.select(every, *(sql.as_(name) for name, sql in columns.items()))
+        self._current[entity] = self.add(f"{entity}_{next(iter(columns)).split('__')[0]}", made, comment)
+
+    def start(self, entity: str) -> tuple[Query, Translator]:
+        query = Query(self, self.table(entity), "r")
+        return query, Translator(query, {entity: Row(entity, "r", column("id", "r"))})
+
+    # --- steps ------------------------------------------------------------------------------------------------------
+
+    def step(self, entity: str, name: str) -> Reader | None:
+        """How a step is read; None for a stored field. Raises NoSql for a step that could not be put into SQL."""
+        key = (entity, name)
+        if key not in self.policy.plan.steps:
+            return None
+        found = self._ready.get(key)
+        if found is None:
+            raise NoSql(f"`{entity}.{name}` is not in SQL")
+        return found
+
+    def ensure(self, tree: s.Node) -> None:
+        """Put the steps that an expression may read into tables first."""
+        names = {n.id if isinstance(n, s.Name) else n.field for n in s.walk(tree) if isinstance(n, (s.Name, s.Path))}
+        for key in list(self.policy.plan.steps):
+            if key[1] in names:
+                self.make(key)
+
+    def make(self, key: tuple[str, str]) -> None:
+        if key in self._ready:
+            return
+        self._ready[key] = None
+        step = self.policy.plan.steps[key]
+        if isinstance(step, Derive):
+            if step.group is not None:
+                for name in step.group.values():
+                    self.make((step.entity, name))
+                group = dict(step.group)
+                if all(self._ready.get((step.entity, name)) for name in group.values()):
+                    self._ready[key] = lambda t, row: Group(row, group)
+                return
+            assert step.expr is not None
+            self.ensure(step.expr.tree)
+            try:
+                self._ready[key] = self._derive(step, step.expr)
+            except NoSql as e:
+                self.say(e, step.expr.text, f"{step.entity}.{step.name}")
+        elif isinstance(step, Choose):
+            for rule in step.rules:
+                for condition in rule.conditions:
+                    self.ensure(condition.tree)
+            self._ready[key] = self._choose(step)
+
+    def _derive(self, step: Derive, expr: Expr) -> Reader:
+        query, t = self.start(step.entity)
+        found = t.value(expr.tree)
+        if isinstance(found, Value):
+            kind = found.kind
+            self.layer(step.entity, {step.name: found.sql}, query, f"{step.entity}.{step.name}: {expr.text}")
+            return lambda t, row: Value(column(step.name, row.alias), kind)
+        if isinstance(found, Ref) or (isinstance(found, Row) and found.alias != "r"):
+            entity = found.entity
+            self.layer(step.entity, {step.name: found.key}, query, f"{step.entity}.{step.name}: {expr.text}")
+            return lambda t, row: Ref(entity, column(step.name, row.alias))
+        if isinstance(found, Many) and not found.of:
+            many = found
+            return lambda t, row: Many(row, many.entity, many.table, many.via)
+        raise NoSql(f"`{expr.text}` has no form in SQL", expr.tree)
+
+    def _choose(self, step: Choose) -> Reader | None:
+        query, t = self.start(step.entity)
+        conditions = [self._rule(t, rule, f"{step.entity}.{step.name}") for rule in step.rules]
+        if any(c is None for c in conditions):
+            return None
+        held = [c for c in conditions if c is not None]
+        comment = f"{step.entity}.{step.name}: {len(held)} rules, {step.hit}"
+        if step.hit in ("collect sum", "collect count"):
+            points = [_literal(rule.value) if step.hit == "collect sum" else exp.Literal.number(1) for rule in step.rules]
+            cases = [_named(exp.Case().when(c, p).else_(exp.Literal.number(0)), rule) for c, p, rule in zip(held, points, step.rules, strict=True)]
+            total: Sql = cases[0]
+            for case in cases[1:]:
+                total = exp.Add(this=total, expression=case)
+            if step.default not in (0,):
+                none = exp.Not(this=exp.paren(exp.or_(*(exp.func("COALESCE", c.copy(), exp.false()) for c in held))))
+                total = exp.Case().when(none, _literal(step.default)).else_(total)
+            self.layer(step.entity, {step.name: total}, query, comment)
+            return lambda t, row: Value(column(step.name, row.alias), "number")
+        if step.hit not in ("first", "unique"):
+            self.say(NoSql(f"the hit policy `{step.hit}` has no portable form"), step.rules[0].name if step.rules else Text("", self._nowhere()), f"{step.entity}.{step.name}")
+            return None
+        return self._single(step, held, query, comment)
+
+    def _single(self, step: Choose, held: list[Sql], query: Query, comment: str) -> Reader:
+        """The row that holds: its number first, then what it gives."""
+        case = exp.Case()
+        for number, (condition, rule) in enumerate(zip(held, step.rules, strict=True), 1):
+            case = _when(case, condition, exp.Literal.number(number), rule)
+        number: Sql = case
+        if step.hit == "unique" and len(held) > 1:
+            ones = [exp.Case().when(c.copy(), exp.Literal.number(1)).else_(exp.Literal.number(0)) for c in held]
+            count: Sql = ones[0]
+            for one in ones[1:]:
+                count = exp.Add(this=count, expression=one)
+            number = exp.Case().when(exp.GT(this=exp.paren(count), expression=exp.Literal.number(1)), exp.Literal.number(0)).else_(case)
+        at = f"{step.name}__row"
+        self.layer(step.entity, {at: number if held else exp.null()}, query, comment)
+        values = [rule.value for rule in step.rules]
+        outputs = self._outputs(step, values)
+        query, _ = self.start(step.entity)
+        columns = {}
+        for name, given in outputs.items():
+            columns[name] = _by_number(column(at, "r"), given, _output(step.default, name, step.name))
+        if any(isinstance(x, dict) for x in values):
+            nothing = step.default is None
+            columns = {f"{step.name}__{name}": sql for name, sql in columns.items()}
+            known = exp.Case().when(exp.GT(this=column(at, "r"), expression=exp.Literal.number(0)), column(at, "r"))
+            columns[f"{step.name}__held"] = known if nothing else exp.func("COALESCE", known, exp.Literal.number(0))
+            self.layer(step.entity, columns, query, f"what {step.entity}.{step.name} gives")
+            return lambda t, row: _Held(row, step.name)
+        kind = next((v.kind(x) for x in [*values, step.default] if x is not None), "string")
+        self.layer(step.entity, {step.name: columns[step.name]}, query, f"what {step.entity}.{step.name} gives")
+        if step.stage == "staffing":
+            return lambda t, row: Ref("rep", column(step.name, row.alias))
+        return lambda t, row: Value(column(step.name, row.alias), kind)
+
+    def _outputs(self, step: Choose, values: list[Any]) -> dict[str, list[Any]]:
+        keys = dict.fromkeys(k for x in [*values, step.default] if isinstance(x, dict) for k in x)
+        return {k: [x.get(k) if isinstance(x, dict) else None for x in values] for k in keys} if keys else {step.name: values}
+
+    def struct_kind(self, prefix: str, entity: str, name: str) -> str:
+        step = self.policy.plan.steps[entity, prefix]
+        assert isinstance(step, Choose)
+        return next((v.kind(x) for rule in step.rules if isinstance(rule.value, dict) and (x := rule.value.get(name)) is not None), "string")
+
+    def _rule(self, t: Translator, rule: Rule, where: str) -> Sql | None:
+        """A rule's conditions; None after a diagnostic."""
+        self.rules += 1
+        try:
+            parts = [t.true(c.tree) for c in rule.conditions]
+        except NoSql as e:
+            at = next((c.text for c in rule.conditions if e.node is not None and any(n is e.node for n in s.walk(c.tree))), rule.name)
+            self.say(e, at, f"{where}: {rule.name}")
+            return None
+        self.translated += 1
+        return exp.and_(*parts) if parts else exp.true()
+
+    def say(self, e: NoSql, at: Text, where: str) -> None:
+        text = at if isinstance(at, Text) else Text(str(at), self._nowhere())
+        span: Span = text.span()
+        self.found.append(Diagnostic("R408", f"{where} is not in SQL: {e}", span, "run it with `roe run`, or prepare the value as a column of the source"))
+
+    def _nowhere(self) -> Any:
+        from roe.source import Inline
+
+        return Inline()
+
+    # --- the whole --------------------------------------------------------------------------------------------------
+
+    def write(self) -> Warehouse:
+        plan = self.policy.plan
+        roles = [role for e, role in plan.engagement if e == self.entity]
+        for key in list(plan.steps):
+            if key[0] == self.entity:
+                self.make(key)
+        for role in roles:
+            self._engagement(role, plan.engagement[self.entity, role])
+        query, t = self.start(self.entity)
+        has_name = "name" in self.policy.model.entities[self.entity]
+        columns: list[Sql] = [column("id", "r"), *([column("name", "r")] if has_name else [])]
+        if self._ready.get((self.entity, "territory")):
+            columns.append(column("territory__name", "r").as_("territory"))
+        for role in roles:
+            owner, action = self._outcome(t, role, plan.engagement[self.entity, role])
+            columns += [column(f"{role}_rule", "r"), action.as_(f"{role}_action"), owner.as_(f"{role}_owner")]
+        final = query.select(*columns)
+        return Warehouse(self._text(final, roles), self.found, self.rules, self.translated)
+
+    def _engagement(self, role: str, step: Choose) -> None:
+        for rule in step.rules:
+            for condition in rule.conditions:
+                self.ensure(condition.tree)
+            action = rule.value
+            while isinstance(action, Action):
+                if action.assign is not None:
+                    self.ensure(action.assign.tree)
+                action = action.otherwise
+        query, t = self.start(self.entity)
+        case = exp.Case()
+        case = self._exceptions(case, role)
+        whole = True
+        for rule in step.rules:
+            held = self._rule(t, rule, f"{self.entity}.{role}")
+            if held is None:
+                if whole:  # from here on this rule might come first
+                    case = _when(case, exp.true(), exp.Literal.string(UNDECIDED), rule)
+                whole = False
+            elif whole:
+                case = _when(case, held, exp.Literal.string(str(rule.name)), rule)
+        self.layer(self.entity, {f"{role}_rule": case}, query, f"the rules of {self.entity} {role}: the first that holds decides")
+
+    def _exceptions(self, case: exp.Case, role: str) -> exp.Case:
+        for row in self.policy.plan.exceptions:
+            if row.entity == self.entity and str(row.role) == role:
+                when: list[Sql] = [exp.EQ(this=column("id", "r"), expression=exp.Literal.string(str(row.record)))]
+                today = _literal(self.clock.today) if self.clock else exp.CurrentDate()
+                when.append(exp.LT(this=today, expression=_literal(row.until)))
+                if row.start is not None:
+                    when.append(exp.GTE(this=today.copy(), expression=_literal(row.start)))
+                case = case.when(exp.and_(*when), exp.Literal.string("exception"))
+        return case
+
+    def _outcome(self, t: Translator, role: str, step: Choose) -> tuple[Sql, Sql]:
+        """(the owner, the action), by the rule that decided."""
+        owner, action = exp.Case(), exp.Case()
+        rule_column = column(f"{role}_rule", "r")
+        for row in self.policy.plan.exceptions:
+            if row.entity == self.entity and str(row.role) == role:
+                same = exp.and_(exp.EQ(this=rule_column.copy(), expression=exp.Literal.string("exception")), exp.EQ(this=column("id", "r"), expression=exp.Literal.string(str(row.record))))
+                owner = owner.when(same, exp.Literal.string(str(row.owner)))
+                action = action.when(same.copy(), exp.Literal.string("exception"))
+        for rule in step.rules:
+            here = exp.EQ(this=rule_column.copy(), expression=exp.Literal.string(str(rule.name)))
+            try:
+                who, what = self._act(t, rule.value, role)
+            except NoSql as e:
+                self.say(e, rule.name, f"{self.entity}.{role}: {rule.name}")
+                who, what = exp.null(), exp.Literal.string(UNDECIDED)
+            owner = owner.when(here, who)
+            action = action.when(here.copy(), what)
+        undecided = exp.EQ(this=rule_column.copy(), expression=exp.Literal.string(UNDECIDED))
+        action = action.when(undecided, exp.Literal.string(UNDECIDED))
+        return owner, action.else_(exp.Literal.string("unassigned"))
+
+    def _act(self, t: Translator, action: Action, role: str) -> tuple[Sql, Sql]:
+        previous = column(f"owner_{role}", "r")
+
+        def known(who: Sql) -> tuple[Sql, Sql]:
+            rest, what = self._act(t, action.otherwise, role) if action.otherwise else (exp.null(), exp.Literal.string("unassigned"))
+            missing = exp.Is(this=who.copy(), expression=exp.null())
+            whole = who if isinstance(rest, exp.Null) else exp.func("COALESCE", who, rest)
+            return whole, exp.Case().when(missing, what).else_(exp.Literal.string(action.kind))
+
+        if action.kind == "keep":
+            return known(previous)
+        if action.kind == "assign" and action.assign is not None:
+            return known(self._assignee(t, action.assign, role))
+        if action.kind == "route":
+            return exp.null(), exp.Literal.string(f"route: {action.pool}")
+        stays = action.kind in ("hold", "refer")
+        return (previous if stays else exp.null()), exp.Literal.string(action.kind)
+
+    def _assignee(self, t: Translator, expr: Expr, role: str) -> Sql:
+        found = t.value(expr.tree)
+        if isinstance(found, (Ref, Row)):
+            return found.key
+        if isinstance(found, Group):
+            return column(found.steps[role], found.row.alias)
+        if isinstance(found, Value) and found.kind in ("string", "null"):
+            return found.sql
+        if isinstance(found, Owners):
+            return column(f"owner_{role}", found.row.alias)
+        raise NoSql(f"`{expr.text}` names no rep in SQL", expr.tree)
+
+    def _text(self, final: exp.Expression, roles: list[str]) -> str:
+        when = f"as of {v.literal(self.clock.today)}" if self.clock else "as of the day it runs"
+        head = [f"-- {self.policy.name}: who owns each {self.entity}, {when}. Written by `roe compile --dialect {self.dialect}`; do not edit."]
+        head += [f"-- {self.translated} of {self.rules} rules are here; `{UNDECIDED}` marks records that the others decide." if self.translated < self.rules else f"-- All {self.rules} rules are here."]
+        parts = []
+        for table in self.tables:
+            text = _sql(table.query, self.dialect)
+            comment = f"  -- {' '.join(table.comment.split())}\n" if table.comment else ""
+            parts.append(f"{table.name} AS (\n{comment}{_indent(text)}\n)")
+        return "\n".join(head) + "\nWITH " + ",\n".join(parts) + "\n" + _sql(final, self.dialect) + "\n"
+
+
+class _Held(Struct):
+    """A table's row of outputs, which is null where no row holds."""
+
+    def __init__(self, row: Row, prefix: str) -> None:
+        super().__init__(row, prefix)
+
+
+def _sql(query: exp.Expression, dialect: str) -> str:
+    if dialect == "sqlite":  # which has no dates: their texts are in their order
+        query = query.transform(lambda node: node.this if isinstance(node, exp.Cast) and node.to.this == exp.DataType.Type.DATE else node)
+    return query.sql(dialect=dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE)
+
+
+def _indent(text: str) -> str:
+    return "\n".join("  " + line for line in text.split("\n"))
+
+
+def _when(case: exp.Case, condition: Sql, value: Sql, rule: Rule) -> exp.Case:
+    """One more branch, with the rule's name beside it."""
+    made = case.when(condition, value)
+    if not isinstance(value, exp.Literal) or not value.is_string:
+        made.args["ifs"][-1].args["true"].add_comments([f" {_clean(rule.name)} "])
+    return made
+
+
+def _named(case: Sql, rule: Rule) -> Sql:
+    case.add_comments([f" {_clean(rule.name)} "])
+    return case
+
+
+def _clean(text: Any) -> str:
+    return " ".join(str(text).replace("*/", "* /").replace("/*", "/ *").split())
+
+
+def _output(default: Any, name: str, own: str) -> Any:
+    return default.get(name) if isinstance(default, dict) else default if name == own else None
+
+
+def _by_number(at: Sql, given: list[Any], default: Any) -> Sql:
+    case = exp.Case(this=at)
+    for number, value in enumerate(given, 1):
+        if value is not None:
+            case = case.when(exp.Literal.number(number), _literal(value))
+    if not case.args.get("ifs"):
+        return _literal(default)
+    return case.else_(_literal(default)) if default is not None else case
+
+
+def _names(step: Any, compiled: Compiled) -> set[str]:
+    """Every name that a step's expressions mention."""
+    trees: list[s.Node] = []
+    if isinstance(step, Derive) and step.expr is not None:
+        trees = [step.expr.tree]
+    elif isinstance(step, Choose):
+        trees = [c.tree for rule in step.rules for c in rule.conditions]
+        for rule in step.rules:
+            action = rule.value
+            while isinstance(action, Action):
+                if action.assign is not None:
+                    trees.append(action.assign.tree)
+                action = action.otherwise
+    return {n.id if isinstance(n, s.Name) else n.field for tree in trees for n in s.walk(tree) if isinstance(n, (s.Name, s.Path))}
+
+
+def compile_sql(compiled: Compiled, entity: str, dialect: str, clock: Clock | None = None, sources: dict[str, str] | None = None) -> Warehouse:
+    """The statement that decides every record of an entity. `sources` names the staged table of an entity; `clock` fixes today.
+
+    Raises KeyError if the policy has no rules for the entity.
+    """
+    if entity not in {e for e, _ in compiled.policy.plan.engagement}:
+        raise KeyError(entity)
+    return Statement(compiled, entity, dialect, clock, dict(sources or {})).write()

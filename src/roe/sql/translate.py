@@ -1,0 +1,587 @@
+"""Expressions to SQL with the language's own meaning, null for null; what has no such form raises `NoSql`.
+
+A query under construction is a base table and the left joins that its expressions ask for. Related records are tables
+with a key: a list is a table whose rows name their record, an aggregate is that table grouped, a position is its rows
+numbered. So no dialect needs correlated subqueries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from roe.evaluator.expressions import CLOCK, compile_expression
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.grammar.printer import show
+
+if TYPE_CHECKING:
+    from roe.sql.statement import Statement
+
+Sql = exp.Expression
+
+
+class NoSql(Exception):
+    """A part of an expression has no form that every engine reads alike; the text says which, and why."""
+
+    def __init__(self, what: str, node: s.Node | None = None) -> None:
+        super().__init__(what)
+        self.node = node
+
+
+@dataclass
+class Value:
+    """A scalar, and its kind as FEEL names it."""
+
+    sql: Sql
+    kind: str
+
+
+@dataclass
+class Row:
+    """One record of a table that the query reads: `alias.column`."""
+
+    entity: str
+    alias: str
+    key: Sql  # its id
+
+
+@dataclass
+class Ref:
+    """A reference to a record, by id; joined when one of its fields is read."""
+
+    entity: str
+    key: Sql
+
+
+@dataclass
+class Owners:
+    row: Row
+
+
+@dataclass
+class Struct:
+    """What a table row gives, a column for each output behind a common name."""
+
+    row: Row
+    prefix: str
+
+
+@dataclass
+class Group:
+    """A step that reads others by role."""
+
+    row: Row
+    steps: dict[str, str]
+
+
+@dataclass
+class Many:
+    """Related records: the rows of `table` whose `via` is the owner's id; `of` a field of them, if one was asked for."""
+
+    owner: Row
+    entity: str
+    table: str
+    via: str
+    of: tuple[str, ...] = ()
+
+
+Found = Value | Row | Ref | Owners | Struct | Group | Many
+
+
+@dataclass
+class Query:
+    """A SELECT that is being put together."""
+
+    statement: Statement
+    table: str
+    alias: str
+    joins: dict[str, tuple[str, Sql]] = field(default_factory=dict)  # alias -> (table, on)
+
+    def join(self, table: str, on: Callable[[str], Sql]) -> str:
+        """The alias of a left join, made once for one table and condition."""
+        probe = on("?").sql()
+        for alias, (known, condition) in self.joins.items():
+            if known == table and condition.sql().replace(f"{alias}.", "?.") == probe:
+                return alias
+        alias = f"j{len(self.joins) + 1}"
+        self.joins[alias] = (table, on(alias))
+        return alias
+
+    def select(self, *columns: Sql | str) -> exp.Select:
+        made = exp.select(*columns).from_(exp.to_table(self.table).as_(self.alias))
+        for alias, (table, on) in self.joins.items():
+            made = made.join(exp.to_table(table).as_(alias), on=on, join_type="left")
+        return made
+
+
+def column(name: str, alias: str) -> exp.Column:
+    return exp.column(name, table=alias, quoted=name.lower() in RESERVED)
+
+
+RESERVED = {"order", "group", "user", "end", "from", "to", "when", "case", "select", "where", "default", "limit", "offset", "table", "column", "primary", "all", "at"}
+
+
+class Translator:
+    def __init__(self, query: Query, names: dict[str, Row], items: tuple[Row, ...] = ()) -> None:
+        self.query, self.names, self.items = query, names, items
+        self.statement = query.statement
+        self.model = query.statement.policy.model
+
+    # --- conditions -------------------------------------------------------------------------------------------------
+
+    def true(self, node: s.Node) -> Sql:
+        """SQL that is true just where the expression is; elsewhere it may be false or null."""
+        return self._condition(node, False)
+
+    def exact(self, node: s.Node) -> Sql:
+        """SQL that is true, false or null where the expression is."""
+        return self._condition(node, True)
+
+    def _condition(self, node: s.Node, exact: bool) -> Sql:
+        if isinstance(node, s.Literal) and isinstance(node.value, bool):
+            return exp.true() if node.value else exp.false()
+        if isinstance(node, s.And):
+            return exp.and_(*(self._condition(i, exact) for i in node.items))
+        if isinstance(node, s.Or):
+            return exp.or_(*(self._condition(i, exact) for i in node.items))
+        if isinstance(node, s.Not):
+            return exp.Not(this=exp.paren(self._condition(node.operands[0], True)))
+        if isinstance(node, s.Compare):
+            return self._compare(node, exact)
+        if isinstance(node, s.Between):
+            value = self.scalar(node.value)
+            return exp.and_(self._order(">=", value, self.scalar(node.low)), self._order("<=", value, self.scalar(node.high)))
+        if isinstance(node, s.In):
+            return self._in(node, exact)
+        if isinstance(node, s.Quantified):
+            return self._quantified(node, exact)
+        if isinstance(node, s.Call):
+            made = _CONDITIONS.get(node.function)
+            if made is None:
+                raise NoSql(f"`{node.function}` has no portable form", node)
+            return made(*(self.scalar(a, "string").sql for a in node.args))
+        found = self.value(node)
+        if isinstance(found, Value) and found.kind == "boolean":
+            return found.sql
+        raise NoSql(f"`{show(node)}` is no condition that SQL has", node)
+
+    def _compare(self, node: s.Compare, exact: bool) -> Sql:
+        if node.op in ("=", "!="):
+            for one, other in ((node.left, node.right), (node.right, node.left)):
+                if isinstance(other, s.Literal) and other.value is None:
+                    missing = exp.Is(this=self.key(one), expression=exp.null())
+                    return missing if node.op == "=" else exp.Not(this=missing)
+        spans = self._span(node)
+        if spans is not None:
+            return spans
+        left, right = self._side(node.left), self._side(node.right)
+        if node.op in ("=", "!="):
+            return self._equal(left, right, node.op == "=", exact, node)
+        return self._order(node.op, left, right)
+
+    def _side(self, node: s.Node) -> Value:
+        found = self.value(node)
+        if isinstance(found, Value):
+            return found
+        if isinstance(found, (Row, Ref)):
+            return Value(found.key, f"record {found.entity}")
+        raise NoSql(f"`{show(node)}` cannot be compared in SQL", node)
+
+    def _span(self, node: s.Compare) -> Sql | None:
+        """`date - date` against a duration: a difference in days."""
+        left, right = node.left, node.right
+        if not (isinstance(left, s.Binary) and left.op == "-" and isinstance(right, s.Literal) and type(right.value) is timedelta):
+            return None
+        a, b = self.scalar(left.left), self.scalar(left.right)
+        if a.kind != "date" or b.kind != "date" or right.value % timedelta(days=1):
+            return None
+        days = exp.DateDiff(this=a.sql, expression=b.sql, unit=exp.var("DAY"))
+        number = exp.Literal.number(right.value // timedelta(days=1))
+        if node.op in ("=", "!="):
+            return self._equal(Value(days, "number"), Value(number, "number"), node.op == "=", True, node)
+        return _ORDER[node.op](this=days, expression=number)
+
+    def _equal(self, a: Value, b: Value, same: bool, exact: bool, node: s.Node) -> Sql:
+        if a.kind != b.kind:
+            raise NoSql(f"`{show(node)}` compares a {a.kind} with a {b.kind}", node)
+        plain = exp.EQ(this=a.sql, expression=b.sql)
+        constant = isinstance(a.sql, exp.Literal) or isinstance(b.sql, (exp.Literal, exp.Boolean))
+        if constant:  # the other side may be null, which is not equal
+            if same:
+                return exp.func("COALESCE", plain, exp.false()) if exact else plain
+            other = a.sql if isinstance(b.sql, (exp.Literal, exp.Boolean)) else b.sql
+            return exp.paren(exp.or_(exp.NEQ(this=a.sql, expression=b.sql), exp.Is(this=other, expression=exp.null())))
+        both = exp.and_(exp.Is(this=a.sql, expression=exp.null()), exp.Is(this=b.sql, expression=exp.null()))
+        equal = exp.paren(exp.or_(exp.func("COALESCE", plain, exp.false()), both)) if exact or not same else exp.paren(exp.or_(plain, both))
+        return equal if same else exp.Not(this=equal)
+
+    def _order(self, op: str, a: Value, b: Value) -> Sql:
+        if a.kind != b.kind or a.kind not in ("number", "date", "date and time", "string"):
+            raise NoSql(f"a {a.kind} and a {b.kind} have no order that SQL has")
+        if a.kind == "string":
+            raise NoSql("the order of texts depends on the warehouse's collation")
+        if a.kind == "date and time" and self.statement.dialect == "sqlite":
+            raise NoSql("SQLite has no times with a zone")
+        return _ORDER[op](this=a.sql, expression=b.sql)
+
+    def _in(self, node: s.In, exact: bool) -> Sql:
+        value = self._side(node.value)
+        exact = exact or node.negated
+        plain: list[Sql] = []
+        parts: list[Sql] = []
+        for test in node.tests:
+            if isinstance(test, s.Name) and test.id in self.statement.lists:
+                plain += [_literal(x) for x in self.statement.lists[test.id]]
+            elif isinstance(test, s.Literal) and test.value is None:
+                parts.append(exp.Is(this=value.sql, expression=exp.null()))
+            elif isinstance(test, s.Literal):
+                if v.kind(test.value) != value.kind:
+                    raise NoSql(f"`{show(test)}` is no {value.kind}", test)
+                plain.append(_literal(test.value))
+            elif isinstance(test, s.Unary):
+                parts.append(self._order(test.op, value, self.scalar(test.operand)))
+            elif isinstance(test, s.RangeOf):
+                ends = []
+                if test.low is not None:
+                    ends.append(self._order(">=" if test.low_closed else ">", value, self.scalar(test.low)))
+                if test.high is not None:
+                    ends.append(self._order("<=" if test.high_closed else "<", value, self.scalar(test.high)))
+                parts.append(exp.and_(*ends))
+            elif isinstance(test, s.Not) and len(test.operands) == 1:
+                parts.append(self._in(s.In(node.value, test.operands, True), exact))
+            else:
+                raise NoSql(f"the test `{show(test)}` has no portable form", test)
+        if plain:
+            inside: Sql = exp.In(this=value.sql, expressions=plain) if len(plain) > 1 else exp.EQ(this=value.sql, expression=plain[0])
+            parts.insert(0, exp.func("COALESCE", inside, exp.false()) if exact else inside)
+        if not parts:
+            parts = [exp.false()]
+        found = exp.or_(*parts)
+        return exp.Not(this=exp.paren(found)) if node.negated else exp.paren(found) if len(parts) > 1 else found
+
+    def _quantified(self, node: s.Quantified, exact: bool) -> Sql:
+        if len(node.bindings) != 1 or node.bindings[0].until is not None:
+            raise NoSql("only loops over one relation have a form in SQL", node)
+        source = self.value(node.bindings[0].source)
+        if not isinstance(source, Many):
+            raise NoSql(f"`{show(node.bindings[0].source)}` is no relation", node)
+        inner, item = self._inside(source)
+        inner.names[node.bindings[0].name] = item
+        held = inner.exact(node.condition)
+
+        def any_of(test: Sql) -> Sql:
+            return exp.func("MAX", exp.Case().when(test, exp.Literal.number(1)).else_(exp.Literal.number(0)))
+
+        yes, maybe = any_of(held), any_of(exp.Is(this=exp.paren(held.copy()), expression=exp.null()))
+        no = any_of(exp.Not(this=exp.paren(held.copy())))
+        alias = self._grouped(source, inner, {"yes": yes, "maybe": maybe, "no": no}, "quantified")
+
+        def is_one(name: str) -> Sql:
+            return exp.EQ(this=exp.func("COALESCE", column(name, alias), exp.Literal.number(0)), expression=exp.Literal.number(1))
+
+        decides = "yes" if node.kind == "some" else "no"
+        result = exp.Case().when(is_one(decides), exp.true() if node.kind == "some" else exp.false()).when(is_one("maybe"), exp.null())
+        return result.else_(exp.false() if node.kind == "some" else exp.true())
+
+    # --- values -----------------------------------------------------------------------------------------------------
+
+    def scalar(self, node: s.Node, kind: str = "") -> Value:
+        found = self.value(node)
+        if not isinstance(found, Value) or (kind and found.kind not in (kind, "null")):
+            raise NoSql(f"`{show(node)}` is no {kind or 'single value'} in SQL", node)
+        return found
+
+    def key(self, node: s.Node) -> Sql:
+        """What is null just where the expression is."""
+        found = self.value(node)
+        if isinstance(found, Value):
+            return found.sql
+        if isinstance(found, (Row, Ref)):
+            return found.key
+        if isinstance(found, Struct):
+            return column(f"{found.prefix}__row", found.row.alias)
+        raise NoSql(f"`{show(node)}` is never null", node)
+
+    def value(self, node: s.Node) -> Found:
+        constant = self._constant(node)
+        if constant is not None:
+            return constant
+        if isinstance(node, s.Name):
+            return self._name(node)
+        if isinstance(node, s.Path):
+            return self._field(self.value(node.base), node.field, node)
+        if isinstance(node, s.Filter):
+            return self._filter(node)
+        if isinstance(node, s.If):
+            return self._if(node)
+        if isinstance(node, s.Binary):
+            return self._binary(node)
+        if isinstance(node, s.Negative):
+            return Value(exp.Neg(this=self.scalar(node.operand, "number").sql), "number")
+        if isinstance(node, s.Call):
+            return self._call(node)
+        if isinstance(node, (s.And, s.Or, s.Not, s.Compare, s.Between, s.In, s.Quantified)):
+            return Value(self._condition(node, True), "boolean")
+        raise NoSql(f"`{show(node)}` has no portable form", node)
+
+    def _constant(self, node: s.Node) -> Value | None:
+        """A part that names no record: its value, if time is not asked for or known."""
+        if isinstance(node, s.Literal):
+            return Value(_literal(node.value), v.kind(node.value)) if not isinstance(node.value, (list, dict)) else None
+        names = {n.id for n in s.walk(node) if isinstance(n, s.Name)}
+        if not names <= {"today", "now"} or any(isinstance(n, (s.For, s.Quantified)) for n in s.walk(node)):
+            return None
+        clock = self.statement.clock
+        if clock is None:
+            if isinstance(node, s.Name):
+                return Value(exp.CurrentDate(), "date") if node.id == "today" else Value(exp.CurrentTimestamp(), "date and time")
+            return None
+        found = compile_expression(node)({"today": clock.today, "now": clock.now, CLOCK: clock})
+        return None if isinstance(found, (list, dict, v.Range)) else Value(_literal(found), v.kind(found))
+
+    def _name(self, node: s.Name) -> Found:
+        for item in reversed(self.items):
+            if self._has(item, node.id):
+                return self._field(item, node.id, node)
+        if node.id in self.names:
+            return self.names[node.id]
+        for row in self.names.values():
+            if self._has(row, node.id):
+                return self._field(row, node.id, node)
+        raise NoSql(f"`{node.id}` cannot be reached in SQL", node)
+
+    def _has(self, row: Row, name: str) -> bool:
+        return name in self.model.entities[row.entity] or (row.entity, name) in self.statement.policy.plan.steps
+
+    def _field(self, of: Found, name: str, node: s.Node) -> Found:
+        if isinstance(of, Ref):
+            if name == "id":
+                return Value(of.key, "string")
+            table = self.statement.table(of.entity)
+            alias = self.query.join(table, lambda a: exp.EQ(this=column("id", a), expression=of.key.copy()))
+            of = Row(of.entity, alias, column("id", alias))
+        if isinstance(of, Owners):
+            return Ref("rep", column(f"owner_{name}", of.row.alias))
+        if isinstance(of, Struct):
+            return Value(column(f"{of.prefix}__{name}", of.row.alias), self.statement.struct_kind(of.prefix, of.row.entity, name))
+        if isinstance(of, Group):
+            return Ref("rep", column(of.steps[name], of.row.alias))
+        if isinstance(of, Many):
+            return replace(of, of=(*of.of, name))
+        if isinstance(of, Row):
+            return self._row_field(of, name, node)
+        raise NoSql(f"`{show(node)}` has no portable form", node)
+
+    def _row_field(self, row: Row, name: str, node: s.Node) -> Found:
+        step = self.statement.step(row.entity, name)
+        if step is not None:
+            return step(self, row)
+        if name == "owner":
+            return Owners(row)
+        if row.entity == "account" and name == "open_opportunities":
+            return self._narrowed(Many(row, "opportunity", self.statement.table("opportunity"), "account"), s.Compare("!=", s.Name("is_closed"), s.Literal(True, "true")))
+        if name == "ultimate_parent":
+            raise NoSql("the ultimate parent needs a recursive walk", node)
+        f = self.model.entities[row.entity].get(name)
+        if f is None:
+            raise NoSql(f"`{show(node)}` is not a stored field", node)
+        if f.via and f.type.item:
+            return Many(row, f.type.item.entity, self.statement.table(f.type.item.entity), f.via)
+        if f.type.name == "record":
+            if row.entity == "lead" and name == "account" and ("lead", "matched_account") in self.statement.policy.plan.steps:
+                raise NoSql("the account of a lead is found by matching", node)
+            return Ref(f.type.entity, column(name, row.alias))
+        return Value(column(name, row.alias), f.type.name)
+
+    def _if(self, node: s.If) -> Found:
+        then, otherwise = self._side(node.then), self._side(node.otherwise)
+        kind = then.kind if otherwise.kind == "null" else otherwise.kind
+        if then.kind not in (kind, "null"):
+            raise NoSql(f"`{show(node)}` gives two kinds of value", node)
+        made = exp.Case().when(self.true(node.condition), then.sql).else_(otherwise.sql)
+        return Ref(kind.removeprefix("record "), made) if kind.startswith("record ") else Value(made, kind)
+
+    def _binary(self, node: s.Binary) -> Value:
+        a, b = self.scalar(node.left), self.scalar(node.right)
+        if a.kind == b.kind == "number" and node.op in _ARITHMETIC:
+            if node.op == "/":
+                return Value(exp.Div(this=_double(a.sql), expression=exp.func("NULLIF", _double(b.sql), exp.Literal.number(0))), "number")
+            return Value(exp.paren(_ARITHMETIC[node.op](this=a.sql, expression=b.sql)), "number")
+        amount = node.right.value if isinstance(node.right, s.Literal) else None
+        if a.kind == "date" and node.op in "+-" and (type(amount) is timedelta or isinstance(amount, v.Months)):
+            if type(amount) is timedelta and amount % timedelta(days=1):
+                raise NoSql("hours cannot be added to a date in every warehouse", node)
+            number, unit = (amount // timedelta(days=1), "DAY") if type(amount) is timedelta else (amount.months, "MONTH")  # type: ignore[union-attr]
+            if unit == "MONTH" and self.statement.dialect == "sqlite":
+                raise NoSql("in SQLite a month later may be in the month after that", node)
+            return Value(_plus(a.sql, number if node.op == "+" else -number, unit), "date")
+        if a.kind == b.kind == "string" and node.op == "+":
+            return Value(exp.DPipe(this=a.sql, expression=b.sql), "string")
+        raise NoSql(f"`{show(node)}` has no portable form", node)
+
+    def _call(self, node: s.Call) -> Value:
+        name = node.function
+        if name == "max" and len(node.args) == 1 and isinstance(node.args[0], s.Call) and node.args[0].function == "append":
+            return self._latest(node.args[0])
+        if name in ("count", "sum", "min", "max", "mean") and len(node.args) == 1:
+            source = self.value(node.args[0])
+            if isinstance(source, Many):
+                return self._aggregate(name, source)
+        if name in _CONDITIONS:
+            return Value(self._condition(node, True), "boolean")
+        if name in _FUNCTIONS:
+            kind, result, made = _FUNCTIONS[name]
+            return Value(made(*(self.scalar(a, kind).sql for a in node.args)), result)
+        raise NoSql(f"`{name}` has no portable form", node)
+
+    def _latest(self, node: s.Call) -> Value:
+        """`max(append(dates, start))`: null if the start is, or any of the dates."""
+        source, start = self.value(node.args[0]), self.scalar(node.args[1])
+        if not isinstance(source, Many) or len(node.args) != 2:
+            raise NoSql("`append` has a form in SQL only inside `max`, for a relation's field and one value", node)
+        inner, item = self._inside(source)
+        found = self._item(inner, item, source)
+        of = {"most": exp.func("MAX", found.sql), "known": exp.func("COUNT", found.sql.copy()), "items": exp.Count(this=exp.Star())}
+        alias = self._grouped(source, inner, of, "latest")
+        most = column("most", alias)
+        unknown = exp.NEQ(this=column("known", alias), expression=column("items", alias))
+        later = exp.Case().when(unknown, exp.null()).when(exp.GT(this=most, expression=start.sql), most.copy()).else_(start.sql.copy())
+        return Value(later, start.kind)
+
+    # --- related records --------------------------------------------------------------------------------------------
+
+    def _inside(self, many: Many) -> tuple[Translator, Row]:
+        """A translator for the rows of a relation, from which the owner's own columns can be reached."""
+        query = Query(self.statement, many.table, "i")
+        item = Row(many.entity, "i", column("id", "i"))
+        names: dict[str, Row] = {}
+        for name, row in self.names.items():
+            if row.alias == many.owner.alias and row.entity == many.owner.entity:
+                names[name] = _Outer(row.entity, many.via, query)
+        return Translator(query, names), item
+
+    def _item(self, inner: Translator, item: Row, many: Many) -> Value:
+        found: Found = item
+        for name in many.of:
+            found = inner._field(found, name, s.Name(name))
+        if not isinstance(found, Value):
+            raise NoSql(f"the `{'.'.join(many.of)}` of related records is no single value")
+        return found
+
+    def _grouped(self, many: Many, inner: Translator, columns: dict[str, Sql], what: str) -> str:
+        """Aggregates by owner as a table of their own, joined to the owner; the alias of the join."""
+        made = inner.query.select(column(many.via, "i").as_("record"), *(sql.as_(name) for name, sql in columns.items()))
+        made = made.where(exp.Not(this=exp.Is(this=column(many.via, "i"), expression=exp.null()))).group_by(column(many.via, "i"))
+        table = self.statement.add(f"{many.entity}_{what}", made)
+        return self.query.join(table, lambda a: exp.EQ(this=column("record", a), expression=many.owner.key.copy()))
+
+    def _aggregate(self, name: str, many: Many) -> Value:
+        inner, item = self._inside(many)
+        if name == "count":
+            alias = self._grouped(many, inner, {"items": exp.Count(this=exp.Star())}, "count")
+            return Value(exp.func("COALESCE", column("items", alias), exp.Literal.number(0)), "number")
+        found = self._item(inner, item, many)
+        if found.kind not in ("number", "date", "date and time") or (name in ("sum", "mean") and found.kind != "number"):
+            raise NoSql(f"`{name}` of a {found.kind} has no portable form")
+        of = found.sql if name in ("min", "max") else _double(found.sql)
+        total = exp.func({"mean": "AVG"}.get(name, name.upper()), of)
+        known = exp.EQ(this=exp.func("COUNT", found.sql.copy()), expression=exp.Count(this=exp.Star()))
+        alias = self._grouped(many, inner, {"total": exp.Case().when(known, total)}, name)
+        return Value(column("total", alias), found.kind)
+
+    def _filter(self, node: s.Filter) -> Found:
+        base = self.value(node.base)
+        if not isinstance(base, Many) or base.of:
+            raise NoSql(f"`{show(node.base)}` is no relation", node)
+        position = node.condition.value if isinstance(node.condition, s.Literal) else None
+        if isinstance(node.condition, s.Negative) and isinstance(node.condition.operand, s.Literal) and v.is_number(node.condition.operand.value):
+            position = -node.condition.operand.value
+        if v.is_number(position):
+            return self._nth(base, int(position))
+        return self._narrowed(base, node.condition)
+
+    def _narrowed(self, base: Many, condition: s.Node) -> Many:
+        inner, item = self._inside(base)
+        inner.items = (item,)
+        held = inner.true(condition)
+        table = self.statement.add(f"{base.entity}_where", inner.query.select(exp.Column(this=exp.Star(), table=exp.to_identifier("i"))).where(held), show(condition))
+        return replace(base, table=table)
+
+    def _nth(self, base: Many, position: int) -> Row:
+        order: Sql = column("id", "i")
+        if self.statement.dialect in ("postgres", "redshift"):  # ids are in the order of their bytes
+            order = exp.Collate(this=order, expression=exp.to_identifier("C", quoted=True)) if self.statement.dialect == "postgres" else order
+        number = exp.Window(this=exp.RowNumber(), partition_by=[column(base.via, "i")], order=exp.Order(expressions=[exp.Ordered(this=order, desc=position < 0, nulls_first=False)]))
+        made = Query(self.statement, base.table, "i").select(exp.Column(this=exp.Star(), table=exp.to_identifier("i")), number.as_("position"))
+        table = self.statement.add(f"{base.entity}_ranked", made)
+
+        def on(alias: str) -> Sql:
+            at = exp.EQ(this=column("position", alias), expression=exp.Literal.number(abs(position)))
+            return exp.and_(exp.EQ(this=column(base.via, alias), expression=base.owner.key.copy()), at)
+
+        alias = self.query.join(table, on)
+        return Row(base.entity, alias, column("id", alias))
+
+
+class _Outer(Row):
+    """The owner of related records, joined to them when one of its columns is read."""
+
+    def __init__(self, entity: str, via: str, query: Query) -> None:
+        self.entity, self._via, self._query = entity, via, query
+
+    @property
+    def alias(self) -> str:  # type: ignore[override]
+        table = self._query.statement.table(self.entity)
+        return self._query.join(table, lambda a: exp.EQ(this=column("id", a), expression=column(self._via, "i")))
+
+    @property
+    def key(self) -> Sql:  # type: ignore[override]
+        return column(self._via, "i")
+
+
+_ORDER: dict[str, Any] = {"<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE}
+_ARITHMETIC: dict[str, Any] = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul, "/": exp.Div}
+_CONDITIONS: dict[str, Callable[..., Sql]] = {
+    "starts_with": lambda a, b: exp.EQ(
+        this=exp.Substring(this=a, start=exp.Literal.number(1), length=exp.Length(this=b.copy())), expression=b
+    ),
+    "contains": lambda a, b: exp.GT(this=exp.StrPosition(this=a, substr=b), expression=exp.Literal.number(0)),
+}
+_FUNCTIONS: dict[str, tuple[str, str, Callable[..., Sql]]] = {
+    "abs": ("number", "number", lambda a: exp.Abs(this=a)),
+    "floor": ("number", "number", lambda a: exp.Floor(this=a)),
+    "ceiling": ("number", "number", lambda a: exp.Ceil(this=a)),
+    "string_length": ("string", "number", lambda a: exp.Length(this=a)),
+}
+
+
+def _double(sql: Sql) -> Sql:
+    return exp.cast(sql.copy(), "DOUBLE")
+
+
+def _plus(day: Sql, amount: int, unit: str) -> Sql:
+    made = (exp.DateAdd if amount >= 0 else exp.DateSub)(this=day, expression=exp.Literal.number(abs(amount)), unit=exp.var(unit))
+    return exp.cast(made, "DATE")
+
+
+def _literal(value: Any) -> Sql:
+    if value is None:
+        return exp.null()
+    if isinstance(value, bool):
+        return exp.true() if value else exp.false()
+    if v.is_number(value):
+        return exp.Literal.number(value if value >= 0 else f"({value})")
+    if isinstance(value, str):
+        return exp.Literal.string(value)
+    if isinstance(value, datetime):
+        return exp.cast(exp.Literal.string(value.isoformat(sep=" ")), "TIMESTAMPTZ")
+    if isinstance(value, date):
+        return exp.cast(exp.Literal.string(value.isoformat()), "DATE")
+    if "duration" in v.kind(value):
+        return exp.null()  # reached only through the arithmetic that knows it
+    raise NoSql(f"`{v.literal(value)}` has no literal in SQL")
