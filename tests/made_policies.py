@@ -60,7 +60,11 @@ def condition(rng: random.Random, pool: list[str]) -> str:
     return rng.choice([" and ", " and ", " or "]).join(f"({p})" for p in parts)
 
 
-def make_policy(rng: random.Random, folder: Path) -> None:
+ELSEWHERE = ("parent", "children")  # what leads to another account
+
+
+def make_policy(rng: random.Random, folder: Path, apart: bool = False) -> None:
+    """A random policy; `apart` leaves out what makes one account's owner depend on other accounts."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "strategic.csv").write_text("domain\nacme.com\nexample.de\n", "utf-8")
     policy: dict[str, Any] = {
@@ -98,6 +102,13 @@ def make_policy(rng: random.Random, folder: Path) -> None:
             "weighted": {"members": "rep.active != false", "strategy": "weighted", "weight": "rep.ramp", "caps": {"open_leads": 4}},
         },
     }  # fmt: skip
+    if apart:
+        near = [c for c in CONDITIONS if not any(word in c for word in ELSEWHERE)]
+        rules = {role: [r for r in _rules(rng, near, "account") if "route" not in str(r)] for role in ("ae", "sdr")}
+        policy["engagement"] = {"account": {role: found or [{"name": "all", "then": "keep"}] for role, found in rules.items()}}
+        del policy["matching"], policy["pools"]
+        folder.joinpath("policy.yaml").write_text(yaml.safe_dump(policy, sort_keys=False, allow_unicode=True), "utf-8")
+        return
     policy["engagement"] = {
         "account": {"ae": _rules(rng, CONDITIONS, "account"), "sdr": _rules(rng, CONDITIONS, "account")},
         "lead": {"sdr": _rules(rng, [*LEAD, *LEAD, "account.employees > {n}"], "lead")},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -24,10 +24,10 @@ COLUMNS_FROM = 2 << 20  # bytes of data: below, starting NumPy and Arrow takes l
 @click.option("--trace", "traces", is_flag=True, help="Write trace.jsonl: the whole explanation of every allocation.")
 @click.option(
     "--engine",
-    type=click.Choice(["auto", "rows", "columns"]),
+    type=click.Choice(["auto", "rows", "columns", "spark"]),
     default="auto",
     show_default=True,
-    help="How to compute: record by record, or in columns (roe[batch]). The results are the same.",
+    help="How to compute: record by record, in columns (roe[batch]), or on Spark (roe[spark]). The results are the same.",
 )
 @click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True, help="Of allocations and changes.")
 def command(policy: Path | None, data: Path, as_of: str, state: Path | None, out: Path, traces: bool, engine: str, form: str) -> None:
@@ -36,7 +36,9 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, out
     The state folder is replaced whole after everything else is written.
     """
     evaluator = load(policy)
-    if _in_columns(engine, data, traces, form):
+    if engine == "spark":
+        summary = _spark(evaluator, data, as_of, state, out, form)
+    elif _in_columns(engine, data, traces, form):
         summary = _columns(evaluator, data, as_of, state, out, form)
     else:
         summary = _rows(evaluator, data, as_of, state, out, traces)
@@ -116,7 +118,28 @@ def _columns(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Pa
     return summary
 
 
-def _unwritable(out: Path, e: OSError) -> None:
+def _spark(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, form: str) -> dict[str, Any]:
+    at = Span("--engine", 1, 1, 2)
+    if find_spec("pyspark") is None or find_spec("pandas") is None or find_spec("pyarrow") is None:
+        fail([Diagnostic("R406", "Spark needs the packages pyspark, pandas and pyarrow", at, "pip install 'roe[spark]', and Java 17")])
+    if state is not None:
+        fail([Diagnostic("R801", "a run on Spark keeps no state", Span("--state", 1, 1, 2), "use `--engine columns`, or leave out `--state`")])
+    if not data.is_dir():
+        fail([Diagnostic("R801", "a run on Spark reads a folder", Span("--data", 1, 1, 2), "name the folder of the tables")])
+    from roe.spark.run import run_spark
+
+    try:
+        summary, together = run_spark(evaluator, data, clock(evaluator, as_of), out, form)
+    except PolicyError as e:
+        fail(e.diagnostics)
+    except OSError as e:
+        _unwritable(out, e)
+    if together:
+        click.echo(f"note: the records stay in one task: {together}", err=True)
+    return summary
+
+
+def _unwritable(out: Path, e: OSError) -> NoReturn:
     at = Span(str(out), 1, 1, 2)
     fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", at, "name a folder that you may write to")])
 

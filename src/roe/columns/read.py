@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ from roe.source import Span
 LARGE = 8 << 20  # bytes of CSV above which Arrow reads it
 
 
-def read_columns(policy: Policy, folder: Path, leave_out: str = "") -> tuple[dict[str, Raw], list[Diagnostic]]:
-    """Every entity's records in a folder, or in a DuckDB database file; those of one entity may be left out."""
+def read_columns(policy: Policy, folder: Path, leave_out: Container[str] = ()) -> tuple[dict[str, Raw], list[Diagnostic]]:
+    """Every entity's records in a folder, or in a DuckDB database file; those of some entities may be left out."""
     if folder.is_file() and folder.suffix in DATABASES:
         return _read_database(policy, folder)
     if not folder.is_dir():
@@ -26,7 +27,7 @@ def read_columns(policy: Policy, folder: Path, leave_out: str = "") -> tuple[dic
     tables: dict[str, Raw] = {}
     found: list[Diagnostic] = []
     for entity in policy.model.entities:
-        if entity == leave_out:
+        if entity in leave_out:
             continue
         path, problems = file_of(policy, entity, folder)
         found += problems

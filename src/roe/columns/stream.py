@@ -16,15 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roe.analysis.reads import reads
 from roe.columns.load import Raw
 from roe.columns.read import read_columns
 from roe.columns.run import ColumnRun
 from roe.data.coerce import columns_of
 from roe.data.read import file_of
 from roe.evaluator.engine import Evaluator
-from roe.evaluator.world import Compiled
-from roe.grammar import syntax as s
-from roe.plan.operators import TEMPLATE, Action, Choose, Derive, Expr
+from roe.plan.operators import Action
 from roe.policy.model import Policy
 
 PORTION = 500_000  # rows decided together
@@ -45,49 +44,41 @@ def portions(evaluator: Evaluator, folder: Path, as_of: Any, state: Any) -> Iter
         return None
     entity = decided.pop()
     path, _ = file_of(policy, entity, folder)
-    if path is None or path.suffix != ".parquet" or not alone(evaluator.compiled, entity):
+    if path is None or path.suffix != ".parquet" or not alone(policy, entity):
         return None
     from pyarrow import parquet
 
     if parquet.ParquetFile(path).metadata.num_rows < LARGE:
         return None
-    others, found = read_columns(policy, folder, leave_out=entity)
+    others, found = read_columns(policy, folder, leave_out=(entity,))
     if found or _referred(policy, entity, others):
         return None
     return _portions(evaluator, entity, path, others, as_of)
 
 
-def alone(compiled: Compiled, entity: str) -> bool:
+def alone(policy: Policy, entity: str) -> bool:
     """Whether no rule or step of the entity leads to another of its records, or to a pool that many wait for."""
-    policy = compiled.policy
-    leads_back = {
-        name
-        for fields in policy.model.entities.values()
-        for name, f in fields.items()
-        if (f.type.name == "record" and f.type.entity == entity) or (f.via and f.type.item and f.type.item.entity == entity)
-    }
-    for trees, action in _expressions(compiled):
-        if action is not None and action.kind == "route":
-            return False
-        names = {n.id if isinstance(n, s.Name) else n.field for tree in trees for n in s.walk(tree) if isinstance(n, (s.Name, s.Path))}
-        if (names - {entity}) & leads_back:
-            return False
-    return True
+    return not routed(policy) and not any(leads_to(policy, entity, of, name) for of, name in reads(policy))
 
 
-def _expressions(compiled: Compiled) -> Iterator[tuple[list[s.Node], Action | None]]:
-    plan = compiled.policy.plan
-    for step in [*plan.steps.values(), *plan.engagement.values()]:
-        if isinstance(step, Derive) and step.expr is not None:
-            yield [step.expr.tree], None
-        elif isinstance(step, Choose):
-            for rule in step.rules:
-                said = [tree for _, tree in compiled.pieces(rule.because) if tree is not None] if rule.because and TEMPLATE else []
-                yield [*(c.tree for c in rule.conditions), *said], None
-                action = rule.value if isinstance(rule.value, Action) else None
-                while action is not None:
-                    yield [action.assign.tree] if isinstance(action.assign, Expr) else [], action
-                    action = action.otherwise
+def routed(policy: Policy) -> bool:
+    """Whether a rule hands records to a pool."""
+    for step in policy.plan.engagement.values():
+        for rule in step.rules:
+            action = rule.value
+            while isinstance(action, Action):
+                if action.kind == "route":
+                    return True
+                action = action.otherwise
+    return False
+
+
+def leads_to(policy: Policy, entity: str, of: str, name: str) -> bool:
+    """Whether a field of some entity is a record of another, or a list of its records."""
+    f = policy.model.entities.get(of, {}).get(name)
+    if f is None:
+        return name in ("ultimate_parent", "matched_account") and entity == "account"
+    return (f.type.name == "record" and f.type.entity == entity) or bool(f.via and f.type.item and f.type.item.entity == entity)
 
 
 def _referred(policy: Policy, entity: str, others: dict[str, Raw]) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roe.analysis.reads import followed
 from roe.columns.column import Array, Coded
 from roe.columns.run import KINDS, Allocations, ColumnRun
-from roe.columns.world import ColumnWorld
 from roe.data.coerce import Reject
-from roe.data.write import ALLOCATIONS, csv_text, safe, write_whole
+from roe.data.write import ALLOCATIONS, csv_text, in_order_of_size, safe, write_whole
 from roe.evaluator.engine import Decision
 from roe.grammar import values as v
+from roe.grammar.clock import Clock
+from roe.policy.model import Policy
 
 CHANGES = ("object", "record", "field", "value", "old_value", "reason")
 _SPECIAL = '[",\r\n]'
@@ -115,7 +118,7 @@ def write_runs(runs: Iterable[ColumnRun], out: Path, form: str = "csv") -> dict[
     """The same for the portions of one run, in the order of the records."""
     out.mkdir(parents=True, exist_ok=True)
     files = {name: (_Parquet if form == "parquet" else _Csv)(out / f"{name}.{form}") for name in ("allocations", "changes", "rollback")}
-    summary = Summary()
+    summary: Summary | None = None
     turns: list[Decision] = []
     try:
         for run in runs:
@@ -123,15 +126,18 @@ def write_runs(runs: Iterable[ColumnRun], out: Path, form: str = "csv") -> dict[
             forth, back = changes(run, whole)
             for name, table in (("allocations", whole), ("changes", forth), ("rollback", back)):
                 files[name].add(table)
-            summary.add(run, forth.num_rows)
+            world, policy = run.world, run.bound.policy
+            if summary is None:
+                summary = Summary({part.entity for part in run.found})
+            summary.add(portion(run, forth.num_rows))
             turns += [d for p in run.found for d in p.decisions.values() if d.turn is not None]
         for file in files.values():
             file.close()
     finally:
         for file in files.values():
             file.abandon()
-    rejects = ([r.entity, r.record, r.line, r.field, r.value, r.reason] for r in summary.rejects)
-    write_whole(out / "rejects.csv", csv_text(("entity", "record", "line", "field", "value", "reason"), rejects))
+    assert summary is not None  # there is a portion, even of nothing
+    write_rejects(summary.rejects(policy.model.entities), out)
     turns.sort(key=lambda d: (d.entity, d.id, d.role))
     lines = [
         json.dumps({"key": f"{d.entity}|{d.id}|{d.role}", **d.turn.as_json()}, ensure_ascii=False, separators=(",", ":"))
@@ -139,9 +145,25 @@ def write_runs(runs: Iterable[ColumnRun], out: Path, form: str = "csv") -> dict[
         if d.turn is not None
     ]
     write_whole(out / "turns.jsonl", "".join(line + "\n" for line in lines))
-    found = summary.as_json()
+    found = summary.as_json(policy, world.clock)
     write_whole(out / "summary.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     return found
+
+
+def write_tables(tables: Mapping[str, pa.Table], out: Path, form: str) -> None:
+    """Tables by name, each as a file."""
+    for name, table in tables.items():
+        file = (_Parquet if form == "parquet" else _Csv)(out / f"{name}.{form}")
+        try:
+            file.add(table)
+            file.close()
+        finally:
+            file.abandon()
+
+
+def write_rejects(rejects: list[Reject], out: Path) -> None:
+    rows = ([r.entity, r.record, r.line, r.field, r.value, r.reason] for r in rejects)
+    write_whole(out / "rejects.csv", csv_text(("entity", "record", "line", "field", "value", "reason"), rows))
 
 
 class _File:
@@ -214,99 +236,115 @@ def _cells(column: pa.Array) -> pa.Array:
     return texts
 
 
-class Summary:
-    """Counts per rule, rep and pool, unknowns, rejects and corrections: `roe.data.write.summarize` of columns."""
-
-    def __init__(self) -> None:
-        self.run: ColumnRun | None = None
-        self.moved = self.allocations = 0
-        self.rules: dict[str, Counter[str]] = {}
-        self.unknown: Counter[str] = Counter()
-        self.actions: Counter[str] = Counter()
-        self.pools: Counter[str] = Counter()
-        self.reps: Counter[str] = Counter()
-        self.strangers: set[str] = set()
-        self.records: dict[str, int] = {}
-        self._rejects: list[tuple[tuple[int, bool, int], Reject]] = []
-        self.dangling: dict[tuple[str, str, str], int] = {}
-        self.conflicts: dict[tuple[str, str, str], list[str]] = {}
-        self.corrected: dict[tuple[str, str, str, str], int] = {}
-
-    def add(self, run: ColumnRun, moved: int) -> None:
-        """What one portion adds; the tables that are not decided are the same in each."""
-        first, world = self.run is None, run.world
-        self.run = run
-        self.moved += moved
-        for part in run.found:
-            self._part(part, world)
-        decided = {part.entity for part in run.found}
-        for entity, table in world.tables.items():
-            if first or entity in decided:
-                self.records[entity] = self.records.get(entity, 0) + table.listed
-        order = {entity: i for i, entity in enumerate(world.tables)}
-        for entity, typed in world.columns_of.items():
-            if first or entity in decided:
-                cut = len(typed.rejects) - typed.repeated
-                self._rejects += [((order[entity], i >= cut, r.line), r) for i, r in enumerate(typed.rejects)]
-                for (f, a, b), n in typed.corrected.items():
-                    key = (entity, f, a, b)
-                    self.corrected[key] = self.corrected.get(key, 0) + n
-        for (entity, name, value), n in world.dangling.items():
-            if first or entity in decided:
-                self.dangling[entity, name, value] = self.dangling.get((entity, name, value), 0) + n
-        for key, ids in world.conflicts.items():
-            self.conflicts.setdefault(key, []).extend(ids)
-
-    def _part(self, part: Allocations, world: ColumnWorld) -> None:
-        names = [str(r.name) for r in part.rules]
-        self.allocations += part.table.n
-        found = self.rules.setdefault(f"{part.entity}.{part.role}", Counter())
-        rules, at, counts = np.unique(part.rule, return_index=True, return_counts=True)
-        for rule, _, n in sorted(zip(rules.tolist(), at.tolist(), counts.tolist(), strict=True), key=lambda x: x[1]):
-            found[names[rule] if rule >= 0 else "exception" if rule == -2 else "(no rule)"] += n
+def portion(run: ColumnRun, moved: int) -> dict[str, Any]:
+    """What one run adds to a summary, as plain JSON values, so that it can come from another machine."""
+    world = run.world
+    rules: dict[str, list[int]] = {}
+    unknown: Counter[str] = Counter()
+    actions: Counter[str] = Counter()
+    pools: Counter[str] = Counter()
+    owned = np.zeros(world.tables["rep"].n, np.int64)
+    for part in run.found:
+        # by rule, then those that no rule and those that an exception decided
+        counts = np.bincount(np.where(part.rule < 0, len(part.rules) - 1 - part.rule, part.rule), minlength=len(part.rules) + 2)
+        rules[f"{part.entity}.{part.role}"] = counts.tolist()
         for i in np.flatnonzero(part.unknown).tolist():
-            self.unknown[f"{part.entity}.{part.role}: {names[i]}"] += int(part.unknown[i])
-        for code, n in enumerate(np.bincount(part.action, minlength=len(KINDS)).tolist()):
-            if n:
-                self.actions[KINDS[code]] += n
-        for name, n in zip(part.pools, np.bincount(part.pool[part.pool >= 0], minlength=len(part.pools)).tolist(), strict=False):
-            if n:
-                self.pools[name] += n
-        reps = world.tables["rep"]
-        ids = reps.ids
-        for i, n in enumerate(np.bincount(part.owner[part.owner >= 0], minlength=reps.n).tolist()):
-            if n:
-                self.reps[ids[i].as_py()] += n
-                if i >= reps.listed:
-                    self.strangers.add(ids[i].as_py())
+            unknown[f"{part.entity}.{part.role}: {part.rules[i].name}"] += int(part.unknown[i])
+        actions.update({KINDS[code]: int(n) for code, n in enumerate(np.bincount(part.action, minlength=len(KINDS))) if n})
+        pools.update({name: int((part.pool == i).sum()) for i, name in enumerate(part.pools)})
+        owned += np.bincount(part.owner[part.owner >= 0], minlength=len(owned))
+    ids = world.tables["rep"].ids
+    reps = {ids[i].as_py(): int(owned[i]) for i in np.flatnonzero(owned).tolist()}
+    listed = world.tables["rep"].listed
+    return {
+        "moved": moved,
+        "rules": rules,
+        "unknown": dict(unknown),
+        "actions": dict(actions),
+        "pools": {name: n for name, n in pools.items() if n},
+        "reps": reps,
+        "strangers": [ids[i].as_py() for i in np.flatnonzero(owned[listed:] if len(owned) > listed else []) + listed],
+        "capacity": [[rep["id"], rep["capacity"]] for rep in world.rows["rep"] if rep["capacity"] is not None],
+        "entities": {
+            entity: {
+                "records": world.tables[entity].listed,
+                "rejects": [[i >= len(typed.rejects) - typed.repeated, *astuple(r)] for i, r in enumerate(typed.rejects)],
+                "corrected": [[*key, n] for key, n in typed.corrected.items()],
+                "dangling": [[name, value, n] for (e, name, value), n in world.dangling.items() if e == entity],
+            }
+            for entity, typed in world.columns_of.items()
+        },
+        "conflicts": [[*key, ids] for key, ids in world.conflicts.items()],
+    }
 
-    @property
-    def rejects(self) -> list[Reject]:
+
+class Summary:
+    """`roe.data.write.summarize`, put together from portions. `split` are the entities whose records they share out."""
+
+    def __init__(self, split: set[str] | None = None) -> None:
+        self.split = split
+        self.found: list[dict[str, Any]] = []
+
+    def add(self, found: dict[str, Any]) -> None:
+        self.found.append(found)
+
+    def _each(self, entity: str) -> list[dict[str, Any]]:
+        """An entity's part of the portions: of each, or of one where all have the same records."""
+        whole = [f["entities"][entity] for f in self.found if entity in f["entities"]]
+        return whole if self.split is None or entity in self.split else whole[:1]
+
+    def _total(self, key: str) -> Counter[str]:
+        out: Counter[str] = Counter()
+        for found in self.found:
+            out.update(found[key])
+        return out
+
+    def rejects(self, entities: Iterable[str]) -> list[Reject]:
         """As if all records had been read at once: an entity's in the order of its file, repetitions after the others."""
-        return [r for _, r in sorted(self._rejects, key=lambda x: x[0])]
+        out: list[Reject] = []
+        for entity in entities:
+            rows = [r for part in self._each(entity) for r in part["rejects"]]
+            out += [Reject(*r[1:]) for r in sorted(rows, key=lambda r: (r[0], r[3]))]
+        return out
 
-    def as_json(self) -> dict[str, Any]:
-        assert self.run is not None
-        world = self.run.world
-        capacity = [(rep["id"], rep["capacity"]) for rep in world.rows["rep"] if rep["capacity"] is not None]
+    def as_json(self, policy: Policy, clock: Clock) -> dict[str, Any]:
+        entities = list(policy.model.entities)
+        rules = {}
+        for entity, role in policy.plan.engagement:
+            names = [*(str(r.name) for r in policy.plan.engagement[entity, role].rules), "(no rule)", "exception"]
+            counts = [f["rules"].get(f"{entity}.{role}") for f in self.found]
+            total = np.sum([c for c in counts if c is not None], axis=0).tolist() if any(counts) else [0] * len(names)
+            rules[f"{entity}.{role}"] = in_order_of_size({name: n for name, n in zip(names, total, strict=True) if n})
+        reps = self._total("reps")
+        corrected: Counter[tuple[str, str, str, str]] = Counter()
+        dangling: Counter[tuple[str, str, str]] = Counter()
+        for entity in entities:
+            for part in self._each(entity):
+                corrected.update({(entity, f, a, b): n for f, a, b, n in part["corrected"]})
+                dangling.update({(entity, f, x): n for f, x, n in part["dangling"]})
+        conflicts: dict[tuple[str, str, str], set[str]] = {}
+        for found in self.found:
+            for e, name, which, ids in found["conflicts"]:
+                conflicts.setdefault((e, name, which), set()).update(ids)
+        heeded = followed(policy)
+        records = {e: sum(part["records"] for part in self._each(e)) for e in entities}
         return {
-            "policy": self.run.bound.policy.name,
-            "as_of": v.literal(world.clock.now),
-            "records": {e: n for e, n in self.records.items() if n},
-            "rejected": dict(sorted(Counter(r.entity for r in self.rejects).items())),
-            "allocations": self.allocations,
-            "moved": self.moved,
-            "actions": dict(sorted(self.actions.items())),
-            "rules": {k: dict(c.most_common()) for k, c in sorted(self.rules.items())},
-            "reps": dict(sorted(self.reps.items())),
-            "pools": dict(sorted(self.pools.items())),
-            "unknown": dict(sorted(self.unknown.items())),
-            "capacity": {rep: {"owned": self.reps.get(rep, 0), "capacity": most} for rep, most in capacity},
-            "corrected": [{"entity": e, "field": f, "written": a, "meant": b, "records": n} for (e, f, a, b), n in sorted(self.corrected.items())],
-            "dangling": [{"entity": e, "field": f, "value": x, "records": n} for (e, f, x), n in sorted(self.dangling.items())],
+            "policy": policy.name,
+            "as_of": v.literal(clock.now),
+            "records": {e: n for e, n in records.items() if n},
+            "rejected": dict(sorted(Counter(r.entity for r in self.rejects(entities)).items())),
+            "allocations": sum(sum(c.values()) for c in rules.values()),
+            "moved": sum(f["moved"] for f in self.found),
+            "actions": dict(sorted(self._total("actions").items())),
+            "rules": {k: c for k, c in sorted(rules.items()) if c},
+            "reps": dict(sorted(reps.items())),
+            "pools": dict(sorted(self._total("pools").items())),
+            "unknown": dict(sorted(self._total("unknown").items())),
+            "capacity": {rep: {"owned": reps.get(rep, 0), "capacity": most} for rep, most in self.found[0]["capacity"]},
+            "corrected": [{"entity": e, "field": f, "written": a, "meant": b, "records": n} for (e, f, a, b), n in sorted(corrected.items())],
+            "dangling": [{"entity": e, "field": f, "value": x, "records": n} for (e, f, x), n in sorted(dangling.items()) if (e, f) in heeded],
             "conflicts": [
-                {"entity": e, "step": name, "rules": rules, "records": sorted(set(ids))}
-                for (e, name, rules), ids in sorted(self.conflicts.items())
+                {"entity": e, "step": name, "rules": which, "records": sorted(ids)} for (e, name, which), ids in sorted(conflicts.items())
             ],
-            "unlisted_reps": sorted(self.strangers),
+            "unlisted_reps": sorted({x for f in self.found for x in f["strangers"]}),
         }

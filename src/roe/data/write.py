@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from roe.analysis.reads import followed
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.evaluator.engine import Decision, Run
 from roe.grammar import values as v
@@ -103,6 +104,9 @@ def summarize(run: Run, ordered: list[Decision], moved: list[Decision]) -> dict[
     for d in ordered:
         by_rule.setdefault(f"{d.entity}.{d.role}", Counter())[d.rule or "(no rule)"] += 1
         unknown.update(f"{d.entity}.{d.role}: {name}" for name in d.unknown)
+    engagement = run.bound.plan.engagement
+    heeded = followed(run.bound.policy)
+    order = {f"{e}.{role}": [*(str(r.name) for r in step.rules), "(no rule)", "exception"] for (e, role), step in engagement.items()}
     reps = Counter(d.owner for d in ordered if d.owner)
     strangers = sorted({d.owner for d in ordered if d.owner and (rep := world.rep(d.owner)) is not None and world.is_stranger(rep)})
     capacity = {
@@ -116,7 +120,7 @@ def summarize(run: Run, ordered: list[Decision], moved: list[Decision]) -> dict[
         "allocations": len(ordered),
         "moved": len(moved),
         "actions": dict(sorted(Counter(d.action for d in ordered).items())),
-        "rules": {k: dict(c.most_common()) for k, c in sorted(by_rule.items())},
+        "rules": {k: in_order_of_size({n: c[n] for n in order[k] if c[n]}) for k, c in sorted(by_rule.items())},
         "reps": dict(sorted(reps.items())),
         "pools": dict(sorted(Counter(d.pool for d in ordered if d.pool).items())),
         "unknown": dict(sorted(unknown.items())),
@@ -126,13 +130,18 @@ def summarize(run: Run, ordered: list[Decision], moved: list[Decision]) -> dict[
             for e, typed in sorted(world.typed.items())
             for (f, a, b), n in sorted(typed.corrected.items())
         ],
-        "dangling": [{"entity": e, "field": f, "value": x, "records": n} for (e, f, x), n in sorted(world.dangling.items())],
+        "dangling": [{"entity": e, "field": f, "value": x, "records": n} for (e, f, x), n in sorted(world.dangling.items()) if (e, f) in heeded],
         "conflicts": [
             {"entity": e, "step": name, "rules": rules, "records": sorted(set(ids))}
             for (e, name, rules), ids in sorted(world.conflicts.items())
         ],
         "unlisted_reps": strangers,
     }
+
+
+def in_order_of_size(counts: dict[str, int]) -> dict[str, int]:
+    """The greatest first; of equals the one that comes first here."""
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))
 
 
 # --- state ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""A run on Apache Spark: the batch evaluator in every task (docs/scale.md)."""

@@ -1,0 +1,94 @@
+"""A run on a real Spark session gives what a local run gives. Heavy: Java and a session take their time."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import EXAMPLES
+from made_policies import make_data, make_policy
+
+import roe
+from roe.data.read import read_tables
+from roe.data.write import write_run
+from roe.policy.standard import FILES
+
+heavy = pytest.mark.skipif(not os.environ.get("ROE_HEAVY") or shutil.which("java") is None, reason="needs ROE_HEAVY=1 and Java")
+POLICIES = 200
+AS_OF = {"static": "2026-02-01", "wild-west": "2026-02-01", "inbound": "2026-02-02", "pipeline": "2017-12-31"}
+WHY = {
+    "static": "",
+    "wild-west": "rep.claims leads to records of many accounts",
+    "inbound": "pools take turns over all records",
+    "pipeline": "account.parent leads to another account",
+}
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Any]:
+    pytest.importorskip("pyspark")
+    from roe.spark.run import local_session
+
+    spark = local_session()
+    yield spark
+    spark.stop()
+
+
+def compare(evaluator: Any, data: Path, as_of: str, folder: Path, session: Any) -> str:
+    from roe.spark.run import run_spark
+
+    tables, _ = read_tables(evaluator.policy, data)
+    write_run(evaluator.run(tables, as_of=as_of), folder / "rows")
+    _, why = run_spark(evaluator, data, as_of, folder / "spark", session=session, buckets=2)
+    for path in sorted((folder / "rows").iterdir()):
+        assert (folder / "spark" / path.name).read_text("utf-8") == path.read_text("utf-8"), path.name
+    return why
+
+
+@pytest.mark.parametrize("name", sorted(AS_OF))
+def test_what_can_be_shared_out(name: str) -> None:
+    pytest.importorskip("pyarrow")
+    from roe.spark.plan import Share, share
+
+    found = share(roe.load(EXAMPLES / name))
+    assert found == (WHY[name] or Share("account", {"activity": "account"}))
+
+
+@heavy
+@pytest.mark.parametrize("name", sorted(AS_OF))
+def test_examples(name: str, tmp_path: Path, session: Any) -> None:
+    evaluator = roe.compile(roe.load(EXAMPLES / name))
+    assert compare(evaluator, EXAMPLES / name / "data", AS_OF[name], tmp_path, session) == WHY[name]
+
+
+@heavy
+def test_random_policies(tmp_path: Path, session: Any) -> None:
+    shared = 0
+    for seed in range(POLICIES):
+        rng = random.Random(seed)
+        folder = tmp_path / str(seed)
+        make_policy(rng, folder, apart=seed % 4 != 0)
+        data = folder / "data"
+        data.mkdir()
+        for entity, rows in make_data(rng, 40).items():
+            _write(data / f"{FILES[entity][0]}.csv", rows, seed)
+        try:
+            shared += compare(roe.compile(roe.load(folder)), data, "2026-02-01", folder, session) == ""
+        except AssertionError as e:
+            raise AssertionError(f"seed {seed}: {e}") from e
+    assert shared > POLICIES / 3
+
+
+def _write(path: Path, rows: list[dict[str, Any]], seed: int) -> None:
+    """References to no record would keep everything in one task: every other data set has none."""
+    rows = [{k: x for k, x in row.items() if k != "$line"} for row in rows]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
