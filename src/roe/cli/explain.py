@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from roe.cli.common import as_of_option, bind, color, data_option, fail, load, policy_argument, state_option, table
+from roe.cli.common import bind, color, fail, load, policy_argument, state_option, table
 from roe.diagnostics import Diagnostic, PolicyError, suggest
 from roe.source import Span
 
@@ -16,40 +16,25 @@ from roe.source import Span
 @click.command("explain")
 @click.argument("record")
 @policy_argument
-@data_option
-@as_of_option
+@click.option("--data", type=click.Path(path_type=Path), help="The folder with the records; not needed with a --run that kept its traces.")
+@click.option("--as-of", "as_of", metavar="WHEN", help="The date or date-time that `today` and `now` mean; a --run knows its own.")
 @state_option
 @click.option("--role", help="Only this role, such as ae or sdr.")
 @click.option("--why-not", "why_not_rep", metavar="REP", help="Why this rep does not own it, and what would change that.")
-@click.option("--run", "run_folder", type=click.Path(path_type=Path), help="The --out folder of a run: pool turns are read back from it.")
+@click.option("--run", "run_folder", type=click.Path(path_type=Path), help="The --out folder of a run: its pool turns, or all of it if it kept traces.")
 @click.option(
     "--format", "shape", type=click.Choice(["text", "json", "md"]), default="text", show_default=True, help="How the result is printed."
 )
 def command(
-    record: str, policy: Path | None, data: Path, as_of: str, state: Path | None, role: str | None,
+    record: str, policy: Path | None, data: Path | None, as_of: str | None, state: Path | None, role: str | None,
     why_not_rep: str | None, run_folder: Path | None, shape: str,
 ) -> None:  # fmt: skip
     """Explain who owns RECORD (an id, a name or a domain), and why."""
-    evaluator = load(policy)
-    bound = bind(evaluator, data, as_of, state)
-    if run_folder is not None:
-        from roe.data.write import read_turns
-
-        try:
-            bound.turns = read_turns(run_folder)
-        except PolicyError as e:
-            fail(e.diagnostics)
-    row = find_record(bound, record)
-    roles = bound.roles(row.entity)
-    if role is not None:
-        if role not in roles:
-            help = suggest(role, roles, "the roles are " + ", ".join(f"`{r}`" for r in roles))
-            fail(
-                [Diagnostic("R502", f"a {row.entity} has no role `{role}` in this policy", Span("--role", 1, 1, len(role) + 1, role), help)]
-            )
-        roles = [role]
-    decisions = _decide(bound, row, roles)
-    rep = _rep(bound, why_not_rep) if why_not_rep else None
+    if data is None and run_folder is not None:
+        decisions = _from_run(run_folder, record, role)
+    else:
+        decisions = _from_data(record, policy, data, as_of, state, role, run_folder)
+    rep = _rep(decisions[0].row.world, why_not_rep) if why_not_rep else None
     if shape == "json":
         found = [d.trace.as_json() | ({"why_not": _route_json(d, rep)} if rep is not None else {}) for d in decisions]
         click.echo(json.dumps(found[0] if len(found) == 1 else found, indent=2, ensure_ascii=False))
@@ -63,6 +48,58 @@ def command(
             text = _why_not(d, rep, shape == "md") + "\n\n" + text
         parts.append(text)
     click.echo("\n\n".join(parts), color=color())
+
+
+def _from_data(
+    record: str, policy: Path | None, data: Path | None, as_of: str | None, state: Path | None, role: str | None, run_folder: Path | None
+) -> list[Any]:
+    for option, given in (("--data", data), ("--as-of", as_of)):
+        if given is None:
+            at = Span(option, 1, 1, 2)
+            fail([Diagnostic("R801", f"`{option}` is missing", at, "add it, or name the --run of a `roe run --trace --engine columns`")])
+    assert data is not None and as_of is not None
+    bound = bind(load(policy), data, as_of, state)
+    if run_folder is not None:
+        from roe.data.write import read_turns
+
+        try:
+            bound.turns = read_turns(run_folder)
+        except PolicyError as e:
+            fail(e.diagnostics)
+    row = find_record(bound, record)
+    return _decide(bound, row, _roles(bound.roles(row.entity), row.entity, role))
+
+
+def _roles(known: list[str], entity: str, role: str | None) -> list[str]:
+    if role is None:
+        return known
+    if role not in known:
+        help = suggest(role, known, "the roles are " + ", ".join(f"`{r}`" for r in known))
+        at = Span("--role", 1, 1, len(role) + 1, role)
+        fail([Diagnostic("R502", f"a {entity} has no role `{role}` in this policy", at, help)])
+    return [role]
+
+
+def _from_run(folder: Path, record: str, role: str | None) -> list[Any]:
+    """Decisions of a run that kept what it saw, made again from that alone."""
+    at = Span(str(folder), 1, 1, 2)
+    try:
+        from roe.columns.evidence import Evidence
+    except ImportError:
+        fail([Diagnostic("R406", "reading a run's traces needs the packages numpy and pyarrow", at, "pip install 'roe[batch]'")])
+    try:
+        evidence = Evidence(folder)
+        found = evidence.find(record)
+        asked = Span("RECORD", 1, 1, len(record) + 1, record)
+        if not found:
+            fail([Diagnostic("R604", f"no record of the run answers to `{record}`", asked, "name it by id, name or domain")])
+        if len(found) > 1:
+            ids = ", ".join(f"{e} {i}" for e, i in found[:8])
+            fail([Diagnostic("R605", f"{len(found)} records answer to `{record}`: {ids}", asked, "name the one you mean by its id")])
+        entity, key = found[0]
+        return [evidence.decision(entity, key, r) for r in _roles(evidence.roles(entity), entity, role)]
+    except (OSError, ValueError, KeyError) as e:
+        fail([Diagnostic("R608", f"the run's traces cannot be read: {e}", at, "name the --out folder of a `roe run --trace --engine columns`")])
 
 
 def _decide(bound: Any, row: Any, roles: list[str]) -> list[Any]:
@@ -120,10 +157,10 @@ def find_record(bound: Any, text: str) -> Any:
     return found[0]
 
 
-def _rep(bound: Any, text: str) -> Any:
-    rep = bound.world.find("rep", text)
+def _rep(world: Any, text: str) -> Any:
+    rep = world.find("rep", text)
     if rep is None:
-        known = [str(x) for row in bound.world.rows["rep"] for x in (row["id"], row.label)]
+        known = [str(x) for row in world.rows["rep"] for x in (row["id"], row.label)]
         fail(
             [
                 Diagnostic(

@@ -21,7 +21,12 @@ COLUMNS_FROM = 2 << 20  # bytes of data: below, starting NumPy and Arrow takes l
 @as_of_option
 @state_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder for allocations.csv, changes.csv, rollback.csv, …")
-@click.option("--trace", "traces", is_flag=True, help="Write trace.jsonl: the whole explanation of every allocation.")
+@click.option(
+    "--trace",
+    "traces",
+    is_flag=True,
+    help="Keep explanations: every one in trace.jsonl, or in columns what `roe explain --run` makes any of them from.",
+)
 @click.option(
     "--engine",
     type=click.Choice(["auto", "rows", "columns", "spark"]),
@@ -39,7 +44,7 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, out
     if engine == "spark":
         summary = _spark(evaluator, data, as_of, state, out, form)
     elif _in_columns(engine, data, traces, form):
-        summary = _columns(evaluator, data, as_of, state, out, form)
+        summary = _columns(evaluator, data, as_of, state, out, form, traces)
     else:
         summary = _rows(evaluator, data, as_of, state, out, traces)
     _show(summary, out)
@@ -57,8 +62,6 @@ def _in_columns(engine: str, data: Path, traces: bool, form: str) -> bool:
             at = Span("--engine", 1, 1, 2)
             fail([Diagnostic("R801", "Parquet output and databases need columns", at, "leave out `--engine rows`")])
         return engine == "columns"
-    if traces and form == "csv" and not data.is_file():
-        return False
     size = sum(p.stat().st_size for p in data.iterdir() if p.is_file()) if data.is_dir() else COLUMNS_FROM
     return form == "parquet" or size >= COLUMNS_FROM
 
@@ -79,22 +82,32 @@ def _rows(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path,
     return summary
 
 
-def _columns(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, form: str) -> dict[str, Any]:
+def _columns(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, form: str, traces: bool) -> dict[str, Any]:
+    from roe.columns.evidence import EvidenceWriter
     from roe.columns.read import read_columns
     from roe.columns.run import ColumnRun
     from roe.columns.stream import OutOfOrder, portions
     from roe.columns.world import Circle
-    from roe.columns.write import write_run, write_runs
+    from roe.columns.write import write_runs
     from roe.data.write import read_state, write_state
 
     try:
         kept = read_state(state)
     except PolicyError as e:
         fail(e.diagnostics)
+    def kept_too(runs: Any) -> dict[str, Any]:
+        """Write the runs, and the evidence if it was asked for."""
+        if not traces:
+            return write_runs(runs, out, form)
+        evidence = EvidenceWriter(out, evaluator, as_of)
+        found = write_runs(runs, out, form, evidence.add)
+        evidence.close()
+        return found
+
     try:
         parts = portions(evaluator, data, clock(evaluator, as_of), kept) if state is None else None
         if parts is not None:
-            return write_runs(parts, out, form)
+            return kept_too(parts)
     except OutOfOrder:
         click.echo("note: the ids are in no order that portions could follow: taking the table whole", err=True)
     except OSError as e:
@@ -108,9 +121,9 @@ def _columns(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Pa
         run = ColumnRun.of(evaluator, tables, as_of=clock(evaluator, as_of), state=kept)
     except Circle as e:
         click.echo(f"note: {e} rests on itself through the data, which only rows can follow: computing by rows", err=True)
-        return _rows(evaluator, data, as_of, state, out, False)
+        return _rows(evaluator, data, as_of, state, out, traces)
     try:
-        summary = write_run(run, out, form)
+        summary = kept_too([run])
         if state is not None:
             write_state(state, run.state())
     except OSError as e:

@@ -118,7 +118,7 @@ class Table:
         if name == "open_opportunities" and self.entity == "account":
             return self._open_opportunities()
         if name == "account" and (self.entity, "matched_account") in self.world.policy.plan.steps:
-            linked = self._reference("account", "account")
+            linked = self.reference("account", "account")
             matched = self.column("matched_account")
             assert isinstance(matched, Refs)
             return Refs("account", np.where(linked.at >= 0, linked.at, matched.at), self.world)
@@ -127,10 +127,10 @@ class Table:
         if f.via and f.type.item:
             return self._back(f.type.item.entity, f.via)
         if f.type.name == "record":
-            return self._reference(name, f.type.entity)
+            return self.reference(name, f.type.entity)
         return self.given(name)
 
-    def _reference(self, name: str, entity: str) -> Refs:
+    def reference(self, name: str, entity: str) -> Refs:
         found = self.world.references.get((self.entity, name))
         if found is not None and found.n < self.n:
             found = None
@@ -412,7 +412,7 @@ class ColumnWorld(World):
         for table in self.tables.values():
             for name, f in self.policy.model.entities[table.entity].items():
                 if f.type.name == "record" and not f.via and name in table.stored:
-                    table._reference(name, f.type.entity)
+                    table.reference(name, f.type.entity)
 
     def remember(self, owners: Mapping[str, Mapping[str, Any]]) -> None:
         """Where the data has no owner column, today's owners are those of the last run."""

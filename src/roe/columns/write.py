@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -114,10 +114,10 @@ def write_run(run: ColumnRun, out: Path, form: str = "csv") -> dict[str, Any]:
     return write_runs([run], out, form)
 
 
-def write_runs(runs: Iterable[ColumnRun], out: Path, form: str = "csv") -> dict[str, Any]:
-    """The same for the portions of one run, in the order of the records."""
+def write_runs(runs: Iterable[ColumnRun], out: Path, form: str = "csv", also: Callable[[ColumnRun], None] | None = None) -> dict[str, Any]:
+    """The same for the portions of one run, in the order of the records; `also` sees each of them."""
     out.mkdir(parents=True, exist_ok=True)
-    files = {name: (_Parquet if form == "parquet" else _Csv)(out / f"{name}.{form}") for name in ("allocations", "changes", "rollback")}
+    files = {name: (ParquetFile if form == "parquet" else CsvFile)(out / f"{name}.{form}") for name in ("allocations", "changes", "rollback")}
     summary: Summary | None = None
     turns: list[Decision] = []
     try:
@@ -130,6 +130,8 @@ def write_runs(runs: Iterable[ColumnRun], out: Path, form: str = "csv") -> dict[
             if summary is None:
                 summary = Summary({part.entity for part in run.found})
             summary.add(portion(run, forth.num_rows))
+            if also is not None:
+                also(run)
             turns += [d for p in run.found for d in p.decisions.values() if d.turn is not None]
         for file in files.values():
             file.close()
@@ -153,7 +155,7 @@ def write_runs(runs: Iterable[ColumnRun], out: Path, form: str = "csv") -> dict[
 def write_tables(tables: Mapping[str, pa.Table], out: Path, form: str) -> None:
     """Tables by name, each as a file."""
     for name, table in tables.items():
-        file = (_Parquet if form == "parquet" else _Csv)(out / f"{name}.{form}")
+        file = (ParquetFile if form == "parquet" else CsvFile)(out / f"{name}.{form}")
         try:
             file.add(table)
             file.close()
@@ -166,7 +168,7 @@ def write_rejects(rejects: list[Reject], out: Path) -> None:
     write_whole(out / "rejects.csv", csv_text(("entity", "record", "line", "field", "value", "reason"), rows))
 
 
-class _File:
+class File:
     """A file that appears whole or not at all."""
 
     def __init__(self, path: Path) -> None:
@@ -183,7 +185,7 @@ class _File:
         self.draft.unlink(missing_ok=True)
 
 
-class _Parquet(_File):
+class ParquetFile(File):
     writer: Any = None
 
     def add(self, table: pa.Table) -> None:
@@ -198,7 +200,7 @@ class _Parquet(_File):
         super().close()
 
 
-class _Csv(_File):
+class CsvFile(File):
     """As `csv.writer` writes it, with cells that cannot become formulas: the lines are put together as columns."""
 
     file: Any = None

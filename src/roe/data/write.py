@@ -205,11 +205,13 @@ def write_state(folder: Path, state: dict[str, Any]) -> None:
     write_whole(folder / STATE_FILE, json.dumps(state, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_turns(folder: Path) -> dict[str, Any]:
-    """The turns of an earlier run's pools, by record and role."""
+def read_turns(folder: Path, only: str = "") -> dict[str, Any]:
+    """The turns of an earlier run's pools, by record and role; of one of them alone if it is named."""
     path = folder / "turns.jsonl"
     try:
-        lines = path.read_text("utf-8").splitlines()
+        with path.open(encoding="utf-8") as file:
+            start = '{"key":' + json.dumps(only, ensure_ascii=False) + ","
+            lines = [line for line in file if not only or line.startswith(start)]
         turns = {str(item.pop("key")): item for item in map(json.loads, lines)}
         for turn in turns.values():
             _check_turn(turn)

@@ -181,6 +181,10 @@ class Bound:
                     pass
         return self._decide(row, role if role is not None else next(iter(self.roles(row.entity)), ""))
 
+    def decide_alone(self, row: Row, role: str) -> Decision:
+        """The decision on a record of a world in which everything before it is settled already."""
+        return self._decide(row, role)
+
     def _decide(self, row: Row, role: str) -> Decision:
         chooser = self.evaluator.compiled.engagement[row.entity, role]
         decision = Decision(row.entity, str(row["id"]), row.label, role, "unassigned", row=row)

@@ -175,12 +175,15 @@ class World:
         typed = coerce_table(entity, model.entities[entity], raw, model.roles(), zone, source)
         self.rejects += typed.rejects
         self.typed.setdefault(entity, typed)
+        return self.restore(entity, typed.rows)
+
+    def restore(self, entity: str, typed: Iterable[dict[str, Any]]) -> list[Row]:
+        """Add records that are typed already; of two with one id the first stays."""
         added = []
-        for values in typed.rows:
+        for values in typed:
             if values["id"] in self._keys[entity]:
-                self.rejects.append(
-                    Reject(entity, values["id"], values["$line"], "id", values["id"], "a record with this id is loaded already")
-                )
+                line = values.get("$line", 0)
+                self.rejects.append(Reject(entity, values["id"], line, "id", values["id"], "a record with this id is loaded already"))
                 continue
             row = Row(entity, self, values)
             added.append(row)

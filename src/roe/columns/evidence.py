@@ -1,0 +1,304 @@
+"""Explanations at scale: what a run saw, in compact columns, from which any single trace is made again exactly.
+
+`trace/` beside a run's files holds the policy's own files, and each entity's typed records as Parquet with references
+as ids. An explanation loads one record and what the policy reads around it, into the row evaluator; turns of pools and
+owners that the run decided are read back, never worked out again.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roe.analysis.reads import reads
+from roe.columns.column import NO_DAY, Coded, Column, Constant, Days, Instants, Numbers, Truths
+from roe.columns.load import all_text
+from roe.columns.run import ColumnRun
+from roe.columns.write import File, allocations
+from roe.evaluator.engine import Bound, Decision, Evaluator
+from roe.evaluator.expressions import compile_expression
+from roe.evaluator.relate import blocking_keys, plan_of
+from roe.evaluator.world import Owners, World
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.grammar.clock import zone_of
+from roe.plan.operators import Relate
+
+FOLDER = "trace"
+
+
+class EvidenceWriter:
+    """Writes what the portions of a run saw."""
+
+    def __init__(self, out: Path, evaluator: Evaluator, as_of: str) -> None:
+        self.folder = out / FOLDER
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for old in self.folder.iterdir():
+            old.unlink()
+        policy = evaluator.policy
+        files = {name: (policy.root / name).read_text("utf-8") for name in sorted({"policy.yaml", *policy.files}) if not name.endswith(".xlsx")}
+        binary = {name: (policy.root / name).read_bytes().hex() for name in sorted(policy.files) if name.endswith(".xlsx")}
+        (self.folder / "run.json").write_text(json.dumps({"roe": 1, "as_of": as_of, "files": files, "binary": binary}), "utf-8")
+        self.files: dict[str, File] = {}
+        self.begun = False
+
+    def add(self, run: ColumnRun) -> None:
+        decided = {part.entity for part in run.found}
+        for entity, table in run.world.tables.items():
+            if table.listed and (not self.begun or entity in decided):
+                self._write(entity, _stored(run, entity))
+        self._write("owners", allocations(run).select(["entity", "record", "role", "owner", "action"]))
+        self.begun = True
+
+    def _write(self, name: str, table: pa.Table) -> None:
+        from roe.columns.write import ParquetFile
+
+        if name not in self.files:
+            self.files[name] = ParquetFile(self.folder / f"{name}.parquet")
+        self.files[name].add(table)
+
+    def close(self) -> None:
+        for file in self.files.values():
+            file.close()
+
+
+def _stored(run: ColumnRun, entity: str) -> pa.Table:
+    """An entity's typed records: references as ids, owners as the data wrote them."""
+    table = run.world.tables[entity]
+    fields = run.world.policy.model.entities[entity]
+    columns: dict[str, pa.Array] = {}
+    for name in {**table.stored, "id": None}:
+        f = fields.get(name.partition(".")[0])
+        column = table.stored[name]
+        if f is not None and f.type.name == "record" and not f.via:
+            refs = run.world.references.get((entity, name)) or table.reference(name)
+            ids = run.world.tables[refs.entity].ids
+            at = refs.at[: table.listed]
+            columns[name] = ids.take(pa.array(at, mask=at < 0)) if len(ids) else pa.nulls(len(at), pa.string())
+        else:
+            columns[name] = _arrow(column.take(np.arange(table.listed)))
+    return pa.table({name: c.cast(pa.string()) if pa.types.is_null(c.type) else c for name, c in columns.items()})
+
+
+def _arrow(column: Column) -> pa.Array:
+    if isinstance(column, Numbers):
+        return pa.array(column.data, mask=np.isnan(column.data))
+    if isinstance(column, Days):
+        return pa.array(np.where(column.data == NO_DAY, 0, column.data).astype(np.int32), mask=column.data == NO_DAY).cast(pa.date32())
+    if isinstance(column, Instants):
+        return pa.array(column.data, mask=column.data == NO_DAY).cast(pa.timestamp("us", "UTC"))
+    if isinstance(column, Truths):
+        return pa.array(column.data == 1, mask=column.data < 0)
+    if isinstance(column, Coded) and all_text(column):
+        return column.arrow()
+    if isinstance(column, Constant) and isinstance(column.value, (str, type(None))):
+        return pa.array([column.value] * column.n, pa.string())
+    return pa.array([None if x is None else LITERAL + v.literal(x) for x in column.values()], pa.string())
+
+
+LITERAL = "\0literal:"  # what starts a value that Arrow has no type for
+
+
+def _value(value: Any, zone: Any) -> Any:
+    from datetime import datetime
+
+    if isinstance(value, datetime):
+        return value.astimezone(zone)
+    if isinstance(value, float):
+        return int(value) if value == int(value) and abs(value) <= v.EXACT else value
+    if isinstance(value, str) and value.startswith(LITERAL):
+        import roe
+
+        return roe.evaluate(value.removeprefix(LITERAL))
+    return value
+
+
+class Evidence:
+    """The evidence of a run, by its --out folder. Raises OSError or ValueError if there is none."""
+
+    def __init__(self, out: Path) -> None:
+        self.folder = out / FOLDER
+        self.out = out
+        said = json.loads((self.folder / "run.json").read_text("utf-8"))
+        self.as_of = said["as_of"]
+        self.evaluator = _evaluator(said)
+        self.policy = self.evaluator.policy
+        self._reads = reads(self.policy)
+        self._zone = zone_of(self.policy.timezone)
+
+    def find(self, text: str) -> list[tuple[str, str]]:
+        """The decided records that answer to a text by id, name, domain or e-mail: (entity, id)."""
+        found = []
+        for entity in dict.fromkeys(e for e, _ in self.policy.plan.engagement):
+            data = self._data(entity)
+            if data is None:
+                continue
+            names = [n for n in ("name", "domain", "email") if n in data.schema.names]
+            exact = data.to_table(columns=["id"], filter=pc.field("id") == text)
+            if not exact.num_rows:
+                match = [pc.utf8_lower(pc.field(n)) == text.lower() for n in names if pa.types.is_string(data.schema.field(n).type)]
+                whole = match[0] if match else pc.field("id") == text
+                for one in match[1:]:
+                    whole = whole | one
+                exact = data.to_table(columns=["id"], filter=whole)
+            found += [(entity, x) for x in exact["id"].to_pylist()]
+        return found
+
+    def roles(self, entity: str) -> list[str]:
+        return [role for e, role in self.policy.plan.engagement if e == entity]
+
+    def decision(self, entity: str, record: str, role: str) -> Decision:
+        """The run's decision on a record, with its trace. KeyError if it was not decided."""
+        from roe.data.write import read_turns
+
+        world = World(self.evaluator.compiled, {}, self.evaluator.clock(self.as_of))
+        loaded = _Neighbourhood(self, world)
+        loaded.want(entity, [record])
+        loaded.complete()
+        bound = Bound(self.evaluator, world, {})
+        self._settle(world, entity)
+        if (self.out / "turns.jsonl").is_file():
+            bound.turns = read_turns(self.out, f"{entity}|{record}|{role}")
+        row = world.find(entity, record)
+        if row is None or row["id"] != record:
+            raise KeyError(record)
+        return bound.decide_alone(row, role)
+
+    def _settle(self, world: World, entity: str) -> None:
+        """Records that are decided before this entity have the owners that the run gave them."""
+        order = [e for e in Bound(self.evaluator, World(self.evaluator.compiled, {}, world.clock), {}).entities()]
+        data = self._data("owners")
+        if data is None:
+            return
+        for earlier in order[: order.index(entity)] if entity in order else []:
+            ids = [str(row["id"]) for row in world.rows[earlier]]
+            found = data.to_table(filter=(pc.field("entity") == earlier) & pc.field("record").isin(pa.array(ids, pa.string()))).to_pylist() if ids else []
+            by_record: dict[str, dict[str, Any]] = {}
+            for x in found:
+                if x["action"] != "refer":
+                    by_record.setdefault(x["record"], {})[x["role"]] = world.rep(x["owner"])
+            for row in world.rows[earlier]:
+                owners = {**row["owner"], **by_record.get(str(row["id"]), {})}
+                row.forget()
+                row["owner"] = Owners(owners)
+
+    def _data(self, name: str) -> Any:
+        from pyarrow import dataset
+
+        path = self.folder / f"{name}.parquet"
+        return dataset.dataset(path) if path.is_file() else None
+
+    def rows(self, entity: str, where: Any) -> Iterator[dict[str, Any]]:
+        data = self._data(entity)
+        if data is not None:
+            for row in data.to_table(filter=where).to_pylist():
+                yield {k: _value(x, self._zone) for k, x in row.items() if x is not None}
+
+
+class _Neighbourhood:
+    """A record, and all that the policy reads around it."""
+
+    def __init__(self, evidence: Evidence, world: World) -> None:
+        self.evidence, self.world = evidence, world
+        self.rows: dict[str, dict[str, dict[str, Any]]] = {entity: {} for entity in world.rows}
+        self.todo: list[tuple[str, str]] = []
+        model = evidence.policy.model.entities
+        known = [(e, n, f) for e, n in evidence._reads if (f := model.get(e, {}).get(n)) is not None]
+        self.up = [(e, n, f.type.entity) for e, n, f in known if f.type.name == "record" and not f.via]
+        self.down = [(e, f.type.item.entity, f.via) for e, _, f in known if f.via and f.type.item is not None]
+        if ("account", "ultimate_parent") in evidence._reads:
+            self.up.append(("account", "parent", "account"))
+        if ("account", "open_opportunities") in evidence._reads:
+            self.down.append(("account", "opportunity", "account"))
+        for row in evidence.rows("rep", None):
+            self.rows["rep"][row["id"]] = row
+
+    def want(self, entity: str, ids: Iterable[str]) -> None:
+        missing = [i for i in ids if i not in self.rows[entity]]
+        if missing:
+            self.keep(entity, self.evidence.rows(entity, pc.field("id").isin(pa.array(missing, pa.string()))))
+
+    def keep(self, entity: str, rows: Iterable[dict[str, Any]]) -> None:
+        for row in rows:
+            if row["id"] not in self.rows[entity]:
+                self.rows[entity][row["id"]] = row
+                self.todo.append((entity, row["id"]))
+
+    def complete(self) -> None:
+        """Follow every reference and list that the policy reads, until nothing new is met."""
+        seen: set[tuple[str, str]] = set()
+        while self.todo:
+            batch, self.todo = [x for x in self.todo if x not in seen], []
+            seen.update(batch)
+            for entity, name, target in self.up:
+                ids = {self.rows[e][i].get(name) for e, i in batch if e == entity}
+                found = [i for i in ids if i is not None]
+                self.want(target, found)
+                if target == "rep":
+                    self.todo += [("rep", i) for i in found if i in self.rows["rep"] and ("rep", i) not in seen]
+            for entity, child, via in self.down:
+                ids_of = [i for e, i in batch if e == entity]
+                if ids_of:
+                    self.keep(child, self.evidence.rows(child, pc.field(via).isin(pa.array(ids_of, pa.string()))))
+            for step in self.evidence.policy.plan.steps.values():
+                if isinstance(step, Relate):
+                    self._candidates(step, [i for e, i in batch if e == step.entity])
+        for entity, rows in self.rows.items():
+            self.world.restore(entity, rows.values())
+
+    def _candidates(self, step: Relate, ids: list[str]) -> None:
+        """The rows that matching may choose among: by key or by block, as it looks for them itself."""
+        data = self.evidence._data(step.target)
+        if data is None or not ids:
+            return
+        for method in step.methods:
+            kind, mine, theirs = plan_of(method.match.tree, step.entity, step.target)
+            plain = isinstance(theirs, s.Path) and isinstance(theirs.base, s.Name) and theirs.field in data.schema.names
+            if kind == "all" or mine is None or not plain:
+                self.keep(step.target, self.evidence.rows(step.target, None))
+                return
+            assert isinstance(theirs, s.Path)
+            code = compile_expression(mine)
+            small = World(self.world.compiled, {}, self.world.clock)
+            small.restore(step.entity, [dict(self.rows[step.entity][i]) for i in ids])
+            values = [code(small.scope(row)) for row in small.rows[step.entity]]
+            texts = [x for x in values if isinstance(x, str)]
+            if kind == "equal":
+                self.keep(step.target, self.evidence.rows(step.target, pc.field(theirs.field).isin(pa.array(texts, pa.string()))))
+                continue
+            keys = {key for x in texts for key in blocking_keys(x)}
+            column = data.to_table(columns=["id", theirs.field])
+            near = [i for i, x in zip(column["id"].to_pylist(), column[theirs.field].to_pylist(), strict=True) if keys & set(blocking_keys(x))]
+            self.want(step.target, near)
+
+
+def _evaluator(said: dict[str, Any]) -> Evaluator:
+    from roe.policy.build import build
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in said["files"].items():
+            _put(Path(folder), name, text.encode())
+        for name, text in said["binary"].items():
+            _put(Path(folder), name, bytes.fromhex(text))
+        policy, found = build(Path(folder))
+        if policy is None:
+            raise ValueError(f"the policy of the run cannot be read: {found[0].message}")
+        evaluator = Evaluator(policy)
+    return evaluator
+
+
+def _put(folder: Path, name: str, content: bytes) -> None:
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ValueError(f"`{name}` is outside the policy folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
