@@ -233,7 +233,6 @@ class _Decided:
 
     def __init__(self, chooser: Chooser, hits: Hits) -> None:
         self.step, self.value, self.none = chooser.step, chooser.value, chooser.none
-        self.index = self
         self._hits = hits
 
     def all(self, scope: Any) -> Hits:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from roe.evaluator.expressions import Scope
+from roe.evaluator.expressions import Code, Scope, compile_expression
+from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.functions import BY_NAME
 from roe.plan.index import Hits, Index
 from roe.plan.operators import Choose
+
+
+FEW = 8  # decisions that are made without an index
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +28,84 @@ class Choice:
 
 
 class Chooser:
-    """A compiled `Choose`. Safe to share between threads: cells are only ever added."""
+    """A compiled `Choose`. Safe to share between threads: what is made late is made whole before it is seen.
 
-    __slots__ = ("_decide", "index", "step")
+    The partition index pays from the second handful of records on. The first few are asked rule by rule, which is what
+    `roe explain` needs: it starts at once, however many rules there are.
+    """
+
+    __slots__ = ("_asked", "_codes", "_decide", "_index", "_lists", "step")
 
     def __init__(self, step: Choose, lists: Mapping[str, list[Any]]) -> None:
         self.step = step
-        self.index = Index((rule.conditions for rule in step.rules), lists)
+        self._lists = lists
+        self._index: Index | None = None
+        self._asked = 0
+        self._codes: dict[int, list[Code]] = {}
         self._decide = HIT_POLICIES[step.hit]
+
+    @property
+    def index(self) -> Index:
+        if self._index is None:
+            self._index = Index((rule.conditions for rule in self.step.rules), self._lists)
+        return self._index
+
+    def first(self, scope: Scope) -> Hits:
+        """The first rule that holds, and those before it that cannot be decided."""
+        if self._few():
+            return self._hits((i, self.truth(i, scope)) for i in range(len(self.step.rules)))
+        return self.index.first(scope)
+
+    def all(self, scope: Scope) -> Hits:
+        """Every rule that holds, and every rule that cannot be decided."""
+        if self._few():
+            truths = [(i, self.truth(i, scope)) for i in range(len(self.step.rules))]
+            return Hits(tuple(i for i, t in truths if t is True), tuple(i for i, t in truths if t is None))
+        return self.index.all(scope)
+
+    def _few(self) -> bool:
+        if self._index is not None or self._asked >= FEW:
+            return False
+        self._asked += 1
+        return True
+
+    @staticmethod
+    def _hits(truths: Iterable[tuple[int, bool | None]]) -> Hits:
+        unknown = []
+        for i, truth in truths:
+            if truth is True:
+                return Hits((i,), tuple(unknown))
+            if truth is None:
+                unknown.append(i)
+        return Hits((), tuple(unknown))
+
+    def _conditions(self, rule: int) -> list[Code]:
+        codes = self._codes.get(rule)
+        if codes is None:
+            conditions = self.step.rules[rule].conditions
+            codes = self._codes[rule] = [compile_expression(tree) for c in conditions for tree in s.conjuncts(c.tree)]
+        return codes
+
+    def lacks_one(self, rule: int, scope: Scope) -> bool:
+        """Whether all conditions of a rule hold but one."""
+        lacking = 0
+        for code in self._conditions(rule):
+            lacking += code(scope) is not True
+            if lacking > 1:
+                return False
+        return lacking == 1
+
+    def truth(self, rule: int, scope: Scope) -> bool | None:
+        """Whether one rule holds; None if that is unknown."""
+        codes = self._conditions(rule)
+        result: bool | None = True
+        for code in codes:
+            value = code(scope)
+            if value is False:
+                return False
+            if value is not True:
+                result = None
+        return result
 
     def __call__(self, scope: Scope) -> Choice:
         return self._decide(self, scope)
@@ -44,19 +118,19 @@ class Chooser:
 
 
 def _first(c: Chooser, scope: Scope) -> Choice:
-    hits = c.index.first(scope)
+    hits = c.first(scope)
     return Choice(c.value(hits.true[0]), hits.true, hits.unknown) if hits.true else c.none(hits)
 
 
 def _unique(c: Chooser, scope: Scope) -> Choice:
-    hits = c.index.all(scope)
+    hits = c.all(scope)
     if len(hits.true) > 1:
         return Choice(None, hits.true, hits.unknown, conflict=True)
     return Choice(c.value(hits.true[0]), hits.true, hits.unknown) if hits.true else c.none(hits)
 
 
 def _any(c: Chooser, scope: Scope) -> Choice:
-    hits = c.index.all(scope)
+    hits = c.all(scope)
     if not hits.true:
         return c.none(hits)
     value = c.value(hits.true[0])
@@ -66,7 +140,7 @@ def _any(c: Chooser, scope: Scope) -> Choice:
 
 def _priority(c: Chooser, scope: Scope) -> Choice:
     """The rule whose outputs stand first in the declared order; of equals the first in the table."""
-    hits = c.index.all(scope)
+    hits = c.all(scope)
     if not hits.true:
         return c.none(hits)
     best = min(hits.true, key=lambda r: (rank(c.value(r), c.step.priority), r))
@@ -82,7 +156,7 @@ def rank(value: Any, orders: tuple[Any, ...]) -> tuple[int, ...]:
 
 def _collect(total: Callable[[list[Any]], Any]) -> Callable[[Chooser, Scope], Choice]:
     def decide(c: Chooser, scope: Scope) -> Choice:
-        hits = c.index.all(scope)
+        hits = c.all(scope)
         if not hits.true:
             return c.none(hits)
         return Choice(total([c.value(r) for r in hits.true]), hits.true, hits.unknown)

@@ -262,15 +262,14 @@ class _Builder:
         return StepTrace(step.stage, "choose", step.name, row.label, value, step.hit, rules, last + 1)
 
     def _near(self, chooser: Chooser, scope: dict[str, Any], last: int) -> list[int]:
-        """Rules that miss exactly one subject's test: what the index calls the nearest."""
-        missed_once, missed_twice = 0, 0
-        for subject in chooser.index.subjects:
-            true, _ = subject.masks(subject.code(scope))
-            lacking = chooser.index.everything & ~true
-            missed_twice |= missed_once & lacking
-            missed_once |= lacking
-        near = chooser.index.rules_of(missed_once & ~missed_twice)
-        return [r for r in near if r <= last][:NEAR_RULES]
+        """Rules of which all conditions but one hold."""
+        found = []
+        for i in range(last + 1):
+            if chooser.lacks_one(i, scope):
+                found.append(i)
+                if len(found) == NEAR_RULES:
+                    break
+        return found
 
     def _rule(self, rule: Rule, number: int, fired: bool, scope: dict[str, Any]) -> RuleTrace:
         conditions = [c for expr in rule.conditions for c in observe(expr, scope, self.lists, self.compiled.watched)]
