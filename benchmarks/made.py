@@ -46,7 +46,10 @@ def whole_policy(folder: Path, found: Rules, leads: bool = False) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "territories.csv").write_text(
         "territory,country,segment,industry,region\n"
-        + "".join(f"{c}-{s}-{i},{c},{s},{i},R{n % 4}\n" for n, (c, s, i) in enumerate((c, s, i) for c in COUNTRIES for s in SEGMENTS for i in INDUSTRIES)),
+        + "".join(
+            f"{c}-{s}-{i},{c},{s},{i},R{n % 4}\n"
+            for n, (c, s, i) in enumerate((c, s, i) for c in COUNTRIES for s in SEGMENTS for i in INDUSTRIES)
+        ),
         "utf-8",
     )
     (folder / "tiers.csv").write_text("fit,tier\n>= 50,A\n[20..50),B\n< 20,C\n", "utf-8")

@@ -115,7 +115,9 @@ def cedar(rules: Rules) -> Decide:
     import cedarpy
 
     text = "".join(
-        f'@id("{i}") permit(principal, action, resource) when {{ {_each(rule, "context.{0} == {1!r}", "context.{0} >= {1} && context.{0} < {2}", " && ")} }};\n'.replace("'", '"')
+        f'@id("{i}") permit(principal, action, resource) when {{ {_each(rule, "context.{0} == {1!r}", "context.{0} >= {1} && context.{0} < {2}", " && ")} }};\n'.replace(
+            "'", '"'
+        )
         for i, rule in enumerate(rules)
     )
     asked = {"principal": 'U::"u"', "action": 'A::"a"', "resource": 'R::"r"'}

@@ -23,11 +23,11 @@ from typing import Any
 
 import made
 import peers
-
 import roe
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "policies" / "examples"
+
 
 def times(act: Callable[[], Any], repeat: int) -> list[float]:
     """The seconds of some calls."""
@@ -121,7 +121,9 @@ def compiling(sizes: list[int]) -> dict[str, float]:
             Path(folder, "policy.yaml").write_text(made.policy_text(made.rules(size)), "utf-8")
             script = f"import roe, time; t = time.perf_counter(); roe.compile(roe.load({folder!r})); print(time.perf_counter() - t)"
             env = {**os.environ, "ROE_CACHE": "off"}
-            seconds = [float(subprocess.run([sys.executable, "-c", script], env=env, check=True, capture_output=True).stdout) for _ in range(3)]
+            seconds = [
+                float(subprocess.run([sys.executable, "-c", script], env=env, check=True, capture_output=True).stdout) for _ in range(3)
+            ]
             out[f"compile_{size}_rules_s"] = statistics.median(seconds)
     return out
 
@@ -173,7 +175,9 @@ def columns(sizes: list[int], counts: list[int], repeat: int) -> dict[str, float
         if size <= 100:
             frame = pl.from_arrow(table)
             rule = [
-                pl.when((pl.col("country") == c) & (pl.col("segment") == s) & (pl.col("employees") >= low) & (pl.col("employees") < high)).then(i)
+                pl.when(
+                    (pl.col("country") == c) & (pl.col("segment") == s) & (pl.col("employees") >= low) & (pl.col("employees") < high)
+                ).then(i)
                 for i, (c, s, low, high, _) in enumerate(found)
             ]
             out[f"polars_{key}_s"] = median(lambda: frame.select(pl.min_horizontal(rule)), 1)  # noqa: B023
@@ -251,8 +255,21 @@ def whole(counts: list[int], repeat: int, matched: int) -> dict[str, float]:
             out[f"ratio_run_to_copy_{count}"] = out[f"run_{count}_s"] / out[f"duckdb_copy_{count}_s"]
         last = root / f"data{min(counts, key=lambda n: abs(n - 1_000_000))}"
         for size in (10, 5000):
-            args = ("-m", "roe", "run", str(root / f"policy{size}"), "--data", str(last), "--as-of", "2026-02-01", "--out", str(root / "out"))
-            out[f"run_with_{size}_rules_s"] = statistics.median(peak(*args, "--engine", "columns", "--format", "parquet")[0] for _ in range(repeat))
+            args: tuple[str, ...] = (
+                "-m",
+                "roe",
+                "run",
+                str(root / f"policy{size}"),
+                "--data",
+                str(last),
+                "--as-of",
+                "2026-02-01",
+                "--out",
+                str(root / "out"),
+            )
+            out[f"run_with_{size}_rules_s"] = statistics.median(
+                peak(*args, "--engine", "columns", "--format", "parquet")[0] for _ in range(repeat)
+            )
         parquet.write_table(made.leads(matched, matched), last / "leads.parquet")
         args = ("-m", "roe", "run", str(root / "matched"), "--data", str(last), "--as-of", "2026-02-01", "--out", str(root / "out"))
         out["run_with_matched_leads_s"], out["run_with_matched_leads_mib"] = peak(*args, "--engine", "columns", "--format", "parquet")
@@ -322,9 +339,13 @@ def main() -> None:
         "explain_large": lambda: explain_large(3 if quick else 11),
         "decisions": lambda: decisions([10, 1000] if quick else [10, 100, 1000, 5000], 500 if quick else 2000, 3 if quick else 11),
         "compiling": lambda: compiling([1000] if quick else [1000, 5000]),
-        "columns": lambda: columns([10, 100] if quick else [10, 100, 1000, 5000], [10_000, 100_000] if quick else [10_000, 100_000, 1_000_000], 3),
+        "columns": lambda: columns(
+            [10, 100] if quick else [10, 100, 1000, 5000], [10_000, 100_000] if quick else [10_000, 100_000, 1_000_000], 3
+        ),
         "keyed": lambda: keyed(100_000 if quick else 1_000_000, 3),
-        "whole": lambda: whole([100_000] if quick else [10_000, 100_000, 1_000_000, 10_000_000], 1 if quick else 3, 10_000 if quick else 1_000_000),
+        "whole": lambda: whole(
+            [100_000] if quick else [10_000, 100_000, 1_000_000, 10_000_000], 1 if quick else 3, 10_000 if quick else 1_000_000
+        ),
         "growth": lambda: growth(3 if quick else 21),
         "rows": lambda: rows_rate(2_000 if quick else 20_000),
     }

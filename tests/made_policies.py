@@ -34,8 +34,12 @@ CONDITIONS = [
     "sum(for a in account.activities return a.minutes * 2) > {n}", "min([account.employees, account.revenue]) > {n}", "account.employees in [{n}..{m}] or account.employees in (> 900)",
 ]  # fmt: skip
 DEFINITIONS = {
-    "label": ["if account.employees > {n} then account.name else null", "upper_case(account.segment)", "account.name + \" \" + account.segment"],
-    "best": ["account.activities[minutes = max(account.activities.minutes)][1]", "account.activities[type = \"call\"][-1]"],
+    "label": [
+        "if account.employees > {n} then account.name else null",
+        "upper_case(account.segment)",
+        'account.name + " " + account.segment',
+    ],
+    "best": ["account.activities[minutes = max(account.activities.minutes)][1]", 'account.activities[type = "call"][-1]'],
     "recent": ["account.activities[date > today - {d} days]"],
     "ratio": ["account.revenue / account.employees", "floor(account.revenue / 7)", "-account.employees"],
     "due": ["account.created + {d} days", "account.created + 5 working days", "max(account.activities.date)", "today - account.created"],
@@ -122,12 +126,18 @@ def _rules(rng: random.Random, pool: list[str], entity: str) -> list[dict[str, A
         rule: dict[str, Any] = {"name": f"r{i}", "when": condition(rng, pool)}
         then: list[Any] = ["keep", "open", "hold", "return", {"assign": '"bob"'}, {"assign": f"{entity}.owner.ae"}, {"assign": f"{entity}.owner"},
                 {"refer": "vp", "within": "2 working days"}, {"keep": "30 days"}, {"route": "desk"}, {"route": "weighted"}]  # fmt: skip
-        then += [{"assign": "account.best.rep"}, {"assign": 'if account.employees > 100 then "ann" else account.segment'}] if entity == "account" else []
+        then += (
+            [{"assign": "account.best.rep"}, {"assign": 'if account.employees > 100 then "ann" else account.segment'}]
+            if entity == "account"
+            else []
+        )
         rule["then"] = rng.choice(then)
-        if rng.random() < 0.4 and (rule["then"] == "keep" or (isinstance(rule["then"], dict) and ("assign" in rule["then"] or "keep" in rule["then"]))):
+        if rng.random() < 0.4 and (
+            rule["then"] == "keep" or (isinstance(rule["then"], dict) and ("assign" in rule["then"] or "keep" in rule["then"]))
+        ):
             rule["else"] = rng.choice(["open", {"assign": '"nobody known"'}, {"route": "desk"}, {"refer": "boss"}])
         if rng.random() < 0.5:
-            rule["because"] = "{%s.name}: {account.employees} of {account.owner.ae}, {account.created}" % entity
+            rule["because"] = "{" + entity + ".name}: {account.employees} of {account.owner.ae}, {account.created}"
         rules.append(rule)
     return rules
 
@@ -154,7 +164,10 @@ def make_data(rng: random.Random, accounts: int = 60) -> dict[str, list[dict[str
         {"id": f"T{i}", "account": _some(rng, ids), "lead": _some(rng, [f"L{k}" for k in range(20)]), "type": _some(rng, ["call", "meeting", "mail"]), "date": _some(rng, days), "rep": _some(rng, REPS), "minutes": _some(rng, [1, 2, 2.5, 0.1, 60])}
         for i in range(accounts * 2)
     ]  # fmt: skip
-    made["opportunity"] = [{"id": f"O{i}", "account": _some(rng, ids), "amount": _some(rng, [10, 100, 5000]), "is_closed": _some(rng, ["true", "false"])} for i in range(accounts)]
+    made["opportunity"] = [
+        {"id": f"O{i}", "account": _some(rng, ids), "amount": _some(rng, [10, 100, 5000]), "is_closed": _some(rng, ["true", "false"])}
+        for i in range(accounts)
+    ]
     made["lead"] = [
         {"id": f"L{i}", "email": _some(rng, ["jo@acme.com", "x@gmail.com", "a@shop.co.uk", "not mail", "jo@acme.com "]), "company": _some(rng, TEXTS), "country": _some(rng, ["US", "DE"]),
          "employees": _some(rng, [1, 100, 5000]), "form": _some(rng, ["demo", "pricing"], 0.5), "created": _some(rng, times), "created_by": _some(rng, REPS), "owner_sdr": _some(rng, REPS, 0.7),

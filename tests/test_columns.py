@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import EXAMPLES
-from made_policies import make_data, make_policy
 
 import roe
+from helpers import EXAMPLES
+from made_policies import make_data, make_policy
 from roe.data.read import read_tables
 from roe.data.write import write_run as write_rows
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("numpy")
-from roe.columns.run import ColumnRun  # noqa: E402
-from roe.columns.write import write_run as write_columns  # noqa: E402
+from roe.columns.run import ColumnRun
+from roe.columns.write import write_run as write_columns
 
 POLICIES = 1000 if os.environ.get("ROE_HEAVY") else 200
 AS_OF = {"inbound": "2026-02-02", "pipeline": "2017-12-31"}

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import EXAMPLES
-from made_policies import make_data, make_policy
 
 import roe
+from helpers import EXAMPLES
+from made_policies import make_data, make_policy
 from roe.data.read import read_tables
 from roe.data.write import write_run
 from roe.policy.standard import FILES

@@ -9,18 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import EXAMPLES
-from made_policies import CONDITIONS, DEFINITIONS, condition, fill, make_data
 
 import roe
+from helpers import EXAMPLES
+from made_policies import CONDITIONS, DEFINITIONS, condition, fill, make_data
 from roe.data.read import read_tables
 from roe.evaluator.world import Row
 
 sqlglot = pytest.importorskip("sqlglot")
-from roe.sql.statement import DIALECTS, UNDECIDED, compile_sql  # noqa: E402
 from roe.policy.standard import FILES  # noqa: E402
+from roe.sql.statement import DIALECTS, UNDECIDED, compile_sql  # noqa: E402
 
-AS_OF = {"static": ("account", "2026-02-01"), "wild-west": ("account", "2026-02-01"), "inbound": ("lead", "2026-02-02"), "pipeline": ("account", "2017-12-31")}
+AS_OF = {
+    "static": ("account", "2026-02-01"),
+    "wild-west": ("account", "2026-02-01"),
+    "inbound": ("lead", "2026-02-02"),
+    "pipeline": ("account", "2017-12-31"),
+}
 
 
 def staged(world: Any) -> dict[str, tuple[list[str], list[str], list[list[Any]]]]:
@@ -30,7 +35,11 @@ def staged(world: Any) -> dict[str, tuple[list[str], list[str], list[list[Any]]]
         names = [n for n, f in fields.items() if not f.via and f.type.name != "owners"]
         types = {"number": "DOUBLE", "boolean": "BOOLEAN", "date": "DATE", "date and time": "TIMESTAMPTZ"}
         kinds = [types.get(fields[n].type.name, "VARCHAR") for n in names] + ["VARCHAR"] * len(world.policy.roles)
-        rows = [[_cell(dict.get(row, n)) for n in names] + [_cell(row["owner"].get(r)) if "owner" in fields else None for r in world.policy.roles] for row in world.rows[entity]]
+        rows = [
+            [_cell(dict.get(row, n)) for n in names]
+            + [_cell(row["owner"].get(r)) if "owner" in fields else None for r in world.policy.roles]
+            for row in world.rows[entity]
+        ]
         out[FILES.get(entity, (entity + "s",))[0]] = ([*names, *(f"owner_{r}" for r in world.policy.roles)], kinds, rows)
     return out
 
@@ -57,7 +66,9 @@ def on_sqlite(sql: str, tables: Any) -> list[dict[str, Any]]:
     for name, (columns, _, rows) in tables.items():
         declared = ", ".join(f'"{c}"' for c in columns)
         con.execute(f"CREATE TABLE {name} ({declared})")
-        plain = [[x.isoformat(" ") if isinstance(x, datetime) else x.isoformat() if isinstance(x, date) else x for x in row] for row in rows]
+        plain = [
+            [x.isoformat(" ") if isinstance(x, datetime) else x.isoformat() if isinstance(x, date) else x for x in row] for row in rows
+        ]
         con.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(columns))})", plain)
     found = con.execute(sql)
     names = [d[0] for d in found.description]
@@ -128,7 +139,13 @@ def _policy(rng: random.Random) -> str:
     import yaml
 
     rules = [
-        {"name": f"r{i}", "when": condition(rng, PLAIN), "then": rng.choice(["keep", "open", "hold", {"assign": '"bob"'}, {"assign": "account.owner.ae"}, {"assign": "account.best.rep"}])}
+        {
+            "name": f"r{i}",
+            "when": condition(rng, PLAIN),
+            "then": rng.choice(
+                ["keep", "open", "hold", {"assign": '"bob"'}, {"assign": "account.owner.ae"}, {"assign": "account.best.rep"}]
+            ),
+        }
         for i in range(6)
     ]
     made: dict[str, Any] = {

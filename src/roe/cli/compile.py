@@ -18,7 +18,9 @@ DIALECTS = ("duckdb", "snowflake", "bigquery", "postgres", "spark", "redshift", 
 @click.option("--dialect", type=click.Choice(DIALECTS), required=True, help="The warehouse's SQL.")
 @click.option("--entity", default="account", show_default=True, help="Whose owners the statement finds.")
 @click.option("--as-of", "as_of", metavar="WHEN", help="What `today` means; the day on which it runs, if left out.")
-@click.option("--source", "sources", multiple=True, metavar="ENTITY=TABLE", help="The staged table of an entity, such as account=analytics.accounts.")
+@click.option(
+    "--source", "sources", multiple=True, metavar="ENTITY=TABLE", help="The staged table of an entity, such as account=analytics.accounts."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The file to write, instead of standard output.")
 def command(policy: Path | None, dialect: str, entity: str, as_of: str | None, sources: tuple[str, ...], out: Path | None) -> None:
     """Write one SQL statement that finds the owners of every record of an entity, ready for a dbt model.

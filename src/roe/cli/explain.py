@@ -21,7 +21,12 @@ from roe.source import Span
 @state_option
 @click.option("--role", help="Only this role, such as ae or sdr.")
 @click.option("--why-not", "why_not_rep", metavar="REP", help="Why this rep does not own it, and what would change that.")
-@click.option("--run", "run_folder", type=click.Path(path_type=Path), help="The --out folder of a run: its pool turns, or all of it if it kept traces.")
+@click.option(
+    "--run",
+    "run_folder",
+    type=click.Path(path_type=Path),
+    help="The --out folder of a run: its pool turns, or all of it if it kept traces.",
+)
 @click.option(
     "--format", "shape", type=click.Choice(["text", "json", "md"]), default="text", show_default=True, help="How the result is printed."
 )
@@ -99,7 +104,13 @@ def _from_run(folder: Path, record: str, role: str | None) -> list[Any]:
         entity, key = found[0]
         return [evidence.decision(entity, key, r) for r in _roles(evidence.roles(entity), entity, role)]
     except (OSError, ValueError, KeyError) as e:
-        fail([Diagnostic("R608", f"the run's traces cannot be read: {e}", at, "name the --out folder of a `roe run --trace --engine columns`")])
+        fail(
+            [
+                Diagnostic(
+                    "R608", f"the run's traces cannot be read: {e}", at, "name the --out folder of a `roe run --trace --engine columns`"
+                )
+            ]
+        )
 
 
 def _decide(bound: Any, row: Any, roles: list[str]) -> list[Any]:

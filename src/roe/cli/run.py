@@ -34,7 +34,9 @@ COLUMNS_FROM = 2 << 20  # bytes of data: below, starting NumPy and Arrow takes l
     show_default=True,
     help="How to compute: record by record, in columns (roe[batch]), or on Spark (roe[spark]). The results are the same.",
 )
-@click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True, help="Of allocations and changes.")
+@click.option(
+    "--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True, help="Of allocations and changes."
+)
 def command(policy: Path | None, data: Path, as_of: str, state: Path | None, out: Path, traces: bool, engine: str, form: str) -> None:
     """Decide every record, and write allocations, changes and rejects.
 
@@ -95,6 +97,7 @@ def _columns(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Pa
         kept = read_state(state)
     except PolicyError as e:
         fail(e.diagnostics)
+
     def kept_too(runs: Any) -> dict[str, Any]:
         """Write the runs, and the evidence if it was asked for."""
         if not traces:
@@ -136,7 +139,13 @@ def _spark(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path
     if find_spec("pyspark") is None or find_spec("pandas") is None or find_spec("pyarrow") is None:
         fail([Diagnostic("R406", "Spark needs the packages pyspark, pandas and pyarrow", at, "pip install 'roe[spark]', and Java 17")])
     if state is not None:
-        fail([Diagnostic("R801", "a run on Spark keeps no state", Span("--state", 1, 1, 2), "use `--engine columns`, or leave out `--state`")])
+        fail(
+            [
+                Diagnostic(
+                    "R801", "a run on Spark keeps no state", Span("--state", 1, 1, 2), "use `--engine columns`, or leave out `--state`"
+                )
+            ]
+        )
     if not data.is_dir():
         fail([Diagnostic("R801", "a run on Spark reads a folder", Span("--data", 1, 1, 2), "name the folder of the tables")])
     from roe.spark.run import run_spark

@@ -421,7 +421,8 @@ def distinct(codes: Array, size: int) -> tuple[Array, Array]:
     if size <= 8 * len(codes) + 1024:
         again, kept = compact(codes, size)
         return kept, again
-    return np.unique(codes, return_inverse=True)  # type: ignore[return-value]
+    kept, again = np.unique(codes, return_inverse=True)
+    return kept, again
 
 
 def _each(act: Callable[..., Any], parts: list[tuple[Array, Dictionary]], world: Any) -> Column:

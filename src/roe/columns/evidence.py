@@ -43,7 +43,9 @@ class EvidenceWriter:
         for old in self.folder.iterdir():
             old.unlink()
         policy = evaluator.policy
-        files = {name: (policy.root / name).read_text("utf-8") for name in sorted({"policy.yaml", *policy.files}) if not name.endswith(".xlsx")}
+        files = {
+            name: (policy.root / name).read_text("utf-8") for name in sorted({"policy.yaml", *policy.files}) if not name.endswith(".xlsx")
+        }
         binary = {name: (policy.root / name).read_bytes().hex() for name in sorted(policy.files) if name.endswith(".xlsx")}
         (self.folder / "run.json").write_text(json.dumps({"roe": 1, "as_of": as_of, "files": files, "binary": binary}), "utf-8")
         self.files: dict[str, File] = {}
@@ -78,7 +80,7 @@ def _stored(run: ColumnRun, entity: str) -> pa.Table:
         f = fields.get(name.partition(".")[0])
         column = table.stored[name]
         if f is not None and f.type.name == "record" and not f.via:
-            refs = run.world.references.get((entity, name)) or table.reference(name)
+            refs = run.world.references.get((entity, name)) or table.reference(name, f.type.entity)
             ids = run.world.tables[refs.entity].ids
             at = refs.at[: table.listed]
             columns[name] = ids.take(pa.array(at, mask=at < 0)) if len(ids) else pa.nulls(len(at), pa.string())
@@ -173,13 +175,17 @@ class Evidence:
 
     def _settle(self, world: World, entity: str) -> None:
         """Records that are decided before this entity have the owners that the run gave them."""
-        order = [e for e in Bound(self.evaluator, World(self.evaluator.compiled, {}, world.clock), {}).entities()]
+        order = Bound(self.evaluator, World(self.evaluator.compiled, {}, world.clock), {}).entities()
         data = self._data("owners")
         if data is None:
             return
         for earlier in order[: order.index(entity)] if entity in order else []:
             ids = [str(row["id"]) for row in world.rows[earlier]]
-            found = data.to_table(filter=(pc.field("entity") == earlier) & pc.field("record").isin(pa.array(ids, pa.string()))).to_pylist() if ids else []
+            found = (
+                data.to_table(filter=(pc.field("entity") == earlier) & pc.field("record").isin(pa.array(ids, pa.string()))).to_pylist()
+                if ids
+                else []
+            )
             by_record: dict[str, dict[str, Any]] = {}
             for x in found:
                 if x["action"] != "refer":
@@ -275,7 +281,9 @@ class _Neighbourhood:
                 continue
             keys = {key for x in texts for key in blocking_keys(x)}
             column = data.to_table(columns=["id", theirs.field])
-            near = [i for i, x in zip(column["id"].to_pylist(), column[theirs.field].to_pylist(), strict=True) if keys & set(blocking_keys(x))]
+            near = [
+                i for i, x in zip(column["id"].to_pylist(), column[theirs.field].to_pylist(), strict=True) if keys & set(blocking_keys(x))
+            ]
             self.want(step.target, near)
 
 
@@ -290,8 +298,7 @@ def _evaluator(said: dict[str, Any]) -> Evaluator:
         policy, found = build(Path(folder))
         if policy is None:
             raise ValueError(f"the policy of the run cannot be read: {found[0].message}")
-        evaluator = Evaluator(policy)
-    return evaluator
+        return Evaluator(policy)
 
 
 def _put(folder: Path, name: str, content: bytes) -> None:
@@ -300,5 +307,3 @@ def _put(folder: Path, name: str, content: bytes) -> None:
         raise ValueError(f"`{name}` is outside the policy folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-
-

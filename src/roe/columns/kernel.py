@@ -16,7 +16,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import EPOCH, NO_DAY, Array, ByRow, Coded, Column, Constant, Days, Dictionary, Instants, Numbers, Truths, distinct, microseconds
+from roe.columns.column import (
+    EPOCH,
+    NO_DAY,
+    Array,
+    ByRow,
+    Coded,
+    Column,
+    Constant,
+    Days,
+    Instants,
+    Numbers,
+    Truths,
+    distinct,
+    microseconds,
+)
 from roe.grammar import values as v
 from roe.plan.index import Index, Subject
 from roe.plan.subjects import key_of
@@ -140,7 +154,9 @@ class ColumnIndex:
                 unknown.append((rows[some], w, open_[some]))
         return unknown
 
-    def _unknown(self, pending: list[tuple[Array, int, Array]], doubts: list[tuple[Array, Array]], best: Array, rule: Array, weights: Array) -> Array:
+    def _unknown(
+        self, pending: list[tuple[Array, int, Array]], doubts: list[tuple[Array, Array]], best: Array, rule: Array, weights: Array
+    ) -> Array:
         """Per rule, on how many rows it was unknown before the one that held."""
         out = np.zeros(max(self.rules, 1), np.int64)
         pairs: list[tuple[Array, Array]] = []
@@ -240,7 +256,7 @@ def _joint(parts: list[tuple[Array, int]], n: int) -> tuple[Array | None, Array 
             return None, None
     codes = _mixed(parts)
     if size > 16 * n + 1024:
-        kept, first, joint = np.unique(codes, return_index=True, return_inverse=True)
+        _, first, joint = np.unique(codes, return_index=True, return_inverse=True)
         return joint, first
     used, joint = distinct(codes, size)
     first = np.empty(len(used), np.int64)
@@ -443,9 +459,7 @@ class _Cells:
 
     def candidates(self, own: Array) -> tuple[Array, Array]:
         """Per cell its alternatives among `own` that are true or unknown there: (where each begins, all of them)."""
-        found = [
-            (i + 2, bit) for i, key in enumerate(self.places) for bit, truth in self.points[key] if own[bit] and truth is not False
-        ]
+        found = [(i + 2, bit) for i, key in enumerate(self.places) for bit, truth in self.points[key] if own[bit] and truth is not False]
         found.sort()
         cells = np.array([c for c, _ in found], np.int64)
         starts = np.concatenate([[0], np.cumsum(np.bincount(cells, minlength=self.count + 64))])

@@ -80,7 +80,14 @@ class _Problems:
 
 
 def _typed(
-    name: str, f: Field, arr: pa.Array | list[Any], make: Callable[[Any], Any], missing: frozenset[str], zone: Any, out: TypedColumns, problems: _Problems
+    name: str,
+    f: Field,
+    arr: pa.Array | list[Any],
+    make: Callable[[Any], Any],
+    missing: frozenset[str],
+    zone: Any,
+    out: TypedColumns,
+    problems: _Problems,
 ) -> Column:
     if isinstance(arr, list):
         return _one_by_one(name, f, arr, make, missing, out, problems)
@@ -114,7 +121,14 @@ def _mostly_distinct(arr: pa.Array) -> bool:
 
 
 def _meant(
-    name: str, f: Field, codes: Array, meant: pa.Array, make: Callable[[Any], Any], missing: frozenset[str], out: TypedColumns, problems: _Problems
+    name: str,
+    f: Field,
+    codes: Array,
+    meant: pa.Array,
+    make: Callable[[Any], Any],
+    missing: frozenset[str],
+    out: TypedColumns,
+    problems: _Problems,
 ) -> Column:
     """Codes into raw texts as codes into what they mean."""
     plain = _plain(f, meant, missing)
@@ -180,7 +194,14 @@ def _own_suffix(hosts: pa.Array) -> Array:
 
 
 def _distinct(
-    name: str, f: Field, codes: Array, items: list[Any], make: Callable[[Any], Any], missing: frozenset[str], out: TypedColumns, problems: _Problems
+    name: str,
+    f: Field,
+    codes: Array,
+    items: list[Any],
+    make: Callable[[Any], Any],
+    missing: frozenset[str],
+    out: TypedColumns,
+    problems: _Problems,
 ) -> Column:
     meant: list[Any] = []
     wrong: dict[int, str] = {}
@@ -363,7 +384,9 @@ def _only_one_each(entity: str, out: TypedColumns, keep: Array, raw: Raw) -> Non
         identity = ids[rows[0]].as_py()
         listed = [int(out.lines[i]) for i in rows]
         same = all(whole(i) == whole(rows[0]) for i in rows)
-        reason = f"a repetition of the record in line {listed[0]}" if same else f"lines {', '.join(map(str, listed))} have this id and differ"
+        reason = (
+            f"a repetition of the record in line {listed[0]}" if same else f"lines {', '.join(map(str, listed))} have this id and differ"
+        )
         for k, i in enumerate(rows):
             if k >= same:
                 keep[i] = False

@@ -91,7 +91,12 @@ def _of(other: Table, target: str, tree: s.Node) -> Column:
 
 def _equal(a: Column, b: Column) -> tuple[tuple[Array, Array], tuple[Array, Array], int]:
     """Rows and key codes of both sides, where `a = b` can be true: null and lists have no key."""
-    return _by_keys([() if x is None or isinstance(x, (list, dict)) else (x,) for x in _items(a)], [() if x is None or isinstance(x, (list, dict)) else (x,) for x in _items(b)], a, b)
+    return _by_keys(
+        [() if x is None or isinstance(x, (list, dict)) else (x,) for x in _items(a)],
+        [() if x is None or isinstance(x, (list, dict)) else (x,) for x in _items(b)],
+        a,
+        b,
+    )
 
 
 def _blocks(a: Column, b: Column) -> tuple[tuple[Array, Array], tuple[Array, Array], int]:
@@ -105,7 +110,9 @@ def _items(column: Column) -> list[Any]:
     return column.encode()[1].list
 
 
-def _by_keys(a_keys: list[tuple[Any, ...]], b_keys: list[tuple[Any, ...]], a: Column, b: Column) -> tuple[tuple[Array, Array], tuple[Array, Array], int]:
+def _by_keys(
+    a_keys: list[tuple[Any, ...]], b_keys: list[tuple[Any, ...]], a: Column, b: Column
+) -> tuple[tuple[Array, Array], tuple[Array, Array], int]:
     numbers: dict[Any, int] = {}
     for keys in b_keys:
         for key in keys:

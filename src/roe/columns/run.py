@@ -83,7 +83,9 @@ class ColumnRun:
             self._entity(entity)
 
     @classmethod
-    def of(cls, evaluator: Evaluator, tables: Mapping[str, Any], *, as_of: date | datetime | str, state: Mapping[str, Any] | None = None) -> ColumnRun:
+    def of(
+        cls, evaluator: Evaluator, tables: Mapping[str, Any], *, as_of: date | datetime | str, state: Mapping[str, Any] | None = None
+    ) -> ColumnRun:
         """Decide every record. `tables` are Arrow tables, or raw records, by entity. Raises `Circle` (see there)."""
         return cls(Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(as_of)), state or {}))
 
@@ -186,7 +188,7 @@ class _Role:
                 until = self.table.column(window.until)
                 assert state is not None and until is not None
                 owned = self.previous >= 0
-                said = _texts(lookup(lambda x, name=window.name: f"{name}: {x}", [state]))  # type: ignore[misc]
+                said = _texts(lookup(lambda x, name=window.name: f"{name}: {x}", [state]))
                 live = lookup(lambda x: x in ("protected", "grace"), [state]).values()
                 rows = np.flatnonzero(owned & np.array(live, bool))
                 self._until(rows, until.take(rows))
@@ -352,9 +354,7 @@ class _Role:
             number, action = divmod(k, len(KINDS))
             rule = self.rules[number]
             who = reps.row(owner).label if owner < reps.n else "nobody"
-            said.append(
-                _SAYS[KINDS[action]].format(who=who, rule=rule.name, to=rule.value.to, pool=self.pools[pool - 1] if pool else "")
-            )
+            said.append(_SAYS[KINDS[action]].format(who=who, rule=rule.name, to=rule.value.to, pool=self.pools[pool - 1] if pool else ""))
         return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(said)).dictionary_decode()
 
 

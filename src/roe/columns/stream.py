@@ -144,8 +144,8 @@ def _sorted(path: Path, key: str, to: Path) -> Path:
     con = duckdb.connect(config={"temp_directory": str(to.parent), "memory_limit": "1GB", "preserve_insertion_order": "false"})
     con.execute("SET enable_progress_bar = false")
     con.execute(
-        f"COPY (SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS \"$line\" FROM read_parquet(?, file_row_number = true) "
-        f'ORDER BY encode("{quoted}"::VARCHAR), file_row_number) TO \'{to.as_posix()}\' (FORMAT parquet)',
+        f'COPY (SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS "$line" FROM read_parquet(?, file_row_number = true) '
+        f"ORDER BY encode(\"{quoted}\"::VARCHAR), file_row_number) TO '{to.as_posix()}' (FORMAT parquet)",
         [str(path)],
     )
     con.close()
@@ -168,5 +168,3 @@ def _tables(file: Any, key: str) -> Iterator[pa.Table]:
             yield table.slice(0, cut)
     if rest is not None and rest.num_rows:
         yield rest
-
-

@@ -44,7 +44,9 @@ from roe.grammar.printer import show
 class Frame:
     """What expressions see: `n` rows, the variables by name, and the records whose fields bare names mean, innermost last."""
 
-    def __init__(self, world: Any, n: int, names: Mapping[str, Column], items: tuple[Column, ...], outer: Frame | None = None, rows: Array = None) -> None:
+    def __init__(
+        self, world: Any, n: int, names: Mapping[str, Column], items: tuple[Column, ...], outer: Frame | None = None, rows: Array = None
+    ) -> None:
         self.world, self.n, self.names, self.items = world, n, dict(names), items
         self.outer, self.rows = outer, rows
         self._known: dict[str, Column] = {}
@@ -92,12 +94,12 @@ class Frame:
         if isinstance(of, Refs):
             if name == "owner":
                 return Owned(of)
-            found = self.world.tables[of.entity].column(name)
+            found: Column | None = self.world.tables[of.entity].column(name)
             if found is None:
                 return Constant(None, of.n)
             return found if of.every else found.take(of.at)
         if isinstance(of, Owned):
-            owner = self.world.tables[of.records.entity].owner(name)
+            owner: Column | None = self.world.tables[of.records.entity].owner(name)
             if owner is None:
                 return Constant(None, of.n)
             return owner if of.records.every else owner.take(of.records.at)
@@ -361,7 +363,9 @@ class Frame:
                 full = starts != ends
                 data[full] = act.reduceat(items.data, starts[full])
                 data[bad] = np.nan if isinstance(items, Numbers) else NO_DAY
-            return Instants(data, items.zone) if isinstance(items, Instants) else Numbers(data) if isinstance(items, Numbers) else Days(data)
+            return (
+                Instants(data, items.zone) if isinstance(items, Instants) else Numbers(data) if isinstance(items, Numbers) else Days(data)
+            )
         out = np.full(found.n, np.nan)
         values = items.data
         whole = len(values) == 0 or bool(np.all((values == np.floor(values)) | np.isnan(values)) and np.nansum(np.abs(values)) < v.EXACT)

@@ -241,8 +241,7 @@ class _Decided:
 
 def _dictionary(values: list[Any]) -> Column:
     """Few values, each for many rows."""
-    column = from_values(values)
-    return column
+    return from_values(values)
 
 
 class Group(Column):

@@ -117,7 +117,9 @@ def write_run(run: ColumnRun, out: Path, form: str = "csv") -> dict[str, Any]:
 def write_runs(runs: Iterable[ColumnRun], out: Path, form: str = "csv", also: Callable[[ColumnRun], None] | None = None) -> dict[str, Any]:
     """The same for the portions of one run, in the order of the records; `also` sees each of them."""
     out.mkdir(parents=True, exist_ok=True)
-    files = {name: (ParquetFile if form == "parquet" else CsvFile)(out / f"{name}.{form}") for name in ("allocations", "changes", "rollback")}
+    files = {
+        name: (ParquetFile if form == "parquet" else CsvFile)(out / f"{name}.{form}") for name in ("allocations", "changes", "rollback")
+    }
     summary: Summary | None = None
     turns: list[Decision] = []
     try:
@@ -343,8 +345,12 @@ class Summary:
             "pools": dict(sorted(self._total("pools").items())),
             "unknown": dict(sorted(self._total("unknown").items())),
             "capacity": {rep: {"owned": reps.get(rep, 0), "capacity": most} for rep, most in self.found[0]["capacity"]},
-            "corrected": [{"entity": e, "field": f, "written": a, "meant": b, "records": n} for (e, f, a, b), n in sorted(corrected.items())],
-            "dangling": [{"entity": e, "field": f, "value": x, "records": n} for (e, f, x), n in sorted(dangling.items()) if (e, f) in heeded],
+            "corrected": [
+                {"entity": e, "field": f, "written": a, "meant": b, "records": n} for (e, f, a, b), n in sorted(corrected.items())
+            ],
+            "dangling": [
+                {"entity": e, "field": f, "value": x, "records": n} for (e, f, x), n in sorted(dangling.items()) if (e, f) in heeded
+            ],
             "conflicts": [
                 {"entity": e, "step": name, "rules": which, "records": sorted(ids)} for (e, name, which), ids in sorted(conflicts.items())
             ],

@@ -130,7 +130,9 @@ def summarize(run: Run, ordered: list[Decision], moved: list[Decision]) -> dict[
             for e, typed in sorted(world.typed.items())
             for (f, a, b), n in sorted(typed.corrected.items())
         ],
-        "dangling": [{"entity": e, "field": f, "value": x, "records": n} for (e, f, x), n in sorted(world.dangling.items()) if (e, f) in heeded],
+        "dangling": [
+            {"entity": e, "field": f, "value": x, "records": n} for (e, f, x), n in sorted(world.dangling.items()) if (e, f) in heeded
+        ],
         "conflicts": [
             {"entity": e, "step": name, "rules": rules, "records": sorted(set(ids))}
             for (e, name, rules), ids in sorted(world.conflicts.items())

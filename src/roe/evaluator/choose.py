@@ -13,7 +13,6 @@ from roe.grammar.functions import BY_NAME
 from roe.plan.index import Hits, Index
 from roe.plan.operators import Choose
 
-
 FEW = 8  # decisions that are made without an index
 
 
@@ -71,7 +70,7 @@ class Chooser:
 
     @staticmethod
     def _hits(truths: Iterable[tuple[int, bool | None]]) -> Hits:
-        unknown = []
+        unknown: list[int] = []
         for i, truth in truths:
             if truth is True:
                 return Hits((i,), tuple(unknown))

@@ -142,7 +142,9 @@ class Bound:
 
     def _decide_entity(self, entity: str) -> Iterator[Decision]:
         decided: list[tuple[Row, dict[str, Any]]] = []
-        exclusive = [name for (e, name), step in self.plan.steps.items() if e == entity and isinstance(step, Choose) and step.hit in EXCLUSIVE]
+        exclusive = [
+            name for (e, name), step in self.plan.steps.items() if e == entity and isinstance(step, Choose) and step.hit in EXCLUSIVE
+        ]
         for row in sorted(self.world.rows[entity], key=queue):
             owners: dict[str, Any] = dict(row["owner"])
             for role in self.roles(entity):

@@ -115,7 +115,13 @@ def plan_of(match: s.Node, entity: str, target: str) -> tuple[str, s.Node | None
         if condition.op == "=" and (found := sides(condition.left, condition.right)):
             return "equal", *found
         call = condition.left
-        if block is None and condition.op in (">=", ">") and isinstance(call, s.Call) and call.function == "similarity" and len(call.args) == 2:
+        if (
+            block is None
+            and condition.op in (">=", ">")
+            and isinstance(call, s.Call)
+            and call.function == "similarity"
+            and len(call.args) == 2
+        ):
             block = sides(*call.args)
     return ("block", *block) if block else ("all", None, None)
 

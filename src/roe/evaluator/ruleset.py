@@ -42,7 +42,9 @@ class RuleSet:
         self._world = World(evaluator.compiled, {}, clock)
         index = self.chooser.index
         self._everything, self._rule_of = index.everything, index.rule_of
-        self._plain = {f.name for f in evaluator.policy.model.entities[entity].values() if not f.via and f.type.name not in ("record", "owners")}
+        self._plain = {
+            f.name for f in evaluator.policy.model.entities[entity].values() if not f.via and f.type.name not in ("record", "owners")
+        }
         self._plain -= {name for of, name in evaluator.policy.plan.steps if of == entity}
         self._subjects = index.subjects
         self._later = [0] * len(index.subjects)
@@ -186,6 +188,8 @@ class Explained:
         rule = self.rule
         name = str(row["name"] or row["id"] or "record")
         reason = f"rule `{rule.name}` holds" if rule else "no rule holds"
-        decision = Decision(of.entity, str(row["id"] or ""), name, of.role, "unassigned", rule=str(rule.name) if rule else "", reason=reason, row=row)
+        decision = Decision(
+            of.entity, str(row["id"] or ""), name, of.role, "unassigned", rule=str(rule.name) if rule else "", reason=reason, row=row
+        )
         decision.choice = self.choice
         return trace(decision)

@@ -279,7 +279,9 @@ class _Builder:
         result: bool | None = True
         for condition in conditions:
             result = v.both(result, condition.result)
-        return RuleTrace(number + 1, str(rule.name), result, conditions, self.compiled.place(rule.name), str(rule.because or ""), rule.value, fired)
+        return RuleTrace(
+            number + 1, str(rule.name), result, conditions, self.compiled.place(rule.name), str(rule.because or ""), rule.value, fired
+        )
 
     def _relate(self, step: Relate, row: Row) -> StepTrace:
         match = self.world.matcher(step).match(row)

@@ -139,7 +139,7 @@ def similarity(a: str, b: str) -> float:
     one, two = company(a), company(b)
     if one.replace(" ", "") == two.replace(" ", ""):
         return 1 if one else 0
-    return round(max(fuzz.ratio(one, two), fuzz.token_sort_ratio(one, two)) / 100, 4)
+    return float(round(max(fuzz.ratio(one, two), fuzz.token_sort_ratio(one, two)) / 100, 4))
 
 
 @function(

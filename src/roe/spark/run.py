@@ -34,7 +34,9 @@ WIDTH = max(len(names) for names in KINDS.values())
 RESULT = pa.schema([(MARK, pa.string()), *((f"c{i}", pa.string()) for i in range(WIDTH))])
 
 
-def run_spark(evaluator: Evaluator, data: Path, as_of: str, out: Path, form: str = "csv", session: Any = None, buckets: int | None = None) -> tuple[dict[str, Any], str]:
+def run_spark(
+    evaluator: Evaluator, data: Path, as_of: str, out: Path, form: str = "csv", session: Any = None, buckets: int | None = None
+) -> tuple[dict[str, Any], str]:
     """Decide every record on Spark; the summary, and why the records stayed together if they did.
 
     `session` is a SparkSession; `local[2]` if none is given. Raises PolicyError for data that cannot be read, OSError
@@ -42,6 +44,7 @@ def run_spark(evaluator: Evaluator, data: Path, as_of: str, out: Path, form: str
     """
     spark = session or local_session()
     how = share(evaluator.policy)
+    frame: Any
     frame, broadcast, rows = _tables(spark, evaluator, data, how) if isinstance(how, Share) else (None, {}, 0)
     if isinstance(how, Share) and frame is None:
         how = "some references are not ids, and are looked for in all records"
@@ -71,8 +74,7 @@ def local_session() -> Any:
     builder = SparkSession.builder.master("local[2]").appName("roe").config("spark.ui.enabled", "false")
     builder = builder.config("spark.sql.shuffle.partitions", "4").config("spark.executorEnv.PYTHONPATH", source)
     builder = builder.config("spark.pyspark.python", sys.executable).config("spark.sql.session.timeZone", "UTC")
-    session = builder.config("spark.driver.memory", "3g").config("spark.log.level", "ERROR").getOrCreate()
-    return session
+    return builder.config("spark.driver.memory", "3g").config("spark.log.level", "ERROR").getOrCreate()
 
 
 def _schema() -> str:
@@ -161,7 +163,9 @@ def _sent(tables: dict[str, Raw]) -> bytes:
     held = []
     for entity, raw in tables.items():
         arrays = {k: pa.array([json.dumps(x) for x in c]) if isinstance(c, list) else c for k, c in raw.columns.items()}
-        table = pa.table({**arrays, "$line": raw.lines}).replace_schema_metadata({"mixed": json.dumps([k for k, c in raw.columns.items() if isinstance(c, list)])})
+        table = pa.table({**arrays, "$line": raw.lines}).replace_schema_metadata(
+            {"mixed": json.dumps([k for k, c in raw.columns.items() if isinstance(c, list)])}
+        )
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
@@ -175,7 +179,7 @@ def _received(sent: bytes) -> dict[str, Raw]:
         table = pa.ipc.open_stream(bytes.fromhex(text)).read_all()
         mixed = json.loads((table.schema.metadata or {}).get(b"mixed", b"[]"))
         raw = Raw.of_table(table.drop_columns(["$line"]), table["$line"].to_numpy())
-        columns = {k: [json.loads(x) for x in c.to_pylist()] if k in mixed else c for k, c in raw.columns.items()}
+        columns = {k: [json.loads(x) for x in pa.array(c).to_pylist()] if k in mixed else c for k, c in raw.columns.items()}
         out[entity] = Raw(columns, table.num_rows, raw.lines)
     return out
 
@@ -204,9 +208,20 @@ def _decide(files: tuple[tuple[str, bytes], ...], as_of: str, tables: dict[str, 
     said = json.dumps(portion(run, forth.num_rows))
     cells = {f"c{i}": pa.array([said if i == 0 else None], pa.string()) for i in range(WIDTH)}
     turns = [d for p in run.found for d in p.decisions.values() if d.turn is not None]
-    lines = [json.dumps({"key": f"{d.entity}|{d.id}|{d.role}", **d.turn.as_json()}, ensure_ascii=False, separators=(",", ":")) for d in turns if d.turn]
+    lines = [
+        json.dumps({"key": f"{d.entity}|{d.id}|{d.role}", **d.turn.as_json()}, ensure_ascii=False, separators=(",", ":"))
+        for d in turns
+        if d.turn
+    ]
     order = [json.dumps([d.entity, d.id, d.role]) for d in turns]
-    turned = pa.table({MARK: pa.array(["turns"] * len(turns), pa.string()), "c0": pa.array(order, pa.string()), "c1": pa.array(lines, pa.string()), **{f"c{i}": pa.nulls(len(turns), pa.string()) for i in range(2, WIDTH)}})
+    turned = pa.table(
+        {
+            MARK: pa.array(["turns"] * len(turns), pa.string()),
+            "c0": pa.array(order, pa.string()),
+            "c1": pa.array(lines, pa.string()),
+            **{f"c{i}": pa.nulls(len(turns), pa.string()) for i in range(2, WIDTH)},
+        }
+    )
     return pa.concat_tables([*parts, turned.cast(RESULT), pa.table({MARK: pa.array(["summary"]), **cells}).cast(RESULT)])
 
 
@@ -231,7 +246,9 @@ def _task(files: dict[str, bytes], as_of: str, others: bytes) -> Callable[[Itera
         tables = _received(others)
         for entity in pc.unique(table["$entity"]).to_pylist():
             mine = table.filter(pc.equal(table["$entity"], entity))
-            prefix = next(c.split("|", 1)[0] for c in mine.column_names if "|" in c and c.endswith("|$line") and mine[c].null_count < mine.num_rows)
+            prefix = next(
+                c.split("|", 1)[0] for c in mine.column_names if "|" in c and c.endswith("|$line") and mine[c].null_count < mine.num_rows
+            )
             own = {c.split("|", 1)[1]: mine[c] for c in mine.column_names if c.startswith(prefix + "|")}
             lines = own.pop("$line").combine_chunks().to_numpy(zero_copy_only=False)
             order = lines.argsort(kind="stable")
@@ -269,7 +286,7 @@ def _collect(found: Any, evaluator: Evaluator, as_of: str, out: Path, form: str,
         for name, columns in KINDS.items():
             keys = ("c0", "c1", "c3") if name == "allocations" else ("c0", "c1", "c2")
             some = found.where(f.col(MARK) == name)
-            some = _in_order(some, keys, name)
+            some = some.orderBy(*keys)
             tables[name] = some.select(*(f.col(f"c{i}").alias(c) for i, c in enumerate(columns))).toArrow()
         turns = [(json.loads(r["c0"]), r["c1"]) for r in found.where(f.col(MARK) == "turns").toLocalIterator()]
     finally:
@@ -280,8 +297,3 @@ def _collect(found: Any, evaluator: Evaluator, as_of: str, out: Path, form: str,
     whole = summary.as_json(evaluator.policy, evaluator.clock(as_of))
     write_whole(out / "summary.json", json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
     return whole
-
-
-def _in_order(frame: Any, keys: tuple[str, ...], name: str) -> Any:
-    """By entity, record and role; a change has no role, and its fields are in the order of the roles."""
-    return frame.orderBy(*keys) if name == "allocations" else frame.orderBy(*keys)

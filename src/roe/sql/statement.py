@@ -63,7 +63,9 @@ class Statement:
     def __post_init__(self) -> None:
         self.policy = self.compiled.policy
         plan = self.policy.plan
-        dated = {name: [str(x.value) for x in rows if self.clock is None or x.holds(self.clock.today)] for name, rows in plan.dated_lists.items()}
+        dated = {
+            name: [str(x.value) for x in rows if self.clock is None or x.holds(self.clock.today)] for name, rows in plan.dated_lists.items()
+        }
         self.lists: dict[str, list[Any]] = {**plan.lists, **dated}
         self._current: dict[str, str] = {}
         self._ready: dict[tuple[str, str], Reader | None] = {}
@@ -94,8 +96,17 @@ class Statement:
         if found is None:
             fields = self.policy.model.entities[entity]
             wanted = {"id"} | ({"name"} & fields.keys()) | (fields.keys() & self._names)
-            wanted |= {f.via for other in self.policy.model.entities.values() for f in other.values() if f.via and f.type.item and f.type.item.entity == entity} & fields.keys()
-            columns = [column(n, "r") for n, f in fields.items() if n in wanted and not f.via and f.type.name != "owners" and n != "ultimate_parent"]
+            wanted |= {
+                f.via
+                for other in self.policy.model.entities.values()
+                for f in other.values()
+                if f.via and f.type.item and f.type.item.entity == entity
+            } & fields.keys()
+            columns = [
+                column(n, "r")
+                for n, f in fields.items()
+                if n in wanted and not f.via and f.type.name != "owners" and n != "ultimate_parent"
+            ]
             if any(f.type.name == "owners" for f in fields.values()):
                 columns += [column(f"owner_{role}", "r") for role in self.policy.roles]
             source = self.sources.get(entity, FILES.get(entity, (entity + "s",))[0])
@@ -182,7 +193,10 @@ class Statement:
         comment = f"{step.entity}.{step.name}: {len(held)} rules, {step.hit}"
         if step.hit in ("collect sum", "collect count"):
             points = [_literal(rule.value) if step.hit == "collect sum" else exp.Literal.number(1) for rule in step.rules]
-            cases = [_named(exp.Case().when(c, p).else_(exp.Literal.number(0)), rule) for c, p, rule in zip(held, points, step.rules, strict=True)]
+            cases = [
+                _named(exp.Case().when(c, p).else_(exp.Literal.number(0)), rule)
+                for c, p, rule in zip(held, points, step.rules, strict=True)
+            ]
             total: Sql = cases[0]
             for case in cases[1:]:
                 total = exp.Add(this=total, expression=case)
@@ -192,15 +206,19 @@ class Statement:
             self.layer(step.entity, {step.name: total}, query, comment)
             return lambda t, row: Value(column(step.name, row.alias), "number")
         if step.hit not in ("first", "unique"):
-            self.say(NoSql(f"the hit policy `{step.hit}` has no portable form"), step.rules[0].name if step.rules else Text("", self._nowhere()), f"{step.entity}.{step.name}")
+            self.say(
+                NoSql(f"the hit policy `{step.hit}` has no portable form"),
+                step.rules[0].name if step.rules else Text("", self._nowhere()),
+                f"{step.entity}.{step.name}",
+            )
             return None
         return self._single(step, held, query, comment)
 
     def _single(self, step: Choose, held: list[Sql], query: Query, comment: str) -> Reader:
         """The row that holds: its number first, then what it gives."""
         case = exp.Case()
-        for number, (condition, rule) in enumerate(zip(held, step.rules, strict=True), 1):
-            case = _when(case, condition, exp.Literal.number(number), rule)
+        for i, (condition, rule) in enumerate(zip(held, step.rules, strict=True), 1):
+            case = _when(case, condition, exp.Literal.number(i), rule)
         number: Sql = case
         if step.hit == "unique" and len(held) > 1:
             ones = [exp.Case().when(c.copy(), exp.Literal.number(1)).else_(exp.Literal.number(0)) for c in held]
@@ -236,7 +254,9 @@ class Statement:
     def struct_kind(self, prefix: str, entity: str, name: str) -> str:
         step = self.policy.plan.steps[entity, prefix]
         assert isinstance(step, Choose)
-        return next((v.kind(x) for rule in step.rules if isinstance(rule.value, dict) and (x := rule.value.get(name)) is not None), "string")
+        return next(
+            (v.kind(x) for rule in step.rules if isinstance(rule.value, dict) and (x := rule.value.get(name)) is not None), "string"
+        )
 
     def _rule(self, t: Translator, rule: Rule, where: str) -> Sql | None:
         """A rule's conditions; None after a diagnostic."""
@@ -253,7 +273,9 @@ class Statement:
     def say(self, e: NoSql, at: Text, where: str) -> None:
         text = at if isinstance(at, Text) else Text(str(at), self._nowhere())
         span: Span = text.span()
-        self.found.append(Diagnostic("R408", f"{where} is not in SQL: {e}", span, "run it with `roe run`, or prepare the value as a column of the source"))
+        self.found.append(
+            Diagnostic("R408", f"{where} is not in SQL: {e}", span, "run it with `roe run`, or prepare the value as a column of the source")
+        )
 
     def _nowhere(self) -> Any:
         from roe.source import Inline
@@ -321,7 +343,10 @@ class Statement:
         rule_column = column(f"{role}_rule", "r")
         for row in self.policy.plan.exceptions:
             if row.entity == self.entity and str(row.role) == role:
-                same = exp.and_(exp.EQ(this=rule_column.copy(), expression=exp.Literal.string("exception")), exp.EQ(this=column("id", "r"), expression=exp.Literal.string(str(row.record))))
+                same = exp.and_(
+                    exp.EQ(this=rule_column.copy(), expression=exp.Literal.string("exception")),
+                    exp.EQ(this=column("id", "r"), expression=exp.Literal.string(str(row.record))),
+                )
                 owner = owner.when(same, exp.Literal.string(str(row.owner)))
                 action = action.when(same.copy(), exp.Literal.string("exception"))
         for rule in step.rules:
@@ -369,8 +394,14 @@ class Statement:
 
     def _text(self, final: exp.Expression, roles: list[str]) -> str:
         when = f"as of {v.literal(self.clock.today)}" if self.clock else "as of the day it runs"
-        head = [f"-- {self.policy.name}: who owns each {self.entity}, {when}. Written by `roe compile --dialect {self.dialect}`; do not edit."]
-        head += [f"-- {self.translated} of {self.rules} rules are here; `{UNDECIDED}` marks records that the others decide." if self.translated < self.rules else f"-- All {self.rules} rules are here."]
+        head = [
+            f"-- {self.policy.name}: who owns each {self.entity}, {when}. Written by `roe compile --dialect {self.dialect}`; do not edit."
+        ]
+        head += [
+            f"-- {self.translated} of {self.rules} rules are here; `{UNDECIDED}` marks records that the others decide."
+            if self.translated < self.rules
+            else f"-- All {self.rules} rules are here."
+        ]
         parts = []
         for table in self.tables:
             text = _sql(table.query, self.dialect)
@@ -389,7 +420,7 @@ class _Held(Struct):
 def _sql(query: exp.Expression, dialect: str) -> str:
     if dialect == "sqlite":  # which has no dates: their texts are in their order
         query = query.transform(lambda node: node.this if isinstance(node, exp.Cast) and node.to.this == exp.DataType.Type.DATE else node)
-    return query.sql(dialect=dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE)
+    return str(query.sql(dialect=dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE))
 
 
 def _indent(text: str) -> str:
@@ -443,7 +474,9 @@ def _names(step: Any, compiled: Compiled) -> set[str]:
     return {n.id if isinstance(n, s.Name) else n.field for tree in trees for n in s.walk(tree) if isinstance(n, (s.Name, s.Path))}
 
 
-def compile_sql(compiled: Compiled, entity: str, dialect: str, clock: Clock | None = None, sources: dict[str, str] | None = None) -> Warehouse:
+def compile_sql(
+    compiled: Compiled, entity: str, dialect: str, clock: Clock | None = None, sources: dict[str, str] | None = None
+) -> Warehouse:
     """The statement that decides every record of an entity. `sources` names the staged table of an entity; `clock` fixes today.
 
     Raises KeyError if the policy has no rules for the entity.

@@ -22,7 +22,7 @@ from roe.grammar.printer import show
 if TYPE_CHECKING:
     from roe.sql.statement import Statement
 
-Sql = exp.Expression
+Sql = Any  # a sqlglot expression
 
 
 class NoSql(Exception):
@@ -123,7 +123,26 @@ def column(name: str, alias: str) -> exp.Column:
     return exp.column(name, table=alias, quoted=name.lower() in RESERVED)
 
 
-RESERVED = {"order", "group", "user", "end", "from", "to", "when", "case", "select", "where", "default", "limit", "offset", "table", "column", "primary", "all", "at"}
+RESERVED = {
+    "order",
+    "group",
+    "user",
+    "end",
+    "from",
+    "to",
+    "when",
+    "case",
+    "select",
+    "where",
+    "default",
+    "limit",
+    "offset",
+    "table",
+    "column",
+    "primary",
+    "all",
+    "at",
+}
 
 
 class Translator:
@@ -362,8 +381,8 @@ class Translator:
         if isinstance(of, Ref):
             if name == "id":
                 return Value(of.key, "string")
-            table = self.statement.table(of.entity)
-            alias = self.query.join(table, lambda a: exp.EQ(this=column("id", a), expression=of.key.copy()))
+            key = of.key
+            alias = self.query.join(self.statement.table(of.entity), lambda a: exp.EQ(this=column("id", a), expression=key.copy()))
             of = Row(of.entity, alias, column("id", alias))
         if isinstance(of, Owners):
             return Ref("rep", column(f"owner_{name}", of.row.alias))
@@ -384,7 +403,10 @@ class Translator:
         if name == "owner":
             return Owners(row)
         if row.entity == "account" and name == "open_opportunities":
-            return self._narrowed(Many(row, "opportunity", self.statement.table("opportunity"), "account"), s.Compare("!=", s.Name("is_closed"), s.Literal(True, "true")))
+            return self._narrowed(
+                Many(row, "opportunity", self.statement.table("opportunity"), "account"),
+                s.Compare("!=", s.Name("is_closed"), s.Literal(True, "true")),
+            )
         if name == "ultimate_parent":
             raise NoSql("the ultimate parent needs a recursive walk", node)
         f = self.model.entities[row.entity].get(name)
@@ -499,9 +521,13 @@ class Translator:
         if not isinstance(base, Many) or base.of:
             raise NoSql(f"`{show(node.base)}` is no relation", node)
         position = node.condition.value if isinstance(node.condition, s.Literal) else None
-        if isinstance(node.condition, s.Negative) and isinstance(node.condition.operand, s.Literal) and v.is_number(node.condition.operand.value):
+        if (
+            isinstance(node.condition, s.Negative)
+            and isinstance(node.condition.operand, s.Literal)
+            and v.is_number(node.condition.operand.value)
+        ):
             position = -node.condition.operand.value
-        if v.is_number(position):
+        if position is not None and v.is_number(position):
             return self._nth(base, int(position))
         return self._narrowed(base, node.condition)
 
@@ -509,15 +535,27 @@ class Translator:
         inner, item = self._inside(base)
         inner.items = (item,)
         held = inner.true(condition)
-        table = self.statement.add(f"{base.entity}_where", inner.query.select(exp.Column(this=exp.Star(), table=exp.to_identifier("i"))).where(held), show(condition))
+        table = self.statement.add(
+            f"{base.entity}_where",
+            inner.query.select(exp.Column(this=exp.Star(), table=exp.to_identifier("i"))).where(held),
+            show(condition),
+        )
         return replace(base, table=table)
 
     def _nth(self, base: Many, position: int) -> Row:
         order: Sql = column("id", "i")
         if self.statement.dialect in ("postgres", "redshift"):  # ids are in the order of their bytes
-            order = exp.Collate(this=order, expression=exp.to_identifier("C", quoted=True)) if self.statement.dialect == "postgres" else order
-        number = exp.Window(this=exp.RowNumber(), partition_by=[column(base.via, "i")], order=exp.Order(expressions=[exp.Ordered(this=order, desc=position < 0, nulls_first=False)]))
-        made = Query(self.statement, base.table, "i").select(exp.Column(this=exp.Star(), table=exp.to_identifier("i")), number.as_("position"))
+            order = (
+                exp.Collate(this=order, expression=exp.to_identifier("C", quoted=True)) if self.statement.dialect == "postgres" else order
+            )
+        number = exp.Window(
+            this=exp.RowNumber(),
+            partition_by=[column(base.via, "i")],
+            order=exp.Order(expressions=[exp.Ordered(this=order, desc=position < 0, nulls_first=False)]),
+        )
+        made = Query(self.statement, base.table, "i").select(
+            exp.Column(this=exp.Star(), table=exp.to_identifier("i")), number.as_("position")
+        )
         table = self.statement.add(f"{base.entity}_ranked", made)
 
         def on(alias: str) -> Sql:
@@ -540,7 +578,7 @@ class _Outer(Row):
         return self._query.join(table, lambda a: exp.EQ(this=column("id", a), expression=column(self._via, "i")))
 
     @property
-    def key(self) -> Sql:  # type: ignore[override]
+    def key(self) -> Sql:
         return column(self._via, "i")
 
 
