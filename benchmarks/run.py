@@ -246,8 +246,8 @@ def whole(counts: list[int], repeat: int, matched: int) -> dict[str, float]:
             data = root / f"data{count}"
             data.mkdir()
             parquet.write_table(made.accounts(count), data / "accounts.parquet")
-            run = ("-m", "roe", "run", str(root / "policy1000"), "--data", str(data), "--as-of", "2026-02-01", "--out", str(root / "out"))
-            run = (*run, "--engine", "columns", "--format", "parquet")
+            begun = ("-m", "roe", "run", str(root / "policy1000"), "--data", str(data), "--as-of", "2026-02-01", "--out", str(root / "out"))
+            run = (*begun, "--engine", "columns", "--format", "parquet")
             found = [peak(*run) for _ in range(repeat)]
             base = [peak("-c", copy, str(data / "accounts.parquet"), str(root / "copy.parquet")) for _ in range(repeat)]
             out[f"run_{count}_s"], out[f"run_{count}_mib"] = statistics.median(s for s, _ in found), max(m for _, m in found)

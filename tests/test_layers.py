@@ -15,6 +15,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("roe.plan",),
     ("roe.evaluator.choose", "roe.evaluator.observe"),
     ("roe.policy", "roe.policy.model", "roe.policy.standard", "roe.policy.loader", "roe.policy.tables", "roe.policy.format"),
+    ("roe.plan.store",),
     ("roe.policy.context",),
     ("roe.stages",),
     ("roe.policy.build",),

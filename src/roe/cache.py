@@ -1,8 +1,8 @@
-"""Checked policies remembered by digest, so that a second start neither parses nor checks.
+"""Compiled policies kept in the user's cache folder, so that the next start need not read, check or lower them again.
 
-What is kept is the fact that these very files, under this very version of roe, passed every check, with the findings that
-are no errors and the syntax trees of their expressions, as JSON. Reading it runs no code; a file that is damaged is
-ignored. `ROE_CACHE=off` turns it off, `ROE_CACHE=DIR` moves it.
+What is kept is the plan itself, as JSON that holds nothing but values and the names of a few known classes: no code can
+come out of it. It counts only while the digest of the policy's files and of roe's own is the same. Rules are made from
+it one by one, when somebody asks for them.
 """
 
 from __future__ import annotations
@@ -11,16 +11,12 @@ import contextlib
 import hashlib
 import json
 import os
-from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 from roe.diagnostics import Diagnostic, errors
 from roe.files import cache_folder
-from roe.grammar import parser
-from roe.grammar import syntax as s
-from roe.grammar import values as v
-from roe.policy.build import build
+from roe.plan.store import Reader, write_policy
 from roe.policy.model import Policy
 from roe.source import Span
 
@@ -33,9 +29,9 @@ def load_policy(path: Path, fresh: bool = False) -> tuple[Policy | None, list[Di
     if place is not None:
         known = _read(place, root)
         if known is not None:
-            policy, _ = build(root, trusted=True)
-            if policy is not None:
-                return policy, known
+            return known
+    from roe.policy.build import build
+
     policy, found = build(root)
     if policy is not None and not errors(found) and folder is not None:
         _write(folder, root, policy, found)
@@ -70,30 +66,22 @@ def _own_digest() -> str:
     return f"{__version__} {' '.join(sorted(marks))}"
 
 
-def _read(place: Path, root: Path) -> list[Diagnostic] | None:
-    """The findings of a policy that has not changed, its trees put in place; None if there is nothing to trust."""
+def _read(place: Path, root: Path) -> tuple[Policy, list[Diagnostic]] | None:
+    """A policy that has not changed, and its findings; None if there is nothing to trust."""
     try:
         kept = json.loads(place.read_text("utf-8"))
         if kept["digest"] != _digest(root, kept["files"]):
             return None
-        trees = [(kind, text, _tree(tree)) for kind, text, tree in kept["trees"]]
-        words = [(str(kind), str(text)) for kind, text in kept["words"]]
-        found = [_diagnostic(d) for d in kept["found"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return Reader(kept["policy"], root).policy(), [_diagnostic(d) for d in kept["found"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         return None
-    for kind, text in words:
-        parser.skip(kind, text)
-    for kind, text, tree in trees:
-        parser.remember(kind, text, tree)
-    return found
 
 
 def _write(folder: Path, root: Path, policy: Policy, found: list[Diagnostic]) -> None:
     kept = {
         "digest": _digest(root, list(policy.files)),
         "files": list(policy.files),
-        "trees": [[kind, text, _plain(tree)] for (kind, text), tree in parser.used()],
-        "words": [list(key) for key in parser.failed()],
+        "policy": write_policy(policy),
         "found": [_plain_diagnostic(d) for d in found],
     }
     with contextlib.suppress(OSError):  # a cache that cannot be written is no error
@@ -114,35 +102,3 @@ def _plain_diagnostic(d: Diagnostic) -> list[Any]:
 def _diagnostic(kept: list[Any]) -> Diagnostic:
     code, message, span, help, related, severity = kept
     return Diagnostic(code, message, Span(*span), help, tuple((note, Span(*x)) for note, x in related), severity)
-
-
-# --- syntax trees as JSON -------------------------------------------------------------------------------------------
-
-_VALUES: dict[type[Any], str] = {date: "d", datetime: "dt", time: "t", timedelta: "td", v.Months: "m", v.WorkingDays: "w"}
-
-
-def _plain(node: Any) -> Any:
-    """A node as ["Name", field, …]; a tuple as ["", item, …]; other values as themselves or ["!kind", text]."""
-    if type(node) in s.FIELDS:
-        return [type(node).__name__, *(_plain(getattr(node, f)) for f in s.FIELDS[type(node)])]
-    if isinstance(node, tuple):
-        return ["", *map(_plain, node)]
-    mark = _VALUES.get(type(node))
-    if mark == "m":
-        return ["!m", node.months]
-    if mark == "w":
-        return ["!w", node.days]
-    return [f"!{mark}", v.literal(node)] if mark else node
-
-
-def _tree(kept: Any) -> Any:
-    if not isinstance(kept, list):
-        return kept
-    head, *rest = kept
-    if head == "":
-        return tuple(map(_tree, rest))
-    if head[0] == "!":
-        if head in ("!m", "!w"):
-            return v.Months(rest[0]) if head == "!m" else v.WorkingDays(rest[0])
-        return v.parse_temporal(rest[0])
-    return s.NODES[head](*map(_tree, rest))

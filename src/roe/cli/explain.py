@@ -115,8 +115,9 @@ def _from_run(folder: Path, record: str, role: str | None) -> list[Any]:
 
 def _decide(bound: Any, row: Any, roles: list[str]) -> list[Any]:
     """The decisions on one record: alone where nothing before it matters, else by replaying the run up to it."""
-    stateless = row.entity == "account" and not any(
-        action_routes(rule.value) for (entity, _), c in bound.plan.engagement.items() if entity == "account" for rule in c.rules
+    stateless = row.entity == "account" and not (
+        bound.plan.pools
+        and any(action_routes(rule.value) for (entity, _), c in bound.plan.engagement.items() if entity == "account" for rule in c.rules)
     )
     if stateless:
         return [bound.decide(row, role) for role in roles]

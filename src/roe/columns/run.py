@@ -6,7 +6,7 @@ takes a turn for goes, in its place in the queue, through the row evaluator's ow
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -48,7 +48,7 @@ class Allocations:
 
     table: Table
     role: str
-    rules: tuple[Rule, ...]
+    rules: Sequence[Rule]
     rule: Array
     action: Array
     owner: Array

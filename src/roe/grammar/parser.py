@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,19 +26,18 @@ MAX_DEPTH = 120  # nodes from the root of a tree to its deepest leaf
 _MAX_BRACKETS = 1_000
 
 _TREES: dict[tuple[str, str], s.Node] = {}
-_FAILED: set[tuple[str, str]] = set()  # texts that did not parse: plain words in cells, in a policy that is fine
-_WORDS: set[tuple[str, str]] = set()  # such texts of a cached policy, which need not be tried again
+_KEPT: dict[tuple[str, str], Callable[[], s.Node]] = {}
 
 
 def parse(text: str, kind: str = "expr") -> tuple[s.Node | None, list[Diagnostic]]:
     """The tree of an expression (`kind="expr"`) or of a table cell (`kind="tests"`), or what is wrong with it."""
     key = (kind, str(text))
     tree = _TREES.get(key)
+    if tree is None and key in _KEPT:
+        tree = _TREES[key] = _KEPT[key]()
     if tree is None:
         tree, problems = _parse(text, kind)
         if tree is None:
-            if len(_FAILED) < 100_000:
-                _FAILED.add(key)
             return None, problems
         if len(_TREES) > 100_000:
             _TREES.clear()
@@ -48,31 +48,12 @@ def parse(text: str, kind: str = "expr") -> tuple[s.Node | None, list[Diagnostic
 def forget() -> None:
     """Forget every tree, so that the next text is parsed; for measuring."""
     _TREES.clear()
+    _KEPT.clear()
 
 
-def failed() -> list[tuple[str, str]]:
-    """Every text that was tried and did not parse."""
-    return sorted(_FAILED)
-
-
-def skip(kind: str, text: str) -> None:
-    """Note a text that a cached policy reads as plain words, so that it need not be tried again."""
-    _WORDS.add((kind, text))
-
-
-def is_words(text: str) -> bool:
-    """Whether a cell of a cached policy is known to be plain words."""
-    return ("tests", str(text)) in _WORDS
-
-
-def used() -> list[tuple[tuple[str, str], s.Node]]:
-    """Every text that was parsed, with its tree."""
-    return list(_TREES.items())
-
-
-def remember(kind: str, text: str, tree: s.Node) -> None:
-    """Put a tree from the cache in place, so that its text is not parsed again."""
-    _TREES[kind, text] = tree
+def remember_kept(kind: str, text: str, make: Callable[[], s.Node]) -> None:
+    """Put a tree in place that is made from a cache when its text is first asked for."""
+    _KEPT[kind, text] = make
 
 
 def _parse(text: str, kind: str) -> tuple[s.Node | None, list[Diagnostic]]:

@@ -7,7 +7,7 @@ computed when first asked for. Stages lower to operators; back ends see operator
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from datetime import date
 from typing import Any
@@ -60,7 +60,7 @@ class Choose:
     name: str
     stage: str
     hit: str
-    rules: tuple[Rule, ...]
+    rules: Sequence[Rule]
     default: Any = None
     priority: tuple[Any, ...] = ()
 

@@ -22,21 +22,17 @@ DECLARE = (definitions.declare, sources.declare, matching.declare, scores.declar
 LOWER = (definitions.lower, sources.lower, matching.lower, scores.lower, territories.lower)
 
 
-def build(root: Path, trusted: bool = False) -> tuple[Policy | None, list[Diagnostic]]:
-    """The policy in a folder and all findings; no policy if one of them is an error.
-
-    `trusted` says that these very files passed every check before (see `roe.cache`): schema and types are skipped.
-    """
+def build(root: Path) -> tuple[Policy | None, list[Diagnostic]]:
+    """The policy in a folder and all findings; no policy if one of them is an error."""
     files, found = load_policy_files(root)
     if not files:
         return None, found
-    if not trusted:
-        found += validate_files(files)
+    found += validate_files(files)
     if errors(found):
         return None, found
     merged, problems = _merge(files)
     found += problems
-    cx = Context(root, Model([str(r) for r in merged.get("roles") or ["owner"]]), trusted)
+    cx = Context(root, Model([str(r) for r in merged.get("roles") or ["owner"]]))
     cx.found = found
     cx.files = [name for name, _ in files]
     policy = _build(root, merged, cx)
@@ -83,7 +79,7 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
     zone, calendar = str(raw.get("timezone") or "UTC"), str(raw.get("calendar") or "")
     profile = str(raw.get("profile") or "generic")
     for key, check in (("timezone", zone_of), ("calendar", holidays_of)):
-        if raw.get(key) and not (cx.trusted and key == "calendar"):
+        if raw.get(key):
             try:
                 check(str(raw[key]))
             except ValueError as e:

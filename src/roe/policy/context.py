@@ -14,7 +14,7 @@ from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.names import Names
-from roe.grammar.parser import is_words, parse
+from roe.grammar.parser import parse
 from roe.grammar.types import Type
 from roe.plan.operators import Choose, DatedValue, Expr, Rule, Step
 from roe.policy.model import Model
@@ -26,11 +26,10 @@ RESERVED = ("name", "from", "until", "because", "description")
 
 @dataclass(slots=True)
 class Context:
-    """One build of one policy. `trusted` skips the static check of a policy that passed it before."""
+    """One build of one policy."""
 
     root: Path
     model: Model
-    trusted: bool = False
     found: list[Diagnostic] = field(default_factory=list)
     steps: dict[tuple[str, str], Step] = field(default_factory=dict)
     lists: dict[str, list[Any]] = field(default_factory=dict)
@@ -64,7 +63,7 @@ class Context:
     def condition(self, text: str, names: Names) -> Expr | None:
         """A checked expression that must be true or false."""
         expr = self.parse(text)
-        if expr and not self.trusted:
+        if expr:
             from roe.grammar import check as checker
 
             self.found += checker.condition(expr.tree, expr.text, names)
@@ -73,7 +72,7 @@ class Context:
     def value(self, text: str, names: Names, *wanted: str) -> Expr | None:
         """A checked expression of one of the wanted types, or of any if none is given."""
         expr = self.parse(text)
-        if expr and not self.trusted:
+        if expr:
             from roe.grammar import check as checker
 
             found, problems = checker.check(expr.tree, expr.text, names)
@@ -237,8 +236,7 @@ class Context:
         text = cell.strip()
         if text in ("", "-"):
             return None
-        known = self.trusted and is_words(cell)
-        tree, problems = (None, []) if known else parse(cell, "tests")
+        tree, problems = parse(cell, "tests")
         stringy = found.name in ("string", "any")
         if stringy and (tree is None or _is_words(tree, names)):
             words = tuple(s.Literal(m[0].strip(), m[0], m.span()) for m in _WORDS.finditer(cell) if m[0].strip())
@@ -247,10 +245,9 @@ class Context:
             self.found += problems
             return None
         assert isinstance(tree, s.Tests)
-        if not self.trusted:
-            from roe.grammar import check as checker
+        from roe.grammar import check as checker
 
-            self.found += checker.check(tree, cell, replace(names, tested=found))[1]
+        self.found += checker.check(tree, cell, replace(names, tested=found))[1]
         only = tree.tests[0] if len(tree.tests) == 1 and not tree.negated else None
         if isinstance(only, s.Literal):  # the same test, spelt as people read it
             return Expr(s.Compare("=", subject.tree, only, tree.at), cell)

@@ -1,0 +1,234 @@
+"""A policy as JSON, and back: the model, the plan with its syntax trees, and where every text stands.
+
+A value is itself, or a list whose first item says what it is: a class of the plan by name, a text with its origin, a
+tuple, list, dict, or temporal value. Only the classes named here can come out of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any, overload
+
+from roe.files import read_text
+from roe.grammar import parser
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.grammar.types import Type
+from roe.plan import operators as o
+from roe.policy.model import DataSource, Field, Model, Policy
+from roe.source import Cell, Inline, Scalar, Span, Text
+
+_PLAN = (
+    o.Expr, o.Rule, o.Derive, o.Choose, o.Method, o.Relate, o.DatedValue, o.Allocate, o.Action, o.ExceptionRow, o.Window,
+    Field, DataSource, Type,
+)  # fmt: skip
+CLASSES: dict[str, type[Any]] = {**s.NODES, **{c.__name__: c for c in _PLAN}, "Span": Span}
+_FIELDS = {name: tuple(f.name for f in fields(c)) for name, c in CLASSES.items()}
+_TEMPORAL = (date, datetime, time, timedelta)
+
+
+class _Here:
+    """The origin of a text that a stage wrote: the place of another text."""
+
+    def __init__(self, text: Text) -> None:
+        self.text = text
+
+    def locate(self, text: str, start: int, end: int) -> Span:
+        return self.text.span()
+
+
+class LazyRules(Sequence[o.Rule]):
+    """Rules that are made from what was kept when they are asked for."""
+
+    def __init__(self, kept: list[Any], make: Callable[[Any], Any]) -> None:
+        self._kept, self._make = kept, make
+        self._made: dict[int, o.Rule] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @overload
+    def __getitem__(self, at: int) -> o.Rule: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[o.Rule, ...]: ...
+    def __getitem__(self, at: int | slice) -> o.Rule | tuple[o.Rule, ...]:
+        if isinstance(at, slice):
+            return tuple(self[i] for i in range(*at.indices(len(self))))
+        at = range(len(self._kept))[at]
+        found = self._made.get(at)
+        if found is None:
+            found = self._made[at] = self._make(self._kept[at])
+        return found
+
+    def __iter__(self) -> Iterator[o.Rule]:
+        return (self[i] for i in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, (tuple, LazyRules)) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.excerpts: dict[str, int] = {}
+
+    def value(self, x: Any) -> Any:
+        if x is None or type(x) in (bool, int, float, str):
+            return x
+        if isinstance(x, Text):
+            return ["T", str(x), self.origin(x.origin)]
+        if isinstance(x, str):
+            return str(x)
+        name = type(x).__name__
+        if CLASSES.get(name) is type(x):
+            return [name, *(self.value(getattr(x, f)) for f in _FIELDS[name])]
+        if isinstance(x, (tuple, LazyRules)):
+            return ["t", *map(self.value, x)]
+        if isinstance(x, list):
+            return ["l", *map(self.value, x)]
+        if isinstance(x, dict):
+            return ["d", *([self.value(k), self.value(y)] for k, y in x.items())]
+        if isinstance(x, v.Months):
+            return ["m", x.months]
+        if isinstance(x, v.WorkingDays):
+            return ["w", x.days]
+        if isinstance(x, _TEMPORAL):
+            return ["v", v.literal(x)]
+        raise TypeError(f"a {type(x)} is not kept")
+
+    def origin(self, x: Any) -> Any:
+        if isinstance(x, Scalar):
+            return ["S", x.file, x.start, x.end, x.style]
+        if isinstance(x, Cell):
+            return ["C", x.file, x.line, x.index, self.excerpts.setdefault(x.excerpt, len(self.excerpts)), x.delimiter, x.name]
+        if isinstance(x, Inline):
+            return ["I", x.name]
+        return ["H", self.value(x.text)]
+
+
+def write_policy(policy: Policy) -> dict[str, Any]:
+    w = _Writer()
+    plan, model = policy.plan, policy.model
+    said = [
+        piece
+        for step in (*plan.steps.values(), *plan.engagement.values())
+        if isinstance(step, o.Choose)
+        for rule in step.rules
+        for piece in _pieces(rule)
+    ]
+    trees = [[piece, w.value(tree)] for piece in dict.fromkeys(said) if (tree := parser.parse(piece)[0]) is not None]
+    return {
+        "name": policy.name, "timezone": policy.timezone, "calendar": policy.calendar, "profile": policy.profile, "files": list(policy.files),
+        "data": w.value(dict(policy.data)), "roles": model.roles(),
+        "entities": [[e, [w.value(f) for f in fs.values()]] for e, fs in model.entities.items()],
+        "types": [[*key, w.value(model.field_type(*key))] for key in model.steps],
+        "steps": [[*key, w.value(step)] for key, step in plan.steps.items()],
+        "engagement": [[*key, w.value(step)] for key, step in plan.engagement.items()],
+        "pools": w.value(dict(plan.pools)), "windows": w.value(plan.windows), "exceptions": w.value(plan.exceptions),
+        "lists": w.value(dict(plan.lists)), "dated": w.value(dict(plan.dated_lists)),
+        "trees": trees, "excerpts": list(w.excerpts),
+    }  # fmt: skip
+
+
+def _pieces(rule: o.Rule) -> list[str]:
+    return o.TEMPLATE.split(rule.because)[1::2] if rule.because else []
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+class Reader:
+    """A policy from what was kept. Raises KeyError, TypeError, ValueError or IndexError for what nobody wrote."""
+
+    def __init__(self, kept: dict[str, Any], root: Path) -> None:
+        self.kept, self.root = kept, root
+        self._sources: dict[str, str] = {}
+
+    def source(self, file: str) -> str:
+        """A policy file's text: read again only when a place in it is to be shown."""
+        found = self._sources.get(file)
+        if found is None:
+            text, _ = read_text(self.root / file, file, 1 << 30)
+            found = self._sources[file] = text or ""
+        return found
+
+    def policy(self) -> Policy:
+        kept = self.kept
+        for piece, tree in kept["trees"]:
+            parser.remember_kept("expr", piece, lambda tree=tree: self.value(tree))  # type: ignore[misc]
+        model = Model([str(r) for r in kept["roles"]])
+        model.entities = {e: {f.name: f for f in map(self.value, fs)} for e, fs in kept["entities"]}
+        for e, name, found in kept["types"]:
+            model.steps[e, name] = lambda found=found: self.value(found)  # type: ignore[misc]
+        plan = o.Plan(
+            {(e, name): self.value(step) for e, name, step in kept["steps"]},
+            self.value(kept["pools"]),
+            {(e, role): self.value(step) for e, role, step in kept["engagement"]},
+            self.value(kept["windows"]),
+            self.value(kept["exceptions"]),
+            self.value(kept["lists"]),
+            self.value(kept["dated"]),
+        )
+        return Policy(
+            self.root, str(kept["name"]), str(kept["timezone"]), str(kept["calendar"]), str(kept["profile"]), model, plan,
+            self.value(kept["data"]), tuple(map(str, kept["files"])),
+        )  # fmt: skip
+
+    def value(self, x: Any) -> Any:
+        if not isinstance(x, list):
+            return x
+        head = x[0]
+        if head == "T":
+            return Text(x[1], self.origin(x[2]))
+        made = CLASSES.get(head)
+        if made is o.Choose:
+            return self._choose(x)
+        if made is not None:
+            return made(*map(self.value, x[1:]))
+        if head == "t":
+            return tuple(map(self.value, x[1:]))
+        if head == "l":
+            return list(map(self.value, x[1:]))
+        if head == "d":
+            return {self.value(k): self.value(y) for k, y in x[1:]}
+        if head == "m":
+            return v.Months(x[1])
+        if head == "w":
+            return v.WorkingDays(x[1])
+        if head == "v":
+            return v.parse_temporal(x[1].removeprefix('@"').removesuffix('"'))
+        raise ValueError(f"`{head}` is kept by nobody")
+
+    def _choose(self, x: list[Any]) -> o.Choose:
+        *head, rules, default, priority = x[1:]
+        entity, name, stage, hit = map(self.value, head)
+        return o.Choose(entity, name, stage, hit, LazyRules(rules[1:], self.value), self.value(default), self.value(priority))
+
+    def origin(self, x: list[Any]) -> Any:
+        if x[0] == "S":
+            return KeptScalar(self, *x[1:])
+        if x[0] == "C":
+            _, file, line, index, excerpt, delimiter, name = x
+            return Cell(file, line, index, self.kept["excerpts"][excerpt], delimiter, name)
+        return Inline(x[1]) if x[0] == "I" else _Here(self.value(x[1]))
+
+
+class KeptScalar:
+    """The origin of a YAML scalar whose file is read when its place is asked for."""
+
+    __slots__ = ("_at", "_reader")
+
+    def __init__(self, reader: Reader, file: str, start: int, end: int, style: str) -> None:
+        self._reader, self._at = reader, (file, start, end, style)
+
+    def locate(self, text: str, start: int, end: int) -> Span:
+        file, first, last, style = self._at
+        return Scalar(file, self._reader.source(file), first, last, style).locate(text, start, end)
