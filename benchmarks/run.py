@@ -27,6 +27,7 @@ import roe
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "policies" / "examples"
+BYTECODE = str(Path(tempfile.gettempdir(), "roe-benchmark-bytecode"))
 
 
 def times(act: Callable[[], Any], repeat: int) -> list[float]:
@@ -44,7 +45,8 @@ def median(act: Callable[[], Any], repeat: int) -> float:
 
 
 def process(*args: str, cache: str) -> Callable[[], Any]:
-    env = {**os.environ, "ROE_CACHE": cache}
+    env = {**os.environ, "ROE_CACHE": cache, "PYTHONPYCACHEPREFIX": BYTECODE}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed roe has its bytecode
     return lambda: subprocess.run([sys.executable, *args], env=env, check=True, capture_output=True)
 
 
@@ -58,6 +60,7 @@ def explain(repeat: int) -> dict[str, float]:
         "inbound": ("L03", "2026-02-02"),
         "pipeline": ("Linden Online", "2017-12-31"),
     }
+    process("-m", "roe", "--version", cache="off")()
     out = {"python_start_ms": median(process("-c", "pass", cache="off"), repeat) * 1000}
     with tempfile.TemporaryDirectory() as cache:
         for name, (record, as_of) in records.items():

@@ -88,6 +88,8 @@ class _Writer:
         if isinstance(x, str):
             return str(x)
         name = type(x).__name__
+        if type(x) in s.FIELDS:  # their places, two numbers, stand at the end
+            return [name, *(self.value(getattr(x, f)) for f in s.FIELDS[type(x)] if f != "at"), *x.at]
         if CLASSES.get(name) is type(x):
             return [name, *(self.value(getattr(x, f)) for f in _FIELDS[name])]
         if isinstance(x, (tuple, LazyRules)):
@@ -183,20 +185,25 @@ class Reader:
         )  # fmt: skip
 
     def value(self, x: Any) -> Any:
-        if not isinstance(x, list):
+        if type(x) is not list:
             return x
         head = x[0]
+        made = s.NODES.get(head)
+        if made is not None:
+            *given, start, end = x
+            return made(*[self.value(y) if type(y) is list else y for y in given[1:]], (start, end))
         if head == "T":
             return Text(x[1], self.origin(x[2]))
         made = CLASSES.get(head)
         if made is o.Choose:
             return self._choose(x)
+        rest = [self.value(y) if type(y) is list else y for y in x[1:]] if head != "d" else []
         if made is not None:
-            return made(*map(self.value, x[1:]))
+            return made(*rest)
         if head == "t":
-            return tuple(map(self.value, x[1:]))
+            return tuple(rest)
         if head == "l":
-            return list(map(self.value, x[1:]))
+            return rest
         if head == "d":
             return {self.value(k): self.value(y) for k, y in x[1:]}
         if head == "m":
