@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from roe.diagnostics import Diagnostic, errors
-from roe.files import cache_folder
+from roe.files import cache_folder, uncollected
 from roe.plan.store import Reader, write_policy
 from roe.policy.model import Policy
 from roe.source import Span
@@ -32,7 +32,8 @@ def load_policy(path: Path, fresh: bool = False) -> tuple[Policy | None, list[Di
             return known
     from roe.policy.build import build
 
-    policy, found = build(root)
+    with uncollected():
+        policy, found = build(root)
     if policy is not None and not errors(found) and folder is not None:
         _write(folder, root, policy, found)
     return policy, found

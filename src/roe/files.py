@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,20 @@ from roe.source import Span, span_of
 
 MAX_POLICY_BYTES = 4 << 20
 MAX_TABLE_BYTES = 64 << 20
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collection inside: building millions of small objects that all stay sets it off again and again."""
+    import gc
+
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def resolve(root: Path, name: str) -> tuple[Path | None, list[Diagnostic]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roe.evaluator.expressions import Code, Scope, compile_expression
+from roe.files import uncollected
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.functions import BY_NAME
@@ -46,7 +47,8 @@ class Chooser:
     @property
     def index(self) -> Index:
         if self._index is None:
-            self._index = Index((rule.conditions for rule in self.step.rules), self._lists)
+            with uncollected():
+                self._index = Index((rule.conditions for rule in self.step.rules), self._lists)
         return self._index
 
     def first(self, scope: Scope) -> Hits:
