@@ -8,6 +8,7 @@ found by key and checked one by one, since a key names few.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,8 @@ from roe.plan.index import Index, Subject
 from roe.plan.subjects import key_of
 
 MANY = 1 << 20  # cells times words above which a subject is keyed
+KEYS = 128  # keys from which it is, where each names a few rules only
+SHARE = 100_000  # rows from which a second core is worth its while
 WORD = np.uint64
 _ONE = WORD(1)
 
@@ -70,14 +73,15 @@ class ColumnIndex:
         self.dense = [c for c in self.subjects if not c.keyed]
         self.keyed = [c for c in self.subjects if c.keyed]
         by_key = np.zeros(self.bits, bool)  # a bit is found by the first keyed subject that it tests
-        self.pivots: list[tuple[_Cells, Array, Array]] = []
+        self.uses = {id(c): c.uses(self.bits) for c in self.subjects}
+        self.pivots: list[tuple[_Cells, Array, Array, Array]] = []
         for c in self.keyed:
             own = c.positive(self.bits) & ~by_key
             by_key |= own
             self.pivots.append((c, *c.candidates(own)))
         uses = np.zeros(self.bits, bool)
         for c in self.keyed:
-            uses |= c.uses(self.bits)
+            uses |= self.uses[id(c)]
         self.odd = np.flatnonzero(uses & ~by_key)  # `not in` a long list: asked for every row
         self.general = _pack(~uses, self.words)
 
@@ -86,22 +90,45 @@ class ColumnIndex:
         cells = {id(c): c.of(eval(c.subject.node)) for c in self.subjects}
         joint, kept = _joint([(cells[id(c)], c.count) for c in self.subjects], n) if n > 4096 else (None, None)
         if joint is None or kept is None:
-            return self._decide(cells, n, np.ones(n, np.int64))
+            return self._shared(cells, n)
         few = {key: at[kept] for key, at in cells.items()}
         found = self._decide(few, len(kept), np.bincount(joint, minlength=len(kept)))
         return Fired(found.rule[joint], found.unknown)
 
+    def _shared(self, cells: dict[int, Array], n: int) -> Fired:
+        """Rows in as many portions as there are cores: NumPy lets go of the interpreter while it works."""
+        cores = min(os.cpu_count() or 1, n // SHARE, 8)
+        if cores < 2:
+            return self._decide(cells, n, np.ones(n, np.int64))
+        for c in self.dense:
+            c.possible_word(0)  # made before threads ask for it
+        from concurrent.futures import ThreadPoolExecutor
+
+        cuts = [n * i // cores for i in range(cores + 1)]
+
+        def part(i: int) -> Fired:
+            some = slice(cuts[i], cuts[i + 1])
+            return self._decide(
+                {key: at[some] for key, at in cells.items()}, cuts[i + 1] - cuts[i], np.ones(cuts[i + 1] - cuts[i], np.int64)
+            )
+
+        with ThreadPoolExecutor(cores) as pool:
+            found = list(pool.map(part, range(cores)))
+        return Fired(np.concatenate([f.rule for f in found]), np.sum([f.unknown for f in found], axis=0))
+
     def _decide(self, cells: dict[int, Array], n: int, weights: Array) -> Fired:
         best = np.full(n, self.bits, np.int64)
         doubts: list[tuple[Array, Array]] = []
-        for pivot, starts, bits in self.pivots:
+        for pivot, starts, bits, sure in self.pivots:
             place = cells[id(pivot)]
             at, end = starts[place], starts[place + 1]
             live = np.flatnonzero(at < end)
+            at, end = at[live], end[live]
             while len(live):
-                held = self._ask(bits[at[live]], live, cells, best, doubts)
-                at[live] += 1
-                live = live[(at[live] < end[live]) & ~held]
+                held = self._ask(bits[at], live, cells, best, doubts, pivot, sure[at])
+                at = at + 1
+                more = np.flatnonzero((at < end) & ~held)
+                live, at, end = live[more], at[more], end[more]
         for bit in self.odd.tolist():
             live = np.flatnonzero(best > bit)
             self._ask(np.full(len(live), bit), live, cells, best, doubts)
@@ -111,10 +138,21 @@ class ColumnIndex:
         rule[hit] = self.rule_of[best[hit]]
         return Fired(rule, self._unknown(pending, doubts, best, rule, weights))
 
-    def _ask(self, bit: Array, rows: Array, cells: dict[int, Array], best: Array, doubts: list[tuple[Array, Array]]) -> Array:
+    def _ask(
+        self,
+        bit: Array,
+        rows: Array,
+        cells: dict[int, Array],
+        best: Array,
+        doubts: list[tuple[Array, Array]],
+        known: _Cells | None = None,
+        sure: Array = None,
+    ) -> Array:
         """Whether one rule's alternative holds for each of some rows; keeps the best so far, and what is unknown."""
-        true, possible = np.ones(len(rows), bool), np.ones(len(rows), bool)
+        true, possible = np.ones(len(rows), bool) if sure is None else sure.copy(), np.ones(len(rows), bool)
         for c in self.subjects:
+            if c is known or not self.uses[id(c)][bit].any():
+                continue
             yes, maybe = c.truth(bit, cells[id(c)][rows])
             true &= yes
             possible &= maybe
@@ -130,13 +168,15 @@ class ColumnIndex:
         unknown = []
         live = np.arange(n)
         for w in range(self.words):
-            live = live[best[live] > w * 64]
-            if not self.general[w] or not len(live):
+            if not self.general[w]:
                 continue
+            live = live[best[live] > w * 64]
+            if not len(live):
+                break
             used = [(c, cells[id(c)]) for c in self.dense if c.touches(w)]
             possible = np.full(len(live), self.general[w] & _tail(self.bits, w), WORD)
             for c, place in used:
-                possible &= c.possible_word(w)[place[live]]
+                possible &= c.possible_word(w).take(place.take(live))
             some = np.flatnonzero(possible)
             if not len(some):
                 continue
@@ -144,7 +184,7 @@ class ColumnIndex:
             true = possible.copy()
             for c, place in used:
                 if c.unsure(w):
-                    true &= c.true_word(w)[place[rows]]
+                    true &= c.true_word(w).take(place.take(rows))
             low = true & (~true + _ONE)
             hit = np.flatnonzero(low)
             best[rows[hit]] = np.minimum(best[rows[hit]], w * 64 + _log2(low[hit]))
@@ -301,7 +341,8 @@ class _Cells:
         ordered = self.cuts is not None
         self.places: list[Any] = [] if ordered else list(self.points)
         self.count = 2 + (2 * len(self.cuts) + 1 if self.cuts is not None else len(self.places))
-        self.keyed = not ordered and self.count * words > MANY
+        few_each = sum(map(len, self.points.values())) <= 4 * len(self.places)
+        self.keyed = not ordered and (self.count * words > MANY or (len(self.places) >= KEYS and few_each))
         self._found: dict[Any, int] = {key: i + 2 for i, key in enumerate(self.places)}
         self._extra: list[tuple[int, int]] = []  # masks of values that fall into no cell: of another kind
         self._true: Array | None = None
@@ -457,13 +498,18 @@ class _Cells:
         out[[bit for bit, _ in self.subject.tests]] = True
         return out
 
-    def candidates(self, own: Array) -> tuple[Array, Array]:
-        """Per cell its alternatives among `own` that are true or unknown there: (where each begins, all of them)."""
-        found = [(i + 2, bit) for i, key in enumerate(self.places) for bit, truth in self.points[key] if own[bit] and truth is not False]
+    def candidates(self, own: Array) -> tuple[Array, Array, Array]:
+        """Per cell its alternatives among `own` that are true or unknown there: (where each begins, they, which are true)."""
+        found = [
+            (i + 2, bit, truth is True)
+            for i, key in enumerate(self.places)
+            for bit, truth in self.points[key]
+            if own[bit] and truth is not False
+        ]
         found.sort()
-        cells = np.array([c for c, _ in found], np.int64)
+        cells = np.array([c for c, _, _ in found], np.int64)
         starts = np.concatenate([[0], np.cumsum(np.bincount(cells, minlength=self.count + 64))])
-        return starts, np.array([b for _, b in found], np.int64)
+        return starts, np.array([b for _, b, _ in found], np.int64), np.array([x for _, _, x in found], bool)
 
     def truth(self, bit: Array, cell: Array) -> tuple[Array, Array]:
         """(true, not false) of alternatives at cells, pairwise."""

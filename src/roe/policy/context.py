@@ -270,6 +270,8 @@ def _is_words(tree: s.Node, names: Names) -> bool:
     def word(test: s.Node) -> bool:
         if isinstance(test, s.Literal):
             return v.is_number(test.value)
+        if isinstance(test, s.Path):  # `acme.com`, unless acme is a name
+            return word(test.base)
         if isinstance(test, s.Binary):  # `Mid-Market` is a word too, unless Mid and Market are names
             return word(test.left) and word(test.right) and any(isinstance(n, s.Name) for n in s.walk(test))
         return isinstance(test, s.Name) and test.id != "?" and test.id not in names.variables
