@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -60,7 +61,7 @@ def test() -> None:
 
 
 def heavy() -> None:
-    """Long fuzzing, the conformance report where the suite is at hand, and the quick benchmarks."""
+    """Long fuzzing, engines compared at length, Spark, the conformance report where the suite is at hand, and the quick benchmarks."""
     run(
         "-m",
         "pytest",
@@ -70,8 +71,14 @@ def heavy() -> None:
         "tests/test_index.py",
         "tests/test_policies.py",
         "tests/test_data.py",
+        "tests/test_columns.py",
         heavy=True,
     )
+    if shutil.which("java"):
+        run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", ".[spark]")
+        run("-m", "pytest", "tests/test_spark.py", heavy=True)
+    else:
+        say("no Java: the tests on Spark are left out")
     run("tests/fuzz.py", "60", *(["2026"] if os.environ.get("CI") else []))
     if (ROOT.parent / "shared" / "conformance" / "tck.jsonl").is_file():
         run("tests/conformance/runner.py")
@@ -79,7 +86,8 @@ def heavy() -> None:
 
 
 def bench() -> None:
-    """Every figure of the docs."""
+    """Every figure of the docs, beside other engines."""
+    run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", ".[bench]")
     run("benchmarks/run.py")
 
 

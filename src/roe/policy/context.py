@@ -236,8 +236,11 @@ class Context:
         text = cell.strip()
         if text in ("", "-"):
             return None
-        tree, problems = parse(cell, "tests")
         stringy = found.name in ("string", "any")
+        plain = (
+            stringy and _PLAIN.fullmatch(text) is not None and not any(p in _RESERVED or p in names.variables for p in _PARTS.split(text))
+        )
+        tree, problems = (None, []) if plain else parse(cell, "tests")
         if stringy and (tree is None or _is_words(tree, names)):
             words = tuple(s.Literal(m[0].strip(), m[0], m.span()) for m in _WORDS.finditer(cell) if m[0].strip())
             tree, problems = s.Tests(words, False, (0, len(cell))), []
@@ -259,6 +262,9 @@ class Context:
 SHORTHANDS = ("territory", "territory_owner", "source", "window")
 
 
+_PLAIN = re.compile(r"\d+|[^\W\d]\w*([.-]\w+)*")  # a ZIP code, a name, a domain: no need to try it as an expression
+_PARTS = re.compile(r"[.-]")
+_RESERVED = frozenset({"true", "false", "null", "not"})
 _WORDS = re.compile(r"[^\s,][^,]*")  # what stands between commas
 
 
