@@ -312,3 +312,60 @@ def test_a_spreadsheet_as_a_table(tmp_path: Path) -> None:
     sheet["C2"] = ">= 500 and"
     book.save(tmp_path / "t" / "carve.xlsx")
     assert "t/carve.xlsx:West!C2" in roe("check", str(tmp_path), code=1).output
+
+
+# --- columns, SQL, runs that kept what they saw ---------------------------------------------------------------------
+
+
+def run_static(out: Path, *options: str, code: int = 0) -> Result:
+    return roe("run", STATIC, *AT, "--out", str(out), *options, code=code)
+
+
+def test_columns_write_what_rows_write(tmp_path: Path) -> None:
+    rows, columns = run_static(tmp_path / "rows", "--engine", "rows"), run_static(tmp_path / "columns", "--engine", "columns")
+    assert rows.output.replace("/rows", "/columns") == columns.output
+    for path in (tmp_path / "rows").iterdir():
+        assert (tmp_path / "columns" / path.name).read_text("utf-8") == path.read_text("utf-8")
+
+
+def test_parquet_and_a_database(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    duckdb = pytest.importorskip("duckdb")
+    run_static(tmp_path / "csv")
+    run_static(tmp_path / "out", "--format", "parquet")
+    found = parquet.read_table(tmp_path / "out" / "allocations.parquet").to_pylist()
+    header, *lines = csv.reader((tmp_path / "csv" / "allocations.csv").open(encoding="utf-8", newline=""))
+    assert [[row[h] or "" for h in header] for row in found] == lines
+    with duckdb.connect(str(tmp_path / "crm.duckdb")) as con:
+        for path in Path(DATA).glob("*.csv"):
+            con.execute(f"CREATE TABLE {path.stem} AS SELECT * FROM read_csv('{path}', all_varchar = true)")
+    roe("run", STATIC, "--data", str(tmp_path / "crm.duckdb"), "--as-of", "2026-02-01", "--out", str(tmp_path / "db"))
+    assert (tmp_path / "db" / "changes.csv").read_text() == (tmp_path / "csv" / "changes.csv").read_text()
+
+
+def test_a_run_explains_itself_without_its_data(tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    run_static(tmp_path / "out", "--engine", "columns", "--trace")
+    asked = ("--role", "ae", "--format", "json")
+    assert json.loads(roe("explain", "hooli.com", "--run", out, *asked).output) == json.loads(
+        roe("explain", "hooli.com", STATIC, *AT, *asked).output
+    )
+    assert "R604" in roe("explain", "nobody.example", "--run", out, code=2).output
+    assert "R608" in roe("explain", "hooli.com", "--run", str(tmp_path), code=2).output
+
+
+def test_compile_writes_sql_and_says_what_it_leaves_out(tmp_path: Path) -> None:
+    pytest.importorskip("sqlglot")
+    text = roe("compile", STATIC, "--dialect", "snowflake", "--source", "account=crm.accounts").output
+    assert "FROM crm.accounts" in text and "/* tier" not in text and "WHEN r.ae_rule = 'named'" in text
+    out = tmp_path / "leads.sql"
+    result = roe("compile", str(EXAMPLES / "inbound"), "--dialect", "bigquery", "--entity", "lead", "--out", str(out))
+    assert "R408" in result.output and "(needs roe)" in out.read_text("utf-8")
+    for bad in (("--entity", "contact"), ("--source", "nothing"), ("--as-of", "soon")):
+        roe("compile", STATIC, "--dialect", "duckdb", *bad, code=2)
+
+
+def test_what_an_engine_needs_is_said(tmp_path: Path) -> None:
+    assert "R801" in run_static(tmp_path / "out", "--engine", "rows", "--format", "parquet", code=2).output
+    assert "--data" in roe("explain", "hooli.com", STATIC, code=2).output
+    assert "R801" in run_static(tmp_path / "out", "--engine", "spark", "--state", str(tmp_path / "s"), code=2).output
