@@ -16,9 +16,9 @@ from roe.data.read import read_tables
 from roe.data.write import write_run as write_rows
 
 pytest.importorskip("pyarrow")
-pytest.importorskip("numpy")
-from roe.columns.run import ColumnRun
-from roe.columns.write import write_run as write_columns
+np = pytest.importorskip("numpy")
+from roe.columns.run import ColumnRun  # noqa: E402
+from roe.columns.write import write_run as write_columns  # noqa: E402
 
 POLICIES = 1000 if os.environ.get("ROE_HEAVY") else 200
 AS_OF = {"inbound": "2026-02-02", "pipeline": "2017-12-31"}
@@ -151,3 +151,60 @@ def test_traces_of_random_policies_are_made_again_from_columns(tmp_path: Path) -
             same_traces(roe.compile(roe.load(folder)), data, "2026-02-01", folder / "out")
         except AssertionError as e:
             raise AssertionError(f"seed {seed}: {e}") from e
+
+
+def test_domains_of_many_texts_are_those_of_each() -> None:
+    """The recognition of plain addresses and hosts, against the function itself on every text."""
+    import pyarrow as pa
+
+    from roe.columns.column import Coded, Dictionary
+    from roe.columns.hosts import domains, registrable
+    from roe.grammar.field_functions import domain
+
+    rng = random.Random(7)
+    hosts = [
+        "acme.com",
+        "co.uk",
+        "a.co.uk",
+        "x.ck",
+        "www.ck",
+        "b.kawasaki.jp",
+        "city.kawasaki.jp",
+        "github.io",
+        "me.github.io",
+        "a-b.de",
+        "-a.de",
+        "a..com",
+    ]
+    hosts += [
+        "ACME.com",
+        "xn--mnchen-3ya.de",
+        "müller.de",
+        "a.museum",
+        "com",
+        "10.0.0.1",
+        "foo.unknowntld",
+        "sub.acme.com",
+        "a_b.com",
+        "x.com.br",
+        "com.br",
+    ]
+    odd = [
+        "",
+        " ",
+        "jo",
+        "@",
+        "jo@",
+        "@acme.com",
+        "a@b@acme.com",
+        "http://acme.com/x",
+        "jo@acme.com ",
+        "jo+x@acme.com",
+        "acme.com:80",
+        "jo@acme.com/x",
+    ]
+    texts = [*odd, *hosts, *(f"{rng.choice(['jo', 'a.b', 'x%y', 'Jo-1'])}@{h}" for h in hosts)]
+    found = domains(Coded(np.array([*range(len(texts)), -1], np.int32), Dictionary(pa.array(texts))))
+    assert found.values() == [*(domain(t) for t in texts), None]
+    for host, plain in zip(hosts, registrable(pa.array(hosts)).tolist(), strict=True):
+        assert not plain or domain(host) == host

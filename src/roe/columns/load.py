@@ -16,15 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns.column import NO_DAY, Array, Coded, Column, Constant, Days, Dictionary, Instants, Numbers, from_values
+from roe.columns.hosts import PLAIN_HOST, registrable
 from roe.data import coerce
 from roe.data.coerce import Reject, columns_of
-from roe.grammar import field_functions as own
 from roe.grammar.clock import zone_of
 from roe.policy.model import DataSource, Field, Policy
 
 FEW = 20_000  # distinct texts that are simply asked about, one by one
 _PLAIN = r"^[!-~]([ -~]*[!-~])?$"
-_PLAIN_HOST = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?\.[a-z]{2,}$"
 
 
 @dataclass(slots=True)
@@ -169,28 +168,13 @@ def _plain(f: Field, meant: pa.Array, missing: frozenset[str]) -> tuple[pa.Array
     reference = f.type.name in ("record", "owners")
     if len(meant) <= FEW or not pa.types.is_string(meant.type) or f.aliases or not (text or reference):
         return None
-    mask = pc.match_substring_regex(meant, _PLAIN_HOST if f.normalize == "domain" else _PLAIN)
+    mask = pc.match_substring_regex(meant, PLAIN_HOST if f.normalize == "domain" else _PLAIN)
     mask = pc.and_(mask, pc.invert(pc.is_in(pc.ascii_lower(meant), pa.array(sorted(missing)))))
     result = pc.ascii_lower(meant) if f.normalize == "lower" else meant
     mask = mask.to_numpy(zero_copy_only=False)
     if f.normalize == "domain":
-        mask &= _own_suffix(meant)
+        mask &= registrable(meant)
     return result, np.flatnonzero(~mask)
-
-
-def _own_suffix(hosts: pa.Array) -> Array:
-    """Which hosts of two labels are registrable names as they stand."""
-    ends = pc.extract_regex(hosts, r"\.(?P<tld>[a-z]+)$").field("tld").dictionary_encode()
-    known, taken = [], []
-    for tld in ends.dictionary.to_pylist():
-        rules = own._rules().get(tld, [])
-        known.append(tld in rules and f"*.{tld}" not in rules)
-        taken += [r for r in rules if r.count(".") == 1 and r[0] not in "!*"]
-    simple = np.append(np.array(known, bool), False)
-    codes = ends.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    two = pc.equal(pc.count_substring(hosts, "."), 1).to_numpy(zero_copy_only=False)
-    free = ~pc.is_in(hosts, pa.array(taken, pa.string())).to_numpy(zero_copy_only=False)
-    return np.asarray(simple[codes] & two & free)
 
 
 def _distinct(

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from roe.columns.column import Array, Coded, Column, Constant, Refs
+from roe.columns.load import all_text
+from roe.columns.vector import Frame
 from roe.evaluator.relate import blocking_keys, plan_of
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.operators import Method, Relate
 
 if TYPE_CHECKING:
-    from roe.columns.vector import Frame
     from roe.columns.world import Table
 
 PAIRS = 2_000_000  # looked at together
@@ -39,7 +42,25 @@ def match_columns(step: Relate, table: Table) -> Refs:
 def _frame(step: Relate, table: Table, left: Array, right: Array) -> Frame:
     names = {table.entity: Refs(table.entity, left.astype(np.int32), table.world)}
     names[step.target] = Refs(step.target, right.astype(np.int32), table.world)
-    return type(table.frame)(table.world, len(left), names, (names[table.entity],))
+    return _Pairs(step, table, names)
+
+
+class _Pairs(Frame):
+    """Pairs of rows. What is about one side alone is computed once per row of it, and gathered."""
+
+    def __init__(self, step: Relate, table: Table, names: dict[str, Refs]) -> None:
+        mine = names[table.entity]
+        super().__init__(table.world, mine.n, names, (mine,))
+        other = table.world.tables[step.target]
+        self._sides = {table.entity: (table, mine.at), step.target: (other, names[step.target].at)}
+
+    def eval(self, node: s.Node) -> Column:
+        if isinstance(node, s.Call):
+            roots = {n.id for n in s.walk(node) if isinstance(n, s.Name)}
+            if len(roots) == 1 and (side := self._sides.get(next(iter(roots)))) is not None:
+                table, at = side
+                return table.frame.eval(node).take(at)
+        return super().eval(node)
 
 
 def _held(method: Method, step: Relate, table: Table, left: Array, right: Array) -> Array:
@@ -91,12 +112,24 @@ def _of(other: Table, target: str, tree: s.Node) -> Column:
 
 def _equal(a: Column, b: Column) -> tuple[tuple[Array, Array], tuple[Array, Array], int]:
     """Rows and key codes of both sides, where `a = b` can be true: null and lists have no key."""
+    if isinstance(a, Coded) and isinstance(b, Coded) and all_text(a) and all_text(b):
+        known = _arrow(b)
+        place = pc.index_in(_arrow(a), known).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        first = pc.index_in(known, known).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        keys_a, keys_b = np.append(place, -1)[a.codes], np.append(first, -1)[b.codes]
+        rows_a, rows_b = np.flatnonzero(keys_a >= 0), np.flatnonzero(keys_b >= 0)
+        return (rows_a, rows_b), (keys_a[rows_a], keys_b[rows_b]), len(known)
     return _by_keys(
         [() if x is None or isinstance(x, (list, dict)) else (x,) for x in _items(a)],
         [() if x is None or isinstance(x, (list, dict)) else (x,) for x in _items(b)],
         a,
         b,
     )
+
+
+def _arrow(column: Coded) -> pa.Array:
+    items = column.meaning.items
+    return items if isinstance(items, pa.Array) else pa.array(column.meaning.list, pa.string())
 
 
 def _blocks(a: Column, b: Column) -> tuple[tuple[Array, Array], tuple[Array, Array], int]:
