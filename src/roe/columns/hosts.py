@@ -26,7 +26,8 @@ def registrable(hosts: pa.Array) -> Array:
     codes = ends.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     two = pc.equal(pc.count_substring(hosts, "."), 1).fill_null(False).to_numpy(zero_copy_only=False)
     free = ~pc.is_in(hosts, pa.array(taken, pa.string())).to_numpy(zero_copy_only=False)
-    return np.asarray(simple[codes] & two & free)
+    punycode = pc.match_substring(hosts, "xn--").fill_null(True).to_numpy(zero_copy_only=False)  # which is spelt out
+    return np.asarray(simple[codes] & two & free & ~punycode)
 
 
 def domains(column: Coded) -> Coded:
