@@ -10,7 +10,7 @@ from roe.columns.column import Array, Coded, Dictionary
 from roe.grammar import field_functions as own
 
 MANY = 5_000  # distinct texts from which it is worth it
-PLAIN_HOST = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?\.[a-z]{2,}$"
+_PLAIN_HOST = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?\.[a-z]{2,}$"
 _PLAIN_ADDRESS = r"^[A-Za-z0-9._%+-]+@(?P<host>[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.[a-z]{2,})$"
 
 
@@ -27,7 +27,8 @@ def registrable(hosts: pa.Array) -> Array:
     two = pc.equal(pc.count_substring(hosts, "."), 1).fill_null(False).to_numpy(zero_copy_only=False)
     free = ~pc.is_in(hosts, pa.array(taken, pa.string())).to_numpy(zero_copy_only=False)
     punycode = pc.match_substring(hosts, "xn--").fill_null(True).to_numpy(zero_copy_only=False)  # which is spelt out
-    return np.asarray(simple[codes] & two & free & ~punycode)
+    plain = pc.match_substring_regex(hosts, _PLAIN_HOST).fill_null(False).to_numpy(zero_copy_only=False)
+    return np.asarray(plain & simple[codes] & two & free & ~punycode)
 
 
 def domains(column: Coded) -> Coded:
@@ -37,8 +38,7 @@ def domains(column: Coded) -> Coded:
     hosts = pc.struct_field(pc.extract_regex(texts, _PLAIN_ADDRESS), "host")
     encoded = pc.if_else(hosts.is_valid(), hosts, texts).dictionary_encode()
     meant = encoded.dictionary
-    plain = pc.match_substring_regex(meant, PLAIN_HOST).to_numpy(zero_copy_only=False)
-    plain &= registrable(meant)
+    plain = registrable(meant)
     found = meant.to_pylist()
     for i in np.flatnonzero(~plain).tolist():
         found[i] = own.domain(found[i])

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns.column import NO_DAY, Array, Coded, Column, Constant, Days, Dictionary, Instants, Numbers, from_values
-from roe.columns.hosts import PLAIN_HOST, registrable
+from roe.columns.hosts import registrable
 from roe.data import coerce
 from roe.data.coerce import Reject, columns_of
 from roe.grammar.clock import zone_of
@@ -168,7 +168,7 @@ def _plain(f: Field, meant: pa.Array, missing: frozenset[str]) -> tuple[pa.Array
     reference = f.type.name in ("record", "owners")
     if len(meant) <= FEW or not pa.types.is_string(meant.type) or f.aliases or not (text or reference):
         return None
-    mask = pc.match_substring_regex(meant, PLAIN_HOST if f.normalize == "domain" else _PLAIN)
+    mask = pc.match_substring_regex(meant, _PLAIN)
     mask = pc.and_(mask, pc.invert(pc.is_in(pc.ascii_lower(meant), pa.array(sorted(missing)))))
     result = pc.ascii_lower(meant) if f.normalize == "lower" else meant
     mask = mask.to_numpy(zero_copy_only=False)
