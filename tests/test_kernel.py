@@ -155,3 +155,23 @@ def test_a_rule_set_computes_what_its_rules_read(tmp_path: Any) -> None:
     assert big is not None and big.name == "big"
     assert rules({"id": "2", "employees": 5}) is None and rules({"id": "3"}) is None
     assert rules.explain({"id": "3"}).choice.unknown == (0,)
+
+
+def test_near_rules_are_the_same_with_an_index_and_without(tmp_path: Any) -> None:
+    rng = random.Random(5)
+    lines = [
+        f"      - {{name: r{i}, when: 'account.employees < {rng.randrange(100)} and account.revenue > {rng.randrange(100)} and account.flag', then: open}}"
+        for i in range(90)
+    ]
+    (tmp_path / "policy.yaml").write_text(POLICY + "\n".join(lines) + "\n", "utf-8")
+    evaluator = roe.compile(roe.load(tmp_path))
+    asked, indexed = (roe.compile(evaluator.policy).compiled.engagement["account", "ae"] for _ in range(2))
+    assert indexed.index.plain
+    for _ in range(50):
+        record = {
+            "employees": rng.choice([None, rng.randrange(100)]),
+            "revenue": rng.randrange(100),
+            "flag": rng.choice([True, False, None]),
+        }
+        scope = {CLOCK: Clock.at("2026-02-01"), "account": record}
+        assert asked.near(scope, 80, 5) == indexed.near(scope, 80, 5)

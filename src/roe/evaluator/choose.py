@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -86,6 +87,25 @@ class Chooser:
             conditions = self.step.rules[rule].conditions
             codes = self._codes[rule] = [compile_expression(tree) for c in conditions for tree in s.conjuncts(c.tree)]
         return codes
+
+    def near(self, scope: Scope, last: int, most: int) -> list[int]:
+        """The first rules, up to one, of which all conditions but one hold."""
+        if self._index is None or not self._index.plain:
+            found = (i for i in range(last + 1) if self.lacks_one(i, scope))
+            return list(itertools.islice(found, most))
+        index = self._index  # which knows it without asking every rule
+        once = twice = 0
+        for subject in index.subjects:
+            lacking = index.everything & ~subject.masks(subject.code(scope))[0]
+            twice |= once & lacking
+            once |= lacking
+        left = once & ~twice & ((1 << (last + 1)) - 1)
+        out: list[int] = []
+        while left and len(out) < most:
+            low = left & -left
+            out.append(low.bit_length() - 1)
+            left ^= low
+        return out
 
     def lacks_one(self, rule: int, scope: Scope) -> bool:
         """Whether all conditions of a rule hold but one."""

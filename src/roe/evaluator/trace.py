@@ -257,19 +257,9 @@ class _Builder:
         last = choice.fired[0] if step.hit == "first" and choice.fired else len(step.rules) - 1
         numbers: Iterable[int] = range(last + 1)
         if last >= ALL_RULES:
-            numbers = sorted({*choice.fired, *choice.unknown[:NEAR_RULES], *self._near(chooser, scope, last)})
+            numbers = sorted({*choice.fired, *choice.unknown[:NEAR_RULES], *chooser.near(scope, last, NEAR_RULES)})
         rules = [self._rule(step.rules[i], i, i in choice.fired, scope) for i in numbers]
         return StepTrace(step.stage, "choose", step.name, row.label, value, step.hit, rules, last + 1)
-
-    def _near(self, chooser: Chooser, scope: dict[str, Any], last: int) -> list[int]:
-        """Rules of which all conditions but one hold."""
-        found = []
-        for i in range(last + 1):
-            if chooser.lacks_one(i, scope):
-                found.append(i)
-                if len(found) == NEAR_RULES:
-                    break
-        return found
 
     def _rule(self, rule: Rule, number: int, fired: bool, scope: dict[str, Any]) -> RuleTrace:
         conditions = [c for expr in rule.conditions for c in observe(expr, scope, self.lists, self.compiled.watched)]

@@ -182,9 +182,12 @@ class Index:
     def __init__(self, rules: Iterable[tuple[Expr, ...]], lists: Mapping[str, list[Any]]) -> None:
         self.rule_of: list[int] = []
         by_subject: dict[str, tuple[s.Node, list[tuple[int, Test]]]] = {}
+        self.plain = True  # each rule is one alternative, and each of its conditions the test of a subject of its own
         for number, conditions in enumerate(rules):
             tree = s.And(tuple(i for c in conditions for i in s.conjuncts(c.tree)))
-            for tests in alternatives(tree, lists) if tree.items else [[]]:
+            found = alternatives(tree, lists) if tree.items else [[]]
+            self.plain &= len(found) == 1 and len({show(t.subject) for t in found[0]}) == len(tree.items)
+            for tests in found:
                 bit = len(self.rule_of)
                 self.rule_of.append(number)
                 here: dict[str, Test] = {}
