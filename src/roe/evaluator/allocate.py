@@ -9,6 +9,7 @@ turns: the counts remember it, and they persist between runs as the pool's *poin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -81,6 +82,17 @@ class Pool:
         self._members = compile_expression(step.members.tree) if isinstance(step.members, Expr) else None
         self._static = not isinstance(step.members, Expr) or _about_rep(step.members)
         self._cached: list[Row] | None = None
+        asked = [e for e in (step.weight, *step.caps.values()) if e is not None]
+        self._fixed = all(map(self._of_rep_alone, asked))  # then a rep's weight and limits are the same for every record
+        self._known: dict[str, tuple[Fraction, dict[str, Any]]] = {}
+
+    def _of_rep_alone(self, expr: Expr) -> bool:
+        """Whether an expression reads nothing but stored fields of the rep."""
+        fields = self.world.policy.model.entities["rep"]
+        names = [n.id for n in s.walk(expr.tree) if isinstance(n, s.Name)]
+        read = [n for n in s.walk(expr.tree) if isinstance(n, s.Path)]
+        plain = all(isinstance(p.base, s.Name) and (f := fields.get(p.field)) is not None and not f.via for p in read)
+        return plain and set(names) <= {"rep"} and len(names) == len(read)
 
     def route(self, row: Row, role: str, before: Turn | None = None) -> Turn:
         turn = Turn(self.step.name, self.step.strategy, None, self.turns + 1, before=before)
@@ -128,22 +140,32 @@ class Pool:
         return [] if isinstance(self.step.members, Expr) else [str(m.value) for m in self.step.members if m.holds(today)]
 
     def _member(self, rep: Row, row: Row, role: str) -> Member:
-        from fractions import Fraction
-
-        scope = self.world.scope(row)
-        scope["rep"] = rep
-        weight = Fraction(1)
-        if self._weight is not None:
-            value = self._weight(scope)
-            weight = Fraction(str(value)) if v.is_number(value) and value > 0 else Fraction(0)
+        weight, limits = self._terms(rep, row)
         member = Member(rep, weight, self.counts.get(rep["id"], 0))
         if rep["active"] is False:
             member.skipped = "not active"
         elif weight == 0:
             member.skipped = "weight 0"
         else:
-            member.skipped = next(filter(None, (self._capped(cap, code(scope), rep, role) for cap, code in self._caps.items())), "")
+            member.skipped = next(filter(None, (self._capped(cap, limit, rep, role) for cap, limit in limits.items())), "")
         return member
+
+    def _terms(self, rep: Row, row: Row) -> tuple[Fraction, dict[str, Any]]:
+        """A rep's weight and limits for a record."""
+        from fractions import Fraction
+
+        found = self._known.get(rep["id"]) if self._fixed else None
+        if found is None:
+            scope = self.world.scope(row)
+            scope["rep"] = rep
+            weight = Fraction(1)
+            if self._weight is not None:
+                value = self._weight(scope)
+                weight = Fraction(str(value)) if v.is_number(value) and value > 0 else Fraction(0)
+            found = weight, {cap: code(scope) for cap, code in self._caps.items()}
+            if self._fixed:
+                self._known[rep["id"]] = found
+        return found
 
     def _capped(self, cap: str, limit: Any, rep: Row, role: str) -> str:
         used = self.pools.used(cap, rep, role)
@@ -155,15 +177,17 @@ class Pool:
         if self.step.strategy == "least_loaded":
             role = ""
             return min(able, key=lambda m: (self.pools.used("open_leads", m.rep, role), m.count, str(m.rep["id"])))
-        total = sum(m.weight for m in members)
-        turn = sum(m.count for m in members) + 1
-        due = [m for m in able if m.count * total < turn * m.weight] or able
-        return max(due, key=lambda m: (m.weight / (m.count + 1), _reversed(str(m.rep["id"]))))
-
-
-def _reversed(text: str) -> tuple[int, ...]:
-    """A key that puts lower ids first under `max`."""
-    return (*(-ord(c) for c in text), 1)
+        scale = math.lcm(*{m.weight.denominator for m in members})  # whole numbers from here on: exact, and quick
+        whole = {id(m): m.weight.numerator * (scale // m.weight.denominator) for m in members}
+        total, turn = sum(whole.values()), sum(m.count for m in members) + 1
+        best, weight = None, 0
+        for m in [m for m in able if m.count * total < turn * whole[id(m)]] or able:
+            own = whole[id(m)]
+            # the greatest weight / (count + 1); of equals the first, since members are in the order of their ids
+            if best is None or own * (best.count + 1) > weight * (m.count + 1):
+                best, weight = m, own
+        assert best is not None  # there is somebody able
+        return best
 
 
 def _code(expr: Expr | None) -> Code | None:
