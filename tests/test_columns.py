@@ -208,3 +208,26 @@ def test_domains_of_many_texts_are_those_of_each() -> None:
     assert found.values() == [*(domain(t) for t in texts), None]
     for host, plain in zip(hosts, registrable(pa.array(hosts)).tolist(), strict=True):
         assert not plain or domain(host) == host
+
+
+def test_a_field_that_rests_on_itself_is_left_to_rows(tmp_path: Path) -> None:
+    """A score that reads itself through the parent: columns cannot follow it, and the command says so and goes on."""
+    from click.testing import CliRunner
+
+    from roe.cli import main
+
+    (tmp_path / "policy.yaml").write_text(
+        "roe: 1\nname: circle\nroles: [ae]\n"
+        "scores: {fit: {criteria: [{name: up, when: account.parent.fit > 0, points: 1}, {name: own, when: account.employees > 5, points: 2}]}}\n"
+        "engagement: {account: {ae: [{name: fit, when: account.fit > 2, then: open}, {name: rest, then: hold}]}}\n",
+        "utf-8",
+    )
+    (tmp_path / "accounts.csv").write_text("id,parent,employees\nA,B,9\nB,A,9\nC,A,1\n", "utf-8")
+    found = {}
+    for engine in ("rows", "columns"):
+        args = ["run", str(tmp_path), "--data", str(tmp_path), "--as-of", "2026-02-01", "--out", str(tmp_path / engine), "--engine", engine]
+        result = CliRunner().invoke(main, args)
+        assert result.exit_code == 0, result.output
+        found[engine] = (tmp_path / engine / "allocations.csv").read_text("utf-8")
+        assert ("computing by rows" in result.output) == (engine == "columns")
+    assert found["rows"] == found["columns"]

@@ -65,6 +65,7 @@ CODES: dict[str, tuple[str, str]] = {
     "R703": ("no test was found", "error"),
     "R801": ("wrong value of a command-line option", "error"),
     "R802": ("the folder is not empty", "error"),
+    "R803": ("Spark did not finish", "error"),
 }
 
 DOCS = "docs/diagnostics"

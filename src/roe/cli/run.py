@@ -111,6 +111,8 @@ def _columns(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Pa
         parts = portions(evaluator, data, clock(evaluator, as_of), kept) if state is None else None
         if parts is not None:
             return kept_too(parts)
+    except Circle as e:
+        return _followed_by_rows(e, evaluator, data, as_of, state, out, traces)
     except OutOfOrder:
         click.echo("note: the ids are in no order that portions could follow: taking the table whole", err=True)
     except OSError as e:
@@ -123,8 +125,7 @@ def _columns(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Pa
     try:
         run = ColumnRun.of(evaluator, tables, as_of=clock(evaluator, as_of), state=kept)
     except Circle as e:
-        click.echo(f"note: {e} rests on itself through the data, which only rows can follow: computing by rows", err=True)
-        return _rows(evaluator, data, as_of, state, out, traces)
+        return _followed_by_rows(e, evaluator, data, as_of, state, out, traces)
     try:
         summary = kept_too([run])
         if state is not None:
@@ -132,6 +133,11 @@ def _columns(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Pa
     except OSError as e:
         _unwritable(out, e)
     return summary
+
+
+def _followed_by_rows(e: Exception, evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, traces: bool) -> dict[str, Any]:
+    click.echo(f"note: {e} rests on itself through the data, which only rows can follow: computing by rows", err=True)
+    return _rows(evaluator, data, as_of, state, out, traces)
 
 
 def _spark(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, form: str) -> dict[str, Any]:
@@ -148,6 +154,8 @@ def _spark(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path
         )
     if not data.is_dir():
         fail([Diagnostic("R801", "a run on Spark reads a folder", Span("--data", 1, 1, 2), "name the folder of the tables")])
+    from pyspark.errors import PySparkException
+
     from roe.spark.run import run_spark
 
     try:
@@ -156,6 +164,11 @@ def _spark(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path
         fail(e.diagnostics)
     except OSError as e:
         _unwritable(out, e)
+    except PySparkException as e:
+        if "Circle:" in str(e):
+            return _followed_by_rows(ValueError("a field"), evaluator, data, as_of, state, out, False)
+        first = next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)
+        fail([Diagnostic("R803", f"Spark did not finish: {first[:200]}", at, "use `--engine columns`, or look into Spark's own log")])
     if together:
         click.echo(f"note: the records stay in one task: {together}", err=True)
     return summary

@@ -102,7 +102,7 @@ def _read_database(policy: Policy, path: Path) -> tuple[dict[str, Raw], list[Dia
                 name = next((n for n in asked if n in held), None)
                 if name is not None:
                     quoted = name.replace('"', '""')
-                    tables[entity] = Raw.of_table(con.execute(f'SELECT * FROM "{quoted}"').to_arrow_table())
+                    tables[entity] = Raw.of_table(con.sql(f'SELECT * FROM "{quoted}"').to_arrow_table())
     except duckdb.Error as e:
         return {}, [Diagnostic("R601", f"`{path}` cannot be read as a DuckDB database: {e}", here, "name a file that DuckDB wrote")]
     return tables, [] if tables else [none_found(policy, path)]
