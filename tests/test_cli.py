@@ -361,7 +361,7 @@ def test_compile_writes_sql_and_says_what_it_leaves_out(tmp_path: Path) -> None:
     out = tmp_path / "leads.sql"
     result = roe("compile", str(EXAMPLES / "inbound"), "--dialect", "bigquery", "--entity", "lead", "--out", str(out))
     assert "R408" in result.output and "(needs roe)" in out.read_text("utf-8")
-    for bad in (("--entity", "contact"), ("--source", "nothing"), ("--as-of", "soon")):
+    for bad in (("--entity", "contact"), ("--source", "nothing"), ("--source", "account=a b; drop("), ("--as-of", "soon")):
         roe("compile", STATIC, "--dialect", "duckdb", *bad, code=2)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -11,6 +12,9 @@ from roe.diagnostics import Diagnostic, as_text
 from roe.source import Span
 
 DIALECTS = ("duckdb", "snowflake", "bigquery", "postgres", "spark", "redshift", "databricks", "sqlite")
+
+
+_SOURCE = re.compile(r"(\w+)=[\w$-]+(\.[\w$-]+){0,3}")
 
 
 @click.command("compile")
@@ -37,12 +41,29 @@ def command(policy: Path | None, dialect: str, entity: str, as_of: str | None, s
     if entity not in found:
         at = Span("--entity", 1, 1, max(2, len(entity) + 1), entity)
         fail([Diagnostic("R801", f"the policy has no rules for `{entity}`", at, f"it has rules for {', '.join(sorted(found))}")])
-    wrong = [s for s in sources if "=" not in s or s.partition("=")[0] not in evaluator.policy.model.entities]
+    known = evaluator.policy.model.entities
+    wrong = [s for s in sources if not (m := _SOURCE.fullmatch(s)) or m[1] not in known]
     if wrong:
         at = Span("--source", 1, 1, max(2, len(wrong[0]) + 1), wrong[0])
         fail([Diagnostic("R801", f"`{wrong[0]}` names no entity's table", at, "write ENTITY=TABLE, such as account=analytics.accounts")])
     when = evaluator.clock(clock(evaluator, as_of)) if as_of else None
-    made = compile_sql(evaluator.compiled, entity, dialect, when, dict(s.split("=", 1) for s in sources))
+    from sqlglot.errors import SqlglotError
+
+    try:
+        made = compile_sql(evaluator.compiled, entity, dialect, when, dict(s.split("=", 1) for s in sources))
+    except SqlglotError as e:
+        at = Span("--source", 1, 1, 2, " ".join(sources))
+        said = str(e).splitlines()[0][:200]
+        fail(
+            [
+                Diagnostic(
+                    "R801",
+                    f"the statement cannot be written: {said}",
+                    at,
+                    "name tables as database.schema.table, or choose another dialect",
+                )
+            ]
+        )
     if made.found:
         click.echo(as_text(made.found, color()), err=True)
     if out is None:
