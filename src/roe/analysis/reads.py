@@ -84,7 +84,7 @@ def _pool(pool: Allocate) -> Iterator[s.Node]:
             yield expr.tree
 
 
-class _Watcher(check._Checker):
+class _Watcher(check.Checker):
     """The checker, which notes every field that it looks up and keeps its findings to itself."""
 
     def __init__(self, text: str, found: set[tuple[str, str]]) -> None:

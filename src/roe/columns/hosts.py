@@ -19,7 +19,7 @@ def registrable(hosts: pa.Array) -> Array:
     ends = pc.struct_field(pc.extract_regex(hosts, r"\.(?P<tld>[a-z]+)$"), "tld").dictionary_encode()
     known, taken = [], []
     for tld in ends.dictionary.to_pylist():
-        rules = own._rules().get(tld, [])
+        rules = own.suffix_rules().get(tld, [])
         known.append(tld in rules and f"*.{tld}" not in rules)
         taken += [r for r in rules if r.count(".") == 1 and r[0] not in "!*"]
     simple = np.append(np.array(known, bool), False)

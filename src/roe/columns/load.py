@@ -52,10 +52,10 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
     missing = coerce.MISSING | {m.lower() for m in source.missing}
     for name, column in out.names.items():
         f = fields[name.partition(".")[0]]
-        out.columns[name] = _typed(name, f, raw.columns[column], coerce._maker(f, zone, source), missing, zone, out, problems)
+        out.columns[name] = _typed(name, f, raw.columns[column], coerce.maker(f, zone, source), missing, zone, out, problems)
     for name, f in fields.items():
         if f.default is not None:
-            value = coerce._maker(f, zone, source)(f.default)
+            value = coerce.maker(f, zone, source)(f.default)
             out.columns[name] = _filled(out.columns.get(name, Constant(None, n)), value)
     for f in fields.values():
         if f.required and f.type.name != "owners":

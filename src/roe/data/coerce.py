@@ -100,8 +100,8 @@ def coerce_table(
     raw = list(raw)
     keys = dict.fromkeys(k for row in raw for k in row if k != "$line")
     out = Typed(columns=columns_of(entity, fields, keys, roles))
-    makers = {name: _maker(fields[name.partition(".")[0]], zone, source) for name in out.columns}
-    defaults = {name: _maker(f, zone, source)(f.default) for name, f in fields.items() if f.default is not None}
+    makers = {name: maker(fields[name.partition(".")[0]], zone, source) for name in out.columns}
+    defaults = {name: maker(f, zone, source)(f.default) for name, f in fields.items() if f.default is not None}
     missing = MISSING | {m.lower() for m in source.missing}
     used = set(out.columns.values())
     extra = [k for k in keys if k not in used]
@@ -184,7 +184,7 @@ def _name(typed: dict[str, Any]) -> str | None:
 # --- one value ------------------------------------------------------------------------------------------------------
 
 
-def _maker(f: Field, zone: tzinfo, source: DataSource) -> Callable[[Any], Any]:
+def maker(f: Field, zone: tzinfo, source: DataSource) -> Callable[[Any], Any]:
     """A function from raw to typed that raises ValueError with the reason for a reject."""
     if f.type.name in ("record", "owners"):
         return lambda value: v.show_number(value) if v.is_number(value) else str(value).strip()

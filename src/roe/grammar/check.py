@@ -24,19 +24,21 @@ from roe.source import Span, span_of
 
 
 def check(tree: s.Node, text: str, names: Names) -> tuple[Type, list[Diagnostic]]:
-    checker = _Checker(text)
+    checker = Checker(text)
     found = checker.type_of(tree, names)
     return found, checker.found
 
 
 def condition(tree: s.Node, text: str, names: Names) -> list[Diagnostic]:
     """Check an expression that must be a condition."""
-    checker = _Checker(text)
+    checker = Checker(text)
     checker.boolean(tree, names)
     return checker.found
 
 
-class _Checker:
+class Checker:
+    """Finds the type of every part of an expression, and what is wrong with it; a subclass may watch what is looked up."""
+
     def __init__(self, text: str) -> None:
         self.text = text
         self.found: list[Diagnostic] = []

@@ -26,7 +26,7 @@ _LABEL = re.compile(r"[^\s\-_!-,/:-@\[-^`{-~]([^\s!-,/:-@\[-^`{-~]*[^\s\-!-,/:-@
 
 
 @cache
-def _rules() -> dict[str, list[str]]:
+def suffix_rules() -> dict[str, list[str]]:
     """The public-suffix list's rules by top-level domain, not yet parsed."""
     from publicsuffixlist import PSLFILE
 
@@ -42,7 +42,7 @@ def _suffixes(tld: str) -> Any:
     """The rules for one top-level domain: a host is under no others, and parsing all 10,000 takes 40 ms."""
     from publicsuffixlist import PublicSuffixList
 
-    return PublicSuffixList(_rules().get(tld, []), accept_encoded_idn=False)
+    return PublicSuffixList(suffix_rules().get(tld, []), accept_encoded_idn=False)
 
 
 @function(
