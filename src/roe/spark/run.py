@@ -7,6 +7,7 @@ files. It runs what a local run would on that much data. What cannot be shared o
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -70,6 +71,7 @@ def local_session() -> Any:
 
     import roe
 
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers need this environment's packages, whatever is on the PATH
     source = str(Path(roe.__file__).resolve().parents[1])
     builder = SparkSession.builder.master("local[2]").appName("roe").config("spark.ui.enabled", "false")
     builder = builder.config("spark.sql.shuffle.partitions", "4").config("spark.executorEnv.PYTHONPATH", source)
