@@ -77,7 +77,7 @@ def test_random_policies(tmp_path: Path, session: Any) -> None:
         data = folder / "data"
         data.mkdir()
         for entity, rows in make_data(rng, 40).items():
-            _write(data / f"{FILES[entity][0]}.csv", rows, seed)
+            _write(data / f"{FILES[entity][0]}.csv", rows)
         try:
             shared += compare(roe.compile(roe.load(folder)), data, "2026-02-01", folder, session) == ""
         except AssertionError as e:
@@ -85,8 +85,7 @@ def test_random_policies(tmp_path: Path, session: Any) -> None:
     assert shared > POLICIES / 3
 
 
-def _write(path: Path, rows: list[dict[str, Any]], seed: int) -> None:
-    """References to no record would keep everything in one task: every other data set has none."""
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
     rows = [{k: x for k, x in row.items() if k != "$line"} for row in rows]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))

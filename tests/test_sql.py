@@ -18,7 +18,8 @@ from roe.evaluator.world import Row
 
 sqlglot = pytest.importorskip("sqlglot")
 from roe.policy.standard import FILES  # noqa: E402
-from roe.sql.statement import DIALECTS, UNDECIDED, compile_sql  # noqa: E402
+from roe.sql import DIALECTS  # noqa: E402
+from roe.sql.statement import UNDECIDED, compile_sql  # noqa: E402
 
 AS_OF = {
     "static": ("account", "2026-02-01"),

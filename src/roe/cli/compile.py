@@ -10,9 +10,7 @@ import click
 from roe.cli.common import clock, color, fail, load, policy_argument
 from roe.diagnostics import Diagnostic, as_text
 from roe.source import Span
-
-DIALECTS = ("duckdb", "snowflake", "bigquery", "postgres", "spark", "redshift", "databricks", "sqlite")
-
+from roe.sql import DIALECTS
 
 _SOURCE = re.compile(r"(\w+)=[\w$-]+(\.[\w$-]+){0,3}")
 

@@ -44,7 +44,7 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, out
     """
     evaluator = load(policy)
     if engine == "spark":
-        summary = _spark(evaluator, data, as_of, state, out, form)
+        summary = _spark(evaluator, data, as_of, state, out, form, traces)
     elif _in_columns(engine, data, traces, form):
         summary = _columns(evaluator, data, as_of, state, out, form, traces)
     else:
@@ -140,7 +140,7 @@ def _followed_by_rows(e: Exception, evaluator: Any, data: Path, as_of: str, stat
     return _rows(evaluator, data, as_of, state, out, traces)
 
 
-def _spark(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, form: str) -> dict[str, Any]:
+def _spark(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, form: str, traces: bool) -> dict[str, Any]:
     at = Span("--engine", 1, 1, 2)
     if find_spec("pyspark") is None or find_spec("pandas") is None or find_spec("pyarrow") is None:
         fail([Diagnostic("R406", "Spark needs the packages pyspark, pandas and pyarrow", at, "pip install 'roe[spark]', and Java 17")])
@@ -149,6 +149,14 @@ def _spark(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path
             [
                 Diagnostic(
                     "R801", "a run on Spark keeps no state", Span("--state", 1, 1, 2), "use `--engine columns`, or leave out `--state`"
+                )
+            ]
+        )
+    if traces:
+        fail(
+            [
+                Diagnostic(
+                    "R801", "a run on Spark keeps no traces", Span("--trace", 1, 1, 2), "use `--engine columns`, or leave out `--trace`"
                 )
             ]
         )

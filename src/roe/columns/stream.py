@@ -48,7 +48,10 @@ def portions(evaluator: Evaluator, folder: Path, as_of: Any, state: Any) -> Iter
         return None
     from pyarrow import parquet
 
-    if parquet.ParquetFile(path).metadata.num_rows < LARGE:
+    try:
+        if parquet.ParquetFile(path).metadata.num_rows < LARGE:
+            return None
+    except (pa.ArrowException, OSError):  # whoever reads the whole file says what is wrong with it
         return None
     others, found = read_columns(policy, folder, leave_out=(entity,))
     if found or _referred(policy, entity, others):

@@ -214,7 +214,7 @@ class Table:
         values = [rule.value for rule in step.rules]
         if step.hit == "first":
             fired = index.first(self.frame.eval, self.n)
-            return _dictionary([*values, step.default]).take(np.where(fired.rule < 0, len(values), fired.rule))
+            return from_values([*values, step.default]).take(np.where(fired.rule < 0, len(values), fired.rule))
         held = index.all(self.frame.eval, self.n)
         decide = HIT_POLICIES[step.hit]
         results = []
@@ -225,7 +225,7 @@ class Table:
                 names = ", ".join(str(step.rules[i].name) for i in choice.fired)
                 rows = np.flatnonzero(held.group == number)
                 self.world.conflicts.setdefault((step.entity, step.name, names), []).extend(self.ids.take(pa.array(rows)).to_pylist())
-        return _dictionary(results).take(held.group)
+        return from_values(results).take(held.group)
 
 
 class _Decided:
@@ -237,11 +237,6 @@ class _Decided:
 
     def all(self, scope: Any) -> Hits:
         return self._hits
-
-
-def _dictionary(values: list[Any]) -> Column:
-    """Few values, each for many rows."""
-    return from_values(values)
 
 
 class Group(Column):

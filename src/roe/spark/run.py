@@ -24,7 +24,7 @@ from roe.columns.write import CHANGES, Summary, allocations, changes, portion, w
 from roe.data.coerce import columns_of
 from roe.data.read import file_of
 from roe.data.write import ALLOCATIONS, write_whole
-from roe.diagnostics import PolicyError
+from roe.diagnostics import PolicyError, errors
 from roe.evaluator.engine import Evaluator
 from roe.spark.plan import Share, share
 
@@ -57,7 +57,7 @@ def run_spark(
         split = {how.entity, *how.children}
     else:
         raws, problems = read_columns(evaluator.policy, data)
-        if problems:
+        if errors(problems):
             raise PolicyError(problems)
         whole = _whole(files, as_of, _sent(raws))
         found = spark.range(1, numPartitions=1).mapInArrow(whole, _schema())
@@ -100,7 +100,7 @@ def _tables(spark: Any, evaluator: Evaluator, data: Path, how: Share) -> tuple[A
     rows = 0
     for entity in policy.model.entities:
         path, problems = file_of(policy, entity, data)
-        if problems:
+        if errors(problems):
             raise PolicyError(problems)
         if path is None:
             continue
@@ -137,7 +137,7 @@ def _tables(spark: Any, evaluator: Evaluator, data: Path, how: Share) -> tuple[A
 def _one(evaluator: Evaluator, data: Path, entity: str) -> Raw:
     others = {e for e in evaluator.policy.model.entities if e != entity}
     tables, problems = read_columns(evaluator.policy, data, leave_out=others)
-    if problems:
+    if errors(problems):
         raise PolicyError(problems)
     return tables[entity]
 

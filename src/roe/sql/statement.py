@@ -24,7 +24,6 @@ from roe.policy.standard import FILES
 from roe.source import Span, Text
 from roe.sql.translate import Found, Group, Many, NoSql, Owners, Query, Ref, Row, Sql, Struct, Translator, Value, _literal, column
 
-DIALECTS = ("duckdb", "snowflake", "bigquery", "postgres", "spark", "redshift", "databricks", "sqlite")
 UNDECIDED = "(needs roe)"
 Reader = Callable[[Translator, Row], Found]
 
@@ -238,9 +237,11 @@ class Statement:
             nothing = step.default is None
             columns = {f"{step.name}__{name}": sql for name, sql in columns.items()}
             known = exp.Case().when(exp.GT(this=column(at, "r"), expression=exp.Literal.number(0)), column(at, "r"))
-            columns[f"{step.name}__held"] = known if nothing else exp.func("COALESCE", known, exp.Literal.number(0))
+            if not nothing:  # no row held, and the default stands for it; several held, and nothing does
+                known = known.when(exp.Is(this=column(at, "r"), expression=exp.null()), exp.Literal.number(0))
+            columns[f"{step.name}__held"] = known
             self.layer(step.entity, columns, query, f"what {step.entity}.{step.name} gives")
-            return lambda t, row: _Held(row, step.name)
+            return lambda t, row: Struct(row, step.name)
         kind = next((v.kind(x) for x in [*values, step.default] if x is not None), "string")
         self.layer(step.entity, {step.name: columns[step.name]}, query, f"what {step.entity}.{step.name} gives")
         if step.stage == "staffing":
@@ -410,13 +411,6 @@ class Statement:
         return "\n".join(head) + "\nWITH " + ",\n".join(parts) + "\n" + _sql(final, self.dialect) + "\n"
 
 
-class _Held(Struct):
-    """A table's row of outputs, which is null where no row holds."""
-
-    def __init__(self, row: Row, prefix: str) -> None:
-        super().__init__(row, prefix)
-
-
 def _sql(query: exp.Expression, dialect: str) -> str:
     if dialect == "sqlite":  # which has no dates: their texts are in their order
         query = query.transform(lambda node: node.this if isinstance(node, exp.Cast) and node.to.this == exp.DataType.Type.DATE else node)
@@ -455,7 +449,9 @@ def _by_number(at: Sql, given: list[Any], default: Any) -> Sql:
             case = case.when(exp.Literal.number(number), _literal(value))
     if not case.args.get("ifs"):
         return _literal(default)
-    return case.else_(_literal(default)) if default is not None else case
+    if default is None:
+        return case
+    return case.when(exp.Literal.number(0), exp.null()).else_(_literal(default))  # 0: several rows of a unique table held
 
 
 def _names(step: Any, compiled: Compiled) -> set[str]:

@@ -323,7 +323,7 @@ class Translator:
         if isinstance(found, (Row, Ref)):
             return found.key
         if isinstance(found, Struct):
-            return column(f"{found.prefix}__row", found.row.alias)
+            return column(f"{found.prefix}__held", found.row.alias)
         raise NoSql(f"`{show(node)}` is never null", node)
 
     def value(self, node: s.Node) -> Found:
