@@ -103,7 +103,11 @@ def make_policy(rng: random.Random, folder: Path, apart: bool = False) -> None:
         "pools": {
             "desk": {"members": 'rep.team = "SMB" or rep.team = "Mid"', "strategy": "round_robin", "caps": {"per_day": rng.choice([1, 3, 50])}, "fallback": "late"},
             "late": {"members": ["eve", "stranger"]},
-            "weighted": {"members": "rep.active != false", "strategy": "weighted", "weight": "rep.ramp", "caps": {"open_leads": 4}},
+            "weighted": {"members": "rep.active != false", "strategy": "weighted", "weight": "rep.ramp", "caps": {"open_leads": rng.choice([4, 4.5, 40])},
+                         "sticky": "account.owner", "hours": "working", "sla": {"within": rng.choice(["4 working hours", "2 days"]), "escalate": "vp"}},
+            "best": {"members": "rep.active != false", "strategy": "top_score", "score": "rep.capacity", "caps": {"per_week": 7}, "together": "lead.company", "fallback": "desk", "debt": 1},
+            "level": {"members": 'rep.role = "SDR"', "strategy": "least_loaded", "together": "never"},
+            "own": {"members": "rep.team = account.segment", "caps": {"per_day": 4}, "fallback": "boss"},
         },
     }  # fmt: skip
     if apart:
@@ -125,7 +129,9 @@ def _rules(rng: random.Random, pool: list[str], entity: str) -> list[dict[str, A
     for i in range(rng.randrange(2, 12)):
         rule: dict[str, Any] = {"name": f"r{i}", "when": condition(rng, pool)}
         then: list[Any] = ["keep", "open", "hold", "return", {"assign": '"bob"'}, {"assign": f"{entity}.owner.ae"}, {"assign": f"{entity}.owner"},
-                {"refer": "vp", "within": "2 working days"}, {"keep": "30 days"}, {"route": "desk"}, {"route": "weighted"}]  # fmt: skip
+                {"refer": "vp", "within": "2 working days"}, {"keep": "30 days"}, {"route": "desk"}, {"route": "weighted"}, {"route": "best"}, {"route": "desk"}]  # fmt: skip
+        if rng.random() < 0.05:
+            then += [{"route": "level"}] * 9 + [{"route": "own"}] * 9
         then += (
             [{"assign": "account.best.rep"}, {"assign": 'if account.employees > 100 then "ann" else account.segment'}]
             if entity == "account"
@@ -133,7 +139,7 @@ def _rules(rng: random.Random, pool: list[str], entity: str) -> list[dict[str, A
         )
         rule["then"] = rng.choice(then)
         if rng.random() < 0.4 and (
-            rule["then"] == "keep" or (isinstance(rule["then"], dict) and ("assign" in rule["then"] or "keep" in rule["then"]))
+            rule["then"] == "keep" or (isinstance(rule["then"], dict) and any(k in rule["then"] for k in ("assign", "keep", "route")))
         ):
             rule["else"] = rng.choice(["open", {"assign": '"nobody known"'}, {"route": "desk"}, {"refer": "boss"}])
         if rng.random() < 0.5:
@@ -175,9 +181,20 @@ def make_data(rng: random.Random, accounts: int = 60) -> dict[str, list[dict[str
         for i in range(40)
     ]  # fmt: skip
     made["rep"] = [
-        {"id": r, "name": r.title(), "team": rng.choice(SEGMENTS), "role": rng.choice(["AE", "SDR"]), "active": _some(rng, ["true", "false"], 0.6), "ramp": _some(rng, [0, 0.5, 1, 2]), "capacity": _some(rng, [5, 10])}
+        {"id": r, "name": r.title(), "team": rng.choice(SEGMENTS), "role": rng.choice(["AE", "SDR"]), "active": _some(rng, ["true", "false"], 0.6), "ramp": _some(rng, [0, 0.5, 1, 2]), "capacity": _some(rng, [5, 10]),
+         "starts": _some(rng, days, 0.7), "ends": _some(rng, days, 0.8), "timezone": _some(rng, ["America/New_York", "Asia/Tokyo", "Mars/Olympus"]), "hours": _some(rng, ["00:00-23:59", "08:00-16:00"])}
         for r in REPS
     ]  # fmt: skip
+    made["leave"] = [
+        {
+            "id": f"V{i}",
+            "rep": _some(rng, REPS),
+            "starts": _some(rng, days),
+            "until": _some(rng, [*days, "2026-06-01"]),
+            "cover": _some(rng, REPS),
+        }
+        for i in range(rng.randrange(4))
+    ]
     for rows in made.values():
         for line, row in enumerate(rows, 2):
             row["$line"] = line

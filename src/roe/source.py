@@ -147,3 +147,13 @@ def span_of(value: object, start: int = 0, end: int | None = None) -> Span:
         return value.span(start, end)
     text = str(value)
     return Inline().locate(text, start, len(text) if end is None else end)
+
+
+class Same:
+    """The origin of a text that a stage wrote: the place of another text."""
+
+    def __init__(self, text: Text) -> None:
+        self.text = text
+
+    def locate(self, text: str, start: int, end: int) -> Span:
+        return self.text.span()

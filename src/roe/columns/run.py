@@ -1,7 +1,7 @@
 """A whole run in columns: every decision of every record, and what it says of them.
 
-The order of authority is the row evaluator's. Rules, owners, windows and sentences are columns; a record that a pool
-takes a turn for goes, in its place in the queue, through the row evaluator's own allocation.
+The order of authority is the row evaluator's. Rules, owners, windows, the turns of pools and sentences are columns; where a
+pool looks at the record that it hands out, records go, in their places in the queue, through the row evaluator's allocation.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns.column import Array, Coded, Column, Constant, Dictionary, Lists, Owned, Refs, lookup
+from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld, Group, Table, TableRow
-from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, queue
+from roe.data.write import turn_line
+from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, routed
 from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.plan.operators import Action, Choose, Rule
@@ -29,7 +31,6 @@ _EVEN_NOBODY = {"open", "hold", "return", "refer"}
 _SAYS = {  # the row evaluator's sentences for rules that have none of their own
     "keep": "{who} keeps it by rule `{rule}`",
     "assign": "{who} is assigned by rule `{rule}`",
-    "route": "{who} is next in the pool `{pool}`, by rule `{rule}`",
     "open": "open for claims, by rule `{rule}`",
     "hold": "on hold, by rule `{rule}`",
     "return": "returned to the pool, by rule `{rule}`",
@@ -79,6 +80,8 @@ class ColumnRun:
         assert isinstance(bound.world, ColumnWorld)
         self.bound, self.world = bound, bound.world
         self.found: list[Allocations] = []
+        self.lines: list[tuple[Array, pa.Array]] = []
+        self.assigned: list[tuple[Turns, Handed]] = []
         for entity in bound.entities():
             self._entity(entity)
 
@@ -91,6 +94,9 @@ class ColumnRun:
 
     def state(self) -> dict[str, Any]:
         """What the next run needs; the row evaluator's, from columns."""
+        for turns, handed in self.assigned:
+            self.bound.assigned.update(turns.assignments(handed))
+        self.assigned.clear()
         before = self.bound.state.get("owners", {})
         today = str(self.world.clock.today)
         owners = dict(before)
@@ -109,7 +115,7 @@ class ColumnRun:
     def _entity(self, entity: str) -> None:
         table = self.world.tables[entity]
         roles = self.bound.roles(entity)
-        parts = [_Role(self.bound, table, role) for role in roles]
+        parts = [Part(self.bound, table, role) for role in roles]
         self._turns(table, parts)
         done = [part.finish() for part in parts]
         for (e, name), step in self.bound.plan.steps.items():
@@ -122,18 +128,34 @@ class ColumnRun:
         self.found += done
         self.world.forget()
 
-    def _turns(self, table: Table, parts: list[_Role]) -> None:
+    def _turns(self, table: Table, parts: list[Part]) -> None:
         """The turns of all pools, in the order of the queue, and of the roles for one record."""
-        waiting = [(row, k, action) for k, part in enumerate(parts) for row, action in part.waiting]
-        if not waiting:
+        if not any(len(rows) for part in parts for rows, _ in part.waiting):
             return
-        place = {row: queue(table.row(row)) for row in {w[0] for w in waiting}}
-        waiting.sort(key=lambda w: (place[w[0]], w[1]))
-        for row, k, action in waiting:
-            parts[k].turn(row, action)
+        turns = Turns(table, self.bound.pools, parts)
+        if not turns.alike():
+            for row, role, action in zip(turns.row.tolist(), turns.role.tolist(), turns.action.tolist(), strict=True):
+                parts[role].turn(row, turns.actions[action][1])
+            return
+        start = self.bound.pools.n
+        handed = turns.run()
+        now = self.world.clock.now
+        until = [self.bound.pools.due(self.bound.pools.pools[name], now) for name in turns.names]
+        self.lines.append((np.arange(start, start + len(turns.row)), turns.lines(handed, start, until)))
+        for i, (k, action) in enumerate(turns.actions):
+            parts[k].handed(turns, handed, np.flatnonzero(turns.action == i), action, until)
+        self.assigned.append((turns, handed))
+
+    def turn_lines(self) -> list[str]:
+        """What pools did, as the run's records have it, in the order in which they did it."""
+        bound = self.bound
+        found = [(d.turn.n, turn_line(d.turn, bound.key(d))) for part in self.found for d in part.decisions.values() if d.turn is not None]
+        for numbers, lines in self.lines:
+            found += zip(numbers.tolist(), lines.to_pylist(), strict=True)
+        return [line for _, line in sorted(found)]
 
 
-class _Role:
+class Part:
     """One role of one entity, while it is being decided."""
 
     def __init__(self, bound: Bound, table: Table, role: str) -> None:
@@ -151,7 +173,9 @@ class _Role:
         self.untils: list[Any] = []
         self.pool = np.full(n, -1, np.int32)
         self.pools: list[str] = []
-        self.waiting: list[tuple[int, Action]] = []
+        self.why = np.full(n, -1, np.int64)
+        self.whys: dict[str, int] = {}
+        self.waiting: list[tuple[Array, Action]] = []
         self.decisions: dict[int, Decision] = {}
         self.territory = self._territory()
         self.window = self._window()
@@ -165,9 +189,9 @@ class _Role:
         for i, rows in self.rows_of.items():
             self._act(rows, self.rules[i].value)
 
-    def _frame(self, rows: Array) -> Frame:
+    def frame(self, rows: Array) -> Frame:
         """The role's records at some rows."""
-        if len(rows) == self.table.n:
+        if len(rows) == self.table.n and (rows == np.arange(len(rows))).all():
             return self.table.frame
         records = Refs(self.table.entity, rows.astype(np.int32), self.world)
         return Frame(self.world, len(rows), {self.table.entity: records}, (records,))
@@ -226,7 +250,7 @@ class _Role:
     def _act(self, rows: Array, action: Action) -> None:
         world = self.world
         if action.kind == "route":
-            self.waiting += [(row, action) for row in rows.tolist()]
+            self.waiting.append((rows, action))
             return
         if action.kind == "keep":
             self._own(rows, "keep", self.previous[rows])
@@ -235,7 +259,7 @@ class _Role:
                 since = self.table.column("owner_since") or Constant(None, self.table.n)
                 self._until(rows, lookup(lambda x: world.clock.add(x or today, within), [since.take(rows)]))
         elif action.kind == "assign" and action.assign is not None:
-            self._own(rows, "assign", self._assignee(rows, self._frame(rows).eval(action.assign.tree)))
+            self._own(rows, "assign", self.assignee(rows, self.frame(rows).eval(action.assign.tree)))
         elif action.kind == "refer":
             self._own(rows, "refer", self.previous[rows])
             self._until(rows, world.clock.add(world.clock.today, action.within) if action.within is not None else None)
@@ -260,7 +284,7 @@ class _Role:
         some = (rep >= 0) | (action in _EVEN_NOBODY)
         self.action[rows] = np.where(some, _CODE[action], _CODE["unassigned"])
 
-    def _assignee(self, rows: Array, values: Column) -> Array:
+    def assignee(self, rows: Array, values: Column) -> Array:
         """The reps whom the values of an `assign` mean."""
         if isinstance(values, Owned):
             values = self.table.frame.field(values, self.role)
@@ -289,9 +313,32 @@ class _Role:
         self.action[at] = _CODE[d.action]
         self.until[at] = -1 if d.until is None else self._number(d.until)
         if d.pool:
-            if d.pool not in self.pools:
-                self.pools.append(d.pool)
-            self.pool[at] = self.pools.index(d.pool)
+            self.pool[at] = self._pool(d.pool)
+        if d.turn is not None and d.turn.why:
+            self.why[at] = self.whys.setdefault(d.turn.why, len(self.whys))
+
+    def _pool(self, name: str) -> int:
+        if name not in self.pools:
+            self.pools.append(name)
+        return self.pools.index(name)
+
+    def handed(self, turns: Turns, handed: Handed, places: Array, action: Action, until: list[Any]) -> None:
+        """Take over what became of the records at some places of a queue."""
+        rows = turns.row[places]
+        self._own(rows, "route", handed.rep[places])
+        for number in np.unique(handed.pool[places]).tolist():
+            self.pool[rows[handed.pool[places] == number]] = self._pool(turns.names[number])
+        numbers = [self.whys.setdefault(why, len(self.whys)) for why in handed.whys]
+        self.why[rows] = np.array([*numbers, -1], np.int64)[handed.why[places]]
+        nobody = rows[handed.rep[places] < 0]
+        if action.otherwise is not None and len(nobody):
+            self._act(nobody, action.otherwise)
+            if action.otherwise.kind == "refer":
+                self.pool[nobody] = -1
+        self._end(rows)
+        due = until[turns.names.index(action.pool)]
+        if due is not None:
+            self.until[rows[handed.rep[places] >= 0]] = self._number(due)
 
     # --- sentences --------------------------------------------------------------------------------------------------
 
@@ -332,7 +379,7 @@ class _Role:
         return pa.concat_arrays(pieces).take(pa.array(back))
 
     def _sentence(self, template: str, rows: Array) -> pa.Array:
-        frame = self._frame(rows)
+        frame = self.frame(rows)
         parts: list[Any] = []
         for piece, tree in self.bound.evaluator.compiled.pieces(template):
             parts.append(_say(frame.eval(tree), self.world) if tree is not None else pa.scalar(piece))
@@ -346,15 +393,21 @@ class _Role:
         owners = np.where(self.owner[rows] < 0, reps.n, self.owner[rows])
         key = (self.rule[rows] * len(KINDS) + self.action[rows]) * (reps.n + 1) + owners
         key = key * (len(self.pools) + 1) + self.pool[rows] + 1
+        key = key * (len(self.whys) + 1) + self.why[rows] + 1
+        whys = ["", *self.whys]
         unique, codes = np.unique(key, return_inverse=True)
         said = []
         for k in unique.tolist():
+            k, why = divmod(k, len(self.whys) + 1)
             k, pool = divmod(k, len(self.pools) + 1)
             k, owner = divmod(k, reps.n + 1)
             number, action = divmod(k, len(KINDS))
             rule = self.rules[number]
             who = reps.row(owner).label if owner < reps.n else "nobody"
-            said.append(_SAYS[KINDS[action]].format(who=who, rule=rule.name, to=rule.value.to, pool=self.pools[pool - 1] if pool else ""))
+            if KINDS[action] == "route":
+                said.append(routed(who, self.pools[pool - 1], str(rule.name), whys[why]))
+            else:
+                said.append(_SAYS[KINDS[action]].format(who=who, rule=rule.name, to=rule.value.to))
         return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(said)).dictionary_decode()
 
 

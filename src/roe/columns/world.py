@@ -19,7 +19,7 @@ from roe.columns.load import Raw, TypedColumns, typed_columns
 from roe.columns.relate import match_columns
 from roe.columns.vector import Frame, join
 from roe.evaluator.choose import HIT_POLICIES, Chooser
-from roe.evaluator.world import Compiled, Owners, Row, World
+from roe.evaluator.world import Compiled, Owners, Row, World, current_leave
 from roe.grammar.clock import Clock
 from roe.grammar.values import parse_date
 from roe.plan.index import Hits
@@ -117,6 +117,9 @@ class Table:
             return self._ultimate_parent()
         if name == "open_opportunities" and self.entity == "account":
             return self._open_opportunities()
+        if name == "leave" and self.entity == "rep":
+            found: list[Any] = [current_leave(self.row(i)) for i in range(self.n)]
+            return Refs("leave", np.array([-1 if x is None else x.at for x in found], np.int32), self.world)
         if name == "account" and (self.entity, "matched_account") in self.world.policy.plan.steps:
             linked = self.reference("account", "account")
             matched = self.column("matched_account")

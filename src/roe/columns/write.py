@@ -18,8 +18,7 @@ from roe.analysis.reads import followed
 from roe.columns.column import Array, Coded
 from roe.columns.run import KINDS, Allocations, ColumnRun
 from roe.data.coerce import Reject
-from roe.data.write import ALLOCATIONS, csv_text, in_order_of_size, safe, write_whole
-from roe.evaluator.engine import Decision
+from roe.data.write import ALLOCATIONS, csv_text, in_order_of_size, pools_json, safe, write_turns, write_whole
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.policy.model import Policy
@@ -121,7 +120,8 @@ def write_runs(runs: Iterable[ColumnRun], out: Path, form: str = "csv", also: Ca
         name: (ParquetFile if form == "parquet" else CsvFile)(out / f"{name}.{form}") for name in ("allocations", "changes", "rollback")
     }
     summary: Summary | None = None
-    turns: list[Decision] = []
+    turns: list[str] = []
+    pools = pools_json({})
     try:
         for run in runs:
             whole = allocations(run)
@@ -134,7 +134,8 @@ def write_runs(runs: Iterable[ColumnRun], out: Path, form: str = "csv", also: Ca
             summary.add(portion(run, forth.num_rows))
             if also is not None:
                 also(run)
-            turns += [d for p in run.found for d in p.decisions.values() if d.turn is not None]
+            turns += run.turn_lines()
+            pools = pools_json(run.bound.pools.histories())
         for file in files.values():
             file.close()
     finally:
@@ -142,13 +143,7 @@ def write_runs(runs: Iterable[ColumnRun], out: Path, form: str = "csv", also: Ca
             file.abandon()
     assert summary is not None  # there is a portion, even of nothing
     write_rejects(summary.rejects(policy.model.entities), out)
-    turns.sort(key=lambda d: (d.entity, d.id, d.role))
-    lines = [
-        json.dumps({"key": f"{d.entity}|{d.id}|{d.role}", **d.turn.as_json()}, ensure_ascii=False, separators=(",", ":"))
-        for d in turns
-        if d.turn is not None
-    ]
-    write_whole(out / "turns.jsonl", "".join(line + "\n" for line in lines))
+    write_turns(pools, turns, out)
     found = summary.as_json(policy, world.clock)
     write_whole(out / "summary.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     return found

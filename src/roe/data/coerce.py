@@ -16,6 +16,7 @@ from typing import Any
 from roe.diagnostics import suggest
 from roe.grammar import field_functions as own
 from roe.grammar import values as v
+from roe.grammar.clock import hours_of
 from roe.policy.model import DataSource, Field
 
 MISSING = frozenset({"", "null", "none", "n/a", "na", "nan", "#n/a", "-"})
@@ -198,8 +199,8 @@ def maker(f: Field, zone: tzinfo, source: DataSource) -> Callable[[Any], Any]:
     def text(value: Any) -> str | None:
         raw = v.show_number(value) if v.is_number(value) else str(value)
         found = tidy(raw)
-        if found is None and f.normalize in ("country", "domain", "phone", "state"):
-            if f.standard:
+        if found is None and f.normalize in ("country", "domain", "phone", "state", "hours"):
+            if f.standard and f.normalize != "hours":
                 return None
             raise ValueError(f"`{raw}` is no {f.normalize}")
         if allowed and found not in allowed:
@@ -216,6 +217,7 @@ NORMALIZERS: dict[str, Callable[[str], str | None]] = {
     "domain": own.domain,
     "phone": lambda text: own.normalize_phone(text) or own.normalize_phone(text, "US"),
     "company": own.company,
+    "hours": lambda text: text.strip() if hours_of(text) else None,
     "lower": str.lower,
     "upper": str.upper,
     "trim": lambda text: " ".join(text.split()),

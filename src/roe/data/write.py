@@ -6,14 +6,17 @@ import csv
 import io
 import json
 import os
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from roe.analysis.reads import followed
 from roe.diagnostics import Diagnostic, PolicyError
-from roe.evaluator.engine import Decision, Run
+from roe.evaluator.allocate import PoolHistory, Turn
+from roe.evaluator.engine import STATE, Decision, Run
 from roe.grammar import values as v
 from roe.source import Span
 
@@ -22,6 +25,7 @@ ALLOCATIONS = (
     "expires", "reason",
 )  # fmt: skip
 STATE_FILE = "state.json"
+_FRACTION = re.compile(r"-?\d{1,40}(/[1-9]\d{0,40})?", re.ASCII)
 
 
 def safe(value: Any) -> str:
@@ -74,7 +78,6 @@ def write_run(run: Run, out: Path, traces: bool = False) -> dict[str, Any]:
             ("entity", "record", "line", "field", "value", "reason"),
             ([r.entity, r.record, r.line, r.field, r.value, r.reason] for r in run.world.rejects),
         ),
-        "turns.jsonl": _lines({"key": run.bound.key(d), **d.turn.as_json()} for d in ordered if d.turn is not None),
     }
     if traces:
         files["trace.jsonl"] = _lines(d.trace.as_json() for d in ordered)
@@ -82,6 +85,8 @@ def write_run(run: Run, out: Path, traces: bool = False) -> dict[str, Any]:
     files["summary.json"] = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
     for name, text in files.items():
         write_whole(out / name, text)
+    turns = sorted((d.turn.n, turn_line(d.turn, run.bound.key(d))) for d in ordered if d.turn is not None)
+    write_turns(pools_json(run.bound.pools.histories()), (line for _, line in turns), out)
     return summary
 
 
@@ -93,7 +98,11 @@ def _field(d: Decision, run: Run) -> str:
 
 
 def _lines(items: Iterable[dict[str, Any]]) -> str:
-    return "".join(json.dumps(item, ensure_ascii=False, separators=(",", ":")) + "\n" for item in items)
+    return "".join(_json(item) + "\n" for item in items)
+
+
+def _json(item: Any) -> str:
+    return json.dumps(item, ensure_ascii=False, separators=(",", ":"))
 
 
 def summarize(run: Run, ordered: list[Decision], moved: list[Decision]) -> dict[str, Any]:
@@ -156,7 +165,7 @@ def read_state(folder: Path | None) -> dict[str, Any]:
     path = folder / STATE_FILE
     try:
         found = json.loads(path.read_text("utf-8"))
-        if not isinstance(found, dict) or found.get("version") != 1:
+        if not isinstance(found, dict) or found.get("version") != STATE:
             raise ValueError("it is not a state of this version")
         _check_state(found)
     except (OSError, ValueError) as e:
@@ -183,23 +192,31 @@ def _check_state(found: dict[str, Any]) -> None:
     for part in ("owners", "assigned", "pools", "days"):
         need(isinstance(found.get(part), dict) and all(isinstance(x, dict) for x in found[part].values()), part)
     need(all(k.count("|") >= 2 and text(x.get("rep")) and text(x.get("since")) for k, x in found["owners"].items()), "owners")
-    for x in found["assigned"].values():
-        need(all(isinstance(x.get(k), str) for k in ("rep", "pool", "on")) and type(x.get("position")) is int, "assignments")
-    need(all(counts(x.get("counts")) and type(x.get("turns")) is int for x in found["pools"].values()), "pools")
+    for key, x in found["assigned"].items():
+        good = all(isinstance(x.get(k), str) for k in ("rep", "pool", "by", "on", "at")) and type(x.get("position")) is int
+        good = good and key.count("|") >= 2 and isinstance(v.parse_temporal(x["at"]), datetime)
+        good = good and isinstance(x.get("tried", []), list) and all(isinstance(r, str) for r in x.get("tried", []))
+        need(good and isinstance(x.get("company", ""), (str, int, float)), "assignments")
+    for x in found["pools"].values():
+        need(counts(x.get("counts")) and type(x.get("turns")) is int and isinstance(x.get("credits"), dict), "pools")
+        need(all(isinstance(c, str) and _FRACTION.fullmatch(c) for c in x["credits"].values()), "pools")
     need(all(counts(x) for x in found["days"].values()), "days")
 
 
-def _check_turn(turn: Any) -> None:
-    """Raise ValueError for a turn that no run wrote."""
-    good = isinstance(turn, dict) and isinstance(turn.get("pool"), str) and type(turn.get("position")) is int
-    good = good and isinstance(turn.get("strategy"), str) and isinstance(turn.get("members"), list)
-    good = good and all(isinstance(m, dict) and isinstance(m.get("rep"), str) and type(m.get("count")) is int for m in turn["members"])
-    good = good and all(v.is_number(m.get("weight")) and "skipped" in m for m in turn["members"])
-    good = good and all(k in turn for k in ("rep", "before", "repeated"))
+def check_turn(turn: Any) -> dict[str, Any]:
+    """A turn as a run writes it; ValueError for one that no run wrote."""
+    good = isinstance(turn, dict) and all(type(turn.get(k)) is int for k in ("n", "standing", "index", "position"))
+    good = good and all(isinstance(turn.get(k), str) for k in ("pool", "key", "why", "repeated"))
+    good = good and (turn.get("rep") is None or isinstance(turn["rep"], str)) and turn.get("until", 0) != 0
+    good = good and isinstance(turn.get("before"), list) and all(_is_before(x) for x in turn["before"])
     if not good:
         raise ValueError("a turn is damaged")
-    if turn["before"] is not None:
-        _check_turn(turn["before"])
+    found: dict[str, Any] = turn
+    return found
+
+
+def _is_before(x: Any) -> bool:
+    return isinstance(x, list) and len(x) == 3 and isinstance(x[0], str) and type(x[1]) is type(x[2]) is int
 
 
 def write_state(folder: Path, state: dict[str, Any]) -> None:
@@ -207,17 +224,74 @@ def write_state(folder: Path, state: dict[str, Any]) -> None:
     write_whole(folder / STATE_FILE, json.dumps(state, indent=1, ensure_ascii=False) + "\n")
 
 
+def write_turns(pools: str, lines: Iterable[str], out: Path) -> None:
+    """What pools did in a run: each turn as a line, and the standings that the turns refer to (`pools_json`)."""
+    write_whole(out / "turns.jsonl", "".join(line + "\n" for line in lines))
+    write_whole(out / "pools.json", pools + "\n")
+
+
+POOLS_START = '{"version":1,"pools":'
+
+
+def pools_json(histories: Mapping[str, PoolHistory]) -> str:
+    """The pools of a run as they were at its start, and every standing in it."""
+    return _json({"version": 1, "pools": {name: h.as_json() for name, h in sorted(histories.items()) if h.made}})
+
+
+def turn_line(turn: Turn, key: str) -> str:
+    return _json(turn.record(key))
+
+
 def read_turns(folder: Path, only: str = "") -> dict[str, Any]:
     """The turns of an earlier run's pools, by record and role; of one of them alone if it is named."""
+    from roe.evaluator.allocate import FALLBACK, PoolHistory
+
     path = folder / "turns.jsonl"
     try:
+        pools = json.loads((folder / "pools.json").read_text("utf-8"))["pools"]
+        histories = {str(name): PoolHistory.of(found) for name, found in pools.items()}
+        taken: list[tuple[str, str]] = []
+        for history in histories.values():
+            history.taken = taken
+        wanted = ',"key":' + json.dumps(only, ensure_ascii=False) + ","
+        turns: dict[str, Any] = {}
         with path.open(encoding="utf-8") as file:
-            start = '{"key":' + json.dumps(only, ensure_ascii=False) + ","
-            lines = [line for line in file if not only or line.startswith(start)]
-        turns = {str(item.pop("key")): item for item in map(json.loads, lines)}
-        for turn in turns.values():
-            _check_turn(turn)
+            for line in file:
+                turn = check_turn(json.loads(line)) if not only or wanted in line else None
+                known = _SHORT.match(line) if turn is None else None
+                if turn is not None:
+                    short = (turn["n"], turn["pool"], turn["standing"], turn["rep"], turn["key"], turn["why"])
+                elif known is not None:
+                    short = tuple(map(json.loads, known.groups()))
+                else:
+                    raise ValueError("a turn is damaged")
+                n, pool, standing, rep, key, why = short
+                if not 0 <= n - len(taken) < 1000:
+                    raise ValueError("turns are missing")
+                taken += [("", "")] * (n - len(taken))  # of two pools that a rule asks, one after the other, the last is kept
+                if turn is not None:
+                    turns[key] = {**turn, "histories": histories}
+                took = standing >= 0 and why != FALLBACK and rep is not None
+                taken.append((key.partition("|")[0], rep) if took else ("", ""))
+                if took and not why:
+                    histories[pool].turns.log.append((histories[pool].made[standing], rep))
+                if only and turn is not None:
+                    break
         return turns
-    except (OSError, ValueError, KeyError, AttributeError, RecursionError) as e:
+    except (OSError, ValueError, KeyError, AttributeError, IndexError, TypeError, RecursionError) as e:
         at = Span(str(path), 1, 1, 2)
         raise PolicyError([Diagnostic("R608", f"the run's records cannot be read: {e}", at, "name the --out folder of a run")]) from e
+
+
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_SHORT = re.compile(
+    r'\{"n":(\d+),"pool":('
+    + _TEXT
+    + r'),"standing":(-?\d+),"index":\d+,"rep":(null|'
+    + _TEXT
+    + r'),"key":('
+    + _TEXT
+    + r'),"why":('
+    + _TEXT
+    + ")"
+)

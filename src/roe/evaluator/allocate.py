@@ -1,21 +1,19 @@
-"""`Allocate`: pools that take turns, exactly.
+"""`Allocate`: pools that hand records to reps. Who may take a turn is decided here, whose turn it is in `turns`.
 
-Turns follow the quota method of Balinski and Young ("The Quota Method of Apportionment", American Mathematical Monthly
-82, 1975): of the reps whose count is still below their upper quota, the one with the greatest weight / (count + 1) is
-next. With fixed weights and nobody skipped every rep's count stays within one of the exact share at every prefix. Round
-robin is the case of equal weights. Ties go by the rep's id. A rep who is skipped (at a cap) falls behind and is owed the
-turns: the counts remember it, and they persist between runs as the pool's *pointer*.
+What a turn rests on is kept, so that the pool as it was at any of them can be shown: the *standing* (members, weights, who
+was skipped and why) and the turn's place in the pool's history. Both go to the run's files and are read back from there.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from roe.evaluator.expressions import Code, compile_expression
+from roe.evaluator.expressions import IMPLICIT, Code, compile_expression
+from roe.evaluator.turns import History, Ledger, Seat, Slots, Standing
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.operators import Allocate, Expr
@@ -25,66 +23,165 @@ if TYPE_CHECKING:
 
     from roe.evaluator.world import Row, World
 
+FALLBACK = "nobody in the pool can take it"
+
 
 @dataclass(slots=True)
 class Member:
-    """A rep in a turn: weight, the count before it, and why the rep could not take it."""
+    """A rep in a turn, as it was just before: weight, turns taken so far, credit, open leads, and why it was skipped."""
 
     rep: Row
     weight: Fraction
     count: int
+    credit: Fraction
+    load: int | None
     skipped: str = ""
 
 
 @dataclass(slots=True)
 class Turn:
-    """One allocation by a pool: what the pool looked like at that moment."""
+    """One allocation by a pool. `why` says what took the place of a turn: stickiness, a company's other lead, a repetition."""
 
     pool: str
     strategy: str
     rep: Row | None
-    position: int  # the record's place in the pool's queue, from 1, over all runs
-    members: list[Member] = field(default_factory=list)
+    n: int  # its place among all allocations by pools in the run, from 0
+    index: int  # how many turns the pool had taken in the run before it
+    standing: Standing | None
+    history: PoolHistory | None
+    why: str = ""
     before: Turn | None = None  # the pool that this one is the fallback of
     repeated: str = ""  # the day of the earlier run that made this allocation
+    until: Any = None  # when it must be worked
+    kept_position: int = 0
+
+    @property
+    def position(self) -> int:
+        """The record's place in the pool's queue, from 1, over all runs."""
+        return self.kept_position if self.history is None else self.history.turns.position + self.index + 1
+
+    @property
+    def members(self) -> list[Member]:
+        return self.history.members(self) if self.history is not None else []
 
     def as_json(self) -> dict[str, Any]:
-        shown = [{"rep": m.rep["id"], "weight": float(m.weight), "count": m.count, "skipped": m.skipped or None} for m in self.members]
+        shown = [
+            {
+                "rep": m.rep["id"], "weight": float(m.weight), "count": m.count, "credit": round(float(m.credit), 4),
+                "load": m.load, "skipped": m.skipped or None,
+            }
+            for m in self.members
+        ]  # fmt: skip
         return {
             "pool": self.pool, "strategy": self.strategy, "rep": self.rep["id"] if self.rep is not None else None,
-            "position": self.position, "members": shown, "repeated": self.repeated or None,
-            "before": self.before.as_json() if self.before else None,
+            "position": self.position, "members": shown, "why": self.why or None, "repeated": self.repeated or None,
+            "until": v.string(self.until), "before": self.before.as_json() if self.before else None,
+        }  # fmt: skip
+
+    def chain(self) -> list[Turn]:
+        """The pools that were tried before this one, first to last."""
+        return [*self.before.chain(), self.before] if self.before else []
+
+    def record(self, key: str) -> dict[str, Any]:
+        """The turn as a line of the run's own records; see `recorded`."""
+        return {
+            "n": self.n, "pool": self.pool, "standing": self._number(), "index": self.index,
+            "rep": self.rep["id"] if self.rep is not None else None, "key": key, "why": self.why, "repeated": self.repeated,
+            "until": v.string(self.until), "before": [[t.pool, t._number(), t.index] for t in self.chain()],
+            "position": self.position,
+        }  # fmt: skip
+
+    def _number(self) -> int:
+        return -1 if self.history is None or self.standing is None else self.history.number(self.standing)
+
+
+@dataclass(slots=True)
+class PoolHistory:
+    """A pool over a run: its turns, its standings in the order of their first use, and what loads were at the start."""
+
+    strategy: str
+    turns: History
+    reps: Any  # id -> Row
+    loads: dict[str, int] | None = None
+    taken: list[tuple[str, str]] = field(default_factory=list)  # all pools' (entity, rep) by `n`; entity "" for none
+    standings: dict[tuple[Seat, ...], int] = field(default_factory=dict)
+    made: list[Standing] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> PoolHistory:
+        """What `as_json` wrote; its turns are to be added to its log."""
+        from fractions import Fraction
+
+        credits = {str(rep): Fraction(c) for rep, c in kept["credits"].items()}
+        counts = {str(rep): int(n) for rep, n in kept["counts"].items()}
+        found = cls(kept["strategy"], History(int(kept["debt"]), credits, counts, int(kept["position"])), None, kept["loads"])
+        for seats in kept["standings"]:
+            found.intern([Seat(str(rep), Fraction(weight), str(skipped), owed is True) for rep, weight, skipped, owed in seats])
+        return found
+
+    def intern(self, seats: Sequence[Seat]) -> Standing:
+        key = tuple(seats)
+        number = self.standings.get(key)
+        if number is None:
+            number = self.standings[key] = len(self.made)
+            self.made.append(Standing(key))
+        return self.made[number]
+
+    def number(self, standing: Standing) -> int:
+        return self.standings[standing.seats]
+
+    def members(self, turn: Turn) -> list[Member]:
+        assert turn.standing is not None
+        ledger, counts = self.turns.at(turn.index)
+        more = Counter(rep for entity, rep in self.taken[: turn.n] if entity == "lead") if self.loads is not None else {}
+        return [
+            Member(
+                self.reps(seat.rep), seat.weight, counts[seat.rep], ledger.credit(seat.rep),
+                None if self.loads is None else self.loads.get(seat.rep, 0) + more.get(seat.rep, 0), seat.skipped,
+            )
+            for seat in turn.standing.seats
+        ]  # fmt: skip
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "strategy": self.strategy, "debt": self.turns.limit, "position": self.turns.position,
+            "counts": dict(sorted(self.turns.counts.items())),
+            "credits": {rep: str(c) for rep, c in sorted(self.turns.credits.items())},
+            "loads": self.loads and dict(sorted(self.loads.items())),
+            "standings": [[seat.as_json() for seat in standing.seats] for standing in self.made],
         }  # fmt: skip
 
 
-def recorded(kept: Mapping[str, Any], world: World) -> Turn:
-    """A turn read back from the records of the run that made it."""
-    from fractions import Fraction
-
-    members = [
-        Member(rep, Fraction(str(m["weight"])), int(m["count"]), m["skipped"] or "")
-        for m in kept["members"]
-        if (rep := world.rep(m["rep"])) is not None
-    ]
-    before = recorded(kept["before"], world) if kept["before"] else None
-    rep = world.rep(kept["rep"])
-    return Turn(kept["pool"], kept["strategy"], rep, int(kept["position"]), members, before, kept["repeated"] or "")
-
-
 class Pool:
+    """One pool in one run: who its members are for a record, and whose turn it is."""
+
     def __init__(self, step: Allocate, pools: Pools) -> None:
+        from fractions import Fraction
+
         self.step, self.pools, self.world = step, pools, pools.world
         saved = pools.state.get("pools", {}).get(step.name, {})
-        self.counts: dict[str, int] = {str(k): int(n) for k, n in saved.get("counts", {}).items()}
-        self.turns = int(saved.get("turns", 0))
-        self._weight = _code(step.weight)
+        credits = {str(rep): Fraction(c) for rep, c in saved.get("credits", {}).items()}
+        self.counts = Counter({str(rep): int(n) for rep, n in saved.get("counts", {}).items()})
+        history = History(step.debt, credits, dict(self.counts), int(saved.get("turns", 0)))
+        loads = pools.loads() if step.strategy == "least_loaded" else None
+        self.history = PoolHistory(step.strategy, history, self.world.rep, loads, pools.taken)
+        self._ledger = Ledger(step.debt, credits)
+        self._standing: Standing | None = None  # of the turns that are not booked yet
+        self._slots: Slots | None = None
+        self._weight, self._score, self.sticky = (_code(e) for e in (step.weight, step.score, step.sticky))
+        self.together = _code(step.together)
         self._caps = {cap: compile_expression(e.tree) for cap, e in step.caps.items()}
         self._members = compile_expression(step.members.tree) if isinstance(step.members, Expr) else None
+        asked = [e for e in (step.members, step.weight, step.score, *step.caps.values()) if isinstance(e, Expr)]
+        # then the members, their weights and limits are the same for every record, and only turns change who is able
+        self.fixed = all(map(self._of_rep_alone, asked)) and step.strategy != "least_loaded"
         self._static = not isinstance(step.members, Expr) or _about_rep(step.members)
-        self._cached: list[Row] | None = None
-        asked = [e for e in (step.weight, *step.caps.values()) if e is not None]
-        self._fixed = all(map(self._of_rep_alone, asked))  # then a rep's weight and limits are the same for every record
-        self._known: dict[str, tuple[Fraction, dict[str, Any]]] = {}
+        self._reps_cached: list[Row] | None = None
+        self._fixed_seats: list[Seat] | None = None
+        self._place: dict[str, int] = {}
+        self._fixed_standing: Standing | None = None
+        self._interned: Standing | None = None
+        self._terms_known: dict[str, tuple[Fraction, dict[str, Any]]] = {}
 
     def _of_rep_alone(self, expr: Expr) -> bool:
         """Whether an expression reads nothing but stored fields of the rep."""
@@ -94,32 +191,119 @@ class Pool:
         plain = all(isinstance(p.base, s.Name) and (f := fields.get(p.field)) is not None and not f.via for p in read)
         return plain and set(names) <= {"rep"} and len(names) == len(read)
 
-    def route(self, row: Row, role: str, before: Turn | None = None) -> Turn:
-        turn = Turn(self.step.name, self.step.strategy, None, self.turns + 1, before=before)
-        turn.members = [self._member(rep, row, role) for rep in self._reps(row)]
-        able = [m for m in turn.members if not m.skipped]
-        if able:
-            chosen = self._next(turn.members, able)
-            turn.rep = chosen.rep
-            self.counts[chosen.rep["id"]] = chosen.count + 1
-            self.turns += 1
-            self.pools.took(chosen.rep, row)
-            return turn
-        return self._fallback(turn, row, role)
+    # --- turns ------------------------------------------------------------------------------------------------------
 
-    def _fallback(self, turn: Turn, row: Row, role: str) -> Turn:
-        name = self.step.fallback
-        if name is None:
-            return turn
-        if str(name) in self.pools.pools:
-            return self.pools.pools[str(name)].route(row, role, turn)
-        turn.rep = self.world.rep(name)
+    def route(self, row: Row, role: str, before: Turn | None = None, tried: Mapping[str, str] | None = None) -> Turn:
+        """The turn of a record, booked. `tried` are reps who must not have it, with the reasons."""
+        standing = self.standing(row, role)
+        if tried:
+            standing = self.history.intern(standing.without(tried).seats)
+        turn = self._turn(standing, before)
+        if not standing.able:
+            return self._fallback(turn, row, role, tried)
+        self._remembered(turn, row, role)
+        if turn.rep is None:
+            turn.rep = self.world.rep(self.next(standing))
+        assert turn.rep is not None
+        self.pools.took(turn, row)
         return turn
+
+    def _turn(self, standing: Standing, before: Turn | None) -> Turn:
+        index = self.history.turns.taken
+        return Turn(self.step.name, self.step.strategy, None, self.pools.n, index, standing, self.history, before=before)
+
+    def _remembered(self, turn: Turn, row: Row, role: str) -> None:
+        """The rep whom the record belongs with, if that rep can take it: no turn is taken then."""
+        assert turn.standing is not None
+        able = {rep for rep, _ in turn.standing.able}
+        if self.sticky is not None:
+            rep = self.world.assignee(self.sticky(self.world.scope(row)), role)
+            if rep is not None and rep["id"] in able:
+                turn.rep, turn.why = rep, f"{rep.label} is who it stays with"
+                return
+        kept = self.pools.companion(self, row)
+        if kept is not None and kept[0] in able:
+            turn.rep, turn.why = self.world.rep(kept[0]), together(kept[1])
+
+    def next(self, standing: Standing) -> str:
+        """The rep of the next turn, booked."""
+        if self.step.strategy == "least_loaded":
+            count = self.counts
+            rep = min((r for r, _ in standing.able), key=lambda r: (self.pools.open_leads(r), count[r], r))
+        else:
+            if self._standing is not standing or self._slots is None:
+                self.book()
+                self._standing, self._slots = standing, Slots(standing, self._ledger)
+            rep = standing.able[self._slots.next()][0]
+        self.history.turns.log.append((standing, rep))
+        self.counts[rep] += 1
+        return rep
+
+    def book(self) -> None:
+        """Settle the turns of the last standing."""
+        if self._standing is not None and self._slots is not None:
+            taken = {rep: n for (rep, _), n in zip(self._standing.able, self._slots.taken, strict=True) if n}
+            self._ledger.settle(self._standing, self._slots.turn, taken)
+        self._standing = self._slots = None
+
+    def book_all(self, standing: Standing, turns: int, taken: Mapping[str, int]) -> None:
+        """Settle turns that were worked out elsewhere."""
+        self.book()
+        self._ledger.settle(standing, turns, taken)
+        self.counts.update(taken)
+
+    def ledger(self) -> Ledger:
+        self.book()
+        return self._ledger
+
+    def _fallback(self, turn: Turn, row: Row, role: str, tried: Mapping[str, str] | None) -> Turn:
+        name = self.step.fallback
+        if name is not None and str(name) in self.pools.pools:
+            return self.pools.pools[str(name)].route(row, role, turn, tried)
+        turn.why = FALLBACK
+        turn.rep = self.world.rep(name)
+        self.pools.taken.append(("", ""))
+        return turn
+
+    # --- who takes part -----------------------------------------------------------------------------------------------
+
+    def standing(self, row: Row, role: str) -> Standing:
+        """Who takes part in a record's turn, and who is skipped."""
+        if not self.fixed:
+            return self.history.intern(self._ranked([self._seat(rep, row) for rep in self._reps(row)], row))
+        if self._interned is None:
+            self._interned = self.history.intern(self.fixed_standing(row).seats)
+        return self._interned
+
+    def fixed_standing(self, row: Row) -> Standing:
+        """Who takes part now, for whatever record."""
+        if self._fixed_seats is None:
+            self._fixed_seats = [self._seat(rep, row) for rep in self._reps(row)]
+            self._place = {seat.rep: i for i, seat in enumerate(self._fixed_seats)}
+        if self._fixed_standing is None:
+            self._fixed_standing = Standing(self._ranked(self._fixed_seats, row))
+        return self._fixed_standing
+
+    def changed(self, rep: Row, row: Row) -> None:
+        """A rep has taken a record: of a fixed pool, whether the rep is able may be another."""
+        if self._fixed_seats is not None and self._caps and (i := self._place.get(rep["id"])) is not None:
+            again = self._seat(rep, row)
+            if again != self._fixed_seats[i]:
+                self._fixed_seats[i] = again
+                self._fixed_standing = self._interned = None
+
+    def within_caps(self) -> list[str]:
+        """The members of a fixed pool who are not skipped, whatever their scores."""
+        return [seat.rep for seat in self._fixed_seats or () if not seat.skipped]
+
+    def forget(self) -> None:
+        """Who is able is to be found out again."""
+        self._fixed_seats = self._fixed_standing = self._interned = None
 
     def _reps(self, row: Row) -> list[Row]:
         """The members for a record, by id; found once where membership rests on the rep alone."""
-        if self._cached is not None:
-            return self._cached
+        if self._reps_cached is not None:
+            return self._reps_cached
         if self._members is None:
             found = [rep for name in self._listed() if (rep := self.world.rep(name)) is not None]
         else:
@@ -130,64 +314,71 @@ class Pool:
                 scope["rep"] = rep
                 if self._members(scope) is True:
                     found.append(rep)
-        found = sorted(found, key=lambda rep: str(rep["id"]))
+        found = sorted({rep["id"]: rep for rep in found}.values(), key=lambda rep: str(rep["id"]))
         if self._static:
-            self._cached = found
+            self._reps_cached = found
         return found
 
     def _listed(self) -> list[str]:
         today = self.world.clock.today
         return [] if isinstance(self.step.members, Expr) else [str(m.value) for m in self.step.members if m.holds(today)]
 
-    def _member(self, rep: Row, row: Row, role: str) -> Member:
-        weight, limits = self._terms(rep, row)
-        member = Member(rep, weight, self.counts.get(rep["id"], 0))
-        if rep["active"] is False:
-            member.skipped = "not active"
-        elif weight == 0:
-            member.skipped = "weight 0"
-        else:
-            member.skipped = next(filter(None, (self._capped(cap, limit, rep, role) for cap, limit in limits.items())), "")
-        return member
+    def _seat(self, rep: Row, row: Row) -> Seat:
+        weight, limits = self.terms(rep, row)
+        gone = self.pools.gone(rep) or ("weight 0" if weight == 0 else "")
+        if gone:
+            return Seat(rep["id"], weight, gone)
+        away = self.pools.away(rep, self.step.hours)
+        skipped = away or next(filter(None, (self._capped(cap, limit, rep) for cap, limit in limits.items())), "")
+        return Seat(rep["id"], weight, skipped, bool(skipped))
 
-    def _terms(self, rep: Row, row: Row) -> tuple[Fraction, dict[str, Any]]:
+    def terms(self, rep: Row, row: Row) -> tuple[Fraction, dict[str, Any]]:
         """A rep's weight and limits for a record."""
         from fractions import Fraction
 
-        found = self._known.get(rep["id"]) if self._fixed else None
+        found = self._terms_known.get(rep["id"]) if self.fixed else None
         if found is None:
             scope = self.world.scope(row)
+            scope["account"] = row if row.entity == "account" else row["account"]
             scope["rep"] = rep
             weight = Fraction(1)
             if self._weight is not None:
                 value = self._weight(scope)
-                weight = Fraction(str(value)) if v.is_number(value) and value > 0 else Fraction(0)
+                # to six digits: what a third is in figures is a third again
+                weight = Fraction(str(value)).limit_denominator(10**6) if v.is_number(value) and value > 0 else Fraction(0)
             found = weight, {cap: code(scope) for cap, code in self._caps.items()}
-            if self._fixed:
-                self._known[rep["id"]] = found
+            if self.fixed:
+                self._terms_known[rep["id"]] = found
         return found
 
-    def _capped(self, cap: str, limit: Any, rep: Row, role: str) -> str:
-        used = self.pools.used(cap, rep, role)
-        if v.is_number(limit) and used >= limit:
-            return f"{cap.replace('_', ' ')} {used} of {v.literal(limit)}"
-        return ""
+    def _capped(self, cap: str, limit: Any, rep: Row) -> str:
+        full = v.is_number(limit) and self.pools.used(cap, rep["id"]) >= limit
+        return f"at the cap of {v.literal(limit)} {cap.replace('_', ' ')}" if full else ""
 
-    def _next(self, members: list[Member], able: list[Member]) -> Member:
-        if self.step.strategy == "least_loaded":
-            role = ""
-            return min(able, key=lambda m: (self.pools.used("open_leads", m.rep, role), m.count, str(m.rep["id"])))
-        scale = math.lcm(*{m.weight.denominator for m in members})  # whole numbers from here on: exact, and quick
-        whole = {id(m): m.weight.numerator * (scale // m.weight.denominator) for m in members}
-        total, turn = sum(whole.values()), sum(m.count for m in members) + 1
-        best, weight = None, 0
-        for m in [m for m in able if m.count * total < turn * whole[id(m)]] or able:
-            own = whole[id(m)]
-            # the greatest weight / (count + 1); of equals the first, since members are in the order of their ids
-            if best is None or own * (best.count + 1) > weight * (m.count + 1):
-                best, weight = m, own
-        assert best is not None  # there is somebody able
-        return best
+    def _ranked(self, seats: list[Seat], row: Row) -> list[Seat]:
+        """Under `top_score` only those of the able with the highest score take turns."""
+        if self._score is None:
+            return seats
+        scope = self.world.scope(row)
+        scope["account"] = row if row.entity == "account" else row["account"]
+        scores: dict[str, Any] = {}
+        for seat in seats:
+            if not seat.skipped:
+                scope["rep"] = self.world.rep(seat.rep)
+                value = self._score(scope)
+                scores[seat.rep] = value if v.is_number(value) else None
+        best = max((x for x in scores.values() if x is not None), default=None)
+
+        def lower(seat: Seat) -> Seat:
+            if seat.skipped or scores[seat.rep] == best:
+                return seat
+            return Seat(seat.rep, seat.weight, f"score {v.literal(scores[seat.rep])}, the best has {v.literal(best)}")
+
+        return list(map(lower, seats))
+
+
+def together(label: str) -> str:
+    return f"{label} of the same company went there"
 
 
 def _code(expr: Expr | None) -> Code | None:
@@ -204,40 +395,165 @@ class Pools:
     def __init__(self, plan: Mapping[str, Allocate], world: World, state: Mapping[str, Any]) -> None:
         self.world, self.state = world, state
         self.days: dict[str, dict[str, int]] = {r: dict(d) for r, d in state.get("days", {}).items()}
+        self.taken: list[tuple[str, str]] = []
+        self.unlogged = 0  # allocations made in columns before those of `taken`
         self._open: dict[tuple[str, str], int] | None = None
-        self.pools = {name: Pool(step, self) for name, step in plan.items()}
+        self._away: dict[tuple[str, Any], str] = {}
+        self.pools: dict[str, Pool] = {}
+        for name, step in plan.items():
+            self.pools[name] = Pool(step, self)
+        self.companions: dict[tuple[str, Any], tuple[str, str]] = {}  # (pool, company) -> the rep, and of which record
+        for key, kept in state.get("assigned", {}).items():
+            if kept.get("company") is not None and kept["rep"]:
+                entity, record, _ = key.split("|", 2)
+                self.companions.setdefault((kept["by"], kept["company"]), (kept["rep"], f"{entity} {record}"))
 
-    def route(self, pool: str, row: Row, role: str) -> Turn:
-        return self.pools[pool].route(row, role)
+    def route(self, pool: str, row: Row, role: str, tried: Mapping[str, str] | None = None) -> Turn:
+        return self.pools[pool].route(row, role, None, tried)
 
-    def took(self, rep: Row, row: Row) -> None:
+    def took(self, turn: Turn, row: Row) -> None:
+        rep = turn.rep
+        assert rep is not None
+        self.taken.append((row.entity, rep["id"]))
+        self.count(row.entity, rep["id"], 1)
+        company = self.company(self.pools[turn.pool], row)
+        if company is not None:
+            self.companions.setdefault((turn.pool, company), (rep["id"], f"{row.entity} {row['id']}"))
+        for pool in self.pools.values():
+            pool.changed(rep, row)
+
+    def count(self, entity: str, rep: str, n: int) -> None:
+        """Add to what caps count."""
         today = str(self.world.clock.today)
-        by_day = self.days.setdefault(rep["id"], {})
-        by_day[today] = by_day.get(today, 0) + 1
+        by_day = self.days.setdefault(rep, {})
+        by_day[today] = by_day.get(today, 0) + n
         counts = self._counts()
-        key = (row.entity, rep["id"])
-        counts[key] = counts.get(key, 0) + 1
+        counts[entity, rep] = counts.get((entity, rep), 0) + n
 
-    def used(self, cap: str, rep: Row, role: str) -> int:
-        if cap in ("open_leads", "open_accounts"):
-            return self._counts().get(("lead" if cap == "open_leads" else "account", rep["id"]), 0)
+    @property
+    def n(self) -> int:
+        """How many allocations there were in the run."""
+        return self.unlogged + len(self.taken)
+
+    def company(self, pool: Pool, row: Row) -> Any:
+        """What records of one company have in common, or None."""
+        found = pool.together(self.world.scope(row)) if pool.together is not None else None
+        return found if isinstance(found, (str, int, float)) else None
+
+    def companion(self, pool: Pool, row: Row) -> tuple[str, str] | None:
+        """The rep who got another record of the same company from the pool, and which record."""
+        company = self.company(pool, row)
+        return None if company is None else self.companions.get((pool.step.name, company))
+
+    def histories(self) -> dict[str, PoolHistory]:
+        return {name: pool.history for name, pool in self.pools.items()}
+
+    # --- what reps can take -------------------------------------------------------------------------------------------
+
+    def gone(self, rep: Row) -> str:
+        """Why a rep takes part in no turn at all."""
         today = self.world.clock.today
-        by_day = self.days.get(rep["id"], {})
+        if rep["active"] is False:
+            return "not active"
+        if rep["starts"] is not None and rep["starts"] > today:
+            return f"starts on {rep['starts']}"
+        return f"left on {rep['ends']}" if rep["ends"] is not None and rep["ends"] <= today else ""
+
+    def away(self, rep: Row, hours: bool) -> str:
+        """Why a rep cannot take a record now: on leave, or outside working hours where the pool heeds them."""
+        key = (rep["id"], hours)
+        found = self._away.get(key)
+        if found is None:
+            leave = rep["leave"]
+            if leave is not None:
+                found = f"on leave until {leave['until']}" if leave["until"] is not None else "on leave"
+            else:
+                at = self.world.clock.of(rep["timezone"], rep["calendar"]) if hours else None
+                found = "" if at is None or at.is_open(rep["hours"]) else f"outside working hours ({at.now:%a %H:%M} there)"
+            self._away[key] = found
+        return found
+
+    def used(self, cap: str, rep: str) -> int:
+        if cap in ("open_leads", "open_accounts"):
+            return self._counts().get(("lead" if cap == "open_leads" else "account", rep), 0)
+        today = self.world.clock.today
+        by_day = self.days.get(rep, {})
         if cap == "per_day":
             return by_day.get(str(today), 0)
         monday = v.subtract(today, timedelta(days=today.weekday()))
         return sum(n for day, n in by_day.items() if str(monday) <= day <= str(today))
+
+    def open_leads(self, rep: str) -> int:
+        return self._counts().get(("lead", rep), 0)
+
+    def loads(self) -> dict[str, int]:
+        """Open leads of each rep, now."""
+        return {rep: n for (entity, rep), n in self._counts().items() if entity == "lead"}
 
     def _counts(self) -> dict[tuple[str, str], int]:
         if self._open is None:
             self._open = self.world.open_records()
         return self._open
 
+    # --- service levels -----------------------------------------------------------------------------------------------
+
+    def due(self, pool: Pool, since: datetime) -> Any:
+        """When a record that a pool assigned must be worked; None if there is no such limit."""
+        return None if pool.step.sla is None else self.world.clock.add(since, pool.step.sla.within)
+
+    def worked(self, pool: Pool, row: Row, rep: Row, since: datetime) -> bool:
+        """Whether the rep has worked a record since it was assigned."""
+        assert pool.step.sla is not None
+        counts = pool.step.sla.worked_by
+        scope = self.world.scope(row)
+        for activity in row["activities"] or ():
+            at = activity["at"]
+            after = at >= since if at is not None else activity["date"] is not None and activity["date"] >= since.date()
+            scope["activity"] = scope[IMPLICIT] = activity
+            if activity["rep"] is rep and after and (counts is None or self.world.compiled.code(counts)(scope) is True):
+                return True
+        return False
+
+    def kept(self, pool: str, rep: Row | None, earlier: Mapping[str, Any], until: Any) -> Turn:
+        """A record that keeps the rep whom an earlier run gave it: no turn is taken."""
+        by = str(earlier["by"]) if earlier["by"] in self.pools else pool
+        on = str(earlier["on"])
+        turn = Turn(by, self.pools[by].step.strategy, rep, self.n, 0, None, None, f"assigned on {on} already", repeated=on)
+        turn.kept_position, turn.until = int(earlier["position"]), until
+        self.taken.append(("", ""))
+        return turn
+
+    # --- state --------------------------------------------------------------------------------------------------------
+
     def saved(self) -> dict[str, Any]:
         """The pointers and day counts as they are to be kept; days older than two weeks count nowhere any more."""
         oldest = str(v.subtract(self.world.clock.today, timedelta(days=14)))
         days = {r: {d: n for d, n in by.items() if d >= oldest} for r, by in self.days.items()}
-        return {
-            "pools": {n: {"turns": p.turns, "counts": dict(sorted(p.counts.items()))} for n, p in sorted(self.pools.items())},
-            "days": {r: dict(sorted(by.items())) for r, by in sorted(days.items()) if by},
-        }
+        pools = {}
+        for name, p in sorted(self.pools.items()):
+            turns = p.history.turns.position + p.history.turns.taken
+            credits = {rep: str(c) for rep, c in p.ledger().credits().items()}
+            pools[name] = {"turns": turns, "counts": {r: n for r, n in sorted(p.counts.items()) if n}, "credits": credits}
+        return {"pools": pools, "days": {r: dict(sorted(by.items())) for r, by in sorted(days.items()) if by}}
+
+
+def recorded(kept: Mapping[str, Any], world: World) -> Turn:
+    """A turn read back from the records of the run that made it."""
+    histories: Mapping[str, PoolHistory] = kept["histories"]
+
+    def turn(pool: str, number: int, index: int, before: Turn | None) -> Turn:
+        history = histories.get(pool)
+        if history is not None:
+            history.reps = world.rep
+        standing = history.made[number] if history is not None and number >= 0 else None
+        strategy = world.policy.plan.pools[pool].strategy
+        return Turn(pool, strategy, None, kept["n"], index, standing, history if standing is not None else None, before=before)
+
+    before = None
+    for pool, number, index in kept["before"]:
+        before = turn(pool, number, index, before)
+    found = turn(kept["pool"], kept["standing"], kept["index"], before)
+    found.rep, found.why, found.repeated = world.rep(kept["rep"]), kept["why"], kept["repeated"]
+    found.until = v.parse_temporal(kept["until"]) if kept["until"] else None
+    found.kept_position = kept["position"]
+    return found

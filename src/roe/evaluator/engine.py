@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from roe.evaluator.allocate import Pools, Turn, recorded
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from roe.evaluator.ruleset import RuleSet
     from roe.evaluator.trace import Trace
 
+STATE = 2  # the version of what a run leaves to the next
 EXCLUSIVE = ("unique", "any")
 ORDER = ("account", "lead", "contact", "opportunity")
 Tables = Mapping[str, Iterable[Mapping[str, Any]]]
@@ -77,7 +78,7 @@ class Evaluator:
         self.compiled = Compiled(policy)
 
     def clock(self, as_of: date | datetime | str) -> Clock:
-        return Clock.at(as_of, self.policy.timezone, self.policy.calendar)
+        return Clock.at(as_of, self.policy.timezone, self.policy.calendar, self.policy.hours)
 
     def decide(
         self, record: Mapping[str, Any], as_of: date | datetime | str, *, entity: str = "account", role: str | None = None
@@ -246,6 +247,8 @@ class Bound:
             self._act(d, action.otherwise)
         if d.owner != d.previous and d.action != "refer":
             d.until = None if d.action != "exception" else d.until
+        if d.turn is not None and d.owner is not None and d.turn.until is not None:
+            d.until = d.turn.until
 
     def _keep(self, d: Decision, action: Action) -> None:
         self._own(d, "keep", self.world.rep(d.previous))
@@ -254,20 +257,46 @@ class Bound:
             d.until = self.world.clock.add(start, action.within)
 
     def _route(self, d: Decision, pool: str) -> None:
-        key = f"{d.entity}|{d.id}|{d.role}"
+        key = self.key(d)
         earlier = self.assigned.get(key)
         if key in self.turns:
             d.turn = recorded(self.turns[key], self.world)
-        elif earlier and earlier.get("pool") == pool:  # the same record twice is one assignment
-            rep = self.world.rep(earlier["rep"])
-            d.turn = Turn(pool, self.plan.pools[pool].strategy, rep, int(earlier.get("position", 0)), repeated=str(earlier["on"]))
+        elif earlier and earlier.get("pool") == pool:
+            d.turn = self._again(d, earlier)
         else:
             d.turn = self.pools.route(pool, d.row, d.role)
-            if d.turn.rep is not None:
-                today = str(self.world.clock.today)
-                self.assigned[key] = {"rep": d.turn.rep["id"], "pool": pool, "on": today, "position": d.turn.position}
+            self._assigned(d, pool, d.turn, [])
         self._own(d, "route", d.turn.rep)
         d.pool = d.turn.pool
+
+    def _assigned(self, d: Decision, pool: str, turn: Turn, tried: list[str]) -> None:
+        """Remember what a pool has assigned, so that the same record twice is one assignment."""
+        if turn.rep is None:
+            return
+        by = self.pools.pools[turn.pool]
+        turn.until = self.pools.due(self.pools.pools[pool], self.world.clock.now)
+        self.assigned[self.key(d)] = assignment(
+            turn.rep["id"], pool, turn.pool, self.world.clock.now, turn.position, self.pools.company(by, d.row), tried
+        )
+
+    def _again(self, d: Decision, earlier: Mapping[str, Any]) -> Turn:
+        """A record that a pool assigned before: it stays where it is, unless it should have been worked by now."""
+        pools, pool = self.pools, earlier["pool"]
+        step, rep, since = self.plan.pools[pool], self.world.rep(earlier["rep"]), v.parse_temporal(earlier["at"])
+        due = pools.due(pools.pools[pool], since)
+        tried = [*earlier.get("tried", ()), earlier["rep"]]
+        missed = due is not None and due <= self.world.clock.now and len(tried) <= step.sla.times + 1  # type: ignore[union-attr]
+        if rep is None or not missed or pools.worked(pools.pools[pool], d.row, rep, since):
+            return pools.kept(pool, rep, earlier, due)
+        late = f"not worked by {v.string(due)}"
+        if len(tried) <= step.sla.times:  # type: ignore[union-attr]
+            turn = pools.route(pool, d.row, d.role, dict.fromkeys(tried, late))
+        else:
+            to = step.sla.escalate  # type: ignore[union-attr]
+            turn = pools.kept(pool, self.world.rep(to) if to else rep, earlier, None)
+            turn.repeated, turn.why = "", f"escalated: {rep.label} has {late}"
+        self._assigned(d, pool, turn, tried)
+        return turn
 
     def _own(self, d: Decision, action: str, rep: Row | None) -> None:
         d.action = action if rep is not None or action in ("open", "hold", "return", "refer") else "unassigned"
@@ -281,7 +310,7 @@ class Bound:
         return {
             "keep": f"{who} keeps it by rule `{rule.name}`",
             "assign": f"{who} is assigned by rule `{rule.name}`",
-            "route": f"{who} is next in the pool `{d.pool}`, by rule `{rule.name}`",
+            "route": self._routed(d, who, rule),
             "open": f"open for claims, by rule `{rule.name}`",
             "hold": f"on hold, by rule `{rule.name}`",
             "return": f"returned to the pool, by rule `{rule.name}`",
@@ -289,10 +318,14 @@ class Bound:
             "unassigned": f"rule `{rule.name}` holds, and finds nobody",
         }[d.action]
 
+    def _routed(self, d: Decision, who: str, rule: Rule) -> str:
+        why = d.turn.why if d.turn is not None else ""
+        return routed(who, d.pool, str(rule.name), why)
+
     def saved(self, owners: Mapping[str, Any]) -> dict[str, Any]:
         """The state after a run that leaves these owners."""
         return {
-            "version": 1,
+            "version": STATE,
             "as_of": v.literal(self.world.clock.now),
             "owners": dict(sorted(owners.items())),
             "assigned": dict(sorted(self.assigned.items())),
@@ -311,10 +344,27 @@ class Bound:
         return "".join(piece if code is None else value(code) for piece, code in pieces)
 
 
-def queue(row: Row) -> tuple[str, str]:
+def routed(who: str, pool: str, rule: str, why: str) -> str:
+    """The sentence for a record that a pool gave to somebody, where the rule has none of its own."""
+    if why:
+        return f"{who} has it from the pool `{pool}`, by rule `{rule}`: {why}"
+    return f"{who} is next in the pool `{pool}`, by rule `{rule}`"
+
+
+def assignment(rep: str, pool: str, by: str, at: datetime, position: int, company: Any, tried: list[str]) -> dict[str, Any]:
+    """What the state keeps of an assignment: `pool` was asked, and `by` is it or the one it fell back on."""
+    found = {"rep": rep, "pool": pool, "by": by, "on": str(at.date()), "at": v.literal(at), "position": position}
+    if company is not None:
+        found["company"] = company
+    return {**found, "tried": tried} if tried else found
+
+
+def queue(row: Row) -> tuple[bool, str, str]:
     """What orders records that wait for a pool."""
     created = row["created"]
-    return ("" if created is None else v.literal(created), str(row["id"]))
+    if isinstance(created, datetime) and created.tzinfo is not None:
+        created = created.astimezone(UTC)
+    return (created is not None, "" if created is None else v.literal(created), str(row["id"]))
 
 
 @dataclass(slots=True)

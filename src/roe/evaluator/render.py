@@ -93,11 +93,18 @@ def _body(step: StepTrace, dim: str, off: str) -> list[str]:
 def _turn(turn: dict[str, Any]) -> list[str]:
     if turn["repeated"]:
         return [f"       assigned by this pool on {turn['repeated']} already; the same record twice is one assignment"]
-    lines = [f"       {turn['strategy'].replace('_', ' ')}, turn {turn['position']} of pool {turn['pool']}"]
+    kind = turn["strategy"].replace("_", " ")
+    lines = [f"       {kind}, turn {turn['position']} of pool {turn['pool']}"]
+    if turn["why"]:
+        lines = [f"       {kind}, pool {turn['pool']}; no turn is taken: {turn['why']}"]
+    if turn["until"]:
+        lines.append(f"       to be worked by {turn['until']}")
     for m in turn["members"][:12]:
         mark = "*" if m["rep"] == turn["rep"] else "-"
         skipped = f", skipped: {m['skipped']}" if m["skipped"] else ""
-        lines.append(f"       {mark} {m['rep']}: weight {m['weight']:g}, {m['count']} before this turn{skipped}")
+        load = "" if m["load"] is None else f", {m['load']} open"
+        owed = "" if abs(m["credit"]) < 1e-9 else f", credit {m['credit']:+.2f}"
+        lines.append(f"       {mark} {m['rep']}: weight {m['weight']:g}, {m['count']} before this turn{load}{owed}{skipped}")
     if len(turn["members"]) > 12:
         lines.append(f"       ({len(turn['members']) - 12} more members)")
     return lines

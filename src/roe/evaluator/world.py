@@ -263,6 +263,8 @@ class World:
                 makers[name] = self._step(step)
         if (entity, "matched_account") in self.policy.plan.steps:
             makers["account"] = lambda row: row["matched_account"]
+        if entity == "rep":
+            makers["leave"] = current_leave
         if entity == "account":
             makers["ultimate_parent"] = _ultimate_parent
             makers["open_opportunities"] = lambda row: [o for o in row["opportunities"] if o["is_closed"] is not True]
@@ -369,6 +371,13 @@ def _related(entity: str, via: str) -> Make:
 def _owners(row: Row) -> Owners:
     """Today's owners, as the data says."""
     return Owners({role: row.world.rep(dict.get(row, f"owner.{role}")) for role in row.world.policy.roles})
+
+
+def current_leave(row: Row) -> Row | None:
+    """The leave that a rep is on today; of several the one that ends last."""
+    today = row.world.clock.today
+    found = [x for x in row["leaves"] if (x["starts"] is None or x["starts"] <= today) and (x["until"] is None or today < x["until"])]
+    return max(found, key=lambda x: (x["until"] is None, str(x["until"]), str(x["id"])), default=None)
 
 
 def _ultimate_parent(row: Row) -> Row:

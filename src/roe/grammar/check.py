@@ -313,11 +313,14 @@ def _of_items(name: str, args: list[Type]) -> Type:
 
 
 _DTD, _YMD, _DT, _WD = "days and time duration", "years and months duration", "date and time", "working days duration"
+_WH = "working hours duration"
 ARITHMETIC_TYPES: dict[tuple[str, str, str], str] = {
     **{("number", op, "number"): "number" for op in v.ARITHMETIC},
     ("string", "+", "string"): "string",
     **{(a, op, d): a for a in ("date", _DT) for d in (_DTD, _YMD, _WD) for op in "+-"},
     **{(d, "+", a): a for a in ("date", _DT) for d in (_DTD, _YMD, _WD)},
+    **{(a, op, _WH): _DT for a in ("date", _DT) for op in "+-"},
+    **{(_WH, "+", a): _DT for a in ("date", _DT)},
     **{("time", op, _DTD): "time" for op in "+-"},
     (_DTD, "+", "time"): "time",
     **{(a, "-", b): _DTD for a in ("date", _DT) for b in ("date", _DT)},

@@ -1,42 +1,81 @@
-"""The run's clock: `--as-of` in the policy's time zone, and the calendar of working days. Time is an argument."""
+"""The run's clock: `--as-of` in the policy's time zone, and the calendar of working days and hours. Time is an argument."""
 
 from __future__ import annotations
 
-from collections.abc import Container
+import re
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from roe.grammar.values import WorkingDays, add, attempt, subtract
+from roe.grammar.values import WorkingDays, WorkingHours, add, attempt, subtract
 
 SATURDAY = 5
+OFFICE = (time(9), time(17))
+_HOURS = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """`now` has a zone; `today` is its date there. A working day is no weekend and none of the calendar's holidays."""
+    """`now` has a zone; `today` is its date there. A working day is no weekend and none of the calendar's holidays.
+
+    `hours` are when work begins and ends on such a day, by the clocks of the zone.
+    """
 
     now: datetime
     calendar: str = ""
+    hours: tuple[time, time] = OFFICE
     today: date = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "today", self.now.date())
 
     @classmethod
-    def at(cls, as_of: date | datetime | str, zone: str = "UTC", calendar: str = "") -> Clock:
+    def at(cls, as_of: date | datetime | str, zone: str = "UTC", calendar: str = "", hours: tuple[time, time] = OFFICE) -> Clock:
         """A clock for a date (its midnight), a date-time, or the text of either; ValueError if it is neither."""
         if isinstance(as_of, str):
             as_of = datetime.fromisoformat(as_of.strip())
         if not isinstance(as_of, datetime):
             as_of = datetime.combine(as_of, time())
         tz = zone_of(zone)
-        return cls(as_of.astimezone(tz) if as_of.tzinfo else as_of.replace(tzinfo=tz), calendar)
+        return cls(as_of.astimezone(tz) if as_of.tzinfo else as_of.replace(tzinfo=tz), calendar, hours)
+
+    def of(self, zone: str | None, calendar: str | None) -> Clock:
+        """The same moment by somebody else's clock and holidays; what is not known is as it is here."""
+        tz = _known(zone_of, zone)
+        theirs = self.calendar if calendar is None or _known(holidays_of, calendar) is None else calendar
+        return Clock(self.now if tz is None else self.now.astimezone(tz), theirs, self.hours)
+
+    def is_open(self, hours: str | None = None) -> bool:
+        """Whether it is working time now, by the clock's own hours or by others such as `08:00-16:30`."""
+        start, end = hours_of(hours or "") or self.hours
+        return self.is_working(self.today) and start <= self.now.time() < end
 
     def is_working(self, day: date) -> bool:
         return day.weekday() < SATURDAY and day not in holidays_of(self.calendar)
+
+    def after(self, moment: date, amount: WorkingHours) -> datetime | None:
+        """The moment so many working hours on (back, if negative), by the faces of the zone's clocks."""
+        zone = moment.tzinfo if isinstance(moment, datetime) else self.now.tzinfo
+        at = moment.replace(tzinfo=None) if isinstance(moment, datetime) else datetime.combine(moment, time())
+        start, end = self.hours
+        left = timedelta(hours=abs(amount.hours))
+        forward = amount.hours >= 0
+        for _ in range(20_000):
+            day = at.date()
+            opens, closes = datetime.combine(day, start), datetime.combine(day, end)
+            if self.is_working(day):
+                room = closes - max(at, opens) if forward else min(at, closes) - opens
+                if room >= left and (room > timedelta() or not left):
+                    return (max(at, opens) + left if forward else min(at, closes) - left).replace(tzinfo=zone)
+                left -= max(room, timedelta())
+            moved = attempt(lambda d=day: d + timedelta(days=1 if forward else -1))  # type: ignore[misc]
+            if moved is None:
+                return None
+            at = datetime.combine(moved, time() if forward else time.max)
+        return None
 
     def plus(self, day: Any, amount: WorkingDays) -> Any:
         """The date so many working days on (back, if negative); a time of day is kept."""
@@ -65,7 +104,11 @@ class Clock:
         return count
 
     def add(self, a: Any, b: Any) -> Any:
-        """`a + b`, working days included."""
+        """`a + b`, working days and hours included."""
+        if isinstance(b, WorkingHours) and isinstance(a, date):
+            return self.after(a, b)
+        if isinstance(a, WorkingHours) and isinstance(b, date):
+            return self.after(b, a)
         if isinstance(b, WorkingDays) and isinstance(a, date):
             return self.plus(a, b)
         if isinstance(a, WorkingDays) and isinstance(b, date):
@@ -73,9 +116,26 @@ class Clock:
         return add(a, b)
 
     def subtract(self, a: Any, b: Any) -> Any:
+        if isinstance(b, WorkingHours) and isinstance(a, date):
+            return self.after(a, WorkingHours(-b.hours))
         if isinstance(b, WorkingDays) and isinstance(a, date):
             return self.plus(a, WorkingDays(-b.days))
         return subtract(a, b)
+
+
+def hours_of(text: str) -> tuple[time, time] | None:
+    """When work begins and ends, from `09:00-17:30`; None if it says no such thing."""
+    m = _HOURS.fullmatch(text.strip())
+    found = attempt(lambda: (time(int(m[1]), int(m[2])), time(int(m[3]), int(m[4])))) if m else None
+    return found if found and found[0] < found[1] else None
+
+
+def _known(act: Callable[[str], Any], name: str | None) -> Any:
+    """What a name stands for, or None for none and for one that is not known."""
+    try:
+        return act(name) if name else None
+    except ValueError:
+        return None
 
 
 @cache

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from roe.grammar import syntax as s
-from roe.grammar.values import Months, WorkingDays, is_number, literal, quote, show_number
+from roe.grammar.values import Months, WorkingDays, WorkingHours, is_number, literal, quote, show_number
 
 # How tightly a node binds; an operand that binds less is put in parentheses.
 TAIL, OR, AND, COMPARISON, SUM, PRODUCT, POWER, NEGATIVE, POSTFIX = range(9)
@@ -48,6 +48,8 @@ def _literal(node: s.Literal) -> str:
         return quote(value)
     if isinstance(value, WorkingDays):
         return f"{value.days} working {'day' if value.days == 1 else 'days'}"
+    if isinstance(value, WorkingHours):
+        return f"{show_number(value.hours)} working {'hour' if value.hours == 1 else 'hours'}"
     if isinstance(value, (timedelta, Months)) and node.text[:1].isdigit():
         return " ".join(node.text.split())
     if is_number(value):

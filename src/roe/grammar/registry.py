@@ -91,6 +91,7 @@ LONG = {
     "duration": "days and time duration",
     "months": "years and months duration",
     "working": "working days duration",
+    "working_hours": "working hours duration",
 }
 
 BY_NAME: dict[str, Function] = {}

@@ -47,6 +47,9 @@ def readable_duration(text: str) -> Any:
     """The value of `90 days`, `6 months`, `5 working days`; None if it is out of bounds or no whole number of months."""
     amount, *words = text.split()
     unit = words[-1].rstrip("s")
+    if words == ["working", "hours"] or words == ["working", "hour"]:
+        hours = float(amount)
+        return v.WorkingHours(int(hours) if hours == int(hours) else hours) if hours < 1e6 else None
     if "working" in words:
         return v.WorkingDays(int(amount)) if amount.isdigit() and len(amount) < 7 else None
     value = v.multiply(_UNITS[unit], float(amount) if "." in amount else int(amount))

@@ -42,6 +42,16 @@ class WorkingDays:
         return f"{self.days} working days"
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class WorkingHours:
+    """Hours within working time: roe's own, they need a calendar and its hours to be added to a moment."""
+
+    hours: float
+
+    def __str__(self) -> str:
+        return f"{show_number(self.hours)} working hours"
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """`[low..high)`; an end of None is unbounded only where `open_low` or `open_high` says so, else unknown."""
@@ -60,7 +70,7 @@ class Range:
 _KINDS: dict[type[Any], str] = {
     bool: "boolean", int: "number", float: "number", str: "string", datetime: "date and time", date: "date",
     time: "time", timedelta: "days and time duration", Months: "years and months duration",
-    WorkingDays: "working days duration", Range: "range", list: "list", tuple: "list", dict: "context",
+    WorkingDays: "working days duration", WorkingHours: "working hours duration", Range: "range", list: "list", tuple: "list", dict: "context",
     type(None): "null",
 }  # fmt: skip
 
@@ -151,7 +161,7 @@ def _clock(value: time) -> int:
     return base - offset // timedelta(microseconds=1)
 
 
-_ORDERED = {"number", "string", "date", "date and time", "time", "days and time duration", "years and months duration", "working days duration"}  # fmt: skip
+_ORDERED = {"number", "string", "date", "date and time", "time", "days and time duration", "years and months duration", "working days duration", "working hours duration"}  # fmt: skip
 
 
 def less(a: Any, b: Any) -> bool | None:
@@ -295,6 +305,8 @@ def negate(a: Any) -> Any:
         return attempt(lambda: -a)
     if isinstance(a, Months):
         return Months(-a.months)
+    if isinstance(a, WorkingHours):
+        return WorkingHours(-a.hours)
     return WorkingDays(-a.days) if isinstance(a, WorkingDays) else None
 
 
@@ -333,13 +345,23 @@ def _date_plus(day: date, span: timedelta) -> date:
     return (datetime.combine(day, time()) + span).date()
 
 
+def _later(at: datetime, span: timedelta) -> datetime:
+    """A moment plus time that passes: 24 hours over a change of the clocks end at another hour of the day."""
+    return at + span if at.tzinfo is None else (at.astimezone(UTC) + span).astimezone(at.tzinfo)
+
+
+def _elapsed(a: datetime, b: datetime) -> timedelta:
+    """The time between two moments; Python's own difference within one zone is that of the faces of the clocks."""
+    return a - b if a.tzinfo is None else a.astimezone(UTC) - b.astimezone(UTC)
+
+
 _DTD, _YMD, _DT = "days and time duration", "years and months duration", "date and time"
 _PLUS: dict[tuple[str, str], Callable[[Any, Any], Any]] = {
     (_DTD, _DTD): lambda a, b: a + b,
     (_YMD, _YMD): lambda a, b: Months(a.months + b.months),
     ("date", _DTD): _date_plus,
     ("date", _YMD): lambda a, b: add_months(a, b.months),
-    (_DT, _DTD): lambda a, b: a + b,
+    (_DT, _DTD): lambda a, b: _later(a, b),
     (_DT, _YMD): lambda a, b: add_months(a, b.months),
     ("time", _DTD): _clock_plus,
 }
@@ -356,7 +378,7 @@ def _zones_agree(a: Any, b: Any, act: Callable[[], Any]) -> Any:
 
 _MINUS: dict[tuple[str, str], Callable[[Any, Any], Any]] = {
     ("date", "date"): lambda a, b: a - b,
-    (_DT, _DT): lambda a, b: _zones_agree(a, b, lambda: a - b),
+    (_DT, _DT): lambda a, b: _zones_agree(a, b, lambda: _elapsed(a, b)),
     (_DT, "date"): lambda a, b: _zones_agree(a, midnight(b), lambda: a - midnight(b)),
     ("date", _DT): lambda a, b: _zones_agree(midnight(a), b, lambda: midnight(a) - b),
     ("time", "time"): lambda a, b: _zones_agree(a, b, lambda: timedelta(microseconds=_clock(a) - _clock(b))),

@@ -99,8 +99,22 @@ class DatedValue:
 
 
 @node
+class Sla:
+    """How soon a rep must work what a pool assigned, and what happens otherwise: the next rep, `times` times, then `escalate`."""
+
+    within: Any
+    worked_by: Expr | None = None
+    times: int = 1
+    escalate: Text | None = None
+
+
+@node
 class Allocate:
-    """ordered rows + pool state -> rep. `members` and `weight` see `rep` and the record that is routed."""
+    """ordered rows + pool state -> rep. The expressions about members see `rep` and the record that is routed.
+
+    `sticky` gives the rep a record stays with, `together` what records of one company have in common; `debt` is how many
+    skipped turns are made up for at most, `hours` whether working hours are heeded.
+    """
 
     name: str
     strategy: str
@@ -109,6 +123,12 @@ class Allocate:
     caps: Mapping[str, Expr]
     fallback: Text | None
     text: Text
+    score: Expr | None = None
+    sticky: Expr | None = None
+    together: Expr | None = None
+    debt: int = 3
+    hours: bool = False
+    sla: Sla | None = None
 
 
 @node

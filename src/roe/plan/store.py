@@ -19,25 +19,15 @@ from roe.grammar import values as v
 from roe.grammar.types import Type
 from roe.plan import operators as o
 from roe.policy.model import DataSource, Field, Model, Policy
-from roe.source import Cell, Inline, Scalar, Span, Text
+from roe.source import Cell, Inline, Same, Scalar, Span, Text
 
 _PLAN = (
-    o.Expr, o.Rule, o.Derive, o.Choose, o.Method, o.Relate, o.DatedValue, o.Allocate, o.Action, o.ExceptionRow, o.Window,
+    o.Expr, o.Rule, o.Derive, o.Choose, o.Method, o.Relate, o.DatedValue, o.Allocate, o.Sla, o.Action, o.ExceptionRow, o.Window,
     Field, DataSource, Type,
 )  # fmt: skip
 CLASSES: dict[str, type[Any]] = {**s.NODES, **{c.__name__: c for c in _PLAN}, "Span": Span}
 _FIELDS = {name: tuple(f.name for f in fields(c)) for name, c in CLASSES.items()}
 _TEMPORAL = (date, datetime, time, timedelta)
-
-
-class _Here:
-    """The origin of a text that a stage wrote: the place of another text."""
-
-    def __init__(self, text: Text) -> None:
-        self.text = text
-
-    def locate(self, text: str, start: int, end: int) -> Span:
-        return self.text.span()
 
 
 class LazyRules(Sequence[o.Rule]):
@@ -102,6 +92,8 @@ class _Writer:
             return ["m", x.months]
         if isinstance(x, v.WorkingDays):
             return ["w", x.days]
+        if isinstance(x, v.WorkingHours):
+            return ["h", x.hours]
         if isinstance(x, _TEMPORAL):
             return ["v", v.literal(x)]
         raise TypeError(f"a {type(x)} is not kept")
@@ -128,7 +120,8 @@ def write_policy(policy: Policy) -> dict[str, Any]:
     ]
     trees = [[piece, w.value(tree)] for piece in dict.fromkeys(said) if (tree := parser.parse(piece)[0]) is not None]
     return {
-        "name": policy.name, "timezone": policy.timezone, "calendar": policy.calendar, "profile": policy.profile, "files": list(policy.files),
+        "name": policy.name, "timezone": policy.timezone, "calendar": policy.calendar,
+        "hours": w.value(policy.hours), "profile": policy.profile, "files": list(policy.files),
         "data": w.value(dict(policy.data)), "roles": model.roles(),
         "entities": [[e, [w.value(f) for f in fs.values()]] for e, fs in model.entities.items()],
         "types": [[*key, w.value(model.field_type(*key))] for key in model.steps],
@@ -180,7 +173,8 @@ class Reader:
             self.value(kept["dated"]),
         )
         return Policy(
-            self.root, str(kept["name"]), str(kept["timezone"]), str(kept["calendar"]), str(kept["profile"]), model, plan,
+            self.root, str(kept["name"]), str(kept["timezone"]), str(kept["calendar"]), self.value(kept["hours"]),
+            str(kept["profile"]), model, plan,
             self.value(kept["data"]), tuple(map(str, kept["files"])),
         )  # fmt: skip
 
@@ -210,6 +204,8 @@ class Reader:
             return v.Months(x[1])
         if head == "w":
             return v.WorkingDays(x[1])
+        if head == "h":
+            return v.WorkingHours(x[1])
         if head == "v":
             return v.parse_temporal(x[1].removeprefix('@"').removesuffix('"'))
         raise ValueError(f"`{head}` is kept by nobody")
@@ -225,7 +221,7 @@ class Reader:
         if x[0] == "C":
             _, file, line, index, excerpt, delimiter, name = x
             return Cell(file, line, index, self.kept["excerpts"][excerpt], delimiter, name)
-        return Inline(x[1]) if x[0] == "I" else _Here(self.value(x[1]))
+        return Inline(x[1]) if x[0] == "I" else Same(self.value(x[1]))
 
 
 class KeptScalar:

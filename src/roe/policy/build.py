@@ -8,7 +8,7 @@ from typing import Any
 from roe.diagnostics import Diagnostic, errors, suggest
 from roe.grammar import types as t
 from roe.grammar import values as v
-from roe.grammar.clock import holidays_of, zone_of
+from roe.grammar.clock import OFFICE, holidays_of, hours_of, zone_of
 from roe.grammar.functions import BY_NAME
 from roe.grammar.types import Type
 from roe.plan.operators import Plan
@@ -84,6 +84,9 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
                 check(str(raw[key]))
             except ValueError as e:
                 cx.say("R311", raw[key], str(e), "an IANA name such as Europe/Berlin; a country code such as US or DE-BY")
+    hours = hours_of(str(raw.get("working_hours") or ""))
+    if raw.get("working_hours") and hours is None:
+        cx.say("R311", raw["working_hours"], f"`{raw['working_hours']}` are no working hours", "write them as 09:00-17:30")
     _entities(raw, cx, profile)
     _lists(raw, cx)
     for declare in DECLARE:
@@ -100,7 +103,7 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
         str(e): DataSource(str(d.get("file") or ""), tuple(map(str, d.get("missing") or ())), str(d.get("format") or ""))
         for e, d in (raw.get("data") or {}).items()
     }
-    return Policy(root, str(raw["name"]), zone, calendar, profile, cx.model, plan, data, tuple(dict.fromkeys(cx.files)))
+    return Policy(root, str(raw["name"]), zone, calendar, hours or OFFICE, profile, cx.model, plan, data, tuple(dict.fromkeys(cx.files)))
 
 
 def _fallbacks(found: dict[str, Any], cx: Context) -> None:

@@ -19,9 +19,16 @@ from roe.grammar.types import Type
 from roe.plan.operators import Choose, DatedValue, Expr, Rule, Step
 from roe.policy.model import Model
 from roe.policy.tables import Table, inline_table, read_table
-from roe.source import Inline, Span, Text, span_of
+from roe.source import Inline, Same, Span, Text, span_of
 
 RESERVED = ("name", "from", "until", "because", "description")
+
+
+def written(tree: s.Node, text: Text) -> Expr:
+    """An expression that a stage wrote: its text is the printed tree, its place the setting it comes from."""
+    from roe.grammar.printer import show
+
+    return Expr(tree, Text(show(tree), Same(text)))
 
 
 @dataclass(slots=True)

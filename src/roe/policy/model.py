@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,7 @@ class Policy:
     name: str
     timezone: str
     calendar: str
+    hours: tuple[time, time]
     profile: str
     model: Model
     plan: Plan

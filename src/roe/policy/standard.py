@@ -35,14 +35,18 @@ STANDARD: dict[str, dict[str, str]] = {
     },
     "activity": {
         "id": "string", "type": "string", "role": "string", "subject": "string", "status": "string", "date": "date",
-        "account": "account", "lead": "lead", "contact": "contact", "rep": "rep",
+        "at": "datetime", "account": "account", "lead": "lead", "contact": "contact", "rep": "rep",
     },
     "rep": {
         "id": "string", "name": "string", "first_name": "string", "last_name": "string", "email": "string lower",
         "team": "string", "role": "string",
         "region": "string", "segment": "string", "manager": "rep", "active": "boolean", "ramp": "number",
-        "capacity": "number", "starts": "date", "ends": "date",
+        "capacity": "number", "starts": "date", "ends": "date", "timezone": "string", "hours": "string hours", "calendar": "string",
+        "leaves": "leave[] via rep", "leave": "leave",
         "opportunities": "opportunity[] via rep", "activities": "activity[] via rep",
+    },
+    "leave": {
+        "id": "string", "name": "string", "rep": "rep", "starts": "date", "until": "date", "cover": "rep", "kind": "string",
     },
 }  # fmt: skip
 
@@ -54,6 +58,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "opportunity": ("opportunities", "opportunity", "deals", "potentials"),
     "activity": ("activities", "activity", "tasks", "task"),
     "rep": ("reps", "rep", "users", "user"),
+    "leave": ("leaves", "leave", "absences"),
 }
 
 _SALESFORCE = {

@@ -23,7 +23,7 @@ from roe.columns.run import ColumnRun
 from roe.columns.write import CHANGES, Summary, allocations, changes, portion, write_rejects, write_tables
 from roe.data.coerce import columns_of
 from roe.data.read import file_of
-from roe.data.write import ALLOCATIONS, write_whole
+from roe.data.write import ALLOCATIONS, POOLS_START, pools_json, write_turns, write_whole
 from roe.diagnostics import PolicyError, errors
 from roe.evaluator.engine import Evaluator
 from roe.spark.plan import Share, share
@@ -209,19 +209,15 @@ def _decide(files: tuple[tuple[str, bytes], ...], as_of: str, tables: dict[str, 
     parts = [_shaped(name, table) for name, table in (("allocations", whole), ("changes", forth), ("rollback", back))]
     said = json.dumps(portion(run, forth.num_rows))
     cells = {f"c{i}": pa.array([said if i == 0 else None], pa.string()) for i in range(WIDTH)}
-    turns = [d for p in run.found for d in p.decisions.values() if d.turn is not None]
-    lines = [
-        json.dumps({"key": f"{d.entity}|{d.id}|{d.role}", **d.turn.as_json()}, ensure_ascii=False, separators=(",", ":"))
-        for d in turns
-        if d.turn
-    ]
-    order = [json.dumps([d.entity, d.id, d.role]) for d in turns]
+    lines = run.turn_lines()
+    lines.append(pools_json(run.bound.pools.histories()))  # the last one says what the pools were
+    order = [str(i) for i in range(len(lines))]
     turned = pa.table(
         {
-            MARK: pa.array(["turns"] * len(turns), pa.string()),
+            MARK: pa.array(["turns"] * len(lines), pa.string()),
             "c0": pa.array(order, pa.string()),
             "c1": pa.array(lines, pa.string()),
-            **{f"c{i}": pa.nulls(len(turns), pa.string()) for i in range(2, WIDTH)},
+            **{f"c{i}": pa.nulls(len(lines), pa.string()) for i in range(2, WIDTH)},
         }
     )
     return pa.concat_tables([*parts, turned.cast(RESULT), pa.table({MARK: pa.array(["summary"]), **cells}).cast(RESULT)])
@@ -290,12 +286,14 @@ def _collect(found: Any, evaluator: Evaluator, as_of: str, out: Path, form: str,
             some = found.where(f.col(MARK) == name)
             some = some.orderBy(*keys)
             tables[name] = some.select(*(f.col(f"c{i}").alias(c) for i, c in enumerate(columns))).toArrow()
-        turns = [(json.loads(r["c0"]), r["c1"]) for r in found.where(f.col(MARK) == "turns").toLocalIterator()]
+        turns = [(int(r["c0"]), r["c1"]) for r in found.where(f.col(MARK) == "turns").toLocalIterator()]
     finally:
         found.unpersist()
     write_tables(tables, out, form)
     write_rejects(summary.rejects(evaluator.policy.model.entities), out)
-    write_whole(out / "turns.jsonl", "".join(line + "\n" for _, line in sorted(turns)))
+    lines = [line for _, line in sorted(turns)]
+    kept = [line for line in lines if line.startswith(POOLS_START)]  # one of each task; pools take turns in one task alone
+    write_turns(max(kept, key=len), (line for line in lines if not line.startswith(POOLS_START)), out)
     whole = summary.as_json(evaluator.policy, evaluator.clock(as_of))
     write_whole(out / "summary.json", json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
     return whole

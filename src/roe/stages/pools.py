@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from roe.grammar import types as t
-from roe.plan.operators import Allocate, DatedValue, Expr
-from roe.policy.context import Context
+from roe.grammar.names import Names
+from roe.grammar.parser import parse
+from roe.plan.operators import Allocate, DatedValue, Expr, Sla
+from roe.policy.context import Context, written
 from roe.source import Text
+
+# two leads of one company go to one rep: by its account, else by its own e-mail domain
+COMPANY = "if lead.account != null then lead.account.id else if is_freemail(domain(lead.email)) then null else domain(lead.email)"
 
 
 def lower(policy: dict[str, Any], cx: Context) -> dict[str, Allocate]:
@@ -23,16 +28,52 @@ def lower(policy: dict[str, Any], cx: Context) -> dict[str, Allocate]:
             members = cx.condition(given, names)
         if members is None:
             continue
-        weight = cx.value(raw["weight"], names, "number") if raw.get("weight") else None
-        strategy = raw.get("strategy") or "round_robin"
-        if weight and strategy != "weighted":
-            cx.say("R304", raw["weight"], f"a weight has no effect in a `{strategy}` pool", "say `strategy: weighted`, or remove it")
-        if strategy == "weighted" and not raw.get("weight"):
-            cx.say("R304", raw.key("strategy"), "a weighted pool needs a weight", "add `weight: rep.ramp`, or another number per rep")
+        strategy = str(raw.get("strategy") or "round_robin")
+        weight, score = (_number(raw, key, strategy, cx, names) for key in ("weight", "score"))
         caps = {}
         for cap, text in (raw.get("caps") or {}).items():
             expr = cx.value(str(text) if not isinstance(text, Text) else text, names, "number")
             if expr:
                 caps[str(cap)] = expr
-        pools[str(name)] = Allocate(str(name), strategy, members, weight, caps, raw.get("fallback"), name)
+        sticky = cx.value(raw["sticky"], names, "record", "owners", "string") if raw.get("sticky") else None
+        debt = 3 if raw.get("debt") is None else int(raw["debt"])
+        hours = str(raw.get("hours") or "any") == "working"
+        pools[str(name)] = Allocate(
+            str(name), strategy, members, weight, caps, raw.get("fallback"), name, score, sticky, _together(raw, name, cx, names),
+            debt, hours, _sla(raw.get("sla"), cx),
+        )  # fmt: skip
     return pools
+
+
+NEEDS = {"weight": "weighted", "score": "top_score"}
+
+
+def _number(raw: Any, key: str, strategy: str, cx: Context, names: Names) -> Expr | None:
+    """The weight or the score of a rep, which one strategy needs and no other has a use for."""
+    found = cx.value(raw[key], names, "number") if raw.get(key) else None
+    if found and strategy != NEEDS[key] and (key, strategy) != ("weight", "top_score"):
+        cx.say("R304", raw[key], f"a {key} has no effect in a `{strategy}` pool", f"say `strategy: {NEEDS[key]}`, or remove it")
+    if strategy == NEEDS[key] and not raw.get(key):
+        help = "add `weight: rep.ramp`, or another number per rep" if key == "weight" else "add `score:`, the best rep has the highest"
+        cx.say("R304", raw.key("strategy"), f"a {strategy} pool needs a {key}", help)
+    return found
+
+
+def _together(raw: Any, name: Text, cx: Context, names: Names) -> Expr | None:
+    given = raw.get("together")
+    if given is None:
+        tree, _ = parse(COMPANY)
+        assert tree is not None
+        return written(tree, name)
+    return None if str(given) == "never" else cx.value(given, names, "string", "number")
+
+
+def _sla(raw: Any, cx: Context) -> Sla | None:
+    if raw is None:
+        return None
+    within = cx.duration(raw["within"])
+    if within is None:
+        return None
+    activity = cx.names("activity", implicit=True)
+    counts = cx.condition(raw["worked_by"], activity) if raw.get("worked_by") else None
+    return Sla(within, counts, 1 if raw.get("times") is None else int(raw["times"]), raw.get("escalate"))

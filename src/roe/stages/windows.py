@@ -13,9 +13,8 @@ from typing import Any
 from roe.diagnostics import suggest
 from roe.grammar import syntax as s
 from roe.grammar import types as t
-from roe.grammar.printer import show
-from roe.plan.operators import Choose, Derive, Expr, Rule, Window
-from roe.policy.context import Context
+from roe.plan.operators import Choose, Derive, Rule, Window
+from roe.policy.context import Context, written
 from roe.source import Text
 
 STATES = ("none", "protected", "grace", "cool_off", "expired")
@@ -56,8 +55,8 @@ def lower(policy: dict[str, Any], cx: Context) -> list[Window]:
                 since = _latest(start, entity, renewing.tree)
         text = raw["lasts"]
         until = s.Binary("+", s.Path(record, f"{name}_since"), _literal(lasts, text))
-        cx.steps[entity, f"{name}_since"] = Derive(entity, f"{name}_since", "window", _expr(since, text))
-        cx.steps[entity, f"{name}_until"] = Derive(entity, f"{name}_until", "window", _expr(until, text))
+        cx.steps[entity, f"{name}_since"] = Derive(entity, f"{name}_since", "window", written(since, text))
+        cx.steps[entity, f"{name}_until"] = Derive(entity, f"{name}_until", "window", written(until, text))
         cx.steps[entity, f"{name}_state"] = _states(entity, str(name), text, raw, grace, cool)
         windows.append(Window(str(name), entity, str(role), f"{name}_state", f"{name}_until"))
     return windows
@@ -85,20 +84,7 @@ def _states(entity: str, name: str, text: Text, raw: Any, grace: Any, cool: Any)
 
 
 def _rule(state: str, tree: s.Node, text: Text) -> Rule:
-    return Rule(Text(state, text.origin), (_expr(tree, text),), state)
-
-
-def _expr(tree: s.Node, text: Text) -> Expr:
-    """A condition that the stage wrote: its text is the printed tree, its place the setting it comes from."""
-    return Expr(tree, Text(show(tree), _Fixed(text)))
-
-
-class _Fixed:
-    def __init__(self, text: Text) -> None:
-        self.text = text
-
-    def locate(self, text: str, start: int, end: int) -> Any:
-        return self.text.span()
+    return Rule(Text(state, text.origin), (written(tree, text),), state)
 
 
 def _literal(value: Any, text: Text) -> s.Literal:

@@ -1,0 +1,449 @@
+"""`Allocate` over columns: the turns of pools whose members, weights and limits are the same for every record.
+
+Between two moments at which somebody reaches a limit, the turns of a pool are a pattern that repeats: it is worked out once
+and laid over the records in the order of their queue. Records that follow another (of their company, or with the rep they
+stay with) take no turn. What depends on the record goes one by one through the row evaluator's allocation instead.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roe.columns.column import Array, Column, Days, Instants
+from roe.evaluator.allocate import FALLBACK, Pool, Pools, together
+from roe.evaluator.engine import assignment
+from roe.evaluator.turns import Slots, Standing
+from roe.grammar import values as v
+from roe.plan.operators import Action
+
+if TYPE_CHECKING:
+    from roe.columns.run import Part
+    from roe.columns.world import Table
+    from roe.evaluator.world import Row
+
+FIRST, MOST = 4096, 1 << 18  # records looked at together: at the start, and at most
+
+
+def in_turn(table: Table, rows: Array) -> Array:
+    """The place of each of some rows in the queue: by the time of creation, then by id. Rows are in the order of the ids."""
+    created = table.column("created")
+    if created is None:
+        return rows
+    if isinstance(created, (Instants, Days)):
+        when = created.data[rows]  # what is not known is the least, and comes first
+    else:
+        codes, meaning = created.take(rows).encode()
+        texts = ["" if x is None else v.literal(x) for x in meaning.list]
+        rank = {text: i for i, text in enumerate(sorted(set(texts)))}
+        when = np.array([rank[text] for text in texts], np.int64)[codes]
+    place = np.empty(len(rows), np.int64)
+    place[np.lexsort((rows, when))] = np.arange(len(rows))
+    return place
+
+
+class SlotTable:
+    """The turns of one standing, worked out as far as they are asked for; once they repeat, without any further work."""
+
+    def __init__(self, standing: Standing, pool: Pool) -> None:
+        self.standing = standing
+        self._slots = Slots(standing, pool.ledger())
+        self._picks = np.empty(0, np.int32)
+        self._repeats: Array | None = None
+        self.used = 0
+
+    def next(self, n: int) -> Array:
+        """The next turns, as places among the able, without using them."""
+        need = self.used + n
+        weights = [w for _, w in self.standing.able]
+        while len(self._picks) < need and self._repeats is None:
+            before = list(self._slots.taken)
+            count = self.standing.total if self.standing.total <= MOST else need - len(self._picks)
+            found = np.array([self._slots.next() for _ in range(count)], np.int32)
+            self._picks = np.concatenate([self._picks, found])
+            if [b - a for a, b in zip(before, self._slots.taken, strict=True)] == weights:
+                self._repeats = found  # everybody has had their share: it all begins again
+        if len(self._picks) < need:
+            assert self._repeats is not None
+            more = max(need - len(self._picks), len(self._picks))
+            self._picks = np.concatenate([self._picks, np.resize(self._repeats, -(-more // len(self._repeats)) * len(self._repeats))])
+        return self._picks[self.used : need]
+
+    def counts(self) -> dict[str, int]:
+        """Turns used by each rep."""
+        found = np.bincount(self._picks[: self.used], minlength=len(self.standing.able)).tolist()
+        return {rep: n for (rep, _), n in zip(self.standing.able, found, strict=True) if n}
+
+
+class PoolColumn:
+    """One pool while records are handed out."""
+
+    def __init__(self, pool: Pool, reps: Mapping[str, int], row: Row) -> None:
+        self.pool, self.reps, self.row = pool, reps, row
+        self.width = len(reps)
+        self.slots: SlotTable | None = None
+        self.companies: Array | None = None  # of each waiting record, -1 for none
+        self.companion = np.empty(0, np.int64)  # of each company, the rep; -1 for none yet
+        self.leader = np.empty(0, np.int64)  # of each company, the waiting record that came first; -1 for an earlier run's
+        self.names: list[Any] = []
+        self.sticky: Array | None = None
+
+    def prepare(self, company: Column | None, sticky: Array | None, companions: Mapping[tuple[str, Any], tuple[str, str]]) -> None:
+        self.sticky = sticky
+        if company is None:
+            return
+        codes, meaning = company.encode()
+        self.names = [x if isinstance(x, (str, int, float)) else None for x in meaning.list]
+        known = np.array([x is not None for x in self.names], bool)
+        self.companies = np.where(known[codes], codes, -1) if len(known) else np.full(len(codes), -1)
+        self.companion = np.full(len(self.names) + 1, -1, np.int64)
+        self.leader = np.full(len(self.names) + 1, -1, np.int64)
+        if companions:
+            for i, x in enumerate(self.names):
+                held = companions.get((self.pool.step.name, x)) if x is not None else None
+                if held is not None:
+                    self.companion[i] = self.reps.get(held[0], self.width)  # who is not there any more is never able
+
+    def seats(self) -> Standing:
+        """Who takes part now."""
+        if self.slots is None:
+            self.pool.forget()  # until now nobody watched what its reps took from other pools
+        standing = self.pool.fixed_standing(self.row)
+        if self.slots is None or self.slots.standing.seats != standing.seats:
+            self.book()
+            self.slots = SlotTable(standing, self.pool)
+            self.able = np.array([self.reps[rep] for rep, _ in standing.able], np.int64)
+            self.is_able = np.zeros(self.width + 1, bool)  # the last place is for nobody
+            self.is_able[self.able] = True
+        return self.slots.standing
+
+    def book(self) -> None:
+        """Settle the turns used so far."""
+        if self.slots is not None and self.slots.used:
+            self.pool.book_all(self.slots.standing, self.slots.used, self.slots.counts())
+        self.slots = None
+
+
+@dataclass(slots=True)
+class Handed:
+    """What became of waiting records, in the order of the queue."""
+
+    rep: Array  # a row of the rep table, or -1
+    pool: Array  # the pool that did it, by number
+    standing: Array
+    index: Array
+    why: Array  # by number, -1 where a turn was taken
+    before: Array  # which pools were tried before, by number
+    whys: dict[str, int] = field(default_factory=dict)
+    befores: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, n: int) -> Handed:
+        return cls(*(np.full(n, -1, np.int64) for _ in range(6)))
+
+
+class Turns:
+    """The turns of all records of an entity that wait for pools, over all of its roles."""
+
+    def __init__(self, table: Table, pools: Pools, parts: list[Part]) -> None:
+        self.table, self.pools, self.parts = table, pools, parts
+        rows = [np.asarray(rows) for part in parts for rows, _ in part.waiting]
+        actions = [(k, action) for k, part in enumerate(parts) for _, action in part.waiting]
+        self.row = np.concatenate(rows)
+        self.action = np.repeat(np.arange(len(actions)), [len(r) for r in rows])
+        self.actions = actions
+        role = np.array([k for k, _ in actions])[self.action]
+        place = in_turn(table, self.row)
+        order = np.lexsort((role, self.row, place)) if len({*role.tolist()}) == 1 else self._by_record(place, role)
+        self.row, self.action, self.role = self.row[order], self.action[order], role[order]
+        self.names = sorted(pools.pools)
+        asked = np.array([self.names.index(action.pool) for _, action in actions])
+        self.asked = asked[self.action]
+
+    def _by_record(self, place: Array, role: Array) -> Array:
+        """By the queue, and of one record by its roles: `place` numbers (record, role) pairs, so take the record's first."""
+        first = np.full(self.table.n, len(place), np.int64)
+        np.minimum.at(first, self.row, place)
+        return np.lexsort((role, first[self.row]))
+
+    def alike(self) -> bool:
+        """Whether pools treat all the records the same, and none of them comes back from an earlier run."""
+        used = {name for i in set(self.asked.tolist()) for name in self._chain(self.names[i])}
+        if not all(self.pools.pools[name].fixed for name in used):
+            return False
+        if any(action.kind == "route" for _, first in self.actions for action in _others(first)):
+            return False
+        assigned = self.parts[0].bound.assigned
+        if not assigned:
+            return True
+        ids = self.table.ids
+        held = pa.array([key.split("|", 2)[1] for key in assigned if key.startswith(f"{self.table.entity}|")], pa.string())
+        return not pc.any(pc.is_in(ids.take(pa.array(self.row)), value_set=held)).as_py()
+
+    def _chain(self, name: str) -> list[str]:
+        """A pool and those that it falls back on."""
+        found = [name]
+        while (after := self.pools.pools[found[-1]].step.fallback) is not None and str(after) in self.pools.pools:
+            found.append(str(after))
+        return found
+
+    # --- handing out --------------------------------------------------------------------------------------------------
+
+    def run(self) -> Handed:
+        """Hand out every waiting record, in the order of the queue."""
+        world = self.table.world
+        n = len(self.row)
+        used = list(dict.fromkeys(name for i in np.unique(self.asked).tolist() for name in self._chain(self.names[i])))
+        any_row = self.table.row(int(self.row[0]))
+        for name in used:  # reps whom the data does not list become rows of the table before it is counted
+            self.pools.pools[name].fixed_standing(any_row)
+            world.rep(self.pools.pools[name].step.fallback)
+        asked = {name: self._asked_of_records(self.pools.pools[name]) for name in used}
+        self.rep_ids = [str(rep) for rep in world.tables["rep"].ids.to_pylist()]
+        reps = {rep: i for i, rep in enumerate(self.rep_ids)}
+        self.columns = {name: PoolColumn(self.pools.pools[name], reps, any_row) for name in used}
+        for name, column in self.columns.items():
+            column.prepare(*asked[name], self.pools.companions)
+        out = Handed.of(n)
+        at, width = 0, FIRST
+        while at < n:
+            end = min(n, at + width)
+            done, rep = self._window(at, end, out)
+            self._took(out.rep[at:done], out.why[at:done], out, rep)
+            width = min(MOST, max(256, 2 * (done - at)))
+            at = done
+        for pool in self.pools.pools.values():  # what reps took from other pools was not followed everywhere
+            pool.forget()
+        for column in self.columns.values():
+            column.book()
+            for i in np.flatnonzero(column.leader >= 0).tolist():
+                key = column.pool.step.name, column.names[i]
+                self.pools.companions[key] = self.rep_ids[column.companion[i]], self._label(int(column.leader[i]))
+        return out
+
+    def _asked_of_records(self, pool: Pool) -> tuple[Column | None, Array | None]:
+        """What the waiting records' companies are, and the reps whom they stay with."""
+        frame = self.parts[0].frame(self.row)
+        company = frame.eval(pool.step.together.tree) if pool.step.together is not None else None
+        if pool.step.sticky is None:
+            return company, None
+        values = frame.eval(pool.step.sticky.tree)
+        each = [part.assignee(self.row, values) for part in self.parts]
+        return company, np.choose(self.role, each) if len(each) > 1 else each[0]
+
+    def _window(self, at: int, end: int, out: Handed) -> tuple[int, int]:
+        """Hand out the records from `at` on, up to `end` or to the one at which a rep reaches a limit, who is returned."""
+        window = np.arange(at, end)
+        asked = self.asked[at:end]
+        groups: dict[str, list[Array]] = {}
+        tried: dict[int, list[str]] = {}
+        for number in np.unique(asked).tolist():
+            chain = self._chain(self.names[number])
+            able = next((i for i, name in enumerate(chain) if self.columns[name].seats().able), len(chain) - 1)
+            tried[number] = chain[: able + 1]
+            groups.setdefault(chain[able], []).append(window[asked == number])
+        plans = {name: self._plan(name, np.sort(np.concatenate(places)), out) for name, places in groups.items()}
+        done, reached = self._limit(at, end, out)
+        for number, chain in tried.items():
+            places = window[asked == number]
+            places = places[places < done]
+            if len(places):
+                out.before[places] = self._before(chain[:-1], out)
+        for name, (places, turns) in plans.items():
+            self._commit(name, places[places < done], turns[places < done], out)
+        return done, reached
+
+    def _plan(self, name: str, places: Array, out: Handed) -> tuple[Array, Array]:
+        """Reps for some records of a pool as it is now; which of them take a turn."""
+        column = self.columns[name]
+        standing = column.seats()
+        if not standing.able:
+            fallback = self.pools.world.rep(column.pool.step.fallback)
+            out.rep[places] = -1 if fallback is None else fallback.at  # type: ignore[attr-defined]
+            out.why[places] = self._why(FALLBACK, out)
+            return places, np.zeros(len(places), bool)
+        rep = np.full(len(places), -1, np.int64)
+        why = np.full(len(places), -1, np.int64)
+        if column.sticky is not None:
+            own = column.sticky[places]
+            stays = column.is_able[own] & (own >= 0)
+            rep[stays] = own[stays]
+            for one in np.unique(own[stays]).tolist():
+                label = self.pools.world.rep(self.rep_ids[one]).label  # type: ignore[union-attr]
+                why[stays & (own == one)] = self._why(f"{label} is who it stays with", out)
+        company = None if column.companies is None else column.companies[places]
+        follows = np.zeros(len(places), bool)
+        if company is not None:
+            kept = np.where(company >= 0, column.companion[company], -1)
+            goes = (rep < 0) & (kept >= 0) & column.is_able[kept]
+            rep[goes] = kept[goes]
+            whose, which = np.unique(company[goes], return_inverse=True)
+            why[goes] = np.array([self._why(together(self._leader(column, i)), out) for i in whose.tolist()], np.int64)[which]
+            new = (company >= 0) & (kept < 0)
+            some = np.flatnonzero(new)
+            _, first, which = np.unique(company[some], return_index=True, return_inverse=True)
+            leaders = some[first][which]
+            follows[some] = (some != leaders) & (rep[some] < 0)
+        turns = (rep < 0) & ~follows
+        assert column.slots is not None
+        rep[turns] = column.able[column.slots.next(int(turns.sum()))]
+        if company is not None and follows.any():
+            at = np.empty(len(places), np.int64)
+            at[some] = leaders
+            behind = np.flatnonzero(follows)
+            rep[behind] = rep[at[behind]]
+            whose, which = np.unique(places[at[behind]], return_inverse=True)
+            why[behind] = np.array([self._why(together(self._label(i)), out) for i in whose.tolist()], np.int64)[which]
+        out.rep[places], out.why[places] = rep, why
+        return places, turns
+
+    def _limit(self, at: int, end: int, out: Handed) -> tuple[int, int]:
+        """Up to where nobody who is able becomes unable, and who does there (-1 for nobody)."""
+        left = self._left()
+        if left is None:
+            return end, -1
+        rep = np.where(self._counted(out.why[at:end], out), out.rep[at:end], -1)
+        some = np.flatnonzero(rep >= 0)
+        order = some[np.argsort(rep[some], kind="stable")]
+        sorted_reps = rep[order]
+        starts = np.searchsorted(sorted_reps, sorted_reps)
+        full = np.arange(len(order)) - starts + 1 == left[sorted_reps]
+        if not full.any():
+            return end, -1
+        first = int(order[full].min())
+        return at + first + 1, int(rep[first])
+
+    def _counted(self, why: Array, out: Handed) -> Array:
+        """Which allocations count for a rep: all but those of a pool's fallback."""
+        return np.asarray(why != out.whys.get(FALLBACK, -2))
+
+    def _left(self) -> Array | None:
+        """How many more records each rep can take before something changes, over all pools; None if that is for ever."""
+        left = np.full(len(self.rep_ids), np.iinfo(np.int64).max)
+        own = {"open_leads": "lead", "open_accounts": "account"}
+        limited = False
+        for column in self.columns.values():
+            if not column.pool.step.caps or column.slots is None:
+                continue
+            for rep in column.pool.within_caps():
+                _, limits = column.pool.terms(self.table.world.rep(rep), self.table.row(int(self.row[0])))  # type: ignore[arg-type]
+                for cap, limit in limits.items():
+                    if v.is_number(limit) and own.get(cap, self.table.entity) == self.table.entity:
+                        limited = True
+                        i = column.reps[rep]
+                        left[i] = min(left[i], max(1, math.ceil(limit - self.pools.used(cap, rep))))
+        return left if limited else None
+
+    def _commit(self, name: str, places: Array, turns: Array, out: Handed) -> None:
+        if not len(places):
+            return
+        column = self.columns[name]
+        assert column.slots is not None
+        out.pool[places] = self.names.index(name)
+        out.standing[places] = column.pool.history.number(column.pool.history.intern(column.slots.standing.seats))
+        taken = np.cumsum(turns)
+        out.index[places] = column.pool.history.turns.taken + taken - turns
+        n = int(taken[-1]) if len(taken) else 0
+        column.slots.used += n
+        column.pool.history.turns.unlogged += n
+        if column.companies is not None and column.slots.standing.able:
+            company = column.companies[places]
+            some = np.flatnonzero((company >= 0) & (column.companion[company] < 0))
+            found, first = np.unique(company[some], return_index=True)
+            column.companion[found] = out.rep[places[some[first]]]
+            column.leader[found] = places[some[first]]
+
+    def _took(self, rep: Array, why: Array, out: Handed, reached: int) -> None:
+        """Count what reps have taken, and see what that changes."""
+        counted = rep[(rep >= 0) & self._counted(why, out)]
+        for i, n in zip(*(x.tolist() for x in np.unique(counted, return_counts=True)), strict=True):
+            self.pools.count(self.table.entity, self.rep_ids[i], n)
+        self.pools.unlogged += len(rep)
+        if reached >= 0:
+            rep_row = self.pools.world.rep(self.rep_ids[reached])
+            assert rep_row is not None
+            for column in self.columns.values():
+                column.pool.changed(rep_row, self.table.row(int(self.row[0])))
+
+    def assignments(self, handed: Handed) -> Iterator[tuple[str, dict[str, Any]]]:
+        """What the state keeps of them."""
+        now = self.table.world.clock.now
+        ids = self.table.ids.take(pa.array(self.row)).to_pylist()
+        position = self._positions(handed).tolist()
+        columns = [self.columns.get(name) for name in self.names]
+        for i, (rep, by) in enumerate(zip(handed.rep.tolist(), handed.pool.tolist(), strict=True)):
+            if rep >= 0:
+                column = columns[by]
+                assert column is not None
+                company = column.names[column.companies[i]] if column.companies is not None and column.companies[i] >= 0 else None
+                key = f"{self.table.entity}|{ids[i]}|{self.parts[self.role[i]].role}"
+                yield key, assignment(self.rep_ids[rep], self.names[self.asked[i]], self.names[by], now, position[i], company, [])
+
+    def _positions(self, handed: Handed) -> Array:
+        start = np.array([self.pools.pools[name].history.turns.position for name in self.names])
+        return np.asarray(start[handed.pool] + handed.index + 1)
+
+    # --- words --------------------------------------------------------------------------------------------------------
+
+    def _label(self, place: int) -> str:
+        return f"{self.table.entity} {self.table.ids[int(self.row[place])].as_py()}"
+
+    def _leader(self, column: PoolColumn, company: int) -> str:
+        lead = int(column.leader[company])
+        return self._label(lead) if lead >= 0 else self.pools.companions[column.pool.step.name, column.names[company]][1]
+
+    def _why(self, text: str, out: Handed) -> int:
+        return out.whys.setdefault(text, len(out.whys))
+
+    def _before(self, tried: Iterable[str], out: Handed) -> int:
+        found = []
+        for name in tried:
+            column = self.columns[name]
+            assert column.slots is not None
+            history = column.pool.history
+            found.append([name, history.number(history.intern(column.slots.standing.seats)), history.turns.taken])
+        return out.befores.setdefault(json.dumps(found, ensure_ascii=False, separators=(",", ":")), len(out.befores))
+
+    def lines(self, handed: Handed, start: int, until: Any) -> pa.Array:
+        """The turns as lines of the run's records: what `Turn.record` gives, from column to column."""
+        n = len(self.row)
+        ids = self.table.ids.take(pa.array(self.row))
+        roles = pa.array([f"|{part.role}" for part in self.parts])
+        keys = pc.binary_join_element_wise(f"{self.table.entity}|", ids, roles.take(pa.array(self.role)), "")
+        ends = [json.dumps(v.string(x)) for x in until]
+        pieces: list[Any] = [
+            '{"n":', _digits(np.arange(start, start + n)),
+            ',"pool":', _quoted(pa.array(self.names)).take(pa.array(handed.pool)),
+            ',"standing":', _digits(handed.standing), ',"index":', _digits(handed.index),
+            ',"rep":', pc.fill_null(_quoted(pa.array(self.rep_ids)).take(pa.array(handed.rep, mask=handed.rep < 0)), "null"),
+            ',"key":', _quoted(keys),
+            ',"why":', pc.fill_null(_quoted(pa.array(list(handed.whys), pa.string())).take(pa.array(handed.why, mask=handed.why < 0)), '""'),
+            ',"repeated":"","until":', pc.if_else(pa.array(handed.rep < 0), "null", pa.array(ends).take(pa.array(self.asked))),
+            ',"before":', pa.array(list(handed.befores), pa.string()).take(pa.array(handed.before)),
+            ',"position":', _digits(self._positions(handed)), "}",
+        ]  # fmt: skip
+        return pc.binary_join_element_wise(*pieces, "")
+
+
+def _others(action: Action) -> Iterable[Action]:
+    while action.otherwise is not None:
+        action = action.otherwise
+        yield action
+
+
+def _digits(numbers: Array) -> pa.Array:
+    return pa.array(numbers.astype(np.int64)).cast(pa.string())
+
+
+def _quoted(texts: pa.Array) -> pa.Array:
+    """Texts as JSON has them."""
+    if pc.any(pc.match_substring_regex(texts, '["\\\\\\x00-\\x1f\\x7f]')).as_py():
+        return pa.array([None if x is None else json.dumps(x, ensure_ascii=False) for x in texts.to_pylist()], pa.string())
+    return pc.binary_join_element_wise('"', texts, '"', "")

@@ -1,0 +1,193 @@
+"""Taking turns, exactly: who is next among reps with weights, and what a rep who was skipped is owed.
+
+Turns follow the quota method of Balinski and Young ("The Quota Method of Apportionment", American Mathematical Monthly
+82, 1975), told in *credit*: at every turn each rep gains their share of it (weight / sum of the weights), and the one who
+takes it pays one. Of the reps whose credit is then above zero, the next is the one who would first be owed a whole turn.
+With fixed weights and nobody skipped every credit stays between -1 and 1: each rep's count is within one of the exact
+share at every prefix. Round robin is the case of equal weights. Ties go by the rep's id.
+
+Whoever is skipped goes on gaining credit, up to a limit: that is the debt, and it comes first once the rep is able again.
+Among those who are able, credit is compared as if it were level (its sum spread by weight), so that one rep who joins,
+leaves or waits changes nothing between the others.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+LARGEST = 10**15  # of the denominators that credit is counted in; beyond it, credit is rounded
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A rep in a turn: the weight, and why the rep cannot take it; `owed` if the turn is made up for later."""
+
+    rep: str
+    weight: Fraction
+    skipped: str = ""
+    owed: bool = False
+
+    def as_json(self) -> list[Any]:
+        return [self.rep, str(self.weight), self.skipped, self.owed]
+
+
+class Standing:
+    """Who takes part in a turn, in the order of their ids; weights become whole numbers without a common divisor."""
+
+    def __init__(self, seats: Iterable[Seat]) -> None:
+        self.seats = tuple(seats)
+        scale = math.lcm(*(s.weight.denominator for s in self.seats))
+        whole = [s.weight.numerator * (scale // s.weight.denominator) for s in self.seats]
+        common = math.gcd(*whole) or 1
+        shares = [(s.rep, w // common, s) for s, w in zip(self.seats, whole, strict=True)]
+        self.able = [(rep, w) for rep, w, s in shares if not s.skipped]
+        self.total = sum(w for _, w in self.able)
+        self.owed = [(rep, w) for rep, w, s in shares if s.skipped and s.owed]
+
+    def without(self, reps: Mapping[str, str]) -> Standing:
+        """The same for one record that some reps cannot take, by their reasons: nobody owes them that turn."""
+        return Standing(Seat(s.rep, s.weight, reps[s.rep]) if s.rep in reps and not s.skipped else s for s in self.seats)
+
+
+class Ledger:
+    """The credit of each rep of a pool, as whole units of 1 / `scale` of a turn. No debt grows beyond `limit` turns."""
+
+    def __init__(self, limit: int, credits: Mapping[str, Fraction] | None = None) -> None:
+        self.limit = limit
+        found = credits or {}
+        self.scale = math.lcm(*(c.denominator for c in found.values()))
+        self.units = {rep: c.numerator * (self.scale // c.denominator) for rep, c in found.items()}
+
+    def copy(self) -> Ledger:
+        other = Ledger(self.limit)
+        other.scale, other.units = self.scale, dict(self.units)
+        return other
+
+    def credit(self, rep: str) -> Fraction:
+        return Fraction(self.units.get(rep, 0), self.scale)
+
+    def credits(self) -> dict[str, Fraction]:
+        return {rep: Fraction(n, self.scale) for rep, n in sorted(self.units.items()) if n}
+
+    def settle(self, standing: Standing, turns: int, taken: Mapping[str, int]) -> None:
+        """Book `turns` turns of one standing: everybody's share, and those that each rep took."""
+        left = turns
+        while left:
+            owed = [(rep, w) for rep, w in standing.owed if self.units.get(rep, 0) < self.limit * self.scale]
+            total = standing.total + sum(w for _, w in owed)
+            self._divide(total)
+            units, full, step = self.units, self.limit * self.scale, self.scale // total
+            now = min([left, *(-(-(full - units.get(rep, 0)) // (w * step)) for rep, w in owed)])
+            for rep, w in (*standing.able, *owed):
+                units[rep] = units.get(rep, 0) + now * w * step
+            left -= now
+        for rep, n in taken.items():
+            self.units[rep] = self.units.get(rep, 0) - n * self.scale
+
+    def _divide(self, total: int) -> None:
+        """Make the scale a multiple of a total of weights, so that each share is a whole number of units."""
+        if self.scale % total == 0:
+            return
+        scale = math.lcm(self.scale, total)
+        if scale > LARGEST:
+            common = math.gcd(self.scale, *self.units.values())
+            self.scale //= common
+            self.units = {rep: n // common for rep, n in self.units.items()}
+            scale = math.lcm(self.scale, total)
+        if scale > LARGEST:
+            scale = total * max(1, LARGEST // total)
+            self.units = {rep: (2 * n * scale + self.scale) // (2 * self.scale) for rep, n in self.units.items()}
+        else:
+            self.units = {rep: n * (scale // self.scale) for rep, n in self.units.items()}
+        self.scale = scale
+
+
+class Slots:
+    """The turns of one standing from now on, one after the other, without booking them."""
+
+    def __init__(self, standing: Standing, ledger: Ledger) -> None:
+        able, total, scale = standing.able, standing.total, ledger.scale
+        self.able, self.total, self.turn = able, total, 0
+        units = [ledger.units.get(rep, 0) for rep, _ in able]
+        level = sum(units)
+        # what each has at the start, in units of 1 / (scale * total) of a turn, and pays for one
+        self._start = [n * total - level * w for n, (_, w) in zip(units, able, strict=True)]
+        self._price = scale * total
+        self._gain = [w * scale for _, w in able]
+        common = math.lcm(*(w for _, w in able))
+        self._late = [scale * (common // w) for _, w in able]
+        self.taken = [0] * len(able)
+        # when each is owed a whole turn, in an order that holds at every turn
+        self._due = [(scale - n) * (common // w) for n, (_, w) in zip(units, able, strict=True)]
+        self._ready: list[tuple[int, int]] = []
+        self._soon = [(self._from(i), i) for i in range(len(able))]
+        heapq.heapify(self._soon)
+
+    def _from(self, i: int) -> int:
+        """The turn from which a rep has credit above zero."""
+        return (self.taken[i] * self._price - self._start[i]) // self._gain[i] + 1
+
+    def next(self) -> int:
+        """The place of the next rep among the able."""
+        self.turn += 1
+        while self._soon and self._soon[0][0] <= self.turn:
+            i = heapq.heappop(self._soon)[1]
+            heapq.heappush(self._ready, (self._due[i], i))
+        i = heapq.heappop(self._ready)[1]  # somebody is ready: the credits of the able sum to one
+        self.taken[i] += 1
+        self._due[i] += self._late[i]
+        heapq.heappush(self._soon, (self._from(i), i))
+        return i
+
+
+@dataclass(slots=True)
+class History:
+    """The turns that a pool has taken in a run, in order, from which the pool at any of them is worked out again."""
+
+    limit: int
+    credits: Mapping[str, Fraction]
+    counts: Mapping[str, int]
+    position: int  # turns taken before the run
+    unlogged: int = 0  # turns taken in columns before those of the log
+    log: list[tuple[Standing, str]] = field(default_factory=list)
+    marks: list[tuple[int, Ledger, Counter[str]]] = field(default_factory=list)
+
+    EVERY = 256
+
+    @property
+    def taken(self) -> int:
+        """How many turns were taken in the run."""
+        return self.unlogged + len(self.log)
+
+    def at(self, index: int) -> tuple[Ledger, Counter[str]]:
+        """Credit, and turns taken in all, just before one of the turns."""
+        if not self.marks:
+            self.marks.append((0, Ledger(self.limit, self.credits), Counter(self.counts)))
+        while index - self.marks[-1][0] >= self.EVERY:
+            self.marks.append(self._on(*self.marks[-1], self.marks[-1][0] + self.EVERY))
+        mark = self.marks[index // self.EVERY]
+        return self._on(*mark, index)[1:]
+
+    def _on(self, start: int, ledger: Ledger, counts: Counter[str], until: int) -> tuple[int, Ledger, Counter[str]]:
+        ledger, counts = ledger.copy(), counts.copy()
+        while start < until:
+            standing, end = self.log[start][0], start
+            while end < until and self.log[end][0] is standing:
+                end += 1
+            taken = Counter(rep for _, rep in self.log[start:end])
+            ledger.settle(standing, end - start, taken)
+            counts.update(taken)
+            start = end
+        return until, ledger, counts
+
+
+def turns_of(standing: Standing, ledger: Ledger, turns: int) -> Sequence[str]:
+    """The reps of the next turns if nothing changes; for display and tests."""
+    slots = Slots(standing, ledger)
+    return [slots.able[slots.next()][0] for _ in range(turns)]
