@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Array, Coded, Dictionary
+from roe.columns.column import Array, Coded, Dictionary, Truths
 from roe.grammar import field_functions as own
 
 MANY = 5_000  # distinct texts from which it is worth it
@@ -29,6 +29,23 @@ def registrable(hosts: pa.Array) -> Array:
     punycode = pc.match_substring(hosts, "xn--").fill_null(True).to_numpy(zero_copy_only=False)  # which is spelt out
     plain = pc.match_substring_regex(hosts, _PLAIN_HOST).fill_null(False).to_numpy(zero_copy_only=False)
     return np.asarray(plain & simple[codes] & two & free & ~punycode)
+
+
+_HOST = r"^(?:[A-Za-z0-9._%+-]+@)?(?P<host>[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.[a-z]{2,})$"
+
+
+def freemails(column: Coded) -> Truths:
+    """`is_freemail` of every text, asked once for each host."""
+    items = column.meaning.items
+    texts = items if isinstance(items, pa.Array) else pa.array(column.meaning.list, pa.string())
+    hosts = pc.struct_field(pc.extract_regex(texts, _HOST), "host")
+    encoded = pc.if_else(hosts.is_valid(), hosts, texts).dictionary_encode()
+    meant = encoded.dictionary
+    found = pc.is_in(meant, pa.array(sorted(own.freemail_domains()))).to_numpy(zero_copy_only=False).astype(np.int8)
+    for i in np.flatnonzero(~registrable(meant)).tolist():
+        found[i] = own.is_freemail(meant[i].as_py())
+    inner = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return Truths(np.append(np.append(found, np.int8(-1))[inner], np.int8(-1))[column.codes])
 
 
 def domains(column: Coded) -> Coded:

@@ -150,6 +150,8 @@ class ColumnRun:
         """What pools did, as the run's records have it, in the order in which they did it."""
         bound = self.bound
         found = [(d.turn.n, turn_line(d.turn, bound.key(d))) for part in self.found for d in part.decisions.values() if d.turn is not None]
+        if not found:  # those that were handed out as columns are in order already
+            return [line for _, lines in self.lines for line in lines.to_pylist()]
         for numbers, lines in self.lines:
             found += zip(numbers.tolist(), lines.to_pylist(), strict=True)
         return [line for _, line in sorted(found)]
@@ -175,6 +177,7 @@ class Part:
         self.pools: list[str] = []
         self.why = np.full(n, -1, np.int64)
         self.whys: dict[str, int] = {}
+        self.follows: pa.Array | None = None  # of each record, the one of its company whose rep it got, in words
         self.waiting: list[tuple[Array, Action]] = []
         self.decisions: dict[int, Decision] = {}
         self.territory = self._territory()
@@ -330,6 +333,12 @@ class Part:
             self.pool[rows[handed.pool[places] == number]] = self._pool(turns.names[number])
         numbers = [self.whys.setdefault(why, len(self.whys)) for why in handed.whys]
         self.why[rows] = np.array([*numbers, -1], np.int64)[handed.why[places]]
+        if (handed.leader[places] >= 0).any():
+            if self.follows is None:
+                self.follows = pa.nulls(self.table.n, pa.string())
+            at = np.full(self.table.n, -1)
+            at[rows] = places
+            self.follows = pc.coalesce(turns.following(handed).take(pa.array(at, mask=at < 0)), self.follows)
         nobody = rows[handed.rep[places] < 0]
         if action.otherwise is not None and len(nobody):
             self._act(nobody, action.otherwise)
@@ -395,9 +404,13 @@ class Part:
         key = key * (len(self.pools) + 1) + self.pool[rows] + 1
         key = key * (len(self.whys) + 1) + self.why[rows] + 1
         whys = ["", *self.whys]
+        followed = None if self.follows is None else self.follows.take(pa.array(rows))
+        behind = np.zeros(len(rows), np.int64) if followed is None else followed.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
+        key = key * 2 + behind
         unique, codes = np.unique(key, return_inverse=True)
         said = []
         for k in unique.tolist():
+            k, follows = divmod(k, 2)
             k, why = divmod(k, len(self.whys) + 1)
             k, pool = divmod(k, len(self.pools) + 1)
             k, owner = divmod(k, reps.n + 1)
@@ -405,10 +418,15 @@ class Part:
             rule = self.rules[number]
             who = reps.row(owner).label if owner < reps.n else "nobody"
             if KINDS[action] == "route":
-                said.append(routed(who, self.pools[pool - 1], str(rule.name), whys[why]))
+                said.append(routed(who, self.pools[pool - 1], str(rule.name), "\0" if follows else whys[why]))
             else:
                 said.append(_SAYS[KINDS[action]].format(who=who, rule=rule.name, to=rule.value.to))
-        return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(said)).dictionary_decode()
+        made = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(said)).dictionary_decode()
+        if followed is None or not behind.any():
+            return made
+        some = pa.array(behind == 1)
+        whole = pc.binary_join_element_wise(pc.replace_substring(made.filter(some), "\0", ""), followed.filter(some), "")
+        return pc.replace_with_mask(made, some, whole)
 
 
 def _same(text: str, n: int) -> pa.Array:

@@ -141,12 +141,13 @@ class Handed:
     index: Array
     why: Array  # by number, -1 where a turn was taken
     before: Array  # which pools were tried before, by number
+    leader: Array  # the place of the record of the same company that it follows, or -1
     whys: dict[str, int] = field(default_factory=dict)
     befores: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, n: int) -> Handed:
-        return cls(*(np.full(n, -1, np.int64) for _ in range(6)))
+        return cls(*(np.full(n, -1, np.int64) for _ in range(7)))
 
 
 class Turns:
@@ -223,10 +224,16 @@ class Turns:
             pool.forget()
         for column in self.columns.values():
             column.book()
-            for i in np.flatnonzero(column.leader >= 0).tolist():
-                key = column.pool.step.name, column.names[i]
-                self.pools.companions[key] = self.rep_ids[column.companion[i]], self._label(int(column.leader[i]))
+            self._remember(column)
         return out
+
+    def _remember(self, column: PoolColumn) -> None:
+        """Which reps the companies went to, for what comes later in the run."""
+        found = np.flatnonzero(column.leader >= 0)
+        ids = self.table.ids.take(pa.array(self.row[column.leader[found]])).to_pylist()
+        name, entity = column.pool.step.name, self.table.entity
+        for i, rep, record in zip(found.tolist(), column.companion[found].tolist(), ids, strict=True):
+            self.pools.companions[name, column.names[i]] = self.rep_ids[rep], f"{entity} {record}"
 
     def _asked_of_records(self, pool: Pool) -> tuple[Column | None, Array | None]:
         """What the waiting records' companies are, and the reps whom they stay with."""
@@ -267,10 +274,10 @@ class Turns:
         if not standing.able:
             fallback = self.pools.world.rep(column.pool.step.fallback)
             out.rep[places] = -1 if fallback is None else fallback.at  # type: ignore[attr-defined]
-            out.why[places] = self._why(FALLBACK, out)
+            out.why[places], out.leader[places] = self._why(FALLBACK, out), -1
             return places, np.zeros(len(places), bool)
         rep = np.full(len(places), -1, np.int64)
-        why = np.full(len(places), -1, np.int64)
+        why, leader = (np.full(len(places), -1, np.int64) for _ in range(2))
         if column.sticky is not None:
             own = column.sticky[places]
             stays = column.is_able[own] & (own >= 0)
@@ -284,8 +291,10 @@ class Turns:
             kept = np.where(company >= 0, column.companion[company], -1)
             goes = (rep < 0) & (kept >= 0) & column.is_able[kept]
             rep[goes] = kept[goes]
-            whose, which = np.unique(company[goes], return_inverse=True)
-            why[goes] = np.array([self._why(together(self._leader(column, i)), out) for i in whose.tolist()], np.int64)[which]
+            leader[goes] = column.leader[company[goes]]
+            for i in np.flatnonzero(goes & (leader < 0)).tolist():  # it was in an earlier run, or among another entity's records
+                label = self.pools.companions[column.pool.step.name, column.names[int(company[i])]][1]
+                why[i] = self._why(together(label), out)
             new = (company >= 0) & (kept < 0)
             some = np.flatnonzero(new)
             _, first, which = np.unique(company[some], return_index=True, return_inverse=True)
@@ -299,9 +308,8 @@ class Turns:
             at[some] = leaders
             behind = np.flatnonzero(follows)
             rep[behind] = rep[at[behind]]
-            whose, which = np.unique(places[at[behind]], return_inverse=True)
-            why[behind] = np.array([self._why(together(self._label(i)), out) for i in whose.tolist()], np.int64)[which]
-        out.rep[places], out.why[places] = rep, why
+            leader[behind] = places[at[behind]]
+        out.rep[places], out.why[places], out.leader[places] = rep, why, leader
         return places, turns
 
     def _limit(self, at: int, end: int, out: Handed) -> tuple[int, int]:
@@ -392,12 +400,12 @@ class Turns:
 
     # --- words --------------------------------------------------------------------------------------------------------
 
-    def _label(self, place: int) -> str:
-        return f"{self.table.entity} {self.table.ids[int(self.row[place])].as_py()}"
-
-    def _leader(self, column: PoolColumn, company: int) -> str:
-        lead = int(column.leader[company])
-        return self._label(lead) if lead >= 0 else self.pools.companions[column.pool.step.name, column.names[company]][1]
+    def following(self, handed: Handed) -> pa.Array:
+        """Of every waiting record, whom it follows, in words; null for most."""
+        ids = self.table.ids
+        led = np.where(handed.leader >= 0, self.row[handed.leader], -1)
+        before, after = together(f"{self.table.entity} \0").split("\0")
+        return pc.binary_join_element_wise(before, ids.take(pa.array(led, mask=led < 0)), after, "")
 
     def _why(self, text: str, out: Handed) -> int:
         return out.whys.setdefault(text, len(out.whys))
@@ -418,13 +426,14 @@ class Turns:
         roles = pa.array([f"|{part.role}" for part in self.parts])
         keys = pc.binary_join_element_wise(f"{self.table.entity}|", ids, roles.take(pa.array(self.role)), "")
         ends = [json.dumps(v.string(x)) for x in until]
+        whys = _quoted(pa.array(list(handed.whys), pa.string())).take(pa.array(handed.why, mask=handed.why < 0))
         pieces: list[Any] = [
             '{"n":', _digits(np.arange(start, start + n)),
             ',"pool":', _quoted(pa.array(self.names)).take(pa.array(handed.pool)),
             ',"standing":', _digits(handed.standing), ',"index":', _digits(handed.index),
             ',"rep":', pc.fill_null(_quoted(pa.array(self.rep_ids)).take(pa.array(handed.rep, mask=handed.rep < 0)), "null"),
             ',"key":', _quoted(keys),
-            ',"why":', pc.fill_null(_quoted(pa.array(list(handed.whys), pa.string())).take(pa.array(handed.why, mask=handed.why < 0)), '""'),
+            ',"why":', pc.fill_null(pc.coalesce(_quoted(self.following(handed)), whys), '""'),
             ',"repeated":"","until":', pc.if_else(pa.array(handed.rep < 0), "null", pa.array(ends).take(pa.array(self.asked))),
             ',"before":', pa.array(list(handed.befores), pa.string()).take(pa.array(handed.before)),
             ',"position":', _digits(self._positions(handed)), "}",

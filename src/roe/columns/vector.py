@@ -35,7 +35,7 @@ from roe.columns.column import (
     lookup,
     microseconds,
 )
-from roe.columns.hosts import MANY, domains
+from roe.columns.hosts import MANY, domains, freemails
 from roe.evaluator.expressions import CLOCK, IMPLICIT, MAX_ITEMS, compile_expression, property_of
 from roe.grammar import syntax as s
 from roe.grammar import values as v
@@ -339,10 +339,10 @@ class Frame:
             found = self.eval(node.args[0])
             if isinstance(found, Lists):
                 return self._reduce(node.function, found)
-        if node.function == "domain" and len(node.args) == 1:
+        if node.function in ("domain", "is_freemail") and len(node.args) == 1:
             texts = self.eval(node.args[0])
             if isinstance(texts, Coded) and len(texts.meaning) > MANY and all(isinstance(x, str) for x in texts.meaning.list[:1]):
-                return domains(texts)
+                return domains(texts) if node.function == "domain" else freemails(texts)
         if node.function == "append" and len(node.args) == 2 and not any(node.names):
             first, second = self.eval(node.args[0]), self.eval(node.args[1])
             if isinstance(first, Lists) and not isinstance(second, (Lists, Owned)):

