@@ -111,3 +111,17 @@ def test_a_draft_from_a_real_export_passes_its_own_tests(tmp_path: Path) -> None
     assert made.exit_code == 0, made.output
     tested = CliRunner().invoke(main, ["test", str(tmp_path / "zoho"), "--fail-on-empty"])
     assert tested.exit_code == 0, tested.output
+
+
+@absent
+def test_badly_scanned_company_names(tmp_path: Path) -> None:
+    """The default definition on 692 pairs of names; the threshold is not fitted to them, nor that they are pairs."""
+    from test_cli import roe
+
+    folder, out = DATA / "neer_match", tmp_path / "out.csv"
+    roe("match", "--leads", str(folder / "left.csv"), "--accounts", str(folder / "right.csv"), "--out", str(out))
+    truth = {m["company_id_left"]: m["company_id_right"] for m in csv.DictReader((folder / "matches.csv").open(encoding="utf-8"))}
+    found = {r["lead"]: r["account"] for r in csv.DictReader(out.open(encoding="utf-8")) if r["account"]}
+    right = sum(truth[lead] == account for lead, account in found.items())
+    precision, recall = right / len(found), right / len(truth)
+    assert 2 * precision * recall / (precision + recall) >= 0.95

@@ -55,6 +55,7 @@ def expressions(policy: Policy) -> Iterator[tuple[str, s.Node]]:
         elif isinstance(step, Relate):
             for method in step.methods:
                 yield step.entity, method.match.tree
+                yield from ((step.entity, expr.tree) for expr in method.similar or ())
                 if method.unless is not None:
                     yield step.entity, method.unless.tree
             for _, expr in step.tie_break:
@@ -79,7 +80,8 @@ def _rules(step: Choose) -> Iterator[s.Node]:
 
 
 def _pool(pool: Allocate) -> Iterator[s.Node]:
-    for expr in (pool.members, pool.weight, *pool.caps.values()):
+    worked = pool.sla.worked_by if pool.sla is not None else None
+    for expr in (pool.members, pool.weight, pool.score, pool.sticky, pool.together, worked, *pool.caps.values()):
         if isinstance(expr, Expr):
             yield expr.tree
 

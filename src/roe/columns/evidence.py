@@ -265,6 +265,9 @@ class _Neighbourhood:
         if data is None or not ids:
             return
         for method in step.methods:
+            if method.similar is not None:  # how rare a word is depends on every name
+                self.keep(step.target, self.evidence.rows(step.target, None))
+                return
             kind, mine, theirs = plan_of(method.match.tree, step.entity, step.target)
             plain = isinstance(theirs, s.Path) and isinstance(theirs.base, s.Name) and theirs.field in data.schema.names
             if kind == "all" or mine is None or not plain:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Array, Coded, Column, Constant, Refs
+from roe.columns.column import Array, ByRow, Coded, Column, Constant, Refs
 from roe.columns.load import all_text
 from roe.columns.vector import Frame
 from roe.evaluator.relate import blocking_keys, plan_of
@@ -24,6 +24,8 @@ PAIRS = 2_000_000  # looked at together
 
 def match_columns(step: Relate, table: Table) -> Refs:
     """The related row of every row of the table; -1 for none."""
+    if any(method.similar is not None for method in step.methods):
+        raise ByRow  # a search per name, which nothing is gained for by columns
     other = table.world.tables[step.target]
     best = np.full(table.n, -1, np.int32)
     for method in step.methods:
@@ -74,6 +76,8 @@ def _held(method: Method, step: Relate, table: Table, left: Array, right: Array)
 def _pairs(method: Method, step: Relate, table: Table, other: Table, todo: Array) -> Any:
     """Candidate pairs of rows (left, right), in portions; all candidates of one left row are in one portion."""
     kind, mine, theirs = plan_of(method.match.tree, table.entity, step.target)
+    if kind == "among":
+        raise ByRow
     if kind == "all" or mine is None or theirs is None:
         starts = np.zeros(len(todo), np.int64)
         counts = np.full(len(todo), other.n)

@@ -6,7 +6,7 @@ whose fields are read from the columns, so that whatever the columns cannot expr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -198,6 +198,9 @@ class Table:
             return self._columns_of(step)
         except ByRow:
             make = World._step(self.world, step)
+            if isinstance(step, Relate):
+                found: list[Any] = [make(self.row(i)) for i in range(self.n)]
+                return Refs(step.target, np.array([-1 if x is None else x.at for x in found], np.int32), self.world)
             return from_values([make(self.row(i)) for i in range(self.n)], self.world)
 
     def _columns_of(self, step: Any) -> Column:
@@ -379,6 +382,10 @@ class ColumnWorld(World):
         if found is None:
             found = self._finders[entity] = _Finder(self.tables[entity])
         return found
+
+    def all(self, entity: str) -> Sequence[Row]:
+        table = self.tables[entity]
+        return [table.row(i) for i in range(table.listed)]
 
     def find(self, entity: str, key: str) -> Row | None:
         at = self.finder(entity).one(str(key))

@@ -2,13 +2,13 @@
 
 Comparing every lead with every account is what blocking avoids. A condition `f(lead) = g(account)` becomes a look-up in
 an index on `g`. A `similarity(f(lead), g(account)) >= x` is asked only of accounts that share a *key* with the lead: the
-first four letters of any word of the company name, or of the name without its spaces. Every other condition is asked of
-every candidate that is left.
+first four letters of any word of the company name, or of the name without its spaces. A method with `similar` searches
+all names at once (`evaluator.names`). Every other condition is asked of every candidate that is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +19,21 @@ from roe.grammar.field_functions import company
 from roe.plan.operators import Method, Relate
 
 if TYPE_CHECKING:
+    from roe.evaluator.names import NameIndex
     from roe.evaluator.world import Row, World
+
+
+CLOSE = 0.03  # scores that differ by no more say nothing about which is right: tiebreakers do
+NEAR, BELOW = 5, 0.2  # candidates below the least score that a trace still shows, and how far below
 
 
 @dataclass(slots=True)
 class Candidate:
-    """A row that was considered: by which method, its tiebreaker values, and why it was not taken."""
+    """A row that was considered: by which method, its score, its tiebreaker values, and why it was not taken."""
 
     row: Row
     method: str
+    score: float = 1.0
     ties: list[Any] = field(default_factory=list)
     lost: str = ""
 
@@ -51,28 +57,35 @@ class Matcher:
     def best(self, row: Row) -> Row | None:
         return self.match(row).row
 
-    def match(self, row: Row) -> Match:
+    def match(self, row: Row, only: Callable[[Row], bool] | None = None) -> Match:
+        """The related row and every candidate; `only` says which rows may be candidates at all."""
+        if only is not None:
+            return self._match(row, only)
         found = self._found.get(id(row))
         if found is None:
             found = self._found[id(row)] = self._match(row)
         return found
 
-    def _match(self, row: Row) -> Match:
+    def _match(self, row: Row, only: Callable[[Row], bool] | None = None) -> Match:
         considered: list[Candidate] = []
         for method in self.methods:
-            held, excluded = method.candidates(row)
+            held, excluded = method.candidates(row, only)
             considered += excluded
             if held:
                 return Match(self._choose(row, held), method.name, [*held, *considered])
         return Match(None, "", considered)
 
     def _choose(self, row: Row, held: list[Candidate]) -> Row:
-        """The best by the tiebreakers in order, then by id; a missing value loses to any other."""
+        """Of those with the best scores the first by the tiebreakers in order, then by score and id; a missing value loses."""
         scope = self.world.scope(row)
         for candidate in held:
             scope[self.step.target] = candidate.row
             candidate.ties = [code(scope) for _, code, _ in self.ties]
-        standing = list(held)
+        best = max(c.score for c in held)
+        for c in held:
+            if c.score < best - CLOSE:
+                c.lost = f"score {c.score:g} against {best:g}"
+        standing = [c for c in held if not c.lost]
         for i, (kind, _, text) in enumerate(self.ties):
             known = [c for c in standing if c.ties[i] is not None]
             best = _extreme([c.ties[i] for c in known], kind == "most")
@@ -80,11 +93,12 @@ class Matcher:
                 if known and (c.ties[i] is None or v.equal(c.ties[i], best) is not True):
                     c.lost = f"{kind} {text}: {v.literal(c.ties[i])} against {v.literal(best)}"
             standing = [c for c in standing if not c.lost]
-        winner = min(standing, key=lambda c: str(c.row["id"]))
+        winner = min(standing, key=lambda c: (-c.score, str(c.row["id"])))
         for c in standing:
             if c is not winner:
-                c.lost = "the tie goes to the lower id"
-        held.sort(key=lambda c: (c is not winner, str(c.row["id"])))
+                lower = c.score < winner.score
+                c.lost = f"score {c.score:g} against {winner.score:g}" if lower else "the tie goes to the lower id"
+        held.sort(key=lambda c: (c is not winner, -c.score, str(c.row["id"])))
         return winner.row
 
 
@@ -97,7 +111,7 @@ def _extreme(values: list[Any], most: bool) -> Any:
 
 
 def plan_of(match: s.Node, entity: str, target: str) -> tuple[str, s.Node | None, s.Node | None]:
-    """How candidates are found: ('equal' | 'block' | 'all', the side about the row, the side about the target).
+    """How candidates are found: ('equal' | 'among' | 'block' | 'all', the side about the row, the side about the target).
 
     The first condition that allows it gives the look-up; an equality beats a similarity.
     """
@@ -110,6 +124,10 @@ def plan_of(match: s.Node, entity: str, target: str) -> tuple[str, s.Node | None
 
     block = None
     for condition in s.conjuncts(match):
+        if isinstance(condition, s.In) and not condition.negated and len(condition.tests) == 1:
+            found = sides(condition.value, condition.tests[0])
+            if found is not None and found[0] is condition.value:
+                return "among", *found
         if not isinstance(condition, s.Compare):
             continue
         if condition.op == "=" and (found := sides(condition.left, condition.right)):
@@ -132,40 +150,70 @@ class _Method:
         self.match = compile_expression(method.match.tree)
         self.unless = compile_expression(method.unless.tree) if method.unless else None
         self.unless_text = str(method.unless.text) if method.unless else ""
+        self._names: tuple[Code, NameIndex, list[Row]] | None = None
         self._keys: tuple[Code, dict[Any, list[Row]]] | None = None
         self._blocks: tuple[Code, dict[str, list[Row]]] | None = None
+        self.least = method.least
+        if method.similar is not None:
+            self._names = compile_expression(method.similar[0].tree), *self._named(compile_expression(method.similar[1].tree))
+            return
         kind, mine, theirs = plan_of(method.match.tree, step.entity, step.target)
         if mine is not None and theirs is not None:
             code = compile_expression(mine)
             if kind == "equal":
                 self._keys = code, self._group(compile_expression(theirs), lambda value: (value,))
+            elif kind == "among":
+                self._keys = code, self._group(compile_expression(theirs), lambda value: dict.fromkeys(map(_key, value)), True)
             else:
                 self._blocks = code, self._group(compile_expression(theirs), blocking_keys)
 
-    def _group(self, code: Code, keys: Any) -> dict[Any, list[Row]]:
-        groups: dict[Any, list[Row]] = {}
+    def _named(self, code: Code) -> tuple[NameIndex, list[Row]]:
+        from roe.evaluator.names import NameIndex
+
         base = dict(self.world.base)
-        for row in self.world.rows[self.step.target]:
+        names, rows = [], []
+        for row in self.world.all(self.step.target):
             base[self.step.target] = row
             value = code(base)
-            if value is not None and not isinstance(value, (list, dict)):
+            if isinstance(value, str) and value.strip():
+                names.append(value)
+                rows.append(row)
+        return NameIndex(names), rows
+
+    def _group(self, code: Code, keys: Any, lists: bool = False) -> dict[Any, list[Row]]:
+        groups: dict[Any, list[Row]] = {}
+        base = dict(self.world.base)
+        for row in self.world.all(self.step.target):
+            base[self.step.target] = row
+            value = code(base)
+            if value is not None and not isinstance(value, dict) and isinstance(value, list) is lists:
                 for key in keys(value):
                     groups.setdefault(key, []).append(row)
         return groups
 
-    def candidates(self, row: Row) -> tuple[list[Candidate], list[Candidate]]:
+    def candidates(self, row: Row, only: Callable[[Row], bool] | None = None) -> tuple[list[Candidate], list[Candidate]]:
         """Rows for which the method's condition is true, and those that `unless` then excludes."""
         scope = self.world.scope(row)
         held, excluded = [], []
-        for target in self._possible(scope):
+        for score, target in self._scored(scope):
             scope[self.step.target] = target
-            if self.match(scope) is not True:
+            if (only is not None and not only(target)) or self.match(scope) is not True:
                 continue
             if self.unless and self.unless(scope) is True:
-                excluded.append(Candidate(target, self.name, lost=f"unless {self.unless_text}"))
+                excluded.append(Candidate(target, self.name, score, lost=f"unless {self.unless_text}"))
+            elif score < self.least:
+                excluded.append(Candidate(target, self.name, score, lost=f"score {score:g}, and {self.least:g} is asked"))
             else:
-                held.append(Candidate(target, self.name))
-        return held, excluded
+                held.append(Candidate(target, self.name, score))
+        return held, excluded[:NEAR] if self._names is not None else excluded
+
+    def _scored(self, scope: Scope) -> Iterable[tuple[float, Row]]:
+        if self._names is None:
+            return ((1.0, row) for row in self._possible(scope))
+        code, index, rows = self._names
+        value = code(scope)
+        found = index.search(value, self.least - BELOW) if isinstance(value, str) else []
+        return ((score, rows[i]) for score, i in found)
 
     def _possible(self, scope: Scope) -> Iterable[Row]:
         if self._keys is not None:
@@ -176,12 +224,17 @@ class _Method:
             groups = self._blocks[1]
             keys = blocking_keys(value) if isinstance(value, str) else ()
             return list(dict.fromkeys(r for key in keys for r in groups.get(key, ())))
-        return self.world.rows[self.step.target]
+        return self.world.all(self.step.target)
+
+
+def _key(value: Any) -> Any:
+    return value if not isinstance(value, (list, dict)) else None
 
 
 def _roots(node: s.Node) -> set[str]:
     """The variables that an expression rests on."""
-    return {n.id for n in s.walk(node) if isinstance(n, s.Name)}
+    bound = {b.name for n in s.walk(node) if isinstance(n, (s.For, s.Quantified)) for b in n.bindings}
+    return {n.id for n in s.walk(node) if isinstance(n, s.Name)} - bound
 
 
 def blocking_keys(name: Any) -> tuple[str, ...]:

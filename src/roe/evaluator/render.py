@@ -76,7 +76,8 @@ def _body(step: StepTrace, dim: str, off: str) -> list[str]:
         lines.append(f"       by {step.details['method']}" if step.details["method"] else "       no account matches")
         for c in step.details["candidates"]:
             lines.append(
-                f"       {'-' if c['lost'] else '*'} {c['name']} ({c['id']}), {c['method']}" + (f": {c['lost']}" if c["lost"] else "")
+                f"       {'-' if c['lost'] else '*'} {c['name']} ({c['id']}), {c['method']}{_score(c)}"
+                + (f": {c['lost']}" if c["lost"] else "")
             )
     if step.operator == "allocate":
         turn: Any = step.details
@@ -88,6 +89,10 @@ def _body(step: StepTrace, dim: str, off: str) -> list[str]:
     if step.place:
         lines.append(f"               {dim}{step.place}{off}")
     return lines
+
+
+def _score(candidate: dict[str, Any]) -> str:
+    return f" {candidate['score']:g}" if candidate["score"] < 1 and not candidate["lost"] else ""
 
 
 def _turn(turn: dict[str, Any]) -> list[str]:

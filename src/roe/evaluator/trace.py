@@ -276,7 +276,7 @@ class _Builder:
     def _relate(self, step: Relate, row: Row) -> StepTrace:
         match = self.world.matcher(step).match(row)
         candidates = [
-            {"id": c.row["id"], "name": c.row.label, "method": c.method, "ties": plain(c.ties), "lost": c.lost or None}
+            {"id": c.row["id"], "name": c.row.label, "method": c.method, "score": c.score, "ties": plain(c.ties), "lost": c.lost or None}
             for c in match.candidates[:20]
         ]
         details = {"method": match.method or None, "candidates": candidates, "candidates_total": len(match.candidates)}

@@ -6,7 +6,7 @@ computed by its step on first use and kept, so evaluation order needs no plan of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from roe.data.coerce import Reject, Typed, coerce_table
@@ -194,6 +194,10 @@ class World:
         self.rows[entity] = sorted([*self.rows[entity], *added], key=lambda row: str(row["id"]))
         self._back.clear()
         return added
+
+    def all(self, entity: str) -> Sequence[Row]:
+        """The records of an entity, by id."""
+        return self.rows[entity]
 
     def find(self, entity: str, key: str) -> Row | None:
         """A record by id, by an 18-character id whose first 15 are another's, or by a name that only it has."""

@@ -107,7 +107,7 @@ _FORMS = re.compile(
     "string",
     'company("Müller & Söhne GmbH & Co. KG")',
     '"muller sohne"',
-    "a company name for comparing: legal forms, accents, case and punctuation removed",
+    "a company name for comparing: in Latin letters; legal forms, accents, case and punctuation removed",
     own=True,
     cost=5,
 )
@@ -118,6 +118,10 @@ def company(name: str) -> str:
     text = basename(basename(name)) or name
     text = unicodedata.normalize("NFKD", text.replace("ß", "ss")).casefold()
     text = "".join(c for c in text if not unicodedata.combining(c))
+    if not text.isascii():
+        from anyascii import anyascii
+
+        text = anyascii(text).casefold()
     stripped = _FORMS.sub(" ", text)
     words = re.findall(r"[^\W_]+", re.sub(r"['’`.]", "", stripped)) or re.findall(r"[^\W_]+", text)
     return " ".join(w for w in words if w not in ("and", "und", "et", "y", "co")) or " ".join(words)

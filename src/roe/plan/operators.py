@@ -67,11 +67,16 @@ class Choose:
 
 @node
 class Method:
-    """One way to find related rows: `match` over both rows, and what rules a candidate out."""
+    """One way to find related rows: `match` over both rows, and what rules a candidate out.
+
+    With `similar`, the company names of both rows, candidates have a score, of which `least` is asked.
+    """
 
     name: Text
     match: Expr
     unless: Expr | None
+    similar: tuple[Expr, Expr] | None = None
+    least: float = 0.0
 
 
 @node

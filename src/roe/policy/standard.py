@@ -7,7 +7,7 @@ from __future__ import annotations
 
 STANDARD: dict[str, dict[str, str]] = {
     "account": {
-        "id": "string", "name": "string", "domain": "string domain", "website": "string", "phone": "string",
+        "id": "string", "name": "string", "domain": "string domain", "other_domains": "string", "website": "string", "phone": "string",
         "country": "string country", "state": "string", "city": "string", "postal_code": "string", "street": "string",
         "industry": "string", "segment": "string", "type": "string", "employees": "number", "revenue": "number",
         "parent": "account", "created": "date", "last_activity": "date", "owner": "owners", "owner_since": "date",
@@ -93,7 +93,7 @@ _SALESFORCE = {
 }  # fmt: skip
 _HUBSPOT = {
     "account": {
-        "id": "Record ID", "name": "Company name", "domain": "Company Domain Name", "owner": "Company owner",
+        "id": "Record ID", "name": "Company name", "domain": "Company Domain Name", "other_domains": "Additional Domains", "owner": "Company owner",
         "industry": "Industry", "employees": "Number of Employees", "revenue": "Annual Revenue",
         "country": "Country/Region", "state": "State/Region", "postal_code": "Postal Code", "city": "City",
         "last_activity": "Last Activity Date", "created": "Create Date", "phone": "Phone Number",

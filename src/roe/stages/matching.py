@@ -4,11 +4,47 @@ from __future__ import annotations
 
 from typing import Any
 
+from roe.grammar import syntax as s
 from roe.grammar import types as t
-from roe.plan.operators import Method, Relate
-from roe.policy.context import Context
+from roe.grammar.names import Names
+from roe.plan.operators import Expr, Method, Relate
+from roe.policy.context import Context, written
+from roe.source import Text
 
 ENTITY, NAME = "lead", "matched_account"
+LEAST = 0.55  # of the score of two company names; chosen on three sets of names, see docs/matching.md
+
+
+PLACE = (
+    "(lead.postal_code != null and lead.postal_code = account.postal_code "
+    "or lead.city != null and lower_case(lead.city) = lower_case(account.city))"
+)
+
+
+def _phone(of: str) -> str:
+    """A number that can be compared; without a country code it is one of the record's country."""
+    return f'normalize_phone({of}.phone, if {of}.country = null then "US" else {of}.country)'
+
+
+# what `matching: default` means: the first method that finds an account decides
+DEFAULT: tuple[dict[str, Any], ...] = (
+    {"name": "email-domain", "match": "domain(lead.email) = account.domain", "unless": "is_freemail(lead.email)"},
+    {"name": "web-domain", "match": "domain(lead.website) = account.domain"},
+    {
+        "name": "other-domain",
+        "match": 'domain(lead.email) in (for d in split(account.other_domains, "[;, ]+") return domain(d))',
+        "unless": "is_freemail(lead.email)",
+    },
+    {"name": "phone", "match": f"{_phone('lead')} = {_phone('account')}"},
+    {"name": "company-name", "similar": ["lead.company", "account.name"], "unless": "contradicts(lead.country, account.country)"},
+    {
+        "name": "name-and-place",
+        "similar": ["lead.company", "account.name"],
+        "at_least": 0.45,
+        "match": PLACE,
+    },
+)
+TIES = ({"most": f"if {PLACE} then 1 else 0"}, {"most": "count(account.open_opportunities)"}, {"most": "account.employees"})
 
 
 def declare(policy: dict[str, Any], cx: Context) -> None:
@@ -21,13 +57,19 @@ def lower(policy: dict[str, Any], cx: Context) -> None:
     if not section:
         return
     names = cx.names("lead")
+    if isinstance(section, str):
+        cx.steps[ENTITY, NAME] = _default(section, cx, names)
+        return
     methods = []
     cx.unique_names([m["name"] for m in section["methods"]], "matching methods")
     for raw in section["methods"]:
-        match = cx.condition(raw["match"], names)
+        match = cx.condition(raw["match"], names) if raw.get("match") else written(s.Literal(True, "true"), raw["name"])
         unless = cx.condition(raw["unless"], names) if raw.get("unless") else None
-        if match:
-            methods.append(Method(raw["name"], match, unless))
+        similar = [cx.value(text, names, "string") for text in raw.get("similar") or ()]
+        if match and None not in similar:
+            pair = (similar[0], similar[1]) if similar else None
+            least = LEAST if raw.get("at_least") is None else float(raw["at_least"])
+            methods.append(Method(raw["name"], match, unless, pair, least if similar else 0.0))  # type: ignore[arg-type]
     ties = []
     for raw in section.get("tie_break") or []:
         for kind in ("most", "least"):
@@ -36,3 +78,26 @@ def lower(policy: dict[str, Any], cx: Context) -> None:
                 if expr:
                     ties.append((kind, expr))
     cx.steps[ENTITY, NAME] = Relate(ENTITY, NAME, "matching", "account", tuple(methods), tuple(ties))
+
+
+def _default(section: str, cx: Context, names: Names) -> Relate:
+    """The default definition, at the place where the policy asks for it."""
+    assert isinstance(section, Text)
+    origin = section.origin
+
+    def expr(text: str) -> Expr:
+        found = cx.parse(text)
+        assert found is not None
+        return written(found.tree, Text(section, origin))
+
+    methods = []
+    for raw in DEFAULT:
+        similar = tuple(map(expr, raw.get("similar", ())))
+        methods.append(
+            Method(
+                Text(raw["name"], origin), expr(raw.get("match", "true")), expr(raw["unless"]) if "unless" in raw else None,
+                (similar[0], similar[1]) if similar else None, raw.get("at_least", LEAST) if similar else 0.0,
+            )
+        )  # fmt: skip
+    ties = tuple((kind, expr(text)) for tie in TIES for kind, text in tie.items())
+    return Relate(ENTITY, NAME, "matching", "account", tuple(methods), ties)

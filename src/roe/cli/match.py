@@ -1,0 +1,203 @@
+"""`roe match`: which account each lead belongs to, of any two files; or which leads are the same."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import click
+
+from roe.cli.common import fail, find_policy, load, progress, table
+from roe.data.coerce import columns_of, normal
+from roe.diagnostics import Diagnostic, errors, suggest
+from roe.policy.model import Policy
+from roe.source import Span
+
+RESULT = ("lead", "lead_name", "account", "account_name", "score", "method", "runner_up", "runner_up_name", "runner_up_score", "reason")
+
+# the other names under which files have a field; as `normal` writes them
+SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
+    "lead": {
+        "company": (
+            "company_name",
+            "organization",
+            "organisation",
+            "account_name",
+            "account",
+            "employer",
+            "firma",
+            "business_name",
+            "name",
+        ),
+        "email": ("email_address", "e_mail", "mail", "work_email"),
+        "website": ("url", "web", "homepage", "domain", "web_site", "company_domain"),
+        "phone": ("phone_number", "telephone", "tel", "mobile"),
+        "country": ("country_region", "country_code", "billing_country", "land"),
+        "city": ("town", "billing_city", "ort", "stadt"),
+        "postal_code": ("zip", "zip_code", "zipcode", "postcode", "billing_postal_code", "plz"),
+    },
+    "account": {
+        "name": ("company_name", "company", "account_name", "organization", "organisation", "firma", "business_name", "title"),
+        "domain": ("company_domain_name", "website", "url", "web", "homepage", "web_site", "email_domain"),
+        "phone": ("phone_number", "telephone", "tel"),
+        "country": ("country_region", "country_code", "billing_country", "land"),
+        "city": ("town", "billing_city", "ort", "stadt"),
+        "postal_code": ("zip", "zip_code", "zipcode", "postcode", "billing_postal_code", "plz"),
+    },
+}
+
+
+@click.command("match")
+@click.option("--leads", type=click.Path(path_type=Path), required=True, help="A file of leads: CSV, JSON, JSON lines or Parquet.")
+@click.option("--accounts", type=click.Path(path_type=Path), help="A file of accounts.")
+@click.option("--duplicates", is_flag=True, help="Hold the leads against each other instead: which are the same person again.")
+@click.option(
+    "--map", "mapped", multiple=True, metavar="FIELD=COLUMN", help="`company=Firma`, for both files; `account.name=Firma`, for one."
+)
+@click.option("--policy", type=click.Path(path_type=Path), help="A policy, for its `matching:`; without one, the default definition.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The CSV file to write: a line for each lead.")
+def command(leads: Path, accounts: Path | None, duplicates: bool, mapped: tuple[str, ...], policy: Path | None, out: Path) -> None:
+    """Find each lead's account, with score, runner-up and reason."""
+    if (accounts is None) is not duplicates:
+        raise click.UsageError("name the file of accounts with --accounts, or ask for --duplicates")
+    own = resources.files("roe") / "policies" / ("duplicates" if duplicates else "matching")
+    evaluator = load(find_policy(policy) if policy is not None else Path(str(own)))
+    loaded = evaluator.policy
+    if ("lead", "matched_account") not in loaded.plan.steps:
+        fail([Diagnostic("R503", "the policy has no `matching:`", Span(str(policy), 1, 1, 2), "add `matching: default`")])
+    raw = {"lead": _read(leads), "account": _read(accounts) if accounts is not None else []}
+    maps = _maps(mapped, loaded, {"lead": raw["lead"], "account": raw["account"] if accounts is not None else raw["lead"]})
+    columns = {entity: _columns(loaded, entity, rows, maps[entity]) for entity, rows in raw.items()}
+    if duplicates:
+        columns["account"] = {}
+        raw["account"] = [_as_account(row, columns["lead"]) for row in raw["lead"]]
+        raw["lead"] = [{**row, "\0person": _person(row, columns["lead"])} for row in raw["lead"]]
+        columns["lead"]["person"] = "\0person"
+    tables = {entity: [_renamed(row, columns[entity]) for row in rows] for entity, rows in raw.items()}
+    bound = evaluator.bind(tables, as_of="1970-01-01")
+    matcher = bound.world.matcher(loaded.plan.steps["lead", "matched_account"])
+    rows = bound.world.rows["lead"]
+    place = {row["id"]: row["$line"] for row in rows}
+
+    def earlier(candidate: Any, row: Any) -> bool:
+        return not duplicates or place[candidate["id"]] < row["$line"]
+
+    found = [_line(row, matcher.match(row, lambda c, row=row: earlier(c, row))) for row in progress(iter(rows), len(rows), "matching")]
+    found.sort(key=lambda line: place[line[0]])
+    from roe.data.write import csv_text, write_whole
+
+    rejects = bound.world.rejects
+    try:
+        write_whole(out, csv_text(("lead", "lead_name", "duplicate_of", *RESULT[3:]) if duplicates else RESULT, found))
+        if rejects:
+            shown = ([r.entity, r.record, r.line, r.field, r.value, r.reason] for r in rejects)
+            write_whole(out.with_suffix(".rejects.csv"), csv_text(("entity", "record", "line", "field", "value", "reason"), shown))
+    except OSError as e:
+        fail([Diagnostic("R609", f"`{out}` cannot be written: {e.strerror}", Span(str(out), 1, 1, 2), "name another file")])
+    _summary(found, len(rejects), out, duplicates)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    from roe.data.read import SUFFIXES, read_file
+
+    here = Span(str(path), 1, 1, 2)
+    if not path.is_file():
+        fail([Diagnostic("R601", f"there is no file `{path}`", here, "name a file of records")])
+    if path.suffix not in SUFFIXES:
+        fail([Diagnostic("R601", f"`{path}` is no kind of file that can be read", here, f"it is one of {', '.join(SUFFIXES)}")])
+    rows, problems = read_file(path)
+    if errors(problems):
+        fail(problems)
+    return rows
+
+
+def _maps(mapped: Iterable[str], policy: Policy, rows: Mapping[str, list[dict[str, Any]]]) -> dict[str, dict[str, str]]:
+    """field -> column of each file, as it was asked for."""
+    found: dict[str, dict[str, str]] = {"lead": {}, "account": {}}
+    headers = {entity: list(dict.fromkeys(k for row in some for k in row if k != "$line")) for entity, some in rows.items()}
+    problems = []
+    for text in mapped:
+        field, equals, column = text.partition("=")
+        entity, dot, name = field.strip().partition(".")
+        asked = [entity] if dot else ["lead", "account"]
+        name = name if dot else entity
+        fits = [(e, _meant(e, name)) for e in asked if e in found and _meant(e, name) in policy.model.entities[e] and column in headers[e]]
+        if not equals or not fits:
+            known = sorted({*headers["lead"], *headers["account"]})
+            help = suggest(column, known, f"the columns are {', '.join(known[:8])}; write --map company=Firma")
+            problems.append(Diagnostic("R503", f"`--map {text}` names no field and column", Span("--map", 1, 1, 2, text), help))
+        for e, name in fits:
+            found[e][name] = column
+    if problems:
+        fail(problems)
+    return found
+
+
+def _meant(entity: str, name: str) -> str:
+    """A lead's company is an account's name."""
+    return {("account", "company"): "name", ("account", "email"): "domain"}.get((entity, name), name)
+
+
+def _columns(policy: Policy, entity: str, rows: list[dict[str, Any]], asked: Mapping[str, str]) -> dict[str, str]:
+    """field -> column: what was asked for, what the policy knows, and what the column's name says."""
+    headers = list(dict.fromkeys(k for row in rows for k in row if k != "$line"))
+    found = columns_of(entity, policy.model.entities[entity], headers, policy.roles)
+    by_name = {normal(h): h for h in reversed(headers)}
+    for name, others in SYNONYMS[entity].items():
+        column = next((by_name[o] for o in others if o in by_name), None)
+        if name not in found and column is not None:
+            found[name] = column
+    if "id" not in found:
+        ids = [h for h in headers if normal(h).endswith("_id") or normal(h) in ("record_id", "key", "nr", "no")]
+        column = next((h for h in ids if len({row.get(h) for row in rows}) == len(rows)), None)
+        if column is not None:
+            found["id"] = column
+    return {**found, **asked}
+
+
+def _renamed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    if not columns:
+        return dict(row)
+    return {**{name: row.get(column) for name, column in columns.items()}, "$line": row["$line"]}
+
+
+def _person(row: Mapping[str, Any], columns: Mapping[str, str]) -> str:
+    parts = [row.get(columns[k]) for k in ("first_name", "last_name") if k in columns]
+    return " ".join(str(p) for p in parts if p) or str(row.get(columns.get("name", ""), "") or "")
+
+
+def _as_account(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """A lead as what other leads are held against."""
+
+    def of(name: str) -> Any:
+        return row.get(columns[name]) if name in columns else None
+
+    return {
+        "id": of("id") or of("email"), "name": of("company"), "person": _person(row, columns), "email": of("email"), "domain": of("email"),
+        "phone": of("phone"), "country": of("country"), "$line": row["$line"],
+    }  # fmt: skip
+
+
+def _line(row: Any, match: Any) -> list[Any]:
+    best = next((c for c in match.candidates if c.row is match.row), None)
+    other = next((c for c in match.candidates if c.row is not match.row), None)
+    runner = ["", "", ""] if other is None else [other.row["id"], other.row.label, other.score]
+    shown = row["company"] or row.label
+    if best is None:
+        reason = f"no account: {other.row.label} has {other.lost}" if other is not None else "no account is like it"
+        return [row["id"], shown, "", "", "", "", *runner, reason]
+    reason = f"by {best.method}" + (f"; {other.row.label}: {other.lost}" if other is not None else "")
+    return [row["id"], shown, best.row["id"], best.row.label, best.score, best.method, *runner, reason]
+
+
+def _summary(found: list[list[Any]], rejects: int, out: Path, duplicates: bool) -> None:
+    from collections import Counter
+
+    methods = Counter(line[5] or ("(the first of its kind)" if duplicates else "(no account)") for line in found)
+    click.echo(table([[m, n, f"{100 * n / max(len(found), 1):.1f}%"] for m, n in methods.most_common()], ["method", "leads", "share"]))
+    more = f", {rejects} records rejected: see {out.with_suffix('.rejects.csv')}" if rejects else ""
+    click.echo(f"\n{len(found)} leads{more}; see {out}", err=False)
+    sys.stdout.flush()

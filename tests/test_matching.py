@@ -1,0 +1,164 @@
+"""Lead-to-account matching by the default definition: what it finds, what it refuses, and what it says."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import roe
+from helpers import policy_text
+from roe.evaluator.names import NameIndex
+from test_cli import roe as command
+
+POLICY = """
+roe: 1
+name: matching
+roles: [ae]
+matching: default
+engagement:
+  lead:
+    ae:
+      - {name: matched, when: lead.account != null, then: {assign: '"x"'}}
+"""
+
+ACCOUNTS: list[dict[str, Any]] = [
+    {"id": "A1", "name": "International Business Machines Corp.", "domain": "ibm.com", "country": "US"},
+    {"id": "A2", "name": "Müller & Söhne GmbH", "domain": "mueller-soehne.de", "country": "DE", "phone": "+49 30 123456"},
+    {"id": "A3", "name": "Газпром нефть", "domain": "gazprom-neft.ru", "country": "RU"},
+    {"id": "A4", "name": "Acme Foods Inc", "domain": "acmefoods.com", "country": "US", "city": "Boston"},
+    {"id": "A5", "name": "Acme Tools Ltd", "domain": "acme-tools.co.uk", "country": "GB", "other_domains": "acmetools.com; acme.tools"},
+    {"id": "A6", "name": "Stadtwerke Lindau", "domain": "sw-lindau.de", "country": "DE", "city": "Lindau", "postal_code": "88131"},
+    {"id": "A7", "name": "Stadtwerke Landau", "domain": "sw-landau.de", "country": "DE", "city": "Landau", "postal_code": "76829"},
+]
+
+# what a lead says, the account it belongs to, and the method that finds it
+LEADS: list[tuple[dict[str, Any], str | None, str]] = [
+    ({"email": "jo@ibm.com", "company": "whatever"}, "A1", "email-domain"),
+    ({"email": "jo@mail.eu.ibm.com"}, "A1", "email-domain"),
+    ({"email": "jo@gmail.com", "company": "Something Else Entirely"}, None, ""),
+    ({"website": "https://www.acmefoods.com/about"}, "A4", "web-domain"),
+    ({"email": "jo@acmetools.com"}, "A5", "other-domain"),
+    ({"email": "jo@acme.tools"}, "A5", "other-domain"),
+    ({"phone": "030 123456", "country": "DE"}, "A2", "phone"),
+    ({"company": "IBM"}, "A1", "company-name"),
+    ({"company": "Mueller und Soehne"}, "A2", "company-name"),
+    ({"company": "Gazprom Neft"}, "A3", "company-name"),
+    ({"company": "ACME FODS"}, "A4", "company-name"),
+    ({"company": "Acme Tools Limited", "country": "GB"}, "A5", "company-name"),
+    ({"company": "Acme Foods", "country": "GB"}, None, ""),  # another country is known on both sides
+    ({"company": "Stadtwerke", "postal_code": "76829"}, "A7", ""),
+    ({"company": "Stadtwerke Lindau (B)"}, "A6", "company-name"),
+    ({"company": "Zeta Quantum Logistics"}, None, ""),
+    ({"company": ""}, None, ""),
+]
+
+
+def matched(folder: Path, leads: list[dict[str, Any]], accounts: list[dict[str, Any]]) -> Any:
+    policy_text(folder, POLICY)
+    return roe.compile(roe.load(folder)).bind({"lead": leads, "account": accounts}, as_of="2026-02-01").world
+
+
+@pytest.mark.parametrize("number", range(len(LEADS)))
+def test_the_default_definition(tmp_path: Path, number: int) -> None:
+    lead, account, method = LEADS[number]
+    world = matched(tmp_path, [{"id": "L", **lead}], ACCOUNTS)
+    row = world.rows["lead"][0]
+    found = world.matcher(world.policy.plan.steps["lead", "matched_account"]).match(row)
+    assert (found.row["id"] if found.row else None) == account
+    assert not method or found.method == method
+    assert all(c.lost for c in found.candidates if c.row is not found.row)  # every other candidate says why it lost
+
+
+def test_the_order_of_rows_changes_nothing(tmp_path: Path) -> None:
+    leads = [{"id": f"L{i}", **lead} for i, (lead, _, _) in enumerate(LEADS)]
+    rng = random.Random(4)
+    results = []
+    for _ in range(4):
+        world = matched(tmp_path, leads, ACCOUNTS)
+        results.append({r["id"]: r["account"] and r["account"]["id"] for r in world.rows["lead"]})
+        rng.shuffle(leads)
+        rng.shuffle(ACCOUNTS)
+    assert all(r == results[0] for r in results)
+
+
+def test_scores_are_between_0_and_1_and_1_only_for_the_same_name() -> None:
+    names = ["Nordic Steel AB", "Nordic Steel Works", "Steel Nordic", "Pordic Steel", "Bank of Nowhere", "NordicSteel"]
+    index = NameIndex(names)
+    for name in names:
+        found = {i: score for score, i in index.search(name, 0.0)}
+        assert all(0 <= score <= 1 for score in found.values())
+        assert found[names.index(name)] == 1
+    assert {names[i] for score, i in index.search("Nordic Steel", 0.99)} == {"Nordic Steel AB", "NordicSteel"}
+    assert index.search("", 0) == [] and NameIndex([]).search("x", 0) == []
+
+
+def test_what_columns_find_is_what_rows_find(tmp_path: Path) -> None:
+    from roe.columns.run import ColumnRun
+
+    policy_text(tmp_path, POLICY)
+    tables = {"lead": [{"id": f"L{i}", **lead} for i, (lead, _, _) in enumerate(LEADS)], "account": ACCOUNTS}
+    evaluator = roe.compile(roe.load(tmp_path))
+    rows = evaluator.run(tables, as_of="2026-02-01").decisions
+    columns = ColumnRun.of(evaluator, tables, as_of="2026-02-01").found[0]
+    assert [d.owner is not None for d in sorted(rows, key=lambda d: d.id)] == (columns.owner >= 0).tolist()
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> str:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(k for row in rows for k in row)))
+        writer.writeheader()
+        writer.writerows(rows)
+    return str(path)
+
+
+def test_roe_match_on_any_two_files(tmp_path: Path) -> None:
+    leads = write(tmp_path / "l.csv", [{"Nr": "1", "Firma": "IBM", "E-Mail": ""}, {"Nr": "2", "Firma": "", "E-Mail": "x@acmefoods.com"}])
+    accounts = write(tmp_path / "a.csv", [{"account_id": a["id"], "Firmenname": a["name"], "Website": a["domain"]} for a in ACCOUNTS])
+    out = tmp_path / "out.csv"
+    command("match", "--leads", leads, "--accounts", accounts, "--map", "account.name=Firmenname", "--map", "id=Nr", "--out", str(out))
+    rows = list(csv.DictReader(out.open(encoding="utf-8")))
+    assert [(r["lead"], r["account"], r["method"]) for r in rows] == [("1", "A1", "company-name"), ("2", "A4", "email-domain")]
+    wrong = command("match", "--leads", leads, "--accounts", accounts, "--map", "company=Firm", "--out", str(out), code=2).output
+    assert "did you mean `Firma`" in wrong
+    for args in (["--accounts", "nowhere.csv"], [], ["--accounts", accounts, "--duplicates"]):
+        assert "Traceback" not in command("match", "--leads", leads, *args, "--out", str(out), code=2).output
+    command("match", "--leads", leads, "--accounts", accounts, "--out", str(tmp_path / "no" / "x.csv"), code=2)
+
+
+def test_roe_match_with_a_policy_tags_as_the_policy_routes(tmp_path: Path) -> None:
+    example = Path(__file__).parent.parent / "policies" / "examples" / "inbound"
+    out = tmp_path / "out.csv"
+    data = example / "data"
+    command(
+        "match", "--leads", str(data / "leads.csv"), "--accounts", str(data / "accounts.csv"), "--policy", str(example), "--out", str(out)
+    )
+    tagged = {r["lead"]: r["account"] for r in csv.DictReader(out.open(encoding="utf-8"))}
+    for lead, account in tagged.items():
+        text = command("explain", lead, str(example), "--data", str(data), "--as-of", "2026-02-02", "--format", "json").output
+        steps = {s["name"]: s for d in _each(text) for s in d["steps"]}
+        if "matched_account" in steps:
+            assert (steps["matched_account"]["value"] or "") == account
+
+
+def _each(text: str) -> list[Any]:
+    found = json.loads(text)
+    return found if isinstance(found, list) else [found]
+
+
+def test_duplicate_leads_are_found(tmp_path: Path) -> None:
+    rows = [
+        {"id": "1", "first_name": "Ada", "last_name": "Ash", "email": "ada@new.com", "company": "New Co", "phone": "+1 415 555 0100"},
+        {"id": "2", "first_name": "Bo", "last_name": "Berg", "email": "bo@new.com", "company": "New Co", "phone": ""},
+        {"id": "3", "first_name": "Ada", "last_name": "Ash", "email": "ADA@new.com ", "company": "", "phone": ""},
+        {"id": "4", "first_name": "Adda", "last_name": "Ash", "email": "a.ash@gmail.com", "company": "New Company", "phone": ""},
+        {"id": "5", "first_name": "Ada", "last_name": "Ash", "email": "", "company": "", "phone": "+14155550100"},
+    ]
+    out = tmp_path / "out.csv"
+    command("match", "--leads", write(tmp_path / "l.csv", rows), "--duplicates", "--out", str(out))
+    found = {r["lead"]: (r["duplicate_of"], r["method"]) for r in csv.DictReader(out.open(encoding="utf-8"))}
+    assert found == {"1": ("", ""), "2": ("", ""), "3": ("1", "same-email"), "4": ("1", "same-person"), "5": ("1", "same-phone")}
