@@ -208,3 +208,58 @@ def keyed_accounts(count: int, zips: int, seed: int = 4) -> Any:
             "postal_code": pa.array(code),
         }
     )
+
+
+def pool_policy(folder: Path) -> None:
+    (folder / "policy.yaml").write_text(
+        """roe: 1
+name: pool
+roles: [sdr]
+pools:
+  sdrs: {members: 'rep.role = "SDR"', strategy: weighted, weight: rep.ramp, caps: {per_day: rep.capacity}, fallback: manager}
+engagement:
+  lead:
+    sdr:
+      - {name: all, then: {route: sdrs}}
+""",
+        "utf-8",
+    )
+
+
+def pool_tables(leads: int, reps: int) -> dict[str, Any]:
+    """Leads of some companies each, and reps whose caps are reached by some of them."""
+    import numpy as np
+    import pyarrow as pa
+
+    rng = np.random.default_rng(11)
+    days = rng.integers(0, 10**12, leads)
+    mails = np.char.add(np.char.add("jo@company-", rng.integers(0, max(1, leads * 7 // 10), leads).astype(str)), ".com")
+    lead = {
+        "id": np.char.add("L", np.char.zfill(np.arange(leads).astype(str), 8)),
+        "email": pa.array(mails),
+        "created": pa.array(1_767_225_600_000_000 + days, pa.timestamp("us", "UTC")),
+    }
+    share = leads / reps
+    rep = {
+        "id": [f"r{i:03}" for i in range(reps)],
+        "role": ["SDR"] * reps,
+        "ramp": rng.choice([0.25, 0.5, 0.75, 1.0], reps),
+        "capacity": np.floor(rng.uniform(0.6, 1.8, reps) * share) + 1,
+    }
+    return {"lead": pa.table(lead), "rep": pa.table(rep)}
+
+
+def company_names(accounts: int, leads: int) -> tuple[list[str], list[str]]:
+    """Made-up company names, and some of them with a letter missing in every second one."""
+    rng = random.Random(12)
+    parts = [c + w for c in "bcdfghklmnprstvwz" for w in ("a", "e", "i", "o", "u", "an", "er", "in", "ol", "ar")]
+    kinds = ["Systems", "Software", "Logistics", "Foods", "Pharma", "Bank", "Energy", "Group", "Partners", "Media", "Labs", "Motors"]
+    forms = ["Inc", "GmbH", "Ltd", "LLC", "", ""]
+
+    def name() -> str:
+        own = "".join(rng.choice(parts) for _ in range(rng.randint(2, 4))).title()
+        return " ".join(x for x in (own, rng.choice(kinds) if rng.random() < 0.8 else "", rng.choice(forms)) if x)
+
+    names = [name() for _ in range(accounts)]
+    asked = [rng.choice(names) for _ in range(leads)]
+    return names, [x[:3] + x[4:] if i % 2 else x for i, x in enumerate(asked)]

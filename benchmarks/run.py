@@ -345,6 +345,70 @@ def rows_rate(count: int) -> dict[str, float]:
     return {"rows_accounts_per_s": count / seconds}
 
 
+def pools(count: int) -> dict[str, float]:
+    """Seconds to hand out leads to a weighted, capped pool of 200 reps, and microseconds a lead one by one."""
+    from roe.columns.run import ColumnRun
+    from roe.columns.write import write_run
+
+    with tempfile.TemporaryDirectory() as folder:
+        made.pool_policy(Path(folder))
+        evaluator = roe.compile(roe.load(folder))
+        tables = made.pool_tables(count, 200)
+        start = time.perf_counter()
+        run = ColumnRun.of(evaluator, tables, as_of="2026-02-01")
+        handed = time.perf_counter() - start
+        write_run(run, Path(folder) / "out")
+        written = time.perf_counter() - start
+        few = made.pool_tables(2_000, 200)
+        by_rows = evaluator.run({e: x.to_pylist() for e, x in few.items()}, as_of="2026-02-01")
+        columns_ = ColumnRun.of(evaluator, few, as_of="2026-02-01").found[0]
+        reps = columns_.table.world.tables["rep"].ids.to_pylist()
+        assert {d.id: d.owner for d in by_rows.decisions} == {
+            i: reps[o] if o >= 0 else None for i, o in zip(columns_.table.ids.to_pylist(), columns_.owner.tolist(), strict=True)
+        }, "rows and columns must agree before they are timed"
+        rows = median(lambda: evaluator.run({e: x.to_pylist() for e, x in few.items()}, as_of="2026-02-01"), 1) / 2_000
+    print(f"{count:,} leads, 200 reps with weights and caps: handed out in {handed:.1f} s, files written after {written:.1f} s")
+    print(f"one by one {rows * 1e6:.0f} us a lead: {rows * count / handed:.0f} times as long")
+    return {"pool_s": handed, "pool_whole_s": written, "pool_row_us": rows * 1e6, "pool_rows_to_columns": rows * count / handed}
+
+
+def matching(accounts: int, leads: int) -> dict[str, float]:
+    """Company names: the rate of the search, how many pairs it spares, and how well it does on labelled data where it is."""
+    import csv
+
+    from roe.evaluator.names import NameIndex, trigrams
+    from roe.grammar.field_functions import company
+
+    names, asked = made.company_names(accounts, leads)
+    start = time.perf_counter()
+    index = NameIndex(names)
+    built = time.perf_counter() - start
+    start = time.perf_counter()
+    found = sum(bool(index.search(name, 0.55)) for name in asked)
+    each = (time.perf_counter() - start) / leads
+    compared = sum(len(list(index.candidates(company(x).split(), trigrams(company(x))))) for x in asked) / leads
+    out = {"names_build_s": built, "names_search_ms": each * 1e3, "names_compared": compared, "names_found": found / leads}
+    print(f"{accounts:,} names: {built:.1f} s to index, {each * 1e3:.2f} ms a search that compares {compared:.0f} of them")
+    print(f"that is {accounts / each / 1e6:.0f} million pairs/s decided; {found / leads:.1%} of misspelt names find something")
+    folder = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "neer_match"
+    if folder.is_dir():
+        left, right, pairs = (list(csv.DictReader((folder / f"{n}.csv").open(encoding="utf-8"))) for n in ("left", "right", "matches"))
+        truth = {m["company_id_left"]: m["company_id_right"] for m in pairs}
+        index = NameIndex([r["company_name"] for r in right])
+        kept = right_ones = answered = 0
+        for row in left:
+            text = company(row["company_name"])
+            wanted = truth[row["company_id"]]
+            kept += any(right[i]["company_id"] == wanted for i in index.candidates(text.split(), trigrams(text)))
+            best = index.search(row["company_name"], 0.55)[:1]
+            answered += bool(best)
+            right_ones += any(right[i]["company_id"] == wanted for _, i in best)
+        f1 = 2 * right_ones / (answered + len(left))
+        out |= {"neer_blocking_recall": kept / len(left), "neer_f1": f1}
+        print(f"neer_match by names alone: blocking keeps {kept / len(left):.1%} of the true pairs, F1 {f1:.3f}")
+    return out
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions and smaller tables; ends within a minute")
@@ -364,6 +428,8 @@ def main() -> None:
         "whole": lambda: whole(
             [100_000] if quick else [10_000, 100_000, 1_000_000, 10_000_000], 1 if quick else 3, 10_000 if quick else 1_000_000
         ),
+        "pools": lambda: pools(100_000 if quick else 1_000_000),
+        "matching": lambda: matching(20_000 if quick else 200_000, 300 if quick else 3_000),
         "growth": lambda: growth(3 if quick else 21),
         "rows": lambda: rows_rate(2_000 if quick else 20_000),
     }

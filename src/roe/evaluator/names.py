@@ -41,7 +41,7 @@ class NameIndex:
         for i, name in enumerate(self.names):
             parts = name.split()
             words.update(set(parts))
-            for key in _keys(parts, _grams(name)):
+            for key in _keys(parts, trigrams(name)):
                 held = self._at.get(key)
                 if held is None:
                     held = self._at[key] = array("I")
@@ -49,14 +49,14 @@ class NameIndex:
         self._word_weight = {w: math.log(1 + self._count / n) for w, n in words.items()}
         self._gram_weight = {key[1:]: math.log(1 + self._count / len(at)) for key, at in self._at.items() if key[0] == GRAM}
         self._unknown = math.log(1 + self._count) if self._count else 1.0
-        self._norms = array("d", (self._norm(_grams(name)) for name in self.names))
+        self._norms = array("d", (self._norm(trigrams(name)) for name in self.names))
 
     def search(self, name: str, least: float) -> list[tuple[float, int]]:
         """(score, place) of the names that score at least so much, the best first; of equals the first."""
         text = company(name)
         if not text:
             return []
-        words, grams = text.split(), _grams(text)
+        words, grams = text.split(), trigrams(text)
         norm = self._norm(grams)
         found = [(self._score(text, words, grams, norm, i), i) for i in self.candidates(words, grams)]
         return sorted(((score, i) for score, i in found if score >= least), key=lambda x: (-x[0], x[1]))
@@ -101,7 +101,7 @@ class NameIndex:
         return found / total if total else 0.0
 
     def _cosine(self, grams: Counter[str], norm: float, i: int) -> float:
-        theirs = _grams(self.names[i])
+        theirs = trigrams(self.names[i])
         small, large = (grams, theirs) if len(grams) <= len(theirs) else (theirs, grams)
         weight = self._gram_weight
         dot = sum((1 + math.log(n)) * (1 + math.log(large[g])) * weight[g] ** 2 for g, n in small.items() if g in large)
@@ -118,7 +118,7 @@ def _alike(a: str, b: str) -> float:
     return float(fuzz.ratio(a, b, score_cutoff=ALIKE)) / 100
 
 
-def _grams(text: str) -> Counter[str]:
+def trigrams(text: str) -> Counter[str]:
     padded = f"  {text} "
     return Counter(padded[i : i + 3] for i in range(len(padded) - 2))
 
