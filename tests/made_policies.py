@@ -110,6 +110,14 @@ def make_policy(rng: random.Random, folder: Path, apart: bool = False) -> None:
             "own": {"members": "rep.team = account.segment", "caps": {"per_day": 4}, "fallback": "boss"},
         },
     }  # fmt: skip
+    claimed = not apart and rng.random() < 0.4
+    if claimed:
+        policy["claims"] = {
+            "role": rng.choice(["ae", "sdr"]), "caps": {"open": rng.choice([1, 3]), "per_day": "rep.capacity"}, "lasts": "20 days",
+            "work_within": rng.choice(["3 days", "6 working hours"]), "worked_by": 'type in ("call", "meeting")', "wait": "5 working days",
+            "blocked_by": [{"name": "big", "when": "account.employees > 400", "because": "{account.name} is big for {rep.name}"},
+                           {"name": "owned", "when": "account.owner.ae != null and account.owner.ae != rep"}],
+        }  # fmt: skip
     if apart:
         near = [c for c in CONDITIONS if not any(word in c for word in ELSEWHERE)]
         rules = {role: [r for r in _rules(rng, near, "account") if "route" not in str(r)] for role in ("ae", "sdr")}
@@ -121,6 +129,9 @@ def make_policy(rng: random.Random, folder: Path, apart: bool = False) -> None:
         "account": {"ae": _rules(rng, CONDITIONS, "account"), "sdr": _rules(rng, CONDITIONS, "account")},
         "lead": {"sdr": _rules(rng, [*LEAD, *LEAD, "account.employees > {n}"], "lead")},
     }
+    if claimed:
+        rule = {"name": "claimed", "when": "account.claim != null", "then": {"assign": "account.claim.rep", "until": "account.claim_until"}}
+        policy["engagement"]["account"]["ae"].insert(1, rule)
     (folder / "policy.yaml").write_text(yaml.safe_dump(policy, sort_keys=False, allow_unicode=True), "utf-8")
 
 
@@ -185,6 +196,10 @@ def make_data(rng: random.Random, accounts: int = 60) -> dict[str, list[dict[str
          "starts": _some(rng, days, 0.7), "ends": _some(rng, days, 0.8), "timezone": _some(rng, ["America/New_York", "Asia/Tokyo", "Mars/Olympus"]), "hours": _some(rng, ["00:00-23:59", "08:00-16:00"])}
         for r in REPS
     ]  # fmt: skip
+    made["claim"] = [
+        {"id": f"K{i}", "account": _some(rng, ids), "rep": _some(rng, REPS), "at": _some(rng, times), "released": _some(rng, times, 0.9)}
+        for i in range(accounts // 2)
+    ]
     made["leave"] = [
         {
             "id": f"V{i}",

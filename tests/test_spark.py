@@ -24,7 +24,7 @@ POLICIES = 200
 AS_OF = {"static": "2026-02-01", "wild-west": "2026-02-01", "inbound": "2026-02-02", "pipeline": "2017-12-31"}
 WHY = {
     "static": "",
-    "wild-west": "rep.claims leads to records of many accounts",
+    "wild-west": "claims count over all records",
     "inbound": "pools take turns over all records",
     "pipeline": "account.parent leads to another account",
 }

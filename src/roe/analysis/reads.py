@@ -20,6 +20,8 @@ def reads(policy: Policy) -> set[tuple[str, str]]:
     for entity, tree in expressions(policy):
         watcher = _Watcher("", found)
         watcher.type_of(tree, _names(policy, entity))
+    if policy.plan.claims is not None:  # which are settled by all that stands there
+        found |= {("claim", "account"), ("claim", "rep"), ("account", "activities"), ("activity", "rep"), ("account", "claims")}
     for window in policy.plan.windows:
         found |= {(window.entity, window.state), (window.entity, window.until)}
     return found
@@ -62,6 +64,11 @@ def expressions(policy: Policy) -> Iterator[tuple[str, s.Node]]:
                 yield step.entity, expr.tree
         elif isinstance(step, Choose):
             yield from ((step.entity, tree) for tree in _rules(step))
+    if plan.claims is not None:
+        yield from (("claim", expr.tree) for expr in plan.claims.caps.values())
+        yield from (("account", condition.tree) for rule in plan.claims.blocked_by for condition in rule.conditions)
+        if plan.claims.worked_by is not None:
+            yield "activity", plan.claims.worked_by.tree
     for pool in plan.pools.values():
         yield from (("", tree) for tree in _pool(pool))
 
@@ -74,8 +81,7 @@ def _rules(step: Choose) -> Iterator[s.Node]:
                 yield tree
         action = rule.value
         while isinstance(action, Action):
-            if action.assign is not None:
-                yield action.assign.tree
+            yield from (expr.tree for expr in (action.assign, action.until) if expr is not None)
             action = action.otherwise
 
 

@@ -143,8 +143,23 @@ def _assigned(expr: Expr, d: Decision, rep: Row) -> Iterator[tuple[str, list[Obs
     step = plan.steps.get((d.entity, name))
     if isinstance(step, Derive) and step.group is not None:
         yield from _staffed(step.group[d.role], d, rep)
+    if plan.claims is not None and any(isinstance(n, s.Path) and n.field == "claim" for n in s.walk(expr.tree)) and d.entity == "account":
+        yield f"assign {text}", list(_refused(d, rep))
+        return
     current = found.label if isinstance(found, Row) else "nobody"
     yield f"assign {text}", [Obstacle(f"`{text}` is another", current, f"be {rep.label}", str(expr.text.span()), False)]
+
+
+def _refused(d: Decision, rep: Row) -> Iterator[Obstacle]:
+    """What became of the rep's own claims on an account."""
+    claims = d.row.world.policy.plan.claims
+    assert claims is not None
+    place = str(claims.text.span())
+    mine = [o for o in d.row.world.settled.on(d.row) if o.claim["rep"] is rep]
+    if not mine:
+        yield Obstacle(f"{rep.label} has not claimed it", "no claim", "claim it when it is free", place)
+    for outcome in mine[-1:]:
+        yield Obstacle(f"the claim {outcome.claim['id']} is {outcome.status}", outcome.reason, "claim it again when it is free", place)
 
 
 def _staffed(name: str, d: Decision, rep: Row) -> Iterator[tuple[str, list[Obstacle]]]:

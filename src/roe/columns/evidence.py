@@ -225,6 +225,8 @@ class _Neighbourhood:
             self.down.append(("account", "opportunity", "account"))
         for row in evidence.rows("rep", None):
             self.rows["rep"][row["id"]] = row
+        if evidence.policy.plan.claims is not None:  # what a claim finds depends on all the others
+            self.keep("claim", evidence.rows("claim", None))
 
     def want(self, entity: str, ids: Iterable[str]) -> None:
         missing = [i for i in ids if i not in self.rows[entity]]

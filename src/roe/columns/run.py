@@ -20,7 +20,7 @@ from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld, Group, Table, TableRow
 from roe.data.write import turn_line
-from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, routed
+from roe.evaluator.engine import EXCLUSIVE, LIVE, Bound, Decision, Evaluator, routed
 from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.plan.operators import Action, Choose, Rule
@@ -207,20 +207,27 @@ class Part:
         return _texts(lookup(lambda x: str(x["name"]) if isinstance(x, dict) and x.get("name") else "", [column]))
 
     def _window(self) -> Coded:
-        """The state of the first window that protects this role, and its end while it is live."""
+        """The first window of this role that is live, and its end; else the state of the first."""
         n = self.table.n
+        owned = self.previous >= 0
+        found: Coded | None = None
+        decided = np.zeros(n, bool)
         for window in self.bound.plan.windows:
             if window.entity == self.table.entity and window.role == self.role:
                 state = self.table.column(window.state)
                 until = self.table.column(window.until)
                 assert state is not None and until is not None
-                owned = self.previous >= 0
                 said = _texts(lookup(lambda x, name=window.name: f"{name}: {x}", [state]))
-                live = lookup(lambda x: x in ("protected", "grace"), [state]).values()
-                rows = np.flatnonzero(owned & np.array(live, bool))
+                live = np.array(lookup(lambda x: x in LIVE, [state]).values(), bool) & owned & ~decided
+                rows = np.flatnonzero(live)
                 self._until(rows, until.take(rows))
-                return Coded(np.where(owned, said.codes, -1).astype(np.int32), said.meaning)
-        return Coded(np.full(n, -1, np.int32), Dictionary([]))
+                decided |= live
+                if found is None:
+                    found = Coded(np.where(owned, said.codes, -1).astype(np.int32), said.meaning)
+                else:
+                    codes = np.where(live, said.codes + len(found.meaning), found.codes).astype(np.int32)
+                    found = Coded(codes, Dictionary([*found.meaning.list, *said.meaning.list]))
+        return found if found is not None else Coded(np.full(n, -1, np.int32), Dictionary([]))
 
     def _until(self, rows: Array, values: Column | Any) -> None:
         """Set the end of what was decided: a column, or one value for all."""
@@ -276,6 +283,11 @@ class Part:
             if len(nobody):
                 self._act(nobody, action.otherwise)
         self._end(rows)
+        if action.kind == "assign" and action.until is not None:
+            rows = rows[self.owner[rows] >= 0]
+            ends = self.frame(rows).eval(action.until.tree)
+            known = ~ends.nulls()
+            self._until(rows[known], ends.take(np.flatnonzero(known)))
 
     def _end(self, rows: Array) -> None:
         """What was protected for one rep is not for another."""

@@ -19,7 +19,7 @@ from roe.columns.load import Raw, TypedColumns, typed_columns
 from roe.columns.relate import match_columns
 from roe.columns.vector import Frame, join
 from roe.evaluator.choose import HIT_POLICIES, Chooser
-from roe.evaluator.world import Compiled, Owners, Row, World, current_leave
+from roe.evaluator.world import CLAIMED, Compiled, Owners, Row, World, current_leave
 from roe.grammar.clock import Clock
 from roe.grammar.values import parse_date
 from roe.plan.index import Hits
@@ -117,6 +117,8 @@ class Table:
             return self._ultimate_parent()
         if name == "open_opportunities" and self.entity == "account":
             return self._open_opportunities()
+        if self.world.policy.plan.claims is not None and name in CLAIMED.get(self.entity, ()):
+            return self._claimed(name)
         if name == "leave" and self.entity == "rep":
             found: list[Any] = [current_leave(self.row(i)) for i in range(self.n)]
             return Refs("leave", np.array([-1 if x is None else x.at for x in found], np.int32), self.world)
@@ -132,6 +134,17 @@ class Table:
         if f.type.name == "record":
             return self.reference(name, f.type.entity)
         return self.given(name)
+
+    def _claimed(self, name: str) -> Column:
+        """What the claims stage says of accounts and claims."""
+        if self.entity == "account":
+            at = np.full(self.n, -1, np.int32)
+            live: dict[str, Any] = self.world.settled.live
+            for account, outcome in live.items():
+                at[self.world.finder("account").one(account)] = outcome.claim.at
+            return Refs("claim", at, self.world)
+        make = CLAIMED[self.entity][name]
+        return from_values([make(self.row(i)) for i in range(self.n)], self.world)
 
     def reference(self, name: str, entity: str) -> Refs:
         found = self.world.references.get((self.entity, name))

@@ -18,7 +18,7 @@ from roe.analysis.reads import followed
 from roe.columns.column import Array, Coded
 from roe.columns.run import KINDS, Allocations, ColumnRun
 from roe.data.coerce import Reject
-from roe.data.write import ALLOCATIONS, csv_text, in_order_of_size, pools_json, safe, write_turns, write_whole
+from roe.data.write import ALLOCATIONS, csv_text, in_order_of_size, pools_json, safe, write_claims, write_turns, write_whole
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.policy.model import Policy
@@ -144,6 +144,7 @@ def write_runs(runs: Iterable[ColumnRun], out: Path, form: str = "csv", also: Ca
     assert summary is not None  # there is a portion, even of nothing
     write_rejects(summary.rejects(policy.model.entities), out)
     write_turns(pools, turns, out)
+    write_claims(world, out)
     found = summary.as_json(policy, world.clock)
     write_whole(out / "summary.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     return found

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from roe.analysis.reads import followed
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.evaluator.allocate import PoolHistory, Turn
 from roe.evaluator.engine import STATE, Decision, Run
+from roe.evaluator.world import World
 from roe.grammar import values as v
 from roe.source import Span
 
@@ -80,11 +82,12 @@ def write_run(run: Run, out: Path, traces: bool = False) -> dict[str, Any]:
         ),
     }
     if traces:
-        files["trace.jsonl"] = _lines(d.trace.as_json() for d in ordered)
+        files["trace.jsonl"] = "".join(_traces(run, entity, list(group)) for entity, group in groupby(ordered, lambda d: d.entity))
     summary = summarize(run, ordered, moved)
     files["summary.json"] = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
     for name, text in files.items():
         write_whole(out / name, text)
+    write_claims(run.world, out)
     turns = sorted((d.turn.n, turn_line(d.turn, run.bound.key(d))) for d in ordered if d.turn is not None)
     write_turns(pools_json(run.bound.pools.histories()), (line for _, line in turns), out)
     return summary
@@ -99,6 +102,11 @@ def _field(d: Decision, run: Run) -> str:
 
 def _lines(items: Iterable[dict[str, Any]]) -> str:
     return "".join(_json(item) + "\n" for item in items)
+
+
+def _traces(run: Run, entity: str, decisions: list[Decision]) -> str:
+    with run.world.as_before(entity):
+        return _lines(d.trace.as_json() for d in decisions)
 
 
 def _json(item: Any) -> str:
@@ -189,6 +197,7 @@ def _check_state(found: dict[str, Any]) -> None:
     def counts(value: Any) -> bool:
         return isinstance(value, dict) and all(type(n) is int and n >= 0 for n in value.values())
 
+    need(isinstance(found.get("claims", {}), dict) and all(isinstance(x, str) for x in found.get("claims", {}).values()), "claims")
     for part in ("owners", "assigned", "pools", "days"):
         need(isinstance(found.get(part), dict) and all(isinstance(x, dict) for x in found[part].values()), part)
     need(all(k.count("|") >= 2 and text(x.get("rep")) and text(x.get("since")) for k, x in found["owners"].items()), "owners")
@@ -222,6 +231,15 @@ def _is_before(x: Any) -> bool:
 def write_state(folder: Path, state: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / STATE_FILE, json.dumps(state, indent=1, ensure_ascii=False) + "\n")
+
+
+CLAIMS = ("claim", "account", "rep", "at", "status", "until", "reason")
+
+
+def write_claims(world: World, out: Path) -> None:
+    """What became of every claim, where the policy has claims."""
+    if world.policy.plan.claims is not None:
+        write_whole(out / "claims.csv", csv_text(CLAIMS, world.settled.lines()))
 
 
 def write_turns(pools: str, lines: Iterable[str], out: Path) -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from roe.evaluator.allocate import Pools, Turn, recorded
 from roe.evaluator.choose import Choice
-from roe.evaluator.expressions import Code
 from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from roe.evaluator.trace import Trace
 
 STATE = 2  # the version of what a run leaves to the next
+LIVE = ("protected", "grace")  # the states of a window in which it protects an owner
 EXCLUSIVE = ("unique", "any")
 ORDER = ("account", "lead", "contact", "opportunity")
 Tables = Mapping[str, Iterable[Mapping[str, Any]]]
@@ -63,7 +63,8 @@ class Decision:
     def trace(self) -> Trace:
         from roe.evaluator.trace import trace
 
-        return trace(self)
+        with self.row.world.as_before(self.entity):
+            return trace(self)
 
     @property
     def moved(self) -> bool:
@@ -116,6 +117,7 @@ class Bound:
         self.evaluator, self.world, self.state = evaluator, world, state
         self.policy = evaluator.policy
         self.plan = self.policy.plan
+        world.decided_claims = state.get("claims", {})
         world.resolve_all()
         world.remember(state.get("owners", {}))
         self.pools = Pools(self.plan.pools, world, state)
@@ -156,11 +158,8 @@ class Bound:
             for name in exclusive:  # a table that allows one row is held to it on every record, asked for or not
                 row[name]
             decided.append((row, owners))
-        for rows in self.world.rows.values():  # what comes later sees the owners of this run
-            for row in rows:
-                row.forget()
-        for row, owners in decided:
-            row["owner"] = Owners(owners)
+        # what comes later sees the owners of this run
+        self.world.own(entity, [(row, Owners(owners)) for row, owners in decided])
         self._settled.add(entity)
 
     def new(self, record: Mapping[str, Any], entity: str = "lead") -> Row:
@@ -217,20 +216,25 @@ class Bound:
         return f"{d.entity}|{d.id}|{d.role}"
 
     def _window(self, decision: Decision) -> None:
-        """The state of the first window that protects this role, and its end while it is live."""
+        """The first window of this role that is live, and its end; else the state of the first."""
         for window in self.plan.windows:
             if window.entity == decision.entity and window.role == decision.role and decision.previous:
-                decision.window = f"{window.name}: {decision.row[window.state]}"
-                if decision.row[window.state] in ("protected", "grace"):
+                live = decision.row[window.state] in LIVE
+                if live or not decision.window:
+                    decision.window = f"{window.name}: {decision.row[window.state]}"
+                if live:
                     decision.until = decision.row[window.until]
-                return
+                    return
 
     def _act(self, d: Decision, action: Action) -> None:
+        ends: Any = None
         if action.kind == "keep":
             self._keep(d, action)
         elif action.kind == "assign" and action.assign is not None:
             value = self.evaluator.compiled.code(action.assign)(self.world.scope(d.row))
             self._own(d, "assign", self.world.assignee(value, d.role))
+            if action.until is not None and d.owner is not None:
+                ends = self.evaluator.compiled.code(action.until)(self.world.scope(d.row))
         elif action.kind == "route":
             self._route(d, action.pool)
         elif action.kind == "refer":
@@ -247,6 +251,8 @@ class Bound:
             self._act(d, action.otherwise)
         if d.owner != d.previous and d.action != "refer":
             d.until = None if d.action != "exception" else d.until
+        if ends is not None:
+            d.until = ends
         if d.turn is not None and d.owner is not None and d.turn.until is not None:
             d.until = d.turn.until
 
@@ -330,18 +336,12 @@ class Bound:
             "owners": dict(sorted(owners.items())),
             "assigned": dict(sorted(self.assigned.items())),
             **self.pools.saved(),
+            **({"claims": self.world.settled.saved()} if self.plan.claims is not None else {}),
         }
 
     def fill(self, template: str, row: Row) -> str:
         """A sentence with its `{expression}` parts replaced by their values."""
-        scope = self.world.scope(row)
-
-        def value(code: Code) -> str:
-            found = code(scope)
-            return "(unknown)" if found is None else found.label if isinstance(found, Row) else str(v.string(found))
-
-        pieces = self.evaluator.compiled.template(template)
-        return "".join(piece if code is None else value(code) for piece, code in pieces)
+        return self.world.fill(template, self.world.scope(row))
 
 
 def routed(who: str, pool: str, rule: str, why: str) -> str:

@@ -79,7 +79,11 @@ def _body(step: StepTrace, dim: str, off: str) -> list[str]:
                 f"       {'-' if c['lost'] else '*'} {c['name']} ({c['id']}), {c['method']}{_score(c)}"
                 + (f": {c['lost']}" if c["lost"] else "")
             )
-    if step.operator == "allocate":
+    for c in step.details.get("claims", ()):
+        until = f" until {c['until']}" if c["until"] else ""
+        mark = {"granted": "*", "refused": "-", "ended": "."}[c["status"]]
+        lines.append(f"       {mark} {c['rep']} on {c['at']}: {c['status']}{until}, {c['reason']}")
+    if step.operator == "allocate" and step.stage == "pool":
         turn: Any = step.details
         while turn:
             lines += _turn(turn)

@@ -223,10 +223,14 @@ class _Builder:
 
         for name, code in self.compiled.reads(node):
             base = code(scope)
-            if isinstance(base, Row) and ((base.entity, name) in self.plan.steps or _matched(base, name)):
+            claimed = self.plan.claims is not None and name == "claim" and isinstance(base, Row) and base.entity == "account"
+            if isinstance(base, Row) and (claimed or (base.entity, name) in self.plan.steps or _matched(base, name)):
                 self.ask(base, "matched_account" if _matched(base, name) else name)
 
     def _nested(self, row: Row, name: str) -> None:
+        if name == "claim" and row.entity == "account":
+            self._claims(row)
+            return
         step = self.plan.steps.get((row.entity, name))
         scope = self.world.scope(row)
         if isinstance(step, Derive):
@@ -242,6 +246,23 @@ class _Builder:
             self.steps.append(self.choose(chooser, chooser(scope), row, row[name]))
         elif isinstance(step, Relate):
             self.steps.append(self._relate(step, row))
+
+    def _claims(self, row: Row) -> None:
+        """What became of every claim on an account."""
+        claims = self.plan.claims
+        assert claims is not None
+        told = [
+            {
+                "claim": o.claim["id"], "rep": o.claim["rep"]["id"] if o.claim["rep"] is not None else None, "at": v.string(o.claim["at"]),
+                "status": o.status, "until": v.string(o.until), "reason": o.reason,
+            }
+            for o in self.world.settled.on(row)
+        ]  # fmt: skip
+        live = row["claim"]
+        held = None if live is None else live["id"]
+        self.steps.append(
+            StepTrace("claim", "allocate", "claims", row.label, held, place=self.compiled.place(claims.text), details={"claims": told})
+        )
 
     def _derive(self, step: Derive, expr: Expr, row: Row, scope: dict[str, Any]) -> StepTrace:
         value, parts = watch(expr.tree, scope, self.lists, self.compiled.watched)

@@ -6,8 +6,10 @@ computed by its step on first use and kept, so evaluation order needs no plan of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from roe.data.coerce import Reject, Typed, coerce_table
 from roe.evaluator.choose import Chooser
@@ -20,6 +22,9 @@ from roe.grammar.parser import parse
 from roe.plan.operators import TEMPLATE, Choose, Derive, Expr, Relate
 from roe.policy.model import DataSource, Policy
 from roe.source import Span, Text
+
+if TYPE_CHECKING:
+    from roe.evaluator.claims import Settled
 
 Make = Callable[["Row"], Any]
 
@@ -108,7 +113,9 @@ class Compiled:
         """The parts of an expression that may be steps of the plan: (name, the code of the record that has it)."""
         found = self._reads.get(id(node))
         if found is None:
-            names = {name for _, name in self.policy.plan.steps} | {"account"}
+            names = (
+                {name for _, name in self.policy.plan.steps} | {"account"} | ({"claim"} if self.policy.plan.claims is not None else set())
+            )
             made: list[tuple[str, Code]] = []
             for part in s.walk(node):
                 if isinstance(part, s.Path) and part.field in names:
@@ -162,6 +169,8 @@ class World:
         self._back: dict[tuple[str, str], dict[int, list[Row]]] = {}
         self._strangers: dict[str, Row] = {}
         self._matchers: dict[str, Matcher] = {}
+        self._owned: list[tuple[str, list[tuple[Row, Owners]]]] = []  # what was decided so far, by entity
+        self.decided_claims: Mapping[str, Any] = {}  # of earlier runs, with the reasons of those that were refused
         for entity in self.rows:
             self.add(entity, tables.get(entity, ()))
 
@@ -267,6 +276,8 @@ class World:
                 makers[name] = self._step(step)
         if (entity, "matched_account") in self.policy.plan.steps:
             makers["account"] = lambda row: row["matched_account"]
+        if self.policy.plan.claims is not None and entity in ("account", "claim"):
+            makers |= CLAIMED[entity]
         if entity == "rep":
             makers["leave"] = current_leave
         if entity == "account":
@@ -302,6 +313,23 @@ class World:
         if found is None:
             found = self._matchers[step.name] = Matcher(step, self)
         return found
+
+    @cached_property
+    def settled(self) -> Settled:
+        """The claims of the policy, settled by what the records say at the start."""
+        from roe.evaluator.claims import Settled
+
+        assert self.policy.plan.claims is not None
+        return Settled(self.policy.plan.claims, self, self.decided_claims)
+
+    def fill(self, template: str, scope: Scope) -> str:
+        """A sentence with its `{expression}` parts replaced by their values."""
+
+        def value(code: Code) -> str:
+            found = code(scope)
+            return "(unknown)" if found is None else found.label if isinstance(found, Row) else str(v.string(found))
+
+        return "".join(piece if code is None else value(code) for piece, code in self.compiled.template(template))
 
     def scope(self, row: Row) -> Scope:
         """What an expression about a record can name."""
@@ -340,6 +368,36 @@ class World:
                 if dict.get(row, "owner_since") is None and saved.get("since"):
                     row["owner_since"] = v.parse_date(saved["since"])
 
+    def own(self, entity: str, owners: list[tuple[Row, Owners]]) -> None:
+        """Give the records of an entity the owners that were decided for them."""
+        self._owned.append((entity, owners))
+        self._show(owners)
+
+    def _show(self, owners: Iterable[tuple[Row, Owners | None]]) -> None:
+        for rows in self.rows.values():
+            for row in rows:
+                row.forget()
+        for row, own in owners:
+            if own is None:
+                dict.pop(row, "owner", None)
+            else:
+                row["owner"] = own
+
+    @contextmanager
+    def as_before(self, entity: str) -> Iterator[None]:
+        """The records as they were when an entity was being decided: its own owners, and later ones', are the data's."""
+        since = next((i for i, (e, _) in enumerate(self._owned) if e == entity), None)
+        if since is None:
+            yield
+            return
+        later, self._owned = self._owned[since:], self._owned[:since]
+        self._show((row, None) for _, owners in later for row, _ in owners)
+        try:
+            yield
+        finally:
+            for decided, owners in later:
+                self.own(decided, owners)
+
     def open_records(self) -> dict[tuple[str, str], int]:
         """Open records per entity and rep, in any role; a converted lead is not open."""
         found: dict[tuple[str, str], int] = {}
@@ -375,6 +433,26 @@ def _related(entity: str, via: str) -> Make:
 def _owners(row: Row) -> Owners:
     """Today's owners, as the data says."""
     return Owners({role: row.world.rep(dict.get(row, f"owner.{role}")) for role in row.world.policy.roles})
+
+
+def _live_claim(row: Row) -> Row | None:
+    found = row.world.settled.live.get(str(row["id"]))
+    return None if found is None else found.claim
+
+
+def _outcome(name: str) -> Make:
+    def read(row: Row) -> Any:
+        found = row.world.settled.of(row)
+        return None if found is None else getattr(found, name)
+
+    return read
+
+
+# what the claims stage adds to the entities, beside the steps that it lowers to
+CLAIMED: dict[str, dict[str, Make]] = {
+    "account": {"claim": _live_claim},
+    "claim": {name: _outcome(name) for name in ("status", "reason", "until")},
+}
 
 
 def current_leave(row: Row) -> Row | None:

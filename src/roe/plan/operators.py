@@ -137,6 +137,25 @@ class Allocate:
 
 
 @node
+class Claims:
+    """ordered claims -> who holds an account: first come, first served, within caps; nobody holds one for ever unworked.
+
+    `lasts` counts from the last activity that counts (`worked_by`), `work_within` from the claim; `wait` is for the rep who
+    had it, `rest` for everybody; `blocked_by` are conditions on the account, with `rep` and `claim`.
+    """
+
+    role: str
+    text: Text
+    lasts: Any
+    work_within: Any
+    worked_by: Expr | None
+    wait: Any
+    rest: Any
+    caps: Mapping[str, Expr]
+    blocked_by: tuple[Rule, ...]
+
+
+@node
 class Solve:
     """a set of rows + reps -> assignment. Its place; no stage lowers to it yet (dynamic books will)."""
 
@@ -150,6 +169,7 @@ class Action:
 
     kind: str  # keep, assign, route, open, hold, return, refer
     assign: Expr | None = None
+    until: Expr | None = None  # until when the assignment holds
     pool: str = ""
     to: str = ""
     within: Any = None  # how long a decision may take, or ownership is kept
@@ -195,3 +215,4 @@ class Plan:
     exceptions: tuple[ExceptionRow, ...] = ()
     lists: Mapping[str, list[Any]] = field(default_factory=dict)
     dated_lists: Mapping[str, list[DatedValue]] = field(default_factory=dict)
+    claims: Claims | None = None

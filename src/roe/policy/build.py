@@ -16,9 +16,9 @@ from roe.policy.context import Context
 from roe.policy.loader import Map, Seq, load_policy_files, validate_files
 from roe.policy.model import DataSource, Field, Model, Policy, standard_fields, type_named
 from roe.source import Span, Text, span_of
-from roe.stages import definitions, engagement, exceptions, matching, pools, scores, sources, territories, windows
+from roe.stages import claims, definitions, engagement, exceptions, matching, pools, scores, sources, territories, windows
 
-DECLARE = (definitions.declare, sources.declare, matching.declare, scores.declare, territories.declare, windows.declare)
+DECLARE = (claims.declare, definitions.declare, sources.declare, matching.declare, scores.declare, territories.declare, windows.declare)
 LOWER = (definitions.lower, sources.lower, matching.lower, scores.lower, territories.lower)
 
 
@@ -93,12 +93,13 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
         declare(raw, cx)
     for lower in LOWER:
         lower(raw, cx)
-    found_windows = windows.lower(raw, cx)
+    claimed, found_windows = claims.lower(raw, cx)
+    found_windows += windows.lower(raw, cx)
     found_pools = pools.lower(raw, cx)
     _fallbacks(found_pools, cx)
     rules = engagement.lower(raw, cx, found_pools)
     excepted = exceptions.lower(raw, cx)
-    plan = Plan(cx.steps, found_pools, rules, tuple(found_windows), excepted, cx.lists, cx.dated)
+    plan = Plan(cx.steps, found_pools, rules, tuple(found_windows), excepted, cx.lists, cx.dated, claimed)
     data = {
         str(e): DataSource(str(d.get("file") or ""), tuple(map(str, d.get("missing") or ())), str(d.get("format") or ""))
         for e, d in (raw.get("data") or {}).items()

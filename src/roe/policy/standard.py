@@ -13,6 +13,7 @@ STANDARD: dict[str, dict[str, str]] = {
         "parent": "account", "created": "date", "last_activity": "date", "owner": "owners", "owner_since": "date",
         "activities": "activity[] via account", "opportunities": "opportunity[] via account", "open_opportunities": "opportunity[] via account",
         "ultimate_parent": "account", "contacts": "contact[] via account", "leads": "lead[] via account", "children": "account[] via parent",
+        "claims": "claim[] via account",
     },
     "lead": {
         "id": "string", "name": "string", "first_name": "string", "last_name": "string", "title": "string",
@@ -42,8 +43,11 @@ STANDARD: dict[str, dict[str, str]] = {
         "team": "string", "role": "string",
         "region": "string", "segment": "string", "manager": "rep", "active": "boolean", "ramp": "number",
         "capacity": "number", "starts": "date", "ends": "date", "timezone": "string", "hours": "string hours", "calendar": "string",
-        "leaves": "leave[] via rep", "leave": "leave",
+        "leaves": "leave[] via rep", "leave": "leave", "claims": "claim[] via rep",
         "opportunities": "opportunity[] via rep", "activities": "activity[] via rep",
+    },
+    "claim": {
+        "id": "string", "name": "string", "account": "account", "rep": "rep", "at": "datetime", "released": "datetime",
     },
     "leave": {
         "id": "string", "name": "string", "rep": "rep", "starts": "date", "until": "date", "cover": "rep", "kind": "string",
@@ -58,6 +62,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "opportunity": ("opportunities", "opportunity", "deals", "potentials"),
     "activity": ("activities", "activity", "tasks", "task"),
     "rep": ("reps", "rep", "users", "user"),
+    "claim": ("claims", "claim"),
     "leave": ("leaves", "leave", "absences"),
 }
 

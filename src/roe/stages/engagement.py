@@ -51,7 +51,8 @@ def _action(raw: Any, rule: Any, entity: str, cx: Context, pools: dict[str, Allo
         return Action(str(raw), otherwise=otherwise)
     if "assign" in raw:
         expr = cx.value(raw["assign"], cx.names(entity), "record", "owners", "string")
-        return Action("assign", assign=expr, otherwise=otherwise)
+        until = cx.value(raw["until"], cx.names(entity), "date", "date and time") if raw.get("until") else None
+        return Action("assign", assign=expr, until=until, otherwise=otherwise)
     if "route" in raw:
         pool = raw["route"]
         if pool not in pools:

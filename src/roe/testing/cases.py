@@ -137,12 +137,12 @@ def _expectation(raw: Any, given: Given, policy: Policy, found: list[Diagnostic]
         entity = holding[0] if holding else engaged[0] if engaged else "account"
     roles = [r for e, r in policy.plan.engagement if e == entity]
     role = raw.get("role") or (roles[0] if roles else "")
-    if role not in roles and "rejected" not in raw:
+    skip = ("record", "entity", "role", "values", "rejected")
+    wanted = {str(k): x for k, x in raw.items() if k not in skip}
+    if role not in roles and "rejected" not in raw and (raw.get("role") or wanted or entity not in policy.model.entities):
         help = suggest(str(role), roles, "the roles are " + ", ".join(f"`{r}`" for r in roles))
         found.append(Diagnostic("R502", f"a {entity} has no role `{role}` in this policy", span_of(raw.get("role") or raw["record"]), help))
         return None
-    skip = ("record", "entity", "role", "values", "rejected")
-    wanted = {str(k): x for k, x in raw.items() if k not in skip}
     if not wanted and not raw.get("values") and "rejected" not in raw:
         found.append(Diagnostic("R701", "the expectation expects nothing", span_of(raw["record"]), "add `owner:`, `rule:` or `values:`"))
     return Expectation(record, str(entity), str(role), wanted, dict(raw.get("values") or {}), raw.get("rejected"), span_of(raw["record"]))

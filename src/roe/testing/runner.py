@@ -56,16 +56,18 @@ def _check(run: Run, e: Expectation) -> list[Failure]:
     if reject is not None:
         return [Failure("record", e.record, f"it was rejected: {reject.field}: {reject.reason}", str(e.place))]
     decision = next((d for d in run.decisions if (d.entity, d.id, d.role) == (e.entity, e.record, e.role)), None)
-    if decision is None:
-        ids = ", ".join(sorted({d.id for d in run.decisions if d.entity == e.entity})[:8])
+    row = decision.row if decision is not None else None if e.role else run.world.find(e.entity, e.record)
+    if row is None:
+        ids = ", ".join(sorted(str(r["id"]) for r in run.world.rows[e.entity])[:8])
         return [Failure("record", e.record, f"no {e.entity} has this id; there are {ids or 'none'}", str(e.place))]
     failures = []
     for what, wanted in e.wanted.items():
+        assert decision is not None  # only who names no role expects values alone
         got = _shown(getattr(decision, what))
         if got != (str(wanted) or "nobody"):
             failures.append(Failure(what, str(wanted), got, str(wanted.span()), _because(decision)))
     for text, wanted in e.values.items():
-        value, want, problem = _value(run, decision.row, text), *_literal(wanted)
+        value, want, problem = _value(run, row, text), *_literal(wanted)
         if problem or v.equal(value, want) is not True:
             failures.append(Failure(text, str(wanted), problem or brief(value), str(wanted.span()), []))
     return failures

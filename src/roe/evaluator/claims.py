@@ -1,0 +1,180 @@
+"""Claims: who holds an account because they asked for it first, and why the others were refused.
+
+All claims of a run are settled together, in the order of their time stamps and, at one moment, of their ids: what came
+before decides what a claim finds. A claim that an earlier run settled stays as it was settled, since rules about today
+say nothing of that day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from roe.evaluator.expressions import IMPLICIT
+from roe.grammar import values as v
+from roe.plan.operators import Claims
+
+if TYPE_CHECKING:
+    from roe.evaluator.world import Row, World
+
+GRANTED, REFUSED, ENDED = "granted", "refused", "ended"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a claim: granted and live, refused, or ended; until when it holds (or held), and why."""
+
+    claim: Row
+    status: str
+    reason: str
+    until: Any = None
+
+    @property
+    def held(self) -> bool:
+        """Whether it was ever granted."""
+        return self.status != REFUSED
+
+
+class Settled:
+    """Every claim of a world, settled."""
+
+    def __init__(self, step: Claims, world: World, before: Mapping[str, Any]) -> None:
+        self.step, self.world = step, world
+        self.outcomes: dict[str, Outcome] = {}
+        self.live: dict[str, Outcome] = {}  # by account
+        self._by_account: dict[str, list[Outcome]] = {}
+        self._by_rep: dict[str, list[Outcome]] = {}
+        now = world.clock.now
+        rows = [row for row in world.all("claim") if row["at"] is not None and row["at"] <= now]
+        for row in sorted(rows, key=lambda row: (row["at"], str(row["id"]))):
+            self._settle(row, before.get(str(row["id"])))
+
+    def of(self, row: Row) -> Outcome | None:
+        return self.outcomes.get(str(row["id"]))
+
+    def on(self, account: Row) -> list[Outcome]:
+        """The claims on an account, in the order of time."""
+        return self._by_account.get(str(account["id"]), [])
+
+    def _settle(self, row: Row, kept: Any) -> None:
+        account, rep = row["account"], row["rep"]
+        reason = self._refusal(row, account, rep) if kept is None else str(kept)
+        if reason or account is None or rep is None:
+            found = Outcome(row, REFUSED, reason or "it names no account or no rep that the data has")
+        else:
+            until, why = self._end(row, account, rep)
+            live = until is None or until > self.world.clock.now
+            found = Outcome(row, GRANTED if live else ENDED, why, until)
+        self.outcomes[str(row["id"])] = found
+        if account is not None:
+            self._by_account.setdefault(str(account["id"]), []).append(found)
+            if found.status == GRANTED:
+                self.live[str(account["id"])] = found
+        if rep is not None and found.held:
+            self._by_rep.setdefault(str(rep["id"]), []).append(found)
+
+    def _refusal(self, row: Row, account: Row | None, rep: Row | None) -> str:
+        """Why a claim cannot be granted, in the order in which it is asked."""
+        if account is None or rep is None:
+            return f"there is no {'account' if account is None else 'rep'} of this name"
+        if rep["active"] is False:
+            return f"{rep.label} is not active"
+        at, step = row["at"], self.step
+        held = [o for o in self.on(account) if o.held]
+        for other in held:
+            if other.until is None or at < other.until:
+                who = other.claim["rep"].label
+                return f"{who} holds it since {_day(other.claim['at'])}, until {_day(other.until)}"
+        for other in held:
+            again = None if step.wait is None else self.world.clock.add(other.until, step.wait)
+            if other.claim["rep"] is rep and again is not None and at < again:
+                return f"{rep.label} held it until {_day(other.until)} and may claim it again from {_day(again)}"
+            rested = None if step.rest is None else self.world.clock.add(other.until, step.rest)
+            if rested is not None and at < rested:
+                return f"it rests until {_day(rested)}"
+        full = self._full(row, rep)
+        if full:
+            return full
+        scope = self.world.scope(account)
+        scope["claim"], scope["rep"] = row, rep
+        for rule in step.blocked_by:
+            if all(self.world.compiled.code(c)(scope) is True for c in rule.conditions):
+                return self.world.fill(rule.because, scope) if rule.because else f"`{rule.name}` holds"
+        return ""
+
+    def _full(self, row: Row, rep: Row) -> str:
+        at = row["at"]
+        mine = self._by_rep.get(str(rep["id"]), [])
+        used = {
+            "open": sum(o.until is None or at < o.until for o in mine),
+            "per_day": sum(o.claim["at"].date() == at.date() for o in mine),
+        }
+        scope = self.world.scope(row)
+        scope["rep"] = rep
+        for cap, expr in self.step.caps.items():
+            limit = self.world.compiled.code(expr)(scope)
+            if v.is_number(limit) and used[cap] >= limit:
+                what = "open claims" if cap == "open" else "claims that day"
+                return f"{rep.label} has {used[cap]} {what}, and the cap is {v.literal(limit)}"
+        return ""
+
+    def _end(self, row: Row, account: Row, rep: Row) -> tuple[Any, str]:
+        """When a granted claim ends, by what is known today, and why."""
+        step, clock, start = self.step, self.world.clock, row["at"]
+        first = clock.add(start, step.work_within) if step.work_within is not None else None
+        until = first if first is not None else clock.add(start, step.lasts) if step.lasts is not None else None
+        why = "to be worked by then" if first is not None else "claimed"
+        for when in self._worked(account, rep, start):
+            if until is None or when >= until:
+                break
+            later = clock.add(when, step.lasts) if step.lasts is not None else None
+            if later is None or later > until or why == "to be worked by then":
+                until = later if later is None or why == "to be worked by then" else max(until, later)
+                why = f"worked on {_day(when)}"
+        released = _moment(row["released"], start)
+        if released is not None and (until is None or released < until):
+            return max(released, start), f"released by {rep.label}"
+        if until is not None and until <= clock.now and why == "to be worked by then":
+            why = "not worked in time"
+        return until, why
+
+    def _worked(self, account: Row, rep: Row, start: datetime) -> list[datetime]:
+        """When the rep worked the account after the claim, by the activities that count."""
+        counts, now = self.step.worked_by, self.world.clock.now
+        found = []
+        for activity in account["activities"] or ():
+            when = activity["at"] if activity["at"] is not None else _moment(activity["date"], start)
+            if activity["rep"] is not rep or when is None or not start.replace(hour=0, minute=0, second=0, microsecond=0) <= when <= now:
+                continue
+            scope = self.world.scope(activity)
+            scope["account"] = account
+            scope[IMPLICIT] = activity
+            if counts is None or self.world.compiled.code(counts)(scope) is True:
+                found.append(max(when, start))
+        return sorted(found)
+
+    def lines(self) -> list[list[Any]]:
+        """What a run says of every claim: id, account, rep, time, status, until, reason."""
+        found = sorted(self.outcomes.values(), key=lambda o: str(o.claim["id"]))
+        return [[o.claim["id"], _id(o.claim["account"]), _id(o.claim["rep"]), o.claim["at"], o.status, o.until, o.reason] for o in found]
+
+    def saved(self) -> dict[str, str]:
+        """Claims with the reasons they were refused for; empty for those that were granted."""
+        return {key: "" if o.held else o.reason for key, o in sorted(self.outcomes.items())}
+
+
+def _moment(day: Any, like: datetime) -> datetime | None:
+    """A date as the start of that day by the same clock."""
+    if day is None or isinstance(day, datetime):
+        return day
+    return datetime(day.year, day.month, day.day, tzinfo=like.tzinfo) if isinstance(day, date) else None
+
+
+def _day(at: Any) -> str:
+    return "further notice" if at is None else f"{at:%Y-%m-%d}" if (at.hour, at.minute) == (0, 0) else f"{at:%Y-%m-%d %H:%M}"
+
+
+def _id(row: Row | None) -> str | None:
+    return None if row is None else str(row["id"])
