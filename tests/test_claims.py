@@ -43,7 +43,7 @@ claims = st.lists(
             "rep": st.sampled_from(["r", "s", "t"]),
             "at": moments,
             "released": st.one_of(st.none(), st.none(), moments),
-        }  # fmt: skip
+        }
     ),
     max_size=25,
 )

@@ -247,8 +247,9 @@ class Context:
         plain = (
             stringy and _PLAIN.fullmatch(text) is not None and not any(p in _RESERVED or p in names.variables for p in _PARTS.split(text))
         )
-        tree, problems = (None, []) if plain else parse(cell, "tests")
-        if stringy and (tree is None or _is_words(tree, names)):
+        codes = _codes(cell) if stringy else None
+        tree, problems = (codes, []) if codes is not None else (None, []) if plain else parse(cell, "tests")
+        if stringy and codes is None and (tree is None or _is_words(tree, names)):
             words = tuple(s.Literal(m[0].strip(), m[0], m.span()) for m in _WORDS.finditer(cell) if m[0].strip())
             tree, problems = s.Tests(words, False, (0, len(cell))), []
         if tree is None:
@@ -273,6 +274,32 @@ _PLAIN = re.compile(r"\d+|[^\W\d]\w*([.-]\w+)*")  # a ZIP code, a name, a domain
 _PARTS = re.compile(r"[.-]")
 _RESERVED = frozenset({"true", "false", "null", "not"})
 _WORDS = re.compile(r"[^\s,][^,]*")  # what stands between commas
+
+
+_CODE = re.compile(r"(?P<prefix>[^\W_]+)\*|(?P<low>\d{3,})\s*(\.\.|-)\s*(?P<high>\d{3,})|(?P<word>[^\W_]+([ -][^\W_]+)*)")
+
+
+def _codes(cell: Text) -> s.Tests | None:
+    """Postal codes as people write them: `94*`, `90001..93999` or `90001-93999`, and codes among them.
+
+    What begins with 94 lies between "94" and "95" in the order of texts, and a range ends before what follows its last code.
+    """
+    found = [(m, _CODE.fullmatch(m[0].strip())) for m in _WORDS.finditer(cell)]
+    if not any(code and not code["word"] for _, code in found) or not all(code for _, code in found):
+        return None
+    tests: list[s.Node] = []
+    for m, code in found:
+        assert code is not None
+        at, text = m.span(), m[0].strip()
+        if code["word"]:
+            tests.append(s.Literal(text, text, at))
+            continue
+        low, high = code["prefix"] or code["low"], code["prefix"] or code["high"]
+        if len(low) != len(high) or low > high:
+            return None
+        ends = high[:-1] + chr(ord(high[-1]) + 1)
+        tests.append(s.RangeOf(s.Literal(low, low, at), s.Literal(ends, ends, at), True, False, at=at))
+    return s.Tests(tuple(tests), False, (0, len(cell)))
 
 
 def _is_words(tree: s.Node, names: Names) -> bool:
