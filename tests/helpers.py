@@ -14,7 +14,13 @@ EXAMPLES = ROOT / "policies" / "examples"
 SHARED = ROOT.parent / "shared"
 
 # example -> the moment its data is about
-AS_OF = {"static": "2026-02-01", "wild-west": "2026-02-01", "inbound": "2026-02-02T10:00:00", "pipeline": "2017-12-31"}
+AS_OF = {
+    "static": "2026-02-01",
+    "territories": "2026-02-15",
+    "wild-west": "2026-02-01",
+    "inbound": "2026-02-02T10:00:00",
+    "pipeline": "2017-12-31",
+}
 
 
 def example(name: str) -> Evaluator:

@@ -256,7 +256,7 @@ def test_any_text_is_a_policy_or_a_diagnostic(text: str) -> None:
 # --- the cache ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["static", "inbound", "wild-west", "pipeline"])
+@pytest.mark.parametrize("name", ["static", "inbound", "wild-west", "pipeline", "territories"])
 def test_a_cached_policy_is_the_same_policy(name: str) -> None:
     fresh, first = load_policy(EXAMPLES / name)
     cached, second = load_policy(EXAMPLES / name)

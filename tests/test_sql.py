@@ -24,9 +24,13 @@ from roe.sql.statement import UNDECIDED, compile_sql  # noqa: E402
 AS_OF = {
     "static": ("account", "2026-02-01"),
     "wild-west": ("account", "2026-02-01"),
+    "territories": ("account", "2026-02-15"),
     "inbound": ("lead", "2026-02-02"),
     "pipeline": ("account", "2017-12-31"),
 }
+
+
+STATEFUL = {"territories"}  # they rest on a segment that the state froze, so hardly a rule of it is for SQL
 
 
 def staged(world: Any) -> dict[str, tuple[list[str], list[str], list[list[Any]]]]:
@@ -116,8 +120,9 @@ def test_most_rules_of_the_examples_compile_for_every_dialect() -> None:
             for clock in (evaluator.clock(as_of), None):
                 query = compile_sql(evaluator.compiled, entity, dialect, clock)
                 assert sqlglot.parse_one(query.sql, dialect=dialect) is not None
-                rules, translated = rules + query.rules, translated + query.translated
                 assert query.translated == query.rules or query.found
+                if name not in STATEFUL:
+                    rules, translated = rules + query.rules, translated + query.translated
         assert translated >= 0.9 * rules, dialect
 
 

@@ -225,6 +225,7 @@ class _Neighbourhood:
             self.down.append(("account", "opportunity", "account"))
         for row in evidence.rows("rep", None):
             self.rows["rep"][row["id"]] = row
+        self.keep("leave", evidence.rows("leave", None))
         if evidence.policy.plan.claims is not None:  # what a claim finds depends on all the others
             self.keep("claim", evidence.rows("claim", None))
 

@@ -219,14 +219,24 @@ class Table:
     def _columns_of(self, step: Any) -> Column:
         if isinstance(step, Derive):
             if step.group is not None:
-                return Group(self, step.group, np.arange(self.n, dtype=np.int32))
+                return Group(self, step, np.arange(self.n, dtype=np.int32))
             assert step.expr is not None
-            return self.frame.eval(step.expr.tree)
+            now = self.frame.eval(step.expr.tree)
+            return now if step.frozen is None else self._frozen(step, now)
         if isinstance(step, Choose):
             chooser = self.world.compiled.choosers[step.entity, step.name]
             return self.choose(step, chooser)
         assert isinstance(step, Relate)
         return match_columns(step, self)
+
+    def _frozen(self, step: Derive, now: Column) -> Column:
+        """The values that the records had when the period began; those that are new in it have today's."""
+        if not self.world.frozen:
+            return now
+        values = now.values()
+        ids = self.ids.to_pylist()
+        found = [self.world.frozen_value(step, ids[i], lambda i=i: values[i]) for i in range(len(ids))]  # type: ignore[misc]
+        return from_values(found, self.world)
 
     def choose(self, step: Choose, chooser: Chooser) -> Column:
         index = self.world.kernel(chooser)
@@ -261,8 +271,9 @@ class _Decided:
 class Group(Column):
     """A step that reads other steps as one record of owners."""
 
-    def __init__(self, table: Table, group: Mapping[str, str], at: Array) -> None:
-        self.table, self.group, self.at = table, group, at
+    def __init__(self, table: Table, step: Derive, at: Array) -> None:
+        self.table, self.step, self.at = table, step, at
+        self.group = step.group or {}
 
     @property
     def n(self) -> int:  # type: ignore[override]
@@ -277,14 +288,19 @@ class Group(Column):
         found = world.references.get(key)
         if found is None:
             texts = self.table.column(name)
-            found = world.refer(texts, "rep", self.table.n, None)
+            named = world.refer(texts, "rep", self.table.n, None)
+            used, codes = np.unique(named.at, return_inverse=True)
+            keys = [world.rep_row(i) if i >= 0 else None for i in used.tolist()]
+            reps: list[Any] = [world.staffed(self.step, role, key) for key in keys]
+            stand_in = np.array([-1 if rep is None else rep.at for rep in reps], np.int32)
+            found = Refs("rep", stand_in[codes] if len(used) else named.at, world)
             world.references[key] = found
         return found.take(self.at)
 
     def take(self, at: Array) -> Column:
         if (at < 0).any():
             raise ByRow
-        return Group(self.table, self.group, self.at[at])
+        return Group(self.table, self.step, self.at[at])
 
     def values(self) -> list[Any]:
         roles = {role: self.role(role).values() for role in self.group}

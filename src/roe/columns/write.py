@@ -18,7 +18,7 @@ from roe.analysis.reads import followed
 from roe.columns.column import Array, Coded
 from roe.columns.run import KINDS, Allocations, ColumnRun
 from roe.data.coerce import Reject
-from roe.data.write import ALLOCATIONS, csv_text, in_order_of_size, pools_json, safe, write_claims, write_turns, write_whole
+from roe.data.write import ALLOCATIONS, csv_text, in_order_of_size, pools_json, rolled_up, safe, write_claims, write_turns, write_whole
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.policy.model import Policy
@@ -244,6 +244,7 @@ def portion(run: ColumnRun, moved: int) -> dict[str, Any]:
     actions: Counter[str] = Counter()
     pools: Counter[str] = Counter()
     owned = np.zeros(world.tables["rep"].n, np.int64)
+    placed: dict[str, dict[str, int]] = {}
     for part in run.found:
         # by rule, then those that no rule and those that an exception decided
         counts = np.bincount(np.where(part.rule < 0, len(part.rules) - 1 - part.rule, part.rule), minlength=len(part.rules) + 2)
@@ -252,6 +253,10 @@ def portion(run: ColumnRun, moved: int) -> dict[str, Any]:
             unknown[f"{part.entity}.{part.role}: {part.rules[i].name}"] += int(part.unknown[i])
         actions.update({KINDS[code]: int(n) for code, n in enumerate(np.bincount(part.action, minlength=len(KINDS))) if n})
         pools.update({name: int((part.pool == i).sum()) for i, name in enumerate(part.pools)})
+        if part.entity not in placed:
+            counts = np.bincount(part.territory.codes + 1, minlength=len(part.territory.meaning) + 1).tolist()
+            names = ["", *part.territory.meaning.list]
+            placed[part.entity] = dict(_by_name(names, counts))
         owned += np.bincount(part.owner[part.owner >= 0], minlength=len(owned))
     ids = world.tables["rep"].ids
     reps = {ids[i].as_py(): int(owned[i]) for i in np.flatnonzero(owned).tolist()}
@@ -262,6 +267,7 @@ def portion(run: ColumnRun, moved: int) -> dict[str, Any]:
         "unknown": dict(unknown),
         "actions": dict(actions),
         "pools": {name: n for name, n in pools.items() if n},
+        "territories": placed,
         "reps": reps,
         "strangers": [ids[i].as_py() for i in np.flatnonzero(owned[listed:] if len(owned) > listed else []) + listed],
         "capacity": [[rep["id"], rep["capacity"]] for rep in world.rows["rep"] if rep["capacity"] is not None],
@@ -276,6 +282,13 @@ def portion(run: ColumnRun, moved: int) -> dict[str, Any]:
         },
         "conflicts": [[*key, ids] for key, ids in world.conflicts.items()],
     }
+
+
+def _by_name(names: list[str], counts: list[int]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for name, n in zip(names, counts, strict=True):
+        found[name or ""] += n
+    return found
 
 
 class Summary:
@@ -297,6 +310,12 @@ class Summary:
         out: Counter[str] = Counter()
         for found in self.found:
             out.update(found[key])
+        return out
+
+    def _placed(self) -> Counter[tuple[str, str]]:
+        out: Counter[tuple[str, str]] = Counter()
+        for found in self.found:
+            out.update({(entity, name): n for entity, names in found["territories"].items() for name, n in names.items()})
         return out
 
     def rejects(self, entities: Iterable[str]) -> list[Reject]:
@@ -339,6 +358,7 @@ class Summary:
             "rules": {k: c for k, c in sorted(rules.items()) if c},
             "reps": dict(sorted(reps.items())),
             "pools": dict(sorted(self._total("pools").items())),
+            "territories": rolled_up(policy.plan.levels, self._placed()),
             "unknown": dict(sorted(self._total("unknown").items())),
             "capacity": {rep: {"owned": reps.get(rep, 0), "capacity": most} for rep, most in self.found[0]["capacity"]},
             "corrected": [

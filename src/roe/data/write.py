@@ -125,6 +125,8 @@ def summarize(run: Run, ordered: list[Decision], moved: list[Decision]) -> dict[
     heeded = followed(run.bound.policy)
     order = {f"{e}.{role}": [*(str(r.name) for r in step.rules), "(no rule)", "exception"] for (e, role), step in engagement.items()}
     reps = Counter(d.owner for d in ordered if d.owner)
+    first = dict(reversed(list(engagement)))
+    placed = Counter((d.entity, d.territory) for d in ordered if d.role == first[d.entity])
     strangers = sorted({d.owner for d in ordered if d.owner and (rep := world.rep(d.owner)) is not None and world.is_stranger(rep)})
     capacity = {
         rep["id"]: {"owned": reps[rep["id"]], "capacity": rep["capacity"]} for rep in world.rows["rep"] if rep["capacity"] is not None
@@ -140,6 +142,7 @@ def summarize(run: Run, ordered: list[Decision], moved: list[Decision]) -> dict[
         "rules": {k: in_order_of_size({n: c[n] for n in order[k] if c[n]}) for k, c in sorted(by_rule.items())},
         "reps": dict(sorted(reps.items())),
         "pools": dict(sorted(Counter(d.pool for d in ordered if d.pool).items())),
+        "territories": rolled_up(run.bound.plan.levels, placed),
         "unknown": dict(sorted(unknown.items())),
         "capacity": capacity,
         "corrected": [
@@ -156,6 +159,19 @@ def summarize(run: Run, ordered: list[Decision], moved: list[Decision]) -> dict[
         ],
         "unlisted_reps": strangers,
     }
+
+
+def rolled_up(levels: Mapping[str, Mapping[str, tuple[str, ...]]], placed: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
+    """Records per territory and everything that it is part of, as paths: `EMEA`, `EMEA > DACH`, `EMEA > DACH > berlin`."""
+    found: dict[str, dict[str, int]] = {}
+    for entity, parts in levels.items():
+        total: Counter[str] = Counter()
+        for (of, territory), n in placed.items():
+            if of == entity and n:
+                path = (*parts.get(territory, ()), territory or "(none)")
+                total.update({" > ".join(path[: i + 1]): n for i in range(len(path))})
+        found[entity] = dict(sorted(total.items()))
+    return found
 
 
 def in_order_of_size(counts: dict[str, int]) -> dict[str, int]:
@@ -198,6 +214,10 @@ def _check_state(found: dict[str, Any]) -> None:
         return isinstance(value, dict) and all(type(n) is int and n >= 0 for n in value.values())
 
     need(isinstance(found.get("claims", {}), dict) and all(isinstance(x, str) for x in found.get("claims", {}).values()), "claims")
+    frozen = found.get("frozen", {})
+    need(isinstance(frozen, dict), "frozen values")
+    scalar = (str, int, float, bool, type(None))
+    need(all(isinstance(x, dict) and text(x.get("on")) and isinstance(x.get("value"), scalar) for x in frozen.values()), "frozen values")
     for part in ("owners", "assigned", "pools", "days"):
         need(isinstance(found.get(part), dict) and all(isinstance(x, dict) for x in found[part].values()), part)
     need(all(k.count("|") >= 2 and text(x.get("rep")) and text(x.get("since")) for k, x in found["owners"].items()), "owners")

@@ -117,6 +117,7 @@ class Bound:
         self.evaluator, self.world, self.state = evaluator, world, state
         self.policy = evaluator.policy
         self.plan = self.policy.plan
+        world.frozen = state.get("frozen", {})
         world.decided_claims = state.get("claims", {})
         world.resolve_all()
         world.remember(state.get("owners", {}))
@@ -336,6 +337,7 @@ class Bound:
             "owners": dict(sorted(owners.items())),
             "assigned": dict(sorted(self.assigned.items())),
             **self.pools.saved(),
+            **({"frozen": frozen} if (frozen := self.world.freeze()) else {}),
             **({"claims": self.world.settled.saved()} if self.plan.claims is not None else {}),
         }
 

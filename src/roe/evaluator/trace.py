@@ -235,9 +235,10 @@ class _Builder:
         scope = self.world.scope(row)
         if isinstance(step, Derive):
             if step.group is not None:
-                for part in step.group.values():
+                for role, part in step.group.items():
                     if row[part] is not None:
                         self.ask(row, part)
+                    self._stands_in(step, role, row, part)
                 return
             assert step.expr is not None
             self.steps.append(self._derive(step, step.expr, row, scope))
@@ -264,12 +265,28 @@ class _Builder:
             StepTrace("claim", "allocate", "claims", row.label, held, place=self.compiled.place(claims.text), details={"claims": told})
         )
 
+    def _stands_in(self, step: Derive, role: str, row: Row, part: str) -> None:
+        """Why somebody else than the staffing says owns a territory."""
+        staffed, owner = self.world.rep(row[part]), self.world.staffed(step, role, row[part])
+        if owner is staffed or owner is None or role != self.d.role:
+            return
+        away = staffed if staffed is not None else self.world.rep(step.vacant.get(role))
+        said = [f"{role} is vacant: {away.label} is the fallback"] if staffed is None and away is not None else []
+        if away is not None and owner is not away:
+            said.append(f"{away.label} is on leave until {v.string(away['leave']['until'])}: {owner.label} covers")
+        self.steps.append(StepTrace(step.stage, "derive", f"{step.name}.{role}", row.label, owner, text="; ".join(said)))
+
     def _derive(self, step: Derive, expr: Expr, row: Row, scope: dict[str, Any]) -> StepTrace:
         value, parts = watch(expr.tree, scope, self.lists, self.compiled.watched)
         for part in parts:
             self.rests_on(part.node, scope)
         shown = [(p.text, p.value) for p in parts]
-        return StepTrace(step.stage, "derive", step.name, row.label, value, parts=shown, text=str(expr.text), place=expr.text.span())
+        text = str(expr.text)
+        if step.frozen is not None:
+            kept = row[step.name]
+            shown.append((f"frozen on {self.world.period(step)}, today it is", value))
+            value = kept
+        return StepTrace(step.stage, "derive", step.name, row.label, value, parts=shown, text=text, place=expr.text.span())
 
     def choose(self, chooser: Chooser, choice: Choice, row: Row, value: Any) -> StepTrace:
         """The rules up to the one that fired, or all of a hit policy that looks at all; of a long table the near ones."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -170,6 +171,7 @@ class World:
         self._strangers: dict[str, Row] = {}
         self._matchers: dict[str, Matcher] = {}
         self._owned: list[tuple[str, list[tuple[Row, Owners]]]] = []  # what was decided so far, by entity
+        self.frozen: Mapping[str, Any] = {}  # values that earlier runs froze
         self.decided_claims: Mapping[str, Any] = {}  # of earlier runs, with the reasons of those that were refused
         for entity in self.rows:
             self.add(entity, tables.get(entity, ()))
@@ -256,6 +258,38 @@ class World:
             return found
         return self.rep(value) if isinstance(value, (Row, str)) else None
 
+    def frozen_value(self, step: Derive, record: str, now: Callable[[], Any]) -> Any:
+        """The value that a record had when the period began, or has now if it is new in it."""
+        kept = self.frozen.get(f"{step.entity}|{record}|{step.name}")
+        return kept["value"] if kept is not None and kept["on"] == str(self.period(step)) else now()
+
+    def period(self, step: Derive) -> date:
+        """The first day of a frozen value's period."""
+        assert step.frozen is not None
+        first, months = step.frozen
+        today = self.clock.today
+        count = (today.year * 12 + today.month - first.year * 12 - first.month) // months
+        start: date = v.add_months(first, count * months)
+        return start if start <= today else v.add_months(first, (count - 1) * months)
+
+    def freeze(self) -> dict[str, Any]:
+        """The frozen values as they are to be kept, those of earlier periods gone."""
+        found: dict[str, Any] = {}
+        for (entity, name), step in self.policy.plan.steps.items():
+            if isinstance(step, Derive) and step.frozen is not None:
+                on = str(self.period(step))
+                for row in self.all(entity):
+                    found[f"{entity}|{row['id']}|{name}"] = {"on": on, "value": row[name]}
+        return dict(sorted(found.items()))
+
+    def staffed(self, step: Derive, role: str, key: Any) -> Row | None:
+        """The rep of a staffing row; for what is vacant the fallback; for a rep on leave who covers, if that is asked."""
+        rep = self.rep(key)
+        if rep is None:
+            rep = self.rep(step.vacant.get(role))
+        leave = rep["leave"] if rep is not None and step.cover else None
+        return leave["cover"] if leave is not None and leave["cover"] is not None else rep
+
     def is_stranger(self, rep: Row) -> bool:
         return rep["id"] in self._strangers
 
@@ -289,9 +323,11 @@ class World:
         if isinstance(step, Derive):
             if step.group is not None:
                 group = step.group
-                return lambda row: Owners({role: row.world.rep(row[name]) for role, name in group.items()})
+                return lambda row: Owners({role: row.world.staffed(step, role, row[name]) for role, name in group.items()})
             assert step.expr is not None
             code = self.compiled.code(step.expr)
+            if step.frozen is not None:
+                return lambda row: row.world.frozen_value(step, str(row["id"]), lambda: code(row.world.scope(row)))
             return lambda row: code(row.world.scope(row))
         if isinstance(step, Choose):
             chooser = self.compiled.choosers[step.entity, step.name]

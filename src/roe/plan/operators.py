@@ -39,13 +39,20 @@ class Rule:
 
 @node
 class Derive:
-    """row -> value: an expression, or a group of other steps that is read as one record of owners."""
+    """row -> value: an expression, or a group of other steps that is read as one record of owners.
+
+    Of a group, `vacant` says who owns what nobody else does, and with `cover` whoever covers stands in for a rep on leave. A `frozen`
+    value is the one that the record had when the period began: the first day of one, and how many months each lasts.
+    """
 
     entity: str
     name: str
     stage: str
     expr: Expr | None
     group: Mapping[str, str] | None = None  # role -> step
+    vacant: Mapping[str, str] = field(default_factory=dict)  # role -> rep
+    cover: bool = False
+    frozen: tuple[date, int] | None = None
 
 
 @node
@@ -216,3 +223,4 @@ class Plan:
     lists: Mapping[str, list[Any]] = field(default_factory=dict)
     dated_lists: Mapping[str, list[DatedValue]] = field(default_factory=dict)
     claims: Claims | None = None
+    levels: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)  # entity -> territory -> what it is part of

@@ -128,7 +128,7 @@ def write_policy(policy: Policy) -> dict[str, Any]:
         "steps": [[*key, w.value(step)] for key, step in plan.steps.items()],
         "engagement": [[*key, w.value(step)] for key, step in plan.engagement.items()],
         "pools": w.value(dict(plan.pools)), "windows": w.value(plan.windows), "exceptions": w.value(plan.exceptions),
-        "claims": w.value(plan.claims),
+        "claims": w.value(plan.claims), "levels": w.value({e: dict(found) for e, found in plan.levels.items()}),
         "lists": w.value(dict(plan.lists)), "dated": w.value(dict(plan.dated_lists)),
         "trees": trees, "excerpts": list(w.excerpts),
     }  # fmt: skip
@@ -173,6 +173,7 @@ class Reader:
             self.value(kept["lists"]),
             self.value(kept["dated"]),
             self.value(kept["claims"]),
+            self.value(kept["levels"]),
         )
         return Policy(
             self.root, str(kept["name"]), str(kept["timezone"]), str(kept["calendar"]), self.value(kept["hours"]),

@@ -297,9 +297,14 @@ def _codes(cell: Text) -> s.Tests | None:
         low, high = code["prefix"] or code["low"], code["prefix"] or code["high"]
         if len(low) != len(high) or low > high:
             return None
-        ends = high[:-1] + chr(ord(high[-1]) + 1)
-        tests.append(s.RangeOf(s.Literal(low, low, at), s.Literal(ends, ends, at), True, False, at=at))
+        tests.append(s.RangeOf(s.Literal(low, low, at), s.Literal(_after(high), _after(high), at), True, False, at=at))
     return s.Tests(tuple(tests), False, (0, len(cell)))
+
+
+def _after(code: str) -> str:
+    """The first text that neither is the code nor begins with it."""
+    higher = str(int(code) + 1).zfill(len(code)) if code.isdecimal() and code.isascii() else ""
+    return higher if len(higher) == len(code) else code[:-1] + chr(ord(code[-1]) + 1)
 
 
 def _is_words(tree: s.Node, names: Names) -> bool:

@@ -7,7 +7,7 @@ diagnostics; a record that only they could decide says so, and is never guessed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -152,10 +152,19 @@ class Statement:
                 for name in step.group.values():
                     self.make((step.entity, name))
                 group = dict(step.group)
+                if step.cover or step.vacant:
+                    rules = [r for n in group.values() for r in self._rules_of(step.entity, n)]
+                    why = NoSql("who covers for a rep on leave, or for what is vacant, is not in SQL")
+                    if rules:
+                        self.say(why, rules[0].name, f"{step.entity}.{step.name}")
+                    return
                 if all(self._ready.get((step.entity, name)) for name in group.values()):
                     self._ready[key] = lambda t, row: Group(row, group)
                 return
             assert step.expr is not None
+            if step.frozen is not None:
+                self.say(NoSql("what a value was when the period began is in the state"), step.expr.text, f"{step.entity}.{step.name}")
+                return
             self.ensure(step.expr.tree)
             try:
                 self._ready[key] = self._derive(step, step.expr)
@@ -166,6 +175,10 @@ class Statement:
                 for condition in rule.conditions:
                     self.ensure(condition.tree)
             self._ready[key] = self._choose(step)
+
+    def _rules_of(self, entity: str, name: str) -> Sequence[Rule]:
+        step = self.policy.plan.steps.get((entity, name))
+        return step.rules if isinstance(step, Choose) else ()
 
     def _derive(self, step: Derive, expr: Expr) -> Reader:
         query, t = self.start(step.entity)

@@ -407,6 +407,8 @@ class Translator:
                 Many(row, "opportunity", self.statement.table("opportunity"), "account"),
                 s.Compare("!=", s.Name("is_closed"), s.Literal(True, "true")),
             )
+        if name == "leave" and row.entity == "rep":
+            raise NoSql("whether a rep is on leave is not in SQL", node)
         if name == "ultimate_parent":
             raise NoSql("the ultimate parent needs a recursive walk", node)
         f = self.model.entities[row.entity].get(name)
