@@ -15,6 +15,7 @@ SHARED = ROOT.parent / "shared"
 
 # example -> the moment its data is about
 AS_OF = {
+    "abm": "2026-03-02T10:00",
     "static": "2026-02-01",
     "territories": "2026-02-15",
     "wild-west": "2026-02-01",

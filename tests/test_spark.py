@@ -21,8 +21,16 @@ from roe.policy.standard import FILES
 
 heavy = pytest.mark.skipif(not os.environ.get("ROE_HEAVY") or shutil.which("java") is None, reason="needs ROE_HEAVY=1 and Java")
 POLICIES = 200
-AS_OF = {"static": "2026-02-01", "territories": "2026-02-15", "wild-west": "2026-02-01", "inbound": "2026-02-02", "pipeline": "2017-12-31"}
+AS_OF = {
+    "abm": "2026-03-02T10:00",
+    "static": "2026-02-01",
+    "territories": "2026-02-15",
+    "wild-west": "2026-02-01",
+    "inbound": "2026-02-02",
+    "pipeline": "2017-12-31",
+}
 WHY = {
+    "abm": "account and lead are decided one after the other",
     "static": "",
     "territories": "account.ultimate_parent leads to another account",
     "wild-west": "claims count over all records",

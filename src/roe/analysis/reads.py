@@ -69,6 +69,8 @@ def expressions(policy: Policy) -> Iterator[tuple[str, s.Node]]:
         yield from (("account", condition.tree) for rule in plan.claims.blocked_by for condition in rule.conditions)
         if plan.claims.worked_by is not None:
             yield "activity", plan.claims.worked_by.tree
+    for report in plan.reports.values():
+        yield from ((report.entity, e.tree) for e in (report.where, report.by, *report.measures.values()) if e is not None)
     for pool in plan.pools.values():
         yield from (("", tree) for tree in _pool(pool))
 

@@ -198,6 +198,18 @@ class ExceptionRow:
 
 
 @node
+class Report:
+    """records -> counts by group. `list` is a table whose rows the records are held against; measures are true or numbers."""
+
+    name: str
+    entity: str
+    where: Expr | None
+    by: Expr | None
+    list: str | None
+    measures: Mapping[str, Expr]
+
+
+@node
 class Window:
     """A protection window, by the names of its steps; `role` is whose ownership it protects."""
 
@@ -223,4 +235,5 @@ class Plan:
     lists: Mapping[str, list[Any]] = field(default_factory=dict)
     dated_lists: Mapping[str, list[DatedValue]] = field(default_factory=dict)
     claims: Claims | None = None
+    reports: Mapping[str, Report] = field(default_factory=dict)
     levels: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)  # entity -> territory -> what it is part of

@@ -16,7 +16,7 @@ from roe.policy.context import Context
 from roe.policy.loader import Map, Seq, load_policy_files, validate_files
 from roe.policy.model import DataSource, Field, Model, Policy, standard_fields, type_named
 from roe.source import Span, Text, span_of
-from roe.stages import claims, definitions, engagement, exceptions, freezes, matching, pools, scores, sources, territories, windows
+from roe.stages import claims, definitions, engagement, exceptions, freezes, matching, pools, reports, scores, sources, territories, windows
 
 DECLARE = (
     claims.declare,
@@ -108,7 +108,18 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
     _fallbacks(found_pools, cx)
     rules = engagement.lower(raw, cx, found_pools)
     excepted = exceptions.lower(raw, cx)
-    plan = Plan(cx.steps, found_pools, rules, tuple(found_windows), excepted, cx.lists, cx.dated, claimed, territories.levels(raw, cx))
+    plan = Plan(
+        cx.steps,
+        found_pools,
+        rules,
+        tuple(found_windows),
+        excepted,
+        cx.lists,
+        cx.dated,
+        claimed,
+        reports.lower(raw, cx),
+        territories.levels(raw, cx),
+    )
     data = {
         str(e): DataSource(str(d.get("file") or ""), tuple(map(str, d.get("missing") or ())), str(d.get("format") or ""))
         for e, d in (raw.get("data") or {}).items()

@@ -1,0 +1,65 @@
+"""`roe report`: the reports of a policy, over the records of a run."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import click
+
+from roe.cli.common import as_of_option, bind, data_option, fail, load, policy_argument, state_option, table
+from roe.diagnostics import Diagnostic, suggest
+from roe.source import Span
+
+
+@click.command("report")
+@policy_argument
+@data_option
+@as_of_option
+@state_option
+@click.option("--only", multiple=True, help="The name of a report; all of them without it.")
+@click.option("--format", "shape", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True, help="How it is printed.")
+def command(policy: Path | None, data: Path, as_of: str, state: Path | None, only: tuple[str, ...], shape: str) -> None:
+    """Count records by group, as the policy's `reports:` say: coverage, engagement, what is missing from a list."""
+    from roe.analysis.report import run_reports
+
+    evaluator = load(policy)
+    known = evaluator.policy.plan.reports
+    here = Span(str(evaluator.policy.root), 1, 1, 1)
+    unknown = [name for name in only if name not in known]
+    if unknown or not known:
+        help = suggest(unknown[0], known, f"there are {', '.join(known)}") if unknown and known else "add `reports:` to the policy"
+        fail([Diagnostic("R501", f"there is no report `{unknown[0]}`" if unknown else "the policy has no reports", here, help)])
+    results = run_reports(bind(evaluator, data, as_of, state), {n: r for n, r in known.items() if not only or n in only})
+    if shape == "json":
+        click.echo(json.dumps([r.as_json() for r in results], indent=2, ensure_ascii=False))
+        return
+    if shape == "csv":
+        from roe.data.write import csv_text
+
+        for result in results:
+            click.echo(csv_text(["report", *result.header()], ([result.report.name, *row] for row in result.rows())), nl=False)
+        return
+    for result in results:
+        click.echo(f"{result.report.name}\n")
+        rows = [[str(row[1]), *_shares(row, result)] for row in result.rows()]
+        columns = zip(result.header()[1:], *rows, strict=True)  # groups side by side: there are few, and measures have long names
+        click.echo(table(columns, ["", *(row[0] for row in result.rows())]))
+        if result.listed:
+            shown = ", ".join(result.missing[:10]) + (", …" if len(result.missing) > 10 else "")
+            said = f"{result.listed} rows are on the list; {len(result.missing)} answer to no record" + (f": {shown}" if shown else "")
+            click.echo("\n" + textwrap.fill(said, 80))
+        click.echo("")
+
+
+def _shares(row: list[Any], result: Any) -> list[str]:
+    """Counts with their share of the group's records; sums as they are."""
+    from roe.grammar import values as v
+
+    out = []
+    for name, value in zip(result.report.measures, row[2:], strict=True):
+        share = f" ({100 * value / row[1]:.0f}%)" if result.counted[name] and row[1] else ""
+        out.append(f"{v.show_number(value)}{share}")
+    return out
