@@ -154,17 +154,15 @@ class World:
     """The records of a run at one moment. `tables` are raw records by entity; rejects and corrections are kept."""
 
     def __init__(self, compiled: Compiled, tables: Mapping[str, Iterable[Mapping[str, Any]]], clock: Clock) -> None:
-        self.compiled, self.policy, self.clock = compiled, compiled.policy, clock
-        dated = self.policy.plan.dated_lists.items()
-        in_force = {name: [str(x.value) for x in rows if x.holds(clock.today)] for name, rows in dated}
-        self.lists = {**self.policy.plan.lists, **in_force}
-        self.base: Scope = {"today": clock.today, "now": clock.now, CLOCK: clock, **self.lists}
+        self.compiled, self.policy = compiled, compiled.policy
+        self.rows: dict[str, list[Row]] = {}
+        self.at(clock)
         self.rejects: list[Reject] = []
         self.typed: dict[str, Typed] = {}
         self.conflicts: dict[tuple[str, str, str], list[str]] = {}  # (entity, step, rules that all hold) -> records
         self.dangling: dict[tuple[str, str, str], int] = {}
         self.fields = {entity: self._makers(entity) for entity in self.policy.model.entities}
-        self.rows: dict[str, list[Row]] = {entity: [] for entity in self.policy.model.entities}
+        self.rows = {entity: [] for entity in self.policy.model.entities}
         self._keys: dict[str, dict[str, Row]] = {entity: {} for entity in self.rows}
         self._names: dict[str, dict[str, list[Row]]] = {entity: {} for entity in self.rows}
         self._back: dict[tuple[str, str], dict[int, list[Row]]] = {}
@@ -175,6 +173,18 @@ class World:
         self.decided_claims: Mapping[str, Any] = {}  # of earlier runs, with the reasons of those that were refused
         for entity in self.rows:
             self.add(entity, tables.get(entity, ()))
+
+    def at(self, clock: Clock) -> None:
+        """The same records at a moment: everything that was computed is forgotten."""
+        self.clock = clock
+        dated = self.policy.plan.dated_lists.items()
+        in_force = {name: [str(x.value) for x in rows if x.holds(clock.today)] for name, rows in dated}
+        self.lists: dict[str, Any] = {**self.policy.plan.lists, **in_force}
+        self.base: Scope = {"today": clock.today, "now": clock.now, CLOCK: clock, **self.lists}
+        self.__dict__.pop("settled", None)
+        for rows in self.rows.values():
+            for row in rows:
+                row.forget()
 
     # --- loading ----------------------------------------------------------------------------------------------------
 

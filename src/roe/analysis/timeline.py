@@ -1,0 +1,128 @@
+"""A record's windows and claims over time: every state with its beginning, its end, and what caused it.
+
+States are not worked out a second time: the evaluator is asked again at every moment at which something may have
+changed, which are the dates of the record and of what belongs to it, and the ends that the windows themselves give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from roe.evaluator.engine import Bound
+from roe.evaluator.world import Row
+from roe.grammar.clock import Clock
+from roe.plan.operators import Choose
+
+MOST = 2_000  # moments that are looked at
+
+
+@dataclass(slots=True)
+class State:
+    """One state of a window: since when, until when (None while nothing is known to end it), and why it began."""
+
+    window: str
+    state: str
+    start: datetime
+    until: datetime | None
+    cause: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "window": self.window, "state": self.state, "from": self.start.isoformat(),
+            "until": self.until.isoformat() if self.until else None, "cause": self.cause,
+        }  # fmt: skip
+
+
+def timeline(bound: Bound, row: Row) -> list[State]:
+    """The states of every window of a record, in order; nothing before its first date. The world's clock is put back."""
+    world, now = bound.world, bound.world.clock
+    windows = [w for w in bound.plan.windows if w.entity == row.entity]
+    causes = _dates(row, now)
+    todo = sorted(causes)
+    seen: dict[datetime, dict[str, str]] = {}
+    try:
+        while todo and len(seen) < MOST:
+            moment = todo.pop(0)
+            if moment in seen:
+                continue
+            world.at(replace(now, now=moment))
+            seen[moment] = {w.name: str(row[w.state]) for w in windows}
+            ends = [e for w in windows for e in _ends(row, w.state, w.until, world.clock) if e > moment]
+            for end in ends:
+                causes.setdefault(end, "")
+                if end not in seen and end not in todo:
+                    todo.append(end)
+            todo.sort()
+    finally:
+        world.at(now)
+    out: list[State] = []
+    for window in windows:
+        last: State | None = None
+        for moment in sorted(seen):
+            state = seen[moment][window.name]
+            if last.state == state if last is not None else state == "none":
+                continue
+            if last is not None:
+                last.until = moment
+            last = State(window.name, state, moment, None, causes[moment] or _ended(last))
+            out.append(last)
+    return out
+
+
+def _ended(before: State | None) -> str:
+    return "" if before is None else f"{before.state.replace('_', ' ')} has ended"
+
+
+def _dates(row: Row, clock: Clock) -> dict[datetime, str]:
+    """Every date of a record and of what belongs to it, with what it is."""
+    found: dict[datetime, str] = {}
+    own = [
+        (value, f"{row.entity} {name.replace('_', ' ')}")
+        for name, value in dict(row).items()
+        if isinstance(name, str) and name not in row.derived
+    ]
+    for value, cause in own:
+        _note(found, value, cause, clock)
+    for name in ("activities", "claims", "opportunities"):
+        for other in row[name] or ():
+            if isinstance(other, Row):
+                kind = other["type"] if other.entity == "activity" else None
+                who = other["rep"].label if other["rep"] is not None else "nobody"
+                for field in ("at", "date", "created", "closed", "released"):
+                    said = {"released": "released", "closed": "closed"}.get(field, kind or other.entity)
+                    _note(found, other[field], f"{said} by {who}", clock)
+    return found
+
+
+def _note(found: dict[datetime, str], value: Any, cause: str, clock: Clock) -> None:
+    moment = _moment(value, clock)
+    if moment is not None:
+        found[moment] = f"{found[moment]}; {cause}" if found.get(moment) and cause not in found[moment] else found.get(moment) or cause
+
+
+def _moment(value: Any, clock: Clock) -> datetime | None:
+    if isinstance(value, datetime):
+        return value.astimezone(clock.now.tzinfo) if value.tzinfo else None
+    return datetime.combine(value, time(), clock.now.tzinfo) if isinstance(value, date) else None
+
+
+def _ends(row: Row, state: str, until: str, clock: Clock) -> Iterable[datetime]:
+    """When a window's states end, as far as it can be told now: its own end, and those its rules compare today with."""
+    first = _moment(row[until], clock)
+    if first is not None:
+        yield first
+    step = row.world.policy.plan.steps.get((row.entity, state))
+    if isinstance(step, Choose):
+        scope = row.world.scope(row)
+        for rule in step.rules:
+            for condition in rule.conditions:
+                right = getattr(condition.tree, "right", None)
+                moment = _moment(row.world.compiled.code(replace(condition, tree=right))(scope), clock) if right is not None else None
+                if moment is not None:
+                    yield moment
+    claim = row["claim"] if row.world.policy.plan.claims is not None and row.entity == "account" else None
+    if claim is not None and (end := _moment(claim["until"], clock)) is not None:
+        yield end + timedelta(0)
