@@ -22,6 +22,7 @@ from roe.data.write import ALLOCATIONS, csv_text, in_order_of_size, pools_json, 
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.policy.model import Policy
+from roe.policy.standard import OBJECTS
 
 CHANGES = ("object", "record", "field", "value", "old_value", "reason")
 _SPECIAL = '[",\r\n]'
@@ -87,7 +88,10 @@ def changes(run: ColumnRun, table: pa.Table) -> tuple[pa.Table, pa.Table]:
     order = _order(run, places)
     field = _coded(np.concatenate(order)[np.flatnonzero(flags.to_numpy())], names) if order else pa.array([], pa.string())
     back = _same("rollback", moved.num_rows)
-    forth = [moved["entity"], moved["record"], field, moved["owner"], moved["previous_owner"], moved["reason"]]
+    named = moved["entity"].cast(pa.string())
+    for entity, called in OBJECTS[run.bound.policy.profile].items():
+        named = pc.if_else(pc.equal(named, entity), called, named)
+    forth = [named, moved["record"], field, moved["owner"], moved["previous_owner"], moved["reason"]]
     return (
         pa.table(dict(zip(CHANGES, forth, strict=True))),
         pa.table(dict(zip(CHANGES, [forth[0], forth[1], field, forth[4], forth[3], back], strict=True))),

@@ -20,6 +20,7 @@ from roe.evaluator.allocate import PoolHistory, Turn
 from roe.evaluator.engine import STATE, Decision, Run
 from roe.evaluator.world import World
 from roe.grammar import values as v
+from roe.policy.standard import OBJECTS
 from roe.source import Span
 
 ALLOCATIONS = (
@@ -71,11 +72,16 @@ def write_run(run: Run, out: Path, traces: bool = False) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     ordered = sorted(run.decisions, key=lambda d: (d.entity, d.id, d.role))
     moved = [d for d in ordered if d.moved and d.action not in ("hold", "refer")]
+    objects = OBJECTS[run.bound.policy.profile]
     change = ("object", "record", "field", "value", "old_value", "reason")
     files = {
         "allocations.csv": csv_text(ALLOCATIONS, map(allocation, ordered)),
-        "changes.csv": csv_text(change, ([d.entity, d.id, _field(d, run), d.owner, d.previous, d.reason] for d in moved)),
-        "rollback.csv": csv_text(change, ([d.entity, d.id, _field(d, run), d.previous, d.owner, "rollback"] for d in moved)),
+        "changes.csv": csv_text(
+            change, ([objects.get(d.entity, d.entity), d.id, _field(d, run), d.owner, d.previous, d.reason] for d in moved)
+        ),
+        "rollback.csv": csv_text(
+            change, ([objects.get(d.entity, d.entity), d.id, _field(d, run), d.previous, d.owner, "rollback"] for d in moved)
+        ),
         "rejects.csv": csv_text(
             ("entity", "record", "line", "field", "value", "reason"),
             ([r.entity, r.record, r.line, r.field, r.value, r.reason] for r in run.world.rejects),

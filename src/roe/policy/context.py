@@ -247,7 +247,11 @@ class Context:
         plain = (
             stringy and _PLAIN.fullmatch(text) is not None and not any(p in _RESERVED or p in names.variables for p in _PARTS.split(text))
         )
-        codes = _codes(cell) if stringy else None
+        try:
+            codes = _codes(cell) if stringy else None
+        except ValueError as e:
+            self.say("R207", cell, f"`{e}` is no range of codes", "the first comes before the last, and both have as many digits")
+            return None
         tree, problems = (codes, []) if codes is not None else (None, []) if plain else parse(cell, "tests")
         if stringy and codes is None and (tree is None or _is_words(tree, names)):
             words = tuple(s.Literal(m[0].strip(), m[0], m.span()) for m in _WORDS.finditer(cell) if m[0].strip())
@@ -276,11 +280,13 @@ _RESERVED = frozenset({"true", "false", "null", "not"})
 _WORDS = re.compile(r"[^\s,][^,]*")  # what stands between commas
 
 
-_CODE = re.compile(r"(?P<prefix>[^\W_]+)\*|(?P<low>\d{3,})\s*(\.\.|-)\s*(?P<high>\d{3,})|(?P<word>[^\W_]+([ -][^\W_]+)*)")
+_CODE = re.compile(
+    r"(?P<prefix>[^\W_]+)\*|(?P<low>\d{3,})\s*\.\.\s*(?P<high>\d{3,})|(?P<first>\d{5})\s*-\s*(?P<last>\d{5})|(?P<word>[^\W_]+([ -][^\W_]+)*)"
+)
 
 
 def _codes(cell: Text) -> s.Tests | None:
-    """Postal codes as people write them: `94*`, `90001..93999` or `90001-93999`, and codes among them.
+    """Postal codes as people write them: `94*`, `90001..93999` or `90001-93999`, and codes among them; ValueError with a bad range.
 
     What begins with 94 lies between "94" and "95" in the order of texts, and a range ends before what follows its last code.
     """
@@ -294,9 +300,9 @@ def _codes(cell: Text) -> s.Tests | None:
         if code["word"]:
             tests.append(s.Literal(text, text, at))
             continue
-        low, high = code["prefix"] or code["low"], code["prefix"] or code["high"]
+        low, high = code["prefix"] or code["low"] or code["first"], code["prefix"] or code["high"] or code["last"]
         if len(low) != len(high) or low > high:
-            return None
+            raise ValueError(text)
         tests.append(s.RangeOf(s.Literal(low, low, at), s.Literal(_after(high), _after(high), at), True, False, at=at))
     return s.Tests(tuple(tests), False, (0, len(cell)))
 

@@ -114,4 +114,11 @@ _HUBSPOT = {
     },
 }  # fmt: skip
 
+# what each CRM calls the object that an entity is, for files that are loaded back
+OBJECTS: dict[str, dict[str, str]] = {
+    "generic": {},
+    "salesforce": {"account": "Account", "lead": "Lead", "contact": "Contact", "opportunity": "Opportunity"},
+    "hubspot": {"account": "companies", "lead": "contacts", "contact": "contacts", "opportunity": "deals"},
+}
+
 PROFILES: dict[str, dict[str, dict[str, str]]] = {"generic": {}, "salesforce": _SALESFORCE, "hubspot": _HUBSPOT}

@@ -1,0 +1,52 @@
+"""Files that are loaded back into a CRM: its objects, its columns, changed rows only, and the way back."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+import roe
+from helpers import policy_text
+from roe.columns.run import ColumnRun
+from roe.columns.write import write_run as write_columns
+from roe.data.write import write_run
+
+POLICY = """
+roe: 1
+name: crm
+profile: {profile}
+roles: [ae, csm]
+fields:
+  account:
+    owner: {{column: {owner}}}
+engagement:
+  account:
+    ae: [{{name: all, then: {{assign: '"005B"'}}}}]
+    csm: [{{name: all, then: {{assign: '"005C"'}}}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("profile", "key", "owner", "object_"),
+    [("salesforce", "Id", "OwnerId", "Account"), ("hubspot", "Record ID", "Company owner", "companies")],
+)
+def test_changes_have_the_crms_own_names(tmp_path: Path, profile: str, key: str, owner: str, object_: str) -> None:
+    policy_text(tmp_path, POLICY.format(profile=profile, owner=owner))
+    evaluator = roe.compile(roe.load(tmp_path))
+    data = {
+        "account": [{key: "1", owner: "005A", "owner_csm": "005C"}, {key: "2", owner: "005B", "owner_csm": ""}],
+        "rep": [{"id": f"005{x}"} for x in "ABC"] if profile == "hubspot" else [{"Id": f"005{x}"} for x in "ABC"],
+    }
+    write_run(evaluator.run(data, as_of="2026-02-01"), tmp_path / "rows")
+    write_columns(ColumnRun.of(evaluator, data, as_of="2026-02-01"), tmp_path / "columns")
+    for name in ("changes.csv", "rollback.csv"):
+        assert (tmp_path / "rows" / name).read_text() == (tmp_path / "columns" / name).read_text()
+    moves = [
+        (r["object"], r["record"], r["field"], r["value"], r["old_value"])
+        for r in csv.DictReader((tmp_path / "rows" / "changes.csv").open())
+    ]
+    assert moves == [(object_, "1", owner, "005B", "005A"), (object_, "2", "owner_csm", "005C", "")]
+    back = [(r["record"], r["value"]) for r in csv.DictReader((tmp_path / "rows" / "rollback.csv").open())]
+    assert back == [("1", "005A"), ("2", "")]
