@@ -110,6 +110,10 @@ def make_policy(rng: random.Random, folder: Path, apart: bool = False) -> None:
             "own": {"members": "rep.team = account.segment", "caps": {"per_day": 4}, "fallback": "boss"},
         },
     }  # fmt: skip
+    if rng.random() < 0.3:
+        policy["holdovers"] = {
+            "keeps": {"role": rng.choice(["ae", "sdr"]), "credit": [100, 75, 50], "each": rng.choice(["1 month", "30 days"])}
+        }
     claimed = not apart and rng.random() < 0.4
     if claimed:
         policy["claims"] = {
@@ -175,7 +179,7 @@ def make_data(rng: random.Random, accounts: int = 60) -> dict[str, list[dict[str
             "employees": _some(rng, [0, "10", "1,000", 99, 100, 100.5, "1e3", 500, 9007199254740993, -1, "lots"] if rng.random() < 0.1 else [0, 10, "99", 100, 500, 1000, 2.5]),
             "revenue": _some(rng, [0, 1e6, "$5,000", 7.25, 1e300]), "flag": _some(rng, ["yes", "no", True, False, "1"]), "created": _some(rng, days),
             "seen": _some(rng, times), "parent": _some(rng, [*ids, "nowhere"], 0.5), "owner": _some(rng, [*REPS, "Ann", "ghost"]), "owner_sdr": _some(rng, REPS, 0.6),
-            "owner_since": _some(rng, days),
+            "owner_since": _some(rng, days), "former_owner": _some(rng, REPS, 0.6),
         })  # fmt: skip
     made["activity"] = [
         {"id": f"T{i}", "account": _some(rng, ids), "lead": _some(rng, [f"L{k}" for k in range(20)]), "type": _some(rng, ["call", "meeting", "mail"]), "date": _some(rng, days), "rep": _some(rng, REPS), "minutes": _some(rng, [1, 2, 2.5, 0.1, 60])}

@@ -20,7 +20,7 @@ from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld, Group, Table, TableRow
 from roe.data.write import turn_line
-from roe.evaluator.engine import EXCLUSIVE, LIVE, Bound, Decision, Evaluator, routed
+from roe.evaluator.engine import EXCLUSIVE, LIVE, Bound, Decision, Evaluator, owned, routed
 from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.plan.operators import Action, Choose, Rule
@@ -109,7 +109,8 @@ class ColumnRun:
                 if owner < 0:
                     owners.pop(key, None)
                 elif before.get(key, {}).get("rep") != reps[owner]:
-                    owners[key] = {"rep": reps[owner], "since": str((day if owner == previous else None) or today)}
+                    former = reps[previous] if previous >= 0 and owner != previous else None
+                    owners[key] = owned(reps[owner], str((day if owner == previous else None) or today), former)
         return self.bound.saved(owners)
 
     def _entity(self, entity: str) -> None:

@@ -448,24 +448,30 @@ class ColumnWorld(World):
 
     def remember(self, owners: Mapping[str, Mapping[str, Any]]) -> None:
         """Where the data has no owner column, today's owners are those of the last run."""
-        reps: dict[tuple[str, str], dict[int, tuple[str, Any]]] = {}
+        reps: dict[tuple[str, str], dict[int, tuple[str, Any, Any]]] = {}
         for key, saved in owners.items():
             entity, record, role = key.split("|", 2)
             at = self.finder(entity).one(record) if entity in self.tables else -1
             if at >= 0 and saved.get("rep"):
-                reps.setdefault((entity, role), {})[at] = (saved["rep"], saved.get("since"))
+                former = saved.get("former") if entity == "account" and role == self.policy.roles[0] else None
+                reps.setdefault((entity, role), {})[at] = (saved["rep"], saved.get("since"), former)
         for (entity, role), found in reps.items():
             table = self.tables[entity]
             old = table.stored.get(f"owner.{role}", Constant(None, table.n))
             texts = old.values()
             since = table.stored.get("owner_since", Constant(None, table.n)).values()
-            for at, (rep, day) in found.items():
+            formers = table.stored.get("former_owner", Constant(None, table.n)).values()
+            for at, (rep, day, former) in found.items():
                 if texts[at] is None:
                     texts[at] = rep
+                    formers[at] = formers[at] or former
                     if since[at] is None and day:
                         since[at] = parse_date(day)
             table.stored[f"owner.{role}"] = from_values(texts)
             table.stored["owner_since"] = from_values(since)
+            if any(formers):
+                table.stored["former_owner"] = from_values(formers)
+                self.references.pop((entity, "former_owner"), None)
             table._owners.pop(role, None)
 
     def open_records(self) -> dict[tuple[str, str], int]:

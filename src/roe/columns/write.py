@@ -18,9 +18,22 @@ from roe.analysis.reads import followed
 from roe.columns.column import Array, Coded
 from roe.columns.run import KINDS, Allocations, ColumnRun
 from roe.data.coerce import Reject
-from roe.data.write import ALLOCATIONS, csv_text, in_order_of_size, pools_json, rolled_up, safe, write_claims, write_turns, write_whole
+from roe.data.write import (
+    ALLOCATIONS,
+    Credit,
+    csv_text,
+    extra_rows,
+    in_order_of_size,
+    pools_json,
+    rolled_up,
+    safe,
+    write_extra,
+    write_turns,
+    write_whole,
+)
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
+from roe.plan.operators import Holdover
 from roe.policy.model import Policy
 from roe.policy.standard import OBJECTS
 
@@ -126,6 +139,7 @@ def write_runs(runs: Iterable[ColumnRun], out: Path, form: str = "csv", also: Ca
     summary: Summary | None = None
     turns: list[str] = []
     pools = pools_json({})
+    extra: dict[str, list[list[str]]] = {}
     try:
         for run in runs:
             whole = allocations(run)
@@ -140,6 +154,8 @@ def write_runs(runs: Iterable[ColumnRun], out: Path, form: str = "csv", also: Ca
                 also(run)
             turns += run.turn_lines()
             pools = pools_json(run.bound.pools.histories())
+            for name, rows in extra_of(run).items():
+                extra.setdefault(name, []).extend(rows)
         for file in files.values():
             file.close()
     finally:
@@ -148,7 +164,7 @@ def write_runs(runs: Iterable[ColumnRun], out: Path, form: str = "csv", also: Ca
     assert summary is not None  # there is a portion, even of nothing
     write_rejects(summary.rejects(policy.model.entities), out)
     write_turns(pools, turns, out)
-    write_claims(world, out)
+    write_extra(extra, out)
     found = summary.as_json(policy, world.clock)
     write_whole(out / "summary.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     return found
@@ -286,6 +302,28 @@ def portion(run: ColumnRun, moved: int) -> dict[str, Any]:
         },
         "conflicts": [[*key, ids] for key, ids in world.conflicts.items()],
     }
+
+
+def extra_of(run: ColumnRun) -> dict[str, list[list[str]]]:
+    """The rows of the files that only some policies have."""
+    return extra_rows(run.world, {h.name: _credits(run, h) for h in run.bound.plan.holdovers})
+
+
+def _credits(run: ColumnRun, h: Holdover) -> Iterable[Credit]:
+    """Of the accounts that were handed over now, or whose former owner still has a share."""
+    for part in run.found:
+        if (part.entity, part.role) == ("account", h.role):
+            shares = part.table.column(f"{h.name}_credit")
+            assert shares is not None
+            held = np.array([bool(x) for x in shares.values()], bool)
+            refer = part.action == KINDS.index("refer")
+            owner = np.where(refer, part.previous, part.owner)
+            reps = run.world.tables["rep"].ids
+            for i in np.flatnonzero(held | ((owner != part.previous) & (part.previous >= 0))).tolist():
+                row = part.table.row(i)
+                former = row["former_owner"]
+                names = [reps[int(x)].as_py() if x >= 0 else None for x in (owner[i], part.previous[i])]
+                yield row["id"], *names, former and former["id"], row[f"{h.name}_credit"], row[f"{h.name}_stage_until"]
 
 
 def _by_name(names: list[str], counts: list[int]) -> Counter[str]:

@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -20,6 +20,7 @@ from roe.evaluator.allocate import PoolHistory, Turn
 from roe.evaluator.engine import STATE, Decision, Run
 from roe.evaluator.world import World
 from roe.grammar import values as v
+from roe.plan.operators import Holdover
 from roe.policy.standard import OBJECTS
 from roe.source import Span
 
@@ -93,10 +94,18 @@ def write_run(run: Run, out: Path, traces: bool = False) -> dict[str, Any]:
     files["summary.json"] = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
     for name, text in files.items():
         write_whole(out / name, text)
-    write_claims(run.world, out)
+    write_extra(extra_rows(run.world, {h.name: _credits(ordered, h) for h in run.bound.plan.holdovers}), out)
     turns = sorted((d.turn.n, turn_line(d.turn, run.bound.key(d))) for d in ordered if d.turn is not None)
     write_turns(pools_json(run.bound.pools.histories()), (line for _, line in turns), out)
     return summary
+
+
+def _credits(decisions: Iterable[Decision], h: Holdover) -> Iterable[Credit]:
+    for d in decisions:
+        if (d.entity, d.role) == ("account", h.role):
+            former = d.row["former_owner"]
+            owner = d.previous if d.action == "refer" else d.owner
+            yield d.id, owner, d.previous, former and former["id"], d.row[f"{h.name}_credit"], d.row[f"{h.name}_stage_until"]
 
 
 def _field(d: Decision, run: Run) -> str:
@@ -259,13 +268,39 @@ def write_state(folder: Path, state: dict[str, Any]) -> None:
     write_whole(folder / STATE_FILE, json.dumps(state, indent=1, ensure_ascii=False) + "\n")
 
 
-CLAIMS = ("claim", "account", "rep", "at", "status", "until", "reason")
+EXTRA = {  # files that only some policies have, with their columns
+    "claims.csv": ("claim", "account", "rep", "at", "status", "until", "reason"),
+    "credits.csv": ("record", "role", "rep", "share", "until", "reason"),
+}
+Credit = tuple[str, Any, Any, Any, Any, Any]  # id, owner, previous owner, former owner, their share, until when
 
 
-def write_claims(world: World, out: Path) -> None:
-    """What became of every claim, where the policy has claims."""
-    if world.policy.plan.claims is not None:
-        write_whole(out / "claims.csv", csv_text(CLAIMS, world.settled.lines()))
+def extra_rows(world: World, credits: Mapping[str, Iterable[Credit]]) -> dict[str, list[list[str]]]:
+    """What became of every claim, and who is credited with what after a handover; `credits` by holdover. Cells are texts."""
+    plan = world.policy.plan
+    found: dict[str, list[list[Any]]] = {}
+    if plan.claims is not None:
+        found["claims.csv"] = world.settled.lines()
+    for h in plan.holdovers:
+        found.setdefault("credits.csv", []).extend(_credited(h, world, credits[h.name]))
+    return {name: [[v.string(cell) or "" for cell in row] for row in rows] for name, rows in found.items()}
+
+
+def _credited(h: Holdover, world: World, credits: Iterable[Credit]) -> Iterator[list[Any]]:
+    clock = world.clock
+    for record, owner, previous, former, share, until in credits:
+        if owner != previous and owner and previous:  # handed over by this very run
+            former, share, until = previous, h.shares[0], clock.add(clock.today, h.each)
+        if share and former and owner and former != owner:
+            reason = f"{h.name}: handed over from {former} to {owner}"
+            yield [record, h.role, former, share, until, reason]
+            yield [record, h.role, owner, 100 - share, until, reason]
+
+
+def write_extra(found: Mapping[str, list[list[str]]], out: Path) -> None:
+    for name, rows in found.items():
+        keys = 2 if name == "credits.csv" else 1  # by record and role, the former owner first; by claim
+        write_whole(out / name, csv_text(EXTRA[name], sorted(rows, key=lambda row, n=keys: row[:n])))  # type: ignore[misc]
 
 
 def write_turns(pools: str, lines: Iterable[str], out: Path) -> None:

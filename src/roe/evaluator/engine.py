@@ -353,6 +353,11 @@ def routed(who: str, pool: str, rule: str, why: str) -> str:
     return f"{who} is next in the pool `{pool}`, by rule `{rule}`"
 
 
+def owned(rep: str, since: str, former: str | None) -> dict[str, str]:
+    """What the state keeps of an owner."""
+    return {"rep": rep, "since": since} | ({"former": former} if former else {})
+
+
 def assignment(rep: str, pool: str, by: str, at: datetime, position: int, company: Any, tried: list[str]) -> dict[str, Any]:
     """What the state keeps of an assignment: `pool` was asked, and `by` is it or the one it fell back on."""
     found = {"rep": rep, "pool": pool, "by": by, "on": str(at.date()), "at": v.literal(at), "position": position}
@@ -391,5 +396,5 @@ class Run:
                 owners.pop(key, None)
             elif before.get(key, {}).get("rep") != d.owner:
                 since = d.row["owner_since"] if d.owner == d.previous else None
-                owners[key] = {"rep": d.owner, "since": str(since or today)}
+                owners[key] = owned(d.owner, str(since or today), d.previous if d.owner != d.previous else None)
         return self.bound.saved(owners)

@@ -411,6 +411,8 @@ class World:
             row = self.find(entity, record) if entity in self.rows else None
             if row is not None and dict.get(row, f"owner.{role}") is None and saved.get("rep"):
                 row[f"owner.{role}"] = saved["rep"]
+                if saved.get("former") and entity == "account" and role == self.policy.roles[0] and dict.get(row, "former_owner") is None:
+                    row["former_owner"] = self.rep(saved["former"])
                 if dict.get(row, "owner_since") is None and saved.get("since"):
                     row["owner_since"] = v.parse_date(saved["since"])
 

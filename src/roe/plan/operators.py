@@ -198,6 +198,16 @@ class ExceptionRow:
 
 
 @node
+class Holdover:
+    """Credit that a former owner of accounts keeps: shares in percent, one after the other, each for so long."""
+
+    name: str
+    role: str
+    each: Any
+    shares: tuple[float, ...]
+
+
+@node
 class Report:
     """records -> counts by group. `list` is a table whose rows the records are held against; measures are true or numbers."""
 
@@ -236,4 +246,5 @@ class Plan:
     dated_lists: Mapping[str, list[DatedValue]] = field(default_factory=dict)
     claims: Claims | None = None
     reports: Mapping[str, Report] = field(default_factory=dict)
+    holdovers: tuple[Holdover, ...] = ()
     levels: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)  # entity -> territory -> what it is part of

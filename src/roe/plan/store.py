@@ -22,7 +22,7 @@ from roe.policy.model import DataSource, Field, Model, Policy
 from roe.source import Cell, Inline, Same, Scalar, Span, Text
 
 _PLAN = (
-    o.Expr, o.Rule, o.Derive, o.Choose, o.Method, o.Relate, o.DatedValue, o.Allocate, o.Sla, o.Claims, o.Report, o.Action, o.ExceptionRow, o.Window,
+    o.Expr, o.Rule, o.Derive, o.Choose, o.Method, o.Relate, o.DatedValue, o.Allocate, o.Sla, o.Claims, o.Report, o.Holdover, o.Action, o.ExceptionRow, o.Window,
     Field, DataSource, Type,
 )  # fmt: skip
 CLASSES: dict[str, type[Any]] = {**s.NODES, **{c.__name__: c for c in _PLAN}, "Span": Span}
@@ -128,7 +128,8 @@ def write_policy(policy: Policy) -> dict[str, Any]:
         "steps": [[*key, w.value(step)] for key, step in plan.steps.items()],
         "engagement": [[*key, w.value(step)] for key, step in plan.engagement.items()],
         "pools": w.value(dict(plan.pools)), "windows": w.value(plan.windows), "exceptions": w.value(plan.exceptions),
-        "claims": w.value(plan.claims), "reports": w.value(dict(plan.reports)), "levels": w.value({e: dict(found) for e, found in plan.levels.items()}),
+        "claims": w.value(plan.claims), "reports": w.value(dict(plan.reports)),
+        "holdovers": w.value(plan.holdovers), "levels": w.value({e: dict(found) for e, found in plan.levels.items()}),
         "lists": w.value(dict(plan.lists)), "dated": w.value(dict(plan.dated_lists)),
         "trees": trees, "excerpts": list(w.excerpts),
     }  # fmt: skip
@@ -174,6 +175,7 @@ class Reader:
             self.value(kept["dated"]),
             self.value(kept["claims"]),
             self.value(kept["reports"]),
+            self.value(kept["holdovers"]),
             self.value(kept["levels"]),
         )
         return Policy(

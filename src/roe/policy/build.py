@@ -16,10 +16,25 @@ from roe.policy.context import Context
 from roe.policy.loader import Map, Seq, load_policy_files, validate_files
 from roe.policy.model import DataSource, Field, Model, Policy, standard_fields, type_named
 from roe.source import Span, Text, span_of
-from roe.stages import claims, definitions, engagement, exceptions, freezes, matching, pools, reports, scores, sources, territories, windows
+from roe.stages import (
+    claims,
+    definitions,
+    engagement,
+    exceptions,
+    freezes,
+    holdovers,
+    matching,
+    pools,
+    reports,
+    scores,
+    sources,
+    territories,
+    windows,
+)
 
 DECLARE = (
     claims.declare,
+    holdovers.declare,
     definitions.declare,
     freezes.declare,
     sources.declare,
@@ -118,6 +133,7 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
         cx.dated,
         claimed,
         reports.lower(raw, cx),
+        holdovers.lower(raw, cx),
         territories.levels(raw, cx),
     )
     data = {

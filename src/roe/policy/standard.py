@@ -10,7 +10,7 @@ STANDARD: dict[str, dict[str, str]] = {
         "id": "string", "name": "string", "domain": "string domain", "other_domains": "string", "website": "string", "phone": "string",
         "country": "string country", "state": "string", "city": "string", "postal_code": "string", "street": "string",
         "industry": "string", "segment": "string", "type": "string", "employees": "number", "revenue": "number",
-        "parent": "account", "created": "date", "last_activity": "date", "owner": "owners", "owner_since": "date",
+        "parent": "account", "created": "date", "last_activity": "date", "owner": "owners", "owner_since": "date", "former_owner": "rep",
         "activities": "activity[] via account", "opportunities": "opportunity[] via account", "open_opportunities": "opportunity[] via account",
         "ultimate_parent": "account", "contacts": "contact[] via account", "leads": "lead[] via account", "children": "account[] via parent",
         "claims": "claim[] via account",

@@ -20,10 +20,10 @@ import pyarrow as pa
 from roe.columns.load import Raw
 from roe.columns.read import read_columns
 from roe.columns.run import ColumnRun
-from roe.columns.write import CHANGES, Summary, allocations, changes, portion, write_rejects, write_tables
+from roe.columns.write import CHANGES, Summary, allocations, changes, extra_of, portion, write_rejects, write_tables
 from roe.data.coerce import columns_of
 from roe.data.read import file_of
-from roe.data.write import ALLOCATIONS, POOLS_START, pools_json, write_turns, write_whole
+from roe.data.write import ALLOCATIONS, POOLS_START, pools_json, write_extra, write_turns, write_whole
 from roe.diagnostics import PolicyError, errors
 from roe.evaluator.engine import Evaluator
 from roe.spark.plan import Share, share
@@ -220,7 +220,16 @@ def _decide(files: tuple[tuple[str, bytes], ...], as_of: str, tables: dict[str, 
             **{f"c{i}": pa.nulls(len(lines), pa.string()) for i in range(2, WIDTH)},
         }
     )
-    return pa.concat_tables([*parts, turned.cast(RESULT), pa.table({MARK: pa.array(["summary"]), **cells}).cast(RESULT)])
+    extra = extra_of(run)
+    more = pa.table(
+        {
+            MARK: pa.array(["extra"] * len(extra), pa.string()),
+            "c0": pa.array(list(extra), pa.string()),
+            "c1": pa.array([json.dumps(rows) for rows in extra.values()], pa.string()),
+            **{f"c{i}": pa.nulls(len(extra), pa.string()) for i in range(2, WIDTH)},
+        }
+    )
+    return pa.concat_tables([*parts, turned.cast(RESULT), more.cast(RESULT), pa.table({MARK: pa.array(["summary"]), **cells}).cast(RESULT)])
 
 
 def _shaped(name: str, table: pa.Table) -> pa.Table:
@@ -287,8 +296,12 @@ def _collect(found: Any, evaluator: Evaluator, as_of: str, out: Path, form: str,
             some = some.orderBy(*keys)
             tables[name] = some.select(*(f.col(f"c{i}").alias(c) for i, c in enumerate(columns))).toArrow()
         turns = [(int(r["c0"]), r["c1"]) for r in found.where(f.col(MARK) == "turns").toLocalIterator()]
+        extra: dict[str, list[list[str]]] = {}
+        for r in found.where(f.col(MARK) == "extra").toLocalIterator():
+            extra.setdefault(r["c0"], []).extend(json.loads(r["c1"]))
     finally:
         found.unpersist()
+    write_extra(extra, out)
     write_tables(tables, out, form)
     write_rejects(summary.rejects(evaluator.policy.model.entities), out)
     lines = [line for _, line in sorted(turns)]

@@ -1,0 +1,67 @@
+"""`holdovers:` what a former owner is still credited with after a handover, stage by stage, until an end.
+
+It adds, per holdover, `<name>_credit` (the former owner's share today, in percent), `<name>_stage_until` (when that share
+changes) and `<name>_until`; they lower to `Choose` and `Derive`. Who owned a record before is `former_owner`, in the data or
+in the state, and `owner_since` is the day of the handover.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from roe.diagnostics import suggest
+from roe.grammar import syntax as s
+from roe.grammar import types as t
+from roe.plan.operators import Choose, Derive, Holdover, Rule
+from roe.policy.context import Context, written
+from roe.source import Text
+
+STEPS = (("credit", t.NUMBER), ("stage_until", t.DATE), ("until", t.DATE))
+
+
+def declare(policy: dict[str, Any], cx: Context) -> None:
+    for name in policy.get("holdovers") or {}:
+        for part, kind in STEPS:
+            cx.model.steps["account", f"{name}_{part}"] = lambda kind=kind: kind  # type: ignore[misc]
+
+
+def lower(policy: dict[str, Any], cx: Context) -> tuple[Holdover, ...]:
+    found = []
+    for name, raw in (policy.get("holdovers") or {}).items():
+        role = raw.get("role") or cx.model.roles()[0]
+        if role not in cx.model.roles():
+            cx.say("R502", role, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
+        each = cx.duration(raw["each"])
+        shares = [float(x) for x in raw["credit"]]
+        if each is None:
+            continue
+        text = raw["each"]
+        account = s.Name("account")
+        since, today = s.Path(account, "owner_since"), s.Name("today")
+        unit = s.Literal(each, str(text))
+        ends: list[s.Node] = []
+        last: s.Node = since
+        for _ in shares:
+            last = s.Binary("+", last, unit)
+            ends.append(last)
+        null = s.Literal(None, "null")
+        nobody = s.Or((s.Compare("=", s.Path(account, "former_owner"), null), s.Compare("=", since, null), s.Compare("<", today, since)))
+        credit = [_rule("nobody", nobody, 0, text)]
+        for i, (share, end) in enumerate(zip(shares, ends, strict=True), 1):
+            credit.append(_rule(f"stage {i}", s.Compare("<", today, end), int(share) if share == int(share) else share, text))
+        cx.steps["account", f"{name}_credit"] = Choose("account", f"{name}_credit", "holdover", "first", tuple(credit), 0)
+        stage: s.Node = null
+        for end in reversed(ends):
+            stage = s.If(s.Compare("<", today, end), end, stage)
+        over = s.Compare("=", s.Path(account, f"{name}_credit"), s.Literal(0, "0"))
+        cx.steps["account", f"{name}_stage_until"] = Derive(
+            "account", f"{name}_stage_until", "holdover", written(s.If(over, null, stage), text)
+        )
+        whole = s.If(s.Compare("=", s.Path(account, "former_owner"), null), null, ends[-1])
+        cx.steps["account", f"{name}_until"] = Derive("account", f"{name}_until", "holdover", written(whole, text))
+        found.append(Holdover(str(name), str(role), each, tuple(shares)))
+    return tuple(found)
+
+
+def _rule(name: str, tree: s.Node, value: float, text: Text) -> Rule:
+    return Rule(Text(name, text.origin), (written(tree, text),), value)

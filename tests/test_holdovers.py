@@ -1,0 +1,58 @@
+"""Holdovers: staged credit after a handover, with an end, that survives from run to run."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import roe
+from helpers import policy_text
+from roe.columns.run import ColumnRun
+from roe.columns.write import write_run as write_columns
+from roe.data.write import write_run
+
+POLICY = """
+roe: 1
+name: holdovers
+roles: [ae]
+holdovers:
+  handover: {credit: [100, 75, 50], each: 1 month}
+engagement:
+  account:
+    ae:
+      - {name: now, when: 'today >= @"2026-02-10"', then: {assign: '"new"'}}
+      - {name: before, then: keep}
+"""
+STAGES = [  # the day, the old owner's share, until when
+    ("2026-02-10", "100", "2026-03-10"), ("2026-03-09", "100", "2026-03-10"), ("2026-03-10", "75", "2026-04-10"),
+    ("2026-04-10", "50", "2026-05-10"), ("2026-05-09", "50", "2026-05-10"), ("2026-05-10", None, None),
+]  # fmt: skip
+
+
+def test_credit_goes_down_by_stages_and_ends(tmp_path: Path) -> None:
+    policy_text(tmp_path, POLICY)
+    evaluator = roe.compile(roe.load(tmp_path))
+    data = {"account": [{"id": "A"}], "rep": [{"id": "old"}, {"id": "new"}]}
+    state: dict[str, Any] = evaluator.run({**data, "account": [{"id": "A", "owner": "old"}]}, as_of="2026-02-01").state()
+    for day, share, until in STAGES:
+        run = evaluator.run(data, as_of=day, state=state)
+        columns = ColumnRun.of(evaluator, data, as_of=day, state=state)
+        write_run(run, tmp_path / "rows")
+        write_columns(columns, tmp_path / "columns")
+        text = (tmp_path / "rows" / "credits.csv").read_text()
+        assert text == (tmp_path / "columns" / "credits.csv").read_text()
+        found = [(r["rep"], r["share"], r["until"]) for r in csv.DictReader(text.splitlines())]
+        assert found == ([("old", share, until), ("new", str(100 - int(share)), until)] if share and until else []), day
+        assert columns.state() == run.state()
+        state = json.loads(json.dumps(run.state()))
+
+
+def test_the_data_may_say_who_owned_it(tmp_path: Path) -> None:
+    policy_text(tmp_path, POLICY)
+    accounts = [{"id": "A", "owner": "new", "owner_since": "2026-03-01", "former_owner": "old"}, {"id": "B", "owner": "new"}]
+    bound = roe.compile(roe.load(tmp_path)).bind({"account": accounts, "rep": [{"id": "old"}, {"id": "new"}]}, as_of="2026-04-02")
+    a, b = bound.world.rows["account"]
+    assert (a["handover_credit"], str(a["handover_until"])) == (75, "2026-06-01")
+    assert (b["handover_credit"], b["handover_until"]) == (0, None)
