@@ -22,6 +22,8 @@ from roe.policy.standard import FILES
 heavy = pytest.mark.skipif(not os.environ.get("ROE_HEAVY") or shutil.which("java") is None, reason="needs ROE_HEAVY=1 and Java")
 POLICIES = 200
 AS_OF = {
+    "crm": "2026-02-01",
+    "distribution": "2026-02-10T10:00",
     "abm": "2026-03-02T10:00",
     "static": "2026-02-01",
     "territories": "2026-02-15",
@@ -30,6 +32,8 @@ AS_OF = {
     "pipeline": "2017-12-31",
 }
 WHY = {
+    "distribution": "pools take turns over all records",
+    "crm": "",
     "abm": "account and lead are decided one after the other",
     "static": "",
     "territories": "account.ultimate_parent leads to another account",
@@ -66,7 +70,8 @@ def test_what_can_be_shared_out(name: str) -> None:
     from roe.spark.plan import Share, share
 
     found = share(roe.load(EXAMPLES / name))
-    assert found == (WHY[name] or Share("account", {"activity": "account"}))
+    children = {"activity": "account"} | ({"opportunity": "account"} if name == "crm" else {})
+    assert found == (WHY[name] or Share("account", children))
 
 
 @heavy

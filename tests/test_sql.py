@@ -27,6 +27,8 @@ AS_OF = {
     "territories": ("account", "2026-02-15"),
     "inbound": ("lead", "2026-02-02"),
     "pipeline": ("account", "2017-12-31"),
+    "crm": ("account", "2026-02-01"),
+    "distribution": ("lead", "2026-02-10T10:00"),
     "abm": ("account", "2026-03-02T10:00"),
 }
 

@@ -540,7 +540,8 @@ class _Finder:
         """The row of every text of a dictionary; -1 where there is none."""
         items = meaning.items
         texts = items if isinstance(items, pa.Array) else pa.array([None if x is None else str(x) for x in meaning.list], pa.string())
-        found = pc.index_in(texts, self.table.ids).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+        ids = self.table.ids.cast(pa.string())  # of a table without records they have no type
+        found = pc.index_in(texts.cast(pa.string()), ids).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
         lost = np.flatnonzero(found < 0)
         if len(lost):
             some = texts.take(pa.array(lost)).to_pylist()

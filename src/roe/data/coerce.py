@@ -78,10 +78,14 @@ def columns_of(entity: str, fields: Mapping[str, Field], keys: Iterable[str], ro
             continue
         declared = next((c for c in f.columns if c in keys), None)
         if f.type.name == "owners":
+            declared = next((c for c in f.columns[:1] if c in keys), None)
             first = declared or (by_normal.get("owner") if not f.columns else None) or by_normal.get("owner_id")
             if first:
                 found[f"owner.{roles[0]}"] = first
-            for role in roles:
+            for i, role in enumerate(roles):
+                if 0 < i < len(f.columns) and f.columns[i] in keys:  # one column per role, in the order of the roles
+                    found[f"owner.{role}"] = f.columns[i]
+                    continue
                 column = by_normal.get(f"owner_{normal(role)}") or by_normal.get(f"{normal(role)}_owner")
                 if column:
                     found[f"owner.{role}"] = column
