@@ -64,8 +64,8 @@ class SlotTable:
         need = self.used + n
         weights = [w for _, w in self.standing.able]
         while len(self._picks) < need and self._repeats is None:
-            before = list(self._slots.taken)
-            count = self.standing.total if self.standing.total <= MOST else need - len(self._picks)
+            before, missing = list(self._slots.taken), need - len(self._picks)
+            count = self.standing.total if self.standing.total <= max(missing, FIRST) else missing  # a whole round, if it is worth it
             found = np.array([self._slots.next() for _ in range(count)], np.int32)
             self._picks = np.concatenate([self._picks, found])
             if [b - a for a, b in zip(before, self._slots.taken, strict=True)] == weights:
