@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import EXAMPLES
+from helpers import AS_OF, EXAMPLES
 from made_policies import make_data, make_policy
 from roe.data.read import read_tables
 from roe.data.write import write_run as write_rows
@@ -21,7 +21,6 @@ from roe.columns.run import ColumnRun  # noqa: E402
 from roe.columns.write import write_run as write_columns  # noqa: E402
 
 POLICIES = 1000 if os.environ.get("ROE_HEAVY") else 200
-AS_OF = {"inbound": "2026-02-02", "pipeline": "2017-12-31"}
 
 
 def both(evaluator: Any, tables: Any, as_of: str, folder: Path, state: Any = None) -> tuple[Any, Any]:
@@ -40,7 +39,7 @@ def both(evaluator: Any, tables: Any, as_of: str, folder: Path, state: Any = Non
 def test_examples(name: str, tmp_path: Path) -> None:
     policy = roe.load(EXAMPLES / name)
     tables, _ = read_tables(policy, EXAMPLES / name / "data")
-    as_of = AS_OF.get(name, "2026-02-01")
+    as_of = AS_OF[name]
     evaluator = roe.compile(policy)
     rows, _ = both(evaluator, tables, as_of, tmp_path)
     both(evaluator, tables, as_of, tmp_path / "again", rows.state())
@@ -112,7 +111,7 @@ def test_portions_of_a_table_give_what_the_whole_gives(seed: int, tmp_path: Path
 def test_what_leads_to_other_records_is_taken_whole() -> None:
     from roe.columns.stream import alone
 
-    found = {name: alone(roe.load(EXAMPLES / name), "account") for name in AS_OF}
+    found = {name: alone(roe.load(EXAMPLES / name), "account") for name in ("inbound", "pipeline")}
     assert found == {"inbound": False, "pipeline": False}  # its leads are routed; its accounts have parents
 
 
@@ -138,7 +137,7 @@ def same_traces(evaluator: Any, tables: Any, as_of: str, out: Path) -> int:
 def test_traces_of_the_examples_are_made_again_from_columns(name: str, tmp_path: Path) -> None:
     policy = roe.load(EXAMPLES / name)
     tables, _ = read_tables(policy, EXAMPLES / name / "data")
-    assert same_traces(roe.compile(policy), tables, AS_OF.get(name, "2026-02-01"), tmp_path) > 0
+    assert same_traces(roe.compile(policy), tables, AS_OF[name], tmp_path) > 0
 
 
 def test_traces_of_random_policies_are_made_again_from_columns(tmp_path: Path) -> None:

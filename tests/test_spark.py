@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import EXAMPLES
+from helpers import AS_OF, EXAMPLES
 from made_policies import make_data, make_policy
 from roe.data.read import read_tables
 from roe.data.write import write_run
@@ -21,16 +21,6 @@ from roe.policy.standard import FILES
 
 heavy = pytest.mark.skipif(not os.environ.get("ROE_HEAVY") or shutil.which("java") is None, reason="needs ROE_HEAVY=1 and Java")
 POLICIES = 200
-AS_OF = {
-    "crm": "2026-02-01",
-    "distribution": "2026-02-10T10:00",
-    "abm": "2026-03-02T10:00",
-    "static": "2026-02-01",
-    "territories": "2026-02-15",
-    "wild-west": "2026-02-01",
-    "inbound": "2026-02-02",
-    "pipeline": "2017-12-31",
-}
 WHY = {
     "distribution": "pools take turns over all records",
     "crm": "",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from typing import Any
 
 from roe.evaluator.engine import Bound
@@ -125,4 +125,4 @@ def _ends(row: Row, state: str, until: str, clock: Clock) -> Iterable[datetime]:
                     yield moment
     claim = row["claim"] if row.world.policy.plan.claims is not None and row.entity == "account" else None
     if claim is not None and (end := _moment(claim["until"], clock)) is not None:
-        yield end + timedelta(0)
+        yield end

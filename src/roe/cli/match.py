@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -199,5 +198,4 @@ def _summary(found: list[list[Any]], rejects: int, out: Path, duplicates: bool) 
     methods = Counter(line[5] or ("(the first of its kind)" if duplicates else "(no account)") for line in found)
     click.echo(table([[m, n, f"{100 * n / max(len(found), 1):.1f}%"] for m, n in methods.most_common()], ["method", "leads", "share"]))
     more = f", {rejects} records rejected: see {out.with_suffix('.rejects.csv')}" if rejects else ""
-    click.echo(f"\n{len(found)} leads{more}; see {out}", err=False)
-    sys.stdout.flush()
+    click.echo(f"\n{len(found)} leads{more}; see {out}")

@@ -34,32 +34,30 @@ def registrable(hosts: pa.Array) -> Array:
 _HOST = r"^(?:[A-Za-z0-9._%+-]+@)?(?P<host>[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.[a-z]{2,})$"
 
 
-def freemails(column: Coded) -> Truths:
-    """`is_freemail` of every text, asked once for each host."""
+def _hosts(column: Coded, pattern: str) -> tuple[pa.Array, Array]:
+    """The distinct hosts of a column's texts (a text that has no plain one stands for itself), and which each text has."""
     items = column.meaning.items
     texts = items if isinstance(items, pa.Array) else pa.array(column.meaning.list, pa.string())
-    hosts = pc.struct_field(pc.extract_regex(texts, _HOST), "host")
+    hosts = pc.struct_field(pc.extract_regex(texts, pattern), "host")
     encoded = pc.if_else(hosts.is_valid(), hosts, texts).dictionary_encode()
-    meant = encoded.dictionary
-    found = pc.is_in(meant, pa.array(sorted(own.freemail_domains()))).to_numpy(zero_copy_only=False).astype(np.int8)
-    for i in np.flatnonzero(~registrable(meant)).tolist():
-        found[i] = own.is_freemail(meant[i].as_py())
-    inner = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return Truths(np.append(np.append(found, np.int8(-1))[inner], np.int8(-1))[column.codes])
+    return encoded.dictionary, encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+
+
+def freemails(column: Coded) -> Truths:
+    """`is_freemail` of every text, asked once for each host."""
+    hosts, which = _hosts(column, _HOST)
+    found = pc.is_in(hosts, pa.array(sorted(own.freemail_domains()))).to_numpy(zero_copy_only=False).astype(np.int8)
+    for i in np.flatnonzero(~registrable(hosts)).tolist():
+        found[i] = own.is_freemail(hosts[i].as_py())
+    return Truths(np.append(np.append(found, np.int8(-1))[which], np.int8(-1))[column.codes])
 
 
 def domains(column: Coded) -> Coded:
     """`domain` of every text: of a plain address it is that of its host, which many addresses share."""
-    items = column.meaning.items
-    texts = items if isinstance(items, pa.Array) else pa.array(column.meaning.list, pa.string())
-    hosts = pc.struct_field(pc.extract_regex(texts, _PLAIN_ADDRESS), "host")
-    encoded = pc.if_else(hosts.is_valid(), hosts, texts).dictionary_encode()
-    meant = encoded.dictionary
-    plain = registrable(meant)
-    found = meant.to_pylist()
-    for i in np.flatnonzero(~plain).tolist():
+    hosts, which = _hosts(column, _PLAIN_ADDRESS)
+    found = hosts.to_pylist()
+    for i in np.flatnonzero(~registrable(hosts)).tolist():
         found[i] = own.domain(found[i])
     seen: dict[str, int] = {}
     codes = np.array([-1 if x is None else seen.setdefault(x, len(seen)) for x in found] + [-1], np.int32)
-    inner = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return Coded(np.append(codes[inner], np.int32(-1))[column.codes], Dictionary(list(seen)))
+    return Coded(np.append(codes[which], np.int32(-1))[column.codes], Dictionary(list(seen)))

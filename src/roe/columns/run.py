@@ -80,8 +80,7 @@ class ColumnRun:
         assert isinstance(bound.world, ColumnWorld)
         self.bound, self.world = bound, bound.world
         self.found: list[Allocations] = []
-        self.lines: list[tuple[Array, pa.Array]] = []
-        self.assigned: list[tuple[Turns, Handed]] = []
+        self.handed: list[tuple[int, Turns, Handed, list[Any]]] = []  # what was handed out as columns, from which turn on, until when
         for entity in bound.entities():
             self._entity(entity)
 
@@ -94,9 +93,8 @@ class ColumnRun:
 
     def state(self) -> dict[str, Any]:
         """What the next run needs; the row evaluator's, from columns."""
-        for turns, handed in self.assigned:
+        for _, turns, handed, _ in self.handed:
             self.bound.assigned.update(turns.assignments(handed))
-        self.assigned.clear()
         before = self.bound.state.get("owners", {})
         today = str(self.world.clock.today)
         owners = dict(before)
@@ -142,19 +140,19 @@ class ColumnRun:
         handed = turns.run()
         now = self.world.clock.now
         until = [self.bound.pools.due(self.bound.pools.pools[name], now) for name in turns.names]
-        self.lines.append((np.arange(start, start + len(turns.row)), turns.lines(handed, start, until)))
         for i, (k, action) in enumerate(turns.actions):
             parts[k].handed(turns, handed, np.flatnonzero(turns.action == i), action, until)
-        self.assigned.append((turns, handed))
+        self.handed.append((start, turns, handed, until))
 
     def turn_lines(self) -> list[str]:
         """What pools did, as the run's records have it, in the order in which they did it."""
         bound = self.bound
         found = [(d.turn.n, turn_line(d.turn, bound.key(d))) for part in self.found for d in part.decisions.values() if d.turn is not None]
+        columns = [(start, turns.lines(handed, start, until).to_pylist()) for start, turns, handed, until in self.handed]
         if not found:  # those that were handed out as columns are in order already
-            return [line for _, lines in self.lines for line in lines.to_pylist()]
-        for numbers, lines in self.lines:
-            found += zip(numbers.tolist(), lines.to_pylist(), strict=True)
+            return [line for _, lines in columns for line in lines]
+        for start, lines in columns:
+            found += enumerate(lines, start)
         return [line for _, line in sorted(found)]
 
 

@@ -32,21 +32,17 @@ if TYPE_CHECKING:
 FIRST, MOST = 4096, 1 << 18  # records looked at together: at the start, and at most
 
 
-def in_turn(table: Table, rows: Array) -> Array:
-    """The place of each of some rows in the queue: by the time of creation, then by id. Rows are in the order of the ids."""
-    created = table.column("created")
-    if created is None:
-        return rows
-    if isinstance(created, (Instants, Days)):
-        when = created.data[rows]  # what is not known is the least, and comes first
-    else:
-        codes, meaning = created.take(rows).encode()
-        texts = ["" if x is None else v.literal(x) for x in meaning.list]
-        rank = {text: i for i, text in enumerate(sorted(set(texts)))}
-        when = np.array([rank[text] for text in texts], np.int64)[codes]
-    place = np.empty(len(rows), np.int64)
-    place[np.lexsort((rows, when))] = np.arange(len(rows))
-    return place
+def created(table: Table, rows: Array) -> Array:
+    """When some rows were created, as numbers in that order; what is not known comes first."""
+    column = table.column("created")
+    if column is None:
+        return np.zeros(len(rows))
+    if isinstance(column, (Instants, Days)):
+        return column.data[rows]
+    codes, meaning = column.take(rows).encode()
+    texts = ["" if x is None else v.literal(x) for x in meaning.list]
+    rank = {text: i for i, text in enumerate(sorted(set(texts)))}
+    return np.array([rank[text] for text in texts], np.int64)[codes]
 
 
 class SlotTable:
@@ -161,18 +157,12 @@ class Turns:
         self.action = np.repeat(np.arange(len(actions)), [len(r) for r in rows])
         self.actions = actions
         role = np.array([k for k, _ in actions])[self.action]
-        place = in_turn(table, self.row)
-        order = np.lexsort((role, self.row, place)) if len({*role.tolist()}) == 1 else self._by_record(place, role)
+        # the queue: by the time of creation, then by id (rows are in the order of the ids), of one record by its roles
+        order = np.lexsort((role, self.row, created(table, self.row)))
         self.row, self.action, self.role = self.row[order], self.action[order], role[order]
         self.names = sorted(pools.pools)
         asked = np.array([self.names.index(action.pool) for _, action in actions])
         self.asked = asked[self.action]
-
-    def _by_record(self, place: Array, role: Array) -> Array:
-        """By the queue, and of one record by its roles: `place` numbers (record, role) pairs, so take the record's first."""
-        first = np.full(self.table.n, len(place), np.int64)
-        np.minimum.at(first, self.row, place)
-        return np.lexsort((role, first[self.row]))
 
     def alike(self) -> bool:
         """Whether pools treat all the records the same, and none of them comes back from an earlier run."""

@@ -12,17 +12,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from roe.analysis.reads import followed
 from roe.diagnostics import Diagnostic, PolicyError
-from roe.evaluator.allocate import PoolHistory, Turn
 from roe.evaluator.engine import STATE, Decision, Run
 from roe.evaluator.world import World
 from roe.grammar import values as v
 from roe.plan.operators import Holdover
 from roe.policy.standard import OBJECTS
 from roe.source import Span
+
+if TYPE_CHECKING:
+    from roe.evaluator.allocate import PoolHistory, Turn
 
 ALLOCATIONS = (
     "entity", "record", "name", "role", "owner", "previous_owner", "action", "rule", "territory", "pool", "window",

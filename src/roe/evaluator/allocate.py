@@ -10,17 +10,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from roe.evaluator.expressions import IMPLICIT, Code, compile_expression
+from roe.evaluator.expressions import IMPLICIT, Code, Scope, compile_expression
 from roe.evaluator.turns import History, Ledger, Seat, Slots, Standing
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.operators import Allocate, Expr
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
     from roe.evaluator.world import Row, World
 
 FALLBACK = "nobody in the pool can take it"
@@ -110,8 +109,6 @@ class PoolHistory:
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> PoolHistory:
         """What `as_json` wrote; its turns are to be added to its log."""
-        from fractions import Fraction
-
         credits = {str(rep): Fraction(c) for rep, c in kept["credits"].items()}
         counts = {str(rep): int(n) for rep, n in kept["counts"].items()}
         found = cls(kept["strategy"], History(int(kept["debt"]), credits, counts, int(kept["position"])), None, kept["loads"])
@@ -156,8 +153,6 @@ class Pool:
     """One pool in one run: who its members are for a record, and whose turn it is."""
 
     def __init__(self, step: Allocate, pools: Pools) -> None:
-        from fractions import Fraction
-
         self.step, self.pools, self.world = step, pools, pools.world
         saved = pools.state.get("pools", {}).get(step.name, {})
         credits = {str(rep): Fraction(c) for rep, c in saved.get("credits", {}).items()}
@@ -195,9 +190,9 @@ class Pool:
 
     def route(self, row: Row, role: str, before: Turn | None = None, tried: Mapping[str, str] | None = None) -> Turn:
         """The turn of a record, booked. `tried` are reps who must not have it, with the reasons."""
-        standing = self.standing(row, role)
+        standing = self.standing(row)
         if tried:
-            standing = self.history.intern(standing.without(tried).seats)
+            standing = self.history.intern(standing.without(tried))
         turn = self._turn(standing, before)
         if not standing.able:
             return self._fallback(turn, row, role, tried)
@@ -267,7 +262,7 @@ class Pool:
 
     # --- who takes part -----------------------------------------------------------------------------------------------
 
-    def standing(self, row: Row, role: str) -> Standing:
+    def standing(self, row: Row) -> Standing:
         """Who takes part in a record's turn, and who is skipped."""
         if not self.fixed:
             return self.history.intern(self._ranked([self._seat(rep, row) for rep in self._reps(row)], row))
@@ -307,8 +302,7 @@ class Pool:
         if self._members is None:
             found = [rep for name in self._listed() if (rep := self.world.rep(name)) is not None]
         else:
-            scope = self.world.scope(row)
-            scope["account"] = row if row.entity == "account" else row["account"]
+            scope = self._scope(row)
             found = []
             for rep in self.world.rows["rep"]:
                 scope["rep"] = rep
@@ -318,6 +312,10 @@ class Pool:
         if self._static:
             self._reps_cached = found
         return found
+
+    def _scope(self, row: Row) -> Scope:
+        """What an expression about a member and a record can name; `rep` is still to be put there."""
+        return {**self.world.scope(row), "account": row if row.entity == "account" else row["account"]}
 
     def _listed(self) -> list[str]:
         today = self.world.clock.today
@@ -334,12 +332,9 @@ class Pool:
 
     def terms(self, rep: Row, row: Row) -> tuple[Fraction, dict[str, Any]]:
         """A rep's weight and limits for a record."""
-        from fractions import Fraction
-
         found = self._terms_known.get(rep["id"]) if self.fixed else None
         if found is None:
-            scope = self.world.scope(row)
-            scope["account"] = row if row.entity == "account" else row["account"]
+            scope = self._scope(row)
             scope["rep"] = rep
             weight = Fraction(1)
             if self._weight is not None:
@@ -359,8 +354,7 @@ class Pool:
         """Under `top_score` only those of the able with the highest score take turns."""
         if self._score is None:
             return seats
-        scope = self.world.scope(row)
-        scope["account"] = row if row.entity == "account" else row["account"]
+        scope = self._scope(row)
         scores: dict[str, Any] = {}
         for seat in seats:
             if not seat.skipped:

@@ -123,22 +123,21 @@ class Settled:
     def _end(self, row: Row, account: Row, rep: Row) -> tuple[Any, str]:
         """When a granted claim ends, by what is known today, and why."""
         step, clock, start = self.step, self.world.clock, row["at"]
-        first = clock.add(start, step.work_within) if step.work_within is not None else None
-        until = first if first is not None else clock.add(start, step.lasts) if step.lasts is not None else None
-        why = "to be worked by then" if first is not None else "claimed"
+        first = step.work_within if step.work_within is not None else step.lasts
+        until = clock.add(start, first) if first is not None else None
+        worked = None
         for when in self._worked(account, rep, start):
-            if until is None or when >= until:
+            if until is not None and when >= until:
                 break
-            later = clock.add(when, step.lasts) if step.lasts is not None else None
-            if later is None or later > until or why == "to be worked by then":
-                until = later if later is None or why == "to be worked by then" else max(until, later)
-                why = f"worked on {_day(when)}"
+            worked, until = when, clock.add(when, step.lasts) if step.lasts is not None else None
         released = _moment(row["released"], start)
         if released is not None and (until is None or released < until):
             return max(released, start), f"released by {rep.label}"
-        if until is not None and until <= clock.now and why == "to be worked by then":
-            why = "not worked in time"
-        return until, why
+        if worked is not None:
+            return until, f"worked on {_day(worked)}"
+        if step.work_within is None:
+            return until, "claimed"
+        return until, "to be worked by then" if until is None or until > clock.now else "not worked in time"
 
     def _worked(self, account: Row, rep: Row, start: datetime) -> list[datetime]:
         """When the rep worked the account after the claim, by the activities that count."""

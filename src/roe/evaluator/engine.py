@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from roe.evaluator.allocate import Pools, Turn, recorded
 from roe.evaluator.choose import Choice
 from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar import values as v
@@ -21,6 +21,7 @@ from roe.plan.operators import Action, Choose, ExceptionRow, Rule
 from roe.policy.model import Policy
 
 if TYPE_CHECKING:
+    from roe.evaluator.allocate import Pools, Turn
     from roe.evaluator.ruleset import RuleSet
     from roe.evaluator.trace import Trace
 
@@ -121,7 +122,6 @@ class Bound:
         world.decided_claims = state.get("claims", {})
         world.resolve_all()
         world.remember(state.get("owners", {}))
-        self.pools = Pools(self.plan.pools, world, state)
         self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
         self._settled: set[str] = set()
         self.turns: Mapping[str, Any] = {}  # turns of an earlier run, read back instead of taken again
@@ -131,6 +131,13 @@ class Bound:
             today = world.clock.today
             if record is not None and (row.start is None or row.start <= today) and today < row.until:
                 self.exceptions.setdefault((row.entity, record["id"], str(row.role)), row)
+
+    @cached_property
+    def pools(self) -> Pools:
+        """The pools with their state, made when a record first asks for one."""
+        from roe.evaluator.allocate import Pools
+
+        return Pools(self.plan.pools, self.world, self.state)
 
     def roles(self, entity: str) -> list[str]:
         return [role for e, role in self.plan.engagement if e == entity]
@@ -267,6 +274,8 @@ class Bound:
         key = self.key(d)
         earlier = self.assigned.get(key)
         if key in self.turns:
+            from roe.evaluator.allocate import recorded
+
             d.turn = recorded(self.turns[key], self.world)
         elif earlier and earlier.get("pool") == pool:
             d.turn = self._again(d, earlier)

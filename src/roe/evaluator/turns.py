@@ -16,7 +16,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -50,9 +50,9 @@ class Standing:
         self.total = sum(w for _, w in self.able)
         self.owed = [(rep, w) for rep, w, s in shares if s.skipped and s.owed]
 
-    def without(self, reps: Mapping[str, str]) -> Standing:
-        """The same for one record that some reps cannot take, by their reasons: nobody owes them that turn."""
-        return Standing(Seat(s.rep, s.weight, reps[s.rep]) if s.rep in reps and not s.skipped else s for s in self.seats)
+    def without(self, reps: Mapping[str, str]) -> list[Seat]:
+        """The seats for one record that some reps cannot take, by their reasons: nobody owes them that turn."""
+        return [Seat(s.rep, s.weight, reps[s.rep]) if s.rep in reps and not s.skipped else s for s in self.seats]
 
 
 class Ledger:
@@ -185,9 +185,3 @@ class History:
             counts.update(taken)
             start = end
         return until, ledger, counts
-
-
-def turns_of(standing: Standing, ledger: Ledger, turns: int) -> Sequence[str]:
-    """The reps of the next turns if nothing changes; for display and tests."""
-    slots = Slots(standing, ledger)
-    return [slots.able[slots.next()][0] for _ in range(turns)]

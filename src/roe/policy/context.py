@@ -48,6 +48,17 @@ class Context:
         span = at if isinstance(at, Span) else span_of(at)
         self.found.append(Diagnostic(code, message, span, help, related))
 
+    def new_field(self, key: str, example: str) -> tuple[str, str] | None:
+        """The entity and the name of a field that the policy adds under `entity.name`; None after a diagnostic."""
+        entity, _, name = str(key).partition(".")
+        if entity not in self.model.entities or not name.isidentifier():
+            self.say("R504", key, f"`{key}` names no field of an entity", suggest(entity, self.model.entities, example))
+        elif name in self.model.entities[entity] or (entity, name) in self.model.steps:
+            self.say("R306", key, f"`{key}` is a field already", "choose another name")
+        else:
+            return entity, name
+        return None
+
     # --- names ------------------------------------------------------------------------------------------------------
 
     def names(self, entity: str, implicit: bool = False) -> Names:

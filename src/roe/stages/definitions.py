@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from roe.diagnostics import suggest
 from roe.grammar import types as t
 from roe.grammar.types import Type
 from roe.plan.operators import Derive
@@ -14,14 +13,10 @@ from roe.policy.context import Context
 def declare(policy: dict[str, Any], cx: Context) -> None:
     busy: list[str] = []
     for key, text in (policy.get("define") or {}).items():
-        entity, _, name = str(key).partition(".")
-        if entity not in cx.model.entities or not name.isidentifier():
-            help = suggest(entity, cx.model.entities, "write `account.name_of_the_field: expression`")
-            cx.say("R504", key, f"`{key}` names no field of an entity", help)
+        field = cx.new_field(key, "write `account.name_of_the_field: expression`")
+        if field is None:
             continue
-        if name in cx.model.entities[entity]:
-            cx.say("R306", key, f"`{key}` is a field already", "choose another name")
-            continue
+        entity, name = field
 
         def find(key: str = key, text: str = text, entity: str = entity) -> Type:
             if str(key) in busy:

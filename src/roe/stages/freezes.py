@@ -19,13 +19,10 @@ def declare(policy: dict[str, Any], cx: Context) -> None:
     from roe.grammar import types as t
 
     for key, raw in (policy.get("freezes") or {}).items():
-        entity, _, name = str(key).partition(".")
-        if entity not in cx.model.entities or not name.isidentifier():
-            cx.say("R504", key, f"`{key}` names no field of an entity", "write `account.fiscal_segment: {value: …}`")
+        field = cx.new_field(key, "write `account.fiscal_segment: {value: …}`")
+        if field is None:
             continue
-        if name in cx.model.entities[entity] or (entity, name) in cx.model.steps:
-            cx.say("R306", key, f"`{key}` is a field already", "choose another name")
-            continue
+        entity, name = field
 
         def find(raw: Any = raw, entity: str = entity) -> t.Type:
             before = len(cx.found)
