@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import random
 from pathlib import Path
 from typing import Any
@@ -263,3 +264,47 @@ def company_names(accounts: int, leads: int) -> tuple[list[str], list[str]]:
     names = [name() for _ in range(accounts)]
     asked = [rng.choice(names) for _ in range(leads)]
     return names, [x[:3] + x[4:] if i % 2 else x for i, x in enumerate(asked)]
+
+
+Labelled = tuple[list[str], list[str], list[int | None]]  # names, the names they are looked for in, and the place of the right one
+
+
+def labelled_names(data: Path) -> dict[str, Labelled]:
+    """Real company names with their counterparts, where the data is at hand; of two sets, half of the counterparts are taken away."""
+    found: dict[str, Labelled] = {}
+    rng = random.Random(1)
+    if (data / "neer_match").is_dir():
+        left, right, pairs = (_rows(data / "neer_match" / f"{name}.csv") for name in ("left", "right", "matches"))
+        place = {row["company_id"]: i for i, row in enumerate(right)}
+        truth = {m["company_id_left"]: place[m["company_id_right"]] for m in pairs}
+        names = [row["company_name"] for row in right]
+        wanted: list[int | None] = [truth[row["company_id"]] for row in left]
+        found["neer"] = [row["company_name"] for row in left], names, wanted
+        found["neer_half"] = _half(rng, found["neer"])
+    if (data / "sp500").is_dir():
+        names = [row["Security"] for row in _rows(data / "sp500" / "constituents.csv")]
+        found["sp500_half"] = _half(rng, ([_noisy(rng, name) for name in names], names, list(range(len(names)))))
+    return found
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _half(rng: random.Random, whole: Labelled) -> Labelled:
+    left, right, truth = whole
+    kept = sorted(rng.sample(range(len(right)), len(right) // 2))
+    place = {old: new for new, old in enumerate(kept)}
+    return left, [right[i] for i in kept], [None if i is None else place.get(i) for i in truth]
+
+
+def _noisy(rng: random.Random, name: str) -> str:
+    """What forms and typing do to a name: another legal form, two letters swapped, one lost, a word left out or moved, capitals."""
+    words, k = name.split(), rng.randrange(1, max(2, len(name) - 1))
+    ways = [
+        name, name, name + rng.choice([" Inc.", " Corporation", " GmbH", " Ltd", " Holdings", " Group", " USA"]), name.upper(),
+        name[:k] + name[k + 1 : k + 2] + name[k : k + 1] + name[k + 2 :], name[:k] + name[k + 1 :], " ".join(words[:-1] or words),
+        " ".join([*words[1:], words[0]]), name.replace(" ", ""), name.replace("&", "and"),
+    ]  # fmt: skip
+    return rng.choice(ways)

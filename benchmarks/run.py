@@ -374,8 +374,6 @@ def pools(count: int) -> dict[str, float]:
 
 def matching(accounts: int, leads: int) -> dict[str, float]:
     """Company names: the rate of the search, how many pairs it spares, and how well it does on labelled data where it is."""
-    import csv
-
     from roe.evaluator.names import NameIndex, trigrams
     from roe.grammar.field_functions import company
 
@@ -390,22 +388,19 @@ def matching(accounts: int, leads: int) -> dict[str, float]:
     out = {"names_build_s": built, "names_search_ms": each * 1e3, "names_compared": compared, "names_found": found / leads}
     print(f"{accounts:,} names: {built:.1f} s to index, {each * 1e3:.2f} ms a search that compares {compared:.0f} of them")
     print(f"that is {accounts / each / 1e6:.0f} million pairs/s decided; {found / leads:.1%} of misspelt names find something")
-    folder = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "neer_match"
-    if folder.is_dir():
-        left, right, pairs = (list(csv.DictReader((folder / f"{n}.csv").open(encoding="utf-8"))) for n in ("left", "right", "matches"))
-        truth = {m["company_id_left"]: m["company_id_right"] for m in pairs}
-        index = NameIndex([r["company_name"] for r in right])
+    for name, (left, right, truth) in made.labelled_names(Path(__file__).resolve().parent.parent.parent / "shared" / "data").items():
+        index = NameIndex(right)
         kept = right_ones = answered = 0
-        for row in left:
-            text = company(row["company_name"])
-            wanted = truth[row["company_id"]]
-            kept += any(right[i]["company_id"] == wanted for i in index.candidates(text.split(), trigrams(text)))
-            best = index.search(row["company_name"], 0.55)[:1]
+        for text, wanted in zip(left, truth, strict=True):
+            plain = company(text)
+            kept += wanted in set(index.candidates(plain.split(), trigrams(plain)))
+            best = index.search(text, 0.55)[:1]
             answered += bool(best)
-            right_ones += any(right[i]["company_id"] == wanted for _, i in best)
-        f1 = 2 * right_ones / (answered + len(left))
-        out |= {"neer_blocking_recall": kept / len(left), "neer_f1": f1}
-        print(f"neer_match by names alone: blocking keeps {kept / len(left):.1%} of the true pairs, F1 {f1:.3f}")
+            right_ones += any(i == wanted for _, i in best)
+        known = sum(wanted is not None for wanted in truth)
+        f1 = 2 * right_ones / (answered + known)
+        out |= {f"{name}_blocking_recall": kept / known, f"{name}_f1": f1}
+        print(f"{name}: {known} of {len(left)} names have a counterpart; blocking keeps {kept / known:.1%} of the pairs, F1 {f1:.3f}")
     return out
 
 
