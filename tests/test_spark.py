@@ -24,10 +24,11 @@ POLICIES = 200
 WHY = {
     "distribution": "pools take turns over all records",
     "crm": "",
+    "hubspot": "account and lead are decided one after the other",
     "abm": "account and lead are decided one after the other",
     "static": "",
     "territories": "account.ultimate_parent leads to another account",
-    "wild-west": "claims count over all records",
+    "wild-west": "claims and credits look at all records",
     "inbound": "pools take turns over all records",
     "pipeline": "account.parent leads to another account",
 }

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from helpers import EXAMPLES, SHARED
+from roe.data.files import csv_text
 from roe.data.read import read_tables
-from roe.data.write import csv_text, write_run
+from roe.data.write import write_run
 from roe.evaluator.engine import Evaluator
 from roe.policy.build import build
 

@@ -22,6 +22,8 @@ def reads(policy: Policy) -> set[tuple[str, str]]:
         watcher.type_of(tree, _names(policy, entity))
     if policy.plan.claims is not None:  # which are settled by all that stands there
         found |= {("claim", "account"), ("claim", "rep"), ("account", "activities"), ("activity", "rep"), ("account", "claims")}
+    if policy.plan.crm.territories:
+        found |= {("account", "territory"), ("association", "account")}
     for window in policy.plan.windows:
         found |= {(window.entity, window.state), (window.entity, window.until)}
     return found
@@ -69,6 +71,8 @@ def expressions(policy: Policy) -> Iterator[tuple[str, s.Node]]:
         yield from (("account", condition.tree) for rule in plan.claims.blocked_by for condition in rule.conditions)
         if plan.claims.worked_by is not None:
             yield "activity", plan.claims.worked_by.tree
+    for credit in plan.credits:
+        yield from ((credit.entity, expr.tree) for shares in credit.shares.values() for expr, _ in shares)
     for report in plan.reports.values():
         yield from ((report.entity, e.tree) for e in (report.where, report.by, *report.measures.values()) if e is not None)
     for pool in plan.pools.values():

@@ -45,7 +45,7 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, sha
         rules = [{"records": k, "rule": rule, "differ": n} for (k, rule), n in by_rule.most_common()]
         click.echo(json.dumps({"records": len(decisions), "differ": rows, "rules": rules, "reps": by_rep}, indent=2, ensure_ascii=False))
     elif shape == "csv":
-        from roe.data.write import csv_text
+        from roe.data.files import csv_text
 
         header = ["entity", "record", "name", "role", "crm_owner", "policy_owner", "rule", "crm_reason", "policy_reason"]
         click.echo(csv_text(header, ([r[h] for h in header] for r in rows)), nl=False)

@@ -67,7 +67,7 @@ def command(policy: Path | None, dialect: str, entity: str, as_of: str | None, s
     if out is None:
         click.echo(made.sql, nl=False)
         return
-    from roe.data.write import write_whole
+    from roe.data.files import write_whole
 
     try:
         write_whole(out, made.sql)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from roe.data.coerce import MISSING, columns_of, normal
+from roe.data.files import csv_text
 from roe.data.read import SUFFIXES, read_file, read_tables
-from roe.data.write import csv_text
 from roe.diagnostics import Diagnostic, errors
 from roe.evaluator.engine import Evaluator
 from roe.policy.build import build

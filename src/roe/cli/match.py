@@ -86,7 +86,7 @@ def command(leads: Path, accounts: Path | None, duplicates: bool, mapped: tuple[
 
     found = [_line(row, matcher.match(row, lambda c, row=row: earlier(c, row))) for row in progress(iter(rows), len(rows), "matching")]
     found.sort(key=lambda line: place[line[0]])
-    from roe.data.write import csv_text, write_whole
+    from roe.data.files import csv_text, write_whole
 
     rejects = bound.world.rejects
     try:

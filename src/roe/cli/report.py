@@ -37,7 +37,7 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, onl
         click.echo(json.dumps([r.as_json() for r in results], indent=2, ensure_ascii=False))
         return
     if shape == "csv":
-        from roe.data.write import csv_text
+        from roe.data.files import csv_text
 
         for result in results:
             click.echo(csv_text(["report", *result.header()], ([result.report.name, *row] for row in result.rows())), nl=False)

@@ -21,7 +21,7 @@ from roe.source import Span
 @click.option("-v", "--verbose", is_flag=True, help="Name every test.")
 def command(policy: Path | None, words: str | None, junit_file: Path | None, fail_on_empty: bool, verbose: bool) -> None:
     """Run the tests in the policy's folder `tests`."""
-    from roe.data.write import write_whole
+    from roe.data.files import write_whole
     from roe.testing.cases import load_cases
     from roe.testing.runner import junit, run_case
 

@@ -61,7 +61,12 @@ def portions(evaluator: Evaluator, folder: Path, as_of: Any, state: Any) -> Iter
 
 def alone(policy: Policy, entity: str) -> bool:
     """Whether no rule or step of the entity leads to another of its records, or to a pool or claims that all share."""
-    return not routed(policy) and policy.plan.claims is None and not any(leads_to(policy, entity, of, name) for of, name in reads(policy))
+    return (
+        not routed(policy)
+        and policy.plan.claims is None
+        and not policy.plan.credits
+        and not any(leads_to(policy, entity, of, name) for of, name in reads(policy))
+    )
 
 
 def routed(policy: Policy) -> bool:

@@ -18,19 +18,9 @@ from roe.analysis.reads import followed
 from roe.columns.column import Array, Coded
 from roe.columns.run import KINDS, Allocations, ColumnRun
 from roe.data.coerce import Reject
-from roe.data.write import (
-    ALLOCATIONS,
-    Credit,
-    csv_text,
-    extra_rows,
-    in_order_of_size,
-    pools_json,
-    rolled_up,
-    safe,
-    write_extra,
-    write_turns,
-    write_whole,
-)
+from roe.data.extra import Held, extra_rows, write_extra
+from roe.data.files import csv_text, safe, write_whole
+from roe.data.write import ALLOCATIONS, called, in_order_of_size, pools_json, rolled_up, write_turns
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.plan.operators import Holdover
@@ -102,13 +92,27 @@ def changes(run: ColumnRun, table: pa.Table) -> tuple[pa.Table, pa.Table]:
     field = _coded(np.concatenate(order)[np.flatnonzero(flags.to_numpy())], names) if order else pa.array([], pa.string())
     back = _same("rollback", moved.num_rows)
     named = moved["entity"].cast(pa.string())
-    for entity, called in OBJECTS[run.bound.policy.profile].items():
-        named = pc.if_else(pc.equal(named, entity), called, named)
-    forth = [named, moved["record"], field, moved["owner"], moved["previous_owner"], moved["reason"]]
+    for entity, object_ in OBJECTS[run.bound.policy.profile].items():
+        named = pc.if_else(pc.equal(named, entity), object_, named)
+    forth = [named, moved["record"], field, *_queued(run, moved), moved["reason"]]
     return (
         pa.table(dict(zip(CHANGES, forth, strict=True))),
         pa.table(dict(zip(CHANGES, [forth[0], forth[1], field, forth[4], forth[3], back], strict=True))),
     )
+
+
+def _queued(run: ColumnRun, moved: pa.Table) -> list[Any]:
+    """The new and the old owner, as the CRM calls them; it has a queue where nobody owns."""
+    crm = run.bound.plan.crm
+    owners = [moved["owner"].cast(pa.string()), moved["previous_owner"].cast(pa.string())]
+    if crm.owner != "id":
+        found = [pc.unique(x) for x in owners]
+        names = [pa.array([x and called(run.world, crm, x) for x in ids.to_pylist()], pa.string()) for ids in found]
+        owners = [name.take(pc.index_in(x, ids)) for name, x, ids in zip(names, owners, found, strict=True)]
+    for (entity, role), queue in crm.queues.items():
+        own = pc.and_(pc.equal(moved["entity"].cast(pa.string()), entity), pc.equal(moved["role"].cast(pa.string()), role))
+        owners = [pc.if_else(pc.and_(own, pc.is_null(x)), queue, x) for x in owners]
+    return owners
 
 
 def _order(run: ColumnRun, masks: list[Array]) -> list[Array]:
@@ -306,10 +310,10 @@ def portion(run: ColumnRun, moved: int) -> dict[str, Any]:
 
 def extra_of(run: ColumnRun) -> dict[str, list[list[str]]]:
     """The rows of the files that only some policies have."""
-    return extra_rows(run.world, {h.name: _credits(run, h) for h in run.bound.plan.holdovers})
+    return extra_rows(run.bound, {h.name: _credits(run, h) for h in run.bound.plan.holdovers})
 
 
-def _credits(run: ColumnRun, h: Holdover) -> Iterable[Credit]:
+def _credits(run: ColumnRun, h: Holdover) -> Iterable[Held]:
     """Of the accounts that were handed over now, or whose former owner still has a share."""
     for part in run.found:
         if (part.entity, part.role) == ("account", h.role):

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roe.analysis.reads import followed
+from roe.data.extra import Held, extra_rows, write_extra
+from roe.data.files import csv_text, write_whole
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.evaluator.engine import STATE, Decision, Run
 from roe.evaluator.world import World
 from roe.grammar import values as v
-from roe.plan.operators import Holdover
+from roe.plan.operators import Crm, Holdover
 from roe.policy.standard import OBJECTS
 from roe.source import Span
 
@@ -34,36 +33,6 @@ STATE_FILE = "state.json"
 _FRACTION = re.compile(r"-?\d{1,40}(/[1-9]\d{0,40})?", re.ASCII)
 
 
-def safe(value: Any) -> str:
-    """A cell's text; what a spreadsheet would take for a formula gets an apostrophe in front, as OWASP advises."""
-    text = "" if value is None else str(v.string(value)) if not isinstance(value, str) else str(value)
-    formula = text[:1] in ("=", "+", "-", "@", "\t", "\r") and not _is_number(text)
-    return "'" + text if formula else text
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([safe(cell) for cell in row] for row in rows)
-    return out.getvalue()
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file in one step, so that nobody ever reads half of it."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, "utf-8", newline="\n")
-    os.replace(draft, path)
-
-
 def allocation(d: Decision) -> list[Any]:
     return [
         d.entity, d.id, d.name, d.role, d.owner, d.previous, d.action, d.rule, d.territory, d.pool, d.window, d.until, d.reason,
@@ -76,14 +45,21 @@ def write_run(run: Run, out: Path, traces: bool = False) -> dict[str, Any]:
     ordered = sorted(run.decisions, key=lambda d: (d.entity, d.id, d.role))
     moved = [d for d in ordered if d.moved and d.action not in ("hold", "refer")]
     objects = OBJECTS[run.bound.policy.profile]
+    crm = run.bound.plan.crm
+
+    def owner(d: Decision, rep: str | None) -> str | None:
+        return crm.queues.get((d.entity, d.role)) if rep is None else called(run.world, crm, rep)
+
     change = ("object", "record", "field", "value", "old_value", "reason")
     files = {
         "allocations.csv": csv_text(ALLOCATIONS, map(allocation, ordered)),
         "changes.csv": csv_text(
-            change, ([objects.get(d.entity, d.entity), d.id, _field(d, run), d.owner, d.previous, d.reason] for d in moved)
+            change,
+            ([objects.get(d.entity, d.entity), d.id, _field(d, run), owner(d, d.owner), owner(d, d.previous), d.reason] for d in moved),
         ),
         "rollback.csv": csv_text(
-            change, ([objects.get(d.entity, d.entity), d.id, _field(d, run), d.previous, d.owner, "rollback"] for d in moved)
+            change,
+            ([objects.get(d.entity, d.entity), d.id, _field(d, run), owner(d, d.previous), owner(d, d.owner), "rollback"] for d in moved),
         ),
         "rejects.csv": csv_text(
             ("entity", "record", "line", "field", "value", "reason"),
@@ -96,13 +72,19 @@ def write_run(run: Run, out: Path, traces: bool = False) -> dict[str, Any]:
     files["summary.json"] = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
     for name, text in files.items():
         write_whole(out / name, text)
-    write_extra(extra_rows(run.world, {h.name: _credits(ordered, h) for h in run.bound.plan.holdovers}), out)
+    write_extra(extra_rows(run.bound, {h.name: _credits(ordered, h) for h in run.bound.plan.holdovers}), out)
     turns = sorted((d.turn.n, turn_line(d.turn, run.bound.key(d))) for d in ordered if d.turn is not None)
     write_turns(pools_json(run.bound.pools.histories()), (line for _, line in turns), out)
     return summary
 
 
-def _credits(decisions: Iterable[Decision], h: Holdover) -> Iterable[Credit]:
+def called(world: World, crm: Crm, rep: str) -> str:
+    """What the CRM's files have for a rep: the id, or a name or e-mail address if there is one."""
+    found = world.rep(rep)
+    return rep if found is None or not found[crm.owner] else str(found[crm.owner])
+
+
+def _credits(decisions: Iterable[Decision], h: Holdover) -> Iterable[Held]:
     for d in decisions:
         if (d.entity, d.role) == ("account", h.role):
             former = d.row["former_owner"]
@@ -268,41 +250,6 @@ def _is_before(x: Any) -> bool:
 def write_state(folder: Path, state: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / STATE_FILE, json.dumps(state, indent=1, ensure_ascii=False) + "\n")
-
-
-EXTRA = {  # files that only some policies have, with their columns
-    "claims.csv": ("claim", "account", "rep", "at", "status", "until", "reason"),
-    "credits.csv": ("record", "role", "rep", "share", "until", "reason"),
-}
-Credit = tuple[str, Any, Any, Any, Any, Any]  # id, owner, previous owner, former owner, their share, until when
-
-
-def extra_rows(world: World, credits: Mapping[str, Iterable[Credit]]) -> dict[str, list[list[str]]]:
-    """What became of every claim, and who is credited with what after a handover; `credits` by holdover. Cells are texts."""
-    plan = world.policy.plan
-    found: dict[str, list[list[Any]]] = {}
-    if plan.claims is not None:
-        found["claims.csv"] = world.settled.lines()
-    for h in plan.holdovers:
-        found.setdefault("credits.csv", []).extend(_credited(h, world, credits[h.name]))
-    return {name: [[v.string(cell) or "" for cell in row] for row in rows] for name, rows in found.items()}
-
-
-def _credited(h: Holdover, world: World, credits: Iterable[Credit]) -> Iterator[list[Any]]:
-    clock = world.clock
-    for record, owner, previous, former, share, until in credits:
-        if owner != previous and owner and previous:  # handed over by this very run
-            former, share, until = previous, h.shares[0], clock.add(clock.today, h.each)
-        if share and former and owner and former != owner:
-            reason = f"{h.name}: handed over from {former} to {owner}"
-            yield [record, h.role, former, share, until, reason]
-            yield [record, h.role, owner, 100 - share, until, reason]
-
-
-def write_extra(found: Mapping[str, list[list[str]]], out: Path) -> None:
-    for name, rows in found.items():
-        keys = 2 if name == "credits.csv" else 1  # by record and role, the former owner first; by claim
-        write_whole(out / name, csv_text(EXTRA[name], sorted(rows, key=lambda row, n=keys: row[:n])))  # type: ignore[misc]
 
 
 def write_turns(pools: str, lines: Iterable[str], out: Path) -> None:

@@ -195,6 +195,27 @@ class ExceptionRow:
     reason: Text
     start: Any
     until: Any
+    shares: tuple[tuple[str, float], ...] = ()  # of the credit, in percent, where it is split
+
+
+@node
+class Credit:
+    """Who is credited with a record: per rule of the step `name` reps with their percent. `refer` decides disputes, `within` a time."""
+
+    name: str
+    entity: str
+    shares: Mapping[str, tuple[tuple[Expr, float], ...]]
+    refer: str
+    within: Any
+
+
+@node
+class Crm:
+    """What the CRM calls nobody (`queues`, by entity and role), a rep (`owner`, a field) and the territories (their ids by name)."""
+
+    queues: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    territories: Mapping[str, str] = field(default_factory=dict)
+    owner: str = "id"
 
 
 @node
@@ -248,3 +269,5 @@ class Plan:
     reports: Mapping[str, Report] = field(default_factory=dict)
     holdovers: tuple[Holdover, ...] = ()
     levels: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)  # entity -> territory -> what it is part of
+    credits: tuple[Credit, ...] = ()
+    crm: Crm = field(default_factory=Crm)

@@ -16,7 +16,7 @@ from roe.grammar import values as v
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.types import Type
-from roe.plan.operators import Choose, DatedValue, Expr, Rule, Step
+from roe.plan.operators import TEMPLATE, Choose, DatedValue, Expr, Rule, Step
 from roe.policy.model import Model
 from roe.policy.tables import Table, inline_table, read_table
 from roe.source import Inline, Same, Span, Text, span_of
@@ -124,6 +124,14 @@ class Context:
             self.say("R311", text, f"`{text}` is no duration", "write `90 days`, `48 hours`, `5 working days`, `6 months`")
             return None
         return value
+
+    def sentence(self, text: Text | None, names: Names) -> None:
+        """Check the `{expressions}` inside of a sentence; a finding's place is within it."""
+        for m in TEMPLATE.finditer(text or ""):
+            before = len(self.found)
+            self.value(m[1], names)
+            for i, d in enumerate(self.found[before:], before):
+                self.found[i] = replace(d, span=text.span(m.start(1), m.end(1)))  # type: ignore[union-attr]
 
     def day(self, text: Any) -> date | None:
         if text is None or not str(text).strip("- "):

@@ -5,6 +5,8 @@ A field is `type`, or an entity that it refers to, or `entity[] via field` for t
 
 from __future__ import annotations
 
+import re
+
 STANDARD: dict[str, dict[str, str]] = {
     "account": {
         "id": "string", "name": "string", "domain": "string domain", "other_domains": "string", "website": "string", "phone": "string",
@@ -18,7 +20,7 @@ STANDARD: dict[str, dict[str, str]] = {
     "lead": {
         "id": "string", "name": "string", "first_name": "string", "last_name": "string", "title": "string",
         "company": "string", "email": "string lower", "phone": "string", "website": "string",
-        "country": "string country", "state": "string", "city": "string", "postal_code": "string", "industry": "string",
+        "country": "string country", "state": "string", "city": "string", "postal_code": "string", "street": "string", "industry": "string",
         "employees": "number", "form": "string", "campaign": "string", "lead_source": "string", "status": "string",
         "rating": "string", "created": "datetime", "created_by": "rep", "workspace_users": "number",
         "converted": "boolean", "account": "account", "owner": "owners", "owner_since": "date",
@@ -49,6 +51,13 @@ STANDARD: dict[str, dict[str, str]] = {
     "claim": {
         "id": "string", "name": "string", "account": "account", "rep": "rep", "at": "datetime", "released": "datetime",
     },
+    "dispute": {
+        "id": "string", "name": "string", "credit": "string", "record": "string", "by": "rep", "opened": "date", "reason": "string",
+        "ruling": "string", "ruled_by": "string",
+    },
+    "association": {
+        "id": "string", "name": "string", "account": "account", "territory": "string", "cause": "string",
+    },
     "leave": {
         "id": "string", "name": "string", "rep": "rep", "starts": "date", "until": "date", "cover": "rep", "kind": "string",
     },
@@ -64,6 +73,8 @@ FILES: dict[str, tuple[str, ...]] = {
     "rep": ("reps", "rep", "users", "user"),
     "claim": ("claims", "claim"),
     "leave": ("leaves", "leave", "absences"),
+    "dispute": ("disputes", "dispute"),
+    "association": ("associations", "association", "objectterritory2association"),
 }
 
 _SALESFORCE = {
@@ -77,7 +88,7 @@ _SALESFORCE = {
         "id": "Id", "first_name": "FirstName", "last_name": "LastName", "company": "Company", "email": "Email",
         "phone": "Phone", "website": "Website", "lead_source": "LeadSource", "status": "Status", "rating": "Rating",
         "industry": "Industry", "employees": "NumberOfEmployees", "country": "Country", "state": "State",
-        "postal_code": "PostalCode", "owner": "OwnerId", "created": "CreatedDate", "created_by": "CreatedById",
+        "postal_code": "PostalCode", "street": "Street", "owner": "OwnerId", "created": "CreatedDate", "created_by": "CreatedById",
         "converted": "IsConverted", "account": "ConvertedAccountId", "title": "Title", "city": "City",
     },
     "contact": {
@@ -94,7 +105,9 @@ _SALESFORCE = {
     },
     "rep": {
         "id": "Id", "name": "Name", "email": "Email", "active": "IsActive", "manager": "ManagerId", "role": "UserRoleId",
+        "timezone": "TimeZoneSidKey",
     },
+    "association": {"id": "Id", "account": "ObjectId", "territory": "Territory2Id", "cause": "AssociationCause"},
 }  # fmt: skip
 _HUBSPOT = {
     "account": {
@@ -107,7 +120,9 @@ _HUBSPOT = {
         "id": "Record ID", "first_name": "First Name", "last_name": "Last Name", "email": "Email",
         "company": "Company name", "owner": "Contact owner", "status": "Lead Status", "created": "Create Date",
         "account": "Associated Company IDs", "phone": "Phone Number", "country": "Country/Region",
+        "name": "Full Name", "title": "Job Title",
     },
+    "rep": {"id": "User ID", "name": "Name", "email": "Email"},
     "opportunity": {
         "id": "Record ID", "name": "Deal Name", "stage": "Deal Stage", "owner": "Deal owner", "amount": "Amount",
         "closed": "Close Date", "created": "Create Date", "account": "Associated Company IDs",
@@ -122,3 +137,12 @@ OBJECTS: dict[str, dict[str, str]] = {
 }
 
 PROFILES: dict[str, dict[str, dict[str, str]]] = {"generic": {}, "salesforce": _SALESFORCE, "hubspot": _HUBSPOT}
+
+_SHARE = re.compile(r"\s*(\S.*?)\s+(\d{1,3}(?:\.\d{1,4})?)\s*%?\s*")
+
+
+def split(text: str) -> tuple[tuple[str, float], ...] | None:
+    """`ann 60; ben 40` as reps and percents; empty for an empty text, None for anything else and where they are not 100."""
+    found = [_SHARE.fullmatch(part) for part in text.split(";")] if text.strip() else []
+    shares = tuple((m[1], int(m[2]) if "." not in m[2] else float(m[2])) for m in found if m)
+    return shares if len(shares) == len(found) and (not found or sum(percent for _, percent in shares) == 100) else None

@@ -30,8 +30,8 @@ def share(policy: Policy) -> Share | str:
     entity = decided.pop()
     if routed(policy):
         return "pools take turns over all records"
-    if policy.plan.claims is not None:
-        return "claims count over all records"
+    if policy.plan.claims is not None or policy.plan.credits:
+        return "claims and credits look at all records"
     children: dict[str, str] = {}
     found = reads(policy)
     lists = [(of, name, f) for of, name in found if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.via]

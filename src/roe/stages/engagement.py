@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from roe.diagnostics import suggest
 from roe.grammar import types as t
-from roe.plan.operators import TEMPLATE, Action, Allocate, Choose, Rule
+from roe.plan.operators import Action, Allocate, Choose, Rule
 from roe.policy.context import Context
 
 
@@ -36,11 +35,7 @@ def _rule(raw: Any, entity: str, role: str, cx: Context, pools: dict[str, Alloca
     conditions = ((when,) if when else ()) + cx.period(raw.get("from"), raw.get("until"))
     action = _action(raw["then"], raw, entity, cx, pools, _action(raw["else"], raw, entity, cx, pools, None) if "else" in raw else None)
     because = raw.get("because")
-    for m in TEMPLATE.finditer(because or ""):
-        before = len(cx.found)
-        cx.value(m[1], names)
-        for i, d in enumerate(cx.found[before:], before):  # the place is the sentence, not the part of it
-            cx.found[i] = replace(d, span=because.span(m.start(1), m.end(1)))
+    cx.sentence(because, names)
     return Rule(raw["name"], conditions, action, because)
 
 

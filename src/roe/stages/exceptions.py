@@ -7,6 +7,7 @@ from typing import Any
 from roe.diagnostics import suggest
 from roe.plan.operators import ExceptionRow
 from roe.policy.context import Context
+from roe.policy.standard import split
 from roe.policy.tables import inline_table, objects
 from roe.source import span_of
 
@@ -43,5 +44,9 @@ def lower(policy: dict[str, Any], cx: Context) -> tuple[ExceptionRow, ...]:
         if until:
             start = cx.day(row.get("from"))
             record, role, owner, approved_by, reason = (row[c] for c in NEEDED[:5])
-            rows.append(ExceptionRow(entity, record, role, owner, approved_by, reason, start, until))
+            shares = split("" if row.get("credit") in (None, "-") else row["credit"])
+            if shares is None:
+                cx.say("R311", row["credit"], f"`{row['credit']}` is no split of a credit", "write it as `ann 60; ben 40`, 100 together")
+                continue
+            rows.append(ExceptionRow(entity, record, role, owner, approved_by, reason, start, until, shares))
     return tuple(rows)

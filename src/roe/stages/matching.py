@@ -19,6 +19,8 @@ PLACE = (
     "(lead.postal_code != null and lead.postal_code = account.postal_code "
     "or lead.city != null and lower_case(lead.city) = lower_case(account.city))"
 )
+# the same building: a street that reads alike under one postal code, or in one city
+ADDRESS = f"{PLACE} and similarity(lead.street, account.street) >= 0.85"
 
 
 def _phone(of: str) -> str:
@@ -43,8 +45,15 @@ DEFAULT: tuple[dict[str, Any], ...] = (
         "at_least": 0.45,
         "match": PLACE,
     },
+    {"name": "name-and-address", "similar": ["lead.company", "account.name"], "at_least": 0.3, "match": ADDRESS},
 )
-TIES = ({"most": f"if {PLACE} then 1 else 0"}, {"most": "count(account.open_opportunities)"}, {"most": "account.employees"})
+TIES = (
+    {"most": f"if {PLACE} then 1 else 0"},
+    {"most": "if account.country = lead.country then 1 else 0"},
+    {"most": "count(account.open_opportunities)"},
+    {"most": "account.employees"},
+    {"most": "if account.parent = null then 1 else 0"},
+)
 
 
 def declare(policy: dict[str, Any], cx: Context) -> None:

@@ -2,7 +2,7 @@
 
 A window `protection` of accounts adds the fields `protection_since`, `protection_until` and `protection_state`, which is
 `none`, `protected`, `grace`, `cool_off` or `expired`. The first two lower to `Derive`, the state to a `Choose`. Windows
-are half-open: the day they end belongs to the next state.
+are half-open: the day they end belongs to the next state. A window with `from` and `until` is a freeze, the same days for all.
 """
 
 from __future__ import annotations
@@ -40,9 +40,12 @@ def lower(policy: dict[str, Any], cx: Context) -> list[Window]:
         if role not in cx.model.roles():
             cx.say("R502", role, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
         lasts, grace, cool = (cx.duration(raw.get(k)) for k in ("lasts", "grace", "cool_off"))
+        record = s.Name(entity)
+        if raw.get("from") or raw.get("until"):
+            windows += _freeze(raw, cx, entity, str(name), str(role))
+            continue
         if lasts is None:
             continue
-        record = s.Name(entity)
         start: s.Node = s.Path(record, "owner_since")
         if raw.get("starts"):
             given = cx.value(raw["starts"], cx.names(entity), "date")
@@ -60,6 +63,29 @@ def lower(policy: dict[str, Any], cx: Context) -> list[Window]:
         cx.steps[entity, f"{name}_state"] = _states(entity, str(name), text, raw, grace, cool)
         windows.append(Window(str(name), entity, str(role), f"{name}_state", f"{name}_until"))
     return windows
+
+
+def _freeze(raw: Any, cx: Context, entity: str, name: str, role: str) -> list[Window]:
+    """A freeze: from one day up to another, whoever owns a record keeps it; `when` says which records."""
+    cx.period(raw.get("from"), raw.get("until"))
+    days = [cx.day(raw.get(key)) for key in ("from", "until")]
+    if days[0] is None or days[1] is None or days[1] <= days[0]:
+        return []
+    text = raw["until"]
+    names = cx.names(entity)
+    when = cx.condition(raw["when"], names) if raw.get("when") else None
+    first, last = (s.Literal(day, f'@"{day}"') for day in days)
+    for part, day in (("since", first), ("until", last)):
+        tree: s.Node = day if when is None else s.If(when.tree, day, s.Literal(None, "null"))
+        cx.steps[entity, f"{name}_{part}"] = Derive(entity, f"{name}_{part}", "window", written(tree, text))
+    today, until = s.Name("today"), s.Path(s.Name(entity), f"{name}_until")
+    rules = (
+        _rule("none", s.Or((s.Compare("=", until, s.Literal(None, "null")), s.Compare("<", today, first))), text),
+        _rule("protected", s.Compare("<", today, last), text),
+        _rule("expired", s.Literal(True, "true"), text),
+    )
+    cx.steps[entity, f"{name}_state"] = Choose(entity, f"{name}_state", "window", "first", rules)
+    return [Window(name, entity, role, f"{name}_state", f"{name}_until")]
 
 
 def _latest(start: s.Node, entity: str, renewing: s.Node) -> s.Node:

@@ -1,0 +1,124 @@
+"""The files that only some policies have: what became of claims, who is credited with what, which territories the CRM is to learn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from roe.data.files import csv_text, write_whole
+from roe.evaluator.engine import Bound
+from roe.evaluator.world import Row, World
+from roe.grammar import values as v
+from roe.plan.operators import Credit, Holdover
+from roe.policy.standard import split
+
+COLUMNS = {
+    "claims.csv": ("claim", "account", "rep", "at", "status", "until", "reason"),
+    "credits.csv": ("credit", "entity", "record", "role", "rep", "share", "status", "until", "reason"),
+    "territories.csv": ("Operation", "Id", "ObjectId", "Territory2Id", "AssociationCause"),
+}
+KEYS = {"claims.csv": 1, "credits.csv": 4, "territories.csv": 4}  # how many cells order the lines; lines of one key stay as they are
+CAUSE = "Territory2Manual"  # how Salesforce calls an association that no rule of its own has made
+Held = tuple[str, Any, Any, Any, Any, Any]  # id, owner, previous owner, former owner, their share, until when
+Rows = dict[str, list[list[str]]]
+
+
+def extra_rows(bound: Bound, held: Mapping[str, Iterable[Held]]) -> Rows:
+    """The lines of each file; `held` are the records that a holdover may be about, by its name. Cells are texts."""
+    plan, world = bound.plan, bound.world
+    found: dict[str, list[list[Any]]] = {}
+    if plan.claims is not None:
+        found["claims.csv"] = world.settled.lines()
+    if plan.holdovers or plan.credits or any(e.shares for e in plan.exceptions):
+        lines = found["credits.csv"] = []
+        for h in plan.holdovers:
+            lines += _held(h, world, held[h.name])
+        for credit in plan.credits:
+            lines += _credited(credit, world)
+        lines += _excepted(bound)
+    if plan.crm.territories:
+        found["territories.csv"] = list(_territories(plan.crm.territories, world))
+    return {name: [[v.string(cell) or "" for cell in row] for row in rows] for name, rows in found.items()}
+
+
+def write_extra(found: Mapping[str, list[list[str]]], out: Path) -> None:
+    for name, rows in found.items():
+        keys = KEYS[name]
+        write_whole(out / name, csv_text(COLUMNS[name], sorted(rows, key=lambda row, n=keys: row[:n])))  # type: ignore[misc]
+
+
+def _held(h: Holdover, world: World, records: Iterable[Held]) -> Iterator[list[Any]]:
+    clock = world.clock
+    for record, owner, previous, former, share, until in records:
+        if owner != previous and owner and previous:  # handed over by this very run
+            former, share, until = previous, h.shares[0], clock.add(clock.today, h.each)
+        if share and former and owner and former != owner:
+            reason = f"{h.name}: handed over from {former} to {owner}"
+            yield [h.name, "account", record, h.role, former, share, "holdover", until, reason]
+            yield [h.name, "account", record, h.role, owner, 100 - share, "holdover", until, reason]
+
+
+def _credited(credit: Credit, world: World) -> Iterator[list[Any]]:
+    step = world.policy.plan.steps[credit.entity, credit.name]
+    sentences = {str(rule.name): rule.because for rule in step.rules}  # type: ignore[union-attr]
+    disputes: dict[str, Row] = {}
+    for row in sorted(world.all("dispute"), key=lambda x: (x["opened"] is not None, str(x["opened"]), str(x["id"]))):
+        about = world.find(credit.entity, row["record"]) if row["record"] else None
+        if row["credit"] == credit.name and about is not None:
+            disputes[str(about["id"])] = row  # the last one counts
+    for row in world.all(credit.entity):
+        rule = row[credit.name]
+        if rule is None:
+            continue
+        scope = world.scope(row)
+        because = sentences[rule]
+        status, until, reason = "final", None, world.fill(because, scope) if because else f"by rule `{rule}`"
+        reps = [(world.rep(world.compiled.code(expr)(scope)), percent) for expr, percent in credit.shares[rule]]
+        dispute = disputes.get(str(row["id"]))
+        if dispute is not None:
+            ruled = split(dispute["ruling"] or "")
+            if ruled:
+                status, reps = "ruled", [(world.rep(rep), percent) for rep, percent in ruled]
+                reason = f"ruled by {dispute['ruled_by'] or '(nobody named)'}: {dispute['reason'] or ''}"
+            else:
+                status, until = "disputed", _deadline(credit, dispute, world)
+                who = dispute["by"].label if dispute["by"] is not None else "somebody"
+                late = ", which is past" if until is not None and until <= world.clock.today else ""
+                reason = f"{who} disputes it ({dispute['reason'] or 'no reason given'}): {credit.refer or 'somebody'} must decide"
+                reason += f" by {v.string(until)}{late}" if until is not None else ""
+                reason += f"; the ruling `{dispute['ruling']}` is no split" if dispute["ruling"] else ""
+        for rep, percent in reps:
+            if percent:
+                yield [credit.name, credit.entity, row["id"], "", rep and rep["id"], percent, status, until, reason]
+
+
+def _deadline(credit: Credit, dispute: Row, world: World) -> Any:
+    if credit.within is None or dispute["opened"] is None:
+        return None
+    return world.clock.add(dispute["opened"], credit.within)
+
+
+def _excepted(bound: Bound) -> Iterator[list[Any]]:
+    for (entity, record, role), row in sorted(bound.exceptions.items()):
+        for rep, percent in row.shares:
+            who = bound.world.rep(rep)
+            reason = f"exception approved by {row.approved_by}: {row.reason}"
+            yield ["exception", entity, record, role, who and who["id"], percent, "exception", row.until, reason]
+
+
+def _territories(ids: Mapping[str, str], world: World) -> Iterator[list[Any]]:
+    """What makes Salesforce's associations those of the policy: rows to insert, and rows to delete by their id."""
+    had: dict[str, dict[str, Row]] = {}
+    for row in world.all("association"):
+        if row["account"] is not None and row["territory"] in ids.values():
+            had.setdefault(str(row["account"]["id"]), {})[row["territory"]] = row
+    for account in world.all("account"):
+        territory = account["territory"]
+        wanted = ids.get(str(territory["name"])) if isinstance(territory, Mapping) and territory["name"] else None
+        have = had.get(str(account["id"]), {})
+        for key, row in sorted(have.items()):
+            if key != wanted:
+                yield ["delete", row["id"], account["id"], key, row["cause"]]
+        if wanted is not None and wanted not in have:
+            yield ["insert", "", account["id"], wanted, CAUSE]

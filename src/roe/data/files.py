@@ -1,0 +1,42 @@
+"""Files that appear whole or not at all, and cells that cannot become formulas."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from roe.grammar import values as v
+
+
+def safe(value: Any) -> str:
+    """A cell's text; what a spreadsheet would take for a formula gets an apostrophe in front, as OWASP advises."""
+    text = "" if value is None else str(v.string(value)) if not isinstance(value, str) else str(value)
+    formula = text[:1] in ("=", "+", "-", "@", "\t", "\r") and not _is_number(text)
+    return "'" + text if formula else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([safe(cell) for cell in row] for row in rows)
+    return out.getvalue()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file in one step, so that nobody ever reads half of it."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, "utf-8", newline="\n")
+    os.replace(draft, path)
