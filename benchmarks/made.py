@@ -266,6 +266,28 @@ def company_names(accounts: int, leads: int) -> tuple[list[str], list[str]]:
     return names, [x[:3] + x[4:] if i % 2 else x for i, x in enumerate(asked)]
 
 
+def match_files(folder: Path, accounts: int, leads: int) -> tuple[Path, Path]:
+    """Two CSV files: accounts with a domain, and leads of which half have a business address and half a misspelt name alone.
+
+    The id of a lead's account follows the `-` in its own.
+    """
+    rng = random.Random(13)
+    names, _ = company_names(accounts, 0)
+    for kind in ("accounts", "leads"):
+        with (folder / f"{kind}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if kind == "accounts":
+                writer.writerow(["id", "name", "domain", "country"])
+                writer.writerows([f"A{i}", name, f"c{i}.com", "US"] for i, name in enumerate(names))
+                continue
+            writer.writerow(["id", "company", "email", "country"])
+            for n in range(leads):
+                i = rng.randrange(accounts)
+                name = names[i][:3] + names[i][4:]
+                writer.writerow([f"L{n}-A{i}", name, f"x@c{i}.com" if n % 2 else f"x{n}@gmail.com", "US"])
+    return folder / "leads.csv", folder / "accounts.csv"
+
+
 Labelled = tuple[list[str], list[str], list[int | None]]  # names, the names they are looked for in, and the place of the right one
 
 

@@ -24,6 +24,7 @@ POLICIES = 200
 WHY = {
     "distribution": "pools take turns over all records",
     "crm": "",
+    "dynamic-books": "",
     "hubspot": "account and lead are decided one after the other",
     "abm": "account and lead are decided one after the other",
     "static": "",
@@ -61,7 +62,8 @@ def test_what_can_be_shared_out(name: str) -> None:
     from roe.spark.plan import Share, share
 
     found = share(roe.load(EXAMPLES / name))
-    children = {"activity": "account"} | ({"opportunity": "account"} if name == "crm" else {})
+    more = {"crm": ("opportunity",), "dynamic-books": ("opportunity", "signal", "handback")}.get(name, ())
+    children = dict.fromkeys(("activity", *more), "account")
     assert found == (WHY[name] or Share("account", children))
 
 

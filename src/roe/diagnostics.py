@@ -61,6 +61,7 @@ CODES: dict[str, tuple[str, str]] = {
     "R606": ("no data", "error"),
     "R608": ("the state folder cannot be used", "error"),
     "R609": ("several rules of a unique table hold", "error"),
+    "R610": ("the plan cannot be used", "error"),
     "R701": ("a test is malformed", "error"),
     "R703": ("no test was found", "error"),
     "R801": ("wrong value of a command-line option", "error"),

@@ -14,6 +14,7 @@ from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
 from roe.source import Span
 
 T = TypeVar("T")
+COLUMNS_FROM = 2 << 20  # bytes of data: below, starting NumPy and Arrow takes longer than the rows
 
 policy_argument = click.argument("policy", required=False, type=click.Path(path_type=Path))
 data_option = click.option(
@@ -107,6 +108,34 @@ def bind(evaluator: Any, data: Path, as_of: str, state: Path | None) -> Any:
 
     try:
         return evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=read_state(state))
+    except PolicyError as e:
+        fail(e.diagnostics)
+
+
+def large(data: Path) -> bool:
+    """Whether columns are worth their start; smaller data is faster row by row."""
+    size = sum(p.stat().st_size for p in data.iterdir() if p.is_file()) if data.is_dir() else COLUMNS_FROM
+    return size >= COLUMNS_FROM
+
+
+def bind_large(evaluator: Any, data: Path, as_of: str, state: Path | None) -> Any:
+    """`bind`, in columns where the data is large and their packages are there."""
+    from importlib.util import find_spec
+
+    if not data.exists() or not large(data) or find_spec("pyarrow") is None or find_spec("numpy") is None:
+        return bind(evaluator, data, as_of, state)
+    from roe.columns.read import read_columns
+    from roe.columns.world import ColumnWorld
+    from roe.data.write import read_state
+    from roe.evaluator.engine import Bound
+
+    tables, found = read_columns(evaluator.policy, data)
+    if errors(found):
+        fail(found)
+    if found:
+        click.echo(as_text(found, color(sys.stderr)), err=True)
+    try:
+        return Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(clock(evaluator, as_of))), read_state(state))
     except PolicyError as e:
         fail(e.diagnostics)
 

@@ -37,6 +37,7 @@ SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
         "country": ("country_region", "country_code", "billing_country", "land"),
         "city": ("town", "billing_city", "ort", "stadt"),
         "postal_code": ("zip", "zip_code", "zipcode", "postcode", "billing_postal_code", "plz"),
+        "street": ("address", "street_address", "billing_street", "strasse", "addr"),
     },
     "account": {
         "name": ("company_name", "company", "account_name", "organization", "organisation", "firma", "business_name", "title"),
@@ -45,6 +46,7 @@ SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
         "country": ("country_region", "country_code", "billing_country", "land"),
         "city": ("town", "billing_city", "ort", "stadt"),
         "postal_code": ("zip", "zip_code", "zipcode", "postcode", "billing_postal_code", "plz"),
+        "street": ("address", "street_address", "billing_street", "strasse", "addr"),
     },
 }
 

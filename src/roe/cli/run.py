@@ -8,11 +8,9 @@ from typing import Any, NoReturn
 
 import click
 
-from roe.cli.common import as_of_option, bind, clock, data_option, fail, load, policy_argument, progress, state_option, table
+from roe.cli.common import as_of_option, bind, clock, data_option, fail, large, load, policy_argument, progress, state_option, table
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
 from roe.source import Span
-
-COLUMNS_FROM = 2 << 20  # bytes of data: below, starting NumPy and Arrow takes longer than the rows
 
 
 @click.command("run")
@@ -64,8 +62,7 @@ def _in_columns(engine: str, data: Path, traces: bool, form: str) -> bool:
             at = Span("--engine", 1, 1, 2)
             fail([Diagnostic("R801", "Parquet output and databases need columns", at, "leave out `--engine rows`")])
         return engine == "columns"
-    size = sum(p.stat().st_size for p in data.iterdir() if p.is_file()) if data.is_dir() else COLUMNS_FROM
-    return form == "parquet" or size >= COLUMNS_FROM
+    return form == "parquet" or large(data)
 
 
 def _rows(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, traces: bool) -> dict[str, Any]:

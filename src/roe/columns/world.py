@@ -446,6 +446,22 @@ class ColumnWorld(World):
                 if f.type.name == "record" and not f.via and name in table.stored:
                     table.reference(name, f.type.entity)
 
+    def values(self, entity: str, name: str) -> list[Any]:
+        table = self.tables[entity]
+        found = table.column(name)
+        return [None] * table.listed if found is None else found.values()[: table.listed]
+
+    def recall(self, name: str, found: Mapping[str, Any]) -> None:
+        table = self.tables["account"]
+        kind = self.policy.model.entities["account"][name].type
+        values = table.stored.get(name, Constant(None, table.n)).values()
+        for at, account in enumerate(table.ids.to_pylist()):
+            value = found.get(account)
+            if value is not None and values[at] is None:
+                values[at] = parse_date(value) if kind.name == "date" else value
+        table.stored[name] = from_values(values)
+        self.references.pop(("account", name), None)
+
     def remember(self, owners: Mapping[str, Mapping[str, Any]]) -> None:
         """Where the data has no owner column, today's owners are those of the last run."""
         reps: dict[tuple[str, str], dict[int, tuple[str, Any, Any]]] = {}

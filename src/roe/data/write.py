@@ -30,6 +30,7 @@ ALLOCATIONS = (
     "expires", "reason",
 )  # fmt: skip
 STATE_FILE = "state.json"
+BOOKED = ("rep", "since", "rest", "reason", "runner_up")  # what the state keeps of an account in a book
 _FRACTION = re.compile(r"-?\d{1,40}(/[1-9]\d{0,40})?", re.ASCII)
 
 
@@ -217,6 +218,11 @@ def _check_state(found: dict[str, Any]) -> None:
     need(isinstance(frozen, dict), "frozen values")
     scalar = (str, int, float, bool, type(None))
     need(all(isinstance(x, dict) and text(x.get("on")) and isinstance(x.get("value"), scalar) for x in frozen.values()), "frozen values")
+    books = found.get("books", {})
+    need(isinstance(books, dict) and all(isinstance(x, dict) and isinstance(x.get("accounts"), dict) for x in books.values()), "books")
+    for book in books.values():
+        need(text(book.get("cycle")) and counts(book.get("given")), "books")
+        need(all(isinstance(x, dict) and all(k in x and text(x[k]) for k in BOOKED) for x in book["accounts"].values()), "books")
     for part in ("owners", "assigned", "pools", "days"):
         need(isinstance(found.get(part), dict) and all(isinstance(x, dict) for x in found[part].values()), part)
     need(all(k.count("|") >= 2 and text(x.get("rep")) and text(x.get("since")) for k, x in found["owners"].items()), "owners")

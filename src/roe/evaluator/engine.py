@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 STATE = 2  # the version of what a run leaves to the next
 LIVE = ("protected", "grace")  # the states of a window in which it protects an owner
+KEPT = (("", "rep"), ("_since", "since"), ("_rest", "rest"), ("_reason", "reason"), ("_runner_up", "runner_up"))  # of a book, in the state
 EXCLUSIVE = ("unique", "any")
 ORDER = ("account", "lead", "contact", "opportunity")
 Tables = Mapping[str, Iterable[Mapping[str, Any]]]
@@ -122,6 +123,10 @@ class Bound:
         world.decided_claims = state.get("claims", {})
         world.resolve_all()
         world.remember(state.get("owners", {}))
+        for book, kept in state.get("books", {}).items():
+            if book in self.plan.books:
+                for part, key in KEPT:
+                    world.recall(f"{book}{part}", {account: x[key] for account, x in kept["accounts"].items()})
         self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
         self._settled: set[str] = set()
         self.turns: Mapping[str, Any] = {}  # turns of an earlier run, read back instead of taken again
@@ -348,11 +353,17 @@ class Bound:
             **self.pools.saved(),
             **({"frozen": frozen} if (frozen := self.world.freeze()) else {}),
             **({"claims": self.world.settled.saved()} if self.plan.claims is not None else {}),
+            **({"books": self.state["books"]} if self.state.get("books") else {}),
         }
 
     def fill(self, template: str, row: Row) -> str:
         """A sentence with its `{expression}` parts replaced by their values."""
         return self.world.fill(template, self.world.scope(row))
+
+
+def empty_state(as_of: str) -> dict[str, Any]:
+    """The state before the first run."""
+    return {"version": STATE, "as_of": as_of, "owners": {}, "assigned": {}, "pools": {}, "days": {}}
 
 
 def routed(who: str, pool: str, rule: str, why: str) -> str:

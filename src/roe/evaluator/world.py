@@ -220,6 +220,18 @@ class World:
         """The records of an entity, by id."""
         return self.rows[entity]
 
+    def values(self, entity: str, name: str) -> list[Any]:
+        """A field of every record of an entity, by id."""
+        return [row[name] for row in self.rows[entity]]
+
+    def recall(self, name: str, found: Mapping[str, Any]) -> None:
+        """A field of accounts that the state knows, by id; what the data says comes first."""
+        kind = self.policy.model.entities["account"][name].type
+        for account, value in found.items():
+            row = self._keys["account"].get(account)
+            if row is not None and value is not None and dict.get(row, name) is None:
+                row[name] = self.rep(value) if kind.name == "record" else v.parse_date(value) if kind.name == "date" else value
+
     def find(self, entity: str, key: str) -> Row | None:
         """A record by id, by an 18-character id whose first 15 are another's, or by a name that only it has."""
         row = self._keys[entity].get(key)

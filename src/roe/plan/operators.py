@@ -163,11 +163,37 @@ class Claims:
 
 
 @node
-class Solve:
-    """a set of rows + reps -> assignment. Its place; no stage lowers to it yet (dynamic books will)."""
+class Share:
+    """A part of a mix: at least and at most so many percent of a rep's capacity are accounts of this class."""
 
-    entity: str
     name: str
+    least: float
+    most: float
+
+
+@node
+class Solve:
+    """a set of accounts + reps -> who has which: the greatest total worth within capacities, eligibility and mixes.
+
+    The steps `<name>_now`, `_able`, `_value`, `_return` and `_mix` are read from each account. Expressions about pairs see `account`
+    and `rep`. The worth of a pair is the value, every affinity that holds, and `continuity` with today's rep; `fairness` is what
+    a unit of the books' spread costs. `fixed` is how many accounts a rep gets per cycle; without it books are topped off.
+    `returns` are the values of `_return` that end an account's time in a book.
+    """
+
+    name: str
+    role: str
+    reps: Expr
+    capacity: Expr
+    eligible: Expr | None
+    affinity: tuple[tuple[str, Expr, float], ...]
+    mix: tuple[Share, ...]
+    continuity: float
+    fairness: float
+    fixed: Expr | None
+    rest: Any
+    cadence: Any
+    returns: tuple[str, ...]
 
 
 @node
@@ -271,3 +297,4 @@ class Plan:
     levels: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)  # entity -> territory -> what it is part of
     credits: tuple[Credit, ...] = ()
     crm: Crm = field(default_factory=Crm)
+    books: Mapping[str, Solve] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from roe.policy.loader import Map, Seq, load_policy_files, validate_files
 from roe.policy.model import DataSource, Field, Model, Policy, standard_fields, type_named
 from roe.source import Span, Text, span_of
 from roe.stages import (
+    books,
     claims,
     credits,
     definitions,
@@ -34,6 +35,7 @@ from roe.stages import (
 )
 
 DECLARE = (
+    books.declare,
     claims.declare,
     credits.declare,
     holdovers.declare,
@@ -121,6 +123,7 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
         lower(raw, cx)
     claimed, found_windows = claims.lower(raw, cx)
     found_windows += windows.lower(raw, cx)
+    cx.windows = found_windows
     found_pools = pools.lower(raw, cx)
     _fallbacks(found_pools, cx)
     rules = engagement.lower(raw, cx, found_pools)
@@ -139,6 +142,7 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
         territories.levels(raw, cx),
         credits.lower(raw, cx),
         _crm(raw, cx),
+        books.lower(raw, cx),
     )
     data = {
         str(e): DataSource(str(d.get("file") or ""), tuple(map(str, d.get("missing") or ())), str(d.get("format") or ""))

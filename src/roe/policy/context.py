@@ -16,7 +16,7 @@ from roe.grammar import values as v
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.types import Type
-from roe.plan.operators import TEMPLATE, Choose, DatedValue, Expr, Rule, Step
+from roe.plan.operators import TEMPLATE, Choose, DatedValue, Expr, Rule, Step, Window
 from roe.policy.model import Model
 from roe.policy.tables import Table, inline_table, read_table
 from roe.source import Inline, Same, Span, Text, span_of
@@ -42,6 +42,7 @@ class Context:
     lists: dict[str, list[Any]] = field(default_factory=dict)
     dated: dict[str, list[DatedValue]] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
+    windows: list[Window] = field(default_factory=list)
     variables: dict[str, dict[str, Type]] = field(default_factory=dict)
 
     def say(self, code: str, at: Any, message: str, help: str, related: tuple[tuple[str, Span], ...] = ()) -> None:

@@ -15,7 +15,7 @@ STANDARD: dict[str, dict[str, str]] = {
         "parent": "account", "created": "date", "last_activity": "date", "owner": "owners", "owner_since": "date", "former_owner": "rep",
         "activities": "activity[] via account", "opportunities": "opportunity[] via account", "open_opportunities": "opportunity[] via account",
         "ultimate_parent": "account", "contacts": "contact[] via account", "leads": "lead[] via account", "children": "account[] via parent",
-        "claims": "claim[] via account",
+        "claims": "claim[] via account", "handbacks": "handback[] via account", "signals": "signal[] via account",
     },
     "lead": {
         "id": "string", "name": "string", "first_name": "string", "last_name": "string", "title": "string",
@@ -24,7 +24,7 @@ STANDARD: dict[str, dict[str, str]] = {
         "employees": "number", "form": "string", "campaign": "string", "lead_source": "string", "status": "string",
         "rating": "string", "created": "datetime", "created_by": "rep", "workspace_users": "number",
         "converted": "boolean", "account": "account", "owner": "owners", "owner_since": "date",
-        "activities": "activity[] via lead",
+        "activities": "activity[] via lead", "signals": "signal[] via lead",
     },
     "contact": {
         "id": "string", "name": "string", "first_name": "string", "last_name": "string", "title": "string",
@@ -51,6 +51,13 @@ STANDARD: dict[str, dict[str, str]] = {
     "claim": {
         "id": "string", "name": "string", "account": "account", "rep": "rep", "at": "datetime", "released": "datetime",
     },
+    "handback": {
+        "id": "string", "name": "string", "account": "account", "rep": "rep", "date": "date", "reason": "string",
+    },
+    "signal": {
+        "id": "string", "name": "string", "account": "account", "lead": "lead", "contact": "contact", "kind": "string", "date": "date",
+        "weight": "number", "source": "string",
+    },
     "dispute": {
         "id": "string", "name": "string", "credit": "string", "record": "string", "by": "rep", "opened": "date", "reason": "string",
         "ruling": "string", "ruled_by": "string",
@@ -73,6 +80,8 @@ FILES: dict[str, tuple[str, ...]] = {
     "rep": ("reps", "rep", "users", "user"),
     "claim": ("claims", "claim"),
     "leave": ("leaves", "leave", "absences"),
+    "handback": ("handbacks", "handback"),
+    "signal": ("signals", "signal"),
     "dispute": ("disputes", "dispute"),
     "association": ("associations", "association", "objectterritory2association"),
 }

@@ -1,0 +1,160 @@
+"""`roe books`: plan a cycle of dynamic books, apply the plan, and simulate cycles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from roe.cli.common import as_of_option, bind_large, data_option, fail, load, policy_argument, state_option, table
+from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.source import Span
+
+PLAN = "plan.json"
+MOVES = ("book", "account", "name", "from", "to", "why", "worth", "runner_up", "runner_up_worth", "rest", "reason")
+
+
+@click.group("books")
+def command() -> None:
+    """Dynamic books: what returns, rests and is distributed, cycle by cycle."""
+
+
+@command.command("plan")
+@policy_argument
+@data_option
+@as_of_option
+@state_option
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder for plan.json and moves.csv.")
+@click.option("--only", multiple=True, help="The name of a book; all of them without it.")
+@click.option("--greedy", is_flag=True, help="The best pair first, without the solver.")
+def plan(policy: Path | None, data: Path, as_of: str, state: Path | None, out: Path, only: tuple[str, ...], greedy: bool) -> None:
+    """Plan a cycle: every move with its reason, its worth and the runner-up. Nothing changes until the plan is applied."""
+    from roe.data.files import csv_text, write_whole
+    from roe.evaluator.books import plan_books
+
+    evaluator = load(policy)
+    _known(evaluator, only)
+    _packages()
+    found = plan_books(bind_large(evaluator, data, as_of, state), only, greedy)
+    rows = [[book, *(m[key] for key in ("account", "name", *MOVES[3:]))] for book, part in found["books"].items() for m in part["moves"]]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(out / PLAN, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+        write_whole(out / "moves.csv", csv_text(MOVES, rows))
+    except OSError as e:
+        _unwritable(out, e)
+    for book, part in found["books"].items():
+        _show(book, part)
+    click.echo(f"see {out / 'moves.csv'}; to put it in force: roe books apply {out} --state DIR")
+
+
+def _show(book: str, part: Mapping[str, Any]) -> None:
+    solution = part["solution"]
+    click.echo(f"{book}: the cycle of {part['cycle']}\n")
+    rows = [[r["name"], r["capacity"], r["before"], r["came"], r["after"], round(r["value"], 1)] for r in part["reps"][:30]]
+    click.echo(table(rows, ["rep", "capacity", "before", "came", "after", "value"]))
+    if len(part["reps"]) > 30:
+        click.echo(f"… and {len(part['reps']) - 30} more reps, in {PLAN}")
+    left = ", ".join(f"{n} {why}" for why, n in part["returned"].items()) or "none"
+    click.echo(f"\n{len(part['moves'])} moves; accounts that left a book: {left}")
+    better = solution.get("greedy")
+    gain = f"; greedy would have {better:,.1f}" if better is not None else ""
+    gap = "" if solution["gap"] is None else "proven best" if solution["gap"] == 0 else f"within {100 * solution['gap']:.3f} % of the best"
+    click.echo(f"worth {solution['objective']:,.1f} by {solution['method']}{', ' + gap if gap else ''}{gain}")
+    for line in part["relaxed"]:
+        click.echo(f"relaxed: {line}")
+    for line in part["refused"]:
+        click.echo(f"refused: {line}")
+    click.echo("")
+
+
+@command.command("apply")
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option("--state", type=click.Path(path_type=Path), required=True, help="The folder of the state, which has the books from now on.")
+@click.option("--out", type=click.Path(path_type=Path), help="A folder for allocations.csv, changes.csv and rollback.csv of the moves.")
+def apply(plan: Path, state: Path, out: Path | None) -> None:
+    """Put a plan in force: the state has its books, and runs allocate by them."""
+    from roe.data.write import read_state, write_state
+    from roe.evaluator.books import applied, digest
+    from roe.evaluator.engine import empty_state
+
+    path = plan / PLAN if plan.is_dir() else plan
+    found = _read(path)
+    try:
+        kept = read_state(state)
+    except PolicyError as e:
+        fail(e.diagnostics)
+    here = Span(str(path), 1, 1, 2)
+    if found["base"] != digest(kept.get("books", {})):
+        fail([Diagnostic("R610", "the books have changed since this plan was made", here, "plan again, from the state as it is now")])
+    try:
+        write_state(state, applied(kept or empty_state(found["as_of"]), found))
+        if out is not None:
+            _write_allocations(found, out)
+    except OSError as e:
+        _unwritable(out or state, e)
+    moves = sum(len(part["moves"]) for part in found["books"].values())
+    click.echo(f"{', '.join(found['books'])}: {moves} moves are in force; see {state}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    from roe.evaluator.books import check_plan
+
+    here = Span(str(path), 1, 1, 2)
+    try:
+        return check_plan(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, RecursionError) as e:
+        fail([Diagnostic("R610", f"the plan cannot be read: {e}", here, "name the --out folder of `roe books plan`")])
+
+
+def _write_allocations(found: Mapping[str, Any], out: Path) -> None:
+    from roe.data.files import csv_text, write_whole
+    from roe.data.write import ALLOCATIONS
+
+    out.mkdir(parents=True, exist_ok=True)
+    allocations: list[list[Any]] = []
+    forth: list[list[Any]] = []
+    back: list[list[Any]] = []
+    for book, part in found["books"].items():
+        for m in part["moves"]:
+            action = "assign" if m["to"] else "return"
+            allocations.append(
+                ["account", m["account"], m["name"], part["role"], m["to"], m["from"], action, book, "", "", "", m["rest"], m["reason"]]
+            )
+            change = ["account", m["account"], f"owner.{part['role']}"]
+            forth.append([*change, m["to"], m["from"], m["reason"]])
+            back.append([*change, m["from"], m["to"], "rollback"])
+    header = ("object", "record", "field", "value", "old_value", "reason")
+    files: dict[str, tuple[tuple[str, ...], list[list[Any]]]] = {
+        "allocations": (ALLOCATIONS, allocations), "changes": (header, forth), "rollback": (header, back),
+    }  # fmt: skip
+    for name, (columns, rows) in files.items():
+        write_whole(out / f"{name}.csv", csv_text(columns, sorted(rows, key=_by_record)))
+
+
+def _by_record(row: Any) -> tuple[str, str]:
+    return str(row[1]), str(row[2])
+
+
+def _known(evaluator: Any, only: tuple[str, ...]) -> None:
+    known = evaluator.policy.plan.books
+    here = Span(str(evaluator.policy.root), 1, 1, 1)
+    unknown = [name for name in only if name not in known]
+    if unknown or not known:
+        help = suggest(unknown[0], known, f"there are {', '.join(known)}") if unknown and known else "add `books:` to the policy"
+        fail([Diagnostic("R501", f"there is no book `{unknown[0]}`" if unknown else "the policy has no books", here, help)])
+
+
+def _packages() -> None:
+    if find_spec("numpy") is None:
+        fail([Diagnostic("R406", "books need the package numpy", Span("roe books", 1, 1, 2), "pip install 'roe[books]'")])
+    if find_spec("ortools") is None:
+        click.echo("note: without OR-Tools (pip install 'roe[books]') the plan is greedy", err=True)
+
+
+def _unwritable(out: Path, e: OSError) -> Any:
+    fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", Span(str(out), 1, 1, 2), "name a folder that you may write to")])

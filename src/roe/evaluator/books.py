@@ -1,0 +1,475 @@
+"""A cycle of dynamic books: who stays, what returns and rests, and what is distributed, with a reason for every move.
+
+The records say what an account is worth, to whom it may go, and what ends its time in a book (`Solve` and its steps); the
+solver finds the plan. A plan is data that a person reviews; `state` is what an applied plan leaves for runs and the next cycle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from roe.evaluator.engine import Bound
+from roe.evaluator.solve import Array, Problem, Solution, greedy, measure, solve
+from roe.evaluator.world import Row
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.plan.operators import Expr, Solve
+
+FREE = "in-no-book"  # values of the step `_return` that are no reason to keep an account where it is
+STAYS = "stays"
+NO_BOOK = "rep-has-no-book"
+NOT_ABLE = "no-longer-eligible"
+NO_REST = ("rep-left", NO_BOOK, NOT_ABLE)  # the account is not worn out: it may be distributed at once
+
+
+@dataclass(slots=True)
+class Move:
+    """An account that changes hands: `worth` with its new rep, and the best of the others who may have it."""
+
+    account: str
+    name: str
+    before: str | None
+    after: str | None
+    why: str
+    worth: float | None
+    runner_up: str | None
+    runner_up_worth: float | None
+    rest: date | None
+    reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "account": self.account, "name": self.name, "from": self.before, "to": self.after, "why": self.why, "worth": self.worth,
+            "runner_up": self.runner_up, "runner_up_worth": self.runner_up_worth, "rest": str(self.rest) if self.rest else None,
+            "reason": self.reason,
+        }  # fmt: skip
+
+
+@dataclass(slots=True)
+class BookPlan:
+    """The plan of one book. `accounts` is what the state is to keep of each account that is in the book, rests, or left it."""
+
+    book: str
+    role: str
+    moves: list[Move]
+    solution: dict[str, Any]
+    reps: list[dict[str, Any]]
+    relaxed: list[str]
+    refused: list[str]
+    accounts: dict[str, dict[str, Any]]
+    given: dict[str, int]
+    cycle: str
+    returned: dict[str, int] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "role": self.role, "cycle": self.cycle, "solution": self.solution, "returned": self.returned, "relaxed": self.relaxed,
+            "refused": self.refused, "reps": self.reps, "moves": [m.as_json() for m in self.moves], "given": self.given,
+            "accounts": self.accounts,
+        }  # fmt: skip
+
+
+def digest(books: Mapping[str, Any]) -> str:
+    """What tells one state of the books from another."""
+    return hashlib.sha256(json.dumps(books, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
+
+
+def plan_books(bound: Bound, only: Sequence[str] = (), fast: bool = False) -> dict[str, Any]:
+    """The plan of every book, or of those that are named, as JSON. `fast` is the greedy plan."""
+    kept = bound.state.get("books", {})
+    found = {
+        name: _Cycle(bound, step, kept.get(name, {}), fast).plan().as_json()
+        for name, step in bound.plan.books.items()
+        if not only or name in only
+    }
+    return {
+        "roe": 1, "policy": bound.policy.name, "as_of": v.literal(bound.world.clock.now), "base": digest(kept), "books": found,
+    }  # fmt: skip
+
+
+def applied(state: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The state with a plan's books in it."""
+    books = dict(state.get("books", {}))
+    for name, found in plan["books"].items():
+        books[name] = {"cycle": found["cycle"], "given": found["given"], "accounts": found["accounts"]}
+    return {**state, "books": dict(sorted(books.items()))}
+
+
+def check_plan(found: Any) -> dict[str, Any]:
+    """A plan as `plan_books` makes it; ValueError for one that nobody made."""
+
+    def need(good: bool) -> None:
+        if not good:
+            raise ValueError("it is not a plan of this version")
+
+    def texts(x: Any, *keys: str) -> bool:
+        return isinstance(x, dict) and all(k in x and (x[k] is None or isinstance(x[k], str)) for k in keys)
+
+    need(isinstance(found, dict) and found.get("roe") == 1 and isinstance(found.get("books"), dict) and texts(found, "base", "as_of"))
+    for part in found["books"].values():
+        need(texts(part, "cycle", "role") and all(isinstance(part.get(k), dict) for k in ("given", "accounts")))
+        need(
+            isinstance(part.get("moves"), list) and all(texts(m, "account", "name", "from", "to", "rest", "reason") for m in part["moves"])
+        )
+        need(all(texts(x, "rep", "since", "rest", "reason", "runner_up") for x in part["accounts"].values()))
+        need(all(type(n) is int and n >= 0 for n in part["given"].values()))
+    result: dict[str, Any] = found
+    return result
+
+
+class _Cycle:
+    """One book of one cycle."""
+
+    def __init__(self, bound: Bound, step: Solve, kept: Mapping[str, Any], fast: bool) -> None:
+        self.bound, self.world, self.step, self.fast = bound, bound.world, step, fast
+        self.kept: Mapping[str, Any] = kept.get("accounts", {})
+        self.today: date = self.world.clock.today
+        code = self.world.compiled.code(step.reps)
+        self.reps = [r for r in self.world.all("rep") if self._works(r) and code(self.world.scope(r)) is True]
+        self.place = {r["id"]: i for i, r in enumerate(self.reps)}
+        self.begun, self.given = self._cycle(kept)
+        self.relaxed: list[str] = []
+
+    def _works(self, rep: Row) -> bool:
+        ends, starts = rep["ends"], rep["starts"]
+        here = (ends is None or self.today < ends) and (starts is None or starts <= self.today)
+        return here and rep["active"] is not False and not self.world.is_stranger(rep)
+
+    def _cycle(self, kept: Mapping[str, Any]) -> tuple[str, dict[str, int]]:
+        """When the cycle began, and how many accounts each rep was given in it."""
+        last = v.parse_date(kept["cycle"]) if kept.get("cycle") else None
+        ends = self.world.clock.add(last, self.step.cadence) if last is not None and self.step.cadence is not None else last
+        running = last is not None and (self.today == last or (ends is not None and self.today < ends))
+        return (str(last), dict(kept.get("given", {}))) if running else (str(self.today), {})
+
+    def column(self, part: str) -> list[Any]:
+        return self.world.values("account", f"{self.step.name}{part}")
+
+    def plan(self) -> BookPlan:
+        step = self.step
+        ids = [str(x) for x in self.world.values("account", "id")]
+        names = self.world.values("account", "name")
+        able = [x is True for x in self.column("_able")]
+        value = np.array([x if v.is_number(x) else 0.0 for x in self.column("_value")], float)
+        before = [None if r is None else str(r["id"]) for r in self.column("_now")]
+        now = np.array([-1 if r is None else self.place.get(r, -1) for r in before], np.int64)
+        why = self._fates(self.column("_return"), able, before)
+        pinned = np.array([w not in (FREE, STAYS) and w not in step.returns and w not in NO_REST for w in why], bool)
+        returns = np.array([w in step.returns or w in NO_REST for w in why], bool)
+        stays = np.array([w == STAYS for w in why], bool)
+        if step.fixed is not None or not step.continuity:
+            pinned |= stays
+        rests = returns & np.array([w not in NO_REST for w in why], bool) & (step.rest is not None)
+        free = np.array(able, bool) & ~pinned & ~rests
+        problem, capacity = self._problem(ids, value, now, free, pinned, stays, returns)
+        solution = greedy(problem) if self.fast else solve(problem)
+        after = np.where(pinned, now, solution.rep)
+        self._short(after, capacity, problem.kind)
+        return self._result(ids, names, why, before, now, after, value, problem, solution, returns, pinned, capacity)
+
+    def _fates(self, given: list[Any], able: list[bool], before: list[str | None]) -> list[str]:
+        """Why each account stays or returns; who has no book any more, and what no longer belongs in one, add to the rules."""
+        out = []
+        for fate, good, rep in zip(given, able, before, strict=True):
+            if fate == STAYS and rep not in self.place:
+                fate = NO_BOOK
+            elif fate == STAYS and not good:
+                fate = NOT_ABLE
+            out.append(str(fate))
+        return out
+
+    # --- the problem ------------------------------------------------------------------------------------------------
+
+    def _problem(
+        self, ids: list[str], value: Array, now: Array, free: Array, pinned: Array, stays: Array, returns: Array
+    ) -> tuple[Problem, Array]:
+        step = self.step
+        capacity = np.array([_count(x) for x in self._of_reps(step.capacity)], np.int64)
+        away = np.array([r["leave"] is not None for r in self.reps], bool)
+        held = now[pinned & (now >= 0)]
+        fixed = np.bincount(held, minlength=len(self.reps))
+        for i in np.flatnonzero(fixed > capacity).tolist():
+            over = int(fixed[i] - capacity[i])
+            self.relaxed.append(
+                f"capacity of {self.reps[i].label}: {fixed[i]} accounts cannot leave the book, {over} more than its {capacity[i]}"
+            )
+        room = np.maximum(capacity - fixed, 0)
+        if step.fixed is not None:
+            amount = np.array([_count(x) for x in self._of_reps(step.fixed)], np.int64)
+            given = np.array([self.given.get(str(r["id"]), 0) for r in self.reps], np.int64)
+            room = np.minimum(room, np.maximum(amount - given, 0))
+        kind, most, least = self._mix(capacity, now, pinned, room)
+        account, rep, worth = self._pairs(np.flatnonzero(free), value)
+        keep = ~(away[rep] & (now[account] != rep)) if len(rep) else np.ones(0, bool)
+        keep &= ~(returns[account] & (now[account] == rep))
+        account, rep, worth = account[keep], rep[keep], worth[keep]
+        worth = worth + step.continuity * (stays[account] & (now[account] == rep))
+        today = np.where(free & stays, now, -1)
+        stuck = pinned & (now >= 0)
+        base = np.bincount(now[stuck], weights=value[stuck], minlength=len(self.reps))
+        return Problem(len(ids), account, rep, worth, room, kind, most, least, today, value, base, capacity, step.fairness), capacity
+
+    def _of_reps(self, expr: Expr) -> list[Any]:
+        code = self.world.compiled.code(expr)
+        return [code(self.world.scope(rep)) for rep in self.reps]
+
+    def _mix(self, capacity: Array, now: Array, pinned: Array, room: Array) -> tuple[Array, Array, Array]:
+        """The class of each account, and how many of each a rep may and must still get. What cannot leave counts already."""
+        shares = self.step.mix
+        place = {share.name: k for k, share in enumerate(shares)}
+        kind = np.array([place.get(x, -1) for x in self.column("_mix")], np.int64)
+        most = (
+            np.stack([np.floor(capacity * s.most / 100 + 1e-9) for s in shares], 1).astype(np.int64)
+            if shares
+            else np.zeros((len(capacity), 0), np.int64)
+        )
+        least = np.stack([np.ceil(capacity * s.least / 100 - 1e-9) for s in shares], 1).astype(np.int64) if shares else most.copy()
+        for k, share in enumerate(shares):
+            have = np.bincount(now[pinned & (kind == k) & (now >= 0)], minlength=len(capacity))
+            for i in np.flatnonzero(have > most[:, k]).tolist():
+                self.relaxed.append(
+                    f"mix of {self.reps[i].label}: {have[i]} accounts of `{share.name}` cannot leave the book, {have[i] - most[i, k]} more than {share.most:g} %"
+                )
+            most[:, k] = np.maximum(most[:, k] - have, 0)
+            least[:, k] = np.maximum(least[:, k] - have, 0)
+        least = np.minimum(least, most)
+        return kind, np.minimum(most, np.maximum(room[:, None], 0)), np.minimum(least, np.maximum(room[:, None], 0))
+
+    def _pairs(self, accounts: Array, value: Array) -> tuple[Array, Array, Array]:
+        """(account, rep, worth) of every pair that is allowed, by account.
+
+        An expression about a pair is asked once for what accounts and reps have in common: pairs with the same values of the parts
+        that rest on the account alone, and of those that rest on the rep alone, have the same answer.
+        """
+        step = self.step
+        found = np.ones((1, len(self.reps)), bool), np.zeros(len(accounts), np.int64)
+        if step.eligible is not None:
+            found = self._ask(step.eligible, accounts)
+        table, group = found
+        extra = np.zeros((1, len(self.reps))), np.zeros(len(accounts), np.int64)
+        for _, expr, worth in step.affinity:
+            held, of = self._ask(expr, accounts)
+            both, inverse = np.unique(extra[1] * (of.max(initial=0) + 1) + of, return_inverse=True)
+            size = int(of.max(initial=0)) + 1
+            extra = extra[0][both // size] + worth * held[both % size], inverse
+        counts = table.sum(1)[group]
+        reps_of = [np.flatnonzero(row) for row in table]
+        rep = np.concatenate([reps_of[g] for g in group.tolist()]) if len(group) else np.zeros(0, np.int64)
+        at = np.repeat(np.arange(len(accounts)), counts)
+        worth_of = value[accounts][at] + extra[0][extra[1][at], rep]
+        return accounts[at], rep.astype(np.int64), worth_of
+
+    def _ask(self, expr: Expr, accounts: Array) -> tuple[Array, Array]:
+        """Whether a condition holds: (a table of groups by reps, the group of each account)."""
+        parts = list(dict.fromkeys(_parts(expr.tree)))
+        codes = [self.world.compiled.code(Expr(part, expr.text)) for part in parts]
+        rows = self.world.all("account")
+        keys: dict[Any, int] = {}
+        first: list[int] = []
+        group = np.zeros(len(accounts), np.int64)
+        for i, a in enumerate(accounts.tolist()):
+            scope = self.world.scope(rows[a])
+            key = tuple(_key(code(scope)) for code in codes)
+            n = keys.setdefault(key, len(keys))
+            if n == len(first):
+                first.append(a)
+            group[i] = n
+        code = self.world.compiled.code(expr)
+        table = np.zeros((max(len(first), 1), len(self.reps)), bool)
+        for g, a in enumerate(first):
+            scope = self.world.scope(rows[a])
+            for j, rep in enumerate(self.reps):
+                scope["rep"] = rep
+                table[g, j] = code(scope) is True
+        return table, group
+
+    # --- the result -------------------------------------------------------------------------------------------------
+
+    def _short(self, after: Array, capacity: Array, kind: Array) -> None:
+        """Say where a mix asks for more than there was room for, or than may go there."""
+        for k, share in enumerate(self.step.mix):
+            have = np.bincount(after[(kind == k) & (after >= 0)], minlength=len(capacity))
+            need = np.ceil(capacity * share.least / 100 - 1e-9).astype(np.int64)
+            for i in np.flatnonzero(have < need).tolist():
+                said = f"{have[i]} accounts of `{share.name}`, {need[i] - have[i]} fewer than {share.least:g} % of {capacity[i]}"
+                self.relaxed.append(f"mix of {self.reps[i].label}: {said}")
+
+    def _result(
+        self, ids: list[str], names: list[Any], why: list[str], before: list[str | None], now: Array, after: Array, value: Array,
+        problem: Problem, solution: Solution, returns: Array, pinned: Array, capacity: Array,
+    ) -> BookPlan:  # fmt: skip
+        step = self.step
+        runner, runner_worth, own = _runners(problem, after)
+        moves: list[Move] = []
+        accounts: dict[str, dict[str, Any]] = {}
+        given = dict(self.given)
+        for i, account in enumerate(ids):
+            rep = str(self.reps[after[i]]["id"]) if after[i] >= 0 else None
+            if pinned[i]:
+                rep = before[i]  # also of a rep who has no book: what may not return stays where it is
+            old = self.kept.get(account)
+            second = self.reps[runner[i]] if runner[i] >= 0 else None
+            if rep == before[i] and rep is not None:
+                accounts[account] = dict(old) if old else self._first(account, rep)
+                continue
+            if rep is None and before[i] is None:
+                if old:  # it left a book, and is nobody's until it is distributed again
+                    accounts[account] = dict(old)
+                continue
+            rest = self.world.clock.add(self.today, step.rest) if returns[i] and why[i] not in NO_REST and step.rest is not None else None
+            fate = why[i] if returns[i] else "distributed" if before[i] is None else "moved" if rep else "displaced"
+            worth = float(own[i]) if rep is not None else None
+            other = float(runner_worth[i]) if second is not None else None
+            reason = self._reason(fate, before[i], rep, worth, second, other, rest)
+            moves.append(
+                Move(
+                    account,
+                    str(names[i] or account),
+                    before[i],
+                    rep,
+                    fate,
+                    worth,
+                    None if second is None else str(second["id"]),
+                    other,
+                    rest,
+                    reason,
+                )
+            )
+            accounts[account] = {
+                "rep": rep, "since": str(self.today), "rest": str(rest) if rest else None, "reason": reason,
+                "runner_up": None if second is None else str(second["id"]),
+            }  # fmt: skip
+            if rep is not None:
+                given[rep] = given.get(rep, 0) + 1
+        by_rep = self._by_rep(now, after, capacity, value, problem)
+        objective, apart = measure(problem, np.where(pinned, -1, after))
+        said = {
+            "method": solution.method, "objective": round(objective, 6), "bound": round(solution.bound, 6) if np.isfinite(solution.bound) else None,
+            "gap": solution.gap if np.isfinite(solution.bound) else None, "spread": round(apart, 6),
+        }  # fmt: skip
+        if not self.fast:
+            said["greedy"] = round(greedy(problem).objective, 6)
+        counts: dict[str, int] = {}
+        for m in moves:
+            if m.before is not None:
+                counts[m.why] = counts.get(m.why, 0) + 1
+        moves.sort(key=lambda m: (m.after is None, m.after or "", -(m.worth or 0), m.account))
+        return BookPlan(
+            step.name, step.role, moves, said, by_rep, self.relaxed, self._refused(), dict(sorted(accounts.items())), dict(sorted(given.items())),
+            self.begun, dict(sorted(counts.items())),
+        )  # fmt: skip
+
+    def _first(self, account: str, rep: str) -> dict[str, Any]:
+        """What is kept of an account that was its rep's before there were books."""
+        since = self.world.find("account", account)["owner_since"]  # type: ignore[index]
+        return {"rep": rep, "since": str(since or self.today), "rest": None, "reason": "owned before the first cycle", "runner_up": None}
+
+    def _reason(
+        self,
+        fate: str,
+        before: str | None,
+        rep: str | None,
+        worth: float | None,
+        second: Row | None,
+        other: float | None,
+        rest: date | None,
+    ) -> str:
+        who = {r: self._label(r) for r in (before, rep) if r}
+        parts = []
+        if before is not None:
+            parts.append(f"left {who[before]} on {self.today}: {fate}" + (f", rests until {rest}" if rest else ""))
+        if rep is not None and worth is not None:
+            parts.append(f"came to {who[rep]} on {self.today} for a worth of {v.show_number(round(worth, 2))}")
+        if second is not None and other is not None:
+            parts.append(f"next would be {second.label} with {v.show_number(round(other, 2))}")
+        elif rep is not None:
+            parts.append("nobody else may have it")
+        return "; ".join(parts)
+
+    def _label(self, rep: str) -> str:
+        found = self.world.rep(rep)
+        return found.label if found is not None else rep
+
+    def _by_rep(self, now: Array, after: Array, capacity: Array, value: Array, problem: Problem) -> list[dict[str, Any]]:
+        out = []
+        for j, rep in enumerate(self.reps):
+            mine = after == j
+            kinds = {share.name: int((problem.kind[mine] == k).sum()) for k, share in enumerate(self.step.mix)}
+            out.append({
+                "rep": str(rep["id"]), "name": rep.label, "capacity": int(capacity[j]), "before": int((now == j).sum()), "after": int(mine.sum()),
+                "came": int((mine & (now != j)).sum()), "value": round(float(value[mine].sum()), 6), **({"mix": kinds} if kinds else {}),
+            })  # fmt: skip
+        return out
+
+    def _refused(self) -> list[str]:
+        """Accounts that reps gave back in vain: for a reason that does not count, or because something keeps them."""
+        out = []
+        for back in self.world.all("handback"):
+            account = back["account"]
+            rep = account[f"{self.step.name}_now"] if account is not None else None
+            since = account[f"{self.step.name}_begun"] if account is not None else None
+            if (
+                rep is not None
+                and back["rep"] is rep
+                and back["date"] is not None
+                and back["date"] <= self.today
+                and (since is None or back["date"] >= since)
+            ):
+                fate = account[f"{self.step.name}_return"]
+                if fate != "given-back" and fate not in self.step.returns:
+                    why = f"`{fate}` keeps it" if fate != STAYS else f"`{back['reason']}` is no valid reason"
+                    out.append(f"{account.label}: {rep.label} gave it back, and {why}")
+        return sorted(out)
+
+
+def _count(x: Any) -> int:
+    return max(int(x + 1e-9), 0) if v.is_number(x) else 0
+
+
+def _key(value: Any) -> Any:
+    """A value of an expression as a key: a record by itself, a list by its items."""
+    if isinstance(value, Row):
+        return ("row", value.entity, str(value["id"]))
+    if isinstance(value, list):
+        return ("list", *map(_key, value))
+    return (
+        ("value", type(value).__name__, str(value))
+        if not isinstance(value, (int, float, str, bool, type(None)))
+        else (type(value).__name__, value)
+    )
+
+
+def _parts(node: s.Node) -> list[s.Node]:
+    """The largest parts of an expression that say something of the account and nothing of the rep."""
+    names = {n.id for n in s.walk(node) if isinstance(n, s.Name)}
+    if "account" not in names:
+        return []
+    if "rep" not in names and not isinstance(node, s.Binding):
+        return [node]
+    bound = {b.name for n in s.walk(node) if isinstance(n, (s.Quantified, s.For)) for b in n.bindings}
+    inside = [p for child in s.children(node) for p in _parts(child)]
+    loose = any(isinstance(n, s.Filter) for n in s.walk(node)) or any(
+        isinstance(n, s.Name) and n.id in bound for p in inside for n in s.walk(p)
+    )
+    return [s.Path(s.Name("account"), "id")] if loose else inside
+
+
+def _runners(problem: Problem, after: Array) -> tuple[Array, Array, Array]:
+    """Of each account: the best pair with another rep than its own, what that is worth, and what its own is."""
+    n = problem.accounts
+    mine = problem.rep == after[problem.account]
+    own = np.zeros(n)
+    own[problem.account[mine]] = problem.worth[mine]
+    runner, worth = np.full(n, -1, np.int64), np.full(n, -np.inf)
+    account, rep, value = problem.account[~mine], problem.rep[~mine], problem.worth[~mine]
+    np.maximum.at(worth, account, value)
+    best = np.flatnonzero(value == worth[account])[::-1]  # of equals the first
+    runner[account[best]] = rep[best]
+    return runner, worth, own
