@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 from datetime import date, timedelta
@@ -212,3 +213,20 @@ def test_a_damaged_plan_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "plan.json").write_text(text)
     done = CliRunner().invoke(main, ["books", "apply", str(tmp_path), "--state", str(tmp_path / "state")])
     assert done.exit_code == 2 and "R610" in done.output
+
+
+def test_a_simulation_is_the_same_again_and_keeps_to_the_capacity(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    example = str(EXAMPLES / "dynamic-books")
+    command = ["books", "simulate", example, "--data", f"{example}/data", "--as-of", "2026-02-01", "--weeks", "6", "--against", example]
+    for out in ("a", "b"):
+        done = CliRunner().invoke(main, [*command, "--out", str(tmp_path / out)])
+        assert done.exit_code == 0, done.output
+    for file in ("cycles.csv", "simulation.html"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    rows = list(csv.DictReader((tmp_path / "a" / "cycles.csv").open()))
+    assert len(rows) == 12 and [list(r.values())[1:] for r in rows[:6]] == [list(r.values())[1:] for r in rows[6:]]  # one policy, one luck
+    assert all(0 < float(r["capacity_use"]) <= 1 and 0 <= float(r["coverage"]) <= 1 for r in rows)
+    assert int(rows[5]["meetings"]) > 0 and [float(r["reached"]) for r in rows[:6]] == sorted(float(r["reached"]) for r in rows[:6])
+    page = (tmp_path / "a" / "simulation.html").read_text()
+    assert page.count("<svg") == 6 and "<script" not in page and "src=" not in page and 'href="http' not in page

@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("roe.evaluator",),
     ("roe.analysis", "roe.data", "roe.testing", "roe.cache", "roe.api", "roe.columns"),
     ("roe.sql", "roe.spark"),
+    ("roe.web",),
     ("roe.cli", "roe.__main__"),
 )
 

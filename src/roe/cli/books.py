@@ -158,3 +158,53 @@ def _packages() -> None:
 
 def _unwritable(out: Path, e: OSError) -> Any:
     fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", Span(str(out), 1, 1, 2), "name a folder that you may write to")])
+
+
+@command.command("simulate")
+@policy_argument
+@data_option
+@as_of_option
+@click.option("--weeks", type=click.IntRange(1, 520), default=52, show_default=True, help="How many weekly cycles are played.")
+@click.option("--against", type=click.Path(path_type=Path), help="Another policy, played over the same records with the same luck.")
+@click.option("--history", is_flag=True, help="Leave activities as the data has them, instead of generating work.")
+@click.option("--touches", type=click.IntRange(1, 10_000), default=40, show_default=True, help="Touches that a rep makes in a week.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the luck of accounts.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder for cycles.csv and simulation.html.")
+def simulate(
+    policy: Path | None, data: Path, as_of: str, weeks: int, against: Path | None, history: bool, touches: int, seed: int, out: Path
+) -> None:
+    """Play weekly cycles, and plot coverage, churn, fairness and the use of capacity."""
+    from roe.analysis.simulate import HEADER, Cycle, Pace, simulate
+    from roe.cli.common import clock, progress, read
+    from roe.data.files import csv_text, write_whole
+
+    _packages()
+    played: dict[str, list[Cycle]] = {}
+    for path in [policy, *([against] if against is not None else [])]:
+        evaluator = load(path)
+        _known(evaluator, ())
+        name = evaluator.policy.name if evaluator.policy.name not in played else f"{evaluator.policy.name} ({path})"
+        found = simulate(
+            evaluator, read(evaluator, data), clock(evaluator, as_of), weeks, seed=seed, pace=Pace(touches=touches), history=history
+        )
+        played[name] = list(progress(found, weeks, "simulating"))
+    rows = [[name, *cycle.row()] for name, cycles in played.items() for cycle in cycles]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(out / "cycles.csv", csv_text(("policy", *HEADER), rows))
+        if find_spec("matplotlib") is not None:
+            from roe.web.simulation import simulation_page
+
+            write_whole(out / "simulation.html", simulation_page(played, weeks, as_of, history))
+    except OSError as e:
+        _unwritable(out, e)
+    shown = []
+    for name, cycles in played.items():
+        for book in dict.fromkeys(c.book for c in cycles):
+            own = [c for c in cycles if c.book == book]
+            mean = [sum(values) / len(own) for values in zip(*((c.use, c.coverage, c.churn, c.unfair) for c in own), strict=True)]
+            last = own[-1]
+            shown.append([f"{name}: {book}", *(f"{x:.0%}" for x in mean), f"{last.reached:.0%}", last.meetings, last.opportunities])
+    click.echo(table(shown, ["mean over cycles", "use", "cover", "churn", "unfair", "reached", "meet", "opps"]))
+    page = out / "simulation.html" if find_spec("matplotlib") is not None else out / "cycles.csv"
+    click.echo(f"\nsee {page}" + ("" if page.suffix == ".html" else "; pip install 'roe[pages]' for charts"))

@@ -1,0 +1,122 @@
+"""One self-contained HTML page: headings, sentences, tables and charts (SVG by matplotlib), every text escaped."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1c2530; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }
+h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .4rem; }
+p { margin: .3rem 0; max-width: 46rem; } .quiet { color: #5b6875; } .warn { color: #9a3412; }
+table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .7rem; border-bottom: 1px solid #d8dee5; text-align: right; vertical-align: top; }
+th:first-child, td:first-child { text-align: left; } th { color: #5b6875; font-weight: 600; }
+.text td, .text th { text-align: left; }
+.charts { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; } figure svg { max-width: 100%; height: auto; }
+"""
+COLORS = ("#1f5fa8", "#d9822b", "#2d8659", "#8a4fa3", "#b3352f", "#5b6875")
+Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]  # name -> xs, ys
+
+
+class Page:
+    """A page that is put together from top to bottom."""
+
+    def __init__(self, title: str, subtitle: str = "") -> None:
+        self.title = title
+        self.parts = [f"<h1>{escape(title)}</h1>"]
+        if subtitle:
+            self.parts.append(f'<p class="quiet">{escape(subtitle)}</p>')
+
+    def heading(self, text: str) -> None:
+        self.parts.append(f"<h2>{escape(text)}</h2>")
+
+    def say(self, text: str, kind: str = "") -> None:
+        self.parts.append(f'<p class="{escape(kind)}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>")
+
+    def table(self, header: Iterable[Any], rows: Iterable[Iterable[Any]], kind: str = "") -> None:
+        head = "".join(f"<th>{escape(str(h))}</th>" for h in header)
+        body = "".join("<tr>" + "".join(f"<td>{escape('' if c is None else str(c))}</td>" for c in row) + "</tr>" for row in rows)
+        self.parts.append(f'<table class="{escape(kind)}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
+
+    def charts(self, found: Iterable[str]) -> None:
+        self.parts.append('<div class="charts">' + "".join(f"<figure>{svg}</figure>" for svg in found) + "</div>")
+
+    def html(self) -> str:
+        head = (
+            f'<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(self.title)}</title>'
+        )
+        policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
+        body = "\n".join(self.parts)
+        return f'<!doctype html>\n<html lang="en">\n<head>{head}{policy}<link rel="icon" href="data:,"><style>{STYLE}</style></head>\n<body>\n{body}\n</body>\n</html>\n'
+
+
+def lines(
+    title: str, series: Series, *, x: str = "", y: str = "", percent: bool = False, diagonal: bool = False, dots: bool = False
+) -> str:
+    """A chart of lines, or of dots joined by lines."""
+    figure, axes = _axes(title, x, y)
+    if diagonal:
+        axes.plot([0, 1], [0, 1], color="#b8c1ca", linewidth=1, linestyle="--")
+    for (name, (xs, ys)), color in zip(series.items(), COLORS * (1 + len(series) // len(COLORS)), strict=False):
+        axes.plot(xs, ys, label=name, color=color, linewidth=1.8, marker="o" if dots else None, markersize=4)
+    if len(series) > 1:
+        axes.legend(frameon=False, fontsize=8)
+    return _svg(figure, axes, percent)
+
+
+def bars(
+    title: str, names: Sequence[str], values: Mapping[str, Sequence[float]], *, x: str = "", y: str = "", percent: bool = False
+) -> str:
+    """A chart of bars side by side, one group for each name."""
+    figure, axes = _axes(title, x, y)
+    width = 0.8 / max(len(values), 1)
+    for i, (label, heights) in enumerate(values.items()):
+        at = [n - 0.4 + width * (i + 0.5) for n in range(len(names))]
+        axes.bar(at, heights, width * 0.92, label=label, color=COLORS[i % len(COLORS)])
+    axes.set_xticks(
+        range(len(names)),
+        [_plain(n)[:18] for n in names],
+        rotation=35 if max(map(len, names), default=0) > 4 else 0,
+        fontsize=8,
+        ha="right" if max(map(len, names), default=0) > 4 else "center",
+    )
+    if len(values) > 1:
+        axes.legend(frameon=False, fontsize=8)
+    return _svg(figure, axes, percent)
+
+
+def _axes(title: str, x: str, y: str) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6, 3.1), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(_plain(title), fontsize=10, loc="left", fontweight="bold")
+    axes.set_xlabel(_plain(x), fontsize=8)
+    axes.set_ylabel(_plain(y), fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#e6eaee", linewidth=0.8)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _plain(text: str) -> str:
+    """A text that matplotlib does not read as mathematics."""
+    return text.replace("$", r"\$")
+
+
+def _svg(figure: Any, axes: Any, percent: bool) -> str:
+    """The chart as SVG with texts as texts; the same chart gives the same bytes."""
+    from matplotlib import rc_context
+    from matplotlib.ticker import PercentFormatter
+
+    if percent:
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    out = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": axes.get_title(loc="left"), "font.family": "sans-serif"}):
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :]
