@@ -1,0 +1,301 @@
+"""History as records with an outcome: raw tables joined by their keys, typed by what their columns hold; or a policy's own records."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from roe.api import parse_checked, scope_of
+from roe.data.read import SUFFIXES, read_file
+from roe.diagnostics import Diagnostic, PolicyError, errors, suggest
+from roe.evaluator.expressions import IMPLICIT, compile_expression
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.source import Inline, Span, Text
+
+LEAST_LEAK = 5  # records with a value, before its being there with one outcome only is more than chance
+_NAME = re.compile(r"\W+")
+_DATE = re.compile(r"(\d{1,4})[-/.](\d{1,2})[-/.](\d{1,4})(?:[ T](\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?)?(?:Z|[+-]\d\d:?\d\d)?")
+
+
+@dataclass(slots=True)
+class History:
+    """Records with what is known of each; `outcome` is won or not, `time` and `group` what they are held out by (or None)."""
+
+    ids: list[str]
+    features: dict[str, list[Any]]
+    outcome: list[bool]
+    time: list[Any] | None = None
+    group: list[str] | None = None
+    scores: dict[str, list[float]] = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)  # feature -> why it is left out
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, rows: Sequence[int]) -> History:
+        def of(values: list[Any]) -> list[Any]:
+            return [values[i] for i in rows]
+
+        return History(
+            of(self.ids), {k: of(x) for k, x in self.features.items()}, of(self.outcome), of(self.time) if self.time is not None else None,
+            of(self.group) if self.group is not None else None, {k: of(x) for k, x in self.scores.items()}, self.dropped, self.notes,
+        )  # fmt: skip
+
+
+def name_of(header: str) -> str:
+    """A column's header as a name of the language."""
+    found = _NAME.sub("_", header.strip()).strip("_").lower()
+    return f"_{found}" if not found or found[0].isdigit() else found
+
+
+def _fail(message: str, help: str, at: str, code: str = "R503") -> PolicyError:
+    return PolicyError([Diagnostic(code, message, Span(at, 1, 1, 2), help)])
+
+
+# --- raw tables -----------------------------------------------------------------------------------------------------
+
+
+def read_history(folder: Path, outcome: str, time: str = "", group: str = "", records: str = "") -> History:
+    """The records of the main table of a folder, with those of others that one key joins to them.
+
+    The main table is the one that the others refer to, the largest of them unless `records` names it. A table with one row for each
+    key adds its columns; one with several adds their number and the list. Raises PolicyError.
+    """
+    tables = _tables(folder)
+    main = _main(tables, records)
+    rows, relations, notes = _joined(tables, main)
+    columns = {name: _typed([row.get(name) for row in rows]) for name in dict.fromkeys(k for row in rows for k in row)}
+    for name, lists in relations.items():
+        columns[f"count_{name}"] = [len(x) for x in lists]
+        names = dict.fromkeys(k for rows in lists for row in rows for k in row)
+        flat = {k: iter(_typed([row.get(k) for found in lists for row in found])) for k in names}
+        columns[name] = [[{k: next(flat[k]) for k in names} for _ in found] for found in lists]
+    columns = {name: columns[name] for name in columns if name not in relations} | {n: columns[n] for n in relations}
+    known = list(columns)
+    tree = _parse(outcome, known)
+    code = compile_expression(tree)
+    base = scope_of({})
+    won = []
+    for i in range(len(rows)):
+        record = {name: values[i] for name, values in columns.items()}
+        won.append(code({**base, **record, IMPLICIT: record}) is True)
+    used = {n.id for n in s.walk(tree) if isinstance(n, s.Name)} | {n.field for n in s.walk(tree) if isinstance(n, s.Path)}
+    for name in (time, group):
+        if name and name_of(name) not in columns:
+            raise _fail(
+                f"there is no column `{name}`",
+                suggest(name, known, f"there are {', '.join(known[:12])}"),
+                "--time" if name == time else "--group",
+            )
+    ids = next((columns[n] for n in columns if n not in relations and n.endswith("id") and _is_key(columns[n])), None)
+    ids = [str(x) for x in ids] if ids is not None else [str(i + 1) for i in range(len(rows))]
+    found = History(ids, {}, won, notes=notes)
+    found.time = columns[name_of(time)] if time else None
+    found.group = [str(x) for x in columns[name_of(group)]] if group else None
+    skip = {name_of(time) if time else "", name_of(group) if group else "", *relations}
+    features = {name: values for name, values in columns.items() if name not in skip}
+    _choose(found, features, used)
+    return found
+
+
+def _tables(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    paths = sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES and p.is_file()) if folder.is_dir() else []
+    if not paths:
+        raise _fail(f"there are no tables in `{folder}`", "name a folder with CSV files", "--data", "R606")
+    found = {}
+    for path in paths:
+        rows, problems = read_file(path)
+        if errors(problems):
+            raise PolicyError(problems)
+        renamed: dict[str, str] = {}
+        for row in rows[:1] + rows[-1:]:
+            renamed |= {k: name_of(k) for k in row if k != "$line"}
+        found[name_of(path.stem)] = [{renamed.get(k) or name_of(k): _text(x) for k, x in row.items() if k != "$line"} for row in rows]
+    return found
+
+
+def _text(value: Any) -> Any:
+    return (value.strip() or None) if isinstance(value, str) else value
+
+
+def _is_key(values: Iterable[Any]) -> bool:
+    values = list(values)
+    return None not in values and len({str(x) for x in values}) == len(values) and len(values) > 0
+
+
+def _keys(rows: list[dict[str, Any]]) -> set[str]:
+    return {name for name in (rows[0] if rows else ()) if _is_key(row.get(name) for row in rows)}
+
+
+def _main(tables: dict[str, list[dict[str, Any]]], asked: str) -> str:
+    if asked:
+        if name_of(asked) not in tables:
+            raise _fail(f"there is no table `{asked}`", suggest(asked, tables, f"there are {', '.join(tables)}"), "--records")
+        return name_of(asked)
+    keys = {name: _keys(rows) for name, rows in tables.items()}
+
+    def children(name: str) -> int:
+        return sum(any(k in (rows[0] if rows else ()) for k in keys[name]) for other, rows in tables.items() if other != name)
+
+    return max(tables, key=lambda name: (children(name), len(tables[name]), name))
+
+
+def _joined(
+    tables: dict[str, list[dict[str, Any]]], main: str
+) -> tuple[list[dict[str, Any]], dict[str, list[list[dict[str, Any]]]], list[str]]:
+    """The rows of the main table with the columns of those that have one row each; lists of rows of the others, by table."""
+    rows = [dict(row) for row in tables[main]]
+    notes, relations = [f"records: the {len(rows)} rows of `{main}`"], {}
+    keys = _keys(rows)
+    for name, others in tables.items():
+        if name == main:
+            continue
+        shared = [k for k in (others[0] if others else ()) if k in keys] or [k for k in _keys(others) if rows and k in rows[0]]
+        if not shared:
+            notes.append(f"`{name}` has no key in common with `{main}` and is left out")
+            continue
+        key = shared[0]
+        by_key: dict[Any, list[dict[str, Any]]] = {}
+        for row in others:
+            by_key.setdefault(row.get(key), []).append(row)
+        if max(map(len, by_key.values())) == 1:
+            names = {k: k if k not in rows[0] else f"{name}_{k}" for k in others[0] if k != key}
+            for row in rows:
+                own = by_key.get(row.get(key), [{}])[0]
+                row.update({mine: own.get(k) for k, mine in names.items()})
+            notes.append(f"`{name}` adds its columns, one row by `{key}`")
+        else:
+            relations[name] = [[{k: x for k, x in r.items() if k != key} for r in by_key.get(row.get(key), ())] for row in rows]
+            notes.append(f"`{name}` is a list of each record, by `{key}`")
+    return rows, relations, notes
+
+
+def _typed(values: list[Any]) -> list[Any]:
+    """The values of a column as what all of them are: numbers, booleans, dates, or texts."""
+    present = [x for x in values if x is not None]
+    if not present or not all(isinstance(x, str) for x in present):
+        return values
+    lowered = {x.lower() for x in present}
+    if lowered <= {"true", "false", "yes", "no"}:
+        return [None if x is None else x.lower() in ("true", "yes") for x in values]
+    try:
+        return [None if x is None else v.number(float(x)) for x in values] if not any(_coded(x) for x in lowered) else values
+    except ValueError:
+        pass
+    dates = _dates(values)
+    return dates if dates is not None else values
+
+
+def _coded(text: str) -> bool:
+    """Whether digits are a code, such as 01234, or no number at all, such as nan."""
+    digits = text.lstrip("-")
+    return (digits[:1] == "0" and digits[1:2].isdigit()) or text in ("nan", "inf", "-inf", "infinity", "-infinity")
+
+
+def _dates(values: list[Any]) -> list[Any] | None:
+    """Dates and date-times, years first, or days first where one of them cannot be a month; None if they are none."""
+    matches = [None if x is None else _DATE.fullmatch(x) for x in values]
+    if any(m is None and x is not None for m, x in zip(matches, values, strict=True)):
+        return None
+    parts = [(int(m[1]), int(m[2]), int(m[3])) for m in matches if m]
+    year_first = all(a > 31 for a, _, _ in parts)
+    month_first = not year_first and any(b > 12 for _, b, _ in parts)
+    out: list[Any] = []
+    for m in matches:
+        if m is None:
+            out.append(None)
+            continue
+        a, b, c = int(m[1]), int(m[2]), int(m[3])
+        year, month, day = (a, b, c) if year_first else (c, a, b) if month_first else (c, b, a)
+        try:
+            moment = datetime(year, month, day, int(m[4] or 0), int(m[5] or 0), int(m[6] or 0))
+        except ValueError:
+            return None
+        out.append(moment if m[4] else moment.date())
+    if any(isinstance(x, datetime) for x in out):
+        out = [datetime.combine(x, datetime.min.time()) if isinstance(x, date) and not isinstance(x, datetime) else x for x in out]
+    return out
+
+
+def _parse(outcome: str, known: list[str]) -> s.Node:
+    """The outcome as an expression about the columns."""
+    text = Text(outcome, Inline("--outcome"))
+    tree, problems = parse_checked(text)
+    if tree is None:
+        raise PolicyError(problems)
+    bound = {b.name for n in s.walk(tree) if isinstance(n, (s.Quantified, s.For)) for b in n.bindings} | {"item", "today", "now", "?"}
+    inner = {id(x) for n in s.walk(tree) if isinstance(n, s.Filter) for x in s.walk(n.condition)}
+    found = [n for n in s.walk(tree) if isinstance(n, s.Name) and n.id not in known and n.id not in bound and id(n) not in inner]
+    if found:
+        raise PolicyError([
+            Diagnostic("R201", f"there is no column `{n.id}`", text.span(*n.at), suggest(n.id, known, f"there are {', '.join(known[:12])}")) for n in found
+        ])  # fmt: skip
+    return tree
+
+
+# --- features -------------------------------------------------------------------------------------------------------
+
+
+def _choose(found: History, features: Mapping[str, list[Any]], used: set[str]) -> None:
+    """Keep what may be learnt from: nothing that the outcome is made of, no keys, no dates, no lists."""
+    for name, values in features.items():
+        present = [x for x in values if x is not None]
+        if name in used:
+            found.dropped[name] = "the outcome is made of it"
+        elif not present or (len({str(x) for x in present}) < 2 and len(present) == len(values)):
+            found.dropped[name] = "it is the same everywhere"
+        elif isinstance(present[0], (date, list, dict)) and not leaks(values, found.outcome):
+            found.dropped[name] = "dates and lists are no features"
+        elif (
+            isinstance(present[0], str)
+            and len(set(present)) > 0.9 * len(present)
+            and len(present) > 20
+            and not leaks(values, found.outcome)
+        ):
+            found.dropped[name] = "it is another value nearly everywhere"
+        else:
+            found.features[name] = values
+
+
+def leaks(values: list[Any], outcome: list[bool]) -> bool:
+    """Whether something is there with one outcome only, and missing with the other: it was written after the fact."""
+    there = {won for x, won in zip(values, outcome, strict=True) if _there(x)}
+    count = sum(map(_there, values))
+    absent = {won for x, won in zip(values, outcome, strict=True) if not _there(x)}
+    return len(there) == 1 and count >= LEAST_LEAK and bool(absent - there)
+
+
+def _there(value: Any) -> bool:
+    return value is not None and value is not False and value != 0
+
+
+def leave_out_leaks(found: History, keep: Sequence[str]) -> list[str]:
+    """Leave out what leaks, unless it is kept by name; returns their names."""
+    gone = [name for name, values in found.features.items() if leaks(values, found.outcome)]
+    for name in gone:
+        if name not in keep and name_of(name) not in keep:
+            found.dropped[name] = "leakage: it is there with one outcome only"
+            del found.features[name]
+    return gone
+
+
+def hold_out(found: History, share: float = 0.3) -> tuple[list[int], list[int], str]:
+    """(earlier rows, held-out rows, how): the last by time, without the groups that the earlier ones have; else by a hash."""
+    n = len(found.ids)
+    groups = found.group or found.ids
+    if found.time is None:
+        held = [int(hashlib.sha256(g.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF < share for g in groups]
+        return [i for i in range(n) if not held[i]], [i for i in range(n) if held[i]], "by chance, since no --time is given"
+    order = sorted(
+        (i for i in range(n) if found.time[i] is not None), key=lambda i: (str(found.time[i]), found.ids[i]) if found.time else ()
+    )
+    cut = len(order) - int(len(order) * share)
+    early, late = order[:cut], order[cut:]
+    seen = {groups[i] for i in early}
+    kept = [i for i in late if groups[i] not in seen]
+    gone = len(late) - len(kept)
+    return early, kept, f"the last {share:.0%} by time" + (f", without {gone} whose group is among the earlier" if gone else "")

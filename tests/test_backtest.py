@@ -1,0 +1,208 @@
+"""Back-tests: metrics beside scikit-learn's own, intervals and lifts by hand, leakage, hold-outs, and score cards that a policy computes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+np = pytest.importorskip("numpy")
+metrics = pytest.importorskip("sklearn.metrics")
+
+from click.testing import CliRunner  # noqa: E402
+
+import roe  # noqa: E402
+from helpers import SHARED, policy_text  # noqa: E402
+from roe.analysis.backtest import auc, calibration, deciles, fit, stability, thresholds, wilson  # noqa: E402
+from roe.analysis.history import hold_out, leave_out_leaks, read_history  # noqa: E402
+from roe.cli import main  # noqa: E402
+
+
+def sample(seed: int, n: int = 300) -> tuple[Any, Any]:
+    rng = np.random.default_rng(seed)
+    score = rng.integers(0, 12, n).astype(float)
+    return rng.random(n) < 1 / (1 + np.exp(3 - score / 3)), score
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_metrics_are_scikit_learns(seed: int) -> None:
+    won, score = sample(seed)
+    assert auc(won, score) == pytest.approx(metrics.roc_auc_score(won, score), abs=1e-9)
+    for t in thresholds(won, score):
+        above = score >= t["threshold"]
+        assert t["precision"] == pytest.approx(metrics.precision_score(won, above, zero_division=0), abs=1e-9)
+        assert t["recall"] == pytest.approx(metrics.recall_score(won, above), abs=1e-9)
+        assert t["f1"] == pytest.approx(metrics.f1_score(won, above), abs=1e-9)
+        assert t["workload"] == pytest.approx(above.mean(), abs=1e-12)
+    found = deciles(won, score)
+    assert sum(d["won"] for d in found) == pytest.approx(won.sum()) and sum(d["records"] for d in found) == len(won)
+    order = np.random.default_rng(seed).permutation(len(won))
+    again = deciles(won[order], score[order])
+    assert [d["won"] for d in again] == pytest.approx([d["won"] for d in found])
+    chance = 1 / (1 + np.exp(3 - score / 3))
+    parts = calibration(won, chance)
+    assert sum(c["records"] for c in parts) == len(won)
+    assert sum(c["observed"] * c["records"] for c in parts) == pytest.approx(won.sum())
+
+
+@pytest.mark.parametrize(
+    ("won", "n", "low", "high"), [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1.0), (81, 263, 0.2553, 0.3662)]
+)
+def test_wilson_intervals(won: int, n: int, low: float, high: float) -> None:
+    """The last is Newcombe's example (Statistics in Medicine 17, 1998), the others are tables of the same method."""
+    assert wilson(won, n)[0] == pytest.approx(low, abs=1e-4)
+    assert wilson(won, n)[1] == pytest.approx(high, abs=1e-4)
+
+
+def test_what_does_not_change_does_not_drift() -> None:
+    _, score = sample(1, 5000)
+    assert stability(score, score) == 0
+    assert stability(score, score + 4) > 0.25
+
+
+def history(folder: Path, n: int = 600) -> Path:
+    """Leads with a column that was filled in after the fact, and touches in a table of their own."""
+    rng = random.Random(3)
+    folder.mkdir()
+    leads, deals, touches = [], [], []
+    for i in range(n):
+        source, size = rng.choice(["web", "event", "list"]), rng.choice([5, 50, 500, None])
+        won = rng.random() < {"web": 0.5, "event": 0.25, "list": 0.05}[source] * (1.4 if size == 500 else 0.8)
+        leads.append(
+            [
+                f"L{i}",
+                f"{i % 28 + 1:02}-{i * 12 // n + 1:02}-2025",
+                source,
+                size or "",
+                f"A{rng.randrange(n // 2)}",
+                "yes" if rng.random() < 0.5 else "no",
+            ]
+        )
+        if won:
+            deals.append([f"L{i}", f"S{i}", rng.choice(["gold", "silver"])])
+        touches += [[f"T{i}-{k}", f"L{i}", "call"] for k in range(rng.randrange(4))]
+    for name, header, rows in (
+        ("leads", ["Lead ID", "Came On", "Source", "Size", "Account", "Opted In"], leads),
+        ("deals", ["Lead ID", "Seller", "Plan"], deals),
+        ("touches", ["Touch", "Lead ID", "Kind"], touches),
+    ):
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([header, *rows])
+    return folder
+
+
+def test_leakage_is_left_out_unless_it_is_kept(tmp_path: Path) -> None:
+    found = read_history(history(tmp_path / "h"), "seller != null", "Came On", "Account")
+    assert set(found.features) == {"source", "size", "opted_in", "plan", "count_touches"}
+    assert found.dropped["seller"] == "the outcome is made of it" and found.dropped["lead_id"].startswith("it is another value")
+    assert leave_out_leaks(found, []) == ["plan"] and "plan" not in found.features
+    again = read_history(tmp_path / "h", "seller != null")
+    assert leave_out_leaks(again, ["plan"]) == ["plan"] and "plan" in again.features
+
+
+def test_the_last_are_held_out_without_the_groups_of_the_earlier(tmp_path: Path) -> None:
+    found = read_history(history(tmp_path / "h"), "seller != null", "came_on", "account")
+    early, late, how = hold_out(found)
+    assert found.time is not None and found.group is not None
+    assert max(found.time[i] for i in early) <= min(found.time[i] for i in late)
+    assert not {found.group[i] for i in early} & {found.group[i] for i in late}
+    assert len(early) == 420 and 0 < len(late) < 180 and "without" in how
+
+
+def test_a_fitted_card_is_what_a_policy_computes(tmp_path: Path) -> None:
+    folder = history(tmp_path / "h")
+    card_file = tmp_path / "p" / "card.yaml"
+    policy_text(
+        tmp_path / "p", "roe: 1\nname: card\ninclude: [card.yaml]\nroles: [sdr]\nengagement: {lead: {sdr: [{name: all, then: open}]}}\n"
+    )
+    done = CliRunner().invoke(
+        main, ["score", "fit", "--data", str(folder), "--outcome", "seller != null", "--time", "came_on", "--out", str(card_file)]
+    )
+    assert done.exit_code == 0, done.output
+    found = read_history(folder, "seller != null", "came_on")
+    leave_out_leaks(found, [])
+    card = fit(found.take(hold_out(found)[0]))
+    assert card.criteria and all(isinstance(c.points, int) and c.points for c in card.criteria)
+    wanted = dict(zip(found.ids, card.score(found).tolist(), strict=True))
+    rows = [{"id": i, **{k: x[n] for k, x in found.features.items()}} for n, i in enumerate(found.ids)]
+    world = roe.compile(roe.load(tmp_path / "p")).bind({"lead": rows}, as_of="2026-01-01").world
+    assert {r["id"]: r["fitted"] for r in world.rows["lead"]} == wanted
+    assert auc(np.array(found.outcome), card.score(found)) > 0.7  # type: ignore[operator]
+
+
+def test_scores_of_a_policy_are_tested_too(tmp_path: Path) -> None:
+    history(tmp_path / "h")
+    (tmp_path / "h" / "leads.csv").rename(tmp_path / "h" / "lead.csv")
+    policy_text(
+        tmp_path / "p",
+        """
+roe: 1
+name: tested
+roles: [sdr]
+data: {lead: {format: "%d-%m-%Y"}}
+fields:
+  lead: {id: {column: Lead ID}, came_on: {type: date, column: Came On}, source: {column: Source}, size: {type: number, column: Size}, account: {type: string, column: Account}, deals: {many: deal, via: lead}}
+  deal: {id: {column: Seller}, lead: {type: lead, column: Lead ID}}
+scores:
+  fit:
+    for: lead
+    criteria:
+      - {name: web, when: 'lead.source = "web"', points: 20}
+      - {name: event, when: 'lead.source = "event"', points: 10}
+engagement: {lead: {sdr: [{name: all, then: open}]}}
+""".replace("source: {column: Source}", "channel: {type: string, column: Source}").replace("lead.source", "lead.channel"),
+    )
+    command = [
+        "score",
+        "backtest",
+        str(tmp_path / "p"),
+        "--data",
+        str(tmp_path / "h"),
+        "--outcome",
+        "count(lead.deals) > 0",
+        "--time",
+        "lead.came_on",
+    ]
+    done = CliRunner().invoke(main, [*command, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "out" / "backtest.json").read_text())
+    assert found["scores"][0]["name"] == "fit" and found["scores"][0]["auc"] > 0.65
+    page = (tmp_path / "out" / "backtest.html").read_text()
+    assert page.count("<svg") == 4 and "<script" not in page
+
+
+def test_few_records_warn_and_one_outcome_is_said(tmp_path: Path) -> None:
+    folder = history(tmp_path / "h", 60)
+    command = ["score", "backtest", "--data", str(folder), "--time", "came_on", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, [*command, "--outcome", "seller != null"])
+    assert done.exit_code == 0 and "figures say little" in done.output
+    for outcome, code in (("seller = 3", "R606"), ("saler != null", "R201"), ("seller !=", "R101")):
+        done = CliRunner().invoke(main, [*command, "--outcome", outcome])
+        assert done.exit_code == 2 and code in done.output, done.output
+    done = CliRunner().invoke(main, ["score", "backtest", "--data", str(tmp_path / "nowhere"), "--outcome", "true"])
+    assert done.exit_code == 2 and "R606" in done.output
+
+
+@pytest.mark.skipif(not (SHARED / "data" / "olist").is_dir(), reason="the data is not at hand")
+def test_raw_history_to_a_page_in_one_command(tmp_path: Path) -> None:
+    command = [
+        "score",
+        "backtest",
+        "--data",
+        str(SHARED / "data" / "olist"),
+        "--outcome",
+        "won_date != null",
+        "--time",
+        "first_contact_date",
+    ]
+    done = CliRunner().invoke(main, [*command, "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "backtest.json").read_text())
+    assert (found["records"], found["won"]) == (8000, 842)
+    assert {"seller_id", "sdr_id", "business_segment"} <= set(found["leakage"])
+    assert 0.65 < found["scores"][0]["auc"] < 0.75 and not math.isnan(found["scores"][0]["brier"])
