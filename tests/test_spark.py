@@ -25,6 +25,7 @@ WHY = {
     "distribution": "pools take turns over all records",
     "crm": "",
     "dynamic-books": "",
+    "scoring": "ranks and events look at all records",
     "hubspot": "account and lead are decided one after the other",
     "abm": "account and lead are decided one after the other",
     "static": "",

@@ -22,7 +22,7 @@ from roe.sql import DIALECTS  # noqa: E402
 from roe.sql.statement import UNDECIDED, compile_sql  # noqa: E402
 
 ENTITY = {"inbound": "lead", "distribution": "lead"}  # of the rules that are compiled; accounts elsewhere
-STATEFUL = {"territories"}  # they rest on a segment that the state froze, so hardly a rule of it is for SQL
+STATEFUL = {"territories", "scoring"}  # they rest on what the state froze, or on ranks among all records, so hardly a rule is for SQL
 
 
 def staged(world: Any) -> dict[str, tuple[list[str], list[str], list[list[Any]]]]:

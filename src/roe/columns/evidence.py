@@ -29,7 +29,7 @@ from roe.evaluator.world import Owners, World
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
-from roe.plan.operators import Relate
+from roe.plan.operators import Derive, Relate
 
 FOLDER = "trace"
 
@@ -228,6 +228,9 @@ class _Neighbourhood:
         self.keep("leave", evidence.rows("leave", None))
         if evidence.policy.plan.claims is not None:  # what a claim finds depends on all the others
             self.keep("claim", evidence.rows("claim", None))
+        for step in evidence.policy.plan.steps.values():
+            if isinstance(step, Derive) and step.among is not None:  # a place among all of them
+                self.keep(step.entity, evidence.rows(step.entity, None))
 
     def want(self, entity: str, ids: Iterable[str]) -> None:
         missing = [i for i in ids if i not in self.rows[entity]]

@@ -23,7 +23,7 @@ from roe.columns.run import ColumnRun
 from roe.data.coerce import columns_of
 from roe.data.read import file_of
 from roe.evaluator.engine import Evaluator
-from roe.plan.operators import Action
+from roe.plan.operators import Action, Derive
 from roe.policy.model import Policy
 
 PORTION = 500_000  # rows decided together
@@ -65,8 +65,14 @@ def alone(policy: Policy, entity: str) -> bool:
         not routed(policy)
         and policy.plan.claims is None
         and not policy.plan.credits
+        and not ranks(policy)
         and not any(leads_to(policy, entity, of, name) for of, name in reads(policy))
     )
+
+
+def ranks(policy: Policy) -> bool:
+    """Whether a step or an event looks at all records."""
+    return bool(policy.plan.events) or any(isinstance(step, Derive) and step.among is not None for step in policy.plan.steps.values())
 
 
 def routed(policy: Policy) -> bool:

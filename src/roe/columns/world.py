@@ -220,6 +220,9 @@ class Table:
         if isinstance(step, Derive):
             if step.group is not None:
                 return Group(self, step, np.arange(self.n, dtype=np.int32))
+            if step.among is not None:
+                places = self.world.ranked(step)
+                return from_values([places.get(x) for x in self.ids.to_pylist()], self.world)
             assert step.expr is not None
             now = self.frame.eval(step.expr.tree)
             return now if step.frozen is None else self._frozen(step, now)
@@ -510,6 +513,7 @@ class ColumnWorld(World):
         return found
 
     def forget(self) -> None:
+        self._ranks = {}
         for table in self.tables.values():
             table.forget()
         self.references = {k: r for k, r in self.references.items() if "\0" not in k[1]}

@@ -16,9 +16,15 @@ from roe.policy.standard import split
 COLUMNS = {
     "claims.csv": ("claim", "account", "rep", "at", "status", "until", "reason"),
     "credits.csv": ("credit", "entity", "record", "role", "rep", "share", "status", "until", "reason"),
+    "events.csv": ("entity", "record", "event", "since", "status", "reason"),
     "territories.csv": ("Operation", "Id", "ObjectId", "Territory2Id", "AssociationCause"),
 }
-KEYS = {"claims.csv": 1, "credits.csv": 4, "territories.csv": 4}  # how many cells order the lines; lines of one key stay as they are
+KEYS = {
+    "events.csv": 3,
+    "claims.csv": 1,
+    "credits.csv": 4,
+    "territories.csv": 4,
+}  # how many cells order the lines; lines of one key stay as they are
 CAUSE = "Territory2Manual"  # how Salesforce calls an association that no rule of its own has made
 Held = tuple[str, Any, Any, Any, Any, Any]  # id, owner, previous owner, former owner, their share, until when
 Rows = dict[str, list[list[str]]]
@@ -37,6 +43,8 @@ def extra_rows(bound: Bound, held: Mapping[str, Iterable[Held]]) -> Rows:
         for credit in plan.credits:
             lines += _credited(credit, world)
         lines += _excepted(bound)
+    if plan.events:
+        found["events.csv"] = list(_events(bound))
     if plan.crm.territories:
         found["territories.csv"] = list(_territories(plan.crm.territories, world))
     return {name: [[v.string(cell) or "" for cell in row] for row in rows] for name, rows in found.items()}
@@ -105,6 +113,17 @@ def _excepted(bound: Bound) -> Iterator[list[Any]]:
             who = bound.world.rep(rep)
             reason = f"exception approved by {row.approved_by}: {row.reason}"
             yield ["exception", entity, record, role, who and who["id"], percent, "exception", row.until, reason]
+
+
+def _events(bound: Bound) -> Iterator[list[Any]]:
+    because = {(e.entity, e.name): e.because for e in bound.plan.events}
+    for key, since, new in bound.raised():
+        entity, rest = key.split("|", 1)
+        record, event = rest.rsplit("|", 1)
+        said = because[entity, event]
+        row = bound.world.find(entity, record) if said else None
+        reason = bound.fill(said, row) if said and row is not None else f"`{event}` holds"
+        yield [entity, record, event, since, "raised" if new else "up", reason]
 
 
 def _territories(ids: Mapping[str, str], world: World) -> Iterator[list[Any]]:

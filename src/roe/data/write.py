@@ -214,6 +214,8 @@ def _check_state(found: dict[str, Any]) -> None:
         return isinstance(value, dict) and all(type(n) is int and n >= 0 for n in value.values())
 
     need(isinstance(found.get("claims", {}), dict) and all(isinstance(x, str) for x in found.get("claims", {}).values()), "claims")
+    events = found.get("events", {})
+    need(isinstance(events, dict) and all(k.count("|") >= 2 and isinstance(x, str) for k, x in events.items()), "events")
     frozen = found.get("frozen", {})
     need(isinstance(frozen, dict), "frozen values")
     scalar = (str, int, float, bool, type(None))

@@ -354,7 +354,23 @@ class Bound:
             **({"frozen": frozen} if (frozen := self.world.freeze()) else {}),
             **({"claims": self.world.settled.saved()} if self.plan.claims is not None else {}),
             **({"books": self.state["books"]} if self.state.get("books") else {}),
+            **({"events": {key: since for key, since, _ in self.raised()}} if self.plan.events else {}),
         }
+
+    def raised(self) -> list[tuple[str, str, bool]]:
+        """(`entity|record|event`, since when, whether it was raised by this run) of every event that is up."""
+        up, today, found = self.state.get("events", {}), str(self.world.clock.today), []
+        for event in self.plan.events:
+            ids = self.world.values(event.entity, "id")
+            for row_number, (record, holds) in enumerate(zip(ids, self.world.values(event.entity, event.name), strict=True)):
+                key = f"{event.entity}|{record}|{event.name}"
+                if holds is True:
+                    found.append((key, up.get(key, today), key not in up))
+                elif key in up and event.rearm is not None:
+                    row = self.world.all(event.entity)[row_number]
+                    if self.evaluator.compiled.code(event.rearm)(self.world.scope(row)) is not True:
+                        found.append((key, up[key], False))
+        return sorted(found)
 
     def fill(self, template: str, row: Row) -> str:
         """A sentence with its `{expression}` parts replaced by their values."""

@@ -286,6 +286,10 @@ class _Builder:
             kept = row[step.name]
             shown.append((f"frozen on {self.world.period(step)}, today it is", value))
             value = kept
+        if step.among is not None and row[step.name] is not None:
+            value, within = row[step.name], row[f"{step.name}_within"]
+            segment = "" if within is None else f" in {within.label if hasattr(within, 'label') else v.string(within)}"
+            shown.append((f"rank of {value['of']}{segment}", value["rank"]))
         return StepTrace(step.stage, "derive", step.name, row.label, value, parts=shown, text=text, place=expr.text.span())
 
     def choose(self, chooser: Chooser, choice: Choice, row: Row, value: Any) -> StepTrace:

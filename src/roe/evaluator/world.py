@@ -6,10 +6,12 @@ computed by its step on first use and kept, so evaluation order needs no plan of
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from functools import cached_property
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from roe.data.coerce import Reject, Typed, coerce_table
@@ -169,6 +171,7 @@ class World:
         self._strangers: dict[str, Row] = {}
         self._matchers: dict[str, Matcher] = {}
         self._owned: list[tuple[str, list[tuple[Row, Owners]]]] = []  # what was decided so far, by entity
+        self._ranks: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
         self.frozen: Mapping[str, Any] = {}  # values that earlier runs froze
         self.decided_claims: Mapping[str, Any] = {}  # of earlier runs, with the reasons of those that were refused
         for entity in self.rows:
@@ -182,6 +185,7 @@ class World:
         self.lists: dict[str, Any] = {**self.policy.plan.lists, **in_force}
         self.base: Scope = {"today": clock.today, "now": clock.now, CLOCK: clock, **self.lists}
         self.__dict__.pop("settled", None)
+        self._ranks = {}
         for rows in self.rows.values():
             for row in rows:
                 row.forget()
@@ -280,6 +284,17 @@ class World:
             return found
         return self.rep(value) if isinstance(value, (Row, str)) else None
 
+    def ranked(self, step: Derive) -> dict[str, dict[str, Any]]:
+        """Of every record with a value its rank in its group (equals share the best one), how many there are, its percentile
+        (the share of the others that are below, as SQL's PERCENT_RANK has it) and the tier of its rank.
+        """
+        found = self._ranks.get((step.entity, step.name))
+        if found is None:
+            assert step.among is not None
+            ids, values, groups = (self.values(step.entity, name) for name in ("id", f"{step.name}_of", f"{step.name}_within"))
+            found = self._ranks[step.entity, step.name] = _ranks(ids, values, groups, step.among)
+        return found
+
     def frozen_value(self, step: Derive, record: str, now: Callable[[], Any]) -> Any:
         """The value that a record had when the period began, or has now if it is new in it."""
         kept = self.frozen.get(f"{step.entity}|{record}|{step.name}")
@@ -348,6 +363,8 @@ class World:
                 return lambda row: Owners({role: row.world.staffed(step, role, row[name]) for role, name in group.items()})
             assert step.expr is not None
             code = self.compiled.code(step.expr)
+            if step.among is not None:
+                return lambda row: row.world.ranked(step).get(str(row["id"]))
             if step.frozen is not None:
                 return lambda row: row.world.frozen_value(step, str(row["id"]), lambda: code(row.world.scope(row)))
             return lambda row: code(row.world.scope(row))
@@ -434,6 +451,7 @@ class World:
         self._show(owners)
 
     def _show(self, owners: Iterable[tuple[Row, Owners | None]]) -> None:
+        self._ranks = {}
         for rows in self.rows.values():
             for row in rows:
                 row.forget()
@@ -480,6 +498,28 @@ class World:
                 if isinstance(target, Row):
                     found.setdefault(id(target), []).append(row)
         return found
+
+
+def _ranks(ids: list[Any], values: list[Any], groups: list[Any], tiers: Sequence[tuple[str, float]]) -> dict[str, dict[str, Any]]:
+    by_group: dict[Any, list[tuple[float, str]]] = {}
+    for record, value, group in zip(ids, values, groups, strict=True):
+        if v.is_number(value):
+            key = str(group["id"]) if isinstance(group, Row) else v.string(group)
+            by_group.setdefault(key, []).append((value, str(record)))
+    out = {}
+    for members in by_group.values():
+        n = len(members)
+        ordered = sorted(value for value, _ in members)
+        for value, record in members:
+            below, above = bisect_left(ordered, value), n - bisect_right(ordered, value)
+            rank, reach, tier = above + 1, 0.0, None
+            for name, share in tiers:
+                reach += share
+                if rank <= ceil(reach * n / 100 - 1e-9):
+                    tier = name
+                    break
+            out[record] = {"rank": rank, "of": n, "percentile": v.number(100 * below / (n - 1)) if n > 1 else 100, "tier": tier}
+    return out
 
 
 def _nothing(row: Row) -> None:

@@ -42,7 +42,8 @@ class Derive:
     """row -> value: an expression, or a group of other steps that is read as one record of owners.
 
     Of a group, `vacant` says who owns what nobody else does, and with `cover` whoever covers stands in for a rep on leave. A `frozen`
-    value is the one that the record had when the period began: the first day of one, and how many months each lasts.
+    value is the one that the record had when the period began: the first day of one, and how many months each lasts. With `among`
+    it is the place of the value among those of all records with the same `<name>_within`, and its tier: names with shares in percent.
     """
 
     entity: str
@@ -53,6 +54,7 @@ class Derive:
     vacant: Mapping[str, str] = field(default_factory=dict)  # role -> rep
     cover: bool = False
     frozen: tuple[date, int] | None = None
+    among: tuple[tuple[str, float], ...] | None = None
 
 
 @node
@@ -225,6 +227,16 @@ class ExceptionRow:
 
 
 @node
+class Event:
+    """A condition, the step `name`, that raises an event once; it is armed again where `rearm` holds, or where it no longer holds."""
+
+    entity: str
+    name: str
+    rearm: Expr | None
+    because: Text | None
+
+
+@node
 class Credit:
     """Who is credited with a record: per rule of the step `name` reps with their percent. `refer` decides disputes, `within` a time."""
 
@@ -298,3 +310,4 @@ class Plan:
     credits: tuple[Credit, ...] = ()
     crm: Crm = field(default_factory=Crm)
     books: Mapping[str, Solve] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()

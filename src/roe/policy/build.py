@@ -22,6 +22,7 @@ from roe.stages import (
     credits,
     definitions,
     engagement,
+    events,
     exceptions,
     freezes,
     holdovers,
@@ -40,6 +41,7 @@ DECLARE = (
     credits.declare,
     holdovers.declare,
     definitions.declare,
+    events.declare,
     freezes.declare,
     sources.declare,
     matching.declare,
@@ -143,6 +145,7 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
         credits.lower(raw, cx),
         _crm(raw, cx),
         books.lower(raw, cx),
+        events.lower(raw, cx),
     )
     data = {
         str(e): DataSource(str(d.get("file") or ""), tuple(map(str, d.get("missing") or ())), str(d.get("format") or ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from roe.analysis.reads import reads
-from roe.columns.stream import leads_to, routed
+from roe.columns.stream import leads_to, ranks, routed
 from roe.policy.model import Policy
 
 
@@ -32,6 +32,8 @@ def share(policy: Policy) -> Share | str:
         return "pools take turns over all records"
     if policy.plan.claims is not None or policy.plan.credits:
         return "claims and credits look at all records"
+    if ranks(policy):
+        return "ranks and events look at all records"
     children: dict[str, str] = {}
     found = reads(policy)
     lists = [(of, name, f) for of, name in found if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.via]

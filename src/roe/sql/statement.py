@@ -162,6 +162,9 @@ class Statement:
                     self._ready[key] = lambda t, row: Group(row, group)
                 return
             assert step.expr is not None
+            if step.among is not None:
+                self.say(NoSql("a place among all records is not in SQL"), step.expr.text, f"{step.entity}.{step.name}")
+                return
             if step.frozen is not None:
                 self.say(NoSql("what a value was when the period began is in the state"), step.expr.text, f"{step.entity}.{step.name}")
                 return

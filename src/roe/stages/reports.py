@@ -7,10 +7,11 @@ from typing import Any
 from roe.diagnostics import suggest
 from roe.plan.operators import Choose, Report
 from roe.policy.context import Context
+from roe.stages import models
 
 
 def lower(policy: dict[str, Any], cx: Context) -> dict[str, Report]:
-    found: dict[str, Report] = {}
+    found: dict[str, Report] = models.reports(policy, cx)
     for name, raw in (policy.get("reports") or {}).items():
         entity = str(raw.get("for") or "account")
         if entity not in cx.model.entities:

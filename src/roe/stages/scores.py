@@ -1,4 +1,4 @@
-"""`scores:` points from criteria, tiers from tables; and `tables:`, decision tables of one's own. All lower to `Choose`."""
+"""`scores:` points from criteria, tiers from tables, and the models of `models.py`; and `tables:`, decision tables of one's own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from roe.grammar.types import Type
 from roe.plan.operators import Choose, Rule
 from roe.policy.context import Context
 from roe.source import Text
+from roe.stages import models
 
 
 def sections(policy: dict[str, Any]) -> list[tuple[Text, Any, str]]:
@@ -33,11 +34,22 @@ def declare(policy: dict[str, Any], cx: Context) -> None:
             cx.say("R306", name, f"`{entity}.{name}` exists already", "choose another name")
             continue
         cx.model.steps[entity, str(name)] = lambda section=section, name=name: _type(section, cx, name)  # type: ignore[misc]
+        given = [k for k in (*models.KINDS, "table", "rows") if section.get(k)]
+        if len(given) > 1 and set(given) != {"criteria", "signals"}:
+            cx.say(
+                "R304", name, f"`{name}` is {' and '.join(given)} at once", "a score is one model: write the others as scores of their own"
+            )
+        for part, kind in models.parts_of(section, models.kind_of(section)):
+            step = f"{name}{part}"
+            if step in cx.model.entities[entity] or (entity, step) in cx.model.steps:
+                cx.say("R306", name, f"`{entity}.{step}` exists already", "choose another name")
+            cx.model.steps[entity, step] = lambda kind=kind: kind  # type: ignore[misc]
 
 
 def _type(section: Any, cx: Context, name: str) -> Type:
-    if section.get("criteria"):
-        return t.NUMBER
+    kind = models.kind_of(section)
+    if kind:
+        return models.type_of(section, kind)
     before = len(cx.found)
     table = cx.table(section, section.key("table") if section.get("table") else section.key("rows"))
     del cx.found[before:]
@@ -65,12 +77,16 @@ def output_type(table: Any, section: Any, cx: Context, entity: str, own: str) ->
 
 
 def lower(policy: dict[str, Any], cx: Context) -> None:
-    for name, section, kind in sections(policy):
+    for name, section, of in sections(policy):
         entity = entity_of(section)
         if (entity, str(name)) not in cx.model.steps:
             continue
-        stage = "score" if kind == "scores" else "table"
-        if section.get("criteria"):
+        stage = "score" if of == "scores" else "table"
+        kind = models.kind_of(section)
+        if kind and kind != "criteria":
+            models.lower(section, kind, name, entity, cx)
+            continue
+        if kind:
             step: Choose | None = _criteria(section["criteria"], cx, entity, str(name))
         else:
             step = cx.choose(section, name, entity, str(name), stage, _single)
