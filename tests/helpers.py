@@ -17,6 +17,7 @@ SHARED = ROOT.parent / "shared"
 AS_OF = {
     "crm": "2026-02-01",
     "hubspot": "2026-02-01",
+    "kpi": "2026-03-31",
     "scoring": "2026-03-01",
     "dynamic-books": "2026-02-01",
     "distribution": "2026-02-10T10:00",

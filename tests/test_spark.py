@@ -26,6 +26,7 @@ WHY = {
     "crm": "",
     "dynamic-books": "",
     "scoring": "ranks and events look at all records",
+    "kpi": "account and lead are decided one after the other",
     "hubspot": "account and lead are decided one after the other",
     "abm": "account and lead are decided one after the other",
     "static": "",

@@ -71,6 +71,8 @@ def expressions(policy: Policy) -> Iterator[tuple[str, s.Node]]:
         yield from (("account", condition.tree) for rule in plan.claims.blocked_by for condition in rule.conditions)
         if plan.claims.worked_by is not None:
             yield "activity", plan.claims.worked_by.tree
+    if plan.kpis is not None:
+        yield from (("activity", expr.tree) for expr in (plan.kpis.counts, plan.kpis.meeting) if expr is not None)
     yield from ((event.entity, event.rearm.tree) for event in plan.events if event.rearm is not None)
     for credit in plan.credits:
         yield from ((credit.entity, expr.tree) for shares in credit.shares.values() for expr, _ in shares)

@@ -226,6 +226,28 @@ class ExceptionRow:
     shares: tuple[tuple[str, float], ...] = ()  # of the credit, in percent, where it is split
 
 
+KPI_NAMES = (
+    "accounts", "capacity", "capacity_use", "coverage", "worked", "completed", "touches", "meetings", "opportunities", "opportunities_per_worked",
+    "leads", "speed_to_lead", "sla_attainment",
+)  # fmt: skip
+
+
+@node
+class Kpis:
+    """What is counted of reps' work: `counts`, `meeting` and `answer` are conditions on an activity; `within` is the time to answer
+    a lead; `touches` and `contacts` make an account worked to completion. `targets` are (kpi, group or '', target, benchmark, source).
+    """
+
+    role: str
+    lead_role: str
+    counts: Expr | None
+    meeting: Expr | None
+    touches: int
+    contacts: int
+    within: Any
+    targets: tuple[tuple[str, str, float | None, float | None, str], ...]
+
+
 @node
 class Event:
     """A condition, the step `name`, that raises an event once; it is armed again where `rearm` holds, or where it no longer holds."""
@@ -311,3 +333,4 @@ class Plan:
     crm: Crm = field(default_factory=Crm)
     books: Mapping[str, Solve] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
+    kpis: Kpis | None = None

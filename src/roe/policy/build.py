@@ -26,6 +26,7 @@ from roe.stages import (
     exceptions,
     freezes,
     holdovers,
+    kpis,
     matching,
     pools,
     reports,
@@ -146,6 +147,7 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
         _crm(raw, cx),
         books.lower(raw, cx),
         events.lower(raw, cx),
+        kpis.lower(raw, cx),
     )
     data = {
         str(e): DataSource(str(d.get("file") or ""), tuple(map(str, d.get("missing") or ())), str(d.get("format") or ""))

@@ -14,7 +14,7 @@ p { margin: .3rem 0; max-width: 46rem; } .quiet { color: #5b6875; } .warn { colo
 table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid #d8dee5; text-align: right; vertical-align: top; }
 th:first-child, td:first-child { text-align: left; } th { color: #5b6875; font-weight: 600; }
-.text td, .text th { text-align: left; }
+.wide { overflow-x: auto; } .text td, .text th { text-align: left; }
 .charts { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; } figure svg { max-width: 100%; height: auto; }
 """
 COLORS = ("#1f5fa8", "#d9822b", "#2d8659", "#8a4fa3", "#b3352f", "#5b6875")
@@ -39,7 +39,9 @@ class Page:
     def table(self, header: Iterable[Any], rows: Iterable[Iterable[Any]], kind: str = "") -> None:
         head = "".join(f"<th>{escape(str(h))}</th>" for h in header)
         body = "".join("<tr>" + "".join(f"<td>{escape('' if c is None else str(c))}</td>" for c in row) + "</tr>" for row in rows)
-        self.parts.append(f'<table class="{escape(kind)}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
+        self.parts.append(
+            f'<div class="wide"><table class="{escape(kind)}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        )
 
     def charts(self, found: Iterable[str]) -> None:
         self.parts.append('<div class="charts">' + "".join(f"<figure>{svg}</figure>" for svg in found) + "</div>")
@@ -54,14 +56,24 @@ class Page:
 
 
 def lines(
-    title: str, series: Series, *, x: str = "", y: str = "", percent: bool = False, diagonal: bool = False, dots: bool = False
+    title: str,
+    series: Series,
+    *,
+    x: str = "",
+    y: str = "",
+    percent: bool = False,
+    diagonal: bool = False,
+    dots: bool = False,
+    ticks: Sequence[str] = (),
 ) -> str:
-    """A chart of lines, or of dots joined by lines."""
+    """A chart of lines, or of dots joined by lines; `ticks` name the points 1, 2, … of the x axis."""
     figure, axes = _axes(title, x, y)
     if diagonal:
         axes.plot([0, 1], [0, 1], color="#b8c1ca", linewidth=1, linestyle="--")
     for (name, (xs, ys)), color in zip(series.items(), COLORS * (1 + len(series) // len(COLORS)), strict=False):
         axes.plot(xs, ys, label=name, color=color, linewidth=1.8, marker="o" if dots else None, markersize=4)
+    if ticks:
+        axes.set_xticks(range(1, len(ticks) + 1), [_plain(t) for t in ticks], fontsize=8)
     if len(series) > 1:
         axes.legend(frameon=False, fontsize=8)
     return _svg(figure, axes, percent)

@@ -1,0 +1,102 @@
+"""`roe calc`: arithmetic of the field, with every step shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from roe.analysis.productivity import NUMBERS, PERIODS, RATES, Figure, Step, backward, figures, forward
+from roe.cli.common import fail, table
+from roe.diagnostics import Diagnostic, suggest
+from roe.source import Span
+
+
+@click.group("calc")
+def command() -> None:
+    """Calculators, with every step and the source of every figure."""
+
+
+@command.command("sdr")
+@click.option("--reps", type=click.FloatRange(0.1), default=1, show_default=True, help="How many reps there are.")
+@click.option("--new", "new", type=click.FloatRange(0), default=0, show_default=True, help="How many of them are in their first months.")
+@click.option("--period", type=click.Choice(list(PERIODS)), default="quarter", show_default=True, help="Of what is done, or of the quota.")
+@click.option("--quota", type=click.FloatRange(0, min_open=True), help="A quota: then the activity and the heads that it asks for.")
+@click.option(
+    "--of",
+    "of",
+    type=click.Choice(["meetings", "opportunities", "pipeline", "won"]),
+    default="pipeline",
+    show_default=True,
+    help="What the quota is of.",
+)
+@click.option("--set", "given", multiple=True, metavar="FIGURE=VALUE", help="A figure of your own, such as meeting_rate=0.12.")
+@click.option("--benchmarks", type=click.Path(path_type=Path), help="A table of your own figures: figure, value, unit, what, source.")
+@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How it is printed.")
+def sdr(
+    reps: float, new: float, period: str, quota: float | None, of: str, given: tuple[str, ...], benchmarks: Path | None, shape: str
+) -> None:
+    """The SDR productivity calculator: from hours to pipeline, or from a quota back to activity and heads."""
+    known = _figures(benchmarks, given)
+    if new > reps:
+        fail([Diagnostic("R801", f"{new:g} new reps of {reps:g}", Span("--new", 1, 1, 2), "at most all of the reps are new")])
+    numbers = {name: known[name].value for name in NUMBERS}
+    for name in NUMBERS:
+        if numbers[name] == 0:
+            fail([Diagnostic("R801", f"`{name}` is 0, and is divided by", Span("--set", 1, 1, 2, name), "give a number above 0")])
+    ramp = known["ramp"].text
+    if quota is None:
+        steps = forward(numbers, reps, period, new, ramp)
+        title = f"What {reps:g} {'rep does' if reps == 1 else 'reps do'} in a {period}"
+    else:
+        steps = backward(numbers, quota, of, period, new / reps, ramp)
+        title = f"What a quota of {quota:,.0f} {of} in a {period} asks for"
+    used = [known[name] for name in (*NUMBERS, *(["ramp"] if new else []))]
+    if shape == "json":
+        lines = [{"name": s.name, "how": s.how, "value": s.value} for s in steps]
+        sources = {f.name: {"value": f.text, "unit": f.unit, "source": f.source} for f in used}
+        click.echo(json.dumps({"title": title, "steps": lines, "figures": sources}, indent=2, ensure_ascii=False))
+        return
+    click.echo(f"{title}\n")
+    click.echo(table([[s.name, f"= {s.how}", _shown(s)] for s in steps], ["step", "how", "value"]))
+    click.echo("\nwith\n")
+    click.echo(table([[f.name, f"{f.text} {f.unit}", f.source] for f in used], ["figure", "value", "source"]))
+
+
+def _shown(step: Step) -> str:
+    if step.name.endswith("rate"):
+        return f"{step.value:.1%}"
+    return f"{step.value:,.0f}" if step.value >= 100 else f"{step.value:,.1f}"
+
+
+def _figures(path: Path | None, given: tuple[str, ...]) -> dict[str, Figure]:
+    try:
+        known = figures(path)
+    except (OSError, ValueError) as e:
+        here = Span(str(path), 1, 1, 2)
+        fail(
+            [Diagnostic("R601", f"the benchmarks cannot be read: {e}", here, "a table with the columns figure, value, unit, what, source")]
+        )
+    for text in given:
+        name, _, value = text.partition("=")
+        at = Span("--set", 1, 1, max(2, len(text) + 1), text)
+        if name not in known:
+            fail([Diagnostic("R801", f"there is no figure `{name}`", at, suggest(name, known, f"there are {', '.join(NUMBERS)}, ramp"))])
+        try:
+            good = all(0 <= float(x) <= (1 if name in RATES else 1e15) for x in value.split("/"))
+        except ValueError:
+            good = False
+        if not good or ("/" in value and name != "ramp"):
+            fail(
+                [
+                    Diagnostic(
+                        "R801",
+                        f"`{value}` is no value of `{name}`",
+                        at,
+                        "a share of 1, such as 0.12" if name in RATES else "write a number",
+                    )
+                ]
+            )
+        known[name] = Figure(name, value, known[name].unit, known[name].what, "given")
+    return known

@@ -1,0 +1,112 @@
+"""`roe kpi`: key figures of reps' work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from roe.cli.common import as_of_option, bind, data_option, fail, load, policy_argument, state_option, table
+from roe.diagnostics import Diagnostic, suggest
+from roe.source import Span
+
+SETS = (("accounts", "capacity_use", "coverage", "worked", "completed", "touches"), ("meetings", "opportunities", "opportunities_per_worked", "leads", "speed_to_lead", "sla_attainment"))  # fmt: skip
+HEADS = {
+    "capacity_use": "capacity", "opportunities": "opps", "opportunities_per_worked": "opps/worked", "speed_to_lead": "to lead", "sla_attainment": "in time",
+}  # fmt: skip
+
+
+@click.command("kpi")
+@policy_argument
+@data_option
+@as_of_option
+@state_option
+@click.option("--by", default="rep", show_default=True, metavar="GROUP", help="rep, team, territory, or a table of accounts.")
+@click.option("--every", type=click.Choice(["week", "month", "quarter"]), default="month", show_default=True, help="How long a period is.")
+@click.option("--periods", "count", type=click.IntRange(1, 120), default=1, show_default=True, help="How many of them, up to --as-of.")
+@click.option("--from", "start", metavar="DATE", help="One period from this day on, instead.")
+@click.option("--format", "shape", type=click.Choice(["text", "csv", "json"]), default="text", show_default=True, help="How it is printed.")
+@click.option("--page", type=click.Path(path_type=Path), help="An HTML page with charts, as one file.")
+def command(
+    policy: Path | None,
+    data: Path,
+    as_of: str,
+    state: Path | None,
+    by: str,
+    every: str,
+    count: int,
+    start: str | None,
+    shape: str,
+    page: Path | None,
+) -> None:
+    """Capacity use, coverage, accounts worked, meetings, opportunities, speed to lead: by rep, team, territory or list, by period."""
+    from roe.analysis.kpi import NAMES, kpi_lines, missed, periods, shown, target_of
+    from roe.grammar import values as v
+    from roe.plan.operators import Choose
+
+    evaluator = load(policy)
+    plan = evaluator.policy.plan
+    here = Span(str(evaluator.policy.root), 1, 1, 1)
+    if plan.kpis is None:
+        fail([Diagnostic("R501", "the policy has no KPIs", here, "add `kpis:` to the policy: what counts as work, and targets")])
+    lists = [
+        name
+        for (entity, name), step in plan.steps.items()
+        if entity == "account" and isinstance(step, Choose) and step.stage in ("table", "score")
+    ]
+    known = ["rep", "team", *(["territory"] if ("account", "territory") in plan.steps else []), *lists]
+    if by not in known:
+        at = Span("--by", 1, 1, max(2, len(by) + 1), by)
+        fail([Diagnostic("R801", f"there is no group `{by}`", at, suggest(by, known, f"there are {', '.join(known)}"))])
+    first = v.parse_date(start) if start else None
+    bound = bind(evaluator, data, as_of, state)
+    today = bound.world.clock.today
+    if start and (first is None or first > today):
+        at = Span("--from", 1, 1, max(2, len(start) + 1), start)
+        fail([Diagnostic("R801", f"`{start}` is no day up to {today}", at, "write it as 2026-01-01")])
+    lines = kpi_lines(bound, by, periods(today, every, count, first))
+    if page is not None:
+        _page(page, evaluator, lines, by)
+    if shape == "json":
+        click.echo(json.dumps([line.as_json() for line in lines], indent=2, ensure_ascii=False))
+    elif shape == "csv":
+        from roe.data.files import csv_text
+
+        values = ([line.group, line.period.start, line.period.until, *(line.values[n] for n in NAMES)] for line in lines)
+        click.echo(csv_text((by, "from", "until", *NAMES), values), nl=False)
+    else:
+        for period in dict.fromkeys(str(line.period) for line in lines):
+            click.echo(f"{period}\n")
+            for names in SETS:
+                rows = [
+                    [line.group, *(shown(n, line.values[n]) + ("!" if missed(plan.kpis, n, line) else "") for n in names)]
+                    for line in lines if str(line.period) == period
+                ]  # fmt: skip
+                if plan.kpis.targets:
+                    rows.append(["target", *(shown(n, target_of(plan.kpis, n, "")[0]) for n in names)])
+                    rows.append(["benchmark", *(shown(n, target_of(plan.kpis, n, "")[1]) for n in names)])
+                click.echo(table(rows, [by, *(HEADS.get(n, n) for n in names)]) + "\n")
+        if plan.kpis.targets:
+            sources = dict.fromkeys(
+                f"{kpi}: {source}" for kpi, _, _, benchmark, source in plan.kpis.targets if benchmark is not None and source
+            )
+            click.echo("! misses its target (of a count: for each rep); benchmarks from " + ("; ".join(sources) or "the table of targets"))
+    if page is not None and shape == "text":
+        click.echo(f"see {page}")
+
+
+def _page(path: Path, evaluator: Any, lines: list[Any], by: str) -> None:
+    from importlib.util import find_spec
+
+    from roe.data.files import write_whole
+
+    if find_spec("matplotlib") is None:
+        fail([Diagnostic("R406", "pages need the package matplotlib", Span("--page", 1, 1, 2), "pip install 'roe[pages]'")])
+    from roe.web.kpi import kpi_page
+
+    try:
+        write_whole(path, kpi_page(evaluator.policy.name, evaluator.policy.plan.kpis, lines, by))
+    except OSError as e:
+        fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", Span(str(path), 1, 1, 2), "name a file that you may write")])
