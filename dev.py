@@ -72,6 +72,7 @@ def heavy() -> None:
         "tests/test_policies.py",
         "tests/test_data.py",
         "tests/test_columns.py",
+        "tests/test_pages.py",
         heavy=True,
     )
     if shutil.which("java"):

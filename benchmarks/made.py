@@ -288,6 +288,89 @@ def match_files(folder: Path, accounts: int, leads: int) -> tuple[Path, Path]:
     return folder / "leads.csv", folder / "accounts.csv"
 
 
+def book_problem(accounts: int, reps: int, places: int, able: int) -> Any:
+    """A cycle of books: every account has a value and may go to `able` reps, to each of whom it is worth something more."""
+    import numpy as np
+
+    from roe.evaluator.solve import Problem
+
+    rng = np.random.default_rng(1)
+    rep = np.concatenate([rng.choice(reps, able, replace=False) for _ in range(accounts)])
+    account = np.repeat(np.arange(accounts), able)
+    value = rng.integers(0, 1000, accounts) / 10
+    worth = value[account] + rng.integers(0, 200, len(account)) / 10
+    none, size = np.zeros((reps, 0), np.int64), np.full(reps, places)
+    nowhere = np.full(accounts, -1)
+    return Problem(accounts, account, rep, worth, size, nowhere, none, none, nowhere, value, np.zeros(reps), size)
+
+
+def book_solver(name: str, *size: int) -> None:
+    """Print seconds, peak MiB, the worth of the plan, and its gap."""
+    import resource
+    import time
+
+    import numpy as np
+
+    from roe.evaluator.solve import greedy, solve
+
+    p = book_problem(*size)
+    start = time.perf_counter()
+    if name == "bare":
+        from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
+
+        n, m = p.accounts, len(p.capacity)
+        flow = SimpleMinCostFlow()
+        cost = -np.rint(p.worth * 10).astype(np.int64)
+        flow.add_arcs_with_capacity_and_unit_cost(
+            p.account.astype(np.int32), (n + p.rep).astype(np.int32), np.ones(len(cost), np.int64), cost
+        )
+        for tails, room in ((n + np.arange(m), p.capacity), (np.arange(n), np.ones(n))):
+            ends, free = np.full(len(tails), n + m, np.int32), np.zeros(len(tails), np.int64)
+            flow.add_arcs_with_capacity_and_unit_cost(tails.astype(np.int32), ends, room.astype(np.int64), free)
+        flow.set_nodes_supplies(np.arange(n, dtype=np.int32), np.ones(n, np.int64))
+        flow.set_node_supply(n + m, -n)
+        assert flow.solve() == flow.OPTIMAL
+        worth, gap = -flow.optimal_cost() / 10, 0.0
+    else:
+        found = (solve if name == "ours" else greedy)(p)
+        worth, gap = found.objective, found.gap if name == "ours" else 0.0
+    print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, worth, gap)
+
+
+def book_policy(folder: Path, accounts: int, reps: int, places: int, able: int) -> None:
+    """The same size as a policy with data: reps and accounts in as many regions as leave `able` reps for each, with an affinity."""
+    rng = random.Random(4)
+    regions = max(reps // able, 1)
+    (folder / "data").mkdir(parents=True)
+    (folder / "policy.yaml").write_text(
+        """roe: 1
+name: books
+roles: [ae]
+fields: {account: {points: number, region: string}, rep: {skills: string}}
+books:
+  core:
+    reps: rep.team = "AE"
+    capacity: rep.capacity
+    eligible: rep.region = account.region
+    value: account.points
+    affinity: [{name: skill, when: "contains(rep.skills, account.industry)", worth: 8}]
+engagement: {account: {ae: [{name: book, when: account.core != null, then: {assign: account.core}}, {name: free, then: open}]}}
+""",
+        "utf-8",
+    )
+    kinds = ["Software", "Fintech", "Retail", "Logistics", "Media"]
+    with (folder / "data" / "accounts.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "name", "points", "region", "industry"])
+        writer.writerows(
+            [f"A{i:06}", f"Account {i}", rng.randrange(100), f"R{rng.randrange(regions)}", rng.choice(kinds)] for i in range(accounts)
+        )
+    with (folder / "data" / "reps.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "name", "team", "capacity", "region", "skills"])
+        writer.writerows([f"r{i}", f"Rep {i}", "AE", places, f"R{i % regions}", " ".join(rng.sample(kinds, 2))] for i in range(reps))
+
+
 Labelled = tuple[list[str], list[str], list[int | None]]  # names, the names they are looked for in, and the place of the right one
 
 

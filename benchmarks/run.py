@@ -420,6 +420,34 @@ def match_large(accounts: int, leads: int) -> dict[str, float]:
         shutil.rmtree(root)
 
 
+def books(accounts: int, reps: int, places: int, able: int) -> dict[str, float]:
+    """The solver of dynamic books beside a bare call of OR-Tools on the same problem, and a greedy plan; and a whole cycle of a policy."""
+    out: dict[str, float] = {}
+    for name in ("bare", "ours", "greedy"):
+        script = (
+            f"import sys; sys.path.insert(0, 'benchmarks'); import made; made.book_solver({name!r}, {accounts}, {reps}, {places}, {able})"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=Path(__file__).resolve().parent.parent
+        )
+        seconds, size, worth, gap = map(float, done.stdout.split())
+        out |= {f"books_{name}_s": seconds, f"books_{name}_mib": size, f"books_{name}_worth": worth}
+        if name == "ours":
+            out["books_gap"] = gap
+    out["ratio_books_to_bare"] = out["books_ours_s"] / out["books_bare_s"]
+    out["books_greedy_share"] = out["books_greedy_worth"] / out["books_ours_worth"]
+    root = Path(tempfile.mkdtemp())
+    try:
+        made.book_policy(root, accounts, reps, places, able)
+        args = ("-m", "roe", "books", "plan", str(root), "--data", str(root / "data"), "--as-of", "2026-02-01", "--out", str(root / "plan"))
+        out["books_plan_s"], out["books_plan_mib"] = peak(*args)
+        found = json.loads((root / "plan" / "plan.json").read_text("utf-8"))["books"]["core"]["solution"]
+        out["books_plan_gap"] = found["gap"]
+    finally:
+        shutil.rmtree(root)
+    return out
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions and smaller tables; ends within a minute")
@@ -441,6 +469,7 @@ def main() -> None:
         ),
         "pools": lambda: pools(100_000 if quick else 1_000_000),
         "matching": lambda: matching(20_000 if quick else 200_000, 300 if quick else 3_000),
+        "books": lambda: books(*((10_000, 50, 100, 20) if quick else (200_000, 500, 200, 20))),
         "match_large": lambda: match_large(20_000 if quick else 1_000_000, 1_000 if quick else 100_000),
         "growth": lambda: growth(3 if quick else 21),
         "rows": lambda: rows_rate(2_000 if quick else 20_000),
