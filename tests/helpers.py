@@ -17,6 +17,9 @@ SHARED = ROOT.parent / "shared"
 AS_OF = {
     "crm": "2026-02-01",
     "hubspot": "2026-02-01",
+    "windows": "2026-06-10",
+    "matching": "2026-02-01T10:00",
+    "disputes": "2026-02-01",
     "kpi": "2026-03-31",
     "scoring": "2026-03-01",
     "dynamic-books": "2026-02-01",

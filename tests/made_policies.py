@@ -51,6 +51,32 @@ LEAD = [
 ]  # fmt: skip
 
 
+MODELS: dict[str, Any] = {
+    "capped": {
+        "criteria": [{"name": "big", "when": "account.employees > 100", "points": 30, "group": "size"}, {"name": "old", "when": "account.created < today", "points": -5}],
+        "caps": {"size": 20},
+        "signals": [{"name": "calls", "of": "account.activities", "points": 4, "half_life": "30 days", "most": 9}],
+        "least": 0,
+    },
+    "blend": {"weighted": {"a": {"score": "account.employees", "of": 500, "weight": 2}, "b": {"score": "account.points", "of": 10, "weight": 1}}},
+    "grade": {"matrix": {"account.points": [5, 1], "account.employees": [500, 100, 10]}},
+    "place": {"rank": {"of": "account.employees", "within": "account.segment", "tiers": {"A": 25, "B": 75}}},
+    "odds": {"logistic": {"intercept": -1, "parts": {"flag": {"of": "account.flag", "weight": 0.5}, "size": {"of": "account.employees", "weight": 0.001}}}},
+    "ideal": {"profile": [{"name": "x", "when": "account.employees > 10"}, {"name": "y", "when": "account.flag", "must": True}]},
+}  # fmt: skip
+
+
+READ = {  # what a rule may ask of each
+    "capped": "account.capped > 9", "blend": "account.blend_a > 20", "grade": 'account.grade in ("A1", "B2", "C3")', "place": 'account.place.tier = "A"',
+    "odds": "account.odds > 40", "ideal": "account.ideal >= 50",
+}  # fmt: skip
+
+
+def models(rng: random.Random, apart: bool) -> dict[str, Any]:
+    """Score models; a rank looks at all records, so not where they are decided apart."""
+    return {name: MODELS[name] for name in rng.sample(sorted(MODELS.keys() - ({"place"} if apart else set())), 3)}
+
+
 def fill(rng: random.Random, text: str) -> str:
     n = rng.choice([0, 1, 10, 99, 100, 500, 1000])
     values = {"n": n, "m": n + rng.choice([1, 50, 900]), "k": rng.randrange(4), "d": rng.choice([1, 30, 200]), "s": rng.choice(SEGMENTS)}
@@ -79,7 +105,10 @@ def make_policy(rng: random.Random, folder: Path, apart: bool = False) -> None:
         },
         "lists": {"strategic": {"file": "strategic.csv", "key": "domain"}},
         "define": {f"account.{name}": fill(rng, rng.choice(texts)) for name, texts in DEFINITIONS.items()},
-        "scores": {"points": {"criteria": [{"name": f"c{i}", "when": condition(rng, CONDITIONS[:24]), "points": rng.choice([-5, 1, 2.5, 10])} for i in range(4)]}},
+        "scores": {
+            "points": {"criteria": [{"name": f"c{i}", "when": condition(rng, CONDITIONS[:24]), "points": rng.choice([-5, 1, 2.5, 10])} for i in range(4)]},
+            **(models(rng, apart) if rng.random() < 0.4 else {}),
+        },
         "tables": {
             "size_class": {
                 "hit": rng.choice(["first", "unique", "any"]),
@@ -127,6 +156,7 @@ def make_policy(rng: random.Random, folder: Path, apart: bool = False) -> None:
         rules = {role: [r for r in _rules(rng, near, "account") if "route" not in str(r)] for role in ("ae", "sdr")}
         policy["engagement"] = {"account": {role: found or [{"name": "all", "then": "keep"}] for role, found in rules.items()}}
         del policy["matching"], policy["pools"]
+        _asked(policy)
         folder.joinpath("policy.yaml").write_text(yaml.safe_dump(policy, sort_keys=False, allow_unicode=True), "utf-8")
         return
     policy["engagement"] = {
@@ -136,7 +166,22 @@ def make_policy(rng: random.Random, folder: Path, apart: bool = False) -> None:
     if claimed:
         rule = {"name": "claimed", "when": "account.claim != null", "then": {"assign": "account.claim.rep", "until": "account.claim_until"}}
         policy["engagement"]["account"]["ae"].insert(1, rule)
+    _asked(policy)
     (folder / "policy.yaml").write_text(yaml.safe_dump(policy, sort_keys=False, allow_unicode=True), "utf-8")
+
+
+def _asked(policy: dict[str, Any]) -> None:
+    """A rule for each score model, before all others."""
+    for name in policy["scores"]:
+        if name in READ:
+            rule = {
+                "name": name,
+                "when": READ[name],
+                "then": {"assign": '"ann"'},
+                "because": "{account." + name + ("}" if name != "place" else ".rank}"),
+            }
+            for role in ("ae", "sdr"):
+                policy["engagement"]["account"][role].insert(0, {**rule, "then": {"assign": '"ann"'}})
 
 
 def _rules(rng: random.Random, pool: list[str], entity: str) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from roe.policy.standard import FILES  # noqa: E402
 from roe.sql import DIALECTS  # noqa: E402
 from roe.sql.statement import UNDECIDED, compile_sql  # noqa: E402
 
-ENTITY = {"inbound": "lead", "distribution": "lead"}  # of the rules that are compiled; accounts elsewhere
+ENTITY = {"inbound": "lead", "distribution": "lead", "matching": "lead"}  # of the rules that are compiled; accounts elsewhere
 STATEFUL = {"territories", "scoring"}  # they rest on what the state froze, or on ranks among all records, so hardly a rule is for SQL
 
 
