@@ -125,7 +125,7 @@ def _write_allocations(found: Mapping[str, Any], out: Path) -> None:
             allocations.append(
                 ["account", m["account"], m["name"], part["role"], m["to"], m["from"], action, book, "", "", "", m["rest"], m["reason"]]
             )
-            change = ["account", m["account"], f"owner.{part['role']}"]
+            change = [part["object"], m["account"], part["field"]]
             forth.append([*change, m["to"], m["from"], m["reason"]])
             back.append([*change, m["from"], m["to"], "rollback"])
     header = ("object", "record", "field", "value", "old_value", "reason")

@@ -449,6 +449,9 @@ class ColumnWorld(World):
                 if f.type.name == "record" and not f.via and name in table.stored:
                     table.reference(name, f.type.entity)
 
+    def _column_of(self, entity: str, name: str) -> str | None:
+        return self.columns_of[entity].names.get(name)
+
     def values(self, entity: str, name: str) -> list[Any]:
         table = self.tables[entity]
         found = table.column(name)

@@ -87,7 +87,7 @@ def changes(run: ColumnRun, table: pa.Table) -> tuple[pa.Table, pa.Table]:
     flags = pa.chunked_array([pa.array(m) for m in _order(run, [part.moved() for part in run.found])], pa.bool_())
     moved = table.filter(flags)
     places = [np.full(part.table.n, i, np.int32) for i, part in enumerate(run.found)]
-    names = pa.array([_field(part, run) for part in run.found], pa.string())
+    names = pa.array([run.world.owner_column(part.entity, part.role) for part in run.found], pa.string())
     order = _order(run, places)
     field = _coded(np.concatenate(order)[np.flatnonzero(flags.to_numpy())], names) if order else pa.array([], pa.string())
     back = _same("rollback", moved.num_rows)
@@ -122,11 +122,6 @@ def _order(run: ColumnRun, masks: list[Array]) -> list[Array]:
         own = sorted((p.role, i) for i, p in enumerate(run.found) if p.entity == entity)
         out.append(np.stack([masks[i] for _, i in own], axis=1).ravel())
     return out
-
-
-def _field(part: Allocations, run: ColumnRun) -> str:
-    found = run.world.columns_of[part.entity].names.get(f"owner.{part.role}")
-    return found or ("owner" if part.role == run.bound.policy.roles[0] else f"owner_{part.role}")
 
 
 def write_run(run: ColumnRun, out: Path, form: str = "csv") -> dict[str, Any]:

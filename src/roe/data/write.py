@@ -56,11 +56,31 @@ def write_run(run: Run, out: Path, traces: bool = False) -> dict[str, Any]:
         "allocations.csv": csv_text(ALLOCATIONS, map(allocation, ordered)),
         "changes.csv": csv_text(
             change,
-            ([objects.get(d.entity, d.entity), d.id, _field(d, run), owner(d, d.owner), owner(d, d.previous), d.reason] for d in moved),
+            (
+                [
+                    objects.get(d.entity, d.entity),
+                    d.id,
+                    run.world.owner_column(d.entity, d.role),
+                    owner(d, d.owner),
+                    owner(d, d.previous),
+                    d.reason,
+                ]
+                for d in moved
+            ),
         ),
         "rollback.csv": csv_text(
             change,
-            ([objects.get(d.entity, d.entity), d.id, _field(d, run), owner(d, d.previous), owner(d, d.owner), "rollback"] for d in moved),
+            (
+                [
+                    objects.get(d.entity, d.entity),
+                    d.id,
+                    run.world.owner_column(d.entity, d.role),
+                    owner(d, d.previous),
+                    owner(d, d.owner),
+                    "rollback",
+                ]
+                for d in moved
+            ),
         ),
         "rejects.csv": csv_text(
             ("entity", "record", "line", "field", "value", "reason"),
@@ -91,13 +111,6 @@ def _credits(decisions: Iterable[Decision], h: Holdover) -> Iterable[Held]:
             former = d.row["former_owner"]
             owner = d.previous if d.action == "refer" else d.owner
             yield d.id, owner, d.previous, former and former["id"], d.row[f"{h.name}_credit"], d.row[f"{h.name}_stage_until"]
-
-
-def _field(d: Decision, run: Run) -> str:
-    """The data's own column for the role, so that the file loads back as it is."""
-    typed = run.world.typed.get(d.entity)
-    found = typed.columns.get(f"owner.{d.role}") if typed else None
-    return found or ("owner" if d.role == run.bound.policy.roles[0] else f"owner_{d.role}")
 
 
 def _lines(items: Iterable[dict[str, Any]]) -> str:

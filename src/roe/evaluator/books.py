@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -21,6 +21,7 @@ from roe.evaluator.world import Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.operators import Expr, Solve
+from roe.policy.standard import OBJECTS
 
 FREE = "in-no-book"  # values of the step `_return` that are no reason to keep an account where it is
 STAYS = "stays"
@@ -58,6 +59,8 @@ class BookPlan:
 
     book: str
     role: str
+    object: str
+    field: str
     moves: list[Move]
     solution: dict[str, Any]
     reps: list[dict[str, Any]]
@@ -66,11 +69,11 @@ class BookPlan:
     accounts: dict[str, dict[str, Any]]
     given: dict[str, int]
     cycle: str
-    returned: dict[str, int] = field(default_factory=dict)
+    returned: dict[str, int]
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "role": self.role, "cycle": self.cycle, "solution": self.solution, "returned": self.returned, "relaxed": self.relaxed,
+            "role": self.role, "object": self.object, "field": self.field, "cycle": self.cycle, "solution": self.solution, "returned": self.returned, "relaxed": self.relaxed,
             "refused": self.refused, "reps": self.reps, "moves": [m.as_json() for m in self.moves], "given": self.given,
             "accounts": self.accounts,
         }  # fmt: skip
@@ -114,7 +117,7 @@ def check_plan(found: Any) -> dict[str, Any]:
 
     need(isinstance(found, dict) and found.get("roe") == 1 and isinstance(found.get("books"), dict) and texts(found, "base", "as_of"))
     for part in found["books"].values():
-        need(texts(part, "cycle", "role") and all(isinstance(part.get(k), dict) for k in ("given", "accounts")))
+        need(texts(part, "cycle", "role", "object", "field") and all(isinstance(part.get(k), dict) for k in ("given", "accounts")))
         need(
             isinstance(part.get("moves"), list) and all(texts(m, "account", "name", "from", "to", "rest", "reason") for m in part["moves"])
         )
@@ -362,7 +365,7 @@ class _Cycle:
                 counts[m.why] = counts.get(m.why, 0) + 1
         moves.sort(key=lambda m: (m.after is None, m.after or "", -(m.worth or 0), m.account))
         return BookPlan(
-            step.name, step.role, moves, said, by_rep, self.relaxed, self._refused(), dict(sorted(accounts.items())), dict(sorted(given.items())),
+            step.name, step.role, OBJECTS[self.bound.policy.profile].get("account", "account"), self.world.owner_column("account", step.role), moves, said, by_rep, self.relaxed, self._refused(), dict(sorted(accounts.items())), dict(sorted(given.items())),
             self.begun, dict(sorted(counts.items())),
         )  # fmt: skip
 

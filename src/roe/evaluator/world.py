@@ -236,6 +236,14 @@ class World:
             if row is not None and value is not None and dict.get(row, name) is None:
                 row[name] = self.rep(value) if kind.name == "record" else v.parse_date(value) if kind.name == "date" else value
 
+    def owner_column(self, entity: str, role: str) -> str:
+        """The data's own column for the owner in a role, so that what is written loads back as it is."""
+        return self._column_of(entity, f"owner.{role}") or ("owner" if role == self.policy.roles[0] else f"owner_{role}")
+
+    def _column_of(self, entity: str, name: str) -> str | None:
+        typed = self.typed.get(entity)
+        return typed.columns.get(name) if typed else None
+
     def find(self, entity: str, key: str) -> Row | None:
         """A record by id, by an 18-character id whose first 15 are another's, or by a name that only it has."""
         row = self._keys[entity].get(key)
