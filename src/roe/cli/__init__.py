@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 
 COMMANDS = {
-    "init": "init", "check": "check", "run": "run", "explain": "explain", "audit": "audit", "timeline": "timeline", "match": "match", "report": "report", "score": "score", "books": "books", "kpi": "kpi", "calc": "calc", "test": "test",
+    "init": "init", "check": "check", "run": "run", "explain": "explain", "audit": "audit", "timeline": "timeline", "match": "match", "report": "report", "score": "score", "books": "books", "kpi": "kpi", "calc": "calc", "test": "test", "diff": "diff",
     "compile": "compile", "fmt": "fmt", "eval": "evaluate", "repl": "repl",
 }  # fmt: skip
 

@@ -1,0 +1,224 @@
+"""What a change of policy changes: its rules, and with data every record that changes hands, with both reasons.
+
+Rules are compared by what they say, not by how they are laid out. The impact is what both policies decide about the same records at
+the same moment with the same state; nothing is kept of either run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from roe.evaluator.engine import LIVE, Decision, Run
+from roe.grammar.printer import show
+from roe.plan.operators import Action, Allocate, Choose, Derive, Expr, Relate, Rule
+from roe.policy.model import Policy
+
+NOBODY = "(nobody)"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A part of a policy that was added, removed, or says something else."""
+
+    where: str
+    kind: str  # added, removed, changed, moved
+    name: str
+    before: str = ""
+    after: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        return {"where": self.where, "kind": self.kind, "name": self.name, "before": self.before, "after": self.after}
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A record that has another owner under the new policy. `customer` and `cut` (a live window was cut short) are of the old."""
+
+    entity: str
+    record: str
+    name: str
+    role: str
+    before: str | None
+    after: str | None
+    rule_before: str
+    rule_after: str
+    reason_before: str
+    reason_after: str
+    customer: bool
+    cut: bool
+
+    def as_json(self) -> dict[str, Any]:
+        return {k: getattr(self, k) for k in self.__slots__}
+
+
+@dataclass(slots=True)
+class Impact:
+    """All that moves, and what reps have before and after: (owned before, owned after, capacity)."""
+
+    decisions: int
+    moved: list[Moved]
+    load: dict[str, tuple[int, int, float | None]]
+    new_unowned: int = 0
+    facts: dict[str, float] = field(default_factory=dict)
+
+    def matrix(self) -> Counter[tuple[str, str]]:
+        return Counter((m.before or NOBODY, m.after or NOBODY) for m in self.moved)
+
+
+# --- what the policies say ------------------------------------------------------------------------------------------
+
+
+def changes(old: Policy, new: Policy) -> list[Change]:
+    """Every part that differs, in the order of the new policy; empty where both say the same."""
+    out: list[Change] = []
+    for where, before, after in _parts(old, new):
+        out += _differ(where, before, after)
+    return out
+
+
+def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str, str]]]:
+    found = []
+    a, b = old.plan, new.plan
+    for key in dict.fromkeys([*b.engagement, *a.engagement]):
+        found.append((f"engagement of {key[0]} as {key[1]}", _rules(a.engagement.get(key)), _rules(b.engagement.get(key))))
+    for key in dict.fromkeys([*b.steps, *a.steps]):
+        found.append((f"{key[0]}.{key[1]}", _step(a.steps.get(key)), _step(b.steps.get(key))))
+    found.append(("pools", {n: _pool(p) for n, p in a.pools.items()}, {n: _pool(p) for n, p in b.pools.items()}))
+    lists = [{n: ", ".join(map(str, x)) for n, x in p.lists.items()} | {n: str(x) for n, x in p.dated_lists.items()} for p in (a, b)]
+    found.append(("lists", lists[0], lists[1]))
+    fields = [
+        {f"{entity}.{name}": _said(f) for entity, known in policy.model.entities.items() for name, f in known.items()}
+        for policy in (old, new)
+    ]
+    found.append(("fields", fields[0], fields[1]))
+    rest = [
+        {
+            "exceptions": str([tuple(map(str, (e.entity, e.record, e.role, e.owner, e.until))) for e in p.exceptions]), "claims": _said(p.claims),
+            "holdovers": _said(p.holdovers), "credits": _said(p.credits), "books": _said(dict(p.books)), "timezone": policy.timezone,
+            "calendar": policy.calendar, "roles": ", ".join(policy.roles), "profile": policy.profile, "data": _said(dict(policy.data)),
+            "reports": _said(dict(p.reports)), "events": _said(p.events), "kpis": _said(p.kpis), "crm": _said(p.crm), "windows": _said(p.windows), "working hours": str(policy.hours),
+        }
+        for policy, p in ((old, a), (new, b))
+    ]  # fmt: skip
+    found.append(("policy", rest[0], rest[1]))
+    return found
+
+
+def _differ(where: str, before: dict[str, str], after: dict[str, str]) -> list[Change]:
+    out = [Change(where, "removed", name, before=text) for name, text in before.items() if name not in after]
+    for name, text in after.items():
+        if name not in before:
+            out.append(Change(where, "added", name, after=text))
+        elif before[name] != text:
+            out.append(Change(where, "changed", name, before[name], text))
+    common = [n for n in before if n in after], [n for n in after if n in before]
+    if where.startswith("engagement") and common[0] != common[1]:
+        out.append(Change(where, "moved", "the order of the rules", " > ".join(common[0]), " > ".join(common[1])))
+    return out
+
+
+def _rules(step: Choose | None) -> dict[str, str]:
+    return {str(rule.name): _rule(rule) for rule in step.rules} if step is not None else {}
+
+
+def _rule(rule: Rule) -> str:
+    when = " and ".join(show(c.tree) for c in rule.conditions) or "true"
+    return f"{when} -> {_said(rule.value)}"
+
+
+def _step(step: Any) -> dict[str, str]:
+    if isinstance(step, Choose):
+        named = {f"{i + 1}. {rule.name}": _rule(rule) for i, rule in enumerate(step.rules)}
+        return {**named, "(hit)": step.hit, "(default)": _said(step.default)}
+    if isinstance(step, Derive) and step.expr is not None and step.frozen is None and step.among is None:
+        return {step.name: show(step.expr.tree)}
+    if isinstance(step, (Derive, Relate)):
+        return {step.name: _said(step)}
+    return {}
+
+
+def _pool(pool: Allocate) -> str:
+    return _said(pool)
+
+
+def _said(value: Any) -> str:
+    """A part of a plan as text, without the places where it stands."""
+    if isinstance(value, Expr):
+        return show(value.tree)
+    if isinstance(value, Action):
+        shown = [
+            value.kind,
+            *(_said(x) for x in (value.assign, value.until) if x is not None),
+            value.pool,
+            value.to,
+            _said(value.within or ""),
+        ]
+        text = " ".join(x for x in shown if x)
+        return f"{text}, else {_said(value.otherwise)}" if value.otherwise is not None else text
+    if hasattr(value, "__dataclass_fields__") and not isinstance(value, str):
+        return "; ".join(
+            f"{name} {_said(x)}"
+            for name in value.__dataclass_fields__
+            if (x := getattr(value, name)) not in (None, (), {}, "") and name not in ("text", "span", "declared")
+        )
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} = {_said(x)}" for k, x in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_said, value))
+    return "" if value is None else str(value)
+
+
+# --- what they do ---------------------------------------------------------------------------------------------------
+
+
+def impact(old: Run, new: Run) -> Impact:
+    """What the new run decides otherwise than the old. Records that only one of them decides count as nobody's in the other."""
+    before = {(d.entity, d.id, d.role): d for d in old.decisions}
+    after = {(d.entity, d.id, d.role): d for d in new.decisions}
+    moved: list[Moved] = []
+    load: dict[str, list[int]] = {}
+    unowned = 0
+    for key in sorted({*before, *after}):
+        a, b = before.get(key), after.get(key)
+        had, has = _owner(a), _owner(b)
+        for rep, place in ((had, 0), (has, 1)):
+            if rep is not None:
+                load.setdefault(rep, [0, 0])[place] += 1
+        if had == has:
+            continue
+        unowned += has is None
+        d = a or b
+        assert d is not None
+        moved.append(Moved(
+            *key[:2], d.name, key[2], had, has, a.rule if a else "", b.rule if b else "", a.reason if a else "not decided", b.reason if b else "not decided",
+            _customer(d), a is not None and _live(a),
+        ))  # fmt: skip
+    reps = {str(r["id"]): r for r in new.world.all("rep")}
+    shown = {rep: (n[0], n[1], reps[rep]["capacity"] if rep in reps else None) for rep, n in sorted(load.items())}
+    found = Impact(len({*before, *after}), moved, shown, unowned)
+    found.facts = {
+        "decided": found.decisions, "moved": len(moved), "moved_share": len(moved) / max(found.decisions, 1), "unowned": unowned,
+        "customers_moved": sum(m.customer for m in moved), "windows_cut": sum(m.cut for m in moved),
+        "over_capacity": sum(c is not None and now > c for _, now, c in shown.values()),
+        "most_lost": max((was - now for was, now, _ in shown.values()), default=0), "most_gained": max((now - was for was, now, _ in shown.values()), default=0),
+    }  # fmt: skip
+    return found
+
+
+def _owner(d: Decision | None) -> str | None:
+    return None if d is None else d.previous if d.action == "refer" else d.owner
+
+
+def _customer(d: Decision) -> bool:
+    """Whether the account, or the record's account, is a customer: by its type, or since something was won there."""
+    account = d.row if d.entity == "account" else d.row["account"]
+    if account is None or not hasattr(account, "entity") or account.entity != "account":
+        return False
+    return str(account["type"] or "").lower().startswith("customer") or any(o["is_won"] is True for o in account["opportunities"])
+
+
+def _live(d: Decision) -> bool:
+    return any(d.window.endswith(f": {state}") for state in LIVE)

@@ -1,0 +1,239 @@
+"""`roe diff`: what a change of policy changes."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from roe.cli.common import bind, clock, fail, load, table
+from roe.diagnostics import Diagnostic, PolicyError
+from roe.source import Span
+
+if TYPE_CHECKING:
+    from roe.analysis.diff import Change, Impact
+
+MOST = 30
+FACTS = "decided, moved, moved_share, unowned, customers_moved, windows_cut, over_capacity, most_lost, most_gained, rules_changed"
+
+
+@click.command("diff")
+@click.argument("old")
+@click.argument("new")
+@click.option("--data", type=click.Path(path_type=Path), help="Records: then also who gains and loses which of them.")
+@click.option("--as-of", "as_of", default="", metavar="WHEN", help="With --data: what `today` and `now` mean.")
+@click.option("--state", type=click.Path(path_type=Path), help="With --data: the state folder, which is only read.")
+@click.option("--fail-if", "fail_if", default="", metavar="EXPR", help=f"Exit with 1 where this holds; it knows {FACTS}.")
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(["text", "md", "json"]),
+    default="text",
+    show_default=True,
+    help="How it is printed; md is for a pull request.",
+)
+@click.option("--page", type=click.Path(path_type=Path), help="An HTML page, as one file.")
+def command(old: str, new: str, data: Path | None, as_of: str, state: Path | None, fail_if: str, shape: str, page: Path | None) -> None:
+    """Compare two policies: OLD and NEW are folders, or REVISION:FOLDER of the git repository here."""
+    from roe.analysis.diff import changes, impact
+    from roe.evaluator.engine import Run
+
+    with tempfile.TemporaryDirectory() as scratch:
+        evaluators = [load(_folder(text, Path(scratch) / str(i))) for i, text in enumerate((old, new))]
+        found = changes(*(e.policy for e in evaluators))
+        made: Impact | None = None
+        if data is not None:
+            if not as_of:
+                raise click.UsageError("--data needs --as-of")
+            runs = [Run(b, list(b.decide_all())) for b in (bind(e, data, clock(e, as_of), state) for e in evaluators)]
+            made = impact(*runs)
+        facts: dict[str, float] = {**(made.facts if made is not None else {}), "rules_changed": len(found)}
+        failed = _holds(fail_if, facts) if fail_if else False
+        if shape == "json":
+            click.echo(json.dumps(_json(found, made, facts, failed), indent=2, ensure_ascii=False))
+        else:
+            click.echo(_markdown(found, made, old, new) if shape == "md" else _text(found, made))
+        if page is not None:
+            _page(page, found, made, old, new)
+    if failed:
+        click.echo(f"fails: {fail_if}", err=True)
+        sys.exit(1)
+
+
+def _folder(text: str, scratch: Path) -> Path:
+    """A folder, or one of a git revision, laid out in a scratch folder."""
+    here = Path(text)
+    if here.is_dir() or ":" not in text:
+        return here
+    revision, _, folder = text.partition(":")
+    at = Span(text, 1, 1, 2)
+    if not revision or revision.startswith("-"):
+        fail([Diagnostic("R801", f"`{revision}` is no revision", at, "write HEAD~1:policies/rules")])
+    try:
+        done = subprocess.run(
+            ["git", "archive", "--format=tar", f"{revision}:{folder.strip('/')}" if folder else revision], capture_output=True
+        )
+    except OSError as e:
+        fail([Diagnostic("R801", f"git cannot be run: {e.strerror}", at, "name two folders")])
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        fail(
+            [
+                Diagnostic(
+                    "R801", f"git finds no `{text}`: {said[0] if said else ''}", at, "write REVISION:FOLDER, from the top of the repository"
+                )
+            ]
+        )
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        archive.extractall(scratch, filter="data")
+    return scratch
+
+
+def _holds(text: str, facts: dict[str, float]) -> bool:
+    from roe.api import evaluate, parse_checked
+    from roe.grammar import syntax as s
+
+    try:
+        tree, problems = parse_checked(text)
+        if tree is None:
+            raise PolicyError(problems)
+        unknown = [n.id for n in s.walk(tree) if isinstance(n, s.Name) and n.id not in facts]
+        if unknown:
+            at = Span("--fail-if", 1, 1, max(2, len(text) + 1), text)
+            raise PolicyError(
+                [Diagnostic("R201", f"there is no fact `{unknown[0]}`", at, f"there are {', '.join(facts)}; most need --data")]
+            )
+        return evaluate(text, facts) is True
+    except PolicyError as e:
+        fail(e.diagnostics)
+
+
+def _json(found: list[Change], made: Impact | None, facts: dict[str, float], failed: bool) -> dict[str, Any]:
+    out: dict[str, Any] = {"same": not found, "changes": [c.as_json() for c in found], "facts": facts, "failed": failed}
+    if made is not None:
+        load = {rep: {"before": was, "after": now, "capacity": capacity} for rep, (was, now, capacity) in made.load.items()}
+        matrix = [{"from": a, "to": b, "records": n} for (a, b), n in sorted(made.matrix().items())]
+        out |= {"moved": [m.as_json() for m in made.moved], "matrix": matrix, "load": load}
+    return out
+
+
+def _text(found: list[Change], made: Impact | None) -> str:
+    lines = []
+    if not found:
+        lines.append("the two say the same: every rule, table, pool and list is equal")
+    for c in found[:MOST]:
+        lines.append(f"{c.kind:<8} {c.where}: {c.name}")
+        lines += [f"         - {c.before}"] if c.before else []
+        lines += [f"         + {c.after}"] if c.after else []
+    if len(found) > MOST:
+        lines.append(f"… and {len(found) - MOST} more differences")
+    if made is None:
+        return "\n".join(lines)
+    f = made.facts
+    lines.append(f"\n{f['moved']:g} of {f['decided']:g} allocations change hands ({f['moved_share']:.1%}): {f['customers_moved']:g} of customers, "
+                 f"{f['windows_cut']:g} in a live window, {f['unowned']:g} to nobody")  # fmt: skip
+    if made.moved:
+        lines.append("\n" + table([[a, b, n] for (a, b), n in made.matrix().most_common(MOST)], ["from", "to", "records"]))
+        lines.append("\n" + table(_load(made), ["rep", "before", "after", "", "capacity"]))
+        for m in made.moved[:MOST]:
+            marks = "".join(x for x, on in ((" [customer]", m.customer), (" [window cut short]", m.cut)) if on)
+            lines.append(f"\n{m.entity} {m.name} ({m.record}) as {m.role}: {m.before or 'nobody'} -> {m.after or 'nobody'}{marks}")
+            lines.append(f"  was {m.rule_before or '(no rule)'}: {m.reason_before}")
+            lines.append(f"  is  {m.rule_after or '(no rule)'}: {m.reason_after}")
+        if len(made.moved) > MOST:
+            lines.append(f"\n… and {len(made.moved) - MOST} more; --format json has all of them")
+    return "\n".join(lines)
+
+
+def _load(made: Impact) -> list[list[Any]]:
+    rows: list[list[Any]] = [
+        [rep, was, now, f"{now - was:+d}", "" if c is None else f"{c:g}" + (" over" if now > c else "")]
+        for rep, (was, now, c) in made.load.items()
+        if was != now
+    ]
+    return sorted(rows, key=lambda row: -abs(int(row[3])))[:MOST]
+
+
+def _markdown(found: list[Change], made: Impact | None, old: str, new: str) -> str:
+    """A comment for a pull request."""
+
+    def cell(text: Any) -> str:
+        return str(text or "").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+    lines = [f"## Policy change: `{old}` → `{new}`", ""]
+    if not found:
+        lines.append("The two say the same.")
+    else:
+        lines += ["| | where | rule | before | after |", "|---|---|---|---|---|"]
+        lines += [f"| {c.kind} | {cell(c.where)} | {cell(c.name)} | {cell(c.before)} | {cell(c.after)} |" for c in found[:MOST]]
+        lines += [f"\n… and {len(found) - MOST} more"] if len(found) > MOST else []
+    if made is not None:
+        f = made.facts
+        lines += ["", f"**{f['moved']:g} of {f['decided']:g} allocations change hands ({f['moved_share']:.1%})**; customers: {f['customers_moved']:g}; "
+                  f"live windows cut short: {f['windows_cut']:g}; left to nobody: {f['unowned']:g}", ""]  # fmt: skip
+        if made.moved:
+            lines += [
+                "| from | to | records |",
+                "|---|---|---|",
+                *(f"| {cell(a)} | {cell(b)} | {n} |" for (a, b), n in made.matrix().most_common(MOST)),
+                "",
+            ]
+            lines += [
+                "| rep | before | after | | capacity |",
+                "|---|---|---|---|---|",
+                *("| " + " | ".join(map(cell, row)) + " |" for row in _load(made)),
+                "",
+            ]
+            lines += [
+                "<details><summary>Every record that moves</summary>",
+                "",
+                "| record | role | from | to | was | is |",
+                "|---|---|---|---|---|---|",
+            ]
+            for m in made.moved[:500]:
+                mark = " (customer)" if m.customer else ""
+                lines.append(
+                    f"| {cell(m.name)}{mark} | {m.role} | {cell(m.before)} | {cell(m.after)} | {cell(m.reason_before)} | {cell(m.reason_after)} |"
+                )
+            lines += ["", "</details>"]
+    return "\n".join(lines)
+
+
+def _page(path: Path, found: list[Change], made: Impact | None, old: str, new: str) -> None:
+    from roe.data.files import write_whole
+    from roe.web.page import Page
+
+    page = Page("Policy change", f"{old} → {new}")
+    page.heading("What the policies say")
+    if not found:
+        page.say("The two say the same.")
+    else:
+        page.table(("", "where", "rule", "before", "after"), ((c.kind, c.where, c.name, c.before, c.after) for c in found), "text")
+    if made is not None:
+        f = made.facts
+        page.heading("Who gains and loses what")
+        page.say(f"{f['moved']:g} of {f['decided']:g} allocations change hands ({f['moved_share']:.1%}); customers: {f['customers_moved']:g}; "
+                 f"live windows cut short: {f['windows_cut']:g}; left to nobody: {f['unowned']:g}")  # fmt: skip
+        page.table(("from", "to", "records"), ((a, b, n) for (a, b), n in made.matrix().most_common()))
+        page.table(("rep", "before", "after", "", "capacity"), _load(made))
+        page.heading("Every record that moves")
+        header = ("record", "role", "from", "to", "was", "is")
+        page.table(
+            header,
+            (
+                (m.name, m.role, m.before, m.after, f"{m.rule_before}: {m.reason_before}", f"{m.rule_after}: {m.reason_after}")
+                for m in made.moved
+            ),
+            "text",
+        )
+    try:
+        write_whole(path, page.html())
+    except OSError as e:
+        fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", Span(str(path), 1, 1, 2), "name a file that you may write")])

@@ -1,0 +1,117 @@
+"""What a change of policy changes: rules by what they say, records that change hands, revisions of git, and limits."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import roe
+from helpers import AS_OF, EXAMPLES, example, tables
+from roe.analysis.diff import changes, impact
+from roe.cli import main
+from roe.policy.format import format_policy
+
+STATIC = EXAMPLES / "static"
+DATA = ("--data", str(STATIC / "data"), "--as-of", "2026-02-01")
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """The static example with one rule gone, another action, and a shorter window."""
+    folder = tmp_path / "other"
+    shutil.copytree(STATIC, folder)
+    path = folder / "policy.yaml"
+    text = path.read_text()
+    for old, new in ((" then: keep\n", " then: open\n"), ('when: account.tier = "A"', 'when: account.tier = "B"')):
+        assert text.count(old) >= 1
+        text = text.replace(old, new, 1)
+    path.write_text(text)
+    return folder
+
+
+def run(*args: str) -> Any:
+    return CliRunner().invoke(main, ["diff", *args])
+
+
+@pytest.mark.parametrize("name", sorted(AS_OF))
+def test_a_policy_says_the_same_as_itself_however_it_is_laid_out(name: str, tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES / name, tmp_path / "copy")
+    path = tmp_path / "copy" / "policy.yaml"
+    path.write_text("# another comment\n\n" + format_policy(path.read_text("utf-8"), "policy.yaml"), "utf-8")
+    assert changes(roe.load(EXAMPLES / name), roe.load(tmp_path / "copy")) == []
+
+
+def test_rules_that_differ_are_shown_before_and_after(other: Path) -> None:
+    found = changes(roe.load(STATIC), roe.load(other))
+    assert [(c.where, c.kind, c.name) for c in found] == [
+        ("engagement of account as ae", "changed", "protected"),
+        ("engagement of account as csm", "changed", "tier-a"),
+    ]
+    assert (found[0].before.endswith("-> keep"), found[0].after.endswith("-> open")) == (True, True)
+
+
+def test_the_impact_is_the_difference_of_two_runs(other: Path) -> None:
+    before = example("static")
+    after = roe.compile(roe.load(other))
+    runs = [e.run(tables(before, STATIC / "data"), as_of="2026-02-01") for e in (before, after)]
+    found = impact(*runs)
+    owners = [{(d.id, d.role): d.previous if d.action == "refer" else d.owner for d in r.decisions} for r in runs]
+    assert {(m.record, m.role): (m.before, m.after) for m in found.moved} == {
+        k: (owners[0][k], owners[1][k]) for k in owners[0] if owners[0][k] != owners[1][k]
+    }
+    assert found.moved and sum(found.matrix().values()) == len(found.moved) == found.facts["moved"]
+    for rep, (was, now, _) in found.load.items():
+        assert (was, now) == tuple(sum(o == rep for o in own.values()) for own in owners)
+    assert found.facts["windows_cut"] == sum(m.rule_before == "protected" for m in found.moved if m.role == "ae")
+    assert impact(runs[0], runs[0]).moved == []
+
+
+@pytest.mark.parametrize("shape", ["text", "md", "json"])
+def test_the_command_tells_it(other: Path, shape: str, tmp_path: Path) -> None:
+    done = run(str(STATIC), str(other), *DATA, "--format", shape, "--page", str(tmp_path / "diff.html"))
+    assert done.exit_code == 0, done.output
+    assert "protected" in done.output and "<script" not in (tmp_path / "diff.html").read_text()
+    if shape == "json":
+        found = json.loads(done.output)
+        assert not found["same"] and len(found["moved"]) == found["facts"]["moved"]
+    else:
+        assert "allocations change hands" in done.output
+
+
+@pytest.mark.parametrize(
+    ("limit", "code"),
+    [("moved > 3", 1), ("moved_share > 50 / 100", 0), ("customers_moved > 0 or moved > 1000", 0), ("moved >", 2), ("moves > 1", 2)],
+)
+def test_limits(other: Path, limit: str, code: int) -> None:
+    assert run(str(STATIC), str(other), *DATA, "--fail-if", limit).exit_code == code
+
+
+def test_a_revision_of_git_is_a_policy_too(other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    monkeypatch.chdir(repository)
+
+    def git(*args: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.example", *args], check=True, capture_output=True)
+
+    git("init", "-q")
+    shutil.copytree(STATIC, repository / "rules")
+    git("add", ".")
+    git("commit", "-qm", "one")
+    shutil.rmtree(repository / "rules")
+    shutil.copytree(other, repository / "rules")
+    done = run("HEAD:rules", "rules", "--format", "json")
+    assert len(json.loads(done.output)["changes"]) == 2
+    for wrong in ("HEAD:nowhere", "-x:rules", "nobody:rules"):
+        done = run(wrong, "rules")
+        assert done.exit_code == 2 and ("R801" in done.output or wrong[0] == "-"), done.output
+
+
+def test_data_needs_a_moment(other: Path) -> None:
+    assert run(str(STATIC), str(other), "--data", "x").exit_code == 2
