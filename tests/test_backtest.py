@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import random
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def history(folder: Path, n: int = 600) -> Path:
                 f"{i % 28 + 1:02}-{i * 12 // n + 1:02}-2025",
                 source,
                 size or "",
-                f"A{rng.randrange(n // 2)}",
+                f"A{rng.randrange(n * 3)}",
                 "yes" if rng.random() < 0.5 else "no",
             ]
         )
@@ -109,6 +110,7 @@ def test_the_last_are_held_out_without_the_groups_of_the_earlier(tmp_path: Path)
     found = read_history(history(tmp_path / "h"), "seller != null", "came_on", "account")
     early, late, how = hold_out(found)
     assert found.time is not None and found.group is not None
+    assert isinstance(found.time[0], date)
     assert max(found.time[i] for i in early) <= min(found.time[i] for i in late)
     assert not {found.group[i] for i in early} & {found.group[i] for i in late}
     assert len(early) == 420 and 0 < len(late) < 180 and "without" in how
@@ -206,3 +208,42 @@ def test_raw_history_to_a_page_in_one_command(tmp_path: Path) -> None:
     assert (found["records"], found["won"]) == (8000, 842)
     assert {"seller_id", "sdr_id", "business_segment"} <= set(found["leakage"])
     assert 0.65 < found["scores"][0]["auc"] < 0.75 and not math.isnan(found["scores"][0]["brier"])
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "outcome"),
+    [
+        ("Converted", ("1", "0"), "Converted = 1"), ("Converted", ("1", "0"), "converted = true"), ("Won", ("Yes", "No"), 'Won = "Yes"'),
+        ("Won", ("yes", "no"), "won"), ("Stage", ("Closed Won", "Closed Lost"), 'Stage = "Closed Won"'), ("is_won", ("TRUE", "FALSE"), "is_won = true"),
+    ],
+)  # fmt: skip
+def test_outcomes_as_people_write_them(tmp_path: Path, column: str, values: tuple[str, str], outcome: str) -> None:
+    rng = random.Random(1)
+    rows = [[i, rng.choice("ab"), values[rng.random() > 0.3], 2000 + i] for i in range(200)]
+    with (tmp_path / "leads.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["Lead Number", "Source", column, "Year"], *rows])
+    for data in (tmp_path, tmp_path / "leads.csv"):
+        found = read_history(data, outcome, "Year")
+        assert found.outcome == [row[2] == values[0] for row in rows]
+        assert set(found.features) == {"source"} and hold_out(found)[1] == list(range(140, 200))
+
+
+def test_groups_that_go_on_are_held_out_whole(tmp_path: Path) -> None:
+    rows = [[i, f"g{i % 10}", "yes" if i % 3 else "no", i] for i in range(100)]
+    with (tmp_path / "leads.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "account", "won", "at"], *rows])
+    found = read_history(tmp_path, "won", "at", "account")
+    early, late, how = hold_out(found)
+    assert found.group is not None and not {found.group[i] for i in early} & {found.group[i] for i in late}
+    assert sorted([*early, *late]) == list(range(100)) and 0 < len(late) <= 30 and "whole" in how
+
+
+@pytest.mark.parametrize(
+    ("value", "leaks"),
+    [(lambda won, i: 100 + i if won else -1, True), (lambda won, i: i % 50, False), (lambda won, i: "Closed" if won else "Open", True), (lambda won, i: "ab"[i % 2], False)],
+)  # fmt: skip
+def test_what_says_the_outcome_alone_is_leakage(value: Any, leaks: bool) -> None:
+    from roe.analysis.history import leaks as found
+
+    won = [i % 3 == 0 for i in range(200)]
+    assert found([value(w, i) for i, w in enumerate(won)], won) is leaks

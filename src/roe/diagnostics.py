@@ -48,7 +48,7 @@ CODES: dict[str, tuple[str, str]] = {
     "R407": ("rows of a `unique` table overlap", "warning"),
     "R406": ("a package is needed for this file", "error"),
     "R408": ("a rule has no portable form in SQL", "warning"),
-    "R501": ("unknown pool", "error"),
+    "R501": ("unknown pool, table, report, book or score", "error"),
     "R502": ("unknown role", "error"),
     "R503": ("an action has no target", "error"),
     "R504": ("unknown entity", "error"),

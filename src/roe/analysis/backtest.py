@@ -163,7 +163,8 @@ def candidates(found: History) -> list[Criterion]:
     out: list[Criterion] = []
     for name, values in found.features.items():
         present = [x for x in values if x is not None]
-        if len(values) - len(present) > 0 and present:
+        gone = {won for x, won in zip(values, found.outcome, strict=True) if x is None}
+        if present and (len(gone) == 2 or 0 < len(values) - len(present) < FEW):  # what is missing with one outcome only may leak
             out.append(Criterion(name, "missing"))
         if present and all(isinstance(x, bool) for x in present):
             out.append(Criterion(name, "true"))

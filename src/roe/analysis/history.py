@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,12 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.source import Inline, Span, Text
 
+MISSING = ("", "null", "none", "nan", "n/a", "#n/a", "na", "-")
+ENOUGH = 20  # records with a value, before it can be too good to be true
+TOO_GOOD = 0.995  # the area under the curve of one feature
 LEAST_LEAK = 5  # records with a value, before its being there with one outcome only is more than chance
 _NAME = re.compile(r"\W+")
+_KEY = re.compile(r"(^|_)(id|key|number|no|nr|num|index|row)$")
 _DATE = re.compile(r"(\d{1,4})[-/.](\d{1,2})[-/.](\d{1,4})(?:[ T](\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?)?(?:Z|[+-]\d\d:?\d\d)?")
 
 
@@ -62,13 +67,32 @@ def _fail(message: str, help: str, at: str, code: str = "R503") -> PolicyError:
 def read_history(folder: Path, outcome: str, time: str = "", group: str = "", records: str = "") -> History:
     """The records of the main table of a folder, with those of others that one key joins to them.
 
-    The main table is the one that the others refer to, the largest of them unless `records` names it. A table with one row for each
-    key adds its columns; one with several adds their number and the list. Raises PolicyError.
+    The main table is the one that the others refer to, the largest of them, or the first that has what the outcome names and both
+    outcomes, unless `records` names it. A table with one row for each key adds its columns; one with several adds their number
+    and the list. Raises PolicyError.
     """
-    tables = _tables(folder)
-    main = _main(tables, records)
+    tables, spellings = _tables(folder)
+    first: History | PolicyError | None = None
+    for main in _mains(tables, records):
+        try:
+            found = _history(tables, spellings, main, outcome, time, group)
+        except PolicyError as e:
+            first = first or e
+            continue
+        if any(found.outcome) and not all(found.outcome):
+            return found
+        first = found if not isinstance(first, History) else first
+    if isinstance(first, PolicyError):
+        raise first
+    assert first is not None
+    return first
+
+
+def _history(tables: dict[str, list[dict[str, Any]]], spellings: dict[str, str], main: str, outcome: str, time: str, group: str) -> History:
+    """The records of one table as the main one."""
     rows, relations, notes = _joined(tables, main)
-    columns = {name: _typed([row.get(name) for row in rows]) for name in dict.fromkeys(k for row in rows for k in row)}
+    raw = {name: [row.get(name) for row in rows] for name in dict.fromkeys(k for row in rows for k in row)}
+    columns = {name: _typed(values) for name, values in raw.items()}
     for name, lists in relations.items():
         columns[f"count_{name}"] = [len(x) for x in lists]
         names = dict.fromkeys(k for rows in lists for row in rows for k in row)
@@ -76,14 +100,12 @@ def read_history(folder: Path, outcome: str, time: str = "", group: str = "", re
         columns[name] = [[{k: next(flat[k]) for k in names} for _ in found] for found in lists]
     columns = {name: columns[name] for name in columns if name not in relations} | {n: columns[n] for n in relations}
     known = list(columns)
-    tree = _parse(outcome, known)
-    code = compile_expression(tree)
-    base = scope_of({})
-    won = []
-    for i in range(len(rows)):
-        record = {name: values[i] for name, values in columns.items()}
-        won.append(code({**base, **record, IMPLICIT: record}) is True)
-    used = {n.id for n in s.walk(tree) if isinstance(n, s.Name)} | {n.field for n in s.walk(tree) if isinstance(n, s.Path)}
+    spelt = {header: name for header, name in spellings.items() if name in columns and header not in columns}
+    tree = _parse(outcome, [*known, *spelt])
+    won, how = _won(tree, columns, raw, spelt, len(rows))
+    notes += [how] if how else []
+    named = {n.id for n in s.walk(tree) if isinstance(n, s.Name)} | {n.field for n in s.walk(tree) if isinstance(n, s.Path)}
+    used = {spelt.get(name, name) for name in named}
     for name in (time, group):
         if name and name_of(name) not in columns:
             raise _fail(
@@ -102,11 +124,41 @@ def read_history(folder: Path, outcome: str, time: str = "", group: str = "", re
     return found
 
 
-def _tables(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    paths = sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES and p.is_file()) if folder.is_dir() else []
+def _won(tree: s.Node, columns: dict[str, list[Any]], raw: dict[str, list[Any]], spelt: dict[str, str], n: int) -> tuple[list[bool], str]:
+    """Which records are won, and how the columns had to be read for there to be any: as typed, as texts, or 1 and 0 as true and false."""
+    code = compile_expression(tree)
+    base = scope_of({})
+    flags = {
+        name: [None if x is None else x == 1 for x in values]
+        for name, values in columns.items()
+        if name in raw and set(values) <= {0, 1, None}
+    }
+    readings = (
+        (columns, ""),
+        ({**columns, **raw}, "the outcome reads columns as texts"),
+        ({**columns, **flags}, "the outcome reads 1 and 0 as true and false"),
+    )
+    found: list[bool] = []
+    for reading, how in readings:
+        by_name = {**reading, **{header: reading[name] for header, name in spelt.items()}}
+        won = []
+        for i in range(n):
+            record = {name: values[i] for name, values in by_name.items()}
+            won.append(code({**base, **record, IMPLICIT: record}) is True)
+        found = found or won
+        if any(won):
+            return won, how
+    return found, ""
+
+
+def _tables(folder: Path) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
+    """The rows of each table, under names of the language; and which name each header has, where it is one itself."""
+    given = [folder] if folder.is_file() else sorted(folder.iterdir()) if folder.is_dir() else []
+    paths = [p for p in given if p.suffix in SUFFIXES and p.is_file()]
     if not paths:
         raise _fail(f"there are no tables in `{folder}`", "name a folder with CSV files", "--data", "R606")
-    found = {}
+    found: dict[str, list[dict[str, Any]]] = {}
+    spellings: dict[str, str] = {}
     for path in paths:
         rows, problems = read_file(path)
         if errors(problems):
@@ -114,12 +166,19 @@ def _tables(folder: Path) -> dict[str, list[dict[str, Any]]]:
         renamed: dict[str, str] = {}
         for row in rows[:1] + rows[-1:]:
             renamed |= {k: name_of(k) for k in row if k != "$line"}
+        spellings |= {k: name for k, name in renamed.items() if k.isidentifier()}
         found[name_of(path.stem)] = [{renamed.get(k) or name_of(k): _text(x) for k, x in row.items() if k != "$line"} for row in rows]
-    return found
+    return found, spellings
 
 
 def _text(value: Any) -> Any:
-    return (value.strip() or None) if isinstance(value, str) else value
+    """A cell: nothing, where it is empty or says so as databases and spreadsheets do."""
+    if isinstance(value, float) and value != value:
+        return None
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    return None if text.lower() in MISSING else text
 
 
 def _is_key(values: Iterable[Any]) -> bool:
@@ -131,17 +190,18 @@ def _keys(rows: list[dict[str, Any]]) -> set[str]:
     return {name for name in (rows[0] if rows else ()) if _is_key(row.get(name) for row in rows)}
 
 
-def _main(tables: dict[str, list[dict[str, Any]]], asked: str) -> str:
+def _mains(tables: dict[str, list[dict[str, Any]]], asked: str) -> list[str]:
+    """The tables whose rows may be the records, the likeliest first."""
     if asked:
         if name_of(asked) not in tables:
             raise _fail(f"there is no table `{asked}`", suggest(asked, tables, f"there are {', '.join(tables)}"), "--records")
-        return name_of(asked)
+        return [name_of(asked)]
     keys = {name: _keys(rows) for name, rows in tables.items()}
 
     def children(name: str) -> int:
         return sum(any(k in (rows[0] if rows else ()) for k in keys[name]) for other, rows in tables.items() if other != name)
 
-    return max(tables, key=lambda name: (children(name), len(tables[name]), name))
+    return sorted(tables, key=lambda name: (children(name), len(tables[name]), name), reverse=True)
 
 
 def _joined(
@@ -182,10 +242,11 @@ def _typed(values: list[Any]) -> list[Any]:
     lowered = {x.lower() for x in present}
     if lowered <= {"true", "false", "yes", "no"}:
         return [None if x is None else x.lower() in ("true", "yes") for x in values]
-    try:
-        return [None if x is None else v.number(float(x)) for x in values] if not any(_coded(x) for x in lowered) else values
-    except ValueError:
-        pass
+    if not any(map(_coded, lowered)):
+        try:
+            return [None if x is None else v.number(float(x)) for x in values]
+        except ValueError:
+            pass
     dates = _dates(values)
     return dates if dates is not None else values
 
@@ -248,6 +309,8 @@ def _choose(found: History, features: Mapping[str, list[Any]], used: set[str]) -
             found.dropped[name] = "the outcome is made of it"
         elif not present or (len({str(x) for x in present}) < 2 and len(present) == len(values)):
             found.dropped[name] = "it is the same everywhere"
+        elif _numbered(name, values):
+            found.dropped[name] = "it is a number of the record"
         elif isinstance(present[0], (date, list, dict)) and not leaks(values, found.outcome):
             found.dropped[name] = "dates and lists are no features"
         elif (
@@ -261,12 +324,42 @@ def _choose(found: History, features: Mapping[str, list[Any]], used: set[str]) -
             found.features[name] = values
 
 
+def _numbered(name: str, values: list[Any]) -> bool:
+    """Whether whole numbers are but names of the records: all different, and called so or hardly with gaps."""
+    whole = all(isinstance(x, (int, float)) and not isinstance(x, bool) and float(x).is_integer() for x in values)
+    if len(values) < 20 or not whole or not _is_key(values):
+        return False
+    return bool(_KEY.search(name)) or max(values) - min(values) < 10 * len(values)
+
+
 def leaks(values: list[Any], outcome: list[bool]) -> bool:
     """Whether something is there with one outcome only, and missing with the other: it was written after the fact."""
     there = {won for x, won in zip(values, outcome, strict=True) if _there(x)}
     count = sum(map(_there, values))
     absent = {won for x, won in zip(values, outcome, strict=True) if not _there(x)}
-    return len(there) == 1 and count >= LEAST_LEAK and bool(absent - there)
+    return (len(there) == 1 and count >= LEAST_LEAK and bool(absent - there)) or _tells_all(values, outcome)
+
+
+def _tells_all(values: list[Any], outcome: list[bool]) -> bool:
+    """Whether a value alone nearly says the outcome: numbers that are higher (or lower) with one of them, or pure categories."""
+    known = [(x, won) for x, won in zip(values, outcome, strict=True) if x is not None and not isinstance(x, (date, list, dict))]
+    won = sum(w for _, w in known)
+    if len(known) < ENOUGH or not 0 < won < len(known):
+        return False
+    if all(isinstance(x, (int, float)) for x, _ in known):
+        above = ties = lost = 0  # pairs of a won and a lost one
+        for _, group in groupby(sorted(known, key=lambda pair: pair[0]), key=lambda pair: pair[0]):
+            members = [w for _, w in group]
+            here = sum(members)
+            above += here * lost
+            ties += here * (len(members) - here)
+            lost += len(members) - here
+        area = (above + ties / 2) / (won * (len(known) - won))
+        return max(area, 1 - area) > TOO_GOOD
+    levels: dict[Any, set[bool]] = {}
+    for x, w in known:
+        levels.setdefault(x, set()).add(w)
+    return len(levels) <= len(known) / ENOUGH and all(len(both) == 1 for both in levels.values())
 
 
 def _there(value: Any) -> bool:
@@ -278,24 +371,35 @@ def leave_out_leaks(found: History, keep: Sequence[str]) -> list[str]:
     gone = [name for name, values in found.features.items() if leaks(values, found.outcome)]
     for name in gone:
         if name not in keep and name_of(name) not in keep:
-            found.dropped[name] = "leakage: it is there with one outcome only"
+            found.dropped[name] = "leakage: it is there with one outcome only, or says it alone"
             del found.features[name]
     return gone
 
 
 def hold_out(found: History, share: float = 0.3) -> tuple[list[int], list[int], str]:
-    """(earlier rows, held-out rows, how): the last by time, without the groups that the earlier ones have; else by a hash."""
+    """(earlier rows, held-out rows, how): the last by time, without the groups that the earlier ones have.
+
+    Where that would leave out most of them, the groups that came last are held out whole; without a time, groups by a hash.
+    """
     n = len(found.ids)
     groups = found.group or found.ids
     if found.time is None:
         held = [int(hashlib.sha256(g.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF < share for g in groups]
         return [i for i in range(n) if not held[i]], [i for i in range(n) if held[i]], "by chance, since no --time is given"
-    order = sorted(
-        (i for i in range(n) if found.time[i] is not None), key=lambda i: (str(found.time[i]), found.ids[i]) if found.time else ()
-    )
+    moments = found.time
+    texts = len({type(x) for x in moments if x is not None}) > 1
+    order = sorted((i for i in range(n) if moments[i] is not None), key=lambda i: (str(moments[i]) if texts else moments[i], found.ids[i]))
     cut = len(order) - int(len(order) * share)
     early, late = order[:cut], order[cut:]
     seen = {groups[i] for i in early}
     kept = [i for i in late if groups[i] not in seen]
-    gone = len(late) - len(kept)
-    return early, kept, f"the last {share:.0%} by time" + (f", without {gone} whose group is among the earlier" if gone else "")
+    if len(kept) * 2 >= len(late):
+        gone = len(late) - len(kept)
+        return early, kept, f"the last {share:.0%} by time" + (f", without {gone} whose group is among the earlier" if gone else "")
+    first: dict[str, int] = {}
+    for place, i in enumerate(order):
+        first.setdefault(groups[i], place)
+    by_group = sorted(order, key=lambda i: first[groups[i]])
+    cut_at = first[groups[by_group[min(cut, len(by_group) - 1)]]]
+    early, late = ([i for i in by_group if (first[groups[i]] < cut_at) is before] for before in (True, False))
+    return early, late, "the groups that came last, whole: most of the latest records are of groups that are among the earlier"

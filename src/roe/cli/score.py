@@ -125,7 +125,7 @@ def fit_command(
     except OSError as e:
         _unwritable(out, e)
     for leak in leaked:
-        click.echo(f"leakage: `{leak}` is there with one outcome only, and is {'kept' if leak in keep else 'left out'}")
+        click.echo(f"leakage: `{leak}` is there with one outcome only, or says it alone, and is {'kept' if leak in keep else 'left out'}")
     click.echo(f"{len(card.criteria)} criteria from {len(early)} records ({len(late)} held out); see {out}")
 
 
@@ -267,7 +267,9 @@ def _show(results: list[Result], found: History, leaked: list[str], keep: tuple[
     for note in found.notes:
         click.echo(note)
     for name in leaked:
-        click.echo(f"leakage: `{name}` is there with one outcome only, and is {'kept by name' if name in keep else 'left out'}")
+        click.echo(
+            f"leakage: `{name}` is there with one outcome only, or says it alone, and is {'kept by name' if name in keep else 'left out'}"
+        )
     for r in results:
         click.echo(f"\n{r.name}: AUC {r.auc:.3f} on {r.records} records held out ({r.held_out}), {r.auc_before:.3f} before")
         for warning in r.warnings:

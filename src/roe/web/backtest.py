@@ -16,7 +16,10 @@ def backtest_page(results: Sequence[Result], found: History, outcome: str, leake
     for note in found.notes:
         page.say(note, "quiet")
     for name in leaked:
-        page.say(f"leakage: `{name}` is there with one outcome only, and is {'kept by name' if name in kept else 'left out'}", "warn")
+        page.say(
+            f"leakage: `{name}` is there with one outcome only, or says it alone, and is {'kept by name' if name in kept else 'left out'}",
+            "warn",
+        )
     for r in results:
         page.heading(r.name)
         page.say(f"Held out: {r.held_out}; {r.records} records, {r.won} won. {r.trained} earlier ones set the scale.")
