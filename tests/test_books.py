@@ -230,3 +230,34 @@ def test_a_simulation_is_the_same_again_and_keeps_to_the_capacity(tmp_path: Path
     assert int(rows[5]["meetings"]) > 0 and [float(r["reached"]) for r in rows[:6]] == sorted(float(r["reached"]) for r in rows[:6])
     page = (tmp_path / "a" / "simulation.html").read_text()
     assert page.count("<svg") == 6 and "<script" not in page and "src=" not in page and 'href="http' not in page
+
+
+def test_no_account_is_in_two_books_of_one_role(tmp_path: Path) -> None:
+    text = POLICY.format(more="continuity: 2")
+    first = text[text.index("  core:") : text.index("windows:")]
+    second = (
+        first.replace("  core:", "  second:", 1)
+        .replace("accounts: account.wanted", "accounts: account.points > 5")
+        .replace("- {name: a,", "- {name: b,")
+    )
+    policy_text(
+        tmp_path,
+        text.replace(first, first + second).replace(
+            "- {name: free", "- {name: other, when: account.second != null, then: {assign: account.second}}\n      - {name: free"
+        ),
+    )
+    evaluator = roe.compile(roe.load(tmp_path))
+    both = 0
+    for seed in range(25):
+        data = tables(random.Random(seed))
+        state: dict[str, Any] = {}
+        for week in range(3):
+            as_of = str(TODAY + timedelta(days=7 * week))
+            plan = plan_books(evaluator.bind(data, as_of=as_of, state=state))
+            held = [{a for a, x in plan["books"][name]["accounts"].items() if x["rep"]} for name in ("core", "second")]
+            assert not held[0] & held[1], (seed, week)
+            both += bool(held[0]) and bool(held[1])
+            state = json.loads(json.dumps(applied(state or empty_state(as_of), plan)))
+            again = plan_books(evaluator.bind(data, as_of=as_of, state=state))["books"]
+            assert [m for name in again for m in again[name]["moves"]] == [], (seed, week)
+    assert both > 30

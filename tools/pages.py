@@ -38,8 +38,10 @@ def commands() -> str:
     for name in COMMANDS:
         command = main.get_command(click.Context(main), name)
         assert command is not None
-        with click.Context(command, info_name=f"roe {name}", max_content_width=80) as context:
-            lines += [f"## roe {name}", "", "```text", command.get_help(context), "```", ""]
+        more = command.commands if isinstance(command, click.Group) else {}
+        for called, each in ((name, command), *((f"{name} {part}", found) for part, found in more.items())):
+            with click.Context(each, info_name=f"roe {called}", max_content_width=80) as context:
+                lines += [f"## roe {called}", "", "```text", each.get_help(context), "```", ""]
     return "\n".join(lines)
 
 

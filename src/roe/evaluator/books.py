@@ -87,11 +87,14 @@ def digest(books: Mapping[str, Any]) -> str:
 def plan_books(bound: Bound, only: Sequence[str] = (), fast: bool = False) -> dict[str, Any]:
     """The plan of every book, or of those that are named, as JSON. `fast` is the greedy plan."""
     kept = bound.state.get("books", {})
-    found = {
-        name: _Cycle(bound, step, kept.get(name, {}), fast).plan().as_json()
-        for name, step in bound.plan.books.items()
-        if not only or name in only
-    }
+    found: dict[str, Any] = {}
+    for name, step in bound.plan.books.items():
+        if only and name not in only:
+            continue
+        others = [other for other in bound.plan.books.values() if other.role == step.role and other.name != name]
+        books = [found[o.name]["accounts"] if o.name in found else kept.get(o.name, {}).get("accounts", {}) for o in others]
+        elsewhere = {account for book in books for account, x in book.items() if x["rep"] is not None}
+        found[name] = _Cycle(bound, step, kept.get(name, {}), fast, elsewhere, bool(others)).plan().as_json()
     return {
         "roe": 1, "policy": bound.policy.name, "as_of": v.literal(bound.world.clock.now), "base": digest(kept), "books": found,
     }  # fmt: skip
@@ -128,10 +131,13 @@ def check_plan(found: Any) -> dict[str, Any]:
 
 
 class _Cycle:
-    """One book of one cycle."""
+    """One book of one cycle. `elsewhere` are the accounts of other books of the role; where it is `shared`, owners from before
+    the first cycle are the book's only if it may have their accounts.
+    """
 
-    def __init__(self, bound: Bound, step: Solve, kept: Mapping[str, Any], fast: bool) -> None:
+    def __init__(self, bound: Bound, step: Solve, kept: Mapping[str, Any], fast: bool, elsewhere: set[str], shared: bool) -> None:
         self.bound, self.world, self.step, self.fast = bound, bound.world, step, fast
+        self.elsewhere, self.shared = elsewhere, shared
         self.kept: Mapping[str, Any] = kept.get("accounts", {})
         self.today: date = self.world.clock.today
         code = self.world.compiled.code(step.reps)
@@ -162,8 +168,12 @@ class _Cycle:
         able = [x is True for x in self.column("_able")]
         value = np.array([x if v.is_number(x) else 0.0 for x in self.column("_value")], float)
         before = [None if r is None else str(r["id"]) for r in self.column("_now")]
+        fates = self.column("_return")
+        for i, account in enumerate(ids):
+            if account in self.elsewhere or (self.shared and not able[i] and account not in self.kept):
+                able[i], before[i], fates[i] = False, None, FREE
         now = np.array([-1 if r is None else self.place.get(r, -1) for r in before], np.int64)
-        why = self._fates(self.column("_return"), able, before)
+        why = self._fates(fates, able, before)
         pinned = np.array([w not in (FREE, STAYS) and w not in step.returns and w not in NO_REST for w in why], bool)
         returns = np.array([w in step.returns or w in NO_REST for w in why], bool)
         stays = np.array([w == STAYS for w in why], bool)
