@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import random
+import subprocess
+import sys
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -261,3 +263,15 @@ def test_no_account_is_in_two_books_of_one_role(tmp_path: Path) -> None:
             again = plan_books(evaluator.bind(data, as_of=as_of, state=state))["books"]
             assert [m for name in again for m in again[name]["moves"]] == [], (seed, week)
     assert both > 30
+
+
+@pytest.mark.parametrize(
+    "args", [["books", "plan"], ["books", "simulate"], ["books", "apply", "plan", "--state", "s"], ["score", "backtest", "--outcome", "won"], ["score", "fit", "--outcome", "won"]]
+)  # fmt: skip
+def test_without_its_packages_a_command_says_which(args: list[str], tmp_path: Path) -> None:
+    example = str(EXAMPLES / "dynamic-books")
+    more = [] if "apply" in args else ["--data", f"{example}/data", "--out", "out"]
+    more += [example, "--as-of", "2026-02-01"] if args[:2] in (["books", "plan"], ["books", "simulate"]) else []
+    script = "import sys; sys.modules.update(numpy=None, ortools=None, sklearn=None); from roe.cli import main; main(sys.argv[1:])"
+    done = subprocess.run([sys.executable, "-c", script, *args, *more], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2 and "R406" in done.stderr and "Traceback" not in done.stderr, done.stderr

@@ -33,12 +33,12 @@ def command() -> None:
 @click.option("--greedy", is_flag=True, help="The best pair first, without the solver.")
 def plan(policy: Path | None, data: Path, as_of: str, state: Path | None, out: Path, only: tuple[str, ...], greedy: bool) -> None:
     """Plan a cycle: every move with its reason, its worth and the runner-up. Nothing changes until the plan is applied."""
+    _packages()
     from roe.data.files import csv_text, write_whole
     from roe.evaluator.books import plan_books
 
     evaluator = load(policy)
     _known(evaluator, only)
-    _packages()
     found = plan_books(bind_large(evaluator, data, as_of, state), only, greedy)
     rows = [[book, *(m[key] for key in ("account", "name", *MOVES[3:]))] for book, part in found["books"].items() for m in part["moves"]]
     try:
@@ -78,6 +78,7 @@ def _show(book: str, part: Mapping[str, Any]) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="A folder for allocations.csv, changes.csv and rollback.csv of the moves.")
 def apply(plan: Path, state: Path, out: Path | None) -> None:
     """Put a plan in force: the state has its books, and runs allocate by them."""
+    _packages()
     from roe.data.write import read_state, write_state
     from roe.evaluator.books import applied, digest
     from roe.evaluator.engine import empty_state
@@ -174,11 +175,11 @@ def simulate(
     policy: Path | None, data: Path, as_of: str, weeks: int, against: Path | None, history: bool, touches: int, seed: int, out: Path
 ) -> None:
     """Play weekly cycles, and plot coverage, churn, fairness and the use of capacity."""
+    _packages()
     from roe.analysis.simulate import HEADER, Cycle, Pace, simulate
     from roe.cli.common import clock, progress, read
     from roe.data.files import csv_text, write_whole
 
-    _packages()
     played: dict[str, list[Cycle]] = {}
     for path in [policy, *([against] if against is not None else [])]:
         evaluator = load(path)
