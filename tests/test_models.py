@@ -90,6 +90,7 @@ def test_an_event_is_raised_once_and_armed_again(ranked: Evaluator, tmp_path: Pa
         ("{signals: [{name: a, points: 5, of: account.signals, half_life: 2 months}]}", "R311"),
         ("{signals: [{name: a, points: 5, of: account.employees}]}", "R205"),
         ("{matrix: {account.employees: [10, 20], account.revenue: [5]}}", "R304"),
+        ("{signals: [{name: a, points: 5, of: account.signals, weight: wieght}]}", "R204"),
         ("{rank: {of: account.name}}", "R205"),
         ("{rank: {of: account.employees, tiers: {A: 10, B: 10}}}", "R304"),
         ("{weighted: {size: {score: account.emploees, weight: 1}}}", "R204"),
@@ -103,3 +104,22 @@ def test_mistakes_are_found(tmp_path: Path, score: str, code: str) -> None:
     with pytest.raises(roe.PolicyError) as found:
         roe.load(tmp_path)
     assert code in [d.code for d in found.value.diagnostics], found.value
+
+
+def test_what_a_policy_says_may_have_comments_and_tiny_numbers(tmp_path: Path) -> None:
+    text = """
+roe: 1
+name: odd
+roles: [ae]
+scores:
+  size: {weighted: {a: {score: "account.employees // people", weight: 0.0000001}, b: {score: account.revenue, weight: 2e-7}}}
+  odds: {logistic: {intercept: -1e-9, parts: {a: {of: "account.employees // people", weight: -3e-8}}}}
+  place: {rank: {of: "account.employees /* all */"}}
+  ideal: {profile: [{name: a, when: "account.employees > 1 // one", must: true}]}
+  heat: {signals: [{name: a, points: -5e-8, of: "account.activities // all", step: {minus: 1e-9, every: 7 days}}]}
+books:
+  core: {reps: "rep.active // now", capacity: 2, value: "account.employees // people", accounts: "true // all", hold: "false // none"}
+"""
+    policy_text(tmp_path, text)
+    row = roe.compile(roe.load(tmp_path)).bind({"account": [{"id": "A", "employees": 60}]}, as_of="2026-01-01").world.rows["account"][0]
+    assert (row["size"], row["ideal"], row["core_value"], row["place"]["rank"]) == (pytest.approx(20), 100, 60, 1)

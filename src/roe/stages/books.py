@@ -14,6 +14,7 @@ from typing import Any
 from roe.diagnostics import suggest
 from roe.grammar import types as t
 from roe.grammar.names import Names
+from roe.grammar.printer import show
 from roe.plan.operators import Choose, Derive, Expr, Rule, Share, Solve
 from roe.policy.context import Context, written
 from roe.policy.model import Field
@@ -71,7 +72,7 @@ class _Book:
     def said(self, of: Any, key: str, names: Names, default: str = "true") -> str:
         """A condition of the policy, as text that can stand inside of another."""
         expr = self.cx.condition(of[key], names) if of.get(key) else None
-        return f"({expr.text})" if expr else default
+        return f"({show(expr.tree)})" if expr else default
 
     def lower(self) -> Solve:
         raw, cx = self.raw, self.cx
@@ -81,7 +82,8 @@ class _Book:
         self._work()
         self.derive("_able", f"(account.BOOK_rest = null or account.BOOK_rest <= today) and {self.said(raw, 'accounts', self.names)}")
         value = cx.value(raw["value"], self.names, "number")
-        self.derive("_value", f"if ({value.text}) = null then 0 else ({value.text})" if value else "0", raw["value"])
+        text = show(value.tree) if value else "0"
+        self.derive("_value", f"if ({text}) = null then 0 else ({text})", raw["value"])
         returns, mix = self._returning(), self._mix()
         about_rep, about_pair = cx.names("rep"), self.names.binding(rep=t.record("rep"))
         reps = cx.condition(raw["reps"], about_rep)

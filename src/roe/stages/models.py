@@ -5,14 +5,16 @@ segment, an ideal customer profile, and logistic models. Each part of a score is
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from roe.grammar import types as t
 from roe.grammar import values as v
+from roe.grammar.printer import show
 from roe.grammar.types import Type
 from roe.plan.operators import Choose, Derive, Expr, Report, Rule
 from roe.policy.context import Context, written
-from roe.source import Text
+from roe.source import Text, span_of
 
 KINDS = ("criteria", "signals", "weighted", "matrix", "rank", "logistic", "profile")
 
@@ -92,10 +94,16 @@ class _Model:
     def field(self, part: str = "") -> str:
         return f"{self.entity}.{self.name}{part}"
 
-    def number(self, text: Any) -> str:
-        """A numeric expression of the policy as text that can stand in another; missing counts as nothing."""
-        expr = self.cx.value(text, self.names, "number")
-        return f"(if ({text}) = null then 0 else ({text}))" if expr else "0"
+    def said(self, given: Any, *kinds: str) -> str:
+        """A checked expression of the policy as text that can stand inside of another; `null` after a diagnostic."""
+        text = given if isinstance(given, Text) else Text(str(given), self.name.origin)
+        expr = self.cx.value(text, self.names, *kinds)
+        return f"({show(expr.tree)})" if expr else "null"
+
+    def number(self, given: Any) -> str:
+        """The same of a number, of which a missing one counts as nothing."""
+        text = self.said(given, "number")
+        return f"(if {text} = null then 0 else {text})"
 
     def rules(self, items: Any, points: Callable[[Any], Any]) -> tuple[Rule, ...]:
         found = []
@@ -125,41 +133,46 @@ class _Model:
             step = f"{self.name}_{group}"
             cx.steps[self.entity, step] = Choose(self.entity, step, "score", "collect sum", self.rules(items, lambda r: r["points"]), 0)
             field = self.field(f"_{group}")
-            terms.append(f"min({field}, {caps[group]})" if group in caps else field)
+            terms.append(f"min({field}, {_plain(caps[group])})" if group in caps else field)
         for raw in section.get("signals") or ():
             self.signal(raw)
             terms.append(self.field(f"_{raw['name']}"))
         total = " + ".join(terms)
-        total = f"max({total}, {section['least']})" if "least" in section else total
-        self.derive("", f"min({total}, {section['most']})" if "most" in section else total)
+        total = f"max({total}, {_plain(section['least'])})" if "least" in section else total
+        self.derive("", f"min({total}, {_plain(section['most'])})" if "most" in section else total)
 
     def signal(self, raw: Any) -> None:
         """Dated records, each worth points that fade by half-life or by step; or one date that comes near."""
         cx, part = self.cx, f"_{raw['name']}"
         days = {key: self._days(raw, key) for key in ("half_life", "ahead")}
-        points = raw["points"]
+        points = _plain(raw["points"])
         if raw.get("at"):
-            cx.value(raw["at"], self.names, "date", "date and time")
-            ahead = days["ahead"] or "30 days"
-            self.derive(part, f"if today <= date({raw['at']}) and date({raw['at']}) <= today + {ahead} then {points} else 0", raw["at"])
+            at, ahead = self.said(raw["at"], "date", "date and time"), days["ahead"] or "30 days"
+            self.derive(part, f"if today <= date({at}) and date({at}) <= today + {ahead} then {points} else 0", raw["at"])
             return
         if not raw.get("of"):
             cx.say("R304", raw["name"], "a signal needs `of`, a list of dated records, or `at`, a date", "write `of: account.signals`")
             return
-        expr = cx.value(raw["of"], self.names, "list")
-        if expr is None:
-            return
-        when = raw.get("date") or "date"
+        records, when = self.said(raw["of"], "list"), str(raw.get("date") or "date")
+        for field in (when, *([raw["weight"]] if raw.get("weight") else [])):
+            self._has(records, field, raw["of"])
         age = f"(today - date(x.{when}))"
-        worth = f"{points}" + (f" * (if x.{raw['weight']} = null then 1 else x.{raw['weight']})" if raw.get("weight") else "")
+        worth = points + (f" * (if x.{raw['weight']} = null then 1 else x.{raw['weight']})" if raw.get("weight") else "")
         if days["half_life"]:
             worth += f" * 0.5 ** ({age} / {days['half_life']})"
         elif raw.get("step"):
             every = self._days(raw["step"], "every")
-            worth = f"max(0, {worth} - {raw['step']['minus']} * floor({age} / {every or '7 days'}))"
-        listed = f"({raw['of']})[{when} != null and date({when}) <= today]"
+            worth = f"max(0, {worth} - {_plain(raw['step']['minus'])} * floor({age} / {every or '7 days'}))"
+        listed = f"{records}[{when} != null and date({when}) <= today]"
         total = f"if count({listed}) = 0 then 0 else sum(for x in {listed} return {worth})"
-        self.derive(part, f"min({total}, {raw['most']})" if "most" in raw else total, raw["of"])
+        self.derive(part, f"min({total}, {_plain(raw['most'])})" if "most" in raw else total, raw["of"])
+
+    def _has(self, records: str, field: Any, place: Any) -> None:
+        """Say where the records of a list have no such field."""
+        before = len(self.cx.found)
+        self.cx.value(Text(f"for x in {records} return x.{field}", self.name.origin), self.names)
+        at = field if isinstance(field, Text) else place
+        self.cx.found[before:] = [replace(d, span=span_of(at)) for d in self.cx.found[before:]]
 
     def _days(self, raw: Any, key: str) -> str:
         """A duration of days or hours, as text; empty where there is none, or after a diagnostic."""
@@ -178,16 +191,15 @@ class _Model:
         parts = self.section["weighted"]
         whole = sum(p["weight"] for p in parts.values())
         for name, part in parts.items():
-            share = f"min(1, max(0, {self.number(part['score'])} / {part.get('of') or 100}))"
-            self.derive(f"_{name}", f"100 * {part['weight']} / {whole} * {share}", part["score"])
+            share = f"min(1, max(0, {self.number(part['score'])} / {_plain(part.get('of') or 100)}))"
+            self.derive(f"_{name}", f"100 * {_plain(part['weight'])} / {_plain(whole)} * {share}", part["score"])
         self.derive("", " + ".join(self.field(f"_{name}") for name in parts))
 
     def matrix(self) -> None:
         """Two scores cut into bands: letters for the first, figures for the second; A1 is the best."""
         (first, rows), (second, columns) = self.section["matrix"].items()
         rules = []
-        for text in (first, second):
-            self.cx.value(text, self.names, "number")
+        one, two = self.said(first, "number"), self.said(second, "number")
         for bounds in (rows, columns):
             if list(bounds) != sorted(set(bounds), reverse=True):
                 self.cx.say(
@@ -199,8 +211,8 @@ class _Model:
         for i, row in enumerate([*rows, None]):
             for j, column in enumerate([*columns, None]):
                 tests = [
-                    f"({first}) >= {row}" if row is not None else f"({first}) != null",
-                    f"({second}) >= {column}" if column is not None else f"({second}) != null",
+                    f"{one} >= {_plain(row)}" if row is not None else f"{one} != null",
+                    f"{two} >= {_plain(column)}" if column is not None else f"{two} != null",
                 ]
                 grade = f"{chr(65 + i)}{j + 1}"
                 exprs = [self.cx.parse(test) for test in tests]
@@ -210,11 +222,8 @@ class _Model:
     def rank(self) -> None:
         """The place of a value among the records of a segment, with percentile and tier."""
         raw = self.section["rank"]
-        self.cx.value(raw["of"], self.names, "number")
-        if raw.get("within"):
-            self.cx.value(raw["within"], self.names)
-        self.derive("_of", str(raw["of"]), raw["of"])
-        self.derive("_within", str(raw.get("within") or "null"), raw.get("within"))
+        self.derive("_of", self.said(raw["of"], "number"), raw["of"])
+        self.derive("_within", self.said(raw["within"]) if raw.get("within") else "null", raw.get("within"))
         tiers = tuple((str(name), float(share)) for name, share in (raw.get("tiers") or {}).items())
         if tiers and abs(sum(share for _, share in tiers) - 100) > 1e-9:
             self.cx.say("R304", raw.key("tiers"), f"the tiers are {sum(s for _, s in tiers):g} % together", "let them be 100 % together")
@@ -224,16 +233,14 @@ class _Model:
         """A logistic model by its coefficients: each part adds to the log-odds, the score is the chance in percent."""
         raw = self.section["logistic"]
         for name, part in raw["parts"].items():
-            missing = part.get("missing") or 0
-            expr = self.cx.value(part["of"], self.names, "number", "boolean")
-            found = self.cx.type_of(expr, self.names).name if expr else "number"
-            value = (
-                f"(if ({part['of']}) then 1 else 0)"
-                if found == "boolean"
-                else f"(if ({part['of']}) = null then {missing} else ({part['of']}))"
-            )
-            self.derive(f"_{name}", f"{part['weight']} * {value}", part["of"])
-        odds = " + ".join([str(raw["intercept"]), *(self.field(f"_{name}") for name in raw["parts"])])
+            value = self.said(part["of"], "number", "boolean")
+            expr = self.cx.parse(value)
+            if expr and self.cx.type_of(expr, self.names).name == "boolean":
+                value = f"(if {value} then 1 else 0)"
+            else:
+                value = f"(if {value} = null then {_plain(part.get('missing') or 0)} else {value})"
+            self.derive(f"_{name}", f"{_plain(part['weight'])} * {value}", part["of"])
+        odds = " + ".join([_plain(raw["intercept"]), *(self.field(f"_{name}") for name in raw["parts"])])
         self.derive("", f"100 / (1 + exp(-({odds})))")
 
     def profile(self) -> None:
@@ -244,6 +251,12 @@ class _Model:
         rules = self.rules(items, lambda x: round(100 * (x.get("weight") or 1) / whole, 6))
         step = f"{self.name}_points"
         self.cx.steps[self.entity, step] = Choose(self.entity, step, "score", "collect sum", rules, 0)
-        must = " and ".join(f"({x['when']})" for x in items if x.get("must"))
+        must = " and ".join(self.said(x["when"], "boolean") for x in items if x.get("must"))
         points = f"round_half_up({self.field('_points')}, 2)"
         self.derive("", f"if {must} then {points} else 0" if must else points)
+
+
+def _plain(number: float) -> str:
+    """A number as the language writes it, without an exponent."""
+    text = f"{number:.15f}".rstrip("0").rstrip(".") if isinstance(number, float) else str(number)
+    return f"({text})" if number < 0 else text
