@@ -247,3 +247,38 @@ def test_what_says_the_outcome_alone_is_leakage(value: Any, leaks: bool) -> None
 
     won = [i % 3 == 0 for i in range(200)]
     assert found([value(w, i) for i, w in enumerate(won)], won) is leaks
+
+
+def test_a_score_is_what_it_was_when_the_record_came(tmp_path: Path) -> None:
+    policy_text(
+        tmp_path / "p",
+        """
+roe: 1
+name: then
+roles: [sdr]
+scores:
+  heat: {for: lead, signals: [{name: visits, of: lead.activities, points: 10, half_life: 10 days}]}
+engagement: {lead: {sdr: [{name: all, then: open}]}}
+""",
+    )
+    (tmp_path / "h").mkdir()
+    leads = [(f"L{i}", f"2026-01-{1 + i % 28:02}", "yes" if i % 2 else "no") for i in range(80)]
+    visits = [(f"V{i}", f"L{i}", f"2026-01-{1 + i % 28:02}" if i % 2 else "2026-03-01") for i in range(80)]
+    for name, header, rows in (("leads", ["id", "created", "converted"], leads), ("activities", ["id", "lead", "date"], visits)):
+        with (tmp_path / "h" / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([header, *rows])
+    command = [
+        "score",
+        "backtest",
+        str(tmp_path / "p"),
+        "--data",
+        str(tmp_path / "h"),
+        "--outcome",
+        "lead.converted",
+        "--time",
+        "lead.created",
+    ]
+    done = CliRunner().invoke(main, [*command, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "out" / "backtest.json").read_text())["scores"][0]
+    assert found["auc"] == 1.0 and {t["threshold"] for t in found["thresholds"]} == {0.0, 10.0}

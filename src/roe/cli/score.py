@@ -45,7 +45,9 @@ def command() -> None:
 @keep
 @click.option("--score", "wanted", multiple=True, metavar="NAME", help="With a policy: its scores that are tested; all of them without it.")
 @click.option("--for", "entity", default="", metavar="ENTITY", help="With a policy: the records that are scored; lead without it.")
-@click.option("--as-of", "as_of", default="", metavar="WHEN", help="With a policy: what `today` means; the last --time without it.")
+@click.option(
+    "--as-of", "as_of", default="", metavar="WHEN", help="With a policy: what `today` means; of each record its --time without it."
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("backtest"), show_default=True, help="The folder for the page and the JSON."
 )
@@ -209,24 +211,34 @@ def _of_policy(policy: Path, data: Path, outcome: str, time: str, group: str, wa
         return None if code is None else [code(world.scope(row)) for row in world.rows[entity]]
 
     times = values(exprs[1])
-    if not as_of:
-        last = max((x for x in times or () if x is not None), key=str, default=None)
-        if last is None:
-            fail([Diagnostic("R801", "`today` is not known", Span("--as-of", 1, 1, 2), "give --as-of, or a --time")])
-        bound = bind(evaluator, data, str(v.string(last)), None)
-        world = bound.world
+    last = as_of or v.string(max((x for x in times or () if x is not None), key=str, default=None))
+    if not last:
+        fail([Diagnostic("R801", "`today` is not known", Span("--as-of", 1, 1, 2), "give --as-of, or a --time")])
+    world.at(evaluator.clock(last))
     rows = world.rows[entity]
     won = [x is True for x in values(exprs[0]) or ()]
     groups = values(exprs[2])
-    found = History([str(r["id"]) for r in rows], {}, won, values(exprs[1]), None if groups is None else [str(_id(x)) for x in groups])
-    for name in wanted or known:
-        found.scores[name] = [float(x) if v.is_number(x) else 0.0 for x in (row[name] for row in rows)]
-    found.notes.append(f"records: the {len(rows)} {entity}s of {loaded.name}; scores as of {world.clock.now.date()}")
+    found = History([str(r["id"]) for r in rows], {}, won, times, None if groups is None else [str(_id(x)) for x in groups])
+    moments = (
+        [as_of or str(v.string(x))[:10] if x is not None else "" for x in times] if times is not None and not as_of else [last] * len(rows)
+    )
+    scores = {name: [0.0] * len(rows) for name in wanted or known}
+    by_moment: dict[str, list[int]] = {}
+    for i, moment in enumerate(moments):
+        by_moment.setdefault(moment, []).append(i)
+    for moment in sorted(by_moment.keys() - {""}):  # a score is what it was when the record came
+        world.at(evaluator.clock(moment))
+        for i in by_moment[moment]:
+            for name, column in scores.items():
+                column[i] = float(rows[i][name]) if v.is_number(rows[i][name]) else 0.0
+    found.scores |= scores
+    when = "of the day of each record" if times is not None and not as_of else f"as of {last}"
+    found.notes.append(f"records: the {len(rows)} {entity}s of {loaded.name}; scores {when}")
     for name, f in loaded.model.entities[entity].items():
         if f.type.name in ("string", "number", "boolean") and name not in ("id", "name"):
-            column = [dict.get(row, name) for row in rows]
-            if any(x is not None for x in column):
-                found.features[name] = column
+            stored = [dict.get(row, name) for row in rows]
+            if any(x is not None for x in stored):
+                found.features[name] = stored
     return found
 
 

@@ -241,7 +241,7 @@ class _Model:
                 value = f"(if {value} = null then {_plain(part.get('missing') or 0)} else {value})"
             self.derive(f"_{name}", f"{_plain(part['weight'])} * {value}", part["of"])
         odds = " + ".join([_plain(raw["intercept"]), *(self.field(f"_{name}") for name in raw["parts"])])
-        self.derive("", f"100 / (1 + exp(-({odds})))")
+        self.derive("", f"100 / (1 + exp(-max(-700, min(700, {odds}))))")
 
     def profile(self) -> None:
         """An ideal customer profile: the weight of the attributes that a record has, of 100; what is a must decides alone."""
