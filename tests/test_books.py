@@ -275,3 +275,19 @@ def test_without_its_packages_a_command_says_which(args: list[str], tmp_path: Pa
     script = "import sys; sys.modules.update(numpy=None, ortools=None, sklearn=None); from roe.cli import main; main(sys.argv[1:])"
     done = subprocess.run([sys.executable, "-c", script, *args, *more], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2 and "R406" in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def test_history_greed_and_one_book_by_name(tmp_path: Path) -> None:
+    """`--history` leaves the data's activities, so nothing is met that they do not have; a greedy plan has no bound."""
+    example = str(EXAMPLES / "dynamic-books")
+    data = (example, "--data", f"{example}/data", "--as-of", "2026-02-01")
+    done = CliRunner().invoke(main, ["books", "simulate", *data, "--weeks", "3", "--history", "--out", str(tmp_path / "h")])
+    assert done.exit_code == 0, done.output
+    assert {r["meetings"] for r in csv.DictReader((tmp_path / "h" / "cycles.csv").open())} == {"0"}
+    done = CliRunner().invoke(main, ["books", "plan", *data, "--greedy", "--only", "core", "--out", str(tmp_path / "g")])
+    solution = json.loads((tmp_path / "g" / "plan.json").read_text())["books"]["core"]["solution"]
+    assert (solution["method"], solution["bound"]) == ("greedy", None)
+    wrong = CliRunner().invoke(main, ["books", "plan", *data, "--only", "cor", "--out", str(tmp_path / "w")])
+    assert wrong.exit_code == 2 and "did you mean `core`" in wrong.output
+    late = CliRunner().invoke(main, ["books", "simulate", *data[:3], "--as-of", "9999-12-01", "--weeks", "9", "--out", str(tmp_path / "l")])
+    assert late.exit_code == 2 and "R801" in late.output

@@ -60,7 +60,7 @@ def test_the_command_shows_every_step(tmp_path: Path) -> None:
     ("args", "code"),
     [
         (["--set", "meeting_rte=0.1"], "R801"), (["--set", "meeting_rate=3"], "R801"), (["--set", "deal_size=x"], "R801"),
-        (["--set", "hours_per_touch=0"], "R801"), (["--new", "2"], "R801"), (["--benchmarks", "nowhere.csv"], "R601"),
+        (["--set", "hours_per_touch=0"], "R801"), (["--new", "2"], "R801"), (["--quota", "inf"], "R801"), (["--benchmarks", "nowhere.csv"], "R601"),
     ],
 )  # fmt: skip
 def test_bad_figures_are_said(args: list[str], code: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from roe.evaluator.engine import LIVE, Decision, Run
 from roe.grammar.printer import show
-from roe.plan.operators import Action, Allocate, Choose, Derive, Expr, Relate, Rule
+from roe.plan.operators import Action, Choose, Derive, Expr, Relate, Rule
 from roe.policy.model import Policy
 
 NOBODY = "(nobody)"
@@ -61,7 +61,6 @@ class Impact:
     decisions: int
     moved: list[Moved]
     load: dict[str, tuple[int, int, float | None]]
-    new_unowned: int = 0
     facts: dict[str, float] = field(default_factory=dict)
 
     def matrix(self) -> Counter[tuple[str, str]]:
@@ -86,7 +85,7 @@ def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str
         found.append((f"engagement of {key[0]} as {key[1]}", _rules(a.engagement.get(key)), _rules(b.engagement.get(key))))
     for key in dict.fromkeys([*b.steps, *a.steps]):
         found.append((f"{key[0]}.{key[1]}", _step(a.steps.get(key)), _step(b.steps.get(key))))
-    found.append(("pools", {n: _pool(p) for n, p in a.pools.items()}, {n: _pool(p) for n, p in b.pools.items()}))
+    found.append(("pools", {n: _said(p) for n, p in a.pools.items()}, {n: _said(p) for n, p in b.pools.items()}))
     lists = [{n: ", ".join(map(str, x)) for n, x in p.lists.items()} | {n: str(x) for n, x in p.dated_lists.items()} for p in (a, b)]
     found.append(("lists", lists[0], lists[1]))
     fields = [
@@ -140,10 +139,6 @@ def _step(step: Any) -> dict[str, str]:
     return {}
 
 
-def _pool(pool: Allocate) -> str:
-    return _said(pool)
-
-
 def _said(value: Any) -> str:
     """A part of a plan as text, without the places where it stands."""
     if isinstance(value, Expr):
@@ -180,7 +175,6 @@ def impact(old: Run, new: Run) -> Impact:
     after = {(d.entity, d.id, d.role): d for d in new.decisions}
     moved: list[Moved] = []
     load: dict[str, list[int]] = {}
-    unowned = 0
     for key in sorted({*before, *after}):
         a, b = before.get(key), after.get(key)
         had, has = _owner(a), _owner(b)
@@ -189,7 +183,6 @@ def impact(old: Run, new: Run) -> Impact:
                 load.setdefault(rep, [0, 0])[place] += 1
         if had == has:
             continue
-        unowned += has is None
         d = a or b
         assert d is not None
         moved.append(Moved(
@@ -198,9 +191,9 @@ def impact(old: Run, new: Run) -> Impact:
         ))  # fmt: skip
     reps = {str(r["id"]): r for r in new.world.all("rep")}
     shown = {rep: (n[0], n[1], reps[rep]["capacity"] if rep in reps else None) for rep, n in sorted(load.items())}
-    found = Impact(len({*before, *after}), moved, shown, unowned)
+    found = Impact(len({*before, *after}), moved, shown)
     found.facts = {
-        "decided": found.decisions, "moved": len(moved), "moved_share": len(moved) / max(found.decisions, 1), "unowned": unowned,
+        "decided": found.decisions, "moved": len(moved), "moved_share": len(moved) / max(found.decisions, 1), "unowned": sum(m.after is None for m in moved),
         "customers_moved": sum(m.customer for m in moved), "windows_cut": sum(m.cut for m in moved),
         "over_capacity": sum(c is not None and now > c for _, now, c in shown.values()),
         "most_lost": max((was - now for was, now, _ in shown.values()), default=0), "most_gained": max((now - was for was, now, _ in shown.values()), default=0),

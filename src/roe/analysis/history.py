@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from roe.api import parse_checked, scope_of
+from roe.data.coerce import MISSING
 from roe.data.read import SUFFIXES, read_file
 from roe.diagnostics import Diagnostic, PolicyError, errors, suggest
 from roe.evaluator.expressions import IMPLICIT, compile_expression
@@ -19,7 +19,6 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.source import Inline, Span, Text
 
-MISSING = ("", "null", "none", "nan", "n/a", "#n/a", "na", "-")
 ENOUGH = 20  # records with a value, before it can be too good to be true
 TOO_GOOD = 0.995  # the area under the curve of one feature
 LEAST_LEAK = 5  # records with a value, before its being there with one outcome only is more than chance
@@ -347,15 +346,10 @@ def _tells_all(values: list[Any], outcome: list[bool]) -> bool:
     if len(known) < ENOUGH or not 0 < won < len(known):
         return False
     if all(isinstance(x, (int, float)) for x, _ in known):
-        above = ties = lost = 0  # pairs of a won and a lost one
-        for _, group in groupby(sorted(known, key=lambda pair: pair[0]), key=lambda pair: pair[0]):
-            members = [w for _, w in group]
-            here = sum(members)
-            above += here * lost
-            ties += here * (len(members) - here)
-            lost += len(members) - here
-        area = (above + ties / 2) / (won * (len(known) - won))
-        return max(area, 1 - area) > TOO_GOOD
+        from sklearn.metrics import roc_auc_score
+
+        area = roc_auc_score([w for _, w in known], [float(x) for x, _ in known])
+        return bool(max(area, 1 - area) > TOO_GOOD)
     levels: dict[Any, set[bool]] = {}
     for x, w in known:
         levels.setdefault(x, set()).add(w)

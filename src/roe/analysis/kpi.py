@@ -16,7 +16,6 @@ from typing import Any
 from roe.evaluator.engine import Bound
 from roe.evaluator.world import Row
 from roe.grammar import values as v
-from roe.plan.operators import KPI_NAMES as NAMES
 from roe.plan.operators import Choose, Kpis
 
 ALL = "all"
@@ -225,6 +224,3 @@ def missed(kpis: Kpis, name: str, line: Line) -> bool:
     if target is None or value is None or (name in COUNTS and not line.reps):
         return False
     return value > target if name in LOWER_IS_BETTER else value < target * (line.reps if name in COUNTS else 1)
-
-
-__all__ = ["ALL", "NAMES", "Line", "Period", "kpi_lines", "missed", "periods", "shown", "target_of"]

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from roe.cli.common import as_of_option, bind_large, data_option, fail, load, policy_argument, state_option, table
-from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.cli.common import as_of_option, bind, bind_large, data_option, fail, load, named, policy_argument, state_option, table, unwritable
+from roe.diagnostics import Diagnostic, PolicyError
 from roe.source import Span
 
 PLAN = "plan.json"
@@ -36,17 +36,22 @@ def plan(policy: Path | None, data: Path, as_of: str, state: Path | None, out: P
     _packages()
     from roe.data.files import csv_text, write_whole
     from roe.evaluator.books import plan_books
+    from roe.evaluator.world import Circle
 
     evaluator = load(policy)
-    _known(evaluator, only)
-    found = plan_books(bind_large(evaluator, data, as_of, state), only, greedy)
+    named(evaluator.policy, evaluator.policy.plan.books, only, "book", "books")
+    try:
+        found = plan_books(bind_large(evaluator, data, as_of, state), only, greedy)
+    except Circle as e:
+        click.echo(f"note: {e} rests on itself through the data, which only rows can follow: computing by rows", err=True)
+        found = plan_books(bind(evaluator, data, as_of, state), only, greedy)
     rows = [[book, *(m[key] for key in ("account", "name", *MOVES[3:]))] for book, part in found["books"].items() for m in part["moves"]]
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / PLAN, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
         write_whole(out / "moves.csv", csv_text(MOVES, rows))
     except OSError as e:
-        _unwritable(out, e)
+        unwritable(out, e)
     for book, part in found["books"].items():
         _show(book, part)
     click.echo(f"see {out / 'moves.csv'}; to put it in force: roe books apply {out} --state DIR")
@@ -97,7 +102,7 @@ def apply(plan: Path, state: Path, out: Path | None) -> None:
         if out is not None:
             _write_allocations(found, out)
     except OSError as e:
-        _unwritable(out or state, e)
+        unwritable(out or state, e)
     moves = sum(len(part["moves"]) for part in found["books"].values())
     click.echo(f"{', '.join(found['books'])}: {moves} moves are in force; see {state}")
 
@@ -114,7 +119,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _write_allocations(found: Mapping[str, Any], out: Path) -> None:
     from roe.data.files import csv_text, write_whole
-    from roe.data.write import ALLOCATIONS
+    from roe.data.write import ALLOCATIONS, CHANGES
 
     out.mkdir(parents=True, exist_ok=True)
     allocations: list[list[Any]] = []
@@ -129,9 +134,8 @@ def _write_allocations(found: Mapping[str, Any], out: Path) -> None:
             change = [part["object"], m["account"], part["field"]]
             forth.append([*change, m["to"], m["from"], m["reason"]])
             back.append([*change, m["from"], m["to"], "rollback"])
-    header = ("object", "record", "field", "value", "old_value", "reason")
     files: dict[str, tuple[tuple[str, ...], list[list[Any]]]] = {
-        "allocations": (ALLOCATIONS, allocations), "changes": (header, forth), "rollback": (header, back),
+        "allocations": (ALLOCATIONS, allocations), "changes": (CHANGES, forth), "rollback": (CHANGES, back),
     }  # fmt: skip
     for name, (columns, rows) in files.items():
         write_whole(out / f"{name}.csv", csv_text(columns, sorted(rows, key=_by_record)))
@@ -141,24 +145,11 @@ def _by_record(row: Any) -> tuple[str, str]:
     return str(row[1]), str(row[2])
 
 
-def _known(evaluator: Any, only: tuple[str, ...]) -> None:
-    known = evaluator.policy.plan.books
-    here = Span(str(evaluator.policy.root), 1, 1, 1)
-    unknown = [name for name in only if name not in known]
-    if unknown or not known:
-        help = suggest(unknown[0], known, f"there are {', '.join(known)}") if unknown and known else "add `books:` to the policy"
-        fail([Diagnostic("R501", f"there is no book `{unknown[0]}`" if unknown else "the policy has no books", here, help)])
-
-
 def _packages() -> None:
     if find_spec("numpy") is None:
         fail([Diagnostic("R406", "books need the package numpy", Span("roe books", 1, 1, 2), "pip install 'roe[books]'")])
     if find_spec("ortools") is None:
         click.echo("note: without OR-Tools (pip install 'roe[books]') the plan is greedy", err=True)
-
-
-def _unwritable(out: Path, e: OSError) -> Any:
-    fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", Span(str(out), 1, 1, 2), "name a folder that you may write to")])
 
 
 @command.command("simulate")
@@ -183,12 +174,16 @@ def simulate(
     played: dict[str, list[Cycle]] = {}
     for path in [policy, *([against] if against is not None else [])]:
         evaluator = load(path)
-        _known(evaluator, ())
+        named(evaluator.policy, evaluator.policy.plan.books, (), "book", "books")
         name = evaluator.policy.name if evaluator.policy.name not in played else f"{evaluator.policy.name} ({path})"
         found = simulate(
             evaluator, read(evaluator, data), clock(evaluator, as_of), weeks, seed=seed, pace=Pace(touches=touches), history=history
         )
-        played[name] = list(progress(found, weeks, "simulating"))
+        try:
+            played[name] = list(progress(found, weeks, "simulating"))
+        except OverflowError:
+            at = Span("--as-of", 1, 1, max(2, len(as_of) + 1), as_of)
+            fail([Diagnostic("R801", f"{weeks} weeks from `{as_of}` pass the last day of the calendar", at, "begin earlier")])
     rows = [[name, *cycle.row()] for name, cycles in played.items() for cycle in cycles]
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -198,7 +193,7 @@ def simulate(
 
             write_whole(out / "simulation.html", simulation_page(played, weeks, as_of, history))
     except OSError as e:
-        _unwritable(out, e)
+        unwritable(out, e)
     shown = []
     for name, cycles in played.items():
         for book in dict.fromkeys(c.book for c in cycles):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import click
@@ -39,6 +40,8 @@ def sdr(
 ) -> None:
     """The SDR productivity calculator: from hours to pipeline, or from a quota back to activity and heads."""
     known = _figures(benchmarks, given)
+    if not all(map(math.isfinite, (reps, new, quota or 0))):
+        fail([Diagnostic("R801", "a number without an end", Span("roe calc sdr", 1, 1, 2), "give --reps, --new and --quota as numbers")])
     if new > reps:
         fail([Diagnostic("R801", f"{new:g} new reps of {reps:g}", Span("--new", 1, 1, 2), "at most all of the reps are new")])
     numbers = {name: known[name].value for name in NUMBERS}

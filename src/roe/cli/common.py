@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
 
-from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
+from roe.diagnostics import Diagnostic, PolicyError, as_text, errors, suggest
 from roe.source import Span
 
 T = TypeVar("T")
@@ -36,6 +36,19 @@ def fail(found: Iterable[Diagnostic], code: int = 2) -> NoReturn:
     """Findings to standard error, and the end."""
     click.echo(as_text(list(found), color(sys.stderr)), err=True, color=color(sys.stderr))
     sys.exit(code)
+
+
+def unwritable(out: Path, e: OSError) -> NoReturn:
+    fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", Span(str(out), 1, 1, 2), "name a place that you may write to")])
+
+
+def named(policy: Any, known: Mapping[str, Any], only: Iterable[str], what: str, key: str) -> None:
+    """End the command where the policy has none of something, or not one that is asked for by name."""
+    here = Span(str(policy.root), 1, 1, 1)
+    unknown = [name for name in only if name not in known]
+    if unknown or not known:
+        help = suggest(unknown[0], known, f"there are {', '.join(known)}") if unknown and known else f"add `{key}:` to the policy"
+        fail([Diagnostic("R501", f"there is no {what} `{unknown[0]}`" if unknown else f"the policy has no {key}", here, help)])
 
 
 def find_policy(given: Path | None) -> Path:

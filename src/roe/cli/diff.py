@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from roe.cli.common import bind, clock, fail, load, table
+from roe.cli.common import bind, clock, fail, load, table, unwritable
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.source import Span
 
@@ -236,4 +236,4 @@ def _page(path: Path, found: list[Change], made: Impact | None, old: str, new: s
     try:
         write_whole(path, page.html())
     except OSError as e:
-        fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", Span(str(path), 1, 1, 2), "name a file that you may write")])
+        unwritable(path, e)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from roe.cli.common import as_of_option, bind, data_option, fail, load, policy_argument, state_option, table
+from roe.cli.common import as_of_option, bind, data_option, fail, load, policy_argument, state_option, table, unwritable
 from roe.diagnostics import Diagnostic, suggest
 from roe.source import Span
 
@@ -42,8 +42,9 @@ def command(
     page: Path | None,
 ) -> None:
     """Capacity use, coverage, accounts worked, meetings, opportunities, speed to lead: by rep, team, territory or list, by period."""
-    from roe.analysis.kpi import NAMES, kpi_lines, missed, periods, shown, target_of
+    from roe.analysis.kpi import kpi_lines, missed, periods, shown, target_of
     from roe.grammar import values as v
+    from roe.plan.operators import KPI_NAMES as NAMES
     from roe.plan.operators import Choose
 
     evaluator = load(policy)
@@ -109,4 +110,4 @@ def _page(path: Path, evaluator: Any, lines: list[Any], by: str) -> None:
     try:
         write_whole(path, kpi_page(evaluator.policy.name, evaluator.policy.plan.kpis, lines, by))
     except OSError as e:
-        fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", Span(str(path), 1, 1, 2), "name a file that you may write")])
+        unwritable(path, e)

@@ -9,9 +9,7 @@ from typing import Any
 
 import click
 
-from roe.cli.common import as_of_option, bind, data_option, fail, load, policy_argument, state_option, table
-from roe.diagnostics import Diagnostic, suggest
-from roe.source import Span
+from roe.cli.common import as_of_option, bind, data_option, load, named, policy_argument, state_option, table
 
 
 @click.command("report")
@@ -27,11 +25,7 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, onl
 
     evaluator = load(policy)
     known = evaluator.policy.plan.reports
-    here = Span(str(evaluator.policy.root), 1, 1, 1)
-    unknown = [name for name in only if name not in known]
-    if unknown or not known:
-        help = suggest(unknown[0], known, f"there are {', '.join(known)}") if unknown and known else "add `reports:` to the policy"
-        fail([Diagnostic("R501", f"there is no report `{unknown[0]}`" if unknown else "the policy has no reports", here, help)])
+    named(evaluator.policy, known, only, "report", "reports")
     results = run_reports(bind(evaluator, data, as_of, state), {n: r for n, r in known.items() if not only or n in only})
     if shape == "json":
         click.echo(json.dumps([r.as_json() for r in results], indent=2, ensure_ascii=False))

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from roe.cli.common import as_of_option, bind, clock, data_option, fail, large, load, policy_argument, progress, state_option, table
+from roe.cli.common import (
+    as_of_option,
+    bind,
+    clock,
+    data_option,
+    fail,
+    large,
+    load,
+    policy_argument,
+    progress,
+    state_option,
+    table,
+    unwritable,
+)
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
 from roe.source import Span
 
@@ -77,7 +90,7 @@ def _rows(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path,
         if state is not None:
             write_state(state, run.state())
     except OSError as e:
-        _unwritable(out, e)
+        unwritable(out, e)
     return summary
 
 
@@ -86,9 +99,9 @@ def _columns(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Pa
     from roe.columns.read import read_columns
     from roe.columns.run import ColumnRun
     from roe.columns.stream import OutOfOrder, portions
-    from roe.columns.world import Circle
     from roe.columns.write import write_runs
     from roe.data.write import read_state, write_state
+    from roe.evaluator.world import Circle
 
     try:
         kept = read_state(state)
@@ -113,7 +126,7 @@ def _columns(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Pa
     except OutOfOrder:
         click.echo("note: the ids are in no order that portions could follow: taking the table whole", err=True)
     except OSError as e:
-        _unwritable(out, e)
+        unwritable(out, e)
     tables, found = read_columns(evaluator.policy, data)
     if errors(found):
         fail(found)
@@ -128,7 +141,7 @@ def _columns(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Pa
         if state is not None:
             write_state(state, run.state())
     except OSError as e:
-        _unwritable(out, e)
+        unwritable(out, e)
     return summary
 
 
@@ -168,7 +181,7 @@ def _spark(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path
     except PolicyError as e:
         fail(e.diagnostics)
     except OSError as e:
-        _unwritable(out, e)
+        unwritable(out, e)
     except PySparkException as e:
         if "Circle:" in str(e):
             return _followed_by_rows(ValueError("a field"), evaluator, data, as_of, state, out, False)
@@ -177,11 +190,6 @@ def _spark(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path
     if together:
         click.echo(f"note: the records stay in one task: {together}", err=True)
     return summary
-
-
-def _unwritable(out: Path, e: OSError) -> NoReturn:
-    at = Span(str(out), 1, 1, 2)
-    fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", at, "name a folder that you may write to")])
 
 
 def _show(summary: dict[str, Any], out: Path) -> None:

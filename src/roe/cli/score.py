@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from roe.cli.common import bind, fail, load, table
+from roe.cli.common import bind, fail, load, table, unwritable
 from roe.diagnostics import Diagnostic, PolicyError, suggest
 from roe.source import Span
 
@@ -30,6 +30,13 @@ records = click.option(
 keep = click.option("--keep", multiple=True, metavar="FIELD", help="A feature that is kept though it looks like leakage.")
 
 
+def history_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options about the history, which both commands have."""
+    for option in (keep, records, group, time, outcome, data):
+        command = option(command)
+    return command
+
+
 @click.group("score")
 def command() -> None:
     """Scores on history: how well they tell what is won, and score cards fitted to it."""
@@ -37,12 +44,7 @@ def command() -> None:
 
 @command.command("backtest")
 @click.argument("policy", required=False, type=click.Path(path_type=Path))
-@data
-@outcome
-@time
-@group
-@records
-@keep
+@history_options
 @click.option("--score", "wanted", multiple=True, metavar="NAME", help="With a policy: its scores that are tested; all of them without it.")
 @click.option("--for", "entity", default="", metavar="ENTITY", help="With a policy: the records that are scored; lead without it.")
 @click.option(
@@ -89,12 +91,7 @@ def backtest_command(
 
 
 @command.command("fit")
-@data
-@outcome
-@time
-@group
-@records
-@keep
+@history_options
 @click.option("--for", "entity", default="lead", show_default=True, metavar="ENTITY", help="Whose fields the criteria name.")
 @click.option("--name", default="fitted", show_default=True, help="What the score is called.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The YAML file, to be included in a policy.")
@@ -125,7 +122,7 @@ def fit_command(
     try:
         write_whole(out, card_yaml(card, found, entity, name, outcome, how))
     except OSError as e:
-        _unwritable(out, e)
+        unwritable(out, e)
     for leak in leaked:
         click.echo(f"leakage: `{leak}` is there with one outcome only, or says it alone, and is {'kept' if leak in keep else 'left out'}")
     click.echo(f"{len(card.criteria)} criteria from {len(early)} records ({len(late)} held out); see {out}")
@@ -252,10 +249,6 @@ def _packages() -> None:
         fail([Diagnostic("R406", "this needs the packages numpy and scikit-learn", Span("roe score", 1, 1, 2), "pip install 'roe[score]'")])
 
 
-def _unwritable(out: Path, e: OSError) -> Any:
-    fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", Span(str(out), 1, 1, 2), "name a place that you may write to")])
-
-
 def _write(results: list[Result], found: History, outcome: str, leaked: list[str], keep: tuple[str, ...], out: Path) -> None:
     from roe.data.files import write_whole
 
@@ -271,7 +264,7 @@ def _write(results: list[Result], found: History, outcome: str, leaked: list[str
 
             write_whole(out / "backtest.html", backtest_page(results, found, outcome, leaked, keep))
     except OSError as e:
-        _unwritable(out, e)
+        unwritable(out, e)
 
 
 def _show(results: list[Result], found: History, leaked: list[str], keep: tuple[str, ...], out: Path) -> None:

@@ -19,7 +19,7 @@ from roe.columns.load import Raw, TypedColumns, typed_columns
 from roe.columns.relate import match_columns
 from roe.columns.vector import Frame, join
 from roe.evaluator.choose import HIT_POLICIES, Chooser
-from roe.evaluator.world import CLAIMED, Compiled, Owners, Row, World, current_leave
+from roe.evaluator.world import CLAIMED, Circle, Compiled, Owners, Row, World, current_leave
 from roe.grammar.clock import Clock
 from roe.grammar.values import parse_date
 from roe.plan.index import Hits
@@ -314,10 +314,6 @@ class Group(Column):
 
     def nulls(self) -> Array:
         return np.zeros(self.n, bool)
-
-
-class Circle(Exception):
-    """A field rests on itself, through the data: only the row evaluator follows that."""
 
 
 class ColumnWorld(World):

@@ -20,14 +20,13 @@ from roe.columns.run import KINDS, Allocations, ColumnRun
 from roe.data.coerce import Reject
 from roe.data.extra import Held, extra_rows, write_extra
 from roe.data.files import csv_text, safe, write_whole
-from roe.data.write import ALLOCATIONS, called, in_order_of_size, pools_json, rolled_up, write_turns
+from roe.data.write import ALLOCATIONS, CHANGES, called, in_order_of_size, pools_json, rolled_up, write_turns
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.plan.operators import Holdover
 from roe.policy.model import Policy
 from roe.policy.standard import OBJECTS
 
-CHANGES = ("object", "record", "field", "value", "old_value", "reason")
 _SPECIAL = '[",\r\n]'
 
 

@@ -15,7 +15,7 @@ from roe.analysis.reads import followed
 from roe.data.extra import Held, extra_rows, write_extra
 from roe.data.files import csv_text, write_whole
 from roe.diagnostics import Diagnostic, PolicyError
-from roe.evaluator.engine import STATE, Decision, Run
+from roe.evaluator.engine import KEPT, STATE, Decision, Run
 from roe.evaluator.world import World
 from roe.grammar import values as v
 from roe.plan.operators import Crm, Holdover
@@ -29,8 +29,8 @@ ALLOCATIONS = (
     "entity", "record", "name", "role", "owner", "previous_owner", "action", "rule", "territory", "pool", "window",
     "expires", "reason",
 )  # fmt: skip
+CHANGES = ("object", "record", "field", "value", "old_value", "reason")
 STATE_FILE = "state.json"
-BOOKED = ("rep", "since", "rest", "reason", "runner_up")  # what the state keeps of an account in a book
 _FRACTION = re.compile(r"-?\d{1,40}(/[1-9]\d{0,40})?", re.ASCII)
 
 
@@ -51,37 +51,14 @@ def write_run(run: Run, out: Path, traces: bool = False) -> dict[str, Any]:
     def owner(d: Decision, rep: str | None) -> str | None:
         return crm.queues.get((d.entity, d.role)) if rep is None else called(run.world, crm, rep)
 
-    change = ("object", "record", "field", "value", "old_value", "reason")
+    forth = [
+        [objects.get(d.entity, d.entity), d.id, run.world.owner_column(d.entity, d.role), owner(d, d.owner), owner(d, d.previous), d.reason]
+        for d in moved
+    ]
     files = {
         "allocations.csv": csv_text(ALLOCATIONS, map(allocation, ordered)),
-        "changes.csv": csv_text(
-            change,
-            (
-                [
-                    objects.get(d.entity, d.entity),
-                    d.id,
-                    run.world.owner_column(d.entity, d.role),
-                    owner(d, d.owner),
-                    owner(d, d.previous),
-                    d.reason,
-                ]
-                for d in moved
-            ),
-        ),
-        "rollback.csv": csv_text(
-            change,
-            (
-                [
-                    objects.get(d.entity, d.entity),
-                    d.id,
-                    run.world.owner_column(d.entity, d.role),
-                    owner(d, d.previous),
-                    owner(d, d.owner),
-                    "rollback",
-                ]
-                for d in moved
-            ),
-        ),
+        "changes.csv": csv_text(CHANGES, forth),
+        "rollback.csv": csv_text(CHANGES, ([*what, old, new, "rollback"] for *what, new, old, _ in forth)),
         "rejects.csv": csv_text(
             ("entity", "record", "line", "field", "value", "reason"),
             ([r.entity, r.record, r.line, r.field, r.value, r.reason] for r in run.world.rejects),
@@ -237,7 +214,7 @@ def _check_state(found: dict[str, Any]) -> None:
     need(isinstance(books, dict) and all(isinstance(x, dict) and isinstance(x.get("accounts"), dict) for x in books.values()), "books")
     for book in books.values():
         need(text(book.get("cycle")) and counts(book.get("given")), "books")
-        need(all(isinstance(x, dict) and all(k in x and text(x[k]) for k in BOOKED) for x in book["accounts"].values()), "books")
+        need(all(isinstance(x, dict) and all(k in x and text(x[k]) for _, k in KEPT) for x in book["accounts"].values()), "books")
     for part in ("owners", "assigned", "pools", "days"):
         need(isinstance(found.get(part), dict) and all(isinstance(x, dict) for x in found[part].values()), part)
     need(all(k.count("|") >= 2 and text(x.get("rep")) and text(x.get("since")) for k, x in found["owners"].items()), "owners")

@@ -57,7 +57,6 @@ class Move:
 class BookPlan:
     """The plan of one book. `accounts` is what the state is to keep of each account that is in the book, rests, or left it."""
 
-    book: str
     role: str
     object: str
     field: str
@@ -375,7 +374,7 @@ class _Cycle:
                 counts[m.why] = counts.get(m.why, 0) + 1
         moves.sort(key=lambda m: (m.after is None, m.after or "", -(m.worth or 0), m.account))
         return BookPlan(
-            step.name, step.role, OBJECTS[self.bound.policy.profile].get("account", "account"), self.world.owner_column("account", step.role), moves, said, by_rep, self.relaxed, self._refused(), dict(sorted(accounts.items())), dict(sorted(given.items())),
+            step.role, OBJECTS[self.bound.policy.profile].get("account", "account"), self.world.owner_column("account", step.role), moves, said, by_rep, self.relaxed, self._refused(), dict(sorted(accounts.items())), dict(sorted(given.items())),
             self.begun, dict(sorted(counts.items())),
         )  # fmt: skip
 

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 Make = Callable[["Row"], Any]
 
 
+class Circle(Exception):
+    """A field rests on itself, through the data: only the row evaluator follows that."""
+
+
 class Row(dict[str, Any]):
     """One record. Reading a field that is not stored computes it; a field that does not exist is null."""
 

@@ -11,7 +11,7 @@ from roe.grammar import values as v
 from roe.grammar.clock import OFFICE, holidays_of, hours_of, zone_of
 from roe.grammar.functions import BY_NAME
 from roe.grammar.types import Type
-from roe.plan.operators import Choose, Crm, Plan
+from roe.plan.operators import Plan
 from roe.policy.context import Context
 from roe.policy.loader import Map, Seq, load_policy_files, validate_files
 from roe.policy.model import DataSource, Field, Model, Policy, standard_fields, type_named
@@ -20,6 +20,7 @@ from roe.stages import (
     books,
     claims,
     credits,
+    crm,
     definitions,
     engagement,
     events,
@@ -144,7 +145,7 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
         holdovers.lower(raw, cx),
         territories.levels(raw, cx),
         credits.lower(raw, cx),
-        _crm(raw, cx),
+        crm.lower(raw, cx),
         books.lower(raw, cx),
         events.lower(raw, cx),
         kpis.lower(raw, cx),
@@ -157,28 +158,6 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
         old = data.get(entity, DataSource())
         data[entity] = DataSource(old.file, (*old.missing, queue), old.format)
     return Policy(root, str(raw["name"]), zone, calendar, hours or OFFICE, profile, cx.model, plan, data, tuple(dict.fromkeys(cx.files)))
-
-
-def _crm(raw: Map, cx: Context) -> Crm:
-    section = raw.get("crm") or {}
-    queues = {}
-    for entity, given in (section.get("queues") or {}).items():
-        if entity not in cx.model.entities:
-            cx.say("R504", entity, f"there is no entity `{entity}`", suggest(entity, cx.model.entities, "correct it"))
-        by_role = given.items() if isinstance(given, Map) else [(cx.model.roles()[0], given)]
-        for role, queue in by_role:
-            if role not in cx.model.roles():
-                cx.say("R502", role, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
-            queues[str(entity), str(role)] = str(queue)
-    territories = {str(name): str(key) for name, key in (section.get("territories") or {}).items()}
-    if territories:
-        step = cx.steps.get(("account", "territory"))
-        known = [str(r.name) for r in step.rules] if isinstance(step, Choose) else []
-        for name in section["territories"]:
-            if name not in known:
-                cx.say("R501", name, f"there is no territory `{name}`", suggest(name, known, "name a row of `territories:`"))
-    owner = str(section.get("owner") or ("name" if str(raw.get("profile")) == "hubspot" else "id"))
-    return Crm(queues, territories, owner)
 
 
 def _fallbacks(found: dict[str, Any], cx: Context) -> None:

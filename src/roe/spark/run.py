@@ -20,12 +20,12 @@ import pyarrow as pa
 from roe.columns.load import Raw
 from roe.columns.read import read_columns
 from roe.columns.run import ColumnRun
-from roe.columns.write import CHANGES, Summary, allocations, changes, extra_of, portion, write_rejects, write_tables
+from roe.columns.write import Summary, allocations, changes, extra_of, portion, write_rejects, write_tables
 from roe.data.coerce import columns_of
 from roe.data.extra import write_extra
 from roe.data.files import write_whole
 from roe.data.read import file_of
-from roe.data.write import ALLOCATIONS, POOLS_START, pools_json, write_turns
+from roe.data.write import ALLOCATIONS, CHANGES, POOLS_START, pools_json, write_turns
 from roe.diagnostics import PolicyError, errors
 from roe.evaluator.engine import Evaluator
 from roe.spark.plan import Share, share

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from roe.analysis.kpi import ALL, NAMES, Line, missed, shown, target_of
+from roe.analysis.kpi import ALL, Line, missed, shown, target_of
+from roe.plan.operators import KPI_NAMES as NAMES
 from roe.plan.operators import Kpis
 from roe.web.page import Page, bars, lines
 
