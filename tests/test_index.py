@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from datetime import date
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roe.analysis.space import Space, spaces
 from roe.evaluator.choose import HIT_POLICIES, Chooser
 from roe.evaluator.expressions import CLOCK, compile_expression
 from roe.grammar.clock import Clock
 from roe.grammar.parser import parse
-from roe.plan.index import Index
+from roe.plan.index import Index, as_tests
 from roe.plan.operators import Choose, Expr, Rule
 from roe.source import Inline, Text
 
@@ -151,67 +155,53 @@ typed_records = st.fixed_dictionaries(  # what a policy's declared types let in
 )
 
 
+def space_of(rules: list[list[str]], split: bool = False) -> list[Space]:
+    """The space of rules, or the spaces that a long table is taken apart into."""
+    rows = [(i, tests) for i, rule in enumerate(rules) for tests in as_tests([expr(c).tree for c in rule], LISTS)[0]]
+    return list(spaces(rows)) if split else [Space(rows)]
+
+
 @given(st.lists(st.lists(conditions, max_size=2), min_size=2, max_size=6), st.lists(typed_records, min_size=20, max_size=40))
-def test_a_rule_that_is_called_shadowed_never_fires(rules: list[list[str]], rows: list[dict[str, Any]]) -> None:
-    from roe.analysis.shadow import covered
-
-    made = tuple(Rule(Text(str(i), Inline()), tuple(map(expr, rule)), i) for i, rule in enumerate(rules))
-    step = Choose("x", "x", "x", "first", made)
-    index = Index((r.conditions for r in made), LISTS)
-    for later, earlier in covered(step, index):
-        assert earlier < later
-        for row in rows:
-            scope = {**LISTS, CLOCK: Clock.at("2026-01-01"), **row}
-            held = index.all(scope).true
-            assert later not in held or earlier in held, (rules, row)
+def test_what_a_space_says_holds_for_every_record(rules: list[list[str]], rows: list[dict[str, Any]]) -> None:
+    """A rule that never fires does not fire, and pairs that do not overlap never hold together: on all kinds of conditions."""
+    (space,) = space_of(rules)
+    index = Index((tuple(map(expr, rule)) for rule in rules), LISTS)
+    never = {rule for rule in range(len(rules)) if space.firing(rule) is None}
+    pairs = {(a, b) for a, b, _ in space.overlaps()}
+    for row in rows:
+        held = index.all({**LISTS, CLOCK: Clock.at("2026-01-01"), **row}).true
+        assert not held or min(held) not in never, (rules, row)
+        assert all((b, a) in pairs for a in held for b in held if a < b), (rules, row)
 
 
-def test_shadowed_rules_are_found_by_brute_force_too() -> None:
-    """On lists over two small fields, enumerated whole: what one earlier rule covers is found, and nothing else is."""
-    import itertools
-    import random
+PARTS = ['t = "a"', 't in ("a", "b")', 't != "a"', "t = null", "n > 5", "n >= 5", "n in [1..9]", "n = 7", "n < 1", "true"]
+EVERY = [
+    {CLOCK: Clock.at("2026-01-01"), "$item": {"t": t, "n": n}, "t": t, "n": n}
+    for t, n in itertools.product([None, "a", "b", "c"], [None, -1, 0, 1, 3, 5, 6, 7, 8, 9, 10])
+]
 
-    from roe.analysis.shadow import covered
 
+@pytest.mark.parametrize("split", [False, True])
+def test_spaces_say_what_brute_force_says(split: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On lists over two small fields, enumerated whole; with the table taken apart at a key, and as it is."""
+    from roe.analysis import space as module
+
+    if split:
+        monkeypatch.setattr(module, "SPLIT_FROM", 1)
     rng = random.Random(5)
-    parts = ['t = "a"', 't in ("a", "b")', 't != "a"', "n > 5", "n >= 5", "n in [1..9]", "n = 7", "true"]
-    seen = 0
-    for _ in range(150):
-        rules = [" and ".join(rng.sample(parts, rng.randint(1, 2))) for _ in range(5)]
-        made = tuple(Rule(Text(str(i), Inline()), (expr(r),), i) for i, r in enumerate(rules))
-        index = Index((r.conditions for r in made), {})
-        found = {later for later, _ in covered(Choose("x", "x", "x", "first", made), index)}
-        every = [
-            {CLOCK: Clock.at("2026-01-01"), "t": t, "n": n}
-            for t, n in itertools.product([None, "a", "b", "c"], [None, -1, 0, 1, 3, 5, 6, 7, 8, 9, 10])
-        ]
-        held = [set(index.all(scope).true) for scope in every]
-        wanted = {j for j in range(1, 5) if any(all(j not in h or i in h for h in held) for i in range(j)) and any(j in h for h in held)}
-        assert wanted <= found
-        assert {j for j in found if any(j in h for h in held)} == wanted
-        seen += len(wanted)
-    assert seen > 50
-
-
-def test_overlaps_are_found_by_brute_force_too() -> None:
-    """On tables over two small fields, enumerated whole: the pairs with a common record, each with a witness that holds."""
-    import itertools
-    import random
-
-    from roe.analysis.overlap import overlaps
-
-    rng = random.Random(6)
-    parts = ['t = "a"', 't in ("a", "b")', 't != "a"', "t = null", "n > 5", "n >= 5", "n in [1..9]", "n = 7", "n < 1"]
-    values = itertools.product([None, "a", "b", "c"], [None, -1, 0, 1, 3, 5, 6, 7, 8, 9, 10])
-    every = [{CLOCK: Clock.at("2026-01-01"), "$item": {"t": t, "n": n}, "t": t, "n": n} for t, n in values]
-    seen = 0
-    for _ in range(150):
-        rules = [" and ".join(rng.sample(parts, rng.randint(1, 2))) for _ in range(5)]
-        made = tuple(Rule(Text(str(i), Inline()), (expr(r),), i) for i, r in enumerate(rules))
-        index = Index((r.conditions for r in made), {})
-        found = {(later, earlier) for later, earlier, _ in overlaps(Choose("x", "x", "x", "unique", made), index)}
-        held = [set(index.all(scope).true) for scope in every]
-        wanted = {(j, i) for j in range(5) for i in range(j) if any({i, j} <= h for h in held)}
-        assert found == wanted, rules
-        seen += len(wanted)
-    assert seen > 100
+    seen = {"never": 0, "overlap": 0, "gap": 0, "parts": 0}
+    for _ in range(300):
+        keyed = [[f't = "{rng.choice("abc")}"', *rng.sample(PARTS[4:], rng.randint(0, 1))] for _ in range(4)]
+        rules = keyed if split else [rng.sample(PARTS, rng.randint(1, 2)) for _ in range(5)]
+        found = space_of(rules, split)
+        index = Index((tuple(map(expr, rule)) for rule in rules), {})
+        held = [set(index.all(scope).true) for scope in EVERY]
+        n = range(len(rules))
+        never = {r for r in n if all(s.firing(r) is None for s in found)}
+        assert never == {r for r in n if not any(h and min(h) == r for h in held)}, rules
+        pairs = {(a, b) for s in found for a, b, _ in s.overlaps()}
+        assert pairs == {(j, i) for j in n for i in range(j) if any({i, j} <= h for h in held)}, rules
+        gap = any(s.clear(s.whole, s.everything) is not None for s in found if all(s.whole))
+        assert gap == any(not h for h in held), rules
+        seen = {"never": seen["never"] + len(never), "overlap": seen["overlap"] + len(pairs), "gap": seen["gap"] + gap, "parts": seen["parts"] + len(found)}
+    assert min(seen.values()) > 100 and (seen["parts"] > 600) == split, seen

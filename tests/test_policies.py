@@ -17,6 +17,7 @@ from helpers import EXAMPLES, ROOT, policy_text
 from roe.cache import load_policy
 from roe.diagnostics import CODES, FORMATS, PolicyError, as_text
 from roe.evaluator.engine import Decision, Evaluator
+from roe.evaluator.engine import Evaluator
 from roe.policy.build import build
 from roe.policy.format import format_policy
 
@@ -29,10 +30,9 @@ def test_bad_policies(folder: Path) -> None:
     """Every message of every bad policy, word by word; ROE_RECORD=1 writes them anew."""
     policy, found = build(folder)
     if policy is not None:
-        from roe.analysis.overlap import overlapping_rows
-        from roe.analysis.shadow import shadowed_rules
+        from roe.analysis.check import Subject, findings
 
-        found = found + shadowed_rules(policy.plan) + overlapping_rows(policy)
+        found = found + findings(Subject(Evaluator(policy)))
     text = as_text(found) + "\n"
     expected = folder / "expected.txt"
     if os.environ.get("ROE_RECORD"):

@@ -45,9 +45,24 @@ CODES: dict[str, tuple[str, str]] = {
     "R403": ("a column is missing", "error"),
     "R404": ("a column name is close to a field's", "warning"),
     "R405": ("a rule can never fire", "warning"),
-    "R407": ("rows of a `unique` table overlap", "warning"),
     "R406": ("a package is needed for this file", "error"),
+    "R407": ("rows of a `unique` table overlap", "warning"),
     "R408": ("a rule has no portable form in SQL", "warning"),
+    "R410": ("rows of an `any` table hold together and disagree", "warning"),
+    "R411": ("a case is left out", "warning"),
+    "R412": ("a default hides a gap", "warning"),
+    "R413": ("a rule makes no difference", "warning"),
+    "R414": ("a condition is always true", "warning"),
+    "R415": ("a condition is never true", "warning"),
+    "R416": ("nobody is there for some days", "warning"),
+    "R417": ("a rep is unknown or has left", "warning"),
+    "R418": ("a pool has no members", "warning"),
+    "R419": ("a pool's caps cannot carry its load", "warning"),
+    "R420": ("a list is never used", "warning"),
+    "R421": ("a rule rests on a field that the data leaves empty", "warning"),
+    "R422": ("two tables take one key", "warning"),
+    "R423": ("an invariant does not hold", "error"),
+    "R424": ("a comment allows nothing", "warning"),
     "R501": ("unknown pool, table, report, book or score", "error"),
     "R502": ("unknown role", "error"),
     "R503": ("an action has no target", "error"),
@@ -76,7 +91,8 @@ DOCS = "docs/diagnostics"
 class Diagnostic:
     """One finding: `code`, `message` in lower case without a full stop, `span`, and `help`, a next step.
 
-    `related` shows the other places of a conflict, such as the declaration that a use disagrees with.
+    `related` shows the other places of a conflict, such as the declaration that a use disagrees with. What the analysis finds has a
+    `certainty` (proven, possible, undecided), a `witness`: a smallest record that shows it, and which records of the data it `touches`.
     """
 
     code: str
@@ -85,6 +101,9 @@ class Diagnostic:
     help: str
     related: tuple[tuple[str, Span], ...] = ()
     severity: str = field(default="")
+    certainty: str = ""
+    witness: str = ""
+    touches: tuple[int, tuple[str, ...]] | None = None  # how many records, and the first of them
 
     def __post_init__(self) -> None:
         if not self.severity:
@@ -115,10 +134,22 @@ def show(d: Diagnostic, color: bool = False) -> str:
     """The terminal form: place and message, the line with a caret under the text meant, the next step."""
     bold, red, blue, off = ("\033[1m", "\033[31m", "\033[36m", "\033[0m") if color else ("",) * 4
     level = "" if d.severity == "error" else f"{d.severity}: "
-    lines = [f"{bold}{d.span}{off}: {red}{level}{d.message}{off} [{d.code}]", *_excerpt(d.span, red, off)]
+    sure = f", {d.certainty}" if d.certainty else ""
+    lines = [f"{bold}{d.span}{off}: {red}{level}{d.message}{off} [{d.code}{sure}]", *_excerpt(d.span, red, off)]
     for note, span in d.related:
         lines += [f"  {span}: {note}", *_excerpt(span, blue, off)]
+    lines += [f"  for example: {d.witness}"] if d.witness else []
+    lines += [f"  in the data: {told(d.touches)}"] if d.touches is not None else []
     return "\n".join([*lines, f"  help: {d.help}"])
+
+
+def told(touches: tuple[int, tuple[str, ...]]) -> str:
+    """How many records a finding is about, and the first of them."""
+    number, shown = touches
+    if not number:
+        return "no record"
+    more = ", …" if number > len(shown) else ""
+    return f"{number} record{'s' if number != 1 else ''}" + (f": {', '.join(shown)}{more}" if shown else "")
 
 
 def _excerpt(span: Span, tint: str, off: str) -> list[str]:
@@ -145,7 +176,8 @@ def _plain(d: Diagnostic) -> dict[str, object]:
     place = {"file": d.span.file, "line": d.span.line, "column": d.span.column, "end_column": d.span.end_column}
     return {
         "code": d.code, "severity": d.severity, "message": d.message, **place, "cell": d.span.cell,
-        "excerpt": d.span.excerpt, "help": d.help, "related": related, "page": f"{DOCS}/{d.code}.md",
+        "excerpt": d.span.excerpt, "help": d.help, "related": related, "page": f"{DOCS}/{d.code}.md", "certainty": d.certainty or None,
+        "witness": d.witness or None, "touches": None if d.touches is None else {"records": d.touches[0], "first": list(d.touches[1])},
     }  # fmt: skip
 
 

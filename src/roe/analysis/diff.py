@@ -85,20 +85,20 @@ def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str
         found.append((f"engagement of {key[0]} as {key[1]}", _rules(a.engagement.get(key)), _rules(b.engagement.get(key))))
     for key in dict.fromkeys([*b.steps, *a.steps]):
         found.append((f"{key[0]}.{key[1]}", _step(a.steps.get(key)), _step(b.steps.get(key))))
-    found.append(("pools", {n: _said(p) for n, p in a.pools.items()}, {n: _said(p) for n, p in b.pools.items()}))
+    found.append(("pools", {n: said(p) for n, p in a.pools.items()}, {n: said(p) for n, p in b.pools.items()}))
     lists = [{n: ", ".join(map(str, x)) for n, x in p.lists.items()} | {n: str(x) for n, x in p.dated_lists.items()} for p in (a, b)]
     found.append(("lists", lists[0], lists[1]))
     fields = [
-        {f"{entity}.{name}": _said(f) for entity, known in policy.model.entities.items() for name, f in known.items()}
+        {f"{entity}.{name}": said(f) for entity, known in policy.model.entities.items() for name, f in known.items()}
         for policy in (old, new)
     ]
     found.append(("fields", fields[0], fields[1]))
     rest = [
         {
-            "exceptions": str([tuple(map(str, (e.entity, e.record, e.role, e.owner, e.until))) for e in p.exceptions]), "claims": _said(p.claims),
-            "holdovers": _said(p.holdovers), "credits": _said(p.credits), "books": _said(dict(p.books)), "timezone": policy.timezone,
-            "calendar": policy.calendar, "roles": ", ".join(policy.roles), "profile": policy.profile, "data": _said(dict(policy.data)),
-            "reports": _said(dict(p.reports)), "events": _said(p.events), "kpis": _said(p.kpis), "crm": _said(p.crm), "windows": _said(p.windows), "working hours": str(policy.hours),
+            "exceptions": str([tuple(map(str, (e.entity, e.record, e.role, e.owner, e.until))) for e in p.exceptions]), "claims": said(p.claims),
+            "holdovers": said(p.holdovers), "credits": said(p.credits), "books": said(dict(p.books)), "timezone": policy.timezone,
+            "calendar": policy.calendar, "roles": ", ".join(policy.roles), "profile": policy.profile, "data": said(dict(policy.data)),
+            "reports": said(dict(p.reports)), "events": said(p.events), "kpis": said(p.kpis), "crm": said(p.crm), "windows": said(p.windows), "working hours": str(policy.hours),
         }
         for policy, p in ((old, a), (new, b))
     ]  # fmt: skip
@@ -125,44 +125,44 @@ def _rules(step: Choose | None) -> dict[str, str]:
 
 def _rule(rule: Rule) -> str:
     when = " and ".join(show(c.tree) for c in rule.conditions) or "true"
-    return f"{when} -> {_said(rule.value)}"
+    return f"{when} -> {said(rule.value)}"
 
 
 def _step(step: Any) -> dict[str, str]:
     if isinstance(step, Choose):
         named = {f"{i + 1}. {rule.name}": _rule(rule) for i, rule in enumerate(step.rules)}
-        return {**named, "(hit)": step.hit, "(default)": _said(step.default)}
+        return {**named, "(hit)": step.hit, "(default)": said(step.default)}
     if isinstance(step, Derive) and step.expr is not None and step.frozen is None and step.among is None:
         return {step.name: show(step.expr.tree)}
     if isinstance(step, (Derive, Relate)):
-        return {step.name: _said(step)}
+        return {step.name: said(step)}
     return {}
 
 
-def _said(value: Any) -> str:
+def said(value: Any) -> str:
     """A part of a plan as text, without the places where it stands."""
     if isinstance(value, Expr):
         return show(value.tree)
     if isinstance(value, Action):
         shown = [
             value.kind,
-            *(_said(x) for x in (value.assign, value.until) if x is not None),
+            *(said(x) for x in (value.assign, value.until) if x is not None),
             value.pool,
             value.to,
-            _said(value.within or ""),
+            said(value.within or ""),
         ]
         text = " ".join(x for x in shown if x)
-        return f"{text}, else {_said(value.otherwise)}" if value.otherwise is not None else text
+        return f"{text}, else {said(value.otherwise)}" if value.otherwise is not None else text
     if hasattr(value, "__dataclass_fields__") and not isinstance(value, str):
         return "; ".join(
-            f"{name} {_said(x)}"
+            f"{name} {said(x)}"
             for name in value.__dataclass_fields__
             if (x := getattr(value, name)) not in (None, (), {}, "") and name not in ("text", "span", "declared")
         )
     if isinstance(value, Mapping):
-        return ", ".join(f"{k} = {_said(x)}" for k, x in value.items())
+        return ", ".join(f"{k} = {said(x)}" for k, x in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(_said, value))
+        return ", ".join(map(said, value))
     return "" if value is None else str(value)
 
 

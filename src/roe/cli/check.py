@@ -1,31 +1,45 @@
-"""`roe check`: load, types, names."""
+"""`roe check`: load, types, names; then what the rules can and cannot do."""
 
 from __future__ import annotations
 
 import sys
+from datetime import date, datetime, time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from roe.cli.common import color, find_policy, policy_argument
+from roe.cli.common import clock, color, find_policy, policy_argument, read
 from roe.diagnostics import FORMATS, errors
+
+if TYPE_CHECKING:
+    from roe.analysis.check import Subject
+    from roe.evaluator.engine import Evaluator
+    from roe.policy.model import Policy
 
 
 @click.command("check")
 @policy_argument
 @click.option("--format", "shape", type=click.Choice(list(FORMATS)), default="text", show_default=True, help="How findings are printed.")
 @click.option("--hints", is_flag=True, help="Show hints too.")
-def command(policy: Path | None, shape: str, hints: bool) -> None:
-    """Check a policy: form, names and types, all findings at once."""
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Records: which of them a finding touches, and reps, pools and fields against them. The policy's own folder `data`, if it has one.",
+)
+@click.option("--no-data", is_flag=True, help="Look at no records.")
+@click.option("--as-of", "as_of", default="", metavar="WHEN", help="What `today` means; the day of the newest record without it.")
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
+def command(policy: Path | None, shape: str, hints: bool, data: Path | None, no_data: bool, as_of: str, strict: bool) -> None:
+    """Check a policy: form, names, types, and what its rules can and cannot do; all findings at once."""
     from roe.cache import load_policy
 
     root = find_policy(policy)
     loaded, found = load_policy(root)
     if loaded is not None:
-        from roe.analysis.overlap import overlapping_rows
-        from roe.analysis.shadow import shadowed_rules
+        from roe.analysis.check import findings
 
-        found = found + shadowed_rules(loaded.plan) + overlapping_rows(loaded)
+        found = found + findings(subject(loaded, data, no_data, as_of))
     if not hints:
         found = [d for d in found if d.severity != "hint"]
     bad = errors(found)
@@ -34,11 +48,40 @@ def command(policy: Path | None, shape: str, hints: bool) -> None:
     else:
         if found:
             click.echo(FORMATS["text"](found, color()), color=color())
-        if loaded is not None:
+        if loaded is not None and not bad:
             rules = sum(len(c.rules) for c in loaded.plan.engagement.values())
             steps = len(loaded.plan.steps)
-            weaker = f", {len(found)} warnings" if found else ""
+            weaker = f", {len(found)} warning{'s' if len(found) > 1 else ''}" if found else ""
             click.echo(f"{loaded.name}: fine{weaker} ({len(loaded.files)} files, {steps} computed fields, {rules} engagement rules)")
         else:
             click.echo(f"{len(bad)} error{'s' if len(bad) != 1 else ''}")
-    sys.exit(1 if bad else 0)
+    sys.exit(1 if bad or (strict and found) else 0)
+
+
+def subject(policy: Policy, data: Path | None, no_data: bool, as_of: str) -> Subject:
+    """The policy for analysis, with the records of its own data folder unless others are given, or none."""
+    from roe.analysis.check import Subject
+    from roe.evaluator.engine import Evaluator
+
+    evaluator = Evaluator(policy)
+    own = policy.root / "data"
+    folder = None if no_data else data if data is not None else own if own.is_dir() else None
+    if folder is None:
+        return Subject(evaluator, None, evaluator.clock(clock(evaluator, as_of)).today if as_of else None)
+    tables = read(evaluator, folder)
+    bound = evaluator.bind(tables, as_of=clock(evaluator, as_of) if as_of else newest(evaluator, tables))
+    return Subject(evaluator, bound, bound.world.clock.today)
+
+
+def newest(evaluator: Evaluator, tables: Any) -> datetime:
+    """The moment of the newest record: the day that a data folder is about, where nobody says another."""
+    world = evaluator.bind(tables, as_of="2000-01-01").world
+    days = [
+        row[name]
+        for entity, names in (("account", ("created", "last_activity", "owner_since")), ("lead", ("created",)), ("activity", ("date", "at")))
+        for row in world.rows[entity]
+        for name in names
+        if isinstance(row[name], date)
+    ]
+    whole = [d if isinstance(d, datetime) else datetime.combine(d, time()) for d in days]
+    return max((d.replace(tzinfo=None) for d in whole), default=datetime(2026, 1, 1))

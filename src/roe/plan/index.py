@@ -22,9 +22,10 @@ from roe.grammar import values as v
 from roe.grammar.functions import BY_NAME
 from roe.grammar.printer import show
 from roe.plan.operators import Expr
-from roe.plan.subjects import Test, Truth, alternatives, both, key_of, places_of
+from roe.plan.subjects import MAX_ALTERNATIVES, Test, Truth, alternatives, both, key_of, places_of
 
 Masks = tuple[int, int]  # (true, not false), over alternatives
+ELSE: Any = object()  # some value that no constant of a subject is
 MAX_KEPT_BITS = 1 << 28  # of the bitsets that a subject keeps; those of further keys are made again when they are met
 
 
@@ -95,25 +96,25 @@ class Subject:
             self._cells[cell] = (true, possible)
         self.cuts = cuts
 
-    def cells(self) -> list[Masks] | None:
-        """The bitsets of every cell; None where constants of several kinds leave no cells to speak of."""
-        if self.cuts is not None:
-            return [self._null, *(self._cells[i] for i in range(2 * len(self.cuts) + 1))]
-        if not self.kind and any(test.points for _, test in self.tests):
-            return None
-        points = [self.masks(test.points[i]) for _, test in self.tests for i in range(len(test.points))]
-        return [self._null, self.other_masks, *dict.fromkeys(points)]
+    def places(self) -> list[tuple[Any, int, bool]] | None:
+        """(a value, the alternatives true there, whether only that value) of every cell that has a value, null first.
 
-    def samples(self) -> list[Any]:
-        """A value from every cell that has one that can be named: null, the constants, between and beyond them."""
+        None where constants of several kinds leave no cells. The value away from all constants is `ELSE`, unless they have an order.
+        """
+        if self.cuts is not None:
+            between = places_of(tuple(self.cuts))
+            found: list[tuple[Any, int, bool]] = [(None, self._null[0], True)]
+            for i, value in enumerate(between):
+                if value is not None:
+                    found.append((value, self._cells[2 * i][0], False))
+                if i < len(self.cuts):
+                    found.append((self.cuts[i], self._cells[2 * i + 1][0], True))
+            return found
         points = {key_of(p): p for _, test in self.tests for p in test.points}
-        if not self.kind or not points:
-            return [None]
-        if any(isinstance(p, bool) for p in points.values()):
-            return [None, True, False]
-        cuts = tuple(sorted(points.values(), key=v.in_order))
-        between = places_of(cuts) if self.cuts is not None else places_of(cuts)[-1:]
-        return [None, *cuts, *(p for p in between if p is not None)]
+        if not self.kind and points:
+            return None
+        at = [(None, self._null[0], True), *((p, self.masks(p)[0], True) for p in points.values())]
+        return at if any(isinstance(p, bool) for p in points.values()) else [*at, (ELSE, self.other_masks[0], False)]
 
     def masks(self, value: Any) -> Masks:
         """The bitsets of the cell that a value falls into."""
@@ -176,6 +177,22 @@ def cost_of(node: s.Node) -> int:
     return cost
 
 
+def as_tests(
+    conditions: Iterable[s.Node], lists: Mapping[str, list[Any]], most: int = MAX_ALTERNATIVES
+) -> tuple[list[dict[str, Test]], bool]:
+    """The alternatives of a conjunction, each one test per subject; and whether it is one, with a subject for each condition."""
+    tree = s.And(tuple(i for c in conditions for i in s.conjuncts(c)))
+    found = alternatives(tree, lists, most) if tree.items else [[]]
+    out = []
+    for tests in found:
+        here: dict[str, Test] = {}
+        for test in tests:
+            key = show(test.subject)
+            here[key] = both(here[key], test) if key in here else test
+        out.append(here)
+    return out, len(found) == 1 and len(out[0]) == len(tree.items)
+
+
 class Index:
     """The partition index over rules, each a conjunction of conditions."""
 
@@ -184,17 +201,12 @@ class Index:
         by_subject: dict[str, tuple[s.Node, list[tuple[int, Test]]]] = {}
         self.plain = True  # each rule is one alternative, and each of its conditions the test of a subject of its own
         for number, conditions in enumerate(rules):
-            tree = s.And(tuple(i for c in conditions for i in s.conjuncts(c.tree)))
-            found = alternatives(tree, lists) if tree.items else [[]]
-            self.plain &= len(found) == 1 and len({show(t.subject) for t in found[0]}) == len(tree.items)
+            found, plain = as_tests([c.tree for c in conditions], lists)
+            self.plain &= plain
             for tests in found:
                 bit = len(self.rule_of)
                 self.rule_of.append(number)
-                here: dict[str, Test] = {}
-                for test in tests:
-                    key = show(test.subject)
-                    here[key] = both(here[key], test) if key in here else test
-                for key, test in here.items():
+                for key, test in tests.items():
                     by_subject.setdefault(key, (test.subject, []))[1].append((bit, test))
         self.everything = (1 << len(self.rule_of)) - 1
         made = [Subject(node, tests, self.everything, compile_expression(node)) for node, tests in by_subject.values()]

@@ -46,37 +46,89 @@ class Test:
     condition: Callable[[Any], Truth]
 
 
-def alternatives(tree: s.Node, lists: Mapping[str, list[Any]]) -> list[list[Test]]:
+def alternatives(tree: s.Node, lists: Mapping[str, list[Any]], most: int = MAX_ALTERNATIVES) -> list[list[Test]]:
     """The condition as alternatives (`or`) of tests that must all hold (`and`); one residual test if there are too many."""
-    found = _alternatives(tree, lists, False)
+    found = _alternatives(tree, lists, False, most)
     return found if found is not None else [[_residual(tree)]]
 
 
-def _alternatives(tree: s.Node, lists: Mapping[str, list[Any]], negated: bool) -> list[list[Test]] | None:
+def _alternatives(tree: s.Node, lists: Mapping[str, list[Any]], negated: bool, most: int) -> list[list[Test]] | None:
     if isinstance(tree, s.Literal) and isinstance(tree.value, bool):  # a catch-all tests nothing
         return [[]] if tree.value is not negated else []
     if isinstance(tree, s.Not):
-        return _alternatives(tree.operands[0], lists, not negated)
+        return _alternatives(tree.operands[0], lists, not negated, most)
+    if is_true(tree):
+        return _settled(tree.left, lists, True, negated, most)  # type: ignore[union-attr]
     if isinstance(tree, (s.And, s.Or)):
         whole = test_of(tree, lists)
         if whole is not None:  # several tests of the one subject are one test
             return [[_negate(whole) if negated else whole]]
-        parts = [_alternatives(item, lists, negated) for item in tree.items]
-        if isinstance(tree, s.And) is not negated:
-            return _product(parts)
-        joined = [alternative for part in parts if part is not None for alternative in part]
-        return None if None in parts or len(joined) > MAX_ALTERNATIVES else joined
+        parts = [_alternatives(item, lists, negated, most) for item in tree.items]
+        return _product(parts, most) if isinstance(tree, s.And) is not negated else _joined(parts, most)
     test = test_of(tree, lists) or _residual(tree)
     return [[_negate(test) if negated else test]]
 
 
-def _product(parts: list[list[list[Test]] | None]) -> list[list[Test]] | None:
+def is_true(tree: s.Node) -> bool:
+    """Whether the tree asks of a condition that it is true, `(…) = true`: never unknown, as an `if` or an earlier rule has it."""
+    yes = isinstance(tree, s.Compare) and tree.op == "=" and isinstance(tree.right, s.Literal) and tree.right.value is True
+    return yes and isinstance(tree.left, (s.And, s.Or, s.Not, s.Compare, s.Between, s.In, s.Literal))  # type: ignore[union-attr]
+
+
+def _settled(tree: s.Node, lists: Mapping[str, list[Any]], wanted: bool, negated: bool, most: int) -> list[list[Test]] | None:
+    """Where a condition has exactly the wanted truth (or, negated, has not): two-valued, so De Morgan's laws hold as they are."""
+    if isinstance(tree, s.Literal):
+        return [[]] if (tree.value is wanted) is not negated else []
+    if isinstance(tree, s.Not) and len(tree.operands) == 1:
+        return _settled(tree.operands[0], lists, not wanted, negated, most)
+    if is_true(tree):
+        return _settled(tree.left, lists, True, negated is wanted, most)  # type: ignore[union-attr]
+    if isinstance(tree, (s.And, s.Or)) and test_of(tree, lists) is None:
+        parts = [_settled(item, lists, wanted, negated, most) for item in tree.items]
+        return _product(parts, most) if (isinstance(tree, s.And) is wanted) is not negated else _joined(parts, most)
+
+    def sure(truth: Truth) -> bool:
+        return (truth is wanted) is not negated
+
+    test = test_of(tree, lists) or _residual(tree)
+    inner = test.condition
+    return [[replace(
+        test, at_points=tuple(map(sure, test.at_points)), gaps=tuple(map(sure, test.gaps)), other=sure(test.other), null=sure(test.null),
+        condition=lambda value: sure(inner(value)),
+    )]]  # fmt: skip
+
+
+def _joined(parts: list[list[list[Test]] | None], most: int) -> list[list[Test]] | None:
+    joined = [alternative for part in parts if part is not None for alternative in part]
+    return None if None in parts or len(joined) > most else joined
+
+
+def _product(parts: list[list[list[Test]] | None], most: int) -> list[list[Test]] | None:
     out: list[list[Test]] = [[]]
     for part in parts:
-        if part is None or len(out) * len(part) > MAX_ALTERNATIVES:
+        if part is None or len(out) * len(part) > (most if most <= MAX_ALTERNATIVES else most * most):
             return None
         out = [[*left, *right] for left in out for right in part]
+        if most > MAX_ALTERNATIVES:
+            out = _absorbed(out)
+        if len(out) > most:
+            return None
     return out
+
+
+def _absorbed(found: list[list[Test]]) -> list[list[Test]]:
+    """The alternatives without those that ask for all that another asks for, and more."""
+    sets = {frozenset(_said(test) for test in tests): tests for tests in found}
+    kept: list[frozenset[Any]] = []
+    for tests in sorted(sets, key=len):
+        if not any(other <= tests for other in kept):
+            kept.append(tests)
+    chosen = set(kept)
+    return [list({_said(test): test for test in tests}.values()) for said, tests in sets.items() if said in chosen]
+
+
+def _said(test: Test) -> Any:
+    return show(test.subject), tuple(map(key_of, test.points)), test.at_points, test.gaps, test.other, test.null
 
 
 def _negate(test: Test) -> Test:
@@ -157,6 +209,8 @@ _Split = tuple[s.Node, s.Node, list[Any], bool, tuple[Any, ...] | None]
 
 def _split(tree: s.Node, lists: Mapping[str, list[Any]]) -> _Split | None:
     """(subject, the condition with `?` for it, its constants, whether order matters, the keys of a plain membership)."""
+    if is_true(tree):
+        return None
     if isinstance(tree, s.Compare):
         for subject, constant, asked in (
             (tree.left, tree.right, replace(tree, left=_QUESTION)),

@@ -1,0 +1,408 @@
+"""A step's rules made ready for analysis: every name in full, small definitions written out, and what values can occur.
+
+Written out, `account.big` is `account.employees > 1000`, and `account.tier = "A"` is the rows of the table that give A, where none
+before them holds: then both are about the same subjects as the other rules, and what is proven of cells is proven of records. What is
+too long to write out, or looks at related records, stays a subject of its own. Its cells are more than can occur together with the
+others': enough to prove that something never happens, not that it does. That takes a witness.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from functools import cached_property
+from typing import Any
+
+from roe.analysis.space import Alternative, Axis, Space, spaces
+from roe.data.coerce import NORMALIZERS
+from roe.grammar import syntax as s
+from roe.grammar import types as t
+from roe.grammar import values as v
+from roe.plan.index import ELSE, as_tests
+from roe.plan.operators import Choose, Derive, Rule
+from roe.plan.subjects import is_true
+from roe.policy.model import Field, Policy
+
+MAX_WRITTEN_OUT = 12  # rules of a step that is written out
+MAX_DEPTH = 6
+MAX_WRITTEN = 256  # alternatives of one rule
+MAX_SUMMED = 4  # criteria of a score that is written out
+MAX_SUMS = 2_000  # of a score's points
+WHOLE = frozenset({"employees", "workspace_users"})  # counts: nobody has half an employee, or fewer than none
+OTHERS = {  # values beyond all that rules mention
+    "": tuple(f"other{n}" for n in ("", *range(2, 99))), "country": ("FR", "BR", "JP", "ZA", "AU", "PL", "NO", "KE", "PE", "VN", "IS", "MT", "FJ"),
+    "domain": tuple(f"other{n}.example" for n in ("", *range(2, 99))), "state": ("TX", "OH", "UT", "ME", "HI", "ID"), "phone": ("+12025550123", "+442079460123"),
+    "upper": tuple(f"OTHER{n}" for n in ("", *range(2, 99))), "hours": ("08:00-16:00", "10:00-18:00"),
+}  # fmt: skip
+BINDERS = (s.Filter, s.Quantified, s.For)  # inside of which names mean something else
+Key = tuple[str, str]
+
+
+class Cases:
+    """One `Choose` of a policy as alternatives over axes. `real` are subjects that records have themselves, not computed ones."""
+
+    def __init__(self, policy: Policy, step: Choose) -> None:
+        self.policy, self.step, self.entity = policy, step, step.entity
+        self.writer = Writer(policy, step.entity)
+
+    @cached_property
+    def rows(self) -> list[Alternative]:
+        return list(self.alternatives(self.step.rules))
+
+    def alternatives(self, rules: Any, first: int = 0) -> Iterator[Alternative]:
+        for number, rule in enumerate(rules, first):
+            for tests in as_tests([self.writer(c.tree) for c in rule.conditions], self.policy.plan.lists, MAX_WRITTEN)[0]:
+                yield number, tests
+
+    @cached_property
+    def space(self) -> Space:
+        return Space(self.rows, self.possible)
+
+    def space_of(self, condition: s.Node) -> Space:
+        """The space of one condition."""
+        found = as_tests([self.writer(condition)], self.policy.plan.lists, MAX_WRITTEN)[0]
+        return Space([(0, tests) for tests in found], self.possible)
+
+    def spaces(self) -> Iterator[Space]:
+        if "space" in self.__dict__:
+            yield self.space
+        else:
+            yield from spaces(self.rows, self.possible)
+
+    def possible(self, axis: Axis) -> int:
+        """The cells of an axis that records can be in: declared values alone, null only where something may be missing."""
+        values, nullable = domain(self.policy, self.entity, axis.node)
+        cells = axis.full & -2 | nullable  # null is the first cell
+        if values is None:
+            return cells & ~self._unclean(axis)
+        known = [cell for x in values if (cell := axis.cell_of(x)) is not None]
+        return cells & sum(1 << cell for cell in {*known, 0})
+
+    def _unclean(self, axis: Axis) -> int:
+        """The cells of constants that no record has, since values are cleaned when they are loaded: `Germany` is DE."""
+        field = field_of(self.policy, self.entity, axis.node)
+        clean = NORMALIZERS.get(field.normalize) if field is not None else None
+        if clean is None:
+            return 0
+        return sum(1 << i for x, i in axis.points.items() if isinstance(x, str) and clean(x) != x)
+
+    def natural(self, axis: Axis) -> int:
+        """The cells that somebody would call a case: nothing between 499 and 500, below a count, or beyond a scale from 0 to 100."""
+        cells = self.possible(axis)
+        if not axis.ordered():
+            return cells
+        points = [x for x in axis.values if x is not None and x in axis.points]
+        if not points or not all(v.is_number(p) for p in points):
+            return cells
+        starts, ends = points[0] in (0, 1), points[0] in (0, 1) and points[-1] == 100  # what begins at 0 or 1 counts; to 100 is a scale
+        for i, value in enumerate(axis.values):
+            if value is None or value in axis.points:
+                continue
+            below, above = axis.values[i - 1], axis.values[i + 1] if i + 1 < len(axis.values) else None
+            between = v.is_number(below) and v.is_number(above) and float(below).is_integer() and above == below + 1
+            if between or (below is None and (starts or whole(axis.node))) or (above is None and ends):
+                cells &= ~(1 << i)
+        return cells
+
+    def samples(self, axis: Axis, cell: int, most: int) -> list[Any]:
+        """Values of a cell: of a field that has few, several; else one that reads well."""
+        values, _ = domain(self.policy, self.entity, axis.node)
+        if values is None or axis.values[cell] is None:
+            return [self.sample(axis, cell)]
+        return [x for x in values if axis.cell_of(x) == cell][:most]
+
+    def sample(self, axis: Axis, cell: int) -> Any:
+        """A value of a cell that reads well."""
+        value = axis.values[cell]
+        values, _ = domain(self.policy, self.entity, axis.node)
+        if value is not None and values is not None:
+            return next((x for x in values if axis.cell_of(x) == cell), value)
+        if value is ELSE:
+            field = field_of(self.policy, self.entity, axis.node)
+            known = OTHERS.get(field.normalize if field is not None else "", OTHERS[""])
+            return next((x for x in known if x not in axis.points), None)
+        if v.is_number(value) and value not in axis.points:
+            below, above = axis.values[cell - 1], axis.values[cell + 1] if cell + 1 < len(axis.values) else None
+            low = int(below // 1) + 1 if v.is_number(below) else None
+            high = -int(-above // 1) - 1 if v.is_number(above) else None
+            if low is not None and (high is None or low <= high):
+                return low
+            if high is not None and low is None:
+                return high
+        return value
+
+
+def domain(policy: Policy, entity: str, node: s.Node) -> tuple[tuple[Any, ...] | None, bool]:
+    """The values that a subject can have, None for any, and whether it can be missing."""
+    if isinstance(node, s.Name):
+        return None, node.id not in ("today", "now")
+    if not isinstance(node, s.Path):
+        return None, True
+    base = node.base
+    if isinstance(base, s.Name) and base.id == entity:
+        step = policy.plan.steps.get((entity, node.field))
+        if isinstance(step, Choose):
+            return _given(step, None)
+        found = policy.model.entities.get(entity, {}).get(node.field)
+        if step is None and found is not None:
+            return found.type.values or None, found.type.name == "record" or (not found.required and found.default is None)
+    if isinstance(base, s.Path) and isinstance(base.base, s.Name) and base.base.id == entity:
+        step = policy.plan.steps.get((entity, base.field))
+        if isinstance(step, Choose):
+            return _given(step, node.field)
+    kind = _type(policy, entity, node)
+    return (kind.values or None) if kind is not None else None, True
+
+
+def _given(step: Choose, part: str | None) -> tuple[tuple[Any, ...] | None, bool]:
+    """What a table gives, or a column of what it gives."""
+    if step.hit == "collect sum":
+        return sums([rule.value for rule in step.rules]), step.default is None
+    if step.hit.startswith("collect"):
+        return None, True
+    values: list[Any] = [rule.value for rule in step.rules]
+    total = step.default is not None or any(not rule.conditions for rule in step.rules[-1:]) or _always(step)
+    if total and step.default is not None:
+        values.append(step.default)
+    if part is not None:
+        values = [x.get(part) if isinstance(x, dict) else None for x in values]
+    elif any(isinstance(x, dict) for x in values):
+        return None, not total
+    nullable = not total or None in values or step.hit in ("unique", "any")
+    return tuple(dict.fromkeys(x for x in values if x is not None)), nullable
+
+
+def sums(points: list[Any]) -> tuple[Any, ...] | None:
+    """What some of the points can add up to; None if they are too many to say."""
+    found = {0: None}
+    for x in points:
+        if not v.is_number(x) or len(found) > MAX_SUMS:
+            return None
+        found |= {v.number(total + x): None for total in found}
+    return tuple(sorted(found))
+
+
+def _always(step: Choose) -> bool:
+    last = step.rules[-1].conditions if len(step.rules) else ()
+    return len(last) == 1 and isinstance(last[0].tree, s.Literal) and last[0].tree.value is True
+
+
+def _type(policy: Policy, entity: str, node: s.Node) -> t.Type | None:
+    """The type of a path of fields from a record; None for anything else."""
+    if isinstance(node, s.Name):
+        return t.record(node.id) if node.id in policy.model.entities else None
+    if not isinstance(node, s.Path):
+        return None
+    base = _type(policy, entity, node.base)
+    if base is None:
+        return None
+    if base.name == "owners":
+        return t.record("rep")
+    if base.name != "record":
+        return None
+    return base.fields.get(node.field) if base.fields is not None else policy.model.field_type(base.entity, node.field)
+
+
+def field_of(policy: Policy, entity: str, node: s.Node) -> Field | None:
+    """The stored field that a subject is, of the record or of a related one."""
+    if not isinstance(node, s.Path):
+        return None
+    base = _type(policy, entity, node.base)
+    return policy.model.entities.get(base.entity, {}).get(node.field) if base is not None and base.name == "record" else None
+
+
+def whole(node: s.Node) -> bool:
+    """Whether a subject counts something."""
+    if isinstance(node, s.Call):
+        return node.function in ("count", "string_length")
+    return isinstance(node, s.Path) and node.field in WHOLE
+
+
+# --- writing out ----------------------------------------------------------------------------------------------------
+
+
+class Writer:
+    """Expressions about a record of an entity with every name in full and small computed fields written out."""
+
+    def __init__(self, policy: Policy, entity: str) -> None:
+        self.policy, self.entity = policy, entity
+        self.lists = {*policy.plan.lists, *policy.plan.dated_lists}
+        self._known: dict[Key, s.Node | None] = {}
+
+    def __call__(self, tree: s.Node) -> s.Node:
+        return self.condition(self.full(tree), 0, False)
+
+    def full(self, node: s.Node) -> s.Node:
+        """Fields that stand without their record get it."""
+        if isinstance(node, s.Name):
+            known = self.policy.model.entities.get(self.entity, {})
+            own = node.id in known or (self.entity, node.id) in self.policy.plan.steps
+            free = node.id not in ("today", "now", "?", "item", self.entity) and node.id not in self.lists
+            return s.Path(s.Name(self.entity, node.at), node.id, node.at) if own and free else node
+        return _mapped(node, self.full) if not isinstance(node, BINDERS) else node
+
+    def condition(self, node: s.Node, depth: int, strict: bool) -> s.Node:
+        """A condition, with computed fields in it written out where that is short.
+
+        A rule fires on true alone, so that unknown and false are one; not so where it is `strict`, under a `not`.
+        """
+        if depth > MAX_DEPTH:
+            return node
+        if isinstance(node, (s.And, s.Or)):
+            return replace(node, items=tuple(self.condition(x, depth, strict) for x in node.items))
+        if isinstance(node, s.Not) and len(node.operands) == 1:
+            return replace(node, operands=(self.condition(node.operands[0], depth, True),))
+        if is_true(node):
+            return replace(node, left=self.condition(node.left, depth, False))  # type: ignore[union-attr,call-arg]
+        if isinstance(node, s.Path):
+            tree = self._derived(node)
+            return node if tree is None else self.condition(tree, depth + 1, strict)
+        if isinstance(node, (s.Compare, s.In, s.Between)):
+            subject = node.left if isinstance(node, s.Compare) else node.value
+            cases = self._cases(subject)
+            chosen = _chosen(node, cases, strict) if cases is not None and _constant(node) else None
+            if chosen is not None:
+                return self.condition(chosen, depth + 1, strict)
+            changed = self._substituted(node)
+            if changed is not node:
+                return self.condition(changed, depth + 1, strict)
+        return node
+
+    def _substituted(self, node: s.Compare | s.In | s.Between) -> s.Node:
+        """A test of definitions as the test of what they say."""
+
+        def plain(part: s.Node) -> s.Node:
+            tree = self._derived(part)
+            return part if tree is None or isinstance(tree, s.If) else tree
+
+        if isinstance(node, s.Compare):
+            left, right = plain(node.left), plain(node.right)
+            return node if left is node.left and right is node.right else replace(node, left=left, right=right)
+        value = plain(node.value)
+        return node if value is node.value else replace(node, value=value)
+
+    def _derived(self, node: s.Node) -> s.Node | None:
+        """What a definition says."""
+        key = self._key(node)
+        if key is None:
+            return None
+        if key not in self._known:
+            step = self.policy.plan.steps.get(key)
+            plain = isinstance(step, Derive) and step.expr is not None and step.frozen is None and step.among is None
+            self._known[key] = self.full(step.expr.tree) if plain and isinstance(step, Derive) and step.expr is not None else None
+        return self._known[key]
+
+    def _key(self, node: s.Node) -> Key | None:
+        own = isinstance(node, s.Path) and isinstance(node.base, s.Name) and node.base.id == self.entity
+        return (self.entity, node.field) if own and isinstance(node, s.Path) else None
+
+    def _cases(self, node: s.Node) -> list[tuple[s.Node, Any]] | None:
+        """A computed field as (when, value) of a few cases, first match; None if it is no such thing, or too long."""
+        tree = self._derived(node)
+        if isinstance(tree, s.If):
+            return _branches(tree)
+        key, part = self._key(node), None
+        if key is None and isinstance(node, s.Path):
+            key, part = self._key(node.base), node.field
+        step = self.policy.plan.steps.get(key) if key is not None else None
+        if not isinstance(step, Choose):
+            return None
+        if step.hit == "collect sum" and len(step.rules) <= MAX_SUMMED and sums([r.value for r in step.rules]) is not None:
+            return [self._added(step, chosen) for chosen in itertools.product((True, False), repeat=len(step.rules))]
+        if step.hit != "first" or len(step.rules) > MAX_WRITTEN_OUT:
+            return None
+        out: list[tuple[s.Node, Any]] = []
+        before: list[s.Node] = []
+        for rule in step.rules:
+            when = self._all(rule)
+            out.append((_and([*before, _yes(when)]), _part(rule.value, part)))
+            before.append(s.Not((_yes(when),)))
+            if when == YES:
+                break
+        else:
+            out.append((_and(before), _part(step.default, part)))
+        return out if all(x is not ... for _, x in out) else None
+
+    def _added(self, step: Choose, chosen: tuple[bool, ...]) -> tuple[s.Node, Any]:
+        """When just these criteria of a score hold, and what they add up to; without any, the default."""
+        parts = [_yes(when) if yes else s.Not((_yes(when),)) for rule, yes in zip(step.rules, chosen, strict=True) for when in (self._all(rule),)]
+        total = v.number(sum(rule.value for rule, yes in zip(step.rules, chosen, strict=True) if yes)) if any(chosen) else step.default
+        return _and(parts), total
+
+    def _all(self, rule: Rule) -> s.Node:
+        trees = tuple(self.full(c.tree) for c in rule.conditions)
+        return _and(list(trees))
+
+
+def _part(value: Any, part: str | None) -> Any:
+    """A rule's value as a constant, or a column of it; `...` for a whole row, which has no constant of its own but null."""
+    if isinstance(value, dict):
+        return value.get(part) if part is not None else ROW
+    return value if part is None or value is None else ...
+
+
+ROW = "(a row)"  # a table's row, of which conditions only ask whether it is there
+YES = s.Literal(True, "true")
+
+
+def _yes(when: s.Node) -> s.Node:
+    """That a condition is true: unknown is no."""
+    return when if when == YES else s.Compare("=", when, YES)
+
+
+def _and(parts: list[s.Node]) -> s.Node:
+    kept = tuple(p for p in parts if p != YES)
+    return YES if not kept else kept[0] if len(kept) == 1 else s.And(kept)
+
+
+def _branches(tree: s.If) -> list[tuple[s.Node, Any]] | None:
+    """A chain of `if` as cases that exclude each other."""
+    out: list[tuple[s.Node, Any]] = []
+    before: list[s.Node] = []
+    node: s.Node = tree
+    while isinstance(node, s.If):
+        if not isinstance(node.then, s.Literal) or len(out) > MAX_WRITTEN_OUT:
+            return None
+        out.append((_and([*before, _yes(node.condition)]), node.then.value))
+        before.append(s.Not((_yes(node.condition),)))
+        node = node.otherwise
+    return [*out, (_and(before), node.value)] if isinstance(node, s.Literal) else None
+
+
+def _constant(node: s.Compare | s.In | s.Between) -> bool:
+    """Whether everything but the subject is a constant."""
+    parts = [x for x in s.children(node) if x is not (node.left if isinstance(node, s.Compare) else node.value)]
+    return all(not isinstance(n, (s.Name, s.Path, s.Call, *BINDERS)) for p in parts for n in s.walk(p))
+
+
+def _chosen(node: s.Compare | s.In | s.Between, cases: list[tuple[s.Node, Any]], strict: bool) -> s.Node | None:
+    """The condition as: one of the cases whose value passes it; None where it has to say unknown."""
+    from roe.evaluator.expressions import CLOCK, compile_expression
+    from roe.grammar.clock import Clock
+
+    asked = replace(node, left=s.Name("?")) if isinstance(node, s.Compare) else replace(node, value=s.Name("?"))
+    test: Callable[[dict[str, Any]], Any] = compile_expression(asked)
+    clock = Clock.at("1970-01-01")
+    alternatives: list[s.Node] = []
+    for when, value in cases:
+        truth = test({"?": value, CLOCK: clock})
+        if strict and truth is None:
+            return None
+        if truth is True:
+            alternatives.append(when)
+    if not alternatives:
+        return s.Literal(False, "false")
+    return alternatives[0] if len(alternatives) == 1 else s.Or(tuple(alternatives))
+
+
+def _mapped(node: s.Node, change: Callable[[s.Node], s.Node]) -> s.Node:
+    """The node with its direct parts changed."""
+    changed: dict[str, Any] = {}
+    for f in fields(node):
+        part = getattr(node, f.name)
+        if type(part) in s.FIELDS:
+            changed[f.name] = change(part)
+        elif type(part) is tuple and any(type(p) in s.FIELDS for p in part):
+            changed[f.name] = tuple(change(p) if type(p) in s.FIELDS else p for p in part)
+    return replace(node, **changed) if changed else node

@@ -1,0 +1,248 @@
+"""`roe check` beyond form and types: what the rules of a policy can and cannot do, and what its data says of them.
+
+Each check is a function of the policy and, where there is some, its data; they are a list, and each finding is a diagnostic with its
+place, its certainty and a witness that the evaluator has decided. `# roe: allow CODE because …` silences one finding at its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from roe.analysis.allow import allowed
+from roe.analysis.diff import said
+from roe.analysis.verdicts import PROVEN, UNDECIDED, Table, Verdict, closed, ordered, timely
+from roe.analysis.witness import Finder
+from roe.diagnostics import Diagnostic
+from roe.evaluator.engine import Evaluator
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.plan.operators import Choose, Derive
+from roe.source import Span, Text, span_of
+
+if TYPE_CHECKING:
+    from roe.evaluator.engine import Bound
+    from roe.evaluator.world import Row
+
+NAMED = 5  # records of the data that a finding names
+WRITTEN = ("engagement", "territory", "staffing", "score", "table", "source")  # stages whose rules somebody wrote
+LISTS = ("engagement", "table", "territory", "staffing")
+
+
+@dataclass(slots=True)
+class Subject:
+    """What is checked: a policy, and with data its records at a moment."""
+
+    evaluator: Evaluator
+    bound: Bound | None = None
+    today: date | None = None
+    tables: list[Table] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        compiled, plan = self.evaluator.compiled, self.evaluator.policy.plan
+        finder = Finder(self.evaluator, self.today)
+        choosers = [*compiled.choosers.values(), *compiled.engagement.values()]
+        self.tables = [Table(finder, c.step, c) for c in choosers if c.step.stage in WRITTEN and len(c.step.rules)]
+        assert plan is self.evaluator.policy.plan
+
+    def touched(self, entity: str, touches: Callable[[Row], bool] | None) -> tuple[int, tuple[str, ...]] | None:
+        """Which records of the data a finding is about."""
+        if self.bound is None or touches is None:
+            return None
+        found = [row for row in self.bound.world.rows[entity] if touches(row)]
+        return len(found), tuple(str(row["id"]) for row in found[:NAMED])
+
+
+def findings(subject: Subject) -> list[Diagnostic]:
+    """What all checks find, in the order of the files, without what comments allow."""
+    from roe.analysis.reality import CHECKS as REAL
+
+    found = [d for check in (*CHECKS, *REAL) for d in check(subject)]
+    unique = list({(d.code, d.message, d.span.file, d.span.line, d.span.column): d for d in found}.values())
+    return allowed(subject.evaluator.policy, sorted(unique, key=lambda d: (d.span.file, d.span.line, d.span.column, d.code)))
+
+
+def diagnostic(subject: Subject, table: Table, code: str, at: Text, message: str, help: str, verdict: Verdict, related: Iterable[tuple[str, Span]] = ()) -> Diagnostic:  # fmt: skip
+    if verdict.certainty == UNDECIDED:
+        message, help = f"whether {message} is undecided: the rules are too many to try all cases", "split the list, or test it"
+    witness = "" if verdict.witness is None else str(verdict.witness)
+    return Diagnostic(
+        code, message, at.span(), help, tuple(related), certainty=verdict.certainty, witness=witness,
+        touches=subject.touched(table.step.entity, verdict.touches),
+    )  # fmt: skip
+
+
+def title(step: Choose) -> str:
+    """What a list of rules is called."""
+    if step.stage == "engagement":
+        return f"the rules of {step.entity} as {step.name.removeprefix('engagement_')}"
+    return f"`{step.name}`"
+
+
+def anchor(step: Choose) -> Text:
+    """The place that stands for a whole list: its last rule."""
+    return step.rules[-1].name
+
+
+# --- rules that never decide ----------------------------------------------------------------------------------------
+
+
+def never_fire(subject: Subject) -> Iterator[Diagnostic]:
+    """R405 for what earlier rules cover, R415 for conditions that exclude each other."""
+    for table in subject.tables:
+        step = table.step
+        for verdict in table.never():
+            rule = step.rules[verdict.rules[0]]
+            if verdict.others:
+                by = [step.rules[i].name for i in verdict.others]
+                message = f"`{rule.name}` can never fire: `{by[0]}` before it holds wherever it does"
+                if len(by) > 1:
+                    shown = ", ".join(f"`{n}`" for n in by[:4]) + (f" and {len(by) - 4} more" if len(by) > 4 else "")
+                    message = f"`{rule.name}` can never fire: {shown} before it hold together wherever it does"
+                related = [("this one decides first" if len(by) == 1 else "one of those that decide first", n.span()) for n in by[:3]]
+                yield diagnostic(subject, table, "R405", rule.name, message, "put the narrower rule first, or remove it", verdict, related)
+            elif verdict.certainty == UNDECIDED:
+                yield diagnostic(subject, table, "R405", rule.name, f"`{rule.name}` can ever fire", "", verdict)
+            else:
+                message = f"`{rule.name}` can never fire: no record meets its conditions"
+                yield diagnostic(subject, table, "R415", rule.name, message, "correct the conditions, or remove the rule", verdict)
+
+
+def conditions(subject: Subject) -> Iterator[Diagnostic]:
+    """R414 and R415: single conditions that say nothing. Tables' cells were checked when they were read."""
+    for table in subject.tables:
+        step = table.step
+        if step.stage not in ("engagement", "score", "source"):
+            continue
+        for rule in step.rules:
+            parts = [(tree, c.text) for c in rule.conditions for tree in s.conjuncts(c.tree)]
+            for tree, text in parts:
+                if isinstance(tree, s.Literal) or tree.at == s.NOWHERE:
+                    continue
+                space = table.cases.space_of(tree)
+                holds = [box for number in space.rules for _, box in space.boxes(number)]
+                at = Text(str(text)[slice(*tree.at)], _Part(text, tree.at))
+                here = Verdict((), PROVEN)
+                if not holds:
+                    if len(parts) > 1:
+                        message = f"`{at}` is never true"
+                        yield diagnostic(subject, table, "R415", at, message, "correct it, or remove the rule", here)
+                elif space.axes and space.clear(space.whole, space.everything) is None:
+                    message = f"`{at}` is true of every {step.entity}"
+                    yield diagnostic(subject, table, "R414", at, message, "remove it, or say what was meant", here)
+
+
+class _Part:
+    """The origin of a part of a text."""
+
+    def __init__(self, text: Text, at: tuple[int, int]) -> None:
+        self.text, self.at = text, at
+
+    def locate(self, text: str, start: int, end: int) -> Span:
+        return span_of(self.text, self.at[0] + start, self.at[0] + end)
+
+
+def no_difference(subject: Subject) -> Iterator[Diagnostic]:
+    """R413: rules without which the same would be decided, and for the same reason."""
+    for table in subject.tables:
+        step = table.step
+        if step.hit != "first" or step.stage not in LISTS:
+            continue
+        does = [(said(rule.value), str(rule.because or "")) for rule in step.rules]
+        for verdict in table.redundant(
+            lambda a, b, does=does: does[a] == does[b],  # type: ignore[misc]
+            lambda a, step=step, does=does: step.default is not None and does[a] == (said(step.default), ""),  # type: ignore[misc]
+        ):
+            rule = step.rules[verdict.rules[0]]
+            message = f"`{rule.name}` makes no difference: without it, later rules decide the same"
+            if step.stage != "staffing":
+                yield diagnostic(subject, table, "R413", rule.name, message, "remove it, or say what is special about it", verdict)
+
+
+# --- overlaps and gaps ----------------------------------------------------------------------------------------------
+
+
+def overlap(subject: Subject) -> Iterator[Diagnostic]:
+    """R407 and R410: rows that hold together where one may, or where all must agree."""
+    for table in subject.tables:
+        step = table.step
+        if step.hit not in ("unique", "any"):
+            continue
+        values = [rule.value for rule in step.rules]
+        conflict = step.hit == "any"
+        pairs = table.overlaps((lambda a, b, x=values: v.equal(x[a], x[b]) is not True) if conflict else lambda a, b: True)  # type: ignore[misc]
+        for number, verdict in enumerate(pairs):
+            if number == MOST_FINDINGS:
+                break
+            one, other = (step.rules[i] for i in verdict.rules)
+            shown = str(verdict.witness)
+            message = f"`{one.name}` and `{other.name}` both hold for {shown}" + (", and disagree" if conflict else "")
+            help = "make one of them exclude it, or say `hit: first`"
+            verdict = replace(verdict, witness=None)
+            related = [("this one holds, too", other.name.span())]
+            yield diagnostic(subject, table, "R410" if conflict else "R407", one.name, message, help, verdict, related)
+
+
+MOST_FINDINGS = 20
+
+
+def left_out(subject: Subject) -> Iterator[Diagnostic]:
+    """R411: records that no rule of a role decides, and cases that a table leaves out beside those that it covers."""
+    for table in subject.tables:
+        step = table.step
+        if step.stage == "engagement":
+            for verdict in table.uncovered():
+                message = f"{title(step)} leave out some {step.entity}s: no rule holds"
+                yield diagnostic(subject, table, "R411", anchor(step), message, "add a last rule without `when`", verdict)
+        elif step.default is None and _partition(step):
+            for verdict in table.gaps(closed(table.cases), inner=False):
+                beside = step.rules[verdict.rules[0]].name
+                said = f" ({verdict.span})" if verdict.span else ""
+                message = f"{title(step)} leaves out a case beside `{beside}`{said}"
+                help = "widen a row, add one, or say what holds otherwise with `default:`"
+                yield diagnostic(subject, table, "R411", beside, message, help, verdict)
+
+
+def _partition(step: Choose) -> bool:
+    """Tables that are meant to place every record: territories and decision tables, not overlays, which are for some."""
+    return (step.stage == "table" or (step.stage == "territory" and step.name in ("territory", "own_territory"))) and not step.hit.startswith("collect")
+
+
+def hidden(subject: Subject) -> Iterator[Diagnostic]:
+    """R412: a default that decides between cases that rows cover, such as exactly 500 between `< 500` and `> 500`."""
+    for table in subject.tables:
+        step = table.step
+        if step.default is None or not _partition(step):
+            continue
+        for verdict in table.gaps(lambda axis: ordered(axis) and not timely(axis), inner=True):
+            beside = step.rules[verdict.rules[0]].name
+            message = f"the default of {title(step)} hides a gap beside `{beside}`" + (f": {verdict.span}" if verdict.span else "")
+            yield diagnostic(subject, table, "R412", beside, message, "widen a row so that the two meet", verdict)
+
+
+def in_time(subject: Subject) -> Iterator[Diagnostic]:
+    """R416: days between two periods on which no row is in force."""
+    for table in subject.tables:
+        step = table.step
+        if step.hit not in ("first", "unique", "any") or step.stage not in LISTS or step.default is not None:
+            continue
+        name, _, role = step.name.rpartition("_")
+        owner = subject.evaluator.policy.plan.steps.get((step.entity, f"{name}_owner"))
+        if step.stage == "staffing" and isinstance(owner, Derive) and role in owner.vacant:
+            continue
+        for verdict in table.gaps(timely, inner=True):
+            beside = step.rules[verdict.rules[0]]
+            if step.stage == "staffing":
+                whose = str(beside.conditions[0].text)
+                message = f"nobody staffs `{whose}` as {role} {verdict.span}"
+                help = "let one period begin where the other ends, or add `fallback:` to the staffing"
+            else:
+                message, help = f"no rule of {title(step)} is in force {verdict.span}", "let one period begin where the other ends"
+            yield diagnostic(subject, table, "R416", beside.name, message, help, verdict)
+
+
+CHECKS: tuple[Callable[[Subject], Iterator[Diagnostic]], ...] = (
+    never_fire, conditions, no_difference, overlap, left_out, hidden, in_time,
+)  # fmt: skip

@@ -1,0 +1,304 @@
+"""Checks of a policy against what there is: its lists and tables against each other, its reps, pools and fields against data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from roe.analysis.reads import expressions
+from roe.analysis.verdicts import POSSIBLE, PROVEN, Table
+from roe.analysis.witness import path_of
+from roe.diagnostics import Diagnostic, suggest
+from roe.evaluator.allocate import Pools
+from roe.evaluator.engine import KEPT
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.plan.operators import Action, Allocate, Choose, Expr
+from roe.source import Span, Text, span_of
+
+if TYPE_CHECKING:
+    from roe.analysis.check import Subject
+    from roe.evaluator.world import Row
+
+LEAST_HISTORY = 10  # routed records from which a pool's load says something
+MOST_ASKED = 2_000  # records that a pool's members are asked about
+
+
+# --- the policy against itself --------------------------------------------------------------------------------------
+
+
+def unused_lists(subject: Subject) -> Iterator[Diagnostic]:
+    """R420: lists that no expression and no report names."""
+    policy = subject.evaluator.policy
+    names = {n.id for _, tree in expressions(policy) for n in s.walk(tree) if isinstance(n, s.Name)}
+    names |= {report.list for report in policy.plan.reports.values() if report.list}
+    for name in (*policy.plan.lists, *policy.plan.dated_lists):
+        if name not in names:
+            at = _key(policy, "lists", name)
+            yield Diagnostic("R420", f"the list `{name}` is never used", at, "use it in a condition, or remove it", certainty=PROVEN)
+
+
+def _key(policy: Any, section: str, name: str) -> Span:
+    """The place of a key of a section, in whichever file it is."""
+    from roe.policy.loader import load_policy_files
+
+    for _, content in load_policy_files(policy.root)[0]:
+        found = content.get(section) if isinstance(content, dict) else None
+        if isinstance(found, dict) and name in found:
+            return span_of(found.key(name))  # type: ignore[attr-defined]
+    return Span("policy.yaml", 1, 1, 2)
+
+
+def two_tables(subject: Subject) -> Iterator[Diagnostic]:
+    """R422: a key that two tables both take, where rules of one role use the one and then the other.
+
+    Tables that say different things of the same keys (a region, and a delivery zone) have most keys in common, and are meant to.
+    """
+    plan = subject.evaluator.policy.plan
+    by_step = {(t.step.entity, t.step.name): t for t in subject.tables if t.step.stage in ("table", "territory")}
+    pairs: dict[tuple[tuple[str, str], tuple[str, str]], None] = {}
+    for (entity, _), rules in plan.engagement.items():
+        asked: list[tuple[str, str]] = []
+        for rule in rules.rules:
+            used = dict.fromkeys((entity, n) for c in rule.conditions for n in _fields(c.tree, entity) if (entity, n) in by_step)
+            pairs.update({(a, b): None for a in asked for b in used if a != b and (b, a) not in pairs})
+            asked += [u for u in used if u not in asked]
+    for a, b in pairs:
+        one, other = _keys(by_step[a]), _keys(by_step[b])
+        for subject_key in one.keys() & other.keys():
+            common = [k for k in one[subject_key] if k in other[subject_key]]
+            if not common or 2 * len(common) > min(len(one[subject_key]), len(other[subject_key])):
+                continue
+            for key in common[:NAMED_KEYS]:
+                here, there = other[subject_key][key], one[subject_key][key]
+                message = f"`{b[1]}` and `{a[1]}` both take {subject_key.rpartition('.')[2]} = {v.literal(key)}"
+                related = ((f"`{a[1]}` takes it first", there.span()),)
+                yield Diagnostic("R422", message, here.span(), "leave it to one of the two", related, certainty=PROVEN, witness="", touches=subject.touched(a[0], _has(subject_key, key)))  # fmt: skip
+
+
+NAMED_KEYS = 10
+
+
+def _fields(tree: s.Node, entity: str) -> Iterator[str]:
+    for n in s.walk(tree):
+        if isinstance(n, s.Path) and isinstance(n.base, s.Name) and n.base.id == entity:
+            yield n.field
+        elif isinstance(n, s.Name):
+            yield n.id
+
+
+def _keys(table: Table) -> dict[str, dict[Any, Text]]:
+    """The texts that rows list, by subject: ZIP codes, domains, names."""
+    found: dict[str, dict[Any, Text]] = {}
+    for number, tests in table.cases.rows:
+        for key, test in tests.items():
+            for point, truth in zip(test.points, test.at_points, strict=True):
+                if truth is True and isinstance(point, str) and test.other is not True:
+                    found.setdefault(key, {}).setdefault(point, table.step.rules[number].name)
+    return found
+
+
+def _has(subject: str, key: Any) -> Callable[[Row], bool]:
+    from roe.evaluator.expressions import compile_expression
+    from roe.grammar.parser import parse
+
+    tree, _ = parse(subject)
+    code = compile_expression(tree) if tree is not None else None
+    return lambda row: code is not None and code(row.world.scope(row)) == key
+
+
+# --- reps -----------------------------------------------------------------------------------------------------------
+
+
+def reps(subject: Subject) -> Iterator[Diagnostic]:
+    """R417: reps that the policy names and the data does not know, or who have left."""
+    if subject.bound is None or not subject.bound.world.rows["rep"]:
+        return
+    world, today = subject.bound.world, subject.bound.world.clock.today
+    known = [str(x) for row in world.rows["rep"] for x in (row["id"], row["name"]) if x]
+    seen: set[tuple[str, Span]] = set()
+    for name, what in named_reps(subject.evaluator.policy.plan):
+        at = name.span()
+        if (str(name), at) in seen:
+            continue
+        seen.add((str(name), at))
+        rep = world.find("rep", str(name))
+        if rep is None:
+            help = suggest(str(name), known, "add the rep to the data, or name another")
+            yield Diagnostic("R417", f"{what} names `{name}`, and no rep of the data is called so", at, help, certainty=PROVEN)
+        elif gone := left(rep, today):
+            yield Diagnostic("R417", f"{what} names `{name}`, who {gone}", at, "name another, or let the row end with `until`", certainty=PROVEN)
+
+
+def left(rep: Row, today: date) -> str:
+    """How a rep has left, in words; '' for who is there."""
+    if rep["active"] is False:
+        return "is not active"
+    if isinstance(rep["ends"], date) and rep["ends"] <= today:
+        return f"left on {rep['ends']}"
+    return ""
+
+
+def named_reps(plan: Any) -> Iterator[tuple[Text, str]]:
+    """(the name, where it stands) of every rep that a policy names."""
+    for step in plan.steps.values():
+        if isinstance(step, Choose) and step.stage == "staffing":
+            for rule in step.rules:
+                if rule.value is not None and not _ended(rule):
+                    yield Text(str(rule.value), rule.name.origin), f"the staffing of `{rule.conditions[0].text}`"
+    for pool in plan.pools.values():
+        for member in pool.members if not isinstance(pool.members, Expr) else ():
+            if member.until is None:
+                yield member.value, f"the pool `{pool.name}`"
+        if pool.fallback is not None and str(pool.fallback) not in plan.pools:
+            yield pool.fallback, f"the fallback of the pool `{pool.name}`"
+        if pool.sla is not None and pool.sla.escalate is not None:
+            yield pool.sla.escalate, f"the escalation of the pool `{pool.name}`"
+    for rules in plan.engagement.values():
+        for rule in rules.rules:
+            action = rule.value
+            while isinstance(action, Action):
+                if action.assign is not None and isinstance(action.assign.tree, s.Literal) and isinstance(action.assign.tree.value, str):
+                    yield Text(action.assign.tree.value, action.assign.text.origin), f"the rule `{rule.name}`"
+                action = action.otherwise
+    for row in plan.exceptions:
+        if not row.shares:
+            yield row.owner, f"the exception for `{row.record}`"
+
+
+def _ended(rule: Any) -> bool:
+    """Whether a row has an end of its own: whoever leaves then is named rightly."""
+    return any(isinstance(c.tree, s.Compare) and c.tree.op == "<" and c.tree.left == s.Name("today") for c in rule.conditions)
+
+
+# --- pools ----------------------------------------------------------------------------------------------------------
+
+
+def empty_pools(subject: Subject) -> Iterator[Diagnostic]:
+    """R418: pools in which nobody would take a turn, whatever the record."""
+    if subject.bound is None or not subject.bound.world.rows["rep"]:
+        return
+    world = subject.bound.world
+    for pool in subject.evaluator.policy.plan.pools.values():
+        if not isinstance(pool.members, Expr):
+            people = [world.rep(m.value) for m in pool.members if m.holds(world.clock.today)]
+            if all(rep is None or left(rep, world.clock.today) for rep in people):
+                yield _empty(pool, "everybody in it has left" if people else "nobody is in it today")
+            continue
+        code = subject.evaluator.compiled.code(pool.members)
+        alone = {n.id for n in s.walk(pool.members.tree) if isinstance(n, s.Name)} <= {"rep", "today", "now", *world.lists}
+        records = [None] if alone else [row for e in subject.bound.entities() for row in world.rows[e][:MOST_ASKED]]
+        there = [rep for rep in world.rows["rep"] if not left(rep, world.clock.today)]
+
+        def member(rep: Row, record: Row | None, code: Callable[[dict[str, Any]], Any] = code) -> bool:
+            scope = {**world.base} if record is None else world.scope(record)
+            scope["rep"] = rep
+            return code(scope) is True
+
+        if not records or any(member(rep, record) for record in records for rep in there):
+            continue
+        gone = [rep for rep in world.rows["rep"] if any(member(rep, r) for r in records[:50])]
+        yield _empty(pool, f"only {', '.join(r.label for r in gone[:3])} would be in it, who left" if gone else "no rep of the data meets `members`")
+
+
+def _empty(pool: Allocate, why: str) -> Diagnostic:
+    at = pool.members.text.span() if isinstance(pool.members, Expr) else pool.text.span()
+    return Diagnostic("R418", f"the pool `{pool.name}` has no members: {why}", at, "correct `members`, or route elsewhere", certainty=PROVEN)
+
+
+def overloaded_pools(subject: Subject) -> Iterator[Diagnostic]:
+    """R419: pools that get more records, day by day or week by week, than the caps of all their members let in.
+
+    The load is what the rules route to the pool of the data's own records, over the days on which they were created.
+    """
+    bound, plan = subject.bound, subject.evaluator.policy.plan
+    if bound is None or not any(pool.caps.keys() & {"per_day", "per_week"} for pool in plan.pools.values()):
+        return
+    routed: dict[str, list[date]] = {}
+    for (entity, _role), rules in plan.engagement.items():
+        chooser = next(t.chooser for t in subject.tables if t.step is rules) if rules.rules else None
+        for row in bound.world.rows[entity] if chooser is not None else ():
+            choice = chooser(bound.world.scope(row))
+            day = row["created"]
+            if choice.fired and isinstance(choice.value, Action) and choice.value.kind == "route" and isinstance(day, date):
+                routed.setdefault(choice.value.pool, []).append(day.date() if isinstance(day, datetime) else day)
+    pools: Pools | None = None
+    for name, days in routed.items():
+        pool = plan.pools[name]
+        if len(days) < LEAST_HISTORY or not pool.caps.keys() & {"per_day", "per_week"}:
+            continue
+        pools = pools or bound.pools
+        first, last = min(days), max(days)
+        working = max(1, sum(bound.world.clock.is_working(first + timedelta(days=i)) for i in range((last - first).days + 1)))
+        for cap, load, unit in (("per_day", len(days) / working, "day"), ("per_week", 5 * len(days) / max(working, 5), "week")):
+            if cap not in pool.caps:
+                continue
+            room = _room(subject, pool, cap)
+            if room is not None and load > room:
+                busiest = Counter(days).most_common(1)[0]
+                message = f"the pool `{name}` lets in {room:g} a {unit}, and its history brings {load:.1f}"
+                help = f"raise `{cap}`, or add members; the busiest day was {busiest[0]} with {busiest[1]}"
+                yield Diagnostic("R419", message, pool.caps[cap].text.span(), help, certainty=PROVEN if not isinstance(pool.members, Expr) else POSSIBLE,
+                                 touches=(len(days), ()))  # fmt: skip
+
+
+def _room(subject: Subject, pool: Allocate, cap: str) -> float | None:
+    """The caps of all members who are there, added up; None where a cap or membership looks at the record."""
+    assert subject.bound is not None
+    world = subject.bound.world
+    free = {"rep", "today", "now", *world.lists}
+    asked = [pool.caps[cap], *([pool.members] if isinstance(pool.members, Expr) else [])]
+    if any(isinstance(n, s.Name) and n.id not in free for expr in asked for n in s.walk(expr.tree)):
+        return None
+    total, code = 0.0, subject.evaluator.compiled.code
+    if isinstance(pool.members, Expr):
+        people = [rep for rep in world.rows["rep"] if code(pool.members)({**world.base, "rep": rep}) is True]
+    else:
+        people = [rep for m in pool.members if m.holds(world.clock.today) and (rep := world.rep(m.value)) is not None]
+    for rep in people:
+        value = code(pool.caps[cap])({**world.base, "rep": rep})
+        if not left(rep, world.clock.today):
+            if not v.is_number(value):
+                return None
+            total += value
+    return total
+
+
+# --- fields ---------------------------------------------------------------------------------------------------------
+
+
+def empty_fields(subject: Subject) -> Iterator[Diagnostic]:
+    """R421: fields that rules need a value of, and that no record of the data has."""
+    if subject.bound is None:
+        return
+    world = subject.bound.world
+    kept = {f"{book}{part}" for book in subject.evaluator.policy.plan.books for part, _ in KEPT}  # in the state, not in the data
+    seen: dict[tuple[str, str], list[Text]] = {}
+    for table in subject.tables:
+        step = table.step
+        if not world.rows.get(step.entity):
+            continue
+        for rule in step.rules:
+            for condition in rule.conditions:
+                for part in s.walk(table.cases.writer.full(condition.tree)):
+                    path = path_of(part, step.entity)
+                    if path is not None and len(path) == 1:
+                        seen.setdefault((step.entity, path[0]), []).append(condition.text)
+    for (entity, name), texts in seen.items():
+        known = subject.evaluator.policy.model.entities[entity].get(name)
+        stored = known is not None and not known.via and known.type.name not in ("owners", "record")
+        if not stored or (entity, name) in subject.evaluator.policy.plan.steps or name in kept:
+            continue
+        if all(row[name] is None for row in world.rows[entity]):
+            rows = len(world.rows[entity])
+            message = f"rules rest on `{entity}.{name}`, and none of {rows} {entity} records has it"
+            help = "fill the field, name its column under `fields:`, or drop the condition"
+            related = tuple(("this one, too", text.span()) for text in texts[1:3])
+            yield Diagnostic("R421", message, texts[0].span(), help, related, certainty=PROVEN, touches=(rows, ()))
+
+
+CHECKS: tuple[Callable[[Subject], Iterator[Diagnostic]], ...] = (
+    unused_lists, two_tables, reps, empty_pools, overloaded_pools, empty_fields,
+)  # fmt: skip

@@ -1,0 +1,368 @@
+"""Everything that a rule set can be asked about, as boxes of cells: what fires, what is covered, what is left out.
+
+Every subject of the partition index is an *axis*, its cells are places on it, and a rule (each of its alternatives) is a *box*: the
+cells, axis by axis, in which it is true. Whatever a record is, it lies in one cell of every axis. So what holds in all cells holds for
+all records, and is proven; what holds in some cell is a candidate, which `witness.py` makes a record of.
+
+One question carries all others: `clear(box, avoid)`, a part of a box that none of some boxes touches. It is answered as a
+satisfiability solver would: a box that must be left by its only open axis is left at once, and only then is there a choice. Sets of
+boxes are integers, so a step costs a few ANDs however many rules there are.
+
+A table of many keys (ZIP codes, domains) is taken apart at its key first: `spaces` gives a small space for each cell of that axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.plan.index import ELSE, Subject
+from roe.plan.subjects import Test, key_of, places_of
+
+BUDGET = 20_000  # steps of one question
+SPLIT_FROM = 200  # rules from which a table is taken apart at a key
+MOST_COMMON = 64  # rules that are true away from all keys, up to which taking apart pays
+
+Alternative = tuple[int, Mapping[str, Test]]  # (the number of a rule, its tests by subject)
+Box = list[int]  # per axis the set of its cells
+
+
+class Undecided(Exception):
+    """A question took more steps than its budget."""
+
+
+class Axis:
+    """The cells of one subject: a value from each, and the alternatives that are true there."""
+
+    __slots__ = ("_all", "_any", "_holding", "full", "key", "node", "points", "true", "uses", "values")
+
+    def __init__(self, key: str, node: s.Node, places: Sequence[tuple[Any, int, bool]], uses: int) -> None:
+        self.key, self.node, self.uses = key, node, uses
+        self.values = [value for value, _, _ in places]
+        self.true = [true for _, true, _ in places]
+        self.points = {key_of(value): i for i, (value, _, alone) in enumerate(places) if alone}
+        self.full = (1 << len(places)) - 1
+        self._holding: dict[int, int] = {}
+        self._any: dict[int, int] = {}
+        self._all: dict[int, int] = {}
+
+    def any(self, cells: int) -> int:
+        """The alternatives that are true in some of the cells."""
+        found = self._any.get(cells)
+        if found is None:
+            found = 0
+            for i in bits(cells):
+                found |= self.true[i]
+            if cells == self.full or len(self._any) < 4096:
+                self._any[cells] = found
+        return found
+
+    def all(self, cells: int) -> int:
+        """The alternatives that are true in each of the cells."""
+        found = self._all.get(cells)
+        if found is None:
+            found = -1
+            for i in bits(cells):
+                found &= self.true[i]
+            if cells == self.full or len(self._all) < 4096:
+                self._all[cells] = found
+        return found
+
+    def holding(self, bit: int) -> int:
+        """The cells in which an alternative is true."""
+        if not self.uses >> bit & 1:
+            return self.full
+        if not self._holding:
+            for i, true in enumerate(self.true):
+                for b in bits(true & self.uses):
+                    self._holding[b] = self._holding.get(b, 0) | 1 << i
+        return self._holding.get(bit, 0)
+
+    def ordered(self) -> bool:
+        """Whether the cells after the first, which is null, stand in the order of their values."""
+        return ELSE not in self.values and key_of(True) not in self.points
+
+    def cell_of(self, value: Any) -> int | None:
+        """The cell of a value; None if it can be in none, such as a number among texts."""
+        found = self.points.get(key_of(value))
+        if found is not None or value is None:
+            return found
+        if not self.ordered():
+            return len(self.values) - 1 if self.values[-1] is ELSE else None
+        for i, other in enumerate(self.values[1:], 1):
+            less = True if i + 1 == len(self.values) else v.less(value, other if key_of(other) in self.points else self.values[i + 1])
+            if less is None:
+                return None
+            if less and key_of(other) not in self.points:
+                return i
+        return None
+
+
+def bits(mask: int) -> Iterator[int]:
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low
+
+
+def _two_valued(tests: list[tuple[int, Test]], key: str) -> Iterator[tuple[str, Subject]]:
+    """A subject whose constants are of several kinds: each of its tests as a subject of its own, true or not."""
+    for number, (bit, test) in enumerate(tests):
+        own = Test(test.subject, (True, False), (True, False), (), None, None, test.condition)
+        yield f"{key} ({number})", Subject(test.subject, [(bit, own)], 1 << bit, lambda scope: None)
+
+
+class Space:
+    """The axes of some rules. `rule_of` gives the rule of each alternative; `possible` says which cells of an axis can occur."""
+
+    def __init__(self, rows: Sequence[Alternative], possible: Callable[[Axis], int] | None = None) -> None:
+        self.rule_of = [number for number, _ in rows]
+        self.everything = (1 << len(rows)) - 1
+        by_subject: dict[str, list[tuple[int, Test]]] = {}
+        for bit, (_, tests) in enumerate(rows):
+            for key, test in tests.items():
+                by_subject.setdefault(key, []).append((bit, test))
+        self.axes: list[Axis] = []
+        for key, tested in by_subject.items():
+            subject = Subject(tested[0][1].subject, tested, self.everything, lambda scope: None)
+            places = subject.places()
+            if places is not None:
+                self.axes.append(Axis(key, subject.node, places, subject.uses))
+                continue
+            for name, own in _two_valued(tested, key):
+                rest = self.everything & ~own.uses
+                self.axes.append(Axis(name, own.node, [(x, true | rest, alone) for x, true, alone in own.places() or ()], own.uses))
+        self.whole: Box = [axis.full if possible is None else possible(axis) for axis in self.axes]
+        self._bits: dict[int, list[int]] = {}
+        for bit, number in enumerate(self.rule_of):
+            self._bits.setdefault(number, []).append(bit)
+        self.steps = 0
+
+    @property
+    def rules(self) -> list[int]:
+        return list(self._bits)
+
+    def bits_of(self, rule: int) -> list[int]:
+        return self._bits.get(rule, [])
+
+    def before(self, rule: int) -> int:
+        """The alternatives of the rules before one."""
+        found = self.bits_of(rule)
+        return (1 << found[0]) - 1 if found else 0
+
+    def box(self, bit: int, within: Box | None = None) -> Box | None:
+        """Where an alternative is true; None where that is nowhere."""
+        found = [axis.holding(bit) & cells for axis, cells in zip(self.axes, within or self.whole, strict=True)]
+        return found if all(found) else None
+
+    def boxes(self, rule: int, within: Box | None = None) -> Iterator[tuple[int, Box]]:
+        for bit in self.bits_of(rule):
+            box = self.box(bit, within)
+            if box is not None:
+                yield bit, box
+
+    def touching(self, box: Box, among: int) -> int:
+        """The alternatives that are true somewhere in a box."""
+        for axis, cells in zip(self.axes, box, strict=True):
+            among &= axis.any(cells)
+            if not among:
+                break
+        return among
+
+    def clear(self, box: Box, avoid: int) -> Box | None:
+        """A part of the box in which none of the alternatives in `avoid` is true; None if they cover it together."""
+        self.steps = 0
+        return self._clear(list(box), avoid)
+
+    def _clear(self, box: Box, avoid: int) -> Box | None:
+        while True:
+            self.steps += 1
+            if self.steps > BUDGET:
+                raise Undecided
+            avoid = self.touching(box, avoid)
+            if not avoid:
+                return box
+            once, twice, open_on = 0, 0, []
+            for axis, cells in zip(self.axes, box, strict=True):
+                open_ = avoid & ~axis.all(cells)
+                open_on.append(open_)
+                twice |= once & open_
+                once |= open_
+            if avoid & ~once:
+                return None  # one of them is true all over the box
+            forced = once & ~twice
+            if not forced:
+                break
+            for i, open_ in enumerate(open_on):
+                for bit in bits(forced & open_):
+                    box[i] &= ~self.axes[i].holding(bit)
+                if not box[i]:
+                    return None
+        bit = min(bits(avoid), key=lambda b: sum(o >> b & 1 for o in open_on))
+        for i, open_ in enumerate(open_on):
+            if open_ >> bit & 1:
+                part = list(box)
+                part[i] &= ~self.axes[i].holding(bit)
+                found = self._clear(part, avoid & ~(1 << bit))
+                if found is not None:
+                    return found
+                box[i] &= self.axes[i].holding(bit)
+        return None
+
+    def grown(self, box: Box, avoid: int) -> Box:
+        """The box made as large as it goes, axis by axis, without touching what it avoids."""
+        box = list(box)
+        for i, whole in enumerate(self.whole):
+            for cell in bits(whole & ~box[i]):
+                wider = [*box[:i], box[i] | 1 << cell, *box[i + 1 :]]
+                if not self.touching(wider, avoid):
+                    box = wider
+        return box
+
+    def firing(self, rule: int, within: Box | None = None) -> Box | None:
+        """Where a rule of a first-match list decides."""
+        for _, box in self.boxes(rule, within):
+            found = self.clear(box, self.before(rule))
+            if found is not None:
+                return found
+        return None
+
+    def covering(self, rule: int, most: int = 24) -> list[int]:
+        """Rules before one that cover it together: none of them can be left out, as far as there are few to try."""
+        avoid = 0
+        for _, box in self.boxes(rule):
+            avoid |= self.touching(box, self.before(rule))
+        alone = [r for r in self._rules_of(avoid) if all(self.clear(box, self.mask([r])) is None for _, box in self.boxes(rule))]
+        if alone:
+            return alone[:1]
+        needed = self._rules_of(avoid)
+        for candidate in reversed(needed) if len(needed) <= most else ():
+            fewer = self.mask(r for r in needed if r != candidate)
+            if all(self.clear(box, fewer) is None for _, box in self.boxes(rule)):
+                needed = [r for r in needed if r != candidate]
+        return needed
+
+    def mask(self, rules: Iterable[int]) -> int:
+        return sum(1 << bit for rule in rules for bit in self.bits_of(rule))
+
+    def _rules_of(self, mask: int) -> list[int]:
+        return list(dict.fromkeys(self.rule_of[bit] for bit in bits(mask)))
+
+    def overlaps(self, within: Box | None = None) -> Iterator[tuple[int, int, Box]]:
+        """(a rule, an earlier one, the cells in which both hold), each pair once."""
+        seen: set[tuple[int, int]] = set()
+        for later, number in enumerate(self.rule_of):
+            box = self.box(later, within)
+            if box is None:
+                continue
+            for earlier in bits(self.touching(box, (1 << later) - 1)):
+                pair = (number, self.rule_of[earlier])
+                both = self.box(earlier, box)
+                if pair[0] != pair[1] and pair not in seen and both is not None:
+                    seen.add(pair)
+                    yield *pair, both
+
+    def differing(self, rule: int, same: Callable[[int], bool], default: bool) -> Box | None:
+        """Where a rule decides, and without it something else would be decided; None if it could go and nobody would notice.
+
+        `same` says whether another rule does the same; `default` whether no rule at all does.
+        """
+        before = self.before(rule)
+        own = self.mask([rule])
+        later = self.everything & ~before & ~own
+        alike = self.mask(r for r in self._rules_of(later) if same(r))
+        for _, box in self.boxes(rule):
+            near = self.touching(box, later)
+            if not default:
+                found = self.clear(box, before | near & alike)
+                if found is not None:
+                    return found
+            for other in bits(near & ~alike):
+                part = self.box(other, box)
+                found = None if part is None else self.clear(part, before | alike & ((1 << other) - 1))
+                if found is not None:
+                    return found
+        return None
+
+
+# --- tables of many keys --------------------------------------------------------------------------------------------
+
+
+def spaces(rows: Sequence[Alternative], possible: Callable[[Axis], int] | None = None) -> Iterator[Space]:
+    """The space of the rules; of a long table with a key a space for each of its cells, which together are all of it."""
+    key = _key(rows) if len(rows) >= SPLIT_FROM else None
+    if key is None:
+        yield Space(rows, possible)
+        return
+    for part, values in _split(rows, key).items():
+
+        def within(axis: Axis, values: list[Any] = values) -> int:
+            cells = axis.full if possible is None else possible(axis)
+            if axis.key != key:
+                return cells
+            allowed = 0
+            for value in values:
+                cell = len(axis.values) - 1 if value is ELSE else axis.cell_of(value)
+                allowed |= 0 if cell is None else 1 << cell
+            return cells & allowed
+
+        yield Space([rows[bit] for bit in part], within)
+
+
+def _key(rows: Sequence[Alternative]) -> str | None:
+    """The subject that tells most rows apart: nearly all rows are false away from constants of their own."""
+    apart: dict[str, int] = {}
+    points: dict[str, set[Any]] = {}
+    kinds: dict[str, set[str]] = {}
+    for _, tests in rows:
+        for key, test in tests.items():
+            kinds.setdefault(key, set()).update(map(v.kind, test.points))
+            if test.other is not True and test.points and (not test.gaps or (test.gaps[0], test.gaps[-1]) == (False, False)):
+                apart[key] = apart.get(key, 0) + 1
+                points.setdefault(key, set()).update(map(key_of, test.points[:2]))
+    able = [k for k, n in apart.items() if len(rows) - n <= MOST_COMMON and len(points[k]) * 4 >= len(rows) and len(kinds[k]) == 1]
+    return max(able, key=lambda k: len(points[k]), default=None)
+
+
+def _split(rows: Sequence[Alternative], key: str) -> dict[tuple[int, ...], list[Any]]:
+    """The alternatives that stand together in some cells of the key, with a value from each of those."""
+    always = [bit for bit, (_, tests) in enumerate(rows) if key not in tests]
+    tested = [(bit, tests[key]) for bit, (_, tests) in enumerate(rows) if key in tests]
+    groups: dict[tuple[int, ...], list[Any]] = {}
+
+    def add(bits_: Iterable[int], value: Any) -> None:
+        groups.setdefault(tuple(sorted({*always, *bits_})), []).append(value)
+
+    add((bit for bit, test in tested if test.null is True), None)
+    if not any(test.gaps for _, test in tested):
+        elsewhere = {bit for bit, test in tested if test.other is True}
+        at: dict[Any, tuple[Any, list[tuple[int, bool]]]] = {}
+        for bit, test in tested:
+            for point, truth in zip(test.points, test.at_points, strict=True):
+                at.setdefault(key_of(point), (point, []))[1].append((bit, truth is True))
+        for point, said in at.values():
+            no = {bit for bit, truth in said if not truth}
+            add(((elsewhere - no) | {bit for bit, truth in said if truth}), point)
+        add(elsewhere, ELSE)
+    else:
+        cuts = sorted({key_of(p): p for _, test in tested for p in test.points}.values(), key=v.in_order)
+        place = {key_of(c): i for i, c in enumerate(cuts)}
+        changes: dict[int, list[tuple[int, bool]]] = {}
+        for bit, test in tested:
+            gaps = test.gaps or (test.other,) * (len(test.points) + 1)
+            changes.setdefault(0, []).append((bit, gaps[0] is True))
+            for i, (point, truth) in enumerate(zip(test.points, test.at_points, strict=True)):
+                cell = 2 * place[key_of(point)] + 1
+                changes.setdefault(cell, []).append((bit, truth is True))
+                changes.setdefault(cell + 1, []).append((bit, gaps[i + 1] is True))
+        now: set[int] = set()
+        between = places_of(tuple(cuts))
+        for cell in range(2 * len(cuts) + 1):
+            for bit, truth in changes.get(cell, ()):
+                (now.add if truth else now.discard)(bit)
+            value = cuts[cell // 2] if cell % 2 else between[cell // 2]
+            if value is not None:
+                add(now, value)
+    return groups

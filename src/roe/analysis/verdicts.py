@@ -1,0 +1,306 @@
+"""What the rules of one policy can and cannot do: rules that never fire, overlaps, gaps, redundant rules; each proven or shown.
+
+*Proven* is what holds in every cell of the rules' space, and what a witness shows that the evaluator has decided. *Possible* is what
+happens in a cell for which no record was found without giving it a computed field. *Undecided* is what took more steps than a budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from roe.analysis.cases import Cases, domain
+from roe.analysis.space import Axis, Box, Space, Undecided, bits
+from roe.analysis.witness import Finder, Witness, path_of
+from roe.evaluator.expressions import compile_expression
+from roe.grammar import values as v
+from roe.plan.operators import Choose
+
+if TYPE_CHECKING:
+    from roe.evaluator.choose import Chooser
+    from roe.evaluator.world import Row
+
+PROVEN, POSSIBLE, UNDECIDED = "proven", "possible", "undecided"
+MOST = 20  # findings of one kind in one table; a table that is wrong everywhere needs no longer list
+MOST_TRIED = 400  # boxes of one table that are tried for a kind of finding without success
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was found: of `rules` (numbers), with a witness; `touches` says which records of the data it is about."""
+
+    rules: tuple[int, ...]
+    certainty: str
+    witness: Witness | None = None
+    others: tuple[int, ...] = ()
+    span: str = ""  # of a gap in time or in numbers: from where to where
+    touches: Callable[[Row], bool] | None = field(default=None, repr=False)
+
+
+class Table:
+    """One `Choose` under analysis."""
+
+    def __init__(self, finder: Finder, step: Choose, chooser: Chooser) -> None:
+        self.finder, self.step, self.chooser = finder, step, chooser
+        self.cases = Cases(finder.policy, step)
+
+    @cached_property
+    def spaces(self) -> list[Space]:
+        return [space for space in self.cases.spaces() if space.rule_of]
+
+    # --- first match ------------------------------------------------------------------------------------------------
+
+    def never(self) -> Iterator[Verdict]:
+        """Rules that never decide a record: `others` cover them together; none, where no record meets their conditions at all."""
+        fires: set[int] = set()
+        doubtful: set[int] = set()
+        meets: set[int] = set()
+        for space in self.spaces:
+            for rule in space.rules:
+                if rule in fires:
+                    continue
+                if rule not in meets and any(True for _ in space.boxes(rule)):
+                    meets.add(rule)
+                try:
+                    if (space.firing(rule) if self.step.hit == "first" else next(space.boxes(rule), None)) is not None:
+                        fires.add(rule)
+                except Undecided:
+                    doubtful.add(rule)
+        for rule in range(len(self.step.rules)):
+            if rule in fires:
+                continue
+            if rule in doubtful:
+                yield Verdict((rule,), UNDECIDED)
+            elif rule in meets:
+                yield self._covered(rule)
+            else:
+                yield Verdict((rule,), PROVEN, touches=self._holds(rule))
+
+    def _covered(self, rule: int) -> Verdict:
+        covering: list[int] = []
+        shown: Witness | None = None
+        for space in self.spaces:
+            if rule not in space.rules:
+                continue
+            covering += [r for r in space.covering(rule) if r not in covering]
+            for _, box in space.boxes(rule) if shown is None else ():
+                for witness in self.finder.records(self.cases, space, box):
+                    fired = self.finder.asked(witness, self.chooser)
+                    if fired is not None and fired[0] and fired[0][0] < rule and rule in (self.finder.holding(witness, self.chooser) or ()):
+                        shown = witness
+                        break
+        return Verdict((rule,), PROVEN, shown, tuple(sorted(covering)), touches=self._holds(rule))
+
+    def redundant(self, same: Callable[[int, int], bool], default: Callable[[int], bool]) -> Iterator[Verdict]:
+        """Rules that decide records, and without which nothing would be decided otherwise."""
+        needed: set[int] = set()
+        fires: set[int] = set()
+        for space in self.spaces:
+            for rule in space.rules:
+                if rule in needed:
+                    continue
+                try:
+                    if space.firing(rule) is None:
+                        continue
+                    fires.add(rule)
+                    if space.differing(rule, lambda other, rule=rule: same(rule, other), default(rule)) is not None:  # type: ignore[misc]
+                        needed.add(rule)
+                except Undecided:
+                    needed.add(rule)
+        for rule in sorted(fires - needed):
+            yield Verdict((rule,), PROVEN, touches=self._holds(rule))
+
+    # --- tables that allow one row ----------------------------------------------------------------------------------
+
+    def overlaps(self, counts: Callable[[int, int], bool] = lambda a, b: True) -> Iterator[Verdict]:
+        """Pairs of rules that hold for one record, the later first."""
+        seen: set[tuple[int, int]] = set()
+        tried = 0
+        for space in self.spaces:
+            natural = [self.cases.natural(axis) & cells for axis, cells in zip(space.axes, space.whole, strict=True)]
+            for later, earlier, box in space.overlaps(natural):
+                if (later, earlier) in seen or not counts(later, earlier) or tried > MOST_TRIED:
+                    continue
+                tried += 1
+                found = self._both(space, box, later, earlier)
+                if found is not None:
+                    tried -= 1
+                    seen.add((later, earlier))
+                    yield found
+
+    def _both(self, space: Space, box: Box, later: int, earlier: int) -> Verdict | None:
+        given: Verdict | None = None
+        for witness in self.finder.records(self.cases, space, box):
+            if {later, earlier} <= set(self.finder.holding(witness, self.chooser) or ()):
+                found = Verdict(
+                    (later, earlier), POSSIBLE if witness.given else PROVEN, witness, touches=lambda row: self._all(row, (later, earlier))
+                )
+                if not witness.given:
+                    return found
+                given = given or found
+        return given
+
+    # --- what is left out -------------------------------------------------------------------------------------------
+
+    def uncovered(self) -> Iterator[Verdict]:
+        """A case that no rule of the list holds for, if there is one."""
+        space = self.cases.space
+        whole = [self.cases.natural(axis) & cells for axis, cells in zip(space.axes, space.whole, strict=True)]
+        try:
+            box = space.clear(whole, space.everything)
+        except Undecided:
+            yield Verdict((), UNDECIDED)
+            return
+        if box is not None:
+            found = self._left_out(space, space.grown(box, space.everything), None)
+            yield found or Verdict((), POSSIBLE, touches=self._inside(space, space.whole))
+
+    def gaps(self, within: Callable[[Axis], bool], inner: bool) -> Iterator[Verdict]:
+        """Cases that are left out beside cases that are covered: they differ in one subject alone, one that `within` names.
+
+        With `inner`, only what lies between two covered cases.
+        """
+        count = 0
+        for space in self.spaces:
+            known: list[Box] = []
+            for rule, box, i, cells in self._beside(space, within, inner):
+                whole = [*box[:i], cells, *box[i + 1 :]]
+                natural = [self.cases.natural(axis) & c for axis, c in zip(space.axes, whole, strict=True)]
+                for part in minus(natural, known):
+                    try:
+                        found = space.clear(part, space.everything)
+                    except Undecided:
+                        yield Verdict((rule,), UNDECIDED)
+                        return
+                    if found is None:
+                        continue
+                    left = [a & b for a, b in zip(space.grown(found, space.everything), natural, strict=True)]
+                    known.append(left)
+                    verdict = self._left_out(space, left, (i, left[i]), rule)
+                    if verdict is not None:
+                        count += 1
+                        yield verdict
+                    break
+                if count >= MOST:
+                    return
+
+    def _beside(self, space: Space, within: Callable[[Axis], bool], inner: bool) -> Iterator[tuple[int, Box, int, int]]:
+        """(a rule, where it holds, an axis, the cells there that are to be looked at)."""
+        for bit, rule in enumerate(space.rule_of):
+            box = space.box(bit)
+            if box is None:
+                continue
+            for i, axis in enumerate(space.axes):
+                other = space.whole[i] & ~box[i] & ~1
+                if not other or not within(axis):
+                    continue
+                if not inner:
+                    yield rule, box, i, other
+                    continue
+                above = other & -(1 << box[i].bit_length())
+                reach = [*box[:i], above, *box[i + 1 :]]
+                for beyond in bits(space.touching(reach, space.everything)) if above else ():
+                    shared = space.box(beyond, reach)
+                    between = above & ((shared[i] & -shared[i]) - 1) if shared is not None else 0
+                    if shared is not None and between:
+                        yield rule, [*shared[:i], box[i], *shared[i + 1 :]], i, between
+
+    def _left_out(self, space: Space, box: Box, along: tuple[int, int] | None, rule: int | None = None) -> Verdict | None:
+        given: Verdict | None = None
+        rules = () if rule is None else (rule,)
+        for witness in self.finder.records(self.cases, space, box):
+            if self.finder.holding(witness, self.chooser) == ():
+                span = "" if along is None else self._span(space.axes[along[0]], along[1])
+                found = Verdict(rules, POSSIBLE if witness.given else PROVEN, witness, span=span, touches=self._inside(space, box))
+                if not witness.given:
+                    return found
+                given = given or found
+        return given
+
+    def _span(self, axis: Axis, cells: int) -> str:
+        """The cells of an ordered axis in words: from its first value to the first beyond it."""
+        from datetime import date
+
+        path = path_of(axis.node, self.step.entity)
+        name = ".".join(path) if path else axis.key
+        run = list(bits(cells))
+        if not axis.ordered() or run != list(range(run[0], run[-1] + 1)):
+            return ""
+        first, last = axis.values[run[0]], axis.values[run[-1] + 1] if run[-1] + 1 < len(axis.values) else None
+        if type(first) is date:
+            opens = first if first in axis.points else axis.values[run[0] - 1]
+            return f"from {opens} to {last}" if last is not None and opens is not None else ""
+        if v.is_number(first):
+            low = None if first in axis.points else axis.values[run[0] - 1]
+            if run[0] == run[-1] and first in axis.points:
+                return f"{name} = {v.literal(first)}"
+            told = [f"{name} {'>=' if first in axis.points else '>'} {v.literal(low if low is not None else first)}"] if low is not None or first in axis.points else []
+            told += [f"{name} {'<' if axis.values[run[-1]] not in axis.points else '<='} {v.literal(last if axis.values[run[-1]] not in axis.points else axis.values[run[-1]])}"] if last is not None else []
+            return " and ".join(told)
+        return ""
+
+    # --- records of the data ----------------------------------------------------------------------------------------
+
+    def _holds(self, rule: int) -> Callable[[Row], bool]:
+        return lambda row: self.chooser.truth(rule, row.world.scope(row)) is True
+
+    def _all(self, row: Row, rules: Iterable[int]) -> bool:
+        scope = row.world.scope(row)
+        return all(self.chooser.truth(rule, scope) is True for rule in rules)
+
+    def _inside(self, space: Space, box: Box) -> Callable[[Row], bool]:
+        """Whether a record lies in a box, whatever day it is, and no rule holds for it."""
+        asked = [(compile_expression(axis.node), axis, cells) for axis, cells in zip(space.axes, box, strict=True) if not timely(axis)]
+
+        def inside(row: Row) -> bool:
+            scope = row.world.scope(row)
+            for code, axis, cells in asked:
+                cell = axis.cell_of(code(scope))
+                if cell is not None and not cells >> cell & 1:
+                    return False
+            return any(map(timely, space.axes)) or not any(self.chooser.truth(i, scope) is True for i in range(len(self.step.rules)))
+
+        return inside
+
+
+def minus(box: Box, others: Iterable[Box]) -> list[Box]:
+    """What is left of a box without some others, in boxes that share nothing."""
+    left = [box] if all(box) else []
+    for other in others:
+        parts: list[Box] = []
+        for piece in left:
+            if not all(a & b for a, b in zip(piece, other, strict=True)):
+                parts.append(piece)
+                continue
+            inner = list(piece)
+            for i, cells in enumerate(other):
+                if inner[i] & ~cells:
+                    parts.append([*inner[:i], inner[i] & ~cells, *inner[i + 1 :]])
+                inner[i] &= cells
+        left = parts
+    return left
+
+
+def closed(cases: Cases) -> Callable[[Axis], bool]:
+    """Which axes are fields whose values are all known: numbers, days, declared texts, true and false."""
+
+    def known(axis: Axis) -> bool:
+        path = path_of(axis.node, cases.entity)
+        if path is None or timely(axis):
+            return False
+        values, _ = domain(cases.policy, cases.entity, axis.node)
+        return values is not None or ordered(axis) or any(isinstance(x, bool) for x in axis.values)
+
+    return known
+
+
+def ordered(axis: Axis) -> bool:
+    """An axis of numbers or days."""
+    return axis.ordered() and len(axis.values) > 1 and not isinstance(axis.values[-1], str)
+
+
+def timely(axis: Axis) -> bool:
+    """The axis of days."""
+    return axis.key == "today"

@@ -1,0 +1,392 @@
+"""Witnesses: a smallest record that lies in a box of cells, decided by the evaluator before anybody is shown it.
+
+A subject that is a field of the record, of its owners or of a related record is given a value of its cell; several subjects that rest on
+the same fields (`account.revenue > account.cost`, a date against `today`) are tried with the constants that the rules mention. A table's
+result is reached through the record that its own rules need for it. What is left, such as a score, is given as it is: then a witness
+shows what the rules do, and not that such a record can exist, and a finding says *possible*.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from roe.analysis.cases import Cases, Writer
+from roe.analysis.space import Axis, Box, Space, Undecided, bits
+from roe.evaluator.expressions import CLOCK, IMPLICIT, compile_expression
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.grammar.clock import Clock
+from roe.plan.operators import Choose, Derive
+from roe.plan.subjects import key_of
+from roe.policy.model import Policy
+
+if TYPE_CHECKING:
+    from roe.evaluator.choose import Chooser
+    from roe.evaluator.engine import Evaluator
+    from roe.evaluator.world import Row
+
+TODAY = date(2026, 1, 1)  # where no rule asks for the day
+MAX_TRIED = 20_000  # combinations of values
+MOST_SUMMED = 12  # criteria of a score whose sums are tried
+MOST_VALUES = 8  # of a cell
+MOST_CELLS = 40  # of an axis, that are looked through
+Path = tuple[str, ...]  # of fields, from the record
+
+
+@dataclass(slots=True)
+class Witness:
+    """A record by the paths of its fields, and the day; `given` are computed fields that were set, since no record was found for them."""
+
+    entity: str
+    facts: dict[Path, Any] = field(default_factory=dict)
+    today: date | None = None
+    given: dict[Path, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        facts = {**self.facts, **self.given}
+        told = [f"{'.'.join(path)} = {v.literal(value)}" for path, value in facts.items() if value is not None]
+        told += [f"{'.'.join(path)} missing" for path, value in facts.items() if value is None]
+        if self.today is not None:
+            told.append(f"on {self.today}")
+        return ", ".join(told) or f"any {self.entity}"
+
+    def as_json(self) -> dict[str, Any]:
+        found: dict[str, Any] = {".".join(path): v.plain(x) for path, x in {**self.facts, **self.given}.items()}
+        return found | ({"as_of": str(self.today)} if self.today is not None else {})
+
+    def tables(self, policy: Policy) -> dict[str, list[dict[str, Any]]]:
+        """The record with all that it refers to, as raw records by entity."""
+        nested: dict[str, Any] = {}
+        for path, value in sorted(self.facts.items()):
+            at = nested
+            for name in path[:-1]:
+                at = at.setdefault(name, {})
+            at.setdefault(path[-1], {} if value is THERE else value)
+        out: dict[str, list[dict[str, Any]]] = {}
+        _record(policy, self.entity, "case", nested, out)
+        return out
+
+
+def _record(policy: Policy, entity: str, key: str, facts: dict[str, Any], out: dict[str, list[dict[str, Any]]]) -> None:
+    """A raw record with these facts, and those that it refers to."""
+    record: dict[str, Any] = {"id": key}
+    out.setdefault(entity, []).append(record)
+    for name, value in facts.items():
+        known = policy.model.entities[entity][name].type
+        parts = {f"{name}.{role}": x for role, x in value.items()} if known.name == "owners" and isinstance(value, dict) else {name: value}
+        for column, x in parts.items():
+            if isinstance(x, dict):
+                target = "rep" if known.name == "owners" else known.entity
+                record[column] = f"{key}-{column}".replace(".", "-")
+                _record(policy, target, record[column], x, out)
+            elif x is not None:
+                record[column] = x if isinstance(x, (str, bool, int, float)) else v.string(x)
+
+
+class _There:
+    """Some record: a reference that is not null."""
+
+    def __repr__(self) -> str:
+        return "some record"
+
+
+THERE: Any = _There()
+
+
+class Finder:
+    """Finds witnesses for the rules of one policy, and asks its evaluator about them."""
+
+    def __init__(self, evaluator: Evaluator, today: date | None = None) -> None:
+        self.evaluator, self.policy = evaluator, evaluator.policy
+        self.today = today or TODAY
+
+    # --- from cells to a record -------------------------------------------------------------------------------------
+
+    def records(self, cases: Cases, space: Space, box: Box, most: int = 6) -> Iterator[Witness]:
+        """Records in the box, the plainest first."""
+        at = zip(space.axes, box, space.whole, strict=True)
+        needed = [(axis, cells) for axis, cells, all_ in at if cells != all_ or not (cells & 1 or axis.key == "today")]
+        groups = _groups(needed, cases.entity)
+        found = itertools.islice(self._solve(cases, groups), most)
+        for witness in found:
+            yield from self._grounded(cases, witness)
+
+    def _solve(self, cases: Cases, groups: list[list[tuple[Axis, int]]]) -> Iterator[Witness]:
+        options = []
+        for group in groups:
+            solved = list(itertools.islice(self._group(cases, group), MOST_VALUES))
+            if not solved:
+                return
+            options.append(solved)
+        for chosen in itertools.product(*options):
+            witness = Witness(cases.entity)
+            for facts in chosen:
+                for path, value in facts.items():
+                    if value == []:
+                        continue
+                    if path == ("today",):
+                        witness.today = value
+                    elif self._computed(cases.entity, path):
+                        witness.given[path] = value
+                    else:
+                        witness.facts[path] = value
+            yield witness
+
+    def _computed(self, entity: str, path: Path) -> bool:
+        """Whether a path passes through a step of the plan, or through what no record can be given."""
+        for i, name in enumerate(path):
+            if (entity, name) in self.policy.plan.steps:
+                return True
+            known = self.policy.model.entities.get(entity, {}).get(name)
+            if known is None:
+                return not (i > 0 and path[i - 1] == "owner") and name != "today"
+            if known.via or name in ("ultimate_parent", "leave", "open_opportunities"):
+                return True
+            if known.type.name == "owners":
+                entity = "rep"
+                continue
+            entity = known.type.entity or entity
+        return False
+
+    def _group(self, cases: Cases, group: list[tuple[Axis, int]]) -> Iterator[dict[Path, Any]]:
+        """Values for the fields that some axes share."""
+        if len(group) == 1:
+            path = path_of(group[0][0].node, cases.entity)
+            if path is not None:
+                axis, cells = group[0]
+                for cell in _in_order(axis, cells & cases.natural(axis)) or _in_order(axis, cells):
+                    if axis.values[cell] is None or not self._reference(cases.entity, path):
+                        values = cases.samples(axis, cell, MOST_VALUES)
+                    else:
+                        values = [THERE]
+                    yield from ({path: x} if x is not None or cells == 1 else {} for x in values)
+                return
+        paths = sorted({p for axis, _ in group for p in paths_of(axis.node, cases.entity)})
+        options = [self._candidates(cases, group, path) for path in paths]
+        asked = [(compile_expression(axis.node), axis, cells) for axis, cells in group]
+        lists = self.policy.plan.lists
+        for values in itertools.islice(itertools.product(*options), MAX_TRIED):
+            facts = dict(zip(paths, values, strict=True))
+            scope = _light(cases.entity, facts, self.today, lists)
+            for code, axis, cells in asked:
+                cell = axis.cell_of(code(scope))
+                if cell is None or not cells >> cell & 1:
+                    break
+            else:
+                yield facts
+
+    def _value(self, cases: Cases, axis: Axis, cell: int, path: Path) -> Any:
+        value = cases.sample(axis, cell)
+        if axis.values[cell] is None or not self._reference(cases.entity, path):
+            return value
+        return THERE
+
+    def _reference(self, entity: str, path: Path) -> bool:
+        """Whether a path ends in a record."""
+        if len(path) > 1 and path[-2] == "owner":
+            return True
+        for name in path:
+            known = self.policy.model.entities.get(entity, {}).get(name)
+            if known is None:
+                return False
+            entity = "rep" if known.type.name == "owners" else known.type.entity
+        return bool(entity)
+
+    def _candidates(self, cases: Cases, group: list[tuple[Axis, int]], path: Path) -> list[Any]:
+        """Values of a field worth trying: what its own axis allows, else the constants nearby and their neighbours."""
+        for axis, cells in group:
+            if path_of(axis.node, cases.entity) == path:
+                return [self._value(cases, axis, c, path) for c in _in_order(axis, cells)[:12]]
+        if path == ("today",):
+            return [self.today]
+        if self._kind(cases.entity, path) == "list":
+            return [[]]
+        if self._reference(cases.entity, path):
+            return [None, THERE]
+        constants = [n.value for axis, _ in group for n in s.walk(axis.node) if isinstance(n, s.Literal)]
+        kind = self._kind(cases.entity, path)
+        if kind == "number":
+            numbers = [c for c in constants if v.is_number(c)]
+            return list(dict.fromkeys([*(x + d for x in numbers for d in (0, 1, -1)), 0, 1, 2, 10, 1000, 1_000_000, -1, None]))
+        if kind in ("date", "date and time"):
+            spans = [c for c in constants if isinstance(c, timedelta)] + [timedelta(days=30 * c.months) for c in constants if isinstance(c, v.Months)]
+            days = [self.today, *(c for c in constants if type(c) is date)]
+            near = [d + k * x + timedelta(days=e) for d in days for x in (timedelta(), *spans) for k in (-1, 1) for e in (0, -1, 1)]
+            made = [datetime(d.year, d.month, d.day) for d in near] if kind == "date and time" else near
+            return [*dict.fromkeys(made), None]
+        if kind == "boolean":
+            return [True, False, None]
+        texts = [c for c in constants if isinstance(c, str)]
+        return [*dict.fromkeys(texts), "other", None]
+
+    def _kind(self, entity: str, path: Path) -> str:
+        kind = ""
+        for name in path:
+            found = self.policy.model.field_type(entity, name)
+            if found is None:
+                return "record" if kind == "owners" else ""
+            kind, entity = found.name, "rep" if found.name == "owners" else found.entity
+        return kind
+
+    def _grounded(self, cases: Cases, witness: Witness, depth: int = 0) -> Iterator[Witness]:
+        """The witness with what tables gave replaced by a record for which they give it, where there is one."""
+        for path, value in witness.given.items() if depth <= 3 else ():
+            for facts in self._reached(cases.entity, path, value):
+                if any(witness.facts.get(p, x) != x for p, x in facts.facts.items()):
+                    continue
+                if witness.today and facts.today and witness.today != facts.today:
+                    continue
+                rest = {p: x for p, x in witness.given.items() if p != path}
+                made = Witness(cases.entity, {**witness.facts, **facts.facts}, witness.today or facts.today, {**rest, **facts.given})
+                yield from self._grounded(cases, made, depth + 1)
+                return
+        yield witness
+
+    def _reached(self, entity: str, path: Path, value: Any) -> Iterator[Witness]:
+        """Records for which a computed field has a value."""
+        step = self.policy.plan.steps.get((entity, path[0]))
+        if isinstance(step, Choose):
+            cases = Cases(self.policy, step)
+            for space, box in self._giving(step, cases, path, value):
+                yield from self.records(cases, space, box, 2)
+        elif isinstance(step, Derive) and step.expr is not None and len(path) == 1:
+            tree = Writer(self.policy, entity).full(step.expr.tree)
+            constants = [n.value for n in s.walk(tree) if isinstance(n, s.Literal)]
+            for other in dict.fromkeys(paths_of(tree, entity)):
+                if self._kind(entity, other) != v.kind(value):
+                    continue
+                for candidate in [value, *(x for c in constants if (x := v.subtract(value, c)) is not None)]:
+                    computed = self._computed(entity, other)
+                    made = Witness(entity, {} if computed else {other: candidate}, None, {other: candidate} if computed else {})
+                    row = self.row(made)
+                    if row is not None and row[path[0]] == value:
+                        yield made
+
+    def _giving(self, step: Choose, cases: Cases, path: Path, value: Any) -> Iterator[tuple[Space, Box]]:
+        """The cells in which a table gives a value: where a row of it decides, or where criteria add up to it."""
+        if step.hit == "collect sum" and len(step.rules) <= MOST_SUMMED and v.is_number(value):
+            for chosen in _sums([rule.value for rule in step.rules], value):
+                box: Box | None = cases.space.whole
+                for number in chosen:
+                    box = next((b for _, b in cases.space.boxes(number, box)), None) if box is not None else None
+                rest = cases.space.mask(n for n in range(len(step.rules)) if n not in chosen)
+                found = cases.space.clear(box, rest) if box is not None else None
+                if found is not None:
+                    yield cases.space, found
+            return
+        for number, rule in enumerate(step.rules) if step.hit in ("first", "unique", "any") else ():
+            given = rule.value.get(path[1]) if len(path) == 2 and isinstance(rule.value, dict) else rule.value
+            if given != value and (value is not THERE or given is None):
+                continue
+            for space in cases.spaces():
+                if number in space.rules:
+                    try:
+                        found = space.firing(number) if step.hit == "first" else next((b for _, b in space.boxes(number)), None)
+                    except Undecided:
+                        found = None
+                    if found is not None:
+                        yield space, found
+
+    # --- what the evaluator says ------------------------------------------------------------------------------------
+
+    def row(self, witness: Witness) -> Row | None:
+        """The witness as a record of a world of its own; None if it cannot be loaded."""
+        tables = witness.tables(self.policy)
+        bound = self.evaluator.bind(tables, as_of=witness.today or self.today)
+        if bound.world.rejects:
+            return None
+        row = bound.world.rows[witness.entity][0]
+        for path, value in witness.given.items():
+            at: Any = row
+            for name in path[:-1]:
+                if dict.get(at, name) is None:
+                    at[name] = {}
+                at = at[name]
+            at[path[-1]] = value
+        return row
+
+    def asked(self, witness: Witness, chooser: Chooser) -> tuple[tuple[int, ...], Any] | None:
+        """The rules that decide the witness, and the value that they give; None if it cannot be loaded."""
+        row = self.row(witness)
+        if row is None:
+            return None
+        choice = chooser(row.world.scope(row))
+        return choice.fired, choice.value
+
+    def holding(self, witness: Witness, chooser: Chooser) -> tuple[int, ...] | None:
+        """All rules that hold for a witness, whatever the hit policy makes of them; None if it cannot be loaded."""
+        row = self.row(witness)
+        if row is None:
+            return None
+        scope = row.world.scope(row)
+        return tuple(i for i in range(len(chooser.step.rules)) if chooser.truth(i, scope) is True)
+
+
+def _sums(points: list[Any], wanted: float) -> Iterator[tuple[int, ...]]:
+    """The sets of criteria whose points add up to a number, the smallest first."""
+    for size in range(len(points) + 1):
+        for chosen in itertools.combinations(range(len(points)), size):
+            if sum(points[i] for i in chosen) == wanted:
+                yield chosen
+
+
+def path_of(node: s.Node, entity: str) -> Path | None:
+    """The path of fields from the record that a subject is; None for anything else."""
+    if isinstance(node, s.Name):
+        return ("today",) if node.id == "today" else None
+    names: list[str] = []
+    while isinstance(node, s.Path):
+        names.insert(0, node.field)
+        node = node.base
+    return tuple(names) if isinstance(node, s.Name) and node.id == entity and names else None
+
+
+def paths_of(node: s.Node, entity: str) -> list[Path]:
+    """The fields that a subject rests on."""
+    path = path_of(node, entity)
+    if path is not None:
+        return [path]
+    return [p for child in s.children(node) for p in paths_of(child, entity)]
+
+
+def _groups(needed: list[tuple[Axis, int]], entity: str) -> list[list[tuple[Axis, int]]]:
+    """The axes that share fields, together."""
+    groups: list[tuple[set[Path], list[tuple[Axis, int]]]] = []
+    for axis, cells in needed:
+        paths = set(paths_of(axis.node, entity))
+        near = [g for g in groups if any(_same(p, q) for p in g[0] for q in paths)]
+        groups = [g for g in groups if g not in near]
+        groups.append(({*paths, *(p for g in near for p in g[0])}, [*(x for g in near for x in g[1]), (axis, cells)]))
+    return [members for _, members in groups]
+
+
+def _same(a: Path, b: Path) -> bool:
+    """Whether one path is the other, or leads to it."""
+    return a[: len(b)] == b[: len(a)]
+
+
+def _in_order(axis: Axis, cells: int) -> list[int]:
+    """Cells as a smallest record has them: a missing value, then constants, then what lies between."""
+    found = list(itertools.islice(bits(cells & ~1), MOST_CELLS))
+    plain = [c for c in found if key_of(axis.values[c]) in axis.points]
+    return [*([0] if cells & 1 else []), *plain, *(c for c in found if c not in plain)]
+
+
+def _light(entity: str, facts: Mapping[Path, Any], today: date, lists: Mapping[str, Any]) -> dict[str, Any]:
+    """A scope with nothing but some fields in it."""
+    record: dict[str, Any] = {}
+    for path, value in facts.items():
+        if path == ("today",):
+            today = value or today
+            continue
+        at = record
+        for name in path[:-1]:
+            inner = at.setdefault(name, {})
+            at = inner if isinstance(inner, dict) else {}
+        at[path[-1]] = {"id": "-".join(path)} if value is THERE else value
+    clock = Clock.at(today)
+    return {**lists, "today": clock.today, "now": clock.now, CLOCK: clock, entity: record, IMPLICIT: record}
