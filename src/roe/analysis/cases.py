@@ -37,6 +37,7 @@ OTHERS = {  # values beyond all that rules mention
 }  # fmt: skip
 BINDERS = (s.Filter, s.Quantified, s.For)  # inside of which names mean something else
 Key = tuple[str, str]
+Domain = tuple[tuple[Any, ...] | None, bool]  # the values of a subject, None for any; whether it can be missing
 
 
 class Cases:
@@ -45,6 +46,7 @@ class Cases:
     def __init__(self, policy: Policy, step: Choose) -> None:
         self.policy, self.step, self.entity = policy, step, step.entity
         self.writer = Writer(policy, step.entity)
+        self._domains: dict[str, Domain] = {}
 
     @cached_property
     def rows(self) -> list[Alternative]:
@@ -70,9 +72,15 @@ class Cases:
         else:
             yield from spaces(self.rows, self.possible)
 
+    def domain(self, axis: Axis) -> Domain:
+        found = self._domains.get(axis.key)
+        if found is None:
+            found = self._domains[axis.key] = domain(self.policy, self.entity, axis.node)
+        return found
+
     def possible(self, axis: Axis) -> int:
         """The cells of an axis that records can be in: declared values alone, null only where something may be missing."""
-        values, nullable = domain(self.policy, self.entity, axis.node)
+        values, nullable = self.domain(axis)
         cells = axis.full & -2 | nullable  # null is the first cell
         if values is None:
             return cells & ~self._unclean(axis)
@@ -107,7 +115,7 @@ class Cases:
 
     def samples(self, axis: Axis, cell: int, most: int) -> list[Any]:
         """Values of a cell: of a field that has few, several; else one that reads well."""
-        values, _ = domain(self.policy, self.entity, axis.node)
+        values, _ = self.domain(axis)
         if values is None or axis.values[cell] is None:
             return [self.sample(axis, cell)]
         return [x for x in values if axis.cell_of(x) == cell][:most]
@@ -115,7 +123,7 @@ class Cases:
     def sample(self, axis: Axis, cell: int) -> Any:
         """A value of a cell that reads well."""
         value = axis.values[cell]
-        values, _ = domain(self.policy, self.entity, axis.node)
+        values, _ = self.domain(axis)
         if value is not None and values is not None:
             return next((x for x in values if axis.cell_of(x) == cell), value)
         if value is ELSE:
@@ -133,8 +141,7 @@ class Cases:
         return value
 
 
-def domain(policy: Policy, entity: str, node: s.Node) -> tuple[tuple[Any, ...] | None, bool]:
-    """The values that a subject can have, None for any, and whether it can be missing."""
+def domain(policy: Policy, entity: str, node: s.Node) -> Domain:
     if isinstance(node, s.Name):
         return None, node.id not in ("today", "now")
     if not isinstance(node, s.Path):
@@ -151,11 +158,11 @@ def domain(policy: Policy, entity: str, node: s.Node) -> tuple[tuple[Any, ...] |
         step = policy.plan.steps.get((entity, base.field))
         if isinstance(step, Choose):
             return _given(step, node.field)
-    kind = _type(policy, entity, node)
+    kind = type_of(policy, entity, node)
     return (kind.values or None) if kind is not None else None, True
 
 
-def _given(step: Choose, part: str | None) -> tuple[tuple[Any, ...] | None, bool]:
+def _given(step: Choose, part: str | None) -> Domain:
     """What a table gives, or a column of what it gives."""
     if step.hit == "collect sum":
         return sums([rule.value for rule in step.rules]), step.default is None
@@ -188,13 +195,13 @@ def _always(step: Choose) -> bool:
     return len(last) == 1 and isinstance(last[0].tree, s.Literal) and last[0].tree.value is True
 
 
-def _type(policy: Policy, entity: str, node: s.Node) -> t.Type | None:
+def type_of(policy: Policy, entity: str, node: s.Node) -> t.Type | None:
     """The type of a path of fields from a record; None for anything else."""
     if isinstance(node, s.Name):
         return t.record(node.id) if node.id in policy.model.entities else None
     if not isinstance(node, s.Path):
         return None
-    base = _type(policy, entity, node.base)
+    base = type_of(policy, entity, node.base)
     if base is None:
         return None
     if base.name == "owners":
@@ -208,7 +215,7 @@ def field_of(policy: Policy, entity: str, node: s.Node) -> Field | None:
     """The stored field that a subject is, of the record or of a related one."""
     if not isinstance(node, s.Path):
         return None
-    base = _type(policy, entity, node.base)
+    base = type_of(policy, entity, node.base)
     return policy.model.entities.get(base.entity, {}).get(node.field) if base is not None and base.name == "record" else None
 
 
@@ -256,7 +263,7 @@ class Writer:
         if is_true(node):
             return replace(node, left=self.condition(node.left, depth, False))  # type: ignore[union-attr,call-arg]
         if isinstance(node, s.Path):
-            tree = self._derived(node)
+            tree = self.definition(node)
             return node if tree is None else self.condition(tree, depth + 1, strict)
         if isinstance(node, (s.Compare, s.In, s.Between)):
             subject = node.left if isinstance(node, s.Compare) else node.value
@@ -273,7 +280,7 @@ class Writer:
         """A test of definitions as the test of what they say."""
 
         def plain(part: s.Node) -> s.Node:
-            tree = self._derived(part)
+            tree = self.definition(part)
             return part if tree is None or isinstance(tree, s.If) else tree
 
         if isinstance(node, s.Compare):
@@ -282,7 +289,7 @@ class Writer:
         value = plain(node.value)
         return node if value is node.value else replace(node, value=value)
 
-    def _derived(self, node: s.Node) -> s.Node | None:
+    def definition(self, node: s.Node) -> s.Node | None:
         """What a definition says."""
         key = self._key(node)
         if key is None:
@@ -299,7 +306,7 @@ class Writer:
 
     def _cases(self, node: s.Node) -> list[tuple[s.Node, Any]] | None:
         """A computed field as (when, value) of a few cases, first match; None if it is no such thing, or too long."""
-        tree = self._derived(node)
+        tree = self.definition(node)
         if isinstance(tree, s.If):
             return _branches(tree)
         key, part = self._key(node), None

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from roe.analysis.cases import Cases, domain
+from roe.analysis import smt
+from roe.analysis.cases import Cases
 from roe.analysis.space import Axis, Box, Space, Undecided, bits
 from roe.analysis.witness import Finder, Witness, path_of
 from roe.evaluator.expressions import compile_expression
+from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.operators import Choose
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 PROVEN, POSSIBLE, UNDECIDED = "proven", "possible", "undecided"
 MOST = 20  # findings of one kind in one table; a table that is wrong everywhere needs no longer list
+MOST_RELATING = 300  # rules of a list in which a solver is asked
 MOST_TRIED = 400  # boxes of one table that are tried for a kind of finding without success
 
 
@@ -70,16 +73,49 @@ class Table:
                     doubtful.add(rule)
         for rule in range(len(self.step.rules)):
             if rule in fires:
-                continue
-            if rule in doubtful:
+                if self._never_by_smt(rule):
+                    yield self._covered(rule) if not self._empty(rule) else Verdict((rule,), PROVEN, touches=self._holds(rule))
+            elif rule in doubtful:
                 yield Verdict((rule,), UNDECIDED)
             elif rule in meets:
                 yield self._covered(rule)
             else:
                 yield Verdict((rule,), PROVEN, touches=self._holds(rule))
 
+    # --- where conditions relate two fields -------------------------------------------------------------------------
+
+    @cached_property
+    def _relating(self) -> list[bool]:
+        """Of each rule whether it sets fields beside each other, which cells know nothing of."""
+        if len(self.step.rules) > MOST_RELATING:
+            return [False] * len(self.step.rules)
+        return [any(smt.relates(self.cases.writer(c.tree)) for c in rule.conditions) for rule in self.step.rules]
+
+    def _trees(self, rules: Iterable[int]) -> list[s.Node]:
+        return [s.And(tuple(t for c in self.step.rules[i].conditions for t in s.conjuncts(c.tree))) for i in rules]
+
+    def impossible(self, holds: Iterable[int], fails: Iterable[int]) -> bool:
+        """Whether a solver proves that no record meets these rules' conditions, and not those; False without one."""
+        holds, fails = list(holds), list(fails)
+        if not any(self._relating[i] for i in (*holds, *fails)) or not smt.available():
+            return False
+        return smt.impossible(self.cases, self._trees(holds), self._trees(fails))
+
+    def _never_by_smt(self, rule: int) -> bool:
+        earlier = range(rule) if self.step.hit == "first" else ()
+        return (self._relating[rule] or any(self._relating[i] for i in earlier)) and self.impossible([rule], earlier)
+
+    def _empty(self, rule: int) -> bool:
+        return self.impossible([rule], ())
+
     def _covered(self, rule: int) -> Verdict:
         covering: list[int] = []
+        if self._never_by_smt(rule) and any(space.firing(rule) is not None for space in self.spaces if rule in space.rules):
+            covering = list(range(rule))  # as few of them as it takes
+            for other in reversed(range(rule)):
+                fewer = [i for i in covering if i != other]
+                covering = fewer if self.impossible([rule], fewer) else covering
+            return Verdict((rule,), PROVEN, None, tuple(covering), touches=self._holds(rule))
         shown: Witness | None = None
         for space in self.spaces:
             if rule not in space.rules:
@@ -125,6 +161,8 @@ class Table:
                     continue
                 tried += 1
                 found = self._both(space, box, later, earlier)
+                if found is not None and found.certainty == POSSIBLE and self.impossible((later, earlier), ()):
+                    continue
                 if found is not None:
                     tried -= 1
                     seen.add((later, earlier))
@@ -154,6 +192,8 @@ class Table:
             yield Verdict((), UNDECIDED)
             return
         if box is not None:
+            if any(self._relating) and self.impossible((), range(len(self.step.rules))):
+                return
             found = self._left_out(space, space.grown(box, space.everything), None)
             yield found or Verdict((), POSSIBLE, touches=self._inside(space, space.whole))
 
@@ -290,7 +330,7 @@ def closed(cases: Cases) -> Callable[[Axis], bool]:
         path = path_of(axis.node, cases.entity)
         if path is None or timely(axis):
             return False
-        values, _ = domain(cases.policy, cases.entity, axis.node)
+        values, _ = cases.domain(axis)
         return values is not None or ordered(axis) or any(isinstance(x, bool) for x in axis.values)
 
     return known

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,10 @@ from roe.source import Span
 
 if TYPE_CHECKING:
     from roe.analysis.diff import Change, Impact
+    from roe.analysis.equivalence import Comparison, Difference
 
 MOST = 30
-FACTS = "decided, moved, moved_share, unowned, customers_moved, windows_cut, over_capacity, most_lost, most_gained, rules_changed"
+FACTS = "decided, moved, moved_share, unowned, customers_moved, windows_cut, over_capacity, most_lost, most_gained, rules_changed, cases_changed"
 
 
 @click.command("diff")
@@ -43,25 +45,27 @@ FACTS = "decided, moved, moved_share, unowned, customers_moved, windows_cut, ove
 def command(old: str, new: str, data: Path | None, as_of: str, state: Path | None, fail_if: str, shape: str, page: Path | None) -> None:
     """Compare two policies: OLD and NEW are folders, or REVISION:FOLDER of the git repository here."""
     from roe.analysis.diff import changes, impact
+    from roe.analysis.equivalence import compare
     from roe.evaluator.engine import Run
 
     with tempfile.TemporaryDirectory() as scratch:
         evaluators = [load(_folder(text, Path(scratch) / str(i))) for i, text in enumerate((old, new))]
         found = changes(*(e.policy for e in evaluators))
+        compared = compare(*evaluators)
         made: Impact | None = None
         if data is not None:
             if not as_of:
                 raise click.UsageError("--data needs --as-of")
             runs = [Run(b, list(b.decide_all())) for b in (bind(e, data, clock(e, as_of), state) for e in evaluators)]
             made = impact(*runs)
-        facts: dict[str, float] = {**(made.facts if made is not None else {}), "rules_changed": len(found)}
+        facts: dict[str, float] = {**(made.facts if made is not None else {}), "rules_changed": len(found), "cases_changed": len(compared.differences)}
         failed = _holds(fail_if, facts) if fail_if else False
         if shape == "json":
-            click.echo(json.dumps(_json(found, made, facts, failed), indent=2, ensure_ascii=False))
+            click.echo(json.dumps(_json(found, compared, made, facts, failed), indent=2, ensure_ascii=False))
         else:
-            click.echo(_markdown(found, made, old, new) if shape == "md" else _text(found, made))
+            click.echo(_markdown(found, compared, made, old, new) if shape == "md" else _text(found, compared, made))
         if page is not None:
-            _page(page, found, made, old, new)
+            _page(page, found, compared, made, old, new)
     if failed:
         click.echo(f"fails: {fail_if}", err=True)
         sys.exit(1)
@@ -115,8 +119,31 @@ def _holds(text: str, facts: dict[str, float]) -> bool:
         fail(e.diagnostics)
 
 
-def _json(found: list[Change], made: Impact | None, facts: dict[str, float], failed: bool) -> dict[str, Any]:
-    out: dict[str, Any] = {"same": not found, "changes": [c.as_json() for c in found], "facts": facts, "failed": failed}
+def said(compared: Comparison, found: list[Change]) -> str:
+    """The verdict in a sentence."""
+    if compared.same:
+        how = "they say the same" if not found else "they say it differently"
+        return f"equivalent (proven): whatever a record is, both decide the same; {how}"
+    shown = len(compared.differences)
+    rest = f"; not compared case by case: {', '.join(compared.unproven)}" if compared.unproven else ""
+    return f"different: {shown} case{'s' if shown != 1 else ''} that they decide differently{rest}" if shown else f"undecided{rest}"
+
+
+def _case(d: Difference) -> list[str]:
+    """A case that is decided differently, and how."""
+    lines = [f"{d.where}: {d.witness or 'some record'}" + ("" if d.certainty == "proven" else f"  [{d.certainty}]")]
+    for sign, rule, gives in (("-", d.before, d.gives_before), ("+", d.after, d.gives_after)):
+        lines.append(f"  {sign} {rule or '(no rule)'}: {gives or 'nothing'}")
+    return lines
+
+
+def _json(
+    found: list[Change], compared: Comparison, made: Impact | None, facts: dict[str, float], failed: bool
+) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        "same": not found, "verdict": compared.verdict, "cases": [d.as_json() for d in compared.differences], "not_compared": list(compared.unproven),
+        "changes": [c.as_json() for c in found], "facts": facts, "failed": failed,
+    }  # fmt: skip
     if made is not None:
         load = {rep: {"before": was, "after": now, "capacity": capacity} for rep, (was, now, capacity) in made.load.items()}
         matrix = [{"from": a, "to": b, "records": n} for (a, b), n in sorted(made.matrix().items())]
@@ -124,10 +151,13 @@ def _json(found: list[Change], made: Impact | None, facts: dict[str, float], fai
     return out
 
 
-def _text(found: list[Change], made: Impact | None) -> str:
-    lines = []
-    if not found:
-        lines.append("the two say the same: every rule, table, pool and list is equal")
+def _text(found: list[Change], compared: Comparison, made: Impact | None) -> str:
+    lines = textwrap.wrap(said(compared, found), 80)
+    for d in compared.differences[:MOST]:
+        lines += ["", *(part for line in _case(d) for part in textwrap.wrap(line, 80, subsequent_indent="      "))]
+    if len(compared.differences) > MOST:
+        lines.append(f"… and {len(compared.differences) - MOST} more cases")
+    lines += ["", "what they say:"] if found else []
     for c in found[:MOST]:
         lines.append(f"{c.kind:<8} {c.where}: {c.name}")
         lines += [f"         - {c.before}"] if c.before else []
@@ -161,16 +191,20 @@ def _load(made: Impact) -> list[list[Any]]:
     return sorted(rows, key=lambda row: -abs(int(row[3])))[:MOST]
 
 
-def _markdown(found: list[Change], made: Impact | None, old: str, new: str) -> str:
+def _markdown(found: list[Change], compared: Comparison, made: Impact | None, old: str, new: str) -> str:
     """A comment for a pull request."""
 
     def cell(text: Any) -> str:
         return str(text or "").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
-    lines = [f"## Policy change: `{old}` → `{new}`", ""]
-    if not found:
-        lines.append("The two say the same.")
-    else:
+    lines = [f"## Policy change: `{old}` → `{new}`", "", f"**{cell(said(compared, found))}**", ""]
+    if compared.differences:
+        lines += ["| where | for example | before | after |", "|---|---|---|---|"]
+        for d in compared.differences[:MOST]:
+            sides = (f"{rule or '(no rule)'}: {gives or 'nothing'}" for rule, gives in ((d.before, d.gives_before), (d.after, d.gives_after)))
+            lines.append("| " + " | ".join(map(cell, (d.where, d.witness, *sides))) + " |")
+        lines.append("")
+    if found:
         lines += ["| | where | rule | before | after |", "|---|---|---|---|---|"]
         lines += [f"| {c.kind} | {cell(c.where)} | {cell(c.name)} | {cell(c.before)} | {cell(c.after)} |" for c in found[:MOST]]
         lines += [f"\n… and {len(found) - MOST} more"] if len(found) > MOST else []
@@ -206,15 +240,19 @@ def _markdown(found: list[Change], made: Impact | None, old: str, new: str) -> s
     return "\n".join(lines)
 
 
-def _page(path: Path, found: list[Change], made: Impact | None, old: str, new: str) -> None:
+def _page(path: Path, found: list[Change], compared: Comparison, made: Impact | None, old: str, new: str) -> None:
     from roe.data.files import write_whole
     from roe.web.page import Page
 
     page = Page("Policy change", f"{old} → {new}")
-    page.heading("What the policies say")
-    if not found:
-        page.say("The two say the same.")
-    else:
+    page.say(said(compared, found))
+    if compared.differences:
+        page.heading("Cases that are decided differently")
+        header = ("where", "for example", "before", "", "after", "")
+        rows = ((d.where, d.witness, d.before or "(no rule)", d.gives_before, d.after or "(no rule)", d.gives_after) for d in compared.differences)
+        page.table(header, rows, "text")
+    if found:
+        page.heading("What the policies say")
         page.table(("", "where", "rule", "before", "after"), ((c.kind, c.where, c.name, c.before, c.after) for c in found), "text")
     if made is not None:
         f = made.facts
