@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from roe.evaluator.engine import LIVE, Decision, Run
+from roe.analysis.invariants import customer, live
+from roe.evaluator.engine import Decision, Run
 from roe.grammar.printer import show
 from roe.plan.operators import Action, Choose, Derive, Expr, Relate, Rule
 from roe.policy.model import Policy
@@ -98,7 +99,7 @@ def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str
             "exceptions": str([tuple(map(str, (e.entity, e.record, e.role, e.owner, e.until))) for e in p.exceptions]), "claims": said(p.claims),
             "holdovers": said(p.holdovers), "credits": said(p.credits), "books": said(dict(p.books)), "timezone": policy.timezone,
             "calendar": policy.calendar, "roles": ", ".join(policy.roles), "profile": policy.profile, "data": said(dict(policy.data)),
-            "reports": said(dict(p.reports)), "events": said(p.events), "kpis": said(p.kpis), "crm": said(p.crm), "windows": said(p.windows), "working hours": str(policy.hours),
+            "reports": said(dict(p.reports)), "events": said(p.events), "kpis": said(p.kpis), "invariants": said(p.invariants), "crm": said(p.crm), "windows": said(p.windows), "working hours": str(policy.hours),
         }
         for policy, p in ((old, a), (new, b))
     ]  # fmt: skip
@@ -187,7 +188,7 @@ def impact(old: Run, new: Run) -> Impact:
         assert d is not None
         moved.append(Moved(
             *key[:2], d.name, key[2], had, has, a.rule if a else "", b.rule if b else "", a.reason if a else "not decided", b.reason if b else "not decided",
-            _customer(d), a is not None and _live(a),
+            customer(d.row), a is not None and live(a.window),
         ))  # fmt: skip
     reps = {str(r["id"]): r for r in new.world.all("rep")}
     shown = {rep: (n[0], n[1], reps[rep]["capacity"] if rep in reps else None) for rep, n in sorted(load.items())}
@@ -203,15 +204,3 @@ def impact(old: Run, new: Run) -> Impact:
 
 def _owner(d: Decision | None) -> str | None:
     return None if d is None else d.previous if d.action == "refer" else d.owner
-
-
-def _customer(d: Decision) -> bool:
-    """Whether the account, or the record's account, is a customer: by its type, or since something was won there."""
-    account = d.row if d.entity == "account" else d.row["account"]
-    if account is None or not hasattr(account, "entity") or account.entity != "account":
-        return False
-    return str(account["type"] or "").lower().startswith("customer") or any(o["is_won"] is True for o in account["opportunities"])
-
-
-def _live(d: Decision) -> bool:
-    return any(d.window.endswith(f": {state}") for state in LIVE)

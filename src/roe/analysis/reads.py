@@ -73,6 +73,7 @@ def expressions(policy: Policy) -> Iterator[tuple[str, s.Node]]:
             yield "activity", plan.claims.worked_by.tree
     if plan.kpis is not None:
         yield from (("activity", expr.tree) for expr in (plan.kpis.counts, plan.kpis.meeting) if expr is not None)
+    yield from (("rep", i.holds.tree) for i in plan.invariants if i.entity == "rep")
     yield from ((event.entity, event.rearm.tree) for event in plan.events if event.rearm is not None)
     for credit in plan.credits:
         yield from ((credit.entity, expr.tree) for shares in credit.shares.values() for expr, _ in shares)

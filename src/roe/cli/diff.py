@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from roe.cli.common import bind, clock, fail, load, table, unwritable
-from roe.diagnostics import Diagnostic, PolicyError
+from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
 from roe.source import Span
 
 if TYPE_CHECKING:
     from roe.analysis.diff import Change, Impact
     from roe.analysis.equivalence import Comparison, Difference
+    from roe.evaluator.engine import Run
 
 MOST = 30
 FACTS = "decided, moved, moved_share, unowned, customers_moved, windows_cut, over_capacity, most_lost, most_gained, rules_changed, cases_changed"
@@ -53,22 +54,35 @@ def command(old: str, new: str, data: Path | None, as_of: str, state: Path | Non
         found = changes(*(e.policy for e in evaluators))
         compared = compare(*evaluators)
         made: Impact | None = None
+        broken: list[Diagnostic] = []
         if data is not None:
             if not as_of:
                 raise click.UsageError("--data needs --as-of")
             runs = [Run(b, list(b.decide_all())) for b in (bind(e, data, clock(e, as_of), state) for e in evaluators)]
             made = impact(*runs)
+            broken = newly_broken(*runs)
         facts: dict[str, float] = {**(made.facts if made is not None else {}), "rules_changed": len(found), "cases_changed": len(compared.differences)}
         failed = _holds(fail_if, facts) if fail_if else False
         if shape == "json":
             click.echo(json.dumps(_json(found, compared, made, facts, failed), indent=2, ensure_ascii=False))
         else:
             click.echo(_markdown(found, compared, made, old, new) if shape == "md" else _text(found, compared, made))
+        if broken:
+            click.echo(as_text(broken), err=True)
         if page is not None:
             _page(page, found, compared, made, old, new)
     if failed:
         click.echo(f"fails: {fail_if}", err=True)
+    if failed or errors(broken):
         sys.exit(1)
+
+
+def newly_broken(old: Run, new: Run) -> list[Diagnostic]:
+    """Invariants of the new policy that do not hold under it, and did under the old or were not asked there."""
+    from roe.analysis.invariants import of_run, told
+
+    known = {(str(b.invariant.name), b.record) for b in of_run(old)}
+    return list(told([b for b in of_run(new) if (str(b.invariant.name), b.record) not in known]))
 
 
 def _folder(text: str, scratch: Path) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -54,13 +56,46 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, out
     The state folder is replaced whole after everything else is written.
     """
     evaluator = load(policy)
+    checked = Checked(evaluator, out, state)
     if engine == "spark":
         summary = _spark(evaluator, data, as_of, state, out, form, traces)
+        if evaluator.policy.plan.invariants:
+            click.echo("note: invariants are not checked on Spark", err=True)
     elif _in_columns(engine, data, traces, form):
-        summary = _columns(evaluator, data, as_of, state, out, form, traces)
+        summary = _columns(evaluator, data, as_of, state, out, form, traces, checked)
     else:
-        summary = _rows(evaluator, data, as_of, state, out, traces)
+        summary = _rows(evaluator, data, as_of, state, out, traces, checked)
     _show(summary, out)
+    checked.show()
+
+
+class Checked:
+    """The invariants of a run: those that do not hold go to a file, and with an error among them the state stays as it was."""
+
+    def __init__(self, evaluator: Any, out: Path, state: Path | None) -> None:
+        self.policy, self.out, self.state = evaluator.policy, out, state
+        self.found: list[Any] = []
+
+    def keep(self, broken: list[Any], state: dict[str, Any] | None) -> None:
+        """Write what does not hold, and the state if it may be written."""
+        from roe.analysis.invariants import HEADER, told
+        from roe.data.files import csv_text, write_whole
+        from roe.data.write import write_state
+
+        self.found = list(told(broken))
+        if self.policy.plan.invariants:
+            write_whole(self.out / "invariants.csv", csv_text(HEADER, (b.row() for b in broken)))
+        if self.state is not None and state is not None and not errors(self.found):
+            write_state(self.state, state)
+
+    def show(self) -> None:
+        """Say what does not hold; an error ends the command with code 1."""
+        if self.found:
+            click.echo(as_text(self.found), err=True)
+        if errors(self.found):
+            kept = f"; the state in {self.state} is as it was" if self.state is not None else ""
+            click.echo(f"invariants do not hold: see {self.out / 'invariants.csv'}{kept}", err=True)
+            sys.exit(1)
 
 
 def _in_columns(engine: str, data: Path, traces: bool, form: str) -> bool:
@@ -78,8 +113,11 @@ def _in_columns(engine: str, data: Path, traces: bool, form: str) -> bool:
     return form == "parquet" or large(data)
 
 
-def _rows(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, traces: bool) -> dict[str, Any]:
-    from roe.data.write import write_run, write_state
+def _rows(
+    evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, traces: bool, checked: Checked
+) -> dict[str, Any]:
+    from roe.analysis.invariants import of_run
+    from roe.data.write import write_run
     from roe.evaluator.engine import Run
 
     bound = bind(evaluator, data, as_of, state)
@@ -87,20 +125,23 @@ def _rows(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path,
     run = Run(bound, list(progress(bound.decide_all(), total, "deciding")))
     try:
         summary = write_run(run, out, traces)
-        if state is not None:
-            write_state(state, run.state())
+        checked.keep(of_run(run), run.state() if state is not None else None)
     except OSError as e:
         unwritable(out, e)
     return summary
 
 
-def _columns(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, form: str, traces: bool) -> dict[str, Any]:
+def _columns(
+    evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, form: str, traces: bool, checked: Checked
+) -> dict[str, Any]:
+    from roe.analysis.invariants import Tally
     from roe.columns.evidence import EvidenceWriter
     from roe.columns.read import read_columns
     from roe.columns.run import ColumnRun
     from roe.columns.stream import OutOfOrder, portions
+    from roe.columns.tally import add
     from roe.columns.write import write_runs
-    from roe.data.write import read_state, write_state
+    from roe.data.write import read_state
     from roe.evaluator.world import Circle
 
     try:
@@ -108,13 +149,22 @@ def _columns(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Pa
     except PolicyError as e:
         fail(e.diagnostics)
 
-    def kept_too(runs: Any) -> dict[str, Any]:
-        """Write the runs, and the evidence if it was asked for."""
-        if not traces:
-            return write_runs(runs, out, form)
-        evidence = EvidenceWriter(out, evaluator, as_of)
-        found = write_runs(runs, out, form, evidence.add)
-        evidence.close()
+    def kept_too(runs: Any, left: Callable[[], dict[str, Any]] | None = None) -> dict[str, Any]:
+        """Write the runs, the evidence if it was asked for, and what is left for the next run if the invariants hold."""
+        evidence = EvidenceWriter(out, evaluator, as_of) if traces else None
+        tally, worlds = Tally(evaluator.policy), []
+
+        def also(run: Any) -> None:
+            if evidence is not None:
+                evidence.add(run)
+            if evaluator.policy.plan.invariants:
+                add(tally, run)
+                worlds[:] = [run.world]
+
+        found = write_runs(runs, out, form, also)
+        if evidence is not None:
+            evidence.close()
+        checked.keep(tally.close(worlds[0]) if worlds else [], left() if left is not None else None)
         return found
 
     try:
@@ -122,7 +172,7 @@ def _columns(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Pa
         if parts is not None:
             return kept_too(parts)
     except Circle as e:
-        return _followed_by_rows(e, evaluator, data, as_of, state, out, traces)
+        return _followed_by_rows(e, evaluator, data, as_of, state, out, traces, checked)
     except OutOfOrder:
         click.echo("note: the ids are in no order that portions could follow: taking the table whole", err=True)
     except OSError as e:
@@ -135,19 +185,19 @@ def _columns(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Pa
     try:
         run = ColumnRun.of(evaluator, tables, as_of=clock(evaluator, as_of), state=kept)
     except Circle as e:
-        return _followed_by_rows(e, evaluator, data, as_of, state, out, traces)
+        return _followed_by_rows(e, evaluator, data, as_of, state, out, traces, checked)
     try:
-        summary = kept_too([run])
-        if state is not None:
-            write_state(state, run.state())
+        summary = kept_too([run], run.state if state is not None else None)
     except OSError as e:
         unwritable(out, e)
     return summary
 
 
-def _followed_by_rows(e: Exception, evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, traces: bool) -> dict[str, Any]:
+def _followed_by_rows(
+    e: Exception, evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, traces: bool, checked: Checked
+) -> dict[str, Any]:
     click.echo(f"note: {e} rests on itself through the data, which only rows can follow: computing by rows", err=True)
-    return _rows(evaluator, data, as_of, state, out, traces)
+    return _rows(evaluator, data, as_of, state, out, traces, checked)
 
 
 def _spark(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, form: str, traces: bool) -> dict[str, Any]:
@@ -184,7 +234,7 @@ def _spark(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path
         unwritable(out, e)
     except PySparkException as e:
         if "Circle:" in str(e):
-            return _followed_by_rows(ValueError("a field"), evaluator, data, as_of, state, out, False)
+            return _followed_by_rows(ValueError("a field"), evaluator, data, as_of, state, out, False, Checked(evaluator, out, None))
         first = next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)
         fail([Diagnostic("R803", f"Spark did not finish: {first[:200]}", at, "use `--engine columns`, or look into Spark's own log")])
     if together:

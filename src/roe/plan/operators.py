@@ -248,6 +248,23 @@ class Kpis:
     targets: tuple[tuple[str, str, float | None, float | None, str], ...]
 
 
+RUN_FACTS = ("decided", "moved", "moved_share", "unowned", "customers_moved", "windows_cut", "over_capacity")
+
+
+@node
+class Invariant:
+    """What must hold after a run: of every record (`step` is its field), of every rep (with `owned`, its accounts as `role`), or of the
+    run as a whole (`entity` is `run`): of its figures `RUN_FACTS`. `severity` is error or warn.
+    """
+
+    name: Text
+    entity: str
+    holds: Expr
+    severity: str
+    role: str
+    step: str
+
+
 @node
 class Event:
     """A condition, the step `name`, that raises an event once; it is armed again where `rearm` holds, or where it no longer holds."""
@@ -334,3 +351,4 @@ class Plan:
     books: Mapping[str, Solve] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
     kpis: Kpis | None = None
+    invariants: tuple[Invariant, ...] = ()

@@ -22,7 +22,7 @@ from roe.policy.model import DataSource, Field, Model, Policy
 from roe.source import Cell, Inline, Same, Scalar, Span, Text
 
 _PLAN = (
-    o.Expr, o.Rule, o.Derive, o.Choose, o.Method, o.Relate, o.DatedValue, o.Allocate, o.Sla, o.Claims, o.Report, o.Holdover, o.Credit, o.Crm, o.Solve, o.Share, o.Event, o.Kpis, o.Action, o.ExceptionRow, o.Window,
+    o.Expr, o.Rule, o.Derive, o.Choose, o.Method, o.Relate, o.DatedValue, o.Allocate, o.Sla, o.Claims, o.Report, o.Holdover, o.Credit, o.Crm, o.Solve, o.Share, o.Event, o.Kpis, o.Invariant, o.Action, o.ExceptionRow, o.Window,
     Field, DataSource, Type,
 )  # fmt: skip
 CLASSES: dict[str, type[Any]] = {**s.NODES, **{c.__name__: c for c in _PLAN}, "Span": Span}
@@ -131,6 +131,7 @@ def write_policy(policy: Policy) -> dict[str, Any]:
         "claims": w.value(plan.claims), "reports": w.value(dict(plan.reports)),
         "holdovers": w.value(plan.holdovers), "levels": w.value({e: dict(found) for e, found in plan.levels.items()}),
         "credits": w.value(plan.credits), "crm": w.value(plan.crm), "books": w.value(dict(plan.books)), "events": w.value(plan.events), "kpis": w.value(plan.kpis),
+        "invariants": w.value(plan.invariants),
         "lists": w.value(dict(plan.lists)), "dated": w.value(dict(plan.dated_lists)),
         "trees": trees, "excerpts": list(w.excerpts),
     }  # fmt: skip
@@ -183,6 +184,7 @@ class Reader:
             self.value(kept["books"]),
             self.value(kept["events"]),
             self.value(kept["kpis"]),
+            self.value(kept["invariants"]),
         )
         return Policy(
             self.root, str(kept["name"]), str(kept["timezone"]), str(kept["calendar"]), self.value(kept["hours"]),

@@ -27,6 +27,7 @@ from roe.stages import (
     exceptions,
     freezes,
     holdovers,
+    invariants,
     kpis,
     matching,
     pools,
@@ -45,6 +46,7 @@ DECLARE = (
     definitions.declare,
     events.declare,
     freezes.declare,
+    invariants.declare,
     sources.declare,
     matching.declare,
     scores.declare,
@@ -149,6 +151,7 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
         books.lower(raw, cx),
         events.lower(raw, cx),
         kpis.lower(raw, cx),
+        invariants.lower(raw, cx),
     )
     data = {
         str(e): DataSource(str(d.get("file") or ""), tuple(map(str, d.get("missing") or ())), str(d.get("format") or ""))

@@ -1,0 +1,104 @@
+"""`invariants:` what must hold after every run and every change: of each record, of each rep, or of the run as a whole.
+
+Each is a mapping (`every`, `holds`), or a sentence that stands for one. What is asked of records lowers to a `Derive` that is true or not;
+what is asked of reps and runs is an expression over a few figures.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from roe.diagnostics import suggest
+from roe.grammar import types as t
+from roe.grammar.names import Names
+from roe.grammar.parser import parse
+from roe.plan.operators import RUN_FACTS, Derive, Expr, Invariant
+from roe.policy.context import Context
+from roe.source import Text, span_of
+
+SENTENCES = (
+    (re.compile(r"every (\w+) has (?:exactly )?(?:one|an|a) (\w+)"), lambda m: (m[1], f"{m[1]}.owner.{m[2]} != null", "")),
+    (re.compile(r"no rep (?:is )?over capacity(?: as (\w+))?"), lambda m: ("rep", "rep.capacity = null or owned <= rep.capacity", m[1] or "")),
+    (re.compile(rf"({'|'.join(RUN_FACTS)}) (<=|<|=|>=|>) (\d+(?:\.\d+)?) ?(%?)"), lambda m: ("run", _fact(m[1], m[2], m[3], m[4]), "")),
+)  # fmt: skip
+EXAMPLES = "write `every account has exactly one ae`, `no rep over capacity`, `moved <= 5 %`, or `{name: …, every: account, holds: …}`"
+
+
+def _fact(name: str, op: str, number: str, percent: str) -> str:
+    return f"{name} {op} {number}" if not percent else f"{name} * 100 {op} {number} * decided"
+
+
+def declare(policy: dict[str, Any], cx: Context) -> None:
+    for number, raw in enumerate(policy.get("invariants") or ()):
+        found = _read(raw, cx)
+        if found and found[0] in cx.model.entities and found[0] != "rep":
+            cx.model.steps[found[0], step_name(number)] = lambda: t.BOOLEAN
+
+
+def step_name(number: int) -> str:
+    return f"invariant_{number + 1}"
+
+
+def _read(raw: Any, cx: Context) -> tuple[str, str, str] | None:
+    """(of what, the condition, the role whose records count) of a mapping or a sentence; None for what is no sentence."""
+    if not isinstance(raw, str):
+        return str(raw.get("every") or "run"), raw["holds"], str(raw.get("role") or "")
+    for pattern, made in SENTENCES:
+        m = pattern.fullmatch(raw.strip())
+        if m:
+            return made(m)
+    return None
+
+
+def lower(policy: dict[str, Any], cx: Context) -> tuple[Invariant, ...]:
+    found: list[Invariant] = []
+    given = policy.get("invariants") or ()
+    cx.unique_names([raw["name"] for raw in given if not isinstance(raw, str)], "invariants")
+    for number, raw in enumerate(given):
+        said = _read(raw, cx)
+        if said is None:
+            cx.say("R304", raw, f"`{raw}` is no sentence that is understood", EXAMPLES)
+            continue
+        of, text, role = said
+        whole = isinstance(raw, str)
+        text = Text(text, raw.origin) if whole and isinstance(raw, Text) else text
+        name = Text(str(raw), raw.origin) if whole and isinstance(raw, Text) else raw["name"]
+        place = span_of(raw if whole else raw.get("every") or raw["name"])
+        if role and role not in cx.model.roles():
+            cx.say("R502", place, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
+            continue
+        if of not in ("run", *cx.model.entities):
+            cx.say("R504", place, f"there is no entity `{of}`", suggest(of, [*cx.model.entities, "run"], "correct it"))
+            continue
+        holds = _condition(of, text, cx, whole, place)
+        if holds is None:
+            continue
+        step = ""
+        if of not in ("run", "rep"):
+            step = step_name(number)
+            cx.steps[of, step] = Derive(of, step, "invariant", holds)
+        severity = "error" if whole else str(raw.get("severity") or "error")
+        found.append(Invariant(name, of, holds, severity, role or cx.model.roles()[0], step))
+    return tuple(found)
+
+
+def _condition(of: str, text: str, cx: Context, whole: bool, place: Any) -> Expr | None:
+    names: Names
+    if of == "run":
+        names = Names(cx.model, dict.fromkeys(RUN_FACTS, t.NUMBER))
+    else:
+        names = cx.names(of)
+        if of == "rep":
+            names = names.binding(owned=t.NUMBER, rep=t.record("rep"))
+    if not whole:
+        return cx.condition(text, names)
+    before = len(cx.found)
+    expr = cx.condition(text, names)
+    if len(cx.found) > before:  # the sentence names what there is not
+        wrong = cx.found[before]
+        del cx.found[before:]
+        cx.say(wrong.code, place, wrong.message, wrong.help)
+        return None
+    tree, _ = parse(text)
+    return expr if tree is not None else None
