@@ -79,7 +79,7 @@ def compare(old: Evaluator, new: Evaluator) -> Comparison:
         if _texts(one.step) == _texts(other.step) and _same_inputs(old, new):
             continue
         try:
-            found += _compare(where, Finder(old), one, Finder(new), other)
+            found += compare_lists(where, Finder(old), one, Finder(new), other)
         except Undecided:
             unproven.append(where)
     pools = {n for n in {*old.policy.plan.pools, *new.policy.plan.pools} if said(old.policy.plan.pools.get(n)) != said(new.policy.plan.pools.get(n))}
@@ -158,7 +158,7 @@ def _effect(rule: Rule) -> str:
     return said(rule.value) + (f" because {rule.because}" if rule.because else "")
 
 
-def _compare(where: str, finder: Finder, one: Chooser, other_finder: Finder, other: Chooser) -> list[Difference]:
+def compare_lists(where: str, finder: Finder, one: Chooser, other_finder: Finder, other: Chooser) -> list[Difference]:
     """Records on which the two lists differ; none is a proof that there are none. Raises Undecided where there is no telling."""
     cases, others = Cases(finder.policy, one.step), Cases(other_finder.policy, other.step)
     n = len(one.step.rules)

@@ -86,6 +86,8 @@ class Axis:
 
     def cell_of(self, value: Any) -> int | None:
         """The cell of a value; None if it can be in none, such as a number among texts."""
+        if isinstance(value, (dict, list)):  # a record: it is there, and no constant
+            return len(self.values) - 1 if self.values[-1] is ELSE else None
         found = self.points.get(key_of(value))
         if found is not None or value is None:
             return found

@@ -1,0 +1,257 @@
+"""What the tests of a policy reach: rules and table rows that decide, and both outcomes of every condition; with a reason for the rest.
+
+The choosers of the one evaluator are watched while the tests run: of every decision the rules that were considered, up to the one that
+decided, and each condition's truth. What is not covered was never reached, was always decided earlier, had conditions that never held,
+or can never fire, which is the analysis' proof.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from roe.analysis.check import WRITTEN, title
+from roe.analysis.verdicts import Table
+from roe.analysis.witness import Finder
+from roe.evaluator.choose import Choice, Chooser
+from roe.evaluator.engine import Evaluator
+from roe.evaluator.expressions import Scope
+from roe.grammar import syntax as s
+from roe.plan.operators import Choose
+from roe.source import Span
+from roe.testing.cases import Case
+from roe.testing.runner import Result, run_case
+
+Key = tuple[str, str, str]  # (steps or engagement, entity, name or role)
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """How often a condition was true, and how often it was not."""
+
+    text: str
+    place: Span
+    true: int = 0
+    other: int = 0
+
+    @property
+    def covered(self) -> int:
+        return (self.true > 0) + (self.other > 0)
+
+
+@dataclass(slots=True)
+class Covered:
+    """One rule: how often it was considered and decided, which rules decided before it, and its conditions."""
+
+    name: str
+    place: Span
+    conditions: list[Outcomes]
+    considered: int = 0
+    fired: int = 0
+    before: dict[str, int] = field(default_factory=dict)
+    reason: str = ""
+
+
+class Watching(Chooser):
+    """A chooser that notes what it is asked, and decides as the one it stands for.
+
+    `probes` say by rule which planted faults would decide otherwise: `differs` gathers their numbers.
+    """
+
+    __slots__ = ("differs", "note", "probes")
+
+    def __init__(self, chooser: Chooser, lists: Mapping[str, list[Any]]) -> None:
+        super().__init__(chooser.step, lists)
+        self.note: list[tuple[tuple[int, ...], dict[int, list[bool]]]] = []
+        self.probes: dict[int, list[tuple[int, Probe]]] = {}
+        self.differs: set[int] = set()
+
+    def __call__(self, scope: Scope) -> Choice:
+        choice = super().__call__(scope)
+        n = len(self.step.rules)
+        last = choice.fired[0] + 1 if self.step.hit == "first" and choice.fired else n
+        truths = {i: [code(scope) is True for code in self._conditions(i)] for i in range(last)}
+        self.note.append((choice.fired, truths))
+        for number in self.probes and truths:
+            for mutant, probe in self.probes.get(number, ()):
+                if mutant not in self.differs and probe(self, scope, truths[number], choice):
+                    self.differs.add(mutant)
+        return choice
+
+
+Probe = Callable[[Watching, Scope, list[bool], Choice], bool]
+
+
+@dataclass(slots=True)
+class Report:
+    """What the tests reached, list by list; `noticed` says of each case which planted faults decide something in it otherwise."""
+
+    lists: dict[Key, list[Covered]]
+    titles: dict[Key, str]
+    results: list[Result]
+    noticed: list[tuple[Case, set[int]]]
+
+    def rules(self) -> tuple[int, int]:
+        found = [rule for rules in self.lists.values() for rule in rules]
+        return sum(rule.fired > 0 for rule in found), len(found)
+
+    def outcomes(self) -> tuple[int, int]:
+        found = [c for rules in self.lists.values() for rule in rules for c in rule.conditions]
+        return sum(c.covered for c in found), 2 * len(found)
+
+    @property
+    def share(self) -> float:
+        """Rules that decided and outcomes that were met, of all there are, in percent."""
+        (fired, rules), (met, outcomes) = self.rules(), self.outcomes()
+        return 100 * (fired + met) / (rules + outcomes) if rules + outcomes else 100.0
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "percent": round(self.share, 1),
+            "lists": [
+                {
+                    "title": self.titles[key],
+                    "rules": [
+                        {"name": r.name, "file": r.place.file, "line": r.place.line, "considered": r.considered, "fired": r.fired, "reason": r.reason or None,
+                         "conditions": [{"text": c.text, "true": c.true, "other": c.other} for c in r.conditions]}
+                        for r in rules
+                    ],
+                }
+                for key, rules in self.lists.items()
+            ],
+        }  # fmt: skip
+
+
+def watched(evaluator: Evaluator) -> tuple[Evaluator, dict[Key, Watching]]:
+    """The evaluator with a watch on every list of rules that somebody wrote."""
+    lists = evaluator.policy.plan.lists
+    found: dict[Key, Watching] = {}
+    compiled = copy.copy(evaluator.compiled)
+    for attribute, kind in (("choosers", "steps"), ("engagement", "engagement")):
+        known = dict(getattr(compiled, attribute))
+        for (entity, name), chooser in known.items():
+            if chooser.step.stage in WRITTEN and len(chooser.step.rules):
+                known[entity, name] = found[kind, entity, name] = Watching(chooser, lists)
+        setattr(compiled, attribute, known)
+    other = copy.copy(evaluator)
+    other.compiled = compiled
+    return other, found
+
+
+def cover(evaluator: Evaluator, cases: Iterable[Case], probes: Iterable[tuple[Key, int, Probe]] = ()) -> Report:
+    """Run the cases, and see what they reach; `probes` are (list, rule, fault) of faults that are asked about on the way."""
+    other, watches = watched(evaluator)
+    for number, (key, rule, probe) in enumerate(probes):
+        watches[key].probes.setdefault(rule, []).append((number, probe))
+    lists = {key: [_rule(evaluator, chooser.step, i) for i in range(len(chooser.step.rules))] for key, chooser in watches.items()}
+    report = Report(lists, {key: title(chooser.step) for key, chooser in watches.items()}, [], [])
+    for case in cases:
+        report.results.append(run_case(other, case))
+        differs: set[int] = set()
+        for key, chooser in watches.items():
+            _add(lists[key], chooser)
+            differs |= chooser.differs
+            chooser.differs, chooser.note = set(), []
+        report.noticed.append((case, differs))
+    _reasons(evaluator, report, watches)
+    return report
+
+
+def _rule(evaluator: Evaluator, step: Choose, number: int) -> Covered:
+    rule = step.rules[number]
+    conditions = [
+        Outcomes(str(expr.text)[slice(*tree.at)] if tree.at != s.NOWHERE else str(expr.text), expr.text.span(*tree.at) if tree.at != s.NOWHERE else expr.text.span())
+        for expr in rule.conditions
+        for tree in s.conjuncts(expr.tree)
+    ]  # fmt: skip
+    return Covered(str(rule.name), evaluator.compiled.place(rule.name), conditions)
+
+
+def _add(rules: list[Covered], chooser: Watching) -> None:
+    for fired, truths in chooser.note:
+        for number, conditions in truths.items():
+            rules[number].considered += 1
+            for outcome, truth in zip(rules[number].conditions, conditions, strict=True):
+                outcome.true += truth
+                outcome.other += not truth
+        for number in fired:
+            rules[number].fired += 1
+        if chooser.step.hit == "first" and fired:
+            for later in rules[fired[0] + 1 :]:
+                later.before[rules[fired[0]].name] = later.before.get(rules[fired[0]].name, 0) + 1
+
+
+def _reasons(evaluator: Evaluator, report: Report, watches: Mapping[Key, Watching]) -> None:
+    """Why rules that decided nothing did not."""
+    finder = Finder(evaluator)
+    for key, rules in report.lists.items():
+        if all(rule.fired for rule in rules):
+            continue
+        step = watches[key].step
+        never = {v.rules[0]: [str(step.rules[i].name) for i in v.others] for v in Table(finder, step, Chooser(step, evaluator.policy.plan.lists)).never()}
+        for number, rule in enumerate(rules):
+            if rule.fired:
+                continue
+            if number in never:
+                by = ", ".join(f"`{n}`" for n in never[number][:3])
+                rule.reason = f"can never fire: shadowed by {by}" if by else "can never fire: no record meets its conditions"
+            elif not any(r.considered for r in rules):
+                rule.reason = "never reached: no test asks for it"
+            elif not rule.considered:
+                by = ", ".join(f"`{n}`" for n in list(rule.before)[:3])
+                rule.reason = f"always decided earlier, by {by}"
+            else:
+                failing = [c.text for c in rule.conditions if not c.true]
+                rule.reason = f"considered {rule.considered} times, and never held" + (f": `{failing[0]}` was never true" if failing else "")
+
+
+def lines(report: Report) -> dict[str, dict[int, tuple[int, int, int]]]:
+    """By file and line: how often rules of the line decided, how many outcomes of its conditions were met, and of how many."""
+    out: dict[str, dict[int, tuple[int, int, int]]] = {}
+
+    def add(place: Span, hits: int, met: int, of: int) -> None:
+        here = out.setdefault(place.file, {})
+        a, b, c = here.get(place.line, (hits, 0, 0))
+        here[place.line] = (min(a, hits), b + met, c + of)
+
+    for rules in report.lists.values():
+        for rule in rules:
+            add(rule.place, rule.fired, 0, 0)
+            for c in rule.conditions:
+                add(c.place, rule.fired, c.covered, 2)
+    return out
+
+
+def cobertura(report: Report, root: str) -> str:
+    """Cobertura XML, which CI services read: a line for each rule, its conditions' outcomes as branches."""
+    from xml.sax.saxutils import quoteattr
+
+    files = lines(report)
+    (fired, rules), (met, outcomes) = report.rules(), report.outcomes()
+    rate, branches = fired / max(rules, 1), met / max(outcomes, 1)
+    head = (
+        f'<coverage line-rate="{rate:.4f}" branch-rate="{branches:.4f}" lines-covered="{fired}" lines-valid="{rules}" '
+        f'branches-covered="{met}" branches-valid="{outcomes}" complexity="0" version="1" timestamp="0">'
+    )
+    out = ['<?xml version="1.0" encoding="utf-8"?>', head, f"<sources><source>{_text(root)}</source></sources>", "<packages>"]
+    out.append(f'<package name="policy" line-rate="{rate:.4f}" branch-rate="{branches:.4f}" complexity="0"><classes>')
+    for file, found in sorted(files.items()):
+        out.append(f'<class name={quoteattr(file)} filename={quoteattr(file)} line-rate="{_share(found):.4f}" branch-rate="0" complexity="0"><methods/><lines>')
+        for number, (hits, here, of) in sorted(found.items()):
+            branch = f' branch="true" condition-coverage="{100 * here // of}% ({here}/{of})"' if of else ' branch="false"'
+            out.append(f'<line number="{number}" hits="{hits}"{branch}/>')
+        out.append("</lines></class>")
+    return "\n".join([*out, "</classes></package>", "</packages>", "</coverage>", ""])
+
+
+def _share(found: Mapping[int, tuple[int, int, int]]) -> float:
+    return sum(hits > 0 for hits, _, _ in found.values()) / max(len(found), 1)
+
+
+def _text(text: str) -> str:
+    from xml.sax.saxutils import escape
+
+    return escape(text)
+

@@ -1,0 +1,222 @@
+"""Mutation of a policy: small faults planted in its plan, and which of them its tests notice.
+
+A mutant moves a boundary, drops a condition, swaps an owner or the order of two rules. Only the tests that reached the rule are run, each
+against an evaluator that shares everything but that one list of rules. A mutant that no test notices is held against the original by the
+analysis: either it is *equivalent*, by proof, or there is a record that tells the two apart, which makes a test.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from roe.analysis.diff import said
+from roe.analysis.equivalence import compare_lists
+from roe.analysis.space import Undecided
+from roe.analysis.verdicts import PROVEN
+from roe.analysis.witness import Finder, Witness
+from roe.evaluator.choose import Choice, Chooser
+from roe.evaluator.engine import Evaluator
+from roe.evaluator.expressions import Scope, compile_expression
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.grammar.printer import show
+from roe.plan.operators import Choose, Expr, Rule
+from roe.source import Span
+from roe.testing.cases import Case
+from roe.testing.coverage import Key, Probe, Report, cover
+from roe.testing.runner import run_case
+
+MOST_ROWS = 60  # of one table that are mutated, spread evenly
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A planted fault: in which list, at which rule, what was done; `probe` tells whether a decision would be another."""
+
+    key: Key
+    rule: int
+    kind: str
+    what: str
+    place: Span
+    step: Choose
+    probe: Probe
+
+
+@dataclass(slots=True)
+class Fate:
+    """What became of a mutant: killed by a test, equivalent by proof, or survived, with a record that tells it apart if one was found."""
+
+    mutant: Mutant
+    outcome: str
+    by: str = ""
+    witness: Witness | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        m = self.mutant
+        return {
+            "kind": m.kind, "what": m.what, "file": m.place.file, "line": m.place.line, "outcome": self.outcome, "by": self.by or None,
+            "witness": None if self.witness is None else self.witness.as_json(),
+        }  # fmt: skip
+
+
+def mutants(evaluator: Evaluator, keys: Sequence[Key]) -> Iterator[Mutant]:
+    """Every mutant of these lists of rules, in the order of the policy."""
+    for key in keys:
+        step = chooser_of(evaluator, key).step
+        n = len(step.rules)
+        chosen = range(n) if n <= MOST_ROWS else sorted({i * n // MOST_ROWS for i in range(MOST_ROWS)})
+        for number in chosen:
+            yield from _of_rule(evaluator, key, step, number)
+
+
+def _of_rule(evaluator: Evaluator, key: Key, step: Choose, number: int) -> Iterator[Mutant]:
+    rule = step.rules[number]
+    place = evaluator.compiled.place(rule.name)
+
+    def made(kind: str, what: str, rules: dict[int, Rule], probe: Probe, at: Span = place) -> Mutant:
+        changed = tuple(rules.get(i, r) for i, r in enumerate(step.rules))
+        return Mutant(key, number, kind, what, at, replace(step, rules=changed), probe)
+
+    trees = [(tree, c) for c in rule.conditions for tree in s.conjuncts(c.tree)]
+    for i, (tree, expr) in enumerate(trees):
+        at = expr.text.span(*tree.at) if tree.at != s.NOWHERE else expr.text.span()
+        rest = tuple(Expr(t, c.text) for j, (t, c) in enumerate(trees) if j != i)
+        if not isinstance(tree, s.Literal):
+            yield made("condition", f"`{rule.name}` without `{show(tree)}`", {number: replace(rule, conditions=rest)}, _without(i), at)
+        for other in moved(tree):
+            conditions = (*rest[:i], Expr(other, expr.text), *rest[i:])
+            yield made("boundary", f"`{show(tree)}` as `{show(other)}`", {number: replace(rule, conditions=conditions)}, _with(i, other), at)
+    given = _other_value(step, number)
+    if given is not None:
+        named, value = given
+        yield made("owner", f"`{rule.name}` gives what `{named}` gives", {number: replace(rule, value=value)}, lambda chooser, scope, truths, choice: number in choice.fired)
+    if step.hit == "first" and number + 1 < len(step.rules):
+        later = step.rules[number + 1]
+        yield made("order", f"`{later.name}` before `{rule.name}`", {number: later, number + 1: rule}, _swapped(number))
+
+
+def _without(condition: int) -> Probe:
+    """Whether a rule holds where it does not, once it has one condition fewer."""
+    return lambda chooser, scope, truths, choice: not truths[condition] and all(x for i, x in enumerate(truths) if i != condition)
+
+
+def _with(condition: int, other: s.Node) -> Probe:
+    """Whether another condition in the place of one changes that a rule holds."""
+    code = compile_expression(other)
+
+    def probe(chooser: Chooser, scope: Scope, truths: list[bool], choice: Choice) -> bool:
+        rest = all(x for i, x in enumerate(truths) if i != condition)
+        return rest and (code(scope) is True) is not truths[condition]
+
+    return probe
+
+
+def _swapped(number: int) -> Probe:
+    """Whether a rule decides that would come second."""
+    return lambda chooser, scope, truths, choice: number in choice.fired and chooser.truth(number + 1, scope) is True
+
+
+def _other_value(step: Choose, number: int) -> tuple[str, Any] | None:
+    """What the nearest rule gives that gives something else: after it, or else before."""
+    own = said(step.rules[number].value)
+    n = len(step.rules)
+    for other in (*range(number + 1, n), *range(number - 1, -1, -1)):
+        value = step.rules[other].value
+        if said(value) != own:
+            if isinstance(value, dict) and isinstance(step.rules[number].value, dict):  # a row keeps its own name
+                value = {**value, "name": step.rules[number].value.get("name")}
+                if value == step.rules[number].value:
+                    continue
+            return str(step.rules[other].name), value
+    return None
+
+
+FLIPPED = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
+
+
+def moved(tree: s.Node) -> Iterator[s.Node]:
+    """The condition with one of its boundaries moved: what lay on it falls to the other side, or a span of time is a day longer."""
+    if isinstance(tree, (s.Compare, s.Unary)) and tree.op in FLIPPED:
+        yield replace(tree, op=FLIPPED[tree.op])
+    if isinstance(tree, s.RangeOf):
+        if tree.low is not None:
+            yield replace(tree, low_closed=not tree.low_closed)
+        if tree.high is not None:
+            yield replace(tree, high_closed=not tree.high_closed)
+        return
+    if isinstance(tree, s.Literal):
+        if isinstance(tree.value, timedelta):
+            longer = tree.value + timedelta(days=1)
+            yield s.Literal(longer, f'@"{v.literal(longer)}"', tree.at)
+        return
+    for name in s.FIELDS[type(tree)]:
+        part = getattr(tree, name)
+        if type(part) in s.FIELDS:
+            yield from (replace(tree, **{name: other}) for other in moved(part))
+        elif type(part) is tuple:
+            for i, each in enumerate(part):
+                if type(each) in s.FIELDS:
+                    yield from (replace(tree, **{name: (*part[:i], other, *part[i + 1 :])}) for other in moved(each))
+
+
+# --- what the tests notice ------------------------------------------------------------------------------------------
+
+
+def chooser_of(evaluator: Evaluator, key: Key) -> Chooser:
+    kind, entity, name = key
+    return evaluator.compiled.engagement[entity, name] if kind == "engagement" else evaluator.compiled.choosers[entity, name]
+
+
+def planted(evaluator: Evaluator, mutant: Mutant) -> Evaluator:
+    """The evaluator with a fault in it: it shares all but the one list of rules."""
+    kind, entity, name = mutant.key
+    plan = evaluator.policy.plan
+    chooser = Chooser(mutant.step, plan.lists)
+    compiled = copy.copy(evaluator.compiled)
+    if kind == "engagement":
+        compiled.engagement = {**compiled.engagement, (entity, name): chooser}
+        plan = replace(plan, engagement={**plan.engagement, (entity, name): mutant.step})
+    else:
+        compiled.choosers = {**compiled.choosers, (entity, name): chooser}
+        plan = replace(plan, steps={**plan.steps, (entity, name): mutant.step})
+    other = copy.copy(evaluator)
+    other.policy = compiled.policy = replace(evaluator.policy, plan=plan)
+    other.compiled = compiled
+    return other
+
+
+def fates(evaluator: Evaluator, cases: Sequence[Case]) -> tuple[list[Fate], Report]:
+    """What becomes of each mutant, and what the tests cover. The tests are run once with all mutants beside each decision, and again
+    only for a mutant that would decide something in them otherwise.
+    """
+    keys = list(cover(evaluator, ()).lists)
+    planned = list(mutants(evaluator, keys))
+    report = cover(evaluator, cases, ((m.key, m.rule, m.probe) for m in planned))
+    return [fate(evaluator, m, [case for case, seen in report.noticed if n in seen]) for n, m in enumerate(planned)], report
+
+
+def fate(evaluator: Evaluator, mutant: Mutant, asked: Sequence[Case]) -> Fate:
+    """Whether one of the tests notices a mutant; else whether anything could."""
+    other = planted(evaluator, mutant)
+    for case in sorted(asked, key=lambda c: sum(map(len, c.given.values()))):
+        if not run_case(other, case).passed:
+            return Fate(mutant, "killed", case.name)
+    try:
+        found = compare_lists("", Finder(evaluator), chooser_of(evaluator, mutant.key), Finder(other), chooser_of(other, mutant.key))
+    except Undecided:
+        return Fate(mutant, "survived")
+    if not found:
+        return Fate(mutant, "equivalent")
+    best = next((d for d in found if d.certainty == PROVEN), None)
+    return Fate(mutant, "survived", witness=best.witness if best is not None else None)
+
+
+def score(fates: Sequence[Fate]) -> float:
+    """Killed mutants, of those that are no mere other spelling, in percent."""
+    counted = [f for f in fates if f.outcome != "equivalent"]
+    return 100 * sum(f.outcome == "killed" for f in counted) / len(counted) if counted else 100.0
+
