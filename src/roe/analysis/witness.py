@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from roe.analysis.cases import Cases, Writer
+from roe.analysis.cases import OTHERS, Cases, Writer
 from roe.analysis.space import Axis, Box, Space, Undecided, bits
 from roe.evaluator.expressions import CLOCK, IMPLICIT, compile_expression
 from roe.grammar import syntax as s
@@ -22,7 +22,7 @@ from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.plan.operators import Choose, Derive
 from roe.plan.subjects import key_of
-from roe.policy.model import Policy
+from roe.policy.model import Field, Policy
 
 if TYPE_CHECKING:
     from roe.evaluator.choose import Chooser
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from roe.evaluator.world import Row
 
 TODAY = date(2026, 1, 1)  # where no rule asks for the day
-MAX_TRIED = 20_000  # combinations of values
+MAX_TRIED = 3_000  # combinations of values
 MOST_SUMMED = 12  # criteria of a score whose sums are tried
 MOST_VALUES = 8  # of a cell
 MOST_CELLS = 40  # of an axis, that are looked through
@@ -75,8 +75,10 @@ def _record(policy: Policy, entity: str, key: str, facts: dict[str, Any], out: d
     """A raw record with these facts, and those that it refers to."""
     record: dict[str, Any] = {"id": key}
     out.setdefault(entity, []).append(record)
-    for name, value in facts.items():
-        known = policy.model.entities[entity][name].type
+    fields = policy.model.entities[entity]
+    needed = {name: _some(f) for name, f in fields.items() if f.required and name != "id" and f.default is None}
+    for name, value in {**needed, **{k: x for k, x in facts.items() if x is not None}}.items():
+        known = fields[name].type
         parts = {f"{name}.{role}": x for role, x in value.items()} if known.name == "owners" and isinstance(value, dict) else {name: value}
         for column, x in parts.items():
             if isinstance(x, dict):
@@ -84,7 +86,17 @@ def _record(policy: Policy, entity: str, key: str, facts: dict[str, Any], out: d
                 record[column] = f"{key}-{column}".replace(".", "-")
                 _record(policy, target, record[column], x, out)
             elif x is not None:
+                own = fields[name]
+                column = own.columns[0] if own.columns and not own.standard and column == name else column
                 record[column] = x if isinstance(x, (str, bool, int, float)) else v.string(x)
+
+
+def _some(field: Field) -> Any:
+    """Some value of a field that no record may lack."""
+    if field.type.name in ("record", "owners"):
+        return {}
+    some: dict[str, Any] = {"number": 1, "boolean": True, "date": TODAY, "date and time": datetime(2026, 1, 1)}
+    return some.get(field.type.name, field.type.values[0] if field.type.values else OTHERS.get(field.normalize, OTHERS[""])[0])
 
 
 class _There:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import textwrap
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from roe.cli.common import color, fail, load, policy_argument, progress
+from roe.cli.common import color, fail, load, policy_argument, progress, table
 from roe.diagnostics import Diagnostic, errors
 from roe.source import Span
+
+if TYPE_CHECKING:
+    from roe.testing.cases import Case
+    from roe.testing.coverage import Report
+    from roe.testing.runner import Result
 
 
 @click.command("test")
@@ -19,11 +27,19 @@ from roe.source import Span
 @click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Write the results as JUnit XML.")
 @click.option("--fail-on-empty", is_flag=True, help="No test found is a failure.")
 @click.option("-v", "--verbose", is_flag=True, help="Name every test.")
-def command(policy: Path | None, words: str | None, junit_file: Path | None, fail_on_empty: bool, verbose: bool) -> None:
+@click.option("--coverage", is_flag=True, help="Show what the tests reach: rules, table rows, both outcomes of every condition.")
+@click.option("--min", "least", type=click.FloatRange(0, 100), help="Exit with 1 if coverage (or with --mutate the score) is below this percent.")
+@click.option("--html", "page", type=click.Path(path_type=Path), help="The policy's source, coloured by coverage, as one HTML page.")
+@click.option("--cobertura", type=click.Path(path_type=Path), help="Write coverage as Cobertura XML, which CI services read.")
+@click.option("--mutate", "mutate", is_flag=True, help="Plant small faults in the policy, and list those that no test notices.")
+@click.option("--generate", is_flag=True, help="Propose tests for them, as YAML.")
+@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of coverage and mutants.")
+def command(
+    policy: Path | None, words: str | None, junit_file: Path | None, fail_on_empty: bool, verbose: bool, coverage: bool, least: float | None,
+    page: Path | None, cobertura: Path | None, mutate: bool, generate: bool, shape: str,
+) -> None:  # fmt: skip
     """Run the tests in the policy's folder `tests`."""
-    from roe.data.files import write_whole
     from roe.testing.cases import load_cases
-    from roe.testing.runner import junit, run_case
 
     evaluator = load(policy)
     cases, found = load_cases(evaluator.policy)
@@ -31,36 +47,145 @@ def command(policy: Path | None, words: str | None, junit_file: Path | None, fai
         fail(found)
     if words:
         cases = [c for c in cases if words.lower() in c.name.lower() or words.lower() in c.file.lower()]
+    if not cases and fail_on_empty:
+        at = Span(str(evaluator.policy.root / "tests"), 1, 1, 2)
+        click.echo("0 passed, 0 failed")
+        fail([Diagnostic("R703", "no test was found", at, "write tests/first.yaml, see docs/testing.md")], 1)
+    if generate or mutate:
+        _mutate(evaluator, cases, generate, least, shape)
+    elif coverage or page is not None or cobertura is not None or least is not None:
+        _coverage(evaluator, cases, verbose, junit_file, least, page, cobertura, shape)
+    else:
+        sys.exit(1 if _run(evaluator, cases, verbose, junit_file) else 0)
+
+
+def _run(evaluator: Any, cases: list[Case], verbose: bool, junit_file: Path | None) -> int:
+    """Run and tell; how many failed."""
+    from roe.testing.runner import run_case
+
     start = time.perf_counter()
     results = []
     for case in progress(cases, len(cases), "testing"):
         result = run_case(evaluator, case)
         results.append(result)
-        if verbose or not result.passed:
-            red, green, off = ("\033[31m", "\033[32m", "\033[0m") if color() else ("", "", "")
-            click.echo(f"{green + 'pass' if result.passed else red + 'FAIL'}{off}  {case.file}: {case.name}")
-        for f in result.failures:
-            click.echo(f"      {f.place}: {f.what}: expected {f.wanted}, got {f.got}")
-            for line in f.why:
-                click.echo(f"        {line}")
+        _tell(result, verbose)
+    return _closed(results, junit_file, time.perf_counter() - start)
+
+
+def _tell(result: Result, verbose: bool, err: bool = False) -> None:
+    if verbose or not result.passed:
+        red, green, off = ("\033[31m", "\033[32m", "\033[0m") if color() else ("", "", "")
+        click.echo(f"{green + 'pass' if result.passed else red + 'FAIL'}{off}  {result.case.file}: {result.case.name}", err=err)
+    for f in result.failures:
+        click.echo(f"      {f.place}: {f.what}: expected {f.wanted}, got {f.got}", err=err)
+        for line in f.why:
+            click.echo(f"        {line}", err=err)
+
+
+def _closed(results: list[Result], junit_file: Path | None, seconds: float, err: bool = False) -> int:
+    from roe.testing.runner import junit
+
     failed = sum(not r.passed for r in results)
     if junit_file is not None:
-        try:
-            write_whole(junit_file, junit(results, time.perf_counter() - start))
-        except OSError as e:
-            at = Span(str(junit_file), 1, 1, 2)
-            fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", at, "name a file in a folder that exists")])
-    click.echo(f"{len(results) - failed} passed, {failed} failed")
-    if not results and fail_on_empty:
-        fail(
-            [
-                Diagnostic(
-                    "R703",
-                    "no test was found",
-                    Span(str(evaluator.policy.root / "tests"), 1, 1, 2),
-                    "write tests/first.yaml, see docs/testing.md",
-                )
-            ],
-            1,
+        _write(junit_file, junit(results, seconds))
+    click.echo(f"{len(results) - failed} passed, {failed} failed", err=err)
+    return failed
+
+
+def _write(path: Path, text: str) -> None:
+    from roe.data.files import write_whole
+
+    try:
+        write_whole(path, text)
+    except OSError as e:
+        fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", Span(str(path), 1, 1, 2), "name a file in a folder that exists")])
+
+
+# --- coverage -------------------------------------------------------------------------------------------------------
+
+
+def _coverage(
+    evaluator: Any, cases: list[Case], verbose: bool, junit_file: Path | None, least: float | None, page: Path | None, xml: Path | None, shape: str
+) -> None:  # fmt: skip
+    from roe.testing.coverage import cobertura, cover
+
+    start = time.perf_counter()
+    report = cover(evaluator, cases)
+    json_ = shape == "json"
+    for result in report.results:
+        _tell(result, verbose, err=json_)
+    failed = _closed(report.results, junit_file, time.perf_counter() - start, err=json_)
+    if page is not None:
+        from roe.web.coverage import coverage_page
+
+        _write(page, coverage_page(evaluator.policy, report))
+    if xml is not None:
+        _write(xml, cobertura(report, str(evaluator.policy.root)))
+    if json_:
+        click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
+    else:
+        _show_coverage(report)
+    low = least is not None and report.share < least
+    if low:
+        click.echo(f"coverage {report.share:.1f} % is below {least:g} %", err=True)
+    sys.exit(1 if failed or low else 0)
+
+
+def _show_coverage(report: Report) -> None:
+    rows = []
+    for key, rules in report.lists.items():
+        outcomes = [c for r in rules for c in r.conditions]
+        fired, met = sum(r.fired > 0 for r in rules), sum(c.covered for c in outcomes)
+        rows.append([report.titles[key].replace("`", ""), f"{fired}/{len(rules)}", f"{met}/{2 * len(outcomes)}" if outcomes else ""])
+    click.echo("\n" + table(rows, ["list", "rules that decide", "outcomes"]))
+    for key, rules in report.lists.items():
+        for rule in rules:
+            if not rule.fired:
+                click.echo(f"\n{rule.place}: `{rule.name}` of {report.titles[key]} decides no test")
+                click.echo("\n".join(textwrap.wrap(rule.reason, 76, initial_indent="  ", subsequent_indent="  ")))
+                continue
+            for c in rule.conditions:
+                if c.covered < 2:
+                    missing = "true" if not c.true else "anything but true"
+                    click.echo(f"\n{c.place}: `{c.text}` is never {missing} where `{rule.name}` is considered")
+    click.echo(f"\ncoverage {report.share:.1f} %")
+
+
+# --- mutation -------------------------------------------------------------------------------------------------------
+
+
+def _mutate(evaluator: Any, cases: list[Case], generate: bool, least: float | None, shape: str) -> None:
+    from roe.testing.mutate import fates, score
+
+    start = time.perf_counter()
+    found, report = fates(evaluator, cases)
+    broken = [r for r in report.results if not r.passed]
+    if broken:  # a test that fails anyhow notices everything
+        for result in broken:
+            _tell(result, False, err=True)
+        click.echo(f"{len(broken)} tests fail as it is: mend them first", err=True)
+        sys.exit(1)
+    if generate:
+        from roe.testing.generate import as_yaml, propose
+
+        made = propose(evaluator, found)
+        click.echo(as_yaml(made), nl=False)
+        click.echo(f"{len(made)} tests, which notice {sum(len(p.kills) for p in made)} planted faults that no test noticed", err=True)
+        return
+    reached = score(found)
+    if shape == "json":
+        click.echo(json.dumps({"score": round(reached, 1), "mutants": [f.as_json() for f in found]}, indent=2, ensure_ascii=False))
+    else:
+        for f in found:
+            if f.outcome == "survived":
+                click.echo(f"{f.mutant.place}: {f.mutant.kind}: {f.mutant.what}")
+                click.echo(f"  no test notices; {f'it shows for {f.witness}' if f.witness is not None else 'no record was found on which it shows'}")
+        counts = {k: sum(f.outcome == k for f in found) for k in ("killed", "survived", "equivalent")}
+        click.echo(
+            f"\n{len(found)} faults planted: {counts['killed']} noticed, {counts['survived']} not, {counts['equivalent']} change nothing (proven); "
+            f"mutation score {reached:.1f} % in {time.perf_counter() - start:.1f} s"
         )
-    sys.exit(1 if failed else 0)
+    low = least is not None and reached < least
+    if low:
+        click.echo(f"the mutation score {reached:.1f} % is below {least:g} %", err=True)
+    sys.exit(1 if low else 0)

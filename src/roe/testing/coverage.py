@@ -18,6 +18,7 @@ from roe.analysis.witness import Finder
 from roe.evaluator.choose import Choice, Chooser
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.expressions import Scope
+from roe.evaluator.world import Row, World
 from roe.grammar import syntax as s
 from roe.plan.operators import Choose
 from roe.source import Span
@@ -54,19 +55,39 @@ class Covered:
     reason: str = ""
 
 
+class About:
+    """The records that a case expects something of, and their accounts."""
+
+    def __init__(self, case: Case) -> None:
+        self.expected = {(e.entity, e.record) for e in case.expect}
+        self.found: set[tuple[str, str]] | None = None
+
+    def records(self, world: World) -> set[tuple[str, str]]:
+        if self.found is None:
+            self.found = set(self.expected)
+            for entity, key in self.expected:
+                row = world.find(entity, key) if entity in world.rows else None
+                account = row["account"] if row is not None else None
+                if isinstance(account, Row):
+                    self.found.add(("account", str(account["id"])))
+        return self.found
+
+
 class Watching(Chooser):
     """A chooser that notes what it is asked, and decides as the one it stands for.
 
-    `probes` say by rule which planted faults would decide otherwise: `differs` gathers their numbers.
+    `probes` say by rule which planted faults would decide otherwise: `differs` gathers their numbers, and whether that was about one of
+    the records that a case is about.
     """
 
-    __slots__ = ("differs", "note", "probes")
+    __slots__ = ("about", "differs", "note", "probes")
 
     def __init__(self, chooser: Chooser, lists: Mapping[str, list[Any]]) -> None:
         super().__init__(chooser.step, lists)
         self.note: list[tuple[tuple[int, ...], dict[int, list[bool]]]] = []
         self.probes: dict[int, list[tuple[int, Probe]]] = {}
-        self.differs: set[int] = set()
+        self.differs: dict[int, bool] = {}
+        self.about: About | None = None
 
     def __call__(self, scope: Scope) -> Choice:
         choice = super().__call__(scope)
@@ -74,24 +95,37 @@ class Watching(Chooser):
         last = choice.fired[0] + 1 if self.step.hit == "first" and choice.fired else n
         truths = {i: [code(scope) is True for code in self._conditions(i)] for i in range(last)}
         self.note.append((choice.fired, truths))
-        for number in self.probes and truths:
-            for mutant, probe in self.probes.get(number, ()):
-                if mutant not in self.differs and probe(self, scope, truths[number], choice):
-                    self.differs.add(mutant)
+        if self.probes:
+            row = scope[self.step.entity]
+            wanted = self.about is not None and (row.entity, str(row["id"])) in self.about.records(row.world)
+            for number in truths:
+                for mutant, probe in self.probes.get(number, ()):
+                    if self.differs.get(mutant, False) < wanted or mutant not in self.differs:
+                        if probe(self, scope, truths[number], choice):
+                            self.differs[mutant] = wanted
         return choice
 
 
 Probe = Callable[[Watching, Scope, list[bool], Choice], bool]
 
 
+def _by_hand(step: Choose) -> bool:
+    """Whether somebody wrote the rules, and not a stage, as those of a score's matrix."""
+    return any(tree.at != s.NOWHERE for rule in step.rules for c in rule.conditions for tree in s.conjuncts(c.tree)) or step.stage in (
+        "engagement", "staffing",
+    )  # fmt: skip
+
+
 @dataclass(slots=True)
 class Report:
-    """What the tests reached, list by list; `noticed` says of each case which planted faults decide something in it otherwise."""
+    """What the tests reached, list by list; `noticed` says of each case which planted faults decide something in it otherwise,
+    and whether it is something that the case expects.
+    """
 
     lists: dict[Key, list[Covered]]
     titles: dict[Key, str]
     results: list[Result]
-    noticed: list[tuple[Case, set[int]]]
+    noticed: list[tuple[Case, dict[int, bool]]]
 
     def rules(self) -> tuple[int, int]:
         found = [rule for rules in self.lists.values() for rule in rules]
@@ -132,7 +166,7 @@ def watched(evaluator: Evaluator) -> tuple[Evaluator, dict[Key, Watching]]:
     for attribute, kind in (("choosers", "steps"), ("engagement", "engagement")):
         known = dict(getattr(compiled, attribute))
         for (entity, name), chooser in known.items():
-            if chooser.step.stage in WRITTEN and len(chooser.step.rules):
+            if chooser.step.stage in WRITTEN and _by_hand(chooser.step):
                 known[entity, name] = found[kind, entity, name] = Watching(chooser, lists)
         setattr(compiled, attribute, known)
     other = copy.copy(evaluator)
@@ -148,12 +182,15 @@ def cover(evaluator: Evaluator, cases: Iterable[Case], probes: Iterable[tuple[Ke
     lists = {key: [_rule(evaluator, chooser.step, i) for i in range(len(chooser.step.rules))] for key, chooser in watches.items()}
     report = Report(lists, {key: title(chooser.step) for key, chooser in watches.items()}, [], [])
     for case in cases:
+        about = About(case)
+        for chooser in watches.values():
+            chooser.about = about
         report.results.append(run_case(other, case))
-        differs: set[int] = set()
+        differs: dict[int, bool] = {}
         for key, chooser in watches.items():
             _add(lists[key], chooser)
             differs |= chooser.differs
-            chooser.differs, chooser.note = set(), []
+            chooser.differs, chooser.note = {}, []
         report.noticed.append((case, differs))
     _reasons(evaluator, report, watches)
     return report

@@ -15,6 +15,8 @@ table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabula
 th, td { padding: .25rem .7rem; border-bottom: 1px solid #d8dee5; text-align: right; vertical-align: top; }
 th:first-child, td:first-child { text-align: left; } th { color: #5b6875; font-weight: 600; }
 .wide { overflow-x: auto; } .text td, .text th { text-align: left; }
+.source { font: 13px/1.45 ui-monospace, monospace; overflow-x: auto; border: 1px solid #d8dee5; } .line { display: block; padding: 0 .5rem; }
+.line b { display: inline-block; width: 3rem; color: #8a949e; font-weight: 400; } .full { background: #dcf3e3; } .part { background: #fdf3cf; } .none { background: #fbdedb; }
 .charts { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; } figure svg { max-width: 100%; height: auto; }
 """
 COLORS = ("#1f5fa8", "#d9822b", "#2d8659", "#8a4fa3", "#b3352f", "#5b6875")

@@ -1,0 +1,42 @@
+"""The page of `roe test --coverage --html`: the policy's own files, each line coloured by what the tests reach of it."""
+
+from __future__ import annotations
+
+from html import escape
+
+from roe.files import MAX_TABLE_BYTES, read_text
+from roe.policy.model import Policy
+from roe.testing.coverage import Report, lines
+from roe.web.page import Page
+
+MOST_LINES = 5_000  # of one file that are shown
+
+
+def coverage_page(policy: Policy, report: Report) -> str:
+    """Which rules decide, with the reason for those that do not; then the source."""
+    page = Page(f"Coverage of {policy.name}", f"{report.share:.1f} % of rules and outcomes of conditions, by {len(report.results)} tests")
+    rows = []
+    for key, rules in report.lists.items():
+        outcomes = [c for r in rules for c in r.conditions]
+        met = f"{sum(c.covered for c in outcomes)} of {2 * len(outcomes)}" if outcomes else ""
+        rows.append((report.titles[key].replace("`", ""), f"{sum(r.fired > 0 for r in rules)} of {len(rules)}", met))
+    page.table(("list", "rules that decide", "outcomes of conditions"), rows)
+    idle = [(r.name, report.titles[key].replace("`", ""), str(r.place), r.reason) for key, rules in report.lists.items() for r in rules if not r.fired]
+    if idle:
+        page.heading("Rules that decide no test")
+        page.table(("rule", "of", "at", "why"), idle, "text")
+    page.say("Green: decides a test, and each condition was met both ways. Yellow: some outcome is missing. Red: decides no test.", "quiet")
+    found = lines(report)
+    for name in policy.files:
+        if name not in found or not name.endswith((".yaml", ".yml", ".csv")):
+            continue
+        text, _ = read_text(policy.root / name, name, MAX_TABLE_BYTES)
+        page.heading(name)
+        shown = []
+        for number, line in enumerate((text or "").rstrip("\n").split("\n")[:MOST_LINES], 1):
+            hits, met, of = found[name].get(number, (-1, 0, 0))
+            kind = "" if hits < 0 else "none" if hits == 0 else "part" if met < of else "full"
+            told = "" if hits < 0 else f"decides {hits} times; {met} of {of} outcomes" if of else f"decides {hits} times"
+            shown.append(f'<span class="line {kind}" title="{escape(told)}"><b>{number}</b>{escape(line) or " "}</span>')
+        page.parts.append(f'<pre class="source">{"".join(shown)}</pre>')
+    return page.html()
