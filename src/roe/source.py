@@ -157,3 +157,18 @@ class Same:
 
     def locate(self, text: str, start: int, end: int) -> Span:
         return self.text.span()
+
+
+class Part:
+    """The origin of a text that is a part of another text."""
+
+    def __init__(self, text: Text, start: int, end: int) -> None:
+        self.text, self.start, self.end = text, start, end
+
+    def locate(self, text: str, start: int, end: int) -> Span:
+        return self.text.span(self.start + start, self.start + end)
+
+
+def part_of(text: Text, start: int, end: int) -> Text:
+    """A piece of a text that knows its place."""
+    return Text(text[start:end], Part(text, start, end))

@@ -20,7 +20,7 @@ from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.operators import Choose, Derive
-from roe.source import Span, Text, span_of
+from roe.source import Span, Text, part_of
 
 if TYPE_CHECKING:
     from roe.evaluator.engine import Bound
@@ -123,7 +123,7 @@ def conditions(subject: Subject) -> Iterator[Diagnostic]:
                     continue
                 space = table.cases.space_of(tree)
                 holds = [box for number in space.rules for _, box in space.boxes(number)]
-                at = Text(str(text)[slice(*tree.at)], _Part(text, tree.at))
+                at = part_of(text, *tree.at)
                 here = Verdict((), PROVEN)
                 if not holds:
                     if len(parts) > 1:
@@ -132,16 +132,6 @@ def conditions(subject: Subject) -> Iterator[Diagnostic]:
                 elif space.axes and space.clear(space.whole, space.everything) is None:
                     message = f"`{at}` is true of every {step.entity}"
                     yield diagnostic(subject, table, "R414", at, message, "remove it, or say what was meant", here)
-
-
-class _Part:
-    """The origin of a part of a text."""
-
-    def __init__(self, text: Text, at: tuple[int, int]) -> None:
-        self.text, self.at = text, at
-
-    def locate(self, text: str, start: int, end: int) -> Span:
-        return span_of(self.text, self.at[0] + start, self.at[0] + end)
 
 
 def no_difference(subject: Subject) -> Iterator[Diagnostic]:

@@ -10,8 +10,9 @@ from roe.grammar import types as t
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.types import Type
-from roe.plan.operators import TEMPLATE, Action, Allocate, Choose, Derive, Expr, Relate
+from roe.plan.operators import TEMPLATE, Action, Choose, Derive, Expr, Relate
 from roe.policy.model import Policy
+from roe.source import Text, part_of
 
 
 def reads(policy: Policy) -> set[tuple[str, str]]:
@@ -19,7 +20,7 @@ def reads(policy: Policy) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     for entity, tree in expressions(policy):
         watcher = _Watcher("", found)
-        watcher.type_of(tree, _names(policy, entity))
+        watcher.type_of(tree, names_of(policy, entity))
     if policy.plan.claims is not None:  # which are settled by all that stands there
         found |= {("claim", "account"), ("claim", "rep"), ("account", "activities"), ("activity", "rep"), ("account", "claims")}
     if policy.plan.crm.territories:
@@ -37,7 +38,7 @@ def followed(policy: Policy) -> set[tuple[str, str]]:
     return out | ({("account", "parent")} if ("account", "ultimate_parent") in found else set())
 
 
-def _names(policy: Policy, entity: str) -> Names:
+def names_of(policy: Policy, entity: str) -> Names:
     plan = policy.plan
     variables: dict[str, Type] = {"today": t.DATE, "now": t.DATETIME, "rep": t.record("rep")}
     variables |= {name: t.list_of(t.STRING) for name in (*plan.lists, *plan.dated_lists)}
@@ -51,55 +52,60 @@ def _names(policy: Policy, entity: str) -> Names:
 
 def expressions(policy: Policy) -> Iterator[tuple[str, s.Node]]:
     """(the entity it is about, the tree) of every expression of the plan, sentences included."""
+    return ((entity, tree) for entity, tree, _ in texts(policy))
+
+
+def texts(policy: Policy) -> Iterator[tuple[str, s.Node, Text]]:
+    """The same with the text that each was parsed from, which knows its place."""
+    for entity, found in _all(policy):
+        if isinstance(found, Expr):
+            yield entity, found.tree, found.text
+        elif found is not None:
+            for m in TEMPLATE.finditer(found):
+                piece = part_of(found, m.start(1), m.end(1))
+                tree, _ = parse(piece)
+                if tree is not None:
+                    yield entity, tree, piece
+
+
+def _all(policy: Policy) -> Iterator[tuple[str, Expr | Text | None]]:
+    """Every expression of the plan, and every sentence, with the entity it is about."""
     plan = policy.plan
     for step in [*plan.steps.values(), *plan.engagement.values()]:
         if isinstance(step, Derive):
-            if step.expr is not None:
-                yield step.entity, step.expr.tree
+            yield step.entity, step.expr
         elif isinstance(step, Relate):
             for method in step.methods:
-                yield step.entity, method.match.tree
-                yield from ((step.entity, expr.tree) for expr in method.similar or ())
-                if method.unless is not None:
-                    yield step.entity, method.unless.tree
-            for _, expr in step.tie_break:
-                yield step.entity, expr.tree
+                yield from ((step.entity, expr) for expr in (method.match, *(method.similar or ()), method.unless))
+            yield from ((step.entity, expr) for _, expr in step.tie_break)
         elif isinstance(step, Choose):
-            yield from ((step.entity, tree) for tree in _rules(step))
+            yield from ((step.entity, found) for found in _rules(step))
     if plan.claims is not None:
-        yield from (("claim", expr.tree) for expr in plan.claims.caps.values())
-        yield from (("account", condition.tree) for rule in plan.claims.blocked_by for condition in rule.conditions)
-        if plan.claims.worked_by is not None:
-            yield "activity", plan.claims.worked_by.tree
+        yield from (("claim", expr) for expr in plan.claims.caps.values())
+        yield from (("account", condition) for rule in plan.claims.blocked_by for condition in rule.conditions)
+        yield "activity", plan.claims.worked_by
     if plan.kpis is not None:
-        yield from (("activity", expr.tree) for expr in (plan.kpis.counts, plan.kpis.meeting) if expr is not None)
-    yield from (("rep", i.holds.tree) for i in plan.invariants if i.entity == "rep")
-    yield from ((event.entity, event.rearm.tree) for event in plan.events if event.rearm is not None)
+        yield from (("activity", expr) for expr in (plan.kpis.counts, plan.kpis.meeting))
+    yield from (("rep", i.holds) for i in plan.invariants if i.entity == "rep")
+    yield from ((event.entity, event.rearm) for event in plan.events)
     for credit in plan.credits:
-        yield from ((credit.entity, expr.tree) for shares in credit.shares.values() for expr, _ in shares)
+        yield from ((credit.entity, expr) for shares in credit.shares.values() for expr, _ in shares)
     for report in plan.reports.values():
-        yield from ((report.entity, e.tree) for e in (report.where, report.by, *report.measures.values()) if e is not None)
+        yield from ((report.entity, expr) for expr in (report.where, report.by, *report.measures.values()))
     for pool in plan.pools.values():
-        yield from (("", tree) for tree in _pool(pool))
+        worked = pool.sla.worked_by if pool.sla is not None else None
+        found = (pool.members, pool.weight, pool.score, pool.sticky, pool.together, worked, *pool.caps.values())
+        yield from (("", expr) for expr in found if isinstance(expr, Expr))
 
 
-def _rules(step: Choose) -> Iterator[s.Node]:
+def _rules(step: Choose) -> Iterator[Expr | Text | None]:
     for rule in step.rules:
-        yield from (c.tree for c in rule.conditions)
-        for i, piece in enumerate(TEMPLATE.split(rule.because or "")):
-            if i % 2 and (tree := parse(piece)[0]) is not None:
-                yield tree
+        yield from rule.conditions
+        yield rule.because
         action = rule.value
         while isinstance(action, Action):
-            yield from (expr.tree for expr in (action.assign, action.until) if expr is not None)
+            yield from (action.assign, action.until)
             action = action.otherwise
-
-
-def _pool(pool: Allocate) -> Iterator[s.Node]:
-    worked = pool.sla.worked_by if pool.sla is not None else None
-    for expr in (pool.members, pool.weight, pool.score, pool.sticky, pool.together, worked, *pool.caps.values()):
-        if isinstance(expr, Expr):
-            yield expr.tree
 
 
 class _Watcher(check.Checker):

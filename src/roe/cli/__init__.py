@@ -9,7 +9,7 @@ import click
 
 COMMANDS = {
     "init": "init", "check": "check", "run": "run", "explain": "explain", "audit": "audit", "timeline": "timeline", "match": "match", "report": "report", "score": "score", "books": "books", "kpi": "kpi", "calc": "calc", "test": "test", "diff": "diff",
-    "compile": "compile", "fmt": "fmt", "eval": "evaluate", "repl": "repl",
+    "handbook": "handbook", "graph": "graph", "compile": "compile", "fmt": "fmt", "lsp": "lsp", "hook": "hook", "eval": "evaluate", "repl": "repl",
 }  # fmt: skip
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from datetime import date, datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +13,6 @@ from roe.diagnostics import FORMATS, errors
 
 if TYPE_CHECKING:
     from roe.analysis.check import Subject
-    from roe.evaluator.engine import Evaluator
     from roe.policy.model import Policy
 
 
@@ -61,6 +59,7 @@ def command(policy: Path | None, shape: str, hints: bool, data: Path | None, no_
 def subject(policy: Policy, data: Path | None, no_data: bool, as_of: str) -> Subject:
     """The policy for analysis, with the records of its own data folder unless others are given, or none."""
     from roe.analysis.check import Subject
+    from roe.data.read import newest
     from roe.evaluator.engine import Evaluator
 
     evaluator = Evaluator(policy)
@@ -71,17 +70,3 @@ def subject(policy: Policy, data: Path | None, no_data: bool, as_of: str) -> Sub
     tables = read(evaluator, folder)
     bound = evaluator.bind(tables, as_of=clock(evaluator, as_of) if as_of else newest(evaluator, tables))
     return Subject(evaluator, bound, bound.world.clock.today)
-
-
-def newest(evaluator: Evaluator, tables: Any) -> datetime:
-    """The moment of the newest record: the day that a data folder is about, where nobody says another."""
-    world = evaluator.bind(tables, as_of="2000-01-01").world
-    days = [
-        row[name]
-        for entity, names in (("account", ("created", "last_activity", "owner_since")), ("lead", ("created",)), ("activity", ("date", "at")))
-        for row in world.rows[entity]
-        for name in names
-        if isinstance(row[name], date)
-    ]
-    whole = [d if isinstance(d, datetime) else datetime.combine(d, time()) for d in days]
-    return max((d.replace(tzinfo=None) for d in whole), default=datetime(2026, 1, 1))

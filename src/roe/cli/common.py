@@ -175,3 +175,36 @@ def table(rows: Iterable[Iterable[Any]], headers: list[str]) -> str:
     from tabulate import tabulate
 
     return str(tabulate([list(r) for r in rows], headers=headers, disable_numparse=True))
+
+
+def revision(text: str, scratch: Path) -> Path:
+    """A folder, or one of a git revision, laid out in a scratch folder."""
+    import io
+    import subprocess
+    import tarfile
+
+    here = Path(text)
+    if here.is_dir() or ":" not in text:
+        return here
+    named, _, folder = text.partition(":")
+    at = Span(text, 1, 1, 2)
+    if not named or named.startswith("-"):
+        fail([Diagnostic("R801", f"`{named}` is no revision", at, "write HEAD~1:policies/rules")])
+    try:
+        done = subprocess.run(
+            ["git", "archive", "--format=tar", f"{named}:{folder.strip('/')}" if folder else named], capture_output=True
+        )
+    except OSError as e:
+        fail([Diagnostic("R801", f"git cannot be run: {e.strerror}", at, "name two folders")])
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        fail(
+            [
+                Diagnostic(
+                    "R801", f"git finds no `{text}`: {said[0] if said else ''}", at, "write REVISION:FOLDER, from the top of the repository"
+                )
+            ]
+        )
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        archive.extractall(scratch, filter="data")
+    return scratch

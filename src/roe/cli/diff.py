@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-import subprocess
 import sys
-import tarfile
 import tempfile
 import textwrap
 from pathlib import Path
@@ -14,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from roe.cli.common import bind, clock, fail, load, table, unwritable
+from roe.cli.common import bind, clock, fail, load, revision, table, unwritable
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
 from roe.source import Span
 
@@ -50,7 +47,7 @@ def command(old: str, new: str, data: Path | None, as_of: str, state: Path | Non
     from roe.evaluator.engine import Run
 
     with tempfile.TemporaryDirectory() as scratch:
-        evaluators = [load(_folder(text, Path(scratch) / str(i))) for i, text in enumerate((old, new))]
+        evaluators = [load(revision(text, Path(scratch) / str(i))) for i, text in enumerate((old, new))]
         found = changes(*(e.policy for e in evaluators))
         compared = compare(*evaluators)
         made: Impact | None = None
@@ -83,35 +80,6 @@ def newly_broken(old: Run, new: Run) -> list[Diagnostic]:
 
     known = {(str(b.invariant.name), b.record) for b in of_run(old)}
     return list(told([b for b in of_run(new) if (str(b.invariant.name), b.record) not in known]))
-
-
-def _folder(text: str, scratch: Path) -> Path:
-    """A folder, or one of a git revision, laid out in a scratch folder."""
-    here = Path(text)
-    if here.is_dir() or ":" not in text:
-        return here
-    revision, _, folder = text.partition(":")
-    at = Span(text, 1, 1, 2)
-    if not revision or revision.startswith("-"):
-        fail([Diagnostic("R801", f"`{revision}` is no revision", at, "write HEAD~1:policies/rules")])
-    try:
-        done = subprocess.run(
-            ["git", "archive", "--format=tar", f"{revision}:{folder.strip('/')}" if folder else revision], capture_output=True
-        )
-    except OSError as e:
-        fail([Diagnostic("R801", f"git cannot be run: {e.strerror}", at, "name two folders")])
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        fail(
-            [
-                Diagnostic(
-                    "R801", f"git finds no `{text}`: {said[0] if said else ''}", at, "write REVISION:FOLDER, from the top of the repository"
-                )
-            ]
-        )
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(scratch, filter="data")
-    return scratch
 
 
 def _holds(text: str, facts: dict[str, float]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +139,17 @@ def _read_parquet(path: Path) -> tuple[list[dict[str, Any]], list[Diagnostic]]:
     for number, row in enumerate(rows, 1):
         row["$line"] = number
     return rows, []
+
+
+def newest(evaluator: Any, tables: Any) -> datetime:
+    """The moment of the newest record: the day that a data folder is about, where nobody says another."""
+    world = evaluator.bind(tables, as_of="2000-01-01").world
+    days = [
+        row[name]
+        for entity, names in (("account", ("created", "last_activity", "owner_since")), ("lead", ("created",)), ("activity", ("date", "at")))
+        for row in world.rows[entity]
+        for name in names
+        if isinstance(row[name], date)
+    ]
+    whole = [d if isinstance(d, datetime) else datetime.combine(d, time()) for d in days]
+    return max((d.replace(tzinfo=None) for d in whole), default=datetime(2026, 1, 1))

@@ -52,7 +52,7 @@ def _action(raw: Any, rule: Any, entity: str, cx: Context, pools: dict[str, Allo
         pool = raw["route"]
         if pool not in pools:
             cx.say("R501", pool, f"there is no pool `{pool}`", suggest(pool, pools, "declare it under `pools:`"))
-        return Action("route", pool=str(pool), otherwise=otherwise)
+        return Action("route", pool=pool, otherwise=otherwise)
     if "refer" in raw:
         return Action("refer", to=str(raw["refer"]), within=cx.duration(raw.get("within")), otherwise=otherwise)
     return Action("keep", within=cx.duration(raw["keep"]), otherwise=otherwise)

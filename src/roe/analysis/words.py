@@ -1,0 +1,178 @@
+"""Conditions and actions in English, for people who read rules and not expressions. What has no good words stays as it is written."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.grammar.parser import parse
+from roe.grammar.printer import show
+from roe.plan.operators import TEMPLATE, Action, Rule
+
+COMPARED = {
+    "=": "is", "!=": "is not", "<": "is less than", "<=": "is at most", ">": "is more than", ">=": "is at least",
+}  # fmt: skip
+DAYS = {"<": "is before", "<=": "is not after", ">": "is after", ">=": "is not before"}
+DATES = ("date", "created", "closed", "since", "until", "starts", "ends", "activity", "at", "seen", "engaged", "today")
+
+
+def condition(tree: s.Node, entity: str) -> str:
+    """A condition as a clause: `employees is at least 500 and country is one of US, CA`."""
+    if isinstance(tree, s.Literal) and tree.value is True:
+        return "always"
+    if isinstance(tree, s.And):
+        return " and ".join(_grouped(x, entity) for x in tree.items)
+    if isinstance(tree, s.Or):
+        return " or ".join(_grouped(x, entity) for x in tree.items)
+    if isinstance(tree, s.Not) and len(tree.operands) == 1:
+        return f"not ({condition(tree.operands[0], entity)})"
+    if isinstance(tree, s.Path):
+        return f"{subject(tree, entity)} is true"
+    if isinstance(tree, s.Compare):
+        return _compare(tree, entity)
+    if isinstance(tree, s.Between):
+        return f"{subject(tree.value, entity)} is between {value(tree.low)} and {value(tree.high)}"
+    if isinstance(tree, s.In):
+        return _in(tree, entity)
+    if isinstance(tree, s.Quantified):
+        return _quantified(tree, entity)
+    return f"`{show(tree)}`"
+
+
+def _grouped(tree: s.Node, entity: str) -> str:
+    text = condition(tree, entity)
+    return f"({text})" if isinstance(tree, (s.And, s.Or)) else text
+
+
+def subject(node: s.Node, entity: str) -> str:
+    """A field in words: `account.owner.ae` is *owner (ae)*, and `lead.account.country` *account's country*."""
+    names: list[str] = []
+    at = node
+    while isinstance(at, s.Path):
+        names.insert(0, at.field)
+        at = at.base
+    if not isinstance(at, s.Name):
+        if isinstance(node, s.Call) and node.function == "count" and len(node.args) == 1:
+            return f"the number of {subject(node.args[0], entity)}"
+        return f"`{show(node)}`"
+    if at.id != entity:
+        names.insert(0, at.id)
+    if not names:
+        return f"the {entity}"
+    if "owner" in names[:-1]:
+        i = names.index("owner")
+        names[i : i + 2] = [f"owner ({names[i + 1]})"]
+    return "'s ".join(n.replace("_", " ") for n in names)
+
+
+def value(node: s.Node) -> str:
+    if isinstance(node, s.Literal):
+        return node.value if isinstance(node.value, str) else node.text if node.text and not node.text.startswith("@") else v.literal(node.value)
+    if isinstance(node, s.Binary) and node.op in "+-" and isinstance(node.right, s.Literal) and isinstance(node.left, s.Name) and node.left.id == "today":
+        return f"{node.right.text} {'ago' if node.op == '-' else 'from now'}"
+    return f"`{show(node)}`" if not isinstance(node, (s.Path, s.Name)) else subject(node, "")
+
+
+def _compare(tree: s.Compare, entity: str) -> str:
+    what = subject(tree.left, entity)
+    if isinstance(tree.right, s.Literal) and tree.right.value is None:
+        return f"{what} is {'missing' if tree.op == '=' else 'known'}"
+    if isinstance(tree.right, s.Literal) and isinstance(tree.right.value, bool):
+        return f"{what} is {'true' if tree.right.value is (tree.op == '=') else 'not true'}"
+    last = what.rpartition(" ")[2].strip("`").rpartition(".")[2]
+    days = tree.op in DAYS and (last in DATES or "today" in show(tree.right))
+    return f"{what} {(DAYS if days else COMPARED)[tree.op]} {value(tree.right)}"
+
+
+def _in(tree: s.In, entity: str) -> str:
+    what, no = subject(tree.value, entity), "not " if tree.negated else ""
+    tests = [x for test in tree.tests for x in (test.items if isinstance(test, s.ListOf) else (test,))]
+    if len(tests) == 1 and isinstance(tests[0], s.Name):
+        return f"{what} is {no}on the list {tests[0].id}"
+    if all(isinstance(x, s.Literal) for x in tests):
+        named = ", ".join(value(x) for x in tests)
+        return f"{what} is {no}{'one of ' if len(tests) > 1 else ''}{named}"
+    if len(tests) == 1 and isinstance(tests[0], s.Not) and not tree.negated:
+        return f"{what} is none of {', '.join(value(x) for x in tests[0].operands)}"
+    return f"{what} is {no}" + " or ".join(_test(x) for x in tests)
+
+
+def _test(node: s.Node) -> str:
+    if isinstance(node, s.Unary):
+        return f"{COMPARED[node.op].removeprefix('is ')} {value(node.operand)}"
+    if isinstance(node, s.RangeOf):
+        low = "" if node.low is None else f"{'from' if node.low_closed else 'above'} {value(node.low)}"
+        high = "" if node.high is None else f"{'up to' if node.high_closed else 'below'} {value(node.high)}"
+        return " ".join(filter(None, (low, high)))
+    return value(node)
+
+
+def _quantified(tree: s.Quantified, entity: str) -> str:
+    if len(tree.bindings) != 1:
+        return f"`{show(tree)}`"
+    binding = tree.bindings[0]
+    of = subject(binding.source, entity)
+    word = "there is one of the" if tree.kind == "some" else "every one of the"
+    return f"{word} {of} where {condition(tree.condition, binding.name)}"
+
+
+def when(rule: Rule, entity: str) -> str:
+    """All of a rule's conditions."""
+    trees = [tree for c in rule.conditions for tree in s.conjuncts(c.tree)]
+    return " and ".join(_grouped(tree, entity) for tree in trees) or "always"
+
+
+def action(found: Any, entity: str) -> str:
+    """What a rule does with a record, in words."""
+    if not isinstance(found, Action):
+        return found if isinstance(found, str) else str(v.literal(found))
+    other = f"; if that finds nobody, {action(found.otherwise, entity)}" if found.otherwise is not None else ""
+    if found.kind == "assign" and found.assign is not None:
+        until = f" until {subject(found.until.tree, entity)}" if found.until is not None else ""
+        who = value(found.assign.tree) if isinstance(found.assign.tree, s.Literal) else f"the {subject(found.assign.tree, entity)}"
+        return f"it goes to {who}{until}{other}"
+    within = f" within {span(found.within)}" if found.within is not None else ""
+    return {
+        "keep": "its owner keeps it" + (f" for {span(found.within)}" if found.within is not None else ""),
+        "route": f"the next in the pool {found.pool} gets it",
+        "open": "it is open for anybody to claim",
+        "hold": "it is on hold: nothing changes",
+        "return": "it goes back to the pool of accounts that nobody owns",
+        "refer": f"{found.to} decides{within}",
+    }[found.kind] + other
+
+
+def span(value: Any) -> str:
+    """A length of time."""
+    if isinstance(value, v.WorkingDays):
+        return _count(value.days, "working day")
+    if isinstance(value, v.WorkingHours):
+        return _count(value.hours, "working hour")
+    if isinstance(value, v.Months):
+        return _count(value.months, "month")
+    if isinstance(value, timedelta) and value % timedelta(days=1) == timedelta():
+        return _count(value.days, "day")
+    if isinstance(value, timedelta) and value % timedelta(hours=1) == timedelta():
+        return _count(value // timedelta(hours=1), "hour")
+    return str(v.literal(value))
+
+
+def _count(number: float, what: str) -> str:
+    return f"{number:g} {what}{'s' if number != 1 else ''}"
+
+
+def because(text: str, entity: str) -> str:
+    """A reason, with what is filled in per record in brackets."""
+
+    def part(m: re.Match[str]) -> str:
+        tree, _ = parse(m[1])
+        return f"[{subject(tree, entity).strip('`')}]" if tree is not None else m[0]
+
+    return TEMPLATE.sub(part, text)
+
+
+def an(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

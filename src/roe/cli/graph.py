@@ -1,0 +1,57 @@
+"""`roe graph`: a policy's rules as a flow chart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from roe.cli.common import bind, fail, load, policy_argument, state_option, unwritable
+from roe.diagnostics import Diagnostic, suggest
+from roe.source import Span
+
+
+@click.command("graph")
+@policy_argument
+@click.option("--entity", help="Only the rules of this entity, such as account or lead.")
+@click.option("--role", help="Only this role, such as ae or sdr.")
+@click.option("--record", help="Light the path of this record (an id, a name or a domain); needs --data and --as-of.")
+@click.option("--data", type=click.Path(path_type=Path), help="With --record: the folder with the records.")
+@click.option("--as-of", "as_of", metavar="WHEN", help="With --record: what `today` and `now` mean.")
+@state_option
+@click.option("--format", "shape", type=click.Choice(["mermaid", "svg"]), default="mermaid", show_default=True, help="How it is drawn.")
+@click.option("--out", type=click.Path(path_type=Path), help="A file; standard output without it.")
+def command(
+    policy: Path | None, entity: str | None, role: str | None, record: str | None, data: Path | None, as_of: str | None, state: Path | None,
+    shape: str, out: Path | None,
+) -> None:  # fmt: skip
+    """Draw the rules as a flow chart, with one record's path lit."""
+    from roe.analysis.graph import chart, mermaid, svg
+    from roe.cli.explain import find_record
+    from roe.data.files import write_whole
+
+    evaluator = load(policy)
+    wanted = {k: c for k, c in evaluator.policy.plan.engagement.items() if entity in (None, k[0]) and role in (None, k[1])}
+    decisions = {}
+    if record is not None:
+        if data is None or as_of is None:
+            raise click.UsageError("--record needs --data and --as-of")
+        bound = bind(evaluator, data, as_of, state)
+        row = find_record(bound, record)
+        wanted = {k: c for k, c in wanted.items() if k[0] == row.entity}
+        decisions = {k: bound.decide(row, k[1]) for k in wanted}
+    if not wanted:
+        known = [f"{e} {r}" for e, r in evaluator.policy.plan.engagement]
+        at = Span("--role", 1, 1, 2)
+        asked = f"{entity or ''} {role or ''}".strip()
+        fail([Diagnostic("R502", f"there are no rules of `{asked}`", at, suggest(asked, known, f"there are {', '.join(known)}"))])
+    charts = [chart(step, k[1], decisions.get(k)) for k, step in wanted.items()]
+    text = mermaid(charts) if shape == "mermaid" else svg(charts)
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        write_whole(out, text)
+    except OSError as e:
+        unwritable(out, e)
+    click.echo(f"wrote {out}")

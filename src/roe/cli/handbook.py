@@ -1,0 +1,53 @@
+"""`roe handbook`: the policy as the rulebook that reps read."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from roe.cli.check import subject
+from roe.cli.common import find_policy, load, policy_argument, revision, unwritable
+
+
+@click.command("handbook")
+@policy_argument
+@click.option("--data", type=click.Path(path_type=Path), help="Records, for the names of reps; the policy's own folder `data`, if it has one.")
+@click.option("--no-data", is_flag=True, help="Look at no records.")
+@click.option("--as-of", "as_of", default="", metavar="WHEN", help="What `today` means; the day of the newest record without it.")
+@click.option("--since", metavar="REVISION", help="Also what has changed since this revision: REVISION:FOLDER of git, or another folder.")
+@click.option("--format", "shape", type=click.Choice(["md", "html"]), default="md", show_default=True, help="How it is written.")
+@click.option("--out", type=click.Path(path_type=Path), help="A file; standard output without it.")
+def command(policy: Path | None, data: Path | None, no_data: bool, as_of: str, since: str | None, shape: str, out: Path | None) -> None:
+    """Write the policy as a rulebook: rules as sentences, territories, pools, windows, worked examples, changes."""
+    from roe.analysis.diff import changes
+    from roe.analysis.handbook import as_markdown, handbook
+    from roe.data.files import write_whole
+    from roe.testing.cases import load_cases
+
+    evaluator = load(find_policy(policy))
+    seen = subject(evaluator.policy, data, no_data, as_of)
+    cases, _ = load_cases(evaluator.policy)
+    changed = None
+    if since:
+        with tempfile.TemporaryDirectory() as scratch:
+            old = load(revision(since, Path(scratch)))
+            changed = changes(old.policy, evaluator.policy)
+    blocks = handbook(seen.evaluator, seen.bound, cases, changed, since or "")
+    title = f"Rules of engagement: {evaluator.policy.name}"
+    about = "Made from the policy files by `roe handbook`; change those, not this."
+    if shape == "html":
+        from roe.web.handbook import handbook_page
+
+        text = handbook_page(title, about.replace("`", ""), blocks)
+    else:
+        text = as_markdown(title, about, blocks)
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        write_whole(out, text)
+    except OSError as e:
+        unwritable(out, e)
+    click.echo(f"wrote {out}")

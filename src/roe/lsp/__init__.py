@@ -1,0 +1,1 @@
+"""The language server: diagnostics, completion, hover, definitions, rename, formatting, and what each rule decides."""

@@ -1,0 +1,146 @@
+"""Where the names of a policy are declared and used: fields, definitions, lists and pools, to the character."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from roe.analysis.reads import names_of, texts
+from roe.grammar import check
+from roe.grammar import syntax as s
+from roe.grammar.names import Names
+from roe.grammar.types import Type
+from roe.plan.operators import Action, Choose, Derive
+from roe.policy.loader import Map
+from roe.policy.model import Policy
+from roe.source import Span, Text, span_of
+
+Name = tuple[str, str]  # (field, list or pool; `account.size`, `strategic`, `emea-sdr`)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A place where a name stands, and nothing but the name."""
+
+    name: Name
+    span: Span
+    declares: bool = False
+
+
+def uses(policy: Policy, files: list[tuple[str, Any]]) -> list[Use]:
+    """Every use and declaration in a policy and its files."""
+    found = [*_declared(policy, files), *_in_expressions(policy), *_in_rules(policy)]
+    return list({(u.name, u.span): u for u in reversed(found)}.values())
+
+
+def _declared(policy: Policy, files: list[tuple[str, Any]]) -> Iterator[Use]:
+    for _, content in files:
+        if not isinstance(content, Map):
+            continue
+        for entity, fields in (content.get("fields") or {}).items():
+            yield from (Use(("field", f"{entity}.{name}"), span_of(name), True) for name in fields)
+        for section in ("define", "freezes", "events"):
+            for key in content.get(section) or {}:
+                entity, _, name = str(key).partition(".")
+                yield Use(("field", f"{entity}.{name}"), span_of(key, len(entity) + 1, len(key)), True)
+        for section in ("scores", "tables", "overlays"):
+            for key, spec in (content.get(section) or {}).items():
+                given = spec.get("for") if isinstance(spec, Map) else None
+                entity = str((given[0] if isinstance(given, list) else given) or "account")
+                yield Use(("field", f"{entity}.{key}"), span_of(key), True)
+        yield from (Use(("list", str(key)), span_of(key), True) for key in content.get("lists") or {})
+        yield from (Use(("pool", str(key)), span_of(key), True) for key in content.get("pools") or {})
+
+
+def _in_expressions(policy: Policy) -> Iterator[Use]:
+    lists = {*policy.plan.lists, *policy.plan.dated_lists}
+    for entity, tree, text in texts(policy):
+        if tree.at == s.NOWHERE:
+            continue  # a stage wrote it
+        watcher = _Watcher(text, lists)
+        watcher.type_of(tree, names_of(policy, entity))
+        yield from watcher.uses
+
+
+def _in_rules(policy: Policy) -> Iterator[Use]:
+    """Pools that rules route to and that pools fall back on."""
+    for rules in policy.plan.engagement.values():
+        for rule in rules.rules:
+            action = rule.value
+            while isinstance(action, Action):
+                if action.kind == "route" and isinstance(action.pool, Text):
+                    yield Use(("pool", str(action.pool)), action.pool.span())
+                action = action.otherwise
+    for pool in policy.plan.pools.values():
+        if pool.fallback is not None and str(pool.fallback) in policy.plan.pools:
+            yield Use(("pool", str(pool.fallback)), pool.fallback.span())
+
+
+class _Watcher(check.Checker):
+    """The type checker, which notes where each field and list stands and keeps its findings to itself."""
+
+    def __init__(self, text: Text, lists: set[str]) -> None:
+        super().__init__(text)
+        self.lists = lists
+        self.uses: list[Use] = []
+        self._at: s.Node | None = None
+
+    def say(self, code: str, node: s.Node, message: str, help: str, related: object = ()) -> Type:
+        return check.t.ANY
+
+    def Name(self, node: s.Name, names: Names) -> Type:
+        if node.id in self.lists:
+            self.uses.append(Use(("list", node.id), span_of(self.text, *node.at)))
+        self._at = node
+        return super().Name(node, names)
+
+    def Path(self, node: s.Path, names: Names) -> Type:
+        base = self.type_of(node.base, names)
+        inner = base.item if base.name == "list" and base.item is not None else base
+        self._note(inner, node.field, (node.at[1] - len(node.field), node.at[1]))
+        return super().Path(node, names)
+
+    def _field(self, of: Type, name: str, names: Names) -> Type | None:
+        found = super()._field(of, name, names)
+        if found is not None and isinstance(self._at, s.Name) and self._at.id == name:
+            self._note(of, name, self._at.at)
+            self._at = None
+        return found
+
+    def _note(self, of: Type, name: str, at: tuple[int, int]) -> None:
+        if of.name == "record" and of.entity and of.fields is None:
+            self.uses.append(Use(("field", f"{of.entity}.{name}"), span_of(self.text, *at)))
+
+
+def described(policy: Policy, name: Name) -> str:
+    """What a name means, in Markdown: its type, values and columns, or what it says."""
+    kind, key = name
+    plan = policy.plan
+    if kind == "list":
+        values = plan.lists.get(key) or [str(x.value) for x in plan.dated_lists.get(key, ())]
+        shown = ", ".join(f"`{x}`" for x in values[:8]) + (", …" if len(values) > 8 else "")
+        return f"**list `{key}`** of {len(values)} values\n\n{shown}"
+    if kind == "pool":
+        pool = plan.pools[key]
+        members = f"`{pool.members.text}`" if hasattr(pool.members, "text") else ", ".join(f"`{m.value}`" for m in pool.members)
+        caps = ", ".join(f"{cap} {expr.text}" for cap, expr in pool.caps.items())
+        rest = "".join(f"\n\n{k}: {x}" for k, x in (("caps", caps), ("fallback", pool.fallback)) if x)
+        return f"**pool `{key}`** ({pool.strategy.replace('_', ' ')})\n\nmembers: {members}{rest}"
+    entity, _, field = key.partition(".")
+    type_ = policy.model.field_type(entity, field)
+    head = f"**`{key}`**: {type_}" if type_ is not None else f"**`{key}`**"
+    parts = [head]
+    if type_ is not None and type_.values:
+        parts.append("values: " + ", ".join(f"`{x}`" for x in type_.values[:20]))
+    step = plan.steps.get((entity, field))
+    known = policy.model.entities.get(entity, {}).get(field)
+    if isinstance(step, Derive) and step.expr is not None:
+        parts.append(f"computed ({step.stage}):\n```\n{step.expr.text}\n```")
+    elif isinstance(step, Choose):
+        parts.append(f"computed ({step.stage}) by {len(step.rules)} rules, hit policy {step.hit}")
+    elif known is not None and known.columns:
+        parts.append("column " + " or ".join(f"`{c}`" for c in known.columns))
+    elif known is not None and known.via:
+        parts.append(f"the records whose `{known.via}` it is")
+    return "\n\n".join(parts)
