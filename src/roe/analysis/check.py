@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from roe.analysis.allow import allowed
@@ -16,10 +17,11 @@ from roe.analysis.diff import said
 from roe.analysis.verdicts import PROVEN, UNDECIDED, Table, Verdict, closed, ordered, timely
 from roe.analysis.witness import Finder
 from roe.diagnostics import Diagnostic
+from roe.evaluator.choose import Chooser, rank
 from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.plan.operators import Choose, Derive
+from roe.plan.operators import Choose, Derive, Expr
 from roe.source import Span, Text, part_of
 
 if TYPE_CHECKING:
@@ -110,6 +112,38 @@ def never_fire(subject: Subject) -> Iterator[Diagnostic]:
                 yield diagnostic(subject, table, "R415", rule.name, message, "correct the conditions, or remove the rule", verdict)
 
 
+def masked(subject: Subject) -> Iterator[Diagnostic]:
+    """R405 in a table whose hit policy is `priority`: a row that a better one always holds beside."""
+    for table in subject.tables:
+        step = table.step
+        if step.hit != "priority":
+            continue
+        order = sorted(range(len(step.rules)), key=lambda i, step=step: (rank(step.rules[i].value, step.priority), i))  # type: ignore[misc]
+        ranked = replace(step, hit="first", rules=tuple(step.rules[i] for i in order))
+        for verdict in Table(table.finder, ranked, Chooser(ranked, subject.evaluator.policy.plan.lists)).never():
+            if verdict.others:
+                rule, by = ranked.rules[verdict.rules[0]], ranked.rules[verdict.others[0]]
+                message = f"`{rule.name}` is never chosen: `{by.name}` has priority wherever it holds"
+                related = (("this one has priority", by.name.span()),)
+                yield diagnostic(subject, table, "R405", rule.name, message, "narrow the other, or remove it", verdict, related)
+
+
+def dead_keys(subject: Subject) -> Iterator[Diagnostic]:
+    """R405 for a single value of a row: a ZIP code or a country that an earlier row of the table takes, whatever else holds."""
+    for table in subject.tables:
+        step = table.step
+        if step.hit != "first" or step.stage not in ("table", "territory", "score") or len(step.rules) > MOST_KEYED:
+            continue
+        for verdict, axis, value in table.dead_values():
+            rule, by = step.rules[verdict.rules[0]], step.rules[verdict.others[0]]
+            message = f"`{v.string(value)}` in `{rule.name}` never decides: `{by.name}` before it takes it"
+            related = (("this one decides first", by.name.span()),)
+            yield diagnostic(subject, table, "R405", rule.name, message, f"leave {axis.key.rpartition('.')[2]} {v.literal(value)} to one of the two", verdict, related)
+
+
+MOST_KEYED = 2_000
+
+
 def conditions(subject: Subject) -> Iterator[Diagnostic]:
     """R414 and R415: single conditions that say nothing. Tables' cells were checked when they were read."""
     for table in subject.tables:
@@ -178,6 +212,34 @@ def overlap(subject: Subject) -> Iterator[Diagnostic]:
 MOST_FINDINGS = 20
 
 
+def staffed_twice(subject: Subject) -> Iterator[Diagnostic]:
+    """R407 in a staffing: two reps whose periods run into each other. A dated row before one for the rest of the time is no such thing."""
+    for table in subject.tables:
+        step = table.step
+        if step.stage != "staffing":
+            continue
+        role = step.name.rpartition("_")[2]
+        for later, earlier, span, verdict in table.run_into():
+            one, other = step.rules[later], step.rules[earlier]
+            if one.value == other.value:
+                continue
+            message = f"`{other.value}` and `{one.value}` both staff `{one.conditions[0].text}` as {role} {span}"
+            related = (("the first of them counts", other.name.span()),)
+            yield diagnostic(subject, table, "R407", one.name, message, "let one period end where the other begins", verdict, related)
+
+
+def pool_in_time(subject: Subject) -> Iterator[Diagnostic]:
+    """R416 of a pool: days between its members' periods on which nobody is in it."""
+    for pool in subject.evaluator.policy.plan.pools.values():
+        if isinstance(pool.members, Expr):
+            continue
+        known = sorted({d for m in pool.members for d in (m.start, m.until) if d is not None})
+        empty = [(a, b) for a, b in pairwise(known) if not any(m.holds(a) for m in pool.members)]
+        for first, last in empty:
+            message = f"nobody is in the pool `{pool.name}` from {first} to {last}"
+            yield Diagnostic("R416", message, pool.text.span(), "let one period begin where the other ends", certainty=PROVEN)
+
+
 def left_out(subject: Subject) -> Iterator[Diagnostic]:
     """R411: records that no rule of a role decides, and cases that a table leaves out beside those that it covers."""
     for table in subject.tables:
@@ -197,7 +259,7 @@ def left_out(subject: Subject) -> Iterator[Diagnostic]:
 
 def _partition(step: Choose) -> bool:
     """Tables that are meant to place every record: territories and decision tables, not overlays, which are for some."""
-    return (step.stage == "table" or (step.stage == "territory" and step.name in ("territory", "own_territory"))) and not step.hit.startswith("collect")
+    return (step.stage in ("table", "score") or (step.stage == "territory" and step.name in ("territory", "own_territory"))) and not step.hit.startswith("collect")
 
 
 def hidden(subject: Subject) -> Iterator[Diagnostic]:
@@ -234,5 +296,5 @@ def in_time(subject: Subject) -> Iterator[Diagnostic]:
 
 
 CHECKS: tuple[Callable[[Subject], Iterator[Diagnostic]], ...] = (
-    never_fire, conditions, no_difference, overlap, left_out, hidden, in_time,
+    never_fire, masked, dead_keys, conditions, no_difference, overlap, staffed_twice, left_out, hidden, in_time, pool_in_time,
 )  # fmt: skip

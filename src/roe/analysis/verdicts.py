@@ -148,6 +148,32 @@ class Table:
         for rule in sorted(fires - needed):
             yield Verdict((rule,), PROVEN, touches=self._holds(rule))
 
+    def dead_values(self) -> Iterator[tuple[Verdict, Axis, Any]]:
+        """Texts that a row lists, and that an earlier row takes whatever else holds, while other texts of the row do decide."""
+        seen: set[tuple[int, str, Any]] = set()
+        for space in self.spaces:
+            for rule in space.rules:
+                for i, axis in enumerate(space.axes):
+                    for _, box in space.boxes(rule):
+                        named = [c for c in bits(box[i]) if isinstance(axis.values[c], str) and axis.values[c] in axis.points]
+                        if len(named) < 2 or box[i] != sum(1 << c for c in named):
+                            continue
+                        parts = {c: [*box[:i], 1 << c, *box[i + 1 :]] for c in named}
+                        try:
+                            dead = [c for c, part in parts.items() if space.clear(part, space.before(rule)) is None]
+                        except Undecided:
+                            continue
+                        for c in dead if len(dead) < len(named) else ():
+                            key = (rule, axis.key, axis.values[c])
+                            by = [r for r in space.rules if r < rule and space.clear(parts[c], space.mask([r])) is None]
+                            if by and key not in seen:
+                                seen.add(key)
+                                yield Verdict((rule,), PROVEN, None, (by[0],), touches=self._with(rule, axis, axis.values[c])), axis, axis.values[c]
+
+    def _with(self, rule: int, axis: Axis, value: Any) -> Callable[[Row], bool]:
+        code = compile_expression(axis.node)
+        return lambda row: code(row.world.scope(row)) == value and self._holds(rule)(row)
+
     # --- tables that allow one row ----------------------------------------------------------------------------------
 
     def overlaps(self, counts: Callable[[int, int], bool] = lambda a, b: True) -> Iterator[Verdict]:
@@ -179,6 +205,21 @@ class Table:
                     return found
                 given = given or found
         return given
+
+    def run_into(self) -> Iterator[tuple[int, int, str, Verdict]]:
+        """Pairs of rules that differ in their days alone, whose periods overlap, and neither is part of the other; with the days."""
+        for space in self.spaces:
+            day = next((i for i, axis in enumerate(space.axes) if timely(axis)), None)
+            for later, earlier, _ in space.overlaps() if day is not None else ():
+                assert day is not None
+                one, other = (next((b for _, b in space.boxes(r)), None) for r in (later, earlier))
+                if one is None or other is None or [c for i, c in enumerate(one) if i != day] != [c for i, c in enumerate(other) if i != day]:
+                    continue
+                common = one[day] & other[day]
+                if common and one[day] & ~common and other[day] & ~common:
+                    found = self._both(space, [*one[:day], common, *one[day + 1 :]], later, earlier)
+                    if found is not None:
+                        yield later, earlier, self._span(space.axes[day], common), found
 
     # --- what is left out -------------------------------------------------------------------------------------------
 
