@@ -21,7 +21,7 @@ from roe.evaluator.expressions import Scope
 from roe.evaluator.world import Row, World
 from roe.grammar import syntax as s
 from roe.plan.operators import Choose
-from roe.source import Span
+from roe.source import Same, Span
 from roe.testing.cases import Case
 from roe.testing.runner import Result, run_case
 
@@ -111,9 +111,9 @@ Probe = Callable[[Watching, Scope, list[bool], Choice], bool]
 
 def _by_hand(step: Choose) -> bool:
     """Whether somebody wrote the rules, and not a stage, as those of a score's matrix."""
-    return any(tree.at != s.NOWHERE for rule in step.rules for c in rule.conditions for tree in s.conjuncts(c.tree)) or step.stage in (
-        "engagement", "staffing",
-    )  # fmt: skip
+    if step.stage in ("engagement", "staffing"):
+        return bool(step.rules)
+    return any(not isinstance(c.text.origin, Same) for rule in step.rules for c in rule.conditions)
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ from roe.evaluator.expressions import Scope, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.printer import show
-from roe.plan.operators import Choose, Expr, Rule
+from roe.plan.operators import Action, Choose, Expr, Rule
 from roe.source import Span
 from roe.testing.cases import Case
 from roe.testing.coverage import Key, Probe, Report, cover
@@ -127,6 +127,8 @@ def _other_value(step: Choose, number: int) -> tuple[str, Any] | None:
     n = len(step.rules)
     for other in (*range(number + 1, n), *range(number - 1, -1, -1)):
         value = step.rules[other].value
+        if isinstance(value, Action):  # what it does first, and no more
+            value = replace(value, otherwise=None)
         if said(value) != own:
             if isinstance(value, dict) and isinstance(step.rules[number].value, dict):  # a row keeps its own name
                 value = {**value, "name": step.rules[number].value.get("name")}
