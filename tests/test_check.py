@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 import roe
 from helpers import AS_OF, EXAMPLES, ROOT, policy_text
-from roe.analysis.check import Subject, findings
 from roe.analysis.cases import Cases
+from roe.analysis.check import Subject, findings
 from roe.analysis.verdicts import PROVEN
 from roe.cli import main
 from roe.diagnostics import CODES
@@ -76,12 +76,17 @@ def test_a_comment_with_a_reason_allows_one_finding(tmp_path: Path) -> None:
     path = tmp_path / "p" / "policy.yaml"
     text = path.read_text("utf-8")
     text = text.replace("            # 8: nobody asks for it", "   # roe: allow R420 because the next quarter needs it")
-    text = text.replace("   # 1\n", "   # roe: allow R405\n").replace("name: faulty", "name: faulty   # roe: allow R407 because of nothing at all")
+    text = text.replace("   # 1\n", "   # roe: allow R405\n").replace(
+        "name: faulty", "name: faulty   # roe: allow R407 because of nothing at all"
+    )
     path.write_text(text, "utf-8")
     found = check(tmp_path / "p")
     codes = [d["code"] for d in found]
     assert "R420" not in codes and "R405" in codes and codes.count("R424") == 2
-    assert {d["message"] for d in found if d["code"] == "R424"} == {"the comment gives no reason", "the comment allows R407, and there is none here"}
+    assert {d["message"] for d in found if d["code"] == "R424"} == {
+        "the comment gives no reason",
+        "the comment allows R407, and there is none here",
+    }
 
 
 @pytest.mark.parametrize(
@@ -177,22 +182,23 @@ def test_a_solver_says_impossible_of_nothing_that_brute_force_finds() -> None:
     parts = ["account.revenue {o} account.cost", "account.revenue {o} account.cost + {n}", "account.revenue - account.cost {o} {n}", "account.revenue {o} {n}",
              "account.cost {o} {n}", "account.cost = null", "account.revenue * 2 {o} account.cost", "not(account.revenue {o} account.cost)"]  # fmt: skip
     values = [None, *range(-6, 7)]
-    seen = {True: 0, False: 0}
+    impossible_, possible, shown = 0, 0, 0
     for _ in range(150):
-        texts = [p.replace("{o}", rng.choice(["<", "<=", ">", ">=", "=", "!="])).replace("{n}", str(rng.randrange(-3, 4))) for p in rng.sample(parts, 3)]
-        trees = [parse(t)[0] for t in texts]
-        codes = [compile_expression(t) for t in trees if t is not None]
+        texts = [
+            p.replace("{o}", rng.choice(["<", "<=", ">", ">=", "=", "!="])).replace("{n}", str(rng.randrange(-3, 4)))
+            for p in rng.sample(parts, 3)
+        ]
+        trees = [tree for text in texts if (tree := parse(text)[0]) is not None]
+        codes = [compile_expression(tree) for tree in trees]
         holds = any(
             codes[0](row) is True and codes[1](row) is True and codes[2](row) is not True
             for row in ({CLOCK: Clock.at("2026-01-01"), "account": {"revenue": r, "cost": c}} for r, c in itertools.product(values, values))
         )
-        said = impossible(cases, trees[:2], trees[2:])  # type: ignore[arg-type]
+        said = impossible(cases, trees[:2], trees[2:])
         assert not (said and holds), texts
-        seen[said] += 1
-        if not said:  # whole numbers near zero do not show everything, but nearly
-            seen.setdefault("shown", 0)  # type: ignore[call-overload]
-            seen["shown"] += holds  # type: ignore[index]
-    assert seen[True] > 20 and seen[False] > 50 and seen["shown"] > 0.9 * seen[False]  # type: ignore[index]
+        impossible_, possible, shown = impossible_ + said, possible + (not said), shown + holds
+    # whole numbers near zero do not show all that is possible, but nearly
+    assert impossible_ > 20 and possible > 50 and shown > 0.9 * possible
 
 
 def test_options_of_the_command() -> None:
@@ -207,7 +213,25 @@ def test_options_of_the_command() -> None:
 
 
 def test_each_finding_of_the_analysis_has_a_code_with_a_page() -> None:
-    for code in ("R405", "R407", "R410", "R411", "R412", "R413", "R414", "R415", "R416", "R417", "R418", "R419", "R420", "R421", "R422", "R423", "R424"):
+    for code in (
+        "R405",
+        "R407",
+        "R410",
+        "R411",
+        "R412",
+        "R413",
+        "R414",
+        "R415",
+        "R416",
+        "R417",
+        "R418",
+        "R419",
+        "R420",
+        "R421",
+        "R422",
+        "R423",
+        "R424",
+    ):
         assert code in CODES and (ROOT / "docs" / "diagnostics" / f"{code}.md").is_file()
 
 

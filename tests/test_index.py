@@ -203,5 +203,10 @@ def test_spaces_say_what_brute_force_says(split: bool, monkeypatch: pytest.Monke
         assert pairs == {(j, i) for j in n for i in range(j) if any({i, j} <= h for h in held)}, rules
         gap = any(s.clear(s.whole, s.everything) is not None for s in found if all(s.whole))
         assert gap == any(not h for h in held), rules
-        seen = {"never": seen["never"] + len(never), "overlap": seen["overlap"] + len(pairs), "gap": seen["gap"] + gap, "parts": seen["parts"] + len(found)}
+        seen = {
+            "never": seen["never"] + len(never),
+            "overlap": seen["overlap"] + len(pairs),
+            "gap": seen["gap"] + gap,
+            "parts": seen["parts"] + len(found),
+        }
     assert min(seen.values()) > 100 and (seen["parts"] > 600) == split, seen

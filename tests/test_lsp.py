@@ -70,6 +70,10 @@ class Editor:
         return lsp.TextDocumentIdentifier(self.uri(name)), lsp.Position(line, column)
 
 
+def renaming(at: Any, name: str) -> lsp.RenameParams:
+    return lsp.RenameParams(at[0], at[1], name)
+
+
 @pytest.fixture
 def session(tmp_path: Path) -> Callable[[str, Session], None]:
     def run(example: str, act: Session) -> None:
@@ -80,7 +84,7 @@ def session(tmp_path: Path) -> Callable[[str, Session], None]:
             client = LanguageClient("test", "1")
             editor = Editor(client, root)
 
-            @client.feature(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
+            @client.feature(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)  # type: ignore[untyped-decorator]
             def told(params: lsp.PublishDiagnosticsParams) -> None:
                 editor.said[params.uri] = list(params.diagnostics)
                 editor.news.set()
@@ -93,7 +97,7 @@ def session(tmp_path: Path) -> Callable[[str, Session], None]:
             finally:
                 await client.shutdown_async(None)
                 client.exit(None)
-                await client.stop()
+                await client.stop()  # type: ignore[no-untyped-call]
 
         asyncio.run(whole())
 
@@ -110,7 +114,11 @@ def test_diagnostics_come_and_go_as_one_types(session: Any) -> None:
         assert "did you mean `tier`?" in str(wrong.message)
         await e.write("policy.yaml", "account.teir = ", "account.tier = ")
         assert not [d for d in e.said[e.uri("policy.yaml")] if d.severity == lsp.DiagnosticSeverity.Error]
-        await e.write("policy.yaml", "      - name: named", "      - {name: first, when: account.domain in strategic, then: keep}\n      - name: named")
+        await e.write(
+            "policy.yaml",
+            "      - name: named",
+            "      - {name: first, when: account.domain in strategic, then: keep}\n      - name: named",
+        )
         (shadow,) = [d for d in e.said[e.uri("policy.yaml")] if d.code == "R405"]
         assert shadow.source == "roe (proven)" and shadow.related_information
         assert "in the data: " in str(shadow.message)
@@ -156,7 +164,7 @@ def test_hover_definition_and_rename(session: Any) -> None:
         assert "list `strategic`" in await hover("policy.yaml", "account.domain in strategic", 20)
         found = await e.client.text_document_definition_async(lsp.DefinitionParams(*e.at("policy.yaml", "account.strategic_owner", 12)))
         assert isinstance(found, lsp.Location) and found.uri == e.uri("scoring.yaml")
-        edit = await e.client.text_document_rename_async(lsp.RenameParams(*e.at("policy.yaml", "account.strategic_owner", 12), "named_owner"))
+        edit = await e.client.text_document_rename_async(renaming(e.at("policy.yaml", "account.strategic_owner", 12), "named_owner"))
         assert edit is not None and edit.changes is not None and set(edit.changes) == {e.uri("policy.yaml"), e.uri("scoring.yaml")}
         for uri, edits in edit.changes.items():
             name = uri.rpartition("/")[2]
@@ -170,7 +178,7 @@ def test_hover_definition_and_rename(session: Any) -> None:
         policy, problems = build(e.root)
         assert policy is not None and not problems
         with pytest.raises(JsonRpcException, match="standard field"):
-            await e.client.text_document_rename_async(lsp.RenameParams(*e.at("policy.yaml", "account.domain in", 10), "host"))
+            await e.client.text_document_rename_async(renaming(e.at("policy.yaml", "account.domain in", 10), "host"))
 
     session("static", act)
 
@@ -180,10 +188,14 @@ def test_formatting_and_what_each_rule_decides(session: Any) -> None:
         await e.open("policy.yaml")
         await e.write("policy.yaml", "when: territory != null", "when: territory   !=   null")
         options = lsp.FormattingOptions(2, True)
-        edits = await e.client.text_document_formatting_async(lsp.DocumentFormattingParams(lsp.TextDocumentIdentifier(e.uri("policy.yaml")), options))
+        edits = await e.client.text_document_formatting_async(
+            lsp.DocumentFormattingParams(lsp.TextDocumentIdentifier(e.uri("policy.yaml")), options)
+        )
         assert edits is not None and len(edits) == 1 and "when: territory != null" in edits[0].new_text
         found = await e.client.text_document_code_lens_async(lsp.CodeLensParams(lsp.TextDocumentIdentifier(e.uri("policy.yaml"))))
-        shown = {e.texts["policy.yaml"].split("\n")[x.range.start.line].strip(): x.command.title for x in found or () if x.command is not None}
+        shown = {
+            e.texts["policy.yaml"].split("\n")[x.range.start.line].strip(): x.command.title for x in found or () if x.command is not None
+        }
         assert shown["- name: named"] == "decides 2 of 16 accounts as ae (12%)"
         assert shown["- name: desk"] == "decides 13 of 16 accounts as csm (81%)"
 

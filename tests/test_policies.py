@@ -17,7 +17,6 @@ from helpers import EXAMPLES, ROOT, policy_text
 from roe.cache import load_policy
 from roe.diagnostics import CODES, FORMATS, PolicyError, as_text
 from roe.evaluator.engine import Decision, Evaluator
-from roe.evaluator.engine import Evaluator
 from roe.policy.build import build
 from roe.policy.format import format_policy
 

@@ -45,4 +45,3 @@ def _comments(policy: Policy, file: str) -> list[tuple[int, tuple[str, ...], str
             codes = tuple(re.split(r"\s*,\s*", m[1]))
             out.append((number, codes, (m[2] or "").strip(), Span(file, number, m.start() + 1, m.end() + 1, line)))
     return out
-

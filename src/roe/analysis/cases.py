@@ -133,7 +133,7 @@ class Cases:
         if v.is_number(value) and value not in axis.points:
             below, above = axis.values[cell - 1], axis.values[cell + 1] if cell + 1 < len(axis.values) else None
             low = int(below // 1) + 1 if v.is_number(below) else None
-            high = -int(-above // 1) - 1 if v.is_number(above) else None
+            high = -int(-above // 1) - 1 if above is not None and v.is_number(above) else None
             if low is not None and (high is None or low <= high):
                 return low
             if high is not None and low is None:
@@ -182,11 +182,11 @@ def _given(step: Choose, part: str | None) -> Domain:
 
 def sums(points: list[Any]) -> tuple[Any, ...] | None:
     """What some of the points can add up to; None if they are too many to say."""
-    found = {0: None}
+    found: dict[float, None] = {0: None}
     for x in points:
         if not v.is_number(x) or len(found) > MAX_SUMS:
             return None
-        found |= {v.number(total + x): None for total in found}
+        found |= {total + x: None for total in found}
     return tuple(sorted(found))
 
 
@@ -261,7 +261,7 @@ class Writer:
         if isinstance(node, s.Not) and len(node.operands) == 1:
             return replace(node, operands=(self.condition(node.operands[0], depth, True),))
         if is_true(node):
-            return replace(node, left=self.condition(node.left, depth, False))  # type: ignore[union-attr,call-arg]
+            return s.Compare("=", self.condition(node.left, depth, False), node.right, node.at)  # type: ignore[union-attr]
         if isinstance(node, s.Path):
             tree = self.definition(node)
             return node if tree is None else self.condition(tree, depth + 1, strict)
@@ -333,7 +333,9 @@ class Writer:
 
     def _added(self, step: Choose, chosen: tuple[bool, ...]) -> tuple[s.Node, Any]:
         """When just these criteria of a score hold, and what they add up to; without any, the default."""
-        parts = [_yes(when) if yes else s.Not((_yes(when),)) for rule, yes in zip(step.rules, chosen, strict=True) for when in (self._all(rule),)]
+        parts = [
+            _yes(when) if yes else s.Not((_yes(when),)) for rule, yes in zip(step.rules, chosen, strict=True) for when in (self._all(rule),)
+        ]
         total = v.number(sum(rule.value for rule, yes in zip(step.rules, chosen, strict=True) if yes)) if any(chosen) else step.default
         return _and(parts), total
 

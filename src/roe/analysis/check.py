@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from roe.analysis.allow import allowed
 from roe.analysis.diff import said
@@ -138,7 +138,16 @@ def dead_keys(subject: Subject) -> Iterator[Diagnostic]:
             rule, by = step.rules[verdict.rules[0]], step.rules[verdict.others[0]]
             message = f"`{v.string(value)}` in `{rule.name}` never decides: `{by.name}` before it takes it"
             related = (("this one decides first", by.name.span()),)
-            yield diagnostic(subject, table, "R405", rule.name, message, f"leave {axis.key.rpartition('.')[2]} {v.literal(value)} to one of the two", verdict, related)
+            yield diagnostic(
+                subject,
+                table,
+                "R405",
+                rule.name,
+                message,
+                f"leave {axis.key.rpartition('.')[2]} {v.literal(value)} to one of the two",
+                verdict,
+                related,
+            )
 
 
 MOST_KEYED = 2_000
@@ -259,7 +268,9 @@ def left_out(subject: Subject) -> Iterator[Diagnostic]:
 
 def _partition(step: Choose) -> bool:
     """Tables that are meant to place every record: territories and decision tables, not overlays, which are for some."""
-    return (step.stage in ("table", "score") or (step.stage == "territory" and step.name in ("territory", "own_territory"))) and not step.hit.startswith("collect")
+    return (
+        step.stage in ("table", "score") or (step.stage == "territory" and step.name in ("territory", "own_territory"))
+    ) and not step.hit.startswith("collect")
 
 
 def hidden(subject: Subject) -> Iterator[Diagnostic]:

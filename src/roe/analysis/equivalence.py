@@ -82,9 +82,17 @@ def compare(old: Evaluator, new: Evaluator) -> Comparison:
             found += compare_lists(where, Finder(old), one, Finder(new), other)
         except Undecided:
             unproven.append(where)
-    pools = {n for n in {*old.policy.plan.pools, *new.policy.plan.pools} if said(old.policy.plan.pools.get(n)) != said(new.policy.plan.pools.get(n))}
+    pools = {
+        n
+        for n in {*old.policy.plan.pools, *new.policy.plan.pools}
+        if said(old.policy.plan.pools.get(n)) != said(new.policy.plan.pools.get(n))
+    }
     unproven += [f"pool {n}" for n in sorted(pools)]
-    unproven += [c.where if c.where != "policy" else c.name for c in differing if c.where not in done and c.where not in ("pools", "lists", "fields") and not _boolean(new, c.where)]
+    unproven += [
+        c.where if c.where != "policy" else c.name
+        for c in differing
+        if c.where not in done and c.where not in ("pools", "lists", "fields") and not _boolean(new, c.where)
+    ]
     unproven += [c.name for c in differing if c.where == "fields"]
     return Comparison(not found and not unproven, tuple(found), tuple(dict.fromkeys(unproven)))
 

@@ -44,7 +44,8 @@ def chart(step: Choose, role: str, decision: Decision | None) -> Chart:
     fired = decision.choice.fired[0] if decision is not None and decision.choice is not None and decision.choice.fired else None
     last = fired if fired is not None else len(step.rules) - 1 if decision is not None and decision.choice is not None else -1
     rungs = tuple(
-        Rung(str(r.name), words.when(r, step.entity), words.action(r.value, step.entity), i <= last, i == fired) for i, r in enumerate(step.rules)
+        Rung(str(r.name), words.when(r, step.entity), words.action(r.value, step.entity), i <= last, i == fired)
+        for i, r in enumerate(step.rules)
     )
     record = "" if decision is None else decision.name
     owner = "" if decision is None else f"{decision.owner_name or 'nobody'}: {decision.reason}"
@@ -69,7 +70,9 @@ def mermaid(charts: Sequence[Chart]) -> str:
         if c.rungs and c.rungs[-1].asks != "always":
             out += [f'  {key}_none["nobody: no rule holds"]', f"  {before} -->|no| {key}_none"]
         lit = [f"{key}_start"] if c.record else []
-        lit += [f"{key}_r{i}" for i, r in enumerate(c.rungs, 1) if r.asked] + [f"{key}_r{i}_does" for i, r in enumerate(c.rungs, 1) if r.decides]
+        lit += [f"{key}_r{i}" for i, r in enumerate(c.rungs, 1) if r.asked] + [
+            f"{key}_r{i}_does" for i, r in enumerate(c.rungs, 1) if r.decides
+        ]
         if lit:
             out.append(f"  class {','.join(lit)} lit")
     if any(c.record for c in charts):
@@ -91,7 +94,9 @@ def svg(charts: Sequence[Chart]) -> str:
     width = 2 * WIDE + GAP + 60
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{y}" viewBox="0 0 {width} {y}" '
-        f'font-family="system-ui, sans-serif" font-size="13" fill="{INK}">\n<rect width="100%" height="100%" fill="#fff"/>\n' + "\n".join(parts) + "\n</svg>\n"
+        f'font-family="system-ui, sans-serif" font-size="13" fill="{INK}">\n<rect width="100%" height="100%" fill="#fff"/>\n'
+        + "\n".join(parts)
+        + "\n</svg>\n"
     )
 
 
@@ -110,11 +115,15 @@ def _svg(c: Chart, y: int, parts: list[str]) -> int:
         does = textwrap.wrap(rung.does, 42)
         high = 18 + LINE * max(len(asks) + 1, len(does))
         color, wide = (LIT, 2.5) if rung.asked else (DIM, 1.2)
-        parts.append(f'<rect x="{left}" y="{y}" width="{WIDE}" height="{high}" rx="6" fill="{"#eef4fb" if rung.asked else "#fff"}" stroke="{color}" stroke-width="{wide}"/>')
+        parts.append(
+            f'<rect x="{left}" y="{y}" width="{WIDE}" height="{high}" rx="6" fill="{"#eef4fb" if rung.asked else "#fff"}" stroke="{color}" stroke-width="{wide}"/>'
+        )
         parts.append(f'<text x="{left + 12}" y="{y + 20}" font-weight="600">{escape(rung.name)}</text>')
         parts += [f'<text x="{left + 12}" y="{y + 20 + LINE * n}">{escape(line)}</text>' for n, line in enumerate(asks, 1)]
         color, wide = (LIT, 2.5) if rung.decides else (DIM, 1.2)
-        parts.append(f'<rect x="{right}" y="{y}" width="{WIDE}" height="{high}" rx="18" fill="{"#dbe8f7" if rung.decides else "#fff"}" stroke="{color}" stroke-width="{wide}"/>')
+        parts.append(
+            f'<rect x="{right}" y="{y}" width="{WIDE}" height="{high}" rx="18" fill="{"#dbe8f7" if rung.decides else "#fff"}" stroke="{color}" stroke-width="{wide}"/>'
+        )
         parts += [f'<text x="{right + 14}" y="{y + 20 + LINE * n}">{escape(line)}</text>' for n, line in enumerate(does)]
         middle = y + high // 2
         parts.append(_arrow(left + WIDE, middle, right, middle, rung.decides, "yes" if rung.asks != "always" else ""))

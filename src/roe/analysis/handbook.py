@@ -37,7 +37,18 @@ class Block:
 def handbook(evaluator: Evaluator, bound: Bound | None, cases: Sequence[Case], changed: Sequence[Change] | None, since: str) -> list[Block]:
     """All blocks, from the rules to what has changed."""
     book = _Book(evaluator, bound)
-    parts = (book.rules, book.territories, book.pools, book.windows, book.sources, book.scores, book.terms, book.exceptions, book.invariants)
+    parts = (
+        book.rules,
+        book.territories,
+        book.pools,
+        book.windows,
+        book.claims,
+        book.sources,
+        book.scores,
+        book.terms,
+        book.exceptions,
+        book.invariants,
+    )
     out = [block for part in parts for block in part()]
     out += book.examples(cases)
     if changed is not None:
@@ -71,7 +82,10 @@ class _Book:
     def rules(self) -> Iterable[Block]:
         for (entity, role), step in self.plan.engagement.items():
             yield Block("h2", f"Who is the {role.upper() if len(role) < 4 else role} of {words.an(entity)}")
-            yield Block("p", "The first rule that holds decides." + (" An approved exception comes before all of them." if self.plan.exceptions else ""))
+            yield Block(
+                "p",
+                "The first rule that holds decides." + (" An approved exception comes before all of them." if self.plan.exceptions else ""),
+            )
             yield Block("ol", items=tuple(self._rule(rule, entity) for rule in step.rules))
 
     def _rule(self, rule: Any, entity: str) -> str:
@@ -85,7 +99,9 @@ class _Book:
             if not isinstance(step, Choose) or step.stage != "territory" or name.endswith("_decided_by") or not len(step.rules):
                 continue
             own = name.removeprefix("own_")
-            yield Block("h2", "Territories" if own == "territory" and entity == "account" else f"{own.replace('_', ' ').capitalize()} of {entity}s")
+            yield Block(
+                "h2", "Territories" if own == "territory" and entity == "account" else f"{own.replace('_', ' ').capitalize()} of {entity}s"
+            )
             roles = [r for r in self.policy.roles if isinstance(self.plan.steps.get((entity, f"{own}_{r}")), Choose)]
             roles = [r for r in roles if len(self.plan.steps[entity, f"{own}_{r}"].rules)]  # type: ignore[union-attr]
             outputs = [k for k in (step.rules[0].value if isinstance(step.rules[0].value, dict) else {}) if k != "name"]
@@ -126,10 +142,17 @@ class _Book:
             people = self._members(pool)
             members += f": {', '.join(people)}" if people else ""
         else:
-            members = ", ".join(self.name(m.value) + (f" from {m.start}" if m.start else "") + (f" until {m.until}" if m.until else "") for m in pool.members)
+            members = ", ".join(
+                self.name(m.value) + (f" from {m.start}" if m.start else "") + (f" until {m.until}" if m.until else "")
+                for m in pool.members
+            )
         caps = "; ".join(f"at most {expr.text} {cap.replace('_', ' ')}" for cap, expr in pool.caps.items())
         late = f" What is not worked within {words.span(pool.sla.within)} goes to the next." if pool.sla is not None else ""
-        spare = f" When nobody can take it: {self.name(pool.fallback) if str(pool.fallback) not in self.plan.pools else pool.fallback}." if pool.fallback else ""
+        spare = (
+            f" When nobody can take it: {self.name(pool.fallback) if str(pool.fallback) not in self.plan.pools else pool.fallback}."
+            if pool.fallback
+            else ""
+        )
         return f"{how}{weight}: {members}." + (f" Limits: {caps}." if caps else "") + late + spare
 
     def _members(self, pool: Allocate) -> list[str]:
@@ -150,6 +173,22 @@ class _Book:
             begins = "; ".join(str(x) for x in (raw.get("starts"), raw.get("renewed_by")) if x) or "when the owner got it"
             rows.append((name, f"{raw.get('for') or 'account'}s, {raw.get('role') or self.policy.roles[0]}", str(lasts), begins, str(raw.get("grace") or ""), str(raw.get("cool_off") or "")))  # fmt: skip
         yield Block("table", items=tuple(rows))
+
+    def claims(self) -> Iterable[Block]:
+        c = self.plan.claims
+        if c is None:
+            return
+        yield Block("h2", "Claims: who may take an account")
+        times = ((c.work_within, "A claim is to be worked within {}."), (c.lasts, "It lasts {} from the last work that counts."), (c.wait, "Who let it go waits {}."), (c.rest, "After that it rests {} for everybody."))  # fmt: skip
+        limits = "; ".join(f"at most {expr.text} {cap.replace('_', ' ')}" for cap, expr in c.caps.items())
+        said = [
+            "The first claim in time gets it.",
+            *(text.format(words.span(x)) for x, text in times if x is not None),
+            f"Limits: {limits}." if limits else "",
+        ]
+        yield Block("p", " ".join(filter(None, said)))
+        if c.blocked_by:
+            yield Block("ul", items=tuple(f"**{r.name}**: nobody may claim it if {words.when(r, 'account')}" for r in c.blocked_by))
 
     def sources(self) -> Iterable[Block]:
         step = self.plan.steps.get(("lead", "source"))
@@ -181,7 +220,10 @@ class _Book:
     def exceptions(self) -> Iterable[Block]:
         if self.plan.exceptions:
             yield Block("h2", "Approved exceptions")
-            rows = [(str(e.record), str(e.role), self.name(str(e.owner)), str(e.approved_by), str(e.until), str(e.reason)) for e in self.plan.exceptions]
+            rows = [
+                (str(e.record), str(e.role), self.name(str(e.owner)), str(e.approved_by), str(e.until), str(e.reason))
+                for e in self.plan.exceptions
+            ]
             yield Block("table", items=(("record", "role", "owner", "approved by", "until", "reason"), *rows))
 
     def invariants(self) -> Iterable[Block]:
@@ -235,4 +277,3 @@ def as_markdown(title: str, subtitle: str, blocks: Sequence[Block]) -> str:
 
 def _cell(text: Any) -> str:
     return str(text).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
-

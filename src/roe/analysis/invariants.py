@@ -130,7 +130,11 @@ def told(broken: list[Broken]) -> Iterator[Diagnostic]:
         by.setdefault(id(b.invariant), []).append(b)
     for group in by.values():
         invariant = group[0].invariant
-        of = f": {group[0].found}" if invariant.entity == "run" else f" for {len(group)} {invariant.entity} record{'s' if len(group) > 1 else ''}"
+        of = (
+            f": {group[0].found}"
+            if invariant.entity == "run"
+            else f" for {len(group)} {invariant.entity} record{'s' if len(group) > 1 else ''}"
+        )
         touches = None if invariant.entity == "run" else (len(group), tuple(b.record for b in group[:NAMED]))
         message = f"`{invariant.name}` does not hold{of}"
         help = "see invariants.csv of the run; change the rules, or the invariant"

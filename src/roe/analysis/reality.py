@@ -129,7 +129,9 @@ def reps(subject: Subject) -> Iterator[Diagnostic]:
             help = suggest(str(name), known, "add the rep to the data, or name another")
             yield Diagnostic("R417", f"{what} names `{name}`, and no rep of the data is called so", at, help, certainty=PROVEN)
         elif gone := left(rep, today):
-            yield Diagnostic("R417", f"{what} names `{name}`, who {gone}", at, "name another, or let the row end with `until`", certainty=PROVEN)
+            yield Diagnostic(
+                "R417", f"{what} names `{name}`, who {gone}", at, "name another, or let the row end with `until`", certainty=PROVEN
+            )
 
 
 def left(rep: Row, today: date) -> str:
@@ -200,12 +202,16 @@ def empty_pools(subject: Subject) -> Iterator[Diagnostic]:
         if not records or any(member(rep, record) for record in records for rep in there):
             continue
         gone = [rep for rep in world.rows["rep"] if any(member(rep, r) for r in records[:50])]
-        yield _empty(pool, f"only {', '.join(r.label for r in gone[:3])} would be in it, who left" if gone else "no rep of the data meets `members`")
+        yield _empty(
+            pool, f"only {', '.join(r.label for r in gone[:3])} would be in it, who left" if gone else "no rep of the data meets `members`"
+        )
 
 
 def _empty(pool: Allocate, why: str) -> Diagnostic:
     at = pool.members.text.span() if isinstance(pool.members, Expr) else pool.text.span()
-    return Diagnostic("R418", f"the pool `{pool.name}` has no members: {why}", at, "correct `members`, or route elsewhere", certainty=PROVEN)
+    return Diagnostic(
+        "R418", f"the pool `{pool.name}` has no members: {why}", at, "correct `members`, or route elsewhere", certainty=PROVEN
+    )
 
 
 def overloaded_pools(subject: Subject) -> Iterator[Diagnostic]:
@@ -217,9 +223,9 @@ def overloaded_pools(subject: Subject) -> Iterator[Diagnostic]:
     if bound is None or not any(pool.caps.keys() & {"per_day", "per_week"} for pool in plan.pools.values()):
         return
     routed: dict[str, list[date]] = {}
-    for (entity, _role), rules in plan.engagement.items():
-        chooser = next(t.chooser for t in subject.tables if t.step is rules) if rules.rules else None
-        for row in bound.world.rows[entity] if chooser is not None else ():
+    for (entity, role), rules in plan.engagement.items():
+        chooser = subject.evaluator.compiled.engagement[entity, role]
+        for row in bound.world.rows[entity] if rules.rules else ():
             choice = chooser(bound.world.scope(row))
             day = row["created"]
             if choice.fired and isinstance(choice.value, Action) and choice.value.kind == "route" and isinstance(day, date):

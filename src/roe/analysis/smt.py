@@ -33,9 +33,7 @@ def available() -> bool:
 
 def relates(tree: s.Node) -> bool:
     """Whether a condition sets fields beside each other, which cells know nothing of."""
-    return any(
-        isinstance(n, s.Compare) and not isinstance(n.left, s.Literal) and not isinstance(n.right, s.Literal) for n in s.walk(tree)
-    )
+    return any(isinstance(n, s.Compare) and not isinstance(n.left, s.Literal) and not isinstance(n.right, s.Literal) for n in s.walk(tree))
 
 
 def impossible(cases: Cases, holds: Iterable[s.Node], fails: Iterable[s.Node]) -> bool:
@@ -110,9 +108,11 @@ class _Encoder:
             at = dict(zip(test.points, test.at_points, strict=True))
             missing = z3.Not(z3.Or(*subject))
             return tuple(
-                z3.Or(*(c for c, truth in ((subject[0], at[True]), (subject[1], at[False]), (missing, test.null)) if truth is wanted), False)
+                z3.Or(
+                    *(c for c, truth in ((subject[0], at[True]), (subject[1], at[False]), (missing, test.null)) if truth is wanted), False
+                )
                 for wanted in (True, False)
-            )  # type: ignore[return-value]
+            )
         constants = [self._constant(p) for p in test.points]
         if len(kinds) > 1 or None in constants:
             return self._boolean(f"{show(test.subject)} {test.at_points} {test.points}")

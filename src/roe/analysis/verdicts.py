@@ -168,7 +168,11 @@ class Table:
                             by = [r for r in space.rules if r < rule and space.clear(parts[c], space.mask([r])) is None]
                             if by and key not in seen:
                                 seen.add(key)
-                                yield Verdict((rule,), PROVEN, None, (by[0],), touches=self._with(rule, axis, axis.values[c])), axis, axis.values[c]
+                                yield (
+                                    Verdict((rule,), PROVEN, None, (by[0],), touches=self._with(rule, axis, axis.values[c])),
+                                    axis,
+                                    axis.values[c],
+                                )
 
     def _with(self, rule: int, axis: Axis, value: Any) -> Callable[[Row], bool]:
         code = compile_expression(axis.node)
@@ -213,7 +217,11 @@ class Table:
             for later, earlier, _ in space.overlaps() if day is not None else ():
                 assert day is not None
                 one, other = (next((b for _, b in space.boxes(r)), None) for r in (later, earlier))
-                if one is None or other is None or [c for i, c in enumerate(one) if i != day] != [c for i, c in enumerate(other) if i != day]:
+                if (
+                    one is None
+                    or other is None
+                    or [c for i, c in enumerate(one) if i != day] != [c for i, c in enumerate(other) if i != day]
+                ):
                     continue
                 common = one[day] & other[day]
                 if common and one[day] & ~common and other[day] & ~common:
@@ -317,8 +325,18 @@ class Table:
             low = None if first in axis.points else axis.values[run[0] - 1]
             if run[0] == run[-1] and first in axis.points:
                 return f"{name} = {v.literal(first)}"
-            told = [f"{name} {'>=' if first in axis.points else '>'} {v.literal(low if low is not None else first)}"] if low is not None or first in axis.points else []
-            told += [f"{name} {'<' if axis.values[run[-1]] not in axis.points else '<='} {v.literal(last if axis.values[run[-1]] not in axis.points else axis.values[run[-1]])}"] if last is not None else []
+            told = (
+                [f"{name} {'>=' if first in axis.points else '>'} {v.literal(low if low is not None else first)}"]
+                if low is not None or first in axis.points
+                else []
+            )
+            told += (
+                [
+                    f"{name} {'<' if axis.values[run[-1]] not in axis.points else '<='} {v.literal(last if axis.values[run[-1]] not in axis.points else axis.values[run[-1]])}"
+                ]
+                if last is not None
+                else []
+            )
             return " and ".join(told)
         return ""
 

@@ -181,12 +181,12 @@ class Finder:
         options = [self._candidates(cases, group, path) for path in paths]
         asked = [(compile_expression(axis.node), axis, cells) for axis, cells in group]
         lists = self.policy.plan.lists
-        for values in itertools.islice(itertools.product(*options), MAX_TRIED):
-            facts = {path: x for path, x in zip(paths, values, strict=True) if x is not None}
+        for tried in itertools.islice(itertools.product(*options), MAX_TRIED):
+            facts = {path: x for path, x in zip(paths, tried, strict=True) if x is not None}
             scope = _light(cases.entity, facts, self.today, lists)
             for code, axis, cells in asked:
-                cell = axis.cell_of(code(scope))
-                if cell is None or not cells >> cell & 1:
+                found = axis.cell_of(code(scope))
+                if found is None or not cells >> found & 1:
                     break
             else:
                 yield facts
@@ -225,7 +225,9 @@ class Finder:
             numbers = [c for c in constants if v.is_number(c)]
             return list(dict.fromkeys([None, *(x + d for x in numbers for d in (0, 1, -1)), 0, 1, 2, 10, 1000, 1_000_000, -1]))
         if kind in ("date", "date and time"):
-            spans = [c for c in constants if isinstance(c, timedelta)] + [timedelta(days=30 * c.months) for c in constants if isinstance(c, v.Months)]
+            spans = [c for c in constants if isinstance(c, timedelta)] + [
+                timedelta(days=30 * c.months) for c in constants if isinstance(c, v.Months)
+            ]
             days = [self.today, *(c for c in constants if type(c) is date)]
             near = [d + k * x + timedelta(days=e) for d in days for x in (timedelta(), *spans) for k in (-1, 1) for e in (0, -1, 1)]
             made = [datetime(d.year, d.month, d.day) for d in near] if kind == "date and time" else near

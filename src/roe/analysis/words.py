@@ -70,8 +70,20 @@ def subject(node: s.Node, entity: str) -> str:
 
 def value(node: s.Node) -> str:
     if isinstance(node, s.Literal):
-        return node.value if isinstance(node.value, str) else node.text if node.text and not node.text.startswith("@") else v.literal(node.value)
-    if isinstance(node, s.Binary) and node.op in "+-" and isinstance(node.right, s.Literal) and isinstance(node.left, s.Name) and node.left.id == "today":
+        return (
+            node.value
+            if isinstance(node.value, str)
+            else node.text
+            if node.text and not node.text.startswith("@")
+            else v.literal(node.value)
+        )
+    if (
+        isinstance(node, s.Binary)
+        and node.op in "+-"
+        and isinstance(node.right, s.Literal)
+        and isinstance(node.left, s.Name)
+        and node.left.id == "today"
+    ):
         return f"{node.right.text} {'ago' if node.op == '-' else 'from now'}"
     return f"`{show(node)}`" if not isinstance(node, (s.Path, s.Name)) else subject(node, "")
 
@@ -127,6 +139,8 @@ def when(rule: Rule, entity: str) -> str:
 
 def action(found: Any, entity: str) -> str:
     """What a rule does with a record, in words."""
+    if isinstance(found, dict):
+        return ", ".join(f"{k.replace('_', ' ')} {x}" for k, x in found.items() if k != "name" and x is not None)
     if not isinstance(found, Action):
         return found if isinstance(found, str) else str(v.literal(found))
     other = f"; if that finds nobody, {action(found.otherwise, entity)}" if found.otherwise is not None else ""

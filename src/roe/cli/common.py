@@ -191,9 +191,7 @@ def revision(text: str, scratch: Path) -> Path:
     if not named or named.startswith("-"):
         fail([Diagnostic("R801", f"`{named}` is no revision", at, "write HEAD~1:policies/rules")])
     try:
-        done = subprocess.run(
-            ["git", "archive", "--format=tar", f"{named}:{folder.strip('/')}" if folder else named], capture_output=True
-        )
+        done = subprocess.run(["git", "archive", "--format=tar", f"{named}:{folder.strip('/')}" if folder else named], capture_output=True)
     except OSError as e:
         fail([Diagnostic("R801", f"git cannot be run: {e.strerror}", at, "name two folders")])
     if done.returncode:

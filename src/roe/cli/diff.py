@@ -58,7 +58,11 @@ def command(old: str, new: str, data: Path | None, as_of: str, state: Path | Non
             runs = [Run(b, list(b.decide_all())) for b in (bind(e, data, clock(e, as_of), state) for e in evaluators)]
             made = impact(*runs)
             broken = newly_broken(*runs)
-        facts: dict[str, float] = {**(made.facts if made is not None else {}), "rules_changed": len(found), "cases_changed": len(compared.differences)}
+        facts: dict[str, float] = {
+            **(made.facts if made is not None else {}),
+            "rules_changed": len(found),
+            "cases_changed": len(compared.differences),
+        }
         failed = _holds(fail_if, facts) if fail_if else False
         if shape == "json":
             click.echo(json.dumps(_json(found, compared, made, facts, failed), indent=2, ensure_ascii=False))
@@ -119,9 +123,7 @@ def _case(d: Difference) -> list[str]:
     return lines
 
 
-def _json(
-    found: list[Change], compared: Comparison, made: Impact | None, facts: dict[str, float], failed: bool
-) -> dict[str, Any]:
+def _json(found: list[Change], compared: Comparison, made: Impact | None, facts: dict[str, float], failed: bool) -> dict[str, Any]:
     out: dict[str, Any] = {
         "same": not found, "verdict": compared.verdict, "cases": [d.as_json() for d in compared.differences], "not_compared": list(compared.unproven),
         "changes": [c.as_json() for c in found], "facts": facts, "failed": failed,
@@ -183,7 +185,9 @@ def _markdown(found: list[Change], compared: Comparison, made: Impact | None, ol
     if compared.differences:
         lines += ["| where | for example | before | after |", "|---|---|---|---|"]
         for d in compared.differences[:MOST]:
-            sides = (f"{rule or '(no rule)'}: {gives or 'nothing'}" for rule, gives in ((d.before, d.gives_before), (d.after, d.gives_after)))
+            sides = (
+                f"{rule or '(no rule)'}: {gives or 'nothing'}" for rule, gives in ((d.before, d.gives_before), (d.after, d.gives_after))
+            )
             lines.append("| " + " | ".join(map(cell, (d.where, d.witness, *sides))) + " |")
         lines.append("")
     if found:
@@ -231,7 +235,10 @@ def _page(path: Path, found: list[Change], compared: Comparison, made: Impact | 
     if compared.differences:
         page.heading("Cases that are decided differently")
         header = ("where", "for example", "before", "", "after", "")
-        rows = ((d.where, d.witness, d.before or "(no rule)", d.gives_before, d.after or "(no rule)", d.gives_after) for d in compared.differences)
+        rows = (
+            (d.where, d.witness, d.before or "(no rule)", d.gives_before, d.after or "(no rule)", d.gives_after)
+            for d in compared.differences
+        )
         page.table(header, rows, "text")
     if found:
         page.heading("What the policies say")

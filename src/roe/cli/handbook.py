@@ -13,7 +13,9 @@ from roe.cli.common import find_policy, load, policy_argument, revision, unwrita
 
 @click.command("handbook")
 @policy_argument
-@click.option("--data", type=click.Path(path_type=Path), help="Records, for the names of reps; the policy's own folder `data`, if it has one.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Records, for the names of reps; the policy's own folder `data`, if it has one."
+)
 @click.option("--no-data", is_flag=True, help="Look at no records.")
 @click.option("--as-of", "as_of", default="", metavar="WHEN", help="What `today` means; the day of the newest record without it.")
 @click.option("--since", metavar="REVISION", help="Also what has changed since this revision: REVISION:FOLDER of git, or another folder.")

@@ -113,9 +113,7 @@ def _in_columns(engine: str, data: Path, traces: bool, form: str) -> bool:
     return form == "parquet" or large(data)
 
 
-def _rows(
-    evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, traces: bool, checked: Checked
-) -> dict[str, Any]:
+def _rows(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, traces: bool, checked: Checked) -> dict[str, Any]:
     from roe.analysis.invariants import of_run
     from roe.data.write import write_run
     from roe.evaluator.engine import Run
@@ -152,7 +150,8 @@ def _columns(
     def kept_too(runs: Any, left: Callable[[], dict[str, Any]] | None = None) -> dict[str, Any]:
         """Write the runs, the evidence if it was asked for, and what is left for the next run if the invariants hold."""
         evidence = EvidenceWriter(out, evaluator, as_of) if traces else None
-        tally, worlds = Tally(evaluator.policy), []
+        tally = Tally(evaluator.policy)
+        worlds: list[Any] = []
 
         def also(run: Any) -> None:
             if evidence is not None:

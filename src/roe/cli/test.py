@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 @click.option("--fail-on-empty", is_flag=True, help="No test found is a failure.")
 @click.option("-v", "--verbose", is_flag=True, help="Name every test.")
 @click.option("--coverage", is_flag=True, help="Show what the tests reach: rules, table rows, both outcomes of every condition.")
-@click.option("--min", "least", type=click.FloatRange(0, 100), help="Exit with 1 if coverage (or with --mutate the score) is below this percent.")
+@click.option(
+    "--min", "least", type=click.FloatRange(0, 100), help="Exit with 1 if coverage (or with --mutate the score) is below this percent."
+)
 @click.option("--html", "page", type=click.Path(path_type=Path), help="The policy's source, coloured by coverage, as one HTML page.")
 @click.option("--cobertura", type=click.Path(path_type=Path), help="Write coverage as Cobertura XML, which CI services read.")
 @click.option("--mutate", "mutate", is_flag=True, help="Plant small faults in the policy, and list those that no test notices.")
@@ -179,7 +181,9 @@ def _mutate(evaluator: Any, cases: list[Case], generate: bool, least: float | No
         for f in found:
             if f.outcome == "survived":
                 click.echo(f"{f.mutant.place}: {f.mutant.kind}: {f.mutant.what}")
-                click.echo(f"  no test notices; {f'it shows for {f.witness}' if f.witness is not None else 'no record was found on which it shows'}")
+                click.echo(
+                    f"  no test notices; {f'it shows for {f.witness}' if f.witness is not None else 'no record was found on which it shows'}"
+                )
         counts = {k: sum(f.outcome == k for f in found) for k in ("killed", "survived", "equivalent")}
         click.echo(
             f"\n{len(found)} faults planted: {counts['killed']} noticed, {counts['survived']} not, {counts['equivalent']} change nothing (proven); "

@@ -146,7 +146,11 @@ def newest(evaluator: Any, tables: Any) -> datetime:
     world = evaluator.bind(tables, as_of="2000-01-01").world
     days = [
         row[name]
-        for entity, names in (("account", ("created", "last_activity", "owner_since")), ("lead", ("created",)), ("activity", ("date", "at")))
+        for entity, names in (
+            ("account", ("created", "last_activity", "owner_since")),
+            ("lead", ("created",)),
+            ("activity", ("date", "at")),
+        )
         for row in world.rows[entity]
         for name in names
         if isinstance(row[name], date)

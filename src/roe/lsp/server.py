@@ -103,10 +103,13 @@ def range_of(span: Span) -> lsp.Range:
 
 
 def _diagnostic(project: Project, d: Diagnostic) -> lsp.Diagnostic:
-    parts = [d.message, f"for example: {d.witness}" if d.witness else "", f"in the data: {told(d.touches)}" if d.touches else "", f"help: {d.help}"]
-    related = [
-        lsp.DiagnosticRelatedInformation(lsp.Location(_uri(project, span.file), range_of(span)), note) for note, span in d.related
+    parts = [
+        d.message,
+        f"for example: {d.witness}" if d.witness else "",
+        f"in the data: {told(d.touches)}" if d.touches else "",
+        f"help: {d.help}",
     ]
+    related = [lsp.DiagnosticRelatedInformation(lsp.Location(_uri(project, span.file), range_of(span)), note) for note, span in d.related]
     return lsp.Diagnostic(
         range_of(d.span), "\n".join(filter(None, parts)), SEVERITY[d.severity], d.code, source="roe" + (f" ({d.certainty})" if d.certainty else ""),
         related_information=related or None, data={"page": f"{DOCS}/{d.code}.md"},
@@ -114,7 +117,9 @@ def _diagnostic(project: Project, d: Diagnostic) -> lsp.Diagnostic:
 
 
 def _items(found: Iterable[Item]) -> lsp.CompletionList:
-    return lsp.CompletionList(False, [lsp.CompletionItem(i.label, kind=KIND[i.kind], detail=i.detail or None, insert_text=i.insert or None) for i in found])
+    return lsp.CompletionList(
+        False, [lsp.CompletionItem(i.label, kind=KIND[i.kind], detail=i.detail or None, insert_text=i.insert or None) for i in found]
+    )
 
 
 def make() -> Server:

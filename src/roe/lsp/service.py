@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from roe.analysis.check import Subject, findings
 from roe.diagnostics import Diagnostic, PolicyError, errors
@@ -19,7 +18,6 @@ from roe.evaluator.engine import Evaluator
 from roe.files import drafts
 from roe.grammar import types as t
 from roe.grammar.functions import BY_NAME
-from roe.grammar.names import Names
 from roe.grammar.types import Type
 from roe.lsp.symbols import Name, Use, described, uses
 from roe.policy.build import build
@@ -31,7 +29,24 @@ from roe.source import Span
 MAX_DATA = 8 << 20  # bytes of records that are decided while somebody types
 WORD = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 OPEN_TEXT = re.compile(r'([^\W\d][\w.]*)\s*(?:(?:=|!=)\s*|(?:not\s+)?in\s*\((?:\s*"[^"]*"\s*,)*\s*)"[^"]*$')
-KEYWORDS = ("and", "or", "not", "in", "between", "if", "then", "else", "some", "every", "satisfies", "for", "return", "null", "true", "false")
+KEYWORDS = (
+    "and",
+    "or",
+    "not",
+    "in",
+    "between",
+    "if",
+    "then",
+    "else",
+    "some",
+    "every",
+    "satisfies",
+    "for",
+    "return",
+    "null",
+    "true",
+    "false",
+)
 TARGETS = {"route": "pool", "fallback": "pool"}
 
 

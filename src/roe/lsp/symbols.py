@@ -9,6 +9,7 @@ from typing import Any
 from roe.analysis.reads import names_of, texts
 from roe.grammar import check
 from roe.grammar import syntax as s
+from roe.grammar import types as t
 from roe.grammar.names import Names
 from roe.grammar.types import Type
 from roe.plan.operators import Action, Choose, Derive
@@ -87,7 +88,7 @@ class _Watcher(check.Checker):
         self._at: s.Node | None = None
 
     def say(self, code: str, node: s.Node, message: str, help: str, related: object = ()) -> Type:
-        return check.t.ANY
+        return t.ANY
 
     def Name(self, node: s.Name, names: Names) -> Type:
         if node.id in self.lists:

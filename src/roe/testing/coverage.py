@@ -227,7 +227,10 @@ def _reasons(evaluator: Evaluator, report: Report, watches: Mapping[Key, Watchin
         if all(rule.fired for rule in rules):
             continue
         step = watches[key].step
-        never = {v.rules[0]: [str(step.rules[i].name) for i in v.others] for v in Table(finder, step, Chooser(step, evaluator.policy.plan.lists)).never()}
+        never = {
+            v.rules[0]: [str(step.rules[i].name) for i in v.others]
+            for v in Table(finder, step, Chooser(step, evaluator.policy.plan.lists)).never()
+        }
         for number, rule in enumerate(rules):
             if rule.fired:
                 continue
@@ -241,7 +244,9 @@ def _reasons(evaluator: Evaluator, report: Report, watches: Mapping[Key, Watchin
                 rule.reason = f"always decided earlier, by {by}"
             else:
                 failing = [c.text for c in rule.conditions if not c.true]
-                rule.reason = f"considered {rule.considered} times, and never held" + (f": `{failing[0]}` was never true" if failing else "")
+                rule.reason = f"considered {rule.considered} times, and never held" + (
+                    f": `{failing[0]}` was never true" if failing else ""
+                )
 
 
 def lines(report: Report) -> dict[str, dict[int, tuple[int, int, int]]]:
@@ -275,7 +280,9 @@ def cobertura(report: Report, root: str) -> str:
     out = ['<?xml version="1.0" encoding="utf-8"?>', head, f"<sources><source>{_text(root)}</source></sources>", "<packages>"]
     out.append(f'<package name="policy" line-rate="{rate:.4f}" branch-rate="{branches:.4f}" complexity="0"><classes>')
     for file, found in sorted(files.items()):
-        out.append(f'<class name={quoteattr(file)} filename={quoteattr(file)} line-rate="{_share(found):.4f}" branch-rate="0" complexity="0"><methods/><lines>')
+        out.append(
+            f'<class name={quoteattr(file)} filename={quoteattr(file)} line-rate="{_share(found):.4f}" branch-rate="0" complexity="0"><methods/><lines>'
+        )
         for number, (hits, here, of) in sorted(found.items()):
             branch = f' branch="true" condition-coverage="{100 * here // of}% ({here}/{of})"' if of else ' branch="false"'
             out.append(f'<line number="{number}" hits="{hits}"{branch}/>')
@@ -291,4 +298,3 @@ def _text(text: str) -> str:
     from xml.sax.saxutils import escape
 
     return escape(text)
-

@@ -125,7 +125,8 @@ def as_yaml(proposals: Sequence[Proposal]) -> str:
     import yaml
 
     tests = [
-        {"name": p.name, "as_of": p.as_of, "given": {_plural(e): rows for e, rows in p.given.items()}, "expect": [p.expect]} for p in proposals
+        {"name": p.name, "as_of": p.as_of, "given": {_plural(e): rows for e, rows in p.given.items()}, "expect": [p.expect]}
+        for p in proposals
     ]
     head = "# Proposed by `roe test --generate`: what is decided today, at boundaries that no other test looks at. Is it right?\n"
     return head + yaml.safe_dump({"tests": tests}, sort_keys=False, allow_unicode=True, width=140)

@@ -90,11 +90,18 @@ def _of_rule(evaluator: Evaluator, key: Key, step: Choose, number: int) -> Itera
             yield made("condition", f"`{rule.name}` without `{show(tree)}`", {number: replace(rule, conditions=rest)}, _without(i), at)
         for other in moved(tree):
             conditions = (*rest[:i], Expr(other, expr.text), *rest[i:])
-            yield made("boundary", f"`{show(tree)}` as `{show(other)}`", {number: replace(rule, conditions=conditions)}, _with(i, other), at)
+            yield made(
+                "boundary", f"`{show(tree)}` as `{show(other)}`", {number: replace(rule, conditions=conditions)}, _with(i, other), at
+            )
     given = _other_value(step, number)
     if given is not None:
         named, value = given
-        yield made("owner", f"`{rule.name}` gives what `{named}` gives", {number: replace(rule, value=value)}, lambda chooser, scope, truths, choice: number in choice.fired)
+        yield made(
+            "owner",
+            f"`{rule.name}` gives what `{named}` gives",
+            {number: replace(rule, value=value)},
+            lambda chooser, scope, truths, choice: number in choice.fired,
+        )
     if step.hit == "first" and number + 1 < len(step.rules):
         later = step.rules[number + 1]
         yield made("order", f"`{later.name}` before `{rule.name}`", {number: later, number + 1: rule}, _swapped(number))
@@ -161,11 +168,15 @@ def moved(tree: s.Node) -> Iterator[s.Node]:
     for name in s.FIELDS[type(tree)]:
         part = getattr(tree, name)
         if type(part) in s.FIELDS:
-            yield from (replace(tree, **{name: other}) for other in moved(part))
+            yield from (_with_part(tree, name, other) for other in moved(part))
         elif type(part) is tuple:
             for i, each in enumerate(part):
                 if type(each) in s.FIELDS:
-                    yield from (replace(tree, **{name: (*part[:i], other, *part[i + 1 :])}) for other in moved(each))
+                    yield from (_with_part(tree, name, (*part[:i], other, *part[i + 1 :])) for other in moved(each))
+
+
+def _with_part(tree: Any, name: str, part: Any) -> Any:
+    return replace(tree, **{name: part})
 
 
 def _is_text(node: s.Node) -> bool:
@@ -233,4 +244,3 @@ def score(fates: Sequence[Fate]) -> float:
     """Killed mutants, of those that are no mere other spelling, in percent."""
     counted = [f for f in fates if f.outcome != "equivalent"]
     return 100 * sum(f.outcome == "killed" for f in counted) / len(counted) if counted else 100.0
-

@@ -18,10 +18,15 @@ def coverage_page(policy: Policy, report: Report) -> str:
     rows = []
     for key, rules in report.lists.items():
         outcomes = [c for r in rules for c in r.conditions]
-        met = f"{sum(c.covered for c in outcomes)} of {2 * len(outcomes)}" if outcomes else ""
-        rows.append((report.titles[key].replace("`", ""), f"{sum(r.fired > 0 for r in rules)} of {len(rules)}", met))
+        told = f"{sum(c.covered for c in outcomes)} of {2 * len(outcomes)}" if outcomes else ""
+        rows.append((report.titles[key].replace("`", ""), f"{sum(r.fired > 0 for r in rules)} of {len(rules)}", told))
     page.table(("list", "rules that decide", "outcomes of conditions"), rows)
-    idle = [(r.name, report.titles[key].replace("`", ""), str(r.place), r.reason) for key, rules in report.lists.items() for r in rules if not r.fired]
+    idle = [
+        (r.name, report.titles[key].replace("`", ""), str(r.place), r.reason)
+        for key, rules in report.lists.items()
+        for r in rules
+        if not r.fired
+    ]
     if idle:
         page.heading("Rules that decide no test")
         page.table(("rule", "of", "at", "why"), idle, "text")

@@ -9,7 +9,11 @@ from html import escape
 from roe.analysis.handbook import Block
 from roe.web.page import Page
 
-_MARKS = ((re.compile(r"\*\*(.+?)\*\*"), r"<strong>\1</strong>"), (re.compile(r"\*(.+?)\*"), r"<em>\1</em>"), (re.compile(r"`(.+?)`"), r"<code>\1</code>"))
+_MARKS = (
+    (re.compile(r"\*\*(.+?)\*\*"), r"<strong>\1</strong>"),
+    (re.compile(r"\*(.+?)\*"), r"<em>\1</em>"),
+    (re.compile(r"`(.+?)`"), r"<code>\1</code>"),
+)
 
 
 def handbook_page(title: str, subtitle: str, blocks: Sequence[Block]) -> str:
