@@ -69,6 +69,7 @@ def heavy() -> None:
         "auto",
         "tests/test_expressions.py",
         "tests/test_index.py",
+        "tests/test_analysis.py",
         "tests/test_policies.py",
         "tests/test_data.py",
         "tests/test_columns.py",

@@ -195,6 +195,26 @@ def keyed_policy(folder: Path, zips: int, domains: int) -> None:
     )
 
 
+def overlapping_policy(folder: Path, count: int, seed: int = 1) -> None:
+    """A first-match list of so many rules on six subjects that overlap on purpose, and a catch-all."""
+    rng = random.Random(seed)
+    countries = [*COUNTRIES, "IT", "ES", "DK", "FI", "PL", "BE", "AT", "CH"]
+    rules = []
+    for i in range(count):
+        low = rng.randrange(0, 10_000)
+        parts = ["account.country in (" + ", ".join(f'"{c}"' for c in rng.sample(countries, rng.choice([2, 3]))) + ")"]
+        parts += [f'account.segment = "{rng.choice(SEGMENTS)}"'] * (rng.random() < 0.6)
+        parts.append(f"account.employees in [{low}..{low + rng.randrange(50, 500)})")
+        if rng.random() < 0.6:
+            parts.append("account.industry in (" + ", ".join(f'"{x}"' for x in rng.sample(INDUSTRIES, 2)) + ")")
+        parts += [f"account.revenue >= {rng.randrange(0, 10**6)}"] * (rng.random() < 0.4)
+        parts += [f'account.domain = "d{rng.randrange(1000)}.com"'] * (rng.random() < 0.2)
+        rules.append(f"      - {{name: r{i}, when: '{' and '.join(parts)}', then: {rng.choice(['keep', 'open', 'hold', 'return'])}}}")
+    lines = ["roe: 1", "name: many", "roles: [ae]", "engagement:", "  account:", "    ae:", *rules, "      - {name: rest, then: hold}"]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "policy.yaml").write_text("\n".join(lines) + "\n", "utf-8")
+
+
 def keyed_accounts(count: int, zips: int, seed: int = 4) -> Any:
     import numpy as np
     import pyarrow as pa

@@ -448,6 +448,56 @@ def books(accounts: int, reps: int, places: int, able: int) -> dict[str, float]:
     return out
 
 
+def analysis(sizes: list[int], keys: int, plot: Path) -> dict[str, float]:
+    """All checks of `roe check` on lists of rules that overlap, and on a table of keys; two versions compared; and growth, as a chart."""
+    from roe.analysis.check import Subject, findings
+    from roe.analysis.equivalence import compare
+
+    out: dict[str, float] = {}
+    seconds: list[float] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for n in sizes:
+            folder = Path(scratch) / str(n)
+            made.overlapping_policy(folder, n)
+            evaluator = roe.compile(roe.load(folder))
+            found: list[Any] = []
+            seconds.append(
+                median(lambda evaluator=evaluator, found=found: found.append(findings(Subject(evaluator))), 1 if n > 1000 else 3)
+            )  # type: ignore[misc]
+            out[f"check_{n}_rules_s"], out[f"check_{n}_rules_findings"] = seconds[-1], len(found[0])
+            path = folder / "policy.yaml"
+            path.write_text(path.read_text("utf-8").replace("then: keep", "then: hold", 3), "utf-8")
+            other = roe.compile(roe.load(folder))
+            cases: list[Any] = []
+            out[f"diff_{n}_rules_s"] = median(lambda a=evaluator, b=other, cases=cases: cases.append(compare(a, b)), 1)  # type: ignore[misc]
+            out[f"diff_{n}_rules_cases"] = len(cases[0].differences)
+        made.keyed_policy(Path(scratch) / "keyed", keys, 0)
+        evaluator = roe.compile(roe.load(Path(scratch) / "keyed"))
+        out[f"check_{keys}_keys_s"] = median(lambda: findings(Subject(evaluator)), 1)
+    _plot(plot, sizes, seconds)
+    return out
+
+
+def _plot(path: Path, sizes: list[int], seconds: list[float]) -> None:
+    from roe.web.page import Page, lines
+
+    page = Page("Growth of roe check", "seconds for all checks of a first-match list of rules that overlap on purpose")
+    points = [float(n) for n in sizes]
+    page.charts(
+        [
+            lines(
+                "Checks",
+                {"measured": (points, seconds), "linear": (points, [seconds[0] * n / sizes[0] for n in sizes])},
+                x="rules",
+                y="s",
+                dots=True,
+            )
+        ]
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page.html(), "utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions and smaller tables; ends within a minute")
@@ -471,6 +521,11 @@ def main() -> None:
         "matching": lambda: matching(20_000 if quick else 200_000, 300 if quick else 3_000),
         "books": lambda: books(*((10_000, 50, 100, 20) if quick else (200_000, 500, 200, 20))),
         "match_large": lambda: match_large(20_000 if quick else 1_000_000, 1_000 if quick else 100_000),
+        "analysis": lambda: analysis(
+            [250, 1000] if quick else [250, 500, 1000, 2000, 4000],
+            5_000 if quick else 40_000,
+            ROOT / "benchmarks" / "results" / "analysis.html",
+        ),
         "growth": lambda: growth(3 if quick else 21),
         "rows": lambda: rows_rate(2_000 if quick else 20_000),
     }

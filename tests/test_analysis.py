@@ -137,7 +137,7 @@ def test_every_verdict_is_what_all_records_say(part: int, tmp_path: Path) -> Non
                     return does[min(h)] if h else default
 
                 spare = {r for r in deciding if all(effect(h) == effect(h - {r}) for h in here)}
-                told = {v.rules[0] for v in table.redundant(lambda a, b, d=does: d[a] == d[b], lambda a, d=does, x=default: d[a] == x)}
+                told = {v.rules[0] for v in table.redundant(does, default)}
                 assert told == spare, (number, table.step.name)
                 seen["redundant"] += len(spare)
             else:

@@ -50,7 +50,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_readme_shows_real_output(tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text("utf-8")
-    shown = next(body for p, lang, body in BLOCKS if p.name == "README.md" and lang == "text")
+    shown = next(body for p, lang, body in BLOCKS if p.name == "README.md" and lang == "text" and "Why not" in body)
     example = str(ROOT / "policies" / "examples" / "static")
     at = ["--data", f"{example}/data", "--as-of", "2026-02-01"]
     run = CliRunner().invoke(main, ["run", example, *at, "--out", str(tmp_path)]).output.replace(str(tmp_path), "out")
@@ -59,6 +59,12 @@ def test_the_readme_shows_real_output(tmp_path: Path) -> None:
     assert first.strip() == run.strip()
     assert ("Why not" + second).replace("    …", "").rstrip() in explained
     assert "python3 dev.py demo" in text and "python3 dev.py test" in text
+
+
+def test_the_findings_that_the_docs_show_are_real() -> None:
+    said = CliRunner().invoke(main, ["check", str(ROOT / "tests" / "faults")]).output
+    shown = [body for p, lang, body in BLOCKS if lang == "text" and ", proven]" in body]
+    assert len(shown) == 2 and all(body.strip() in said for body in shown)
 
 
 def test_ci_runs_the_readme_s_test_command() -> None:

@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("roe.analysis", "roe.data", "roe.testing", "roe.cache", "roe.api", "roe.columns"),
     ("roe.sql", "roe.spark"),
     ("roe.web",),
+    ("roe.lsp",),
     ("roe.cli", "roe.__main__"),
 )
 

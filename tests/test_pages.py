@@ -95,6 +95,34 @@ def pages(folder: Path) -> list[Path]:
     return [folder / f"{name}.html" for name in ("simulation", "kpi", "month", "backtest")]
 
 
+def pages_of_a_change(folder: Path) -> list[Path]:
+    """The pages of a reviewer: coverage, the handbook, a diff; and a flow chart."""
+    static, other = str(EXAMPLES / "static"), folder / "other"
+    shutil.copytree(static, other)
+    table = other / "tables" / "staffing.csv"
+    table.write_text(table.read_text("utf-8").replace("dach,ae,eva", "dach,ae,gus"), "utf-8")
+    data = ["--data", f"{static}/data", "--as-of", "2026-02-01"]
+    runs = [
+        ["test", static, "--html", str(folder / "coverage.html")],
+        ["handbook", static, "--format", "html", "--out", str(folder / "handbook.html")],
+        ["diff", static, str(other), *data, "--page", str(folder / "diff.html")],
+        ["graph", static, "--record", "hooli.com", *data, "--format", "svg", "--out", str(folder / "chart.svg")],
+    ]
+    for run in runs:
+        done = CliRunner().invoke(main, run)
+        assert done.exit_code == 0, done.output
+    return [folder / name for name in ("coverage.html", "handbook.html", "diff.html", "chart.svg")]
+
+
+@in_browser
+def test_pages_of_a_change_open_without_a_word_on_the_console(tmp_path: Path) -> None:
+    for page in pages_of_a_change(tmp_path):
+        assert opened(page, page.with_suffix(".png")) == "", page.name
+        found = seen(page.with_suffix(".png"))
+        assert found["text"] > 3000, (page.name, found)
+        assert page.suffix != ".svg" or found["#1f5fa8"] > 300  # the path that is lit
+
+
 @in_browser
 def test_pages_open_without_a_word_on_the_console(tmp_path: Path) -> None:
     for page in pages(tmp_path):

@@ -183,15 +183,13 @@ def no_difference(subject: Subject) -> Iterator[Diagnostic]:
         step = table.step
         if step.hit != "first" or step.stage not in LISTS:
             continue
-        does = [(said(rule.value), str(rule.because or "")) for rule in step.rules]
-        for verdict in table.redundant(
-            lambda a, b, does=does: does[a] == does[b],  # type: ignore[misc]
-            lambda a, step=step, does=does: step.default is not None and does[a] == (said(step.default), ""),  # type: ignore[misc]
-        ):
+        if step.stage == "staffing":
+            continue
+        does = [f"{said(rule.value)} because {rule.because or ''}" for rule in step.rules]
+        for verdict in table.redundant(does, "" if step.default is None else f"{said(step.default)} because "):
             rule = step.rules[verdict.rules[0]]
             message = f"`{rule.name}` makes no difference: without it, later rules decide the same"
-            if step.stage != "staffing":
-                yield diagnostic(subject, table, "R413", rule.name, message, "remove it, or say what is special about it", verdict)
+            yield diagnostic(subject, table, "R413", rule.name, message, "remove it, or say what is special about it", verdict)
 
 
 # --- overlaps and gaps ----------------------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ BUDGET = 20_000  # steps of one question
 SPLIT_FROM = 200  # rules from which a table is taken apart at a key
 MOST_COMMON = 64  # rules that are true away from all keys, up to which taking apart pays
 
+MOST_WORK = 4  # times the rules, in all parts together, up to which it pays
+
 Alternative = tuple[int, Mapping[str, Test]]  # (the number of a rule, its tests by subject)
 Box = list[int]  # per axis the set of its cells
 
@@ -36,7 +38,7 @@ class Undecided(Exception):
 class Axis:
     """The cells of one subject: a value from each, and the alternatives that are true there."""
 
-    __slots__ = ("_all", "_any", "_holding", "full", "key", "node", "points", "true", "uses", "values")
+    __slots__ = ("_all", "_any", "_held", "_holding", "full", "key", "node", "points", "true", "uses", "values")
 
     def __init__(self, key: str, node: s.Node, places: Sequence[tuple[Any, int, bool]], uses: int) -> None:
         self.key, self.node, self.uses = key, node, uses
@@ -46,6 +48,7 @@ class Axis:
         self.full = (1 << len(places)) - 1
         self._holding: dict[int, int] = {}
         self._any: dict[int, int] = {}
+        self._held: dict[int, int] = {}
         self._all: dict[int, int] = {}
 
     def any(self, cells: int) -> int:
@@ -79,6 +82,17 @@ class Axis:
                 for b in bits(true & self.uses):
                     self._holding[b] = self._holding.get(b, 0) | 1 << i
         return self._holding.get(bit, 0)
+
+    def held_by(self, among: int) -> int:
+        """The cells in which some of these alternatives are true, of those that test this axis."""
+        found = self._held.get(among)
+        if found is None:
+            found = 0
+            for bit in bits(among):
+                found |= self.holding(bit)
+            if len(self._held) < 1024:
+                self._held[among] = found
+        return found
 
     def ordered(self) -> bool:
         """Whether the cells after the first, which is null, stand in the order of their values."""
@@ -198,10 +212,10 @@ class Space:
             if not forced:
                 break
             for i, open_ in enumerate(open_on):
-                for bit in bits(forced & open_):
-                    box[i] &= ~self.axes[i].holding(bit)
-                if not box[i]:
-                    return None
+                if forced & open_:
+                    box[i] &= ~self.axes[i].held_by(forced & open_)
+                    if not box[i]:
+                        return None
         bit = min(bits(avoid), key=lambda b: sum(o >> b & 1 for o in open_on))
         for i, open_ in enumerate(open_on):
             if open_ >> bit & 1:
@@ -233,12 +247,16 @@ class Space:
 
     def covering(self, rule: int, most: int = 24) -> list[int]:
         """Rules before one that cover it together: none of them can be left out, as far as there are few to try."""
-        avoid = 0
+        avoid, alone = 0, None
         for _, box in self.boxes(rule):
-            avoid |= self.touching(box, self.before(rule))
-        alone = [r for r in self._rules_of(avoid) if all(self.clear(box, self.mask([r])) is None for _, box in self.boxes(rule))]
+            near = self.touching(box, self.before(rule))
+            avoid |= near
+            for axis, cells in zip(self.axes, box, strict=True):
+                near &= axis.all(cells)
+            whole = set(self._rules_of(near))  # each of these covers the box by one of its alternatives
+            alone = whole if alone is None else alone & whole
         if alone:
-            return alone[:1]
+            return [min(alone)]
         needed = self._rules_of(avoid)
         for candidate in reversed(needed) if len(needed) <= most else ():
             fewer = self.mask(r for r in needed if r != candidate)
@@ -266,15 +284,14 @@ class Space:
                     seen.add(pair)
                     yield *pair, both
 
-    def differing(self, rule: int, same: Callable[[int], bool], default: bool) -> Box | None:
+    def differing(self, rule: int, same: int, default: bool) -> Box | None:
         """Where a rule decides, and without it something else would be decided; None if it could go and nobody would notice.
 
-        `same` says whether another rule does the same; `default` whether no rule at all does.
+        `same` are the alternatives of rules that do the same; `default` says whether no rule at all does.
         """
         before = self.before(rule)
-        own = self.mask([rule])
-        later = self.everything & ~before & ~own
-        alike = self.mask(r for r in self._rules_of(later) if same(r))
+        later = self.everything & ~before & ~self.mask([rule])
+        alike = same & later
         for _, box in self.boxes(rule):
             near = self.touching(box, later)
             if not default:
@@ -295,10 +312,11 @@ class Space:
 def spaces(rows: Sequence[Alternative], possible: Callable[[Axis], int] | None = None) -> Iterator[Space]:
     """The space of the rules; of a long table with a key a space for each of its cells, which together are all of it."""
     key = _key(rows) if len(rows) >= SPLIT_FROM else None
-    if key is None:
+    parts = _split(rows, key) if key is not None else {}
+    if not parts or sum(map(len, parts)) > MOST_WORK * len(rows):
         yield Space(rows, possible)
         return
-    for part, values in _split(rows, key).items():
+    for part, values in parts.items():
 
         def within(axis: Axis, values: list[Any] = values) -> int:
             cells = axis.full if possible is None else possible(axis)

@@ -6,7 +6,7 @@ happens in a cell for which no record was found without giving it a computed fie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -91,6 +91,10 @@ class Table:
             return [False] * len(self.step.rules)
         return [any(smt.relates(self.cases.writer(c.tree)) for c in rule.conditions) for rule in self.step.rules]
 
+    @cached_property
+    def _relates(self) -> bool:
+        return any(self._relating)
+
     def _trees(self, rules: Iterable[int]) -> list[s.Node]:
         return [s.And(tuple(t for c in self.step.rules[i].conditions for t in s.conjuncts(c.tree))) for i in rules]
 
@@ -102,6 +106,8 @@ class Table:
         return smt.impossible(self.cases, self._trees(holds), self._trees(fails))
 
     def _never_by_smt(self, rule: int) -> bool:
+        if not self._relates:
+            return False
         earlier = range(rule) if self.step.hit == "first" else ()
         return (self._relating[rule] or any(self._relating[i] for i in earlier)) and self.impossible([rule], earlier)
 
@@ -129,11 +135,16 @@ class Table:
                         break
         return Verdict((rule,), PROVEN, shown, tuple(sorted(covering)), touches=self._holds(rule))
 
-    def redundant(self, same: Callable[[int, int], bool], default: Callable[[int], bool]) -> Iterator[Verdict]:
-        """Rules that decide records, and without which nothing would be decided otherwise."""
+    def redundant(self, does: Sequence[str], default: str) -> Iterator[Verdict]:
+        """Rules that decide records, and without which nothing would be decided otherwise: `does` says what each does, `default` what is
+        done where none holds.
+        """
         needed: set[int] = set()
         fires: set[int] = set()
         for space in self.spaces:
+            alike: dict[str, int] = {}
+            for bit, rule in enumerate(space.rule_of):
+                alike[does[rule]] = alike.get(does[rule], 0) | 1 << bit
             for rule in space.rules:
                 if rule in needed:
                     continue
@@ -141,7 +152,7 @@ class Table:
                     if space.firing(rule) is None:
                         continue
                     fires.add(rule)
-                    if space.differing(rule, lambda other, rule=rule: same(rule, other), default(rule)) is not None:  # type: ignore[misc]
+                    if space.differing(rule, alike[does[rule]], does[rule] == default) is not None:
                         needed.add(rule)
                 except Undecided:
                     needed.add(rule)
@@ -241,7 +252,7 @@ class Table:
             yield Verdict((), UNDECIDED)
             return
         if box is not None:
-            if any(self._relating) and self.impossible((), range(len(self.step.rules))):
+            if self._relates and self.impossible((), range(len(self.step.rules))):
                 return
             found = self._left_out(space, space.grown(box, space.everything), None)
             yield found or Verdict((), POSSIBLE, touches=self._inside(space, space.whole))
@@ -277,13 +288,14 @@ class Table:
 
     def _beside(self, space: Space, within: Callable[[Axis], bool], inner: bool) -> Iterator[tuple[int, Box, int, int]]:
         """(a rule, where it holds, an axis, the cells there that are to be looked at)."""
-        for bit, rule in enumerate(space.rule_of):
+        asked = [i for i, axis in enumerate(space.axes) if within(axis)]
+        for bit, rule in enumerate(space.rule_of) if asked else ():
             box = space.box(bit)
             if box is None:
                 continue
-            for i, axis in enumerate(space.axes):
+            for i in asked:
                 other = space.whole[i] & ~box[i] & ~1
-                if not other or not within(axis):
+                if not other:
                     continue
                 if not inner:
                     yield rule, box, i, other
