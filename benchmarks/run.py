@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -450,7 +451,6 @@ def books(accounts: int, reps: int, places: int, able: int) -> dict[str, float]:
 
 def analysis(sizes: list[int], keys: int, plot: Path) -> dict[str, float]:
     """All checks of `roe check` on lists of rules that overlap, and on a table of keys; two versions compared; and growth, as a chart."""
-    from roe.analysis.check import Subject, findings
     from roe.analysis.equivalence import compare
 
     out: dict[str, float] = {}
@@ -460,22 +460,24 @@ def analysis(sizes: list[int], keys: int, plot: Path) -> dict[str, float]:
             folder = Path(scratch) / str(n)
             made.overlapping_policy(folder, n)
             evaluator = roe.compile(roe.load(folder))
-            found: list[Any] = []
-            seconds.append(
-                median(lambda evaluator=evaluator, found=found: found.append(findings(Subject(evaluator))), 1 if n > 1000 else 3)
-            )  # type: ignore[misc]
-            out[f"check_{n}_rules_s"], out[f"check_{n}_rules_findings"] = seconds[-1], len(found[0])
+            seconds.append(median(partial(_findings, evaluator), 1 if n > 1000 else 3))
+            out[f"check_{n}_rules_s"], out[f"check_{n}_rules_findings"] = seconds[-1], len(_findings(evaluator))
             path = folder / "policy.yaml"
             path.write_text(path.read_text("utf-8").replace("then: keep", "then: hold", 3), "utf-8")
             other = roe.compile(roe.load(folder))
-            cases: list[Any] = []
-            out[f"diff_{n}_rules_s"] = median(lambda a=evaluator, b=other, cases=cases: cases.append(compare(a, b)), 1)  # type: ignore[misc]
-            out[f"diff_{n}_rules_cases"] = len(cases[0].differences)
+            out[f"diff_{n}_rules_s"] = median(partial(compare, evaluator, other), 1)
+            out[f"diff_{n}_rules_cases"] = len(compare(evaluator, other).differences)
         made.keyed_policy(Path(scratch) / "keyed", keys, 0)
         evaluator = roe.compile(roe.load(Path(scratch) / "keyed"))
-        out[f"check_{keys}_keys_s"] = median(lambda: findings(Subject(evaluator)), 1)
+        out[f"check_{keys}_keys_s"] = median(partial(_findings, evaluator), 1)
     _plot(plot, sizes, seconds)
     return out
+
+
+def _findings(evaluator: Any) -> list[Any]:
+    from roe.analysis.check import Subject, findings
+
+    return findings(Subject(evaluator))
 
 
 def _plot(path: Path, sizes: list[int], seconds: list[float]) -> None:
