@@ -21,7 +21,7 @@ from roe.evaluator.choose import Chooser, rank
 from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.plan.operators import Choose, Derive, Expr
+from roe.plan.operators import Choose, Derive, Expr, Rule
 from roe.source import Span, Text, part_of
 
 if TYPE_CHECKING:
@@ -231,8 +231,8 @@ def staffed_twice(subject: Subject) -> Iterator[Diagnostic]:
             if one.value == other.value:
                 continue
             message = f"`{other.value}` and `{one.value}` both staff `{one.conditions[0].text}` as {role} {span}"
-            related = (("the first of them counts", other.name.span()),)
-            yield diagnostic(subject, table, "R407", one.name, message, "let one period end where the other begins", verdict, related)
+            related = (("the first of them counts", _cell(other).span()),)
+            yield diagnostic(subject, table, "R407", _cell(one), message, "let one period end where the other begins", verdict, related)
 
 
 def pool_in_time(subject: Subject) -> Iterator[Diagnostic]:
@@ -301,7 +301,12 @@ def in_time(subject: Subject) -> Iterator[Diagnostic]:
                 help = "let one period begin where the other ends, or add `fallback:` to the staffing"
             else:
                 message, help = f"no rule of {title(step)} is in force {verdict.span}", "let one period begin where the other ends"
-            yield diagnostic(subject, table, "R416", beside.name, message, help, verdict)
+            yield diagnostic(subject, table, "R416", _cell(beside), message, help, verdict)
+
+
+def _cell(rule: Rule) -> Text:
+    """The cell of a staffing row that names the rep; the name of any other rule."""
+    return Text(rule.value, rule.name.origin) if isinstance(rule.value, str) else rule.name
 
 
 CHECKS: tuple[Callable[[Subject], Iterator[Diagnostic]], ...] = (
