@@ -169,7 +169,7 @@ def test_a_solver_says_impossible_of_nothing_that_brute_force_finds() -> None:
     import random
     import tempfile
 
-    from roe.analysis.smt import impossible
+    from roe.analysis.smt import Relations
     from roe.evaluator.expressions import CLOCK, compile_expression
     from roe.grammar.clock import Clock
     from roe.grammar.parser import parse
@@ -194,7 +194,7 @@ def test_a_solver_says_impossible_of_nothing_that_brute_force_finds() -> None:
             codes[0](row) is True and codes[1](row) is True and codes[2](row) is not True
             for row in ({CLOCK: Clock.at("2026-01-01"), "account": {"revenue": r, "cost": c}} for r, c in itertools.product(values, values))
         )
-        said = impossible(cases, trees[:2], trees[2:])
+        said = Relations(cases, trees).impossible([0, 1], [2])
         assert not (said and holds), texts
         impossible_, possible, shown = impossible_ + said, possible + (not said), shown + holds
     # whole numbers near zero do not show all that is possible, but nearly

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
 
 MOST = 20  # witnesses of one part
+MOST_TRIED = 40  # cases of one part for which no record is found
 Key = tuple[str, str]
 
 
@@ -197,11 +198,14 @@ class _Pair:
     def differences(self) -> Iterator[Difference]:
         seen: set[tuple[int | None, int | None]] = set()
         unsure: Difference | None = None
-        count = 0
+        count = tried = 0
         for old, new, box in self._candidates():
             if (old, new) in seen:
                 continue
             found = self._shown(box, old, new)
+            tried += found is None or found.certainty != PROVEN
+            if tried > MOST_TRIED:
+                break
             if found is None:
                 continue
             if found.certainty == PROVEN:
@@ -214,6 +218,8 @@ class _Pair:
                 return
         if unsure is not None and not count:
             yield unsure
+        if not count and unsure is None and tried:
+            raise Undecided
         if not count and unsure is None and self.choosers[0].step.hit != "first" and self._overlapping():
             raise Undecided
 

@@ -9,7 +9,7 @@ floats are to 2^53 for whole ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from functools import cache
 from typing import Any
@@ -36,20 +36,31 @@ def relates(tree: s.Node) -> bool:
     return any(isinstance(n, s.Compare) and not isinstance(n.left, s.Literal) and not isinstance(n.right, s.Literal) for n in s.walk(tree))
 
 
-def impossible(cases: Cases, holds: Iterable[s.Node], fails: Iterable[s.Node]) -> bool:
-    """Whether no record meets the first conditions and none of the second; False where the solver cannot tell."""
-    import z3
+class Relations:
+    """Conditions about records of one entity, numbered, encoded once for any number of questions."""
 
-    holds, fails = [cases.writer(t) for t in holds], [cases.writer(t) for t in fails]
-    encoder = _Encoder(cases, z3, [*holds, *fails])
-    solver = z3.Solver()
-    solver.set("timeout", TIMEOUT_MS)
-    for tree in holds:
-        solver.add(encoder.condition(tree)[0])
-    for tree in fails:
-        solver.add(z3.Not(encoder.condition(tree)[0]))
-    solver.add(*encoder.facts)
-    return bool(solver.check() == z3.unsat)
+    def __init__(self, cases: Cases, conditions: Sequence[s.Node]) -> None:
+        import z3
+
+        self._z3 = z3
+        trees = [cases.writer(tree) for tree in conditions]
+        self._encoder = _Encoder(cases, z3, trees)
+        self._trees = trees
+        self._held: dict[int, Any] = {}
+
+    def impossible(self, holds: Iterable[int], fails: Iterable[int]) -> bool:
+        """Whether no record meets the first conditions and none of the second; False where the solver cannot tell."""
+        solver = self._z3.Solver()
+        solver.set("timeout", TIMEOUT_MS)
+        solver.add(*(self._holds(i) for i in holds), *(self._z3.Not(self._holds(i)) for i in fails))
+        solver.add(*self._encoder.facts)
+        return bool(solver.check() == self._z3.unsat)
+
+    def _holds(self, number: int) -> Any:
+        found = self._held.get(number)
+        if found is None:
+            found = self._held[number] = self._encoder.condition(self._trees[number])[0]
+        return found
 
 
 class _Encoder:

@@ -6,6 +6,7 @@ happens in a cell for which no record was found without giving it a computed fie
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 PROVEN, POSSIBLE, UNDECIDED = "proven", "possible", "undecided"
 MOST = 20  # findings of one kind in one table; a table that is wrong everywhere needs no longer list
 MOST_RELATING = 300  # rules of a list in which a solver is asked
-MOST_TRIED = 400  # boxes of one table that are tried for a kind of finding without success
+MOST_TRIED = 50  # boxes of one table that are tried for a kind of finding without success
 
 
 @dataclass(slots=True)
@@ -95,15 +96,17 @@ class Table:
     def _relates(self) -> bool:
         return any(self._relating)
 
-    def _trees(self, rules: Iterable[int]) -> list[s.Node]:
-        return [s.And(tuple(t for c in self.step.rules[i].conditions for t in s.conjuncts(c.tree))) for i in rules]
+    @cached_property
+    def _relations(self) -> smt.Relations:
+        trees = [s.And(tuple(t for c in rule.conditions for t in s.conjuncts(c.tree))) for rule in self.step.rules]
+        return smt.Relations(self.cases, trees)
 
     def impossible(self, holds: Iterable[int], fails: Iterable[int]) -> bool:
         """Whether a solver proves that no record meets these rules' conditions, and not those; False without one."""
         holds, fails = list(holds), list(fails)
         if not any(self._relating[i] for i in (*holds, *fails)) or not smt.available():
             return False
-        return smt.impossible(self.cases, self._trees(holds), self._trees(fails))
+        return self._relations.impossible(holds, fails)
 
     def _never_by_smt(self, rule: int) -> bool:
         if not self._relates:
@@ -127,7 +130,7 @@ class Table:
             if rule not in space.rules:
                 continue
             covering += [r for r in space.covering(rule) if r not in covering]
-            for _, box in space.boxes(rule) if shown is None else ():
+            for _, box in itertools.islice(space.boxes(rule), 3) if shown is None else ():
                 for witness in self.finder.records(self.cases, space, box):
                     fired = self.finder.asked(witness, self.chooser)
                     if fired is not None and fired[0] and fired[0][0] < rule and rule in (self.finder.holding(witness, self.chooser) or ()):
@@ -262,7 +265,7 @@ class Table:
 
         With `inner`, only what lies between two covered cases.
         """
-        count = 0
+        count = tried = 0
         for space in self.spaces:
             known: list[Box] = []
             for rule, box, i, cells in self._beside(space, within, inner):
@@ -279,11 +282,12 @@ class Table:
                     left = [a & b for a, b in zip(space.grown(found, space.everything), natural, strict=True)]
                     known.append(left)
                     verdict = self._left_out(space, left, (i, left[i]), rule)
+                    tried += verdict is None
                     if verdict is not None:
                         count += 1
                         yield verdict
                     break
-                if count >= MOST:
+                if count >= MOST or tried > MOST_TRIED:
                     return
 
     def _beside(self, space: Space, within: Callable[[Axis], bool], inner: bool) -> Iterator[tuple[int, Box, int, int]]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from roe.evaluator.world import Row
 
 TODAY = date(2026, 1, 1)  # where no rule asks for the day
-MAX_TRIED = 3_000  # combinations of values
+MAX_TRIED = 2_000  # combinations of values
 MOST_SUMMED = 12  # criteria of a score whose sums are tried
 MOST_VALUES = 8  # of a cell
 MOST_CELLS = 40  # of an axis, that are looked through
@@ -122,10 +122,46 @@ class Finder:
         """Records in the box, the plainest first."""
         at = zip(space.axes, box, space.whole, strict=True)
         needed = [(axis, cells) for axis, cells, all_ in at if cells != all_ or not (cells & 1 or axis.key == "today")]
-        groups = _groups(needed, cases.entity)
+        groups = self._groups(needed, cases.entity)
         found = itertools.islice(self._solve(cases, groups), most)
         for witness in found:
             yield from self._grounded(cases, witness)
+
+    def _groups(self, needed: list[tuple[Axis, int]], entity: str) -> list[list[tuple[Axis, int]]]:
+        """The axes that share fields, together."""
+        groups: list[tuple[set[Path], list[tuple[Axis, int]]]] = []
+        for axis, cells in needed:
+            paths = set(self._paths(axis.node, entity))
+            near = [g for g in groups if any(_same(p, q) for p in g[0] for q in paths)]
+            groups = [g for g in groups if g not in near]
+            groups.append(({*paths, *(p for g in near for p in g[0])}, [*(x for g in near for x in g[1]), (axis, cells)]))
+        return [members for _, members in groups]
+
+    def _path(self, node: s.Node, entity: str) -> Path | None:
+        """The path of a subject that a record can be given; None where it asks for a part of a value, such as a date's year."""
+        path = path_of(node, entity)
+        return path if path is not None and self._stored(entity, path) == path else None
+
+    def _paths(self, node: s.Node, entity: str) -> list[Path]:
+        """The fields that a subject rests on, whole."""
+        return [self._stored(entity, path) for path in paths_of(node, entity)]
+
+    def _stored(self, entity: str, path: Path) -> Path:
+        """The beginning of a path that leads from record to record, and the field it ends in."""
+        kind = "record"
+        for i, name in enumerate(path):
+            if kind not in ("record", "owners", "any", ""):
+                return path[:i]
+            found = self.policy.model.field_type(entity, name) if kind == "record" else None
+            if kind == "owners":
+                kind, entity = "record", "rep"
+            elif found is not None:
+                kind, entity = found.name, "rep" if found.name == "owners" else found.entity
+                if found.name == "record" and found.fields is not None:
+                    return path[: i + 2]  # a table's row, and a column of it
+            else:
+                kind = ""
+        return path
 
     def _solve(self, cases: Cases, groups: list[list[tuple[Axis, int]]]) -> Iterator[Witness]:
         options = []
@@ -167,7 +203,7 @@ class Finder:
     def _group(self, cases: Cases, group: list[tuple[Axis, int]]) -> Iterator[dict[Path, Any]]:
         """Values for the fields that some axes share."""
         if len(group) == 1:
-            path = path_of(group[0][0].node, cases.entity)
+            path = self._path(group[0][0].node, cases.entity)
             if path is not None:
                 axis, cells = group[0]
                 for cell in _in_order(axis, cells & cases.natural(axis)) or _in_order(axis, cells):
@@ -177,7 +213,7 @@ class Finder:
                         values = [THERE]
                     yield from ({path: x} if x is not None or cells == 1 else {} for x in values)
                 return
-        paths = sorted({p for axis, _ in group for p in paths_of(axis.node, cases.entity)})
+        paths = sorted({p for axis, _ in group for p in self._paths(axis.node, cases.entity)})
         options = [self._candidates(cases, group, path) for path in paths]
         asked = [(compile_expression(axis.node), axis, cells) for axis, cells in group]
         lists = self.policy.plan.lists
@@ -211,7 +247,7 @@ class Finder:
     def _candidates(self, cases: Cases, group: list[tuple[Axis, int]], path: Path) -> list[Any]:
         """Values of a field worth trying: what its own axis allows, else the constants nearby and their neighbours."""
         for axis, cells in group:
-            if path_of(axis.node, cases.entity) == path:
+            if self._path(axis.node, cases.entity) == path:
                 return [self._value(cases, axis, c, path) for c in _in_order(axis, cells)[:12]]
         if path == ("today",):
             return [self.today]
@@ -270,7 +306,7 @@ class Finder:
         elif isinstance(step, Derive) and step.expr is not None and len(path) == 1:
             tree = Writer(self.policy, entity).full(step.expr.tree)
             constants = [n.value for n in s.walk(tree) if isinstance(n, s.Literal)]
-            for other in dict.fromkeys(paths_of(tree, entity)):
+            for other in dict.fromkeys(self._paths(tree, entity)):
                 if self._kind(entity, other) != v.kind(value):
                     continue
                 for candidate in [value, *(x for c in constants if (x := v.subtract(value, c)) is not None)]:
@@ -365,17 +401,6 @@ def paths_of(node: s.Node, entity: str) -> list[Path]:
     if path is not None:
         return [path]
     return [p for child in s.children(node) for p in paths_of(child, entity)]
-
-
-def _groups(needed: list[tuple[Axis, int]], entity: str) -> list[list[tuple[Axis, int]]]:
-    """The axes that share fields, together."""
-    groups: list[tuple[set[Path], list[tuple[Axis, int]]]] = []
-    for axis, cells in needed:
-        paths = set(paths_of(axis.node, entity))
-        near = [g for g in groups if any(_same(p, q) for p in g[0] for q in paths)]
-        groups = [g for g in groups if g not in near]
-        groups.append(({*paths, *(p for g in near for p in g[0])}, [*(x for g in near for x in g[1]), (axis, cells)]))
-    return [members for _, members in groups]
 
 
 def _same(a: Path, b: Path) -> bool:

@@ -42,6 +42,20 @@ def unwritable(out: Path, e: OSError) -> NoReturn:
     fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", Span(str(out), 1, 1, 2), "name a place that you may write to")])
 
 
+def put(text: str, out: Path | None) -> None:
+    """A text to a file, or to standard output."""
+    from roe.data.files import write_whole
+
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        write_whole(out, text)
+    except OSError as e:
+        unwritable(out, e)
+    click.echo(f"wrote {out}")
+
+
 def named(policy: Any, known: Mapping[str, Any], only: Iterable[str], what: str, key: str) -> None:
     """End the command where the policy has none of something, or not one that is asked for by name."""
     here = Span(str(policy.root), 1, 1, 1)

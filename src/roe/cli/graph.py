@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from roe.cli.common import bind, fail, load, policy_argument, state_option, unwritable
+from roe.cli.common import bind, fail, load, policy_argument, put, state_option
 from roe.diagnostics import Diagnostic, suggest
 from roe.source import Span
 
@@ -28,7 +28,6 @@ def command(
     """Draw the rules as a flow chart, with one record's path lit."""
     from roe.analysis.graph import chart, mermaid, svg
     from roe.cli.explain import find_record
-    from roe.data.files import write_whole
 
     evaluator = load(policy)
     wanted = {k: c for k, c in evaluator.policy.plan.engagement.items() if entity in (None, k[0]) and role in (None, k[1])}
@@ -47,11 +46,4 @@ def command(
         fail([Diagnostic("R502", f"there are no rules of `{asked}`", at, suggest(asked, known, f"there are {', '.join(known)}"))])
     charts = [chart(step, k[1], decisions.get(k)) for k, step in wanted.items()]
     text = mermaid(charts) if shape == "mermaid" else svg(charts)
-    if out is None:
-        click.echo(text, nl=False)
-        return
-    try:
-        write_whole(out, text)
-    except OSError as e:
-        unwritable(out, e)
-    click.echo(f"wrote {out}")
+    put(text, out)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from roe.cli.check import subject
-from roe.cli.common import find_policy, load, policy_argument, revision, unwritable
+from roe.cli.common import find_policy, load, policy_argument, put, revision
 
 
 @click.command("handbook")
@@ -25,7 +25,6 @@ def command(policy: Path | None, data: Path | None, no_data: bool, as_of: str, s
     """Write the policy as a rulebook: rules as sentences, territories, pools, windows, worked examples, changes."""
     from roe.analysis.diff import changes
     from roe.analysis.handbook import as_markdown, handbook
-    from roe.data.files import write_whole
     from roe.testing.cases import load_cases
 
     evaluator = load(find_policy(policy))
@@ -45,11 +44,4 @@ def command(policy: Path | None, data: Path | None, no_data: bool, as_of: str, s
         text = handbook_page(title, about.replace("`", ""), blocks)
     else:
         text = as_markdown(title, about, blocks)
-    if out is None:
-        click.echo(text, nl=False)
-        return
-    try:
-        write_whole(out, text)
-    except OSError as e:
-        unwritable(out, e)
-    click.echo(f"wrote {out}")
+    put(text, out)
