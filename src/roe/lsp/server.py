@@ -45,13 +45,13 @@ class Server(LanguageServer):
         project.open = {p: text for p, text in texts.items() if p.is_relative_to(project.root)}
         return project
 
-    def check(self, uri: str) -> None:
+    def check(self, uri: str, typing: bool = False) -> None:
         """Say what is to be said of a document's project, and take back what no longer is."""
         project = self.project(uri)
         if project is None:
             return
         by_file: dict[str, list[lsp.Diagnostic]] = {}
-        for d in project.refresh():
+        for d in project.refresh(typing):
             by_file.setdefault(d.span.file, []).append(_diagnostic(project, d))
         own = _path(uri)
         asked = {own.relative_to(project.root).as_posix()} if own is not None else set()  # an editor waits for a word about its own file
@@ -132,7 +132,7 @@ def make() -> Server:
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_CHANGE)
     def changed(ls: Server, params: lsp.DidChangeTextDocumentParams) -> None:
-        ls.check(params.text_document.uri)
+        ls.check(params.text_document.uri, typing=True)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_SAVE)
     def saved(ls: Server, params: lsp.DidSaveTextDocumentParams) -> None:

@@ -7,6 +7,7 @@ built, names are those of the last time that it could.
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from roe.policy.loader import load_policy_files
 from roe.policy.model import Policy
 from roe.source import Span
 
+PATIENCE = 2.0  # seconds that an editor waits at each key
 MAX_DATA = 8 << 20  # bytes of records that are decided while somebody types
 WORD = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 OPEN_TEXT = re.compile(r'([^\W\d][\w.]*)\s*(?:(?:=|!=)\s*|(?:not\s+)?in\s*\((?:\s*"[^"]*"\s*,)*\s*)"[^"]*$')
@@ -76,21 +78,26 @@ class Project:
     open: dict[Path, str] = field(default_factory=dict)
     policy: Policy | None = None
     symbols: list[Use] = field(default_factory=list)
-    found: list[Diagnostic] = field(default_factory=list)
     lenses: list[Lens] = field(default_factory=list)
+    slow: bool = False
 
-    def refresh(self) -> list[Diagnostic]:
-        """Build the policy from the texts of now, and say everything that there is to say."""
+    def refresh(self, typing: bool = False) -> list[Diagnostic]:
+        """Build the policy from the texts of now, and say everything that there is to say; while somebody is typing, what takes long waits
+        until the file is saved.
+        """
+        start = time.monotonic()
         with drafts(self.open):
             policy, found = build(self.root)
             if policy is not None and not errors(found):
                 self.policy = policy
                 files, _ = load_policy_files(self.root)
                 self.symbols = uses(policy, files)
+                if typing and self.slow:
+                    return found
                 subject = self._subject(policy)
                 found = found + findings(subject)
                 self.lenses = _lenses(subject)
-        self.found = found
+                self.slow = time.monotonic() - start > PATIENCE
         return found
 
     def _subject(self, policy: Policy) -> Subject:
