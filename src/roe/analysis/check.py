@@ -7,7 +7,7 @@ place, its certainty and a witness that the evaluator has decided. `# roe: allow
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -33,21 +33,14 @@ WRITTEN = ("engagement", "territory", "staffing", "score", "table", "source")  #
 LISTS = ("engagement", "table", "territory", "staffing")
 
 
-@dataclass(slots=True)
 class Subject:
-    """What is checked: a policy, and with data its records at a moment."""
+    """What is checked: a policy, and with data its records at a moment; `today` is the day of witnesses that need none of their own."""
 
-    evaluator: Evaluator
-    bound: Bound | None = None
-    today: date | None = None
-    tables: list[Table] = None  # type: ignore[assignment]
-
-    def __post_init__(self) -> None:
-        compiled, plan = self.evaluator.compiled, self.evaluator.policy.plan
-        finder = Finder(self.evaluator, self.today)
-        choosers = [*compiled.choosers.values(), *compiled.engagement.values()]
+    def __init__(self, evaluator: Evaluator, bound: Bound | None = None, today: date | None = None) -> None:
+        self.evaluator, self.bound = evaluator, bound
+        finder = Finder(evaluator, today)
+        choosers = [*evaluator.compiled.choosers.values(), *evaluator.compiled.engagement.values()]
         self.tables = [Table(finder, c.step, c) for c in choosers if c.step.stage in WRITTEN and len(c.step.rules)]
-        assert plan is self.evaluator.policy.plan
 
     def touched(self, entity: str, touches: Callable[[Row], bool] | None) -> tuple[int, tuple[str, ...]] | None:
         """Which records of the data a finding is about."""
@@ -66,7 +59,10 @@ def findings(subject: Subject) -> list[Diagnostic]:
     return allowed(subject.evaluator.policy, sorted(unique, key=lambda d: (d.span.file, d.span.line, d.span.column, d.code)))
 
 
-def diagnostic(subject: Subject, table: Table, code: str, at: Text, message: str, help: str, verdict: Verdict, related: Iterable[tuple[str, Span]] = ()) -> Diagnostic:  # fmt: skip
+def diagnostic(
+    subject: Subject, table: Table, code: str, at: Text, message: str, help: str, verdict: Verdict, related: Iterable[tuple[str, Span]] = ()
+) -> Diagnostic:
+    """A verdict as a finding."""
     if verdict.certainty == UNDECIDED:
         message, help = f"whether {message} is undecided: the rules are too many to try all cases", "split the list, or test it"
     witness = "" if verdict.witness is None else str(verdict.witness)

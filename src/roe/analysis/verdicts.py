@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -325,36 +326,24 @@ class Table:
         return given
 
     def _span(self, axis: Axis, cells: int) -> str:
-        """The cells of an ordered axis in words: from its first value to the first beyond it."""
-        from datetime import date
-
-        path = path_of(axis.node, self.step.entity)
-        name = ".".join(path) if path else axis.key
+        """Neighbouring cells of an ordered axis in words: days up to the first beyond them, numbers with their bounds."""
         run = list(bits(cells))
         if not axis.ordered() or run != list(range(run[0], run[-1] + 1)):
             return ""
-        first, last = axis.values[run[0]], axis.values[run[-1] + 1] if run[-1] + 1 < len(axis.values) else None
+        first, last = axis.values[run[0]], axis.values[run[-1]]
+        below, above = axis.values[run[0] - 1], axis.values[run[-1] + 1] if run[-1] + 1 < len(axis.values) else None
         if type(first) is date:
-            opens = first if first in axis.points else axis.values[run[0] - 1]
-            return f"from {opens} to {last}" if last is not None and opens is not None else ""
-        if v.is_number(first):
-            low = None if first in axis.points else axis.values[run[0] - 1]
-            if run[0] == run[-1] and first in axis.points:
-                return f"{name} = {v.literal(first)}"
-            told = (
-                [f"{name} {'>=' if first in axis.points else '>'} {v.literal(low if low is not None else first)}"]
-                if low is not None or first in axis.points
-                else []
-            )
-            told += (
-                [
-                    f"{name} {'<' if axis.values[run[-1]] not in axis.points else '<='} {v.literal(last if axis.values[run[-1]] not in axis.points else axis.values[run[-1]])}"
-                ]
-                if last is not None
-                else []
-            )
-            return " and ".join(told)
-        return ""
+            begin = first if first in axis.points else below
+            return f"from {begin} to {above}" if begin is not None and above is not None else ""
+        if not v.is_number(first):
+            return ""
+        path = path_of(axis.node, self.step.entity)
+        name = ".".join(path) if path else axis.key
+        if len(run) == 1 and first in axis.points:
+            return f"{name} = {v.literal(first)}"
+        low = f"{name} >= {v.literal(first)}" if first in axis.points else f"{name} > {v.literal(below)}" if below is not None else ""
+        high = f"{name} <= {v.literal(last)}" if last in axis.points else f"{name} < {v.literal(above)}" if above is not None else ""
+        return " and ".join(filter(None, (low, high)))
 
     # --- records of the data ----------------------------------------------------------------------------------------
 
