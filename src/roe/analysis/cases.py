@@ -21,7 +21,7 @@ from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.plan.index import ELSE, as_tests
 from roe.plan.operators import Choose, Derive, Rule
-from roe.plan.subjects import is_true
+from roe.plan.subjects import Test, is_true
 from roe.policy.model import Field, Policy
 
 MAX_WRITTEN_OUT = 12  # rules of a step that is written out
@@ -37,14 +37,16 @@ OTHERS = {  # values beyond all that rules mention
 }  # fmt: skip
 BINDERS = (s.Filter, s.Quantified, s.For)  # inside of which names mean something else
 Key = tuple[str, str]
+Known = dict[int, tuple[Rule, list[dict[str, Test]]]]  # by the rule's identity
 Domain = tuple[tuple[Any, ...] | None, bool]  # the values of a subject, None for any; whether it can be missing
 
 
 class Cases:
-    """One `Choose` of a policy as alternatives over axes. `real` are subjects that records have themselves, not computed ones."""
+    """One `Choose` of a policy as alternatives over axes. `known` keeps what is made of each rule, for lists that share most of them."""
 
-    def __init__(self, policy: Policy, step: Choose) -> None:
+    def __init__(self, policy: Policy, step: Choose, known: Known | None = None) -> None:
         self.policy, self.step, self.entity = policy, step, step.entity
+        self._known: Known = {} if known is None else known
         self.writer = Writer(policy, step.entity)
         self._domains: dict[str, Domain] = {}
 
@@ -54,8 +56,11 @@ class Cases:
 
     def alternatives(self, rules: Any, first: int = 0) -> Iterator[Alternative]:
         for number, rule in enumerate(rules, first):
-            for tests in as_tests([self.writer(c.tree) for c in rule.conditions], self.policy.plan.lists, MAX_WRITTEN)[0]:
-                yield number, tests
+            known = self._known.get(id(rule))
+            if known is None or known[0] is not rule:
+                made = as_tests([self.writer(c.tree) for c in rule.conditions], self.policy.plan.lists, MAX_WRITTEN)[0]
+                known = self._known[id(rule)] = (rule, made)
+            yield from ((number, tests) for tests in known[1])
 
     @cached_property
     def space(self) -> Space:

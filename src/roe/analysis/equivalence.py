@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from roe.analysis.cases import Cases
+from roe.analysis.cases import Cases, Known
 from roe.analysis.diff import changes, said
 from roe.analysis.space import Box, Space, Undecided, bits
 from roe.analysis.verdicts import POSSIBLE, PROVEN, UNDECIDED
@@ -167,9 +167,14 @@ def _effect(rule: Rule) -> str:
     return said(rule.value) + (f" because {rule.because}" if rule.because else "")
 
 
-def compare_lists(where: str, finder: Finder, one: Chooser, other_finder: Finder, other: Chooser) -> list[Difference]:
-    """Records on which the two lists differ; none is a proof that there are none. Raises Undecided where there is no telling."""
-    cases, others = Cases(finder.policy, one.step), Cases(other_finder.policy, other.step)
+def compare_lists(
+    where: str, finder: Finder, one: Chooser, other_finder: Finder, other: Chooser, known: Known | None = None
+) -> list[Difference]:
+    """Records on which the two lists differ; none is a proof that there are none. Raises Undecided where there is no telling.
+
+    `known` is for many comparisons of lists that share rules, where nothing else of their policies differs.
+    """
+    cases, others = Cases(finder.policy, one.step, known), Cases(other_finder.policy, other.step, known)
     n = len(one.step.rules)
     rows = [*cases.alternatives(one.step.rules), *others.alternatives(other.step.rules, n)]
     space = Space(rows, lambda axis: cases.possible(axis) | others.possible(axis))

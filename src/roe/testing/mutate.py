@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from roe.analysis.cases import Known
 from roe.analysis.diff import said
 from roe.analysis.equivalence import compare_lists
 from roe.analysis.space import Undecided
@@ -217,21 +218,23 @@ def fates(evaluator: Evaluator, cases: Sequence[Case]) -> tuple[list[Fate], Repo
     planned = list(mutants(evaluator, keys))
     report = cover(evaluator, cases, ((m.key, m.rule, m.probe) for m in planned))
     found = []
+    known: dict[Key, Known] = {}
     for number, mutant in enumerate(planned):
         first, then = ([case for case, seen in report.noticed if seen.get(number) is wanted] for wanted in (True, False))
         by_size = sorted(then, key=lambda c: sum(map(len, c.given.values())))
-        found.append(fate(evaluator, mutant, [*first, *by_size[:MOST_ELSEWHERE]]))
+        found.append(fate(evaluator, mutant, [*first, *by_size[:MOST_ELSEWHERE]], known.setdefault(mutant.key, {})))
     return found, report
 
 
-def fate(evaluator: Evaluator, mutant: Mutant, asked: Sequence[Case]) -> Fate:
+def fate(evaluator: Evaluator, mutant: Mutant, asked: Sequence[Case], known: Known) -> Fate:
     """Whether one of the tests notices a mutant; else whether anything could."""
     other = planted(evaluator, mutant)
     for case in asked:
         if not run_case(other, case).passed:
             return Fate(mutant, "killed", case.name)
     try:
-        found = compare_lists("", Finder(evaluator), chooser_of(evaluator, mutant.key), Finder(other), chooser_of(other, mutant.key))
+        one, two = chooser_of(evaluator, mutant.key), chooser_of(other, mutant.key)
+        found = compare_lists("", Finder(evaluator), one, Finder(other), two, known)
     except Undecided:
         return Fate(mutant, "survived")
     if not found:
