@@ -97,6 +97,7 @@ def test_a_comment_with_a_reason_allows_one_finding(tmp_path: Path) -> None:
         ("territories: {rows: [{name: a, country: 'DE,AT'}, {name: b, country: 'FR,DE'}]}", "R405", "`DE` in `b` never decides"),
         ("pools: {p: {members: [{rep: x, until: 2026-01-01}, {rep: y, from: 2026-02-01}]}}", "R416", "nobody is in the pool `p` from 2026-01-01 to 2026-02-01"),
         ("territories: {rows: [{name: a, country: US}], staffing: [{territory: a, role: ae, rep: x, until: 2026-03-01}, {territory: a, role: ae, rep: y, from: 2026-02-01}]}", "R407", "`x` and `y` both staff `a` as ae from 2026-02-01 to 2026-03-01"),
+        ("scores: {s: {criteria: [{name: a, when: 'account.employees in [100..500]', points: 1}, {name: b, when: account.employees >= 500, points: 2}]}}", "R425", "`a` and `b` both count employees = 500"),
         ("territories: {hit: unique, rows: [{name: a, employees: '< 10'}, {name: b, employees: '> 20'}]}", "R411", "employees >= 10 and employees <= 20"),
         ("sources: [{name: a, when: 'lead.country in (\"US\", \"DE\")'}, {name: b, when: lead.country = \"US\" and lead.employees > 5}]", "R405", "`b` can never fire: `a`"),
         ("scores: {s: {criteria: [{name: a, when: account.employees > 5 and account.employees < 3, points: 1}]}}", "R415", "no record meets its conditions"),
@@ -107,6 +108,33 @@ def test_one_fault_of_each_kind(body: str, code: str, said: str, tmp_path: Path)
     engagement = "engagement:\n  account:\n    ae:\n      - {name: all, then: keep}\n"
     found = check(policy_text(tmp_path, f"roe: 1\nname: one\nroles: [ae]\n{body}\n{engagement}"))
     assert [(d["code"], said in d["message"] + str(d["witness"])) for d in found] == [(code, True)], found
+
+
+TWO_LISTS = """
+roe: 1
+name: lists
+roles: [ae]
+lists: {west: ["94105", "97201", "80202", "98101"], east: ["10001", "80202", "02108", "33101"]}
+territories:
+  rows: [{name: a, country: US}, {name: b, country: DE}]
+  staffing: [{territory: a, role: ae, rep: x}]
+engagement:
+  account:
+    ae:
+      - {name: west, when: account.postal_code in west, then: keep}
+      - {name: east, when: account.postal_code in east, then: open}
+      - {name: owner, when: territory != null, then: {assign: territory_owner}}
+      - {name: rest, then: hold}
+"""
+
+
+def test_lists_that_share_a_value_and_territories_without_anybody(tmp_path: Path) -> None:
+    found = check(policy_text(tmp_path, TWO_LISTS))
+    assert [(d["code"], d["message"]) for d in found] == [
+        ("R416", "nobody staffs `b` as ae"), ("R422", 'the lists `east` and `west` both have postal_code = "80202"'),
+    ]  # fmt: skip
+    other = policy_text(tmp_path / "else", TWO_LISTS.replace("{assign: territory_owner}", "{assign: territory_owner}, else: open"))
+    assert [d["code"] for d in check(other)] == ["R422"]
 
 
 @pytest.mark.parametrize(
@@ -210,6 +238,15 @@ def test_options_of_the_command() -> None:
     assert "R416" in {d["code"] for d in check(FAULTS, "--as-of", "2026-01-01")}
     sarif = json.loads(CliRunner().invoke(main, ["check", str(FAULTS), "--format", "sarif"]).output)
     assert len(sarif["runs"][0]["results"]) == 12
+
+
+def test_a_data_folder_of_something_else_is_no_mistake(tmp_path: Path) -> None:
+    folder = policy_text(
+        tmp_path, "roe: 1\nname: x\nroles: [ae]\nengagement: {account: {ae: [{name: all, then: keep}]}}\n", data__notes_csv="a,b\n1,2\n"
+    )
+    done = CliRunner().invoke(main, ["check", str(folder)])
+    assert done.exit_code == 0 and "is not looked at" in done.stderr
+    assert CliRunner().invoke(main, ["check", str(folder), "--data", str(folder / "data")]).exit_code == 2
 
 
 def test_each_finding_of_the_analysis_has_a_code_with_a_page() -> None:

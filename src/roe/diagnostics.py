@@ -63,6 +63,7 @@ CODES: dict[str, tuple[str, str]] = {
     "R422": ("two tables take one key", "warning"),
     "R423": ("an invariant does not hold", "error"),
     "R424": ("a comment allows nothing", "warning"),
+    "R425": ("a boundary is counted twice", "warning"),
     "R501": ("unknown pool, table, report, book or score", "error"),
     "R502": ("unknown role", "error"),
     "R503": ("an action has no target", "error"),

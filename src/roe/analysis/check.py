@@ -6,7 +6,7 @@ place, its certainty and a witness that the evaluator has decided. `# roe: allow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from itertools import pairwise
@@ -21,7 +21,7 @@ from roe.evaluator.choose import Chooser, rank
 from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.plan.operators import Choose, Derive, Expr, Rule
+from roe.plan.operators import Action, Choose, Derive, Expr, Rule
 from roe.source import Span, Text, part_of
 
 if TYPE_CHECKING:
@@ -231,6 +231,52 @@ def staffed_twice(subject: Subject) -> Iterator[Diagnostic]:
             yield diagnostic(subject, table, "R407", _cell(one), message, "let one period end where the other begins", verdict, related)
 
 
+def counted_twice(subject: Subject) -> Iterator[Diagnostic]:
+    """R425: criteria of a score that share one exact number, the end of one range and the beginning of the next."""
+    for table in subject.tables:
+        step = table.step
+        if not step.hit.startswith("collect"):
+            continue
+        for later, earlier, verdict in table.touching():
+            one, other = step.rules[later], step.rules[earlier]
+            message = f"`{other.name}` and `{one.name}` both count {verdict.span}"
+            related = (("this one counts it, too", other.name.span()),)
+            help = "let one of the two ranges end before it: `[100..500)`"
+            yield diagnostic(subject, table, "R425", one.name, message, help, verdict, related)
+
+
+def unstaffed(subject: Subject) -> Iterator[Diagnostic]:
+    """R416 for a territory that no row staffs in a role, where rules of the role give its owner and have no other way."""
+    plan = subject.evaluator.policy.plan
+    for (entity, role), rules in plan.engagement.items():
+        for name in dict.fromkeys(n for rule in rules.rules for n in _territories(rule.value, entity, plan.steps)):
+            staffing, owner = plan.steps.get((entity, f"{name}_{role}")), plan.steps[entity, f"{name}_owner"]
+            table = next((t for t in subject.tables if t.step.entity == entity and t.step.name in (name, f"own_{name}")), None)
+            if (
+                table is None
+                or not isinstance(staffing, Choose)
+                or not len(staffing.rules)
+                or (isinstance(owner, Derive) and role in owner.vacant)
+            ):
+                continue
+            staffed = {str(rule.conditions[0].text) for rule in staffing.rules}
+            for number, rule in enumerate(table.step.rules):
+                if str(rule.name) not in staffed:
+                    help = "add a row to the staffing, one with no rep if it is vacant, or `fallback:`, or an `else` to the rule"
+                    verdict = Verdict((number,), PROVEN, touches=table.decides(number))
+                    yield diagnostic(subject, table, "R416", rule.name, f"nobody staffs `{rule.name}` as {role}", help, verdict)
+
+
+def _territories(action: object, entity: str, steps: Mapping[tuple[str, str], object]) -> Iterator[str]:
+    """The names of territories whose owner an action gives, without another way."""
+    if not isinstance(action, Action) or action.kind != "assign" or action.assign is None or action.otherwise is not None:
+        return
+    tree = action.assign.tree
+    name = tree.id if isinstance(tree, s.Name) else tree.field if isinstance(tree, s.Path) else ""
+    if name.endswith("_owner") and (entity, name) in steps:
+        yield name.removesuffix("_owner")
+
+
 def pool_in_time(subject: Subject) -> Iterator[Diagnostic]:
     """R416 of a pool: days between its members' periods on which nobody is in it."""
     for pool in subject.evaluator.policy.plan.pools.values():
@@ -306,5 +352,5 @@ def _cell(rule: Rule) -> Text:
 
 
 CHECKS: tuple[Callable[[Subject], Iterator[Diagnostic]], ...] = (
-    never_fire, masked, dead_keys, conditions, no_difference, overlap, staffed_twice, left_out, hidden, in_time, pool_in_time,
+    never_fire, masked, dead_keys, conditions, no_difference, overlap, counted_twice, staffed_twice, left_out, hidden, in_time, unstaffed, pool_in_time,
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ from roe.evaluator.allocate import Pools
 from roe.evaluator.engine import KEPT
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.plan.operators import Action, Allocate, Choose, Expr
+from roe.grammar.printer import show
+from roe.plan.operators import Action, Allocate, Choose, Expr, Rule
 from roe.source import Span, Text, span_of
 
 if TYPE_CHECKING:
@@ -79,6 +80,37 @@ def two_tables(subject: Subject) -> Iterator[Diagnostic]:
 
 
 NAMED_KEYS = 10
+
+
+def two_lists(subject: Subject) -> Iterator[Diagnostic]:
+    """R422 for lists: a value that two lists have, where one rule of a role asks for the one and a later rule for the other."""
+    policy = subject.evaluator.policy
+    lists = policy.plan.lists
+    for table in subject.tables:
+        if table.step.stage != "engagement":
+            continue
+        asked: list[tuple[str, str, Rule]] = []
+        for rule in table.step.rules:
+            for name, key in dict.fromkeys(_listed(rule, table, lists)):
+                for other, same, earlier in asked:
+                    common = [x for x in lists[name] if x in set(lists[other])] if same == key and other != name else []
+                    if not common or 2 * len(common) > min(len(lists[name]), len(lists[other])):
+                        continue
+                    for value in common[:NAMED_KEYS]:
+                        message = f"the lists `{name}` and `{other}` both have {key.rpartition('.')[2]} = {v.literal(value)}"
+                        related = ((f"`{earlier.name}` takes it first", earlier.name.span()),)
+                        at = value.span() if isinstance(value, Text) else rule.name.span()
+                        yield Diagnostic("R422", message, at, "leave it to one of the two", related, certainty=PROVEN, touches=subject.touched(table.step.entity, _has(key, value)))  # fmt: skip
+                asked.append((name, key, rule))
+
+
+def _listed(rule: Rule, table: Table, lists: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(a list, the subject whose values it has) of each plain membership that a rule asks for."""
+    for condition in rule.conditions:
+        for tree in s.conjuncts(table.cases.writer.full(condition.tree)):
+            only = tree.tests[0] if isinstance(tree, s.In) and not tree.negated and len(tree.tests) == 1 else None
+            if isinstance(tree, s.In) and isinstance(only, s.Name) and only.id in lists:
+                yield only.id, show(tree.value)
 
 
 def _fields(tree: s.Node, entity: str) -> Iterator[str]:
@@ -306,5 +338,5 @@ def empty_fields(subject: Subject) -> Iterator[Diagnostic]:
 
 
 CHECKS: tuple[Callable[[Subject], Iterator[Diagnostic]], ...] = (
-    unused_lists, two_tables, reps, empty_pools, overloaded_pools, empty_fields,
+    unused_lists, two_tables, two_lists, reps, empty_pools, overloaded_pools, empty_fields,
 )  # fmt: skip

@@ -225,6 +225,33 @@ class Table:
                 given = given or found
         return given
 
+    def touching(self) -> Iterator[tuple[int, int, Verdict]]:
+        """Pairs of rules that test one ordered subject and nothing else, and share a single value of it: the end of one is in the other."""
+        for space in self.spaces:
+            for later, earlier, _ in space.overlaps():
+                one, other = (space.bits_of(r) for r in (later, earlier))
+                tested = [i for i, axis in enumerate(space.axes) if any(axis.uses >> b & 1 for b in (*one, *other))]
+                if len(one) != 1 or len(other) != 1 or len(tested) != 1 or not ordered(space.axes[tested[0]]):
+                    continue
+                axis, at = space.axes[tested[0]], tested[0]
+                a, b = axis.holding(one[0]) & space.whole[at], axis.holding(other[0]) & space.whole[at]
+                common = a & b
+                if (
+                    common & (common - 1)
+                    or not a & ~common
+                    or not b & ~common
+                    or axis.values[common.bit_length() - 1] not in axis.points
+                    or common == 1
+                ):
+                    continue
+                found = self._both(space, [common if i == at else cells for i, cells in enumerate(space.whole)], later, earlier)
+                if found is not None:
+                    found.span = self._span(axis, common)
+                    yield later, earlier, found
+
+    def decides(self, rule: int) -> Callable[[Row], bool]:
+        return lambda row: rule in self.chooser(row.world.scope(row)).fired
+
     def run_into(self) -> Iterator[tuple[int, int, str, Verdict]]:
         """Pairs of rules that differ in their days alone, whose periods overlap, and neither is part of the other; with the days."""
         for space in self.spaces:

@@ -59,14 +59,20 @@ def command(policy: Path | None, shape: str, hints: bool, data: Path | None, no_
 def subject(policy: Policy, data: Path | None, no_data: bool, as_of: str) -> Subject:
     """The policy for analysis, with the records of its own data folder unless others are given, or none."""
     from roe.analysis.check import Subject
-    from roe.data.read import newest
+    from roe.data.read import newest, read_tables
     from roe.evaluator.engine import Evaluator
 
     evaluator = Evaluator(policy)
+    today = evaluator.clock(clock(evaluator, as_of)).today if as_of else None
     own = policy.root / "data"
-    folder = None if no_data else data if data is not None else own if own.is_dir() else None
-    if folder is None:
-        return Subject(evaluator, None, evaluator.clock(clock(evaluator, as_of)).today if as_of else None)
-    tables = read(evaluator, folder)
-    bound = evaluator.bind(tables, as_of=clock(evaluator, as_of) if as_of else newest(evaluator, tables))
+    if no_data or (data is None and not own.is_dir()):
+        return Subject(evaluator, None, today)
+    if data is not None:
+        tables = read(evaluator, data)
+    else:
+        tables, found = read_tables(policy, own)
+        if errors(found):  # nobody asked for it
+            click.echo(f"note: {own} is not looked at: {errors(found)[0].message}", err=True)
+            return Subject(evaluator, None, today)
+    bound = evaluator.bind(tables, as_of=as_of or newest(evaluator, tables))
     return Subject(evaluator, bound, bound.world.clock.today)
