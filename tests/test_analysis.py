@@ -14,7 +14,7 @@ import yaml
 import roe
 from roe.analysis.check import Subject
 from roe.analysis.equivalence import compare
-from roe.analysis.verdicts import PROVEN, Table, closed
+from roe.analysis.verdicts import PROVEN, Table, closed, timely
 from roe.analysis.witness import Finder
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.world import Row
@@ -93,13 +93,13 @@ def evaluator(policy: dict[str, Any], folder: Path) -> Evaluator:
     return roe.compile(roe.load(folder))
 
 
-def everything(e: Evaluator) -> list[Row]:
+def everything(e: Evaluator, as_of: str = "2026-01-01") -> list[Row]:
     """Every record that there is, as far as the rules can tell them apart."""
     found = [
         {"id": str(i), **{k: x for k, x in (("country", c), ("segment", s), ("revenue", n), ("flag", f)) if x is not None}}
         for i, (c, s, n, f) in enumerate(itertools.product(COUNTRIES, SEGMENTS, NUMBERS, FLAGS))
     ]
-    return e.bind({"account": found}, as_of="2026-01-01").world.rows["account"]
+    return e.bind({"account": found}, as_of=as_of).world.rows["account"]
 
 
 def held(table: Table, rows: list[Row]) -> list[frozenset[int]]:
@@ -253,3 +253,59 @@ def _known(value: Any) -> Any:
 
 def _does(step: Choose, choice: Any) -> Any:
     return (str(choice.value), choice.conflict)
+
+
+DAYS = ("2026-01-01", "2026-02-01", "2026-03-01", "2026-05-01")
+MOMENTS = ("2025-12-31", "2026-01-01", "2026-01-15", "2026-02-01", "2026-02-10", "2026-03-01", "2026-03-15", "2026-05-01", "2026-07-01")
+
+
+def test_time_is_a_subject_like_any_other(tmp_path: Path) -> None:
+    """Rules and staffing with periods: on some of all days something holds exactly where the analysis says so."""
+    seen = {"never": 0, "gap": 0, "whole": 0, "between": 0}
+    for number in range(HOW_MANY // 6):
+        rng = random.Random(5000 + number)
+        policy = make(rng)
+        for rule in policy["engagement"]["account"]["ae"]:
+            if rng.random() < 0.7:
+                first, last = sorted(rng.sample(DAYS, 2))
+                rule |= {"from": first} if rng.random() < 0.3 else {"until": last} if rng.random() < 0.4 else {"from": first, "until": last}
+        staff = []
+        for name in ("t1", "t2"):
+            for _ in range(2):
+                first, last = sorted(rng.sample(DAYS, 2))
+                staff.append({"territory": name, "role": "ae", "rep": rng.choice("ab"), "from": first, "until": last})
+        policy["territories"] = {
+            "hit": "first",
+            "rows": [{"name": "t1", "country": "US"}, {"name": "t2", "country": "DE"}],
+            "staffing": staff,
+        }
+        policy["tables"]["place"] = {"rows": [{"country": "US", "label": "x", "region": "R1"}], "outputs": ["label", "region"]}
+        e = evaluator(policy, tmp_path / str(number))
+        records = [row for moment in MOMENTS for row in everything(e, moment)]
+        tables = {t.step.name: t for t in Subject(e).tables}
+        for name in ("engagement_ae", "territory_ae"):
+            table = tables[name]
+            here = held(table, records)
+            deciding = {min(h) for h in here if h}
+            assert {v.rules[0] for v in table.never()} == set(range(len(table.step.rules))) - deciding, (number, name)
+            seen["never"] += len(table.step.rules) - len(deciding)
+        gaps = list(tables["engagement_ae"].uncovered())
+        assert bool(gaps) == any(not h for h in held(tables["engagement_ae"], records)), number
+        assert all(
+            v.certainty == PROVEN and tables["engagement_ae"].finder.holding(v.witness, tables["engagement_ae"].chooser) == ()
+            for v in gaps
+            if v.witness
+        )
+        seen["gap" if gaps else "whole"] += 1
+        told = {
+            str(tables["territory_ae"].step.rules[v.rules[0]].conditions[0].text) for v in tables["territory_ae"].gaps(timely, inner=True)
+        }
+        wanted = set()
+        for name in ("t1", "t2"):
+            periods = [(s["from"], s["until"]) for s in staff if s["territory"] == name]
+            covered = [any(a <= m < b for a, b in periods) for m in MOMENTS]
+            begin, end = covered.index(True), len(covered) - covered[::-1].index(True)
+            wanted |= {name} if not all(covered[begin:end]) else set()
+        assert told == wanted, (number, staff)
+        seen["between"] += len(wanted)
+    assert min(seen.values()) > 0, seen

@@ -161,7 +161,17 @@ class Table:
                 except Undecided:
                     needed.add(rule)
         for rule in sorted(fires - needed):
-            yield Verdict((rule,), PROVEN, touches=self._holds(rule))
+            yield Verdict((rule,), PROVEN, self._decided(rule), touches=self.decides(rule))
+
+    def _decided(self, rule: int) -> Witness | None:
+        """A record that a rule decides."""
+        for space in self.spaces:
+            box = space.firing(rule) if rule in space.rules else None
+            for witness in self.finder.records(self.cases, space, box) if box is not None else ():
+                fired = self.finder.asked(witness, self.chooser)
+                if fired is not None and fired[0] == (rule,) and not witness.given:
+                    return witness
+        return None
 
     def dead_values(self) -> Iterator[tuple[Verdict, Axis, Any]]:
         """Texts that a row lists, and that an earlier row takes whatever else holds, while other texts of the row do decide."""
