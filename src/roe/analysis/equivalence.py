@@ -115,22 +115,27 @@ def _compared(evaluator: Evaluator) -> dict[Key, Chooser]:
 
     out = {}
     for key, step in evaluator.policy.plan.steps.items():
-        kind = evaluator.policy.model.field_type(*key)
-        if not isinstance(step, Derive) or step.expr is None or step.frozen is not None or step.among is not None:
-            continue
-        rules: list[Rule] = []
-        tree = step.expr.tree
-        while isinstance(tree, s.If) and isinstance(tree.then, s.Literal):
-            rules.append(Rule(Text(show(tree.condition), Inline()), (Expr(tree.condition, step.expr.text),), tree.then.value))
-            tree = tree.otherwise
-        if rules and isinstance(tree, s.Literal):
-            made = Choose(step.entity, step.name, step.stage, "first", tuple(rules), tree.value)
-        elif kind is not None and kind.name == "boolean":
-            made = Choose(step.entity, step.name, step.stage, "first", (Rule(Text(step.name, Inline()), (step.expr,), True),), False)
-        else:
-            continue
-        out[key] = Chooser(made, evaluator.policy.plan.lists)
+        made = as_list(evaluator, step) if isinstance(step, Derive) else None
+        if made is not None:
+            out[key] = Chooser(made, evaluator.policy.plan.lists)
     return out
+
+
+def as_list(evaluator: Evaluator, step: Derive) -> Choose | None:
+    """A definition that is a condition or a chain of `if` as a list of rules; None for any other."""
+    kind = evaluator.policy.model.field_type(step.entity, step.name)
+    if step.expr is None or step.frozen is not None or step.among is not None:
+        return None
+    rules: list[Rule] = []
+    tree = step.expr.tree
+    while isinstance(tree, s.If) and isinstance(tree.then, s.Literal):
+        rules.append(Rule(Text(show(tree.condition), Inline()), (Expr(tree.condition, step.expr.text),), tree.then.value))
+        tree = tree.otherwise
+    if rules and isinstance(tree, s.Literal):
+        return Choose(step.entity, step.name, step.stage, "first", tuple(rules), tree.value)
+    if kind is not None and kind.name == "boolean":
+        return Choose(step.entity, step.name, step.stage, "first", (Rule(Text(step.name, Inline()), (step.expr,), True),), False)
+    return None
 
 
 def _lists(old: Evaluator, new: Evaluator) -> list[tuple[str, Chooser, Chooser]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from roe.analysis.cases import Known
 from roe.analysis.diff import said
-from roe.analysis.equivalence import compare_lists
+from roe.analysis.equivalence import as_list, compare_lists
 from roe.analysis.space import Undecided
 from roe.analysis.verdicts import PROVEN
 from roe.analysis.witness import Finder, Witness
@@ -25,7 +25,7 @@ from roe.evaluator.expressions import Scope, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.printer import show
-from roe.plan.operators import Action, Choose, Expr, Rule
+from roe.plan.operators import Action, Choose, Derive, Expr, Rule
 from roe.source import Span
 from roe.testing.cases import Case
 from roe.testing.coverage import Key, Probe, Report, cover
@@ -44,8 +44,8 @@ class Mutant:
     kind: str
     what: str
     place: Span
-    step: Choose
-    probe: Probe
+    step: Choose | Derive
+    probe: Probe | None  # none for a definition, of which every test is asked
 
 
 @dataclass(slots=True)
@@ -73,6 +73,18 @@ def mutants(evaluator: Evaluator, keys: Sequence[Key]) -> Iterator[Mutant]:
         chosen = range(n) if n <= MOST_ROWS else sorted({i * n // MOST_ROWS for i in range(MOST_ROWS)})
         for number in chosen:
             yield from _of_rule(evaluator, key, step, number)
+
+
+def of_definitions(evaluator: Evaluator) -> Iterator[Mutant]:
+    """Boundaries moved in definitions, and windows that last a day longer."""
+    for (entity, name), step in evaluator.policy.plan.steps.items():
+        own = isinstance(step, Derive) and (step.stage == "definition" or (step.stage == "window" and name.endswith("_until")))
+        if not own or not isinstance(step, Derive) or step.expr is None:
+            continue
+        for other in moved(step.expr.tree):
+            what = f"`{step.name}` as `{show(other)}` where it is `{show(step.expr.tree)}`"
+            made = replace(step, expr=Expr(other, step.expr.text))
+            yield Mutant(("steps", entity, name), 0, "boundary", what, step.expr.text.span(), made, None)
 
 
 def _of_rule(evaluator: Evaluator, key: Key, step: Choose, number: int) -> Iterator[Mutant]:
@@ -192,17 +204,28 @@ def chooser_of(evaluator: Evaluator, key: Key) -> Chooser:
     return evaluator.compiled.engagement[entity, name] if kind == "engagement" else evaluator.compiled.choosers[entity, name]
 
 
+def _list(evaluator: Evaluator, key: Key) -> Chooser | None:
+    """A list of rules, or a definition as one; None for a definition that is none."""
+    kind, entity, name = key
+    step = evaluator.policy.plan.steps.get((entity, name)) if kind == "steps" else None
+    if not isinstance(step, Derive):
+        return chooser_of(evaluator, key)
+    made = as_list(evaluator, step)
+    return Chooser(made, evaluator.policy.plan.lists) if made is not None else None
+
+
 def planted(evaluator: Evaluator, mutant: Mutant) -> Evaluator:
     """The evaluator with a fault in it: it shares all but the one list of rules."""
     kind, entity, name = mutant.key
     plan = evaluator.policy.plan
-    chooser = Chooser(mutant.step, plan.lists)
+    step = mutant.step
     compiled = copy.copy(evaluator.compiled)
-    if kind == "engagement":
-        compiled.engagement = {**compiled.engagement, (entity, name): chooser}
-        plan = replace(plan, engagement={**plan.engagement, (entity, name): mutant.step})
+    if kind == "engagement" and isinstance(step, Choose):
+        compiled.engagement = {**compiled.engagement, (entity, name): Chooser(step, plan.lists)}
+        plan = replace(plan, engagement={**plan.engagement, (entity, name): step})
     else:
-        compiled.choosers = {**compiled.choosers, (entity, name): chooser}
+        if isinstance(step, Choose):
+            compiled.choosers = {**compiled.choosers, (entity, name): Chooser(step, plan.lists)}
         plan = replace(plan, steps={**plan.steps, (entity, name): mutant.step})
     other = copy.copy(evaluator)
     other.policy = compiled.policy = replace(evaluator.policy, plan=plan)
@@ -216,13 +239,15 @@ def fates(evaluator: Evaluator, cases: Sequence[Case]) -> tuple[list[Fate], Repo
     """
     keys = list(cover(evaluator, ()).lists)
     planned = list(mutants(evaluator, keys))
-    report = cover(evaluator, cases, ((m.key, m.rule, m.probe) for m in planned))
+    report = cover(evaluator, cases, ((m.key, m.rule, m.probe) for m in planned if m.probe is not None))
     found = []
     known: dict[Key, Known] = {}
     for number, mutant in enumerate(planned):
         first, then = ([case for case, seen in report.noticed if seen.get(number) is wanted] for wanted in (True, False))
         by_size = sorted(then, key=lambda c: sum(map(len, c.given.values())))
         found.append(fate(evaluator, mutant, [*first, *by_size[:MOST_ELSEWHERE]], known.setdefault(mutant.key, {})))
+    everything = sorted(cases, key=lambda c: sum(map(len, c.given.values())))
+    found += [fate(evaluator, mutant, everything, {}) for mutant in of_definitions(evaluator)]
     return found, report
 
 
@@ -233,7 +258,9 @@ def fate(evaluator: Evaluator, mutant: Mutant, asked: Sequence[Case], known: Kno
         if not run_case(other, case).passed:
             return Fate(mutant, "killed", case.name)
     try:
-        one, two = chooser_of(evaluator, mutant.key), chooser_of(other, mutant.key)
+        one, two = _list(evaluator, mutant.key), _list(other, mutant.key)
+        if one is None or two is None:
+            return Fate(mutant, "survived")
         found = compare_lists("", Finder(evaluator), one, Finder(other), two, known)
     except Undecided:
         return Fate(mutant, "survived")
