@@ -49,7 +49,6 @@ KEYWORDS = (
     "true",
     "false",
 )
-TARGETS = {"route": "pool", "fallback": "pool"}
 
 
 @dataclass(frozen=True, slots=True)
