@@ -51,6 +51,10 @@ def test_all_twelve_seeded_faults_are_found_and_nothing_else() -> None:
         assert one["certainty"] in ("proven", "possible") and one["help"]
 
 
+def test_a_sound_policy_has_no_findings() -> None:
+    assert check(ROOT / "tests" / "sound") == []
+
+
 def test_witnesses_of_the_faulty_policy_are_decided_as_it_is_said() -> None:
     subject = Subject(roe.compile(roe.load(FAULTS)))
     seen = 0

@@ -20,6 +20,7 @@ from roe.analysis.witness import Finder, Witness, path_of
 from roe.evaluator.expressions import compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.plan.index import ELSE
 from roe.plan.operators import Choose
 
 if TYPE_CHECKING:
@@ -309,7 +310,8 @@ class Table:
             for rule, box, i, cells in self._beside(space, within, inner):
                 whole = [*box[:i], cells, *box[i + 1 :]]
                 natural = [self.cases.natural(axis) & c for axis, c in zip(space.axes, whole, strict=True)]
-                for part in minus(natural, known):
+                narrow = [c if k == i else _known_cells(axis, c) for k, (axis, c) in enumerate(zip(space.axes, natural, strict=True))]
+                for part in minus(narrow, known):
                     try:
                         found = space.clear(part, space.everything)
                     except Undecided:
@@ -404,6 +406,14 @@ class Table:
             return any(map(timely, space.axes)) or not any(self.chooser.truth(i, scope) is True for i in range(len(self.step.rules)))
 
         return inside
+
+
+def _known_cells(axis: Axis, cells: int) -> int:
+    """The cells of values that rules name, if there are any: that a value is missing, or that nobody names it, is a case of its own."""
+    named = cells & ~1
+    if axis.values[-1] is ELSE:
+        named &= ~(1 << len(axis.values) - 1)
+    return named or cells & ~1 or cells
 
 
 def minus(box: Box, others: Iterable[Box]) -> list[Box]:
