@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import roe
-from helpers import AS_OF, EXAMPLES, example, tables
+from helpers import AS_OF, EXAMPLES, example, policy_text, tables
 from roe.analysis.diff import changes, impact
 from roe.cli import main
 from roe.policy.format import format_policy
@@ -53,7 +53,7 @@ def test_rules_that_differ_are_shown_before_and_after(other: Path) -> None:
         ("engagement of account as ae", "changed", "protected"),
         ("engagement of account as csm", "changed", "tier-a"),
     ]
-    assert (found[0].before.endswith("-> keep"), found[0].after.endswith("-> open")) == (True, True)
+    assert "-> keep because" in found[0].before and "-> open because" in found[0].after
 
 
 def test_the_impact_is_the_difference_of_two_runs(other: Path) -> None:
@@ -115,3 +115,59 @@ def test_a_revision_of_git_is_a_policy_too(other: Path, tmp_path: Path, monkeypa
 
 def test_data_needs_a_moment(other: Path) -> None:
     assert run(str(STATIC), str(other), "--data", "x").exit_code == 2
+
+
+BASE = """
+roe: 1
+name: base
+roles: [ae]
+fields: {account: {cost: {type: number}}}
+lists:
+  named: [a.com, b.com]
+  dated: {file: dated.csv}
+define:
+  account.big: account.employees > 100
+  account.calls: count(account.activities[type = "call"])
+pools: {p: {members: [x, y]}}
+engagement:
+  account:
+    ae:
+      - {name: named, when: account.domain in named, then: keep}
+      - {name: dated, when: account.domain in dated, then: hold}
+      - {name: small, when: not(account.big), then: open}
+      - {name: called, when: account.calls > 3, then: {route: p}}
+      - {name: rest, then: return}
+"""
+DATED = "domain,from,until\nc.com,2026-01-01,\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict", "said"),
+    [
+        (("a.com, b.com", "b.com, a.com"), "equivalent", ""),
+        (("a.com, b.com", "a.com"), "different", 'domain = "b.com"'),
+        (("account.employees > 100", "not(account.employees <= 100)"), "equivalent", ""),
+        (("account.employees > 100", "account.employees >= 100"), "different", "employees = 100"),
+        (("account.employees > 100", "account.employees != null and account.employees > 100"), "different", "employees"),  # unknown is no more
+        (("when: account.domain in named", "when: 'account.domain in (\"a.com\", \"b.com\")'"), "equivalent", ""),
+        (("[type = \"call\"]", "[type = \"mail\"]"), "undecided", "account.calls"),
+        (("members: [x, y]", "members: [x]"), "undecided", "pool p"),
+        (("cost: {type: number}", "cost: {type: number, default: 3}"), "undecided", "account.cost"),
+        (("c.com,2026-01-01", "c.com,2026-02-01"), "undecided", "list dated"),
+        (("name: base", "name: base\ntimezone: Europe/Berlin"), "undecided", "timezone"),
+        (("account.calls > 3", "account.calls >= 3"), "undecided", ""),
+        (("then: hold", "then: hold, because: x"), "undecided", ""),
+        (("when: account.calls > 3, then", "when: account.calls > 3 and true, then"), "equivalent", ""),
+    ],
+)  # fmt: skip
+def test_verdicts_of_single_changes(change: tuple[str, str], verdict: str, said: str, tmp_path: Path) -> None:
+    """What no record can show is never called equivalent: an aggregate, a pool, a field's default, a list with dates, a time zone."""
+    old, new = change
+    assert (BASE + DATED).count(old) == 1
+    folders = [
+        policy_text(tmp_path / str(i), text, dated_csv=dated)
+        for i, (text, dated) in enumerate([(BASE, DATED), (BASE.replace(old, new), DATED.replace(old, new))])
+    ]
+    found = json.loads(run(*map(str, folders), "--format", "json").output)
+    assert found["verdict"] == verdict, found
+    assert said in json.dumps([found["not_compared"], found["cases"]]).replace('\\"', '"') or said in run(*map(str, folders)).output

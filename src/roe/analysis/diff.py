@@ -13,6 +13,7 @@ from typing import Any
 
 from roe.analysis.invariants import customer, live
 from roe.evaluator.engine import Decision, Run
+from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.plan.operators import Action, Choose, Derive, Expr, Relate, Rule
 from roe.policy.model import Policy
@@ -87,7 +88,10 @@ def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str
     for key in dict.fromkeys([*b.steps, *a.steps]):
         found.append((f"{key[0]}.{key[1]}", _step(a.steps.get(key)), _step(b.steps.get(key))))
     found.append(("pools", {n: said(p) for n, p in a.pools.items()}, {n: said(p) for n, p in b.pools.items()}))
-    lists = [{n: ", ".join(map(str, x)) for n, x in p.lists.items()} | {n: str(x) for n, x in p.dated_lists.items()} for p in (a, b)]
+    lists = [
+        {n: ", ".join(v.literal(str(y)) for y in x) for n, x in p.lists.items()} | {n: str(x) for n, x in p.dated_lists.items()}
+        for p in (a, b)
+    ]
     found.append(("lists", lists[0], lists[1]))
     fields = [
         {f"{entity}.{name}": said(f) for entity, known in policy.model.entities.items() for name, f in known.items()}
@@ -96,7 +100,7 @@ def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str
     found.append(("fields", fields[0], fields[1]))
     rest = [
         {
-            "exceptions": str([tuple(map(str, (e.entity, e.record, e.role, e.owner, e.until))) for e in p.exceptions]), "claims": said(p.claims),
+            "exceptions": said(p.exceptions), "levels": said(dict(p.levels)), "claims": said(p.claims),
             "holdovers": said(p.holdovers), "credits": said(p.credits), "books": said(dict(p.books)), "timezone": policy.timezone,
             "calendar": policy.calendar, "roles": ", ".join(policy.roles), "profile": policy.profile, "data": said(dict(policy.data)),
             "reports": said(dict(p.reports)), "events": said(p.events), "kpis": said(p.kpis), "invariants": said(p.invariants), "crm": said(p.crm), "windows": said(p.windows), "working hours": str(policy.hours),
@@ -126,13 +130,18 @@ def _rules(step: Choose | None) -> dict[str, str]:
 
 def _rule(rule: Rule) -> str:
     when = " and ".join(show(c.tree) for c in rule.conditions) or "true"
-    return f"{when} -> {said(rule.value)}"
+    return f"{when} -> {effect(rule)}"
+
+
+def effect(rule: Rule) -> str:
+    """What a rule gives, with its reason, which reps are shown."""
+    return said(rule.value) + (f" because {rule.because}" if rule.because else "")
 
 
 def _step(step: Any) -> dict[str, str]:
     if isinstance(step, Choose):
         named = {f"{i + 1}. {rule.name}": _rule(rule) for i, rule in enumerate(step.rules)}
-        return {**named, "(hit)": step.hit, "(default)": said(step.default)}
+        return {**named, "(hit)": step.hit, "(default)": said(step.default), "(priority)": said(step.priority)}
     if isinstance(step, Derive) and step.expr is not None and step.frozen is None and step.among is None:
         return {step.name: show(step.expr.tree)}
     if isinstance(step, (Derive, Relate)):

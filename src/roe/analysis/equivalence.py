@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from roe.analysis.cases import Cases, Known
-from roe.analysis.diff import changes, said
+from roe.analysis.diff import changes, effect, said
 from roe.analysis.space import Box, Space, Undecided, bits
 from roe.analysis.verdicts import POSSIBLE, PROVEN, UNDECIDED
 from roe.analysis.witness import Finder, Witness
@@ -75,9 +75,10 @@ def compare(old: Evaluator, new: Evaluator) -> Comparison:
     unproven: list[str] = []
     parts = _lists(old, new)
     done = set()
+    alone = all(c.where.startswith("engagement") for c in differing)  # then lists and definitions, which are written out, are the same
     for where, one, other in parts:
         done.add(where)
-        if _texts(one.step) == _texts(other.step) and _same_inputs(old, new):
+        if alone and _texts(one.step) == _texts(other.step):
             continue
         try:
             found += compare_lists(where, Finder(old), one, Finder(new), other)
@@ -90,23 +91,16 @@ def compare(old: Evaluator, new: Evaluator) -> Comparison:
     }
     unproven += [f"pool {n}" for n in sorted(pools)]
     unproven += [
-        c.where if c.where != "policy" else c.name
-        for c in differing
-        if c.where not in done and c.where not in ("pools", "lists", "fields") and not _boolean(new, c.where)
+        c.where if c.where != "policy" else c.name for c in differing if c.where not in done and c.where not in ("pools", "lists", "fields")
     ]
+    unproven += [f"list {c.name}" for c in differing if c.where == "lists" and not _plain(old, new, c.name)]
     unproven += [c.name for c in differing if c.where == "fields"]
     return Comparison(not found and not unproven, tuple(found), tuple(dict.fromkeys(unproven)))
 
 
-def _same_inputs(old: Evaluator, new: Evaluator) -> bool:
-    """Whether lists and definitions, which are written out in rules, are the same."""
-    return not any(c.where == "lists" or not c.where.startswith("engagement") for c in changes(old.policy, new.policy))
-
-
-def _boolean(evaluator: Evaluator, where: str) -> bool:
-    """Whether a part is a definition that is written out wherever it is asked for."""
-    entity, _, name = where.partition(".")
-    return isinstance(evaluator.policy.plan.steps.get((entity, name)), Derive) and (entity, name) in _compared(evaluator)
+def _plain(old: Evaluator, new: Evaluator, name: str) -> bool:
+    """Whether a list has no dates: then its values are constants of the rules that ask for it."""
+    return all(name not in e.policy.plan.dated_lists for e in (old, new))
 
 
 def _compared(evaluator: Evaluator) -> dict[Key, Chooser]:
@@ -134,8 +128,23 @@ def as_list(evaluator: Evaluator, step: Derive) -> Choose | None:
     if rules and isinstance(tree, s.Literal):
         return Choose(step.entity, step.name, step.stage, "first", tuple(rules), tree.value)
     if kind is not None and kind.name == "boolean":
-        return Choose(step.entity, step.name, step.stage, "first", (Rule(Text(step.name, Inline()), (step.expr,), True),), False)
+        no = Expr(s.Not((step.expr.tree,)), step.expr.text)  # unknown is neither: under a `not` it makes a difference
+        rules = [
+            Rule(Text(name, Inline()), (expr,), value)
+            for name, expr, value in ((step.name, step.expr, True), (f"not {step.name}", no, False))
+        ]
+        return Choose(step.entity, step.name, step.stage, "first", tuple(rules))
     return None
+
+
+def _comparable(old: Evaluator, new: Evaluator) -> tuple[dict[Key, Chooser], dict[Key, Chooser]]:
+    """The tables and definitions of each that are lists of rules; one that is something else in the other policy is not compared."""
+    one, other = {**old.compiled.choosers, **_compared(old)}, {**new.compiled.choosers, **_compared(new)}
+    for key in one.keys() ^ other.keys():
+        if key in old.policy.plan.steps and key in new.policy.plan.steps:
+            one.pop(key, None)
+            other.pop(key, None)
+    return one, other
 
 
 def _lists(old: Evaluator, new: Evaluator) -> list[tuple[str, Chooser, Chooser]]:
@@ -146,7 +155,7 @@ def _lists(old: Evaluator, new: Evaluator) -> list[tuple[str, Chooser, Chooser]]
     a, b = old.compiled, new.compiled
     for title, x, y in (
         ("engagement of {0} as {1}", a.engagement, b.engagement),
-        ("{0}.{1}", {**a.choosers, **_compared(old)}, {**b.choosers, **_compared(new)}),
+        ("{0}.{1}", *_comparable(old, new)),
     ):
         for key in dict.fromkeys([*y, *x]):
             one, other = x.get(key), y.get(key)
@@ -164,12 +173,12 @@ def _texts(step: Choose) -> list[str]:
 
 
 def _text(rule: Rule, cases: Cases | None) -> str:
-    """What a rule says, definitions written out."""
-    return " and ".join(show(c.tree if cases is None else cases.writer(c.tree)) for c in rule.conditions) + " -> " + _effect(rule)
-
-
-def _effect(rule: Rule) -> str:
-    return said(rule.value) + (f" because {rule.because}" if rule.because else "")
+    """What a rule says, definitions written out and lists by what is in them."""
+    trees = [c.tree if cases is None else cases.writer(c.tree) for c in rule.conditions]
+    lists = cases.policy.plan.lists if cases is not None else {}
+    named = {n.id for tree in trees for n in s.walk(tree) if isinstance(n, s.Name) and n.id in lists}
+    inside = "".join(f" {name} {hash(tuple(lists[name]))}" for name in sorted(named))
+    return " and ".join(map(show, trees)) + inside + " -> " + effect(rule)
 
 
 def compare_lists(
@@ -196,7 +205,7 @@ class _Pair:
         self.finders, self.choosers = (finder, other_finder), (one, other)
         self.n = len(one.step.rules)
         rules = [*one.step.rules, *other.step.rules]
-        self.effects = [_effect(rule) for rule in rules]
+        self.effects = [effect(rule) for rule in rules]
         old = [_text(rule, cases) for rule in rules[: self.n]]
         new = [_text(rule, others) for rule in rules[self.n :]]
         self.changed = set(range(len(rules)))
@@ -290,7 +299,7 @@ class _Pair:
         step = self.choosers[side].step
         if len(fired) == 1 and not step.hit.startswith("collect"):
             rule = step.rules[fired[0]]
-            return str(rule.name), _effect(rule)
+            return str(rule.name), effect(rule)
         return ", ".join(str(step.rules[i].name) for i in fired), said(value)
 
     def _overlapping(self) -> bool:
