@@ -248,6 +248,7 @@ def _page(path: Path, found: list[Change], compared: Comparison, made: Impact | 
         page.heading("Who gains and loses what")
         page.say(f"{f['moved']:g} of {f['decided']:g} allocations change hands ({f['moved_share']:.1%}); customers: {f['customers_moved']:g}; "
                  f"live windows cut short: {f['windows_cut']:g}; left to nobody: {f['unowned']:g}")  # fmt: skip
+    if made is not None and made.moved:
         page.table(("from", "to", "records"), ((a, b, n) for (a, b), n in made.matrix().most_common()))
         page.table(("rep", "before", "after", "", "capacity"), _load(made))
         page.heading("Every record that moves")
