@@ -77,7 +77,7 @@ class Table:
         for rule in range(len(self.step.rules)):
             if rule in fires:
                 if self._never_by_smt(rule):
-                    yield self._covered(rule) if not self._empty(rule) else Verdict((rule,), PROVEN, touches=self._holds(rule))
+                    yield self._covered_by_smt(rule)
             elif rule in doubtful:
                 yield Verdict((rule,), UNDECIDED)
             elif rule in meets:
@@ -116,17 +116,16 @@ class Table:
         earlier = range(rule) if self.step.hit == "first" else ()
         return (self._relating[rule] or any(self._relating[i] for i in earlier)) and self.impossible([rule], earlier)
 
-    def _empty(self, rule: int) -> bool:
-        return self.impossible([rule], ())
+    def _covered_by_smt(self, rule: int) -> Verdict:
+        """Of a rule whose cells are open and that still decides nothing: as few of the rules before it as it takes, or none."""
+        covering = [] if self.impossible([rule], ()) else list(range(rule))
+        for other in reversed(covering):
+            fewer = [i for i in covering if i != other]
+            covering = fewer if self.impossible([rule], fewer) else covering
+        return Verdict((rule,), PROVEN, None, tuple(covering), touches=self._holds(rule))
 
     def _covered(self, rule: int) -> Verdict:
         covering: list[int] = []
-        if self._never_by_smt(rule) and any(space.firing(rule) is not None for space in self.spaces if rule in space.rules):
-            covering = list(range(rule))  # as few of them as it takes
-            for other in reversed(range(rule)):
-                fewer = [i for i in covering if i != other]
-                covering = fewer if self.impossible([rule], fewer) else covering
-            return Verdict((rule,), PROVEN, None, tuple(covering), touches=self._holds(rule))
         shown: Witness | None = None
         for space in self.spaces:
             if rule not in space.rules:

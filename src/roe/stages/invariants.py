@@ -12,7 +12,6 @@ from typing import Any
 from roe.diagnostics import suggest
 from roe.grammar import types as t
 from roe.grammar.names import Names
-from roe.grammar.parser import parse
 from roe.plan.operators import RUN_FACTS, Derive, Expr, Invariant
 from roe.policy.context import Context
 from roe.source import Text, span_of
@@ -31,7 +30,7 @@ def _fact(name: str, op: str, number: str, percent: str) -> str:
 
 def declare(policy: dict[str, Any], cx: Context) -> None:
     for number, raw in enumerate(policy.get("invariants") or ()):
-        found = _read(raw, cx)
+        found = _read(raw)
         if found and found[0] in cx.model.entities and found[0] != "rep":
             cx.model.steps[found[0], step_name(number)] = lambda: t.BOOLEAN
 
@@ -40,7 +39,7 @@ def step_name(number: int) -> str:
     return f"invariant_{number + 1}"
 
 
-def _read(raw: Any, cx: Context) -> tuple[str, str, str] | None:
+def _read(raw: Any) -> tuple[str, str, str] | None:
     """(of what, the condition, the role whose records count) of a mapping or a sentence; None for what is no sentence."""
     if not isinstance(raw, str):
         return str(raw.get("every") or "run"), raw["holds"], str(raw.get("role") or "")
@@ -56,7 +55,7 @@ def lower(policy: dict[str, Any], cx: Context) -> tuple[Invariant, ...]:
     given = policy.get("invariants") or ()
     cx.unique_names([raw["name"] for raw in given if not isinstance(raw, str)], "invariants")
     for number, raw in enumerate(given):
-        said = _read(raw, cx)
+        said = _read(raw)
         if said is None:
             cx.say("R304", raw, f"`{raw}` is no sentence that is understood", EXAMPLES)
             continue
@@ -100,5 +99,4 @@ def _condition(of: str, text: str, cx: Context, whole: bool, place: Any) -> Expr
         del cx.found[before:]
         cx.say(wrong.code, place, wrong.message, wrong.help)
         return None
-    tree, _ = parse(text)
-    return expr if tree is not None else None
+    return expr
