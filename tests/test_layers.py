@@ -14,6 +14,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("roe.evaluator.expressions",),
     ("roe.plan",),
     ("roe.evaluator.choose", "roe.evaluator.observe"),
+    ("roe.sheets",),
     ("roe.policy", "roe.policy.model", "roe.policy.standard", "roe.policy.loader", "roe.policy.tables", "roe.policy.format"),
     ("roe.plan.store",),
     ("roe.policy.context",),

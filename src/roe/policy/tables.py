@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from roe.diagnostics import Diagnostic
+from roe import sheets
+from roe.diagnostics import Diagnostic, errors
 from roe.files import MAX_TABLE_BYTES, read_text, resolve
 from roe.source import Cell, Span, Text, span_of
 
 MAX_ROWS = 1_000_000
-MAX_UNPACKED_BYTES = 512 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +41,68 @@ def read_table(root: Path, name: str) -> tuple[Table | None, list[Diagnostic]]:
     path, problems = resolve(root, asked)
     if path is None:
         return None, problems
-    if path.suffix.lower() in (".xlsx", ".xlsm"):
-        return _read_xlsx(path, file, sheet, span_of(name))
+    suffix = path.suffix.lower()
+    if suffix in sheets.SUFFIXES:
+        return _read_sheet(path, file, sheet, span_of(name))
+    if suffix in sheets.OTHER_SUFFIXES:
+        return None, [Diagnostic("R307", f"`{file}` is a spreadsheet that roe does not read", span_of(name), "save it as .xlsx or CSV UTF-8")]
     text, problems = read_text(path, file, MAX_TABLE_BYTES, span_of(name))
     return (None, problems) if text is None else parse_csv(text, file)
 
 
 def parse_csv(text: str, shown: str) -> tuple[Table | None, list[Diagnostic]]:
+    """A table of CSV text; a quote that is not closed is an error, for it would swallow the rows below it."""
     lines = text.split("\n")
-    delimiter = max(",;\t", key=lambda d: (lines[0].count(d), d == ","))
+    declared = _SEPARATOR.fullmatch(lines[0].strip())  # Excel's own first line
+    if declared:
+        text = text.partition("\n")[2]
+    first = lines[1 if declared and len(lines) > 1 else 0]
+    delimiter = declared[1] if declared else max(",;\t", key=lambda d: (first.count(d), d == ","))
     rows: list[list[Text]] = []
-    found: list[Diagnostic] = []
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
-    before = 0
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    skipped = 1 if declared else 0
+    last = skipped  # of the lines that are read
     try:
         for raw in reader:
-            line, before = before + 1, reader.line_num
+            line, last = last + 1, reader.line_num + skipped
             if not any(cell.strip() for cell in raw) or raw[0].lstrip().startswith("#"):
                 continue
             excerpt = lines[line - 1] if line <= len(lines) else ""
+            if last > line and rows and _swallows(raw, len(rows[0]), delimiter):
+                return None, [_unclosed(shown, line, excerpt)]
             rows.append([Text(cell.strip(), Cell(shown, line, i, excerpt, delimiter)) for i, cell in enumerate(raw)])
             if len(rows) > MAX_ROWS:
                 return None, [Diagnostic("R309", f"`{shown}` has over {MAX_ROWS} rows", Span(shown, line, 1, 2), "split it")]
     except csv.Error as e:
-        return None, [Diagnostic("R307", f"`{shown}` is no CSV: {e}", Span(shown, before + 1, 1, 2), "save it again as CSV UTF-8")]
-    return _table(shown, rows, Span(shown, 1, 1, 2, lines[0]), found)
+        excerpt = lines[last] if last < len(lines) else ""
+        if '"' in excerpt:
+            return None, [_unclosed(shown, last + 1, excerpt)]
+        help = "save it again as CSV UTF-8"
+        return None, [Diagnostic("R307", f"`{shown}` is not CSV: {e}", Span(shown, last + 1, 1, 2, excerpt), help)]
+    return _table(shown, rows, Span(shown, 1, 1, 2, lines[0]))
 
 
-def _table(name: str, rows: list[list[Text]], place: Span, found: list[Diagnostic]) -> tuple[Table | None, list[Diagnostic]]:
+_SEPARATOR = re.compile(r"sep=([,;\t|])", re.IGNORECASE)
+
+
+def _swallows(raw: list[str], width: int, delimiter: str) -> bool:
+    """Whether a cell over several lines has a whole row of the table in it: its quote was closed by that of a later row."""
+    inner = [line for cell in raw for line in cell.split("\n")[1:-1]]
+    return any(len(cells := line.split(delimiter)) == width > 1 and all(cell.strip() for cell in cells) for line in inner)
+
+
+def _unclosed(shown: str, line: int, excerpt: str) -> Diagnostic:
+    """The finding about the first quote of a line that has no other half there."""
+    quotes = [i for i, char in enumerate(excerpt) if char == '"']
+    column = (quotes[-1] if len(quotes) % 2 else quotes[0]) + 1 if quotes else 1
+    message = "a quote is not closed, or has text right behind it"
+    return Diagnostic("R307", message, Span(shown, line, column, column + 1, excerpt), 'close it on the same line; write a quote inside a cell as ""')
+
+
+def _table(name: str, rows: list[list[Text]], place: Span) -> tuple[Table | None, list[Diagnostic]]:
+    found: list[Diagnostic] = []
     if len(rows) < 2:
-        return None, [*found, Diagnostic("R401", f"`{name}` has no header, or no row below it", place, "add rows, or remove the table")]
+        return None, [Diagnostic("R401", f"`{name}` has no header, or no row below it", place, "add rows, or remove the table")]
     header, *body = rows
     width = len(header)
     while width and not header[width - 1]:
@@ -91,58 +124,12 @@ def _table(name: str, rows: list[list[Text]], place: Span, found: list[Diagnosti
     return Table(name, header[:width], kept, place), found
 
 
-def _read_xlsx(path: Path, file: str, sheet: str, asked: Span) -> tuple[Table | None, list[Diagnostic]]:
-    try:
-        from openpyxl import load_workbook
-        from openpyxl.utils import get_column_letter
-    except ImportError:
-        return None, [Diagnostic("R406", "reading XLSX needs the package openpyxl", asked, "pip install 'roe[xlsx]', or save as CSV")]
-    from zipfile import BadZipFile, ZipFile
-
-    try:
-        if path.stat().st_size > MAX_TABLE_BYTES:
-            raise ValueError("it is too large")
-        with ZipFile(path) as archive:
-            if sum(item.file_size for item in archive.infolist()) > MAX_UNPACKED_BYTES:
-                raise ValueError("it unpacks to too much")
-        book = load_workbook(path, read_only=True, data_only=True, keep_links=False)
-    except (BadZipFile, ValueError, KeyError, OSError, EOFError) as e:
-        return None, [Diagnostic("R307", f"`{file}` cannot be read as XLSX: {e}", asked, "save it again as .xlsx")]
-    try:
-        if sheet and sheet not in book.sheetnames:
-            help = "the sheets are " + ", ".join(f"`{s}`" for s in book.sheetnames)
-            return None, [Diagnostic("R307", f"`{file}` has no sheet `{sheet}`", asked, help)]
-        page = book[sheet] if sheet else book.worksheets[0]
-        rows: list[list[Text]] = []
-        for number, raw in enumerate(page.iter_rows(values_only=True), 1):
-            if not any(v not in (None, "") for v in raw) or str(raw[0] or "").startswith("#"):
-                continue
-            if len(rows) > MAX_ROWS:
-                return None, [Diagnostic("R309", f"`{file}` has over {MAX_ROWS} rows", asked, "split it")]
-            rows.append(
-                [
-                    Text(_cell_text(v), Cell(file, number, i, name=f"{page.title}!{get_column_letter(i + 1)}{number}"))
-                    for i, v in enumerate(raw)
-                ]
-            )
-    finally:
-        book.close()
-    width = max((i + 1 for r in rows[:1] for i, c in enumerate(r) if c), default=0)
-    return _table(file, [r[:width] if not any(r[width:]) else r for r in rows], asked, [])
-
-
-def _cell_text(value: Any) -> str:
-    """A spreadsheet's own value as the text that a CSV would hold."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value == int(value):
-        return str(int(value))
-    if hasattr(value, "hour") and hasattr(value, "year"):
-        midnight = (value.hour, value.minute, value.second) == (0, 0, 0)
-        return str(value.date().isoformat() if midnight else value.isoformat())
-    return str(value.isoformat() if hasattr(value, "isoformat") else value).strip()
+def _read_sheet(path: Path, file: str, sheet: str, asked: Span) -> tuple[Table | None, list[Diagnostic]]:
+    read, found = sheets.sheet_rows(path, file, sheet, asked)
+    if read is None or errors(found):
+        return None, found
+    table, problems = _table(file, [read.header, *read.rows], asked)
+    return table, [*found, *problems]
 
 
 def inline_table(rows: list[Any], place: Span) -> tuple[Table | None, list[Diagnostic]]:
