@@ -1,7 +1,7 @@
 """Every figure that the docs state, from one command: `python benchmarks/run.py [--quick] [--json FILE]`.
 
 Whole processes are timed as a user meets them; decisions and tables of columns beside other engines (`pip install
-'roe[bench]'`; those that are not installed are left out), with the same rules and records from one seed. Answers are
+'roe-policy[bench]'`; those that are not installed are left out), with the same rules and records from one seed. Answers are
 compared before anything is timed. Medians of repeated runs, with the least and the most where they matter.
 """
 

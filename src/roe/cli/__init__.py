@@ -7,6 +7,8 @@ from importlib import import_module
 
 import click
 
+from roe import __version__
+
 COMMANDS = {
     "init": "init", "check": "check", "run": "run", "explain": "explain", "audit": "audit", "timeline": "timeline", "match": "match", "report": "report", "score": "score", "books": "books", "kpi": "kpi", "calc": "calc", "test": "test", "diff": "diff",
     "handbook": "handbook", "graph": "graph", "compile": "compile", "fmt": "fmt", "lsp": "lsp", "hook": "hook", "eval": "evaluate", "repl": "repl",
@@ -34,7 +36,7 @@ class Lazy(click.Group):
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
-@click.version_option(package_name="roe", prog_name="roe")
+@click.version_option(version=__version__, prog_name="roe")
 def main() -> None:
     """Sales rules of engagement as code: who owns which account or lead, and why.
 

@@ -147,9 +147,9 @@ def _by_record(row: Any) -> tuple[str, str]:
 
 def _packages() -> None:
     if find_spec("numpy") is None:
-        fail([Diagnostic("R406", "books need the package numpy", Span("roe books", 1, 1, 2), "pip install 'roe[books]'")])
+        fail([Diagnostic("R406", "books need the package numpy", Span("roe books", 1, 1, 2), "pip install 'roe-policy[books]'")])
     if find_spec("ortools") is None:
-        click.echo("note: without OR-Tools (pip install 'roe[books]') the plan is greedy", err=True)
+        click.echo("note: without OR-Tools (pip install 'roe-policy[books]') the plan is greedy", err=True)
 
 
 @command.command("simulate")
@@ -203,4 +203,4 @@ def simulate(
             shown.append([f"{name}: {book}", *(f"{x:.0%}" for x in mean), f"{last.reached:.0%}", last.meetings, last.opportunities])
     click.echo(table(shown, ["mean over cycles", "use", "cover", "churn", "unfair", "reached", "meet", "opps"]))
     page = out / "simulation.html" if find_spec("matplotlib") is not None else out / "cycles.csv"
-    click.echo(f"\nsee {page}" + ("" if page.suffix == ".html" else "; pip install 'roe[pages]' for charts"))
+    click.echo(f"\nsee {page}" + ("" if page.suffix == ".html" else "; pip install 'roe-policy[pages]' for charts"))

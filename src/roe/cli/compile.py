@@ -34,7 +34,7 @@ def command(policy: Path | None, dialect: str, entity: str, as_of: str | None, s
         from roe.sql.statement import compile_sql
     except ImportError:
         at = Span("--dialect", 1, 1, 2)
-        fail([Diagnostic("R406", "writing SQL needs the package sqlglot", at, "pip install 'roe[sql]'")])
+        fail([Diagnostic("R406", "writing SQL needs the package sqlglot", at, "pip install 'roe-policy[sql]'")])
     found = {entity for entity, _ in evaluator.policy.plan.engagement}
     if entity not in found:
         at = Span("--entity", 1, 1, max(2, len(entity) + 1), entity)

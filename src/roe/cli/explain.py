@@ -91,7 +91,7 @@ def _from_run(folder: Path, record: str, role: str | None) -> list[Any]:
     try:
         from roe.columns.evidence import Evidence
     except ImportError:
-        fail([Diagnostic("R406", "reading a run's traces needs the packages numpy and pyarrow", at, "pip install 'roe[batch]'")])
+        fail([Diagnostic("R406", "reading a run's traces needs the packages numpy and pyarrow", at, "pip install 'roe-policy[batch]'")])
     try:
         evidence = Evidence(folder)
         found = evidence.find(record)

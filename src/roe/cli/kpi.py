@@ -104,7 +104,7 @@ def _page(path: Path, evaluator: Any, lines: list[Any], by: str) -> None:
     from roe.data.files import write_whole
 
     if find_spec("matplotlib") is None:
-        fail([Diagnostic("R406", "pages need the package matplotlib", Span("--page", 1, 1, 2), "pip install 'roe[pages]'")])
+        fail([Diagnostic("R406", "pages need the package matplotlib", Span("--page", 1, 1, 2), "pip install 'roe-policy[pages]'")])
     from roe.web.kpi import kpi_page
 
     try:

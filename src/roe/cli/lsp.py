@@ -16,7 +16,7 @@ def command() -> None:
     """Serve an editor: what is wrong as you type, completion, hover, definitions, rename, formatting, and above each rule how many
     records of the policy's own `data` folder it decides."""
     if find_spec("pygls") is None:
-        fail([Diagnostic("R406", "the language server needs the package pygls", Span("roe lsp", 1, 1, 2), "pip install 'roe[lsp]'")])
+        fail([Diagnostic("R406", "the language server needs the package pygls", Span("roe lsp", 1, 1, 2), "pip install 'roe-policy[lsp]'")])
     from roe.lsp.server import make
 
     make().start_io()

@@ -45,7 +45,7 @@ from roe.source import Span
     type=click.Choice(["auto", "rows", "columns", "spark"]),
     default="auto",
     show_default=True,
-    help="How to compute: record by record, in columns (roe[batch]), or on Spark (roe[spark]). The results are the same.",
+    help="How to compute: record by record, in columns (roe-policy[batch]), or on Spark (roe-policy[spark]). The results are the same.",
 )
 @click.option(
     "--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True, help="Of allocations and changes."
@@ -103,7 +103,13 @@ def _in_columns(engine: str, data: Path, traces: bool, form: str) -> bool:
     if find_spec("pyarrow") is None or find_spec("numpy") is None:
         if engine == "columns" or form == "parquet" or data.is_file():
             at = Span("--engine", 1, 1, 2)
-            fail([Diagnostic("R406", "columns need the packages numpy and pyarrow", at, "pip install 'roe[batch]', or use --engine rows")])
+            fail(
+                [
+                    Diagnostic(
+                        "R406", "columns need the packages numpy and pyarrow", at, "pip install 'roe-policy[batch]', or use --engine rows"
+                    )
+                ]
+            )
         return False
     if engine != "auto":
         if engine == "rows" and (form == "parquet" or data.is_file()):
@@ -202,7 +208,9 @@ def _followed_by_rows(
 def _spark(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path, form: str, traces: bool) -> dict[str, Any]:
     at = Span("--engine", 1, 1, 2)
     if find_spec("pyspark") is None or find_spec("pandas") is None or find_spec("pyarrow") is None:
-        fail([Diagnostic("R406", "Spark needs the packages pyspark, pandas and pyarrow", at, "pip install 'roe[spark]', and Java 17")])
+        fail(
+            [Diagnostic("R406", "Spark needs the packages pyspark, pandas and pyarrow", at, "pip install 'roe-policy[spark]', and Java 17")]
+        )
     if state is not None:
         fail(
             [

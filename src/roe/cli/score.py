@@ -246,7 +246,13 @@ def _id(value: Any) -> Any:
 def _packages() -> None:
     missing = [name for name in ("numpy", "sklearn") if find_spec(name) is None]
     if missing:
-        fail([Diagnostic("R406", "this needs the packages numpy and scikit-learn", Span("roe score", 1, 1, 2), "pip install 'roe[score]'")])
+        fail(
+            [
+                Diagnostic(
+                    "R406", "this needs the packages numpy and scikit-learn", Span("roe score", 1, 1, 2), "pip install 'roe-policy[score]'"
+                )
+            ]
+        )
 
 
 def _write(results: list[Result], found: History, outcome: str, leaked: list[str], keep: tuple[str, ...], out: Path) -> None:

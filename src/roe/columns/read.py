@@ -91,7 +91,7 @@ def _read_database(policy: Policy, path: Path) -> tuple[dict[str, Raw], list[Dia
     try:
         import duckdb
     except ImportError:
-        return {}, [Diagnostic("R406", "reading a DuckDB database needs the package duckdb", here, "pip install 'roe[batch]'")]
+        return {}, [Diagnostic("R406", "reading a DuckDB database needs the package duckdb", here, "pip install 'roe-policy[batch]'")]
     try:
         with duckdb.connect(str(path), read_only=True) as con:
             held = {name for (name,) in con.execute("SELECT table_name FROM information_schema.tables").fetchall()}

@@ -131,7 +131,7 @@ def _read_parquet(path: Path) -> tuple[list[dict[str, Any]], list[Diagnostic]]:
         from pyarrow import ArrowException, parquet
     except ImportError:
         at = Span(str(path), 1, 1, 1)
-        return [], [Diagnostic("R406", "reading Parquet needs the package pyarrow", at, "pip install 'roe[parquet]', or export CSV")]
+        return [], [Diagnostic("R406", "reading Parquet needs the package pyarrow", at, "pip install 'roe-policy[parquet]', or export CSV")]
     try:
         rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
     except (ArrowException, OSError) as e:

@@ -350,7 +350,12 @@ def _is_words(tree: s.Node, names: Names) -> bool:
     return all(map(word, tree.tests))
 
 
+MAX_DIGITS = 15  # as many as a number keeps exactly: a longer one is an id
+
+
 def is_number_text(text: str) -> bool:
+    if sum(map(str.isdigit, text)) > MAX_DIGITS:
+        return False
     return bool(text) and (text[0] != "0" or text == "0" or text.startswith("0.")) and text.replace(".", "", 1).lstrip("-").isdigit()
 
 
@@ -358,5 +363,5 @@ def _output(text: Text, numeric: bool) -> Any:
     if text in ("", "-"):
         return None
     if numeric:
-        return v.number(float(text)) if "." in text or len(text) > 15 else int(text)
+        return v.number(float(text)) if "." in text else int(text)
     return str(text)

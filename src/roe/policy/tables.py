@@ -45,7 +45,9 @@ def read_table(root: Path, name: str) -> tuple[Table | None, list[Diagnostic]]:
     if suffix in sheets.SUFFIXES:
         return _read_sheet(path, file, sheet, span_of(name))
     if suffix in sheets.OTHER_SUFFIXES:
-        return None, [Diagnostic("R307", f"`{file}` is a spreadsheet that roe does not read", span_of(name), "save it as .xlsx or CSV UTF-8")]
+        return None, [
+            Diagnostic("R307", f"`{file}` is a spreadsheet that roe does not read", span_of(name), "save it as .xlsx or CSV UTF-8")
+        ]
     text, problems = read_text(path, file, MAX_TABLE_BYTES, span_of(name))
     return (None, problems) if text is None else parse_csv(text, file)
 
@@ -96,7 +98,9 @@ def _unclosed(shown: str, line: int, excerpt: str) -> Diagnostic:
     quotes = [i for i, char in enumerate(excerpt) if char == '"']
     column = (quotes[-1] if len(quotes) % 2 else quotes[0]) + 1 if quotes else 1
     message = "a quote is not closed, or has text right behind it"
-    return Diagnostic("R307", message, Span(shown, line, column, column + 1, excerpt), 'close it on the same line; write a quote inside a cell as ""')
+    return Diagnostic(
+        "R307", message, Span(shown, line, column, column + 1, excerpt), 'close it on the same line; write a quote inside a cell as ""'
+    )
 
 
 def _table(name: str, rows: list[list[Text]], place: Span) -> tuple[Table | None, list[Diagnostic]]:

@@ -143,7 +143,9 @@ class _Layout:
             if any(between not in self.grid.rows for between in range(before + 1, row)):
                 column = min(self.grid.rows[row])
                 message = f"`{self._shown(row, column)}` stands below an empty row, where the table ends"
-                help = "remove the empty row if the table goes on; put notes and other tables on a sheet of their own, or begin notes with #"
+                help = (
+                    "remove the empty row if the table goes on; put notes and other tables on a sheet of their own, or begin notes with #"
+                )
                 self._say("R431", row, column, message, help)
                 return body[:i]
         return body
@@ -197,7 +199,9 @@ class _Layout:
     def _name_hidden(self, body: list[int], columns: range) -> None:
         hidden = [row for row in body if row in self.grid.hidden_rows]
         if hidden:
-            self._say("R432", hidden[0], columns[0], f"{_count(hidden, 'row')} hidden, and holds as any other", "show or delete what is hidden")
+            self._say(
+                "R432", hidden[0], columns[0], f"{_count(hidden, 'row')} hidden, and holds as any other", "show or delete what is hidden"
+            )
         ranges = self.grid.hidden_columns
         unseen = [column for column in columns if any(first <= column <= last for first, last in ranges[:1000])]
         if unseen and body:

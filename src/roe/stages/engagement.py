@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from roe.diagnostics import suggest
+from roe.grammar import syntax as s
 from roe.grammar import types as t
-from roe.plan.operators import Action, Allocate, Choose, Rule
+from roe.grammar.names import Names
+from roe.plan.operators import Action, Allocate, Choose, Expr, Rule
 from roe.policy.context import Context
 
 
@@ -45,7 +47,7 @@ def _action(raw: Any, rule: Any, entity: str, cx: Context, pools: dict[str, Allo
             cx.say("R503", raw, "`refer` needs a person", "write `then: {refer: emea-manager, within: 2 working days}`")
         return Action(str(raw), otherwise=otherwise)
     if "assign" in raw:
-        expr = cx.value(raw["assign"], cx.names(entity), "record", "owners", "string")
+        expr = _assignee(raw["assign"], cx.names(entity), cx)
         until = cx.value(raw["until"], cx.names(entity), "date", "date and time") if raw.get("until") else None
         return Action("assign", assign=expr, until=until, otherwise=otherwise)
     if "route" in raw:
@@ -56,3 +58,11 @@ def _action(raw: Any, rule: Any, entity: str, cx: Context, pools: dict[str, Allo
     if "refer" in raw:
         return Action("refer", to=str(raw["refer"]), within=cx.duration(raw.get("within")), otherwise=otherwise)
     return Action("keep", within=cx.duration(raw["keep"]), otherwise=otherwise)
+
+
+def _assignee(text: Any, names: Names, cx: Context) -> Expr | None:
+    """Who is assigned. A column of numeric ids is a column of numbers: a number is the id that is written like it."""
+    expr = cx.value(text, names, "record", "owners", "string", "number")
+    if expr is None or cx.type_of(expr, names).name != "number":
+        return expr
+    return Expr(s.Call("string", (expr.tree,), ("",)), expr.text)
