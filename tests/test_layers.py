@@ -9,7 +9,7 @@ from helpers import ROOT
 
 # A module may import modules of its own layer and of those above it in this list.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("roe.source", "roe.diagnostics", "roe.files"),
+    ("roe.source", "roe.diagnostics", "roe.files", "roe.untrusted", "roe.progress"),
     ("roe.grammar",),
     ("roe.evaluator.expressions",),
     ("roe.plan",),

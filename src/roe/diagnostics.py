@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from roe.source import Span
+from roe.untrusted import style, visible
 
 # code -> (title, severity). A test holds this table against the pages in docs/diagnostics/.
 CODES: dict[str, tuple[str, str]] = {
@@ -137,7 +138,7 @@ def suggest(word: str, known: Iterable[str], otherwise: str, cutoff: float = 0.6
 
 def show(d: Diagnostic, color: bool = False) -> str:
     """The terminal form: place and message, the line with a caret under the text meant, the next step."""
-    bold, red, blue, off = ("\033[1m", "\033[31m", "\033[36m", "\033[0m") if color else ("",) * 4
+    bold, red, blue, off = map(style, (1, 31, 36, 0)) if color else ("",) * 4
     level = "" if d.severity == "error" else f"{d.severity}: "
     sure = f", {d.certainty}" if d.certainty else ""
     lines = [f"{bold}{d.span}{off}: {red}{level}{d.message}{off} [{d.code}{sure}]", *_excerpt(d.span, red, off)]
@@ -187,10 +188,10 @@ def _plain(d: Diagnostic) -> dict[str, object]:
 
 
 def as_github(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
-    """GitHub Actions' workflow commands; `%`, line ends, `:` and `,` escaped as its toolkit does."""
+    """GitHub Actions' workflow commands; `%`, line ends, `:` and `,` escaped as its toolkit does. Without a file, the place is in the text."""
 
     def data(text: str) -> str:
-        return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+        return visible(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
     def prop(text: str) -> str:
         return data(text).replace(":", "%3A").replace(",", "%2C")

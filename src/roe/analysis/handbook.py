@@ -15,6 +15,7 @@ from roe.evaluator.engine import Evaluator
 from roe.grammar import values as v
 from roe.plan.operators import Allocate, Choose, Derive, Expr
 from roe.policy.loader import Map, load_policy_files
+from roe.untrusted import markdown, paragraph
 
 if TYPE_CHECKING:
     from roe.analysis.diff import Change
@@ -260,20 +261,16 @@ def _said(step: Derive) -> str:
 
 def as_markdown(title: str, subtitle: str, blocks: Sequence[Block]) -> str:
     """The handbook as Markdown; what comes from data cannot become markup."""
-    out = [f"# {_cell(title)}", "", _cell(subtitle), ""]
+    out = [f"# {markdown(title)}", "", paragraph(subtitle), ""]
     for block in blocks:
         if block.kind in ("h2", "h3"):
-            out += [f"{'##' if block.kind == 'h2' else '###'} {_cell(block.text)}", ""]
+            out += [f"{'##' if block.kind == 'h2' else '###'} {markdown(block.text)}", ""]
         elif block.kind == "p":
-            out += [_cell(block.text), ""]
+            out += [paragraph(block.text), ""]
         elif block.kind in ("ol", "ul"):
-            out += [*(f"{i}. {_cell(x)}" if block.kind == "ol" else f"- {_cell(x)}" for i, x in enumerate(block.items, 1)), ""]
+            out += [*(f"{i}. {paragraph(x)}" if block.kind == "ol" else f"- {paragraph(x)}" for i, x in enumerate(block.items, 1)), ""]
         else:
             header, *rows = block.items
-            out += ["| " + " | ".join(map(_cell, header)) + " |", "|" + "---|" * len(header)]
-            out += ["| " + " | ".join(map(_cell, row)) + " |" for row in rows] + [""]
+            out += ["| " + " | ".join(map(markdown, header)) + " |", "|" + "---|" * len(header)]
+            out += ["| " + " | ".join(map(markdown, row)) + " |" for row in rows] + [""]
     return "\n".join(out).rstrip() + "\n"
-
-
-def _cell(text: Any) -> str:
-    return str(text).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

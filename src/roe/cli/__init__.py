@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -26,6 +27,14 @@ class Lazy(click.Group):
             return None
         command: click.Command = import_module(f"roe.cli.{COMMANDS[name]}").command
         return command
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command, and let nothing reach the terminal but through `roe.cli.terminal`."""
+        from roe.cli.terminal import SILENT, guarded
+
+        given = (kwargs.get("args") or (args[0] if args else None)) or sys.argv[1:]
+        with guarded(not any(name in SILENT for name in given[:1])):
+            return super().main(*args, **kwargs)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         from roe.diagnostics import suggest

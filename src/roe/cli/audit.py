@@ -9,7 +9,9 @@ from pathlib import Path
 
 import click
 
-from roe.cli.common import as_of_option, bind, data_option, load, policy_argument, progress, state_option, table
+from roe.cli.common import as_of_option, bind, data_option, load, policy_argument, state_option, table
+from roe.cli.terminal import document
+from roe.progress import counted
 
 
 @click.command("audit")
@@ -29,7 +31,7 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, sha
     evaluator = load(policy)
     bound = bind(evaluator, data, as_of, state)
     total = sum(len(bound.world.rows[entity]) for entity, _ in bound.plan.engagement)
-    decisions = list(progress(bound.decide_all(), total, "auditing"))
+    decisions = list(counted(bound.decide_all(), total, "auditing"))
     differ = [d for d in decisions if d.owner != d.previous and d.action not in ("refer", "hold")]
     rows = [
         {
@@ -48,7 +50,7 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, sha
         from roe.data.files import csv_text
 
         header = ["entity", "record", "name", "role", "crm_owner", "policy_owner", "rule", "crm_reason", "policy_reason"]
-        click.echo(csv_text(header, ([r[h] for h in header] for r in rows)), nl=False)
+        document(csv_text(header, ([r[h] for h in header] for r in rows)))
     else:
         click.echo(f"{len(differ)} of {len(decisions)} allocations differ from today's owners.\n")
         if differ:

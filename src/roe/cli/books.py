@@ -168,8 +168,9 @@ def simulate(
     """Play weekly cycles, and plot coverage, churn, fairness and the use of capacity."""
     _packages()
     from roe.analysis.simulate import HEADER, Cycle, Pace, simulate
-    from roe.cli.common import clock, progress, read
+    from roe.cli.common import clock, read
     from roe.data.files import csv_text, write_whole
+    from roe.progress import counted
 
     played: dict[str, list[Cycle]] = {}
     for path in [policy, *([against] if against is not None else [])]:
@@ -180,7 +181,7 @@ def simulate(
             evaluator, read(evaluator, data), clock(evaluator, as_of), weeks, seed=seed, pace=Pace(touches=touches), history=history
         )
         try:
-            played[name] = list(progress(found, weeks, "simulating"))
+            played[name] = list(counted(found, weeks, "simulating"))
         except OverflowError:
             at = Span("--as-of", 1, 1, max(2, len(as_of) + 1), as_of)
             fail([Diagnostic("R801", f"{weeks} weeks from `{as_of}` pass the last day of the calendar", at, "begin earlier")])

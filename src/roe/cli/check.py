@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from roe.cli.common import clock, color, find_policy, policy_argument, read
+from roe.cli.repository import in_repository
+from roe.cli.terminal import commands
 from roe.diagnostics import FORMATS, errors
 
 if TYPE_CHECKING:
@@ -42,7 +44,9 @@ def command(policy: Path | None, shape: str, hints: bool, data: Path | None, no_
         found = [d for d in found if d.severity != "hint"]
     bad = errors(found)
     if shape != "text":
-        click.echo(FORMATS[shape](found, False))
+        placed = in_repository(found, root) if shape in ("github", "sarif", "junit") else found
+        text = FORMATS[shape](placed, False)
+        (commands if shape == "github" and text else click.echo)(text or "no findings")
     else:
         if found:
             click.echo(FORMATS["text"](found, color()), color=color())

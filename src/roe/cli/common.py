@@ -1,19 +1,19 @@
-"""What commands share: finding and loading the policy, reading data, printing findings, a progress bar."""
+"""What commands share: finding and loading the policy, reading data, printing findings."""
 
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import click
 
+from roe.cli.terminal import document
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors, suggest
 from roe.source import Span
+from roe.untrusted import one_line
 
-T = TypeVar("T")
 COLUMNS_FROM = 2 << 20  # bytes of data: below, starting NumPy and Arrow takes longer than the rows
 
 policy_argument = click.argument("policy", required=False, type=click.Path(path_type=Path))
@@ -47,7 +47,7 @@ def put(text: str, out: Path | None) -> None:
     from roe.data.files import write_whole
 
     if out is None:
-        click.echo(text, nl=False)
+        document(text)
         return
     try:
         write_whole(out, text)
@@ -167,56 +167,8 @@ def bind_large(evaluator: Any, data: Path, as_of: str, state: Path | None) -> An
         fail(e.diagnostics)
 
 
-def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """The items; from the first second on with a bar and a rate, on a terminal only."""
-    if not sys.stderr.isatty() or total < 1000:
-        yield from items
-        return
-    start = shown = time.monotonic()
-    for number, item in enumerate(items, 1):
-        now = time.monotonic()
-        if now - start > 1 and now - shown > 0.1:
-            shown = now
-            done = min(1.0, number / total)
-            bar = "#" * int(done * 30)
-            click.echo(f"\r{what} [{bar:<30}] {done:4.0%} {number / (now - start):,.0f}/s ", err=True, nl=False)
-        yield item
-    if shown > start:
-        click.echo("\r" + " " * 78 + "\r", err=True, nl=False)
-
-
 def table(rows: Iterable[Iterable[Any]], headers: list[str]) -> str:
     from tabulate import tabulate
 
-    return str(tabulate([list(r) for r in rows], headers=headers, disable_numparse=True))
-
-
-def revision(text: str, scratch: Path) -> Path:
-    """A folder, or one of a git revision, laid out in a scratch folder."""
-    import io
-    import subprocess
-    import tarfile
-
-    here = Path(text)
-    if here.is_dir() or ":" not in text:
-        return here
-    named, _, folder = text.partition(":")
-    at = Span(text, 1, 1, 2)
-    if not named or named.startswith("-"):
-        fail([Diagnostic("R801", f"`{named}` is no revision", at, "write HEAD~1:policies/rules")])
-    try:
-        done = subprocess.run(["git", "archive", "--format=tar", f"{named}:{folder.strip('/')}" if folder else named], capture_output=True)
-    except OSError as e:
-        fail([Diagnostic("R801", f"git cannot be run: {e.strerror}", at, "name two folders")])
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        fail(
-            [
-                Diagnostic(
-                    "R801", f"git finds no `{text}`: {said[0] if said else ''}", at, "write REVISION:FOLDER, from the top of the repository"
-                )
-            ]
-        )
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(scratch, filter="data")
-    return scratch
+    cells = [[one_line(c) if isinstance(c, str) else c for c in row] for row in rows]
+    return str(tabulate(cells, headers=headers, disable_numparse=True))

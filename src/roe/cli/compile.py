@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from roe.cli.common import clock, color, fail, load, policy_argument
+from roe.cli.terminal import document
 from roe.diagnostics import Diagnostic, as_text
 from roe.source import Span
 from roe.sql import DIALECTS
@@ -65,7 +66,7 @@ def command(policy: Path | None, dialect: str, entity: str, as_of: str | None, s
     if made.found:
         click.echo(as_text(made.found, color()), err=True)
     if out is None:
-        click.echo(made.sql, nl=False)
+        document(made.sql)
         return
     from roe.data.files import write_whole
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from roe.cli.common import bind, clock, fail, load, revision, table, unwritable
+from roe.cli.common import bind, clock, fail, load, table, unwritable
+from roe.cli.repository import revision
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
 from roe.source import Span
+from roe.untrusted import code, markdown
 
 if TYPE_CHECKING:
     from roe.analysis.diff import Change, Impact
@@ -179,9 +181,9 @@ def _markdown(found: list[Change], compared: Comparison, made: Impact | None, ol
     """A comment for a pull request."""
 
     def cell(text: Any) -> str:
-        return str(text or "").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+        return markdown(text or "")
 
-    lines = [f"## Policy change: `{old}` → `{new}`", "", f"**{cell(said(compared, found))}**", ""]
+    lines = [f"## Policy change: {code(old)} → {code(new)}", "", f"**{cell(said(compared, found))}**", ""]
     if compared.differences:
         lines += ["| where | for example | before | after |", "|---|---|---|---|"]
         for d in compared.differences[:MOST]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from roe.cli.common import color, fail, find_policy, policy_argument
+from roe.untrusted import style
 
 
 @click.command("fmt")
@@ -58,5 +59,5 @@ def command(policy: Path | None, only_check: bool, show_diff: bool, expression: 
 
 
 def _tinted(line: str) -> str:
-    tint = {"+": "\033[32m", "-": "\033[31m"}.get(line[:1]) if color() else None
-    return f"{tint}{line}\033[0m" if tint else line
+    tint = {"+": style(32), "-": style(31)}.get(line[:1]) if color() else None
+    return f"{tint}{line}{style(0)}" if tint else line

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from roe.cli.check import subject
-from roe.cli.common import find_policy, load, policy_argument, put, revision
+from roe.cli.common import find_policy, load, policy_argument, put
+from roe.cli.repository import revision
 
 
 @click.command("handbook")

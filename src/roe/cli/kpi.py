@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from roe.cli.common import as_of_option, bind, data_option, fail, load, policy_argument, state_option, table, unwritable
+from roe.cli.terminal import document
 from roe.diagnostics import Diagnostic, suggest
 from roe.source import Span
 
@@ -76,7 +77,7 @@ def command(
         from roe.data.files import csv_text
 
         values = ([line.group, line.period.start, line.period.until, *(line.values[n] for n in NAMES)] for line in lines)
-        click.echo(csv_text((by, "from", "until", *NAMES), values), nl=False)
+        document(csv_text((by, "from", "until", *NAMES), values))
     else:
         for period in dict.fromkeys(str(line.period) for line in lines):
             click.echo(f"{period}\n")

@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
-from roe.cli.common import fail, find_policy, load, progress, table
+from roe.cli.common import fail, find_policy, load, table
 from roe.data.coerce import columns_of, normal
 from roe.diagnostics import Diagnostic, errors, suggest
 from roe.policy.model import Policy
+from roe.progress import counted
 from roe.source import Span
 
 RESULT = ("lead", "lead_name", "account", "account_name", "score", "method", "runner_up", "runner_up_name", "runner_up_score", "reason")
@@ -86,7 +87,7 @@ def command(leads: Path, accounts: Path | None, duplicates: bool, mapped: tuple[
     def earlier(candidate: Any, row: Any) -> bool:
         return not duplicates or place[candidate["id"]] < row["$line"]
 
-    found = [_line(row, matcher.match(row, lambda c, row=row: earlier(c, row))) for row in progress(iter(rows), len(rows), "matching")]
+    found = [_line(row, matcher.match(row, lambda c, row=row: earlier(c, row))) for row in counted(iter(rows), len(rows), "matching")]
     found.sort(key=lambda line: place[line[0]])
     from roe.data.files import csv_text, write_whole
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from roe.cli.common import as_of_option, bind, data_option, load, named, policy_argument, state_option, table
+from roe.cli.terminal import document
 
 
 @click.command("report")
@@ -34,7 +35,7 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, onl
         from roe.data.files import csv_text
 
         for result in results:
-            click.echo(csv_text(["report", *result.header()], ([result.report.name, *row] for row in result.rows())), nl=False)
+            document(csv_text(["report", *result.header()], ([result.report.name, *row] for row in result.rows())))
         return
     for result in results:
         click.echo(f"{result.report.name}\n")

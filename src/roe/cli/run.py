@@ -19,12 +19,12 @@ from roe.cli.common import (
     large,
     load,
     policy_argument,
-    progress,
     state_option,
     table,
     unwritable,
 )
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
+from roe.progress import counted
 from roe.source import Span
 
 
@@ -126,7 +126,7 @@ def _rows(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path,
 
     bound = bind(evaluator, data, as_of, state)
     total = sum(len(bound.world.rows[entity]) for entity, _ in bound.plan.engagement)
-    run = Run(bound, list(progress(bound.decide_all(), total, "deciding")))
+    run = Run(bound, list(counted(bound.decide_all(), total, "deciding")))
     try:
         summary = write_run(run, out, traces)
         checked.keep(of_run(run), run.state() if state is not None else None)

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from roe.cli.common import color, fail, load, policy_argument, progress, table
+from roe.cli.common import color, fail, load, policy_argument, table
+from roe.cli.terminal import document
 from roe.diagnostics import Diagnostic, errors
+from roe.progress import counted
 from roe.source import Span
+from roe.untrusted import style
 
 if TYPE_CHECKING:
     from roe.testing.cases import Case
@@ -67,7 +70,7 @@ def _run(evaluator: Any, cases: list[Case], verbose: bool, junit_file: Path | No
 
     start = time.perf_counter()
     results = []
-    for case in progress(cases, len(cases), "testing"):
+    for case in counted(cases, len(cases), "testing"):
         result = run_case(evaluator, case)
         results.append(result)
         _tell(result, verbose)
@@ -76,7 +79,7 @@ def _run(evaluator: Any, cases: list[Case], verbose: bool, junit_file: Path | No
 
 def _tell(result: Result, verbose: bool, err: bool = False) -> None:
     if verbose or not result.passed:
-        red, green, off = ("\033[31m", "\033[32m", "\033[0m") if color() else ("", "", "")
+        red, green, off = map(style, (31, 32, 0)) if color() else ("", "", "")
         click.echo(f"{green + 'pass' if result.passed else red + 'FAIL'}{off}  {result.case.file}: {result.case.name}", err=err)
     for f in result.failures:
         click.echo(f"      {f.place}: {f.what}: expected {f.wanted}, got {f.got}", err=err)
@@ -171,7 +174,7 @@ def _mutate(evaluator: Any, cases: list[Case], generate: bool, least: float | No
         from roe.testing.generate import as_yaml, propose
 
         made = propose(evaluator, found)
-        click.echo(as_yaml(made), nl=False)
+        document(as_yaml(made))
         click.echo(f"{len(made)} tests, which notice {sum(len(p.kills) for p in made)} planted faults that no test noticed", err=True)
         return
     reached = score(found)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from roe.grammar import values as v
+from roe.untrusted import is_formula
 
 
 def safe(value: Any) -> str:
     """A cell's text; what a spreadsheet would take for a formula gets an apostrophe in front, as OWASP advises."""
     text = "" if value is None else str(v.string(value)) if not isinstance(value, str) else str(value)
-    formula = text[:1] in ("=", "+", "-", "@", "\t", "\r") and not _is_number(text)
-    return "'" + text if formula else text
+    return "'" + text if is_formula(text) and not _is_number(text) else text
 
 
 def _is_number(text: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from roe.evaluator.trace import RuleTrace, StepTrace, Trace, step_title
 from roe.grammar import values as v
+from roe.untrusted import style
 
 _MARK = {True: "yes", False: "no", None: "unknown"}
 _WIDTH = 80
@@ -27,7 +28,7 @@ def brief(value: Any) -> str:
 
 
 def as_text(trace: Trace, color: bool = False) -> str:
-    bold, dim, green, red, off = ("\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[0m") if color else ("",) * 5
+    bold, dim, green, red, off = map(style, (1, 2, 32, 31, 0)) if color else ("",) * 5
     tint = {True: green, False: red, None: ""}
     lines = [*(f"{bold}{line}{off}" for line in textwrap.wrap(trace.sentence, _WIDTH)), ""]
     d = trace.decision
