@@ -188,7 +188,7 @@ def _plain(d: Diagnostic) -> dict[str, object]:
 
 
 def as_github(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
-    """GitHub Actions' workflow commands; `%`, line ends, `:` and `,` escaped as its toolkit does. Without a file, the place is in the text."""
+    """GitHub Actions' workflow commands; `%`, line ends, `:` and `,` escaped as its toolkit does."""
 
     def data(text: str) -> str:
         return visible(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
@@ -199,23 +199,30 @@ def as_github(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
     level = {"error": "error", "warning": "warning", "hint": "notice"}
     return "\n".join(
         f"::{level[d.severity]} file={prop(d.span.file)},line={d.span.line},col={d.span.column},"
-        f"endColumn={d.span.end_column},title={d.code}::{data(f'{d.message} (help: {d.help})')}"
+        f"endColumn={d.span.end_column},title={d.code}::{data(f'{_in_cell(d)}{d.message} (help: {d.help})')}"
         for d in diagnostics
     )
 
 
+def _in_cell(d: Diagnostic) -> str:
+    """The cell of a spreadsheet, which services that know lines alone would not show."""
+    return f"{d.span.cell}: " if d.span.cell else ""
+
+
 def as_sarif(diagnostics: Sequence[Diagnostic], color: bool = False) -> str:
-    """SARIF 2.1.0, which code-scanning services read."""
+    """SARIF 2.1.0, which code-scanning services read. Places are URIs, so that a blank in a name is `%20`."""
+    from urllib.parse import quote
+
     level = {"error": "error", "warning": "warning", "hint": "note"}
     results = [
         {
             "ruleId": d.code,
             "level": level[d.severity],
-            "message": {"text": f"{d.message}; {d.help}"},
+            "message": {"text": f"{_in_cell(d)}{d.message}; {d.help}"},
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": d.span.file.replace("\\", "/")},
+                        "artifactLocation": {"uri": quote(d.span.file.replace("\\", "/"))},
                         "region": {
                             "startLine": d.span.line,
                             "startColumn": d.span.column,

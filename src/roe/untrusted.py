@@ -79,8 +79,8 @@ def one_line(text: str) -> str:
 # --- Markdown ---------------------------------------------------------------------------------------------------------
 
 _CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
-_MARKUP = re.compile(r"[\\\[\]!|<>&~]")
-_ENTITY = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+_MARKUP = re.compile(r"[\\\[\]|<>&~$]")
+_ENTITY = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "[": "&#91;", "]": "&#93;", "$": "&#36;"}
 _BREAK = "&#8203;"  # a space without width: it ends what GitHub would link
 _LINKED = re.compile(r"(?<=@)(?=\w)|(?<=#)(?=\d)|(?<=:)(?=//)|(?i:(?<=www)(?=\.))|(?i:(?<=GH)(?=-\d))|(?i:(?<=mailto)(?=:)|(?<=xmpp)(?=:))")
 _BLOCK = re.compile(r"^(\s*)([#+\-=*]|\d{1,9}[.)])")

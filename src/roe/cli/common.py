@@ -42,7 +42,7 @@ def unwritable(out: Path, e: OSError) -> NoReturn:
     fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", Span(str(out), 1, 1, 2), "name a place that you may write to")])
 
 
-def put(text: str, out: Path | None) -> None:
+def put(text: str, out: Path | None, said: bool = True) -> None:
     """A text to a file, or to standard output."""
     from roe.data.files import write_whole
 
@@ -53,7 +53,8 @@ def put(text: str, out: Path | None) -> None:
         write_whole(out, text)
     except OSError as e:
         unwritable(out, e)
-    click.echo(f"wrote {out}")
+    if said:
+        click.echo(f"wrote {out}")
 
 
 def named(policy: Any, known: Mapping[str, Any], only: Iterable[str], what: str, key: str) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from roe.cli.common import bind, clock, fail, load, table, unwritable
-from roe.cli.repository import revision
+from roe.cli.comment import comment, introduction, run_link
+from roe.cli.common import bind, clock, fail, load, put, table, unwritable
+from roe.cli.repository import NotThere, folder_at, revision
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
 from roe.source import Span
 from roe.untrusted import code, markdown
@@ -42,13 +43,20 @@ FACTS = "decided, moved, moved_share, unowned, customers_moved, windows_cut, ove
     help="How it is printed; md is for a pull request.",
 )
 @click.option("--page", type=click.Path(path_type=Path), help="An HTML page, as one file.")
-def command(old: str, new: str, data: Path | None, as_of: str, state: Path | None, fail_if: str, shape: str, page: Path | None) -> None:
+@click.option("--comment", "comment_file", type=click.Path(path_type=Path), help="A comment for a pull request, at most 60,000 characters.")
+@click.option("--new-is-fine", is_flag=True, help="Pass where OLD does not exist yet or cannot be read, and say so.")
+def command(
+    old: str, new: str, data: Path | None, as_of: str, state: Path | None, fail_if: str, shape: str, page: Path | None,
+    comment_file: Path | None, new_is_fine: bool,
+) -> None:  # fmt: skip
     """Compare two policies: OLD and NEW are folders, or REVISION:FOLDER of the git repository here."""
     from roe.analysis.diff import changes, impact
     from roe.analysis.equivalence import compare
     from roe.evaluator.engine import Run
 
     with tempfile.TemporaryDirectory() as scratch:
+        if new_is_fine and _introduced(old, new, shape, comment_file, Path(scratch) / "first"):
+            return
         evaluators = [load(revision(text, Path(scratch) / str(i))) for i, text in enumerate((old, new))]
         found = changes(*(e.policy for e in evaluators))
         compared = compare(*evaluators)
@@ -72,12 +80,38 @@ def command(old: str, new: str, data: Path | None, as_of: str, state: Path | Non
             click.echo(_markdown(found, compared, made, old, new) if shape == "md" else _text(found, compared, made))
         if broken:
             click.echo(as_text(broken), err=True)
+        if comment_file is not None:
+            put(comment(_markdown(found, compared, made, old, new), new, run_link()), comment_file, said=False)
         if page is not None:
             _page(page, found, compared, made, old, new)
     if failed:
         click.echo(f"fails: {fail_if}", err=True)
     if failed or errors(broken):
         sys.exit(1)
+
+
+def _introduced(old: str, new: str, shape: str, comment_file: Path | None, scratch: Path) -> bool:
+    """Whether there is no old policy that could be compared; then that is said."""
+    from roe.cache import load_policy
+
+    try:
+        folder = folder_at(old, scratch)
+        why = "" if (folder / "policy.yaml").is_file() else f"there is no policy at {old}"
+        if not why and load_policy(folder)[0] is None:
+            why = f"the policy at {old} has errors"
+    except NotThere as e:
+        why = f"{old} does not exist: {e}"
+    if not why:
+        return False
+    policy = load(Path(new)).policy
+    text = introduction(policy, new, why)
+    if shape == "json":
+        click.echo(json.dumps({"new": True, "reason": why}, indent=2, ensure_ascii=False))
+    else:
+        click.echo(text if shape == "md" else f"new: {why}")
+    if comment_file is not None:
+        put(comment(text, new, run_link()), comment_file, said=False)
+    return True
 
 
 def newly_broken(old: Run, new: Run) -> list[Diagnostic]:
@@ -191,6 +225,7 @@ def _markdown(found: list[Change], compared: Comparison, made: Impact | None, ol
                 f"{rule or '(no rule)'}: {gives or 'nothing'}" for rule, gives in ((d.before, d.gives_before), (d.after, d.gives_after))
             )
             lines.append("| " + " | ".join(map(cell, (d.where, d.witness, *sides))) + " |")
+        lines += [f"\n… and {len(compared.differences) - MOST} more cases"] if len(compared.differences) > MOST else []
         lines.append("")
     if found:
         lines += ["| | where | rule | before | after |", "|---|---|---|---|---|"]
@@ -224,6 +259,7 @@ def _markdown(found: list[Change], compared: Comparison, made: Impact | None, ol
                 lines.append(
                     f"| {cell(m.name)}{mark} | {m.role} | {cell(m.before)} | {cell(m.after)} | {cell(m.reason_before)} | {cell(m.reason_after)} |"
                 )
+            lines += [f"\n… and {len(made.moved) - 500} more"] if len(made.moved) > 500 else []
             lines += ["", "</details>"]
     return "\n".join(lines)
 
