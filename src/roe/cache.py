@@ -1,8 +1,8 @@
 """Compiled policies kept in the user's cache folder, so that the next start need not read, check or lower them again.
 
 What is kept is the plan itself, as JSON that holds nothing but values and the names of a few known classes: no code can
-come out of it. It counts only while the digest of the policy's files and of roe's own is the same. Rules are made from
-it one by one, when somebody asks for them.
+come out of it. It counts only while the digest of the policy's files and of roe's own is the same, and only in a folder that nobody
+else may write to: what is kept decides who owns what. Rules are made from it one by one, when somebody asks for them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ def load_policy(path: Path, fresh: bool = False) -> tuple[Policy | None, list[Di
     """The policy of a folder (or policy.yaml) and its findings; `fresh` checks everything again."""
     root = path.parent if path.name == "policy.yaml" else path
     folder = cache_folder()
+    if folder is not None and not _is_private(folder):
+        folder = None
     place = _place(folder, root) if folder and not fresh else None
     if place is not None:
         known = _read(place, root)
@@ -37,6 +40,28 @@ def load_policy(path: Path, fresh: bool = False) -> tuple[Policy | None, list[Di
     if policy is not None and not errors(found) and folder is not None:
         _write(folder, root, policy, found)
     return policy, found
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether only this user (or the administrator) can put files into a folder: it, and every folder above it, links followed.
+
+    A folder above that everybody may write to is fine where it keeps others from renaming what is not theirs, as /tmp does.
+    """
+    if os.name == "nt":
+        return True
+    trusted = (0, os.getuid())
+    try:
+        real = folder.resolve()
+        for place in (real, *real.parents):
+            if not place.exists():
+                continue
+            found = place.stat()
+            shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+            if found.st_uid not in trusted or (shared and (place == real or not found.st_mode & stat.S_ISVTX)):
+                return False
+    except (OSError, RuntimeError):
+        return False
+    return True
 
 
 def _place(folder: Path, root: Path) -> Path:
@@ -62,14 +87,16 @@ def _own_digest() -> str:
     for folder, _, names in os.walk(here):
         for name in names:
             if name.endswith((".py", ".json")):
-                stat = os.stat(os.path.join(folder, name))
-                marks.append(f"{name}:{stat.st_size}:{stat.st_mtime_ns}")
+                found = os.stat(os.path.join(folder, name))
+                marks.append(f"{name}:{found.st_size}:{found.st_mtime_ns}")
     return f"{__version__} {' '.join(sorted(marks))}"
 
 
 def _read(place: Path, root: Path) -> tuple[Policy, list[Diagnostic]] | None:
     """A policy that has not changed, and its findings; None if there is nothing to trust."""
     try:
+        if os.name != "nt" and place.stat().st_uid not in (0, os.getuid()):  # from when the folder was open to others
+            return None
         kept = json.loads(place.read_text("utf-8"))
         if kept["digest"] != _digest(root, kept["files"]):
             return None
@@ -86,7 +113,7 @@ def _write(folder: Path, root: Path, policy: Policy, found: list[Diagnostic]) ->
         "found": [_plain_diagnostic(d) for d in found],
     }
     with contextlib.suppress(OSError):  # a cache that cannot be written is no error
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         place = _place(folder, root)
         draft = place.with_suffix(f".{os.getpid()}")
         draft.write_text(json.dumps(kept, ensure_ascii=False, separators=(",", ":")), "utf-8")

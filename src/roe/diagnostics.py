@@ -88,6 +88,7 @@ CODES: dict[str, tuple[str, str]] = {
     "R801": ("wrong value of a command-line option", "error"),
     "R802": ("the folder is not empty", "error"),
     "R803": ("Spark did not finish", "error"),
+    "R804": ("the settings in roe.toml cannot be used", "error"),
 }
 
 DOCS = "docs/diagnostics"

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from roe.cli.settings import as_of_setting, data_setting
 from roe.cli.terminal import document
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors, suggest
 from roe.source import Span
@@ -17,12 +18,8 @@ from roe.untrusted import one_line
 COLUMNS_FROM = 2 << 20  # bytes of data: below, starting NumPy and Arrow takes longer than the rows
 
 policy_argument = click.argument("policy", required=False, type=click.Path(path_type=Path))
-data_option = click.option(
-    "--data", type=click.Path(path_type=Path), required=True, help="The folder with the records: accounts.csv, leads.csv, reps.csv, …"
-)
-as_of_option = click.option(
-    "--as-of", "as_of", required=True, metavar="WHEN", help="The date or date-time that `today` and `now` mean, such as 2026-02-01."
-)
+data_option = data_setting("The folder with the records: accounts.csv, leads.csv, reps.csv, ….", required=True)
+as_of_option = as_of_setting("The date or date-time that `today` and `now` mean, such as 2026-02-01.", required=True)
 state_option = click.option("--state", type=click.Path(path_type=Path), help="The folder of pointers and owners kept between runs.")
 
 

@@ -14,6 +14,7 @@ import click
 from roe.cli.comment import comment, introduction, run_link
 from roe.cli.common import bind, clock, fail, load, put, table, unwritable
 from roe.cli.repository import NotThere, folder_at, revision
+from roe.cli.settings import as_of_setting, data_setting, is_setting
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
 from roe.source import Span
 from roe.untrusted import code, markdown
@@ -30,8 +31,8 @@ FACTS = "decided, moved, moved_share, unowned, customers_moved, windows_cut, ove
 @click.command("diff")
 @click.argument("old")
 @click.argument("new")
-@click.option("--data", type=click.Path(path_type=Path), help="Records: then also who gains and loses which of them.")
-@click.option("--as-of", "as_of", default="", metavar="WHEN", help="With --data: what `today` and `now` mean.")
+@data_setting("Records: then also who gains and loses which of them.", policy="new")
+@as_of_setting("With --data: what `today` and `now` mean.", policy="new", default="")
 @click.option("--state", type=click.Path(path_type=Path), help="With --data: the state folder, which is only read.")
 @click.option("--fail-if", "fail_if", default="", metavar="EXPR", help=f"Exit with 1 where this holds; it knows {FACTS}.")
 @click.option(
@@ -54,6 +55,13 @@ def command(
     from roe.analysis.equivalence import compare
     from roe.evaluator.engine import Run
 
+    if data is not None and is_setting("data") and not (as_of and data.exists()):
+        click.echo(
+            f"note: the records at {data}, which a setting names, are not compared: "
+            + ("they need --as-of" if data.exists() else "there are none"),
+            err=True,
+        )
+        data = None
     with tempfile.TemporaryDirectory() as scratch:
         if new_is_fine and _introduced(old, new, shape, comment_file, Path(scratch) / "first"):
             return

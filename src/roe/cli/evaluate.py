@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from roe.cli.common import clock, fail, load, read, table
+from roe.cli.settings import as_of_setting, data_setting
 from roe.diagnostics import Diagnostic
 from roe.source import Span
 
@@ -19,10 +20,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def scope_options(command: Command) -> Command:
     """The options that say what an expression can name; `roe eval` and `roe repl` share them."""
     for option in (
-        click.option("--as-of", "as_of", default="1970-01-01", metavar="WHEN", help="What `today` and `now` mean."),
+        as_of_setting("What `today` and `now` mean.", default="1970-01-01", beside="record"),
         click.option("--policy", type=click.Path(path_type=Path), help="The policy whose fields and definitions the record has."),
         click.option("--record", help="The record that expressions are about: an id, a name or a domain."),
-        click.option("--data", type=click.Path(path_type=Path), help="A folder of records, with --record."),
+        data_setting("A folder of records, with --record.", beside="record"),
         click.option("--vars", "variables", metavar="JSON", help="Variables, such as '{\"x\": 5}'."),
     ):
         command = option(command)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from roe.cli.common import bind, color, fail, load, policy_argument, state_option, table
+from roe.cli.settings import as_of_setting, data_setting
 from roe.diagnostics import Diagnostic, PolicyError, suggest
 from roe.source import Span
 
@@ -16,8 +17,8 @@ from roe.source import Span
 @click.command("explain")
 @click.argument("record")
 @policy_argument
-@click.option("--data", type=click.Path(path_type=Path), help="The folder with the records; not needed with a --run that kept its traces.")
-@click.option("--as-of", "as_of", metavar="WHEN", help="The date or date-time that `today` and `now` mean; a --run knows its own.")
+@data_setting("The folder with the records; not needed with a --run that kept its traces.", without="run_folder")
+@as_of_setting("The date or date-time that `today` and `now` mean; a --run knows its own.", without="run_folder")
 @state_option
 @click.option("--role", help="Only this role, such as ae or sdr.")
 @click.option("--why-not", "why_not_rep", metavar="REP", help="Why this rep does not own it, and what would change that.")

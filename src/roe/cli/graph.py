@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from roe.cli.common import bind, fail, load, policy_argument, put, state_option
+from roe.cli.settings import as_of_setting, data_setting
 from roe.diagnostics import Diagnostic, suggest
 from roe.source import Span
 
@@ -16,8 +17,8 @@ from roe.source import Span
 @click.option("--entity", help="Only the rules of this entity, such as account or lead.")
 @click.option("--role", help="Only this role, such as ae or sdr.")
 @click.option("--record", help="Light the path of this record (an id, a name or a domain); needs --data and --as-of.")
-@click.option("--data", type=click.Path(path_type=Path), help="With --record: the folder with the records.")
-@click.option("--as-of", "as_of", metavar="WHEN", help="With --record: what `today` and `now` mean.")
+@data_setting("With --record: the folder with the records.", beside="record")
+@as_of_setting("With --record: what `today` and `now` mean.", beside="record")
 @state_option
 @click.option("--format", "shape", type=click.Choice(["mermaid", "svg"]), default="mermaid", show_default=True, help="How it is drawn.")
 @click.option("--out", type=click.Path(path_type=Path), help="A file; standard output without it.")

@@ -10,15 +10,14 @@ import click
 from roe.cli.check import subject
 from roe.cli.common import find_policy, load, policy_argument, put
 from roe.cli.repository import revision
+from roe.cli.settings import as_of_setting, data_setting
 
 
 @click.command("handbook")
 @policy_argument
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="Records, for the names of reps; the policy's own folder `data`, if it has one."
-)
+@data_setting("Records, for the names of reps; the policy's own folder `data`, if it has one.", without="no_data")
 @click.option("--no-data", is_flag=True, help="Look at no records.")
-@click.option("--as-of", "as_of", default="", metavar="WHEN", help="What `today` means; the day of the newest record without it.")
+@as_of_setting("What `today` means; the day of the newest record without it.", default="")
 @click.option("--since", metavar="REVISION", help="Also what has changed since this revision: REVISION:FOLDER of git, or another folder.")
 @click.option("--format", "shape", type=click.Choice(["md", "html"]), default="md", show_default=True, help="How it is written.")
 @click.option("--out", type=click.Path(path_type=Path), help="A file; standard output without it.")

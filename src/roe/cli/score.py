@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from roe.cli.common import bind, fail, load, table, unwritable
+from roe.cli.settings import data_setting
 from roe.diagnostics import Diagnostic, PolicyError, suggest
 from roe.source import Span
 
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
     from roe.analysis.backtest import Card, Result
     from roe.analysis.history import History
 
-data = click.option(
-    "--data", type=click.Path(path_type=Path), required=True, help="The folder with the history: CSV, JSON or Parquet files."
-)
+data = data_setting("The folder with the history: CSV, JSON or Parquet files.", required=True)
 outcome = click.option("--outcome", required=True, metavar="EXPR", help="What was won, as an expression: `won = true`, `count(deals) > 0`.")
 time = click.option("--time", default="", metavar="FIELD", help="When a record came: the last of them are held out.")
 group = click.option("--group", default="", metavar="FIELD", help="What keeps records together, such as the account.")
