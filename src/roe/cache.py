@@ -19,6 +19,7 @@ from roe.diagnostics import Diagnostic, errors
 from roe.files import cache_folder, uncollected
 from roe.plan.store import Reader, write_policy
 from roe.policy.model import Policy
+from roe.progress import phase
 from roe.source import Span
 
 
@@ -35,6 +36,7 @@ def load_policy(path: Path, fresh: bool = False) -> tuple[Policy | None, list[Di
             return known
     from roe.policy.build import build
 
+    phase("reading the policy")
     with uncollected():
         policy, found = build(root)
     if policy is not None and not errors(found) and folder is not None:

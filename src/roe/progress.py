@@ -55,11 +55,13 @@ def line(width: int, now: float) -> str:
     """The phase in one line: a bar where the total is known, a rate where things are counted, and the seconds."""
     p = _now
     seconds = max(now - p.began, 1e-9)
-    words = [p.name or "working"]
+    words = []
     if p.total:
         share = min(1.0, p.done / p.total)
         words.append(f"[{'#' * int(share * 20):<20}] {share:4.0%}")
     if p.done:
         words.append(f"{p.done / seconds:,.0f}/s")
-    words.append(f"{seconds:,.0f} s")
-    return "  ".join(words)[: max(10, width - 1)]
+    figures = "  ".join([*words, f"{seconds:,.0f} s"])
+    room = max(8, width - len(figures) - 3)
+    name = p.name or "working"
+    return f"{name if len(name) <= room else name[: room - 1] + '…'}  {figures}"

@@ -22,6 +22,7 @@ from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.operators import Action, Choose, Derive, Expr, Rule
+from roe.progress import counted
 from roe.source import Span, Text, part_of
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def findings(subject: Subject) -> list[Diagnostic]:
     """What all checks find, in the order of the files, without what comments allow."""
     from roe.analysis.reality import CHECKS as REAL
 
-    found = [d for check in (*CHECKS, *REAL) for d in check(subject)]
+    checks = (*CHECKS, *REAL)
+    found = [d for check in counted(checks, len(checks), "checking what the rules can do") for d in check(subject)]
     unique = list({(d.code, d.message, d.span.file, d.span.line, d.span.column): d for d in found}.values())
     return allowed(subject.evaluator.policy, sorted(unique, key=lambda d: (d.span.file, d.span.line, d.span.column, d.code)))
 

@@ -21,6 +21,7 @@ from roe.data import coerce
 from roe.data.coerce import Reject, columns_of
 from roe.grammar.clock import zone_of
 from roe.policy.model import DataSource, Field, Policy
+from roe.progress import phase
 
 FEW = 20_000  # distinct texts that are simply asked about, one by one
 _PLAIN = r"^[!-~]([ -~]*[!-~])?$"
@@ -46,6 +47,7 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
     source = policy.data.get(entity, DataSource())
     zone = zone_of(policy.timezone)
     n = raw.n
+    phase(f"understanding {n:,} {entity} records")
     out = TypedColumns(n, names=columns_of(entity, fields, raw.columns, policy.model.roles()))
     out.lines = raw.lines
     problems = _Problems(n)

@@ -13,6 +13,7 @@ from roe.data.read import DATABASES, file_of, none_found, read_file
 from roe.diagnostics import Diagnostic
 from roe.policy.model import Policy
 from roe.policy.standard import FILES
+from roe.progress import phase
 from roe.source import Span
 
 LARGE = 8 << 20  # bytes of CSV above which Arrow reads it
@@ -40,6 +41,7 @@ def read_columns(policy: Policy, folder: Path, leave_out: Container[str] = ()) -
 
 
 def _read(path: Path) -> tuple[Raw, list[Diagnostic]]:
+    phase(f"reading {path.name}")
     if path.suffix == ".parquet":
         from pyarrow import parquet
 

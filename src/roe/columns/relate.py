@@ -15,6 +15,7 @@ from roe.evaluator.relate import blocking_keys, plan_of
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.operators import Method, Relate
+from roe.progress import advance, phase
 
 if TYPE_CHECKING:
     from roe.columns.world import Table
@@ -92,6 +93,7 @@ def _pairs(method: Method, step: Relate, table: Table, other: Table, todo: Array
         todo = todo[rows[0]]
     at = 0
     total = np.cumsum(counts)
+    phase(f"matching {table.entity} records to {step.target} records by {method.name}", len(todo))
     while at < len(todo):
         # a left row with several keys stands several times in a row: portions end between left rows
         until = int(np.searchsorted(total, (total[at - 1] if at else 0) + PAIRS, "right"))
@@ -105,6 +107,7 @@ def _pairs(method: Method, step: Relate, table: Table, other: Table, todo: Array
         if kind == "block":  # the same pair by two blocks
             pair = np.unique(left.astype(np.int64) * other.n + right)
             left, right = np.divmod(pair, other.n)
+        advance(until - at)
         at = until
         if len(left):
             yield left, right

@@ -24,6 +24,7 @@ from roe.evaluator.engine import EXCLUSIVE, LIVE, Bound, Decision, Evaluator, ow
 from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.plan.operators import Action, Choose, Rule
+from roe.progress import phase
 
 KINDS = ("unassigned", "keep", "assign", "route", "open", "hold", "return", "refer", "exception")
 _CODE = {kind: i for i, kind in enumerate(KINDS)}
@@ -164,6 +165,7 @@ class Part:
         assert isinstance(bound.world, ColumnWorld)
         self.world: ColumnWorld = bound.world
         n = table.n
+        phase(f"deciding {n:,} {table.entity} records as {role}")
         chooser = bound.evaluator.compiled.engagement[table.entity, role]
         self.rules = chooser.step.rules
         owner = table.owner(role)
@@ -369,6 +371,7 @@ class Part:
         )  # fmt: skip
 
     def _reasons(self) -> pa.Array:
+        phase(f"wording the reasons of {self.table.n:,} {self.table.entity} records")
         pieces: list[pa.Array] = []
         places: list[Array] = []
         plain = [rows for i, rows in self.rows_of.items() if not self.rules[i].because]

@@ -23,6 +23,7 @@ from roe.evaluator.engine import assignment
 from roe.evaluator.turns import Slots, Standing
 from roe.grammar import values as v
 from roe.plan.operators import Action
+from roe.progress import advance, phase
 
 if TYPE_CHECKING:
     from roe.columns.run import Part
@@ -204,11 +205,13 @@ class Turns:
             column.prepare(*asked[name], self.pools.companions)
         out = Handed.of(n)
         at, width = 0, FIRST
+        phase("handing records to pools", n)
         while at < n:
             end = min(n, at + width)
             done, rep = self._window(at, end, out)
             self._took(out.rep[at:done], out.why[at:done], out, rep)
             width = min(MOST, max(256, 2 * (done - at)))
+            advance(done - at)
             at = done
         for pool in self.pools.pools.values():  # what reps took from other pools was not followed everywhere
             pool.forget()

@@ -40,6 +40,9 @@ from roe.evaluator.expressions import CLOCK, IMPLICIT, MAX_ITEMS, compile_expres
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.printer import show
+from roe.progress import counted
+
+SLOW = 10_000  # rows from which a loop over them is shown as progress
 
 
 class Frame:
@@ -164,7 +167,8 @@ class Frame:
         items = self.items[-1].values() if self.items else [None] * self.n
         own = self.outer is not None and len(self.items) > len(self.outer.items)
         out = []
-        for i in range(self.n):
+        rows = range(self.n)
+        for i in counted(rows, self.n, "computing record by record") if self.n > SLOW else rows:
             scope = {**base, **{name: values[i] for name, values in names.items()}}
             item = items[i]
             scope[IMPLICIT] = item

@@ -24,6 +24,7 @@ from roe.grammar.clock import Clock
 from roe.grammar.values import parse_date
 from roe.plan.index import Hits
 from roe.plan.operators import Choose, Derive, Relate
+from roe.progress import phase
 
 
 class TableRow(Row):
@@ -110,6 +111,7 @@ class Table:
     def _make(self, name: str) -> Column | None:
         step = self.world.policy.plan.steps.get((self.entity, name))
         if step is not None:
+            phase(f"computing {name} of {self.n:,} {self.entity} records")
             return self._step(step)
         makers = self.world.fields[self.entity]
         f = self.world.policy.model.entities[self.entity].get(name)

@@ -26,6 +26,7 @@ from roe.grammar.clock import Clock
 from roe.plan.operators import Holdover
 from roe.policy.model import Policy
 from roe.policy.standard import OBJECTS
+from roe.progress import advance, phase
 
 _SPECIAL = '[",\r\n]'
 
@@ -225,7 +226,9 @@ class CsvFile(File):
         if self.file is None:
             self.file = self.draft.open("wb")
             self.file.write((",".join(table.column_names) + "\n").encode())
+        phase(f"writing {self.path.name}", table.num_rows)
         for batch in table.to_batches(max_chunksize=200_000):
+            advance(batch.num_rows)
             if batch.num_rows:
                 lines = pc.binary_join_element_wise(*(_cells(c) for c in batch.columns), ",")
                 lines = pc.binary_join_element_wise(lines, "\n", "")

@@ -13,6 +13,7 @@ from roe.diagnostics import Diagnostic, suggest
 from roe.files import read_text
 from roe.policy.model import Policy
 from roe.policy.standard import FILES
+from roe.progress import phase
 from roe.source import Span
 
 MAX_DATA_BYTES = 4 << 30
@@ -70,6 +71,7 @@ def file_of(policy: Policy, entity: str, folder: Path) -> tuple[Path | None, lis
 
 def read_file(path: Path) -> tuple[list[dict[str, Any]], list[Diagnostic]]:
     """The records of one file, each with `$line`, its line or number there."""
+    phase(f"reading {path.name}")
     if path.suffix == ".parquet":
         return _read_parquet(path)
     text, problems = read_text(path, str(path), MAX_DATA_BYTES)
