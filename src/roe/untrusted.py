@@ -104,6 +104,11 @@ def _plain(text: str) -> str:
     return _MARKUP.sub(lambda m: _ENTITY.get(m[0], "\\" + m[0]), broken).replace("\x00", _BREAK)
 
 
+def literal(text: object) -> str:
+    """`markdown` without any marks: stars, underscores and backticks are shown as they are."""
+    return re.sub(r"[*_`]", r"\\\g<0>", _plain(one_line(visible(str(text)))))
+
+
 def paragraph(text: object) -> str:
     """`markdown` at the start of a line: no heading, list or rule either."""
     return _BLOCK.sub(r"\1\\\2", markdown(text)) if not str(text).startswith("**") else markdown(text)

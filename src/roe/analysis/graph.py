@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from roe.analysis import words
 from roe.plan.operators import Choose
+from roe.untrusted import visible
 
 if TYPE_CHECKING:
     from roe.evaluator.engine import Decision
@@ -82,7 +83,12 @@ def mermaid(charts: Sequence[Chart]) -> str:
 
 def _quoted(text: str) -> str:
     """A text inside a Mermaid label."""
-    return " ".join(textwrap.wrap(escape(text, quote=False).replace('"', "&quot;").replace("`", "'"), 10_000))
+    return " ".join(textwrap.wrap(escape(visible(text), quote=False).replace('"', "&quot;").replace("`", "'"), 10_000))
+
+
+def _escaped(text: str) -> str:
+    """A text inside SVG."""
+    return escape(visible(text))
 
 
 def svg(charts: Sequence[Chart]) -> str:
@@ -102,11 +108,11 @@ def svg(charts: Sequence[Chart]) -> str:
 
 def _svg(c: Chart, y: int, parts: list[str]) -> int:
     """Draw a chart from y on; where it ends."""
-    parts.append(f'<text x="20" y="{y}" font-size="16" font-weight="600">{escape(c.title)}</text>')
+    parts.append(f'<text x="20" y="{y}" font-size="16" font-weight="600">{_escaped(c.title)}</text>')
     if c.record:
         y += 22
         for line in textwrap.wrap(f"{c.record}: {c.owner}", 90):
-            parts.append(f'<text x="20" y="{y}" fill="{LIT}">{escape(line)}</text>')
+            parts.append(f'<text x="20" y="{y}" fill="{LIT}">{_escaped(line)}</text>')
             y += LINE
     y += 16
     left, right = 20, 20 + WIDE + GAP
@@ -118,13 +124,13 @@ def _svg(c: Chart, y: int, parts: list[str]) -> int:
         parts.append(
             f'<rect x="{left}" y="{y}" width="{WIDE}" height="{high}" rx="6" fill="{"#eef4fb" if rung.asked else "#fff"}" stroke="{color}" stroke-width="{wide}"/>'
         )
-        parts.append(f'<text x="{left + 12}" y="{y + 20}" font-weight="600">{escape(rung.name)}</text>')
-        parts += [f'<text x="{left + 12}" y="{y + 20 + LINE * n}">{escape(line)}</text>' for n, line in enumerate(asks, 1)]
+        parts.append(f'<text x="{left + 12}" y="{y + 20}" font-weight="600">{_escaped(rung.name)}</text>')
+        parts += [f'<text x="{left + 12}" y="{y + 20 + LINE * n}">{_escaped(line)}</text>' for n, line in enumerate(asks, 1)]
         color, wide = (LIT, 2.5) if rung.decides else (DIM, 1.2)
         parts.append(
             f'<rect x="{right}" y="{y}" width="{WIDE}" height="{high}" rx="18" fill="{"#dbe8f7" if rung.decides else "#fff"}" stroke="{color}" stroke-width="{wide}"/>'
         )
-        parts += [f'<text x="{right + 14}" y="{y + 20 + LINE * n}">{escape(line)}</text>' for n, line in enumerate(does)]
+        parts += [f'<text x="{right + 14}" y="{y + 20 + LINE * n}">{_escaped(line)}</text>' for n, line in enumerate(does)]
         middle = y + high // 2
         parts.append(_arrow(left + WIDE, middle, right, middle, rung.decides, "yes" if rung.asks != "always" else ""))
         if i + 1 < len(c.rungs):

@@ -7,7 +7,7 @@ from typing import Any
 
 from roe.evaluator.trace import RuleTrace, StepTrace, Trace, step_title
 from roe.grammar import values as v
-from roe.untrusted import style
+from roe.untrusted import literal, style
 
 _MARK = {True: "yes", False: "no", None: "unknown"}
 _WIDTH = 80
@@ -149,6 +149,4 @@ def as_markdown(trace: Trace) -> str:
 
 
 def _md(text: str) -> str:
-    for char in "\\`*_[]<>|#":
-        text = text.replace(char, "\\" + char)
-    return text.replace("\n", " ").replace("@", "@\u200b")
+    return literal(text)
