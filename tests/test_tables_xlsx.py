@@ -186,7 +186,14 @@ def merge(*areas: str) -> Any:
 
 
 def test_a_merged_cell_holds_for_all_its_rows(tmp_path: Path) -> None:
-    rows = [HEAD, ["DE", "< 100", "small"], [None, ">= 100", "large"], ["FR", "-", "fr"], ["US", "1", "other"], [None, "2", None]]
+    rows: list[list[Any]] = [
+        HEAD,
+        ["DE", "< 100", "small"],
+        [None, ">= 100", "large"],
+        ["FR", "-", "fr"],
+        ["US", "1", "other"],
+        [None, "2", None],
+    ]
     expected = [HEAD, ["DE", "< 100", "small"], ["DE", ">= 100", "large"], ["FR", "-", "fr"], ["US", "1", "other"], ["US", "2", "other"]]
     assert texts(saved(tmp_path / "b.xlsx", rows, merge("A2:A3", "A5:A6", "C5:C6"))) == expected
 
@@ -212,14 +219,14 @@ def test_merges_of_whole_columns_fill_no_more_rows_than_there_are(tmp_path: Path
 
 
 def test_a_title_above_the_table_is_passed_over_with_a_hint(tmp_path: Path) -> None:
-    rows = [["Territories 2026"], ["as of January"], [], HEAD, ["DE", "1", "x"], ["FR", "2", "y"]]
+    rows: list[list[Any]] = [["Territories 2026"], ["as of January"], [], HEAD, ["DE", "1", "x"], ["FR", "2", "y"]]
     path = saved(tmp_path / "b.xlsx", rows, merge("A1:C1"))
     assert texts(path) == [HEAD, *rows[4:]]
     assert findings(path) == [("R433", "S!A1"), ("R433", "S!A2")]
 
 
 def test_a_table_may_begin_anywhere(tmp_path: Path) -> None:
-    rows = [[None, None], [None, "a", "b"], [None, "x", "y"]]
+    rows: list[list[Any]] = [[None, None], [None, "a", "b"], [None, "x", "y"]]
     assert texts(saved(tmp_path / "b.xlsx", rows)) == [["a", "b"], ["x", "y"]]
 
 

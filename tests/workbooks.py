@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def row(number: int, *texts: str | None, more: str = "") -> str:
     return f'<row r="{number}"{more}>{"".join(cells)}</row>'
 
 
-def saved(path: Path, rows: list[list[Any]], change: Callable[[Any], None] | None = None) -> Path:
+def saved(path: Path, rows: Sequence[Sequence[Any]], change: Callable[[Any], None] | None = None) -> Path:
     """A workbook by openpyxl with one sheet `S`; `change` may do the rest to it."""
     from openpyxl import Workbook
 
@@ -56,7 +56,7 @@ def saved(path: Path, rows: list[list[Any]], change: Callable[[Any], None] | Non
     assert sheet is not None
     sheet.title = "S"
     for values in rows:
-        sheet.append(values)
+        sheet.append(list(values))
     if change is not None:
         change(sheet)
     book.save(path)

@@ -19,6 +19,19 @@ from roe.grammar.functions import BY_NAME
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 
+SETTINGS = """## Typed once: `--data` and `--as-of`
+
+Both may stand in the file `roe.toml` beside policy.yaml, or in the environment:
+
+```text
+data = "../export"      # from the policy's folder
+as_of = 2026-02-01
+```
+
+The command line comes first, then `ROE_DATA` and `ROE_AS_OF`, then `roe.toml`. A relative path in `ROE_DATA` is from the current folder, or
+from the policy's if there is nothing of that name here. `roe check`, `roe handbook` and `roe diff` do without the records of a setting that
+are not there, and say so. `roe compile` and `roe score` take no `as_of` from settings: leaving it out means something of its own there."""
+
 
 def functions() -> str:
     lines = []
@@ -34,7 +47,7 @@ def functions() -> str:
 
 
 def commands() -> str:
-    lines = ["# Commands", "", "Written by `python tools/pages.py` from the commands themselves.", ""]
+    lines = ["# Commands", "", "Written by `python tools/pages.py` from the commands themselves.", "", *SETTINGS.split("\n"), ""]
     for name in COMMANDS:
         command = main.get_command(click.Context(main), name)
         assert command is not None
