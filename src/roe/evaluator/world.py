@@ -201,7 +201,8 @@ class World:
         model = self.policy.model
         zone = zone_of(self.policy.timezone)
         source = self.policy.data.get(entity, DataSource())
-        typed = coerce_table(entity, model.entities[entity], raw, model.roles(), zone, source)
+        decided = any(entity == e for e, _ in self.policy.plan.engagement)
+        typed = coerce_table(entity, model.entities[entity], raw, model.roles(), zone, source, decided)
         self.rejects += typed.rejects
         self.typed.setdefault(entity, typed)
         return self.restore(entity, typed.rows)

@@ -53,7 +53,12 @@ DECLARABLE: dict[str, Type] = {
     "time": TIME,
     "duration": DURATION,
     "months": MONTHS,
+    "percent": NUMBER,
+    "money": NUMBER,
+    "band": Type("range", NUMBER),
+    "list": Type("list", STRING),
 }
+WRITTEN = ("percent", "money", "band", "list")  # types of cells that the type of their values does not tell
 
 PROPERTIES: dict[str, dict[str, Type]] = {
     "date": dict.fromkeys(("year", "month", "day", "weekday"), NUMBER),
