@@ -30,6 +30,7 @@ from roe.data.coerce import (
     clean,
     finished,
     is_local,
+    listed,
     localized,
     maker,
     settle,
@@ -37,6 +38,7 @@ from roe.data.coerce import (
     started,
 )
 from roe.data.habits import Habits, is_open
+from roe.data.reading import FEW as FEW_VALUES
 from roe.data.reading import Reading, Reject
 from roe.data.scan import Origin, Sheet
 from roe.grammar.clock import zone_of
@@ -90,6 +92,12 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
         if name in out.names and is_local(f):
             _localize(name, f, out, problems)
     out.reading.filled.update({name: n - int(out.columns[name].nulls().sum()) for name in out.names})
+    for name in listed(out.names, fields):
+        column = out.columns[name]
+        if isinstance(column, Coded):
+            out.reading.list_values(name, _texts_of(column))
+        else:
+            out.reading.list_values(name, ())
     for name, f in fields.items():
         if f.default is not None:
             value = maker(f, zone, source)(f.default)
@@ -98,7 +106,7 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
         if f.required and f.type.name != "owners":
             lacking = out.columns[f.name].nulls() if f.name in out.columns else np.ones(n, bool)
             problems.add(f.name, lacking, lambda i, name=f.name: ("", f"`{name}` is required and missing"))  # type: ignore[misc]
-    _identify(entity, out, problems, any(entity == e for e, _ in policy.plan.engagement))
+    _identify(entity, out, problems, any(entity == e for e, _ in policy.plan.engagement), raw.with_ids)
     _reject(entity, out, problems, raw)
     finished(out.reading, out.rejects)
     return out
@@ -344,6 +352,18 @@ def _mendable(column: Coded, known: Array, named: list[Any]) -> Array:
     return (widths > 0) & (length > 0) & ((length < widths) | pointed[column.codes])
 
 
+def _texts_of(column: Coded) -> list[str]:
+    """The texts of a column, as long as they are few."""
+    used = np.flatnonzero(np.bincount(column.codes[column.codes >= 0], minlength=len(column.meaning))) if len(column.meaning) else []
+    found: set[str] = set()
+    for code in used:
+        text = column.meaning.items[int(code)] if not column.meaning.null_first else column.meaning.list[int(code)]
+        found.add(text.as_py() if isinstance(text, pa.Scalar) else text)
+        if len(found) > FEW_VALUES:
+            break
+    return [x for x in found if x is not None]
+
+
 def _filled(column: Column, value: Any) -> Column:
     """The column with a default where it is null."""
     nulls = column.nulls()
@@ -373,10 +393,11 @@ def all_text(column: Coded) -> bool:
     return isinstance(items, pa.Array) or all(isinstance(x, str) for x in items)
 
 
-def _identify(entity: str, out: TypedColumns, problems: _Problems, decided: bool) -> None:
+def _identify(entity: str, out: TypedColumns, problems: _Problems, decided: bool, with_ids: bool) -> None:
     """Every record's id and name, as `coerce_table` gives them."""
     own = _texts(out, "id")
-    if own is not None and own.null_count < len(own):
+    own = pa.nulls(out.n, pa.string()) if own is None else own
+    if with_ids or own.null_count < len(own):
         out.ids, lacking, reason = own, own.is_null(), NAMELESS
     else:
         parts = [t for name in ("email", "name", "domain") if (t := _texts(out, name)) is not None]
@@ -478,7 +499,8 @@ def _only_one_each(entity: str, out: TypedColumns, keep: Array, raw: Raw) -> Non
 class Raw:
     """A table as it was read: Arrow arrays by column, or plain lists where no Arrow type holds a column's values.
 
-    `origin` is its file and what the reading of it said; `habits` what whole columns settle, where this is a portion of them.
+    `origin` is its file and what the reading of it said. Of a portion of a table `habits` are what its whole columns settle, and `with_ids`
+    says that some of its records have an id, if none of these.
     """
 
     def __init__(
@@ -488,16 +510,23 @@ class Raw:
         lines: Array | None = None,
         origin: Origin | None = None,
         habits: Mapping[str, Habits] | None = None,
+        with_ids: bool = False,
     ) -> None:
         self.columns, self.n = columns, n
         self.lines = np.arange(1, n + 1) if lines is None else lines
-        self.origin, self.habits = origin or Origin(""), habits
+        self.origin, self.habits, self.with_ids = origin or Origin(""), habits, with_ids
 
     @classmethod
     def of_table(
-        cls, table: pa.Table, lines: Array | None = None, origin: Origin | None = None, habits: Mapping[str, Habits] | None = None
+        cls,
+        table: pa.Table,
+        lines: Array | None = None,
+        origin: Origin | None = None,
+        habits: Mapping[str, Habits] | None = None,
+        with_ids: bool = False,
     ) -> Raw:
-        return cls({name: _flat(table.column(name)) for name in table.column_names}, table.num_rows, lines, origin, habits)
+        columns = {name: _flat(table.column(name)) for name in table.column_names}
+        return cls(columns, table.num_rows, lines, origin, habits, with_ids)
 
     @classmethod
     def of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Raw:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Container
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.load import Raw
+from roe.columns.load import Raw, habits_of
+from roe.data.coerce import columns_of
 from roe.data.encoding import Unreadable
+from roe.data.habits import Habits, is_open
 from roe.data.read import DATABASES, files_of, kind_of, lacking, none_found, read_file, read_sheet, unreadable_parquet
 from roe.data.scan import TAIL, Origin, dialect, marginal, names_of
 from roe.data.shape import misshapen
@@ -66,6 +69,22 @@ def _read(path: Path, source: DataSource) -> tuple[Raw, list[Diagnostic]]:
         return Raw.of_sheet(read_sheet(path, source)), []
     except Unreadable as e:
         return Raw({}, 0, origin=Origin(str(path))), [e.diagnostic(str(path))]
+
+
+def habits_of_file(policy: Policy, entity: str, file: Any) -> dict[str, Habits]:
+    """What the columns of a Parquet file settle, read in portions: for whoever decides it in portions."""
+    fields = policy.model.entities[entity]
+    names = columns_of(entity, fields, file.schema_arrow.names, policy.model.roles())
+    found: dict[str, Habits] = {}
+    for name, column in names.items():
+        f = fields[name.partition(".")[0]]
+        kind = file.schema_arrow.field(column).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if is_open(f) and (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            found[column] = Habits()
+            for batch in file.iter_batches(batch_size=1 << 20, columns=[column]):
+                found[column].merge(habits_of(f, batch.column(0)))
+    return found
 
 
 def _large_csv(path: Path) -> Raw | None:

@@ -49,6 +49,7 @@ class Typed:
     reading: Reading
     rows: list[dict[str, Any]] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
+    habits: dict[str, Habits] = field(default_factory=dict)  # column -> what it settled
 
     @property
     def columns(self) -> dict[str, str]:
@@ -160,10 +161,12 @@ def coerce_table(
     zone: tzinfo,
     source: DataSource,
     decided: bool = False,
+    earlier: Typed | None = None,
 ) -> Typed:
     """Typed records: references still as text, under the field's name; `$line` and unknown columns are kept.
 
-    A record that the policy decides goes back to where it came from, so its id is never made up.
+    A record that the policy decides goes back to where it came from, so its id is never made up. `earlier` are records of the same table:
+    what its columns settled holds for these too.
     """
     origin = raw.origin if isinstance(raw, Records) else Origin("")
     raw = list(raw)
@@ -172,10 +175,12 @@ def coerce_table(
     reading = out.reading
     out.rejects += [Reject(entity, "", line, "", text, reason) for line, text, reason in origin.rejects]
     columns = out.columns
-    readers = {
-        name: cells_of(f := fields[name.partition(".")[0]], zone, source, _habits(f, raw, c, reading), entity)
-        for name, c in columns.items()
-    }
+    readers: dict[str, Cells] = {}
+    for name, column in columns.items():
+        f = fields[name.partition(".")[0]]
+        if is_open(f):
+            out.habits[column] = _habits(f, raw, column, reading, earlier)
+        readers[name] = cells_of(f, zone, source, out.habits.get(column), entity)
     defaults = {name: maker(f, zone, source)(f.default) for name, f in fields.items() if f.default is not None}
     extra = reading.unknown
     required = [f for f in fields.values() if f.required]
@@ -214,6 +219,8 @@ def coerce_table(
             if f.type.name != "owners" and typed.get(f.name) is None:
                 problem = problem or (f.name, "", f"`{f.name}` is required and missing")
         held.append((typed, row, line, problem))
+    for name in listed(columns, fields):
+        reading.list_values(name, {x for typed, *_ in held if (x := typed.get(name)) is not None})
     with_ids = any(typed.get("id") for typed, *_ in held)
     for typed, row, line, problem in held:
         identity = str(typed["id"]) if typed.get("id") else "" if with_ids else _identity(entity, typed, line, decided)
@@ -245,6 +252,15 @@ def started(entity: str, fields: Mapping[str, Field], keys: Iterable[str], roles
     return Reading(entity, origin.shown, rows + len(origin.rejects), origin.blank, list(origin.notes), columns, unknown)
 
 
+def listed(columns: Mapping[str, str], fields: Mapping[str, Field]) -> list[str]:
+    """The fields of texts that may be lists of values."""
+    return [
+        n
+        for n in columns
+        if n in fields and fields[n].type.name == "string" and n not in ("id", "name", "email", "phone") and fields[n].default is None
+    ]
+
+
 def finished(reading: Reading, rejects: Sequence[Reject]) -> None:
     """Count the rejects; every field that has a column is counted, if with none."""
     for name in reading.columns:
@@ -252,11 +268,11 @@ def finished(reading: Reading, rejects: Sequence[Reject]) -> None:
     reading.count(rejects)
 
 
-def _habits(f: Field, raw: Sequence[Mapping[str, Any]], column: str, reading: Reading) -> Habits | None:
-    if not is_open(f):
-        return None
+def _habits(f: Field, raw: Sequence[Mapping[str, Any]], column: str, reading: Reading, earlier: Typed | None) -> Habits:
     habits = Habits()
     habits.add(f, {x for row in raw if isinstance(x := row.get(column), str)})
+    if earlier is not None and column in earlier.habits:
+        habits.merge(earlier.habits[column])
     settle(habits, column, reading)
     return habits
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+FEW = 30  # a field of texts with so many values is a list of values
 COMMON = 5  # how many texts of a field the report names
 
 
@@ -40,6 +41,7 @@ class Reading:
     unread: Counter[tuple[str, str]] = field(default_factory=Counter)
     corrected: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)  # (field, reason without the value) -> records
+    values: dict[str, list[str] | None] = field(default_factory=dict)  # field of few texts -> all that occur; None: they are many
 
     def count(self, rejects: Iterable[Reject]) -> None:
         self.reasons.update((r.field, general(r.reason)) for r in rejects)
@@ -58,6 +60,18 @@ class Reading:
             (self.reasons, other.reasons),
         ):
             mine.update(more)  # type: ignore[attr-defined]
+        for name, found in other.values.items():
+            if found is None:
+                self.values[name] = None
+            else:
+                self.list_values(name, found)
+
+    def list_values(self, name: str, found: Iterable[str]) -> None:
+        """Note the texts of a field; more than a few are none."""
+        known = self.values.get(name, [])
+        if known is not None:
+            every = sorted({*known, *found})
+            self.values[name] = every if len(every) <= FEW else None
 
     @property
     def rejected(self) -> int:
@@ -73,8 +87,9 @@ class Reading:
                 "column": column,
                 "filled": self.filled[name],
                 "unread": sum(n for _, n in odd),
-                "unread_texts": {text: n for text, n in odd[:COMMON]},
+                "unread_texts": dict(odd[:COMMON]),
                 "corrected": sum(n for _, n in mended),
+                "values": self.values.get(name) or [],
                 "corrections": [{"written": a, "meant": b, "records": n} for (a, b), n in mended[:COMMON]],
             }
         return {
@@ -94,6 +109,7 @@ class Reading:
             "entity": self.entity, "file": self.file, "rows": self.rows, "blank": self.blank, "notes": self.notes, "columns": self.columns,
             "unknown": self.unknown, "filled": dict(self.filled), "unread": [[*k, n] for k, n in self.unread.items()],
             "corrected": [[*k, n] for k, n in self.corrected.items()], "reasons": [[*k, n] for k, n in self.reasons.items()],
+            "values": self.values,
         }  # fmt: skip
 
     @classmethod
