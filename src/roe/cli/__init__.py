@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 
 COMMANDS = {
-    "init": "init", "check": "check", "run": "run", "explain": "explain", "audit": "audit", "timeline": "timeline", "match": "match", "report": "report", "score": "score", "books": "books", "kpi": "kpi", "calc": "calc", "test": "test", "diff": "diff",
+    "init": "init", "data": "data", "check": "check", "run": "run", "explain": "explain", "audit": "audit", "timeline": "timeline", "match": "match", "report": "report", "score": "score", "books": "books", "kpi": "kpi", "calc": "calc", "test": "test", "diff": "diff",
     "handbook": "handbook", "graph": "graph", "compile": "compile", "fmt": "fmt", "lsp": "lsp", "hook": "hook", "eval": "evaluate", "repl": "repl",
 }  # fmt: skip
 

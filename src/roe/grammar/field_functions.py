@@ -252,6 +252,24 @@ def _states() -> dict[str, dict[str, str]]:
     return found
 
 
+@cache
+def _state_codes() -> frozenset[str]:
+    return frozenset(code for names in _states().values() for code in names.values())
+
+
+def state_named(text: str) -> str | None:
+    """The code of a state that is written by its name, in whatever country; None for a code and for what is not a state."""
+    if text in _US_STATES or text in _state_codes():
+        return None
+    own = _states()["US"].get(bare(text))
+    return own or next((names[bare(text)] for names in _states().values() if bare(text) in names), None)
+
+
+_US_STATES = frozenset(
+    ["AL", "AK", "AZ", "AR", "CA", "CO", "CT", "DE", "DC", "FL", "GA", "HI", "IA", "ID", "IL", "IN", "KS", "KY", "LA", "MA", "MD", "ME", "MI", "MN", "MO", "MS", "MT", "NC", "ND", "NE", "NH", "NJ", "NM", "NV", "NY", "OH", "OK", "OR", "PA", "RI", "SC", "SD", "TN", "TX", "UT", "VA", "VT", "WA", "WI", "WV", "WY"]
+)  # fmt: skip
+
+
 @function(
     "normalize_phone",
     "phone: string, country: string?",

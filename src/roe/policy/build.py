@@ -15,7 +15,7 @@ from roe.grammar.types import Type
 from roe.plan.operators import Plan
 from roe.policy.context import Context
 from roe.policy.loader import Map, Seq, load_policy_files, validate_files
-from roe.policy.model import NUMBERS, DataSource, Field, Model, Policy, standard_fields, type_named
+from roe.policy.model import NUMBERS, DataSource, Field, Model, Policy, coded, standard_fields, type_named
 from roe.source import Span, Text, span_of
 from roe.stages import (
     books,
@@ -253,14 +253,17 @@ def _field(entity: str, name: Text, spec: Any, cx: Context) -> Field | None:
         of = f" among {', '.join(values)}" if values else ""
         cx.say("R311", spec.key("default"), f"the default `{spec['default']}` is no {kind}{of}", "write a value of the field's type")
         return None
+    normalize = str(spec.get("normalize") or (old.normalize if old else ""))
     columns = spec.get("column") or ()
     columns = (str(columns),) if isinstance(columns, str) else tuple(map(str, columns))
     return Field(
         str(name),
-        Type(kind.name, kind.item, kind.entity, kind.fields, values, place),
+        coded(
+            Type(kind.name, kind.item, kind.entity, kind.fields, values, declared=place), "" if values or spec.get("aliases") else normalize
+        ),
         columns or (old.columns if old else ()),
         {str(k): str(v) for k, v in (spec.get("aliases") or {}).items()},
-        str(spec.get("normalize") or (old.normalize if old else "")),
+        normalize,
         str(spec.get("format") or ""),
         spec.get("required") is True,
         spec.get("default"),

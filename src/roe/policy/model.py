@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import time
 from pathlib import Path
 from typing import Any
@@ -112,8 +112,13 @@ def standard_fields(profile: str) -> dict[str, dict[str, Field]]:
             names = (column,) if column else ()
             via = rest.removeprefix("via ") if rest.startswith("via ") else ""
             normalize = "" if via else rest
-            out[entity][name] = Field(name, type_named(base), names, {}, normalize, via=via, standard=True)
+            out[entity][name] = Field(name, coded(type_named(base), normalize), names, {}, normalize, via=via, standard=True)
     return out
+
+
+def coded(kind: Type, normalize: str) -> Type:
+    """The type of a field whose texts the loader turns into codes."""
+    return replace(kind, code=normalize) if normalize in ("country", "state") and kind.name == "string" else kind
 
 
 def type_named(name: str) -> Type:
