@@ -41,6 +41,8 @@ STATES = {
     "AT": {"wien": "9", "vienna": "9"},
     "GB": {"england": "ENG", "scotland": "SCT", "wales": "WLS", "northern ireland": "NIR"},
 }
+# What stands behind a name in addresses: 東京都, 广东省.
+ENDINGS = {"JP": "都府県道", "CN": "省市", "TW": "市縣", "KR": "도시"}
 # States that had another code: what data has of them still says which one is meant.
 FORMER = {"CA": {"nf": "NL", "pq": "QC"}, "MX": {"df": "CMX", "distrito federal": "CMX", "mexico city": "CMX"}}
 
@@ -96,6 +98,10 @@ def states(cldr: Path) -> dict[str, dict[str, str]]:
         for name, found in sorted(meant.items()):
             if len(found) == 1:
                 names.setdefault(name, next(iter(found)))
+        for ending in ENDINGS.get(country, ""):
+            for name, code in list(names.items()):
+                if not name.isascii() and name[-1] not in ENDINGS[country]:
+                    names.setdefault(bare(name + ending), code)
         out[country] = dict(sorted(names.items()))
     return out
 

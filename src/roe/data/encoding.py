@@ -169,7 +169,7 @@ def _legacy(raw: bytes, e: UnicodeDecodeError) -> tuple[str, str]:
     wide = _wide(raw)
     if wide:
         return _decoded(raw, wide), wide.upper()
-    if len(list(_broken(raw))) * 20 < sum(b >= 0xC2 for b in raw):  # UTF-8, but for a few bytes: not text of another encoding
+    if len(list(_broken(raw))) * 8 < sum(b >= 0xC2 for b in raw):  # UTF-8, but for a few bytes: not text of another encoding
         line = raw.count(b"\n", 0, e.start) + 1
         raise Unreadable(f"line {line} is not UTF-8, though the rest is", "export it again as CSV UTF-8: it is damaged", line)
     try:

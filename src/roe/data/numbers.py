@@ -310,8 +310,17 @@ _UNDER = re.compile(r"(?:<|under|less than|unter)\s*(?P<under>\d[\d.,'’ \u00a0
 
 
 def parse_band(text: str, sign: str, entity: str = "") -> v.Range:
-    """`201-500` is the range `[201..500]`, `10000+` all numbers from there on, `<10` those below, `12` alone `[12..12]`."""
-    number = lambda part: parse_number(part.strip(), sign, entity)  # noqa: E731
+    """`201-500` is the range `[201..500]`, `10000+` all numbers from there on, `<10` those below, `12` alone `[12..12]`.
+
+    The ends of bands are whole numbers unless the column says otherwise: `1,001` is one thousand and one.
+    """
+
+    def number(part: str) -> Any:
+        found = amount(part.strip())
+        if found is not None and found.sign == "?" and not sign:
+            return parse_number(part.strip(), "." if "," in found.body else ",", entity)
+        return parse_number(part.strip(), sign, entity)
+
     if m := _BAND.fullmatch(text):
         low, high = number(m["low"]), number(m["high"])
         if low > high:
