@@ -106,7 +106,7 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
         if f.required and f.type.name != "owners":
             lacking = out.columns[f.name].nulls() if f.name in out.columns else np.ones(n, bool)
             problems.add(f.name, lacking, lambda i, name=f.name: ("", f"`{name}` is required and missing"))  # type: ignore[misc]
-    _identify(entity, out, problems, any(entity == e for e, _ in policy.plan.engagement), raw.with_ids)
+    _identify(entity, out, problems, any(entity == e for e, _ in policy.plan.engagement))
     _reject(entity, out, problems, raw)
     finished(out.reading, out.rejects)
     return out
@@ -393,11 +393,11 @@ def all_text(column: Coded) -> bool:
     return isinstance(items, pa.Array) or all(isinstance(x, str) for x in items)
 
 
-def _identify(entity: str, out: TypedColumns, problems: _Problems, decided: bool, with_ids: bool) -> None:
+def _identify(entity: str, out: TypedColumns, problems: _Problems, decided: bool) -> None:
     """Every record's id and name, as `coerce_table` gives them."""
     own = _texts(out, "id")
-    own = pa.nulls(out.n, pa.string()) if own is None else own
-    if with_ids or own.null_count < len(own):
+    if "id" in out.names:
+        own = pa.nulls(out.n, pa.string()) if own is None else own
         out.ids, lacking, reason = own, own.is_null(), NAMELESS
     else:
         parts = [t for name in ("email", "name", "domain") if (t := _texts(out, name)) is not None]
@@ -499,8 +499,7 @@ def _only_one_each(entity: str, out: TypedColumns, keep: Array, raw: Raw) -> Non
 class Raw:
     """A table as it was read: Arrow arrays by column, or plain lists where no Arrow type holds a column's values.
 
-    `origin` is its file and what the reading of it said. Of a portion of a table `habits` are what its whole columns settle, and `with_ids`
-    says that some of its records have an id, if none of these.
+    `origin` is its file and what the reading of it said. Of a portion of a table `habits` are what its whole columns settle.
     """
 
     def __init__(
@@ -510,11 +509,10 @@ class Raw:
         lines: Array | None = None,
         origin: Origin | None = None,
         habits: Mapping[str, Habits] | None = None,
-        with_ids: bool = False,
     ) -> None:
         self.columns, self.n = columns, n
         self.lines = np.arange(1, n + 1) if lines is None else lines
-        self.origin, self.habits, self.with_ids = origin or Origin(""), habits, with_ids
+        self.origin, self.habits = origin or Origin(""), habits
 
     @classmethod
     def of_table(
@@ -523,10 +521,9 @@ class Raw:
         lines: Array | None = None,
         origin: Origin | None = None,
         habits: Mapping[str, Habits] | None = None,
-        with_ids: bool = False,
     ) -> Raw:
         columns = {name: _flat(table.column(name)) for name in table.column_names}
-        return cls(columns, table.num_rows, lines, origin, habits, with_ids)
+        return cls(columns, table.num_rows, lines, origin, habits)
 
     @classmethod
     def of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Raw:

@@ -118,7 +118,6 @@ def _portions(evaluator: Evaluator, entity: str, path: Path, others: dict[str, R
     key = names.get("id")
     if key is None:
         raise OutOfOrder
-    with_ids = any(batch.column(0).null_count < len(batch) for batch in file.iter_batches(batch_size=1 << 20, columns=[key]))
     with tempfile.TemporaryDirectory() as scratch:
         if not _ordered(file, key):
             path = _sorted(path, key, Path(scratch) / "sorted.parquet")
@@ -130,7 +129,7 @@ def _portions(evaluator: Evaluator, entity: str, path: Path, others: dict[str, R
         for table in _tables(file, key):
             lines = table["$line"].to_numpy() if numbered else np.arange(at + 1, at + table.num_rows + 1)
             at += table.num_rows
-            raw = Raw.of_table(table.drop_columns(["$line"]) if numbered else table, lines, origin, habits, with_ids)
+            raw = Raw.of_table(table.drop_columns(["$line"]) if numbered else table, lines, origin, habits)
             run = ColumnRun.of(evaluator, {**others, entity: raw}, as_of=as_of)
             ids = run.world.tables[entity].ids
             if len(ids):

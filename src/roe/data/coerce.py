@@ -30,7 +30,7 @@ NO_TEXT = frozenset({"", "NULL"})  # in a field of texts, `None`, `NA` and `-` m
 SCALARS = (str, bool, int, float, date, time, timedelta, v.Months)
 INFINITE = (float("inf"), float("-inf"))
 _TRUE, _FALSE = frozenset({"true", "yes", "y", "1", "t"}), frozenset({"false", "no", "n", "0", "f"})
-NAMELESS = "no id, which other records have"
+NAMELESS = "the record has no id"
 UNKNOWN_RECORD = "no id, name, e-mail or domain: the record cannot be told from others"
 
 
@@ -221,7 +221,7 @@ def coerce_table(
         held.append((typed, row, line, problem))
     for name in listed(columns, fields):
         reading.list_values(name, {x for typed, *_ in held if (x := typed.get(name)) is not None})
-    with_ids = any(typed.get("id") for typed, *_ in held)
+    with_ids = "id" in columns
     for typed, row, line, problem in held:
         identity = str(typed["id"]) if typed.get("id") else "" if with_ids else _identity(entity, typed, line, decided)
         if not identity:

@@ -60,9 +60,7 @@ def run_spark(
     files = _policy_files(evaluator.policy.root, evaluator.policy.files)
     if isinstance(how, Share):
         number = buckets or max(1, rows // ROWS_A_TASK)
-        task = _task(
-            files, as_of, _sent(broadcast), {entity: (raw.habits, raw.with_ids, raw.origin.shown) for entity, raw in portions.items()}
-        )
+        task = _task(files, as_of, _sent(broadcast), {entity: (raw.habits, raw.origin.shown) for entity, raw in portions.items()})
         found = frame.repartition(number, "$key").mapInArrow(task, _schema())  # all rows of a record in one task
         split = {how.entity, *how.children}
     else:
@@ -128,7 +126,7 @@ def _tables(spark: Any, evaluator: Evaluator, data: Path, how: Share, portions: 
             fields = policy.model.entities[entity]
             names = columns_of(entity, fields, raw.columns, policy.model.roles())
             habits = {c: h for name, c in names.items() if (h := raw.habits_of(c, fields[name.partition(".")[0]])) is not None}
-            portions[entity] = Raw({}, 0, None, raw.origin, habits, "id" in names)
+            portions[entity] = Raw({}, 0, None, raw.origin, habits)
             table = pa.table({**{k: pa.array(x) if isinstance(x, list) else x for k, x in raw.columns.items()}, "$line": raw.lines})
             frames[entity] = spark.createDataFrame(table)
         rows += frames[entity].count()
@@ -165,7 +163,7 @@ def _whole_columns(policy: Any, entity: str, path: Path) -> Raw:
     problems = misshapen(policy, entity, origin, file.metadata.num_rows)
     if errors(problems):
         raise PolicyError(problems)
-    return Raw({}, 0, None, origin, habits, "id" in columns_of(entity, policy.model.entities[entity], header, policy.model.roles()))
+    return Raw({}, 0, None, origin, habits)
 
 
 def _one(evaluator: Evaluator, data: Path, entity: str) -> Raw:
@@ -280,7 +278,7 @@ def _shaped(name: str, table: pa.Table) -> pa.Table:
 
 
 def _task(
-    files: dict[str, bytes], as_of: str, others: bytes, whole: dict[str, tuple[Any, bool, str]]
+    files: dict[str, bytes], as_of: str, others: bytes, whole: dict[str, tuple[Any, str]]
 ) -> Callable[[Iterator[Any]], Iterator[Any]]:
     given = tuple(sorted(files.items()))
 
@@ -301,8 +299,8 @@ def _task(
             lines = own.pop("$line").combine_chunks().to_numpy(zero_copy_only=False)
             order = lines.argsort(kind="stable")
             raw = pa.table(own).take(pa.array(order))
-            habits, with_ids, path = whole[entity]
-            tables[entity] = Raw.of_table(raw, lines[order], Origin(path), habits, with_ids)
+            habits, path = whole[entity]
+            tables[entity] = Raw.of_table(raw, lines[order], Origin(path), habits)
         yield from _decide(given, as_of, tables).to_batches()
 
     return decide
