@@ -151,7 +151,7 @@ def test_a_file_of_the_decided_records_must_be_there(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "reps.csv").write_text("id,name\nann,Ann\n")
     for reader in (read_tables, read_columns):
-        assert [d.code for d in reader(policy, tmp_path / "d", complete=True)[1]] == ["R631"]  # type: ignore[operator]
+        assert [d.code for d in reader(policy, tmp_path / "d", complete=True)[1]] == ["R631"]
     policy = policy_of(tmp_path / "p", "data: {account: {optional: true}}\n")
     assert not read_tables(policy, tmp_path / "d", complete=True)[1]
 
@@ -606,7 +606,7 @@ def test_roe_data_shows_what_an_export_has(tmp_path: Path) -> None:
 
 def test_rows_of_an_api_are_read_as_those_of_a_file(tmp_path: Path) -> None:
     policy = policy_of(tmp_path / "p")
-    rows = [{"id": "1", "employees": "1.200"}, {"id": "2", "employees": "1.200.000"}, {"id": "3", "employees": 5}]
+    rows: list[dict[str, Any]] = [{"id": "1", "employees": "1.200"}, {"id": "2", "employees": "1.200.000"}, {"id": "3", "employees": 5}]
     assert typed_columns(policy, "account", Raw.of_rows(rows)).columns["employees"].values() == [1200, 1200000, 5]
     records, _ = read_file(tmp_path / "nothing.csv")
     assert not records

@@ -126,8 +126,8 @@ def _lines(seen: Overview) -> Iterator[str]:
         yield ""
     for entity, names in seen.empty.items():
         yield f"rules need, and the data leaves empty: {entity} {', '.join(names)}"
-    for (entity, name), values in seen.strange.items():
-        yield f"no rule names: {entity}.{name} {', '.join(f'`{v}`' for v in values[:12])}"
+    for (entity, name), strange in seen.strange.items():
+        yield f"no rule names: {entity}.{name} {', '.join(f'`{v}`' for v in strange[:12])}"
     for line in seen.changes:
         yield f"since the last run: {line}"
     for line in seen.broken:

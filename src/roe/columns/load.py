@@ -93,11 +93,8 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
             _localize(name, f, out, problems)
     out.reading.filled.update({name: n - int(out.columns[name].nulls().sum()) for name in out.names})
     for name in listed(out.names, fields):
-        column = out.columns[name]
-        if isinstance(column, Coded):
-            out.reading.list_values(name, _texts_of(column))
-        else:
-            out.reading.list_values(name, ())
+        made = out.columns[name]
+        out.reading.list_values(name, _texts_of(made) if isinstance(made, Coded) else ())
     for name, f in fields.items():
         if f.default is not None:
             value = maker(f, zone, source)(f.default)
@@ -303,7 +300,8 @@ def _localize(name: str, f: Field, out: TypedColumns, problems: _Problems) -> No
         return
     pairs, back = np.unique(column.codes[at].astype(np.int64) * len(named) + known[at], return_inverse=True)
     times = np.bincount(back).tolist()
-    texts, again, more = column.meaning.list, column.codes.copy(), []
+    texts, again = column.meaning.list, column.codes.copy()
+    more: list[str] = []
     lost = np.zeros(len(pairs), bool)
     fresh = np.empty(len(pairs), np.int32)
     for i, pair in enumerate(pairs.tolist()):

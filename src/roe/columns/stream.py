@@ -46,7 +46,7 @@ def portions(evaluator: Evaluator, folder: Path, as_of: Any, state: Any) -> Iter
         return None
     entity = decided.pop()
     path, _ = file_of(policy, entity, folder)
-    if path is None or path.suffix != ".parquet" or not alone(policy, entity):
+    if path is None or path.suffix.lower() != ".parquet" or not alone(policy, entity):
         return None
     from pyarrow import parquet
 

@@ -53,13 +53,10 @@ class Reading:
         self.notes += [n for n in other.notes if n not in self.notes]
         self.columns |= other.columns
         self.unknown += [c for c in other.unknown if c not in self.unknown]
-        for mine, more in (
-            (self.filled, other.filled),
-            (self.unread, other.unread),
-            (self.corrected, other.corrected),
-            (self.reasons, other.reasons),
-        ):
-            mine.update(more)  # type: ignore[attr-defined]
+        self.filled.update(other.filled)
+        self.unread.update(other.unread)
+        self.corrected.update(other.corrected)
+        self.reasons.update(other.reasons)
         for name, found in other.values.items():
             if found is None:
                 self.values[name] = None

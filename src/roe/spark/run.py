@@ -24,7 +24,7 @@ from roe.columns.write import Summary, allocations, changes, extra_of, portion, 
 from roe.data.coerce import cells_of, columns_of
 from roe.data.extra import write_extra
 from roe.data.files import write_whole
-from roe.data.read import files_of, unreadable_parquet
+from roe.data.read import files_of, kind_of, unreadable_parquet
 from roe.data.report import broken, read_report, report_of, write_report
 from roe.data.scan import Origin
 from roe.data.shape import misshapen
@@ -117,15 +117,15 @@ def _tables(spark: Any, evaluator: Evaluator, data: Path, how: Share, portions: 
         if entity != how.entity and entity not in how.children:
             broadcast[entity] = _one(evaluator, data, entity)
             continue
-        if path.suffix == ".parquet":
+        if kind_of(path) == ".parquet":
             plain = spark.read.parquet(str(path.resolve()))
             frames[entity] = plain.withColumn("$line", f.col("_metadata.row_index") + 1)
             portions[entity] = _whole_columns(policy, entity, path)
         else:
             raw = _one(evaluator, data, entity)
             fields = policy.model.entities[entity]
-            names = columns_of(entity, fields, raw.columns, policy.model.roles())
-            habits = {c: h for name, c in names.items() if (h := raw.habits_of(c, fields[name.partition(".")[0]])) is not None}
+            held = columns_of(entity, fields, raw.columns, policy.model.roles())
+            habits = {c: h for name, c in held.items() if (h := raw.habits_of(c, fields[name.partition(".")[0]])) is not None}
             portions[entity] = Raw({}, 0, None, raw.origin, habits)
             table = pa.table({**{k: pa.array(x) if isinstance(x, list) else x for k, x in raw.columns.items()}, "$line": raw.lines})
             frames[entity] = spark.createDataFrame(table)

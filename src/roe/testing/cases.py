@@ -136,7 +136,7 @@ def _data(name: Text, policy: Policy, found: list[Diagnostic]) -> Given:
         return {}
     tables, problems = read_tables(policy, folder)
     found += problems
-    return tables
+    return dict(tables)
 
 
 def _join(first: Given, more: Given, policy: Policy) -> Given:
