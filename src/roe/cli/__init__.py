@@ -11,7 +11,7 @@ import click
 from roe import __version__
 
 COMMANDS = {
-    "init": "init", "check": "check", "run": "run", "explain": "explain", "audit": "audit", "timeline": "timeline", "match": "match", "report": "report", "score": "score", "books": "books", "kpi": "kpi", "calc": "calc", "test": "test", "diff": "diff",
+    "init": "init", "data": "data", "check": "check", "run": "run", "explain": "explain", "audit": "audit", "timeline": "timeline", "match": "match", "report": "report", "score": "score", "books": "books", "kpi": "kpi", "calc": "calc", "test": "test", "diff": "diff",
     "handbook": "handbook", "graph": "graph", "compile": "compile", "fmt": "fmt", "lsp": "lsp", "hook": "hook", "eval": "evaluate", "repl": "repl",
 }  # fmt: skip
 

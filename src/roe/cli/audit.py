@@ -29,7 +29,7 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, sha
     Exit code 1 if any record differs.
     """
     evaluator = load(policy)
-    bound = bind(evaluator, data, as_of, state)
+    bound = bind(evaluator, data, as_of, state, say=True)
     total = sum(len(bound.world.rows[entity]) for entity, _ in bound.plan.engagement)
     decisions = list(counted(bound.decide_all(), total, "auditing"))
     differ = [d for d in decisions if d.owner != d.previous and d.action not in ("refer", "hold")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import clock, color, find_policy, policy_argument, read
+from roe.cli.common import clock, color, find_policy, guard, policy_argument, read
 from roe.cli.repository import in_repository
 from roe.cli.settings import as_of_setting, data_setting, is_setting
 from roe.cli.terminal import commands
@@ -82,4 +82,5 @@ def subject(policy: Policy, data: Path | None, no_data: bool, as_of: str) -> Sub
             click.echo(f"note: {own} is not looked at: {errors(found)[0].message}", err=True)
             return Subject(evaluator, None, today)
     bound = evaluator.bind(tables, as_of=as_of or newest(evaluator, tables))
+    guard(policy, bound.world, None, say=data is not None)
     return Subject(evaluator, bound, bound.world.clock.today)

@@ -110,12 +110,36 @@ def read(evaluator: Any, data: Path) -> Any:
     """The tables of a data folder; a file that cannot be read ends the command, a bad row is reported and goes on."""
     from roe.data.read import read_tables
 
-    tables, found = read_tables(evaluator.policy, data)
+    tables, found = read_tables(evaluator.policy, data, complete=True)
+    heed(found)
+    return tables
+
+
+def heed(found: list[Diagnostic]) -> None:
+    """Show what was found about the data; an error ends the command."""
     if errors(found):
         fail(found)
     if found:
         click.echo(as_text(found, color(sys.stderr)), err=True)
-    return tables
+
+
+def guard(policy: Any, world: Any, last: Path | None, say: bool = False) -> None:
+    """Hold what was read against what the policy expects of its data, which ends the command if it is not so; `say` prints the report.
+
+    `last` is the folder with the report of the last run.
+    """
+    from roe.data.report import broken, in_lines, read_report, report_of
+
+    guarded = any(s.rows or s.fall is not None or s.filled for s in policy.data.values())
+    if not say and not guarded:
+        return
+    report, before = report_of(world.readings), read_report(last)
+    if say:
+        for line in in_lines(report, before):
+            click.echo(line, err=True)
+    found = broken(policy, report, before) if guarded else []
+    if found:
+        fail(found)
 
 
 def clock(evaluator: Any, as_of: str) -> str:
@@ -128,13 +152,16 @@ def clock(evaluator: Any, as_of: str) -> str:
     return as_of
 
 
-def bind(evaluator: Any, data: Path, as_of: str, state: Path | None) -> Any:
+def bind(evaluator: Any, data: Path, as_of: str, state: Path | None, say: bool = False, last: Path | None = None) -> Any:
+    """The policy on the records of a folder, once they are what it expects; `say` prints what was read, against the report in `last`."""
     from roe.data.write import read_state
 
     try:
-        return evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=read_state(state))
+        bound = evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=read_state(state))
     except PolicyError as e:
         fail(e.diagnostics)
+    guard(evaluator.policy, bound.world, last or state, say)
+    return bound
 
 
 def large(data: Path) -> bool:
@@ -154,15 +181,14 @@ def bind_large(evaluator: Any, data: Path, as_of: str, state: Path | None) -> An
     from roe.data.write import read_state
     from roe.evaluator.engine import Bound
 
-    tables, found = read_columns(evaluator.policy, data)
-    if errors(found):
-        fail(found)
-    if found:
-        click.echo(as_text(found, color(sys.stderr)), err=True)
+    tables, found = read_columns(evaluator.policy, data, complete=True)
+    heed(found)
     try:
-        return Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(clock(evaluator, as_of))), read_state(state))
+        bound = Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(clock(evaluator, as_of))), read_state(state))
     except PolicyError as e:
         fail(e.diagnostics)
+    guard(evaluator.policy, bound.world, state)
+    return bound
 
 
 def table(rows: Iterable[Iterable[Any]], headers: list[str]) -> str:

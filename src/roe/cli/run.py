@@ -16,6 +16,8 @@ from roe.cli.common import (
     clock,
     data_option,
     fail,
+    guard,
+    heed,
     large,
     load,
     policy_argument,
@@ -80,6 +82,7 @@ class Checked:
         """Write what does not hold, and the state if it may be written."""
         from roe.analysis.invariants import HEADER, told
         from roe.data.files import csv_text, write_whole
+        from roe.data.report import read_report, write_report
         from roe.data.write import write_state
 
         self.found = list(told(broken))
@@ -87,6 +90,7 @@ class Checked:
             write_whole(self.out / "invariants.csv", csv_text(HEADER, (b.row() for b in broken)))
         if self.state is not None and state is not None and not errors(self.found):
             write_state(self.state, state)
+            write_report(read_report(self.out), self.state)
 
     def show(self) -> None:
         """Say what does not hold; an error ends the command with code 1."""
@@ -96,6 +100,21 @@ class Checked:
             kept = f"; the state in {self.state} is as it was" if self.state is not None else ""
             click.echo(f"invariants do not hold: see {self.out / 'invariants.csv'}{kept}", err=True)
             sys.exit(1)
+
+
+def _last(out: Path, state: Path | None) -> Path:
+    """Where the report of the last run is: with its memory, or where it wrote."""
+    from roe.data.report import FILE
+
+    return state if state is not None and (state / FILE).is_file() else out
+
+
+def _say(out: Path, last: dict[str, Any]) -> None:
+    """Print what was read, once it is written."""
+    from roe.data.report import in_lines, read_report
+
+    for line in in_lines(read_report(out), last):
+        click.echo(line, err=True)
 
 
 def _in_columns(engine: str, data: Path, traces: bool, form: str) -> bool:
@@ -124,7 +143,7 @@ def _rows(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path,
     from roe.data.write import write_run
     from roe.evaluator.engine import Run
 
-    bound = bind(evaluator, data, as_of, state)
+    bound = bind(evaluator, data, as_of, state, say=True, last=_last(out, state))
     total = sum(len(bound.world.rows[entity]) for entity, _ in bound.plan.engagement)
     run = Run(bound, list(counted(bound.decide_all(), total, "deciding")))
     try:
@@ -144,8 +163,11 @@ def _columns(
     from roe.columns.run import ColumnRun
     from roe.columns.stream import OutOfOrder, portions
     from roe.columns.tally import add
+    from roe.columns.world import ColumnWorld
     from roe.columns.write import write_runs
+    from roe.data.report import read_report
     from roe.data.write import read_state
+    from roe.evaluator.engine import Bound
     from roe.evaluator.world import Circle
 
     try:
@@ -173,22 +195,25 @@ def _columns(
         return found
 
     try:
-        parts = portions(evaluator, data, clock(evaluator, as_of), kept) if state is None else None
+        guarded = any(s.rows or s.fall is not None or s.filled for s in evaluator.policy.data.values())  # they are asked of the whole table
+        parts = portions(evaluator, data, clock(evaluator, as_of), kept) if state is None and not guarded else None
         if parts is not None:
-            return kept_too(parts)
+            last = read_report(out)
+            summary = kept_too(parts)
+            _say(out, last)
+            return summary
     except Circle as e:
         return _followed_by_rows(e, evaluator, data, as_of, state, out, traces, checked)
     except OutOfOrder:
         click.echo("note: the ids are in no order that portions could follow: taking the table whole", err=True)
     except OSError as e:
         unwritable(out, e)
-    tables, found = read_columns(evaluator.policy, data)
-    if errors(found):
-        fail(found)
-    if found:
-        click.echo(as_text(found), err=True)
+    tables, found = read_columns(evaluator.policy, data, complete=True)
+    heed(found)
     try:
-        run = ColumnRun.of(evaluator, tables, as_of=clock(evaluator, as_of), state=kept)
+        world = ColumnWorld(evaluator.compiled, tables, evaluator.clock(clock(evaluator, as_of)))
+        guard(evaluator.policy, world, _last(out, state), say=True)
+        run = ColumnRun(Bound(evaluator, world, kept))
     except Circle as e:
         return _followed_by_rows(e, evaluator, data, as_of, state, out, traces, checked)
     try:
@@ -234,7 +259,11 @@ def _spark(evaluator: Any, data: Path, as_of: str, state: Path | None, out: Path
     from roe.spark.run import run_spark
 
     try:
+        from roe.data.report import read_report
+
+        last = read_report(out)
         summary, together = run_spark(evaluator, data, clock(evaluator, as_of), out, form)
+        _say(out, last)
     except PolicyError as e:
         fail(e.diagnostics)
     except OSError as e:
@@ -256,8 +285,10 @@ def _show(summary: dict[str, Any], out: Path) -> None:
         click.echo(f"… and {len(rows) - MOST_ROWS} more rules, in summary.json")
     rejected = sum(summary["rejected"].values())
     click.echo(f"\n{summary['allocations']} allocations, {summary['moved']} change hands, {rejected} records rejected; see {out}")
-    for c in summary["corrected"]:
+    for c in summary["corrected"][:MOST_CORRECTED]:
         click.echo(f"corrected: {c['entity']}.{c['field']} `{c['written']}` to `{c['meant']}` in {c['records']} records")
+    if len(summary["corrected"]) > MOST_CORRECTED:
+        click.echo(f"… and {len(summary['corrected']) - MOST_CORRECTED} more corrections, in summary.json")
     missing: dict[tuple[str, str], int] = {}
     for d in summary["dangling"]:
         missing[d["entity"], d["field"]] = missing.get((d["entity"], d["field"]), 0) + d["records"]
@@ -271,3 +302,4 @@ def _show(summary: dict[str, Any], out: Path) -> None:
 
 
 MOST_ROWS = 100
+MOST_CORRECTED = 10

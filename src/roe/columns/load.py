@@ -6,6 +6,7 @@ numbers and dates, which mean themselves, are recognised by the million with Arr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,8 +18,29 @@ import pyarrow.compute as pc
 
 from roe.columns.column import NO_DAY, Array, Coded, Column, Constant, Days, Dictionary, Instants, Numbers, from_values
 from roe.columns.hosts import registrable
-from roe.data import coerce
-from roe.data.coerce import Reject, columns_of
+from roe.data.coerce import (
+    NAMELESS,
+    POSTAL,
+    REPEATED,
+    UNKNOWN_RECORD,
+    ZEROS,
+    Cells,
+    Records,
+    cells_of,
+    clean,
+    finished,
+    is_local,
+    listed,
+    localized,
+    maker,
+    settle,
+    shown,
+    started,
+)
+from roe.data.habits import Habits, is_open
+from roe.data.reading import FEW as FEW_VALUES
+from roe.data.reading import Reading, Reject
+from roe.data.scan import Origin, Sheet
 from roe.grammar.clock import zone_of
 from roe.policy.model import DataSource, Field, Policy
 from roe.progress import phase
@@ -32,13 +54,22 @@ class TypedColumns:
     """The records of an entity in the order of their ids: typed columns by field, lines, and what coercion said."""
 
     n: int
+    reading: Reading
     columns: dict[str, Column] = field(default_factory=dict)
     ids: pa.Array = None
     lines: Array = None
     rejects: list[Reject] = field(default_factory=list)
     repeated: int = 0  # how many of the rejects, the last ones, are repetitions
-    corrected: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)  # field -> the data's column
+
+    @property
+    def names(self) -> dict[str, str]:
+        """field -> the data's column."""
+        return self.reading.columns
+
+    @property
+    def corrected(self) -> Counter[tuple[str, str, str]]:
+        """(field, written, meant) -> records."""
+        return self.reading.corrected
 
 
 def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
@@ -48,23 +79,35 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
     zone = zone_of(policy.timezone)
     n = raw.n
     phase(f"understanding {n:,} {entity} records")
-    out = TypedColumns(n, names=columns_of(entity, fields, raw.columns, policy.model.roles()))
+    out = TypedColumns(n, started(entity, fields, raw.columns, policy.model.roles(), raw.origin, n))
     out.lines = raw.lines
+    out.rejects += [Reject(entity, "", line, "", text, reason) for line, text, reason in raw.origin.rejects]
     problems = _Problems(n)
-    missing = coerce.MISSING | {m.lower() for m in source.missing}
     for name, column in out.names.items():
         f = fields[name.partition(".")[0]]
-        out.columns[name] = _typed(name, f, raw.columns[column], coerce.maker(f, zone, source), missing, zone, out, problems)
+        habits = raw.habits_of(column, f)
+        if habits is not None:
+            settle(habits, column, out.reading)
+        cells = cells_of(f, zone, source, habits, entity)
+        out.columns[name] = _Reader(name, cells, zone, habits, out.reading, problems).read(raw.columns[column])
+    for name, f in fields.items():
+        if name in out.names and is_local(f):
+            _localize(name, f, out, problems)
+    out.reading.filled.update({name: n - int(out.columns[name].nulls().sum()) for name in out.names})
+    for name in listed(out.names, fields):
+        made = out.columns[name]
+        out.reading.list_values(name, _texts_of(made) if isinstance(made, Coded) else ())
     for name, f in fields.items():
         if f.default is not None:
-            value = coerce.maker(f, zone, source)(f.default)
+            value = maker(f, zone, source)(f.default)
             out.columns[name] = _filled(out.columns.get(name, Constant(None, n)), value)
     for f in fields.values():
         if f.required and f.type.name != "owners":
             lacking = out.columns[f.name].nulls() if f.name in out.columns else np.ones(n, bool)
             problems.add(f.name, lacking, lambda i, name=f.name: ("", f"`{name}` is required and missing"))  # type: ignore[misc]
-    _identify(entity, out)
+    _identify(entity, out, problems, any(entity == e for e, _ in policy.plan.engagement))
     _reject(entity, out, problems, raw)
+    finished(out.reading, out.rejects)
     return out
 
 
@@ -80,38 +123,102 @@ class _Problems:
                 self.found[i] = (name, *say(i))
 
 
-def _typed(
-    name: str,
-    f: Field,
-    arr: pa.Array | list[Any],
-    make: Callable[[Any], Any],
-    missing: frozenset[str],
-    zone: Any,
-    out: TypedColumns,
-    problems: _Problems,
-) -> Column:
-    if isinstance(arr, list):
-        return _one_by_one(name, f, arr, make, missing, out, problems)
-    fast = _already(f, arr, zone)
-    if fast is not None:
-        return fast
-    if pa.types.is_dictionary(arr.type):
-        arr = arr.dictionary_decode() if not pa.types.is_string(arr.type.value_type) else arr
-    codes: Array
-    if pa.types.is_string(arr.type) and _mostly_distinct(arr):
-        meant = arr  # a dictionary of itself: nothing to gain from finding what repeats
-        codes = np.arange(len(arr), dtype=np.int32)
-        if arr.null_count:
-            codes[arr.is_null().to_numpy(zero_copy_only=False)] = -1
-        return _meant(name, f, codes, meant, make, missing, out, problems)
-    if not pa.types.is_dictionary(arr.type):
-        if pa.types.is_nested(arr.type) or pa.types.is_decimal(arr.type):
-            return _one_by_one(name, f, arr.to_pylist(), make, missing, out, problems)
-        if pa.types.is_null(arr.type):
-            return Constant(None, len(arr))
-        arr = arr.dictionary_encode()
-    codes = arr.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    return _meant(name, f, codes, arr.dictionary, make, missing, out, problems)
+class _Reader:
+    """One raw column on its way to a typed one: each distinct value is read once, and counted by how often it stands there."""
+
+    def __init__(self, name: str, cells: Cells, zone: Any, habits: Habits | None, reading: Reading, problems: _Problems) -> None:
+        self.name, self.cells, self.zone, self.habits = name, cells, zone, habits
+        self.reading, self.problems = reading, problems
+
+    def read(self, arr: pa.Array | list[Any]) -> Column:
+        if isinstance(arr, list):
+            return self._distinct(np.arange(len(arr), dtype=np.int32), arr)
+        fast = _already(self.cells.field, arr, self.zone)
+        if fast is not None:
+            return fast
+        if pa.types.is_dictionary(arr.type):
+            arr = arr.dictionary_decode() if not pa.types.is_string(arr.type.value_type) else arr
+        codes: Array
+        if pa.types.is_string(arr.type) and _mostly_distinct(arr):
+            codes = np.arange(len(arr), dtype=np.int32)  # a dictionary of itself: nothing to gain from finding what repeats
+            if arr.null_count:
+                codes[arr.is_null().to_numpy(zero_copy_only=False)] = -1
+            return self._meant(codes, arr)
+        if not pa.types.is_dictionary(arr.type):
+            if pa.types.is_nested(arr.type) or pa.types.is_decimal(arr.type):
+                return self.read(arr.to_pylist())
+            if pa.types.is_null(arr.type):
+                return Constant(None, len(arr))
+            arr = arr.dictionary_encode()
+        codes = arr.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+        return self._meant(codes, arr.dictionary)
+
+    def _meant(self, codes: Array, meant: pa.Array) -> Column:
+        """Codes into raw texts as codes into what they mean."""
+        plain = _plain(self.cells, meant)
+        if plain is None:
+            figures = _plain_numbers(self.cells, self.habits, meant)
+            return self._distinct(codes, meant.to_pylist()) if figures is None else self._numbers(codes, meant, *figures)
+        result, todo = plain
+        if not len(todo):
+            return Coded(codes, Dictionary(result))
+        items = meant.take(pa.array(todo)).to_pylist()
+        again = np.full(len(meant) + 1, -1, np.int32)  # the others, one by one: they may be null, or a problem
+        again[todo] = np.arange(len(todo))
+        some = self._distinct(again[codes], items)
+        texts = some.values() if isinstance(some, Constant) else some.meaning.list  # type: ignore[attr-defined]
+        odd = some.codes if isinstance(some, Coded) else np.full(len(codes), -1, np.int32)
+        texts = [x for x in texts if x is not None] if isinstance(some, Constant) else texts
+        is_odd = again[codes] >= 0
+        merged = np.where(is_odd, np.where(odd < 0, -1, odd + len(meant)), codes).astype(np.int32)
+        return Coded(merged, Dictionary(pa.concat_arrays([result, pa.array(texts, pa.string())])))
+
+    def _numbers(self, codes: Array, meant: pa.Array, values: Array, todo: Array) -> Column:
+        """Codes into texts most of which are plain numbers: `values`, but for those `todo`."""
+        if len(todo):
+            again = np.full(len(meant) + 1, -1, np.int32)
+            again[todo] = np.arange(len(todo))
+            rest = self._distinct(again[codes], meant.take(pa.array(todo)).to_pylist())
+            if not isinstance(rest, (Numbers, Constant)):  # whole numbers beyond the exact ones
+                return self._distinct(codes, meant.to_pylist())
+            odd = rest.data if isinstance(rest, Numbers) else np.full(len(codes), np.nan)
+            return Numbers(np.where(again[codes] >= 0, odd, np.append(values, np.nan)[codes]))
+        return Numbers(np.append(values, np.nan)[codes])
+
+    def _distinct(self, codes: Array, items: list[Any]) -> Column:
+        cells, name, reading = self.cells, self.name, self.reading
+        meant: list[Any] = []
+        wrong: dict[int, str] = {}
+        unread: dict[int, str] = {}
+        aliased: dict[int, str] = {}
+        for i, value in enumerate(items):
+            found = None
+            if value is None or value != value:
+                pass
+            elif isinstance(value, str) and cells.is_missing(text := clean(value)):
+                if text:
+                    unread[i] = text
+            else:
+                found, problem, alias = cells.read(value)
+                if alias is not None:
+                    aliased[i] = alias
+                if problem:
+                    wrong[i] = problem
+                elif found is None:
+                    unread[i] = shown(value)
+            meant.append(found)
+        if unread or aliased:
+            counts = np.bincount(codes[codes >= 0], minlength=len(items)).tolist()
+            for i, text in unread.items():
+                if counts[i]:
+                    reading.unread[name, text] += counts[i]
+            for i, text in aliased.items():
+                if counts[i]:
+                    reading.corrected[name, text, cells.field.aliases[text]] += counts[i]
+        if wrong:
+            bad = np.append(np.array([i in wrong for i in range(len(items))], bool), False)
+            self.problems.add(name, bad[codes], lambda i: (items[codes[i]], wrong[int(codes[i])]))
+        return _shaped(cells.field, meant).take(codes)
 
 
 def _mostly_distinct(arr: pa.Array) -> bool:
@@ -119,35 +226,6 @@ def _mostly_distinct(arr: pa.Array) -> bool:
         return False
     sample = arr.take(pa.array(np.arange(0, len(arr), len(arr) // 10_000)))
     return bool(len(pc.unique(sample)) > 0.9 * len(sample))
-
-
-def _meant(
-    name: str,
-    f: Field,
-    codes: Array,
-    meant: pa.Array,
-    make: Callable[[Any], Any],
-    missing: frozenset[str],
-    out: TypedColumns,
-    problems: _Problems,
-) -> Column:
-    """Codes into raw texts as codes into what they mean."""
-    plain = _plain(f, meant, missing)
-    if plain is None:
-        return _distinct(name, f, codes, meant.to_pylist(), make, missing, out, problems)
-    result, todo = plain
-    if not len(todo):
-        return Coded(codes, Dictionary(result))
-    items = meant.take(pa.array(todo)).to_pylist()
-    again = np.full(len(meant) + 1, -1, np.int32)  # the others, one by one: they may be null, or a problem
-    again[todo] = np.arange(len(todo))
-    some = _distinct(name, f, again[codes], items, make, missing, out, problems)
-    texts = some.values() if isinstance(some, Constant) else some.meaning.list  # type: ignore[attr-defined]
-    odd = some.codes if isinstance(some, Coded) else np.full(len(codes), -1, np.int32)
-    texts = [x for x in texts if x is not None] if isinstance(some, Constant) else texts
-    is_odd = again[codes] >= 0
-    merged = np.where(is_odd, np.where(odd < 0, -1, odd + len(meant)), codes).astype(np.int32)
-    return Coded(merged, Dictionary(pa.concat_arrays([result, pa.array(texts, pa.string())])))
 
 
 def _already(f: Field, arr: pa.Array, zone: Any) -> Column | None:
@@ -164,14 +242,16 @@ def _already(f: Field, arr: pa.Array, zone: Any) -> Column | None:
     return None
 
 
-def _plain(f: Field, meant: pa.Array, missing: frozenset[str]) -> tuple[pa.Array, Array] | None:
+def _plain(cells: Cells, meant: pa.Array) -> tuple[pa.Array, Array] | None:
     """(what each distinct text means, which of them must be asked about); None where all must."""
-    text = f.type.name == "string" and not f.type.values and f.normalize in ("", "lower", "domain")
+    f = cells.field
+    text = f.type.name == "string" and not f.type.values and f.normalize in ("", "lower", "domain", "postal_code")
     reference = f.type.name in ("record", "owners")
     if len(meant) <= FEW or not pa.types.is_string(meant.type) or f.aliases or not (text or reference):
         return None
     mask = pc.match_substring_regex(meant, _PLAIN)
-    mask = pc.and_(mask, pc.invert(pc.is_in(pc.ascii_lower(meant), pa.array(sorted(missing)))))
+    mask = pc.and_(mask, pc.invert(pc.is_in(pc.ascii_lower(meant), pa.array(sorted(cells.words), pa.string()))))
+    mask = pc.and_(mask, pc.invert(pc.is_in(meant, pa.array(sorted(cells.exact), pa.string()))))
     result = pc.ascii_lower(meant) if f.normalize == "lower" else meant
     mask = mask.to_numpy(zero_copy_only=False)
     if f.normalize == "domain":
@@ -179,66 +259,15 @@ def _plain(f: Field, meant: pa.Array, missing: frozenset[str]) -> tuple[pa.Array
     return result, np.flatnonzero(~mask)
 
 
-def _distinct(
-    name: str,
-    f: Field,
-    codes: Array,
-    items: list[Any],
-    make: Callable[[Any], Any],
-    missing: frozenset[str],
-    out: TypedColumns,
-    problems: _Problems,
-) -> Column:
-    meant: list[Any] = []
-    wrong: dict[int, str] = {}
-    counts: Array | None = None
-    for i, value in enumerate(items):
-        found, problem, text = _one(f, value, make, missing)
-        meant.append(found)
-        if problem:
-            wrong[i] = problem
-        if text is not None:
-            counts = np.bincount(codes[codes >= 0], minlength=len(items)) if counts is None else counts
-            if counts[i]:
-                key = (name, text, f.aliases[text])
-                out.corrected[key] = out.corrected.get(key, 0) + int(counts[i])
-    if wrong:
-        bad = np.append(np.array([i in wrong for i in range(len(items))], bool), False)
-        problems.add(name, bad[codes], lambda i: (items[codes[i]], wrong[int(codes[i])]))
-    return _shaped(f, meant).take(codes)
-
-
-def _one_by_one(
-    name: str, f: Field, values: list[Any], make: Callable[[Any], Any], missing: frozenset[str], out: TypedColumns, problems: _Problems
-) -> Column:
-    meant = []
-    wrong: dict[int, str] = {}
-    for i, value in enumerate(values):
-        found, problem, _ = _one(f, value, make, missing)
-        meant.append(found)
-        if problem:
-            wrong[i] = problem
-    bad = np.zeros(len(values), bool)
-    bad[list(wrong)] = True
-    problems.add(name, bad, lambda i: (values[i], wrong[i]))
-    return _shaped(f, meant)
-
-
-def _one(f: Field, value: Any, make: Callable[[Any], Any], missing: frozenset[str]) -> tuple[Any, str | None, str | None]:
-    """(what a raw value means, or why it means nothing, the text that was corrected by an alias)."""
-    if value is None or value != value or (isinstance(value, str) and value.strip().lower() in missing):
-        return None, None, None
-    if not isinstance(value, coerce.SCALARS) or value in coerce.INFINITE:
-        return None, f"a {type(value).__name__} is no {f.type}", None
-    text = value.strip() if isinstance(value, str) else value
-    corrected = None
-    if isinstance(text, str) and text in f.aliases:
-        corrected = text
-        text = f.aliases[text]
-    try:
-        return make(text), None, corrected
-    except ValueError as e:
-        return None, str(e), corrected
+def _plain_numbers(cells: Cells, habits: Habits | None, meant: pa.Array) -> tuple[Array, Array] | None:
+    """(the number that each distinct text is, which of them must be asked about); None where all must."""
+    f = cells.field
+    if len(meant) <= FEW or not pa.types.is_string(meant.type) or f.type.name != "number" or f.reads or f.currency or f.aliases:
+        return None
+    pattern = r"^-?\d{1,15}(\.\d{1,9})?$" if habits is not None and habits.sign == "." and not f.format else r"^-?\d{1,15}$"
+    mask = pc.fill_null(pc.match_substring_regex(meant, pattern), False)
+    values = pc.if_else(mask, meant, pa.scalar(None, pa.string())).cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+    return values, np.flatnonzero(~mask.to_numpy(zero_copy_only=False))
 
 
 def _shaped(f: Field, values: list[Any]) -> Column:
@@ -253,6 +282,86 @@ def _shaped(f: Field, values: list[Any]) -> Column:
 
             return Instants(np.array([NO_DAY if x is None else microseconds(x) for x in values], np.int64), zones.pop())
     return from_values(values)
+
+
+def _localize(name: str, f: Field, out: TypedColumns, problems: _Problems) -> None:
+    """Read a column's texts by the country of their records: each pair of a text and a country once."""
+    column, where = out.columns[name], out.columns.get("country")
+    if not isinstance(column, Coded) or not len(column.meaning):
+        return
+    places, countries = (
+        where.encode() if where is not None and not isinstance(where, Constant) else (np.zeros(out.n, np.int64), Dictionary([None]))
+    )
+    known = np.append(np.asarray(places, np.int64), 0)[:-1] % (len(countries) + 1)  # -1 is the last: no country
+    named = [*countries.list, None]
+    rows = column.codes >= 0
+    if f.normalize != "state":
+        rows &= _mendable(column, known, named)
+    at = np.flatnonzero(rows)
+    if not len(at):
+        return
+    pairs, back = np.unique(column.codes[at].astype(np.int64) * len(named) + known[at], return_inverse=True)
+    times = np.bincount(back).tolist()
+    texts, again = column.meaning.list, column.codes.copy()
+    more: list[str] = []
+    lost = np.zeros(len(pairs), bool)
+    fresh = np.empty(len(pairs), np.int32)
+    for i, pair in enumerate(pairs.tolist()):
+        code, country = divmod(pair, len(named))
+        text = texts[code]
+        meant, mended, understood = localized(f, text, named[country])
+        fresh[i] = code
+        if meant != text:
+            fresh[i] = len(texts) + len(more)
+            more.append(meant)
+        if mended:
+            out.reading.corrected[name, text, meant] += times[i]
+        if not understood:
+            lost[i] = True
+            if f.standard:
+                out.reading.unread[name, text] += times[i]
+    if lost.any() and not f.standard:
+        bad = np.zeros(out.n, bool)
+        bad[at[lost[back]]] = True
+        problems.add(name, bad, lambda i: (texts[column.codes[i]], f"`{texts[column.codes[i]]}` is not a state"))
+    again[at] = fresh[back]
+    items = column.meaning.items
+    whole = (
+        pa.concat_arrays([items, pa.array(more, pa.string())])
+        if isinstance(items, pa.Array) and not column.meaning.null_first
+        else [*texts, *more]
+    )
+    out.columns[name] = Coded(again, Dictionary(whole))
+
+
+def _mendable(column: Coded, known: Array, named: list[Any]) -> Array:
+    """The rows whose postal code may have lost a zero."""
+    digits, pointed = np.zeros(len(column.meaning) + 1, np.int64), np.zeros(len(column.meaning) + 1, bool)
+    items = column.meaning.items
+    if isinstance(items, pa.Array) and not column.meaning.null_first:
+        some = np.flatnonzero(pc.fill_null(pc.match_substring_regex(items, f"^{POSTAL.pattern}$"), False).to_numpy(zero_copy_only=False))
+        listed: Iterable[tuple[int, Any]] = zip(some.tolist(), items.take(pa.array(some)).to_pylist())
+    else:
+        listed = enumerate(column.meaning.list)
+    for code, text in listed:
+        m = POSTAL.fullmatch(text) if text else None
+        if m is not None:
+            digits[code], pointed[code] = len(m[1]), m[3] is not None
+    widths = np.array([ZEROS.get(c or "", 0) for c in named], np.int64)[known]
+    length = digits[column.codes]
+    return (widths > 0) & (length > 0) & ((length < widths) | pointed[column.codes])
+
+
+def _texts_of(column: Coded) -> list[str]:
+    """The texts of a column, as long as they are few."""
+    used = np.flatnonzero(np.bincount(column.codes[column.codes >= 0], minlength=len(column.meaning))) if len(column.meaning) else []
+    found: set[str] = set()
+    for code in used:
+        text = column.meaning.items[int(code)] if not column.meaning.null_first else column.meaning.list[int(code)]
+        found.add(text.as_py() if isinstance(text, pa.Scalar) else text)
+        if len(found) > FEW_VALUES:
+            break
+    return [x for x in found if x is not None]
 
 
 def _filled(column: Column, value: Any) -> Column:
@@ -284,13 +393,23 @@ def all_text(column: Coded) -> bool:
     return isinstance(items, pa.Array) or all(isinstance(x, str) for x in items)
 
 
-def _identify(entity: str, out: TypedColumns) -> None:
+def _identify(entity: str, out: TypedColumns, problems: _Problems, decided: bool) -> None:
     """Every record's id and name, as `coerce_table` gives them."""
-    parts = [t for name in ("id", "email", "name", "domain") if (t := _texts(out, name)) is not None]
-    made = pa.array([f"{entity}-{line}" for line in out.lines.tolist()]) if not parts or _some_null(parts[0]) else None
-    out.ids = pc.coalesce(*parts, *([made] if made is not None else [])) if parts or made is not None else pa.array([], pa.string())
+    own = _texts(out, "id")
+    if "id" in out.names:
+        own = pa.nulls(out.n, pa.string()) if own is None else own
+        out.ids, lacking, reason = own, own.is_null(), NAMELESS
+    else:
+        parts = [t for name in ("email", "name", "domain") if (t := _texts(out, name)) is not None]
+        if not decided:
+            parts.append(pa.array([f"{entity}-{line}" for line in out.lines.tolist()], pa.string()))
+        out.ids = pc.coalesce(*parts) if parts else pa.nulls(out.n, pa.string())
+        lacking, reason = out.ids.is_null(), UNKNOWN_RECORD
     if isinstance(out.ids, pa.ChunkedArray):
         out.ids = out.ids.combine_chunks()
+    if out.ids.null_count:
+        problems.add("id", lacking.to_numpy(zero_copy_only=False), lambda i: ("", reason))
+        out.ids = out.ids.fill_null("")
     out.columns["id"] = coded(out.ids)
     has_name = out.columns.get("name")
     lacking = has_name.nulls() if has_name is not None else np.ones(out.n, bool)
@@ -305,10 +424,6 @@ def _identify(entity: str, out: TypedColumns) -> None:
         old = has_name.arrow() if isinstance(has_name, Coded) else blank
         texts = pc.coalesce(old, *given)
         out.columns["name"] = coded(texts)
-
-
-def _some_null(texts: pa.Array) -> bool:
-    return bool(texts.null_count)
 
 
 def coded(texts: pa.Array) -> Coded:
@@ -327,8 +442,8 @@ def _reject(entity: str, out: TypedColumns, problems: _Problems, raw: Raw) -> No
     for i in sorted(problems.found):
         name, value, reason = problems.found[i]
         keep[i] = False
-        shown = "" if value is None else str(value)[:200]
-        out.rejects.append(Reject(entity, out.ids[i].as_py(), int(out.lines[i]), name, shown, reason))
+        out.rejects.append(Reject(entity, out.ids[i].as_py(), int(out.lines[i]), name, shown(value), reason))
+    out.rejects.sort(key=lambda r: r.line)
     _only_one_each(entity, out, keep, raw)
     rows = np.flatnonzero(keep)
     ids = out.ids if keep.all() else out.ids.take(pa.array(rows))
@@ -376,34 +491,87 @@ def _only_one_each(entity: str, out: TypedColumns, keep: Array, raw: Raw) -> Non
         for k, i in enumerate(rows):
             if k >= same:
                 keep[i] = False
-                found.append(Reject(entity, identity, listed[k], coerce.REPEATED, identity, reason))
+                found.append(Reject(entity, identity, listed[k], REPEATED, identity, reason))
     out.rejects += sorted(found, key=lambda r: r.line)
     out.repeated = len(found)
 
 
 class Raw:
-    """A table as it was read: Arrow arrays by column, or plain lists where no Arrow type holds a column's values."""
+    """A table as it was read: Arrow arrays by column, or plain lists where no Arrow type holds a column's values.
 
-    def __init__(self, columns: Mapping[str, pa.Array | list[Any]], n: int, lines: Array | None = None) -> None:
+    `origin` is its file and what the reading of it said. Of a portion of a table `habits` are what its whole columns settle.
+    """
+
+    def __init__(
+        self,
+        columns: Mapping[str, pa.Array | list[Any]],
+        n: int,
+        lines: Array | None = None,
+        origin: Origin | None = None,
+        habits: Mapping[str, Habits] | None = None,
+    ) -> None:
         self.columns, self.n = columns, n
         self.lines = np.arange(1, n + 1) if lines is None else lines
+        self.origin, self.habits = origin or Origin(""), habits
 
     @classmethod
-    def of_table(cls, table: pa.Table, lines: Array | None = None) -> Raw:
-        return cls({name: _flat(table.column(name)) for name in table.column_names}, table.num_rows, lines)
+    def of_table(
+        cls,
+        table: pa.Table,
+        lines: Array | None = None,
+        origin: Origin | None = None,
+        habits: Mapping[str, Habits] | None = None,
+    ) -> Raw:
+        columns = {name: _flat(table.column(name)) for name in table.column_names}
+        return cls(columns, table.num_rows, lines, origin, habits)
 
     @classmethod
     def of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Raw:
         """Records as the row evaluator reads them, with `$line` for where they stand."""
+        origin = rows.origin if isinstance(rows, Records) else Origin("")
         rows = list(rows)
-        keys = dict.fromkeys(k for row in rows for k in row if k != "$line")
+        keys = dict.fromkeys((*origin.header, *(k for row in rows for k in row if k != "$line")))
         columns = {key: _column([row.get(key) for row in rows]) for key in keys}
         lines = [line if type(line := row.get("$line")) is int and line > 0 else i for i, row in enumerate(rows, 1)]
-        return cls(columns, len(rows), np.array(lines, np.int64))
+        return cls(columns, len(rows), np.array(lines, np.int64), origin)
+
+    @classmethod
+    def of_sheet(cls, sheet: Sheet) -> Raw:
+        """The rows of a file of texts."""
+        held = zip(*sheet.rows, strict=True) if sheet.rows else ([] for _ in sheet.header)
+        columns = {name: _column(list(cells)) for name, cells in zip(sheet.header, held, strict=True)}
+        return cls(columns, len(sheet.rows), np.array(sheet.lines, np.int64), sheet.origin)
+
+    def habits_of(self, column: str, f: Field) -> Habits | None:
+        """What a column settles for a field whose texts may have two readings."""
+        if not is_open(f):
+            return None
+        if self.habits is not None and column in self.habits:
+            return self.habits[column]
+        return habits_of(f, self.columns[column])
 
     def some(self, name: str, rows: Array) -> list[Any]:
         column = self.columns[name]
         return [column[i] for i in rows.tolist()] if isinstance(column, list) else column.take(pa.array(rows)).to_pylist()
+
+
+def habits_of(f: Field, column: pa.Array | list[Any]) -> Habits:
+    """The votes of a column's texts."""
+    found = Habits()
+    if isinstance(column, list):
+        found.add(f, {x for x in column if isinstance(x, str)})
+        return found
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return found
+    texts = pc.unique(column.dictionary_decode() if pa.types.is_dictionary(column.type) else column)
+    if len(texts) > FEW and f.type.name == "number":  # whole numbers have nothing to say, plain fractions vote for the point
+        texts = texts.filter(pc.invert(pc.match_substring_regex(texts, r"^-?\d+$")))
+        pointed = pc.match_substring_regex(texts, r"^\d+\.(\d{1,2}|\d{4,})$")
+        found.add(f, texts.filter(pointed)[:1].to_pylist())
+        texts = texts.filter(pc.invert(pointed))
+    found.add(f, texts.to_pylist())
+    return found
 
 
 def _column(values: list[Any]) -> pa.Array | list[Any]:

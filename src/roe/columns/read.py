@@ -1,61 +1,92 @@
-"""Tables as Arrow columns: Parquet, large CSV files, and DuckDB databases whose tables are named after their entities."""
+"""Tables as Arrow columns: Parquet, large CSV files, and DuckDB databases whose tables are named after their entities.
+
+A large CSV file that is plain (UTF-8, as many cells in each row, every quote where it belongs) goes through Arrow at full speed; any
+other is read as rows are, so that both have the same records.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Container
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from roe.columns.load import Raw
-from roe.data.read import DATABASES, file_of, none_found, read_file
+from roe.columns.load import Raw, habits_of
+from roe.data.coerce import columns_of
+from roe.data.encoding import Unreadable
+from roe.data.habits import Habits, is_open
+from roe.data.read import DATABASES, files_of, kind_of, lacking, none_found, read_file, read_sheet, unreadable_parquet
+from roe.data.scan import TAIL, Origin, dialect, marginal, names_of
+from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic
-from roe.policy.model import Policy
+from roe.policy.model import DataSource, Policy
 from roe.policy.standard import FILES
 from roe.progress import phase
 from roe.source import Span
 
 LARGE = 8 << 20  # bytes of CSV above which Arrow reads it
+_BLOCK = 16 << 20
 
 
-def read_columns(policy: Policy, folder: Path, leave_out: Container[str] = ()) -> tuple[dict[str, Raw], list[Diagnostic]]:
-    """Every entity's records in a folder, or in a DuckDB database file; those of some entities may be left out."""
+def read_columns(
+    policy: Policy, folder: Path, leave_out: Container[str] = (), complete: bool = False
+) -> tuple[dict[str, Raw], list[Diagnostic]]:
+    """Every entity's records in a folder, or in a DuckDB database file; those of some entities may be left out.
+
+    `complete` asks for records of every entity that the policy decides.
+    """
     if folder.is_file() and folder.suffix in DATABASES:
-        return _read_database(policy, folder)
-    if not folder.is_dir():
-        return {}, [none_found(policy, folder)]
+        return _read_database(policy, folder, complete)
+    paths, found = files_of(policy, folder, complete)
     tables: dict[str, Raw] = {}
-    found: list[Diagnostic] = []
-    for entity in policy.model.entities:
-        if entity in leave_out:
-            continue
-        path, problems = file_of(policy, entity, folder)
-        found += problems
-        if path is not None:
-            tables[entity], problems = _read(path)
-            found += problems
-    if not tables and not found and not leave_out:
-        found.append(none_found(policy, folder))
+    for entity, path in paths.items():
+        if entity not in leave_out:
+            tables[entity], problems = _read(path, policy.data.get(entity, DataSource()))
+            found += problems or misshapen(policy, entity, tables[entity].origin, tables[entity].n)
     return tables, found
 
 
-def _read(path: Path) -> tuple[Raw, list[Diagnostic]]:
+def _read(path: Path, source: DataSource) -> tuple[Raw, list[Diagnostic]]:
     phase(f"reading {path.name}")
-    if path.suffix == ".parquet":
+    kind = kind_of(path)
+    if kind == ".parquet":
         from pyarrow import parquet
 
         try:
-            return Raw.of_table(parquet.read_table(path)), []
+            table = parquet.read_table(path)
         except (pa.ArrowException, OSError) as e:
-            help = "write it again"
-            return Raw({}, 0), [Diagnostic("R601", f"`{path}` cannot be read as Parquet: {e}", Span(str(path), 1, 1, 1), help)]
-    if path.suffix == ".csv" and path.stat().st_size > LARGE:
+            return Raw({}, 0), [unreadable_parquet(path, e)]
+        return Raw.of_table(table, origin=Origin(str(path), tuple(table.column_names))), []
+    if kind in (".json", ".jsonl", ".ndjson"):
+        rows, problems = read_file(path, source)
+        return Raw.of_rows(rows), problems
+    if path.suffix.lower() in (".csv", ".tsv") and path.stat().st_size > LARGE and not source.encoding:
         raw = _large_csv(path)
         if raw is not None:
             return raw, []
-    rows, problems = read_file(path)
-    return Raw.of_rows(rows), problems
+    try:
+        return Raw.of_sheet(read_sheet(path, source)), []
+    except Unreadable as e:
+        return Raw({}, 0, origin=Origin(str(path))), [e.diagnostic(str(path))]
+
+
+def habits_of_file(policy: Policy, entity: str, file: Any) -> dict[str, Habits]:
+    """What the columns of a Parquet file settle, read in portions: for whoever decides it in portions."""
+    fields = policy.model.entities[entity]
+    names = columns_of(entity, fields, file.schema_arrow.names, policy.model.roles())
+    found: dict[str, Habits] = {}
+    for name, column in names.items():
+        f = fields[name.partition(".")[0]]
+        kind = file.schema_arrow.field(column).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if is_open(f) and (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            found[column] = Habits()
+            for batch in file.iter_batches(batch_size=1 << 20, columns=[column]):
+                found[column].merge(habits_of(f, batch.column(0)))
+    return found
 
 
 def _large_csv(path: Path) -> Raw | None:
@@ -63,32 +94,101 @@ def _large_csv(path: Path) -> Raw | None:
     from pyarrow import csv
 
     with path.open("rb") as file:
-        first = file.readline().decode("utf-8-sig", "replace")
-    delimiter = max(",;\t", key=lambda d: (first.count(d), d == ","))
-    if '"' in first or "\r" in first.rstrip("\r\n"):
+        head = file.read(1 << 16)
+    first = head.partition(b"\n")[0]
+    marked = head.startswith(b"\xef\xbb\xbf")
+    if b'"' in first or (not marked and head[:4] in (b"PK\x03\x04", b"PAR1", b"%PDF")) or head[:1] == b"<":
         return None
-    header = [h.strip() for h in first.rstrip("\r\n").split(delimiter)]
-    if len(set(header)) < len(header):
+    text = head.decode("utf-8-sig", "replace").replace("\r\n", "\n")
+    delimiter, skip = dialect(text)
+    cells = text.partition("\n")[0].split(delimiter)
+    header, twice = names_of(cells)
+    if skip or twice or len(header) < len(cells) or not all(map(str.strip, cells)):
+        return None
+    lines = _plain_lines(path, delimiter)
+    if lines is None:
         return None
     try:
         table = csv.read_csv(
             path,
-            csv.ReadOptions(column_names=header, skip_rows=1),
-            csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            csv.ReadOptions(column_names=list(header), skip_rows=1),
+            csv.ParseOptions(delimiter=delimiter, newlines_in_values=False),
             csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False),
         )
     except (pa.ArrowException, OSError):
         return None
-    with path.open("rb") as file:
-        lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
-        file.seek(-1, 2)
-        lines += file.read(1) != b"\n"
-    if lines != table.num_rows + 1:  # a cell with a line break, or an empty line: which line is whose?
+    if lines != table.num_rows + 1:  # an empty line: which line is whose?
         return None
-    return Raw.of_table(table, np.arange(2, table.num_rows + 2))
+    places = np.arange(2, table.num_rows + 2)
+    origin = Origin(str(path), header)
+    return Raw.of_table(*_without_marginal(table, places, origin), origin)
 
 
-def _read_database(policy: Policy, path: Path) -> tuple[dict[str, Raw], list[Diagnostic]]:
+def _plain_lines(path: Path, delimiter: str) -> int | None:
+    """How many lines a file has, if all its quotes open before a cell and close after it within one line."""
+    mark = ord(delimiter)
+    count, rest, ended = 0, b"", True
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            whole = rest + block
+            cut = whole.rfind(b"\n") + 1
+            rest, whole = whole[cut:], whole[:cut]
+            if not _plain_block(whole, mark):
+                return None
+            count += whole.count(b"\n")
+    if rest:
+        ended = False
+        if not _plain_block(rest, mark):
+            return None
+    return count + (not ended)
+
+
+def _plain_block(text: bytes, mark: int) -> bool:
+    if b"\0" in text or text.count(b"\r") != text.count(b"\r\n"):
+        return False
+    if b'"' not in text:
+        return True
+    data = np.frombuffer(b"\n" + text + b"\n", np.uint8)
+    quotes = np.flatnonzero(data == 34)
+    if len(quotes) % 2:
+        return False
+    opens, closes = quotes[0::2], quotes[1::2]
+    ends = np.flatnonzero(data == 10)
+    if (np.searchsorted(ends, opens) != np.searchsorted(ends, closes)).any():
+        return False
+    before, after = data[opens - 1], data[closes + 1]
+    return bool(np.isin(before, (mark, 10, 34)).all() and np.isin(after, (mark, 10, 13, 34)).all())
+
+
+def _without_marginal(
+    table: pa.Table, lines: np.ndarray[tuple[int], np.dtype[np.int64]], origin: Origin
+) -> tuple[pa.Table, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """The table without its blank rows, headers that come again, and the lines that a report adds at the end."""
+    if not table.num_rows:
+        return table, lines
+    header = list(origin.header)
+    first = table.column(0)
+    odd = pc.or_(pc.equal(first, header[0]), pc.equal(pc.utf8_trim_whitespace(first), ""))
+    at = np.union1d(np.flatnonzero(odd.to_numpy()), np.arange(max(0, table.num_rows - 2 * TAIL), table.num_rows))
+    rows = list(zip(*(c.to_pylist() for c in table.take(pa.array(at)).columns), strict=True))
+    blank = {int(i) for i, row in zip(at, rows, strict=True) if not any(map(str.strip, row))}
+    full = [int(i) for i in at if int(i) not in blank]
+    tail = set(full[-TAIL:])
+    drop = set(blank)
+    origin.blank += len(blank)
+    for i, row in zip(at.tolist(), rows, strict=True):
+        reason = "" if i in blank else marginal(row, header, i in tail)
+        if reason:
+            drop.add(i)
+            origin.rejects.append((int(lines[i]), ", ".join(c for c in row if c.strip())[:200], reason))
+    if not drop:
+        return table, lines
+    keep = np.ones(table.num_rows, bool)
+    keep[sorted(drop)] = False
+    return table.filter(pa.array(keep)), lines[keep]
+
+
+def _read_database(policy: Policy, path: Path, complete: bool) -> tuple[dict[str, Raw], list[Diagnostic]]:
     here = Span(str(path), 1, 1, 1)
     try:
         import duckdb
@@ -104,7 +204,11 @@ def _read_database(policy: Policy, path: Path) -> tuple[dict[str, Raw], list[Dia
                 name = next((n for n in asked if n in held), None)
                 if name is not None:
                     quoted = name.replace('"', '""')
-                    tables[entity] = Raw.of_table(con.sql(f'SELECT * FROM "{quoted}"').to_arrow_table())
+                    table = con.sql(f'SELECT * FROM "{quoted}"').to_arrow_table()
+                    tables[entity] = Raw.of_table(table, origin=Origin(f"{path}:{name}", tuple(table.column_names)))
     except duckdb.Error as e:
         return {}, [Diagnostic("R601", f"`{path}` cannot be read as a DuckDB database: {e}", here, "name a file that DuckDB wrote")]
-    return tables, [] if tables else [none_found(policy, path)]
+    if not tables:
+        return tables, [none_found(policy, path)]
+    found = lacking(policy, path, tables) if complete else []
+    return tables, [*found, *(d for entity, raw in tables.items() for d in misshapen(policy, entity, raw.origin, raw.n))]

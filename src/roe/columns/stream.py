@@ -18,10 +18,12 @@ import pyarrow.compute as pc
 
 from roe.analysis.reads import reads
 from roe.columns.load import Raw
-from roe.columns.read import read_columns
+from roe.columns.read import habits_of_file, read_columns
 from roe.columns.run import ColumnRun
 from roe.data.coerce import columns_of
 from roe.data.read import file_of
+from roe.data.scan import Origin
+from roe.data.shape import misshapen
 from roe.evaluator.engine import Evaluator
 from roe.plan.operators import Action, Derive
 from roe.policy.model import Policy
@@ -44,12 +46,13 @@ def portions(evaluator: Evaluator, folder: Path, as_of: Any, state: Any) -> Iter
         return None
     entity = decided.pop()
     path, _ = file_of(policy, entity, folder)
-    if path is None or path.suffix != ".parquet" or not alone(policy, entity):
+    if path is None or path.suffix.lower() != ".parquet" or not alone(policy, entity):
         return None
     from pyarrow import parquet
 
     try:
-        if parquet.ParquetFile(path).metadata.num_rows < LARGE:
+        file = parquet.ParquetFile(path)
+        if file.metadata.num_rows < LARGE or misshapen(policy, entity, Origin(str(path), tuple(file.schema_arrow.names)), 1):
             return None
     except (pa.ArrowException, OSError):  # whoever reads the whole file says what is wrong with it
         return None
@@ -110,7 +113,8 @@ def _portions(evaluator: Evaluator, entity: str, path: Path, others: dict[str, R
 
     policy = evaluator.policy
     file = parquet.ParquetFile(path)
-    names = columns_of(entity, policy.model.entities[entity], file.schema_arrow.names, policy.model.roles())
+    shown, names_there = path, file.schema_arrow.names
+    names = columns_of(entity, policy.model.entities[entity], names_there, policy.model.roles())
     key = names.get("id")
     if key is None:
         raise OutOfOrder
@@ -119,11 +123,13 @@ def _portions(evaluator: Evaluator, entity: str, path: Path, others: dict[str, R
             path = _sorted(path, key, Path(scratch) / "sorted.parquet")
             file = parquet.ParquetFile(path)
         at, last = 0, None
+        habits = habits_of_file(policy, entity, file)
+        origin = Origin(str(shown), tuple(names_there))
         numbered = "$line" in file.schema_arrow.names
         for table in _tables(file, key):
             lines = table["$line"].to_numpy() if numbered else np.arange(at + 1, at + table.num_rows + 1)
             at += table.num_rows
-            raw = Raw.of_table(table.drop_columns(["$line"]) if numbered else table, lines)
+            raw = Raw.of_table(table.drop_columns(["$line"]) if numbered else table, lines, origin, habits)
             run = ColumnRun.of(evaluator, {**others, entity: raw}, as_of=as_of)
             ids = run.world.tables[entity].ids
             if len(ids):

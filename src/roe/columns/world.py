@@ -18,6 +18,7 @@ from roe.columns.kernel import ColumnIndex
 from roe.columns.load import Raw, TypedColumns, typed_columns
 from roe.columns.relate import match_columns
 from roe.columns.vector import Frame, join
+from roe.data.reading import Reading
 from roe.evaluator.choose import HIT_POLICIES, Chooser
 from roe.evaluator.world import CLAIMED, Circle, Compiled, Owners, Row, World, current_leave
 from roe.grammar.clock import Clock
@@ -340,6 +341,10 @@ class ColumnWorld(World):
             for role in self.policy.roles:
                 self.fields[entity].setdefault(f"owner.{role}", self._reader(entity, f"owner.{role}"))
         self.rows["rep"] = [self.tables["rep"].row(i) for i in range(self.tables["rep"].n)]
+
+    @property
+    def readings(self) -> dict[str, Reading]:
+        return {entity: typed.reading for entity, typed in self.columns_of.items()}
 
     def _reader(self, entity: str, name: str) -> Callable[[Row], Any]:
         if name == "owner":

@@ -17,9 +17,11 @@ import pyarrow.compute as pc
 from roe.analysis.reads import followed
 from roe.columns.column import Array, Coded
 from roe.columns.run import KINDS, Allocations, ColumnRun
-from roe.data.coerce import Reject
 from roe.data.extra import Held, extra_rows, write_extra
 from roe.data.files import csv_text, safe, write_whole
+from roe.data.reading import Reading, Reject
+from roe.data.report import report_of, write_report
+from roe.data.scan import Origin
 from roe.data.write import ALLOCATIONS, CHANGES, called, in_order_of_size, pools_json, rolled_up, write_turns
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
@@ -162,6 +164,7 @@ def write_runs(runs: Iterable[ColumnRun], out: Path, form: str = "csv", also: Ca
             file.abandon()
     assert summary is not None  # there is a portion, even of nothing
     write_rejects(summary.rejects(policy.model.entities), out)
+    write_report(report_of(summary.readings()), out)
     write_turns(pools, turns, out)
     write_extra(extra, out)
     found = summary.as_json(policy, world.clock)
@@ -297,6 +300,7 @@ def portion(run: ColumnRun, moved: int) -> dict[str, Any]:
                 "records": world.tables[entity].listed,
                 "rejects": [[i >= len(typed.rejects) - typed.repeated, *astuple(r)] for i, r in enumerate(typed.rejects)],
                 "corrected": [[*key, n] for key, n in typed.corrected.items()],
+                "reading": typed.reading.kept(),
                 "dangling": [[name, value, n] for (e, name, value), n in world.dangling.items() if e == entity],
             }
             for entity, typed in world.columns_of.items()
@@ -335,10 +339,12 @@ def _by_name(names: list[str], counts: list[int]) -> Counter[str]:
 
 
 class Summary:
-    """`roe.data.write.summarize`, put together from portions. `split` are the entities whose records they share out."""
+    """`roe.data.write.summarize`, put together from portions. `split` are the entities whose records they share out; `origins` what the
+    reading of those said, where no portion has it.
+    """
 
-    def __init__(self, split: set[str] | None = None) -> None:
-        self.split = split
+    def __init__(self, split: set[str] | None = None, origins: Mapping[str, Origin] | None = None) -> None:
+        self.split, self.origins = split, origins or {}
         self.found: list[dict[str, Any]] = []
 
     def add(self, found: dict[str, Any]) -> None:
@@ -366,7 +372,25 @@ class Summary:
         out: list[Reject] = []
         for entity in entities:
             rows = [r for part in self._each(entity) for r in part["rejects"]]
+            if entity in self.origins:
+                rows += [[False, entity, "", line, "", text, reason] for line, text, reason in self.origins[entity].rejects]
             out += [Reject(*r[1:]) for r in sorted(rows, key=lambda r: (r[0], r[3]))]
+        return out
+
+    def readings(self) -> dict[str, Reading]:
+        """entity -> what was read of it."""
+        out: dict[str, Reading] = {}
+        for entity in dict.fromkeys(entity for found in self.found for entity in found["entities"]):
+            for part in self._each(entity):
+                if entity in out:
+                    out[entity].merge(Reading.of(part["reading"]))
+                else:
+                    out[entity] = Reading.of(part["reading"])
+        for entity, origin in self.origins.items():
+            rejects = [Reject(entity, "", line, "", text, reason) for line, text, reason in origin.rejects]
+            more = Reading(entity, origin.shown, len(rejects), origin.blank, list(origin.notes))
+            more.count(rejects)
+            out.setdefault(entity, Reading(entity, origin.shown)).merge(more)
         return out
 
     def as_json(self, policy: Policy, clock: Clock) -> dict[str, Any]:

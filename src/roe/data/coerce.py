@@ -2,51 +2,64 @@
 
 Each field has one *column* in the data, found once per table: its declared name, the profile's, or its own name in any
 case and with spaces or underscores. A value that is not of its field's type rejects the record, with the reason; nothing
-is guessed and nothing dropped.
+is guessed and nothing dropped. What a column settles for all its cells is in `habits`, what was read of it in `reading`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any
 
+from roe.data import dates, numbers
+from roe.data.habits import Habits, declared, is_open
+from roe.data.reading import Reading, Reject
+from roe.data.scan import Origin
 from roe.diagnostics import suggest
 from roe.grammar import field_functions as own
 from roe.grammar import values as v
 from roe.grammar.clock import hours_of
 from roe.policy.model import DataSource, Field
 
-MISSING = frozenset({"", "null", "none", "n/a", "na", "nan", "#n/a", "-"})
+MISSING = frozenset({"", "null", "none", "n/a", "n.a.", "na", "nan", "nil", "#n/a", "-", "--", "–", "—", "(none)", "(blank)"})
+NO_TEXT = frozenset({"", "NULL"})  # in a field of texts, `None`, `NA` and `-` may be names
 SCALARS = (str, bool, int, float, date, time, timedelta, v.Months)
 INFINITE = (float("inf"), float("-inf"))
 _TRUE, _FALSE = frozenset({"true", "yes", "y", "1", "t"}), frozenset({"false", "no", "n", "0", "f"})
-_DATE_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%d %b, %Y", "%d %b %Y", "%b %d, %Y", "%B %d, %Y", "%Y%m%d")
-_CLOCKS = ("", " %H:%M:%S", " %H:%M", " %I:%M %p", " %H:%M:%S.%f", "T%H:%M:%S.%f%z", "T%H:%M:%S%z")
+NAMELESS = "the record has no id"
+UNKNOWN_RECORD = "no id, name, e-mail or domain: the record cannot be told from others"
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """A record that could not be used, and why."""
+class Records(list[dict[str, Any]]):
+    """Raw records, each with `$line`, and where they come from."""
 
-    entity: str
-    record: str
-    line: int
-    field: str
-    value: str
-    reason: str
+    def __init__(self, rows: Iterable[dict[str, Any]] = (), origin: Origin | None = None) -> None:
+        super().__init__(rows)
+        self.origin = origin or Origin("")
 
 
 @dataclass(slots=True)
 class Typed:
     """The records of one entity after coercion, and what was said about them on the way."""
 
+    reading: Reading
     rows: list[dict[str, Any]] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
-    corrected: dict[tuple[str, str, str], int] = field(default_factory=dict)  # (field, written, meant) -> records
-    columns: dict[str, str] = field(default_factory=dict)
+    habits: dict[str, Habits] = field(default_factory=dict)  # column -> what it settled
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """field -> the data's column."""
+        return self.reading.columns
+
+    @property
+    def corrected(self) -> Counter[tuple[str, str, str]]:
+        """(field, written, meant) -> records."""
+        return self.reading.corrected
 
 
 REPEATED = "id"  # the field that a record is rejected for when another has its id
@@ -98,51 +111,124 @@ def columns_of(entity: str, fields: Mapping[str, Field], keys: Iterable[str], ro
     return found
 
 
+@dataclass(slots=True)
+class Cells:
+    """How the cells of one field are read: the texts that mean no value, and a function from any other to a value."""
+
+    field: Field
+    words: frozenset[str]  # in small letters
+    exact: frozenset[str]
+    named: frozenset[str]  # what the policy has a meaning for is never missing
+    make: Callable[[Any], Any]
+
+    def is_missing(self, text: str) -> bool:
+        return (text in self.exact or text.lower() in self.words) and text not in self.named
+
+    def read(self, value: Any) -> tuple[Any, str, str | None]:
+        """(what a raw value means, why it cannot be read, the text that stands for another by an alias)."""
+        if not isinstance(value, SCALARS) or value in INFINITE:
+            return None, f"a {type(value).__name__} is not a {self.field.type}", None
+        text = clean(value) if isinstance(value, str) else value
+        alias = text if isinstance(text, str) and text in self.field.aliases else None
+        try:
+            return self.make(self.field.aliases[alias] if alias is not None else text), "", alias
+        except ValueError as e:
+            return None, str(e), alias
+
+
+def clean(text: str) -> str:
+    """A cell without spaces around it, in one form of Unicode: a name that is composed otherwise is the same name."""
+    text = text.strip()
+    return text if text.isascii() else unicodedata.normalize("NFC", text).strip("\u200b\ufeff").strip()
+
+
+def cells_of(f: Field, zone: tzinfo, source: DataSource, habits: Habits | None, entity: str) -> Cells:
+    """How to read the cells of a field, in a column with some habits."""
+    textual = f.type.name in ("string", "list")
+    words = {w.lower() for w in source.missing} | (set() if textual else MISSING)
+    exact = NO_TEXT
+    if f.missing is not None:
+        words, exact = {w.lower() for w in f.missing}, frozenset({""})
+    named = frozenset((*f.type.values, *f.aliases))
+    return Cells(f, frozenset(words), exact, named, maker(f, zone, source, habits, entity))
+
+
 def coerce_table(
-    entity: str, fields: Mapping[str, Field], raw: Iterable[Mapping[str, Any]], roles: list[str], zone: tzinfo, source: DataSource
+    entity: str,
+    fields: Mapping[str, Field],
+    raw: Iterable[Mapping[str, Any]],
+    roles: list[str],
+    zone: tzinfo,
+    source: DataSource,
+    decided: bool = False,
+    earlier: Typed | None = None,
 ) -> Typed:
-    """Typed records: references still as text, under the field's name; `$line` and unknown columns are kept."""
+    """Typed records: references still as text, under the field's name; `$line` and unknown columns are kept.
+
+    A record that the policy decides goes back to where it came from, so its id is never made up. `earlier` are records of the same table:
+    what its columns settled holds for these too.
+    """
+    origin = raw.origin if isinstance(raw, Records) else Origin("")
     raw = list(raw)
-    keys = dict.fromkeys(k for row in raw for k in row if k != "$line")
-    out = Typed(columns=columns_of(entity, fields, keys, roles))
-    makers = {name: maker(fields[name.partition(".")[0]], zone, source) for name in out.columns}
+    keys = dict.fromkeys((*origin.header, *(k for row in raw for k in row if k != "$line")))
+    out = Typed(started(entity, fields, keys, roles, origin, len(raw)))
+    reading = out.reading
+    out.rejects += [Reject(entity, "", line, "", text, reason) for line, text, reason in origin.rejects]
+    columns = out.columns
+    readers: dict[str, Cells] = {}
+    for name, column in columns.items():
+        f = fields[name.partition(".")[0]]
+        if is_open(f):
+            out.habits[column] = _habits(f, raw, column, reading, earlier)
+        readers[name] = cells_of(f, zone, source, out.habits.get(column), entity)
     defaults = {name: maker(f, zone, source)(f.default) for name, f in fields.items() if f.default is not None}
-    missing = MISSING | {m.lower() for m in source.missing}
-    used = set(out.columns.values())
-    extra = [k for k in keys if k not in used]
+    extra = reading.unknown
     required = [f for f in fields.values() if f.required]
+    local = [(name, f) for name, f in fields.items() if name in columns and is_local(f)]
+    held: list[tuple[dict[str, Any], Mapping[str, Any], int, tuple[str, Any, str] | None]] = []
     for number, row in enumerate(raw, 1):
         marked = row.get("$line")
         line = marked if type(marked) is int and marked > 0 else number
         typed: dict[str, Any] = {}
         problem: tuple[str, Any, str] | None = None
-        for name, column in out.columns.items():
+        for name, column in columns.items():
             value = row.get(column)
-            if value is None or value != value or (isinstance(value, str) and value.strip().lower() in missing):
+            if value is None or value != value:
                 continue  # NaN, which Parquet has for missing numbers, is not equal to itself
-            if not isinstance(value, SCALARS) or value in INFINITE:
-                problem = problem or (name, value, f"a {type(value).__name__} is no {fields[name.partition('.')[0]].type}")
+            cells = readers[name]
+            if isinstance(value, str) and cells.is_missing(text := clean(value)):
+                if text:
+                    reading.unread[name, text] += 1
                 continue
-            f = fields[name.partition(".")[0]]
-            text: Any = value.strip() if isinstance(value, str) else value
-            if isinstance(text, str) and text in f.aliases:
-                key = (name, text, f.aliases[text])
-                out.corrected[key] = out.corrected.get(key, 0) + 1
-                text = f.aliases[text]
-            try:
-                typed[name] = makers[name](text)
-            except ValueError as e:
-                problem = problem or (name, value, str(e))
+            meant, wrong, alias = cells.read(value)
+            if alias is not None:
+                reading.corrected[name, alias, cells.field.aliases[alias]] += 1
+            if wrong:
+                problem = problem or (name, value, wrong)
+            elif meant is None:
+                reading.unread[name, shown(value)] += 1
+            else:
+                typed[name] = meant
+        for name, f in local:
+            problem = _local(name, f, typed, problem, reading)
+        reading.filled.update(typed.keys())
         for name, default in defaults.items():
             if typed.get(name) is None:
                 typed[name] = default
         for f in required:
             if f.type.name != "owners" and typed.get(f.name) is None:
                 problem = problem or (f.name, "", f"`{f.name}` is required and missing")
-        identity = _identity(entity, typed, row, line)
+        held.append((typed, row, line, problem))
+    for name in listed(columns, fields):
+        reading.list_values(name, {x for typed, *_ in held if (x := typed.get(name)) is not None})
+    with_ids = "id" in columns
+    for typed, row, line, problem in held:
+        identity = str(typed["id"]) if typed.get("id") else "" if with_ids else _identity(entity, typed, line, decided)
+        if not identity:
+            problem = problem or ("id", "", NAMELESS if with_ids else UNKNOWN_RECORD)
         if problem:
             name, value, reason = problem
-            out.rejects.append(Reject(entity, identity, line, name, "" if value is None else str(value)[:200], reason))
+            out.rejects.append(Reject(entity, identity, line, name, shown(value), reason))
             continue
         typed["id"] = identity
         if extra:
@@ -151,8 +237,150 @@ def coerce_table(
         if typed.get("name") is None:
             typed["name"] = _name(typed)
         out.rows.append(typed)
+    out.rejects.sort(key=lambda r: r.line)
     _only_one_each(entity, out)
+    finished(reading, out.rejects)
     return out
+
+
+def started(entity: str, fields: Mapping[str, Field], keys: Iterable[str], roles: list[str], origin: Origin, rows: int) -> Reading:
+    """A reading report before the first cell is read."""
+    keys = list(keys)
+    columns = columns_of(entity, fields, keys, roles)
+    used = set(columns.values())
+    unknown = [k for k in keys if k not in used]
+    return Reading(entity, origin.shown, rows + len(origin.rejects), origin.blank, list(origin.notes), columns, unknown)
+
+
+def listed(columns: Mapping[str, str], fields: Mapping[str, Field]) -> list[str]:
+    """The fields of texts that may be lists of values."""
+    return [
+        n
+        for n in columns
+        if n in fields and fields[n].type.name == "string" and n not in ("id", "name", "email", "phone") and fields[n].default is None
+    ]
+
+
+def finished(reading: Reading, rejects: Sequence[Reject]) -> None:
+    """Count the rejects; every field that has a column is counted, if with none."""
+    for name in reading.columns:
+        reading.filled.setdefault(name, 0)
+    reading.count(rejects)
+
+
+def _habits(f: Field, raw: Sequence[Mapping[str, Any]], column: str, reading: Reading, earlier: Typed | None) -> Habits:
+    habits = Habits()
+    habits.add(f, {x for row in raw if isinstance(x := row.get(column), str)})
+    if earlier is not None and column in earlier.habits:
+        habits.merge(earlier.habits[column])
+    settle(habits, column, reading)
+    return habits
+
+
+def settle(habits: Habits, column: str, reading: Reading) -> None:
+    """Say what a column settled."""
+    said = habits.note()
+    if said:
+        reading.notes.append(f"{column}: {said}")
+
+
+def shown(value: Any) -> str:
+    """A raw value in a report."""
+    return "" if value is None else (clean(value) if isinstance(value, str) else str(value))[:200]
+
+
+# --- what depends on the record's country ---------------------------------------------------------------------------
+
+
+def is_local(f: Field) -> bool:
+    """Whether a field's texts are read by the record's country."""
+    return f.normalize in ("state", "postal_code") or (f.name == "postal_code" and f.type.name == "string" and not f.normalize)
+
+
+def localized(f: Field, text: str, country: str | None) -> tuple[str, bool, bool]:
+    """(what a text means in a country, whether that is a correction, whether it could be read)."""
+    if f.normalize == "state":
+        found = own.state(text, country)
+        return (found, False, True) if found else (text, False, False)
+    mended = postal_code(text, country)
+    return mended, mended != text, True
+
+
+# Countries whose postal codes are digits of one length and may begin with a zero, which spreadsheets drop.
+ZEROS = dict.fromkeys(
+    [
+        "US",
+        "PR",
+        "VI",
+        "GU",
+        "AS",
+        "MP",
+        "DE",
+        "FR",
+        "GP",
+        "MQ",
+        "GF",
+        "RE",
+        "YT",
+        "IT",
+        "ES",
+        "MX",
+        "FI",
+        "TR",
+        "UA",
+        "KR",
+        "MY",
+        "LT",
+        "KE",
+        "DZ",
+        "MA",
+        "PE",
+        "GT",
+        "DO",
+        "CU",
+        "LK",
+        "MM",
+        "NP",
+    ],
+    5,
+)
+ZEROS |= (
+    dict.fromkeys(["AU", "NO", "DK", "ZA", "NZ", "PH", "BG", "GL", "SJ"], 4)
+    | dict.fromkeys(["CN", "RO", "KZ", "SG", "EC", "KG", "TM"], 6)
+    | {"JP": 7, "BR": 8}
+)
+POSTAL = re.compile(r"(\d{2,7})(-\d{4})?(\.0+)?", re.ASCII)
+
+
+def postal_code(text: str, country: str | None) -> str:
+    """A code with the zeros that a spreadsheet dropped; as it is where the country's codes do not begin with zeros."""
+    width = ZEROS.get(country or "")
+    m = POSTAL.fullmatch(text) if width else None
+    if m is None or not width:
+        return text
+    lost = width - len(m[1])
+    most = 2 if width == 5 and country in ("US", "PR", "VI", "AS") else 1
+    return m[1].zfill(width) + (m[2] or "") if 0 <= lost <= most and (lost or m[3]) else text
+
+
+def _local(
+    name: str, f: Field, typed: dict[str, Any], problem: tuple[str, Any, str] | None, reading: Reading
+) -> tuple[str, Any, str] | None:
+    text = typed.get(name)
+    if text is None:
+        return problem
+    meant, mended, known = localized(f, text, typed.get("country"))
+    typed[name] = meant
+    if mended:
+        reading.corrected[name, text, meant] += 1
+    if not known:
+        if not f.standard:
+            return problem or (name, text, f"`{text}` is not a state")
+        reading.unread[name, text] += 1
+    return problem
+
+
+# --- identity -------------------------------------------------------------------------------------------------------
 
 
 def _only_one_each(entity: str, out: Typed) -> None:
@@ -173,11 +401,11 @@ def _only_one_each(entity: str, out: Typed) -> None:
     out.rejects += sorted(found, key=lambda r: r.line)
 
 
-def _identity(entity: str, typed: dict[str, Any], row: Mapping[str, Any], line: int) -> str:
-    for name in ("id", "email", "name", "domain"):
+def _identity(entity: str, typed: dict[str, Any], line: int, decided: bool) -> str:
+    for name in ("email", "name", "domain"):
         if typed.get(name):
             return str(typed[name])
-    return f"{entity}-{line}"
+    return "" if decided else f"{entity}-{line}"
 
 
 def _name(typed: dict[str, Any]) -> str | None:
@@ -189,24 +417,38 @@ def _name(typed: dict[str, Any]) -> str | None:
 # --- one value ------------------------------------------------------------------------------------------------------
 
 
-def maker(f: Field, zone: tzinfo, source: DataSource) -> Callable[[Any], Any]:
-    """A function from raw to typed that raises ValueError with the reason for a reject."""
+def maker(f: Field, zone: tzinfo, source: DataSource, habits: Habits | None = None, entity: str = "") -> Callable[[Any], Any]:
+    """A function from raw to typed that raises ValueError with the reason for a reject; None for what a standard field cannot read."""
     if f.type.name in ("record", "owners"):
         return lambda value: v.show_number(value) if v.is_number(value) else str(value).strip()
-    make = _MAKERS[f.type.name]
-    formats = tuple(x for x in (f.format, source.format) if x)
-    if f.type.name != "string":
-        return lambda value: make(value, zone, formats)
+    sign, order = declared(f, source)
+    if habits is not None:
+        sign, order = sign or habits.sign, order or habits.order
+    if f.type.name in ("number", "range"):
+        return _numeric(f, sign, entity, habits)
+    if f.type.name in ("date", "date and time"):
+        formats = tuple(x for x in (f.format, source.format) if "%" in x)
+        return _day(zone, formats, order, entity) if f.type.name == "date" else _moment(zone, formats, order, entity)
+    if f.type.name == "list":
+        one = _text(f)
+        return lambda value: (
+            [x for part in map(clean, re.split(r"[;\n|]", str(value))) if part and (x := one(f.aliases.get(part, part))) is not None]
+            or None
+        )
+    return _text(f) if f.type.name == "string" else _MAKERS[f.type.name]
+
+
+def _text(f: Field) -> Callable[[Any], str | None]:
     tidy = NORMALIZERS.get(f.normalize, str)
     allowed = f.type.values
 
     def text(value: Any) -> str | None:
         raw = v.show_number(value) if v.is_number(value) else str(value)
         found = tidy(raw)
-        if found is None and f.normalize in ("country", "domain", "phone", "state", "hours"):
+        if found is None and f.normalize in ("country", "domain", "phone", "hours"):
             if f.standard and f.normalize != "hours":
                 return None
-            raise ValueError(f"`{raw}` is no {f.normalize}")
+            raise ValueError(f"`{raw}` is not a {_CALLED.get(f.normalize, f.normalize)}")
         if allowed and found not in allowed:
             help = suggest(str(found), allowed, "it is one of " + ", ".join(f"`{a}`" for a in allowed[:6]))
             raise ValueError(f"`{found}` is not among the declared values; {help}")
@@ -215,9 +457,9 @@ def maker(f: Field, zone: tzinfo, source: DataSource) -> Callable[[Any], Any]:
     return text
 
 
+_CALLED = {"hours": "time of opening hours such as 09:00-17:30", "phone": "phone number"}
 NORMALIZERS: dict[str, Callable[[str], str | None]] = {
     "country": own.country,
-    "state": lambda text: own.state(text) or None,
     "domain": own.domain,
     "phone": lambda text: own.normalize_phone(text) or own.normalize_phone(text, "US"),
     "company": own.company,
@@ -228,26 +470,40 @@ NORMALIZERS: dict[str, Callable[[str], str | None]] = {
 }
 
 
-def _number(value: Any, zone: tzinfo, formats: tuple[str, ...]) -> float:
-    if isinstance(value, bool):
-        raise ValueError(f"`{value}` is no number")
-    if v.is_number(value):
-        found = v.number(value)
-        if found is None:
-            raise ValueError(f"`{value}` is no number")
-        return found
-    text = re.sub(r"^[^\d.+-]{1,3}\s*", "", str(value).strip())
-    text = re.sub(r"(?<=\d),(?=\d{3}(\D|$))", "", text.replace("\u00a0", ""))
-    if not re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", text, re.ASCII):
-        raise ValueError(f"`{value}` is no number")
-    whole = re.fullmatch(r"[+-]?\d{1,300}", text)
-    found = v.number(int(text) if whole else float(text))
-    if found is None:
-        raise ValueError(f"`{value}` is too large a number")
-    return found
+def _numeric(f: Field, sign: str, entity: str, habits: Habits | None) -> Callable[[Any], Any]:
+    parse: Callable[[str, str, str], Any] = {
+        "percent": numbers.parse_percent, "money": numbers.parse_money, "band": numbers.parse_band
+    }.get(f.reads, numbers.parse_number)  # fmt: skip
+    several = sorted(habits.money) if habits is not None and len(habits.money) > 1 and not f.currency else []
+
+    def number(value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError(f"`{value}` is not a number")
+        if v.is_number(value):
+            found = v.number(value)
+            if found is None:
+                raise ValueError(f"`{value}` is not a number")
+            return v.Range(found, found) if f.type.name == "range" else found
+        text = str(value)
+        if several or f.currency:
+            _one_currency(text, f, several)
+        return parse(text, sign, entity)
+
+    return number
 
 
-def _boolean(value: Any, zone: tzinfo, formats: tuple[str, ...]) -> bool:
+def _one_currency(text: str, f: Field, several: list[str]) -> None:
+    for piece in numbers.figures(text, f.reads or "number"):
+        found = numbers.amount(piece)
+        if found is not None and found.money and (several or found.money != f.currency):
+            if several:
+                raise ValueError(
+                    f"`{text}` is one of several currencies in its column ({', '.join(several[:4])}); say which the field has: `currency: {several[0]}`"
+                )
+            raise ValueError(f"`{text}` is not in {f.currency}, the field's currency")
+
+
+def _boolean(value: Any) -> bool:
     if isinstance(value, bool):
         return value
     text = v.show_number(value) if v.is_number(value) else str(value).lower()
@@ -256,60 +512,47 @@ def _boolean(value: Any, zone: tzinfo, formats: tuple[str, ...]) -> bool:
     raise ValueError(f"`{value}` is neither yes nor no")
 
 
-def _datetime(value: Any, zone: tzinfo, formats: tuple[str, ...]) -> datetime:
-    """In the policy's zone; text without an offset is meant there."""
-    if isinstance(value, datetime):
-        return value.astimezone(zone) if value.tzinfo else value.replace(tzinfo=zone)
-    if isinstance(value, date):
-        return datetime.combine(value, time(), zone)
-    text = str(value).strip()
-    for shape in formats:
-        try:
-            return _datetime(datetime.strptime(text, shape), zone, ())
-        except ValueError:
-            continue
-    try:
-        return _datetime(datetime.fromisoformat(text), zone, ())
-    except (ValueError, OverflowError):
-        pass
-    for shape in (d + c for d in _DATE_FORMATS for c in _CLOCKS):
-        try:
-            return _datetime(datetime.strptime(text, shape), zone, ())
-        except ValueError:
-            continue
-    hint = "; say its `format:` in the policy" if re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]\d", text) else ""
-    raise ValueError(f"`{text}` is no date that can be read safely{hint}")
+def _moment(zone: tzinfo, formats: tuple[str, ...], order: str, entity: str) -> Callable[[Any], datetime]:
+    def moment(value: Any) -> datetime:
+        if isinstance(value, datetime):
+            return dates.settled(value, zone)
+        if isinstance(value, date):
+            return datetime.combine(value, time(), zone)
+        return dates.parse_datetime(str(value), zone, formats, order, entity)
+
+    return moment
 
 
-def _date(value: Any, zone: tzinfo, formats: tuple[str, ...]) -> date:
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return value
-    if isinstance(value, str) and (found := v.parse_date(value.strip())) is not None:
-        return found
-    return _datetime(value, zone, formats).date()
+def _day(zone: tzinfo, formats: tuple[str, ...], order: str, entity: str) -> Callable[[Any], date]:
+    moment = _moment(zone, formats, order, entity)
+
+    def day(value: Any) -> date:
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return value
+        if isinstance(value, str) and (found := v.parse_date(value)) is not None:
+            return found
+        return moment(value).date()
+
+    return day
 
 
-def _time(value: Any, zone: tzinfo, formats: tuple[str, ...]) -> time:
+def _time(value: Any) -> time:
     found = value if isinstance(value, time) else v.parse_time(str(value)) or v.parse_time(f"{value}:00")
     if found is None:
-        raise ValueError(f"`{value}` is no time of day")
+        raise ValueError(f"`{value}` is not a time of day")
     return found
 
 
-def _duration(value: Any, zone: tzinfo, formats: tuple[str, ...]) -> Any:
+def _duration(value: Any) -> Any:
     found = value if isinstance(value, (timedelta, v.Months)) else v.parse_duration(str(value))
     if found is None:
-        raise ValueError(f"`{value}` is no duration")
+        raise ValueError(f"`{value}` is not a duration")
     return found
 
 
-_MAKERS: dict[str, Callable[[Any, tzinfo, tuple[str, ...]], Any]] = {
-    "number": _number,
+_MAKERS: dict[str, Callable[[Any], Any]] = {
     "boolean": _boolean,
-    "date": _date,
-    "date and time": _datetime,
     "time": _time,
     "days and time duration": _duration,
     "years and months duration": _duration,
-    "string": lambda value, zone, formats: str(value),
 }

@@ -1,45 +1,82 @@
-"""Records from CSV, JSON, JSON lines or Parquet files that are named after their entity."""
+"""The one reader of data: the files of a folder, whatever their format, as raw records with what their reading said.
+
+A file is found by the names of its entity in any case, or as the policy declares it. What is broken as a whole is an error, and nothing is
+decided; a row that is not a record is a reject with its line. Rows and columns are read from the same `Sheet`, so both have
+the same records, and the same rejects, of every file.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
+from roe.data.coerce import Records
+from roe.data.encoding import Unreadable, decode, read_bytes
+from roe.data.scan import Origin, Sheet, scan
+from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic, suggest
-from roe.files import read_text
-from roe.policy.model import Policy
+from roe.policy.model import DataSource, Policy
 from roe.policy.standard import FILES
 from roe.progress import phase
 from roe.source import Span
 
-MAX_DATA_BYTES = 4 << 30
 DATABASES = (".duckdb", ".ddb")
-SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson", ".parquet")
-Tables = dict[str, list[dict[str, Any]]]
+TEXTS = (".csv", ".tsv", ".txt")
+PACKED = (".gz", ".zip")
+SUFFIXES = (*TEXTS[:2], *PACKED, ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjson", ".parquet")
+_NAMED = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zip", ".zip", ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".parquet")  # fmt: skip
+Tables = dict[str, Records]
 
-csv.field_size_limit(1 << 20)
+
+def read_tables(policy: Policy, folder: Path, complete: bool = False) -> tuple[Tables, list[Diagnostic]]:
+    """Every entity's records in a folder. An entity without a file has no records; a folder without any is an error.
+
+    `complete` asks for a file of every entity that the policy decides.
+    """
+    paths, found = files_of(policy, folder, complete)
+    tables: Tables = {}
+    for entity, path in paths.items():
+        source = policy.data.get(entity, DataSource())
+        rows, problems = read_file(path, source)
+        found += problems or misshapen(policy, entity, rows.origin, len(rows))
+        tables[entity] = rows
+    return tables, found
 
 
-def read_tables(policy: Policy, folder: Path) -> tuple[Tables, list[Diagnostic]]:
-    """Every entity's records in a folder. An entity without a file has no records; a folder without any is an error."""
+def files_of(policy: Policy, folder: Path, complete: bool = False) -> tuple[dict[str, Path], list[Diagnostic]]:
+    """entity -> its file in a folder, and what is wrong with the folder."""
     if not folder.is_dir():
         return {}, [none_found(policy, folder)]
-    tables: Tables = {}
+    paths: dict[str, Path] = {}
     found: list[Diagnostic] = []
     for entity in policy.model.entities:
         path, problems = file_of(policy, entity, folder)
         found += problems
         if path is not None:
-            rows, problems = read_file(path)
-            found += problems
-            tables[entity] = rows
-    if not tables and not found:
+            paths[entity] = path
+    if not paths and not found:
         found.append(none_found(policy, folder))
-    return tables, found
+    elif complete:
+        found += lacking(policy, folder, paths)
+    return paths, found
+
+
+def lacking(policy: Policy, folder: Path, there: Iterable[str]) -> list[Diagnostic]:
+    """The entities that the policy decides and that a folder or database has no records of."""
+    decided = dict.fromkeys(entity for entity, _ in policy.plan.engagement)
+    found = []
+    for entity in decided:
+        source = policy.data.get(entity, DataSource())
+        if entity not in there and not source.optional and not source.file:
+            names = " or ".join(f"`{n}.csv`" for n in FILES.get(entity, (entity + "s",))[:2])
+            help = f"add {names}, or `data: {{{entity}: {{file: …}}}}`; if there are none: `data: {{{entity}: {{optional: true}}}}`"
+            found.append(
+                Diagnostic("R631", f"`{folder}` has no {entity} records, which the policy decides", Span(str(folder), 1, 1, 1), help)
+            )
+    return found
 
 
 def none_found(policy: Policy, folder: Path) -> Diagnostic:
@@ -52,65 +89,88 @@ def none_found(policy: Policy, folder: Path) -> Diagnostic:
 
 
 def file_of(policy: Policy, entity: str, folder: Path) -> tuple[Path | None, list[Diagnostic]]:
-    """The file of an entity's records in a folder, if there is one."""
+    """The file of an entity's records in a folder, if there is one; a second one is a warning."""
     source = policy.data.get(entity)
+    held = sorted((p for p in folder.iterdir() if p.is_file()), key=lambda p: p.name)
     if source and source.file:
         path = folder / source.file
+        if not path.is_file():
+            path = next((p for p in held if p.name.lower() == source.file.lower()), path)
         if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
             return path, []
-        near = sorted(p.name for p in folder.iterdir())
+        near = [p.name for p in held]
         help = suggest(source.file, near, f"the folder has {', '.join(near[:8])}")
         return None, [Diagnostic("R601", f"there is no `{source.file}` for {entity} records", Span(str(folder), 1, 1, 1), help)]
-    for name in FILES.get(entity, (entity + "s", entity)):
-        for suffix in SUFFIXES:
-            path = folder / f"{name}{suffix}"
-            if path.is_file():
-                return path, []
-    return None, []
+    by_name: dict[str, list[Path]] = {}
+    for path in held:
+        by_name.setdefault(path.name.lower(), []).append(path)
+    wanted = (f"{name}{suffix}" for name in FILES.get(entity, (entity + "s", entity)) for suffix in _NAMED)
+    paths = [path for name in wanted for path in by_name.get(name, ())]
+    if len(paths) > 1:
+        names = ", ".join(f"`{p.name}`" for p in paths)
+        help = f"remove the others, or say which one it is: `data: {{{entity}: {{file: {paths[0].name}}}}}`"
+        return paths[0], [
+            Diagnostic(
+                "R637",
+                f"there are several files of {entity} records, and `{paths[0].name}` is read: {names}",
+                Span(str(folder), 1, 1, 1),
+                help,
+            )
+        ]
+    return (paths[0] if paths else None), []
 
 
-def read_file(path: Path) -> tuple[list[dict[str, Any]], list[Diagnostic]]:
+def kind_of(path: Path) -> str:
+    """The suffix that says what a file holds: of `accounts.csv.gz` it is `.csv`."""
+    suffix = path.suffix.lower()
+    return (Path(path.stem).suffix.lower() or ".csv") if suffix in PACKED else suffix
+
+
+def read_file(path: Path, source: DataSource | None = None) -> tuple[Records, list[Diagnostic]]:
     """The records of one file, each with `$line`, its line or number there."""
     phase(f"reading {path.name}")
-    if path.suffix == ".parquet":
+    shown, kind = str(path), kind_of(path)
+    if kind == ".parquet":
         return _read_parquet(path)
-    text, problems = read_text(path, str(path), MAX_DATA_BYTES)
-    if text is None:
-        return [], problems
-    if path.suffix == ".csv":
-        return _read_csv(text, str(path))
-    return _read_json(text, str(path), path.suffix != ".json")
-
-
-def _read_csv(text: str, shown: str) -> tuple[list[dict[str, Any]], list[Diagnostic]]:
-    first = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=lambda d: (first.count(d), d == ","))
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
-    rows: list[dict[str, Any]] = []
-    found: list[Diagnostic] = []
     try:
-        header = [h.strip() for h in next(reader, [])]
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) > len(header) and any(cells[len(header) :]):
-                place = Span(shown, reader.line_num, 1, 2, ",".join(cells)[:200])
-                found.append(
-                    Diagnostic(
-                        "R602", f"the row has {len(cells)} cells, and the header {len(header)}", place, "quote cells that have a comma"
-                    )
-                )
-            row: dict[str, Any] = dict(zip(header, cells, strict=False))
-            row["$line"] = reader.line_num
-            rows.append(row)
-    except csv.Error as e:
-        found.append(Diagnostic("R601", f"`{shown}` is no CSV: {e}", Span(shown, reader.line_num, 1, 2), "save it again as CSV UTF-8"))
-    return rows, found
+        if kind in (".json", ".jsonl", ".ndjson"):
+            text, said = decode(read_bytes(path), source.encoding if source else "")
+            return _read_json(
+                text.replace("\r\n", "\n").replace("\r", "\n"), Origin(shown, notes=[f"read as {said}"] if said else []), kind != ".json"
+            )
+        sheet = read_sheet(path, source)
+    except Unreadable as e:
+        return Records((), Origin(shown)), [e.diagnostic(shown)]
+    header = sheet.header
+    rows = []
+    for cells, line in zip(sheet.rows, sheet.lines, strict=True):
+        row: dict[str, Any] = dict(zip(header, cells, strict=True))
+        row["$line"] = line
+        rows.append(row)
+    return Records(rows, sheet.origin), []
 
 
-def _read_json(text: str, shown: str, lines: bool) -> tuple[list[dict[str, Any]], list[Diagnostic]]:
+def read_sheet(path: Path, source: DataSource | None = None) -> Sheet:
+    """The rows of a text file or of a spreadsheet. Raises Unreadable."""
+    if kind_of(path) in (".xlsx", ".xlsm"):
+        from roe.data.spreadsheet import read_spreadsheet
+
+        return read_spreadsheet(path)
+    text, said = decode(read_bytes(path), source.encoding if source else "")
+    sheet = scan(text, str(path))
+    if said:
+        sheet.origin.notes.insert(0, f"read as {said}, since it is not UTF-8" if "UTF" not in said.upper() else f"read as {said}")
+    return sheet
+
+
+def _read_json(text: str, origin: Origin, lines: bool) -> tuple[Records, list[Diagnostic]]:
+    shown = origin.shown
     rows: list[dict[str, Any]] = []
     found: list[Diagnostic] = []
+    if not text.strip():
+        return Records((), origin), [
+            Unreadable("it is empty", "export it again; a file without records is `[]`", code="R631").diagnostic(shown)
+        ]
     pieces = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip()] if lines else [(1, text)]
     for number, piece in pieces:
         try:
@@ -119,28 +179,50 @@ def _read_json(text: str, shown: str, lines: bool) -> tuple[list[dict[str, Any]]
             line = number + getattr(e, "lineno", 1) - 1
             at = Span(shown, line, getattr(e, "colno", 1), getattr(e, "colno", 1) + 1)
             found.append(Diagnostic("R601", f"not valid JSON: {getattr(e, 'msg', 'nested too deeply')}", at, "correct the file"))
+            if len(found) > 20:
+                break
             continue
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, dict):
                 rows.append({**item, "$line": number if lines else len(rows) + 1})
             else:
                 found.append(Diagnostic("R601", "a record is a JSON object", Span(shown, number, 1, 2), "write `{…}` per record"))
-    return rows, found
+                break
+    origin.header = tuple(dict.fromkeys(k for row in rows for k in row if k != "$line"))
+    return Records(rows, origin), found
 
 
-def _read_parquet(path: Path) -> tuple[list[dict[str, Any]], list[Diagnostic]]:
+def _read_parquet(path: Path) -> tuple[Records, list[Diagnostic]]:
+    origin = Origin(str(path))
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
         at = Span(str(path), 1, 1, 1)
-        return [], [Diagnostic("R406", "reading Parquet needs the package pyarrow", at, "pip install 'roe-policy[parquet]', or export CSV")]
+        return Records(), [
+            Diagnostic("R406", "reading Parquet needs the package pyarrow", at, "pip install 'roe-policy[parquet]', or export CSV")
+        ]
     try:
-        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+        table = parquet.read_table(path)
     except (ArrowException, OSError) as e:
-        return [], [Diagnostic("R601", f"`{path}` cannot be read as Parquet: {e}", Span(str(path), 1, 1, 1), "write it again")]
+        return Records(), [unreadable_parquet(path, e)]
+    origin.header = tuple(table.column_names)
+    rows: list[dict[str, Any]] = table.to_pylist()
     for number, row in enumerate(rows, 1):
         row["$line"] = number
-    return rows, []
+    return Records(rows, origin), []
+
+
+def unreadable_parquet(path: Path, e: Exception) -> Diagnostic:
+    first = str(e).strip().splitlines()[0][:200] if str(e).strip() else type(e).__name__
+    return Diagnostic("R601", f"`{path}` cannot be read as Parquet: {first}", Span(str(path), 1, 1, 1), "write it again")
+
+
+def row_warnings(records: Records) -> Iterator[Diagnostic]:
+    """The rows that are no records, for commands that have no reading report."""
+    for line, text, reason in records.origin.rejects[:20]:
+        yield Diagnostic(
+            "R602", f"a row is left out: {reason}", Span(records.origin.shown, line, 1, 2, text), "correct the row, or remove it"
+        )
 
 
 def newest(evaluator: Any, tables: Any) -> datetime:

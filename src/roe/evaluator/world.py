@@ -14,7 +14,8 @@ from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from roe.data.coerce import Reject, Typed, coerce_table
+from roe.data.coerce import Typed, coerce_table
+from roe.data.reading import Reading, Reject
 from roe.evaluator.choose import Chooser
 from roe.evaluator.expressions import CLOCK, IMPLICIT, Code, Scope, compile_expression
 from roe.evaluator.relate import Matcher
@@ -201,10 +202,16 @@ class World:
         model = self.policy.model
         zone = zone_of(self.policy.timezone)
         source = self.policy.data.get(entity, DataSource())
-        typed = coerce_table(entity, model.entities[entity], raw, model.roles(), zone, source)
+        decided = any(entity == e for e, _ in self.policy.plan.engagement)
+        typed = coerce_table(entity, model.entities[entity], raw, model.roles(), zone, source, decided, self.typed.get(entity))
         self.rejects += typed.rejects
         self.typed.setdefault(entity, typed)
         return self.restore(entity, typed.rows)
+
+    @property
+    def readings(self) -> dict[str, Reading]:
+        """entity -> what was read of its records, and what was not."""
+        return {entity: typed.reading for entity, typed in self.typed.items()}
 
     def restore(self, entity: str, typed: Iterable[dict[str, Any]]) -> list[Row]:
         """Add records that are typed already; of two with one id the first stays."""

@@ -174,6 +174,16 @@ class Checker:
                 related = (("the field's values are declared here", typed.declared),) if typed.declared else ()
                 help = suggest(node.value, typed.values, f"the values are {_some(typed.values)}")
                 self.say("R206", node, f"`{node.value}` is not a value of this field", help, related)
+            elif typed.code and isinstance(node, s.Literal) and isinstance(node.value, str):
+                self._code(typed.code, node)
+
+    def _code(self, what: str, node: s.Literal) -> None:
+        """Whether a constant is a name of a place that the data has as a code."""
+        from roe.grammar.field_functions import country, state_named
+
+        code = country(node.value) if what == "country" else state_named(node.value)
+        if code is not None and code != node.value:
+            self.say("R206", node, f"`{node.value}` is `{code}` in the data: a {what} is read as its ISO code", f"write `{code}`")
 
     def Between(self, node: s.Between, names: Names) -> Type:
         value = self.type_of(node.value, names)

@@ -12,7 +12,6 @@ import re
 import unicodedata
 from datetime import date, datetime, timedelta
 from functools import cache, lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -196,21 +195,9 @@ def within(clock: Any, at: Any, span: Any) -> bool | None:
     return v.both(v.less(start, at), v.less_equal(at, now))
 
 
-# What people write that ISO 3166 does not list.
-_COUNTRIES = {
-    "usa": "US", "us": "US", "united states of america": "US", "america": "US", "uk": "GB", "great britain": "GB",
-    "britain": "GB", "england": "GB", "scotland": "GB", "wales": "GB", "northern ireland": "GB", "korea": "KR",
-    "south korea": "KR", "north korea": "KP", "russia": "RU", "vietnam": "VN", "iran": "IR", "syria": "SY",
-    "holland": "NL", "the netherlands": "NL", "turkey": "TR", "czech republic": "CZ", "ivory coast": "CI", "uae": "AE",
-    "emirates": "AE", "taiwan": "TW", "hong kong sar": "HK", "macau": "MO", "deutschland": "DE", "espana": "ES",
-    "schweiz": "CH", "suisse": "CH", "osterreich": "AT", "brasil": "BR", "italia": "IT", "norge": "NO", "sverige": "SE",
-    "danmark": "DK", "suomi": "FI", "polska": "PL", "mexico": "MX", "bolivia": "BO", "venezuela": "VE", "tanzania": "TZ",
-    "moldova": "MD", "laos": "LA", "brunei": "BN", "palestine": "PS", "macedonia": "MK", "cape verde": "CV",
-}  # fmt: skip
-
-
-# The two-letter codes themselves, so that data which has them already needs no library; a test holds them against it.
-ISO_3166 = frozenset(["AD", "AE", "AF", "AG", "AI", "AL", "AM", "AO", "AQ", "AR", "AS", "AT", "AU", "AW", "AX", "AZ", "BA", "BB", "BD", "BE", "BF", "BG", "BH", "BI", "BJ", "BL", "BM", "BN", "BO", "BQ", "BR", "BS", "BT", "BV", "BW", "BY", "BZ", "CA", "CC", "CD", "CF", "CG", "CH", "CI", "CK", "CL", "CM", "CN", "CO", "CR", "CU", "CV", "CW", "CX", "CY", "CZ", "DE", "DJ", "DK", "DM", "DO", "DZ", "EC", "EE", "EG", "EH", "ER", "ES", "ET", "FI", "FJ", "FK", "FM", "FO", "FR", "GA", "GB", "GD", "GE", "GF", "GG", "GH", "GI", "GL", "GM", "GN", "GP", "GQ", "GR", "GS", "GT", "GU", "GW", "GY", "HK", "HM", "HN", "HR", "HT", "HU", "ID", "IE", "IL", "IM", "IN", "IO", "IQ", "IR", "IS", "IT", "JE", "JM", "JO", "JP", "KE", "KG", "KH", "KI", "KM", "KN", "KP", "KR", "KW", "KY", "KZ", "LA", "LB", "LC", "LI", "LK", "LR", "LS", "LT", "LU", "LV", "LY", "MA", "MC", "MD", "ME", "MF", "MG", "MH", "MK", "ML", "MM", "MN", "MO", "MP", "MQ", "MR", "MS", "MT", "MU", "MV", "MW", "MX", "MY", "MZ", "NA", "NC", "NE", "NF", "NG", "NI", "NL", "NO", "NP", "NR", "NU", "NZ", "OM", "PA", "PE", "PF", "PG", "PH", "PK", "PL", "PM", "PN", "PR", "PS", "PT", "PW", "PY", "QA", "RE", "RO", "RS", "RU", "RW", "SA", "SB", "SC", "SD", "SE", "SG", "SH", "SI", "SJ", "SK", "SL", "SM", "SN", "SO", "SR", "SS", "ST", "SV", "SX", "SY", "SZ", "TC", "TD", "TF", "TG", "TH", "TJ", "TK", "TL", "TM", "TN", "TO", "TR", "TT", "TV", "TW", "TZ", "UA", "UG", "UM", "US", "UY", "UZ", "VA", "VC", "VE", "VG", "VI", "VN", "VU", "WF", "WS", "YE", "YT", "ZA", "ZM", "ZW"])  # fmt: skip
+# The two-letter codes themselves, so that data which has them already needs no table of names; a test holds them against ISO 3166. XK is
+# Kosovo's, which ISO leaves to its users and everybody uses.
+ISO_3166 = frozenset(["AD", "AE", "AF", "AG", "AI", "AL", "AM", "AO", "AQ", "AR", "AS", "AT", "AU", "AW", "AX", "AZ", "BA", "BB", "BD", "BE", "BF", "BG", "BH", "BI", "BJ", "BL", "BM", "BN", "BO", "BQ", "BR", "BS", "BT", "BV", "BW", "BY", "BZ", "CA", "CC", "CD", "CF", "CG", "CH", "CI", "CK", "CL", "CM", "CN", "CO", "CR", "CU", "CV", "CW", "CX", "CY", "CZ", "DE", "DJ", "DK", "DM", "DO", "DZ", "EC", "EE", "EG", "EH", "ER", "ES", "ET", "FI", "FJ", "FK", "FM", "FO", "FR", "GA", "GB", "GD", "GE", "GF", "GG", "GH", "GI", "GL", "GM", "GN", "GP", "GQ", "GR", "GS", "GT", "GU", "GW", "GY", "HK", "HM", "HN", "HR", "HT", "HU", "ID", "IE", "IL", "IM", "IN", "IO", "IQ", "IR", "IS", "IT", "JE", "JM", "JO", "JP", "KE", "KG", "KH", "KI", "KM", "KN", "KP", "KR", "KW", "KY", "KZ", "LA", "LB", "LC", "LI", "LK", "LR", "LS", "LT", "LU", "LV", "LY", "MA", "MC", "MD", "ME", "MF", "MG", "MH", "MK", "ML", "MM", "MN", "MO", "MP", "MQ", "MR", "MS", "MT", "MU", "MV", "MW", "MX", "MY", "MZ", "NA", "NC", "NE", "NF", "NG", "NI", "NL", "NO", "NP", "NR", "NU", "NZ", "OM", "PA", "PE", "PF", "PG", "PH", "PK", "PL", "PM", "PN", "PR", "PS", "PT", "PW", "PY", "QA", "RE", "RO", "RS", "RU", "RW", "SA", "SB", "SC", "SD", "SE", "SG", "SH", "SI", "SJ", "SK", "SL", "SM", "SN", "SO", "SR", "SS", "ST", "SV", "SX", "SY", "SZ", "TC", "TD", "TF", "TG", "TH", "TJ", "TK", "TL", "TM", "TN", "TO", "TR", "TT", "TV", "TW", "TZ", "UA", "UG", "UM", "US", "UY", "UZ", "VA", "VC", "VE", "VG", "VI", "VN", "VU", "WF", "WS", "XK", "YE", "YT", "ZA", "ZM", "ZW"])  # fmt: skip
 
 
 @function(
@@ -227,27 +214,17 @@ ISO_3166 = frozenset(["AD", "AE", "AF", "AG", "AI", "AL", "AM", "AO", "AQ", "AR"
 def country(text: str) -> str | None:
     if text in ISO_3166:
         return text
-    bare = _bare(text)
-    if bare in _COUNTRIES:
-        return _COUNTRIES[bare]
-    return _country_names().get(bare)
+    return _country_names().get(bare(text))
 
 
 @cache
 def _country_names() -> dict[str, str]:
-    """Every name and code of a country. The library's data is read without the library: its import alone takes 30 ms."""
-    spec = find_spec("pycountry")
-    assert spec is not None and spec.submodule_search_locations is not None
-    path = Path(spec.submodule_search_locations[0], "databases", "iso3166-1.json")
-    names: dict[str, str] = {}
-    for c in json.loads(path.read_text("utf-8"))["3166-1"]:
-        for key in ("name", "official_name", "common_name", "alpha_2", "alpha_3"):
-            if key in c:
-                names.setdefault(_bare(c[key]), c["alpha_2"])
+    """Every name and code of a country in the main languages and its own, as `bare` has it; tools/places.py writes the table."""
+    names: dict[str, str] = json.loads(Path(__file__).with_name("countries.json").read_text("utf-8"))["countries"]
     return names
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
     text = unicodedata.normalize("NFKD", text).casefold()
     text = "".join(c for c in text if not unicodedata.combining(c))
     return " ".join(re.findall(r"[^\W_]+", text.replace(".", "")))
@@ -259,29 +236,38 @@ def _bare(text: str) -> str:
     "string",
     'state("California")',
     '"CA"',
-    "the ISO 3166-2 code of a state or province, without its country; of the United States unless another country is given",
+    "the ISO 3166-2 code of a state or province, by its name or code, without its country; of the United States unless another country is given",
     own=True,
     cost=3,
 )
 def state(text: str, of: str | None = None) -> str | None:
     code = country(of) if of else "US"
-    return _states(code).get(_bare(text)) if code else None
+    return _states().get(code, {}).get(bare(text)) if code else None
 
 
 @cache
-def _states(code: str) -> dict[str, str]:
-    import pycountry
+def _states() -> dict[str, dict[str, str]]:
+    """Country -> every name and code of its states, as `bare` has it -> the code; tools/places.py writes the table."""
+    found: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("states.json").read_text("utf-8"))["states"]
+    return found
 
-    found = pycountry.subdivisions.get(country_code=code) or []
-    names: dict[str, str] = {}
-    for s in sorted(found, key=lambda s: str(s.code)):
-        short = str(s.code).partition("-")[2]
-        names.setdefault(_bare(s.name), short)
-        names[_bare(short)] = short
-        names.setdefault(_bare(str(s.code)), short)
-    if code == "US":
-        names |= {"washington dc": "DC", "washington d c": "DC"}
-    return names
+
+@cache
+def _state_codes() -> frozenset[str]:
+    return frozenset(code for names in _states().values() for code in names.values())
+
+
+def state_named(text: str) -> str | None:
+    """The code of a state that is written by its name, in whatever country; None for a code and for what is not a state."""
+    if text in _US_STATES or text in _state_codes():
+        return None
+    own = _states()["US"].get(bare(text))
+    return own or next((names[bare(text)] for names in _states().values() if bare(text) in names), None)
+
+
+_US_STATES = frozenset(
+    ["AL", "AK", "AZ", "AR", "CA", "CO", "CT", "DE", "DC", "FL", "GA", "HI", "IA", "ID", "IL", "IN", "KS", "KY", "LA", "MA", "MD", "ME", "MI", "MN", "MO", "MS", "MT", "NC", "ND", "NE", "NH", "NJ", "NM", "NV", "NY", "OH", "OK", "OR", "PA", "RI", "SC", "SD", "TN", "TX", "UT", "VA", "VT", "WA", "WI", "WV", "WY"]
+)  # fmt: skip
 
 
 @function(

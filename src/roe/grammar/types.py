@@ -22,6 +22,7 @@ class Type:
     entity: str = ""  # of a record
     fields: Mapping[str, Type] | None = None  # of a record that is no entity: a table row's outputs
     values: tuple[str, ...] = ()  # the declared values of a string, if any
+    code: str = field(default="", compare=False)  # what its texts are codes of, `country` or `state`, if data is read as such
     declared: Span | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
@@ -53,7 +54,12 @@ DECLARABLE: dict[str, Type] = {
     "time": TIME,
     "duration": DURATION,
     "months": MONTHS,
+    "percent": NUMBER,
+    "money": NUMBER,
+    "band": Type("range", NUMBER),
+    "list": Type("list", STRING),
 }
+WRITTEN = ("percent", "money", "band", "list")  # types of cells that the type of their values does not tell
 
 PROPERTIES: dict[str, dict[str, Type]] = {
     "date": dict.fromkeys(("year", "month", "day", "weekday"), NUMBER),

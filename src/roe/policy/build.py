@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from roe.grammar.types import Type
 from roe.plan.operators import Plan
 from roe.policy.context import Context
 from roe.policy.loader import Map, Seq, load_policy_files, validate_files
-from roe.policy.model import DataSource, Field, Model, Policy, standard_fields, type_named
+from roe.policy.model import NUMBERS, DataSource, Field, Model, Policy, coded, standard_fields, type_named
 from roe.source import Span, Text, span_of
 from roe.stages import (
     books,
@@ -153,14 +154,45 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
         kpis.lower(raw, cx),
         invariants.lower(raw, cx),
     )
-    data = {
-        str(e): DataSource(str(d.get("file") or ""), tuple(map(str, d.get("missing") or ())), str(d.get("format") or ""))
-        for e, d in (raw.get("data") or {}).items()
-    }
+    data = {str(e): _source(str(e), d, cx) for e, d in (raw.get("data") or {}).items()}
     for (entity, _), queue in plan.crm.queues.items():  # what a queue owns, nobody owns
         old = data.get(entity, DataSource())
-        data[entity] = DataSource(old.file, (*old.missing, queue), old.format)
+        data[entity] = replace(old, missing=(*old.missing, queue))
     return Policy(root, str(raw["name"]), zone, calendar, hours or OFFICE, profile, cx.model, plan, data, tuple(dict.fromkeys(cx.files)))
+
+
+def _source(entity: str, spec: Any, cx: Context) -> DataSource:
+    """Where an entity's records are, and what they must be like."""
+    guards = spec.get("expect") or Map()
+    filled = guards.get("filled") or ()
+    shares = {str(x): _share(filled[x], cx) for x in filled} if isinstance(filled, Map) else {str(x): 1.0 for x in filled}
+    for name in filled:
+        if str(name).partition(".")[0] not in cx.model.entities.get(entity, {}):
+            known = cx.model.entities.get(entity, {})
+            cx.say("R204", name, f"unknown field `{name}` of {entity}", suggest(str(name), known, "declare the field under `fields:`"))
+    return DataSource(
+        str(spec.get("file") or ""),
+        tuple(map(str, spec.get("missing") or ())),
+        str(spec.get("format") or ""),
+        str(spec.get("numbers") or ""),
+        str(spec.get("dates") or ""),
+        str(spec.get("encoding") or ""),
+        spec.get("optional") is True,
+        int(guards.get("rows") or 0),
+        _share(guards["fall"], cx) if guards.get("fall") is not None else None,
+        tuple((name, share) for name, share in shares.items() if share is not None),
+    )
+
+
+def _share(text: Any, cx: Context) -> float | None:
+    """`20 %`, or 0.2, as a share; None after a diagnostic."""
+    written = str(text).strip()
+    number = _number(written.removesuffix("%").strip())
+    share = None if number is None else float(number) / (100 if written.endswith("%") else 1)
+    if share is None or not 0 <= share <= 1:
+        cx.say("R311", text, f"`{text}` is not a share", "write `20 %`")
+        return None
+    return share
 
 
 def _fallbacks(found: dict[str, Any], cx: Context) -> None:
@@ -199,6 +231,12 @@ def _field(entity: str, name: Text, spec: Any, cx: Context) -> Field | None:
             return None
         return Field(str(name), t.list_of(t.record(other)), via=via, span=place)
     kind = old.type if old and not spec.get("type") else type_named(str(spec.get("type") or "string"))
+    reads = str(spec["type"]) if spec.get("type") in t.WRITTEN else old.reads if old and not spec.get("type") else ""
+    if kind.name in ("number", "range") and spec.get("format") and spec["format"] not in NUMBERS:
+        cx.say(
+            "R311", spec["format"], f"`{spec['format']}` is not a format of numbers", "write one of " + ", ".join(f"`{x}`" for x in NUMBERS)
+        )
+        return None
     if kind.name == "record" and kind.entity not in cx.model.entities:
         known = [*t.DECLARABLE, *cx.model.entities]
         cx.say(
@@ -209,24 +247,30 @@ def _field(entity: str, name: Text, spec: Any, cx: Context) -> Field | None:
         )
         return None
     values = tuple(map(str, spec.get("values") or ()))
-    if values and kind.name != "string":
+    if values and kind.name not in ("string", "list"):
         cx.say("R304", spec.key("values"), f"a {kind} has no list of values", "only strings have one")
     if not _default_fits(spec.get("default"), kind, values):
         of = f" among {', '.join(values)}" if values else ""
         cx.say("R311", spec.key("default"), f"the default `{spec['default']}` is no {kind}{of}", "write a value of the field's type")
         return None
+    normalize = str(spec.get("normalize") or (old.normalize if old else ""))
     columns = spec.get("column") or ()
     columns = (str(columns),) if isinstance(columns, str) else tuple(map(str, columns))
     return Field(
         str(name),
-        Type(kind.name, kind.item, kind.entity, kind.fields, values, place),
+        coded(
+            Type(kind.name, kind.item, kind.entity, kind.fields, values, declared=place), "" if values or spec.get("aliases") else normalize
+        ),
         columns or (old.columns if old else ()),
         {str(k): str(v) for k, v in (spec.get("aliases") or {}).items()},
-        str(spec.get("normalize") or (old.normalize if old else "")),
+        normalize,
         str(spec.get("format") or ""),
         spec.get("required") is True,
         spec.get("default"),
         standard=old is not None,
+        reads=reads,
+        missing=None if spec.get("missing") is None else tuple(map(str, spec["missing"])),
+        currency=str(spec.get("currency") or ""),
         span=place,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import time
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,24 @@ from roe.plan.operators import Plan
 from roe.policy.standard import PROFILES, STANDARD
 from roe.source import Span
 
+NUMBERS = (
+    "1,234.5",
+    "1.234,5",
+    "1 234.5",
+    "1 234,5",
+    "1'234.5",
+    "1234.5",
+    "1234,5",
+)  # how data writes them: the last mark is the decimal sign
+
 
 @node
 class Field:
-    """A stored field. `via` names the field of `type`'s entity that refers back, for a to-many relation."""
+    """A stored field. `via` names the field of `type`'s entity that refers back, for a to-many relation.
+
+    `reads` is how its cells are written where the type does not say: `percent`, `money`, `band`, `list`. `missing` are texts that mean: no
+    value; None leaves that to its entity and type.
+    """
 
     name: str
     type: Type
@@ -30,16 +44,31 @@ class Field:
     default: Any = None
     via: str = ""
     standard: bool = False
+    reads: str = ""
+    missing: tuple[str, ...] | None = None
+    currency: str = ""
     span: Span | None = field(default=None, compare=False, repr=False)
 
 
 @node
 class DataSource:
-    """Where an entity's records are, and which texts there mean: no value."""
+    """Where an entity's records are, how its texts are to be read, and what its file must hold.
+
+    `missing` are texts that mean: no value. `format` is one of dates, `numbers` shows the decimal sign (`1.234,5`), `dates` is `day-first` or
+    `month-first`. `rows` is the least number of rows, `fall` the largest share of the last run's rows that may be gone, `filled` the
+    least share of records in which a field has a value.
+    """
 
     file: str = ""
     missing: tuple[str, ...] = ()
     format: str = ""
+    numbers: str = ""
+    dates: str = ""
+    encoding: str = ""
+    optional: bool = False
+    rows: int = 0
+    fall: float | None = None
+    filled: tuple[tuple[str, float], ...] = ()
 
 
 class Model:
@@ -83,8 +112,13 @@ def standard_fields(profile: str) -> dict[str, dict[str, Field]]:
             names = (column,) if column else ()
             via = rest.removeprefix("via ") if rest.startswith("via ") else ""
             normalize = "" if via else rest
-            out[entity][name] = Field(name, type_named(base), names, {}, normalize, via=via, standard=True)
+            out[entity][name] = Field(name, coded(type_named(base), normalize), names, {}, normalize, via=via, standard=True)
     return out
+
+
+def coded(kind: Type, normalize: str) -> Type:
+    """The type of a field whose texts the loader turns into codes."""
+    return replace(kind, code=normalize) if normalize in ("country", "state") and kind.name == "string" else kind
 
 
 def type_named(name: str) -> Type:

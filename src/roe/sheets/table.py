@@ -87,7 +87,9 @@ class _Layout:
         self.left_out = 0
 
     def table(self) -> tuple[SheetRows | None, list[Diagnostic]]:
-        lines = [row for row in sorted(self.grid.rows) if not self._is_comment(row)]
+        lines = [
+            row for row in sorted(self.grid.rows) if self.read_on or not self._is_comment(row)
+        ]  # a company may be called `#1 Plumbing`
         if not lines:
             return None, [Diagnostic("R401", f"the sheet `{self.grid.sheet}` is empty", self.place, "add a header and rows")]
         top = self._header(lines)

@@ -18,16 +18,21 @@ from typing import Any
 import pyarrow as pa
 
 from roe.columns.load import Raw
-from roe.columns.read import read_columns
+from roe.columns.read import habits_of_file, read_columns
 from roe.columns.run import ColumnRun
 from roe.columns.write import Summary, allocations, changes, extra_of, portion, write_rejects, write_tables
-from roe.data.coerce import columns_of
+from roe.data.coerce import cells_of, columns_of
 from roe.data.extra import write_extra
 from roe.data.files import write_whole
-from roe.data.read import file_of
+from roe.data.read import files_of, kind_of, unreadable_parquet
+from roe.data.report import broken, read_report, report_of, write_report
+from roe.data.scan import Origin
+from roe.data.shape import misshapen
 from roe.data.write import ALLOCATIONS, CHANGES, POOLS_START, pools_json, write_turns
 from roe.diagnostics import PolicyError, errors
 from roe.evaluator.engine import Evaluator
+from roe.grammar.clock import zone_of
+from roe.policy.model import DataSource
 from roe.spark.plan import Share, share
 
 ROWS_A_TASK = 200_000
@@ -48,23 +53,25 @@ def run_spark(
     spark = session or local_session()
     how = share(evaluator.policy)
     frame: Any
-    frame, broadcast, rows = _tables(spark, evaluator, data, how) if isinstance(how, Share) else (None, {}, 0)
+    portions: dict[str, Raw] = {}
+    frame, broadcast, rows = _tables(spark, evaluator, data, how, portions) if isinstance(how, Share) else (None, {}, 0)
     if isinstance(how, Share) and frame is None:
         how = "some references are not ids, and are looked for in all records"
     files = _policy_files(evaluator.policy.root, evaluator.policy.files)
     if isinstance(how, Share):
         number = buckets or max(1, rows // ROWS_A_TASK)
-        task = _task(files, as_of, _sent(broadcast))
+        task = _task(files, as_of, _sent(broadcast), {entity: (raw.habits, raw.origin.shown) for entity, raw in portions.items()})
         found = frame.repartition(number, "$key").mapInArrow(task, _schema())  # all rows of a record in one task
         split = {how.entity, *how.children}
     else:
-        raws, problems = read_columns(evaluator.policy, data)
+        portions = {}
+        raws, problems = read_columns(evaluator.policy, data, complete=True)
         if errors(problems):
             raise PolicyError(problems)
         whole = _whole(files, as_of, _sent(raws))
         found = spark.range(1, numPartitions=1).mapInArrow(whole, _schema())
         split = set(evaluator.policy.model.entities)
-    summary = _collect(found, evaluator, as_of, out, form, split)
+    summary = _collect(found, evaluator, as_of, out, form, split, {entity: raw.origin for entity, raw in portions.items()})
     return summary, how if isinstance(how, str) else ""
 
 
@@ -92,28 +99,34 @@ def _policy_files(root: Path, names: tuple[str, ...]) -> dict[str, bytes]:
 # --- sharing out ----------------------------------------------------------------------------------------------------
 
 
-def _tables(spark: Any, evaluator: Evaluator, data: Path, how: Share) -> tuple[Any, dict[str, Raw], int]:
-    """(one frame of the shared tables' rows side by side, the other tables, how many rows); no frame if a reference is no id."""
+def _tables(spark: Any, evaluator: Evaluator, data: Path, how: Share, portions: dict[str, Raw]) -> tuple[Any, dict[str, Raw], int]:
+    """(one frame of the shared tables' rows side by side, the other tables, how many rows); no frame if a reference is no id.
+
+    `portions` gets what the whole columns of each shared table settle, and what its reading said, in a table without rows.
+    """
     from pyspark.sql import functions as f
 
     policy = evaluator.policy
     broadcast: dict[str, Raw] = {}
     frames: dict[str, Any] = {}
     rows = 0
-    for entity in policy.model.entities:
-        path, problems = file_of(policy, entity, data)
-        if errors(problems):
-            raise PolicyError(problems)
-        if path is None:
-            continue
+    paths, problems = files_of(policy, data, complete=True)
+    if errors(problems):
+        raise PolicyError(problems)
+    for entity, path in paths.items():
         if entity != how.entity and entity not in how.children:
             broadcast[entity] = _one(evaluator, data, entity)
             continue
-        if path.suffix == ".parquet":
+        if kind_of(path) == ".parquet":
             plain = spark.read.parquet(str(path.resolve()))
             frames[entity] = plain.withColumn("$line", f.col("_metadata.row_index") + 1)
+            portions[entity] = _whole_columns(policy, entity, path)
         else:
             raw = _one(evaluator, data, entity)
+            fields = policy.model.entities[entity]
+            held = columns_of(entity, fields, raw.columns, policy.model.roles())
+            habits = {c: h for name, c in held.items() if (h := raw.habits_of(c, fields[name.partition(".")[0]])) is not None}
+            portions[entity] = Raw({}, 0, None, raw.origin, habits)
             table = pa.table({**{k: pa.array(x) if isinstance(x, list) else x for k, x in raw.columns.items()}, "$line": raw.lines})
             frames[entity] = spark.createDataFrame(table)
         rows += frames[entity].count()
@@ -136,6 +149,23 @@ def _tables(spark: Any, evaluator: Evaluator, data: Path, how: Share) -> tuple[A
     return whole, broadcast, rows
 
 
+def _whole_columns(policy: Any, entity: str, path: Path) -> Raw:
+    """What the columns of a Parquet file settle for all its rows."""
+    from pyarrow import parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+        header = tuple(file.schema_arrow.names)
+        habits = habits_of_file(policy, entity, file)
+    except (pa.ArrowException, OSError) as e:
+        raise PolicyError([unreadable_parquet(path, e)]) from e
+    origin = Origin(str(path), header)
+    problems = misshapen(policy, entity, origin, file.metadata.num_rows)
+    if errors(problems):
+        raise PolicyError(problems)
+    return Raw({}, 0, None, origin, habits)
+
+
 def _one(evaluator: Evaluator, data: Path, entity: str) -> Raw:
     others = {e for e in evaluator.policy.model.entities if e != entity}
     tables, problems = read_columns(evaluator.policy, data, leave_out=others)
@@ -156,7 +186,10 @@ def _keyed(evaluator: Evaluator, entity: str, frame: Any, how: Share) -> Any:
     if dict(frame.dtypes)[key] != "string":
         return None
     text = f.trim(f.col(f"`{key}`"))
-    return frame.withColumn("$key", f.when(f.lower(text).isin("", "null", "none", "n/a", "na", "nan", "#n/a", "-"), None).otherwise(text))
+    of = policy.model.entities[entity]["id" if entity == how.entity else how.children[entity]]
+    cells = cells_of(of, zone_of(policy.timezone), policy.data.get(entity, DataSource()), None, entity)
+    missing = f.lower(text).isin(*cells.words, "") | text.isin(*cells.exact, "")
+    return frame.withColumn("$key", f.when(missing, None).otherwise(text))
 
 
 # --- tasks ----------------------------------------------------------------------------------------------------------
@@ -173,18 +206,20 @@ def _sent(tables: dict[str, Raw]) -> bytes:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
-        held.append([entity, sink.getvalue().to_pybytes().hex()])
+        o = raw.origin
+        held.append([entity, sink.getvalue().to_pybytes().hex(), [o.shown, o.header, o.rejects, o.blank, o.notes]])
     return json.dumps(held).encode()
 
 
 def _received(sent: bytes) -> dict[str, Raw]:
     out = {}
-    for entity, text in json.loads(sent):
+    for entity, text, (path, header, rejects, blank, notes) in json.loads(sent):
         table = pa.ipc.open_stream(bytes.fromhex(text)).read_all()
         mixed = json.loads((table.schema.metadata or {}).get(b"mixed", b"[]"))
         raw = Raw.of_table(table.drop_columns(["$line"]), table["$line"].to_numpy())
         columns = {k: [json.loads(x) for x in pa.array(c).to_pylist()] if k in mixed else c for k, c in raw.columns.items()}
-        out[entity] = Raw(columns, table.num_rows, raw.lines)
+        origin = Origin(path, tuple(header), [(line, what, why) for line, what, why in rejects], blank, notes)
+        out[entity] = Raw(columns, table.num_rows, raw.lines, origin)
     return out
 
 
@@ -242,7 +277,9 @@ def _shaped(name: str, table: pa.Table) -> pa.Table:
     return pa.table(columns).cast(RESULT)
 
 
-def _task(files: dict[str, bytes], as_of: str, others: bytes) -> Callable[[Iterator[Any]], Iterator[Any]]:
+def _task(
+    files: dict[str, bytes], as_of: str, others: bytes, whole: dict[str, tuple[Any, str]]
+) -> Callable[[Iterator[Any]], Iterator[Any]]:
     given = tuple(sorted(files.items()))
 
     def decide(batches: Iterator[Any]) -> Iterator[Any]:
@@ -262,7 +299,8 @@ def _task(files: dict[str, bytes], as_of: str, others: bytes) -> Callable[[Itera
             lines = own.pop("$line").combine_chunks().to_numpy(zero_copy_only=False)
             order = lines.argsort(kind="stable")
             raw = pa.table(own).take(pa.array(order))
-            tables[entity] = Raw.of_table(raw, lines[order])
+            habits, path = whole[entity]
+            tables[entity] = Raw.of_table(raw, lines[order], Origin(path), habits)
         yield from _decide(given, as_of, tables).to_batches()
 
     return decide
@@ -282,13 +320,15 @@ def _whole(files: dict[str, bytes], as_of: str, tables: bytes) -> Callable[[Iter
 # --- results --------------------------------------------------------------------------------------------------------
 
 
-def _collect(found: Any, evaluator: Evaluator, as_of: str, out: Path, form: str, split: set[str]) -> dict[str, Any]:
+def _collect(
+    found: Any, evaluator: Evaluator, as_of: str, out: Path, form: str, split: set[str], origins: dict[str, Origin]
+) -> dict[str, Any]:
     from pyspark.sql import functions as f
 
     out.mkdir(parents=True, exist_ok=True)
     found = found.persist()
     try:
-        summary = Summary(split)
+        summary = Summary(split, origins)
         for row in found.where(f.col(MARK) == "summary").toLocalIterator():
             summary.add(json.loads(row["c0"]))
         tables = {}
@@ -303,9 +343,14 @@ def _collect(found: Any, evaluator: Evaluator, as_of: str, out: Path, form: str,
             extra.setdefault(r["c0"], []).extend(json.loads(r["c1"]))
     finally:
         found.unpersist()
+    report = report_of(summary.readings())
+    broken_guards = broken(evaluator.policy, report, read_report(out))
+    if broken_guards:
+        raise PolicyError(broken_guards)
     write_extra(extra, out)
     write_tables(tables, out, form)
     write_rejects(summary.rejects(evaluator.policy.model.entities), out)
+    write_report(report, out)
     lines = [line for _, line in sorted(turns)]
     kept = [line for line in lines if line.startswith(POOLS_START)]  # one of each task; pools take turns in one task alone
     write_turns(max(kept, key=len), (line for line in lines if not line.startswith(POOLS_START)), out)

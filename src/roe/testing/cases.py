@@ -6,14 +6,18 @@ and a column for each expectation, as `expect.owner`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from copy import copy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from roe.data.coerce import Records, columns_of
+from roe.data.scan import Origin
 from roe.diagnostics import Diagnostic, errors, suggest
 from roe.files import MAX_TABLE_BYTES, read_text, schema
 from roe.policy.loader import Map, load_yaml, validate
-from roe.policy.model import Policy
+from roe.policy.model import Field, Policy
 from roe.policy.standard import FILES
 from roe.policy.tables import objects, parse_csv
 from roe.source import Span, Text, span_of
@@ -75,14 +79,14 @@ def _yaml(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diag
         return [], found
     shared = _given(content.get("given") or Map(), policy, found)
     if content.get("data"):
-        shared = _join(_data(content["data"], policy, found), shared)
+        shared = _join(_data(content["data"], policy, found), shared, policy)
     cases = []
     for raw in content["tests"]:
         as_of = raw.get("as_of") or content.get("as_of")
         if not as_of:
             found.append(Diagnostic("R701", f"the test `{raw['name']}` has no day", span_of(raw["name"]), "add `as_of: 2026-02-01`"))
             continue
-        given = _join(shared, _given(raw.get("given") or Map(), policy, found))
+        given = _join(shared, _given(raw.get("given") or Map(), policy, found), policy)
         expect = [_expectation(e, given, policy, found) for e in raw["expect"]]
         cases.append(Case(str(raw["name"]), shown, str(as_of), given, [e for e in expect if e], span_of(raw["name"])))
     return cases, found
@@ -100,11 +104,27 @@ def _given(raw: Map, policy: Policy, found: list[Diagnostic]) -> Given:
         columns = [c for f in policy.model.entities[entity].values() for c in f.columns]
         for record in records:
             for name in record:
-                if str(name) not in known and str(name) not in columns:
+                if (
+                    str(name) not in known
+                    and str(name) not in columns
+                    and not columns_of(entity, policy.model.entities[entity], [str(name)], policy.roles)
+                ):
                     help = suggest(str(name), known, "declare the field under `fields:`")
                     found.append(Diagnostic("R204", f"unknown field `{name}` of {entity}", span_of(name), help))
-        given.setdefault(entity, []).extend({str(k): str(x) for k, x in r.items()} for r in records)
+        fields = policy.model.entities[entity]
+        given.setdefault(entity, []).extend({str(k): _plain(fields.get(str(k)), x) for k, x in r.items()} for r in records)
     return given
+
+
+def _plain(f: Field | None, text: Any) -> Any:
+    """A value of a test: a number as the language writes it, whatever the data's own way of writing numbers is; else a text."""
+    written = str(text)
+    if f is not None and f.type.name == "number" and _NUMBER.fullmatch(written):
+        return float(written) if "." in written else int(written)
+    return written
+
+
+_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)
 
 
 def _data(name: Text, policy: Policy, found: list[Diagnostic]) -> Given:
@@ -116,16 +136,38 @@ def _data(name: Text, policy: Policy, found: list[Diagnostic]) -> Given:
         return {}
     tables, problems = read_tables(policy, folder)
     found += problems
-    return tables
+    return dict(tables)
 
 
-def _join(first: Given, more: Given) -> Given:
-    """Both sets of records; one with the id of an earlier one replaces it."""
-    out = {entity: list(rows) for entity, rows in first.items()}
+def _join(first: Given, more: Given, policy: Policy) -> Given:
+    """Both sets of records; one with the id of an earlier one replaces it. Fields have the names of the columns that stand there already."""
+    out: Given = {entity: copy(rows) for entity, rows in first.items()}
     for entity, rows in more.items():
-        ids = {r.get("id") for r in rows}
-        out[entity] = [r for r in out.get(entity, []) if r.get("id") not in ids or r.get("id") is None] + rows
+        have = out.get(entity, [])
+        key, renamed = _renamed(entity, have, rows, policy)
+        ids = {r.get(key) for r in renamed}
+        kept = [r for r in have if r.get(key) not in ids or r.get(key) is None]
+        header = dict.fromkeys((*_header(have), *(k for r in renamed for k in r)))
+        origin = have.origin if isinstance(have, Records) else Origin("")
+        out[entity] = Records([*kept, *renamed], replace(origin, header=tuple(header)))
     return out
+
+
+def _renamed(entity: str, have: list[dict[str, Any]], rows: list[dict[str, Any]], policy: Policy) -> tuple[str, list[dict[str, Any]]]:
+    """(the column of ids, the records under the names of the columns that others have)."""
+    fields = policy.model.entities[entity]
+    there = columns_of(entity, fields, _header(have), policy.roles)
+
+    def column_for(name: str, key: str) -> str:
+        f = fields.get(name)
+        declared = f.columns[0] if f is not None and f.columns and not f.standard else key
+        return there.get(name, declared)
+
+    out = []
+    for row in rows:
+        own = {column: name for name, column in columns_of(entity, fields, row, policy.roles).items()}
+        out.append({column_for(own.get(k, k), k): x for k, x in row.items()})
+    return there.get("id", "id"), out
 
 
 def _expectation(raw: Any, given: Given, policy: Policy, found: list[Diagnostic]) -> Expectation | None:
@@ -133,7 +175,7 @@ def _expectation(raw: Any, given: Given, policy: Policy, found: list[Diagnostic]
     engaged = list(dict.fromkeys(entity for entity, _ in policy.plan.engagement))
     entity = raw.get("entity")
     if entity is None:
-        holding = [e for e in engaged if any(str(r.get("id")) == record for r in given.get(e, ()))]
+        holding = [e for e in engaged if _holds(given.get(e, []), record, e, policy)]
         entity = holding[0] if holding else engaged[0] if engaged else "account"
     roles = [r for e, r in policy.plan.engagement if e == entity]
     role = raw.get("role") or (roles[0] if roles else "")
@@ -146,6 +188,16 @@ def _expectation(raw: Any, given: Given, policy: Policy, found: list[Diagnostic]
     if not wanted and not raw.get("values") and "rejected" not in raw:
         found.append(Diagnostic("R701", "the expectation expects nothing", span_of(raw["record"]), "add `owner:`, `rule:` or `values:`"))
     return Expectation(record, str(entity), str(role), wanted, dict(raw.get("values") or {}), raw.get("rejected"), span_of(raw["record"]))
+
+
+def _header(rows: list[dict[str, Any]]) -> list[str]:
+    known = rows.origin.header if isinstance(rows, Records) else ()
+    return [k for k in known or dict.fromkeys(k for r in rows for k in r) if k != "$line"]
+
+
+def _holds(rows: list[dict[str, Any]], record: str, entity: str, policy: Policy) -> bool:
+    key, _ = _renamed(entity, rows, [], policy)
+    return any(str(r.get(key)) == record for r in rows)
 
 
 def _csv(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diagnostic]]:
@@ -193,6 +245,7 @@ def _csv(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diagn
         record = given.get(subject, [{"id": ""}])[0]["id"]
         name = row["name"]
         expect["record"], expect["entity"] = Text(record, name.origin), subject
+        given = {entity: _renamed(entity, [], rows, policy)[1] for entity, rows in given.items()}
         one = _expectation(expect, given, policy, found)
         cases.append(Case(str(name), shown, str(row["as_of"]), given, [one] if one else [], name.span()))
     return cases, found

@@ -1,0 +1,134 @@
+"""`roe data`: what an export has, what fits which field, and what does not."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from roe.cli.common import fail, find_policy, heed, large, load, put, table
+from roe.diagnostics import PolicyError
+
+if TYPE_CHECKING:
+    from roe.analysis.records import Overview
+
+
+@click.command("data")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("policy", required=False, type=click.Path(path_type=Path))
+@click.option("--last", type=click.Path(path_type=Path), help="The --out or --state folder of the last run: what has changed since then.")
+@click.option(
+    "--format", "shape", type=click.Choice(["text", "json", "html"]), default="text", show_default=True, help="How the result is printed."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="A file; standard output without it.")
+def command(folder: Path, policy: Path | None, last: Path | None, shape: str, out: Path | None) -> None:
+    """Show what an export in DIR has: rows, columns and fields, and all that is not understood.
+
+    The policy is the given one, or the nearest one above the current folder; without any, the CRM whose columns fit best is taken.
+    Exit code 1 if the policy expects something else of its data.
+    """
+    from roe.analysis.records import overview
+    from roe.data.report import read_report, report_of
+
+    evaluator = _evaluator(folder, policy)
+    world = _world(evaluator, folder)
+    seen = overview(evaluator.policy, world, report_of(world.readings), read_report(last))
+    if shape == "json":
+        text = json.dumps(seen.as_json(), indent=2, ensure_ascii=False) + "\n"
+    elif shape == "html":
+        from roe.web.records import records_page
+
+        text = records_page(f"The data in {folder.resolve().name}", seen)
+    else:
+        text = "\n".join(_lines(seen)) + "\n"
+    put(text, out)
+    sys.exit(1 if seen.broken else 0)
+
+
+def _evaluator(folder: Path, policy: Path | None) -> Any:
+    here = Path.cwd()
+    if policy is not None or any((f / "policy.yaml").is_file() for f in (here, *here.parents)):
+        return load(find_policy(policy))
+    from roe.data.coerce import columns_of
+    from roe.data.read import files_of, read_file
+    from roe.evaluator.engine import Evaluator
+    from roe.policy.build import build
+    from roe.policy.standard import PROFILES
+
+    best: tuple[int, Any] = (-1, None)
+    headers: dict[Path, tuple[str, ...]] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for profile in PROFILES:
+            Path(scratch, "policy.yaml").write_text(f"roe: 1\nname: data\nprofile: {profile}\n", "utf-8")
+            made, found = build(Path(scratch))
+            if made is None:
+                fail(found)
+            paths, problems = files_of(made, folder)
+            heed(problems)
+            for path in paths.values():
+                if path not in headers:
+                    headers[path] = read_file(path)[0].origin.header
+            known = sum(len(columns_of(e, made.model.entities[e], headers[path], made.roles)) for e, path in paths.items())
+            if known > best[0]:
+                best = known, Evaluator(made)
+    return best[1]
+
+
+def _world(evaluator: Any, folder: Path) -> Any:
+    """The records, without anything decided: in columns where there are many."""
+    from importlib.util import find_spec
+
+    clock = evaluator.clock("1970-01-01")
+    try:
+        if folder.exists() and large(folder) and find_spec("pyarrow") and find_spec("numpy"):
+            from roe.columns.read import read_columns
+            from roe.columns.world import ColumnWorld
+
+            raws, found = read_columns(evaluator.policy, folder)
+            heed(found)
+            return ColumnWorld(evaluator.compiled, raws, clock)
+        from roe.data.read import read_tables
+        from roe.evaluator.world import World
+
+        rows, found = read_tables(evaluator.policy, folder)
+        heed(found)
+        return World(evaluator.compiled, rows, clock)
+    except PolicyError as e:
+        fail(e.diagnostics)
+
+
+def _lines(seen: Overview) -> Iterator[str]:
+    from roe.data.report import in_lines
+
+    for entity, read in seen.report.items():
+        yield from in_lines({entity: read}, {})
+        rows = []
+        for name, f in read["fields"].items():
+            share = f"{f['filled'] / read['rows']:.0%}" if read["rows"] else ""
+            values = ", ".join(f["values"][:6]) + (", …" if len(f["values"]) > 6 else "")
+            rows.append(
+                [
+                    name,
+                    f["column"],
+                    f["filled"],
+                    share,
+                    f["unread"] or "",
+                    f["corrected"] or "",
+                    values or seen.newest.get((entity, name), ""),
+                ]
+            )
+        yield table(rows, ["field", "column", "filled", "", "missing", "corrected", "values, or the newest"])
+        yield ""
+    for entity, names in seen.empty.items():
+        yield f"rules need, and the data leaves empty: {entity} {', '.join(names)}"
+    for (entity, name), strange in seen.strange.items():
+        yield f"no rule names: {entity}.{name} {', '.join(f'`{v}`' for v in strange[:12])}"
+    for line in seen.changes:
+        yield f"since the last run: {line}"
+    for line in seen.broken:
+        yield f"not as expected: {line}"

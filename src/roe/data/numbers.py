@@ -1,0 +1,354 @@
+"""Texts as numbers, where the column has settled its decimal sign.
+
+`1.250.000` and `2.000,00` can be read in one way only, `1.200` in two. What can be read in one way votes for the column's decimal sign; where all
+that vote agree, the rest is read by it. Where a column leaves it open, or disagrees with itself, a text with two readings has none. Spaces and
+apostrophes between groups of three are thousands, everywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from roe.grammar import values as v
+
+_MONEY = r"(?:[A-Z]{0,3}[$¢£¤¥฿₠-⃀]|[A-Z]{3}|[Kk]r\.?|zł|Kč|Ft|lei|Rs\.?|Fr\.?)"
+_NUMBER = re.compile(
+    rf"(?P<minus>[-+−])?\s?(?P<before>{_MONEY})?\s?(?P<minus2>[-+−])?"
+    rf"(?P<body>\d[\d.,'’ \u00a0\u2009\u202f]*?|[.,]\d+?)(?P<power>[eE][+-]?\d{{1,3}})?\s?(?P<after>{_MONEY})?",
+    re.ASCII,
+)
+_SCALE = {"k": 10**3, "m": 10**6, "mm": 10**6, "mn": 10**6, "mio": 10**6, "b": 10**9, "bn": 10**9, "mrd": 10**9}
+_SCALED = re.compile(rf"(?P<rest>.*\d)\s?(?P<scale>[mM]io\.?|[mM]rd\.?|[mM]n|[bB]n|MM|[kKmMbB])(?P<after>\s?{_MONEY})?")
+_SPACED = re.compile(r"[ '’\u00a0\u2009\u202f]")
+_GROUPS = re.compile(r"\d{1,3}( \d{3})+(?=$|[.,])")
+_ISO_4217 = frozenset(
+    [
+        "AED",
+        "AFN",
+        "ALL",
+        "AMD",
+        "ANG",
+        "AOA",
+        "ARS",
+        "AUD",
+        "AWG",
+        "AZN",
+        "BAM",
+        "BBD",
+        "BDT",
+        "BGN",
+        "BHD",
+        "BIF",
+        "BMD",
+        "BND",
+        "BOB",
+        "BRL",
+        "BSD",
+        "BTN",
+        "BWP",
+        "BYN",
+        "BZD",
+        "CAD",
+        "CDF",
+        "CHF",
+        "CLP",
+        "CNY",
+        "COP",
+        "CRC",
+        "CUP",
+        "CVE",
+        "CZK",
+        "DJF",
+        "DKK",
+        "DOP",
+        "DZD",
+        "EGP",
+        "ERN",
+        "ETB",
+        "EUR",
+        "FJD",
+        "FKP",
+        "GBP",
+        "GEL",
+        "GHS",
+        "GIP",
+        "GMD",
+        "GNF",
+        "GTQ",
+        "GYD",
+        "HKD",
+        "HNL",
+        "HRK",
+        "HTG",
+        "HUF",
+        "IDR",
+        "ILS",
+        "INR",
+        "IQD",
+        "IRR",
+        "ISK",
+        "JMD",
+        "JOD",
+        "JPY",
+        "KES",
+        "KGS",
+        "KHR",
+        "KMF",
+        "KPW",
+        "KRW",
+        "KWD",
+        "KYD",
+        "KZT",
+        "LAK",
+        "LBP",
+        "LKR",
+        "LRD",
+        "LSL",
+        "LYD",
+        "MAD",
+        "MDL",
+        "MGA",
+        "MKD",
+        "MMK",
+        "MNT",
+        "MOP",
+        "MRU",
+        "MUR",
+        "MVR",
+        "MWK",
+        "MXN",
+        "MYR",
+        "MZN",
+        "NAD",
+        "NGN",
+        "NIO",
+        "NOK",
+        "NPR",
+        "NZD",
+        "OMR",
+        "PAB",
+        "PEN",
+        "PGK",
+        "PHP",
+        "PKR",
+        "PLN",
+        "PYG",
+        "QAR",
+        "RON",
+        "RSD",
+        "RUB",
+        "RWF",
+        "SAR",
+        "SBD",
+        "SCR",
+        "SDG",
+        "SEK",
+        "SGD",
+        "SHP",
+        "SLE",
+        "SOS",
+        "SRD",
+        "SSP",
+        "STN",
+        "SYP",
+        "SZL",
+        "THB",
+        "TJS",
+        "TMT",
+        "TND",
+        "TOP",
+        "TRY",
+        "TTD",
+        "TWD",
+        "TZS",
+        "UAH",
+        "UGX",
+        "USD",
+        "UYU",
+        "UZS",
+        "VES",
+        "VND",
+        "VUV",
+        "WST",
+        "XAF",
+        "XCD",
+        "XOF",
+        "XPF",
+        "YER",
+        "ZAR",
+        "ZMW",
+        "ZWL",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A text taken apart: digits with their marks, and the decimal sign that alone makes sense of them (`?` if both do, empty if either does)."""
+
+    negative: bool
+    body: str
+    power: str
+    money: str
+    sign: str
+
+
+def amount(text: str) -> Amount | None:
+    """The parts of a number's text, or None if it is not a number at all."""
+    m = _NUMBER.fullmatch(text)
+    if not m or (m["minus"] and m["minus2"]) or (m["before"] and m["after"]):
+        return None
+    money = (m["before"] or m["after"] or "").strip()
+    if money.isalpha() and len(money) == 3 and money.isupper() and money not in _ISO_4217:
+        return None
+    body = m["body"]
+    spaced = _SPACED.sub(" ", body)
+    if " " in spaced:
+        if not _GROUPS.match(spaced) or " " in spaced[_GROUPS.match(spaced).end() :]:  # type: ignore[union-attr]
+            return None
+        body = spaced.replace(" ", "")
+    sign = _sign(body, " " in spaced or bool(m["power"]))
+    if sign is None:
+        return None
+    return Amount((m["minus"] or m["minus2"]) in ("-", "−"), body, m["power"] or "", money, sign)
+
+
+def _sign(body: str, grouped: bool) -> str | None:
+    """The decimal sign of `12.345,6`; None if the marks make no sense."""
+    dots, commas = body.count("."), body.count(",")
+    if not dots and not commas:
+        return ""
+    if dots and commas:
+        sign = "." if body.rfind(".") > body.rfind(",") else ","
+        whole, _, rest = body.rpartition(sign)
+        return sign if body.count(sign) == 1 and rest.isdigit() and _grouped(whole, "," if sign == "." else ".") else None
+    mark = "." if dots else ","
+    other = "," if dots else "."
+    if dots + commas > 1:
+        return other if _grouped(body, mark) else None
+    head, _, tail = body.partition(mark)
+    open_ = len(tail) == 3 and 1 <= len(head) <= 3 and head[0] != "0" and not grouped
+    return "?" if open_ else mark
+
+
+def _grouped(text: str, mark: str) -> bool:
+    first, *groups = text.split(mark)
+    western = 1 <= len(first) <= 3 and all(len(g) == 3 for g in groups)
+    indian = mark == "," and 1 <= len(first) <= 2 and all(len(g) == 2 for g in groups[:-1]) and len(groups[-1]) == 3
+    return bool(groups) and first[:1] != "0" and (western or indian)
+
+
+def parse_number(text: str, sign: str, entity: str = "") -> Any:
+    """The number, by the column's decimal sign if it has one. Raises ValueError with the reason for a reject."""
+    found = amount(text)
+    if found is None:
+        raise ValueError(f"`{text}` is not a number{_hint(text)}")
+    meant = found.sign
+    if meant == "?":
+        if not sign:
+            where = f"`data: {{{entity}: {{numbers: …}}}}`" if entity else "`data:`"
+            raise ValueError(
+                f'`{text}` has two readings; say `numbers: "1.234,5"` or `numbers: "1,234.5"` in {where}, or a `format:` for the field'
+            )
+        meant = sign
+    elif meant and sign and meant != sign:
+        raise ValueError(f"`{text}` is not a number with the decimal sign `{sign}`, which the column has")
+    body = found.body.replace("," if meant == "." else ".", "") if meant else found.body
+    return _value(text, ("-" if found.negative else "") + body.replace(",", ".") + found.power)
+
+
+def _value(text: str, plain: str) -> Any:
+    whole = re.fullmatch(r"-?\d{1,300}", plain)
+    number = v.number(int(plain) if whole else float(plain))
+    if number is None:
+        raise ValueError(f"`{text}` is too large a number")
+    return number
+
+
+def _hint(text: str) -> str:
+    if re.fullmatch(r"[-+−]?[\d.,\s]+%", text):
+        return "; a field of percent is `type: percent`"
+    if re.fullmatch(r"\d[\d.,\s]*\s?([-–—]|to)\s?\d[\d.,\s]*|\d[\d.,\s]*\+|[<>≤≥]=?\s?\d[\d.,\s]*", text):
+        return "; a field of size bands is `type: band`"
+    if _SCALED.fullmatch(text) or (text[:1] == "(" and text[-1:] == ")"):
+        return "; a field of amounts is `type: money`"
+    return ""
+
+
+def parse_percent(text: str, sign: str, entity: str = "") -> Any:
+    """`12,5 %` is 12.5: the number before the sign."""
+    return parse_number(text[:-1].rstrip() if text.endswith("%") else text, sign, entity)
+
+
+def parse_money(text: str, sign: str, entity: str = "") -> Any:
+    """An amount as people write it: `(500)` is negative, `1.2M` and `€3,5 Mio.` are millions."""
+    negative = text[:1] == "(" and text[-1:] == ")"
+    bare = text[1:-1].strip() if negative else text
+    m = _SCALED.fullmatch(bare)
+    if m and amount(m["rest"] + (m["after"] or "")) is not None:
+        factor = _SCALE[m["scale"].lower().rstrip(".")]
+        number = v.number(round(parse_number(m["rest"] + (m["after"] or ""), sign, entity) * factor, 6))
+    else:
+        number = parse_number(bare, sign, entity)
+    if negative and number is not None:
+        if number < 0:
+            raise ValueError(f"`{text}` is not an amount")
+        number = -number
+    return number
+
+
+_BAND = re.compile(r"(?P<low>\d[\d.,'’ \u00a0\u202f]*?)\s*(?:-|–|—|to|bis|à|a)\s*(?P<high>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
+_FROM = re.compile(
+    r"(?:(?P<low>\d[\d.,'’ \u00a0\u202f]*?)\s*(?:\+|(?:or|and) more)|(?:>=|≥|from|at least|ab)\s*(?P<least>\d[\d.,'’ \u00a0\u202f]*))(?:\s+\D*)?",
+    re.I,
+)
+_UNTIL = re.compile(r"(?:<=|≤|up to|bis)\s*(?P<most>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
+_OVER = re.compile(r"(?:>|over|more than|über)\s*(?P<over>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
+_UNDER = re.compile(r"(?:<|under|less than|unter)\s*(?P<under>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
+
+
+def parse_band(text: str, sign: str, entity: str = "") -> v.Range:
+    """`201-500` is the range `[201..500]`, `10000+` all numbers from there on, `<10` those below, `12` alone `[12..12]`.
+
+    The ends of bands are whole numbers unless the column says otherwise: `1,001` is one thousand and one.
+    """
+
+    def number(part: str) -> Any:
+        found = amount(part.strip())
+        if found is not None and found.sign == "?" and not sign:
+            return parse_number(part.strip(), "." if "," in found.body else ",", entity)
+        return parse_number(part.strip(), sign, entity)
+
+    if m := _BAND.fullmatch(text):
+        low, high = number(m["low"]), number(m["high"])
+        if low > high:
+            raise ValueError(f"`{text}` is not a band: it ends before it begins")
+        return v.Range(low, high)
+    if m := _FROM.fullmatch(text):
+        return v.Range(number(m["low"] or m["least"]), None, open_high=True)
+    if m := _UNTIL.fullmatch(text):
+        return v.Range(None, number(m["most"]), open_low=True)
+    if m := _OVER.fullmatch(text):
+        return v.Range(number(m["over"]), None, low_closed=False, open_high=True)
+    if m := _UNDER.fullmatch(text):
+        return v.Range(None, number(m["under"]), high_closed=False, open_low=True)
+    try:
+        one = number(text)
+    except ValueError as e:
+        raise ValueError(f"`{text}` is not a band such as `201-500` or `10000+`" if amount(text) is None else str(e)) from e
+    return v.Range(one, one)
+
+
+def figures(text: str, kind: str) -> list[str]:
+    """The pieces of a cell that are numbers, for the votes."""
+    if kind == "band":
+        for shape in (_BAND, _FROM, _UNTIL, _OVER, _UNDER):
+            if m := shape.fullmatch(text):
+                return [g.strip() for g in m.groupdict().values() if g]
+    if kind == "money":
+        bare = text[1:-1].strip() if text[:1] == "(" and text[-1:] == ")" else text
+        m = _SCALED.fullmatch(bare)
+        return [m["rest"] + (m["after"] or "") if m else bare]
+    return [text[:-1].rstrip() if kind == "percent" and text.endswith("%") else text]

@@ -1,0 +1,135 @@
+"""The reading report of a run: kept beside what the run wrote, compared with the last one, and held against what the policy expects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from roe.data.files import write_whole
+from roe.data.reading import Reading, in_order
+from roe.diagnostics import Diagnostic
+from roe.policy.model import Policy
+from roe.source import Span
+
+FILE = "reading.json"
+FALLEN = 0.1  # a loss of rows, or of filled cells, that is worth a word
+Report = dict[str, Any]
+
+
+def report_of(readings: Mapping[str, Reading]) -> Report:
+    """entity -> what was read of it, as it is kept and printed."""
+    return {entity: r.as_json() for entity, r in readings.items() if r.file or r.rows}
+
+
+def write_report(report: Report, folder: Path) -> None:
+    """Keep a report for the next run to compare with. Raises OSError."""
+    write_whole(folder / FILE, json.dumps({"version": 1, "entities": report}, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_report(folder: Path | None) -> Report:
+    """The report of the last run; empty where there is none, or none that can be read."""
+    if folder is None or not (folder / FILE).is_file():
+        return {}
+    try:
+        found = json.loads((folder / FILE).read_text("utf-8"))
+    except (ValueError, OSError):
+        return {}
+    entities = found.get("entities") if isinstance(found, dict) and found.get("version") == 1 else None
+    sound = isinstance(entities, dict) and all(isinstance(r, dict) and isinstance(r.get("rows"), int) for r in entities.values())
+    return entities if sound and isinstance(entities, dict) else {}
+
+
+def broken(policy: Policy, report: Report, last: Report) -> list[Diagnostic]:
+    """What the policy expects of its data and does not find."""
+    found = []
+    for entity, source in policy.data.items():
+        read = report.get(entity)
+        at = Span(read["file"] if read else f"data: {entity}", 1, 1, 2)
+        rows = read["rows"] - read["rejected"] if read else 0
+        help = f"export it again; if it is right, change `data: {{{entity}: {{expect: …}}}}`"
+        if rows < source.rows:
+            found.append(Diagnostic("R636", f"{entity}: {rows} records, and the policy expects at least {source.rows}", at, help))
+        before = last[entity]["rows"] - last[entity].get("rejected", 0) if entity in last else 0
+        if source.fall is not None and before and rows < before * (1 - source.fall):
+            lost = f"{1 - rows / before:.0%} fewer than the {before} of the last run"
+            found.append(
+                Diagnostic("R636", f"{entity}: {rows} records, {lost}, and the policy expects no more than {source.fall:.0%}", at, help)
+            )
+        for name, share in source.filled:
+            filled = max(
+                (f["filled"] for key, f in (read or {"fields": {}})["fields"].items() if key.partition(".")[0] == name or key == name),
+                default=0,
+            )
+            whole = read["rows"] if read else 0
+            if whole and filled < share * _lines(read):
+                empty = f"`{name}` is filled in {filled} of {_lines(read)} records, and the policy expects "
+                found.append(Diagnostic("R636", f"{entity}: {empty}{'all' if share == 1 else f'{share:.0%}'}", at, help))
+    return found
+
+
+def _lines(read: Mapping[str, Any] | None) -> int:
+    """The rows of a file that are records, sound or not."""
+    return 0 if read is None else read["rows"] - sum(r["records"] for r in read["reasons"] if not r["field"])
+
+
+def in_lines(report: Report, last: Report) -> list[str]:
+    """The report in a few lines for each file, for a terminal."""
+    out = []
+    for entity, read in report.items():
+        rejected = f", {read['rejected']:,} rejected ({_reasons(read)})" if read["rejected"] else ""
+        out.append(f"{Path(read['file']).name or entity}: {read['rows']:,} rows{rejected}")
+        said = [f"not understood: {_some(read['not_understood'])}"] if read["not_understood"] else []
+        odd = [(name, f["unread"], f["unread_texts"]) for name, f in read["fields"].items() if f["unread"]]
+        for name, number, texts in sorted(odd, key=lambda x: -x[1])[:4]:
+            commonest = ", ".join(f"`{text}` {n:,}" for text, n in list(texts.items())[:3])
+            said.append(f"{name}: {number:,} cells taken for missing: {commonest}")
+        mended = [(name, f["corrected"], f["corrections"]) for name, f in read["fields"].items() if f["corrected"]]
+        for name, number, pairs in mended[:4]:
+            said.append(f"{name}: {number:,} corrected: " + ", ".join(f"`{c['written']}` to `{c['meant']}`" for c in pairs[:3]))
+        said += read["notes"]
+        out += [f"  {line}" for line in said]
+    return out + [f"since the last run: {line}" for line in changes(report, last)]
+
+
+def _reasons(read: Mapping[str, Any]) -> str:
+    listed = [f"{r['records']:,}: {r['field'] + ': ' if r['field'] else ''}{r['reason']}" for r in read["reasons"][:3]]
+    return "; ".join(listed) + ("; …" if len(read["reasons"]) > 3 else "")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (f", and {len(names) - 8} more columns" if len(names) > 8 else "")
+
+
+def changes(report: Report, last: Report) -> list[str]:
+    """What is different from the last run: rows, columns, values, and fields that have become empty."""
+    out = []
+    for entity, old in last.items():
+        new = report.get(entity)
+        name = Path(old.get("file") or entity).name
+        if new is None:
+            out.append(f"{name} is gone; it had {old['rows']:,} rows")
+            continue
+        if old["rows"] and abs(new["rows"] - old["rows"]) > FALLEN * old["rows"]:
+            share = new["rows"] / old["rows"] - 1
+            out.append(f"{name} has {new['rows']:,} rows, {abs(share):.0%} {'more' if share > 0 else 'fewer'} than {old['rows']:,}")
+        gone = [f for f in old.get("fields", {}) if f not in new["fields"]]
+        came = [f for f in new["fields"] if f not in old.get("fields", {})]
+        out += [f"{name} has no column for {', '.join(gone)} any more"] if gone else []
+        out += [f"{name} has a column for {', '.join(came)} now"] if came else []
+        for field, now in new["fields"].items():
+            before = old.get("fields", {}).get(field)
+            if not before or not old["rows"] or not new["rows"]:
+                continue
+            was, is_ = before.get("filled", 0) / old["rows"], now["filled"] / new["rows"]
+            if was - is_ > FALLEN:
+                out.append(f"{name}: {field} is filled in {is_:.0%} of the rows, and was in {was:.0%}")
+            if before.get("values") and now["values"]:
+                fresh = [x for x in now["values"] if x not in before["values"]]
+                out += [f"{name}: {field} has a new value: {', '.join(f'`{x}`' for x in fresh[:5])}"] if fresh else []
+    return out
+
+
+def commonest(counts: Mapping[str, int], most: int) -> list[tuple[str, int]]:
+    return in_order(counts.items())[:most]

@@ -1,0 +1,201 @@
+"""The shape of a CSV file: which lines are rows, which are not, and where it is broken.
+
+A row has as many cells as the header. A row with fewer or more, a line that a report puts under its records and a row with a stray quote are
+rejects with their line; blank rows are skipped and counted. Where a quote takes in other lines, nobody knows what the file
+says: that is an error. Excel's `sep=;` line is no row, and the delimiter is the one that the lines agree on.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from roe.data.encoding import Unreadable
+
+DELIMITERS = ",;\t|"
+TAIL = 20  # rows at the end among which a report's own lines are looked for
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_SEP = re.compile(r'"?sep=(.)"?', re.I)
+_FOOTER = re.compile(
+    r"(grand|sub)?\s*totals?\b|gesamt\b|summe\b|total (général|general|geral|generale)\b|copyright\b|\(c\)\s|©|generated (by|on|at)\b|exported (by|on|at)\b|"
+    r"confidential\b|filtered by\b|as of\s|record count\b|rows? (returned|exported)\b|page \d+ of|erstellt (von|am)\b|.*\ball rights reserved\b|-+ ?end\b",
+    re.I,
+)
+csv.field_size_limit((1 << 31) - 1)  # how large a cell may be is the file's own limit
+
+
+@dataclass(slots=True)
+class Origin:
+    """Where records come from, and what their reading said. `rejects` are (line, text, reason)."""
+
+    shown: str
+    header: tuple[str, ...] = ()
+    rejects: list[tuple[int, str, str]] = field(default_factory=list)
+    blank: int = 0
+    notes: list[str] = field(default_factory=list)
+    twice: tuple[str, ...] = ()  # headers that stand there twice
+
+
+@dataclass(slots=True)
+class Sheet:
+    """A table as it stands in a file: texts, as many in each row as in the header, and the line of each row."""
+
+    origin: Origin
+    rows: list[list[str]]
+    lines: list[int]
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        return self.origin.header
+
+
+def scan(text: str, shown: str) -> Sheet:
+    """The rows of a CSV text. Raises Unreadable for a text that is empty or whose quotes do not close."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip():
+        raise Unreadable("it is empty: not even a header", "export it again, or remove it if there are no records", code="R631")
+    delimiter, skip = dialect(text)
+    origin = Origin(shown)
+    lines = text.split("\n") if '"' in text else []
+    width = 0
+    rows: list[list[str]] = []
+    places: list[int] = []
+    for line, cells in _records(text, delimiter, skip, lines, origin):
+        if not any(map(str.strip, cells)):
+            origin.blank += width > 0
+        elif not width:
+            origin.header, origin.twice = names_of(cells)
+            width = len(origin.header)
+        elif len(cells) == width or (len(cells) > width and not any(map(str.strip, cells[width:]))):
+            rows.append(cells[:width] if len(cells) > width else cells)
+            places.append(line)
+        else:
+            origin.rejects.append((line, delimiter.join(cells)[:200], misfit(cells, width, delimiter)))
+    if not text.endswith("\n") and len(rows) > 1:
+        origin.notes.append("the last line has no line end: make sure that the file is whole")
+    drop_marginal(rows, places, origin)
+    return Sheet(origin, rows, places)
+
+
+def dialect(text: str) -> tuple[str, int]:
+    """(the delimiter, the lines before the header that name it)."""
+    first = text[: text.find("\n")] if "\n" in text else text
+    named = _SEP.fullmatch(first.strip("\ufeff \t" if "\t" not in first[:6] else "\ufeff "))
+    if named:
+        return named[1], 1
+    sample = [_QUOTED.sub("", line) for line in text[: 1 << 16].split("\n")[:21] if line.strip()]
+    best, most = ",", (0, 0)
+    for delimiter in DELIMITERS:
+        count = sample[0].count(delimiter) if sample else 0
+        alike = sum(line.count(delimiter) == count for line in sample)
+        if count and (alike, count) > most and (alike > 1 or len(sample) < 2 or not most[0]):
+            best, most = delimiter, (alike, count)
+    return best, 0
+
+
+def _records(text: str, delimiter: str, skip: int, lines: list[str], origin: Origin) -> Iterator[tuple[int, list[str]]]:
+    """(the line that it begins in, the cells) of each record; those that are broken within their line are rejects."""
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    for _ in range(skip):
+        next(reader, None)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as e:
+            last = reader.line_num
+            if last > line or "end of data" in str(e):
+                raise _unclosed(line, last) from e
+            origin.rejects.append((line, lines[line - 1][:200], "a quote closes in the middle of a cell"))
+            continue
+        if lines:
+            last = reader.line_num
+            whole = lines[line - 1] if last == line else "\n".join(lines[line - 1 : last])
+            if '"' in whole:
+                if stray(whole, delimiter):
+                    if last > line:
+                        raise _unclosed(line, last)
+                    origin.rejects.append(
+                        (line, whole[:200], 'a stray quote: a cell with a `"` in it is written in quotes, with `""` for it')
+                    )
+                    continue
+                if last > line + 1 and len(cells) > 2 and any(_cells(x, delimiter) == len(cells) for x in lines[line : last - 1]):
+                    raise _unclosed(line, last, ", which look like rows of their own")
+        yield line, cells
+
+
+def _unclosed(line: int, last: int, why: str = "") -> Unreadable:
+    takes = f" and takes in the lines up to {last}{why}" if last > line else ""
+    return Unreadable(
+        f"the quote that opens in line {line} is not closed{takes}", f"close or remove the quote in line {line}", line, "R632"
+    )
+
+
+def _cells(line: str, delimiter: str) -> int:
+    return _QUOTED.sub("", line).count(delimiter) + 1
+
+
+def stray(record: str, delimiter: str) -> bool:
+    """Whether a record has a cell that is not in quotes and has an odd number of them."""
+    mark = re.escape(delimiter)
+    rest = re.sub(rf'(?:^|(?<={mark}))"(?:[^"]|"")*"(?={mark}|$)', "", record)
+    return '"' in rest and any(cell.count('"') % 2 for cell in rest.split(delimiter))
+
+
+def names_of(cells: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(a name for each column, the names that stand there twice). Empty names at the end are no columns."""
+    cells = [" ".join(c.replace("\ufeff", "").split()) for c in cells]
+    while cells and not cells[-1]:
+        cells.pop()
+    names: list[str] = []
+    twice: list[str] = []
+    for number, cell in enumerate(cells, 1):
+        name = cell or f"column {number}"
+        if name in names:
+            twice.append(name)
+            name = next(n for i in range(2, len(cells) + 2) if (n := f"{name} ({i})") not in names)
+        names.append(name)
+    return tuple(names), tuple(dict.fromkeys(twice))
+
+
+def misfit(cells: Sequence[str], width: int, delimiter: str) -> str:
+    """Why a row with another number of cells than the header is not a record."""
+    filled = [c for c in cells if c.strip()]
+    if len(filled) == 1 and _FOOTER.match(filled[0].strip()):
+        return "a line of the report, not a record"
+    if len(cells) == 1 and cells[0].count(delimiter) >= width - 1 > 0:
+        return "the whole row is in one pair of quotes"
+    return f"the row has {len(cells)} cell{'s' if len(cells) != 1 else ''}, and the header {width}"
+
+
+def drop_marginal(rows: list[list[str]], lines: list[int], origin: Origin) -> None:
+    """Reject the rows that are a header again, and at the end those that a report adds under its records."""
+    header = list(origin.header)
+    drop: dict[int, str] = {}
+    first = header[0] if header else ""
+    for i, row in enumerate(rows):
+        if row[0] == first and marginal(row, header, False):
+            drop[i] = "the header again"
+    for i in range(max(0, len(rows) - TAIL), len(rows)):
+        reason = marginal(rows[i], header, True)
+        if reason:
+            drop.setdefault(i, reason)
+    for i in sorted(drop, reverse=True):
+        origin.rejects.append((lines[i], ", ".join(c for c in rows[i] if c.strip())[:200], drop[i]))
+        del rows[i], lines[i]
+    origin.rejects.sort()
+
+
+def marginal(row: Sequence[str], header: Sequence[str], at_end: bool) -> str:
+    """Why a row of the right width is not a record, or nothing."""
+    if [c.strip() for c in row] == list(header):
+        return "the header again"
+    filled = sum(bool(c.strip()) for c in row)
+    if at_end and len(row) > 1 and row[0].strip() and filled * 2 <= len(row) + (len(row) == 2) and _FOOTER.match(row[0].strip()):
+        return "a line of the report, not a record"
+    return ""
