@@ -100,7 +100,7 @@ class _Compiler:
                     out.append(item)
             return out
 
-        shadowed = sorted({n.id for n in s.walk(node.condition) if isinstance(n, s.Name)})
+        shadowed = sorted({n.id for n in s.walk(node.condition) if isinstance(n, s.Name)} - {"item"})
         return keep
 
     # --- operators --------------------------------------------------------------------------------------------------
@@ -217,14 +217,17 @@ class _Compiler:
             inner = self._checks(test.operands)
             return lambda value, scope: negation(inner(value, scope))
         code = self.code(test)
+        if isinstance(test, s.Literal):
+            constant = test.value
+            return lambda value, scope: v.passes(value, constant)
         if any(isinstance(n, s.Name) and n.id == "?" for n in s.walk(test)):
 
             def own(value: Any, scope: Scope) -> Any:
                 verdict = code({**scope, "?": value})
-                return verdict if verdict in (True, False) and type(verdict) is bool else v.passes(value, verdict)
+                return verdict if isinstance(verdict, bool) else _unless_missing(value, verdict)
 
             return own
-        return lambda value, scope: v.passes(value, code(scope))
+        return lambda value, scope: _unless_missing(value, code(scope))
 
     # --- lists, ranges, loops ---------------------------------------------------------------------------------------
 
@@ -343,6 +346,11 @@ class _Compiler:
 
 def _is_boolean(node: s.Node) -> bool:
     return isinstance(node, (s.Compare, s.And, s.Or, s.In, s.Between, s.Not, s.Quantified))
+
+
+def _unless_missing(value: Any, test: Any) -> bool | None:
+    """`value in test`; unknown if the test itself has no value: a range the wrong way round, a list or a bound that is missing."""
+    return None if test is None else v.passes(value, test)
 
 
 def negation(value: Any) -> bool | None:

@@ -639,8 +639,6 @@ def _rounded(n: float, scale: float, mode: str) -> Any:
     exponent = exact.as_tuple().exponent
     if not isinstance(exponent, int) or -exponent <= places:
         return n
-    if exact.adjusted() + places < -2:
-        places = -exact.adjusted() - 2
     result = exact.quantize(Decimal(1).scaleb(-places, _PRECISE), mode, _PRECISE)
     return v.number(int(result) if result == result.to_integral_value() else float(result))
 

@@ -145,9 +145,18 @@ def equal(a: Any, b: Any) -> bool | None:
         return same and _all((equal(a.low, b.low), equal(a.high, b.high)))
     if ka == "time":
         return _clock(a) == _clock(b) and zoned(a) == zoned(b)
-    if ka == "date and time" and zoned(a) != zoned(b):
-        return None
+    if ka == "date and time":
+        return bool(moment(a) == moment(b)) if zoned(a) == zoned(b) else None
     return bool(a == b)
+
+
+def moment(at: datetime) -> datetime:
+    """A date-time whose `==`, order and hash are those of the moment; without a zone it is itself.
+
+    Python compares two date-times of one zone by the faces of their clocks, and finds a time of the repeated hour equal to nothing
+    in another zone: neither is what the moments are to each other.
+    """
+    return at if at.tzinfo is None or at.tzinfo is UTC else at.astimezone(UTC)
 
 
 def _all(results: Any) -> bool:
@@ -171,8 +180,8 @@ def less(a: Any, b: Any) -> bool | None:
         return None
     if ka == "time":
         return _clock(a) < _clock(b) if zoned(a) == zoned(b) else None
-    if ka == "date and time" and zoned(a) != zoned(b):
-        return None
+    if ka == "date and time":
+        return bool(moment(a) < moment(b)) if zoned(a) == zoned(b) else None
     return bool(a < b)
 
 
@@ -222,16 +231,13 @@ def passes(value: Any, test: Any) -> bool | None:
         inside = contains(test, value)
         return equal(value, test) if inside is None and isinstance(value, Range) else inside
     if isinstance(test, (list, tuple)):
-        unknown = False
         for item in test:
             hit = equal(value, item)
-            if hit is not True and isinstance(item, (Range, list)):
-                hit = passes(value, item) if isinstance(item, Range) else equal(value, item)
+            if hit is not True and isinstance(item, Range):
+                hit = passes(value, item)
             if hit is True:
                 return True
-        if isinstance(value, list) and equal(value, test) is True:
-            return True
-        return None if unknown else False
+        return isinstance(value, list) and equal(value, test) is True
     return equal(value, test)
 
 
