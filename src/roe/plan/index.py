@@ -170,7 +170,7 @@ def cost_of(node: s.Node) -> int:
     for part in s.walk(node):
         if isinstance(part, s.Call):
             cost += BY_NAME[part.function].cost if part.function in BY_NAME else 1
-        elif isinstance(part, (s.Quantified, s.For, s.Filter)):
+        elif isinstance(part, (s.Quantified, s.For, s.Filter, s.Pick)):
             cost += 200
         elif isinstance(part, s.Path):
             cost += 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from roe.grammar import types as t
+from roe.grammar.clock import CALENDAR_YEAR, Fiscal
 from roe.grammar.node import node
 from roe.grammar.types import Type
 from roe.plan.operators import Plan
@@ -18,7 +19,10 @@ from roe.source import Span
 
 @node
 class Field:
-    """A stored field. `via` names the field of `type`'s entity that refers back, for a to-many relation."""
+    """A stored field. `via` names the field of `type`'s entity that refers back, for a to-many relation.
+
+    With a `key`, a field of the record itself, the related records are those whose `via` is equal to it.
+    """
 
     name: str
     type: Type
@@ -29,6 +33,7 @@ class Field:
     required: bool = False
     default: Any = None
     via: str = ""
+    key: str = ""
     standard: bool = False
     span: Span | None = field(default=None, compare=False, repr=False)
 
@@ -110,6 +115,7 @@ class Policy:
     plan: Plan
     data: Mapping[str, DataSource]
     files: tuple[str, ...]
+    fiscal: Fiscal = CALENDAR_YEAR
 
     @property
     def roles(self) -> list[str]:
