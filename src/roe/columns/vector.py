@@ -395,7 +395,7 @@ class Frame:
             out[good] = totals[good]
         else:
             for i in np.flatnonzero(good).tolist():
-                total = v.number(math.fsum(map(_number, values[starts[i] : ends[i]].tolist())))
+                total = v.attempt(lambda i=i: v.number(math.fsum(map(_number, values[starts[i] : ends[i]].tolist()))))  # type: ignore[misc]
                 out[i] = np.nan if total is None else total
         if name == "mean":
             with np.errstate(all="ignore"):

@@ -259,7 +259,10 @@ def _boolean(value: Any, zone: tzinfo, formats: tuple[str, ...]) -> bool:
 def _datetime(value: Any, zone: tzinfo, formats: tuple[str, ...]) -> datetime:
     """In the policy's zone; text without an offset is meant there."""
     if isinstance(value, datetime):
-        return value.astimezone(zone) if value.tzinfo else value.replace(tzinfo=zone)
+        try:
+            return value.astimezone(zone) if value.tzinfo else v.existing(value.replace(tzinfo=zone))
+        except OverflowError:
+            raise ValueError(f"`{value}` is beyond the calendar in the policy's zone") from None
     if isinstance(value, date):
         return datetime.combine(value, time(), zone)
     text = str(value).strip()

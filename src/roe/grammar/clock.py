@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from roe.grammar.values import WorkingDays, WorkingHours, add, attempt, subtract
+from roe.grammar.values import WorkingDays, WorkingHours, add, attempt, existing, subtract
 
 SATURDAY = 5
 OFFICE = (time(9), time(17))
@@ -66,7 +66,7 @@ class Clock:
         if not isinstance(as_of, datetime):
             as_of = datetime.combine(as_of, time())
         tz = zone_of(zone)
-        return cls(as_of.astimezone(tz) if as_of.tzinfo else as_of.replace(tzinfo=tz), calendar, hours, fiscal)
+        return cls(as_of.astimezone(tz) if as_of.tzinfo else existing(as_of.replace(tzinfo=tz)), calendar, hours, fiscal)
 
     def of(self, zone: str | None, calendar: str | None) -> Clock:
         """The same moment by somebody else's clock and holidays; what is not known is as it is here."""
@@ -113,7 +113,7 @@ class Clock:
             if day is None:
                 return None
             left -= self.is_working(day.date() if isinstance(day, datetime) else day)
-        return day
+        return existing(day) if isinstance(day, datetime) else day
 
     def between(self, start: date, end: date) -> int:
         """Working days after `start` up to and including `end`; negative if they are the wrong way round."""

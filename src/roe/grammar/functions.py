@@ -94,7 +94,7 @@ def _date_and_time(source: Any, at: time | None = None) -> Any:
 
 @function(
     "number",
-    "from: string|number, grouping_separator: any?, decimal_separator: any?",
+    "from: string|number, grouping_separator: string|null?, decimal_separator: string|null?",
     "number",
     'number("1,000.5", ",", ".")',
     "1000.5",
@@ -358,7 +358,7 @@ def _split(text: str, delimiter: str) -> Any:
 
 @function(
     "string_join",
-    "list: list, delimiter: any?",
+    "list: list, delimiter: string|null?",
     "string",
     'string_join(["AE", "SDR"], " and ")',
     '"AE and SDR"',

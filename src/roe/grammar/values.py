@@ -150,13 +150,23 @@ def equal(a: Any, b: Any) -> bool | None:
     return bool(a == b)
 
 
-def moment(at: datetime) -> datetime:
-    """A date-time whose `==`, order and hash are those of the moment; without a zone it is itself.
+_BEGINNING = datetime(1, 1, 1)
+
+
+def moment(at: datetime) -> Any:
+    """What `==`, order and hash of a date-time are those of: the time since the year 1 in UTC; without a zone it is the date-time itself.
 
     Python compares two date-times of one zone by the faces of their clocks, and finds a time of the repeated hour equal to nothing
     in another zone: neither is what the moments are to each other.
     """
-    return at if at.tzinfo is None or at.tzinfo is UTC else at.astimezone(UTC)
+    offset = at.utcoffset()
+    return at if offset is None else at.replace(tzinfo=None) - _BEGINNING - offset
+
+
+def existing(at: datetime) -> datetime:
+    """The same moment by a face that the zone's clocks show: in the hour that they skip, the one after it."""
+    found: datetime = attempt(lambda: at.astimezone(UTC).astimezone(at.tzinfo)) if at.tzinfo is not None else at
+    return at if found is None else found
 
 
 def _all(results: Any) -> bool:
@@ -368,7 +378,7 @@ _PLUS: dict[tuple[str, str], Callable[[Any, Any], Any]] = {
     ("date", _DTD): _date_plus,
     ("date", _YMD): lambda a, b: add_months(a, b.months),
     (_DT, _DTD): lambda a, b: _later(a, b),
-    (_DT, _YMD): lambda a, b: add_months(a, b.months),
+    (_DT, _YMD): lambda a, b: existing(add_months(a, b.months)),
     ("time", _DTD): _clock_plus,
 }
 

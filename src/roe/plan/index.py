@@ -133,8 +133,11 @@ class Subject:
         assert cuts is not None
         if self.kind in ("date and time", "time") and v.less(cuts[0], value) is None:
             return None
-        i = bisect_left(cuts, value)
-        return 2 * i + (i < len(cuts) and cuts[i] == value)
+        if self.kind == "date and time":
+            i = bisect_left(cuts, v.moment(value), key=v.moment)
+        else:
+            i = bisect_left(cuts, value)
+        return 2 * i + (i < len(cuts) and v.equal(cuts[i], value) is True)
 
     def ordered_masks(self, cell: int) -> Masks:
         return self._cells[cell]

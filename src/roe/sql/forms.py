@@ -79,6 +79,8 @@ def literal(value: Any) -> Sql:
     if isinstance(value, str):
         return text(value)
     if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise NoSql("a date-time without a zone is no moment, and databases make one of it")
         return exp.cast(exp.Literal.string(value.isoformat(sep=" ")), "TIMESTAMPTZ")
     if isinstance(value, date):
         return exp.cast(exp.Literal.string(value.isoformat()), "DATE")
@@ -99,12 +101,15 @@ def finite(sql: Sql) -> Sql:
     return exp.Case().when(inside, sql.copy())
 
 
-def plus(day: Sql, amount: int, unit: str) -> Sql:
+def plus(day: Sql, amount: int, unit: str, dialect: str) -> Sql:
     """A date so many days or months later; null beyond the years 1 to 9999."""
     limit = v.attempt(lambda: _limit(amount, unit))
     if limit is None:
         return exp.null()
-    made = (exp.DateAdd if amount >= 0 else exp.DateSub)(this=day, expression=exp.Literal.number(abs(amount)), unit=exp.var(unit))
+    if dialect == "sqlite":
+        made: Sql = exp.Anonymous(this="DATE", expressions=[day, exp.Literal.string(f"{amount:+d} {unit.lower()}s")])
+    else:
+        made = (exp.DateAdd if amount >= 0 else exp.DateSub)(this=day, expression=exp.Literal.number(abs(amount)), unit=exp.var(unit))
     inside = (exp.LTE if amount >= 0 else exp.GTE)(this=day.copy(), expression=literal(limit))
     return exp.Case().when(inside, exp.cast(made, "DATE"))
 

@@ -366,6 +366,12 @@ class Translator:
 
     def _constant(self, node: s.Node) -> Value | None:
         """A part that names no record: its value, if time is not asked for or known."""
+        found = self._evaluated(node)
+        if found is not None and found.kind == "date and time":
+            self._comparable(found.kind)
+        return found
+
+    def _evaluated(self, node: s.Node) -> Value | None:
         if isinstance(node, s.Literal):
             return _constant(node.value, node)
         names = {n.id for n in s.walk(node) if isinstance(n, s.Name)}
@@ -515,10 +521,10 @@ class Translator:
         if isinstance(amount, v.Months):
             if self.statement.dialect == "sqlite":
                 raise NoSql("in SQLite a month later may be in the month after that", node)
-            return Value(plus(day.sql, amount.months, "MONTH"), "date")
+            return Value(plus(day.sql, amount.months, "MONTH", self.statement.dialect), "date")
         if amount % timedelta(days=1):
             raise NoSql("hours cannot be added to a date in every warehouse", node)
-        return Value(plus(day.sql, amount // timedelta(days=1), "DAY"), "date")
+        return Value(plus(day.sql, amount // timedelta(days=1), "DAY", self.statement.dialect), "date")
 
     def _call(self, node: s.Call) -> Value:
         name = node.function
