@@ -17,6 +17,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.calls import check_call
 from roe.grammar.clock import Clock
+from roe.grammar.days import not_a_day
 from roe.grammar.parser import parse
 from roe.source import Inline, Text
 
@@ -85,6 +86,7 @@ def parse_checked(text: str, kind: str = "expr") -> tuple[s.Node | None, list[Di
     tree, problems = parse(text, kind)
     if tree is not None:
         problems = [p for node in s.walk(tree) if isinstance(node, s.Call) for p in check_call(node, text)]
+        problems += [p for node in s.walk(tree) if (p := not_a_day(node, text)) is not None]
     return (None if problems else tree), problems
 
 

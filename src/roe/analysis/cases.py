@@ -35,7 +35,7 @@ OTHERS = {  # values beyond all that rules mention
     "domain": tuple(f"other{n}.example" for n in ("", *range(2, 99))), "state": ("TX", "OH", "UT", "ME", "HI", "ID"), "phone": ("+12025550123", "+442079460123"),
     "upper": tuple(f"OTHER{n}" for n in ("", *range(2, 99))), "hours": ("08:00-16:00", "10:00-18:00"),
 }  # fmt: skip
-BINDERS = (s.Filter, s.Quantified, s.For)  # inside of which names mean something else
+BINDERS = (s.Filter, s.Pick, s.Quantified, s.For)  # inside of which names mean something else
 Key = tuple[str, str]
 Known = dict[int, tuple[Rule, list[dict[str, Test]]]]  # by the rule's identity
 Domain = tuple[tuple[Any, ...] | None, bool]  # the values of a subject, None for any; whether it can be missing

@@ -289,6 +289,7 @@ def _parse(outcome: str, known: list[str]) -> s.Node:
         raise PolicyError(problems)
     bound = {b.name for n in s.walk(tree) if isinstance(n, (s.Quantified, s.For)) for b in n.bindings} | {"item", "today", "now", "?"}
     inner = {id(x) for n in s.walk(tree) if isinstance(n, s.Filter) for x in s.walk(n.condition)}
+    inner |= {id(x) for n in s.walk(tree) if isinstance(n, s.Pick) for x in s.walk(n.by)}
     found = [n for n in s.walk(tree) if isinstance(n, s.Name) and n.id not in known and n.id not in bound and id(n) not in inner]
     if found:
         raise PolicyError([

@@ -35,6 +35,7 @@ def followed(policy: Policy) -> set[tuple[str, str]]:
     found = reads(policy)
     lists = [f for of, name in found if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.via]
     out = found | {(f.type.item.entity, f.via) for f in lists if f.type.item is not None}
+    out |= {(of, f.key) for of, name in found if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.key}
     return out | ({("account", "parent")} if ("account", "ultimate_parent") in found else set())
 
 

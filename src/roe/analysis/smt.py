@@ -114,7 +114,7 @@ class _Encoder:
         z3 = self.z3
         kinds = {v.kind(p) for p in test.points}
         if kinds == {"boolean"}:
-            known = isinstance(test.subject, (s.Name, s.Path, s.Call, s.Filter, s.Quantified))
+            known = isinstance(test.subject, (s.Name, s.Path, s.Call, s.Filter, s.Pick, s.Quantified))
             subject = self._boolean(show(test.subject)) if known else self.condition(test.subject)
             at = dict(zip(test.points, test.at_points, strict=True))
             missing = z3.Not(z3.Or(*subject))

@@ -218,8 +218,11 @@ class _Neighbourhood:
         model = evidence.policy.model.entities
         known = [(e, n, f) for e, n in evidence._reads if (f := model.get(e, {}).get(n)) is not None]
         self.up = [(e, n, f.type.entity) for e, n, f in known if f.type.name == "record" and not f.via]
-        self.down = [(e, f.type.item.entity, f.via) for e, _, f in known if f.via and f.type.item is not None]
-        if ("account", "ultimate_parent") in evidence._reads:
+        lists = [(e, n, f, f.type.item.entity) for e, n, f in known if f.via and f.type.item is not None]
+        self.down = [(e, item, f.via) for e, n, f, item in lists if not f.key and n != "ancestors"]
+        for of in {item for _, _, f, item in lists if f.key}:  # found by a key that may be computed
+            self.keep(of, evidence.rows(of, None))
+        if evidence._reads & {("account", "ultimate_parent"), ("account", "ancestors")}:
             self.up.append(("account", "parent", "account"))
         if ("account", "open_opportunities") in evidence._reads:
             self.down.append(("account", "opportunity", "account"))

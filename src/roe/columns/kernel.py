@@ -228,6 +228,8 @@ class ColumnIndex:
 
     def all(self, eval: Callable[[Any], Column], n: int) -> Held:
         """Every rule that holds, per row; rows with the same rules share a group."""
+        if not self.bits:  # none of the rules can ever hold
+            return Held(np.zeros(n, np.int64), [((), ())])
         cells = [(c, c.of(eval(c.subject.node))) for c in self.subjects]
         joint, kept = _joint([(at, c.count) for c, at in cells], n)
         if kept is None:

@@ -324,6 +324,22 @@ class Frame:
         kept = np.flatnonzero(body.truths(node.condition) == 1)
         return Lists(base.rows[kept], base.items.take(kept), base.n)
 
+    def _Pick(self, node: s.Pick) -> Column:
+        base = self.eval(node.source)
+        if not isinstance(base, Lists) or not isinstance(base.items, Refs):
+            raise ByRow
+        values = self.inside(base.rows, {"item": base.items}, base.items).eval(node.by)
+        if not isinstance(values, (Numbers, Days, Instants)):
+            raise ByRow
+        known = np.flatnonzero(~values.nulls())
+        amounts = values.data[known] if node.kind == "latest" else -values.data[known]
+        order = np.lexsort((-known, amounts, base.rows[known]))  # of each row's items the best stands last, of equals the first
+        rows = base.rows[known][order]
+        ends = np.flatnonzero(np.append(rows[1:] != rows[:-1], True)) if len(rows) else rows
+        best = np.full(base.n, -1, np.int64)
+        best[rows[ends]] = known[order][ends]
+        return base.items.take(best)
+
     def _Quantified(self, node: s.Quantified) -> Column:
         if len(node.bindings) != 1 or node.bindings[0].until is not None:
             raise ByRow
@@ -383,7 +399,7 @@ class Frame:
             out[good] = totals[good]
         else:
             for i in np.flatnonzero(good).tolist():
-                total = v.number(math.fsum(map(_number, values[starts[i] : ends[i]].tolist())))
+                total = v.attempt(lambda i=i: v.number(math.fsum(map(_number, values[starts[i] : ends[i]].tolist()))))  # type: ignore[misc]
                 out[i] = np.nan if total is None else total
         if name == "mean":
             with np.errstate(all="ignore"):

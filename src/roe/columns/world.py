@@ -20,7 +20,7 @@ from roe.columns.relate import match_columns
 from roe.columns.vector import Frame, join
 from roe.data.reading import Reading
 from roe.evaluator.choose import HIT_POLICIES, Chooser
-from roe.evaluator.world import CLAIMED, Circle, Compiled, Owners, Row, World, current_leave
+from roe.evaluator.world import CLAIMED, Circle, Compiled, Owners, Row, World, ancestors, current_leave, key_of
 from roe.grammar.clock import Clock
 from roe.grammar.values import parse_date
 from roe.plan.index import Hits
@@ -118,6 +118,8 @@ class Table:
         f = self.world.policy.model.entities[self.entity].get(name)
         if name == "ultimate_parent" and self.entity == "account":
             return self._ultimate_parent()
+        if name == "ancestors" and self.entity == "account":
+            return self._ancestors()
         if name == "open_opportunities" and self.entity == "account":
             return self._open_opportunities()
         if self.world.policy.plan.claims is not None and name in CLAIMED.get(self.entity, ()):
@@ -133,7 +135,7 @@ class Table:
         if f is None:
             return self.given(name) if name in makers or name in self.stored else None
         if f.via and f.type.item:
-            return self._back(f.type.item.entity, f.via)
+            return self._same_key(f.type.item.entity, f.via, f.key) if f.key else self._back(f.type.item.entity, f.via)
         if f.type.name == "record":
             return self.reference(name, f.type.entity)
         return self.given(name)
@@ -179,6 +181,50 @@ class Table:
         order = np.argsort(target.at[kept], kind="stable")
         items = kept[order].astype(np.int32)
         return Lists(target.at[items].astype(np.int64), Refs(entity, items, self.world), self.n)
+
+    def _same_key(self, entity: str, via: str, key: str) -> Column:
+        """The records of an entity whose `via` is equal to the `key` of each of these."""
+        other = self.world.tables[entity]
+        theirs, mine = other.column(via), self.column(key)
+        by_key: dict[Any, list[int]] = {}
+        if theirs is not None:
+            codes, meaning = theirs.take(np.arange(other.listed)).encode()
+            keys = [key_of(x) for x in meaning.list]
+            order = np.argsort(codes, kind="stable")
+            for part in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if len(order) else ():
+                found = keys[codes[part[0]]]
+                if found is not None:  # two codes may mean one value
+                    by_key[found] = sorted([*by_key[found], *part.tolist()]) if found in by_key else part.tolist()
+        if mine is None or not by_key:
+            return Lists(np.zeros(0, np.int64), Refs(entity, np.zeros(0, np.int32), self.world), self.n)
+        codes, meaning = mine.encode()
+        lists = [by_key.get(key_of(x), []) for x in meaning.list]
+        counts = np.array([len(x) for x in lists], np.int64)
+        begin = np.cumsum(counts) - counts
+        flat = np.array([i for x in lists for i in x], np.int32)
+        rows = np.repeat(np.arange(self.n), counts[codes])
+        first = np.cumsum(counts[codes]) - counts[codes]
+        items = flat[np.repeat(begin[codes], counts[codes]) + np.arange(len(rows)) - np.repeat(first, counts[codes])]
+        return Lists(rows, Refs(entity, items, self.world), self.n)
+
+    def _ancestors(self) -> Column:
+        """Each account's parent, its parent and so on, the nearest first; a circle ends where it closes."""
+        parent = self.column("parent")
+        assert isinstance(parent, Refs)
+        up = parent.at.astype(np.int64)
+        rows, at = np.arange(self.n), up
+        levels: list[tuple[Array, Array]] = []
+        while len(rows) and len(levels) < 64:
+            there = at >= 0
+            rows, at = rows[there], at[there]
+            levels.append((rows, at))
+            at = up[at]
+        endless = np.unique(rows)  # very deep, or a circle: one by one
+        deep = {int(i): [x.at for x in ancestors(self.row(int(i)))] for i in endless}  # type: ignore[attr-defined]
+        rows = np.concatenate([*(r[~np.isin(r, endless)] for r, _ in levels), *(np.full(len(x), i) for i, x in deep.items())])
+        at = np.concatenate([*(a[~np.isin(r, endless)] for r, a in levels), *(np.array(x, np.int64) for x in deep.values())])
+        order = np.argsort(rows, kind="stable")
+        return Lists(rows[order].astype(np.int64), Refs("account", at[order].astype(np.int32), self.world), self.n)
 
     def _open_opportunities(self) -> Column:
         every = self.column("opportunities")

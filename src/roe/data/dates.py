@@ -59,7 +59,7 @@ def parse_datetime(text: str, zone: tzinfo, formats: tuple[str, ...], order: str
 
 def settled(found: datetime, zone: tzinfo) -> datetime:
     try:
-        return found.astimezone(zone) if found.tzinfo else found.replace(tzinfo=zone)
+        return found.astimezone(zone) if found.tzinfo else v.existing(found.replace(tzinfo=zone))
     except (OverflowError, ValueError) as e:
         raise ValueError(f"`{found}` is out of the range of dates") from e
 

@@ -467,7 +467,7 @@ def _parts(node: s.Node) -> list[s.Node]:
         return [node]
     bound = {b.name for n in s.walk(node) if isinstance(n, (s.Quantified, s.For)) for b in n.bindings}
     inside = [p for child in s.children(node) for p in _parts(child)]
-    loose = any(isinstance(n, s.Filter) for n in s.walk(node)) or any(
+    loose = any(isinstance(n, (s.Filter, s.Pick)) for n in s.walk(node)) or any(
         isinstance(n, s.Name) and n.id in bound for p in inside for n in s.walk(p)
     )
     return [s.Path(s.Name("account"), "id")] if loose else inside

@@ -47,8 +47,8 @@ class Settled:
         self._by_account: dict[str, list[Outcome]] = {}
         self._by_rep: dict[str, list[Outcome]] = {}
         now = world.clock.now
-        rows = [row for row in world.all("claim") if row["at"] is not None and row["at"] <= now]
-        for row in sorted(rows, key=lambda row: (row["at"], str(row["id"]))):
+        rows = [row for row in world.all("claim") if row["at"] is not None and v.less_equal(row["at"], now)]
+        for row in sorted(rows, key=lambda row: (v.moment(row["at"]), str(row["id"]))):
             self._settle(row, before.get(str(row["id"])))
 
     def of(self, row: Row) -> Outcome | None:

@@ -81,7 +81,7 @@ class Evaluator:
         self.compiled = Compiled(policy)
 
     def clock(self, as_of: date | datetime | str) -> Clock:
-        return Clock.at(as_of, self.policy.timezone, self.policy.calendar, self.policy.hours)
+        return Clock.at(as_of, self.policy.timezone, self.policy.calendar, self.policy.hours, self.policy.fiscal)
 
     def decide(
         self, record: Mapping[str, Any], as_of: date | datetime | str, *, entity: str = "account", role: str | None = None

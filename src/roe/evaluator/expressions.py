@@ -73,26 +73,12 @@ class _Compiler:
         if isinstance(node.condition, s.Literal) and v.is_number(node.condition.value):
             return lambda scope: nth(base(scope), node.condition.value)  # type: ignore[union-attr]
 
+        scopes = _item_scopes(node.condition)
+
         def keep(scope: Scope) -> Any:
-            items = base(scope)
-            if type(items) is not list:
-                items = [] if items is None else [items]
-            inner = dict(scope)
-            outer = scope.get(IMPLICIT)
+            items = _as_list(base(scope))
             out = []
-            for item in items:
-                inner["item"] = item
-                if isinstance(item, dict):
-                    inner[IMPLICIT] = item
-                    for name in shadowed:
-                        if name in item:
-                            inner[name] = item[name]
-                        elif name in scope:
-                            inner[name] = scope[name]
-                        elif outer is not None and name in outer:
-                            inner[name] = outer[name]
-                        else:
-                            inner.pop(name, None)
+            for item, inner in scopes(items, scope):
                 verdict = condition(inner)
                 if v.is_number(verdict):
                     return nth(items, verdict)
@@ -100,8 +86,27 @@ class _Compiler:
                     out.append(item)
             return out
 
-        shadowed = sorted({n.id for n in s.walk(node.condition) if isinstance(n, s.Name)})
         return keep
+
+    def Pick(self, node: s.Pick) -> Code:
+        source, by = self.code(node.source), self.code(node.by)
+        scopes = _item_scopes(node.by)
+        better = v.COMPARE[">" if node.kind == "latest" else "<"]
+
+        def pick(scope: Scope) -> Any:
+            best = best_value = None
+            for item, inner in scopes(_as_list(source(scope)), scope):
+                value = by(inner)
+                if value is None:
+                    continue
+                wins = True if best_value is None else better(value, best_value)
+                if wins is None or v.less(value, value) is None:  # values of two kinds, or of one without an order
+                    return None
+                if wins:
+                    best, best_value = item, value
+            return best
+
+        return pick
 
     # --- operators --------------------------------------------------------------------------------------------------
 
@@ -217,14 +222,17 @@ class _Compiler:
             inner = self._checks(test.operands)
             return lambda value, scope: negation(inner(value, scope))
         code = self.code(test)
+        if isinstance(test, s.Literal):
+            constant = test.value
+            return lambda value, scope: v.passes(value, constant)
         if any(isinstance(n, s.Name) and n.id == "?" for n in s.walk(test)):
 
             def own(value: Any, scope: Scope) -> Any:
                 verdict = code({**scope, "?": value})
-                return verdict if verdict in (True, False) and type(verdict) is bool else v.passes(value, verdict)
+                return verdict if isinstance(verdict, bool) else _unless_missing(value, verdict)
 
             return own
-        return lambda value, scope: v.passes(value, code(scope))
+        return lambda value, scope: _unless_missing(value, code(scope))
 
     # --- lists, ranges, loops ---------------------------------------------------------------------------------------
 
@@ -341,8 +349,45 @@ class _Compiler:
         return lambda scope: invoke([... if a is None else a(scope) for a in args])
 
 
+def _as_list(value: Any) -> list[Any]:
+    return value if type(value) is list else [] if value is None else [value]
+
+
+def _item_scopes(inside: s.Node) -> Callable[[list[Any], Scope], Iterator[tuple[Any, Scope]]]:
+    """Each item of a list with the scope in which `inside` is asked of it: `item` is the item, and bare names are its fields.
+
+    The scope is one and the same dict, changed from item to item.
+    """
+    names = sorted({n.id for n in s.walk(inside) if isinstance(n, s.Name)} - {"item"})
+
+    def scopes(items: list[Any], scope: Scope) -> Iterator[tuple[Any, Scope]]:
+        inner = dict(scope)
+        outer = scope.get(IMPLICIT)
+        for item in items:
+            inner["item"] = item
+            if isinstance(item, dict):
+                inner[IMPLICIT] = item
+                for name in names:
+                    if name in item:
+                        inner[name] = item[name]
+                    elif name in scope:
+                        inner[name] = scope[name]
+                    elif outer is not None and name in outer:
+                        inner[name] = outer[name]
+                    else:
+                        inner.pop(name, None)
+            yield item, inner
+
+    return scopes
+
+
 def _is_boolean(node: s.Node) -> bool:
     return isinstance(node, (s.Compare, s.And, s.Or, s.In, s.Between, s.Not, s.Quantified))
+
+
+def _unless_missing(value: Any, test: Any) -> bool | None:
+    """`value in test`; unknown if the test itself has no value: a range the wrong way round, a list or a bound that is missing."""
+    return None if test is None else v.passes(value, test)
 
 
 def negation(value: Any) -> bool | None:

@@ -113,7 +113,7 @@ def leaves(tree: s.Node, bound: frozenset[str] = frozenset()) -> Iterator[s.Node
         if tree.id not in bound and tree.id != "?":
             yield tree
         return
-    if isinstance(tree, (s.Path, s.Filter, s.Call, s.For)):
+    if isinstance(tree, (s.Path, s.Filter, s.Pick, s.Call, s.For)):
         free = not any(isinstance(n, s.Name) and n.id in bound for n in s.walk(tree))
         if free:
             yield tree

@@ -173,6 +173,7 @@ class World:
         self._keys: dict[str, dict[str, Row]] = {entity: {} for entity in self.rows}
         self._names: dict[str, dict[str, list[Row]]] = {entity: {} for entity in self.rows}
         self._back: dict[tuple[str, str], dict[int, list[Row]]] = {}
+        self._keyed: dict[tuple[str, str], dict[Any, list[Row]]] = {}
         self._strangers: dict[str, Row] = {}
         self._matchers: dict[str, Matcher] = {}
         self._owned: list[tuple[str, list[tuple[Row, Owners]]]] = []  # what was decided so far, by entity
@@ -190,7 +191,7 @@ class World:
         self.lists: dict[str, Any] = {**self.policy.plan.lists, **in_force}
         self.base: Scope = {"today": clock.today, "now": clock.now, CLOCK: clock, **self.lists}
         self.__dict__.pop("settled", None)
-        self._ranks = {}
+        self._ranks, self._keyed = {}, {}
         for rows in self.rows.values():
             for row in rows:
                 row.forget()
@@ -229,6 +230,7 @@ class World:
                     self._names[entity].setdefault(str(values[key]).lower(), []).append(row)
         self.rows[entity] = sorted([*self.rows[entity], *added], key=lambda row: str(row["id"]))
         self._back.clear()
+        self._keyed.clear()
         return added
 
     def all(self, entity: str) -> Sequence[Row]:
@@ -304,14 +306,15 @@ class World:
         return self.rep(value) if isinstance(value, (Row, str)) else None
 
     def ranked(self, step: Derive) -> dict[str, dict[str, Any]]:
-        """Of every record with a value its rank in its group (equals share the best one), how many there are, its percentile
+        """Of every record with a value its rank in its group (equals share the best one, or, if it is strict, follow each other by
+        their ids), how many there are, its percentile
         (the share of the others that are below, as SQL's PERCENT_RANK has it) and the tier of its rank.
         """
         found = self._ranks.get((step.entity, step.name))
         if found is None:
             assert step.among is not None
             ids, values, groups = (self.values(step.entity, name) for name in ("id", f"{step.name}_of", f"{step.name}_within"))
-            found = self._ranks[step.entity, step.name] = _ranks(ids, values, groups, step.among)
+            found = self._ranks[step.entity, step.name] = _ranks(ids, values, groups, step.among, step.strict)
         return found
 
     def frozen_value(self, step: Derive, record: str, now: Callable[[], Any]) -> Any:
@@ -356,7 +359,7 @@ class World:
         makers: dict[str, Make] = {}
         for name, f in self.policy.model.entities[entity].items():
             if f.via and f.type.item:
-                makers[name] = _related(f.type.item.entity, f.via)
+                makers[name] = _related(f.type.item.entity, f.via) if not f.key else _same_key(f.type.item.entity, f.via, f.key)
             elif f.type.name == "owners":
                 makers[name] = _owners
             else:
@@ -372,6 +375,7 @@ class World:
             makers["leave"] = current_leave
         if entity == "account":
             makers["ultimate_parent"] = _ultimate_parent
+            makers["ancestors"] = ancestors
             makers["open_opportunities"] = lambda row: [o for o in row["opportunities"] if o["is_closed"] is not True]
         return makers
 
@@ -470,7 +474,7 @@ class World:
         self._show(owners)
 
     def _show(self, owners: Iterable[tuple[Row, Owners | None]]) -> None:
-        self._ranks = {}
+        self._ranks, self._keyed = {}, {}
         for rows in self.rows.values():
             for row in rows:
                 row.forget()
@@ -518,8 +522,29 @@ class World:
                     found.setdefault(id(target), []).append(row)
         return found
 
+    def keyed(self, entity: str, by: str) -> dict[Any, list[Row]]:
+        """Records of an entity by the value of a field, those without one left out."""
+        found = self._keyed.get((entity, by))
+        if found is None:
+            found = self._keyed[entity, by] = {}
+            for row in self.all(entity):
+                value = key_of(row[by])
+                if value is not None:
+                    found.setdefault(value, []).append(row)
+        return found
 
-def _ranks(ids: list[Any], values: list[Any], groups: list[Any], tiers: Sequence[tuple[str, float]]) -> dict[str, dict[str, Any]]:
+
+def key_of(value: Any) -> Any:
+    """What `=` finds a value equal by, as a key of a dict; None for what has no value, or none that can be looked up."""
+    kind = v.kind(value)
+    if value is None or kind in ("list", "range", "any") or (kind == "context" and not isinstance(value, Row)):
+        return None
+    return kind, v.moment(value) if kind == "date and time" else value
+
+
+def _ranks(
+    ids: list[Any], values: list[Any], groups: list[Any], tiers: Sequence[tuple[str, float]], strict: bool = False
+) -> dict[str, dict[str, Any]]:
     by_group: dict[Any, list[tuple[float, str]]] = {}
     for record, value, group in zip(ids, values, groups, strict=True):
         if v.is_number(value):
@@ -529,8 +554,13 @@ def _ranks(ids: list[Any], values: list[Any], groups: list[Any], tiers: Sequence
     for members in by_group.values():
         n = len(members)
         ordered = sorted(value for value, _ in members)
+        ties: dict[float, list[str]] = {}
+        for value, record in sorted(members, key=lambda m: m[1]) if strict else ():
+            ties.setdefault(value, []).append(record)
         for value, record in members:
             below, above = bisect_left(ordered, value), n - bisect_right(ordered, value)
+            if strict:
+                above += ties[value].index(record)
             rank, reach, tier = above + 1, 0.0, None
             for name, share in tiers:
                 reach += share
@@ -547,6 +577,14 @@ def _nothing(row: Row) -> None:
 
 def _related(entity: str, via: str) -> Make:
     return lambda row: list(row.world.back(entity, via).get(id(row), ()))
+
+
+def _same_key(entity: str, via: str, key: str) -> Make:
+    def related(row: Row) -> list[Row]:
+        value = key_of(row[key])
+        return [] if value is None else list(row.world.keyed(entity, via).get(value, ()))
+
+    return related
 
 
 def _owners(row: Row) -> Owners:
@@ -579,6 +617,16 @@ def current_leave(row: Row) -> Row | None:
     today = row.world.clock.today
     found = [x for x in row["leaves"] if (x["starts"] is None or x["starts"] <= today) and (x["until"] is None or today < x["until"])]
     return max(found, key=lambda x: (x["until"] is None, str(x["until"]), str(x["id"])), default=None)
+
+
+def ancestors(row: Row) -> list[Row]:
+    """The parent, its parent and so on, the nearest first; a circle ends where it closes."""
+    seen, found = {id(row)}, []
+    while (parent := row["parent"]) is not None and id(parent) not in seen:
+        seen.add(id(parent))
+        found.append(parent)
+        row = parent
+    return found
 
 
 def _ultimate_parent(row: Row) -> Row:

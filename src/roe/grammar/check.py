@@ -15,6 +15,7 @@ from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.calls import check_call
+from roe.grammar.days import not_a_day
 from roe.grammar.functions import BY_NAME, regex
 from roe.grammar.names import Names
 from roe.grammar.printer import show
@@ -34,6 +35,9 @@ def condition(tree: s.Node, text: str, names: Names) -> list[Diagnostic]:
     checker = Checker(text)
     checker.boolean(tree, names)
     return checker.found
+
+
+UNORDERED = frozenset({"boolean", "list", "range", "record", "owners"})
 
 
 class Checker:
@@ -114,6 +118,14 @@ class Checker:
             self.say("R205", node.condition, f"a filter is a condition or a position, not a {inside}", "write a condition")
         return t.list_of(item)
 
+    def Pick(self, node: s.Pick, names: Names) -> Type:
+        base = self.type_of(node.source, names)
+        item = base.item if base.name == "list" and base.item else t.ANY if base.name in ("list", "any") else base
+        by = self.type_of(node.by, names.inside(item))
+        if by.name in UNORDERED:
+            self.say("R205", node.by, f"a {by} has no order", "give a date, a number or a text of the items")
+        return item
+
     # --- operators --------------------------------------------------------------------------------------------------
 
     def boolean(self, node: s.Node, names: Names) -> Type:
@@ -129,6 +141,10 @@ class Checker:
         return found
 
     def Binary(self, node: s.Binary, names: Names) -> Type:
+        written_day = not_a_day(node, self.text)
+        if written_day is not None:
+            self.found.append(written_day)
+            return t.ANY
         a, b = self.type_of(node.left, names), self.type_of(node.right, names)
         if "any" in (a.name, b.name) or "null" in (a.name, b.name):
             return t.ANY
@@ -158,8 +174,7 @@ class Checker:
         if not t.fits(a, b):
             self.say("R205", node, f"a {a} and a {b} are never equal and have no order", _mixed(a, b), _declared(a, b))
             return
-        unordered = {"boolean", "list", "range", "record", "owners"}
-        if op not in ("=", "!=") and {a.name, b.name} & unordered:
+        if op not in ("=", "!=") and {a.name, b.name} & UNORDERED:
             self.say("R205", node, f"a {a} has no order", "use `=` or `!=`")
         elif "null" in (a.name, b.name) and op not in ("=", "!="):
             self.say("R207", node, "an order comparison with null is never true", "use `= null` or `!= null`")

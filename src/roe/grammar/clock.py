@@ -10,11 +10,29 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from roe.grammar.values import WorkingDays, WorkingHours, add, attempt, subtract
+from roe.grammar.values import WorkingDays, WorkingHours, add, attempt, existing, subtract
 
 SATURDAY = 5
 OFFICE = (time(9), time(17))
 _HOURS = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Fiscal:
+    """The fiscal year: the month (1 to 12) that it starts in, and whether the year in which it ends names it, or the one in which it starts."""
+
+    starts: int = 1
+    named_by_end: bool = True
+
+    def year_of(self, day: date) -> int:
+        begun = day.year if day.month >= self.starts else day.year - 1
+        return begun + (self.named_by_end and self.starts > 1)
+
+    def quarter_of(self, day: date) -> int:
+        return (day.month - self.starts) % 12 // 3 + 1
+
+
+CALENDAR_YEAR = Fiscal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,26 +45,34 @@ class Clock:
     now: datetime
     calendar: str = ""
     hours: tuple[time, time] = OFFICE
+    fiscal: Fiscal = CALENDAR_YEAR
     today: date = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "today", self.now.date())
 
     @classmethod
-    def at(cls, as_of: date | datetime | str, zone: str = "UTC", calendar: str = "", hours: tuple[time, time] = OFFICE) -> Clock:
+    def at(
+        cls,
+        as_of: date | datetime | str,
+        zone: str = "UTC",
+        calendar: str = "",
+        hours: tuple[time, time] = OFFICE,
+        fiscal: Fiscal = CALENDAR_YEAR,
+    ) -> Clock:
         """A clock for a date (its midnight), a date-time, or the text of either; ValueError if it is neither."""
         if isinstance(as_of, str):
             as_of = datetime.fromisoformat(as_of.strip())
         if not isinstance(as_of, datetime):
             as_of = datetime.combine(as_of, time())
         tz = zone_of(zone)
-        return cls(as_of.astimezone(tz) if as_of.tzinfo else as_of.replace(tzinfo=tz), calendar, hours)
+        return cls(as_of.astimezone(tz) if as_of.tzinfo else existing(as_of.replace(tzinfo=tz)), calendar, hours, fiscal)
 
     def of(self, zone: str | None, calendar: str | None) -> Clock:
         """The same moment by somebody else's clock and holidays; what is not known is as it is here."""
         tz = _known(zone_of, zone)
         theirs = self.calendar if calendar is None or _known(holidays_of, calendar) is None else calendar
-        return Clock(self.now if tz is None else self.now.astimezone(tz), theirs, self.hours)
+        return Clock(self.now if tz is None else self.now.astimezone(tz), theirs, self.hours, self.fiscal)
 
     def is_open(self, hours: str | None = None) -> bool:
         """Whether it is working time now, by the clock's own hours or by others such as `08:00-16:30`."""
@@ -87,7 +113,7 @@ class Clock:
             if day is None:
                 return None
             left -= self.is_working(day.date() if isinstance(day, datetime) else day)
-        return day
+        return existing(day) if isinstance(day, datetime) else day
 
     def between(self, start: date, end: date) -> int:
         """Working days after `start` up to and including `end`; negative if they are the wrong way round."""

@@ -94,17 +94,17 @@ def _date_and_time(source: Any, at: time | None = None) -> Any:
 
 @function(
     "number",
-    "from: string|number, grouping_separator: any?, decimal_separator: any?",
+    "from: string|number, grouping_separator: string|null?, decimal_separator: string|null?",
     "number",
     'number("1,000.5", ",", ".")',
     "1000.5",
     "a number from text, with the separators given",
 )
 def _number(text: Any, group: str | None = None, point: str | None = None) -> Any:
-    if not isinstance(text, str):
-        return text
     if group not in (None, " ", ",", ".") or point not in (None, ",", ".") or (group and group == point):
         return None
+    if not isinstance(text, str):
+        return text
     text = text.replace(group, "") if group else text
     text = text.replace(point, ".") if point else text
     if not re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", text, re.ASCII):
@@ -128,21 +128,17 @@ def _duration(text: Any) -> Any:
     "months",
     'years_and_months_duration(@"2024-05-10", @"2026-02-01")',
     "P1Y8M",
-    "the whole months between two dates",
+    "the whole months between two dates, or between the days of two date-times",
     feel="years and months duration",
 )
 def _months_between(start: date, end: date) -> Any:
+    """From day to day: the times of date-times do not count."""
     total = (end.year - start.year) * 12 + end.month - start.month
-    late, early = _within_month(end), _within_month(start)
-    if total > 0 and late < early:
+    if total > 0 and end.day < start.day:
         total -= 1
-    elif total < 0 and late > early:
+    elif total < 0 and end.day > start.day:
         total += 1
     return v.Months(total)
-
-
-def _within_month(at: date) -> tuple[int, time]:
-    return at.day, at.time() if isinstance(at, datetime) else time()
 
 
 @function("range", "from: string", "range", 'range("[18..21)")', "[18..21)", "a range from text with literal ends")
@@ -269,6 +265,10 @@ def _ends_with(text: str, match: str) -> Any:
     return text.endswith(match)
 
 
+# a dot that is not escaped and not in a character class: by XPath, whose expressions FEEL's are, it matches neither \n nor \r
+_DOT = re.compile(r"(\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?[a-z]*s[a-z]*\).*)|\.", re.S)
+
+
 @lru_cache(maxsize=2_000)
 def regex(pattern: str, flags: str = "") -> Any:
     """An RE2 pattern, which runs in linear time; None if it is none (a back-reference, a look-ahead, a syntax error)."""
@@ -278,6 +278,8 @@ def regex(pattern: str, flags: str = "") -> Any:
         return None
     if "x" in flags:  # XPath's x flag: white space outside of a character class does not count
         pattern = re.sub(r"(\[(?:\\.|[^\]\\])*\])|\s+", lambda m: m[1] or "", pattern)
+    if "s" not in flags:
+        pattern = _DOT.sub(lambda m: m[1] or r"[^\n\r]", pattern)
     prefix = "".join(f for f in "smi" if f in flags)
     options = re2.Options()
     options.log_errors = False
@@ -290,7 +292,7 @@ def regex(pattern: str, flags: str = "") -> Any:
 
 @function(
     "matches",
-    "input: string, pattern: string, flags: string?",
+    "input: string, pattern: string, flags: string|null?",
     "boolean",
     'matches("CA-94105", "^[A-Z]{2}-\\\\d{5}$")',
     "true",
@@ -304,7 +306,7 @@ def _matches(text: str, pattern: str, flags: str | None = None) -> Any:
 
 @function(
     "replace",
-    "input: string, pattern: string, replacement: string, flags: string?",
+    "input: string, pattern: string, replacement: string, flags: string|null?",
     "string",
     'replace("(415) 555-0100", "[^0-9]", "")',
     '"4155550100"',
@@ -356,7 +358,7 @@ def _split(text: str, delimiter: str) -> Any:
 
 @function(
     "string_join",
-    "list: list, delimiter: any?",
+    "list: list, delimiter: string|null?",
     "string",
     'string_join(["AE", "SDR"], " and ")',
     '"AE and SDR"',
@@ -619,6 +621,24 @@ def _flatten(items: list[Any]) -> Any:
     return out
 
 
+def _per_item(items: list[Any], by: Any) -> Any:
+    """The parser makes a node of its own of `latest` and `earliest`, whose second argument is asked of each item: see `syntax.Pick`."""
+    return None
+
+
+for _name, _which in (("latest", "greatest"), ("earliest", "least")):
+    function(
+        _name,
+        "list: list, field: any",
+        "any",
+        f'{_name}([@"2026-01-05", @"2026-02-01"], item)',
+        {"latest": "2026-02-01", "earliest": "2026-01-05"}[_name],
+        f"the item with the {_which} value of a field, such as `{_name}(account.activities, date)`; of equals the first, and items "
+        "without a value do not count",
+        own=True,
+    )(_per_item)
+
+
 @function("sort", "list: list", "list", "sort([3, 1, 2])", "[1, 2, 3]", "the list in ascending order; null if its items have no order")
 def _sort(items: list[Any]) -> Any:
     if any(v.less(items[0], i) is None for i in items):
@@ -639,8 +659,6 @@ def _rounded(n: float, scale: float, mode: str) -> Any:
     exponent = exact.as_tuple().exponent
     if not isinstance(exponent, int) or -exponent <= places:
         return n
-    if exact.adjusted() + places < -2:
-        places = -exact.adjusted() - 2
     result = exact.quantize(Decimal(1).scaleb(-places, _PRECISE), mode, _PRECISE)
     return v.number(int(result) if result == result.to_integral_value() else float(result))
 
@@ -744,14 +762,42 @@ def _week_of_year(day: date) -> Any:
 
 
 @function(
+    "fiscal_year",
+    "date: date|datetime",
+    "number",
+    'fiscal_year(@"2026-02-01")',
+    "2026",
+    "the policy's fiscal year: `fiscal_year:` says in which month it starts, and which year it is named after",
+    own=True,
+    clock=True,
+)
+def _fiscal_year(clock: Any, day: date) -> Any:
+    return clock.fiscal.year_of(day)
+
+
+@function(
+    "fiscal_quarter",
+    "date: date|datetime",
+    "number",
+    'fiscal_quarter(@"2026-02-01")',
+    "1",
+    "the quarter of the policy's fiscal year, 1 to 4",
+    own=True,
+    clock=True,
+)
+def _fiscal_quarter(clock: Any, day: date) -> Any:
+    return clock.fiscal.quarter_of(day)
+
+
+@function(
     "is",
-    "value1: any, value2: any",
+    "value1: any, value2: any?",
     "boolean",
     'is(@"09:00:00Z", @"09:00:00Z")',
     "true",
-    "whether two values are the same, zone and type too",
+    "whether two values are the same, zone and type too; a value that is left out is null",
 )
-def _is(a: Any, b: Any) -> Any:
+def _is(a: Any, b: Any = None) -> Any:
     if v.kind(a) != v.kind(b):
         return False
     if isinstance(a, (time, datetime)):

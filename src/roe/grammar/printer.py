@@ -120,6 +120,7 @@ _SHOW: dict[type[Any], Callable[[Any], str]] = {
     s.Path: lambda n: f"{_at(n.base, POSTFIX)}.{n.field}",
     s.Filter: lambda n: f"{_at(n.base, POSTFIX)}[{show(n.condition)}]",
     s.Call: _call,
+    s.Pick: lambda n: f"{n.kind}({show(n.source)}, {show(n.by)})",
     s.Negative: lambda n: f"-{_at(n.operand, NEGATIVE)}",
     s.Binary: _binary,
     s.Compare: lambda n: f"{_at(n.left, COMPARISON)} {n.op} {_at(n.right, SUM)}",

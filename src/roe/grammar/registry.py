@@ -83,7 +83,10 @@ class Function:
                 args[i] = given[0]
             else:
                 return None
-        return self.run(*first, *(None if a is ... else a for a in args))
+        try:
+            return self.run(*first, *(None if a is ... else a for a in args))
+        except (OverflowError, ZeroDivisionError, ValueError):  # beyond the numbers or the calendar: there is no such value
+            return None
 
 
 LONG = {

@@ -134,6 +134,19 @@ class If:
 
 
 @node
+class Pick:
+    """`latest(source, by)`, `earliest(source, by)`: the item of a list whose `by` is the greatest or the least.
+
+    Bare names in `by` mean the item's fields, as in a filter. Items without a value do not count; of equals the first is taken.
+    """
+
+    kind: str  # latest, earliest
+    source: Node
+    by: Node
+    at: Place = slot(default=NOWHERE, compare=False, repr=False)
+
+
+@node
 class Binding:
     """`name in source`, or `name in source..until`."""
 
@@ -193,13 +206,13 @@ class Anything:
 
 Node = (
     Literal | Name | Path | Filter | Call | Negative | Binary | Compare | Between | In | Unary | And | Or | Not | If
-    | Binding | Quantified | For | ListOf | RangeOf | Tests | Anything
+    | Pick | Binding | Quantified | For | ListOf | RangeOf | Tests | Anything
 )  # fmt: skip
 
 NODES: dict[str, type[Any]] = {
     c.__name__: c
     for c in (Literal, Name, Path, Filter, Call, Negative, Binary, Compare, Between, In, Unary, And, Or, Not, If,
-              Binding, Quantified, For, ListOf, RangeOf, Tests, Anything)
+              Pick, Binding, Quantified, For, ListOf, RangeOf, Tests, Anything)
 }  # fmt: skip
 FIELDS: dict[type[Any], tuple[str, ...]] = {c: tuple(f.name for f in fields(c)) for c in NODES.values()}
 

@@ -76,6 +76,9 @@ def unescape(body: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if re.search("[\ud800-\udfff]", text) else text
 
 
+PICKS = ("latest", "earliest")  # functions whose second argument is asked of each item of the first
+
+
 class Build(Transformer[Token, Any]):
     def number(self, parts: list[Any]) -> s.Node:
         text = str(parts[0])
@@ -125,6 +128,9 @@ class Build(Transformer[Token, Any]):
     def call(self, parts: list[Any]) -> s.Node:
         function, *args = parts[:-1]
         name = canonical(str(function))
+        if name in PICKS and sorted(a[0] for a in args) in (["", ""], ["field", "list"]):
+            given = dict(args) if args[0][0] else {"list": args[0][1], "field": args[1][1]}
+            return s.Pick(name, given["list"], given["field"], _over(parts))
         return s.Call(name, tuple(a[1] for a in args), tuple(a[0] for a in args), _over(parts))
 
     def named(self, parts: list[Any]) -> tuple[str, s.Node]:

@@ -145,9 +145,28 @@ def equal(a: Any, b: Any) -> bool | None:
         return same and _all((equal(a.low, b.low), equal(a.high, b.high)))
     if ka == "time":
         return _clock(a) == _clock(b) and zoned(a) == zoned(b)
-    if ka == "date and time" and zoned(a) != zoned(b):
-        return None
+    if ka == "date and time":
+        return bool(moment(a) == moment(b)) if zoned(a) == zoned(b) else None
     return bool(a == b)
+
+
+_BEGINNING = datetime(1, 1, 1)
+
+
+def moment(at: datetime) -> Any:
+    """What `==`, order and hash of a date-time are those of: the time since the year 1 in UTC; without a zone it is the date-time itself.
+
+    Python compares two date-times of one zone by the faces of their clocks, and finds a time of the repeated hour equal to nothing
+    in another zone: neither is what the moments are to each other.
+    """
+    offset = at.utcoffset()
+    return at if offset is None else at.replace(tzinfo=None) - _BEGINNING - offset
+
+
+def existing(at: datetime) -> datetime:
+    """The same moment by a face that the zone's clocks show: in the hour that they skip, the one after it."""
+    found: datetime = attempt(lambda: at.astimezone(UTC).astimezone(at.tzinfo)) if at.tzinfo is not None else at
+    return at if found is None else found
 
 
 def _all(results: Any) -> bool:
@@ -171,8 +190,8 @@ def less(a: Any, b: Any) -> bool | None:
         return None
     if ka == "time":
         return _clock(a) < _clock(b) if zoned(a) == zoned(b) else None
-    if ka == "date and time" and zoned(a) != zoned(b):
-        return None
+    if ka == "date and time":
+        return bool(moment(a) < moment(b)) if zoned(a) == zoned(b) else None
     return bool(a < b)
 
 
@@ -222,16 +241,13 @@ def passes(value: Any, test: Any) -> bool | None:
         inside = contains(test, value)
         return equal(value, test) if inside is None and isinstance(value, Range) else inside
     if isinstance(test, (list, tuple)):
-        unknown = False
         for item in test:
             hit = equal(value, item)
-            if hit is not True and isinstance(item, (Range, list)):
-                hit = passes(value, item) if isinstance(item, Range) else equal(value, item)
+            if hit is not True and isinstance(item, Range):
+                hit = passes(value, item)
             if hit is True:
                 return True
-        if isinstance(value, list) and equal(value, test) is True:
-            return True
-        return None if unknown else False
+        return isinstance(value, list) and equal(value, test) is True
     return equal(value, test)
 
 
@@ -362,7 +378,7 @@ _PLUS: dict[tuple[str, str], Callable[[Any, Any], Any]] = {
     ("date", _DTD): _date_plus,
     ("date", _YMD): lambda a, b: add_months(a, b.months),
     (_DT, _DTD): lambda a, b: _later(a, b),
-    (_DT, _YMD): lambda a, b: add_months(a, b.months),
+    (_DT, _YMD): lambda a, b: existing(add_months(a, b.months)),
     ("time", _DTD): _clock_plus,
 }
 

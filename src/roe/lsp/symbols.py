@@ -143,5 +143,5 @@ def described(policy: Policy, name: Name) -> str:
     elif known is not None and known.columns:
         parts.append("column " + " or ".join(f"`{c}`" for c in known.columns))
     elif known is not None and known.via:
-        parts.append(f"the records whose `{known.via}` it is")
+        parts.append(f"the records whose `{known.via}` " + (f"is equal to its `{known.key}`" if known.key else "it is"))
     return "\n\n".join(parts)

@@ -133,8 +133,11 @@ class Subject:
         assert cuts is not None
         if self.kind in ("date and time", "time") and v.less(cuts[0], value) is None:
             return None
-        i = bisect_left(cuts, value)
-        return 2 * i + (i < len(cuts) and cuts[i] == value)
+        if self.kind == "date and time":
+            i = bisect_left(cuts, v.moment(value), key=v.moment)
+        else:
+            i = bisect_left(cuts, value)
+        return 2 * i + (i < len(cuts) and v.equal(cuts[i], value) is True)
 
     def ordered_masks(self, cell: int) -> Masks:
         return self._cells[cell]
@@ -170,7 +173,7 @@ def cost_of(node: s.Node) -> int:
     for part in s.walk(node):
         if isinstance(part, s.Call):
             cost += BY_NAME[part.function].cost if part.function in BY_NAME else 1
-        elif isinstance(part, (s.Quantified, s.For, s.Filter)):
+        elif isinstance(part, (s.Quantified, s.For, s.Filter, s.Pick)):
             cost += 200
         elif isinstance(part, s.Path):
             cost += 1

@@ -55,6 +55,7 @@ class Derive:
     cover: bool = False
     frozen: tuple[date, int] | None = None
     among: tuple[tuple[str, float], ...] | None = None
+    strict: bool = False  # of an `among`: no two records share a rank
 
 
 @node

@@ -16,6 +16,7 @@ from roe.files import read_text
 from roe.grammar import parser
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.clock import Fiscal
 from roe.grammar.types import Type
 from roe.plan import operators as o
 from roe.policy.model import DataSource, Field, Model, Policy
@@ -121,7 +122,7 @@ def write_policy(policy: Policy) -> dict[str, Any]:
     trees = [[piece, w.value(tree)] for piece in dict.fromkeys(said) if (tree := parser.parse(piece)[0]) is not None]
     return {
         "name": policy.name, "timezone": policy.timezone, "calendar": policy.calendar,
-        "hours": w.value(policy.hours), "profile": policy.profile, "files": list(policy.files),
+        "hours": w.value(policy.hours), "fiscal": [policy.fiscal.starts, policy.fiscal.named_by_end], "profile": policy.profile, "files": list(policy.files),
         "data": w.value(dict(policy.data)), "roles": model.roles(),
         "entities": [[e, [w.value(f) for f in fs.values()]] for e, fs in model.entities.items()],
         "types": [[*key, w.value(model.field_type(*key))] for key in model.steps],
@@ -189,7 +190,7 @@ class Reader:
         return Policy(
             self.root, str(kept["name"]), str(kept["timezone"]), str(kept["calendar"]), self.value(kept["hours"]),
             str(kept["profile"]), model, plan,
-            self.value(kept["data"]), tuple(map(str, kept["files"])),
+            self.value(kept["data"]), tuple(map(str, kept["files"])), Fiscal(*kept["fiscal"]),
         )  # fmt: skip
 
     def value(self, x: Any) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from roe.evaluator.expressions import CLOCK, compile_expression
@@ -184,7 +184,8 @@ def _measure(subject: s.Node, constants: Iterable[Any], ordered: bool, condition
             return None
         gaps = tuple(condition(g) if g is not None else None for g in places_of(cuts))
         return Test(subject, cuts, tuple(map(condition, cuts)), gaps, None, condition(None), condition)
-    away = _near(cuts[-1], 1) if cuts else _Other()
+    beside = (_near(cuts[-1], 1), _near(cuts[0], -1), *itertools.starmap(_middle, itertools.pairwise(cuts))) if cuts else ()
+    away = next((value for value in beside if value is not None), _Other())  # beyond the last day, and the largest number, is nothing
     return Test(subject, points, tuple(map(condition, points)), (), condition(away), condition(None), condition)
 
 
@@ -290,7 +291,9 @@ def _hashable(value: Any) -> bool:
 
 
 def key_of(value: Any) -> Any:
-    """What a value is found by: Python holds `True` and `1` for one key, the language does not."""
+    """What a value is found by: Python holds `True` and `1` for one key, the language does not; date-times are found by their moments."""
+    if isinstance(value, datetime):
+        return ("moment", v.moment(value))
     return (value,) if isinstance(value, bool) else value
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from roe.diagnostics import Diagnostic, errors, suggest
 from roe.grammar import types as t
 from roe.grammar import values as v
-from roe.grammar.clock import OFFICE, holidays_of, hours_of, zone_of
-from roe.grammar.functions import BY_NAME
+from roe.grammar.clock import CALENDAR_YEAR, OFFICE, Fiscal, holidays_of, hours_of, zone_of
+from roe.grammar.functions import BY_NAME, MONTHS
 from roe.grammar.types import Type
 from roe.plan.operators import Plan
 from roe.policy.context import Context
@@ -32,6 +32,7 @@ from roe.stages import (
     kpis,
     matching,
     pools,
+    relations,
     reports,
     scores,
     sources,
@@ -40,6 +41,7 @@ from roe.stages import (
 )
 
 DECLARE = (
+    relations.declare,
     books.declare,
     claims.declare,
     credits.declare,
@@ -54,7 +56,7 @@ DECLARE = (
     territories.declare,
     windows.declare,
 )
-LOWER = (definitions.lower, freezes.lower, sources.lower, matching.lower, scores.lower, territories.lower)
+LOWER = (relations.lower, definitions.lower, freezes.lower, sources.lower, matching.lower, scores.lower, territories.lower)
 
 
 def build(root: Path) -> tuple[Policy | None, list[Diagnostic]]:
@@ -158,7 +160,34 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
     for (entity, _), queue in plan.crm.queues.items():  # what a queue owns, nobody owns
         old = data.get(entity, DataSource())
         data[entity] = replace(old, missing=(*old.missing, queue))
-    return Policy(root, str(raw["name"]), zone, calendar, hours or OFFICE, profile, cx.model, plan, data, tuple(dict.fromkeys(cx.files)))
+    return Policy(
+        root,
+        str(raw["name"]),
+        zone,
+        calendar,
+        hours or OFFICE,
+        profile,
+        cx.model,
+        plan,
+        data,
+        tuple(dict.fromkeys(cx.files)),
+        _fiscal(raw, cx),
+    )
+
+
+def _fiscal(raw: Map, cx: Context) -> Fiscal:
+    """`fiscal_year: February`, or `{starts: February, named_by: start}`."""
+    given = raw.get("fiscal_year")
+    if given is None:
+        return CALENDAR_YEAR
+    month = given if isinstance(given, str) else given["starts"]
+    months = [m.lower() for m in MONTHS]
+    said = str(month).strip().lower()
+    found = [i for i, name in enumerate(months, 1) if said in (name, name[:3], str(i))]
+    if not found:
+        cx.say("R311", month, f"`{month}` is not a month", suggest(said, months, "write `fiscal_year: February`"))
+        return CALENDAR_YEAR
+    return Fiscal(found[0], isinstance(given, str) or str(given.get("named_by") or "end") == "end")
 
 
 def _source(entity: str, spec: Any, cx: Context) -> DataSource:
@@ -225,11 +254,12 @@ def _field(entity: str, name: Text, spec: Any, cx: Context) -> Field | None:
         spec = Map({"type": spec})
     place: Span = span_of(name)
     if spec.get("many"):
-        other, via = str(spec["many"]), str(spec.get("via") or entity)
+        other = str(spec["many"])
         if other not in cx.model.entities:
             cx.say("R504", spec["many"], f"there is no entity `{other}`", suggest(other, cx.model.entities, "declare it under `fields:`"))
             return None
-        return Field(str(name), t.list_of(t.record(other)), via=via, span=place)
+        via, key = relations.ends(entity, str(name), spec)
+        return Field(str(name), t.list_of(t.record(other)), via=via, key=key, span=place)
     kind = old.type if old and not spec.get("type") else type_named(str(spec.get("type") or "string"))
     reads = str(spec["type"]) if spec.get("type") in t.WRITTEN else old.reads if old and not spec.get("type") else ""
     if kind.name in ("number", "range") and spec.get("format") and spec["format"] not in NUMBERS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -17,6 +17,7 @@ from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.types import Type
 from roe.plan.operators import TEMPLATE, Choose, DatedValue, Expr, Rule, Step, Window
+from roe.policy.cells import read_cell
 from roe.policy.model import Model
 from roe.policy.tables import Table, inline_table, read_table
 from roe.source import Inline, Same, Span, Text, span_of
@@ -237,7 +238,7 @@ class Context:
         names = self.names(entity, implicit=True)
         inputs, outputs = self.columns(table, section, names, name)
         types = {i: self.type_of(e, names) for i, e in inputs.items()}
-        numeric = {i for i in outputs if all(is_number_text(row[i]) for row in table.rows)}
+        numeric = {i for i in outputs if all_numbers(row[i] for row in table.rows)}
         labels = table.column("name")
         rules = []
         for number, row in enumerate(table.rows, 1):
@@ -250,36 +251,27 @@ class Context:
             label = Text(f"row {number}", row[0].origin) if label is None or not label else label
             rules.append(Rule(label, tuple(conditions), as_value(label, given), cells.get("because") or None))
         default = section.get("default")
-        value = (
-            None
-            if default is None
-            else as_value(None, dict(default) if isinstance(default, dict) else dict.fromkeys(outputs.values(), default))
-        )
+        value = None if default is None else as_value(None, self._defaults(default, {o: i in numeric for i, o in outputs.items()}))
         order = section.get("priority") or ()
         return Choose(entity, name, stage, section.get("hit") or "first", tuple(rules), value, (tuple(map(str, order)),) if order else ())
 
+    def _defaults(self, given: Any, numeric: dict[str, bool]) -> dict[str, Any]:
+        """What a table gives where no row holds: numbers in columns of numbers, as its cells are."""
+        by_name = dict(given) if isinstance(given, dict) else dict.fromkeys(numeric, given)
+        for key, default in by_name.items():
+            number = numeric.get(str(key), False)
+            if number and isinstance(default, str) and default not in ("", "-") and not is_number_text(default):
+                self.say("R311", default, f"the default `{default}` is not a number, as the cells of `{key}` are", "write a number")
+        return {k: _output(x, numeric.get(str(k), False) and is_number_text(x)) if isinstance(x, str) else x for k, x in by_name.items()}
+
     def _cell(self, subject: Expr, cell: Text, names: Names, found: Type) -> Expr | None:
-        """A cell as a condition on its column's expression; a plain word is the text it looks like."""
-        text = cell.strip()
-        if text in ("", "-"):
+        """A cell as a condition on its column's expression."""
+        if cell.strip() in ("", "-"):
             return None
-        stringy = found.name in ("string", "any")
-        plain = (
-            stringy and _PLAIN.fullmatch(text) is not None and not any(p in _RESERVED or p in names.variables for p in _PARTS.split(text))
-        )
-        try:
-            codes = _codes(cell) if stringy else None
-        except ValueError as e:
-            self.say("R207", cell, f"`{e}` is no range of codes", "the first comes before the last, and both have as many digits")
-            return None
-        tree, problems = (codes, []) if codes is not None else (None, []) if plain else parse(cell, "tests")
-        if stringy and codes is None and (tree is None or _is_words(tree, names)):
-            words = tuple(s.Literal(m[0].strip(), m[0], m.span()) for m in _WORDS.finditer(cell) if m[0].strip())
-            tree, problems = s.Tests(words, False, (0, len(cell))), []
+        tree, problems = read_cell(cell, names, found)
         if tree is None:
             self.found += problems
             return None
-        assert isinstance(tree, s.Tests)
         from roe.grammar import check as checker
 
         self.found += checker.check(tree, cell, replace(names, tested=found))[1]
@@ -294,72 +286,24 @@ class Context:
 SHORTHANDS = ("territory", "territory_owner", "source", "window")
 
 
-_PLAIN = re.compile(r"\d+|[^\W\d]\w*([.-]\w+)*")  # a ZIP code, a name, a domain: no need to try it as an expression
-_PARTS = re.compile(r"[.-]")
-_RESERVED = frozenset({"true", "false", "null", "not"})
-_WORDS = re.compile(r"[^\s,][^,]*")  # what stands between commas
-
-
-_CODE = re.compile(
-    r"(?P<prefix>[^\W_]+)\*|(?P<low>\d{3,})\s*\.\.\s*(?P<high>\d{3,})|(?P<first>\d{5})\s*-\s*(?P<last>\d{5})|(?P<word>[^\W_]+([ -][^\W_]+)*)"
-)
-
-
-def _codes(cell: Text) -> s.Tests | None:
-    """Postal codes as people write them: `94*`, `90001..93999` or `90001-93999`, and codes among them; ValueError with a bad range.
-
-    What begins with 94 lies between "94" and "95" in the order of texts, and a range ends before what follows its last code.
-    """
-    found = [(m, _CODE.fullmatch(m[0].strip())) for m in _WORDS.finditer(cell)]
-    if not any(code and not code["word"] for _, code in found) or not all(code for _, code in found):
-        return None
-    tests: list[s.Node] = []
-    for m, code in found:
-        assert code is not None
-        at, text = m.span(), m[0].strip()
-        if code["word"]:
-            tests.append(s.Literal(text, text, at))
-            continue
-        low, high = code["prefix"] or code["low"] or code["first"], code["prefix"] or code["high"] or code["last"]
-        if len(low) != len(high) or low > high:
-            raise ValueError(text)
-        tests.append(s.RangeOf(s.Literal(low, low, at), s.Literal(_after(high), _after(high), at), True, False, at=at))
-    return s.Tests(tuple(tests), False, (0, len(cell)))
-
-
-def _after(code: str) -> str:
-    """The first text that neither is the code nor begins with it."""
-    higher = str(int(code) + 1).zfill(len(code)) if code.isdecimal() and code.isascii() else ""
-    return higher if len(higher) == len(code) else code[:-1] + chr(ord(code[-1]) + 1)
-
-
-def _is_words(tree: s.Node, names: Names) -> bool:
-    """Whether a cell is bare words, `US` or `US, CA` or `01234`, which spreadsheet users mean as texts."""
-    if not isinstance(tree, s.Tests) or tree.negated:
-        return False
-
-    def word(test: s.Node) -> bool:
-        if isinstance(test, s.Literal):
-            return v.is_number(test.value)
-        if isinstance(test, s.Path):  # `acme.com`, unless acme is a name
-            return word(test.base)
-        if isinstance(test, s.Binary):  # `Mid-Market` is a word too, unless Mid and Market are names
-            return word(test.left) and word(test.right) and any(isinstance(n, s.Name) for n in s.walk(test))
-        return isinstance(test, s.Name) and test.id != "?" and test.id not in names.variables
-
-    return all(map(word, tree.tests))
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*|(?=\.\d))(?:\.\d*)?", re.ASCII)
 
 
 MAX_DIGITS = 15  # as many as a number keeps exactly: a longer one is an id
 
 
 def is_number_text(text: str) -> bool:
-    if sum(map(str.isdigit, text)) > MAX_DIGITS:
-        return False
-    return bool(text) and (text[0] != "0" or text == "0" or text.startswith("0.")) and text.replace(".", "", 1).lstrip("-").isdigit()
+    """Whether a text is a number, and not a code that begins with a zero or an id with more digits than a number keeps."""
+    return _NUMBER.fullmatch(text) is not None and sum(map(str.isdigit, text)) <= MAX_DIGITS
 
 
-def _output(text: Text, numeric: bool) -> Any:
+def all_numbers(cells: Iterable[str]) -> bool:
+    """Whether a column of a table is one of numbers: there are some, and what is left empty does not count."""
+    filled = [cell for cell in cells if cell not in ("", "-")]
+    return bool(filled) and all(map(is_number_text, filled))
+
+
+def _output(text: str, numeric: bool) -> Any:
     if text in ("", "-"):
         return None
     if numeric:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from roe.grammar import types as t
+from roe.grammar.clock import CALENDAR_YEAR, Fiscal
 from roe.grammar.node import node
 from roe.grammar.types import Type
 from roe.plan.operators import Plan
@@ -32,6 +33,7 @@ class Field:
 
     `reads` is how its cells are written where the type does not say: `percent`, `money`, `band`, `list`. `missing` are texts that mean: no
     value; None leaves that to its entity and type.
+    With a `key`, a field of the record itself, the related records are those whose `via` is equal to it.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Field:
     required: bool = False
     default: Any = None
     via: str = ""
+    key: str = ""
     standard: bool = False
     reads: str = ""
     missing: tuple[str, ...] | None = None
@@ -144,6 +147,7 @@ class Policy:
     plan: Plan
     data: Mapping[str, DataSource]
     files: tuple[str, ...]
+    fiscal: Fiscal = CALENDAR_YEAR
 
     @property
     def roles(self) -> list[str]:

@@ -15,6 +15,7 @@ STANDARD: dict[str, dict[str, str]] = {
         "parent": "account", "created": "date", "last_activity": "date", "owner": "owners", "owner_since": "date", "former_owner": "rep",
         "activities": "activity[] via account", "opportunities": "opportunity[] via account", "open_opportunities": "opportunity[] via account",
         "ultimate_parent": "account", "contacts": "contact[] via account", "leads": "lead[] via account", "children": "account[] via parent",
+        "ancestors": "account[] via parent",
         "claims": "claim[] via account", "handbacks": "handback[] via account", "signals": "signal[] via account",
     },
     "lead": {

@@ -38,6 +38,8 @@ def share(policy: Policy) -> Share | str:
     found = reads(policy)
     lists = [(of, name, f) for of, name in found if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.via]
     for of, name, f in lists:
+        if f.key:
+            return f"{of}.{name} finds records by a key, wherever they are"
         if of == entity and f.type.item is not None:
             child = f.type.item.entity
             if child == entity or children.setdefault(child, f.via) != f.via:

@@ -22,7 +22,8 @@ from roe.grammar.clock import Clock
 from roe.plan.operators import Action, Choose, Derive, Expr, Rule
 from roe.policy.standard import FILES
 from roe.source import Span, Text
-from roe.sql.translate import Found, Group, Many, NoSql, Owners, Query, Ref, Row, Sql, Struct, Translator, Value, _literal, column
+from roe.sql.forms import NoSql, Sql, column, comment, grouped, literal, named
+from roe.sql.translate import Found, Group, Many, Owners, Query, Ref, Row, Struct, Translator, Value
 
 UNDECIDED = "(needs roe)"
 Reader = Callable[[Translator, Row], Found]
@@ -42,6 +43,7 @@ class Warehouse:
 class _Table:
     name: str
     query: exp.Expression
+    text: str
     comment: str
 
 
@@ -80,13 +82,13 @@ class Statement:
         """A table expression, under a name of its own; the same query is the same table."""
         text = query.sql()
         for table in self.tables:
-            if table.query.sql() == text:
+            if table.text == text:
                 return table.name
         taken = {t.name for t in self.tables}
         number, free = 2, name
         while free in taken:
             free, number = f"{name}_{number}", number + 1
-        self.tables.append(_Table(free, query, comment))
+        self.tables.append(_Table(free, query, text, comment))
         return free
 
     def table(self, entity: str) -> str:
@@ -101,6 +103,7 @@ class Statement:
                 for f in other.values()
                 if f.via and f.type.item and f.type.item.entity == entity
             } & fields.keys()
+            wanted |= {f.key for f in fields.values() if f.key} & fields.keys()
             columns = [
                 column(n, "r")
                 for n, f in fields.items()
@@ -116,7 +119,7 @@ class Statement:
     def layer(self, entity: str, columns: dict[str, Sql], query: Query, comment: str) -> None:
         """One more table of the entity's records, with more columns."""
         every = exp.Column(this=exp.Star(), table=exp.to_identifier(query.alias))
-        made = query.select(every, *(sql.as_(name) for name, sql in columns.items()))
+        made = query.select(every, *(named(sql, name) for name, sql in columns.items()))
         self._current[entity] = self.add(f"{entity}_{next(iter(columns)).split('__')[0]}", made, comment)
 
     def start(self, entity: str) -> tuple[Query, Translator]:
@@ -138,6 +141,8 @@ class Statement:
     def ensure(self, tree: s.Node) -> None:
         """Put the steps that an expression may read into tables first."""
         names = {n.id if isinstance(n, s.Name) else n.field for n in s.walk(tree) if isinstance(n, (s.Name, s.Path))}
+        relations = [f for fields in self.policy.model.entities.values() for f in fields.values() if f.key and f.name in names]
+        names |= {name for f in relations for name in (f.via, f.key)}
         for key in list(self.policy.plan.steps):
             if key[1] in names:
                 self.make(key)
@@ -207,7 +212,7 @@ class Statement:
         held = [c for c in conditions if c is not None]
         comment = f"{step.entity}.{step.name}: {len(held)} rules, {step.hit}"
         if step.hit in ("collect sum", "collect count"):
-            points = [_literal(rule.value) if step.hit == "collect sum" else exp.Literal.number(1) for rule in step.rules]
+            points = [literal(rule.value) if step.hit == "collect sum" else exp.Literal.number(1) for rule in step.rules]
             cases = [
                 _named(exp.Case().when(c, p).else_(exp.Literal.number(0)), rule)
                 for c, p, rule in zip(held, points, step.rules, strict=True)
@@ -217,7 +222,7 @@ class Statement:
                 total = exp.Add(this=total, expression=case)
             if step.default not in (0,):
                 none = exp.Not(this=exp.paren(exp.or_(*(exp.func("COALESCE", c.copy(), exp.false()) for c in held))))
-                total = exp.Case().when(none, _literal(step.default)).else_(total)
+                total = exp.Case().when(none, literal(step.default)).else_(total)
             self.layer(step.entity, {step.name: total}, query, comment)
             return lambda t, row: Value(column(step.name, row.alias), "number")
         if step.hit not in ("first", "unique"):
@@ -313,10 +318,10 @@ class Statement:
         has_name = "name" in self.policy.model.entities[self.entity]
         columns: list[Sql] = [column("id", "r"), *([column("name", "r")] if has_name else [])]
         if self._ready.get((self.entity, "territory")):
-            columns.append(column("territory__name", "r").as_("territory"))
+            columns.append(named(column("territory__name", "r"), "territory"))
         for role in roles:
             owner, action = self._outcome(t, role, plan.engagement[self.entity, role])
-            columns += [column(f"{role}_rule", "r"), action.as_(f"{role}_action"), owner.as_(f"{role}_owner")]
+            columns += [column(f"{role}_rule", "r"), named(action, f"{role}_action"), named(owner, f"{role}_owner")]
         final = query.select(*columns)
         return Warehouse(self._text(final, roles), self.found, self.rules, self.translated)
 
@@ -340,17 +345,17 @@ class Statement:
                     case = _when(case, exp.true(), exp.Literal.string(UNDECIDED), rule)
                 whole = False
             elif whole:
-                case = _when(case, held, exp.Literal.string(str(rule.name)), rule)
+                case = _when(case, held, literal(str(rule.name)), rule)
         self.layer(self.entity, {f"{role}_rule": case}, query, f"the rules of {self.entity} {role}: the first that holds decides")
 
     def _exceptions(self, case: exp.Case, role: str) -> exp.Case:
         for row in self.policy.plan.exceptions:
             if row.entity == self.entity and str(row.role) == role:
-                when: list[Sql] = [exp.EQ(this=column("id", "r"), expression=exp.Literal.string(str(row.record)))]
-                today = _literal(self.clock.today) if self.clock else exp.CurrentDate()
-                when.append(exp.LT(this=today, expression=_literal(row.until)))
+                when: list[Sql] = [exp.EQ(this=column("id", "r"), expression=literal(str(row.record)))]
+                today = literal(self.clock.today) if self.clock else exp.CurrentDate()
+                when.append(exp.LT(this=today, expression=literal(row.until)))
                 if row.start is not None:
-                    when.append(exp.GTE(this=today.copy(), expression=_literal(row.start)))
+                    when.append(exp.GTE(this=today.copy(), expression=literal(row.start)))
                 case = case.when(exp.and_(*when), exp.Literal.string("exception"))
         return case
 
@@ -362,19 +367,19 @@ class Statement:
             if row.entity == self.entity and str(row.role) == role:
                 same = exp.and_(
                     exp.EQ(this=rule_column.copy(), expression=exp.Literal.string("exception")),
-                    exp.EQ(this=column("id", "r"), expression=exp.Literal.string(str(row.record))),
+                    exp.EQ(this=column("id", "r"), expression=literal(str(row.record))),
                 )
-                owner = owner.when(same, exp.Literal.string(str(row.owner)))
+                owner = owner.when(same, literal(str(row.owner)))
                 action = action.when(same.copy(), exp.Literal.string("exception"))
         for rule in step.rules:
-            here = exp.EQ(this=rule_column.copy(), expression=exp.Literal.string(str(rule.name)))
+            here = exp.EQ(this=rule_column.copy(), expression=literal(str(rule.name)))
             try:
                 who, what = self._act(t, rule.value, role)
             except NoSql as e:
                 self.say(e, rule.name, f"{self.entity}.{role}: {rule.name}")
                 who, what = exp.null(), exp.Literal.string(UNDECIDED)
-            owner = owner.when(here, who)
-            action = action.when(here.copy(), what)
+            owner = owner.when(here, who, copy=False)
+            action = action.when(here.copy(), what, copy=False)
         undecided = exp.EQ(this=rule_column.copy(), expression=exp.Literal.string(UNDECIDED))
         action = action.when(undecided, exp.Literal.string(UNDECIDED))
         return owner, action.else_(exp.Literal.string("unassigned"))
@@ -393,7 +398,7 @@ class Statement:
         if action.kind == "assign" and action.assign is not None:
             return known(self._assignee(t, action.assign, role))
         if action.kind == "route":
-            return exp.null(), exp.Literal.string(f"route: {action.pool}")
+            return exp.null(), literal(f"route: {action.pool}")
         stays = action.kind in ("hold", "refer")
         return (previous if stays else exp.null()), exp.Literal.string(action.kind)
 
@@ -411,47 +416,37 @@ class Statement:
 
     def _text(self, final: exp.Expression, roles: list[str]) -> str:
         when = f"as of {v.literal(self.clock.today)}" if self.clock else "as of the day it runs"
-        head = [
-            f"-- {self.policy.name}: who owns each {self.entity}, {when}. Written by `roe compile --dialect {self.dialect}`; do not edit."
-        ]
+        head = [f"{self.policy.name}: who owns each {self.entity}, {when}. Written by `roe compile --dialect {self.dialect}`; do not edit."]
         head += [
-            f"-- {self.translated} of {self.rules} rules are here; `{UNDECIDED}` marks records that the others decide."
+            f"{self.translated} of {self.rules} rules are here; `{UNDECIDED}` marks records that the others decide."
             if self.translated < self.rules
-            else f"-- All {self.rules} rules are here."
+            else f"All {self.rules} rules are here."
         ]
-        parts = []
         for table in self.tables:
-            text = _sql(table.query, self.dialect)
-            comment = f"  -- {' '.join(table.comment.split())}\n" if table.comment else ""
-            parts.append(f"{table.name} AS (\n{comment}{_indent(text)}\n)")
-        return "\n".join(head) + "\nWITH " + ",\n".join(parts) + "\n" + _sql(final, self.dialect) + "\n"
+            final = final.with_(table.name, as_=table.query, copy=False)
+            if table.comment:
+                final.ctes[-1].add_comments([comment(table.comment)])
+        return "\n".join([*(f"-- {line.strip()}" for line in map(comment, head)), printed(final, self.dialect)]) + "\n"
 
 
-def _sql(query: exp.Expression, dialect: str) -> str:
+def printed(query: exp.Expression, dialect: str, every: bool = False) -> str:
+    """The text of a query; with `every` operand in parentheses."""
     if dialect == "sqlite":  # which has no dates: their texts are in their order
         query = query.transform(lambda node: node.this if isinstance(node, exp.Cast) and node.to.this == exp.DataType.Type.DATE else node)
-    return str(query.sql(dialect=dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE))
-
-
-def _indent(text: str) -> str:
-    return "\n".join("  " + line for line in text.split("\n"))
+    return str(grouped(query, every).sql(dialect=dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE))
 
 
 def _when(case: exp.Case, condition: Sql, value: Sql, rule: Rule) -> exp.Case:
     """One more branch, with the rule's name beside it."""
-    made = case.when(condition, value)
+    made = case.when(condition, value, copy=False)
     if not isinstance(value, exp.Literal) or not value.is_string:
-        made.args["ifs"][-1].args["true"].add_comments([f" {_clean(rule.name)} "])
+        made.args["ifs"][-1].args["true"].add_comments([comment(rule.name)])
     return made
 
 
 def _named(case: Sql, rule: Rule) -> Sql:
-    case.add_comments([f" {_clean(rule.name)} "])
+    case.add_comments([comment(rule.name)])
     return case
-
-
-def _clean(text: Any) -> str:
-    return " ".join(str(text).replace("*/", "* /").replace("/*", "/ *").split())
 
 
 def _output(default: Any, name: str, own: str) -> Any:
@@ -462,12 +457,12 @@ def _by_number(at: Sql, given: list[Any], default: Any) -> Sql:
     case = exp.Case(this=at)
     for number, value in enumerate(given, 1):
         if value is not None:
-            case = case.when(exp.Literal.number(number), _literal(value))
+            case = case.when(exp.Literal.number(number), literal(value), copy=False)
     if not case.args.get("ifs"):
-        return _literal(default)
+        return literal(default)
     if default is None:
         return case
-    return case.when(exp.Literal.number(0), exp.null()).else_(_literal(default))  # 0: several rows of a unique table held
+    return case.when(exp.Literal.number(0), exp.null()).else_(literal(default))  # 0: several rows of a unique table held
 
 
 def _names(step: Any, compiled: Compiled) -> set[str]:

@@ -7,9 +7,10 @@ numbered. So no dialect needs correlated subqueries.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
@@ -17,28 +18,23 @@ from sqlglot import exp
 from roe.evaluator.expressions import CLOCK, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.calls import argument_order
 from roe.grammar.printer import show
+from roe.sql.forms import NoSql, Sql, column, double, finite, literal, named, plus
 
 if TYPE_CHECKING:
+    from roe.policy.model import Field
     from roe.sql.statement import Statement
-
-Sql = Any  # a sqlglot expression
-
-
-class NoSql(Exception):
-    """A part of an expression has no form that every engine reads alike; the text says which, and why."""
-
-    def __init__(self, what: str, node: s.Node | None = None) -> None:
-        super().__init__(what)
-        self.node = node
 
 
 @dataclass
 class Value:
-    """A scalar, and its kind as FEEL names it."""
+    """A scalar, and its kind as FEEL names it. Of a number: how large it can be at most, and whether SQL has it as a 64-bit float."""
 
     sql: Sql
     kind: str
+    most: float = float(v.LARGEST)
+    is_double: bool = False
 
 
 @dataclass
@@ -81,13 +77,18 @@ class Group:
 
 @dataclass
 class Many:
-    """Related records: the rows of `table` whose `via` is the owner's id; `of` a field of them, if one was asked for."""
+    """Related records: the rows of `table` whose `via` is the owner's id, or its `key`; `of` a field of them, if one was asked for."""
 
     owner: Row
     entity: str
     table: str
     via: str
     of: tuple[str, ...] = ()
+    key: str = ""
+
+    @property
+    def owner_key(self) -> Sql:
+        return column(self.key, self.owner.alias) if self.key else self.owner.key.copy()
 
 
 Found = Value | Row | Ref | Owners | Struct | Group | Many
@@ -117,32 +118,6 @@ class Query:
         for alias, (table, on) in self.joins.items():
             made = made.join(exp.to_table(table).as_(alias), on=on, join_type="left")
         return made
-
-
-def column(name: str, alias: str) -> exp.Column:
-    return exp.column(name, table=alias, quoted=name.lower() in RESERVED)
-
-
-RESERVED = {
-    "order",
-    "group",
-    "user",
-    "end",
-    "from",
-    "to",
-    "when",
-    "case",
-    "select",
-    "where",
-    "default",
-    "limit",
-    "offset",
-    "table",
-    "column",
-    "primary",
-    "all",
-    "at",
-}
 
 
 class Translator:
@@ -183,11 +158,18 @@ class Translator:
             made = _CONDITIONS.get(node.function)
             if made is None:
                 raise NoSql(f"`{node.function}` has no portable form", node)
-            return made(*(self.scalar(a, "string").sql for a in node.args))
+            return made(*(self.scalar(a, "string").sql for a in self._arguments(node, 2)))
         found = self.value(node)
-        if isinstance(found, Value) and found.kind == "boolean":
+        if isinstance(found, Value) and found.kind in ("boolean", "null"):
             return found.sql
         raise NoSql(f"`{show(node)}` is no condition that SQL has", node)
+
+    def _arguments(self, node: s.Call, count: int) -> list[s.Node]:
+        """The arguments of a call in the order of the parameters."""
+        order = argument_order(node)
+        if order is None or len(order) != count or None in order:
+            raise NoSql(f"`{node.function}` with these arguments has no portable form", node)
+        return [node.args[i] for i in order if i is not None]
 
     def _compare(self, node: s.Compare, exact: bool) -> Sql:
         if node.op in ("=", "!="):
@@ -219,62 +201,52 @@ class Translator:
         a, b = self.scalar(left.left), self.scalar(left.right)
         if a.kind != "date" or b.kind != "date" or right.value % timedelta(days=1):
             return None
-        days = exp.DateDiff(this=a.sql, expression=b.sql, unit=exp.var("DAY"))
-        number = exp.Literal.number(right.value // timedelta(days=1))
-        if node.op in ("=", "!="):
-            return self._equal(Value(days, "number"), Value(number, "number"), node.op == "=", True, node)
-        return _ORDER[node.op](this=days, expression=number)
+        days = Value(exp.DateDiff(this=a.sql, expression=b.sql, unit=exp.var("DAY")), "number")
+        number = Value(literal(right.value // timedelta(days=1)), "number")
+        return self._equal(days, number, node.op == "=", True, node) if node.op in ("=", "!=") else self._order(node.op, days, number)
 
     def _equal(self, a: Value, b: Value, same: bool, exact: bool, node: s.Node) -> Sql:
+        if "null" in (a.kind, b.kind):
+            missing = exp.Is(this=(b if a.kind == "null" else a).sql, expression=exp.null())
+            return missing if same else exp.Not(this=missing)
         if a.kind != b.kind:
             raise NoSql(f"`{show(node)}` compares a {a.kind} with a {b.kind}", node)
+        self._comparable(a.kind)
         plain = exp.EQ(this=a.sql, expression=b.sql)
-        constant = isinstance(a.sql, exp.Literal) or isinstance(b.sql, (exp.Literal, exp.Boolean))
-        if constant:  # the other side may be null, which is not equal
+        if _is_constant(a.sql) or _is_constant(b.sql):  # the other side may be null, which is not equal
             if same:
                 return exp.func("COALESCE", plain, exp.false()) if exact else plain
-            other = a.sql if isinstance(b.sql, (exp.Literal, exp.Boolean)) else b.sql
-            return exp.paren(exp.or_(exp.NEQ(this=a.sql, expression=b.sql), exp.Is(this=other, expression=exp.null())))
-        both = exp.and_(exp.Is(this=a.sql, expression=exp.null()), exp.Is(this=b.sql, expression=exp.null()))
+            other = a.sql if _is_constant(b.sql) else b.sql
+            return exp.paren(exp.or_(exp.NEQ(this=a.sql, expression=b.sql), exp.Is(this=other.copy(), expression=exp.null())))
+        both = exp.and_(exp.Is(this=a.sql.copy(), expression=exp.null()), exp.Is(this=b.sql.copy(), expression=exp.null()))
         equal = exp.paren(exp.or_(exp.func("COALESCE", plain, exp.false()), both)) if exact or not same else exp.paren(exp.or_(plain, both))
         return equal if same else exp.Not(this=equal)
 
+    def _comparable(self, kind: str) -> None:
+        if kind == "date and time" and self.statement.dialect == "sqlite":
+            raise NoSql("SQLite has no times with a zone")
+        if kind not in ("number", "string", "boolean", "date", "date and time") and not kind.startswith("record "):
+            raise NoSql(f"a {kind} has no portable form")
+
     def _order(self, op: str, a: Value, b: Value) -> Sql:
+        if "null" in (a.kind, b.kind):
+            return exp.null()
         if a.kind != b.kind or a.kind not in ("number", "date", "date and time", "string"):
             raise NoSql(f"a {a.kind} and a {b.kind} have no order that SQL has")
         if a.kind == "string":
             raise NoSql("the order of texts depends on the warehouse's collation")
-        if a.kind == "date and time" and self.statement.dialect == "sqlite":
-            raise NoSql("SQLite has no times with a zone")
+        self._comparable(a.kind)
         return _ORDER[op](this=a.sql, expression=b.sql)
 
     def _in(self, node: s.In, exact: bool) -> Sql:
         value = self._side(node.value)
+        self._comparable(value.kind)
         exact = exact or node.negated
         plain: list[Sql] = []
         parts: list[Sql] = []
         for test in node.tests:
-            if isinstance(test, s.Name) and test.id in self.statement.lists:
-                plain += [_literal(x) for x in self.statement.lists[test.id]]
-            elif isinstance(test, s.Literal) and test.value is None:
-                parts.append(exp.Is(this=value.sql, expression=exp.null()))
-            elif isinstance(test, s.Literal):
-                if v.kind(test.value) != value.kind:
-                    raise NoSql(f"`{show(test)}` is no {value.kind}", test)
-                plain.append(_literal(test.value))
-            elif isinstance(test, s.Unary):
-                parts.append(self._order(test.op, value, self.scalar(test.operand)))
-            elif isinstance(test, s.RangeOf):
-                ends = []
-                if test.low is not None:
-                    ends.append(self._order(">=" if test.low_closed else ">", value, self.scalar(test.low)))
-                if test.high is not None:
-                    ends.append(self._order("<=" if test.high_closed else "<", value, self.scalar(test.high)))
-                parts.append(exp.and_(*ends))
-            elif isinstance(test, s.Not) and len(test.operands) == 1:
-                parts.append(self._in(s.In(node.value, test.operands, True), exact))
-            else:
-                raise NoSql(f"the test `{show(test)}` has no portable form", test)
+            for one in test.items if isinstance(test, s.ListOf) else (test,):
+                self._test(one, value, node, exact, plain, parts)
         if plain:
             inside: Sql = exp.In(this=value.sql, expressions=plain) if len(plain) > 1 else exp.EQ(this=value.sql, expression=plain[0])
             parts.insert(0, exp.func("COALESCE", inside, exp.false()) if exact else inside)
@@ -282,6 +254,45 @@ class Translator:
             parts = [exp.false()]
         found = exp.or_(*parts)
         return exp.Not(this=exp.paren(found)) if node.negated else exp.paren(found) if len(parts) > 1 else found
+
+    def _test(self, test: s.Node, value: Value, node: s.In, exact: bool, plain: list[Sql], parts: list[Sql]) -> None:
+        """One test of a value: a constant that it may equal goes to `plain`, anything else to `parts`."""
+        if isinstance(test, s.Name) and test.id in self.statement.lists:
+            if value.kind != "string":
+                raise NoSql(f"a list holds texts, and `{show(node.value)}` is a {value.kind}", test)
+            plain += [literal(x) for x in self.statement.lists[test.id]]
+        elif isinstance(test, s.Literal) and test.value is None:
+            parts.append(exp.Is(this=value.sql.copy(), expression=exp.null()))
+        elif isinstance(test, s.Literal):
+            if v.kind(test.value) != value.kind:
+                raise NoSql(f"`{show(test)}` is no {value.kind}", test)
+            plain.append(literal(test.value))
+        elif isinstance(test, s.Unary):
+            operand = self._side(test.operand)
+            same = test.op in ("=", "!=")
+            parts.append(self._equal(value, operand, test.op == "=", exact, node) if same else self._order(test.op, value, operand))
+        elif isinstance(test, s.RangeOf):
+            parts.append(self._range(test, value, exact))
+        elif isinstance(test, s.Not) and len(test.operands) == 1:
+            parts.append(self._in(s.In(node.value, test.operands, True), exact))
+        else:
+            raise NoSql(f"the test `{show(test)}` has no portable form", test)
+
+    def _range(self, test: s.RangeOf, value: Value, exact: bool) -> Sql:
+        """Whether a range holds a value; a range that ends before it begins is null."""
+        low = self.scalar(test.low) if test.low is not None else None
+        high = self.scalar(test.high) if test.high is not None else None
+        ends = []
+        if low is not None:
+            ends.append(self._order(">=" if test.low_closed else ">", value, low))
+        if high is not None:
+            ends.append(self._order("<=" if test.high_closed else "<", value, high))
+        inside = exp.and_(*ends)
+        if low is None or high is None or not exact:
+            return inside
+        if isinstance(test.low, s.Literal) and isinstance(test.high, s.Literal):
+            return exp.null() if v.less(test.high.value, test.low.value) is not False else inside
+        return exp.Case().when(self._order("<", high, low), exp.null()).else_(inside)
 
     def _quantified(self, node: s.Quantified, exact: bool) -> Sql:
         if len(node.bindings) != 1 or node.bindings[0].until is not None:
@@ -339,9 +350,14 @@ class Translator:
         if isinstance(node, s.If):
             return self._if(node)
         if isinstance(node, s.Binary):
-            return self._binary(node)
+            return _bounded(self._binary(node))
+        if isinstance(node, s.Pick):
+            return self._pick(node)
         if isinstance(node, s.Negative):
-            return Value(exp.Neg(this=self.scalar(node.operand, "number").sql), "number")
+            found = _bounded(self._operand(node.operand))
+            if found.kind not in ("number", "null"):
+                raise NoSql(f"a {found.kind} has no negative in SQL", node)
+            return Value(exp.Neg(this=found.sql), found.kind, found.most, found.is_double)
         if isinstance(node, s.Call):
             return self._call(node)
         if isinstance(node, (s.And, s.Or, s.Not, s.Compare, s.Between, s.In, s.Quantified)):
@@ -350,10 +366,17 @@ class Translator:
 
     def _constant(self, node: s.Node) -> Value | None:
         """A part that names no record: its value, if time is not asked for or known."""
+        found = self._evaluated(node)
+        if found is not None and found.kind == "date and time":
+            self._comparable(found.kind)
+        return found
+
+    def _evaluated(self, node: s.Node) -> Value | None:
         if isinstance(node, s.Literal):
-            return Value(_literal(node.value), v.kind(node.value)) if not isinstance(node.value, (list, dict)) else None
+            return _constant(node.value, node)
         names = {n.id for n in s.walk(node) if isinstance(n, s.Name)}
-        if not names <= {"today", "now"} or any(isinstance(n, (s.For, s.Quantified)) for n in s.walk(node)):
+        binds = any(isinstance(n, (s.For, s.Quantified, s.Filter, s.Pick)) for n in s.walk(node))
+        if not names <= {"today", "now"} or binds or isinstance(node, (s.ListOf, s.RangeOf, s.Unary)):
             return None
         clock = self.statement.clock
         if clock is None:
@@ -361,7 +384,7 @@ class Translator:
                 return Value(exp.CurrentDate(), "date") if node.id == "today" else Value(exp.CurrentTimestamp(), "date and time")
             return None
         found = compile_expression(node)({"today": clock.today, "now": clock.now, CLOCK: clock})
-        return None if isinstance(found, (list, dict, v.Range)) else Value(_literal(found), v.kind(found))
+        return _constant(found, node)
 
     def _name(self, node: s.Name) -> Found:
         for item in reversed(self.items):
@@ -394,7 +417,36 @@ class Translator:
             return replace(of, of=(*of.of, name))
         if isinstance(of, Row):
             return self._row_field(of, name, node)
+        if isinstance(of, Value) and of.kind == "date" and name in ("year", "month", "day"):
+            return Value(self._part(of.sql, name), "number", EXACT)
         raise NoSql(f"`{show(node)}` has no portable form", node)
+
+    def _part(self, day: Sql, part: str) -> Sql:
+        """A date's year, month or day as a number."""
+        if self.statement.dialect == "sqlite":
+            of = exp.Literal.string({"year": "%Y", "month": "%m", "day": "%d"}[part])
+            return exp.cast(exp.Anonymous(this="STRFTIME", expressions=[of, day]), "BIGINT")
+        return exp.Extract(this=exp.var(part.upper()), expression=day)
+
+    def _fiscal(self, name: str, day: Value) -> Value:
+        """The fiscal year or quarter of a date, by the month in which the policy's fiscal year starts."""
+        fiscal = self.statement.policy.fiscal
+        if day.kind == "null":
+            return Value(exp.null(), "null")
+        month, year = self._part(day.sql, "month"), self._part(day.sql.copy(), "year")
+        if name == "fiscal_quarter":
+            case = exp.Case()
+            for quarter in range(4):
+                months = [exp.Literal.number((fiscal.starts - 1 + 3 * quarter + i) % 12 + 1) for i in range(3)]
+                case = case.when(exp.In(this=month.copy(), expressions=months), exp.Literal.number(quarter + 1))
+            return Value(case, "number", EXACT)
+        if fiscal.starts == 1:
+            return Value(year, "number", EXACT)
+        begun = exp.GTE(this=month, expression=exp.Literal.number(fiscal.starts))
+        after, before = (exp.Add(this=year.copy(), expression=exp.Literal.number(1)), year) if fiscal.named_by_end else (
+            year.copy(), exp.Sub(this=year, expression=exp.Literal.number(1)),
+        )  # fmt: skip
+        return Value(exp.Case().when(begun, after).when(exp.Not(this=begun.copy()), before), "number", EXACT)
 
     def _row_field(self, row: Row, name: str, node: s.Node) -> Found:
         step = self.statement.step(row.entity, name)
@@ -414,13 +466,25 @@ class Translator:
         f = self.model.entities[row.entity].get(name)
         if f is None:
             raise NoSql(f"`{show(node)}` is not a stored field", node)
+        if name == "ancestors" and row.entity == "account":
+            raise NoSql("the ancestors need a recursive walk", node)
         if f.via and f.type.item:
-            return Many(row, f.type.item.entity, self.statement.table(f.type.item.entity), f.via)
+            return Many(row, f.type.item.entity, self._keyed(row, f), f.via, key=f.key)
         if f.type.name == "record":
             if row.entity == "lead" and name == "account" and ("lead", "matched_account") in self.statement.policy.plan.steps:
                 raise NoSql("the account of a lead is found by matching", node)
             return Ref(f.type.entity, column(name, row.alias))
         return Value(column(name, row.alias), f.type.name)
+
+    def _keyed(self, row: Row, f: Field) -> str:
+        """The table of a relation's records; by a key, both sides must be there, and be what SQL compares alike."""
+        assert f.type.item is not None
+        other = f.type.item.entity
+        for entity, name in ((row.entity, f.key), (other, f.via)) if f.key else ():
+            self.statement.step(entity, name)
+            kind = self.model.field_type(entity, name)
+            self._comparable(kind.name if kind is not None else "any")
+        return self.statement.table(other)
 
     def _if(self, node: s.If) -> Found:
         then, otherwise = self._side(node.then), self._side(node.otherwise)
@@ -431,22 +495,36 @@ class Translator:
         return Ref(kind.removeprefix("record "), made) if kind.startswith("record ") else Value(made, kind)
 
     def _binary(self, node: s.Binary) -> Value:
-        a, b = self.scalar(node.left), self.scalar(node.right)
-        if a.kind == b.kind == "number" and node.op in _ARITHMETIC:
-            if node.op == "/":
-                return Value(exp.Div(this=_double(a.sql), expression=exp.func("NULLIF", _double(b.sql), exp.Literal.number(0))), "number")
-            return Value(exp.paren(_ARITHMETIC[node.op](this=a.sql, expression=b.sql)), "number")
+        left = self.value(node.left)
         amount = node.right.value if isinstance(node.right, s.Literal) else None
-        if a.kind == "date" and node.op in "+-" and (type(amount) is timedelta or isinstance(amount, v.Months)):
-            if type(amount) is timedelta and amount % timedelta(days=1):
-                raise NoSql("hours cannot be added to a date in every warehouse", node)
-            number, unit = (amount // timedelta(days=1), "DAY") if type(amount) is timedelta else (amount.months, "MONTH")  # type: ignore[union-attr]
-            if unit == "MONTH" and self.statement.dialect == "sqlite":
-                raise NoSql("in SQLite a month later may be in the month after that", node)
-            return Value(_plus(a.sql, number if node.op == "+" else -number, unit), "date")
+        if (
+            isinstance(left, Value)
+            and left.kind == "date"
+            and node.op in "+-"
+            and (type(amount) is timedelta or isinstance(amount, v.Months))
+        ):
+            return self._moved(left, amount if node.op == "+" else v.negate(amount), node)
+        a, b = self._operand(node.left), self._operand(node.right)
+        if a.kind == b.kind == "number" and node.op in _ARITHMETIC:
+            return _arithmetic(node.op, a, b)
         if a.kind == b.kind == "string" and node.op == "+":
             return Value(exp.DPipe(this=a.sql, expression=b.sql), "string")
         raise NoSql(f"`{show(node)}` has no portable form", node)
+
+    def _operand(self, node: s.Node) -> Value:
+        """An operand of arithmetic. What may have grown beyond the largest number is seen to once, at the end of it all."""
+        arithmetic = isinstance(node, s.Binary) and self._constant(node) is None
+        return self._binary(node) if arithmetic else self.scalar(node)  # type: ignore[arg-type]
+
+    def _moved(self, day: Value, amount: timedelta | v.Months, node: s.Node) -> Value:
+        """A date so much later or, where the amount is negative, earlier."""
+        if isinstance(amount, v.Months):
+            if self.statement.dialect == "sqlite":
+                raise NoSql("in SQLite a month later may be in the month after that", node)
+            return Value(plus(day.sql, amount.months, "MONTH", self.statement.dialect), "date")
+        if amount % timedelta(days=1):
+            raise NoSql("hours cannot be added to a date in every warehouse", node)
+        return Value(plus(day.sql, amount // timedelta(days=1), "DAY", self.statement.dialect), "date")
 
     def _call(self, node: s.Call) -> Value:
         name = node.function
@@ -460,7 +538,10 @@ class Translator:
             return Value(self._condition(node, True), "boolean")
         if name in _FUNCTIONS:
             kind, result, made = _FUNCTIONS[name]
-            return Value(made(*(self.scalar(a, kind).sql for a in node.args)), result)
+            given = self.scalar(self._arguments(node, 1)[0], kind)
+            return Value(made(given.sql), result, given.most if kind == "number" else EXACT)
+        if name in ("fiscal_year", "fiscal_quarter"):
+            return self._fiscal(name, self.scalar(self._arguments(node, 1)[0], "date"))
         raise NoSql(f"`{name}` has no portable form", node)
 
     def _latest(self, node: s.Call) -> Value:
@@ -485,7 +566,7 @@ class Translator:
         item = Row(many.entity, "i", column("id", "i"))
         names: dict[str, Row] = {}
         for name, row in self.names.items():
-            if row.alias == many.owner.alias and row.entity == many.owner.entity:
+            if not many.key and row.alias == many.owner.alias and row.entity == many.owner.entity:
                 names[name] = _Outer(row.entity, many.via, query)
         return Translator(query, names), item
 
@@ -499,22 +580,24 @@ class Translator:
 
     def _grouped(self, many: Many, inner: Translator, columns: dict[str, Sql], what: str) -> str:
         """Aggregates by owner as a table of their own, joined to the owner; the alias of the join."""
-        made = inner.query.select(column(many.via, "i").as_("record"), *(sql.as_(name) for name, sql in columns.items()))
+        made = inner.query.select(column(many.via, "i").as_("record"), *(named(sql, name) for name, sql in columns.items()))
         made = made.where(exp.Not(this=exp.Is(this=column(many.via, "i"), expression=exp.null()))).group_by(column(many.via, "i"))
         table = self.statement.add(f"{many.entity}_{what}", made)
-        return self.query.join(table, lambda a: exp.EQ(this=column("record", a), expression=many.owner.key.copy()))
+        return self.query.join(table, lambda a: exp.EQ(this=column("record", a), expression=many.owner_key))
 
     def _aggregate(self, name: str, many: Many) -> Value:
         inner, item = self._inside(many)
         if name == "count":
             alias = self._grouped(many, inner, {"items": exp.Count(this=exp.Star())}, "count")
-            return Value(exp.func("COALESCE", column("items", alias), exp.Literal.number(0)), "number")
+            return Value(exp.func("COALESCE", column("items", alias), exp.Literal.number(0)), "number", EXACT)
         found = self._item(inner, item, many)
+        self._comparable(found.kind)
         if found.kind not in ("number", "date", "date and time") or (name in ("sum", "mean") and found.kind != "number"):
             raise NoSql(f"`{name}` of a {found.kind} has no portable form")
-        of = found.sql if name in ("min", "max") else _double(found.sql)
+        of = found.sql if name in ("min", "max") else double(found.sql)
         total = exp.func({"mean": "AVG"}.get(name, name.upper()), of)
         known = exp.EQ(this=exp.func("COUNT", found.sql.copy()), expression=exp.Count(this=exp.Star()))
+        total = finite(total) if name in ("sum", "mean") and found.most > EXACT else total
         alias = self._grouped(many, inner, {"total": exp.Case().when(known, total)}, name)
         return Value(column("total", alias), found.kind)
 
@@ -530,12 +613,14 @@ class Translator:
         ):
             position = -node.condition.operand.value
         if position is not None and v.is_number(position):
+            if position != int(position):
+                raise NoSql("a position is a whole number", node)
             return self._nth(base, int(position))
         return self._narrowed(base, node.condition)
 
     def _narrowed(self, base: Many, condition: s.Node) -> Many:
         inner, item = self._inside(base)
-        inner.items = (item,)
+        inner.items, inner.names["item"] = (item,), item
         held = inner.true(condition)
         table = self.statement.add(
             f"{base.entity}_where",
@@ -545,24 +630,42 @@ class Translator:
         return replace(base, table=table)
 
     def _nth(self, base: Many, position: int) -> Row:
-        order: Sql = column("id", "i")
-        if self.statement.dialect in ("postgres", "redshift"):  # ids are in the order of their bytes
-            order = (
-                exp.Collate(this=order, expression=exp.to_identifier("C", quoted=True)) if self.statement.dialect == "postgres" else order
-            )
-        number = exp.Window(
-            this=exp.RowNumber(),
-            partition_by=[column(base.via, "i")],
-            order=exp.Order(expressions=[exp.Ordered(this=order, desc=position < 0, nulls_first=False)]),
-        )
-        made = Query(self.statement, base.table, "i").select(
-            exp.Column(this=exp.Star(), table=exp.to_identifier("i")), number.as_("position")
-        )
-        table = self.statement.add(f"{base.entity}_ranked", made)
+        order = exp.Ordered(this=self._by_id(), desc=position < 0, nulls_first=False)
+        inner = Query(self.statement, base.table, "i")
+        return self._ranked(base, inner, [order], abs(position), f"{base.entity}_ranked")
+
+    def _by_id(self) -> Sql:
+        """The ids of items in the order of their bytes, as lists have them."""
+        ids: Sql = column("id", "i")
+        return exp.Collate(this=ids, expression=exp.to_identifier("C", quoted=True)) if self.statement.dialect == "postgres" else ids
+
+    def _pick(self, node: s.Pick) -> Row:
+        """`latest` and `earliest`: the items that have a value, ranked by it, and of equals by their ids."""
+        base = self.value(node.source)
+        if not isinstance(base, Many) or base.of:
+            raise NoSql(f"`{show(node.source)}` is no relation", node)
+        inner, item = self._inside(base)
+        inner.items, inner.names["item"] = (item,), item
+        by = inner.scalar(node.by)
+        if by.kind not in ("number", "date", "date and time"):
+            raise NoSql(f"the order of a {by.kind} depends on the warehouse", node)
+        self._comparable(by.kind)
+        order = [
+            exp.Ordered(this=by.sql, desc=node.kind == "latest", nulls_first=False),
+            exp.Ordered(this=self._by_id(), desc=False, nulls_first=False),
+        ]
+        known = exp.Not(this=exp.Is(this=by.sql.copy(), expression=exp.null()))
+        return self._ranked(base, inner.query, order, 1, f"{base.entity}_{node.kind}", known)
+
+    def _ranked(self, base: Many, inner: Query, order: list[Sql], position: int, name: str, where: Sql = None) -> Row:
+        """The item at a place among its owner's, counted from 1."""
+        number = exp.Window(this=exp.RowNumber(), partition_by=[column(base.via, "i")], order=exp.Order(expressions=order))
+        made = inner.select(exp.Column(this=exp.Star(), table=exp.to_identifier("i")), named(number, "position"))
+        table = self.statement.add(name, made.where(where) if where is not None else made)
 
         def on(alias: str) -> Sql:
-            at = exp.EQ(this=column("position", alias), expression=exp.Literal.number(abs(position)))
-            return exp.and_(exp.EQ(this=column(base.via, alias), expression=base.owner.key.copy()), at)
+            at = exp.EQ(this=column("position", alias), expression=exp.Literal.number(position))
+            return exp.and_(exp.EQ(this=column(base.via, alias), expression=base.owner_key), at)
 
         alias = self.query.join(table, on)
         return Row(base.entity, alias, column("id", alias))
@@ -586,42 +689,79 @@ class _Outer(Row):
 
 _ORDER: dict[str, Any] = {"<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE}
 _ARITHMETIC: dict[str, Any] = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul, "/": exp.Div}
+EXACT = float(v.EXACT)
+
+
+def _is_constant(sql: Sql) -> bool:
+    inner = sql.this if isinstance(sql, (exp.Paren, exp.Cast)) else sql
+    return isinstance(inner, (exp.Literal, exp.Boolean)) or (isinstance(inner, exp.Neg) and isinstance(inner.this, exp.Literal))
+
+
+def _constant(value: Any, node: s.Node) -> Value | None:
+    """A constant; None for what is not a single value. A duration has a form only where it is added to a date."""
+    if isinstance(value, (list, dict, v.Range)):
+        return None
+    kind = v.kind(value)
+    if "duration" in kind or kind == "time":
+        raise NoSql(f"a {kind} has no portable form", node)
+    return Value(literal(value), kind, float(abs(value)) if v.is_number(value) else float(v.LARGEST))
+
+
+def _arithmetic(op: str, a: Value, b: Value) -> Value:
+    """Arithmetic in 64-bit floats; null for what is larger than any of them, and for a division by zero."""
+    left = a.sql if a.is_double or b.is_double or isinstance(a.sql, exp.Literal) else double(a.sql)
+    right = double(b.sql) if isinstance(a.sql, exp.Literal) and not b.is_double else b.sql
+    if op == "/":
+        b = _bounded(b)  # by more than the largest number everything is 0
+        right = b.sql if b.is_double and not isinstance(a.sql, exp.Literal) else right
+        least = b.most if _is_constant(b.sql) else 1.0 if b.most <= EXACT and not b.is_double else 0.0  # a count is no fraction
+        made: Sql = exp.Div(
+            this=left, expression=right if _is_constant(b.sql) and b.most else exp.func("NULLIF", right, exp.Literal.number(0))
+        )
+        most = a.most / least if least else math.inf
+    else:
+        made = _ARITHMETIC[op](this=left, expression=right)
+        most = a.most * b.most if op == "*" else a.most + b.most
+        if op != "*" and min(a.most, b.most) < 1e291:  # too little to carry a finite number beyond the largest
+            most = min(most, max(a.most, b.most, float(v.LARGEST)))
+        elif op == "*" and min(a.most, b.most) <= 1:
+            most = float(v.LARGEST)
+    return Value(exp.paren(made), "number", math.inf if math.isnan(most) else most, True)
+
+
+def _bounded(found: Value) -> Value:
+    """A number that is null where it is larger than any that the language has."""
+    return replace(found, sql=finite(found.sql), most=float(v.LARGEST)) if math.isinf(found.most) else found
+
+
 _CONDITIONS: dict[str, Callable[..., Sql]] = {
     "starts_with": lambda a, b: exp.EQ(
         this=exp.Substring(this=a, start=exp.Literal.number(1), length=exp.Length(this=b.copy())), expression=b
     ),
-    "contains": lambda a, b: exp.GT(this=exp.StrPosition(this=a, substr=b), expression=exp.Literal.number(0)),
+    "ends_with": lambda a, b: exp.EQ(
+        this=exp.Substring(
+            this=a,
+            start=exp.Add(
+                this=exp.Sub(this=exp.Length(this=a.copy()), expression=exp.Length(this=b.copy())), expression=exp.Literal.number(1)
+            ),
+        ),
+        expression=b,
+    ),
+    "contains": lambda a, b: _has_text(a, b),
 }
+
+
+def _has_text(a: Sql, b: Sql) -> Sql:
+    inside = exp.GT(this=exp.StrPosition(this=a, substr=b), expression=exp.Literal.number(0))
+    if isinstance(b, exp.Literal) and b.this:
+        return inside
+    empty = exp.EQ(this=b.copy(), expression=exp.Literal.string(""))  # which is in every text, and nowhere to some warehouses
+    return exp.Case().when(exp.Is(this=a.copy(), expression=exp.null()), exp.null()).else_(exp.or_(empty, inside))
+
+
 _FUNCTIONS: dict[str, tuple[str, str, Callable[..., Sql]]] = {
     "abs": ("number", "number", lambda a: exp.Abs(this=a)),
     "floor": ("number", "number", lambda a: exp.Floor(this=a)),
     "ceiling": ("number", "number", lambda a: exp.Ceil(this=a)),
     "string_length": ("string", "number", lambda a: exp.Length(this=a)),
 }
-
-
-def _double(sql: Sql) -> Sql:
-    return exp.cast(sql.copy(), "DOUBLE")
-
-
-def _plus(day: Sql, amount: int, unit: str) -> Sql:
-    made = (exp.DateAdd if amount >= 0 else exp.DateSub)(this=day, expression=exp.Literal.number(abs(amount)), unit=exp.var(unit))
-    return exp.cast(made, "DATE")
-
-
-def _literal(value: Any) -> Sql:
-    if value is None:
-        return exp.null()
-    if isinstance(value, bool):
-        return exp.true() if value else exp.false()
-    if v.is_number(value):
-        return exp.Literal.number(value if value >= 0 else f"({value})")
-    if isinstance(value, str):
-        return exp.Literal.string(value)
-    if isinstance(value, datetime):
-        return exp.cast(exp.Literal.string(value.isoformat(sep=" ")), "TIMESTAMPTZ")
-    if isinstance(value, date):
-        return exp.cast(exp.Literal.string(value.isoformat()), "DATE")
-    if "duration" in v.kind(value):
-        return exp.null()  # reached only through the arithmetic that knows it
-    raise NoSql(f"`{v.literal(value)}` has no literal in SQL")

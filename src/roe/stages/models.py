@@ -227,7 +227,7 @@ class _Model:
         tiers = tuple((str(name), float(share)) for name, share in (raw.get("tiers") or {}).items())
         if tiers and abs(sum(share for _, share in tiers) - 100) > 1e-9:
             self.cx.say("R304", raw.key("tiers"), f"the tiers are {sum(s for _, s in tiers):g} % together", "let them be 100 % together")
-        self.derive("", self.field("_of"), raw["of"], among=tiers)
+        self.derive("", self.field("_of"), raw["of"], among=tiers, strict=str(raw.get("ties") or "share") == "strict")
 
     def logistic(self) -> None:
         """A logistic model by its coefficients: each part adds to the log-odds, the score is the chance in percent."""

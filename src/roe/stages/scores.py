@@ -61,13 +61,13 @@ def _type(section: Any, cx: Context, name: str) -> Type:
 def output_type(table: Any, section: Any, cx: Context, entity: str, own: str) -> Type:
     """One output column is a value, several are a record."""
     _, outputs = cx.split(table, section, cx.names(entity, implicit=True), own)
-    from roe.policy.context import is_number_text
+    from roe.policy.context import all_numbers
 
     hit = section.get("hit") or "first"
     kinds = {}
     for i, name in outputs.items():
         cells = [row[i] for row in table.rows if row[i] not in ("", "-")]
-        number = all(map(is_number_text, (row[i] for row in table.rows)))
+        number = all_numbers(cells)
         values = tuple(dict.fromkeys(map(str, cells)))
         kinds[str(name)] = t.NUMBER if number else Type("string", values=values, declared=cells[0].span() if cells else None)
     if hit == "collect count" or (hit.startswith("collect ") and len(kinds) == 1):

@@ -1,0 +1,235 @@
+"""Cells of a table as people write them, read by the type of their column: words, postal codes, bands and days.
+
+What is in a cell are FEEL's unary tests. On top of that, a text column takes bare words (`US, CA`) and codes (`94*`, `90001-93999`); a
+column of numbers takes bands (`1-499`, `1..499`, `500+`), and a column of dates takes days (`< 2026-01-01`) and bands of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from roe.diagnostics import Diagnostic
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.grammar.days import day_text
+from roe.grammar.names import Names
+from roe.grammar.parser import parse
+from roe.grammar.types import Type
+from roe.source import Text, span_of
+
+_PLAIN = re.compile(r"\d+|[^\W\d]\w*([.-]\w+)*")  # a ZIP code, a name, a domain: no need to try it as an expression
+_PARTS = re.compile(r"[.-]")
+_RESERVED = frozenset({"true", "false", "null", "not"})
+_WORDS = re.compile(r"[^\s,][^,]*")  # what stands between commas
+
+
+def read_cell(cell: Text, names: Names, found: Type) -> tuple[s.Tests | None, list[Diagnostic]]:
+    """The tests of a cell that is not empty, in a column of this type; none after a diagnostic."""
+    if found.name in ("string", "any"):
+        return _text_cell(cell, names)
+    tree, problems = parse(cell, "tests")
+    if found.name in ("number", "date"):
+        kind = _NUMBERS if found.name == "number" else _DAYS
+        if tree is None:
+            tree, problems = _bands(cell, kind, problems)
+        if tree is not None:
+            return kind.settle(tree, cell)
+    assert tree is None or isinstance(tree, s.Tests)
+    return tree, problems
+
+
+# --- texts ----------------------------------------------------------------------------------------------------------
+
+
+def _text_cell(cell: Text, names: Names) -> tuple[s.Tests | None, list[Diagnostic]]:
+    text = cell.strip()
+    plain = _PLAIN.fullmatch(text) is not None and not any(p in _RESERVED or p in names.variables for p in _PARTS.split(text))
+    try:
+        codes = _codes(cell)
+    except ValueError as e:
+        help = "the first comes before the last, and both have as many digits"
+        return None, [Diagnostic("R207", f"`{e}` is no range of codes", span_of(cell), help)]
+    if codes is not None:
+        return codes, []
+    tree, problems = (None, []) if plain else parse(cell, "tests")
+    if tree is None or _is_words(tree, names):
+        words = tuple(s.Literal(m[0].strip(), m[0], m.span()) for m in _WORDS.finditer(cell) if m[0].strip())
+        return s.Tests(words, False, (0, len(cell))), []
+    assert isinstance(tree, s.Tests)
+    return tree, problems
+
+
+_CODE = re.compile(
+    r"(?P<prefix>[^\W_]+)\*|(?P<low>\d{3,})\s*\.\.\s*(?P<high>\d{3,})|(?P<first>\d{5})\s*-\s*(?P<last>\d{5})|(?P<word>[^\W_]+([ -][^\W_]+)*)"
+)
+
+
+def _codes(cell: Text) -> s.Tests | None:
+    """Postal codes as people write them: `94*`, `90001..93999` or `90001-93999`, and codes among them; ValueError with a bad range.
+
+    What begins with 94 lies between "94" and "95" in the order of texts, and a range ends before what follows its last code.
+    """
+    found = [(m, _CODE.fullmatch(m[0].strip())) for m in _WORDS.finditer(cell)]
+    if not any(code and not code["word"] for _, code in found) or not all(code for _, code in found):
+        return None
+    tests: list[s.Node] = []
+    for m, code in found:
+        assert code is not None
+        at, text = m.span(), m[0].strip()
+        if code["word"]:
+            tests.append(s.Literal(text, text, at))
+            continue
+        low, high = code["prefix"] or code["low"] or code["first"], code["prefix"] or code["high"] or code["last"]
+        if len(low) != len(high) or low > high:
+            raise ValueError(text)
+        tests.append(s.RangeOf(s.Literal(low, low, at), s.Literal(_after(high), _after(high), at), True, False, at=at))
+    return s.Tests(tuple(tests), False, (0, len(cell)))
+
+
+def _after(code: str) -> str:
+    """The first text that neither is the code nor begins with it."""
+    higher = str(int(code) + 1).zfill(len(code)) if code.isdecimal() and code.isascii() else ""
+    return higher if len(higher) == len(code) else code[:-1] + chr(ord(code[-1]) + 1)
+
+
+def _is_words(tree: s.Node, names: Names) -> bool:
+    """Whether a cell is bare words, `US` or `US, CA` or `01234`, which spreadsheet users mean as texts."""
+    if not isinstance(tree, s.Tests) or tree.negated:
+        return False
+
+    def word(test: s.Node) -> bool:
+        if isinstance(test, s.Literal):
+            return v.is_number(test.value)
+        if isinstance(test, s.Path):  # `acme.com`, unless acme is a name
+            return word(test.base)
+        if isinstance(test, s.Binary):  # `Mid-Market` is a word too, unless Mid and Market are names
+            return word(test.left) and word(test.right) and any(isinstance(n, s.Name) for n in s.walk(test))
+        return isinstance(test, s.Name) and test.id != "?" and test.id not in names.variables
+
+    return all(map(word, tree.tests))
+
+
+# --- numbers and days -----------------------------------------------------------------------------------------------
+
+
+class _Misread(Exception):
+    """A cell that would mean something else than people think."""
+
+    def __init__(self, node: s.Node, message: str, help: str) -> None:
+        super().__init__(message)
+        self.node, self.message, self.help = node, message, help
+
+
+class _Bands:
+    """How values of a type stand in cells."""
+
+    value = ""  # a value, as a regular expression
+    between = r"\s*(?:\.\.|[-\u2013\u2014]|\bto\b)\s*"
+
+    def __init__(self) -> None:
+        self.item = re.compile(
+            rf"(?P<low>{self.value}){self.between}(?P<high>{self.value})|(?P<least>{self.value})\s*\+"
+            rf"|(?P<op>[<>]=?|=)\s*(?P<bound>{self.value})|(?P<only>{self.value})"
+        )
+
+    def literal(self, text: str, at: s.Place) -> s.Literal:
+        raise NotImplementedError
+
+    def settle(self, tree: s.Node, cell: Text) -> tuple[s.Tests | None, list[Diagnostic]]:
+        """The tests with what the type makes of them: a subtraction of constants is a band."""
+        try:
+            tree = self.read(tree, cell)
+            assert isinstance(tree, s.Tests)
+            return replace(tree, tests=tuple(self.test(test, cell) for test in tree.tests)), []
+        except _Misread as e:
+            return None, [Diagnostic("R207", e.message, span_of(cell, *e.node.at), e.help)]
+
+    def read(self, tree: s.Node, cell: Text) -> s.Node:
+        return tree
+
+    def test(self, test: s.Node, cell: Text) -> s.Node:
+        if isinstance(test, s.Not):
+            return replace(test, operands=tuple(self.test(operand, cell) for operand in test.operands))
+        if not (isinstance(test, s.Binary) and test.op == "-"):
+            return test
+        if isinstance(test.left, s.Literal) and isinstance(test.right, s.Literal):
+            return self.band(test.left, test.right, test.at)
+        if not any(isinstance(n, (s.Name, s.Call)) for n in s.walk(test)) and day_text(test, cell) is None:
+            raise _Misread(test, "this is a subtraction, and nothing that a cell says", "write a value, or a band such as `1-499`")
+        return test
+
+    def band(self, low: s.Literal, high: s.Literal, at: s.Place) -> s.Node:
+        if v.less(high.value, low.value) is not False:
+            raise _Misread(s.RangeOf(low, high, True, True, at), "the band ends before it begins", "write the lesser value first")
+        return s.RangeOf(low, high, True, True, at)
+
+
+class _Numbers(_Bands):
+    value = r"-?\d+(?:\.\d+)?"
+
+    def literal(self, text: str, at: s.Place) -> s.Literal:
+        return s.Literal(v.number(float(text) if "." in text else int(text)), text, at)
+
+    def read(self, tree: s.Node, cell: Text) -> s.Node:
+        parts = list(s.walk(tree))
+        days = [node.at for node in parts if day_text(node, cell) is not None]  # the check says what is wrong with them
+        for node in parts:
+            if any(start <= node.at[0] < end for start, end in days):
+                continue
+            if isinstance(node, s.Literal) and v.is_number(node.value) and re.fullmatch(r"0\d+", node.text):
+                raise _Misread(node, f"a comma separates values, and `{node.text}` is one of its own", "write thousands without it: 1000")
+        return tree
+
+
+class _Days(_Bands):
+    value = r'(?:@"\d{4}-\d\d-\d\d"|\d{4}-\d\d-\d\d)'
+
+    def literal(self, text: str, at: s.Place) -> s.Literal:
+        spelt = text.removeprefix('@"').removesuffix('"')
+        day = v.parse_date(spelt)
+        if day is None:
+            raise _Misread(s.Literal(None, text, at), f"`{spelt}` is not a day", "write one that the calendar has, such as 2026-01-31")
+        return s.Literal(day, f'@"{spelt}"', at)
+
+    def read(self, tree: s.Node, cell: Text) -> s.Node:
+        spelt = day_text(tree, cell)
+        if spelt is not None:
+            return self.literal(spelt, tree.at)
+        return mapped(tree, lambda node: self.read(node, cell))
+
+
+_NUMBERS, _DAYS = _Numbers(), _Days()
+
+
+def _bands(cell: Text, kind: _Bands, problems: list[Diagnostic]) -> tuple[s.Tests | None, list[Diagnostic]]:
+    """A cell that the grammar does not know, as bands among values: `1..499`, `500+`; the grammar's complaint if it is not that either."""
+    tests: list[s.Node] = []
+    for m in _WORDS.finditer(cell):
+        item, at = kind.item.fullmatch(m[0].strip()), m.span()
+        if item is None:
+            return None, problems
+        try:
+            if item["low"]:
+                tests.append(kind.band(kind.literal(item["low"], at), kind.literal(item["high"], at), at))
+            elif item["only"]:
+                tests.append(kind.literal(item["only"], at))
+            else:
+                tests.append(s.Unary(item["op"] or ">=", kind.literal(item["bound"] or item["least"], at), at))
+        except _Misread as e:
+            return None, [Diagnostic("R207", e.message, span_of(cell, *e.node.at), e.help)]
+    return s.Tests(tuple(tests), False, (0, len(cell))), []
+
+
+def mapped(node: s.Node, change: Callable[[s.Node], s.Node]) -> s.Node:
+    """The node with its direct parts changed."""
+    changed: dict[str, Any] = {}
+    for name in s.FIELDS[type(node)]:
+        part = getattr(node, name)
+        if type(part) in s.FIELDS:
+            changed[name] = change(part)
+        elif type(part) is tuple and part and type(part[0]) in s.FIELDS:
+            changed[name] = tuple(map(change, part))
+    return replace(node, **changed) if changed else node

@@ -1,0 +1,131 @@
+"""Databases that run the SQL of tests: DuckDB, SQLite, and a PostgreSQL that is started for them."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Callable
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roe.evaluator.world import Row
+from roe.policy.standard import FILES
+
+Tables = dict[str, tuple[list[str], list[str], list[list[Any]]]]
+Found = list[dict[str, Any]]
+
+
+def staged(world: Any) -> Tables:
+    """The sources that the SQL reads: (columns, types, rows) by table; references and owners as ids."""
+    out = {}
+    for entity, fields in world.policy.model.entities.items():
+        names = [n for n, f in fields.items() if not f.via and f.type.name != "owners"]
+        types = {"number": "DOUBLE PRECISION", "boolean": "BOOLEAN", "date": "DATE", "date and time": "TIMESTAMPTZ"}
+        kinds = [types.get(fields[n].type.name, "VARCHAR") for n in names] + ["VARCHAR"] * len(world.policy.roles)
+        rows = [
+            [_cell(dict.get(row, n)) for n in names]
+            + [_cell(row["owner"].get(r)) if "owner" in fields else None for r in world.policy.roles]
+            for row in world.rows[entity]
+        ]
+        out[FILES.get(entity, (entity + "s",))[0]] = ([*names, *(f"owner_{r}" for r in world.policy.roles)], kinds, rows)
+    return out
+
+
+def _cell(value: Any) -> Any:
+    return value["id"] if isinstance(value, Row) else value
+
+
+def _found(cursor: Any) -> Found:
+    names = [d[0] for d in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def on_duckdb(sql: str, tables: Tables) -> Found:
+    duckdb = pytest.importorskip("duckdb")
+    con = duckdb.connect()
+    for name, (columns, kinds, rows) in tables.items():
+        declared = ", ".join(f'"{c}" {k}' for c, k in zip(columns, kinds, strict=True))
+        con.execute(f"CREATE TABLE {name} ({declared})")
+        if rows:
+            con.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(columns))})", rows)
+    return _found(con.execute(sql))
+
+
+def on_sqlite(sql: str, tables: Tables) -> Found:
+    con = sqlite3.connect(":memory:")
+    for name, (columns, _, rows) in tables.items():
+        declared = ", ".join(f'"{c}"' for c in columns)
+        con.execute(f"CREATE TABLE {name} ({declared})")
+        plain = [
+            [x.isoformat(" ") if isinstance(x, datetime) else x.isoformat() if isinstance(x, date) else x for x in row] for row in rows
+        ]
+        con.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(columns))})", plain)
+    return _found(con.execute(sql))
+
+
+def on_postgres(sql: str, tables: Tables) -> Found:
+    import psycopg
+
+    with psycopg.connect(postgres()) as con:
+        for name, (columns, kinds, rows) in tables.items():
+            declared = ", ".join(f'"{c}" {k}' for c, k in zip(columns, kinds, strict=True))
+            con.execute(f'CREATE TEMPORARY TABLE "{name}" ({declared})')  # type: ignore[arg-type]
+            if rows:
+                with con.cursor().copy(f'COPY "{name}" FROM STDIN') as copy:  # type: ignore[arg-type]
+                    for row in rows:
+                        copy.write_row(row)
+        found = _found(con.execute(sql))  # type: ignore[arg-type]
+        con.rollback()
+    return found
+
+
+def postgres_programs() -> Path | None:
+    """Where Debian's package `postgresql` puts initdb and pg_ctl; None without it."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: [int(x) for x in p.parts[4].split(".") if x.isdigit()])
+    return found[-1].parent if found else None
+
+
+@cache
+def postgres() -> str:
+    """The address of a PostgreSQL that lives as long as the tests: in a folder of its own, on a socket, as nobody of importance."""
+    programs = postgres_programs()
+    if programs is None:
+        if "CI" in os.environ:
+            pytest.fail("PostgreSQL is missing: apt-get install postgresql, as .ci/run does")
+        pytest.skip("PostgreSQL is missing: apt-get install postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="roe-postgres-"))
+    drop: list[str] = []
+    if os.geteuid() == 0:  # which PostgreSQL refuses to run as
+        shutil.chown(folder, "postgres", "postgres")
+        drop = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "env", "-u", "PYTHONPATH", f"HOME={folder}"]
+
+    def run(*args: str) -> None:
+        done = subprocess.run([*drop, *args], cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    data = folder / "data"
+    run(str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c full_page_writes=off -c max_connections=20"
+    run(str(programs / "pg_ctl"), "-D", str(data), "-o", options, "-l", str(folder / "log"), "-w", "start")
+
+    def stop() -> None:
+        subprocess.run([*drop, str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"], cwd=folder, capture_output=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(stop)
+    return f"host={folder} user=postgres dbname=postgres"
+
+
+ENGINES: tuple[tuple[str, Callable[[str, Tables], Found]], ...] = (
+    ("duckdb", on_duckdb),
+    ("sqlite", on_sqlite),
+    ("postgres", on_postgres),
+)
