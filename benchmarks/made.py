@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -394,42 +395,60 @@ engagement: {account: {ae: [{name: book, when: account.core != null, then: {assi
 Labelled = tuple[list[str], list[str], list[int | None]]  # names, the names they are looked for in, and the place of the right one
 
 
-def labelled_names(data: Path) -> dict[str, Labelled]:
-    """Real company names with their counterparts, where the data is at hand; of two sets, half of the counterparts are taken away."""
-    found: dict[str, Labelled] = {}
-    rng = random.Random(1)
-    if (data / "neer_match").is_dir():
-        left, right, pairs = (_rows(data / "neer_match" / f"{name}.csv") for name in ("left", "right", "matches"))
-        place = {row["company_id"]: i for i, row in enumerate(right)}
-        truth = {m["company_id_left"]: place[m["company_id_right"]] for m in pairs}
-        names = [row["company_name"] for row in right]
-        wanted: list[int | None] = [truth[row["company_id"]] for row in left]
-        found["neer"] = [row["company_name"] for row in left], names, wanted
-        found["neer_half"] = _half(rng, found["neer"])
-    if (data / "sp500").is_dir():
-        names = [row["Security"] for row in _rows(data / "sp500" / "constituents.csv")]
-        found["sp500_half"] = _half(rng, ([_noisy(rng, name) for name in names], names, list(range(len(names)))))
+def name_pairs(data: Path | None = None) -> dict[str, list[tuple[str, str]]]:
+    """Pairs of names of one company each, by set: the SEC's titles and Nasdaq's lists of the same tickers, names of the same security on
+    two exchanges, and, where the data is at hand, neer_match: German companies in badly scanned registers.
+    """
+    here = Path(__file__).resolve().parent / "names"
+    found = {path.stem: [(row["name"], row["other"]) for row in _rows(path)] for path in sorted(here.glob("*.csv"))}
+    folder = (data or Path(__file__).resolve().parent.parent.parent / "shared" / "data") / "neer_match"
+    if folder.is_dir():
+        left, right, pairs = (_rows(folder / f"{name}.csv") for name in ("left", "right", "matches"))
+        names = {row["company_id"]: row["company_name"] for row in (*left, *right)}
+        found["neer_match"] = [(names[m["company_id_left"]], names[m["company_id_right"]]) for m in pairs]
     return found
+
+
+def without_counterparts(pairs: list[tuple[str, str]], removed: float) -> Labelled:
+    """(names, the other names that are left, the place of each name's own one or None), with a share of them taken away."""
+    gone = set(random.Random(7).sample(range(len(pairs)), int(len(pairs) * removed)))
+    kept = [i for i in range(len(pairs)) if i not in gone]
+    place = {i: n for n, i in enumerate(kept)}
+    return [a for a, _ in pairs], [pairs[i][1] for i in kept], [place.get(i) for i in range(len(pairs))]
+
+
+Answers = list[tuple[float, int]]
+
+
+def searched(index: Any, names: list[str]) -> Answers:
+    """(score, place) of the best one for each name; place -1 for none."""
+    return [(index.search(name, 0.02)[:1] or [(0.0, -1)])[0] for name in names]
+
+
+@lru_cache(maxsize=1)
+def _peer(right: tuple[str, ...], left: tuple[str, ...]) -> Answers:
+    from rapidfuzz import fuzz, process, utils
+
+    scores = process.cdist(
+        [utils.default_process(x) for x in left], [utils.default_process(x) for x in right], scorer=fuzz.token_sort_ratio, workers=-1
+    )
+    return [(float(row.max()) / 100, int(row.argmax())) for row in scores]
+
+
+def peer_search(right: list[str], left: list[str]) -> Answers:
+    """The same by rapidfuzz: every name with every other one, by sorted words."""
+    return _peer(tuple(right), tuple(left))
+
+
+def agreement(right: list[str], truth: list[int | None], answers: Answers, least: float) -> tuple[float, float, float]:
+    """F1, precision and recall of the answers that score at least so much. Another record with the very same name is right too."""
+    given = [(t, i) for t, (score, i) in zip(truth, answers, strict=True) if score >= least]
+    correct = sum(t is not None and right[i].lower() == right[t].lower() for t, i in given)
+    known = sum(t is not None for t in truth)
+    precision, recall = correct / len(given) if given else 1.0, correct / known
+    return (2 * precision * recall / (precision + recall) if correct else 0.0), precision, recall
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def _half(rng: random.Random, whole: Labelled) -> Labelled:
-    left, right, truth = whole
-    kept = sorted(rng.sample(range(len(right)), len(right) // 2))
-    place = {old: new for new, old in enumerate(kept)}
-    return left, [right[i] for i in kept], [None if i is None else place.get(i) for i in truth]
-
-
-def _noisy(rng: random.Random, name: str) -> str:
-    """What forms and typing do to a name: another legal form, two letters swapped, one lost, a word left out or moved, capitals."""
-    words, k = name.split(), rng.randrange(1, max(2, len(name) - 1))
-    ways = [
-        name, name, name + rng.choice([" Inc.", " Corporation", " GmbH", " Ltd", " Holdings", " Group", " USA"]), name.upper(),
-        name[:k] + name[k + 1 : k + 2] + name[k : k + 1] + name[k + 2 :], name[:k] + name[k + 1 :], " ".join(words[:-1] or words),
-        " ".join([*words[1:], words[0]]), name.replace(" ", ""), name.replace("&", "and"),
-    ]  # fmt: skip
-    return rng.choice(ways)

@@ -58,14 +58,14 @@ def countries() -> dict[str, str]:
     names.setdefault("xkx", "XK")
     names.setdefault("xk", "XK")
     for language in MAIN:
-        _country_names(language, [*codes, "XK"], names)
+        country_names(language, [*codes, "XK"], names)
     for code in [*codes, "XK"]:
         for language in get_official_languages(code, regional=True, de_facto=True):
-            _country_names(language, [code], names)
+            country_names(language, [code], names)
     return dict(sorted(names.items()))
 
 
-def _country_names(language: str, codes: list[str], names: dict[str, str]) -> None:
+def country_names(language: str, codes: list[str], names: dict[str, str]) -> None:
     try:
         known = Locale.parse(language).territories
     except (UnknownLocaleError, ValueError):

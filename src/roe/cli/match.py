@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import click
 from roe.cli.common import fail, find_policy, load, table
 from roe.data.coerce import columns_of, normal
 from roe.diagnostics import Diagnostic, errors, suggest
+from roe.plan.operators import Relate
 from roe.policy.model import Policy
 from roe.progress import counted
 from roe.source import Span
@@ -55,13 +57,26 @@ SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
 @click.command("match")
 @click.option("--leads", type=click.Path(path_type=Path), required=True, help="A file of leads: CSV, JSON, JSON lines or Parquet.")
 @click.option("--accounts", type=click.Path(path_type=Path), help="A file of accounts.")
-@click.option("--duplicates", is_flag=True, help="Hold the leads against each other instead: which are the same person again.")
+@click.option("--duplicates", is_flag=True, help="Find duplicate leads instead of matching accounts.")
 @click.option(
     "--map", "mapped", multiple=True, metavar="FIELD=COLUMN", help="`company=Firma`, for both files; `account.name=Firma`, for one."
 )
 @click.option("--policy", type=click.Path(path_type=Path), help="A policy, for its `matching:`; without one, the default definition.")
+@click.option(
+    "--at-least",
+    type=click.FloatRange(0, 1),
+    help="Accept a name only if it is the same company at least this likely, 0 to 1. The default is 0.5, and less at the same address.",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The CSV file to write: a line for each lead.")
-def command(leads: Path, accounts: Path | None, duplicates: bool, mapped: tuple[str, ...], policy: Path | None, out: Path) -> None:
+def command(
+    leads: Path,
+    accounts: Path | None,
+    duplicates: bool,
+    mapped: tuple[str, ...],
+    policy: Path | None,
+    at_least: float | None,
+    out: Path,
+) -> None:
     """Find each lead's account, with score, runner-up and reason."""
     if (accounts is None) is not duplicates:
         raise click.UsageError("name the file of accounts with --accounts, or ask for --duplicates")
@@ -80,7 +95,9 @@ def command(leads: Path, accounts: Path | None, duplicates: bool, mapped: tuple[
         columns["lead"]["person"] = "\0person"
     tables = {entity: [_renamed(row, columns[entity]) for row in rows] for entity, rows in raw.items()}
     bound = evaluator.bind(tables, as_of="1970-01-01")
-    matcher = bound.world.matcher(loaded.plan.steps["lead", "matched_account"])
+    step = loaded.plan.steps["lead", "matched_account"]
+    assert isinstance(step, Relate)
+    matcher = bound.world.matcher(step if at_least is None else _at_least(step, at_least))
     rows = bound.world.rows["lead"]
     place = {row["id"]: row["$line"] for row in rows}
 
@@ -100,6 +117,11 @@ def command(leads: Path, accounts: Path | None, duplicates: bool, mapped: tuple[
     except OSError as e:
         fail([Diagnostic("R609", f"`{out}` cannot be written: {e.strerror}", Span(str(out), 1, 1, 2), "name another file")])
     _summary(found, len(rejects), out, duplicates)
+
+
+def _at_least(step: Relate, probability: float) -> Relate:
+    """The same definition, with one least probability for all methods that compare names."""
+    return replace(step, methods=tuple(replace(m, least=probability) if m.similar is not None else m for m in step.methods))
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 Comparing every lead with every account is what blocking avoids. A condition `f(lead) = g(account)` becomes a look-up in
 an index on `g`. A `similarity(f(lead), g(account)) >= x` is asked only of accounts that share a *key* with the lead: the
 first four letters of any word of the company name, or of the name without its spaces. A method with `similar` searches
-all names at once (`evaluator.names`). Every other condition is asked of every candidate that is left.
+all names at once (`companies.index`). Every other condition is asked of every candidate that is left.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from roe.grammar.field_functions import company
 from roe.plan.operators import Method, Relate
 
 if TYPE_CHECKING:
-    from roe.evaluator.names import NameIndex
+    from roe.companies.index import NameIndex
     from roe.evaluator.world import Row, World
 
 
-CLOSE = 0.03  # scores that differ by no more say nothing about which is right: tiebreakers do
+CLOSE = 0.01  # scores that differ by no more say nothing about which is right: tiebreakers do
 NEAR, BELOW = 5, 0.2  # candidates below the least score that a trace still shows, and how far below
 
 
@@ -168,7 +168,7 @@ class _Method:
                 self._blocks = code, self._group(compile_expression(theirs), blocking_keys)
 
     def _named(self, code: Code) -> tuple[NameIndex, list[Row]]:
-        from roe.evaluator.names import NameIndex
+        from roe.companies.index import NameIndex
 
         base = dict(self.world.base)
         names, rows = [], []
@@ -212,7 +212,7 @@ class _Method:
             return ((1.0, row) for row in self._possible(scope))
         code, index, rows = self._names
         value = code(scope)
-        found = index.search(value, self.least - BELOW) if isinstance(value, str) else []
+        found = index.search(value, max(self.least - BELOW, 0.0)) if isinstance(value, str) else []
         return ((score, rows[i]) for score, i in found)
 
     def _possible(self, scope: Scope) -> Iterable[Row]:

@@ -93,11 +93,125 @@ def is_freemail(email: str) -> bool:
     return host in freemail_domains() or domain(host) in freemail_domains()
 
 
-# Legal forms that cleanco does not know, most of them historical or written out.
-_FORMS = re.compile(
-    r"\b(act(ien|ie)?[\s-]*ges(ellschaft)?|aktien[\s-]*gesellschaft|gesellschaft mit beschr\w+ haftung|commandit\w*|"
-    r"incorporated|corporation|company|limited|the)\b"
+# Hosts where many companies have a page: an address there says nothing about which one it is.
+_SHARED_HOSTS = frozenset(
+    [
+        "about.me",
+        "amazon.com",
+        "apple.com",
+        "bing.com",
+        "bit.ly",
+        "blogger.com",
+        "blogspot.com",
+        "business.site",
+        "carrd.co",
+        "cargo.site",
+        "craigslist.org",
+        "crunchbase.com",
+        "discord.com",
+        "discord.gg",
+        "ebay.com",
+        "etsy.com",
+        "facebook.com",
+        "fb.com",
+        "fb.me",
+        "flickr.com",
+        "g.page",
+        "github.com",
+        "github.io",
+        "gitlab.com",
+        "glassdoor.com",
+        "godaddysites.com",
+        "goo.gl",
+        "google.com",
+        "hubspot.com",
+        "indeed.com",
+        "instagram.com",
+        "issuu.com",
+        "jimdo.com",
+        "jimdofree.com",
+        "jimdosite.com",
+        "kickstarter.com",
+        "line.me",
+        "linkedin.com",
+        "linktr.ee",
+        "lnkd.in",
+        "medium.com",
+        "meetup.com",
+        "myshopify.com",
+        "netlify.app",
+        "notion.site",
+        "notion.so",
+        "odoo.com",
+        "ok.ru",
+        "pages.dev",
+        "patreon.com",
+        "pinterest.com",
+        "quora.com",
+        "reddit.com",
+        "salesforce.com",
+        "shopify.com",
+        "sites.google.com",
+        "slack.com",
+        "snapchat.com",
+        "soundcloud.com",
+        "spotify.com",
+        "squarespace.com",
+        "squareup.com",
+        "strikingly.com",
+        "substack.com",
+        "t.co",
+        "t.me",
+        "telegram.me",
+        "telegram.org",
+        "threads.net",
+        "tiktok.com",
+        "tinyurl.com",
+        "tripadvisor.com",
+        "tumblr.com",
+        "twitter.com",
+        "vercel.app",
+        "vimeo.com",
+        "vk.com",
+        "wa.me",
+        "web.app",
+        "webflow.io",
+        "webnode.com",
+        "websites.co.in",
+        "weebly.com",
+        "weebly.site",
+        "whatsapp.com",
+        "wikipedia.org",
+        "wix.com",
+        "wixsite.com",
+        "wordpress.com",
+        "wordpress.org",
+        "x.com",
+        "xing.com",
+        "yandex.ru",
+        "yell.com",
+        "yellowpages.com",
+        "yelp.com",
+        "youtube.com",
+        "zoho.com",
+    ]
 )
+
+
+@function(
+    "company_domain",
+    "email_or_url: string",
+    "string",
+    'company_domain("https://facebook.com/acme")',
+    "null",
+    "the domain, unless it is no company's own: a mail provider, a social network, a page builder, a shop or a link shortener",
+    own=True,
+    cost=4,
+)
+@lru_cache(maxsize=_KEPT)
+def company_domain(text: str) -> str | None:
+    found = domain(text)
+    return None if found is None or found in _SHARED_HOSTS or found in freemail_domains() else found
 
 
 @function(
@@ -110,20 +224,10 @@ _FORMS = re.compile(
     own=True,
     cost=5,
 )
-@lru_cache(maxsize=_KEPT)
 def company(name: str) -> str:
-    from cleanco import basename
+    from roe.companies.name import parse
 
-    text = basename(basename(name)) or name
-    text = unicodedata.normalize("NFKD", text.replace("ß", "ss")).casefold()
-    text = "".join(c for c in text if not unicodedata.combining(c))
-    if not text.isascii():
-        from anyascii import anyascii
-
-        text = anyascii(text).casefold()
-    stripped = _FORMS.sub(" ", text)
-    words = re.findall(r"[^\W_]+", re.sub(r"['’`.]", "", stripped)) or re.findall(r"[^\W_]+", text)
-    return " ".join(w for w in words if w not in ("and", "und", "et", "y", "co")) or " ".join(words)
+    return parse(name).text
 
 
 @function(
@@ -214,11 +318,11 @@ ISO_3166 = frozenset(["AD", "AE", "AF", "AG", "AI", "AL", "AM", "AO", "AQ", "AR"
 def country(text: str) -> str | None:
     if text in ISO_3166:
         return text
-    return _country_names().get(bare(text))
+    return country_names().get(bare(text))
 
 
 @cache
-def _country_names() -> dict[str, str]:
+def country_names() -> dict[str, str]:
     """Every name and code of a country in the main languages and its own, as `bare` has it; tools/places.py writes the table."""
     names: dict[str, str] = json.loads(Path(__file__).with_name("countries.json").read_text("utf-8"))["countries"]
     return names

@@ -1,0 +1,235 @@
+"""How likely two names are one company: what they share, what each has alone, and what contradicts.
+
+Words of both names are paired, each with the word that is most like it. A word counts by its rarity, between 0 and 1: how few of the
+names that are searched have it, and how few of 44,097 listed companies. What is left over says most: another number, another country, another
+legal form, or a rare word on both sides is another company, whatever else the names share. The signs add up to the log-odds of a logistic
+model, whose weights were fitted (docs/matching.md names the sets). Each weight has the sign that its meaning asks for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from roe.companies.name import KEPT, CompanyName
+from roe.companies.tables import common_words, places, same_words
+
+COMMON = 15  # names of listed companies that a word stands in, for it to be one that people shorten
+SAYS_LITTLE = 0.35  # rarity up to which a word may stand beside initials
+MOST_INITIALS = 6
+
+# sign -> weight; fitted by benchmarks/fit_names.py
+INTERCEPT = -5.31
+WEIGHTS = {
+    "contained": 0.87, "other_word": -0.76, "letters": 3.26, "written_alike": 0.99, "same": 1.07, "rarest_shared": 3.27, "initials":
+    5.93, "same_form": 0.22, "both_have_more": -0.86, "other_beginning": -1.79, "other_number": -3.98, "more_number": -2.74,
+    "other_place": -3.74, "more_place": -2.89, "other_form": -6.89,
+}  # fmt: skip
+# Kinds of legal forms that exclude each other, and how surely. People write Inc and Ltd for whatever a company is.
+_OTHER_FORM = {
+    frozenset(pair): sure
+    for sure, pairs in {
+        1.0: (("stock", "limited"), ("stock", "partners")),
+        0.5: (("limited", "partners"), ("inc", "limited"), ("inc", "partners"), ("plc", "ltd"), ("plc", "limited"), ("ltd", "partners")),
+        0.2: (("inc", "ltd"), ("inc", "plc"), ("stock", "ltd"), ("plc", "partners")),
+    }.items()
+    for pair in pairs
+}
+
+
+@dataclass(slots=True)
+class Pairing:
+    """Places of words of two names that belong together, how alike they are (0 to 1), and what each name has alone."""
+
+    pairs: list[tuple[int, int, float]]
+    left: set[int]
+    right: set[int]
+    initials: bool = False
+
+
+def probability(signs: dict[str, float]) -> float:
+    """The logistic function of the weighted signs, 0 to 1."""
+    odds = INTERCEPT + sum(WEIGHTS[name] * value for name, value in signs.items())
+    return 1 / (1 + math.exp(-max(-50.0, min(50.0, odds))))
+
+
+def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str], float]) -> dict[str, float]:
+    """What speaks for and against one company. `letters` is the cosine of the names' groups of three letters, 0 to 1."""
+    pairing = pair(a, b, rarity)
+    alone = [[a.words[i] for i in pairing.left], [b.words[i] for i in pairing.right]]
+    numbers = [any(w.isdigit() for w in words) for words in alone]
+    regions = [any(w in places() for w in words) for words in alone]
+    more = [sum(rarity(w) for w in words if not w.isdigit() and w not in places()) for words in alone]
+    return {
+        "letters": 1.0 if a.glued == b.glued else letters,
+        "written_alike": _alike_as_a_whole(a.glued, b.glued),
+        "same": float(a.glued == b.glued),
+        "rarest_shared": max((rarity(a.words[i]) * like for i, _, like in pairing.pairs), default=0.0),
+        "initials": float(pairing.initials),
+        "same_form": float(bool(a.kinds & b.kinds)),
+        "contained": float(bool(pairing.pairs) and not (pairing.left and pairing.right)),
+        "both_have_more": min(more),
+        "other_word": float(all(any(w in common_words() and not w.isdigit() for w in words) for words in alone)),
+        "other_beginning": float(0 in pairing.left or 0 in pairing.right),
+        "other_number": float(all(numbers)),
+        "more_number": float(numbers[0] != numbers[1]),
+        "other_place": float(all(regions)),
+        "more_place": float(regions[0] != regions[1]),
+        "other_form": _other_form(a, b),
+    }
+
+
+def pair(a: CompanyName, b: CompanyName, rarity: Callable[[str], float]) -> Pairing:
+    """The words of both names, the most alike first; of those equally alike the ones that stand at the same place."""
+    alike = [
+        (likeness, -abs(i - j), -i, -j) for i, x in enumerate(a.words) for j, y in enumerate(b.words) if (likeness := word_likeness(x, y))
+    ]
+    found = Pairing([], set(range(len(a.words))), set(range(len(b.words))))
+    for likeness, _, i, j in sorted(alike, reverse=True):
+        if -i in found.left and -j in found.right:
+            found.left.discard(-i)
+            found.right.discard(-j)
+            found.pairs.append((-i, -j, likeness))
+    for mine, other, left, right, swapped in ((a, b, found.left, found.right, False), (b, a, found.right, found.left, True)):
+        _glue(mine.words, other.words, left, right, found.pairs, swapped)
+        found.initials |= _initials(mine, other, left, right, rarity)
+    return found
+
+
+def _glue(
+    mine: Sequence[str], others: Sequence[str], left: set[int], right: set[int], pairs: list[tuple[int, int, float]], swapped: bool
+) -> None:
+    """One word of a name may be two of the other: `Goodwill`, `Good Will`."""
+    for i in sorted(left):
+        for j in sorted(right):
+            if j + 1 in right and mine[i] == others[j] + others[j + 1]:
+                left.discard(i)
+                right -= {j, j + 1}
+                pairs.append((j, i, 1.0) if swapped else (i, j, 1.0))
+                break
+
+
+def _initials(mine: CompanyName, other: CompanyName, left: set[int], right: set[int], rarity: Callable[[str], float]) -> bool:
+    """Whether what one name has alone is the initials of what the other has alone; then nothing of it is left over."""
+    telling = [i for i in left if rarity(mine.words[i]) > SAYS_LITTLE]
+    if len(telling) != 1 or len(right) < 2 or not 2 <= len(mine.words[telling[0]]) <= MOST_INITIALS:
+        return False
+    short = mine.words[telling[0]]
+    words = "".join(other.words[i][0] for i in sorted(right))
+    spoken = "".join(word[0] for word in other.spoken)
+    if short not in (words, spoken) or (len(short) == 2 and not mine.kinds & other.kinds):
+        return False
+    left.discard(telling[0])
+    right.clear()
+    return True
+
+
+def _alike_as_a_whole(a: str, b: str) -> float:
+    from rapidfuzz import fuzz
+
+    return float(fuzz.ratio(a, b)) / 100
+
+
+def _other_form(a: CompanyName, b: CompanyName) -> float:
+    """How surely the legal forms are of two companies, 0 to 1."""
+    if not a.kinds or not b.kinds or a.kinds & b.kinds:
+        return 0.0
+    return min(_OTHER_FORM.get(frozenset((x, y)), 0.0) for x in a.kinds for y in b.kinds)
+
+
+@lru_cache(maxsize=KEPT)
+def word_likeness(a: str, b: str) -> float:
+    """How likely two words are meant to be one, 0 to 1: equal, another spelling, shortened, or misspelt.
+
+    A letter more or less makes another word of a short one. A beginning is a shortened word only of those that are
+    common in names: `Technol`, `Pharm`; `Vale` is not short for `Valero`.
+    """
+    if a == b:
+        return 1.0
+    if a.isdigit() or b.isdigit():
+        return 0.0
+    same = same_words()
+    if same.get(a, a) == same.get(b, b):
+        return 0.97
+    short, long = (a, b) if len(a) <= len(b) else (b, a)
+    if len(short) >= 4 and _spelt(a) == _spelt(b):
+        return 0.95
+    if short + "s" == long:
+        return 0.9 if len(short) >= 5 else 0.6
+    known = common_words().get(long, 0)
+    if known >= COMMON and len(short) >= 3 and long.startswith(short) and common_words().get(short, 0) < known:
+        return 0.85
+    if _without_vowels(short, long, known >= COMMON):
+        return 0.85
+    return _misspelt(a, b)
+
+
+def _misspelt(a: str, b: str) -> float:
+    from rapidfuzz.distance import OSA
+
+    letters = max(len(a), len(b))
+    if letters < 6 or abs(len(a) - len(b)) > 3:
+        return 0.0
+    wrong = OSA.distance(a, b, score_cutoff=3)
+    if wrong == 1:
+        return {6: 0.5, 7: 0.75, 8: 0.85}.get(letters, 0.92)
+    if wrong == 2 and letters >= 8:
+        return 0.5 if letters < 10 else 0.75
+    return 0.6 if wrong == 3 and letters >= 11 else 0.0
+
+
+def _without_vowels(short: str, long: str, common: bool) -> bool:
+    """Whether the shorter word is the longer one without its vowels: `WRKZG`, `Mfg`, `Svcs`."""
+    if len(short) < 3 or len(long) < 5 or short[0] != long[0]:
+        return False
+    bare = long[0] + "".join(c for c in long[1:] if c not in "aeiouy")
+    if any(c in "aeiouy" for c in short[1:]):
+        return False
+    return (bare == short and (common or len(short) >= 4)) or (bare.startswith(short) and len(short) >= 4)
+
+
+# What one sound is spelt like, in names that came from other scripts and languages
+_SOUNDS = (
+    ("ph", "f"),
+    ("ch", "k"),
+    ("y", "i"),
+    ("ck", "k"),
+    ("c", "k"),
+    ("w", "v"),
+    ("kh", "h"),
+    ("ae", "a"),
+    ("oe", "o"),
+    ("ue", "u"),
+    ("z", "s"),
+)
+
+
+@lru_cache(maxsize=KEPT)
+def _spelt(word: str) -> str:
+    for written, meant in _SOUNDS:
+        word = word.replace(written, meant)
+    return "".join(c for i, c in enumerate(word) if i == 0 or c != word[i - 1])
+
+
+def rarity_in(names: Counter[str], count: int) -> Callable[[str], float]:
+    """How rare a word is, 0 (in nearly every name) to 1 (in none): among `count` names, of which `names` has the words, and listed companies."""
+    from roe.companies.tables import NAMES_COUNTED
+
+    listed = common_words()
+    everything = NAMES_COUNTED / LISTED_COUNT + count
+    most = math.log(everything / 0.5)
+    known: dict[str, float] = {}
+
+    def rarity(word: str) -> float:
+        found = known.get(word)
+        if found is None:
+            found = known[word] = math.log(everything / (listed.get(word, 0) / LISTED_COUNT + names[word] + 0.5)) / most
+        return found
+
+    return rarity
+
+
+LISTED_COUNT = 4  # listed companies that count as one of the names that are searched

@@ -1,0 +1,163 @@
+"""Company names taken apart and compared. The pairs are made up; each stands for a habit of people, registers or exchanges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import roe
+from helpers import policy_text
+from roe.companies.index import NameIndex
+from roe.companies.name import names_in, parse
+from roe.grammar.field_functions import company_domain
+
+# a name, its words, the kind of its legal form
+PARTS = [
+    ("Hanse Kontor AG", "hanse kontor", "stock"),
+    ("Hanse Kontor Aktiengesellschaft", "hanse kontor", "stock"),
+    ("Hanse Kontor G.m.b.H. & Co. KG", "hanse kontor", "partners"),
+    ("Ostsee Linien A/S", "ostsee linien", "stock"),
+    ("Fiume Vetri S. p. A.", "fiume vetri", "stock"),
+    ("Fiume Vetri Società per Azioni", "fiume vetri", "stock"),
+    ("OOO Neva Tekhnika", "neva tekhnika", "limited"),
+    ("Open Joint Stock Company Neva Tekhnika", "neva tekhnika", "stock"),
+    ("Lipa Sp. z o.o.", "lipa", "limited"),
+    ("Brno Sklo, s.r.o.", "brno sklo", "limited"),
+    ("Sava Drvo d.o.o.", "sava drvo", "limited"),
+    ("Norrsken AB (publ)", "norrsken", "stock"),
+    ("株式会社はやて商事", "hayate shoji", "stock"),
+    ("Hayate Shoji Co., Ltd.", "hayate shoji", "ltd"),
+    ("The Twenty-First Street Bakery, Inc.", "21 street bakery", "inc"),
+    ("Delta Fund VIII LP", "delta fund 8", "partners"),
+    ("L'Atelier de la Marne SARL", "atelier marne", "limited"),
+    ("AS", "as", ""),
+    ("Company", "company", ""),
+]
+
+# whether two names are one company, and why it is not plain
+PAIRS = [
+    ("Kaltmeer AB (publ)", "Kaltmeer AB", True, "a note on the form"),
+    ("Vetri Fiume S P A", "Vetri Fiume SpA", True, "a form in single letters"),
+    ("JSC Uraldrev", "PAO Uraldrev", True, "a form in two languages"),
+    ("Brigade Sixty-Two Ltd", "Brigade 62 Ltd", True, "a number in words"),
+    ("Halden Holdings Inc d/b/a Riverside Grill", "Riverside Grill", True, "a second name"),
+    ("TRMN WRKSTT AG", "Termin Werkstatt AG", True, "vowels left out"),
+    ("Palenque Technol. Corp", "Palenque Technologies Corp.", True, "a common word cut short"),
+    ("OBN", "Osnabrücker Bahn Netz AG", True, "initials"),
+    ("Chrysantos SA", "Krisantos SA", True, "a name from another script"),
+    ("Marlowfield Grp plc", "MARLOWFIELD GROUP PLC", True, "an abbreviation"),
+    ("Norwell Fund III", "Norwell Fund IV", False, "sister by number"),
+    ("Norwell Capital 12", "Norwell Capital", False, "sister by number on one side"),
+    ("Tersona Chile S.A.", "Tersona Peru S.A.", False, "sister by country"),
+    ("Hochberg GmbH", "Hochberg AG", False, "another legal form"),
+    ("Orsolo SARL", "Orsolo SA", False, "another legal form"),
+    ("Ardex Group", "Arlex Group", False, "one letter of a short name"),
+    ("National Steel Company", "National Copper Company", False, "one word is another"),
+    ("First Bank of Ghana", "First Bank of Kenya", False, "another country"),
+    ("Ostermann Management", "Management Company", False, "the word that tells is missing"),
+    ("Valdo Inc", "Valdorama Energy Inc", False, "a name that begins alike"),
+]
+
+
+@pytest.mark.parametrize(("text", "words", "kind"), PARTS, ids=[p[0] for p in PARTS])
+def test_a_name_is_taken_apart(text: str, words: str, kind: str) -> None:
+    name = parse(text)
+    assert name.text == words
+    assert "".join(sorted(name.kinds)) == kind
+
+
+def test_a_name_with_a_second_one_means_both() -> None:
+    assert [name.text for name in names_in("Halden LLC d/b/a Riverside Grill")] == [
+        "halden llc dba riverside grill",
+        "halden",
+        "riverside grill",
+    ]
+
+
+@pytest.mark.parametrize(("lead", "account", "same", "why"), PAIRS, ids=[p[3] for p in PAIRS])
+def test_one_company_or_two(lead: str, account: str, same: bool, why: str) -> None:
+    found = NameIndex([account]).search(lead, 0.5)
+    assert bool(found) is same, (why, NameIndex([account]).search(lead, 0.0))
+
+
+def test_names_are_compared_both_ways_alike() -> None:
+    for lead, account, *_ in PAIRS:
+        one, other = NameIndex([account]).search(lead, 0.0), NameIndex([lead]).search(account, 0.0)
+        assert (one and one[0][0] >= 0.5) == (other and other[0][0] >= 0.5), (lead, account)
+
+
+POLICY = """
+roe: 1
+name: matching
+roles: [ae]
+matching: default
+engagement: {lead: {ae: [{name: matched, when: lead.account != null, then: {assign: '"x"'}}]}}
+"""
+
+
+def accounts_of(folder: Path, leads: list[dict[str, str]], accounts: list[dict[str, str]]) -> list[str | None]:
+    policy_text(folder, POLICY)
+    world = roe.compile(roe.load(folder)).bind({"lead": leads, "account": accounts}, as_of="2026-02-01").world
+    return [row["account"]["id"] if row["account"] else None for row in world.rows["lead"]]
+
+
+def test_branches_are_told_apart_by_country_and_by_place(tmp_path: Path) -> None:
+    countries = [
+        "AR",
+        "AT",
+        "AU",
+        "BE",
+        "BG",
+        "BR",
+        "CA",
+        "CH",
+        "CL",
+        "CN",
+        "CO",
+        "CZ",
+        "DE",
+        "DK",
+        "EE",
+        "EG",
+        "ES",
+        "FI",
+        "FR",
+        "GB",
+        "GR",
+        "HR",
+        "HU",
+        "IE",
+        "IN",
+        "IS",
+        "IT",
+        "JP",
+        "KR",
+        "LT",
+    ]
+    accounts = [{"id": f"A{i:02}", "name": "Polarstern Hotel", "country": c} for i, c in enumerate(countries)]
+    leads = [{"id": f"L{i:02}", "company": "Polarstern Hotel", "country": c} for i, c in enumerate(countries)]
+    assert accounts_of(tmp_path, leads, accounts) == [a["id"] for a in accounts]
+    here = [
+        {"id": f"A{i:02}", "name": "Lakeview Diner", "country": "US", "city": f"City {i}", "postal_code": f"{10000 + i}"} for i in range(60)
+    ]
+    there = [{"id": f"L{i:02}", "company": "Lakeview Diner Inc", "country": "US", "city": f"City {i}"} for i in range(60)]
+    assert accounts_of(tmp_path, there, here) == [a["id"] for a in here]
+
+
+def test_the_website_stands_in_for_the_domain(tmp_path: Path) -> None:
+    accounts = [{"id": "A", "name": "Palenque", "website": "https://www.palenque.com/home"}]
+    assert accounts_of(tmp_path, [{"id": "L", "email": "jo@palenque.com"}], accounts) == ["A"]
+
+
+@pytest.mark.parametrize(
+    "page", ["https://www.facebook.com/palenque", "linkedin.com/company/palenque", "palenque@gmail.com", "https://bit.ly/3x"]
+)
+def test_a_page_on_a_shared_host_is_no_companys_domain(tmp_path: Path, page: str) -> None:
+    assert company_domain(page) is None
+    accounts = [{"id": "A", "name": "Tortuga", "website": page}]
+    assert accounts_of(tmp_path, [{"id": "L", "website": page, "email": page if "@" in page else ""}], accounts) == [None]
+
+
+def test_a_shop_at_a_host_that_gives_each_its_own_name_is_its_own() -> None:
+    assert company_domain("https://palenque.myshopify.com/products") == "palenque.myshopify.com"
