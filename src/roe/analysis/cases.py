@@ -14,7 +14,11 @@ from dataclasses import fields, replace
 from functools import cached_property
 from typing import Any
 
-from roe.analysis.space import Alternative, Axis, Space, spaces
+from roe.analysis.axis import Axis
+from roe.analysis.date_cells import DateAxis
+from roe.analysis.dates import Dates
+from roe.analysis.reads import names_of
+from roe.analysis.space import Alternative, Space, spaces
 from roe.data.coerce import NORMALIZERS
 from roe.grammar import syntax as s
 from roe.grammar import types as t
@@ -49,6 +53,7 @@ class Cases:
         self._known: Known = {} if known is None else known
         self.writer = Writer(policy, step.entity)
         self._domains: dict[str, Domain] = {}
+        self._dates = Dates(policy, step.entity, names_of(policy, step.entity))
 
     @cached_property
     def rows(self) -> list[Alternative]:
@@ -58,9 +63,13 @@ class Cases:
         for number, rule in enumerate(rules, first):
             known = self._known.get(id(rule))
             if known is None or known[0] is not rule:
-                made = as_tests([self.writer(c.tree) for c in rule.conditions], self.policy.plan.lists, MAX_WRITTEN)[0]
+                made = self._tests([c.tree for c in rule.conditions])
                 known = self._known[id(rule)] = (rule, made)
             yield from ((number, tests) for tests in known[1])
+
+    def _tests(self, conditions: list[s.Node]) -> list[dict[str, Test]]:
+        found, _ = as_tests([self.writer(tree) for tree in conditions], self.policy.plan.lists, MAX_WRITTEN)
+        return [self._dates(tests) for tests in found]
 
     @cached_property
     def space(self) -> Space:
@@ -68,8 +77,7 @@ class Cases:
 
     def space_of(self, condition: s.Node) -> Space:
         """The space of one condition."""
-        found = as_tests([self.writer(condition)], self.policy.plan.lists, MAX_WRITTEN)[0]
-        return Space([(0, tests) for tests in found], self.possible)
+        return Space([(0, tests) for tests in self._tests([condition])], self.possible)
 
     def spaces(self) -> Iterator[Space]:
         if "space" in self.__dict__:
@@ -85,6 +93,11 @@ class Cases:
 
     def possible(self, axis: Axis) -> int:
         """The cells of an axis that records can be in: declared values alone, null only where something may be missing."""
+        if isinstance(axis, DateAxis):
+            cells = axis.full
+            for which, node in enumerate(axis.node.items):  # type: ignore[union-attr]
+                cells &= axis.full if domain(self.policy, self.entity, node)[1] else ~axis.missing(which)
+            return cells
         values, nullable = self.domain(axis)
         cells = axis.full & -2 | nullable  # null is the first cell
         if values is None:

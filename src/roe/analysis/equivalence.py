@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from roe.analysis.axis import bits
 from roe.analysis.cases import Cases, Known
 from roe.analysis.diff import changes, effect, said
-from roe.analysis.space import Box, Space, Undecided, bits
+from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.verdicts import POSSIBLE, PROVEN, UNDECIDED
 from roe.analysis.witness import Finder, Witness
 from roe.grammar import syntax as s
