@@ -34,10 +34,14 @@ LISTS = ("engagement", "table", "territory", "staffing")
 
 
 class Subject:
-    """What is checked: a policy, and with data its records at a moment; `today` is the day of witnesses that need none of their own."""
+    """What is checked: a policy, and with data its records at a moment; `today` is the day of witnesses that need none of their own.
 
-    def __init__(self, evaluator: Evaluator, bound: Bound | None = None, today: date | None = None) -> None:
+    `ends_by` is the day from which it is asked what has ended; without one, and without data, nobody asks.
+    """
+
+    def __init__(self, evaluator: Evaluator, bound: Bound | None = None, today: date | None = None, ends_by: date | None = None) -> None:
         self.evaluator, self.bound = evaluator, bound
+        self.ends_by = ends_by or today or (bound.world.clock.today if bound is not None else None)
         finder = Finder(evaluator, today)
         choosers = [*evaluator.compiled.choosers.values(), *evaluator.compiled.engagement.values()]
         self.tables = [Table(finder, c.step, c) for c in choosers if c.step.stage in WRITTEN and len(c.step.rules)]
@@ -52,9 +56,11 @@ class Subject:
 
 def findings(subject: Subject) -> list[Diagnostic]:
     """What all checks find, in the order of the files, without what comments allow."""
+    from roe.analysis.ended import CHECKS as ENDED
+    from roe.analysis.precedence import CHECKS as PRECEDENCE
     from roe.analysis.reality import CHECKS as REAL
 
-    found = [d for check in (*CHECKS, *REAL) for d in check(subject)]
+    found = [d for check in (*CHECKS, *PRECEDENCE, *REAL, *ENDED) for d in check(subject)]
     unique = list({(d.code, d.message, d.span.file, d.span.line, d.span.column): d for d in found}.values())
     return allowed(subject.evaluator.policy, sorted(unique, key=lambda d: (d.span.file, d.span.line, d.span.column, d.code)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,7 @@ def subject(policy: Policy, data: Path | None, no_data: bool, as_of: str) -> Sub
     today = evaluator.clock(clock(evaluator, as_of)).today if as_of else None
     own = policy.root / "data"
     if no_data or (data is None and not own.is_dir()):
-        return Subject(evaluator, None, today)
+        return Subject(evaluator, None, today, today or evaluator.clock(datetime.now(UTC)).today)
     if data is not None:
         tables = read(evaluator, data)
     else:
