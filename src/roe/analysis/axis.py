@@ -10,8 +10,28 @@ from roe.grammar import values as v
 from roe.plan.index import ELSE
 from roe.plan.subjects import key_of
 
+LONG = 512  # bits of a set from which its digits are searched as text: each step of arithmetic would copy all of it
+
+
+def of_bits(places: list[int]) -> int:
+    """The set of some places."""
+    if not places or places[-1] <= LONG:
+        return sum(1 << at for at in places)
+    digits = bytearray(places[-1] // 8 + 1)
+    for at in places:
+        digits[at >> 3] |= 1 << (at & 7)
+    return int.from_bytes(digits, "little")
+
 
 def bits(mask: int) -> Iterator[int]:
+    """The places of the bits that are set, the lowest first."""
+    if mask.bit_length() > LONG:
+        digits = bin(mask)[:1:-1]
+        at = digits.find("1")
+        while at >= 0:
+            yield at
+            at = digits.find("1", at + 1)
+        return
     while mask:
         low = mask & -mask
         yield low.bit_length() - 1
@@ -23,11 +43,15 @@ class Axis:
 
     __slots__ = ("_all", "_any", "_held", "_holding", "full", "key", "node", "points", "true", "uses", "values")
 
-    def __init__(self, key: str, node: s.Node, places: Sequence[tuple[Any, int, bool]], uses: int) -> None:
+    def __init__(
+        self, key: str, node: s.Node, places: Sequence[tuple[Any, int, bool]], uses: int, groups: dict[Any, int] | None = None
+    ) -> None:
         self.key, self.node, self.uses = key, node, uses
         self.values = [value for value, _, _ in places]
         self.true = [true for _, true, _ in places]
         self.points = {key_of(value): i for i, (value, _, alone) in enumerate(places) if alone}
+        if groups is not None:  # whose first stand for the others, after null
+            self.points |= {key: 1 + group for key, group in groups.items()}
         self.full = (1 << len(places)) - 1
         self._holding: dict[int, int] = {}
         self._any: dict[int, int] = {}
@@ -61,9 +85,11 @@ class Axis:
         if not self.uses >> bit & 1:
             return self.full
         if not self._holding:
+            cells: dict[int, list[int]] = {}
             for i, true in enumerate(self.true):
                 for b in bits(true & self.uses):
-                    self._holding[b] = self._holding.get(b, 0) | 1 << i
+                    cells.setdefault(b, []).append(i)
+            self._holding = {b: of_bits(places) for b, places in cells.items()}
         return self._holding.get(bit, 0)
 
     def held_by(self, among: int) -> int:

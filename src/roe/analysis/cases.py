@@ -9,12 +9,12 @@ others': enough to prove that something never happens, not that it does. That ta
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import fields, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
-from roe.analysis.axis import Axis
+from roe.analysis.axis import Axis, of_bits
 from roe.analysis.date_cells import DateAxis
 from roe.analysis.dates import Dates
 from roe.analysis.reads import names_of
@@ -23,7 +23,8 @@ from roe.data.coerce import NORMALIZERS
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
-from roe.plan.index import ELSE, as_tests
+from roe.grammar.printer import show
+from roe.plan.index import ELSE, MOST_POINTS, as_tests
 from roe.plan.operators import Choose, Derive, Rule
 from roe.plan.subjects import Test, is_true
 from roe.policy.model import Field, Policy
@@ -32,6 +33,7 @@ MAX_WRITTEN_OUT = 12  # rules of a step that is written out
 MAX_DEPTH = 6
 MAX_WRITTEN = 256  # alternatives of one rule
 MAX_SUMMED = 4  # criteria of a score that is written out
+MOST_REPEATS = 3  # rules that repeat another, up to which each is looked at by itself
 MOST_LIVING = 3_000  # rules of a list of which it is asked which can decide
 MAX_SUMS = 2_000  # of a score's points
 WHOLE = frozenset({"employees", "workspace_users"})  # counts: nobody has half an employee, or fewer than none
@@ -58,10 +60,25 @@ class Cases:
 
     @cached_property
     def rows(self) -> list[Alternative]:
-        return list(self.alternatives(self.step.rules))
+        return list(self.alternatives(self.step.rules, without=self.repeats))
 
-    def alternatives(self, rules: Any, first: int = 0) -> Iterator[Alternative]:
+    @cached_property
+    def repeats(self) -> dict[int, int]:
+        """Rules that ask for just what an earlier one asks for, with the number of that: looked at as one, if there are many of them.
+
+        Not where every rule that holds counts.
+        """
+        if self.step.hit.startswith("collect"):
+            return {}
+        firsts: dict[tuple[str, ...], int] = {}
+        same = {i: firsts.setdefault(tuple(show(c.tree) for c in rule.conditions), i) for i, rule in enumerate(self.step.rules)}
+        repeated = {i: first for i, first in same.items() if i != first}
+        return repeated if len(repeated) > MOST_REPEATS else {}
+
+    def alternatives(self, rules: Any, first: int = 0, without: Container[int] = ()) -> Iterator[Alternative]:
         for number, rule in enumerate(rules, first):
+            if number in without:
+                continue
             known = self._known.get(id(rule))
             if known is None or known[0] is not rule:
                 made = self._tests([c.tree for c in rule.conditions])
@@ -104,15 +121,15 @@ class Cases:
         if values is None:
             return cells & ~self._unclean(axis)
         known = [cell for x in values if (cell := axis.cell_of(x)) is not None]
-        return cells & sum(1 << cell for cell in {*known, 0})
+        return cells & of_bits(sorted({*known, 0}))
 
     def _unclean(self, axis: Axis) -> int:
         """The cells of constants that no record has, since values are cleaned when they are loaded: `Germany` is DE."""
         field = field_of(self.policy, self.entity, axis.node)
         clean = NORMALIZERS.get(field.normalize) if field is not None else None
-        if clean is None:
+        if clean is None or len(axis.points) > MOST_POINTS:
             return 0
-        return sum(1 << i for x, i in axis.points.items() if isinstance(x, str) and clean(x) != x)
+        return of_bits(sorted(i for x, i in axis.points.items() if isinstance(x, str) and clean(x) != x))
 
     def natural(self, axis: Axis) -> int:
         """The cells that somebody would call a case: nothing between 499 and 500, below a count, or beyond a scale from 0 to 100."""
@@ -225,12 +242,15 @@ def _living(of: _Same) -> tuple[frozenset[int], bool]:
         return frozenset(range(n)), not always
     alive: set[int] = set()
     default = False
-    for space in Cases(policy, step).spaces():
+    cases = Cases(policy, step)
+    for space in cases.spaces():
         for rule in space.rules:
             if rule not in alive and _fires(space, rule, step.hit):
                 alive.add(rule)
         default = default or _uncovered(space)
-    return frozenset(alive), default and not always
+    return frozenset(alive) | frozenset(
+        i for i, first in cases.repeats.items() if first in alive and step.hit != "first"
+    ), default and not always
 
 
 def _fires(space: Space, rule: int, hit: str) -> bool:

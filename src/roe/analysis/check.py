@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 NAMED = 5  # records of the data that a finding names
 WRITTEN = ("engagement", "territory", "staffing", "score", "table", "source")  # stages whose rules somebody wrote
+WRITTEN_OUT = ("engagement", "score", "source")  # stages whose rules are called rules, not rows
 LISTS = ("engagement", "table", "territory", "staffing")
 
 
@@ -112,6 +113,32 @@ def never_fire(subject: Subject) -> Iterator[Diagnostic]:
             else:
                 message = f"`{rule.name}` can never fire: no record meets its conditions"
                 yield diagnostic(subject, table, "R415", rule.name, message, "correct the conditions, or remove the rule", verdict)
+
+
+def repeated(subject: Subject) -> Iterator[Diagnostic]:
+    """R405, R407 or R410 for many rows with the conditions of an earlier one: one finding, with how many they are."""
+    for table in subject.tables:
+        step, verdict = table.step, table.repeated()
+        if verdict is None:
+            continue
+        first, rows = step.rules[verdict.rules[0]], [step.rules[i] for i in verdict.rules]
+        of = [step.rules[i] for i in verdict.others]
+        count, what = f"{len(rows):,}", "rules" if step.stage in WRITTEN_OUT else "rows"
+        whose = f"`{of[0].name}`" if len(of) == 1 else f"{len(of):,} others, such as `{of[0].name}`"
+        related = (("the first of them repeats this one", step.rules[table.cases.repeats[verdict.rules[0]]].name.span()),)
+        if step.hit in ("first", "priority"):
+            message = f"{count} {what} can never fire: they repeat the conditions of {whose}"
+            help = "remove them, or add what tells them apart: a column that is taken for an output may be meant as a condition"
+            yield diagnostic(subject, table, "R405", first.name, message, help, verdict, related)
+            continue
+        agree = step.hit == "any" and all(v.equal(step.rules[i].value, step.rules[j].value) is True for i, j in table.cases.repeats.items())
+        if not agree:
+            message = f"{count} {what} hold wherever an earlier one does: they repeat the conditions of {whose}"
+            message += ", and some disagree" if step.hit == "any" else ""
+            yield diagnostic(
+                subject, table, "R410" if step.hit == "any" else "R407", first.name, message, "remove them, or add what tells them apart",
+                verdict, related,
+            )  # fmt: skip
 
 
 def masked(subject: Subject) -> Iterator[Diagnostic]:
@@ -358,5 +385,5 @@ def _cell(rule: Rule) -> Text:
 
 
 CHECKS: tuple[Callable[[Subject], Iterator[Diagnostic]], ...] = (
-    never_fire, masked, dead_keys, conditions, no_difference, overlap, counted_twice, staffed_twice, left_out, hidden, in_time, unstaffed, pool_in_time,
+    never_fire, repeated, masked, dead_keys, conditions, no_difference, overlap, counted_twice, staffed_twice, left_out, hidden, in_time, unstaffed, pool_in_time,
 )  # fmt: skip

@@ -153,7 +153,7 @@ def two_lists(subject: Subject) -> Iterator[Diagnostic]:
         for rule in table.step.rules:
             for name, key in dict.fromkeys(_listed(rule, table, lists)):
                 for other, same, earlier in asked:
-                    common = [x for x in lists[name] if x in set(lists[other])] if same == key and other != name else []
+                    common = _common(lists[name], lists[other]) if same == key and other != name else []
                     if not common or 2 * len(common) > min(len(lists[name]), len(lists[other])):
                         continue
                     for value in common[:NAMED_KEYS]:
@@ -162,6 +162,11 @@ def two_lists(subject: Subject) -> Iterator[Diagnostic]:
                         at = value.span() if isinstance(value, Text) else rule.name.span()
                         yield Diagnostic("R422", message, at, "leave it to one of the two", related, certainty=PROVEN, touches=subject.touched(table.step.entity, _has(key, value)))  # fmt: skip
                 asked.append((name, key, rule))
+
+
+def _common(values: list[Any], others: list[Any]) -> list[Any]:
+    known = set(others)
+    return [x for x in values if x in known]
 
 
 def _listed(rule: Rule, table: Table, lists: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

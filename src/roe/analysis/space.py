@@ -80,7 +80,7 @@ class Space:
             subject = Subject(tested[0][1].subject, tested, self.everything, lambda scope: None)
             places = subject.places()
             if places is not None:
-                self.axes.append(Axis(key, subject.node, places, subject.uses))
+                self.axes.append(Axis(key, subject.node, places, subject.uses, subject.groups()))
             else:
                 self.axes += self._apart(tested, key)
         self.whole: Box = [axis.full if possible is None else possible(axis) for axis in self.axes]

@@ -76,6 +76,8 @@ class Table:
                 except Undecided:
                     doubtful.add(rule)
         for rule in range(len(self.step.rules)):
+            if rule in self.cases.repeats:
+                continue  # see `repeated`
             if rule in fires:
                 if self._never_by_smt(rule):
                     yield self._covered_by_smt(rule)
@@ -85,6 +87,13 @@ class Table:
                 yield self._covered(rule)
             else:
                 yield Verdict((rule,), PROVEN, touches=self._holds(rule))
+
+    def repeated(self) -> Verdict | None:
+        """All rules that repeat the conditions of an earlier one, if they are many: `others` are those that they repeat."""
+        repeats = self.cases.repeats
+        if not repeats:
+            return None
+        return Verdict(tuple(repeats), PROVEN, None, tuple(dict.fromkeys(repeats.values())), touches=self._holds(min(repeats)))
 
     # --- where conditions relate two fields -------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from roe.plan.subjects import MAX_ALTERNATIVES, Test, Truth, alternatives, both,
 
 Masks = tuple[int, int]  # (true, not false), over alternatives
 ELSE: Any = object()  # some value that no constant of a subject is
+MOST_POINTS = 1_000  # constants of a subject each of which is a cell of its own in analysis
 MAX_KEPT_BITS = 1 << 28  # of the bitsets that a subject keeps; those of further keys are made again when they are met
 
 
@@ -100,6 +101,7 @@ class Subject:
         """(a value, the alternatives true there, whether only that value) of every cell that has a value, null first.
 
         None where constants of several kinds leave no cells. The value away from all constants is `ELSE`, unless they have an order.
+        Very many constants without an order share a cell with others that the same tests name: the first stands for its `groups`.
         """
         if self.cuts is not None:
             between = places_of(tuple(self.cuts))
@@ -110,11 +112,23 @@ class Subject:
                 if i < len(self.cuts):
                     found.append((self.cuts[i], self._cells[2 * i + 1][0], True))
             return found
-        points = {key_of(p): p for _, test in self.tests for p in test.points}
-        if not self.kind and points:
+        if not self.kind and any(test.points for _, test in self.tests):
             return None
-        at = [(None, self._null[0], True), *((p, self.masks(p)[0], True) for p in points.values())]
+        groups = self.groups()
+        firsts = self.points if groups is None else {group: key for key, group in reversed(groups.items())}.values()
+        points = {
+            key: (key[0] if isinstance(key, tuple) else key)
+            for key in (firsts if groups is None else sorted(firsts, key=groups.__getitem__))
+        }
+        at = [(None, self._null[0], True), *((p, self.point_masks(key)[0], True) for key, p in points.items())]
         return at if any(isinstance(p, bool) for p in points.values()) else [*at, (ELSE, self.other_masks[0], False)]
+
+    def groups(self) -> dict[Any, int] | None:
+        """Of very many constants without an order, the group of each: in one are those that the same tests name. None for few."""
+        if self.cuts is not None or len(self.points) <= MOST_POINTS:
+            return None
+        groups: dict[tuple[tuple[int, Truth], ...], int] = {}
+        return {key: groups.setdefault(tuple(mentions), len(groups)) for key, mentions in self.points.items()}
 
     def masks(self, value: Any) -> Masks:
         """The bitsets of the cell that a value falls into."""
@@ -181,8 +195,9 @@ def as_tests(
     conditions: Iterable[s.Node], lists: Mapping[str, list[Any]], most: int = MAX_ALTERNATIVES
 ) -> tuple[list[dict[str, Test]], bool]:
     """The alternatives of a conjunction, each one test per subject; and whether it is one, with a subject for each condition."""
-    tree = s.And(tuple(i for c in conditions for i in s.conjuncts(c)))
-    found = alternatives(tree, lists, most) if tree.items else [[]]
+    items = tuple(i for c in conditions for i in s.conjuncts(c))
+    tree = items[0] if len(items) == 1 else s.And(items)
+    found = alternatives(tree, lists, most) if items else [[]]
     out = []
     for tests in found:
         here: dict[str, Test] = {}
@@ -190,7 +205,7 @@ def as_tests(
             key = show(test.subject)
             here[key] = both(here[key], test) if key in here else test
         out.append(here)
-    return out, len(found) == 1 and len(out[0]) == len(tree.items)
+    return out, len(found) == 1 and len(out[0]) == len(items)
 
 
 class Index:
