@@ -67,7 +67,7 @@ CODES: dict[str, tuple[str, str]] = {
     "R426": ("an earlier rule takes records of a rule that overrides it", "warning"),
     "R427": ("a rule stands too late: an earlier rule takes most of its records", "warning"),
     "R428": ("a service level is longer than the window that protects the record", "warning"),
-    "R429": ("a row, a rule or an exception has ended", "warning"),
+    "R429": ("a row or a rule has ended", "warning"),
     "R501": ("unknown pool, table, report, book or score", "error"),
     "R502": ("unknown role", "error"),
     "R503": ("an action has no target", "error"),

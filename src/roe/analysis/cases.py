@@ -56,6 +56,7 @@ class Cases:
         self._known: Known = {} if known is None else known
         self.writer = Writer(policy, step.entity)
         self._domains: dict[str, Domain] = {}
+        self._made: dict[str, list[dict[str, Test]]] = {}
         self._dates = Dates(policy, step.entity, names_of(policy, step.entity))
 
     @cached_property
@@ -86,8 +87,19 @@ class Cases:
             yield from ((number, tests) for tests in known[1])
 
     def _tests(self, conditions: list[s.Node]) -> list[dict[str, Test]]:
-        found, _ = as_tests([self.writer(tree) for tree in conditions], self.policy.plan.lists, MAX_WRITTEN)
-        return [self._dates(tests) for tests in found]
+        """The alternatives of a conjunction. Most conditions are one test, which is made once however many rules have it."""
+        trees = [part for tree in conditions for part in s.conjuncts(self.writer(tree))]
+        tests: dict[str, Test] = {}
+        for tree in trees:
+            text = show(tree)
+            made = self._made.get(text)
+            if made is None:
+                made = self._made[text] = as_tests([tree], self.policy.plan.lists, MAX_WRITTEN)[0]
+            if len(made) != 1 or any(key in tests for key in made[0]):
+                found, _ = as_tests(trees, self.policy.plan.lists, MAX_WRITTEN)
+                return [self._dates(alternative) for alternative in found]
+            tests |= made[0]
+        return [self._dates(tests)]
 
     @cached_property
     def space(self) -> Space:

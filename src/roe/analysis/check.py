@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from roe.analysis.allow import allowed
 from roe.analysis.diff import said
+from roe.analysis.space import Space
 from roe.analysis.verdicts import PROVEN, UNDECIDED, Table, Verdict, closed, ordered, timely
 from roe.analysis.witness import Finder
 from roe.diagnostics import Diagnostic
@@ -21,6 +22,7 @@ from roe.evaluator.choose import Chooser, rank
 from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.printer import show
 from roe.plan.operators import Action, Choose, Derive, Expr, Rule
 from roe.source import Span, Text, part_of
 
@@ -188,22 +190,32 @@ def conditions(subject: Subject) -> Iterator[Diagnostic]:
         step = table.step
         if step.stage not in ("engagement", "score", "source"):
             continue
+        known: dict[str, tuple[bool, bool]] = {}
         for rule in step.rules:
             parts = [(tree, c.text) for c in rule.conditions for tree in s.conjuncts(c.tree)]
             for tree, text in parts:
                 if isinstance(tree, s.Literal) or tree.at == s.NOWHERE:
                     continue
-                space = table.cases.space_of(tree)
-                holds = [box for number in space.rules for _, box in space.boxes(number)]
+                written = show(tree)
+                if written not in known:
+                    known[written] = _never_or_always(table.cases.space_of(tree))
+                never, always = known[written]
                 at = part_of(text, *tree.at)
                 here = Verdict((), PROVEN)
-                if not holds:
+                if never:
                     if len(parts) > 1:
                         message = f"`{at}` is never true"
                         yield diagnostic(subject, table, "R415", at, message, "correct it, or remove the rule", here)
-                elif space.axes and space.clear(space.whole, space.everything) is None:
+                elif always:
                     message = f"`{at}` is true of every {step.entity}"
                     yield diagnostic(subject, table, "R414", at, message, "remove it, or say what was meant", here)
+
+
+def _never_or_always(space: Space) -> tuple[bool, bool]:
+    """Whether a condition is true of no record, and whether it is true of every one."""
+    if not any(True for rule in space.rules for _ in space.boxes(rule)):
+        return True, False
+    return False, bool(space.axes) and space.clear(space.whole, space.everything) is None
 
 
 def no_difference(subject: Subject) -> Iterator[Diagnostic]:

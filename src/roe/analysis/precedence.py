@@ -16,12 +16,14 @@ from roe.analysis.space import Undecided
 from roe.analysis.verdicts import POSSIBLE, PROVEN, UNDECIDED, Table, Verdict
 from roe.diagnostics import Diagnostic
 from roe.grammar import syntax as s
+from roe.plan.operators import Action
 
 if TYPE_CHECKING:
     from roe.analysis.check import Subject
     from roe.evaluator.world import Row
 
 LEAST = 2  # records of a rule from which its losses say something
+PROTECTS = ("keep", "hold")  # what stands first on purpose: nobody loses what they have
 MOST_RULES = 1_000  # of a list that every record is asked about
 
 
@@ -107,6 +109,8 @@ def too_late(subject: Subject) -> Iterator[Diagnostic]:
             if 2 * count <= len(holds[number]) or len(holds[earlier]) <= len(holds[number]):
                 continue
             first = step.rules[earlier]
+            if isinstance(first.value, Action) and first.value.kind in PROTECTS:
+                continue
             message = (
                 f"`{rule.name}` would decide {total} of its {len(holds[number])} records otherwise: `{first.name}` before it takes them"
             )
