@@ -14,7 +14,7 @@ from dataclasses import fields, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
-from roe.analysis.axis import Axis, of_bits
+from roe.analysis.axis import Axis
 from roe.analysis.date_cells import DateAxis
 from roe.analysis.dates import Dates
 from roe.analysis.reads import names_of
@@ -24,6 +24,7 @@ from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.printer import show
+from roe.plan.bitsets import of_bits
 from roe.plan.index import ELSE, MOST_POINTS, as_tests
 from roe.plan.operators import Choose, Derive, Rule
 from roe.plan.subjects import Test, is_true

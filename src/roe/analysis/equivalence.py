@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from roe.analysis.axis import bits
 from roe.analysis.cases import Cases, Known
 from roe.analysis.diff import changes, effect, said
 from roe.analysis.space import Box, Space, Undecided
@@ -21,6 +20,7 @@ from roe.analysis.verdicts import POSSIBLE, PROVEN, UNDECIDED
 from roe.analysis.witness import Finder, Witness
 from roe.grammar import syntax as s
 from roe.grammar.printer import show
+from roe.plan.bitsets import bits
 from roe.plan.operators import Choose, Derive, Expr, Rule
 from roe.source import Inline, Text
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from roe.analysis.axis import Axis, bits
+from roe.analysis.axis import Axis
 from roe.analysis.reads import expressions
 from roe.analysis.space import Space
 from roe.analysis.verdicts import POSSIBLE, PROVEN, Table
@@ -18,6 +18,7 @@ from roe.evaluator.engine import KEPT
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.printer import show
+from roe.plan.bitsets import bits
 from roe.plan.operators import Action, Allocate, Choose, Expr, Rule
 from roe.plan.subjects import Test
 from roe.source import Span, Text, span_of

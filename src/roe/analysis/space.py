@@ -16,11 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from roe.analysis.axis import Axis, bits
+from roe.analysis.axis import Axis
 from roe.analysis.date_cells import date_axis
 from roe.analysis.dates import DateTest, of_missing
 from roe.grammar import values as v
 from roe.grammar.printer import show
+from roe.plan.bitsets import bits
 from roe.plan.index import ELSE, Subject
 from roe.plan.subjects import Test, key_of, places_of
 

@@ -14,13 +14,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from roe.analysis import smt
-from roe.analysis.axis import Axis, bits
+from roe.analysis.axis import Axis
 from roe.analysis.cases import Cases
 from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.witness import Finder, Witness, path_of
 from roe.evaluator.expressions import compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.plan.bitsets import bits
 from roe.plan.index import ELSE
 from roe.plan.operators import Choose
 

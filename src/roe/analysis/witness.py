@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from roe.analysis.axis import Axis, bits
+from roe.analysis.axis import Axis
 from roe.analysis.cases import OTHERS, Cases, Writer
 from roe.analysis.date_cells import DateAxis
 from roe.analysis.space import Box, Space, Undecided
@@ -22,6 +22,7 @@ from roe.evaluator.expressions import CLOCK, IMPLICIT, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
+from roe.plan.bitsets import bits
 from roe.plan.operators import Choose, Derive
 from roe.plan.subjects import key_of
 from roe.policy.model import Field, Policy

@@ -21,11 +21,13 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.functions import BY_NAME
 from roe.grammar.printer import show
+from roe.plan.bitsets import bits
 from roe.plan.operators import Expr
 from roe.plan.subjects import MAX_ALTERNATIVES, Test, Truth, alternatives, both, key_of, places_of
 
 Masks = tuple[int, int]  # (true, not false), over alternatives
 ELSE: Any = object()  # some value that no constant of a subject is
+MOST_ALONE = 16  # conditions that one rule alone has, up to which they are subjects like all others
 MOST_POINTS = 1_000  # constants of a subject each of which is a cell of its own in analysis
 MAX_KEPT_BITS = 1 << 28  # of the bitsets that a subject keeps; those of further keys are made again when they are met
 
@@ -208,6 +210,14 @@ def as_tests(
     return out, len(found) == 1 and len(out[0]) == len(items)
 
 
+_Own = tuple[Code, Truth, Truth, Callable[[Any], Truth]]  # a condition, what its being true and false means, and any other value
+
+
+def _alone(subject: Subject) -> bool:
+    """Whether a subject is a condition that one alternative alone has: there is nothing to share, and cells would cost more than they save."""
+    return len(subject.tests) == 1 and subject.tests[0][1].points == (True, False) and not subject.tests[0][1].gaps
+
+
 class Index:
     """The partition index over rules, each a conjunction of conditions."""
 
@@ -226,9 +236,19 @@ class Index:
         self.everything = (1 << len(self.rule_of)) - 1
         made = [Subject(node, tests, self.everything, compile_expression(node)) for node, tests in by_subject.values()]
         self.subjects = sorted(made, key=lambda subject: subject.cost)
+        shared = [subject for subject in self.subjects if not _alone(subject)]
+        self._own: list[list[_Own]] = []  # of each alternative, the conditions that no other has
         later = 0
+        if len(self.subjects) - len(shared) > MOST_ALONE:
+            self._own = [[] for _ in self.rule_of]
+            for subject in (subject for subject in self.subjects if _alone(subject)):
+                bit, test = subject.tests[0]
+                self._own[bit].append((subject.code, test.at_points[0], test.at_points[1], test.condition))
+                later |= subject.uses
+        else:
+            shared = self.subjects
         self._steps: list[tuple[Subject, int]] = []
-        for subject in reversed(self.subjects):
+        for subject in reversed(shared):
             self._steps.insert(0, (subject, later))
             later |= subject.uses
 
@@ -244,6 +264,9 @@ class Index:
             low = possible & -possible
             if not low & later and true & low:
                 return Hits((self.rule_of[low.bit_length() - 1],), ())
+        if self._own:
+            held, unknown = self._asked(scope, true, possible, True)
+            return Hits(held, tuple(r for r in unknown if r not in held))
         low = true & -true
         before = possible & ~true & (low - 1 if low else -1)
         fired = (self.rule_of[low.bit_length() - 1],) if low else ()
@@ -257,8 +280,40 @@ class Index:
                 t, p = subject.masks(subject.code(scope))
                 true &= t
                 possible &= p
+        if self._own:
+            held, unknown = self._asked(scope, true, possible, False)
+            return Hits(held, tuple(r for r in unknown if r not in held))
         held = tuple(self.rules_of(true))
         return Hits(held, tuple(r for r in self.rules_of(possible & ~true) if r not in held))
+
+    def _asked(self, scope: Scope, true: int, possible: int, only_first: bool) -> tuple[tuple[int, ...], list[int]]:
+        """The rules that hold, and those that are unknown, where conditions that one rule alone has are asked in the rules' order.
+
+        `true` and `possible` say what all other conditions leave.
+        """
+        doubtful = set(bits(possible & ~true))
+        held: list[int] = []
+        unknown: list[int] = []
+        places: Iterable[int] = range(len(self._own)) if possible == self.everything else bits(possible)
+        for bit in places:
+            truth: Truth = None if bit in doubtful else True
+            for code, yes, no, condition in self._own[bit]:
+                value = code(scope)
+                here = yes if value is True else no if value is False else condition(value)
+                if here is False:
+                    truth = False
+                    break
+                if here is None:
+                    truth = None
+            if truth is False:
+                continue
+            rules = held if truth else unknown
+            rule = self.rule_of[bit]
+            if not rules or rules[-1] != rule:
+                rules.append(rule)
+            if truth and only_first:
+                break
+        return tuple(held), unknown
 
     def rules_of(self, mask: int) -> list[int]:
         """The rules of a bitset's alternatives, each once, in order."""
