@@ -9,17 +9,23 @@ others': enough to prove that something never happens, not that it does. That ta
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
-from roe.analysis.space import Alternative, Axis, Space, spaces
+from roe.analysis.axis import Axis
+from roe.analysis.date_cells import DateAxis
+from roe.analysis.dates import Dates
+from roe.analysis.reads import names_of
+from roe.analysis.space import Alternative, Space, Undecided, spaces
 from roe.data.coerce import NORMALIZERS
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
-from roe.plan.index import ELSE, as_tests
+from roe.grammar.printer import show
+from roe.plan.bitsets import of_bits
+from roe.plan.index import ELSE, MOST_POINTS, as_tests
 from roe.plan.operators import Choose, Derive, Rule
 from roe.plan.subjects import Test, is_true
 from roe.policy.model import Field, Policy
@@ -28,6 +34,8 @@ MAX_WRITTEN_OUT = 12  # rules of a step that is written out
 MAX_DEPTH = 6
 MAX_WRITTEN = 256  # alternatives of one rule
 MAX_SUMMED = 4  # criteria of a score that is written out
+MOST_REPEATS = 3  # rules that repeat another, up to which each is looked at by itself
+MOST_LIVING = 3_000  # rules of a list of which it is asked which can decide
 MAX_SUMS = 2_000  # of a score's points
 WHOLE = frozenset({"employees", "workspace_users"})  # counts: nobody has half an employee, or fewer than none
 OTHERS = {  # values beyond all that rules mention
@@ -49,18 +57,50 @@ class Cases:
         self._known: Known = {} if known is None else known
         self.writer = Writer(policy, step.entity)
         self._domains: dict[str, Domain] = {}
+        self._made: dict[str, list[dict[str, Test]]] = {}
+        self._dates = Dates(policy, step.entity, names_of(policy, step.entity))
 
     @cached_property
     def rows(self) -> list[Alternative]:
-        return list(self.alternatives(self.step.rules))
+        return list(self.alternatives(self.step.rules, without=self.repeats))
 
-    def alternatives(self, rules: Any, first: int = 0) -> Iterator[Alternative]:
+    @cached_property
+    def repeats(self) -> dict[int, int]:
+        """Rules that ask for just what an earlier one asks for, with the number of that: looked at as one, if there are many of them.
+
+        Not where every rule that holds counts.
+        """
+        if self.step.hit.startswith("collect"):
+            return {}
+        firsts: dict[tuple[str, ...], int] = {}
+        same = {i: firsts.setdefault(tuple(show(c.tree) for c in rule.conditions), i) for i, rule in enumerate(self.step.rules)}
+        repeated = {i: first for i, first in same.items() if i != first}
+        return repeated if len(repeated) > MOST_REPEATS else {}
+
+    def alternatives(self, rules: Any, first: int = 0, without: Container[int] = ()) -> Iterator[Alternative]:
         for number, rule in enumerate(rules, first):
+            if number in without:
+                continue
             known = self._known.get(id(rule))
             if known is None or known[0] is not rule:
-                made = as_tests([self.writer(c.tree) for c in rule.conditions], self.policy.plan.lists, MAX_WRITTEN)[0]
+                made = self._tests([c.tree for c in rule.conditions])
                 known = self._known[id(rule)] = (rule, made)
             yield from ((number, tests) for tests in known[1])
+
+    def _tests(self, conditions: list[s.Node]) -> list[dict[str, Test]]:
+        """The alternatives of a conjunction. Most conditions are one test, which is made once however many rules have it."""
+        trees = [part for tree in conditions for part in s.conjuncts(self.writer(tree))]
+        tests: dict[str, Test] = {}
+        for tree in trees:
+            text = show(tree)
+            made = self._made.get(text)
+            if made is None:
+                made = self._made[text] = as_tests([tree], self.policy.plan.lists, MAX_WRITTEN)[0]
+            if len(made) != 1 or any(key in tests for key in made[0]):
+                found, _ = as_tests(trees, self.policy.plan.lists, MAX_WRITTEN)
+                return [self._dates(alternative) for alternative in found]
+            tests |= made[0]
+        return [self._dates(tests)]
 
     @cached_property
     def space(self) -> Space:
@@ -68,8 +108,7 @@ class Cases:
 
     def space_of(self, condition: s.Node) -> Space:
         """The space of one condition."""
-        found = as_tests([self.writer(condition)], self.policy.plan.lists, MAX_WRITTEN)[0]
-        return Space([(0, tests) for tests in found], self.possible)
+        return Space([(0, tests) for tests in self._tests([condition])], self.possible)
 
     def spaces(self) -> Iterator[Space]:
         if "space" in self.__dict__:
@@ -85,20 +124,25 @@ class Cases:
 
     def possible(self, axis: Axis) -> int:
         """The cells of an axis that records can be in: declared values alone, null only where something may be missing."""
+        if isinstance(axis, DateAxis):
+            cells = axis.full
+            for which, node in enumerate(axis.node.items):  # type: ignore[union-attr]
+                cells &= axis.full if domain(self.policy, self.entity, node)[1] else ~axis.missing(which)
+            return cells
         values, nullable = self.domain(axis)
         cells = axis.full & -2 | nullable  # null is the first cell
         if values is None:
             return cells & ~self._unclean(axis)
         known = [cell for x in values if (cell := axis.cell_of(x)) is not None]
-        return cells & sum(1 << cell for cell in {*known, 0})
+        return cells & of_bits(sorted({*known, 0}))
 
     def _unclean(self, axis: Axis) -> int:
         """The cells of constants that no record has, since values are cleaned when they are loaded: `Germany` is DE."""
         field = field_of(self.policy, self.entity, axis.node)
         clean = NORMALIZERS.get(field.normalize) if field is not None else None
-        if clean is None:
+        if clean is None or len(axis.points) > MOST_POINTS:
             return 0
-        return sum(1 << i for x, i in axis.points.items() if isinstance(x, str) and clean(x) != x)
+        return of_bits(sorted(i for x, i in axis.points.items() if isinstance(x, str) and clean(x) != x))
 
     def natural(self, axis: Axis) -> int:
         """The cells that somebody would call a case: nothing between 499 and 500, below a count, or beyond a scale from 0 to 100."""
@@ -155,34 +199,85 @@ def domain(policy: Policy, entity: str, node: s.Node) -> Domain:
     if isinstance(base, s.Name) and base.id == entity:
         step = policy.plan.steps.get((entity, node.field))
         if isinstance(step, Choose):
-            return _given(step, None)
+            return _given(policy, step, None)
         found = policy.model.entities.get(entity, {}).get(node.field)
         if step is None and found is not None:
             return found.type.values or None, found.type.name == "record" or (not found.required and found.default is None)
     if isinstance(base, s.Path) and isinstance(base.base, s.Name) and base.base.id == entity:
         step = policy.plan.steps.get((entity, base.field))
         if isinstance(step, Choose):
-            return _given(step, node.field)
+            return _given(policy, step, node.field)
     kind = type_of(policy, entity, node)
     return (kind.values or None) if kind is not None else None, True
 
 
-def _given(step: Choose, part: str | None) -> Domain:
-    """What a table gives, or a column of what it gives."""
+def _given(policy: Policy, step: Choose, part: str | None) -> Domain:
+    """What a table gives, or a column of what it gives; rows that can never decide give nothing."""
+    alive, default = _living(_Same((policy, step)))
     if step.hit == "collect sum":
-        return sums([rule.value for rule in step.rules]), step.default is None
+        return sums([step.rules[i].value for i in sorted(alive)]), step.default is None
     if step.hit.startswith("collect"):
         return None, True
-    values: list[Any] = [rule.value for rule in step.rules]
-    total = step.default is not None or any(not rule.conditions for rule in step.rules[-1:]) or _always(step)
-    if total and step.default is not None:
+    values: list[Any] = [step.rules[i].value for i in sorted(alive)]
+    if default and step.default is not None:
         values.append(step.default)
+    missing = default and step.default is None
     if part is not None:
         values = [x.get(part) if isinstance(x, dict) else None for x in values]
     elif any(isinstance(x, dict) for x in values):
-        return None, not total
-    nullable = not total or None in values or step.hit in ("unique", "any")
+        return None, missing
+    nullable = missing or None in values or step.hit in ("unique", "any")
     return tuple(dict.fromkeys(x for x in values if x is not None)), nullable
+
+
+class _Same:
+    """Something that is equal to itself alone, for what is kept of it."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: tuple[Policy, Choose]) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and all(a is b for a, b in zip(self.value, other.value, strict=True))
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(id, self.value)))
+
+
+@lru_cache(maxsize=256)
+def _living(of: _Same) -> tuple[frozenset[int], bool]:
+    """The rules of a list that decide some record, as far as cells can tell, and whether its default does."""
+    policy, step = of.value
+    n = len(step.rules)
+    always = n > 0 and (not step.rules[-1].conditions or _always(step))
+    if n > MOST_LIVING:
+        return frozenset(range(n)), not always
+    alive: set[int] = set()
+    default = False
+    cases = Cases(policy, step)
+    for space in cases.spaces():
+        for rule in space.rules:
+            if rule not in alive and _fires(space, rule, step.hit):
+                alive.add(rule)
+        default = default or _uncovered(space)
+    return frozenset(alive) | frozenset(
+        i for i, first in cases.repeats.items() if first in alive and step.hit != "first"
+    ), default and not always
+
+
+def _fires(space: Space, rule: int, hit: str) -> bool:
+    try:
+        return (space.firing(rule) if hit == "first" else next(space.boxes(rule), None)) is not None
+    except Undecided:
+        return True
+
+
+def _uncovered(space: Space) -> bool:
+    try:
+        return space.clear(space.whole, space.everything) is not None
+    except Undecided:
+        return True
 
 
 def sums(points: list[Any]) -> tuple[Any, ...] | None:
@@ -268,7 +363,7 @@ class Writer:
         if is_true(node):
             return s.Compare("=", self.condition(node.left, depth, False), node.right, node.at)  # type: ignore[union-attr]
         if isinstance(node, s.Path):
-            tree = self.definition(node)
+            tree = self.definition(node) or (None if strict else self._of_related(node))
             return node if tree is None else self.condition(tree, depth + 1, strict)
         if isinstance(node, (s.Compare, s.In, s.Between)):
             subject = node.left if isinstance(node, s.Compare) else node.value
@@ -304,6 +399,17 @@ class Writer:
             plain = isinstance(step, Derive) and step.expr is not None and step.frozen is None and step.among is None
             self._known[key] = self.full(step.expr.tree) if plain and isinstance(step, Derive) and step.expr is not None else None
         return self._known[key]
+
+    def _of_related(self, node: s.Path) -> s.Node | None:
+        """What a condition that is defined of a related record says, where there is that record: else it is unknown, and not true."""
+        kind = type_of(self.policy, self.entity, node.base)
+        if kind is None or kind.name != "record" or not kind.entity or node.base == s.Name(self.entity):
+            return None
+        own = s.Name(kind.entity)
+        tree = Writer(self.policy, kind.entity).definition(s.Path(own, node.field))
+        if tree is None or any(isinstance(n, BINDERS) for n in s.walk(tree)):
+            return None
+        return s.And((s.Compare("!=", node.base, s.Literal(None, "null")), _renamed(tree, own, node.base)))
 
     def _key(self, node: s.Node) -> Key | None:
         own = isinstance(node, s.Path) and isinstance(node.base, s.Name) and node.base.id == self.entity
@@ -408,6 +514,10 @@ def _chosen(node: s.Compare | s.In | s.Between, cases: list[tuple[s.Node, Any]],
     if not alternatives:
         return s.Literal(False, "false")
     return alternatives[0] if len(alternatives) == 1 else s.Or(tuple(alternatives))
+
+
+def _renamed(node: s.Node, name: s.Name, to: s.Node) -> s.Node:
+    return to if node == name else _mapped(node, lambda part: _renamed(part, name, to))
 
 
 def _mapped(node: s.Node, change: Callable[[s.Node], s.Node]) -> s.Node:

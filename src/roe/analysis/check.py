@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from roe.analysis.allow import allowed
 from roe.analysis.diff import said
+from roe.analysis.space import Space
 from roe.analysis.verdicts import PROVEN, UNDECIDED, Table, Verdict, closed, ordered, timely
 from roe.analysis.witness import Finder
 from roe.diagnostics import Diagnostic
@@ -21,6 +22,7 @@ from roe.evaluator.choose import Chooser, rank
 from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.printer import show
 from roe.plan.operators import Action, Choose, Derive, Expr, Rule
 from roe.progress import counted
 from roe.source import Span, Text, part_of
@@ -31,14 +33,19 @@ if TYPE_CHECKING:
 
 NAMED = 5  # records of the data that a finding names
 WRITTEN = ("engagement", "territory", "staffing", "score", "table", "source")  # stages whose rules somebody wrote
+WRITTEN_OUT = ("engagement", "score", "source")  # stages whose rules are called rules, not rows
 LISTS = ("engagement", "table", "territory", "staffing")
 
 
 class Subject:
-    """What is checked: a policy, and with data its records at a moment; `today` is the day of witnesses that need none of their own."""
+    """What is checked: a policy, and with data its records at a moment; `today` is the day of witnesses that need none of their own.
 
-    def __init__(self, evaluator: Evaluator, bound: Bound | None = None, today: date | None = None) -> None:
+    `ends_by` is the day from which it is asked what has ended; without one, and without data, nobody asks.
+    """
+
+    def __init__(self, evaluator: Evaluator, bound: Bound | None = None, today: date | None = None, ends_by: date | None = None) -> None:
         self.evaluator, self.bound = evaluator, bound
+        self.ends_by = ends_by or today or (bound.world.clock.today if bound is not None else None)
         finder = Finder(evaluator, today)
         choosers = [*evaluator.compiled.choosers.values(), *evaluator.compiled.engagement.values()]
         self.tables = [Table(finder, c.step, c) for c in choosers if c.step.stage in WRITTEN and len(c.step.rules)]
@@ -53,9 +60,11 @@ class Subject:
 
 def findings(subject: Subject) -> list[Diagnostic]:
     """What all checks find, in the order of the files, without what comments allow."""
+    from roe.analysis.ended import CHECKS as ENDED
+    from roe.analysis.precedence import CHECKS as PRECEDENCE
     from roe.analysis.reality import CHECKS as REAL
 
-    checks = (*CHECKS, *REAL)
+    checks = (*CHECKS, *PRECEDENCE, *REAL, *ENDED)
     found = [d for check in counted(checks, len(checks), "checking what the rules can do") for d in check(subject)]
     unique = list({(d.code, d.message, d.span.file, d.span.line, d.span.column): d for d in found}.values())
     return allowed(subject.evaluator.policy, sorted(unique, key=lambda d: (d.span.file, d.span.line, d.span.column, d.code)))
@@ -110,6 +119,32 @@ def never_fire(subject: Subject) -> Iterator[Diagnostic]:
                 yield diagnostic(subject, table, "R415", rule.name, message, "correct the conditions, or remove the rule", verdict)
 
 
+def repeated(subject: Subject) -> Iterator[Diagnostic]:
+    """R405, R407 or R410 for many rows with the conditions of an earlier one: one finding, with how many they are."""
+    for table in subject.tables:
+        step, verdict = table.step, table.repeated()
+        if verdict is None:
+            continue
+        first, rows = step.rules[verdict.rules[0]], [step.rules[i] for i in verdict.rules]
+        of = [step.rules[i] for i in verdict.others]
+        count, what = f"{len(rows):,}", "rules" if step.stage in WRITTEN_OUT else "rows"
+        whose = f"`{of[0].name}`" if len(of) == 1 else f"{len(of):,} others, such as `{of[0].name}`"
+        related = (("the first of them repeats this one", step.rules[table.cases.repeats[verdict.rules[0]]].name.span()),)
+        if step.hit in ("first", "priority"):
+            message = f"{count} {what} can never fire: they repeat the conditions of {whose}"
+            help = "remove them, or add what tells them apart: a column that is taken for an output may be meant as a condition"
+            yield diagnostic(subject, table, "R405", first.name, message, help, verdict, related)
+            continue
+        agree = step.hit == "any" and all(v.equal(step.rules[i].value, step.rules[j].value) is True for i, j in table.cases.repeats.items())
+        if not agree:
+            message = f"{count} {what} hold wherever an earlier one does: they repeat the conditions of {whose}"
+            message += ", and some disagree" if step.hit == "any" else ""
+            yield diagnostic(
+                subject, table, "R410" if step.hit == "any" else "R407", first.name, message, "remove them, or add what tells them apart",
+                verdict, related,
+            )  # fmt: skip
+
+
 def masked(subject: Subject) -> Iterator[Diagnostic]:
     """R405 in a table whose hit policy is `priority`: a row that a better one always holds beside."""
     for table in subject.tables:
@@ -157,22 +192,32 @@ def conditions(subject: Subject) -> Iterator[Diagnostic]:
         step = table.step
         if step.stage not in ("engagement", "score", "source"):
             continue
+        known: dict[str, tuple[bool, bool]] = {}
         for rule in step.rules:
             parts = [(tree, c.text) for c in rule.conditions for tree in s.conjuncts(c.tree)]
             for tree, text in parts:
                 if isinstance(tree, s.Literal) or tree.at == s.NOWHERE:
                     continue
-                space = table.cases.space_of(tree)
-                holds = [box for number in space.rules for _, box in space.boxes(number)]
+                written = show(tree)
+                if written not in known:
+                    known[written] = _never_or_always(table.cases.space_of(tree))
+                never, always = known[written]
                 at = part_of(text, *tree.at)
                 here = Verdict((), PROVEN)
-                if not holds:
+                if never:
                     if len(parts) > 1:
                         message = f"`{at}` is never true"
                         yield diagnostic(subject, table, "R415", at, message, "correct it, or remove the rule", here)
-                elif space.axes and space.clear(space.whole, space.everything) is None:
+                elif always:
                     message = f"`{at}` is true of every {step.entity}"
                     yield diagnostic(subject, table, "R414", at, message, "remove it, or say what was meant", here)
+
+
+def _never_or_always(space: Space) -> tuple[bool, bool]:
+    """Whether a condition is true of no record, and whether it is true of every one."""
+    if not any(True for rule in space.rules for _ in space.boxes(rule)):
+        return True, False
+    return False, bool(space.axes) and space.clear(space.whole, space.everything) is None
 
 
 def no_difference(subject: Subject) -> Iterator[Diagnostic]:
@@ -354,5 +399,5 @@ def _cell(rule: Rule) -> Text:
 
 
 CHECKS: tuple[Callable[[Subject], Iterator[Diagnostic]], ...] = (
-    never_fire, masked, dead_keys, conditions, no_difference, overlap, counted_twice, staffed_twice, left_out, hidden, in_time, unstaffed, pool_in_time,
+    never_fire, repeated, masked, dead_keys, conditions, no_difference, overlap, counted_twice, staffed_twice, left_out, hidden, in_time, unstaffed, pool_in_time,
 )  # fmt: skip

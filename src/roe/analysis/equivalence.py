@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from roe.analysis.cases import Cases, Known
 from roe.analysis.diff import changes, effect, said
-from roe.analysis.space import Box, Space, Undecided, bits
+from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.verdicts import POSSIBLE, PROVEN, UNDECIDED
 from roe.analysis.witness import Finder, Witness
 from roe.grammar import syntax as s
 from roe.grammar.printer import show
+from roe.plan.bitsets import bits
 from roe.plan.operators import Choose, Derive, Expr, Rule
 from roe.source import Inline, Text
 

@@ -93,7 +93,8 @@ class _Book:
         when = words.when(rule, entity)
         lead = "In every other case" if when == "always" else f"If {when}"
         why = f" *Why:* {words.because(rule.because, entity)}." if rule.because else ""
-        return f"**{rule.name}.** {lead}, {words.action(rule.value, entity)}.{why}"
+        over = f" It takes precedence over {', '.join(map(str, rule.overrides))}." if rule.overrides else ""
+        return f"**{rule.name}.** {lead}, {words.action(rule.value, entity)}.{over}{why}"
 
     def territories(self) -> Iterable[Block]:
         for (entity, name), step in self.plan.steps.items():

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from roe.analysis.axis import Axis
 from roe.analysis.reads import expressions
+from roe.analysis.space import Space
 from roe.analysis.verdicts import POSSIBLE, PROVEN, Table
 from roe.analysis.witness import path_of
 from roe.diagnostics import Diagnostic, suggest
@@ -16,7 +18,9 @@ from roe.evaluator.engine import KEPT
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.printer import show
+from roe.plan.bitsets import bits
 from roe.plan.operators import Action, Allocate, Choose, Expr, Rule
+from roe.plan.subjects import Test
 from roe.source import Span, Text, span_of
 
 if TYPE_CHECKING:
@@ -78,8 +82,65 @@ def two_tables(subject: Subject) -> Iterator[Diagnostic]:
                 related = ((f"`{a[1]}` takes it first", there.span()),)
                 yield Diagnostic("R422", message, here.span(), "leave it to one of the two", related, certainty=PROVEN, witness="", touches=subject.touched(a[0], _has(subject_key, key)))  # fmt: skip
 
+        yield from _ranges(subject, by_step[a], by_step[b])
+
 
 NAMED_KEYS = 10
+
+
+def _ranges(subject: Subject, first: Table, second: Table) -> Iterator[Diagnostic]:
+    """R422 for ranges: codes from here to there in one table, and some of them in the other."""
+    one, other = _texts(first), _texts(second)
+    for key in one.keys() & other.keys():
+        tests = [*one[key], *other[key]]
+        border = len(one[key])
+        space = Space([(i, {key: test}) for i, (_, test) in enumerate(tests)])
+        axis = space.axes[0]
+        pairs = [
+            (early, late) for late, early, _ in space.overlaps() if early < border <= late and (tests[early][1].gaps or tests[late][1].gaps)
+        ]
+        smaller = range(border) if 2 * border < len(tests) else range(border, len(tests))
+        inside = {i for pair in pairs for i in pair if i in smaller and not axis.holding(i) & ~axis.holding(sum(pair) - i)}
+        if len(inside) > 2 and 2 * len(inside) > len(smaller):
+            continue  # the one divides what the other says of whole regions
+        for early, late in pairs[:NAMED_KEYS]:
+            cells = axis.holding(early) & axis.holding(late)
+            value = axis.values[next(bits(cells))]
+            here, there = second.step.rules[tests[late][0]], first.step.rules[tests[early][0]]
+            field = key.rpartition(".")[2]
+            message = f"`{second.step.name}` and `{first.step.name}` both take {field} = {v.literal(value)}"
+            message += f": {_said(here, field)} and {_said(there, field)} overlap"
+            related = ((f"`{first.step.name}` takes it first", there.name.span()),)
+            touches = subject.touched(first.step.entity, _inside(axis, cells))
+            yield Diagnostic("R422", message, here.name.span(), "leave it to one of the two", related, certainty=PROVEN, touches=touches)
+
+
+def _texts(table: Table) -> dict[str, list[tuple[int, Test]]]:
+    """The numbers of rows, and what they ask of a text, by subject."""
+    made: dict[str, list[tuple[int, Test]]] = {}
+    for number, tests in table.cases.rows:
+        for key, test in tests.items():
+            if test.points and isinstance(test.points[0], str) and test.null is not True and test.other is not True:
+                made.setdefault(key, []).append((number, test))
+    return made
+
+
+def _said(rule: Rule, field: str) -> str:
+    """The cell of a row that asks for a field."""
+    cells = (c.text for c in rule.conditions for n in s.walk(c.tree) if n == s.Name(field) or (isinstance(n, s.Path) and n.field == field))
+    return f"`{next(cells, rule.name)}`"
+
+
+def _inside(axis: Axis, cells: int) -> Callable[[Row], bool]:
+    from roe.evaluator.expressions import compile_expression
+
+    code = compile_expression(axis.node)
+
+    def inside(row: Row) -> bool:
+        cell = axis.cell_of(code(row.world.scope(row)))
+        return cell is not None and bool(cells >> cell & 1)
+
+    return inside
 
 
 def two_lists(subject: Subject) -> Iterator[Diagnostic]:
@@ -93,7 +154,7 @@ def two_lists(subject: Subject) -> Iterator[Diagnostic]:
         for rule in table.step.rules:
             for name, key in dict.fromkeys(_listed(rule, table, lists)):
                 for other, same, earlier in asked:
-                    common = [x for x in lists[name] if x in set(lists[other])] if same == key and other != name else []
+                    common = _common(lists[name], lists[other]) if same == key and other != name else []
                     if not common or 2 * len(common) > min(len(lists[name]), len(lists[other])):
                         continue
                     for value in common[:NAMED_KEYS]:
@@ -102,6 +163,11 @@ def two_lists(subject: Subject) -> Iterator[Diagnostic]:
                         at = value.span() if isinstance(value, Text) else rule.name.span()
                         yield Diagnostic("R422", message, at, "leave it to one of the two", related, certainty=PROVEN, touches=subject.touched(table.step.entity, _has(key, value)))  # fmt: skip
                 asked.append((name, key, rule))
+
+
+def _common(values: list[Any], others: list[Any]) -> list[Any]:
+    known = set(others)
+    return [x for x in values if x in known]
 
 
 def _listed(rule: Rule, table: Table, lists: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -16,8 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from roe.grammar import syntax as s
+from roe.analysis.axis import Axis
+from roe.analysis.date_cells import date_axis
+from roe.analysis.dates import DateTest, of_missing
 from roe.grammar import values as v
+from roe.grammar.printer import show
+from roe.plan.bitsets import bits
 from roe.plan.index import ELSE, Subject
 from roe.plan.subjects import Test, key_of, places_of
 
@@ -35,99 +39,26 @@ class Undecided(Exception):
     """A question took more steps than its budget."""
 
 
-class Axis:
-    """The cells of one subject: a value from each, and the alternatives that are true there."""
-
-    __slots__ = ("_all", "_any", "_held", "_holding", "full", "key", "node", "points", "true", "uses", "values")
-
-    def __init__(self, key: str, node: s.Node, places: Sequence[tuple[Any, int, bool]], uses: int) -> None:
-        self.key, self.node, self.uses = key, node, uses
-        self.values = [value for value, _, _ in places]
-        self.true = [true for _, true, _ in places]
-        self.points = {key_of(value): i for i, (value, _, alone) in enumerate(places) if alone}
-        self.full = (1 << len(places)) - 1
-        self._holding: dict[int, int] = {}
-        self._any: dict[int, int] = {}
-        self._held: dict[int, int] = {}
-        self._all: dict[int, int] = {}
-
-    def any(self, cells: int) -> int:
-        """The alternatives that are true in some of the cells."""
-        found = self._any.get(cells)
-        if found is None:
-            found = 0
-            for i in bits(cells):
-                found |= self.true[i]
-            if cells == self.full or len(self._any) < 4096:
-                self._any[cells] = found
-        return found
-
-    def all(self, cells: int) -> int:
-        """The alternatives that are true in each of the cells."""
-        found = self._all.get(cells)
-        if found is None:
-            found = -1
-            for i in bits(cells):
-                found &= self.true[i]
-            if cells == self.full or len(self._all) < 4096:
-                self._all[cells] = found
-        return found
-
-    def holding(self, bit: int) -> int:
-        """The cells in which an alternative is true."""
-        if not self.uses >> bit & 1:
-            return self.full
-        if not self._holding:
-            for i, true in enumerate(self.true):
-                for b in bits(true & self.uses):
-                    self._holding[b] = self._holding.get(b, 0) | 1 << i
-        return self._holding.get(bit, 0)
-
-    def held_by(self, among: int) -> int:
-        """The cells in which some of these alternatives are true, of those that test this axis."""
-        found = self._held.get(among)
-        if found is None:
-            found = 0
-            for bit in bits(among):
-                found |= self.holding(bit)
-            if len(self._held) < 1024:
-                self._held[among] = found
-        return found
-
-    def ordered(self) -> bool:
-        """Whether the cells after the first, which is null, stand in the order of their values."""
-        return ELSE not in self.values and key_of(True) not in self.points
-
-    def cell_of(self, value: Any) -> int | None:
-        """The cell of a value; None if it can be in none, such as a number among texts."""
-        if isinstance(value, (dict, list)):  # a record: it is there, and no constant
-            return len(self.values) - 1 if self.values[-1] is ELSE else None
-        found = self.points.get(key_of(value))
-        if found is not None or value is None:
-            return found
-        if not self.ordered():
-            return len(self.values) - 1 if self.values[-1] is ELSE else None
-        for i, other in enumerate(self.values[1:], 1):
-            less = True if i + 1 == len(self.values) else v.less(value, other if key_of(other) in self.points else self.values[i + 1])
-            if less is None:
-                return None
-            if less and key_of(other) not in self.points:
-                return i
-        return None
-
-
-def bits(mask: int) -> Iterator[int]:
-    while mask:
-        low = mask & -mask
-        yield low.bit_length() - 1
-        mask ^= low
-
-
 def _two_valued(tests: list[tuple[int, Test]], key: str) -> Iterator[tuple[str, Subject]]:
     """A subject whose constants are of several kinds: each of its tests as a subject of its own, true or not."""
     for number, (bit, test) in enumerate(tests):
         own = Test(test.subject, (True, False), (True, False), (), None, None, test.condition)
         yield f"{key} ({number})", Subject(test.subject, [(bit, own)], 1 << bit, lambda scope: None)
+
+
+def _with_dates(by_subject: dict[str, list[tuple[int, Test]]]) -> dict[str, list[tuple[int, Test]]]:
+    """The tests by subject; whether a date is missing is asked where the date stands beside another, if it does."""
+    made = dict(by_subject)
+    for key, tested in by_subject.items():
+        first = tested[0][1]
+        if not isinstance(first, DateTest):
+            continue
+        for which, date in enumerate(first.subject.items):  # type: ignore[union-attr]
+            alone = made.get(show(date), ())
+            if alone and not any(test.points or test.gaps for _, test in alone):
+                del made[show(date)]
+                made[key] = [*made[key], *((bit, of_missing(test, which, first)) for bit, test in alone)]
+    return made
 
 
 class Space:
@@ -141,20 +72,29 @@ class Space:
             for key, test in tests.items():
                 by_subject.setdefault(key, []).append((bit, test))
         self.axes: list[Axis] = []
-        for key, tested in by_subject.items():
+        for key, tested in _with_dates(by_subject).items():
+            dates = [(bit, test) for bit, test in tested if isinstance(test, DateTest)]
+            if dates:
+                beside = date_axis(key, dates, self.everything)
+                self.axes += [beside] if beside is not None else self._apart(tested, key)
+                continue
             subject = Subject(tested[0][1].subject, tested, self.everything, lambda scope: None)
             places = subject.places()
             if places is not None:
-                self.axes.append(Axis(key, subject.node, places, subject.uses))
-                continue
-            for name, own in _two_valued(tested, key):
-                rest = self.everything & ~own.uses
-                self.axes.append(Axis(name, own.node, [(x, true | rest, alone) for x, true, alone in own.places() or ()], own.uses))
+                self.axes.append(Axis(key, subject.node, places, subject.uses, subject.groups()))
+            else:
+                self.axes += self._apart(tested, key)
         self.whole: Box = [axis.full if possible is None else possible(axis) for axis in self.axes]
         self._bits: dict[int, list[int]] = {}
         for bit, number in enumerate(self.rule_of):
             self._bits.setdefault(number, []).append(bit)
         self.steps = 0
+
+    def _apart(self, tested: list[tuple[int, Test]], key: str) -> Iterator[Axis]:
+        """An axis for each test of a subject whose tests have no cells in common."""
+        for name, own in _two_valued(tested, key):
+            rest = self.everything & ~own.uses
+            yield Axis(name, own.node, [(x, true | rest, alone) for x, true, alone in own.places() or ()], own.uses)
 
     @property
     def rules(self) -> list[int]:

@@ -14,12 +14,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from roe.analysis import smt
+from roe.analysis.axis import Axis
 from roe.analysis.cases import Cases
-from roe.analysis.space import Axis, Box, Space, Undecided, bits
+from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.witness import Finder, Witness, path_of
 from roe.evaluator.expressions import compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.plan.bitsets import bits
 from roe.plan.index import ELSE
 from roe.plan.operators import Choose
 
@@ -75,6 +77,8 @@ class Table:
                 except Undecided:
                     doubtful.add(rule)
         for rule in range(len(self.step.rules)):
+            if rule in self.cases.repeats:
+                continue  # see `repeated`
             if rule in fires:
                 if self._never_by_smt(rule):
                     yield self._covered_by_smt(rule)
@@ -84,6 +88,13 @@ class Table:
                 yield self._covered(rule)
             else:
                 yield Verdict((rule,), PROVEN, touches=self._holds(rule))
+
+    def repeated(self) -> Verdict | None:
+        """All rules that repeat the conditions of an earlier one, if they are many: `others` are those that they repeat."""
+        repeats = self.cases.repeats
+        if not repeats:
+            return None
+        return Verdict(tuple(repeats), PROVEN, None, tuple(dict.fromkeys(repeats.values())), touches=self._holds(min(repeats)))
 
     # --- where conditions relate two fields -------------------------------------------------------------------------
 

@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from roe.analysis.axis import Axis
 from roe.analysis.cases import OTHERS, Cases, Writer
-from roe.analysis.space import Axis, Box, Space, Undecided, bits
+from roe.analysis.date_cells import DateAxis
+from roe.analysis.space import Box, Space, Undecided
 from roe.evaluator.expressions import CLOCK, IMPLICIT, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
+from roe.plan.bitsets import bits
 from roe.plan.operators import Choose, Derive
 from roe.plan.subjects import key_of
 from roe.policy.model import Field, Policy
@@ -34,7 +37,9 @@ MAX_TRIED = 2_000  # combinations of values
 MOST_SUMMED = 12  # criteria of a score whose sums are tried
 MOST_VALUES = 8  # of a cell
 MOST_CELLS = 40  # of an axis, that are looked through
+MOST_DAYS = 12  # on which a record is tried
 Path = tuple[str, ...]  # of fields, from the record
+TODAY_PATH: Path = ("today",)
 
 
 @dataclass(slots=True)
@@ -214,18 +219,32 @@ class Finder:
                     yield from ({path: x} if x is not None or cells == 1 else {} for x in values)
                 return
         paths = sorted({p for axis, _ in group for p in self._paths(axis.node, cases.entity)})
-        options = [self._candidates(cases, group, path) for path in paths]
         asked = [(compile_expression(axis.node), axis, cells) for axis, cells in group]
-        lists = self.policy.plan.lists
-        for tried in itertools.islice(itertools.product(*options), MAX_TRIED):
-            facts = {path: x for path, x in zip(paths, tried, strict=True) if x is not None}
-            scope = _light(cases.entity, facts, self.today, lists)
-            for code, axis, cells in asked:
-                found = axis.cell_of(code(scope))
-                if found is None or not cells >> found & 1:
-                    break
-            else:
-                yield facts
+        for day in self._days(group):
+            clock = self.evaluator.clock(day)
+            options = [self._candidates(cases, group, path, clock) for path in paths]
+            for tried in itertools.islice(itertools.product(*options), MAX_TRIED):
+                facts = {path: x for path, x in zip(paths, tried, strict=True) if x is not None}
+                if day != self.today:
+                    facts[TODAY_PATH] = day
+                scope = _light(cases.entity, facts, clock, self.policy.plan.lists)
+                for code, axis, cells in asked:
+                    found = axis.cell_of(code(scope))
+                    if found is None or not cells >> found & 1:
+                        break
+                else:
+                    yield facts
+
+    def _days(self, group: list[tuple[Axis, int]]) -> list[date]:
+        """Days on which a record may have to be looked at: any, and those that are special of the dates in question."""
+        days = [self.today]
+        for axis, cells in group:
+            if isinstance(axis, DateAxis) and axis.moving:
+                moments = [axis.values[cell][1] for cell in itertools.islice(bits(cells), MOST_CELLS)]
+                days += [at.date() if isinstance(at, datetime) else at for at in moments]
+            elif axis.key == "today":
+                days += [axis.values[cell] for cell in itertools.islice(bits(cells), MOST_CELLS)]
+        return list(dict.fromkeys(days))[:MOST_DAYS]
 
     def _value(self, cases: Cases, axis: Axis, cell: int, path: Path) -> Any:
         value = cases.sample(axis, cell)
@@ -244,13 +263,16 @@ class Finder:
             entity = "rep" if known.type.name == "owners" else known.type.entity
         return bool(entity)
 
-    def _candidates(self, cases: Cases, group: list[tuple[Axis, int]], path: Path) -> list[Any]:
+    def _candidates(self, cases: Cases, group: list[tuple[Axis, int]], path: Path, clock: Clock) -> list[Any]:
         """Values of a field worth trying: what its own axis allows, else the constants nearby and their neighbours."""
+        if path == TODAY_PATH:
+            return [clock.today]
+        beside = [x for axis, cells in group if isinstance(axis, DateAxis) for x in self._dates(axis, cells, cases.entity, path, clock)]
+        if beside:
+            return list(dict.fromkeys(beside))
         for axis, cells in group:
             if self._path(axis.node, cases.entity) == path:
                 return [self._value(cases, axis, c, path) for c in _in_order(axis, cells)[:12]]
-        if path == ("today",):
-            return [self.today]
         if self._kind(cases.entity, path) == "list":
             return [[]]
         if self._reference(cases.entity, path):
@@ -272,6 +294,16 @@ class Finder:
             return [None, True, False]
         texts = [c for c in constants if isinstance(c, str)]
         return [None, *dict.fromkeys(texts), "other"]
+
+    def _dates(self, axis: DateAxis, cells: int, entity: str, path: Path, clock: Clock) -> Iterator[Any]:
+        """Values of a date that put it into some cells beside another date."""
+        for which, node in enumerate(axis.node.items):  # type: ignore[union-attr]
+            if self._path(node, entity) != path:
+                continue
+            if axis.moving:
+                yield from itertools.islice(axis.at(clock.now if axis.kinds[1] == "date and time" else clock.today, cells), MOST_CELLS)
+            else:
+                yield from (axis.values[cell][which] for cell in itertools.islice(bits(cells), MOST_CELLS))
 
     def _kind(self, entity: str, path: Path) -> str:
         kind = ""
@@ -415,17 +447,15 @@ def _in_order(axis: Axis, cells: int) -> list[int]:
     return [*([0] if cells & 1 else []), *plain, *(c for c in found if c not in plain)]
 
 
-def _light(entity: str, facts: Mapping[Path, Any], today: date, lists: Mapping[str, Any]) -> dict[str, Any]:
+def _light(entity: str, facts: Mapping[Path, Any], clock: Clock, lists: Mapping[str, Any]) -> dict[str, Any]:
     """A scope with nothing but some fields in it."""
     record: dict[str, Any] = {}
     for path, value in facts.items():
-        if path == ("today",):
-            today = value or today
+        if path == TODAY_PATH:
             continue
         at = record
         for name in path[:-1]:
             inner = at.setdefault(name, {})
             at = inner if isinstance(inner, dict) else {}
         at[path[-1]] = {"id": "-".join(path)} if value is THERE else value
-    clock = Clock.at(today)
     return {**lists, "today": clock.today, "now": clock.now, CLOCK: clock, entity: record, IMPLICIT: record}

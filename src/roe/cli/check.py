@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ def subject(policy: Policy, data: Path | None, no_data: bool, as_of: str) -> Sub
         click.echo(f"note: there are no records at {data}, which a setting names", err=True)
         data = None
     if no_data or (data is None and not own.is_dir()):
-        return Subject(evaluator, None, today)
+        return Subject(evaluator, None, today, today or evaluator.clock(datetime.now(UTC)).today)
     if data is not None:
         tables = read(evaluator, data)
     else:

@@ -21,11 +21,14 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.functions import BY_NAME
 from roe.grammar.printer import show
+from roe.plan.bitsets import bits
 from roe.plan.operators import Expr
 from roe.plan.subjects import MAX_ALTERNATIVES, Test, Truth, alternatives, both, key_of, places_of
 
 Masks = tuple[int, int]  # (true, not false), over alternatives
 ELSE: Any = object()  # some value that no constant of a subject is
+MOST_ALONE = 16  # conditions that one rule alone has, up to which they are subjects like all others
+MOST_POINTS = 1_000  # constants of a subject each of which is a cell of its own in analysis
 MAX_KEPT_BITS = 1 << 28  # of the bitsets that a subject keeps; those of further keys are made again when they are met
 
 
@@ -100,6 +103,7 @@ class Subject:
         """(a value, the alternatives true there, whether only that value) of every cell that has a value, null first.
 
         None where constants of several kinds leave no cells. The value away from all constants is `ELSE`, unless they have an order.
+        Very many constants without an order share a cell with others that the same tests name: the first stands for its `groups`.
         """
         if self.cuts is not None:
             between = places_of(tuple(self.cuts))
@@ -110,11 +114,23 @@ class Subject:
                 if i < len(self.cuts):
                     found.append((self.cuts[i], self._cells[2 * i + 1][0], True))
             return found
-        points = {key_of(p): p for _, test in self.tests for p in test.points}
-        if not self.kind and points:
+        if not self.kind and any(test.points for _, test in self.tests):
             return None
-        at = [(None, self._null[0], True), *((p, self.masks(p)[0], True) for p in points.values())]
+        groups = self.groups()
+        firsts = self.points if groups is None else {group: key for key, group in reversed(groups.items())}.values()
+        points = {
+            key: (key[0] if isinstance(key, tuple) else key)
+            for key in (firsts if groups is None else sorted(firsts, key=groups.__getitem__))
+        }
+        at = [(None, self._null[0], True), *((p, self.point_masks(key)[0], True) for key, p in points.items())]
         return at if any(isinstance(p, bool) for p in points.values()) else [*at, (ELSE, self.other_masks[0], False)]
+
+    def groups(self) -> dict[Any, int] | None:
+        """Of very many constants without an order, the group of each: in one are those that the same tests name. None for few."""
+        if self.cuts is not None or len(self.points) <= MOST_POINTS:
+            return None
+        groups: dict[tuple[tuple[int, Truth], ...], int] = {}
+        return {key: groups.setdefault(tuple(mentions), len(groups)) for key, mentions in self.points.items()}
 
     def masks(self, value: Any) -> Masks:
         """The bitsets of the cell that a value falls into."""
@@ -184,8 +200,9 @@ def as_tests(
     conditions: Iterable[s.Node], lists: Mapping[str, list[Any]], most: int = MAX_ALTERNATIVES
 ) -> tuple[list[dict[str, Test]], bool]:
     """The alternatives of a conjunction, each one test per subject; and whether it is one, with a subject for each condition."""
-    tree = s.And(tuple(i for c in conditions for i in s.conjuncts(c)))
-    found = alternatives(tree, lists, most) if tree.items else [[]]
+    items = tuple(i for c in conditions for i in s.conjuncts(c))
+    tree = items[0] if len(items) == 1 else s.And(items)
+    found = alternatives(tree, lists, most) if items else [[]]
     out = []
     for tests in found:
         here: dict[str, Test] = {}
@@ -193,7 +210,15 @@ def as_tests(
             key = show(test.subject)
             here[key] = both(here[key], test) if key in here else test
         out.append(here)
-    return out, len(found) == 1 and len(out[0]) == len(tree.items)
+    return out, len(found) == 1 and len(out[0]) == len(items)
+
+
+_Own = tuple[Code, Truth, Truth, Callable[[Any], Truth]]  # a condition, what its being true and false means, and any other value
+
+
+def _alone(subject: Subject) -> bool:
+    """Whether a subject is a condition that one alternative alone has: there is nothing to share, and cells would cost more than they save."""
+    return len(subject.tests) == 1 and subject.tests[0][1].points == (True, False) and not subject.tests[0][1].gaps
 
 
 class Index:
@@ -214,9 +239,19 @@ class Index:
         self.everything = (1 << len(self.rule_of)) - 1
         made = [Subject(node, tests, self.everything, compile_expression(node)) for node, tests in by_subject.values()]
         self.subjects = sorted(made, key=lambda subject: subject.cost)
+        shared = [subject for subject in self.subjects if not _alone(subject)]
+        self._own: list[list[_Own]] = []  # of each alternative, the conditions that no other has
         later = 0
+        if len(self.subjects) - len(shared) > MOST_ALONE:
+            self._own = [[] for _ in self.rule_of]
+            for subject in (subject for subject in self.subjects if _alone(subject)):
+                bit, test = subject.tests[0]
+                self._own[bit].append((subject.code, test.at_points[0], test.at_points[1], test.condition))
+                later |= subject.uses
+        else:
+            shared = self.subjects
         self._steps: list[tuple[Subject, int]] = []
-        for subject in reversed(self.subjects):
+        for subject in reversed(shared):
             self._steps.insert(0, (subject, later))
             later |= subject.uses
 
@@ -232,6 +267,9 @@ class Index:
             low = possible & -possible
             if not low & later and true & low:
                 return Hits((self.rule_of[low.bit_length() - 1],), ())
+        if self._own:
+            held, unknown = self._asked(scope, true, possible, True)
+            return Hits(held, tuple(r for r in unknown if r not in held))
         low = true & -true
         before = possible & ~true & (low - 1 if low else -1)
         fired = (self.rule_of[low.bit_length() - 1],) if low else ()
@@ -245,8 +283,40 @@ class Index:
                 t, p = subject.masks(subject.code(scope))
                 true &= t
                 possible &= p
+        if self._own:
+            held, unknown = self._asked(scope, true, possible, False)
+            return Hits(held, tuple(r for r in unknown if r not in held))
         held = tuple(self.rules_of(true))
         return Hits(held, tuple(r for r in self.rules_of(possible & ~true) if r not in held))
+
+    def _asked(self, scope: Scope, true: int, possible: int, only_first: bool) -> tuple[tuple[int, ...], list[int]]:
+        """The rules that hold, and those that are unknown, where conditions that one rule alone has are asked in the rules' order.
+
+        `true` and `possible` say what all other conditions leave.
+        """
+        doubtful = set(bits(possible & ~true))
+        held: list[int] = []
+        unknown: list[int] = []
+        places: Iterable[int] = range(len(self._own)) if possible == self.everything else bits(possible)
+        for bit in places:
+            truth: Truth = None if bit in doubtful else True
+            for code, yes, no, condition in self._own[bit]:
+                value = code(scope)
+                here = yes if value is True else no if value is False else condition(value)
+                if here is False:
+                    truth = False
+                    break
+                if here is None:
+                    truth = None
+            if truth is False:
+                continue
+            rules = held if truth else unknown
+            rule = self.rule_of[bit]
+            if not rules or rules[-1] != rule:
+                rules.append(rule)
+            if truth and only_first:
+                break
+        return tuple(held), unknown
 
     def rules_of(self, mask: int) -> list[int]:
         """The rules of a bitset's alternatives, each once, in order."""

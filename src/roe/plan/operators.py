@@ -29,12 +29,16 @@ class Expr:
 
 @node
 class Rule:
-    """One rule: it fires when every condition is true. `value` is what it gives: a name, points, outputs, an action."""
+    """One rule: it fires when every condition is true. `value` is what it gives: a name, points, outputs, an action.
+
+    `overrides` names rules that must not take this rule's records with another outcome. It decides nothing; `roe check` proves it.
+    """
 
     name: Text
     conditions: tuple[Expr, ...]
     value: Any
     because: Text | None = None
+    overrides: tuple[Text, ...] = ()
 
 
 @node

@@ -160,6 +160,8 @@ def test_of(tree: s.Node, lists: Mapping[str, list[Any]]) -> Test | None:
     if split is None:
         return None
     subject, asked, constants, ordered, keys = split
+    if isinstance(tree, (s.And, s.Or)) and any(_listed(item, lists) for item in tree.items):
+        return _measure(subject, constants, ordered, _of_parts(tree, lists))
     code = compile_expression(asked)
     scope = {**_STILL, **lists}
 
@@ -169,8 +171,33 @@ def test_of(tree: s.Node, lists: Mapping[str, list[Any]]) -> Test | None:
 
     if keys is not None:  # membership in a list, perhaps a long one: no need to ask about each key
         inside, outside = (False, True) if isinstance(asked, s.In) and asked.negated else (True, False)
-        return Test(subject, keys, (inside,) * len(keys), (), outside, condition(None), condition)
+        known = frozenset(map(key_of, keys))
+
+        def member(value: Any) -> Truth:
+            if value is None or isinstance(value, (list, dict, v.Range)):
+                return condition(value)
+            return inside if key_of(value) in known else outside
+
+        return Test(subject, keys, (inside,) * len(keys), (), outside, condition(None), member)
     return _measure(subject, constants, ordered, condition)
+
+
+def _listed(tree: s.Node, lists: Mapping[str, list[Any]]) -> bool:
+    return isinstance(tree, s.In) and any(isinstance(test, s.Name) and test.id in lists for test in tree.tests)
+
+
+def _of_parts(tree: s.And | s.Or, lists: Mapping[str, list[Any]]) -> Callable[[Any], Truth]:
+    """The truth of several tests of one subject, each asked for by itself: a long list is not gone through for every value."""
+    parts = [test.condition for item in tree.items if (test := test_of(item, lists)) is not None]
+    conjunction = isinstance(tree, s.And)
+
+    def condition(value: Any) -> Truth:
+        truths = [part(value) for part in parts]
+        if (not conjunction) in truths:
+            return not conjunction
+        return None if None in truths else conjunction
+
+    return condition
 
 
 def _measure(subject: s.Node, constants: Iterable[Any], ordered: bool, condition: Callable[[Any], Truth]) -> Test | None:

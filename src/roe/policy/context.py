@@ -160,6 +160,19 @@ class Context:
         self.period(start, until)  # says what is wrong with the dates
         return DatedValue(value, *(v.parse_date(str(day)) if day else None for day in (start, until)))
 
+    def overrides(self, raw: Any, name: Text, names: list[Text]) -> tuple[Text, ...]:
+        """The rules that one must come before: those it names, or for `all` every rule above it."""
+        if raw is None:
+            return ()
+        if raw == "all" and "all" not in names:
+            return tuple(Text(other, raw.origin) for other in names[: names.index(name)])
+        for other in (asked := raw if isinstance(raw, list) else [raw]):
+            if other == name:
+                self.say("R508", other, f"`{name}` overrides itself", "name another rule, or remove it")
+            elif other not in names:
+                self.say("R508", other, f"there is no rule `{other}` in this list", suggest(other, names, "name a rule of the same list"))
+        return tuple(asked)
+
     def unique_names(self, names: list[Any], what: str) -> None:
         seen: dict[str, Any] = {}
         for name in names:

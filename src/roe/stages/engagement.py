@@ -10,6 +10,7 @@ from roe.grammar import types as t
 from roe.grammar.names import Names
 from roe.plan.operators import Action, Allocate, Choose, Expr, Rule
 from roe.policy.context import Context
+from roe.source import Text
 
 
 def lower(policy: dict[str, Any], cx: Context, pools: dict[str, Allocate]) -> dict[tuple[str, str], Choose]:
@@ -25,20 +26,21 @@ def lower(policy: dict[str, Any], cx: Context, pools: dict[str, Allocate]) -> di
             if role not in cx.model.roles():
                 cx.say("R502", role, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
                 continue
-            cx.unique_names([r["name"] for r in found], "rules of one role")
-            rules = tuple(_rule(raw, str(entity), str(role), cx, pools) for raw in found)
+            names = [raw["name"] for raw in found]
+            cx.unique_names(names, "rules of one role")
+            rules = tuple(_rule(raw, str(entity), names, cx, pools) for raw in found)
             out[str(entity), str(role)] = Choose(str(entity), f"engagement_{role}", "engagement", "first", rules)
     return out
 
 
-def _rule(raw: Any, entity: str, role: str, cx: Context, pools: dict[str, Allocate]) -> Rule:
+def _rule(raw: Any, entity: str, others: list[Text], cx: Context, pools: dict[str, Allocate]) -> Rule:
     names = cx.names(entity)
     when = cx.condition(raw["when"], names) if raw.get("when") else None
     conditions = ((when,) if when else ()) + cx.period(raw.get("from"), raw.get("until"))
     action = _action(raw["then"], raw, entity, cx, pools, _action(raw["else"], raw, entity, cx, pools, None) if "else" in raw else None)
     because = raw.get("because")
     cx.sentence(because, names)
-    return Rule(raw["name"], conditions, action, because)
+    return Rule(raw["name"], conditions, action, because, cx.overrides(raw.get("overrides"), raw["name"], others))
 
 
 def _action(raw: Any, rule: Any, entity: str, cx: Context, pools: dict[str, Allocate], otherwise: Action | None) -> Action:

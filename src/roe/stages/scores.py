@@ -63,12 +63,13 @@ def output_type(table: Any, section: Any, cx: Context, entity: str, own: str) ->
     _, outputs = cx.split(table, section, cx.names(entity, implicit=True), own)
     from roe.policy.context import all_numbers
 
-    hit = section.get("hit") or "first"
+    hit, default = section.get("hit") or "first", section.get("default")
     kinds = {}
     for i, name in outputs.items():
         cells = [row[i] for row in table.rows if row[i] not in ("", "-")]
         number = all_numbers(cells)
-        values = tuple(dict.fromkeys(map(str, cells)))
+        otherwise = default.get(name) if isinstance(default, dict) else default  # what the table gives where no row holds
+        values = tuple(dict.fromkeys(map(str, [*cells, *([otherwise] if otherwise is not None else [])])))
         kinds[str(name)] = t.NUMBER if number else Type("string", values=values, declared=cells[0].span() if cells else None)
     if hit == "collect count" or (hit.startswith("collect ") and len(kinds) == 1):
         return t.NUMBER

@@ -20,10 +20,12 @@ def lower(policy: dict[str, Any], cx: Context) -> None:
     found = policy.get("sources") or []
     if not found:
         return
-    cx.unique_names([r["name"] for r in found], "sources")
+    names = [raw["name"] for raw in found]
+    cx.unique_names(names, "sources")
     rules = []
     for raw in found:
         when = cx.condition(raw["when"], cx.names("lead"))
         conditions = ((when,) if when else ()) + cx.period(raw.get("from"), raw.get("until"))
-        rules.append(Rule(raw["name"], conditions, str(raw["name"]), raw.get("because")))
+        overrides = cx.overrides(raw.get("overrides"), raw["name"], names)
+        rules.append(Rule(raw["name"], conditions, str(raw["name"]), raw.get("because"), overrides))
     cx.steps["lead", "source"] = Choose("lead", "source", "source", "first", tuple(rules))

@@ -1,0 +1,130 @@
+"""Precedence that stands too late: a rule whose records an earlier rule takes and decides otherwise.
+
+A rule that says `overrides: [name, …]` must lose none of its records to the rules that it names: that is proven, or a record shows it.
+Of other rules nobody knows what they are meant to do. Where there is data, a rule is named that is narrower than an earlier one, and yet
+loses most of its records to it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from roe.analysis.diff import said
+from roe.analysis.space import Undecided
+from roe.analysis.verdicts import POSSIBLE, PROVEN, UNDECIDED, Table, Verdict
+from roe.diagnostics import Diagnostic
+from roe.grammar import syntax as s
+from roe.plan.operators import Action
+
+if TYPE_CHECKING:
+    from roe.analysis.check import Subject
+    from roe.evaluator.world import Row
+
+LEAST = 2  # records of a rule from which its losses say something
+PROTECTS = ("keep", "hold")  # what stands first on purpose: nobody loses what they have
+MOST_RULES = 1_000  # of a list that every record is asked about
+
+
+def overridden(subject: Subject) -> Iterator[Diagnostic]:
+    """R426: a rule declares that it overrides another, and the other takes records of it."""
+    for table in subject.tables:
+        rules = table.step.rules
+        numbers = {str(rule.name): number for number, rule in enumerate(rules)} if table.step.hit == "first" else {}
+        for number, rule in enumerate(rules):
+            for name in rule.overrides:
+                other = numbers.get(str(name), number)
+                if other >= number or said(rules[other].value) == said(rule.value):
+                    continue
+                verdict = taken(table, number, other)
+                if verdict is None:
+                    continue
+                message = f"`{rule.name}` overrides `{name}`, and `{name}` before it takes records of it"
+                if verdict.certainty == UNDECIDED:
+                    message = f"whether `{name}` takes records of `{rule.name}`, which overrides it, is undecided"
+                yield Diagnostic(
+                    "R426", message, rule.name.span(), f"put `{rule.name}` before `{name}`",
+                    (("this one decides first", rules[other].name.span()),), certainty=verdict.certainty,
+                    witness="" if verdict.witness is None else str(verdict.witness), touches=subject.touched(table.step.entity, verdict.touches),
+                )  # fmt: skip
+
+
+def taken(table: Table, rule: int, other: int) -> Verdict | None:
+    """Records that meet a rule, and that an earlier rule decides; None is a proof that there are none."""
+
+    def touches(row: Row) -> bool:
+        scope = row.world.scope(row)
+        return table.chooser(scope).fired == (other,) and table.chooser.truth(rule, scope) is True
+
+    possible: Verdict | None = None
+    for space in table.spaces:
+        if rule not in space.rules or other not in space.rules:
+            continue
+        for _, both in ((bit, box) for _, mine in space.boxes(rule) for bit, box in space.boxes(other, mine)):
+            try:
+                box = space.clear(both, space.before(other))
+            except Undecided:
+                return Verdict((rule,), UNDECIDED, others=(other,), touches=touches)
+            if box is None:
+                continue
+            possible = possible or Verdict((rule,), POSSIBLE, others=(other,), touches=touches)
+            for witness in table.finder.records(table.cases, space, box):
+                fired = table.finder.asked(witness, table.chooser)
+                if fired is not None and fired[0] == (other,) and rule in (table.finder.holding(witness, table.chooser) or ()):
+                    found = Verdict((rule,), POSSIBLE if witness.given else PROVEN, witness, (other,), touches=touches)
+                    if not witness.given:
+                        return found
+                    possible = found if possible is None or possible.witness is None else possible
+    if possible is not None and table.impossible([rule, other], range(other)):
+        return None
+    return possible
+
+
+def too_late(subject: Subject) -> Iterator[Diagnostic]:
+    """R427: most records of a rule are decided otherwise by an earlier one, which holds for more."""
+    if subject.bound is None:
+        return
+    for table in subject.tables:
+        step = table.step
+        if step.stage != "engagement" or len(step.rules) > MOST_RULES:
+            continue
+        records = subject.bound.world.rows[step.entity]
+        n = len(step.rules)
+        does = [said(rule.value) for rule in step.rules]
+        holds: list[list[Row]] = [[] for _ in range(n)]
+        lost: list[Counter[int]] = [Counter() for _ in range(n)]
+        for row in records:
+            scope = row.world.scope(row)
+            held = table.chooser.all(scope).true
+            for holding in held:
+                holds[holding].append(row)
+                if does[holding] != does[held[0]]:
+                    lost[holding][held[0]] += 1
+        proven = {v.rules[0] for v in table.never()}
+        for number, rule in enumerate(step.rules):
+            if number in proven or _catch_all(table, number) or len(holds[number]) < LEAST or not lost[number]:
+                continue
+            (earlier, count), total = lost[number].most_common(1)[0], lost[number].total()
+            if 2 * count <= len(holds[number]) or len(holds[earlier]) <= len(holds[number]):
+                continue
+            first = step.rules[earlier]
+            if isinstance(first.value, Action) and first.value.kind in PROTECTS:
+                continue
+            message = (
+                f"`{rule.name}` would decide {total} of its {len(holds[number])} records otherwise: `{first.name}` before it takes them"
+            )
+            if total > count:
+                message = f"`{rule.name}` would decide {total} of its {len(holds[number])} records otherwise: `{first.name}` before it takes {count} of them"
+            help = f"if it is to take precedence, put it before `{first.name}` and say `overrides: [{first.name}]`, which is then proven"
+            names = tuple(str(row["id"]) for row in holds[number] if table.chooser(row.world.scope(row)).fired == (earlier,))[:5]
+            related = ((f"`{first.name}` decides first", first.name.span()),)
+            yield Diagnostic("R427", message, rule.name.span(), help, related, certainty=PROVEN, touches=(total, names))
+
+
+def _catch_all(table: Table, number: int) -> bool:
+    conditions = table.step.rules[number].conditions
+    return not conditions or all(isinstance(c.tree, s.Literal) and c.tree.value is True for c in conditions)
+
+
+CHECKS: tuple[Callable[[Subject], Iterator[Diagnostic]], ...] = (overridden, too_late)
