@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from functools import cached_property
+from math import floor
 from typing import Any
 
 from roe.analysis.space import Alternative, Axis, Space, spaces
@@ -42,13 +43,21 @@ Domain = tuple[tuple[Any, ...] | None, bool]  # the values of a subject, None fo
 
 
 class Cases:
-    """One `Choose` of a policy as alternatives over axes. `known` keeps what is made of each rule, for lists that share most of them."""
+    """One `Choose` of a policy as alternatives over axes. `known` keeps what is made of each rule, for lists that share most of them.
+    `spell` gives written conditions the spelling in which they are compared with another policy's.
+    """
 
-    def __init__(self, policy: Policy, step: Choose, known: Known | None = None) -> None:
+    def __init__(self, policy: Policy, step: Choose, known: Known | None = None, spell: Callable[[s.Node], s.Node] | None = None) -> None:
         self.policy, self.step, self.entity = policy, step, step.entity
         self._known: Known = {} if known is None else known
         self.writer = Writer(policy, step.entity)
+        self._spell = spell
         self._domains: dict[str, Domain] = {}
+
+    def written(self, tree: s.Node) -> s.Node:
+        """A condition with its definitions written out."""
+        written = self.writer(tree)
+        return written if self._spell is None else self._spell(written)
 
     @cached_property
     def rows(self) -> list[Alternative]:
@@ -58,7 +67,7 @@ class Cases:
         for number, rule in enumerate(rules, first):
             known = self._known.get(id(rule))
             if known is None or known[0] is not rule:
-                made = as_tests([self.writer(c.tree) for c in rule.conditions], self.policy.plan.lists, MAX_WRITTEN)[0]
+                made = as_tests([self.written(c.tree) for c in rule.conditions], self.policy.plan.lists, MAX_WRITTEN)[0]
                 known = self._known[id(rule)] = (rule, made)
             yield from ((number, tests) for tests in known[1])
 
@@ -68,7 +77,7 @@ class Cases:
 
     def space_of(self, condition: s.Node) -> Space:
         """The space of one condition."""
-        found = as_tests([self.writer(condition)], self.policy.plan.lists, MAX_WRITTEN)[0]
+        found = as_tests([self.written(condition)], self.policy.plan.lists, MAX_WRITTEN)[0]
         return Space([(0, tests) for tests in found], self.possible)
 
     def spaces(self) -> Iterator[Space]:
@@ -88,7 +97,7 @@ class Cases:
         values, nullable = self.domain(axis)
         cells = axis.full & -2 | nullable  # null is the first cell
         if values is None:
-            return cells & ~self._unclean(axis)
+            return cells & ~self._unclean(axis) & ~_fractions(axis)
         known = [cell for x in values if (cell := axis.cell_of(x)) is not None]
         return cells & sum(1 << cell for cell in {*known, 0})
 
@@ -144,6 +153,21 @@ class Cases:
             if high is not None and low is None:
                 return high
         return value
+
+
+def _fractions(axis: Axis) -> int:
+    """The cells of a count that no count is in: below none, and between two whole numbers that follow each other."""
+    if not (isinstance(axis.node, s.Call) and axis.node.function in ("count", "string_length") and axis.ordered()):
+        return 0
+    cells = 0
+    for i, value in enumerate(axis.values):
+        if not v.is_number(value) or value in axis.points:
+            continue
+        below, above = axis.values[i - 1], axis.values[i + 1] if i + 1 < len(axis.values) else None
+        low = 0 if below is None else floor(below) + 1
+        if above is not None and low >= above:
+            cells |= 1 << i
+    return cells
 
 
 def domain(policy: Policy, entity: str, node: s.Node) -> Domain:
@@ -252,7 +276,7 @@ class Writer:
             own = node.id in known or (self.entity, node.id) in self.policy.plan.steps
             free = node.id not in ("today", "now", "?", "item", self.entity) and node.id not in self.lists
             return s.Path(s.Name(self.entity, node.at), node.id, node.at) if own and free else node
-        return _mapped(node, self.full) if not isinstance(node, BINDERS) else node
+        return mapped(node, self.full) if not isinstance(node, BINDERS) else node
 
     def condition(self, node: s.Node, depth: int, strict: bool) -> s.Node:
         """A condition, with computed fields in it written out where that is short.
@@ -410,7 +434,7 @@ def _chosen(node: s.Compare | s.In | s.Between, cases: list[tuple[s.Node, Any]],
     return alternatives[0] if len(alternatives) == 1 else s.Or(tuple(alternatives))
 
 
-def _mapped(node: s.Node, change: Callable[[s.Node], s.Node]) -> s.Node:
+def mapped(node: s.Node, change: Callable[[s.Node], s.Node]) -> s.Node:
     """The node with its direct parts changed."""
     changed: dict[str, Any] = {}
     for f in fields(node):
