@@ -229,6 +229,14 @@ class _Comparing:
 
         return Side(self.finders[side], chooser, lambda tree: meaning.condition(tree, entity), given, value)
 
+    def _outcome(self, where: str, sides: list[Side], read: set[str], decides: Callable[[Witness], bool] | None = None) -> None:
+        """Two lists that decide something that people see."""
+        known = len(self.found)
+        why = self._by_cells(where, sides, read, decides).why
+        if any(d.decides for d in self.found[known:]):
+            why = self.unsettled(read) - {where}
+        self.unproven += sorted(why)
+
     # --- what is decided --------------------------------------------------------------------------------------------
 
     def _engagement(self) -> None:
@@ -240,7 +248,7 @@ class _Comparing:
                 continue
             read: set[str] = set()
             lists = [found.get(key) or nothing(key[0], "first") for found in (old, new)]
-            self.unproven += sorted(self._by_cells(where, [self._side(i, x, read, action) for i, x in enumerate(lists)], read).why)
+            self._outcome(where, [self._side(i, x, read, action) for i, x in enumerate(lists)], read)
 
     def _territories(self) -> None:
         """The territory of a record, which an allocation shows, by its name alone."""
@@ -256,7 +264,7 @@ class _Comparing:
             read: set[str] = set()
             sides = [self._side(i, _by_name(x, self.plans[i].lists), read, what) for i, x in enumerate(lists) if x is not None]
             known = len(self.found)
-            self.unproven += sorted(self._by_cells(f"{key[0]}.territory", sides, read).why)
+            self._outcome(f"{key[0]}.territory", sides, read)
             if before is not None:  # found already, with all that the rows give
                 del self.found[known:]
 
@@ -274,8 +282,7 @@ class _Comparing:
                 assert credit is not None
                 chooser = self.evaluators[i].compiled.choosers[credit.entity, name]
                 sides.append(self._side(i, chooser, read, partial(credited, credit)))
-            lines = partial(self.judge.credited, name)
-            self.unproven += sorted(self._by_cells(f"credit {name}", sides, read, lines).why)
+            self._outcome(f"credit {name}", sides, read, partial(self.judge.credited, name))
 
     def _rest(self) -> None:
         """Every other part of the two policies, by its text."""
