@@ -55,7 +55,9 @@ def boundaries(evaluator: Evaluator, as_of: str, seed: int) -> dict[str, list[di
     texts = [x for x in constants if isinstance(x, str)] + [str(x) for values in policy.plan.lists.values() for x in values] or ["x"]
     spans = [x for x in constants if isinstance(x, timedelta)] or [timedelta(days=30)]
     now = datetime.fromisoformat(as_of)
-    days = [now - x + timedelta(days=d) for x in (*spans, timedelta()) for d in (-1, 0, 1)] + [x for x in constants if isinstance(x, datetime)]
+    days = [now - x + timedelta(days=d) for x in (*spans, timedelta()) for d in (-1, 0, 1)] + [
+        x for x in constants if isinstance(x, datetime)
+    ]
     reps = [f"R{i}" for i in range(5)]
     made: dict[str, list[dict[str, Any]]] = {}
     for entity, known in policy.model.entities.items():
@@ -148,7 +150,10 @@ def test_no_single_change_of_a_made_policy_is_called_equivalent_where_a_record_i
         policy, found = build(folder)
         assert policy is not None, found
         evaluator = Evaluator(policy)
-        worlds = [(make_data(rng, 30), nights("2026-02-01T10:00")), (boundaries(evaluator, "2026-02-01T10:00", number), nights("2026-02-01T10:00"))]
+        worlds = [
+            (make_data(rng, 30), nights("2026-02-01T10:00")),
+            (boundaries(evaluator, "2026-02-01T10:00", number), nights("2026-02-01T10:00")),
+        ]
         seen += check(Watched(folder, evaluator, worlds), OF_A_MADE, number, tmp_path / "other")
     print(f"\nmade policies: {loaded(seen)} single changes: {dict(seen)}")
     assert loaded(seen) > 0

@@ -9,7 +9,7 @@ others': enough to prove that something never happens, not that it does. That ta
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import fields, replace
 from functools import cached_property
 from math import floor
@@ -44,13 +44,21 @@ Domain = tuple[tuple[Any, ...] | None, bool]  # the values of a subject, None fo
 
 class Cases:
     """One `Choose` of a policy as alternatives over axes. `known` keeps what is made of each rule, for lists that share most of them.
-    `spell` gives written conditions the spelling in which they are compared with another policy's.
+    `spell` gives written conditions the spelling in which they are compared with another policy's; `keep` are computed fields that
+    are not written out.
     """
 
-    def __init__(self, policy: Policy, step: Choose, known: Known | None = None, spell: Callable[[s.Node], s.Node] | None = None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        step: Choose,
+        known: Known | None = None,
+        spell: Callable[[s.Node], s.Node] | None = None,
+        keep: Container[Key] = (),
+    ) -> None:
         self.policy, self.step, self.entity = policy, step, step.entity
         self._known: Known = {} if known is None else known
-        self.writer = Writer(policy, step.entity)
+        self.writer = Writer(policy, step.entity, keep)
         self._spell = spell
         self._domains: dict[str, Domain] = {}
 
@@ -261,8 +269,8 @@ def whole(node: s.Node) -> bool:
 class Writer:
     """Expressions about a record of an entity with every name in full and small computed fields written out."""
 
-    def __init__(self, policy: Policy, entity: str) -> None:
-        self.policy, self.entity = policy, entity
+    def __init__(self, policy: Policy, entity: str, keep: Container[Key] = ()) -> None:
+        self.policy, self.entity, self.keep = policy, entity, keep
         self.lists = {*policy.plan.lists, *policy.plan.dated_lists}
         self._known: dict[Key, s.Node | None] = {}
 
@@ -296,7 +304,7 @@ class Writer:
             return node if tree is None else self.condition(tree, depth + 1, strict)
         if isinstance(node, (s.Compare, s.In, s.Between)):
             subject = node.left if isinstance(node, s.Compare) else node.value
-            cases = self._cases(subject)
+            cases = self.cases(subject)
             chosen = _chosen(node, cases, strict) if cases is not None and _constant(node) else None
             if chosen is not None:
                 return self.condition(chosen, depth + 1, strict)
@@ -321,7 +329,7 @@ class Writer:
     def definition(self, node: s.Node) -> s.Node | None:
         """What a definition says."""
         key = self._key(node)
-        if key is None:
+        if key is None or key in self.keep:
             return None
         if key not in self._known:
             step = self.policy.plan.steps.get(key)
@@ -333,7 +341,7 @@ class Writer:
         own = isinstance(node, s.Path) and isinstance(node.base, s.Name) and node.base.id == self.entity
         return (self.entity, node.field) if own and isinstance(node, s.Path) else None
 
-    def _cases(self, node: s.Node) -> list[tuple[s.Node, Any]] | None:
+    def cases(self, node: s.Node) -> list[tuple[s.Node, Any]] | None:
         """A computed field as (when, value) of a few cases, first match; None if it is no such thing, or too long."""
         tree = self.definition(node)
         if isinstance(tree, s.If):
@@ -341,7 +349,7 @@ class Writer:
         key, part = self._key(node), None
         if key is None and isinstance(node, s.Path):
             key, part = self._key(node.base), node.field
-        step = self.policy.plan.steps.get(key) if key is not None else None
+        step = self.policy.plan.steps.get(key) if key is not None and key not in self.keep else None
         if not isinstance(step, Choose):
             return None
         if step.hit == "collect sum" and len(step.rules) <= MAX_SUMMED and sums([r.value for r in step.rules]) is not None:

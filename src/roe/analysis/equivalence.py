@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
-from roe.analysis.cases import Key
+from roe.analysis.cases import Key, Writer
 from roe.analysis.judge import Judge
-from roe.analysis.lists import Difference, Given, Pair, Side, as_list, compare_lists
+from roe.analysis.lists import Difference, Given, Pair, Side, apart, as_list, compare_lists
 from roe.analysis.meaning import Meaning
 from roe.analysis.space import Undecided
 from roe.analysis.verdicts import PROVEN, UNDECIDED
@@ -32,8 +32,16 @@ __all__ = ["Comparison", "Difference", "as_list", "compare", "compare_lists"]
 WHEREABOUTS = ("root", "name", "files")  # of a policy, which decide nothing
 APART = ("steps", "engagement", "lists", "dated_lists")  # parts of a plan that are compared as fields, as rules, and where they are read
 ONE = {
-    "pools": "pool", "windows": "window", "reports": "report", "holdovers": "holdover", "levels": "territory levels of", "credits": "credit", "books": "book",
-    "events": "event", "invariants": "invariant", "hours": "working hours",
+    "pools": "pool",
+    "windows": "window",
+    "reports": "report",
+    "holdovers": "holdover",
+    "levels": "territory levels of",
+    "credits": "credit",
+    "books": "book",
+    "events": "event",
+    "invariants": "invariant",
+    "hours": "working hours",
 }  # what one part of a field of the plan is called
 Gives = Callable[[Rule, Callable[[Any], str], Callable[[str], str]], Given]  # a rule, and how values and sentences are spelt
 
@@ -44,13 +52,14 @@ class Comparison:
 
     `differences` are records that both decide, with another owner, action, end or sentence. `fields` are records whose decision is
     the same, though a field on the way is another; `renamed` those that a rule of another name decides to the same effect.
-    `unproven` names what may decide otherwise, and could not be compared.
+    `unproven` names what may decide otherwise, and could not be compared; `possible` are cases of it for which no record was found.
     """
 
     differences: tuple[Difference, ...] = ()
     unproven: tuple[str, ...] = ()
     fields: tuple[Difference, ...] = ()
     renamed: tuple[Difference, ...] = ()
+    possible: tuple[Difference, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -90,6 +99,7 @@ class _Comparing:
         self._settled: dict[Key, _Settled] = {}
         self._texts: dict[tuple[int, Key], tuple[str, set[str]]] = {}
         self.raising = {(event.entity, event.name) for plan in self.plans for event in plan.events}  # such a field is an outcome itself
+        self.shown: set[str] = set()  # computed fields, as differences call them
         self.found: list[Difference] = []
         self.renamed: list[Difference] = []
         self.unproven: list[str] = []
@@ -108,8 +118,9 @@ class _Comparing:
         self._credits()
         self._rest()
         cases = tuple(d for d in self.found if d.decides)
-        on_the_way = tuple(d for d in self.found if not d.decides and d.certainty == PROVEN)
-        return Comparison(cases, tuple(dict.fromkeys(self.unproven)), on_the_way, tuple(self.renamed))
+        on_the_way = tuple(d for d in self.found if not d.decides and d.certainty == PROVEN and d.where in self.shown)
+        unsure = tuple(d for d in self.found if not d.decides and d not in on_the_way)
+        return Comparison(cases, tuple(dict.fromkeys(self.unproven)), on_the_way, tuple(self.renamed), unsure)
 
     # --- computed fields --------------------------------------------------------------------------------------------
 
@@ -156,6 +167,7 @@ class _Comparing:
         if known is not None:
             return known
         shown = f"{key[0]}.{key[1]}"
+        self.shown.add(shown)
         before = self._before(key)
         if before is None or key not in self.plans[1].steps:
             result = self._settled[key] = _Settled(False, {shown})
@@ -196,11 +208,19 @@ class _Comparing:
         return self._by_cells(where, sides, read, (lambda witness: True) if key in self.raising else None)
 
     def _by_cells(self, where: str, sides: list[Side], read: set[str], decides: Callable[[Witness], bool] | None = None) -> _Settled:
-        """Two lists over the cells of both; the records that are found are noted."""
-        try:
-            pair = Pair(where, sides[0], sides[1], decides=decides or self.judge.differ)
-            found = list(pair.differences())
-        except Undecided:
+        """Two lists over the cells of both; the records that are found are noted.
+
+        Where there is no telling, fields that mean the same in both are left as they are: there are fewer subjects then.
+        """
+        pair, found = self._pair(where, sides, decides)
+        if found is None or any(d.certainty != PROVEN for d in found):
+            same = {key for key, known in self._settled.items() if known.same}
+            kept: list[set[Key]] = [{self.origin.get(key, key) for key in same}, same]
+            again = [replace(side, keep=keep) for side, keep in zip(sides, kept, strict=True)]
+            other, more = self._pair(where, again, decides) if same else (None, None)
+            if other is not None and more is not None and (found is None or not more):
+                pair, found = other, more
+        if pair is None or found is None:
             return _Settled(False, {where})
         self.found += found
         self.renamed += pair.renamed
@@ -208,6 +228,15 @@ class _Comparing:
             return _Settled(False, {where})
         why = self.unsettled(read | pair.names())
         return _Settled(not why, why)
+
+    def _pair(
+        self, where: str, sides: list[Side], decides: Callable[[Witness], bool] | None
+    ) -> tuple[Pair | None, list[Difference] | None]:
+        try:
+            pair = Pair(where, sides[0], sides[1], decides=decides or self.judge.differ)
+            return pair, list(pair.differences())
+        except Undecided:
+            return None, None
 
     def _chooser(self, side: int, step: Step | None) -> Chooser | None:
         """A table, or a definition that can be read as a list of rules."""
@@ -247,8 +276,13 @@ class _Comparing:
                 self.unproven.append(where)
                 continue
             read: set[str] = set()
-            lists = [found.get(key) or nothing(key[0], "first") for found in (old, new)]
+            lists = [self._apart(i, found.get(key) or nothing(key[0], "first")) for i, found in enumerate((old, new))]
             self._outcome(where, [self._side(i, x, read, action) for i, x in enumerate(lists)], read)
+
+    def _apart(self, side: int, chooser: Chooser) -> Chooser:
+        policy = self.policies[side]
+        step = apart(chooser.step, Writer(policy, chooser.step.entity))
+        return chooser if step is chooser.step else Chooser(step, policy.plan.lists)
 
     def _territories(self) -> None:
         """The territory of a record, which an allocation shows, by its name alone."""

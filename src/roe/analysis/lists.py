@@ -8,11 +8,11 @@ as given; whoever compares has to ask whether they mean the same in both.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from roe.analysis.cases import Cases, Known
+from roe.analysis.cases import Cases, Key, Known, Writer
 from roe.analysis.diff import effect, said
 from roe.analysis.space import Box, Space, Undecided, bits
 from roe.analysis.verdicts import POSSIBLE, PROVEN
@@ -21,10 +21,11 @@ from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
 from roe.grammar.printer import show
-from roe.plan.operators import Choose, Derive, Expr, Rule
+from roe.plan.operators import Action, Choose, Derive, Expr, Rule
 from roe.source import Inline, Text
 
 MOST = 20  # witnesses of one list
+MOST_APART = 12  # reps that one rule assigns, which are told apart
 MOST_TRIED = 40  # cases of one list for which no record is found
 Given = tuple[str, str]  # what a rule gives, and the name by which the sentence calls it, if it does
 
@@ -61,6 +62,7 @@ class Side:
     spell: Callable[[s.Node], s.Node] | None = None
     gives: Callable[[Rule], Given] = lambda rule: (effect(rule), "")
     value: Callable[[Any], str] = said
+    keep: Container[Key] = ()  # computed fields that are not written out
 
     @property
     def step(self) -> Choose:
@@ -123,6 +125,34 @@ def _branch(tree: s.Node, step: Derive) -> Any:
     return tree.value if isinstance(tree, s.Literal) else Expr(tree, step.expr.text)
 
 
+def apart(step: Choose, writer: Writer) -> Choose:
+    """The list with each rule that assigns one of several reps, by an `if` or a table, as a rule for each of them."""
+    rules: list[Rule] = []
+    for rule in step.rules:
+        rules += _apart(rule, writer, 0)
+    return step if len(rules) == len(step.rules) else replace(step, rules=tuple(rules))
+
+
+def _apart(rule: Rule, writer: Writer, depth: int) -> list[Rule]:
+    assign = rule.value.assign if isinstance(rule.value, Action) else None
+    if assign is None or depth > MOST_APART:
+        return [rule]
+    tree = writer.full(assign.tree)
+    tree = writer.definition(tree) or tree
+    branches: list[tuple[s.Node | None, s.Node]] | None = None
+    if isinstance(tree, s.If):
+        branches = [(tree.condition, tree.then), (None, tree.otherwise)]
+    elif (known := writer.cases(tree)) is not None and all(isinstance(value, str | None) for _, value in known):
+        branches = [(when, s.Literal(value, show(s.Literal(value, "")))) for when, value in known]
+    if branches is None:
+        return [rule]
+    made: list[Rule] = []
+    for when, rep in branches:
+        conditions = rule.conditions if when is None else (*rule.conditions, Expr(when, assign.text))
+        made += _apart(replace(rule, conditions=conditions, value=replace(rule.value, assign=Expr(rep, assign.text))), writer, depth + 1)
+    return made
+
+
 class Pair:
     """Two versions of a list in one space: the old rules first, then the new."""
 
@@ -130,7 +160,7 @@ class Pair:
         self, where: str, old: Side, new: Side, known: Known | None = None, decides: Callable[[Witness], bool] = lambda witness: False
     ) -> None:
         self.where, self.sides, self._decides = where, (old, new), decides
-        cases = [Cases(side.finder.policy, side.step, known, side.spell) for side in self.sides]
+        cases = [Cases(side.finder.policy, side.step, known, side.spell, side.keep) for side in self.sides]
         self.cases = cases
         self.n = len(old.step.rules)
         rows = [*cases[0].alternatives(old.step.rules), *cases[1].alternatives(new.step.rules, self.n)]
@@ -245,9 +275,7 @@ class Pair:
         if len(self.renamed) < MOST:
             witness = next((w for w in self.sides[1].finder.records(self.cases[0], self.space, box, 1) if not w.given), None)
             self.renamed.append(
-                Difference(
-                    self.where, self._name(old, 0), self._name(new, 1), "", "", PROVEN if witness is not None else POSSIBLE, witness
-                )
+                Difference(self.where, self._name(old, 0), self._name(new, 1), "", "", PROVEN if witness is not None else POSSIBLE, witness)
             )
 
     def _shown(self, box: Box, old: int | None, new: int | None) -> Difference | None:

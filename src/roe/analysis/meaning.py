@@ -228,7 +228,11 @@ class Meaning:
                 names.add(str(part))
             return v.quote(str(part))
         if isinstance(part, Mapping):
-            return "{" + ", ".join(f"{self.text(k, entity, names, whole)}: {self.text(x, entity, names, whole)}" for k, x in part.items()) + "}"
+            return (
+                "{"
+                + ", ".join(f"{self.text(k, entity, names, whole)}: {self.text(x, entity, names, whole)}" for k, x in part.items())
+                + "}"
+            )
         if isinstance(part, Sequence):
             return "[" + ", ".join(self.text(x, entity, names, whole) for x in part) + "]"
         if is_dataclass(part):
@@ -278,7 +282,10 @@ def named_in(tree: s.Node, entity: str) -> set[str]:
 
 def _nested(tree: s.Node, name: str) -> bool:
     """Whether an `item` of its own, or a loop, stands inside."""
-    return any(isinstance(n, (s.Filter, s.Quantified, s.For)) or (isinstance(n, s.Name) and n.id == "item") for n in s.walk(tree)) and name != "item"
+    return (
+        any(isinstance(n, (s.Filter, s.Quantified, s.For)) or (isinstance(n, s.Name) and n.id == "item") for n in s.walk(tree))
+        and name != "item"
+    )
 
 
 def _renamed(tree: s.Node, name: str) -> s.Node:
@@ -292,7 +299,8 @@ def _captured(tree: s.Node, frames: Frames, meaning: Meaning) -> bool:
     """Whether a name of a definition would mean something else inside of these filters and loops."""
     free = {n.id for n in s.walk(tree) if isinstance(n, s.Name)} if frames else set()
     return any(
-        name in frame.names or (frame.names == ("item",) and (not frame.known or (frame.entity is not None and meaning._has(frame.entity, name))))
+        name in frame.names
+        or (frame.names == ("item",) and (not frame.known or (frame.entity is not None and meaning._has(frame.entity, name))))
         for frame in frames
         for name in free - {"item"}
     )
@@ -305,7 +313,7 @@ def _plainly(node: s.Node) -> s.Node:
     """Operands whose order changes nothing, in one order; a constant stands on the right."""
     if isinstance(node, s.Compare):
         left, right = isinstance(node.left, s.Literal), isinstance(node.right, s.Literal)
-        swapped = left and not right or (left == right and node.op in ("=", "!=") and show(node.right) < show(node.left))
+        swapped = (left and not right) or (left == right and node.op in ("=", "!=") and show(node.right) < show(node.left))
         if swapped or (left == right and node.op in (">", ">=")):
             return s.Compare(MIRRORED[node.op], node.right, node.left)
     if isinstance(node, s.Binary) and node.op == "*" and show(node.right) < show(node.left):
@@ -378,7 +386,12 @@ def _existence(node: s.Node) -> s.Node:
     if isinstance(node, s.Quantified) and node.kind == "some" and len(node.bindings) == 1 and node.bindings[0].name == "item":
         kept = s.Call("count", (s.Filter(node.bindings[0].source, node.condition),), ("",))
         return s.Compare(">", kept, s.Literal(0, "0"))
-    if isinstance(node, s.Compare) and isinstance(node.left, s.Call) and node.left.function == "count" and isinstance(node.right, s.Literal):
+    if (
+        isinstance(node, s.Compare)
+        and isinstance(node.left, s.Call)
+        and node.left.function == "count"
+        and isinstance(node.right, s.Literal)
+    ):
         if (node.op, node.right.value) in ((">=", 1), ("!=", 0)) and isinstance(node.left.args[0], s.Filter):
             return s.Compare(">", node.left, s.Literal(0, "0"))
     return node
