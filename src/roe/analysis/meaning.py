@@ -246,7 +246,7 @@ class Meaning:
             if f.name in UNIMPORTANT.get(kind, ()):
                 continue
             value = getattr(part, f.name)
-            if value and (kind, f.name) in UNORDERED:
+            if isinstance(value, Mapping) and (kind, f.name) in UNORDERED:
                 value = dict(sorted(value.items()))
             if f.name == "because" and value is not None:
                 said.append(f"{f.name}: {self.sentence(value, entity, names)}")
