@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Container, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cached_property, lru_cache
+from math import floor
 from typing import Any
 
 from roe.analysis.axis import Axis
@@ -50,15 +51,31 @@ Domain = tuple[tuple[Any, ...] | None, bool]  # the values of a subject, None fo
 
 
 class Cases:
-    """One `Choose` of a policy as alternatives over axes. `known` keeps what is made of each rule, for lists that share most of them."""
+    """One `Choose` of a policy as alternatives over axes. `known` keeps what is made of each rule, for lists that share most of them.
+    `spell` gives written conditions the spelling in which they are compared with another policy's; `keep` are computed fields that
+    are not written out.
+    """
 
-    def __init__(self, policy: Policy, step: Choose, known: Known | None = None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        step: Choose,
+        known: Known | None = None,
+        spell: Callable[[s.Node], s.Node] | None = None,
+        keep: Container[Key] = (),
+    ) -> None:
         self.policy, self.step, self.entity = policy, step, step.entity
         self._known: Known = {} if known is None else known
-        self.writer = Writer(policy, step.entity)
+        self.writer = Writer(policy, step.entity, keep)
+        self._spell = spell
         self._domains: dict[str, Domain] = {}
         self._made: dict[str, list[dict[str, Test]]] = {}
         self._dates = Dates(policy, step.entity, names_of(policy, step.entity))
+
+    def written(self, tree: s.Node) -> s.Node:
+        """A condition with its definitions written out."""
+        written = self.writer(tree)
+        return written if self._spell is None else self._spell(written)
 
     @cached_property
     def rows(self) -> list[Alternative]:
@@ -89,7 +106,7 @@ class Cases:
 
     def _tests(self, conditions: list[s.Node]) -> list[dict[str, Test]]:
         """The alternatives of a conjunction. Most conditions are one test, which is made once however many rules have it."""
-        trees = [part for tree in conditions for part in s.conjuncts(self.writer(tree))]
+        trees = [part for tree in conditions for part in s.conjuncts(self.written(tree))]
         tests: dict[str, Test] = {}
         for tree in trees:
             text = show(tree)
@@ -132,7 +149,7 @@ class Cases:
         values, nullable = self.domain(axis)
         cells = axis.full & -2 | nullable  # null is the first cell
         if values is None:
-            return cells & ~self._unclean(axis)
+            return cells & ~self._unclean(axis) & ~_fractions(axis)
         known = [cell for x in values if (cell := axis.cell_of(x)) is not None]
         return cells & of_bits(sorted({*known, 0}))
 
@@ -188,6 +205,21 @@ class Cases:
             if high is not None and low is None:
                 return high
         return value
+
+
+def _fractions(axis: Axis) -> int:
+    """The cells of a count that no count is in: below none, and between two whole numbers that follow each other."""
+    if not (isinstance(axis.node, s.Call) and axis.node.function in ("count", "string_length") and axis.ordered()):
+        return 0
+    cells = 0
+    for i, value in enumerate(axis.values):
+        if not v.is_number(value) or value in axis.points:
+            continue
+        below, above = axis.values[i - 1], axis.values[i + 1] if i + 1 < len(axis.values) else None
+        low = 0 if below is None else floor(below) + 1
+        if above is not None and low >= above:
+            cells |= 1 << i
+    return cells
 
 
 def domain(policy: Policy, entity: str, node: s.Node) -> Domain:
@@ -332,8 +364,8 @@ def whole(node: s.Node) -> bool:
 class Writer:
     """Expressions about a record of an entity with every name in full and small computed fields written out."""
 
-    def __init__(self, policy: Policy, entity: str) -> None:
-        self.policy, self.entity = policy, entity
+    def __init__(self, policy: Policy, entity: str, keep: Container[Key] = ()) -> None:
+        self.policy, self.entity, self.keep = policy, entity, keep
         self.lists = {*policy.plan.lists, *policy.plan.dated_lists}
         self._known: dict[Key, s.Node | None] = {}
 
@@ -347,7 +379,7 @@ class Writer:
             own = node.id in known or (self.entity, node.id) in self.policy.plan.steps
             free = node.id not in ("today", "now", "?", "item", self.entity) and node.id not in self.lists
             return s.Path(s.Name(self.entity, node.at), node.id, node.at) if own and free else node
-        return _mapped(node, self.full) if not isinstance(node, BINDERS) else node
+        return s.mapped(node, self.full) if not isinstance(node, BINDERS) else node
 
     def condition(self, node: s.Node, depth: int, strict: bool) -> s.Node:
         """A condition, with computed fields in it written out where that is short.
@@ -367,7 +399,7 @@ class Writer:
             return node if tree is None else self.condition(tree, depth + 1, strict)
         if isinstance(node, (s.Compare, s.In, s.Between)):
             subject = node.left if isinstance(node, s.Compare) else node.value
-            cases = self._cases(subject)
+            cases = self.cases(subject)
             chosen = _chosen(node, cases, strict) if cases is not None and _constant(node) else None
             if chosen is not None:
                 return self.condition(chosen, depth + 1, strict)
@@ -392,7 +424,7 @@ class Writer:
     def definition(self, node: s.Node) -> s.Node | None:
         """What a definition says."""
         key = self._key(node)
-        if key is None:
+        if key is None or key in self.keep:
             return None
         if key not in self._known:
             step = self.policy.plan.steps.get(key)
@@ -415,7 +447,7 @@ class Writer:
         own = isinstance(node, s.Path) and isinstance(node.base, s.Name) and node.base.id == self.entity
         return (self.entity, node.field) if own and isinstance(node, s.Path) else None
 
-    def _cases(self, node: s.Node) -> list[tuple[s.Node, Any]] | None:
+    def cases(self, node: s.Node) -> list[tuple[s.Node, Any]] | None:
         """A computed field as (when, value) of a few cases, first match; None if it is no such thing, or too long."""
         tree = self.definition(node)
         if isinstance(tree, s.If):
@@ -423,7 +455,7 @@ class Writer:
         key, part = self._key(node), None
         if key is None and isinstance(node, s.Path):
             key, part = self._key(node.base), node.field
-        step = self.policy.plan.steps.get(key) if key is not None else None
+        step = self.policy.plan.steps.get(key) if key is not None and key not in self.keep else None
         if not isinstance(step, Choose):
             return None
         if step.hit == "collect sum" and len(step.rules) <= MAX_SUMMED and sums([r.value for r in step.rules]) is not None:
@@ -517,16 +549,4 @@ def _chosen(node: s.Compare | s.In | s.Between, cases: list[tuple[s.Node, Any]],
 
 
 def _renamed(node: s.Node, name: s.Name, to: s.Node) -> s.Node:
-    return to if node == name else _mapped(node, lambda part: _renamed(part, name, to))
-
-
-def _mapped(node: s.Node, change: Callable[[s.Node], s.Node]) -> s.Node:
-    """The node with its direct parts changed."""
-    changed: dict[str, Any] = {}
-    for f in fields(node):
-        part = getattr(node, f.name)
-        if type(part) in s.FIELDS:
-            changed[f.name] = change(part)
-        elif type(part) is tuple and any(type(p) in s.FIELDS for p in part):
-            changed[f.name] = tuple(change(p) if type(p) in s.FIELDS else p for p in part)
-    return replace(node, **changed) if changed else node
+    return to if node == name else s.mapped(node, lambda part: _renamed(part, name, to))

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from roe.analysis.invariants import customer, live
 from roe.evaluator.engine import Decision, Run
 from roe.grammar import values as v
 from roe.grammar.printer import show
-from roe.plan.operators import Action, Choose, Derive, Expr, Relate, Rule
+from roe.plan.operators import Action, Choose, Derive, Expr, Plan, Relate, Rule
 from roe.policy.model import Policy
 
 NOBODY = "(nobody)"
+SHOWN_APART = (
+    "steps",
+    "engagement",
+    "pools",
+    "lists",
+    "dated_lists",
+)  # parts of a plan that are shown one by one; all others are shown whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +100,16 @@ def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str
         for p in (a, b)
     ]
     found.append(("lists", lists[0], lists[1]))
-    fields = [
+    stored = [
         {f"{entity}.{name}": said(f) for entity, known in policy.model.entities.items() for name, f in known.items()}
         for policy in (old, new)
     ]
-    found.append(("fields", fields[0], fields[1]))
+    found.append(("fields", stored[0], stored[1]))
     rest = [
         {
-            "exceptions": said(p.exceptions), "levels": said(dict(p.levels)), "claims": said(p.claims),
-            "holdovers": said(p.holdovers), "credits": said(p.credits), "books": said(dict(p.books)), "timezone": policy.timezone,
-            "calendar": policy.calendar, "roles": ", ".join(policy.roles), "profile": policy.profile, "data": said(dict(policy.data)),
-            "reports": said(dict(p.reports)), "events": said(p.events), "kpis": said(p.kpis), "invariants": said(p.invariants), "crm": said(p.crm), "windows": said(p.windows), "working hours": str(policy.hours),
+            **{f.name: said(getattr(policy, f.name)) for f in fields(Policy) if f.name not in ("root", "name", "files", "model", "plan", "hours")},
+            "working hours": said(policy.hours), "roles": ", ".join(policy.roles), "order of roles": ", ".join(f"{e} {r}" for e, r in p.engagement),
+            **{f.name: said(getattr(p, f.name)) for f in fields(Plan) if f.name not in SHOWN_APART},
         }
         for policy, p in ((old, a), (new, b))
     ]  # fmt: skip

@@ -1,313 +1,402 @@
-"""Whether two policies decide alike: proven rule set by rule set, or shown by records that they decide differently.
+"""Whether two policies decide alike: proven part by part, or shown by records that they decide differently.
 
-Each list of rules is compared with its other version over the cells of both, where computed fields that are not written out count as
-given. So if every part is the same, all of it is, whatever a record is; and a part that differs does so for a record, which the
-evaluators of both policies have decided. Rules that both versions have, in one order, decide alike wherever no other rule holds: only
-the boxes of rules that were added, removed, moved or changed are looked at.
+Every part that decides has a meaning (`meaning.py`): parts of one meaning are equal, lists of rules that are written otherwise are compared by
+cells (`lists.py`), and whatever is left is undecided and named. A part may read computed fields. It is equal only if all that it reads is: so
+fields are *settled* first, those that a field reads before the field itself.
+
+A difference is a record, which both evaluators have decided (`judge.py`). Where no decision is another one, a field on the way is, and that is
+said apart.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from typing import Any
 
-from roe.analysis.cases import Cases, Known
-from roe.analysis.diff import changes, effect, said
-from roe.analysis.space import Box, Space, Undecided
-from roe.analysis.verdicts import POSSIBLE, PROVEN, UNDECIDED
+from roe.analysis.cases import Key, Writer
+from roe.analysis.judge import Judge
+from roe.analysis.lists import Difference, Given, Pair, Side, apart, as_list, compare_lists
+from roe.analysis.meaning import Meaning
+from roe.analysis.space import Undecided
+from roe.analysis.verdicts import PROVEN, UNDECIDED
 from roe.analysis.witness import Finder, Witness
-from roe.grammar import syntax as s
-from roe.grammar.printer import show
-from roe.plan.bitsets import bits
-from roe.plan.operators import Choose, Derive, Expr, Rule
-from roe.source import Inline, Text
+from roe.evaluator.choose import Chooser
+from roe.evaluator.engine import Evaluator
+from roe.plan.operators import Choose, Credit, Derive, Plan, Rule, Step
+from roe.policy.model import Policy
 
-if TYPE_CHECKING:
-    from roe.evaluator.choose import Chooser
-    from roe.evaluator.engine import Evaluator
+__all__ = ["Comparison", "Difference", "as_list", "compare", "compare_lists"]
 
-MOST = 20  # witnesses of one part
-MOST_TRIED = 40  # cases of one part for which no record is found
-Key = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A record that two versions of a list of rules decide differently: by which rule each, and what each gives."""
-
-    where: str
-    before: str
-    after: str
-    gives_before: str
-    gives_after: str
-    certainty: str
-    witness: Witness | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "where": self.where, "rule_before": self.before, "rule_after": self.after, "gives_before": self.gives_before,
-            "gives_after": self.gives_after, "certainty": self.certainty, "witness": None if self.witness is None else self.witness.as_json(),
-        }  # fmt: skip
+WHEREABOUTS = ("root", "name", "files")  # of a policy, which decide nothing
+APART = ("steps", "engagement", "lists", "dated_lists")  # parts of a plan that are compared as fields, as rules, and where they are read
+ONE = {
+    "pools": "pool",
+    "windows": "window",
+    "reports": "report",
+    "holdovers": "holdover",
+    "levels": "territory levels of",
+    "credits": "credit",
+    "books": "book",
+    "events": "event",
+    "invariants": "invariant",
+    "hours": "working hours",
+}  # what one part of a field of the plan is called
+Gives = Callable[[Rule, Callable[[Any], str], Callable[[str], str]], Given]  # a rule, and how values and sentences are spelt
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`same` is proven, `different` shown; neither is undecided, and then `unproven` names the parts that differ in text alone."""
+    """What is known of two policies.
 
-    same: bool
-    differences: tuple[Difference, ...]
-    unproven: tuple[str, ...]
+    `differences` are records that both decide, with another owner, action, end or sentence. `fields` are records whose decision is
+    the same, though a field on the way is another; `renamed` those that a rule of another name decides to the same effect.
+    `unproven` names what may decide otherwise, and could not be compared; `possible` are cases of it for which no record was found.
+    """
+
+    differences: tuple[Difference, ...] = ()
+    unproven: tuple[str, ...] = ()
+    fields: tuple[Difference, ...] = ()
+    renamed: tuple[Difference, ...] = ()
+    possible: tuple[Difference, ...] = ()
+
+    @property
+    def same(self) -> bool:
+        return self.verdict == "equivalent"
 
     @property
     def verdict(self) -> str:
-        if self.same:
-            return "equivalent"
-        return "different" if any(d.certainty == PROVEN for d in self.differences) else UNDECIDED
+        if self.differences:
+            return "different"
+        return UNDECIDED if self.unproven else "same outcome" if self.renamed else "equivalent"
 
 
 def compare(old: Evaluator, new: Evaluator) -> Comparison:
     """The two policies, part by part."""
-    differing = changes(old.policy, new.policy)
-    if not differing:
-        return Comparison(True, (), ())
-    found: list[Difference] = []
-    unproven: list[str] = []
-    parts = _lists(old, new)
-    done = set()
-    alone = all(c.where.startswith("engagement") for c in differing)  # then lists and definitions, which are written out, are the same
-    for where, one, other in parts:
-        done.add(where)
-        if alone and _texts(one.step) == _texts(other.step):
-            continue
+    return _Comparing(old, new).compared()
+
+
+@dataclass(slots=True)
+class _Settled:
+    """Whether a field means the same in both, and if not, the names at the bottom of it."""
+
+    same: bool
+    why: set[str] = field(default_factory=set)
+
+
+class _Comparing:
+    def __init__(self, old: Evaluator, new: Evaluator) -> None:
+        self.evaluators = (old, new)
+        self.policies = (old.policy, new.policy)
+        self.plans = (old.policy.plan, new.policy.plan)
+        self.finders = (Finder(old), Finder(new))
+        self.judge = Judge(old, new)
+        self.lists, self.changed_lists = _same_lists(*self.plans)
+        self.labels: dict[Key, str] = {}
+        self.meanings = (Meaning(old.policy, self.labels, self.lists), Meaning(new.policy, {}, {}))
+        self.origin: dict[Key, Key] = {}  # of a field of the new policy, the old one that it is
+        self._settled: dict[Key, _Settled] = {}
+        self._texts: dict[tuple[int, Key], tuple[str, set[str]]] = {}
+        self.raising = {(event.entity, event.name) for plan in self.plans for event in plan.events}  # such a field is an outcome itself
+        self.shown: set[str] = set()  # computed fields, as differences call them
+        self.found: list[Difference] = []
+        self.renamed: list[Difference] = []
+        self.unproven: list[str] = []
+        self._rename()
+        self.keys_of: dict[str, list[Key]] = {}
+        for key in {**self.plans[1].steps, **{self._label(key): None for key in self.plans[0].steps}}:
+            self.keys_of.setdefault(key[1], []).append(key)
+
+    def compared(self) -> Comparison:
+        for keys in self.keys_of.values():
+            for key in keys:
+                if key in self.plans[1].steps and self._before(key) is not None:
+                    self.settled(key)
+        self._engagement()
+        self._territories()
+        self._credits()
+        self._rest()
+        cases = tuple(d for d in self.found if d.decides)
+        on_the_way = tuple(d for d in self.found if not d.decides and d.certainty == PROVEN and d.where in self.shown)
+        unsure = tuple(d for d in self.found if not d.decides and d not in on_the_way)
+        return Comparison(cases, tuple(dict.fromkeys(self.unproven)), on_the_way, tuple(self.renamed), unsure)
+
+    # --- computed fields --------------------------------------------------------------------------------------------
+
+    def _rename(self) -> None:
+        """Give fields of the old policy that the new one has under another name that name."""
+        gone = [key for key in self.plans[0].steps if key not in self.plans[1].steps]
+        come = [key for key in self.plans[1].steps if key not in self.plans[0].steps]
+        texts = {(key[0], self.text(1, key)[0]): key for key in come} if gone and come else {}
+        waiting = [key for key in gone if texts]
+        while waiting:
+            matched = []
+            for key in waiting:
+                self._texts.pop((0, key), None)
+                other = texts.get((key[0], self.text(0, key)[0]))
+                if other is not None and other not in self.origin:
+                    self.labels[key], self.origin[other] = other[1], key
+                    matched.append(key)
+            self._texts = {place: x for place, x in self._texts.items() if place[0] == 1}
+            self.meanings[0].forget()
+            waiting = [key for key in waiting if key not in matched] if matched else []
+
+    def _label(self, key: Key) -> Key:
+        return key[0], self.labels.get(key, key[1])
+
+    def _before(self, key: Key) -> Key | None:
+        """The key in the old policy of a field of the new one."""
+        found = self.origin.get(key, key)
+        return found if found in self.plans[0].steps and self._label(found) == key else None
+
+    def text(self, side: int, key: Key) -> tuple[str, set[str]]:
+        """What a computed field means, and the names in it."""
+        known = self._texts.get((side, key))
+        if known is None:
+            names: set[str] = set()
+            text = self.meanings[side].step(self.plans[side].steps[key], names)
+            if side == 0:
+                names = {self.labels.get((key[0], n), n) for n in names}
+            known = self._texts[side, key] = (text, names)
+        return known
+
+    def settled(self, key: Key) -> _Settled:
+        """Whether a computed field means the same in both policies."""
+        known = self._settled.get(key)
+        if known is not None:
+            return known
+        shown = f"{key[0]}.{key[1]}"
+        self.shown.add(shown)
+        before = self._before(key)
+        if before is None or key not in self.plans[1].steps:
+            result = self._settled[key] = _Settled(False, {shown})
+            return result
+        (one, names), (other, more) = self.text(0, before), self.text(1, key)
+        self._settled[key] = _Settled(one == other, set() if one == other else {shown})  # while it is looked at: one that rests on itself
+        why = self.unsettled(names | more)
+        if one == other and not why:
+            result = _Settled(True)
+        else:
+            steps = self.plans[0].steps[before], self.plans[1].steps[key]
+            result = self._field(shown, steps, why if one == other else why | {shown})
+        self._settled[key] = result
+        return result
+
+    def unsettled(self, names: set[str], begin: bool = False) -> set[str]:
+        """The names of all that makes a difference to a part that reads these. With `begin` a name may be how a field's name begins."""
+        why: set[str] = set()
+        wanted = names & {*self.keys_of, *self.changed_lists}
+        if begin:
+            known = {*self.keys_of, *self.changed_lists}
+            wanted |= {n for n in known if any(n.startswith(f"{x}_") for x in names if x)}
+        for name in sorted(wanted):
+            if name in self.changed_lists:
+                why.add(f"list {name}")
+            for key in self.keys_of.get(name, ()):
+                why |= self.settled(key).why
+        return why
+
+    def _field(self, where: str, steps: tuple[Step, Step], why: set[str]) -> _Settled:
+        """A field that says something else, by cells if both are lists of rules."""
+        made = [self._chooser(side, step) for side, step in enumerate(steps)]
+        if made[0] is None or made[1] is None:
+            return _Settled(False, why)
+        read: set[str] = set()
+        sides = [self._side(side, chooser, read, what) for side, chooser in enumerate(made) if chooser is not None]
+        key = steps[1].entity, steps[1].name
+        return self._by_cells(where, sides, read, (lambda witness: True) if key in self.raising else None)
+
+    def _by_cells(self, where: str, sides: list[Side], read: set[str], decides: Callable[[Witness], bool] | None = None) -> _Settled:
+        """Two lists over the cells of both; the records that are found are noted.
+
+        Where there is no telling, fields that mean the same in both are left as they are: there are fewer subjects then.
+        """
+        pair, found = self._pair(where, sides, decides)
+        if found is None or any(d.certainty != PROVEN for d in found):
+            same = {key for key, known in self._settled.items() if known.same}
+            kept: list[set[Key]] = [{self.origin.get(key, key) for key in same}, same]
+            again = [replace(side, keep=keep) for side, keep in zip(sides, kept, strict=True)]
+            other, more = self._pair(where, again, decides) if same else (None, None)
+            if other is not None and more is not None and (found is None or not more):
+                pair, found = other, more
+        if pair is None or found is None:
+            return _Settled(False, {where})
+        self.found += found
+        self.renamed += pair.renamed
+        if found:
+            return _Settled(False, {where})
+        why = self.unsettled(read | pair.names())
+        return _Settled(not why, why)
+
+    def _pair(
+        self, where: str, sides: list[Side], decides: Callable[[Witness], bool] | None
+    ) -> tuple[Pair | None, list[Difference] | None]:
         try:
-            found += compare_lists(where, Finder(old), one, Finder(new), other)
+            pair = Pair(where, sides[0], sides[1], decides=decides or self.judge.differ)
+            return pair, list(pair.differences())
         except Undecided:
-            unproven.append(where)
-    pools = {
-        n
-        for n in {*old.policy.plan.pools, *new.policy.plan.pools}
-        if said(old.policy.plan.pools.get(n)) != said(new.policy.plan.pools.get(n))
-    }
-    unproven += [f"pool {n}" for n in sorted(pools)]
-    unproven += [
-        c.where if c.where != "policy" else c.name for c in differing if c.where not in done and c.where not in ("pools", "lists", "fields")
-    ]
-    unproven += [f"list {c.name}" for c in differing if c.where == "lists" and not _plain(old, new, c.name)]
-    unproven += [c.name for c in differing if c.where == "fields"]
-    return Comparison(not found and not unproven, tuple(found), tuple(dict.fromkeys(unproven)))
+            return None, None
 
+    def _chooser(self, side: int, step: Step | None) -> Chooser | None:
+        """A table, or a definition that can be read as a list of rules."""
+        evaluator = self.evaluators[side]
+        if isinstance(step, Choose):
+            return evaluator.compiled.choosers[step.entity, step.name]
+        made = as_list(evaluator, step, constants=False) if isinstance(step, Derive) else None
+        return Chooser(made, evaluator.policy.plan.lists) if made is not None else None
 
-def _plain(old: Evaluator, new: Evaluator, name: str) -> bool:
-    """Whether a list has no dates: then its values are constants of the rules that ask for it."""
-    return all(name not in e.policy.plan.dated_lists for e in (old, new))
+    def _side(self, side: int, chooser: Chooser, read: set[str], gives: Gives) -> Side:
+        entity, meaning = chooser.step.entity, self.meanings[side]
+        ordered = chooser.step.hit == "priority"  # by its outputs in their order
 
+        def value(x: Any) -> str:
+            return meaning.text(dict(sorted(x.items())) if isinstance(x, Mapping) and not ordered else x, entity, read)
 
-def _compared(evaluator: Evaluator) -> dict[Key, Chooser]:
-    """Definitions that are a condition or a chain of `if`, as lists of rules."""
-    from roe.evaluator.choose import Chooser
+        def given(rule: Rule) -> Given:
+            return gives(rule, lambda x: value(x), lambda text: meaning.sentence(text, entity, read))
 
-    out = {}
-    for key, step in evaluator.policy.plan.steps.items():
-        made = as_list(evaluator, step) if isinstance(step, Derive) else None
-        if made is not None:
-            out[key] = Chooser(made, evaluator.policy.plan.lists)
-    return out
+        return Side(self.finders[side], chooser, lambda tree: meaning.condition(tree, entity), given, value)
 
+    def _outcome(self, where: str, sides: list[Side], read: set[str], decides: Callable[[Witness], bool] | None = None) -> None:
+        """Two lists that decide something that people see."""
+        known = len(self.found)
+        why = self._by_cells(where, sides, read, decides).why
+        if any(d.decides for d in self.found[known:]):
+            why = self.unsettled(read) - {where}
+        self.unproven += sorted(why)
 
-def as_list(evaluator: Evaluator, step: Derive) -> Choose | None:
-    """A definition that is a condition or a chain of `if` as a list of rules; None for any other."""
-    kind = evaluator.policy.model.field_type(step.entity, step.name)
-    if step.expr is None or step.frozen is not None or step.among is not None:
-        return None
-    rules: list[Rule] = []
-    tree = step.expr.tree
-    while isinstance(tree, s.If) and isinstance(tree.then, s.Literal):
-        rules.append(Rule(Text(show(tree.condition), Inline()), (Expr(tree.condition, step.expr.text),), tree.then.value))
-        tree = tree.otherwise
-    if rules and isinstance(tree, s.Literal):
-        return Choose(step.entity, step.name, step.stage, "first", tuple(rules), tree.value)
-    if kind is not None and kind.name == "boolean":
-        no = Expr(s.Not((step.expr.tree,)), step.expr.text)  # unknown is neither: under a `not` it makes a difference
-        rules = [
-            Rule(Text(name, Inline()), (expr,), value)
-            for name, expr, value in ((step.name, step.expr, True), (f"not {step.name}", no, False))
-        ]
-        return Choose(step.entity, step.name, step.stage, "first", tuple(rules))
-    return None
+    # --- what is decided --------------------------------------------------------------------------------------------
 
-
-def _comparable(old: Evaluator, new: Evaluator) -> tuple[dict[Key, Chooser], dict[Key, Chooser]]:
-    """The tables and definitions of each that are lists of rules; one that is something else in the other policy is not compared."""
-    one, other = {**old.compiled.choosers, **_compared(old)}, {**new.compiled.choosers, **_compared(new)}
-    for key in one.keys() ^ other.keys():
-        if key in old.policy.plan.steps and key in new.policy.plan.steps:
-            one.pop(key, None)
-            other.pop(key, None)
-    return one, other
-
-
-def _lists(old: Evaluator, new: Evaluator) -> list[tuple[str, Chooser, Chooser]]:
-    """Every list of rules that either has, with an empty one where the other has none."""
-    from roe.evaluator.choose import Chooser
-
-    out = []
-    a, b = old.compiled, new.compiled
-    for title, x, y in (
-        ("engagement of {0} as {1}", a.engagement, b.engagement),
-        ("{0}.{1}", *_comparable(old, new)),
-    ):
-        for key in dict.fromkeys([*y, *x]):
-            one, other = x.get(key), y.get(key)
-            known = other or one
-            assert known is not None
-            if key[0] not in old.policy.model.entities or key[0] not in new.policy.model.entities:
+    def _engagement(self) -> None:
+        old, new = (e.compiled.engagement for e in self.evaluators)
+        for key in dict.fromkeys([*new, *old]):
+            where = f"engagement of {key[0]} as {key[1]}"
+            if any(key[0] not in policy.model.entities for policy in self.policies):
+                self.unproven.append(where)
                 continue
-            empty = Choose(key[0], known.step.name, known.step.stage, known.step.hit, ())
-            out.append((title.format(*key), one or Chooser(empty, {}), other or Chooser(empty, {})))
-    return out
+            read: set[str] = set()
+            lists = [self._apart(i, found.get(key) or nothing(key[0], "first")) for i, found in enumerate((old, new))]
+            self._outcome(where, [self._side(i, x, read, action) for i, x in enumerate(lists)], read)
 
+    def _apart(self, side: int, chooser: Chooser) -> Chooser:
+        policy = self.policies[side]
+        step = apart(chooser.step, Writer(policy, chooser.step.entity))
+        return chooser if step is chooser.step else Chooser(step, policy.plan.lists)
 
-def _texts(step: Choose) -> list[str]:
-    return [*(_text(rule, None) for rule in step.rules), step.hit, said(step.default), said(step.priority)]
-
-
-def _text(rule: Rule, cases: Cases | None) -> str:
-    """What a rule says, definitions written out and lists by what is in them."""
-    trees = [c.tree if cases is None else cases.writer(c.tree) for c in rule.conditions]
-    lists = cases.policy.plan.lists if cases is not None else {}
-    named = {n.id for tree in trees for n in s.walk(tree) if isinstance(n, s.Name) and n.id in lists}
-    inside = "".join(f" {name} {hash(tuple(lists[name]))}" for name in sorted(named))
-    return " and ".join(map(show, trees)) + inside + " -> " + effect(rule)
-
-
-def compare_lists(
-    where: str, finder: Finder, one: Chooser, other_finder: Finder, other: Chooser, known: Known | None = None
-) -> list[Difference]:
-    """Records on which the two lists differ; none is a proof that there are none. Raises Undecided where there is no telling.
-
-    `known` is for many comparisons of lists that share rules, where nothing else of their policies differs.
-    """
-    cases, others = Cases(finder.policy, one.step, known), Cases(other_finder.policy, other.step, known)
-    n = len(one.step.rules)
-    rows = [*cases.alternatives(one.step.rules), *others.alternatives(other.step.rules, n)]
-    space = Space(rows, lambda axis: cases.possible(axis) | others.possible(axis))
-    return list(_Pair(where, finder, one, other_finder, other, cases, others, space).differences())
-
-
-class _Pair:
-    """Two versions of a list in one space: the old rules first, then the new."""
-
-    def __init__(
-        self, where: str, finder: Finder, one: Chooser, other_finder: Finder, other: Chooser, cases: Cases, others: Cases, space: Space
-    ) -> None:
-        self.where, self.cases, self.space = where, cases, space
-        self.finders, self.choosers = (finder, other_finder), (one, other)
-        self.n = len(one.step.rules)
-        rules = [*one.step.rules, *other.step.rules]
-        self.effects = [effect(rule) for rule in rules]
-        old = [_text(rule, cases) for rule in rules[: self.n]]
-        new = [_text(rule, others) for rule in rules[self.n :]]
-        self.changed = set(range(len(rules)))
-        for block in difflib.SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks():
-            self.changed -= {*range(block.a, block.a + block.size), *range(self.n + block.b, self.n + block.b + block.size)}
-        if {_known(one), _known(other)} != {_known(one)}:  # the rest of the list differs: its default, or how it is read
-            self.changed = set(range(len(rules)))
-
-    def differences(self) -> Iterator[Difference]:
-        seen: set[tuple[int | None, int | None]] = set()
-        unsure: Difference | None = None
-        count = tried = 0
-        for old, new, box in self._candidates():
-            if (old, new) in seen:
+    def _territories(self) -> None:
+        """The territory of a record, which an allocation shows, by its name alone."""
+        for key in self.keys_of.get("territory", ()):
+            before = self._before(key)
+            if before is not None and self.settled(key).same:
                 continue
-            found = self._shown(box, old, new)
-            tried += found is None or found.certainty != PROVEN
-            if tried > MOST_TRIED:
-                break
-            if found is None:
+            steps = [plan.steps.get(k) if k is not None else None for plan, k in zip(self.plans, (before, key), strict=True)]
+            lists = [self._chooser(i, step) if step is not None else nothing(key[0], "first") for i, step in enumerate(steps)]
+            if not all(x is not None and isinstance(x.step, Choose) and x.step.stage == "territory" for x in lists):
+                self.unproven += sorted(self.settled(key).why)
                 continue
-            if found.certainty == PROVEN:
-                seen.add((old, new))
-                count += 1
-                yield found
-            else:
-                unsure = unsure or found
-            if count >= MOST:
-                return
-        if unsure is not None and not count:
-            yield unsure
-        if not count and unsure is None and tried:
-            raise Undecided
-        if not count and unsure is None and self.choosers[0].step.hit != "first" and self._overlapping():
-            raise Undecided
+            read: set[str] = set()
+            sides = [self._side(i, _by_name(x, self.plans[i].lists), read, what) for i, x in enumerate(lists) if x is not None]
+            known = len(self.found)
+            self._outcome(f"{key[0]}.territory", sides, read)
+            if before is not None:  # found already, with all that the rows give
+                del self.found[known:]
 
-    def _candidates(self) -> Iterator[tuple[int | None, int | None, Box]]:
-        """(the old rule that decides, the new one, where), as lists of first match have it, within the boxes of changed rules."""
-        space, n = self.space, self.n
-        olds, news = space.mask(range(n)), space.mask(range(n, len(self.effects)))
-        for rule in sorted(self.changed):
-            for _, box in space.boxes(rule):
-                here = [*self._deciders(box, olds), None]
-                there = [*self._deciders(box, news), None]
-                for i in here:
-                    for j in there:
-                        if self._effect(i, 0) == self._effect(j, 1):
-                            continue
-                        for part in self._both(box, i, j):
-                            avoid = (olds if i is None else space.before(i) & olds) | (news if j is None else space.before(j) & news)
-                            found = space.clear(part, avoid)
-                            if found is not None:
-                                yield i, j, found
-                                break
-
-    def _deciders(self, box: Box, among: int) -> list[int]:
-        return list(dict.fromkeys(self.space.rule_of[b] for b in bits(self.space.touching(box, among))))
-
-    def _both(self, box: Box, i: int | None, j: int | None) -> Iterator[Box]:
-        parts = [box]
-        for rule in (i, j):
-            if rule is not None:
-                parts = [inner for part in parts for _, inner in self.space.boxes(rule, part)]
-        yield from parts
-
-    def _effect(self, rule: int | None, side: int) -> str:
-        return self.effects[rule] if rule is not None else f"default {said(self.choosers[side].step.default)}"
-
-    def _shown(self, box: Box, old: int | None, new: int | None) -> Difference | None:
-        """The difference with a record that both evaluators have decided."""
-        given: Difference | None = None
-        for witness in self.finders[1].records(self.cases, self.space, box):
-            asked = [finder.asked(witness, chooser) for finder, chooser in zip(self.finders, self.choosers, strict=True)]
-            if asked[0] is None or asked[1] is None:
+    def _credits(self) -> None:
+        """Who is credited with a record, by the rule that decides, and why."""
+        old, new = ({c.name: c for c in plan.credits} for plan in self.plans)
+        for name in dict.fromkeys([*new, *old]):
+            pair = [old.get(name), new.get(name)]
+            if pair[0] is None or pair[1] is None or pair[0].entity != pair[1].entity:
+                self.unproven.append(f"credit {name}")
                 continue
-            told = [self._told(side, fired, value) for side, (fired, value) in enumerate(x for x in asked if x is not None)]
-            if told[0][1] == told[1][1]:
+            read: set[str] = set()
+            sides = []
+            for i, credit in enumerate(pair):
+                assert credit is not None
+                chooser = self.evaluators[i].compiled.choosers[credit.entity, name]
+                sides.append(self._side(i, chooser, read, partial(credited, credit)))
+            self._outcome(f"credit {name}", sides, read, partial(self.judge.credited, name))
+
+    def _rest(self) -> None:
+        """Every other part of the two policies, by its text."""
+        old, new = (dict(parts(policy)) for policy in self.policies)
+        for title in dict.fromkeys([*new, *old]):
+            if title not in old or title not in new:
+                self.unproven.append(title)
                 continue
-            certainty = POSSIBLE if witness.given else PROVEN
-            found = Difference(self.where, told[0][0], told[1][0], told[0][1], told[1][1], certainty, witness)
-            if certainty == PROVEN:
-                return found
-            given = given or found
-        if given is None and old is not None and new is not None and self.choosers[0].step.hit == "first":
-            names = [str(self.choosers[side].step.rules[r - side * self.n].name) for side, r in ((0, old), (1, new))]
-            return Difference(self.where, names[0], names[1], self.effects[old], self.effects[new], POSSIBLE)
-        return given
-
-    def _told(self, side: int, fired: tuple[int, ...], value: Any) -> tuple[str, str]:
-        """The rule that decides, and what it gives, with its reason."""
-        step = self.choosers[side].step
-        if len(fired) == 1 and not step.hit.startswith("collect"):
-            rule = step.rules[fired[0]]
-            return str(rule.name), effect(rule)
-        return ", ".join(str(step.rules[i].name) for i in fired), said(value)
-
-    def _overlapping(self) -> bool:
-        """Whether, where a changed rule holds, another one of its list does, so that first match says nothing of other hit policies."""
-        return any((a < self.n) == (b < self.n) and {a, b} & self.changed for a, b, _ in self.space.overlaps())
+            names: set[str] = set()
+            texts = [self.meanings[i].text(x[title], "", names, whole=True) for i, x in enumerate((old, new))]
+            self.unproven += [title] if texts[0] != texts[1] else sorted(self.unsettled(names, begin=True))
 
 
-def _known(chooser: Chooser) -> str:
+def parts(policy: Policy) -> Iterator[tuple[str, Any]]:
+    """Everything of a policy but computed fields, rules and lists, by its title: every field of it that nobody has excepted."""
+    order: dict[str, list[str]] = {}
+    for entity, role in policy.plan.engagement:
+        order.setdefault(entity, []).append(role)
+    yield "roles", policy.roles
+    yield from ((f"order of roles of {entity}", roles) for entity, roles in order.items())
+    for entity, known in policy.model.entities.items():
+        yield from ((f"{entity}.{name}", found) for name, found in known.items())
+    for f in fields(Policy):
+        if f.name not in (*WHEREABOUTS, "model", "plan"):
+            yield from _items(f.name, getattr(policy, f.name))
+    for f in fields(Plan):
+        if f.name not in APART:
+            yield from _items(f.name, getattr(policy.plan, f.name))
+
+
+def _items(title: str, found: Any) -> Iterator[tuple[str, Any]]:
+    """A field of a policy as one part, or as one for each of the things in it that have names."""
+    one = ONE.get(title, title)
+    if isinstance(found, Mapping):
+        yield from ((f"{one} {name}", x) for name, x in found.items())
+    elif isinstance(found, tuple) and found and all(getattr(x, "name", "") for x in found):
+        yield f"order of {title}", [str(x.name) for x in found]
+        yield from ((f"{one} {x.name}", replace(x, shares={}) if isinstance(x, Credit) else x) for x in found)
+    else:
+        yield one, found
+
+
+def nothing(entity: str, hit: str) -> Chooser:
+    """A list without rules, which stands for one that a policy does not have."""
+    return Chooser(Choose(entity, "", "", hit, ()), {})
+
+
+def _by_name(chooser: Chooser, lists: Mapping[str, list[Any]]) -> Chooser:
+    """Territories by their names, without what else is known of them."""
     step = chooser.step
-    return f"{step.hit} {said(step.default)} {said(step.priority)}"
+
+    def name(row: Any) -> Any:
+        return row.get("name") if isinstance(row, Mapping) else row
+
+    return Chooser(replace(step, rules=tuple(replace(r, value=name(r.value)) for r in step.rules), default=name(step.default)), lists)
+
+
+def what(rule: Rule, value: Callable[[Any], str], sentence: Callable[[str], str]) -> Given:
+    """What a row of a table gives."""
+    return value(rule.value), ""
+
+
+def action(rule: Rule, value: Callable[[Any], str], sentence: Callable[[str], str]) -> Given:
+    """What an engagement rule does and says. Where the policy has no sentence, roe's own names the rule."""
+    return (f"{value(rule.value)} because {sentence(rule.because)}", "") if rule.because else (value(rule.value), str(rule.name))
+
+
+def credited(credit: Credit, rule: Rule, value: Callable[[Any], str], sentence: Callable[[str], str]) -> Given:
+    """Whom a rule credits, and why."""
+    shares = value([[expr, percent] for expr, percent in credit.shares[str(rule.name)]])
+    return (f"{shares} because {sentence(rule.because)}", "") if rule.because else (shares, str(rule.name))
+
+
+def _same_lists(old: Plan, new: Plan) -> tuple[dict[str, str], set[str]]:
+    """Lists of the old policy that the new one has under another name, and the names of those that differ."""
+    contents = [
+        {**{n: tuple(map(str, x)) for n, x in p.lists.items()}, **{n: (None, *((str(d.value), d.start, d.until) for d in x)) for n, x in p.dated_lists.items()}}
+        for p in (old, new)
+    ]  # fmt: skip
+    come = {x: n for n, x in contents[1].items() if n not in contents[0]}
+    labels = {n: come[x] for n, x in contents[0].items() if n not in contents[1] and x in come}
+    before = {labels.get(n, n): x for n, x in contents[0].items()}
+    return labels, {n for n in {*before, *contents[1]} if before.get(n) != contents[1].get(n)}

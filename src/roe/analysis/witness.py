@@ -388,6 +388,8 @@ class Finder:
                 if dict.get(at, name) is None:
                     at[name] = {}
                 at = at[name]
+            if not isinstance(at, dict):  # a table's row is given as a whole, and a column of it too
+                return None
             at[path[-1]] = value
         return row
 

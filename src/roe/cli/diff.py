@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from roe.evaluator.engine import Run
 
 MOST = 30
-FACTS = "decided, moved, moved_share, unowned, customers_moved, windows_cut, over_capacity, most_lost, most_gained, rules_changed, cases_changed"
+FACTS = "decided, moved, moved_share, unowned, customers_moved, windows_cut, over_capacity, most_lost, most_gained, rules_changed, cases_changed, fields_changed"
 
 
 @click.command("diff")
@@ -80,6 +80,7 @@ def command(
             **(made.facts if made is not None else {}),
             "rules_changed": len(found),
             "cases_changed": len(compared.differences),
+            "fields_changed": len({d.where for d in compared.fields}),
         }
         failed = _holds(fail_if, facts) if fail_if else False
         if shape == "json":
@@ -151,25 +152,47 @@ def _holds(text: str, facts: dict[str, float]) -> bool:
 
 def said(compared: Comparison, found: list[Change]) -> str:
     """The verdict in a sentence."""
-    if compared.same:
+    rest = f"; could not be compared: {', '.join(compared.unproven)}" if compared.unproven else ""
+    if compared.verdict == "equivalent":
         how = "they say the same" if not found else "they say it differently"
         return f"equivalent (proven): whatever a record is, both decide the same; {how}"
-    shown = len(compared.differences)
-    rest = f"; not compared case by case: {', '.join(compared.unproven)}" if compared.unproven else ""
-    return f"different: {shown} case{'s' if shown != 1 else ''} that they decide differently{rest}" if shown else f"undecided{rest}"
+    if compared.verdict == "same outcome":
+        return "same outcome (proven): every record gets the same owner, action and end; some sentences name another rule"
+    if compared.verdict == "different":
+        shown = len(compared.differences)
+        return f"different: {shown} case{'s' if shown != 1 else ''} that they decide differently{rest}"
+    return f"undecided: no record is known that they decide differently{rest}"
+
+
+def sections(compared: Comparison) -> list[tuple[str, tuple[Difference, ...]]]:
+    """Every kind of case that there is, under its heading."""
+    all_of_them = (
+        ("Cases that are decided differently", compared.differences),
+        ("Cases that may be decided differently", compared.possible),
+        ("Same outcome, decided by a rule of another name", compared.renamed),
+        ("Same outcome, but a field on the way has another value", compared.fields),
+    )
+    return [(heading, cases) for heading, cases in all_of_them if cases]
+
+
+def _sides(d: Difference) -> tuple[tuple[str, str], tuple[str, str]]:
+    """(the rule, what it gives) before and after."""
+    renamed = not d.gives_before and not d.gives_after
+    gives = [x or ("" if renamed else "nothing") for x in (d.gives_before, d.gives_after)]
+    return (d.before or "(no rule)", gives[0]), (d.after or "(no rule)", gives[1])
 
 
 def _case(d: Difference) -> list[str]:
-    """A case that is decided differently, and how."""
+    """A case, and what each policy makes of it."""
     lines = [f"{d.where}: {d.witness or 'some record'}" + ("" if d.certainty == "proven" else f"  [{d.certainty}]")]
-    for sign, rule, gives in (("-", d.before, d.gives_before), ("+", d.after, d.gives_after)):
-        lines.append(f"  {sign} {rule or '(no rule)'}: {gives or 'nothing'}")
-    return lines
+    return lines + [f"  {sign} {rule}" + (f": {gives}" if gives else "") for sign, (rule, gives) in zip("-+", _sides(d), strict=True)]
 
 
 def _json(found: list[Change], compared: Comparison, made: Impact | None, facts: dict[str, float], failed: bool) -> dict[str, Any]:
     out: dict[str, Any] = {
-        "same": not found, "verdict": compared.verdict, "cases": [d.as_json() for d in compared.differences], "not_compared": list(compared.unproven),
+        "same": not found, "verdict": compared.verdict, "cases": [d.as_json() for d in compared.differences],
+        "possible_cases": [d.as_json() for d in compared.possible], "renamed": [d.as_json() for d in compared.renamed],
+        "fields": [d.as_json() for d in compared.fields], "not_compared": list(compared.unproven),
         "changes": [c.as_json() for c in found], "facts": facts, "failed": failed,
     }  # fmt: skip
     if made is not None:
@@ -181,10 +204,11 @@ def _json(found: list[Change], compared: Comparison, made: Impact | None, facts:
 
 def _text(found: list[Change], compared: Comparison, made: Impact | None) -> str:
     lines = textwrap.wrap(said(compared, found), 80)
-    for d in compared.differences[:MOST]:
-        lines += ["", *(part for line in _case(d) for part in textwrap.wrap(line, 80, subsequent_indent="      "))]
-    if len(compared.differences) > MOST:
-        lines.append(f"… and {len(compared.differences) - MOST} more cases")
+    for heading, cases in sections(compared):
+        lines += ["", f"{heading.lower()}:"] if cases is not compared.differences else []
+        for d in cases[:MOST]:
+            lines += ["", *(part for line in _case(d) for part in textwrap.wrap(line, 80, subsequent_indent="      "))]
+        lines += [f"… and {len(cases) - MOST} more cases"] if len(cases) > MOST else []
     lines += ["", "what they say:"] if found else []
     for c in found[:MOST]:
         lines.append(f"{c.kind:<8} {c.where}: {c.name}")
@@ -226,14 +250,12 @@ def _markdown(found: list[Change], compared: Comparison, made: Impact | None, ol
         return markdown(text or "")
 
     lines = [f"## Policy change: {code(old)} → {code(new)}", "", f"**{cell(said(compared, found))}**", ""]
-    if compared.differences:
-        lines += ["| where | for example | before | after |", "|---|---|---|---|"]
-        for d in compared.differences[:MOST]:
-            sides = (
-                f"{rule or '(no rule)'}: {gives or 'nothing'}" for rule, gives in ((d.before, d.gives_before), (d.after, d.gives_after))
-            )
+    for heading, cases in sections(compared):
+        lines += [f"### {heading}", "", "| where | for example | before | after |", "|---|---|---|---|"]
+        for d in cases[:MOST]:
+            sides = (": ".join(filter(None, side)) for side in _sides(d))
             lines.append("| " + " | ".join(map(cell, (d.where, d.witness, *sides))) + " |")
-        lines += [f"\n… and {len(compared.differences) - MOST} more cases"] if len(compared.differences) > MOST else []
+        lines += [f"\n… and {len(cases) - MOST} more"] if len(cases) > MOST else []
         lines.append("")
     if found:
         lines += ["| | where | rule | before | after |", "|---|---|---|---|---|"]
@@ -278,14 +300,13 @@ def _page(path: Path, found: list[Change], compared: Comparison, made: Impact | 
 
     page = Page("Policy change", f"{old} → {new}")
     page.say(said(compared, found))
-    if compared.differences:
-        page.heading("Cases that are decided differently")
-        header = ("where", "for example", "before", "", "after", "")
-        rows = (
-            (d.where, d.witness, d.before or "(no rule)", d.gives_before, d.after or "(no rule)", d.gives_after)
-            for d in compared.differences
+    for heading, cases in sections(compared):
+        page.heading(heading)
+        page.table(
+            ("where", "for example", "before", "", "after", ""),
+            ((d.where, d.witness, *_sides(d)[0], *_sides(d)[1]) for d in cases),
+            "text",
         )
-        page.table(header, rows, "text")
     if found:
         page.heading("What the policies say")
         page.table(("", "where", "rule", "before", "after"), ((c.kind, c.where, c.name, c.before, c.after) for c in found), "text")

@@ -41,7 +41,7 @@ def extra_rows(bound: Bound, held: Mapping[str, Iterable[Held]]) -> Rows:
         for h in plan.holdovers:
             lines += _held(h, world, held[h.name])
         for credit in plan.credits:
-            lines += _credited(credit, world)
+            lines += credit_lines(credit, world)
         lines += _excepted(bound)
     if plan.events:
         found["events.csv"] = list(_events(bound))
@@ -67,7 +67,7 @@ def _held(h: Holdover, world: World, records: Iterable[Held]) -> Iterator[list[A
             yield [h.name, "account", record, h.role, owner, 100 - share, "holdover", until, reason]
 
 
-def _credited(credit: Credit, world: World) -> Iterator[list[Any]]:
+def credit_lines(credit: Credit, world: World) -> Iterator[list[Any]]:
     step = world.policy.plan.steps[credit.entity, credit.name]
     sentences = {str(rule.name): rule.because for rule in step.rules}  # type: ignore[union-attr]
     disputes: dict[str, Row] = {}

@@ -72,7 +72,7 @@ def write_run(run: Run, out: Path, traces: bool = False) -> dict[str, Any]:
     for name, text in files.items():
         write_whole(out / name, text)
     write_report(report_of(run.world.readings), out)
-    write_extra(extra_rows(run.bound, {h.name: _credits(ordered, h) for h in run.bound.plan.holdovers}), out)
+    write_extra(extra_rows(run.bound, {h.name: credits_of(ordered, h) for h in run.bound.plan.holdovers}), out)
     turns = sorted((d.turn.n, turn_line(d.turn, run.bound.key(d))) for d in ordered if d.turn is not None)
     write_turns(pools_json(run.bound.pools.histories()), (line for _, line in turns), out)
     return summary
@@ -84,7 +84,7 @@ def called(world: World, crm: Crm, rep: str) -> str:
     return rep if found is None or not found[crm.owner] else str(found[crm.owner])
 
 
-def _credits(decisions: Iterable[Decision], h: Holdover) -> Iterable[Held]:
+def credits_of(decisions: Iterable[Decision], h: Holdover) -> Iterable[Held]:
     for d in decisions:
         if (d.entity, d.role) == ("account", h.role):
             former = d.row["former_owner"]

@@ -15,7 +15,7 @@ from typing import Any
 
 from roe.analysis.cases import Known
 from roe.analysis.diff import said
-from roe.analysis.equivalence import as_list, compare_lists
+from roe.analysis.lists import as_list, compare_lists
 from roe.analysis.space import Undecided
 from roe.analysis.verdicts import PROVEN
 from roe.analysis.witness import Finder, Witness

@@ -1,0 +1,397 @@
+"""What the parts of a policy mean, as text: two parts with one meaning have one text, however they are written.
+
+An expression is spelt one way: names in full, definitions written out, lists by what is in them, operands in one order. A part of the plan is
+the text of all its fields, found by walking its dataclass, so that a new field counts from the day on which it is added. What changes nothing is
+named in `UNIMPORTANT`, and a test walks all fields of all parts.
+
+Every part also *mentions* the computed fields and the lists that are left in it. Its text is its meaning only if those mean the same.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from roe.analysis.cases import Key
+from roe.grammar import syntax as s
+from roe.grammar import values as v
+from roe.grammar.calls import argument_order
+from roe.grammar.functions import BY_NAME
+from roe.grammar.parser import parse
+from roe.grammar.printer import show
+from roe.plan.operators import TEMPLATE, Choose, Derive, Expr, Relate
+from roe.policy.model import Policy
+
+UNIMPORTANT = {  # fields that say where a part stands or how it is shown, by class
+    "Expr": ("text",), "Rule": ("name",), "Derive": ("entity", "name", "stage"), "Choose": ("entity", "name", "stage"), "Relate": ("entity", "name", "stage"),
+    "Allocate": ("text",), "Claims": ("text",), "Field": ("span", "standard"), "Type": ("declared",),
+}  # fmt: skip
+UNORDERED = {("Derive", "group"), ("Derive", "vacant"), ("Field", "aliases"), ("Crm", "queues"), ("Crm", "territories")}
+MOST_NODES = 4_000  # of a tree with definitions written out
+MOST_LISTED = 200  # values of a list that is written out
+OPPOSITE = {"<": ">=", ">": "<=", "<=": ">", ">=": "<", "=": "!=", "!=": "="}
+MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
+BOOLEAN = (s.Compare, s.And, s.Or, s.Not, s.In, s.Between, s.Quantified)
+ITEM = s.Name("item")
+MATCHED = "matched_account"
+
+
+class Frame:
+    """A filter or a loop around an expression: the names that it binds, and the entity of its items, if that is known."""
+
+    __slots__ = ("entity", "known", "names")
+
+    def __init__(self, names: tuple[str, ...], entity: str | None, known: bool) -> None:
+        self.names, self.entity, self.known = names, entity, known
+
+
+Frames = tuple[Frame, ...]
+
+
+class Meaning:
+    """The meaning of everything in one policy. `labels` and `lists` are other names for its computed fields and lists."""
+
+    def __init__(self, policy: Policy, labels: Mapping[Key, str], lists: Mapping[str, str]) -> None:
+        self.policy, self.labels, self.lists = policy, labels, lists
+        self.known_lists = {*policy.plan.lists, *policy.plan.dated_lists}
+        self._definitions: dict[Key, s.Node | None] = {}
+
+    def forget(self) -> None:
+        """Names have changed: what was written out is written again."""
+        self._definitions.clear()
+
+    # --- expressions ------------------------------------------------------------------------------------------------
+
+    def condition(self, tree: s.Node, entity: str) -> s.Node:
+        """A condition of which only matters whether it is true. Its `and`, `or` and `not` stay as they are: cells take them apart."""
+        if isinstance(tree, (s.And, s.Or)):
+            return replace(tree, items=tuple(self.condition(x, entity) for x in tree.items))
+        if isinstance(tree, s.Not) and len(tree.operands) == 1:
+            return replace(tree, operands=(self._strict(tree.operands[0], entity),))
+        return _existence(self._tree(tree, entity, ()))
+
+    def _strict(self, tree: s.Node, entity: str) -> s.Node:
+        if isinstance(tree, (s.And, s.Or)):
+            return replace(tree, items=tuple(self._strict(x, entity) for x in tree.items))
+        if isinstance(tree, s.Not) and len(tree.operands) == 1:
+            return replace(tree, operands=(self._strict(tree.operands[0], entity),))
+        return self._tree(tree, entity, ())
+
+    def value(self, tree: s.Node, entity: str) -> s.Node:
+        """An expression whose value matters."""
+        return _spelt(self._tree(tree, entity, ()), False)
+
+    def _tree(self, node: s.Node, entity: str, frames: Frames) -> s.Node:
+        if isinstance(node, s.Literal):
+            return s.Literal(node.value, "") if isinstance(node.value, (timedelta, v.Months)) else node
+        if isinstance(node, s.Name):
+            return self._name(node, entity, frames)
+        if isinstance(node, s.Path):
+            return self._path(node, entity, frames)
+        if isinstance(node, s.Filter):
+            base = self._tree(node.base, entity, frames)
+            kind, of = self._kind(base, entity, frames)
+            inner = self._tree(node.condition, entity, (*frames, Frame(("item",), of, kind != "")))
+            return s.Filter(base, _spelt(inner, True))
+        if isinstance(node, s.Quantified):
+            return self._quantified(node, entity, frames)
+        if isinstance(node, s.For):
+            bindings, body = self._loop(node.bindings, node.body, entity, frames)
+            return s.For(bindings, body)
+        if isinstance(node, s.Call):
+            order = argument_order(node) if node.function in BY_NAME and any(node.names) else None
+            args = tuple(self._tree(x, entity, frames) for x in node.args)
+            if order is not None and None not in order:
+                return s.Call(node.function, tuple(args[i] for i in order if i is not None), ("",) * len(order))
+            return replace(node, args=args)
+        if isinstance(node, s.In) and len(node.tests) == 1 and isinstance(node.tests[0], s.Name) and frames:
+            return self._member(node, entity, frames)
+        made = s.mapped(node, lambda x: self._tree(x, entity, frames))
+        return _spelt(made, False) if frames else _plainly(made)
+
+    def _name(self, node: s.Name, entity: str, frames: Frames) -> s.Node:
+        for depth, frame in enumerate(reversed(frames)):
+            if node.id in frame.names:
+                return node
+            if frame.names == ("item",):
+                if not frame.known:
+                    return node
+                if frame.entity is not None and self._has(frame.entity, node.id):
+                    return self._labelled(s.Path(ITEM, node.id), frame.entity) if depth == 0 else node
+        if node.id in self.known_lists:
+            return s.Name(self.lists.get(node.id, node.id))
+        if node.id not in ("today", "now", "?", "item", entity) and self._has(entity, node.id):
+            return self._path(s.Path(s.Name(entity), node.id), entity, frames)
+        return node
+
+    def _path(self, node: s.Path, entity: str, frames: Frames) -> s.Node:
+        base = self._tree(node.base, entity, frames)
+        if base == s.Name(entity):
+            written = self._definition(entity, node.field)
+            if written is not None and not _captured(written, frames, self):
+                return written
+        _, of = self._kind(base, entity, frames)
+        return self._labelled(s.Path(base, node.field), of)
+
+    def _labelled(self, node: s.Path, entity: str | None) -> s.Node:
+        return node if entity is None else replace(node, field=self.labels.get((entity, node.field), node.field))
+
+    def _has(self, entity: str, name: str) -> bool:
+        return name in self.policy.model.entities.get(entity, ()) or (entity, name) in self.policy.plan.steps
+
+    def _definition(self, entity: str, name: str) -> s.Node | None:
+        """What a definition says about its own record, which is there."""
+        key = (entity, name)
+        if key not in self._definitions:
+            self._definitions[key] = None  # one that rests on itself is not written out
+            step = self.policy.plan.steps.get(key)
+            if isinstance(step, Derive) and step.expr is not None and step.frozen is None and step.among is None:
+                tree = self._tree(step.expr.tree, entity, ())
+                small = sum(1 for _ in itertools.islice(s.walk(tree), MOST_NODES)) < MOST_NODES
+                self._definitions[key] = tree if small else None
+        return self._definitions[key]
+
+    def _quantified(self, node: s.Quantified, entity: str, frames: Frames) -> s.Node:
+        only = node.bindings[0] if len(node.bindings) == 1 else None
+        source = self._tree(only.source, entity, frames) if only is not None and only.until is None else None
+        kind, of = self._kind(source, entity, frames) if source is not None else ("", None)
+        if only is None or source is None or kind != "list" or of is None or node.kind != "some" or _nested(node.condition, only.name):
+            bindings, condition = self._loop(node.bindings, node.condition, entity, frames)
+            return replace(node, bindings=bindings, condition=condition)
+        bound = [n for n in s.walk(node.condition) if isinstance(n, s.Name) and n.id != only.name]
+        if any(self._has(of, n.id) for n in bound):  # a filter would take it for a field of the item
+            bindings, condition = self._loop(node.bindings, node.condition, entity, frames)
+            return replace(node, bindings=bindings, condition=condition)
+        inner = self._tree(_renamed(node.condition, only.name), entity, (*frames, Frame(("item",), of, True)))
+        return s.Quantified("some", (s.Binding("item", source),), _spelt(inner, True))
+
+    def _loop(self, bindings: tuple[s.Binding, ...], body: s.Node, entity: str, frames: Frames) -> tuple[tuple[s.Binding, ...], s.Node]:
+        found = []
+        for binding in bindings:
+            source = self._tree(binding.source, entity, frames)
+            until = self._tree(binding.until, entity, frames) if binding.until is not None else None
+            found.append(s.Binding(binding.name, source, until))
+            _, of = self._kind(source, entity, frames)
+            frames = (*frames, Frame((binding.name,), of, True))
+        return tuple(found), self._tree(body, entity, frames)
+
+    def _member(self, node: s.In, entity: str, frames: Frames) -> s.Node:
+        """`x in a_list` by what is in the list, where that is short."""
+        value, test = self._tree(node.value, entity, frames), self._tree(node.tests[0], entity, frames)
+        name = node.tests[0].id if isinstance(node.tests[0], s.Name) else ""
+        members = self.policy.plan.lists.get(name)
+        if members is None or len(members) > MOST_LISTED or not isinstance(test, s.Name):
+            return replace(node, value=value, tests=(test,))
+        return _spelt(replace(node, value=value, tests=tuple(s.Literal(x, "") for x in members)), False)
+
+    def _kind(self, node: s.Node, entity: str, frames: Frames) -> tuple[str, str | None]:
+        """(record, list or nothing that is known, the entity) of an expression that was spelt by this class."""
+        if isinstance(node, s.Name):
+            for frame in reversed(frames):
+                if node.id in frame.names:
+                    return ("record", frame.entity) if frame.entity is not None else ("", None)
+            return ("record", node.id) if node.id in self.policy.model.entities else ("", None)
+        if isinstance(node, s.Filter):
+            kind, of = self._kind(node.base, entity, frames)
+            number = isinstance(node.condition, s.Literal) and v.is_number(node.condition.value)
+            return ("record" if number and kind == "list" else kind, of) if kind else ("", None)
+        if isinstance(node, s.Path):
+            kind, of = self._kind(node.base, entity, frames)
+            if kind == "owners":
+                return "record", "rep"
+            name = next((n for (e, n), label in self.labels.items() if e == of and label == node.field), node.field)
+            found = self.policy.model.field_type(of, name) if kind and of is not None else None
+            if found is not None and found.name == "owners":
+                return "owners", None
+            if found is not None and found.name == "record" and found.entity:
+                return kind, found.entity
+            if found is not None and found.name == "list" and found.item is not None and found.item.entity:
+                return "list", found.item.entity
+        return "", None
+
+    # --- parts of the plan ------------------------------------------------------------------------------------------
+
+    def text(self, part: Any, entity: str = "", mentions: set[str] | None = None, whole: bool = False) -> str:
+        """A part as text. `mentions` gets every name in it; with `whole` every text of it, since a part may name a field."""
+        names = mentions if mentions is not None else set()
+        if type(part) in s.FIELDS:
+            tree = self.value(part, entity)
+            names |= named_in(tree, entity)
+            return show(tree)
+        if isinstance(part, Expr):
+            return self.text(part.tree, entity, names)
+        if isinstance(part, str):
+            if whole:
+                names.add(str(part))
+            return v.quote(str(part))
+        if isinstance(part, Mapping):
+            return (
+                "{"
+                + ", ".join(f"{self.text(k, entity, names, whole)}: {self.text(x, entity, names, whole)}" for k, x in part.items())
+                + "}"
+            )
+        if isinstance(part, Sequence):
+            return "[" + ", ".join(self.text(x, entity, names, whole) for x in part) + "]"
+        if is_dataclass(part):
+            return self._fields(part, str(getattr(part, "entity", "") or entity), names, whole)
+        return f"{type(part).__name__} {part}"
+
+    def _fields(self, part: Any, entity: str, names: set[str], whole: bool) -> str:
+        kind = type(part).__name__
+        said = []
+        for f in fields(part):
+            if f.name in UNIMPORTANT.get(kind, ()):
+                continue
+            value = getattr(part, f.name)
+            if isinstance(value, Mapping) and (kind, f.name) in UNORDERED:
+                value = dict(sorted(value.items()))
+            if f.name == "because" and value is not None:
+                said.append(f"{f.name}: {self.sentence(value, entity, names)}")
+            else:
+                said.append(f"{f.name}: {self.text(value, entity, names, whole)}")
+        return f"{kind}({', '.join(said)})"
+
+    def sentence(self, text: str, entity: str, names: set[str]) -> str:
+        """A sentence with its expressions spelt one way."""
+        pieces = TEMPLATE.split(text)
+        for i in range(1, len(pieces), 2):
+            tree = parse(pieces[i])[0]
+            pieces[i] = "{" + self.text(tree, entity, names) + "}" if tree is not None else "{" + pieces[i] + "}"
+        return v.quote("".join(pieces))
+
+    def step(self, step: Derive | Choose | Relate, names: set[str]) -> str:
+        """What a computed field means, but for its name."""
+        if isinstance(step, Derive):
+            names |= {*(step.group or {}).values()} | ({f"{step.name}_within"} if step.among is not None else set())
+        return self.text(step, step.entity, names)
+
+
+def named_in(tree: s.Node, entity: str) -> set[str]:
+    """Every name in a tree that may be a computed field or a list. The account of a lead may be one that was matched."""
+    names: set[str] = set()
+    for n in s.walk(tree):
+        if isinstance(n, s.Path):
+            names |= {n.field, MATCHED} if n.field == "account" else {n.field}
+        elif isinstance(n, s.Name):
+            names |= {n.id, MATCHED} if n.id == "account" != entity else {n.id}
+    return names
+
+
+def _nested(tree: s.Node, name: str) -> bool:
+    """Whether an `item` of its own, or a loop, stands inside."""
+    return (
+        any(isinstance(n, (s.Filter, s.Quantified, s.For)) or (isinstance(n, s.Name) and n.id == "item") for n in s.walk(tree))
+        and name != "item"
+    )
+
+
+def _renamed(tree: s.Node, name: str) -> s.Node:
+    """The tree with the items of a loop called `item`."""
+    if isinstance(tree, s.Name):
+        return ITEM if tree.id == name else tree
+    return s.mapped(tree, lambda x: _renamed(x, name))
+
+
+def _captured(tree: s.Node, frames: Frames, meaning: Meaning) -> bool:
+    """Whether a name of a definition would mean something else inside of these filters and loops."""
+    free = {n.id for n in s.walk(tree) if isinstance(n, s.Name)} if frames else set()
+    return any(
+        name in frame.names
+        or (frame.names == ("item",) and (not frame.known or (frame.entity is not None and meaning._has(frame.entity, name))))
+        for frame in frames
+        for name in free - {"item"}
+    )
+
+
+# --- one spelling ---------------------------------------------------------------------------------------------------
+
+
+def _plainly(node: s.Node) -> s.Node:
+    """Operands whose order changes nothing, in one order; a constant stands on the right."""
+    if isinstance(node, s.Compare):
+        left, right = isinstance(node.left, s.Literal), isinstance(node.right, s.Literal)
+        swapped = (left and not right) or (left == right and node.op in ("=", "!=") and show(node.right) < show(node.left))
+        if swapped or (left == right and node.op in (">", ">=")):
+            return s.Compare(MIRRORED[node.op], node.right, node.left)
+    if isinstance(node, s.Binary) and node.op == "*" and show(node.right) < show(node.left):
+        return s.Binary("*", node.right, node.left)
+    return node
+
+
+def _spelt(node: s.Node, truth: bool) -> s.Node:
+    """A condition spelt one way; with `truth`, where unknown and false are one."""
+    if isinstance(node, s.Not) and len(node.operands) == 1:
+        return _negated(_spelt(node.operands[0], False))
+    if isinstance(node, (s.And, s.Or)):
+        kind = type(node)
+        parts = [_spelt(x, truth) for x in node.items]
+        items = [y for x in parts for y in (x.items if isinstance(x, kind) else (x,))]
+        if isinstance(node, s.Or) and truth:
+            items = _joined(items)
+        unique = sorted({show(x): x for x in items}.items())
+        return kind(tuple(x for _, x in unique)) if len(unique) > 1 else unique[0][1]
+    if isinstance(node, s.Between) and isinstance(node.low, s.Literal) and isinstance(node.high, s.Literal) and truth:
+        return s.And((s.Compare("<=", node.value, node.high), s.Compare(">=", node.value, node.low)))
+    if isinstance(node, s.In):
+        return _among(node, truth)
+    if truth:
+        return _existence(_plainly(node))
+    return _plainly(node)
+
+
+def _negated(node: s.Node) -> s.Node:
+    """The opposite, null where the condition is null."""
+    if isinstance(node, s.Not) and len(node.operands) == 1 and isinstance(node.operands[0], BOOLEAN):
+        return node.operands[0]
+    if isinstance(node, s.Compare):
+        return _plainly(replace(node, op=OPPOSITE[node.op]))
+    if isinstance(node, (s.And, s.Or)) and all(isinstance(x, BOOLEAN) for x in node.items):
+        return _spelt((s.Or if isinstance(node, s.And) else s.And)(tuple(map(_negated, node.items))), False)
+    return s.Not((node,))
+
+
+def _among(node: s.In, truth: bool) -> s.Node:
+    plain = not node.negated and all(isinstance(x, s.Literal) and x.value is not None for x in node.tests)
+    if plain:
+        tests = tuple(x for _, x in sorted({show(x): x for x in node.tests}.items()))
+        return s.Compare("=", node.value, tests[0]) if truth and len(tests) == 1 else replace(node, tests=tests)
+    only = node.tests[0] if len(node.tests) == 1 and not node.negated else None
+    if truth and isinstance(only, s.Unary):
+        return _plainly(s.Compare(only.op, node.value, only.operand))
+    if truth and isinstance(only, s.RangeOf) and isinstance(only.low, s.Literal) and isinstance(only.high, s.Literal):
+        low = s.Compare(">=" if only.low_closed else ">", node.value, only.low)
+        return s.And((s.Compare("<=" if only.high_closed else "<", node.value, only.high), low))
+    return node
+
+
+def _joined(items: list[s.Node]) -> list[s.Node]:
+    """Equalities of one subject with constants as one `in`."""
+    groups: dict[str, tuple[s.Node, list[s.Node]]] = {}
+    rest: list[s.Node] = []
+    for x in items:
+        if isinstance(x, s.Compare) and x.op == "=" and isinstance(x.right, s.Literal) and x.right.value is not None:
+            groups.setdefault(show(x.left), (x.left, []))[1].append(x.right)
+        elif isinstance(x, s.In) and not x.negated and all(isinstance(y, s.Literal) and y.value is not None for y in x.tests):
+            groups.setdefault(show(x.value), (x.value, []))[1].extend(x.tests)
+        else:
+            rest.append(x)
+    return [*rest, *(_among(s.In(subject, tuple(values)), True) for subject, values in groups.values())]
+
+
+def _existence(node: s.Node) -> s.Node:
+    """`some x in xs satisfies …` where only its truth matters: that a filter keeps more than none."""
+    if isinstance(node, s.Quantified) and node.kind == "some" and len(node.bindings) == 1 and node.bindings[0].name == "item":
+        kept = s.Call("count", (s.Filter(node.bindings[0].source, node.condition),), ("",))
+        return s.Compare(">", kept, s.Literal(0, "0"))
+    if (
+        isinstance(node, s.Compare)
+        and isinstance(node.left, s.Call)
+        and node.left.function == "count"
+        and isinstance(node.right, s.Literal)
+    ):
+        if (node.op, node.right.value) in ((">=", 1), ("!=", 0)) and isinstance(node.left.args[0], s.Filter):
+            return s.Compare(">", node.left, s.Literal(0, "0"))
+    return node

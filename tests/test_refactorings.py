@@ -1,0 +1,149 @@
+"""Other spellings of one policy: none of them is called different, and what cannot be compared is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import roe
+from helpers import policy_text
+from roe.analysis.equivalence import compare
+
+# name -> what stands in the policy before and after (texts that are replaced), and the verdict where it is not "equivalent"
+HEAD = """
+roe: 1
+name: x
+roles: [ae, sdr]
+fields: {account: {segment: {type: string, values: [SMB, Mid, Ent]}, cost: number, profit: number, flag: boolean}}
+"""
+RULES = """
+engagement:
+  account:
+    ae:
+      - {name: first, when: 'WHEN', then: keep}
+      - {name: rest, then: open}
+"""
+
+
+def rule(when: str, more: str = "") -> str:
+    return HEAD + more + RULES.replace("WHEN", when.replace("'", "''"))
+
+
+def ae(rules: str, more: str = "") -> str:
+    return HEAD + more + "engagement: {account: {ae: [" + rules + "]}}\n"
+
+
+SAID = ", because: said"  # so that no sentence names the rule
+TABLE = "tables: {desk: {DESK}}\n"
+READS = '{name: a, when: account.desk = "x", then: keep}, {name: b, then: open}'
+CALLS = 'account.activities[type = "call"]'
+
+
+def table(before: str, after: str) -> tuple[str, str]:
+    reads = "{name: a, when: 'account.desk = \"x\"', then: keep}, {name: b, then: open}"
+    return ae(reads, f"tables: {{desk: {{{before}}}}}\n"), ae(reads, f"tables: {{desk: {{{after}}}}}\n")
+
+
+CASES: dict[str, tuple[str, str] | tuple[str, str, str]] = {
+    "a definition is written out": (rule("account.big", "define: {account.big: account.employees > 100}\n"), rule("account.employees > 100")),
+    "a definition is taken out": (rule('account.employees > 100 and account.country = "US"'), rule('account.big and account.country = "US"', "define: {account.big: account.employees > 100}\n")),
+    "a definition has another name": (rule("account.big", "define: {account.big: account.employees > 100}\n"), rule("account.large", "define: {account.large: account.employees > 100}\n")),
+    "a definition of an amount is written out": (rule("account.margin > 5", "define: {account.margin: account.profit - account.cost}\n"), rule("account.profit - account.cost > 5")),
+    "a definition that counts has another name": (rule("account.calls > 3", f"define: {{account.calls: 'count({CALLS})'}}\n"), rule("account.rings > 3", f"define: {{account.rings: 'count({CALLS})'}}\n")),
+    "a definition in a definition is written out": (rule("account.b", "define: {account.a: account.employees * 2, account.b: account.a > 10}\n"), rule("account.b", "define: {account.b: account.employees * 2 > 10}\n")),
+    "a definition that nobody reads is removed": (rule("account.flag", "define: {account.big: account.employees > 100}\n"), rule("account.flag")),
+    "conditions in another order": (rule('account.flag and account.employees > 100 and account.country = "US"'), rule('account.country = "US" and account.employees > 100 and account.flag')),
+    "alternatives in another order": (rule('account.flag or account.employees > 100'), rule("account.employees > 100 or account.flag")),
+    "conditions of a filter in another order": (rule('count(account.activities[type = "call" and date > today - 30 days]) > 2'), rule('count(account.activities[date > today - 30 days and type = "call"]) > 2')),
+    "a range is split": (ae(f"{{name: a, when: 'account.employees in [10..500]', then: keep{SAID}}}, {{name: c, then: open}}"), ae(f"{{name: a, when: 'account.employees in [10..100)', then: keep{SAID}}}, {{name: b, when: 'account.employees in [100..500]', then: keep{SAID}}}, {{name: c, then: open}}")),
+    "a range is split, and sentences name the rule": (rule("account.employees in [10..500]"), ae("{name: first, when: 'account.employees in [10..100)', then: keep}, {name: second, when: 'account.employees in [100..500]', then: keep}, {name: rest, then: open}"), "same outcome"),
+    "two rules become one": (ae(f"{{name: a, when: account.flag, then: keep{SAID}}}, {{name: b, when: account.employees > 9, then: keep{SAID}}}, {{name: c, then: open}}"), ae(f"{{name: ab, when: account.flag or account.employees > 9, then: keep{SAID}}}, {{name: c, then: open}}")),
+    "a range of a table is split": table('rows: [{employees: ">= 10", desk: x}]', 'rows: [{employees: "[10..99]", desk: x}, {employees: "> 99", desk: x}]'),
+    "a table for rules": (
+        ae(f"{{name: a, when: 'account.employees > 100', then: keep{SAID}}}, {{name: b, then: open}}"),
+        ae(f"{{name: t, when: 'account.t = \"k\"', then: keep{SAID}}}, {{name: b, then: open}}", "tables: {t: {rows: [{employees: '> 100', t: k}]}}\n"),
+    ),
+    "a chain of `if` for a table": (ae("{name: a, when: 'account.desk = \"x\"', then: keep}, {name: b, then: open}", "tables: {desk: {rows: [{employees: '>= 10', desk: x}, {segment: Ent, desk: y}], default: z}}\n"), ae("{name: a, when: 'account.desk = \"x\"', then: keep}, {name: b, then: open}", "define: {account.desk: 'if account.employees >= 10 then \"x\" else if account.segment = \"Ent\" then \"y\" else \"z\"'}\n")),
+    "`some` for a count": (rule('count(account.activities[type = "call"]) > 0'), rule('some a in account.activities satisfies a.type = "call"')),
+    "a count of at least one": (rule('count(account.activities[type = "call"]) > 0'), rule('count(account.activities[type = "call"]) >= 1')),
+    "`some` with a variable of another name": (rule('some a in account.activities satisfies a.type = "call" and a.date > today - 3 days'), rule('some b in account.activities satisfies b.date > today - 3 days and b.type = "call"')),
+    "not (a or b)": (rule("not(account.flag or account.employees > 5)"), rule("not(account.flag) and not(account.employees > 5)")),
+    "not (a and b)": (rule("not(account.flag and account.employees > 5)"), rule("not(account.flag) or account.employees <= 5")),
+    "not not": (rule("account.employees > 5"), rule("not(not(account.employees > 5))")),
+    "a comparison from the other side": (rule("account.employees > 5"), rule("5 < account.employees")),
+    "a comparison of two fields from the other side": (rule("account.profit > account.cost"), rule("account.cost < account.profit")),
+    "`between` for two comparisons": (rule("account.employees >= 5 and account.employees <= 9"), rule("account.employees between 5 and 9")),
+    "a range for two comparisons": (rule("account.employees >= 5 and account.employees < 9"), rule("account.employees in [5..9)")),
+    "`in` for `or`": (rule('account.country = "US" or account.country = "DE"'), rule('account.country in ("DE", "US")')),
+    "`in` for `or` in a filter": (rule('count(account.activities[type = "call" or type = "mail"]) > 2'), rule('count(account.activities[type in ("mail", "call")]) > 2')),
+    "`not in` for `!=`": (rule('account.country != "US" and account.country != "DE" and account.country != null'), rule('account.country not in ("DE", "US") and account.country != null')),
+    "a list is written out": (rule("account.domain in named", "lists: {named: [a.com, b.com]}\n"), rule('account.domain in ("b.com", "a.com")')),
+    "a list has another name": (rule("account.domain in named", "lists: {named: [a.com, b.com]}\n"), rule("account.domain in top", "lists: {top: [b.com, a.com]}\n")),
+    "a list in another order, in a filter": (rule("count(account.activities[type in kinds]) > 1", "lists: {kinds: [call, mail]}\n"), rule("count(account.activities[type in kinds]) > 1", "lists: {kinds: [mail, call]}\n")),
+    "a list that nobody reads": (rule("account.flag", "lists: {named: [a.com]}\n"), rule("account.flag")),
+    "a row stands twice": table('rows: [{country: US, desk: x}, {country: DE, desk: y}, {country: US, desk: x}]', 'rows: [{country: US, desk: x}, {country: DE, desk: y}]'),
+    "a dead rule is removed": (ae("{name: a, when: account.employees > 5, then: keep}, {name: b, when: account.employees > 9, then: hold}, {name: c, then: open}"), ae("{name: a, when: account.employees > 5, then: keep}, {name: c, then: open}")),
+    "rules that exclude each other change places": (ae("{name: a, when: account.employees > 5, then: keep}, {name: b, when: account.employees < 2, then: hold}, {name: c, then: open}"), ae("{name: b, when: account.employees < 2, then: hold}, {name: a, when: account.employees > 5, then: keep}, {name: c, then: open}")),
+    "rows that exclude each other change places": table("hit: unique, rows: [{country: US, desk: x}, {country: DE, desk: y}]", "hit: unique, rows: [{country: DE, desk: y}, {country: US, desk: x}]"),
+    "a default for a last row": table("rows: [{country: US, desk: x}, {desk: y}]", "rows: [{country: US, desk: x}], default: y"),
+    "rows of two values become one row of both": table("rows: [{country: US, desk: x}, {country: DE, desk: x}]", "rows: [{country: 'US, DE', desk: x}]"),
+    "another hit policy of rows that exclude each other": table("hit: unique, rows: [{country: US, desk: x}, {country: DE, desk: y}]", "hit: first, rows: [{country: US, desk: x}, {country: DE, desk: y}]"),
+    "a function by its spaced name": (rule('starts_with(account.name, "A")'), rule('starts with(account.name, "A")')),
+    "a function with named arguments": (rule('starts_with(account.name, "A")'), rule('starts_with(string: account.name, match: "A")')),
+    "a duration written otherwise": (rule("account.created > today - 30 days"), rule('account.created > today - @"P30D"')),
+    "a number written otherwise": (rule("account.employees > 100"), rule("account.employees > 100.0")),
+    "a true flag": (rule("account.flag"), rule("account.flag = true")),
+    "a condition that always holds": (rule("account.flag"), rule("account.flag and true")),
+    "whole numbers with another limit": (rule("count(account.activities) > 3"), rule("count(account.activities) >= 4")),
+    "a product in another order": (rule("account.profit * account.cost > 3"), rule("account.cost * account.profit > 3")),
+    "a field in a sentence written out": (ae("{name: a, when: account.flag, then: keep, because: '{account.margin} of margin'}", "define: {account.margin: account.profit - account.cost}\n"), ae("{name: a, when: account.flag, then: keep, because: '{account.profit - account.cost} of margin'}")),
+    "a rep named by a definition": (ae("{name: a, then: {assign: account.who}}", "define: {account.who: 'if account.flag then \"ann\" else \"bob\"'}\n"), ae("{name: a, then: {assign: 'if account.flag then \"ann\" else \"bob\"'}}")),
+    "an assignment split by its `if`": (ae(f"{{name: a, then: {{assign: 'if account.flag then \"ann\" else \"bob\"'}}{SAID}}}"), ae(f"{{name: a, when: account.flag, then: {{assign: '\"ann\"'}}{SAID}}}, {{name: b, then: {{assign: '\"bob\"'}}{SAID}}}")),
+    "columns of a table in another order": (ae("{name: a, when: 'account.place.region = \"N\"', then: keep}, {name: b, then: open}", "tables: {place: {rows: [{country: US, region: N, zone: z}]}}\n"), ae("{name: a, when: 'account.place.region = \"N\"', then: keep}, {name: b, then: open}", "tables: {place: {rows: [{country: US, zone: z, region: N}]}}\n")),
+    "a score that nobody reads": (rule("account.flag", "scores: {fit: {criteria: [{name: a, when: account.employees > 9, points: 5}]}}\n"), rule("account.flag", "scores: {fit: {criteria: [{name: a, when: account.employees > 9, points: 7}]}}\n")),
+    "criteria of a score in another order": (rule("account.fit > 6", "scores: {fit: {criteria: [{name: a, when: account.employees > 9, points: 5}, {name: b, when: account.flag, points: 3}]}}\n"), rule("account.fit > 6", "scores: {fit: {criteria: [{name: b, when: account.flag, points: 3}, {name: a, when: account.employees > 9, points: 5}]}}\n")),
+    "the sections of a policy in another order": (rule("account.big", "define: {account.big: account.employees > 5}\ntables: {desk: {rows: [{country: US, desk: x}]}}\n"), rule("account.big", "tables: {desk: {rows: [{country: US, desk: x}]}}\ndefine: {account.big: account.employees > 5}\n")),
+}  # fmt: skip
+
+
+def verdict(tmp_path: Path, before: str, after: str, **files: str) -> tuple[str, object]:
+    evaluators = [roe.compile(roe.load(policy_text(tmp_path / name, text, **files))) for name, text in (("old", before), ("new", after))]
+    found = compare(*evaluators)
+    assert found.verdict != "undecided" or found.unproven, "what could not be compared is named"
+    return found.verdict, found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_refactoring_is_equivalent(name: str, tmp_path: Path) -> None:
+    before, after, *wanted = CASES[name]
+    for one, other in ((before, after), (after, before)):
+        said, found = verdict(tmp_path / one[:0].join(("", str(one == before))), one, other)
+        assert said == (wanted[0] if wanted else "equivalent"), found
+
+
+ROWS = "country,employees,desk\nUS,>= 10,x\nDE,,y\n"
+READ = "engagement: {account: {ae: [{name: a, when: 'account.desk = \"x\"', then: keep}, {name: b, then: open}]}}\n"
+
+
+def test_other_files_for_the_same_rules(tmp_path: Path) -> None:
+    """Rows in the policy, in a CSV file and in a workbook; sections in a file of their own; the style of the YAML."""
+    openpyxl = pytest.importorskip("openpyxl")
+    inline = "tables: {desk: {rows: [{country: US, employees: '>= 10', desk: x}, {country: DE, desk: y}]}}\n"
+    block = 'tables:\n  desk:\n    rows:\n      - country: US\n        employees: ">= 10"\n        desk: x\n      - country: "DE"\n        desk: y\n'
+    from_file = "tables: {desk: {table: desk.csv}}\n"
+    folders = {
+        "inline": policy_text(tmp_path / "inline", HEAD + inline + READ),
+        "block": policy_text(tmp_path / "block", HEAD + block + READ),
+        "csv": policy_text(tmp_path / "csv", HEAD + from_file + READ, desk_csv=ROWS),
+        "included": policy_text(tmp_path / "included", HEAD + "include: [more.yaml]\n", more_yaml=inline + READ),
+    }
+    folders["workbook"] = policy_text(tmp_path / "workbook", HEAD + "tables: {desk: {table: desk.xlsx}}\n" + READ)
+    book = openpyxl.Workbook()
+    for line in ROWS.splitlines():
+        book.active.append(line.split(","))
+    book.save(folders["workbook"] / "desk.xlsx")
+    evaluators = {name: roe.compile(roe.load(folder)) for name, folder in folders.items()}
+    for name, evaluator in evaluators.items():
+        found = compare(evaluators["inline"], evaluator)
+        assert found.verdict == "equivalent", (name, found)
