@@ -16,7 +16,18 @@ ZONE = "America/New_York"
 NUMBERS: list[Any] = [0, 1, -1, 2, 3.5, 0.25, 100, 500, -7.75, 9007199254740992, "9007199254740993", 0.008, 0.00009]
 EXTREME: list[Any] = [1e300, -1e300, 1.7976931348623157e308, 5e-324, 1e-7]
 TEXTS = ["", "US", "DE", "us", "Café", "Cafe\u0301", "a b", "line\nbreak", "tab\t", "quo'te", 'dou"ble', "back\\slash", "{{ x }}", "{% y %}", "{#", "ß", "straße", "STRASSE", "😀", "94105", "acme.com", "İ"]  # fmt: skip
-DATES = ["2026-02-01", "2026-01-31", "2024-02-29", "2025-12-31", "2026-03-08", "2026-11-01", "9999-12-31", "9999-12-01", "0001-01-01", "1900-01-01"]
+DATES = [
+    "2026-02-01",
+    "2026-01-31",
+    "2024-02-29",
+    "2025-12-31",
+    "2026-03-08",
+    "2026-11-01",
+    "9999-12-31",
+    "9999-12-01",
+    "0001-01-01",
+    "1900-01-01",
+]
 MOMENTS = [
     "2026-11-01T01:30:00-04:00", "2026-11-01T01:30:00-05:00", "2026-11-01T01:45:00-04:00", "2026-11-01T01:15:00-05:00", "2026-11-01T00:59:59-04:00",
     "2026-03-08T01:59:59-05:00", "2026-03-08T03:00:00-04:00", "2026-03-08T02:30:00", "2026-02-01T00:00:00Z", "2026-02-01T09:30:00", "2026-01-31T23:59:59-05:00",
@@ -152,7 +163,7 @@ class Maker:
             lambda: f"({of(ordered, d)} {rng.choice(['in', 'not in'])} {self.range(ordered, d)})",
             lambda: f"({of(ordered, d)} in ({rng.choice(['<', '>='])} {of(ordered, d)}, {self.range(ordered, d)}, {of(ordered, 0)}))",
             lambda: f"({of(any_kind, d)} {rng.choice(['in', 'not in'])} ({rng.choice(LITERALS[any_kind])}, {rng.choice([*LITERALS[any_kind], 'null'])}))",
-            lambda: f"({of('string', d)} {rng.choice(['in', 'not in'])} {rng.choice(['listed', '[%s, %s]' % (of('string', 0), of('string', 0))])})",
+            lambda: f"({of('string', d)} {rng.choice(['in', 'not in'])} {self.texts()})",
             lambda: self.quantified(d),
             lambda: self.choice("boolean", d),
             lambda: self.call("boolean", d),
@@ -168,6 +179,10 @@ class Maker:
     def range(self, kind: str, d: int) -> str:
         low, high = self.of(kind, min(d, 1)), self.of(kind, min(d, 1))
         return f"{self.rng.choice('[(')}{low}..{high}{self.rng.choice('])')}"
+
+    def texts(self) -> str:
+        """A list of texts: one of the policy, or written out."""
+        return self.rng.choice(["listed", f"[{self.of('string', 0)}, {self.of('string', 0)}]"])
 
     def inside(self, act: Callable[[], str], name: str) -> str:
         self.items.append(name)

@@ -21,11 +21,11 @@ from roe.policy.build import build
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("sqlglot")
-from sqlglot import exp  # noqa: E402
+from sqlglot import exp
 
-from roe.columns.run import ColumnRun  # noqa: E402
-from roe.sql.statement import Statement, printed  # noqa: E402
-from roe.sql.translate import Value  # noqa: E402
+from roe.columns.run import ColumnRun
+from roe.sql.statement import Statement, printed
+from roe.sql.translate import Value
 
 HEAVY = bool(os.environ.get("ROE_HEAVY"))
 EXPRESSIONS, EACH = (10_000, 25) if HEAVY else (400, 25)  # in all, in one policy
@@ -82,7 +82,7 @@ def from_sql(value: Any, kind: str) -> Any:
     if kind == "boolean":
         return bool(value)
     if kind == "number":
-        return v.number(int(value) if isinstance(value, int) or value == int(value) and abs(value) <= v.EXACT else float(value))
+        return v.number(int(value) if isinstance(value, int) or (value == int(value) and abs(value) <= v.EXACT) else float(value))
     if kind == "date":
         return date.fromisoformat(value) if isinstance(value, str) else value.date() if isinstance(value, datetime) else value
     if kind == "date and time" and isinstance(value, str):  # SQLite hands the staged text on
@@ -135,7 +135,9 @@ def compare(policy: Any, data: Any, engines: Any, counts: Counter[str]) -> None:
             for i, a in zip(ids, by_rows[name], strict=True):
                 b = from_sql(found_rows[i][name], kind)
                 step = policy.plan.steps["account", name]
-                assert same(a, b), f"{dialect}: {getattr(step, 'expr', None) or step.rules[0].conditions} of {i}: {a!r} by rows, {b!r} in SQL"
+                assert same(a, b), (
+                    f"{dialect}: {getattr(step, 'expr', None) or step.rules[0].conditions} of {i}: {a!r} by rows, {b!r} in SQL"
+                )
                 counts[f"rows = {dialect}"] += 1
 
 

@@ -6,9 +6,9 @@ node; the printer puts back the parentheses that are needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import field as slot
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from roe.grammar.node import node
@@ -234,6 +234,18 @@ def walk(node: Node) -> Iterator[Node]:
         at = todo.pop()
         yield at
         todo.extend(reversed(list(children(at))))
+
+
+def mapped(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The node with its direct parts changed."""
+    changed: dict[str, Any] = {}
+    for name in FIELDS[type(node)]:
+        part = getattr(node, name)
+        if type(part) in FIELDS:
+            changed[name] = change(part)
+        elif type(part) is tuple and part and type(part[0]) in FIELDS:
+            changed[name] = tuple(map(change, part))
+    return replace(node, **changed) if changed else node
 
 
 def conjuncts(node: Node) -> tuple[Node, ...]:

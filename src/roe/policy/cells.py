@@ -7,9 +7,7 @@ column of numbers takes bands (`1-499`, `1..499`, `500+`), and a column of dates
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from roe.diagnostics import Diagnostic
 from roe.grammar import syntax as s
@@ -198,7 +196,7 @@ class _Days(_Bands):
         spelt = day_text(tree, cell)
         if spelt is not None:
             return self.literal(spelt, tree.at)
-        return mapped(tree, lambda node: self.read(node, cell))
+        return s.mapped(tree, lambda node: self.read(node, cell))
 
 
 _NUMBERS, _DAYS = _Numbers(), _Days()
@@ -221,15 +219,3 @@ def _bands(cell: Text, kind: _Bands, problems: list[Diagnostic]) -> tuple[s.Test
         except _Misread as e:
             return None, [Diagnostic("R207", e.message, span_of(cell, *e.node.at), e.help)]
     return s.Tests(tuple(tests), False, (0, len(cell))), []
-
-
-def mapped(node: s.Node, change: Callable[[s.Node], s.Node]) -> s.Node:
-    """The node with its direct parts changed."""
-    changed: dict[str, Any] = {}
-    for name in s.FIELDS[type(node)]:
-        part = getattr(node, name)
-        if type(part) in s.FIELDS:
-            changed[name] = change(part)
-        elif type(part) is tuple and part and type(part[0]) in s.FIELDS:
-            changed[name] = tuple(map(change, part))
-    return replace(node, **changed) if changed else node
