@@ -101,9 +101,13 @@ def test_what_would_be_misread_is_said(column: str, cell: str, code: str, said: 
     assert said in f"{found[0].message} {found[0].help}"
 
 
-@pytest.mark.parametrize("text", ["account.signed < 2026-01-01", "account.employees > 2026-01-01", "account.signed in [2026-01-01..2026-02-01]"])
+@pytest.mark.parametrize(
+    "text", ["account.signed < 2026-01-01", "account.employees > 2026-01-01", "account.signed in [2026-01-01..2026-02-01]"]
+)
 def test_a_day_in_a_condition_is_written_in_quotes(text: str, tmp_path: Path) -> None:
-    (tmp_path / "policy.yaml").write_text(POLICY.replace("COLUMN: CELL, ", "").replace("name: all,", f'name: all, when: "{text}",'), "utf-8")
+    (tmp_path / "policy.yaml").write_text(
+        POLICY.replace("COLUMN: CELL, ", "").replace("name: all,", f'name: all, when: "{text}",'), "utf-8"
+    )
     policy, found = build(tmp_path)
     assert policy is None and all(d.code == "R205" and '@"2026-0' in d.help for d in found)
     with pytest.raises(roe.PolicyError, match="not a day"):
