@@ -163,7 +163,7 @@ class Maker:
             lambda: f"({of(ordered, d)} {rng.choice(['in', 'not in'])} {self.range(ordered, d)})",
             lambda: f"({of(ordered, d)} in ({rng.choice(['<', '>='])} {of(ordered, d)}, {self.range(ordered, d)}, {of(ordered, 0)}))",
             lambda: f"({of(any_kind, d)} {rng.choice(['in', 'not in'])} ({rng.choice(LITERALS[any_kind])}, {rng.choice([*LITERALS[any_kind], 'null'])}))",
-            lambda: f"({of('string', d)} {rng.choice(['in', 'not in'])} {rng.choice(['listed', '[%s, %s]' % (of('string', 0), of('string', 0))])})",
+            lambda: f"({of('string', d)} {rng.choice(['in', 'not in'])} {self.texts()})",
             lambda: self.quantified(d),
             lambda: self.choice("boolean", d),
             lambda: self.call("boolean", d),
@@ -179,6 +179,10 @@ class Maker:
     def range(self, kind: str, d: int) -> str:
         low, high = self.of(kind, min(d, 1)), self.of(kind, min(d, 1))
         return f"{self.rng.choice('[(')}{low}..{high}{self.rng.choice('])')}"
+
+    def texts(self) -> str:
+        """A list of texts: one of the policy, or written out."""
+        return self.rng.choice(["listed", f"[{self.of('string', 0)}, {self.of('string', 0)}]"])
 
     def inside(self, act: Callable[[], str], name: str) -> str:
         self.items.append(name)

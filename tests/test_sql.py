@@ -1,78 +1,31 @@
-"""`roe compile`: what the SQL decides is what the row evaluator decides, on DuckDB and on SQLite."""
+"""`roe compile`: what the SQL decides is what the row evaluator decides, on DuckDB, SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
 import random
-import sqlite3
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import roe
+from databases import ENGINES, on_postgres, postgres, postgres_programs, staged
 from helpers import AS_OF, EXAMPLES
 from made_policies import CONDITIONS, DEFINITIONS, condition, fill, make_data
 from roe.data.read import read_tables
-from roe.evaluator.world import Row
 
 sqlglot = pytest.importorskip("sqlglot")
-from roe.policy.standard import FILES  # noqa: E402
+from sqlglot import exp  # noqa: E402
+
 from roe.sql import DIALECTS  # noqa: E402
-from roe.sql.statement import UNDECIDED, compile_sql  # noqa: E402
+from roe.sql.forms import grouped, literal  # noqa: E402
+from roe.sql.statement import UNDECIDED, compile_sql, printed  # noqa: E402
 
 ENTITY = {"inbound": "lead", "distribution": "lead", "matching": "lead"}  # of the rules that are compiled; accounts elsewhere
 STATEFUL = {"territories", "scoring"}  # they rest on what the state froze, or on ranks among all records, so hardly a rule is for SQL
 
 
-def staged(world: Any) -> dict[str, tuple[list[str], list[str], list[list[Any]]]]:
-    """The sources that the SQL reads: (columns, types, rows) by table; references and owners as ids."""
-    out = {}
-    for entity, fields in world.policy.model.entities.items():
-        names = [n for n, f in fields.items() if not f.via and f.type.name != "owners"]
-        types = {"number": "DOUBLE", "boolean": "BOOLEAN", "date": "DATE", "date and time": "TIMESTAMPTZ"}
-        kinds = [types.get(fields[n].type.name, "VARCHAR") for n in names] + ["VARCHAR"] * len(world.policy.roles)
-        rows = [
-            [_cell(dict.get(row, n)) for n in names]
-            + [_cell(row["owner"].get(r)) if "owner" in fields else None for r in world.policy.roles]
-            for row in world.rows[entity]
-        ]
-        out[FILES.get(entity, (entity + "s",))[0]] = ([*names, *(f"owner_{r}" for r in world.policy.roles)], kinds, rows)
-    return out
-
-
-def _cell(value: Any) -> Any:
-    return value["id"] if isinstance(value, Row) else value
-
-
-def on_duckdb(sql: str, tables: Any) -> list[dict[str, Any]]:
-    duckdb = pytest.importorskip("duckdb")
-    con = duckdb.connect()
-    for name, (columns, kinds, rows) in tables.items():
-        declared = ", ".join(f'"{c}" {k}' for c, k in zip(columns, kinds, strict=True))
-        con.execute(f"CREATE TABLE {name} ({declared})")
-        if rows:
-            con.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(columns))})", rows)
-    found = con.execute(sql)
-    names = [d[0] for d in found.description]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-
-
-def on_sqlite(sql: str, tables: Any) -> list[dict[str, Any]]:
-    con = sqlite3.connect(":memory:")
-    for name, (columns, _, rows) in tables.items():
-        declared = ", ".join(f'"{c}"' for c in columns)
-        con.execute(f"CREATE TABLE {name} ({declared})")
-        plain = [
-            [x.isoformat(" ") if isinstance(x, datetime) else x.isoformat() if isinstance(x, date) else x for x in row] for row in rows
-        ]
-        con.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(columns))})", plain)
-    found = con.execute(sql)
-    names = [d[0] for d in found.description]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-
-
-def compare(evaluator: Any, data: Any, entity: str, as_of: str, engines: Any = (("duckdb", on_duckdb), ("sqlite", on_sqlite))) -> int:
+def compare(evaluator: Any, data: Any, entity: str, as_of: str, engines: Any = ENGINES[:2]) -> int:
     """Every record that the SQL decides, it decides as the row evaluator does; how many it left."""
     bound = evaluator.bind(data, as_of=as_of)
     tables = staged(bound.world)
@@ -104,6 +57,14 @@ def test_examples(name: str) -> None:
     compare(roe.compile(policy), data, ENTITY.get(name, "account"), AS_OF[name])
 
 
+@pytest.mark.parametrize("name", ["static", "dynamic-books", "matching"])
+def test_examples_on_postgresql(name: str) -> None:
+    postgres()
+    policy = roe.load(EXAMPLES / name)
+    data, _ = read_tables(policy, EXAMPLES / name / "data")
+    compare(roe.compile(policy), data, ENTITY.get(name, "account"), AS_OF[name], [("postgres", on_postgres)])
+
+
 def test_most_rules_of_the_examples_compile_for_every_dialect() -> None:
     for dialect in DIALECTS:
         rules = translated = 0
@@ -130,7 +91,8 @@ def test_random_policies(part: int, tmp_path: Path) -> None:
         folder = tmp_path / str(seed)
         folder.mkdir()
         (folder / "policy.yaml").write_text(_policy(rng), "utf-8")
-        left += compare(roe.compile(roe.load(folder)), make_data(rng, 40), "account", "2026-02-01")
+        engines = [e for e in ENGINES if e[0] != "postgres" or (seed < 5 and postgres_programs())]
+        left += compare(roe.compile(roe.load(folder)), make_data(rng, 40), "account", "2026-02-01", engines)
     assert left < 60 * 40
 
 
@@ -162,3 +124,93 @@ def _policy(rng: random.Random) -> str:
         "engagement": {"account": {"ae": rules}},
     }  # fmt: skip
     return yaml.safe_dump(made, sort_keys=False)
+
+
+# --- what is printed is what was meant ------------------------------------------------------------------------------
+
+
+def bare(text: str, dialect: str) -> Any:
+    """The tree of a statement without the parentheses."""
+    tree = sqlglot.parse_one(text, dialect=dialect)
+    for paren in list(tree.find_all(exp.Paren)):
+        paren.replace(paren.this)
+    return tree
+
+
+def as_meant(query: Any, dialect: str) -> bool:
+    """Whether the text reads as the tree does when every operand stands in parentheses, and so can be read in one way alone."""
+    return bool(bare(printed(query, dialect), dialect) == bare(printed(query, dialect, every=True), dialect))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_statement_reads_back_as_the_tree_it_was_made_from(dialect: str, tmp_path: Path) -> None:
+    from random_expressions import POLICY
+    from test_one_language import made, selected
+
+    compiled = 0
+    for seed in range(3):
+        policy, _, _ = made(random.Random(seed), tmp_path / str(seed), 25)
+        names = [name for of, name in policy.plan.steps if of == "account" and name[0] in "es" and name[1:].isdigit()]
+        _, kinds, _, final = selected(roe.compile(policy), dialect, names)
+        compiled += len(kinds)
+        assert as_meant(final, dialect)
+    assert compiled > 10 and POLICY
+
+
+def test_an_ambiguous_tree_is_given_parentheses() -> None:
+    a, b, c = (exp.column(x) for x in "abc")
+    for tree in (
+        exp.EQ(this=exp.Or(this=a, expression=b), expression=c),
+        exp.EQ(this=c, expression=exp.Not(this=exp.EQ(this=a, expression=b))),
+        exp.In(this=exp.Not(this=a), expressions=[b, c]),
+        exp.And(this=exp.Or(this=a, expression=b), expression=c),
+        exp.Mul(this=exp.Add(this=a, expression=b), expression=c),
+        exp.Sub(this=a, expression=exp.Sub(this=b, expression=c)),
+        exp.Is(this=exp.GT(this=a, expression=b), expression=exp.null()),
+        exp.Neg(this=exp.Neg(this=a)),
+    ):
+        for dialect in DIALECTS:
+            assert as_meant(exp.select(tree), dialect), tree.sql(dialect)
+    assert grouped(exp.EQ(this=exp.Or(this=a, expression=b), expression=c)).sql() == "(a OR b) = c"
+
+
+TEXTS = ["two\nlines", "  two\n  lines", "{{ config() }}", "{% do x %}", "{# c #}", "{{{", "it's", "back\\slash", "*/ x", "-- x", "\t", "\r\n", "ß İ 😀", "Cafe\u0301"]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", TEXTS)
+def test_a_text_stays_as_it_is_and_says_nothing_to_dbt(value: str) -> None:
+    tables: Any = {}
+    for dialect, run in ENGINES:
+        if dialect == "postgres" and not postgres_programs():
+            continue
+        inner = exp.select(exp.alias_(literal(value), "x"))
+        outer = exp.select(exp.alias_(exp.column("x"), "x")).from_("inner_one").with_("inner_one", as_=inner)
+        assert run(printed(outer, dialect), tables) == [{"x": value}]
+    for dialect in DIALECTS:
+        text = printed(exp.select(exp.alias_(literal(value), "x")), dialect)
+        assert not any(opener in text for opener in ("{{", "{%", "{#")), text
+
+
+def test_names_with_template_braces_are_safe_for_dbt(tmp_path: Path) -> None:
+    """Rule names stand in comments and in texts; the names of the result are those of the policy all the same."""
+    (tmp_path / "policy.yaml").write_text(
+        'roe: 1\nname: "the {{ policy }}"\nroles: [ae]\n'
+        'engagement: {account: {ae: [{name: "{{ a }} */ {% b %}", when: \'account.name = "{# x"\', then: {assign: \'"{{ann}}"\'}}, {name: rest, then: open}]}}\n',
+        "utf-8",
+    )
+    evaluator = roe.compile(roe.load(tmp_path))
+    for dialect in DIALECTS:
+        text = compile_sql(evaluator.compiled, "account", dialect, evaluator.clock("2026-02-01")).sql
+        assert not any(opener in text for opener in ("{{", "{%", "{#")), text
+    compare(evaluator, {"account": [{"id": "A", "name": "{# x"}, {"id": "B", "name": "y"}]}, "account", "2026-02-01")
+
+
+def test_a_field_that_is_called_like_a_word_of_sql(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(
+        "roe: 1\nname: words\nroles: [ae]\nfields: {account: {order: {type: number}, end: {type: date}}}\n"
+        "define: {account.group: account.order + 1, account.window: account.end > today}\n"
+        "engagement: {account: {ae: [{name: up, when: account.group > 2 and account.window, then: keep}, {name: rest, then: open}]}}\n",
+        "utf-8",
+    )
+    data = {"account": [{"id": "A", "order": 3, "end": "2026-05-01", "owner": "x"}, {"id": "B", "order": 3, "end": None, "owner": "x"}]}
+    assert compare(roe.compile(roe.load(tmp_path)), data, "account", "2026-02-01", ENGINES[:2]) == 0

@@ -28,6 +28,10 @@ def read_cell(cell: Text, names: Names, found: Type) -> tuple[s.Tests | None, li
     """The tests of a cell that is not empty, in a column of this type; none after a diagnostic."""
     if found.name in ("string", "any"):
         return _text_cell(cell, names)
+    if found.name == "date":  # before the grammar, to which a band of days is one long subtraction
+        days, problems = _bands(cell, _DAYS, [])
+        if days is not None or problems:
+            return days, problems
     tree, problems = parse(cell, "tests")
     if found.name in ("number", "date"):
         kind = _NUMBERS if found.name == "number" else _DAYS

@@ -147,15 +147,18 @@ def grouped(tree: exp.Expression, every: bool = False) -> exp.Expression:
         for key, part in list(node.args.items()):
             parts = part if isinstance(part, list) else [part]
             wrapped = [
-                exp.Paren(this=p) if isinstance(p, exp.Expression) and is_operator(p) and (every or _ambiguous(node, p)) else p
-                for p in parts
+                exp.Paren(this=p) if isinstance(p, exp.Expression) and is_operator(p) and _needs(node, p, every) else p for p in parts
             ]
             if any(a is not b for a, b in zip(parts, wrapped, strict=True)):
                 node.set(key, wrapped if isinstance(part, list) else wrapped[0])
     return tree
 
 
-def _ambiguous(node: exp.Expression, part: exp.Expression) -> bool:
+def _needs(node: exp.Expression, part: exp.Expression, every: bool) -> bool:
+    if isinstance(node, exp.Connector) and isinstance(part, type(node)):
+        return False  # a chain of `and` is one, however it is read
+    if every:
+        return True
     if isinstance(node, exp.Connector):
-        return not isinstance(part, (type(node), *_COMPARED))
+        return not isinstance(part, _COMPARED)
     return not (isinstance(node, exp.Not) and isinstance(part, (exp.Is, exp.In)))

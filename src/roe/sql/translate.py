@@ -275,6 +275,8 @@ class Translator:
             parts.append(self._range(test, value, exact))
         elif isinstance(test, s.Not) and len(test.operands) == 1:
             parts.append(self._in(s.In(node.value, test.operands, True), exact))
+        elif any(isinstance(n, s.Name) and n.id == "?" for n in s.walk(test)):
+            parts.append(self._condition(_with_value(test, node.value), exact))
         else:
             raise NoSql(f"the test `{show(test)}` has no portable form", test)
 
@@ -690,6 +692,13 @@ class _Outer(Row):
 _ORDER: dict[str, Any] = {"<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE}
 _ARITHMETIC: dict[str, Any] = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul, "/": exp.Div}
 EXACT = float(v.EXACT)
+
+
+def _with_value(test: s.Node, value: s.Node) -> s.Node:
+    """A cell's condition with the value that it tests in the place of `?`."""
+    if isinstance(test, s.Name) and test.id == "?":
+        return value
+    return s.mapped(test, lambda part: _with_value(part, value))
 
 
 def _is_constant(sql: Sql) -> bool:

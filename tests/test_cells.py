@@ -1,0 +1,130 @@
+"""Cells as people write them: days in columns of dates, bands in columns of numbers, and defaults that are numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import roe
+from roe.policy.build import build
+
+POLICY = """roe: 1
+name: cells
+roles: [ae]
+fields: {account: {signed: {type: date}, seen: {type: datetime}}}
+tables: {it: {hit: first, outputs: [it], rows: [{COLUMN: CELL, it: yes}]}}
+engagement: {account: {ae: [{name: all, then: open}]}}
+"""
+
+
+def passing(folder: Path, column: str, cell: str, values: list[Any]) -> list[Any]:
+    """Which of some values of a column pass a cell."""
+    quoted = "'" + cell.replace("'", "''") + "'"
+    (folder / "policy.yaml").write_text(POLICY.replace("COLUMN", column).replace("CELL", quoted), "utf-8")
+    bound = roe.compile(roe.load(folder)).bind(
+        {"account": [{"id": f"A{i:02}", column: x} for i, x in enumerate(values)]}, as_of="2026-02-01"
+    )
+    return [values[i] for i, row in enumerate(bound.world.rows["account"]) if row["it"] is not None]
+
+
+DAYS = ["2025-12-31", "2026-01-01", "2026-03-31", "2026-04-01"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("2026-01-01", DAYS[1:2]),
+        ("< 2026-01-01", DAYS[:1]),
+        (">= 2026-01-01", DAYS[1:]),
+        ("[2026-01-01..2026-03-31]", DAYS[1:3]),
+        ("[2026-01-01..2026-03-31)", DAYS[1:2]),
+        ("2026-01-01..2026-03-31", DAYS[1:3]),
+        ("2026-01-01 - 2026-03-31", DAYS[1:3]),
+        ("2026-01-01 to 2026-03-31", DAYS[1:3]),
+        ("2025-12-31, 2026-04-01", [DAYS[0], DAYS[3]]),
+        ("2025-12-31, > 2026-03-31", [DAYS[0], DAYS[3]]),
+        ("not(2026-01-01)", [DAYS[0], *DAYS[2:]]),
+        ("? >= 2026-01-01 and ? < 2026-04-01", DAYS[1:3]),
+        ('@"2026-01-01"', DAYS[1:2]),
+        ('< @"2026-01-01"', DAYS[:1]),
+        ("> today - 32 days", DAYS[1:]),
+    ],
+)
+def test_days_in_a_column_of_dates(cell: str, expected: list[str], tmp_path: Path) -> None:
+    assert passing(tmp_path, "signed", cell, DAYS) == expected
+
+
+NUMBERS = [-3, 0, 1, 49, 50, 499, 500]
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("1-499", [1, 49, 50, 499]),
+        ("1 - 499", [1, 49, 50, 499]),
+        ("1–499", [1, 49, 50, 499]),
+        ("1..499", [1, 49, 50, 499]),
+        ("1 to 49", [1, 49]),
+        ("0.5-49.5", [1, 49]),
+        ("-3-0", [-3, 0]),
+        ("500+", [500]),
+        ("1-49, 500+", [1, 49, 500]),
+        ("1-49, 500", [1, 49, 500]),
+        ("< 1, 499..500", [-3, 0, 499, 500]),
+        ("not(1-499)", [-3, 0, 500]),
+        ("-3", [-3]),
+        ("[1..50)", [1, 49]),
+    ],
+)
+def test_bands_in_a_column_of_numbers(cell: str, expected: list[int], tmp_path: Path) -> None:
+    assert passing(tmp_path, "employees", cell, NUMBERS) == expected
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "code", "said"),
+    [
+        ("signed", "2026-02-30", "R207", "not a day"),
+        ("signed", "2026-03-31 - 2026-01-01", "R207", "ends before it begins"),
+        ("employees", "499-1", "R207", "ends before it begins"),
+        ("employees", "1,000-4,999", "R207", "comma"),
+        ("employees", "1-2-3", "R207", "subtraction"),
+        ("employees", "2026-01-01", "R205", '@"2026-01-01"'),
+        ("seen", "< 2026-01-01", "R205", '@"2026-01-01"'),
+    ],
+)
+def test_what_would_be_misread_is_said(column: str, cell: str, code: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(POLICY.replace("COLUMN", column).replace("CELL", f"'{cell}'"), "utf-8")
+    policy, found = build(tmp_path)
+    assert policy is None and [d.code for d in found] == [code]
+    assert said in f"{found[0].message} {found[0].help}"
+
+
+@pytest.mark.parametrize(
+    "text", ["account.signed < 2026-01-01", "account.employees > 2026-01-01", "account.signed in [2026-01-01..2026-02-01]"]
+)
+def test_a_day_in_a_condition_is_written_in_quotes(text: str, tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(
+        POLICY.replace("COLUMN: CELL, ", "").replace("name: all,", f'name: all, when: "{text}",'), "utf-8"
+    )
+    policy, found = build(tmp_path)
+    assert policy is None and all(d.code == "R205" and '@"2026-0' in d.help for d in found)
+    with pytest.raises(roe.PolicyError, match="not a day"):
+        roe.evaluate(text, {"account": {}})
+
+
+@pytest.mark.parametrize(("default", "expected"), [("3", 3), ("-2.5", -2.5), ("0", 0)])
+def test_a_default_of_a_table_of_numbers_is_a_number(default: str, expected: float, tmp_path: Path) -> None:
+    text = POLICY.replace("rows:", f"default: {default}, rows:").replace("COLUMN: CELL, it: yes", "employees: '>= 100', it: 5")
+    (tmp_path / "policy.yaml").write_text(text.replace("it: 5}]", "it: 5}, {employees: '< 0', it: '-'}]"), "utf-8")
+    data: Any = {"account": [{"id": "A", "employees": 1}, {"id": "B", "employees": 100}, {"id": "C", "employees": -1}]}
+    rows = roe.compile(roe.load(tmp_path)).bind(data, as_of="2026-02-01").world.rows["account"]
+    assert [row["it"] for row in rows] == [expected, 5, None]
+
+
+def test_a_default_that_is_not_a_number_is_said(tmp_path: Path) -> None:
+    text = POLICY.replace("rows:", "default: few, rows:").replace("COLUMN: CELL, it: yes", "employees: '>= 100', it: 5")
+    (tmp_path / "policy.yaml").write_text(text, "utf-8")
+    policy, found = build(tmp_path)
+    assert policy is None and [d.code for d in found] == ["R311"]
