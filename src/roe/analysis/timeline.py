@@ -14,7 +14,7 @@ from typing import Any
 from roe.evaluator.engine import Bound
 from roe.evaluator.world import Row
 from roe.grammar.clock import Clock
-from roe.plan.operators import Choose
+from roe.plan.operators import Choose, Window
 
 MOST = 2_000  # moments that are looked at
 
@@ -50,8 +50,8 @@ def timeline(bound: Bound, row: Row) -> list[State]:
                 continue
             world.at(replace(now, now=moment))
             seen[moment] = {w.name: str(row[w.state]) for w in windows}
-            ends = [e for w in windows for e in _ends(row, w.state, w.until, world.clock) if e > moment]
-            for end in ends:
+            found = [e for w in windows for e in ends(row, w, world.clock) if e > moment]
+            for end in found:
                 causes.setdefault(end, "")
                 if end not in seen and end not in todo:
                     todo.append(end)
@@ -109,12 +109,12 @@ def _moment(value: Any, clock: Clock) -> datetime | None:
     return datetime.combine(value, time(), clock.now.tzinfo) if isinstance(value, date) else None
 
 
-def _ends(row: Row, state: str, until: str, clock: Clock) -> Iterable[datetime]:
+def ends(row: Row, window: Window, clock: Clock) -> Iterable[datetime]:
     """When a window's states end, as far as it can be told now: its own end, and those its rules compare today with."""
-    first = _moment(row[until], clock)
+    first = _moment(row[window.until], clock)
     if first is not None:
         yield first
-    step = row.world.policy.plan.steps.get((row.entity, state))
+    step = row.world.policy.plan.steps.get((row.entity, window.state))
     if isinstance(step, Choose):
         scope = row.world.scope(row)
         for rule in step.rules:

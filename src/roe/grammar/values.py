@@ -499,6 +499,19 @@ def string(value: Any) -> str | None:
     return literal(value)
 
 
+def readable(value: Any) -> str:
+    """A value in a sentence: a day as people read it, `24 February 2026`, with the time of day where there is one that matters."""
+    if isinstance(value, date):
+        day = f"{value.day} {MONTHS[value.month - 1]} {value.year}"
+        if not isinstance(value, datetime) or (value.hour, value.minute, value.second) == (0, 0, 0):
+            return day
+        return f"{day}, {value:%H:%M}"
+    return string(value) or ""
+
+
+MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
+
+
 def literal(value: Any) -> str:
     """A value as text that reads as the value: strings quoted, temporal values in their ISO form."""
     if value is None:
