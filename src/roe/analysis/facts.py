@@ -29,6 +29,7 @@ from roe.plan.subjects import Test, places_of, test_of
 
 WAYS = 8  # that are followed for one condition
 DEEP = 24  # steps down from a rule to a fact
+STEPS = 800  # of a search through one world
 RULES = 12  # of a table, those that lack the fewest conditions
 TRIED = 400  # rows of a long table that are looked at
 POOL = 12  # values that the data has in a field, the most frequent first
@@ -48,7 +49,9 @@ class Facts:
     def __init__(self, bound: Bound, rep: Row) -> None:
         self.bound, self.world, self.rep = bound, bound.world, rep
         self.plan, self.compiled = bound.plan, bound.evaluator.compiled
-        self._deep = 0
+        self._deep = self.steps = 0
+        self._known: dict[Any, tuple[s.Node, Scope, list[Way]]] = {}
+        self._loads: dict[Any, bool] = {}
         self._busy: set[tuple[int, str]] = set()
         self._codes: dict[int, tuple[s.Node, Code]] = {}
         self._pools: dict[tuple[str, str], list[Any]] = {}
@@ -60,13 +63,23 @@ class Facts:
         accept = WANTED[wanted]
         if accept(self.value(tree, scope)):
             return [()]
-        if self._deep >= DEEP:
-            return []
+        key = (id(tree), wanted, *(id(x) for x in scope.values() if isinstance(x, Row)))
+        if key not in self._known:
+            if not self._step():
+                return []
+            try:
+                self._known[key] = (tree, scope, best(self._holds(tree, scope, wanted, accept)))
+            finally:
+                self._deep -= 1
+        return self._known[key][2]
+
+    def _step(self) -> bool:
+        """Whether there is still room for a step further down; whoever takes it steps back up."""
+        self.steps += 1
+        if self._deep >= DEEP or self.steps > STEPS:
+            return False
         self._deep += 1
-        try:
-            return best(self._holds(tree, scope, wanted, accept))
-        finally:
-            self._deep -= 1
+        return True
 
     def _holds(self, tree: s.Node, scope: Scope, wanted: str, accept: Accept) -> Iterator[Way]:
         if isinstance(tree, s.Not) and len(tree.operands) == 1:
@@ -127,9 +140,8 @@ class Facts:
         """Ways to a value that is accepted; `hints` are values that are."""
         if accept(self.value(tree, scope)):
             return [()]
-        if self._deep >= DEEP:
+        if not self._step():
             return []
-        self._deep += 1
         try:
             return best(self._give(tree, scope, accept, hints))
         finally:
@@ -259,7 +271,7 @@ class Facts:
         else:
             found += self._values(row.entity, name)
         unique = list({(type(x).__name__, x): x for x in [*found, None] if not isinstance(x, (list, dict))}.values())
-        good = [x for x in unique if x != now and accept(x)]
+        good = [x for x in unique if x != now and v.kind(x) in (stored.type.name, "null") and accept(x)]
         return sorted(good, key=lambda x: apart(now, x))[:WAYS]
 
     def _values(self, entity: str, name: str) -> list[Any]:
@@ -310,15 +322,18 @@ class Facts:
             before = rep["id"] if rep is not None else None
         else:
             before = row[name]["id"] if isinstance(row[name], Row) else row[name]
-        if row["id"] != NEW:
-            try:
-                if read_back(self.world.policy, row.entity, name, after) != after:
-                    return None
-            except Impossible:
-                return None
-        if harmful(row, name, before, after, self.rep):
+        if (row["id"] != NEW and not self._can_be_loaded(row.entity, name, after)) or harmful(row, name, before, after, self.rep):
             return None
         return FieldChange(row.entity, str(row["id"]), name, before, after, row.label, cost=price(row, name, before, after, self.rep))
+
+    def _can_be_loaded(self, entity: str, name: str, value: Any) -> bool:
+        key = (entity, name, type(value).__name__, value)
+        if key not in self._loads:
+            try:
+                self._loads[key] = read_back(self.world.policy, entity, name, value) == value
+            except Impossible:
+                self._loads[key] = False
+        return self._loads[key]
 
     # --- steps ------------------------------------------------------------------------------------------------------------
 

@@ -78,14 +78,14 @@ class _Router:
         chooser = self.compiled.engagement.get((self.d.entity, self.d.role))
         if chooser is None:
             return
-        holding: list[int] = []
+        earlier: list[Obstacle] = []
         for number, rule in enumerate(chooser.step.rules):
-            before = self._exception() if self.d.exception is not None else [self._earlier(chooser.step, i) for i in holding]
+            before = self._exception() if self.d.exception is not None else earlier
             own = list(self._unmet(rule.conditions, self.scope))
-            for how, obstacles in self._actions(rule.value) if len(holding) <= EARLIER else ():
+            for how, obstacles in self._actions(rule.value) if len(earlier) <= EARLIER else ():
                 yield Route(str(rule.name), how, [*before, *own, *obstacles])
             if not own:
-                holding.append(number)
+                earlier.append(self._earlier(chooser.step, number))
 
     # --- before and in a rule ---------------------------------------------------------------------------------------------
 

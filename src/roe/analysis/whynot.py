@@ -27,6 +27,7 @@ MOST = 3  # ways that are named
 LARGEST = 4  # changes in one set
 REPLAYS = 120  # of a small world; a large one has fewer
 WORK = 400_000  # records that all replays together may decide or load
+WORLDS = 12  # that did not help, and are looked into for what else is in the way
 NEXT = 5  # proposals that are added to one that did not help
 OWNS = ("keep", "assign", "route", "exception")
 
@@ -74,6 +75,7 @@ class _Search:
         self._seen: set[frozenset[Any]] = set()
         self._count = itertools.count()
         self.out_of_budget = False
+        self._worlds = 0
 
     def answer(self) -> Answer:
         base = self.replays.decide(())
@@ -122,8 +124,11 @@ class _Search:
     def _further(self, way: Way, bound: Bound, d: Decision) -> None:
         """Add what stands in the way in the world of a way that did not help."""
         rep = bound.world.find("rep", self.rep["id"])
-        if rep is None or len(way) >= LARGEST or (d.owner, d.rule, turned(d)) == (self.d.owner, self.d.rule, turned(self.d)):
+        if self._worlds >= WORLDS:
+            self.out_of_budget = True
+        if rep is None or self._worlds >= WORLDS or len(way) >= LARGEST or (d.owner, d.rule, turned(d)) == (self.d.owner, self.d.rule, turned(self.d)):
             return
+        self._worlds += 1
         more = sorted({frozenset(w): w for route in routes(bound, d, rep) for w in route.ways()}.values(), key=cost)
         for other in more[:NEXT]:
             merged = merge(way, other)
