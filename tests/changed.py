@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from roe.data.coerce import columns_of
 from roe.data.read import file_of
 from roe.evaluator.engine import Evaluator
 from roe.policy.build import build
@@ -77,35 +78,32 @@ def _save(path: Path, rows: list[list[str]]) -> None:
 
 
 def _data(policy: Any, folder: Path, change: dict[str, Any], number: int) -> None:
-    entity = change["entity"]
-    path, _ = file_of(policy, entity, folder)
+    path, _ = file_of(policy, change["entity"], folder)
     if path is None:
-        path = folder / f"{FILES.get(entity, (entity + 's',))[0]}.csv"
+        path = folder / f"{FILES.get(change['entity'], (change['entity'] + 's',))[0]}.csv"
         path.write_text("id\n", "utf-8")
-    rows = _rows(path)
-    header = [h.strip() for h in rows[0]]
-    from roe.data.coerce import columns_of
+    header, *rows = _rows(path)
+    names = [h.strip() for h in header]
+    records = in_records(policy, names, [dict(zip(names, row, strict=False)) for row in rows if row], change, number)
+    names = list(dict.fromkeys([*names, *(k for record in records for k in record)]))
+    _save(path, [names, *([record.get(name, "") for name in names] for record in records)])
 
-    columns = columns_of(entity, policy.model.entities[entity], header, policy.roles)
 
-    def column(field: str) -> int:
+def in_records(policy: Any, columns: list[str], records: list[dict[str, Any]], change: dict[str, Any], number: int) -> list[dict[str, Any]]:
+    """The raw records of an entity with a field changed, or with a record more; the others are the same objects."""
+    entity = change["entity"]
+    known = columns_of(entity, policy.model.entities[entity], columns, policy.roles)
+
+    def column(field: str) -> str:
         found = policy.model.entities[entity].get(field)
-        name = columns.get(field) or (found.columns[0] if found is not None and found.columns else field)
-        if name not in header:
-            header.append(name)
-            rows[0] = header
-        return header.index(name)
+        return known.get(field) or (found.columns[0] if found is not None and found.columns else field)
 
     if change["kind"] == "record":
-        cells = {column("id"): f"zz-new-{entity}-{number + 1}", **{column(k): _text(x) for k, x in change["values"].items()}}
-        rows.append([cells.get(i, "") for i in range(len(header))])
-    else:
-        key = column(next(name for name in ("id", "email", "name", "domain") if name in columns))
-        at = column(change["field"])
-        (row,) = [r for r in rows[1:] if r and r[key].strip() == change["record"]]
-        row += [""] * (len(header) - len(row))
-        row[at] = _text(change["to"])
-    _save(path, rows)
+        more = {column("id"): f"zz-new-{entity}-{number + 1}", **{column(k): _text(x) for k, x in change["values"].items()}}
+        return [*records, more]
+    key = column(next(name for name in ("id", "email", "name", "domain") if name in known))
+    (at,) = [i for i, r in enumerate(records) if str(r.get(key, "")).strip() == change["record"]]
+    return [*records[:at], {**records[at], column(change["field"]): _text(change["to"])}, *records[at + 1 :]]
 
 
 def _list(folder: Path, change: dict[str, Any]) -> None:
