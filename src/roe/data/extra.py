@@ -94,7 +94,7 @@ def _credited(credit: Credit, world: World) -> Iterator[list[Any]]:
                 who = dispute["by"].label if dispute["by"] is not None else "somebody"
                 late = ", which is past" if until is not None and until <= world.clock.today else ""
                 reason = f"{who} disputes it ({dispute['reason'] or 'no reason given'}): {credit.refer or 'somebody'} must decide"
-                reason += f" by {v.string(until)}{late}" if until is not None else ""
+                reason += f" by {v.readable(until)}{late}" if until is not None else ""
                 reason += f"; the ruling `{dispute['ruling']}` is no split" if dispute["ruling"] else ""
         for rep, percent in reps:
             if percent:

@@ -419,7 +419,7 @@ class World:
 
         def value(code: Code) -> str:
             found = code(scope)
-            return "(unknown)" if found is None else found.label if isinstance(found, Row) else str(v.string(found))
+            return "(unknown)" if found is None else found.label if isinstance(found, Row) else v.readable(found, self.clock.now.tzinfo)
 
         return "".join(piece if code is None else value(code) for piece, code in self.compiled.template(template))
 

@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import cmp_to_key
 from typing import Any
 
@@ -499,9 +499,11 @@ def string(value: Any) -> str | None:
     return literal(value)
 
 
-def readable(value: Any) -> str:
-    """A value in a sentence: a day as people read it, `24 February 2026`, with the time of day where there is one that matters."""
+def readable(value: Any, zone: tzinfo | None = None) -> str:
+    """A value in a sentence: a day as people read it, `24 February 2026`, with the time of day in a zone where there is one that matters."""
     if isinstance(value, date):
+        if isinstance(value, datetime) and value.tzinfo is not None and zone is not None:
+            value = attempt(lambda: value.astimezone(zone)) or value
         day = f"{value.day} {MONTHS[value.month - 1]} {value.year}"
         if not isinstance(value, datetime) or (value.hour, value.minute, value.second) == (0, 0, 0):
             return day
