@@ -250,7 +250,7 @@ def unstaffed(subject: Subject) -> Iterator[Diagnostic]:
     plan = subject.evaluator.policy.plan
     for (entity, role), rules in plan.engagement.items():
         for name in dict.fromkeys(n for rule in rules.rules for n in _territories(rule.value, entity, plan.steps)):
-            staffing, owner = plan.steps.get((entity, f"{name}_{role}")), plan.steps[entity, f"{name}_owner"]
+            staffing, owner = plan.steps.get((entity, f"{name}_owner.{role}")), plan.steps[entity, f"{name}_owner"]
             table = next((t for t in subject.tables if t.step.entity == entity and t.step.name in (name, f"own_{name}")), None)
             if (
                 table is None

@@ -230,7 +230,7 @@ def _staffed(plan: Plan, change: StaffingChange, bound: Bound) -> dict[Any, Any]
     """The steps with another rep in a row of the staffing, or with a row more, for every entity that has the territories."""
     steps = dict(plan.steps)
     for (entity, name), step in steps.items():
-        if not isinstance(step, Choose) or step.stage != "staffing" or name != f"{change.step}_{change.role}":
+        if not isinstance(step, Choose) or step.stage != "staffing" or name != f"{change.step}_owner.{change.role}":
             continue
         if change.before is None:
             asked = s.Path(s.Path(s.Name(entity), change.step), "name")

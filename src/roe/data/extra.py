@@ -41,10 +41,10 @@ def extra_rows(bound: Bound, held: Mapping[str, Iterable[Held]]) -> Rows:
         for h in plan.holdovers:
             lines += _held(h, world, held[h.name])
         for credit in plan.credits:
-            lines += _credited(credit, world)
+            lines += credited(credit, world)
         lines += _excepted(bound)
     if plan.events:
-        found["events.csv"] = list(_events(bound))
+        found["events.csv"] = list(raised(bound))
     if plan.crm.territories:
         found["territories.csv"] = list(_territories(plan.crm.territories, world))
     return {name: [[v.string(cell) or "" for cell in row] for row in rows] for name, rows in found.items()}
@@ -67,7 +67,7 @@ def _held(h: Holdover, world: World, records: Iterable[Held]) -> Iterator[list[A
             yield [h.name, "account", record, h.role, owner, 100 - share, "holdover", until, reason]
 
 
-def _credited(credit: Credit, world: World) -> Iterator[list[Any]]:
+def credited(credit: Credit, world: World) -> Iterator[list[Any]]:
     step = world.policy.plan.steps[credit.entity, credit.name]
     sentences = {str(rule.name): rule.because for rule in step.rules}  # type: ignore[union-attr]
     disputes: dict[str, Row] = {}
@@ -115,7 +115,7 @@ def _excepted(bound: Bound) -> Iterator[list[Any]]:
             yield ["exception", entity, record, role, who and who["id"], percent, "exception", row.until, reason]
 
 
-def _events(bound: Bound) -> Iterator[list[Any]]:
+def raised(bound: Bound) -> Iterator[list[Any]]:
     because = {(e.entity, e.name): e.because for e in bound.plan.events}
     for key, since, new in bound.raised():
         entity, rest = key.split("|", 1)

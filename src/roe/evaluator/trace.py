@@ -147,6 +147,15 @@ def trace(decision: Decision) -> Trace:
     return Trace(decision, sentence(decision), builder.steps)
 
 
+def steps_of(decision: Decision, asked: Iterable[tuple[Row, str]]) -> list[StepTrace]:
+    """How fields of records were computed, and what they rest on; `decision` says in which world."""
+    builder = _Builder(decision)
+    for row, name in asked:
+        builder.ask(row, name)
+    builder.finish()
+    return builder.steps
+
+
 def sentence(d: Decision) -> str:
     """The answer in one sentence that a rep can read: owner, role, until when, and why; who must decide where somebody must."""
     what = f"{d.name} ({d.entity} {d.id})" if d.name != d.id else f"{d.entity} {d.id}"
@@ -194,6 +203,10 @@ class _Builder:
                 self.ask(d.row, window.state)
         if d.territory:
             self.ask(d.row, "territory")
+        self.finish()
+
+    def finish(self) -> None:
+        """Follow every step that was asked for, and those that they rest on."""
         while self.todo:
             self._nested(*self.todo.pop(0))
 

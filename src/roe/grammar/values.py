@@ -534,8 +534,11 @@ def literal(value: Any) -> str:
         return "[" + ", ".join(literal(v) for v in value) + "]"
     if isinstance(value, Range):
         return _show_range(value)
+    if hasattr(value, "label"):  # a record: its fields may lead back to it
+        return str(value.label)
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{k}: {literal(v)}" for k, v in value.items()) + "}"
+        found = value.as_json() if hasattr(value, "as_json") else value
+        return "{" + ", ".join(f"{k}: {literal(v)}" for k, v in found.items()) + "}"
     return str(value)
 
 
