@@ -136,7 +136,7 @@ def _values(bound: Any, row: Any, name: str) -> list[Any]:
     if name not in row:
         known = bound.policy.model.field_names(row.entity)
         at = Span("--field", 1, 1, len(name) + 1, name)
-        fail([Diagnostic("R202", f"a {row.entity} has no field `{name}`", at, suggest(name, known, "name a field or a definition"))])
+        fail([Diagnostic("R202", f"`{row.entity}` has no field `{name}`", at, suggest(name, known, "name a field or a definition"))])
     plan = bound.plan
     if any((x.entity, x.name) == (row.entity, name) for x in (*plan.credits, *plan.events)):
         found = written.about(bound, row, name)
