@@ -76,7 +76,7 @@ def test_each_change_that_is_named_flips_the_outcome(name: str, tmp_path: Path) 
     wrong = []
     for d, rep in pairs if HEAVY else random.Random(name).sample(pairs, SAMPLE):
         answer = why_not(bound, d, rep)
-        ways = answer.as_json()["ways"]
+        ways = [way["changes"] for way in answer.as_json()["ways"]]
         got = [files.owner(way, (d.entity, d.id, d.role)) for way in ways]
         wrong += [(d.id, d.role, rep["id"], who, way) for who, way in zip(got, ways, strict=True) if who != rep["id"]]
         counts.update(asked=1, helped=bool(ways), ways=len(ways), replays=answer.replays, unfinished=not answer.complete)

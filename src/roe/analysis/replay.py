@@ -118,7 +118,7 @@ def changed(bound: Bound, records: Records, way: Way) -> Bound:
         elif isinstance(change, NewRecord):
             tables[change.entity] = [*tables[change.entity], new_record(bound.world, change, number)]
     world = World(evaluator.compiled, {}, clock)
-    world.typed = dict(bound.world.typed)
+    world.typed = {entity: replace(typed, rows=tables[entity]) for entity, typed in bound.world.typed.items()}
     for entity, rows in tables.items():
         world.restore(entity, rows)
     return Bound(evaluator, world, bound.state)

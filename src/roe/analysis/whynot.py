@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from roe.analysis.changes import FieldChange, Wait, Way, cost
-from roe.analysis.facts import merge, waiting
+from roe.analysis.facts import best, merge, waiting
 from roe.analysis.replay import Replays, given, takes_turns
 from roe.analysis.routes import Route, days, routes
 from roe.evaluator.engine import Bound, Decision
@@ -34,14 +35,15 @@ OWNS = ("keep", "assign", "route", "exception")
 
 @dataclass(slots=True)
 class Answer:
-    """Why not, and what would help. `ways` were replayed and give the record to the rep; without any, `complete` says whether
-    every proposal was tried. `turn` says whose turn it was in a pool and when the rep's own comes.
+    """Why not, and what would help. `ways` were replayed and give the record to the rep, each by the rule of the same place in `rules`;
+    `complete` says whether every proposal was tried. `route` is the nearest one, with what stands in its way. `turn` says whose turn it was in a pool and when the rep's own comes.
     """
 
     rep: Row
     owns: bool
     route: Route | None = None
     ways: list[Way] = field(default_factory=list)
+    rules: list[str] = field(default_factory=list)
     turn: str = ""
     replays: int = 0
     complete: bool = True
@@ -49,7 +51,11 @@ class Answer:
     def as_json(self) -> dict[str, Any]:
         return {
             "rep": self.rep["id"], "owns": self.owns, "route": self.route.as_json() if self.route else None,
-            "ways": [[change.as_json() for change in way] for way in self.ways], "turn": self.turn or None, "replays": self.replays,
+            "ways": [
+                {"rule": rule, "changes": [change.as_json() for change in way], "text": [change.says() for change in way]}
+                for way, rule in zip(self.ways, self.rules, strict=True)
+            ],
+            "turn": self.turn or None, "replays": self.replays,
             "complete": self.complete,
         }  # fmt: skip
 
@@ -81,7 +87,7 @@ class _Search:
         base = self.replays.decide(())
         if base is None or (base[1].owner, base[1].rule) != (self.d.owner, self.d.rule):
             # what was decided rests on more than the data: an earlier run's turns, say
-            return Answer(self.rep, False, None, [], "", 1, False)
+            return Answer(self.rep, False, replays=1, complete=False)
         bound, d = base
         rep = bound.world.find("rep", self.rep["id"])
         assert rep is not None
@@ -93,8 +99,10 @@ class _Search:
             for way in route.ways():
                 self._put(way)
         ways = self._ways()
-        turn = next_turn(self.replays, bound, d, rep)
-        return Answer(self.rep, False, found[0] if found else None, ways, turn, self.replays.made, not self.out_of_budget)
+        turn = next_turn(self.replays, d, rep, found)
+        rules = [after[1].rule for way in ways if (after := self.replays.decide(way)) is not None]
+        near = next((route for route in found if rules and route.rule == rules[0]), found[0] if found else None)
+        return Answer(self.rep, False, near, ways, rules, turn, self.replays.made, not self.out_of_budget)
 
     def _put(self, way: Way) -> None:
         key = frozenset(way)
@@ -162,24 +170,40 @@ def turned(d: Decision) -> Any:
 # --- when a rep's own turn comes ------------------------------------------------------------------------------------------
 
 
-def next_turn(replays: Replays, bound: Bound, d: Decision, rep: Row) -> str:
-    """Whose turn it was in a pool that the rep is a member of, and which of the next records of this kind is the rep's own."""
+def next_turn(replays: Replays, d: Decision, rep: Row, found: list[Route]) -> str:
+    """Whose turn it was in a pool, what would make the rep a member of it, and which of the next records is the rep's own."""
     turn = d.turn
     if turn is None or turn.why or turn.repeated or turn.rep is None or turn.rep is rep:
         return ""
-    member = next((m for m in turn.members if m.rep is rep), None)
-    if member is None:
-        return ""
     said = f"It was the turn of {turn.rep.label} (turn {turn.position} of the pool `{turn.pool}`)."
-    if member.skipped:
+    member = next((m for m in turn.members if m.rep is rep), None)
+    if member is not None and member.skipped:
         return f"{said} {rep.label} was skipped: {member.skipped}."
-    many = min(60, 3 * len(turn.members) + 5)
-    number = which_of_the_next(replays.bound, d, rep, many)
+    if member is not None:
+        return f"{said} {_comes(replays, replays.bound, d, rep)}"
+    own = [route for route in found if route.how == f"pool {turn.pool}" and route.rule == d.rule]
+    for way in best(w for route in own for w in route.ways()):
+        after = replays.decide(way)
+        if after is not None and joined(after[1], turn.pool, rep):
+            said += f" {rep.label} is not a member of it, but would be after: {'; '.join(change.says() for change in way)}."
+            return said if owned(after[1], rep) else f"{said} Then: {_comes(replays, after[0], after[1], rep)}"
+    return f"{said} {rep.label} is not a member of it."
+
+
+def joined(d: Decision, pool: str, rep: Row) -> bool:
+    return d.turn is not None and d.turn.pool == pool and any(m.rep["id"] == rep["id"] and not m.skipped for m in d.turn.members)
+
+
+def _comes(replays: Replays, bound: Bound, d: Decision, rep: Row) -> str:
+    """Which of the next records is the rep's, counted in a replay of as many copies of this one."""
+    assert d.turn is not None
+    many = min(60, 3 * len(d.turn.members) + 5)
     replays.made += 1
+    number = which_of_the_next(bound, d, rep, many)
     if number is None:
-        return f"{said} None of the next {many} records like this one would be {rep.label}'s."
+        return f"None of the next {many} records like this one would be {rep.label}'s."
     nth = "next record" if number == 1 else f"{ordinal(number)} of the next records"
-    return f"{said} The {nth} like this one is {rep.label}'s, if nothing else happens."
+    return f"The {nth} like this one is {rep.label}'s, if nothing else happens."
 
 
 def which_of_the_next(bound: Bound, d: Decision, rep: Row, many: int) -> int | None:
@@ -211,41 +235,52 @@ def ordinal(n: int) -> str:
 
 
 def as_text(answer: Answer, d: Decision, markdown: bool = False) -> str:
-    """The answer for a terminal, or for a ticket."""
-    return "\n".join(_lines(answer, d, "- " if markdown else "  - "))
+    """The answer for a terminal of 80 columns, or for a ticket."""
+    bullet = "- " if markdown else "  - "
+    lines = []
+    for indent, line in _lines(answer, d):
+        head = bullet if indent == 1 else " " * (len(bullet) * min(indent, 1) + 2 * (indent - 1))
+        rest = " " * (len(bullet) + 2 * (indent - 1)) if indent else ""
+        lines += [head + line] if markdown else textwrap.wrap(line, 80, initial_indent=head, subsequent_indent=rest, break_on_hyphens=False)
+    return "\n".join(lines)
 
 
-def _lines(a: Answer, d: Decision, bullet: str) -> Iterator[str]:
+def _lines(a: Answer, d: Decision) -> Iterator[tuple[int, str]]:
+    """(0 for a sentence, 1 for an item, 2 for what belongs to it; the text)."""
     who = a.rep.label
     if a.owns:
-        yield f"{who} does own it as {d.role}."
+        yield 0, f"{who} does own it as {d.role}."
         return
-    yield f"Why not {who} as {d.role}?"
+    yield 0, f"Why not {who} as {d.role}?"
     if a.turn:
-        yield a.turn
+        yield 0, a.turn
     if a.ways:
-        now: datetime = d.row.world.clock.now
-        several = "Each of these" if len(a.ways) > 1 else "This"
-        size = len(a.ways[0])
-        if size > 1:
-            yield f"No single change is enough. {several} {size} changes together would give it to {who} (replayed as of {v.readable(now)}):"
-        else:
-            yield f"{several} would give it to {who} (replayed with all rules, as of {v.readable(now)}):"
-        for way in a.ways:
-            for i, change in enumerate(way):
-                yield (bullet if i == 0 else " " * len(bullet) + "and ") + change.says()
-        if not a.complete:
-            yield f"The search ended after {a.replays} replays: there may be a smaller way."
+        yield from _helps(a, d, who)
     elif a.route is None and not a.complete and a.replays == 1:
-        yield "What was decided cannot be replayed from this data and state alone, so no change is named."
+        yield 0, "What was decided cannot be replayed from this data and state alone, so no change is named."
         return
     else:
-        more = "" if a.complete else f", after which the search ended: there may be one"
-        yield f"No change was found that gives it to {who} ({a.replays} replays{more})."
+        more = "" if a.complete else ", after which the search ended: there may be one"
+        yield 0, f"No change was found that gives it to {who} ({a.replays} replays{more})."
     if a.route is None:
-        yield f"No rule of this policy gives a {d.entity} to {who} as {d.role}: none assigns, keeps or routes it to them."
-        return
-    yield f"The nearest rule is `{a.route.rule}` ({a.route.how}). In its way:"
-    for o in a.route.obstacles:
-        yield f"{bullet}{o.what}"
-        yield " " * len(bullet) + "  " + o.value + (f"  ({o.place})" if o.place else "")
+        yield 0, f"No rule of this policy gives a {d.entity} to {who} as {d.role}: none assigns, keeps or routes it."
+    elif a.route.obstacles:
+        yield 0, f"In the way of rule `{a.route.rule}` ({a.route.how}):"
+        for o in a.route.obstacles:
+            yield 1, o.what
+            yield 2, o.value + (f"  ({o.place})" if o.place else "")
+
+
+def _helps(a: Answer, d: Decision, who: str) -> Iterator[tuple[int, str]]:
+    now: datetime = d.row.world.clock.now
+    size, several = len(a.ways[0]), "Each of these" if len(a.ways) > 1 else "This"
+    if size > 1:
+        yield 0, "No single change is enough."
+        several = f"Each of these sets of {size} changes" if len(a.ways) > 1 else f"These {size} changes together"
+    yield 0, f"{several} would give it to {who} (replayed with all rules, as of {v.readable(now)}):"
+    for way, rule in zip(a.ways, a.rules, strict=True):
+        for i, change in enumerate(way):
+            last = f" (by rule `{rule}`)" if i == len(way) - 1 else ""
+            yield min(i, 1) + 1, ("and " if i else "") + change.says() + last
+    if not a.complete:
+        yield 0, f"The search ended after {a.replays} replays: there may be a smaller or a better way."
