@@ -201,28 +201,35 @@ def _comes(replays: Replays, bound: Bound, d: Decision, rep: Row) -> str:
     replays.made += 1
     number = which_of_the_next(bound, d, rep, many)
     if number is None:
-        return f"None of the next {many} records like this one would be {rep.label}'s."
+        return f"None of the next {many} records like this one is {rep.label}'s."
     nth = "next record" if number == 1 else f"{ordinal(number)} of the next records"
-    return f"The {nth} like this one is {rep.label}'s, if nothing else happens."
+    other = " from other companies" if bound.plan.pools[d.turn.pool].together is not None else ""
+    return f"The {nth} like this one{other} is {rep.label}'s, if nothing else happens."
 
 
 def which_of_the_next(bound: Bound, d: Decision, rep: Row, many: int) -> int | None:
-    """Copies of a record that come after all others, decided in the same run: the number of the first that the rep gets."""
+    """Copies of a record that come after all others of a run, one after the other: the number of the first that the rep gets.
+
+    No two of them are of one company, since a company's records go to one rep.
+    """
     records = given(bound.world)
-    entity = d.entity
-    values = next((x for x in records[entity] if x["id"] == d.id), None)
-    if values is None or not takes_turns(bound.plan, entity):
+    values = next((x for x in records[d.entity] if x["id"] == d.id), None)
+    if values is None or not takes_turns(bound.plan, d.entity):
         return None
-    created = bound.policy.model.entities[entity].get("created")
-    moment: Any = bound.world.clock.today if created is not None and created.type.name == "date" else bound.world.clock.now
-    copies = [{**values, "id": f"~next-{n:03}", **({"created": moment} if created is not None else {})} for n in range(1, many + 1)]
     world = World(bound.evaluator.compiled, {}, bound.world.clock)
     world.typed = dict(bound.world.typed)
-    for of, rows in records.items():
-        world.restore(of, [*rows, *copies] if of == entity else rows)
-    for made in Bound(bound.evaluator, world, bound.state).decide_all():
-        if made.entity == entity and made.role == d.role and made.id.startswith("~next-") and made.owner == rep["id"]:
-            return int(made.id[6:])
+    for entity, rows in records.items():
+        world.restore(entity, rows)
+    after = Bound(bound.evaluator, world, bound.state)
+    for _ in after.decide_all():
+        pass
+    for pool in after.pools.pools.values():
+        pool.together = None
+    for n in range(1, many + 1):
+        (row,) = world.restore(d.entity, [{**values, "id": f"~next-{n:03}"}])
+        world.resolve(row)
+        if after.decide_alone(row, d.role).owner == rep["id"]:
+            return n
     return None
 
 
