@@ -120,7 +120,11 @@ def _list(folder: Path, change: dict[str, Any]) -> None:
         path = folder / place["file"]["file"]
         rows = _rows(path)
         at = rows[0].index(place["file"]["key"])
-        rows = [*rows, ["" if i != at else change["value"] for i in range(len(rows[0]))]] if change["adds"] else [r for r in rows if r[at] != change["value"]]
+        rows = (
+            [*rows, ["" if i != at else change["value"] for i in range(len(rows[0]))]]
+            if change["adds"]
+            else [r for r in rows if r[at] != change["value"]]
+        )
         _save(path, rows)
 
 

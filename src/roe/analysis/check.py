@@ -221,7 +221,7 @@ def staffed_twice(subject: Subject) -> Iterator[Diagnostic]:
         step = table.step
         if step.stage != "staffing":
             continue
-        role = step.name.rpartition("_")[2]
+        role = step.name.rpartition(".")[2]
         for later, earlier, span, verdict in table.run_into():
             one, other = step.rules[later], step.rules[earlier]
             if one.value == other.value:
@@ -331,8 +331,8 @@ def in_time(subject: Subject) -> Iterator[Diagnostic]:
         step = table.step
         if step.hit not in ("first", "unique", "any") or step.stage not in LISTS or step.default is not None:
             continue
-        name, _, role = step.name.rpartition("_")
-        owner = subject.evaluator.policy.plan.steps.get((step.entity, f"{name}_owner"))
+        name, _, role = step.name.rpartition(".")
+        owner = subject.evaluator.policy.plan.steps.get((step.entity, name))
         if step.stage == "staffing" and isinstance(owner, Derive) and role in owner.vacant:
             continue
         for verdict in table.gaps(timely, inner=True):

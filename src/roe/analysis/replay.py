@@ -239,6 +239,8 @@ def _staffed(plan: Plan, change: StaffingChange, bound: Bound) -> dict[Any, Any]
             steps[entity, name] = replace(step, rules=(*step.rules, row))
             continue
         place = bound.evaluator.compiled.place
-        rules = (replace(r, value=change.after) if r.value == change.before and str(place(r.name)) == change.place else r for r in step.rules)
+        rules = (
+            replace(r, value=change.after) if r.value == change.before and str(place(r.name)) == change.place else r for r in step.rules
+        )
         steps[entity, name] = replace(step, rules=tuple(rules))
     return steps

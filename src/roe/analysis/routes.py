@@ -95,13 +95,22 @@ class _Router:
         place = str(e.record.span())
         change = ExceptionEnds(e.entity, str(e.record), str(e.role), str(e.owner), e.until, place, cost=3.0)
         wait = Wait(e.until, cost=waiting(self.world.clock.now, e.until))
-        return [Obstacle("an approved exception comes first", f"approved by {e.approved_by}, until {v.readable(e.until)}", place, [(change,), (wait,)])]
+        return [
+            Obstacle(
+                "an approved exception comes first",
+                f"approved by {e.approved_by}, until {v.readable(e.until)}",
+                place,
+                [(change,), (wait,)],
+            )
+        ]
 
     def _earlier(self, step: Choose, number: int) -> Obstacle:
         rule = step.rules[number]
         shown = [x for expr in rule.conditions for o in observe(expr, self.scope, self.world.lists) for x in values_of(o)]
         ways = self.facts.rule(rule, self.scope, False)
-        return Obstacle(f"the earlier rule `{rule.name}` holds", "; ".join(shown[:4]) or "for every record", str(self.compiled.place(rule.name)), ways)
+        return Obstacle(
+            f"the earlier rule `{rule.name}` holds", "; ".join(shown[:4]) or "for every record", str(self.compiled.place(rule.name)), ways
+        )
 
     def _unmet(self, conditions: Iterable[Expr], scope: Scope) -> Iterator[Obstacle]:
         for expr in conditions:
@@ -205,7 +214,11 @@ class _Router:
         if member.skipped:
             yield Obstacle(f"skipped in the pool `{name}`", member.skipped, place, best(self._able(name, scope)))
         elif own.rep is not self.rep:
-            ways = self.facts.give(step.sticky.tree, self.scope, lambda x: self.world.assignee(x, self.d.role) is self.rep, [self.rep]) if step.sticky else []
+            ways = (
+                self.facts.give(step.sticky.tree, self.scope, lambda x: self.world.assignee(x, self.d.role) is self.rep, [self.rep])
+                if step.sticky
+                else []
+            )
             first = own.why or f"it was the turn of {own.rep.label if own.rep is not None else 'nobody'} (turn {own.position})"
             yield Obstacle(f"not next in the pool `{name}`", first, place, ways)
 

@@ -157,5 +157,3 @@ def _event(bound: Bound, row: Row, name: str) -> ValueTrace:
         said = f"The event `{name}` of {_called(row)} {state}: {line[5]}."
     assert isinstance(bound.plan.steps[row.entity, name], Derive)
     return _traced(row, name, row[name], said)
-
-

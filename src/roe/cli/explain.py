@@ -125,7 +125,13 @@ def _explained(bound: Any, text: str, role: str | None, field: str | None) -> li
 def _entity(bound: Any, name: str) -> str:
     known = bound.policy.model.entities
     if name not in known:
-        fail([Diagnostic("R504", f"there is no entity `{name}`", Span("--field", 1, 1, len(name) + 1, name), suggest(name, known, "correct it"))])
+        fail(
+            [
+                Diagnostic(
+                    "R504", f"there is no entity `{name}`", Span("--field", 1, 1, len(name) + 1, name), suggest(name, known, "correct it")
+                )
+            ]
+        )
     return name
 
 

@@ -185,7 +185,14 @@ def read_state(folder: Path | None) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as e:
         at = Span(str(path), 1, 1, 2)
         raise PolicyError(
-            [Diagnostic("R608", f"the state cannot be read: {'it is nested too deeply' if isinstance(e, RecursionError) else e}", at, "restore it from a backup, or name another folder")]
+            [
+                Diagnostic(
+                    "R608",
+                    f"the state cannot be read: {'it is nested too deeply' if isinstance(e, RecursionError) else e}",
+                    at,
+                    "restore it from a backup, or name another folder",
+                )
+            ]
         ) from e
     return found
 

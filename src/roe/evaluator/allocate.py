@@ -512,7 +512,9 @@ class Pools:
         """A record that keeps the rep whom an earlier run gave it: no turn is taken."""
         by = str(earlier["by"]) if earlier["by"] in self.pools else pool
         on = str(earlier["on"])
-        turn = Turn(by, self.pools[by].step.strategy, rep, self.n, 0, None, None, f"assigned on {v.readable(v.parse_date(on))} already", repeated=on)
+        turn = Turn(
+            by, self.pools[by].step.strategy, rep, self.n, 0, None, None, f"assigned on {v.readable(v.parse_date(on))} already", repeated=on
+        )
         turn.kept_position, turn.until = int(earlier["position"]), until
         self.taken.append(("", ""))
         return turn
