@@ -6,7 +6,9 @@ day of a replay (`replay.py`). Values are those of the loader before references 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
+from dataclasses import field as slot
 from datetime import date
 from typing import Any
 
@@ -17,7 +19,7 @@ from roe.grammar import values as v
 class Change:
     """What every change has. `cost` ranks changes: small, and in the asker's reach, comes first."""
 
-    cost: float = field(default=1.0, compare=False, kw_only=True)
+    cost: float = slot(default=1.0, compare=False, kw_only=True)
 
     def says(self) -> str:
         raise NotImplementedError
@@ -35,7 +37,7 @@ class FieldChange(Change):
     field: str
     before: Any
     after: Any
-    label: str = field(default="", compare=False)
+    label: str = slot(default="", compare=False)
 
     def says(self) -> str:
         name = f" ({self.label})" if self.label and self.label != self.record else ""
@@ -154,8 +156,42 @@ def shown(value: Any) -> str:
 
 
 Way = tuple[Change, ...]  # changes that belong together
+WAYS = 8  # that are followed for one thing that is wanted
 
 
 def cost(way: Way) -> float:
     """Fewer changes first, then the ones that are easier to make."""
     return sum(10 + change.cost for change in way)
+
+
+def best(ways: Iterable[Way], most: int = WAYS) -> list[Way]:
+    """The cheapest of some ways, each once."""
+    unique = {frozenset(way): way for way in ways}
+    return sorted(unique.values(), key=cost)[:most]
+
+
+def together(parts: list[list[Way]], most: int = WAYS) -> list[Way]:
+    """Ways that go one way of each part; none where a part has none, or where two changes are of one field."""
+    ways: list[Way] = [()]
+    for part in parts:
+        ways = best((merged for a in ways for b in part if (merged := merge(a, b)) is not None), most)
+    return ways
+
+
+def merge(a: Way, b: Way) -> Way | None:
+    """Both ways as one; None where they contradict each other."""
+    found = {_about(change): change for change in a}
+    for change in b:
+        key = _about(change)
+        if found.setdefault(key, change) != change:
+            other = found[key]
+            if not isinstance(change, Wait) or not isinstance(other, Wait):
+                return None
+            found[key] = max(other, change, key=lambda w: (str(w.until)[:10], str(w.until)))
+    return tuple(found.values())
+
+
+def _about(change: Change) -> Any:
+    if isinstance(change, FieldChange):
+        return change.entity, change.record, change.field
+    return "wait" if isinstance(change, Wait) else change

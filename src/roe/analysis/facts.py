@@ -12,31 +12,45 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date
+from functools import partial
 from typing import Any
 
-from roe.analysis.changes import Change, FieldChange, ListChange, NewRecord, StaffingChange, Wait, Way, cost
+from roe.analysis.changes import WAYS, Change, FieldChange, ListChange, NewRecord, StaffingChange, Wait, Way, best, together
+from roe.analysis.nearby import (
+    POOL,
+    Accept,
+    above,
+    apart,
+    bound_to,
+    filtered,
+    harmful,
+    leaves,
+    mails,
+    moved,
+    nearest,
+    neighbours,
+    price,
+    waiting,
+)
 from roe.analysis.replay import Impossible, read_back
 from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Bound
-from roe.evaluator.expressions import CLOCK, IMPLICIT, Code, Scope, compile_expression
+from roe.evaluator.expressions import IMPLICIT, Code, Scope, compile_expression
 from roe.evaluator.world import Owners, Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.plan.operators import Choose, Derive, Rule
-from roe.plan.subjects import Test, places_of, test_of
+from roe.plan.subjects import Test, test_of
 
-WAYS = 8  # that are followed for one condition
 DEEP = 24  # steps down from a rule to a fact
 STEPS = 800  # of a search through one world
 RULES = 12  # of a table, those that lack the fewest conditions
 TRIED = 400  # rows of a long table that are looked at
-POOL = 12  # values that the data has in a field, the most frequent first
 RECORDS = 6  # related records that are tried
 NEW = "$new"  # the id of a record that is being made up
 
-Accept = Callable[[Any], bool]
 WANTED: dict[str, Accept] = {
     "true": lambda x: x is True, "untrue": lambda x: x is not True, "false": lambda x: x is False, "unfalse": lambda x: x is not False,
 }  # fmt: skip
@@ -129,10 +143,10 @@ class Facts:
         for test in tree.tests:
             if isinstance(test, s.Name) and test.id in self.world.lists and isinstance(value, str):
                 inside = any(v.equal(value, x) is True for x in self.world.lists[test.id])
-                for adds in (not inside,):
-                    items = [*self.world.lists[test.id], value] if adds else [x for x in self.world.lists[test.id] if x != value]
-                    if accept(self.value(tree, {**scope, test.id: items})):
-                        yield (ListChange(test.id, value, adds, cost=2.0),)
+                known = self.world.lists[test.id]
+                items = [x for x in known if x != value] if inside else [*known, value]
+                if accept(self.value(tree, {**scope, test.id: items})):
+                    yield (ListChange(test.id, value, not inside, cost=2.0),)
 
     # --- values -----------------------------------------------------------------------------------------------------------
 
@@ -248,12 +262,16 @@ class Facts:
             return
         if stored.type.name == "owners":
             for role in self.world.policy.roles:
-                yield from self.owner(row, name, role, lambda rep, role=role: accept(Owners({**row["owner"], role: rep})))
+                yield from self.owner(row, name, role, self._as_owner(row, role, accept))
             return
         for value in self._candidates(row, name, accept, hints):
             change = self.change(row, name, value)
             if change is not None:
                 yield (change,)
+
+    @staticmethod
+    def _as_owner(row: Row, role: str, accept: Accept) -> Accept:
+        return lambda rep: accept(Owners({**row["owner"], role: rep}))
 
     def _candidates(self, row: Row, name: str, accept: Accept, hints: Sequence[Any]) -> list[Any]:
         """The accepted values for a stored field, the nearest first."""
@@ -324,7 +342,7 @@ class Facts:
             before = row[name]["id"] if isinstance(row[name], Row) else row[name]
         if (row["id"] != NEW and not self._can_be_loaded(row.entity, name, after)) or harmful(row, name, before, after, self.rep):
             return None
-        return FieldChange(row.entity, str(row["id"]), name, before, after, row.label, cost=price(row, name, before, after, self.rep))
+        return FieldChange(row.entity, str(row["id"]), name, before, after, row.label, cost=price(row, name, before, after))
 
     def _can_be_loaded(self, entity: str, name: str, value: Any) -> bool:
         key = (entity, name, type(value).__name__, value)
@@ -366,7 +384,8 @@ class Facts:
 
     def _collected(self, step: Choose, scope: Scope, accept: Accept) -> Iterator[Way]:
         """Criteria of a score that are met, or no longer, one, two or three of them."""
-        total = {"collect sum": sum, "collect count": len, "collect min": min, "collect max": max}.get(step.hit, list)
+        totals: dict[str, Callable[[list[Any]], Any]] = {"collect sum": sum, "collect count": len, "collect min": min, "collect max": max}
+        total = totals.get(step.hit, list)
         true = [self._true(rule, scope) for rule in step.rules[:TRIED]]
         options = []
         for i in range(len(true)):
@@ -385,7 +404,7 @@ class Facts:
         measure = f"{name}_of"
         aims = sorted({x for x in self.world.values(row.entity, measure) if v.is_number(x)})
         for aim in aims[:: max(1, len(aims) // WAYS)]:
-            yield from self.field(row, measure, lambda x, aim=aim: v.is_number(x) and x > aim, [aim])
+            yield from self.field(row, measure, above(aim), [aim])
 
     def _claimed(self, account: Row, accept: Accept) -> Iterator[Way]:
         """A claim of the asker's own; or one that is released."""
@@ -422,10 +441,10 @@ class Facts:
         """A related record more, or one that counts otherwise, for each list of records in an expression."""
         for node in s.walk(tree):
             if isinstance(node, s.Filter):
-                yield from self._elements(node.base, node.condition, scope, lambda item, c=node.condition: filtered(scope, item, c))
+                yield from self._elements(node.base, node.condition, scope, partial(filtered, scope, condition=node.condition))
             elif isinstance(node, s.Quantified) and len(node.bindings) == 1:
-                name = node.bindings[0].name
-                yield from self._elements(node.bindings[0].source, node.condition, scope, lambda item, n=name: {**scope, n: item})
+                binding = node.bindings[0]
+                yield from self._elements(binding.source, node.condition, scope, partial(bound_to, scope, binding.name))
             elif isinstance(node, s.Path) and self._relation(node, scope) is not None:
                 yield from self._elements(node, s.Literal(True, "true"), scope, lambda item: scope)
 
@@ -483,166 +502,3 @@ class Facts:
         if found is None:
             found = self._codes[id(tree)] = (tree, compile_expression(tree))
         return found[1](scope)
-
-
-# --- ways -----------------------------------------------------------------------------------------------------------------
-
-
-def best(ways: Iterable[Way], most: int = WAYS) -> list[Way]:
-    """The cheapest of some ways, each once."""
-    unique = {frozenset(way): way for way in ways}
-    return sorted(unique.values(), key=cost)[:most]
-
-
-def together(parts: list[list[Way]], most: int = WAYS) -> list[Way]:
-    """Ways that go one way of each part; none where a part has none, or where two changes are of one field."""
-    ways: list[Way] = [()]
-    for part in parts:
-        ways = best((merged for a in ways for b in part if (merged := merge(a, b)) is not None), most)
-    return ways
-
-
-def merge(a: Way, b: Way) -> Way | None:
-    """Both ways as one; None where they contradict each other."""
-    found = {_about(change): change for change in a}
-    for change in b:
-        key = _about(change)
-        if found.setdefault(key, change) != change:
-            other = found[key]
-            if not isinstance(change, Wait) or not isinstance(other, Wait):
-                return None
-            found[key] = max(other, change, key=lambda w: (str(w.until)[:10], str(w.until)))
-    return tuple(found.values())
-
-
-def _about(change: Change) -> Any:
-    if isinstance(change, FieldChange):
-        return change.entity, change.record, change.field
-    return "wait" if isinstance(change, Wait) else change
-
-
-# --- values ---------------------------------------------------------------------------------------------------------------
-
-
-def nearest(test: Test, passes: Accept, now: Any) -> list[Any]:
-    """Values from the cells of a test that pass it: its constants, and a value from below, between and above them."""
-    found = [*test.points, *(x for x in places_of(test.points) if x is not None)] if test.gaps else list(test.points)
-    close = [y for x in test.points for y in neighbours(x)] if test.gaps else []
-    return sorted((x for x in [*found, *close] if passes(x)), key=lambda x: apart(now, x))[:POOL]
-
-
-def neighbours(value: Any) -> list[Any]:
-    """A value, and those just beside it."""
-    if v.is_number(value):
-        step = 1 if value == int(value) and abs(value) > 1 else 0.01
-        return [value, v.number(round(value + step, 6)), v.number(round(value - step, 6))]
-    if isinstance(value, datetime):
-        return [value, *(x for d in (1, -1) if (x := v.add(value, timedelta(minutes=d))) is not None)]
-    if isinstance(value, date):
-        return [value, *(x for d in (1, -1) if (x := v.add(value, timedelta(days=d))) is not None)]
-    return [value]
-
-
-def moved(leaf: Any, now: Any, hints: Sequence[Any]) -> list[Any]:
-    """Hints for a part of an expression: those of the whole, and the part moved by what the whole is away from them."""
-    found = list(hints)
-    for hint in hints:
-        if v.is_number(now) and v.is_number(hint) and v.is_number(leaf):
-            found += [v.add(leaf, v.subtract(hint, now)), v.subtract(leaf, v.subtract(hint, now))]
-            found += [v.multiply(leaf, ratio)] if now and (ratio := v.divide(hint, now)) is not None else []
-        elif isinstance(leaf, date) and isinstance(now, date) and isinstance(hint, date):
-            gap = v.subtract(hint, now)
-            if isinstance(gap, timedelta):
-                found += [v.add(leaf, gap), v.subtract(leaf, gap)]
-    return [x for x in found if x is not None]
-
-
-def mails(value: Any, hints: Sequence[Any]) -> list[str]:
-    """The address with another domain, where the expression may be about its domain."""
-    if not isinstance(value, str) or value.count("@") != 1:
-        return []
-    return [f"{value.partition('@')[0]}@{h}" for h in hints if isinstance(h, str) and "." in h and "@" not in h]
-
-
-def leaves(tree: s.Node) -> Iterator[s.Node]:
-    """The names and paths in an expression that stand for one value each; nothing inside a loop or a filter."""
-    if isinstance(tree, (s.Filter, s.Quantified, s.For, s.Literal)):
-        return
-    if isinstance(tree, s.Path):
-        if any(isinstance(n, (s.Filter, s.Call)) for n in s.walk(tree)):
-            yield from leaves(tree.base)
-        else:
-            yield tree
-    elif isinstance(tree, s.Name):
-        yield tree
-    else:
-        for child in s.children(tree):
-            yield from leaves(child)
-
-
-def filtered(scope: Scope, item: Row, condition: s.Node) -> Scope:
-    """The scope of a filter's condition for one item, as the evaluator makes it."""
-    inner = {**scope, "item": item, IMPLICIT: item}
-    for node in s.walk(condition):
-        if isinstance(node, s.Name) and node.id in item:
-            inner[node.id] = item[node.id]
-    return inner
-
-
-def apart(now: Any, value: Any) -> tuple[float, str]:
-    """How far a value is from the present one: 0 to 1, then a value of another kind, then none."""
-    if value is None:
-        return 3.0, ""
-    if v.is_number(now) and v.is_number(value):
-        return abs(float(now) - float(value)) / (1 + abs(float(now)) + abs(float(value))), str(value)
-    if isinstance(now, date) and isinstance(value, date):
-        gap = v.subtract(value, now)
-        days = abs(gap.total_seconds()) / 86400 if isinstance(gap, timedelta) else 1000
-        return days / (days + 100), str(value)
-    return 1.0 if now is not None else 2.0, ""
-
-
-def waiting(now: datetime, until: date) -> float:
-    """What a wait costs: nothing much for days, as much as a record's field for a month or two."""
-    days = (date(until.year, until.month, until.day) - now.date()).days
-    return min(8.0, 0.2 + days / 60)
-
-
-def price(row: Row, name: str, before: Any, after: Any, asker: Row) -> float:
-    """What a field's change costs: facts that are the record's own and may be corrected are cheap, its history is not."""
-    if name.startswith("owner."):
-        return 25.0  # it begs the question: anything else comes first
-    found = 1.0 + apart(before, after)[0]
-    kind = row.world.policy.model.entities[row.entity][name].type.name
-    if kind == "record":
-        found += 2.0
-    elif kind in ("date", "date and time"):
-        found += 4.0
-    if name in ("name", "email", "domain", "company"):
-        found += 3.0  # which say what the record is
-    return found + (2.0 if row.entity == "rep" else 0.0)
-
-
-MORE = ("ramp", "capacity", "weight")  # what a rep never gains by having less of
-
-
-def harmful(row: Row, name: str, before: Any, after: Any, asker: Row) -> bool:
-    """Whether a change takes something from a rep: nobody is told to be inactive, to leave, or to have less."""
-    if row.entity == "leave":
-        return True
-    if row.entity != "rep":
-        return False
-    kind = row.world.policy.model.entities["rep"][name].type.name
-    if row is not asker:
-        return kind != "record"
-    if name in ("name", "email", "first_name", "last_name"):
-        return True
-    if name == "active":
-        return after is not True
-    if name == "ends":
-        return after is not None and (before is None or after < before)
-    if name == "starts":
-        return after is not None and (before is None or after > before)
-    if kind == "number":
-        return after is None or (before is not None and after < before)
-    return kind == "boolean" and after is not True

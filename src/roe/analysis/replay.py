@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from roe.analysis.changes import Change, ExceptionEnds, FieldChange, ListChange, MemberChange, NewRecord, StaffingChange, Wait, Way
-from roe.data.coerce import MISSING, columns_of, coerce_table, maker
+from roe.data.coerce import MISSING, coerce_table, maker
 from roe.evaluator.engine import Bound, Decision, Evaluator
 from roe.evaluator.world import Row, World
 from roe.grammar import syntax as s

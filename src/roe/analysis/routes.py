@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from roe.analysis.changes import ExceptionEnds, MemberChange, Wait, Way
-from roe.analysis.facts import Facts, best, together, waiting
+from roe.analysis.changes import ExceptionEnds, MemberChange, Wait, Way, best, together
+from roe.analysis.facts import Facts
+from roe.analysis.nearby import Accept, above, waiting
 from roe.evaluator.engine import Bound, Decision
 from roe.evaluator.expressions import Scope
 from roe.evaluator.observe import observe
@@ -234,14 +235,18 @@ class _Router:
             if day is not None and v.less(clock.now if isinstance(day, datetime) else clock.today, day) is True:
                 yield (Wait(day, cost=waiting(clock.now, day)),)
         if step.weight is not None:
-            yield from self.facts.give(step.weight.tree, scope, lambda x: v.is_number(x) and x > 0, [1])
+            yield from self.facts.give(step.weight.tree, scope, above(0), [1])
         for cap, expr in step.caps.items():
             used = self.bound.pools.used(cap, rep["id"])
-            yield from self.facts.give(expr.tree, scope, lambda x, used=used: x is None or v.is_number(x) and x > used, [used + 1])
+            yield from self.facts.give(expr.tree, scope, _no_cap_at(used), [used + 1])
         if step.score is not None:
             scores = [x for r in self.world.rows["rep"] if v.is_number(x := self.facts.value(step.score.tree, {**scope, "rep": r}))]
-            for most in [max(scores)] if scores else []:
-                yield from self.facts.give(step.score.tree, scope, lambda x: v.is_number(x) and x >= most, [most])
+            most = max(scores, default=0)
+            yield from self.facts.give(step.score.tree, scope, lambda x: v.is_number(x) and x >= most, [most])
+
+
+def _no_cap_at(used: int) -> Accept:
+    return lambda x: x is None or (v.is_number(x) and x > used)
 
 
 def values_of(o: Any) -> list[str]:
@@ -250,14 +255,13 @@ def values_of(o: Any) -> list[str]:
 
 def opening(bound: Bound, rep: Row) -> datetime | None:
     """When a rep's working hours begin next, to half an hour, within ten days."""
-    clock = bound.world.clock.of(rep["timezone"], rep["calendar"])
     start = bound.world.clock.now.replace(minute=0, second=0, microsecond=0)
     for half in range(1, 480):
         moment = start + timedelta(minutes=30 * half)
         there = bound.evaluator.clock(moment).of(rep["timezone"], rep["calendar"])
         if there.is_open(rep["hours"]):
             return moment
-    return None if clock is None else None
+    return None
 
 
 def days(bound: Bound, d: Decision, rep: Row) -> list[date]:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from roe.analysis.changes import FieldChange, Wait, Way, cost
-from roe.analysis.facts import best, merge, waiting
+from roe.analysis.changes import FieldChange, Wait, Way, best, cost, merge
+from roe.analysis.nearby import waiting
 from roe.analysis.replay import Replays, given, takes_turns
 from roe.analysis.routes import Route, days, routes
 from roe.evaluator.engine import Bound, Decision
