@@ -103,7 +103,7 @@ def test_a_skipped_rep_is_owed_turns_up_to_a_limit(tmp_path: Path, debt: int, ow
     leave = [{"id": "v", "rep": "ann", "starts": "2026-01-25", "until": "2026-02-02"}]
     first = one.run({"rep": both, "lead": leads(10), "leave": leave}, as_of="2026-02-01")
     assert {d.owner for d in first.decisions} == {"bob"}
-    assert first.decisions[0].turn and first.decisions[0].turn.members[0].skipped == "on leave until 2026-02-02"
+    assert first.decisions[0].turn and first.decisions[0].turn.members[0].skipped == "on leave until 2 February 2026"
     second = one.run({"rep": both, "lead": leads(20, 10), "leave": leave}, as_of="2026-02-02", state=first.state())
     owners = [d.owner for d in second.decisions]
     assert owners[: 2 * owed] == ["ann"] * 2 * owed  # she is owed, and bob is as far ahead
@@ -215,7 +215,7 @@ def test_an_sla_passes_a_lead_on_and_then_escalates(tmp_path: Path) -> None:
     assert early.decisions[0].owner == "r00" and early.state()["pools"] == first.state()["pools"]
     late = one.run({"rep": people, "lead": lead}, as_of="2026-02-09T11:00", state=early.state())
     assert late.decisions[0].owner == "r01"
-    assert {m.rep["id"]: m.skipped for m in late.decisions[0].turn.members}["r00"].startswith("not worked by 2026-02-09")  # type: ignore[union-attr]
+    assert {m.rep["id"]: m.skipped for m in late.decisions[0].turn.members}["r00"].startswith("not worked by 9 February 2026")  # type: ignore[union-attr]
     for kind, owner in (("note", "boss"), ("call", "r01")):
         done = [{"id": "a", "lead": "L00000", "rep": "r01", "type": kind, "at": "2026-02-09T12:00"}]
         last = one.run({"rep": people, "lead": lead, "activity": done}, as_of="2026-02-10T09:00", state=late.state())

@@ -301,7 +301,8 @@ def test_time_is_a_subject_like_any_other(tmp_path: Path) -> None:
         )
         seen["gap" if gaps else "whole"] += 1
         told = {
-            str(tables["territory_ae"].step.rules[v.rules[0]].conditions[0].text) for v in tables["territory_ae"].gaps(timely, inner=True)
+            str(tables["territory_owner.ae"].step.rules[v.rules[0]].conditions[0].text)
+            for v in tables["territory_owner.ae"].gaps(timely, inner=True)
         }
         wanted = set()
         for name in ("t1", "t2"):

@@ -72,7 +72,7 @@ def test_run_writes_everything(tmp_path: Path) -> None:
 
 def test_explain_in_every_format() -> None:
     text = roe("explain", "hooli.com", STATIC, *AT, "--role", "ae").output
-    assert text.startswith("Dee Dunn owns Hooli Inc. (account A04) as ae until 2026-04-15:")
+    assert text.startswith("Dee Dunn owns Hooli Inc. (account A04) as ae until 15 April 2026:")
     assert "policy.yaml:35:15" in text and "\x1b[" not in text
     assert max(map(len, text.splitlines())) <= 110
     found = json.loads(roe("explain", "A04", STATIC, *AT, "--role", "ae", "--format", "json", "--why-not", "cal").output)

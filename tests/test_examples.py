@@ -153,24 +153,6 @@ class _Kept(Row):
         return other[name] if other is not None else None
 
 
-def test_why_not_names_the_condition_and_the_change() -> None:
-    from roe.analysis.whynot import why_not
-
-    evaluator = example("static")
-    data = tables(evaluator, EXAMPLES / "static" / "data")
-    bound = evaluator.bind(data, as_of="2026-02-01")
-    account, dee, cal = (bound.world.find(e, k) for e, k in (("account", "A14"), ("rep", "dee"), ("rep", "cal")))
-    assert account is not None and dee is not None and cal is not None
-    decision = bound.decide(account, "ae")
-    route = why_not(decision, dee)
-    assert route is not None and (route.rule, route.how) == ("territory", "territory us-east")
-    assert [(o.what, o.change) for o in route.obstacles] == [
-        ("the earlier rule `us-west` decides", 'country from "US" to anything but "US" or state from "CA" to anything but "CA", "OR", "WA"')
-    ]
-    owns = why_not(decision, cal)
-    assert owns is not None and owns.obstacles == []
-
-
 def test_bound_routes_a_new_lead() -> None:
     evaluator = example("inbound")
     bound = evaluator.bind(tables(evaluator, EXAMPLES / "inbound" / "data"), as_of="2026-02-02T10:00:00")

@@ -268,7 +268,7 @@ def staffed_twice(subject: Subject) -> Iterator[Diagnostic]:
         step = table.step
         if step.stage != "staffing":
             continue
-        role = step.name.rpartition("_")[2]
+        role = step.name.rpartition(".")[2]
         for later, earlier, span, verdict in table.run_into():
             one, other = step.rules[later], step.rules[earlier]
             if one.value == other.value:
@@ -297,7 +297,7 @@ def unstaffed(subject: Subject) -> Iterator[Diagnostic]:
     plan = subject.evaluator.policy.plan
     for (entity, role), rules in plan.engagement.items():
         for name in dict.fromkeys(n for rule in rules.rules for n in _territories(rule.value, entity, plan.steps)):
-            staffing, owner = plan.steps.get((entity, f"{name}_{role}")), plan.steps[entity, f"{name}_owner"]
+            staffing, owner = plan.steps.get((entity, f"{name}_owner.{role}")), plan.steps[entity, f"{name}_owner"]
             table = next((t for t in subject.tables if t.step.entity == entity and t.step.name in (name, f"own_{name}")), None)
             if (
                 table is None
@@ -378,8 +378,8 @@ def in_time(subject: Subject) -> Iterator[Diagnostic]:
         step = table.step
         if step.hit not in ("first", "unique", "any") or step.stage not in LISTS or step.default is not None:
             continue
-        name, _, role = step.name.rpartition("_")
-        owner = subject.evaluator.policy.plan.steps.get((step.entity, f"{name}_owner"))
+        name, _, role = step.name.rpartition(".")
+        owner = subject.evaluator.policy.plan.steps.get((step.entity, name))
         if step.stage == "staffing" and isinstance(owner, Derive) and role in owner.vacant:
             continue
         for verdict in table.gaps(timely, inner=True):

@@ -117,7 +117,7 @@ class _Book:
                 yield Block("p", f"… and {len(step.rules) - MOST_ROWS} more.")
 
     def _staff(self, entity: str, name: str, role: str, territory: str) -> str:
-        step = self.plan.steps[entity, f"{name}_{role}"]
+        step = self.plan.steps[entity, f"{name}_owner.{role}"]
         assert isinstance(step, Choose)
         found = []
         for rule in step.rules:

@@ -106,6 +106,7 @@ def _rules(step: Choose) -> Iterator[Expr | Text | None]:
         action = rule.value
         while isinstance(action, Action):
             yield from (action.assign, action.until)
+            yield action.to if isinstance(action.to, Text) else None
             action = action.otherwise
 
 

@@ -13,8 +13,10 @@ from typing import Any
 
 from roe.evaluator.engine import Bound
 from roe.evaluator.world import Row
+from roe.grammar import syntax as s
 from roe.grammar.clock import Clock
-from roe.plan.operators import Choose
+from roe.grammar.printer import show
+from roe.plan.operators import Choose, Derive, Window
 
 MOST = 2_000  # moments that are looked at
 
@@ -42,16 +44,16 @@ def timeline(bound: Bound, row: Row) -> list[State]:
     windows = [w for w in bound.plan.windows if w.entity == row.entity]
     causes = _dates(row, now)
     todo = sorted(causes)
-    seen: dict[datetime, dict[str, str]] = {}
+    seen: dict[datetime, dict[str, tuple[str, str]]] = {}  # of each window the state, and what its beginning is
     try:
         while todo and len(seen) < MOST:
             moment = todo.pop(0)
             if moment in seen:
                 continue
             world.at(replace(now, now=moment))
-            seen[moment] = {w.name: str(row[w.state]) for w in windows}
-            ends = [e for w in windows for e in _ends(row, w.state, w.until, world.clock) if e > moment]
-            for end in ends:
+            seen[moment] = {w.name: _at(row, w, moment) for w in windows}
+            found = [e for w in windows for e in ends(row, w, world.clock) if e > moment]
+            for end in found:
                 causes.setdefault(end, "")
                 if end not in seen and end not in todo:
                     todo.append(end)
@@ -62,14 +64,36 @@ def timeline(bound: Bound, row: Row) -> list[State]:
     for window in windows:
         last: State | None = None
         for moment in sorted(seen):
-            state = seen[moment][window.name]
+            state, started = seen[moment][window.name]
             if last.state == state if last is not None else state == "none":
                 continue
             if last is not None:
                 last.until = moment
-            last = State(window.name, state, moment, None, causes[moment] or _ended(last))
+            last = State(window.name, state, moment, None, started or causes[moment] or _ended(last) or f"{window.name} begins")
             out.append(last)
     return out
+
+
+def _at(row: Row, window: Window, moment: datetime) -> tuple[str, str]:
+    """The state of a window at a moment, none before its own start; and the policy's words for the start, if that is now."""
+    step = row.world.policy.plan.steps.get((row.entity, f"{window.name}_since"))
+    state = str(row[window.state])
+    if not isinstance(step, Derive) or step.expr is None:
+        return state, ""
+    start = start_of(step.expr.tree)
+    begins = _moment(row.world.compiled.code(replace(step.expr, tree=start))(row.world.scope(row)), row.world.clock)
+    if begins is None or begins > moment:
+        return ("none" if begins is not None else state), ""
+    if begins != moment or _moment(row[step.name], row.world.clock) != moment:
+        return state, ""
+    return state, show(start).replace(".", " ").replace("_", " ") if isinstance(start, (s.Name, s.Path)) else f"{window.name} begins"
+
+
+def start_of(since: s.Node) -> s.Node:
+    """What a window is counted from where nothing has renewed it: of the latest of some dates and its start, the start."""
+    if isinstance(since, s.Call) and since.function == "max" and isinstance(since.args[0], s.Call):
+        return since.args[0].args[-1]
+    return since
 
 
 def _ended(before: State | None) -> str:
@@ -109,20 +133,22 @@ def _moment(value: Any, clock: Clock) -> datetime | None:
     return datetime.combine(value, time(), clock.now.tzinfo) if isinstance(value, date) else None
 
 
-def _ends(row: Row, state: str, until: str, clock: Clock) -> Iterable[datetime]:
+def ends(row: Row, window: Window, clock: Clock) -> Iterable[datetime]:
     """When a window's states end, as far as it can be told now: its own end, and those its rules compare today with."""
-    first = _moment(row[until], clock)
-    if first is not None:
-        yield first
-    step = row.world.policy.plan.steps.get((row.entity, state))
+    for name in (window.until, f"{window.name}_since"):
+        first = _moment(row[name], clock)
+        if first is not None:
+            yield first
+    step = row.world.policy.plan.steps.get((row.entity, window.state))
     if isinstance(step, Choose):
         scope = row.world.scope(row)
         for rule in step.rules:
             for condition in rule.conditions:
-                right = getattr(condition.tree, "right", None)
-                moment = _moment(row.world.compiled.code(replace(condition, tree=right))(scope), clock) if right is not None else None
-                if moment is not None:
-                    yield moment
+                for node in s.walk(condition.tree):
+                    if isinstance(node, s.Compare) and isinstance(node.left, s.Name):
+                        moment = _moment(row.world.compiled.code(replace(condition, tree=node.right))(scope), clock)
+                        if moment is not None:
+                            yield moment
     claim = row["claim"] if row.world.policy.plan.claims is not None and row.entity == "account" else None
     if claim is not None and (end := _moment(claim["until"], clock)) is not None:
         yield end

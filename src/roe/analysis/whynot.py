@@ -1,243 +1,298 @@
-"""Why a rep does not own a record: the rep's best route through the rules, and what stood in its way.
+"""Why a rep does not own a record, and what would give it to them: changes that were replayed before anybody reads of them.
 
-A *route* is a way in which the policy could give this record to this rep in this role: a rule that assigns or keeps, or
-routes to a pool that the rep is in; for a rule that assigns a territory's owner, each territory that the rep staffs. The
-best route lacks the fewest conditions. Each obstacle is a condition with its value and the smallest change to it that
-would have let the record through, found in the cells of the condition's own test.
+Proposals come from the routes through the rules (`routes.py`, `facts.py`), the cheapest first. Each is applied to the data and the
+record is decided again, in the same world, with every rule, pool and queue (`replay.py`). One that does not help may show the next
+obstacle in its own world: that is added, so that the smallest set of changes is found where no single one is enough. A set that helps
+is then tried without each of its changes. The search stops after a number of replays, and says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import heapq
+import itertools
+import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
-from roe.evaluator.observe import Observed, observe
-from roe.evaluator.render import brief
-from roe.evaluator.world import Row
-from roe.grammar import syntax as s
+from roe.analysis.changes import FieldChange, Wait, Way, best, cost, merge
+from roe.analysis.nearby import waiting
+from roe.analysis.replay import Replays, given, takes_turns
+from roe.analysis.routes import Route, days, routes
+from roe.evaluator.engine import Bound, Decision
+from roe.evaluator.world import Row, World
 from roe.grammar import values as v
-from roe.grammar.printer import show
-from roe.plan.operators import Action, Choose, Derive, Expr, Rule
-from roe.plan.subjects import Test, places_of, test_of
 
-if TYPE_CHECKING:
-    from roe.evaluator.engine import Decision
-
-
-@dataclass(slots=True)
-class Obstacle:
-    """Something that stood in the way: what, the actual value, the smallest change, and where it is written."""
-
-    what: str
-    value: str
-    change: str
-    place: str
-    mendable: bool = True  # by a change of the record; else only the policy could
-
-    def as_json(self) -> dict[str, str]:
-        return {"what": self.what, "value": self.value, "change": self.change, "place": self.place}
+MOST = 3  # ways that are named
+LARGEST = 4  # changes in one set
+REPLAYS = 120  # of a small world; a large one has fewer
+WORK = 400_000  # records that all replays together may decide or load
+WORLDS = 12  # that did not help, and are looked into for what else is in the way
+NEXT = 5  # proposals that are added to one that did not help
+OWNS = ("keep", "assign", "route", "exception")
 
 
 @dataclass(slots=True)
-class Route:
-    rule: str
-    how: str
-    obstacles: list[Obstacle] = field(default_factory=list)
+class Answer:
+    """Why not, and what would help. `ways` were replayed and give the record to the rep, each by the rule of the same place in `rules`;
+    `complete` says whether every proposal was tried. `route` is the nearest one, with what stands in its way. `turn` says whose turn it was in a pool and when the rep's own comes.
+    """
+
+    rep: Row
+    owns: bool
+    route: Route | None = None
+    ways: list[Way] = field(default_factory=list)
+    rules: list[str] = field(default_factory=list)
+    turn: str = ""
+    replays: int = 0
+    complete: bool = True
 
     def as_json(self) -> dict[str, Any]:
-        return {"rule": self.rule, "how": self.how, "obstacles": [o.as_json() for o in self.obstacles]}
+        return {
+            "rep": self.rep["id"], "owns": self.owns, "route": self.route.as_json() if self.route else None,
+            "ways": [
+                {"rule": rule, "changes": [change.as_json() for change in way], "text": [change.says() for change in way]}
+                for way, rule in zip(self.ways, self.rules, strict=True)
+            ],
+            "turn": self.turn or None, "replays": self.replays,
+            "complete": self.complete,
+        }  # fmt: skip
 
 
-def why_not(decision: Decision, rep: Row) -> Route | None:
-    """The rep's best route to the record; None if no rule could ever give it to them. No obstacle: they own it."""
-    routes = list(_routes(decision, rep))
-    return min(routes, key=lambda r: (sum(not o.mendable for o in r.obstacles), len(r.obstacles)), default=None)
+def why_not(bound: Bound, decision: Decision, rep: Row, most: int = MOST) -> Answer:
+    """Why a rep does not own a record, and up to `most` sets of changes that give it to them. The bound world stays as it is."""
+    if owned(decision, rep):
+        return Answer(rep, True)
+    return _Search(bound, decision, rep, most).answer()
 
 
-def _routes(d: Decision, rep: Row) -> Iterator[Route]:
-    world = d.row.world
-    chooser = world.compiled.engagement.get((d.entity, d.role))
-    if chooser is None:
-        return
-    scope = world.scope(d.row)
-    fired = d.choice.fired[0] if d.choice and d.choice.fired else None
-    for number, rule in enumerate(chooser.step.rules):
-        own = [o for expr in rule.conditions for o in _unmet(expr, scope, world.lists)]
-        if d.exception is not None:
-            e = d.exception
-            own.insert(
-                0,
-                Obstacle(
-                    "an approved exception comes first", f"approved by {e.approved_by}", f"it ends on {e.until}", str(e.record.span())
-                ),
-            )
-        elif fired is not None and fired < number:
-            own.insert(0, _earlier(chooser.step.rules[fired], fired, scope, world.lists))
-        for how, obstacles in _through(rule.value, d, rep):
-            route = Route(str(rule.name), how, own + obstacles)
-            if number == fired and not route.obstacles and d.owner != rep["id"]:
-                route.obstacles.append(Obstacle("the rule gave it to another", d.owner_name or "nobody", "none", str(rule.name.span())))
-            yield route
+def owned(d: Decision, rep: Row) -> bool:
+    return d.owner == rep["id"] and d.action in OWNS
 
 
-def _through(action: Action | None, d: Decision, rep: Row) -> Iterator[tuple[str, list[Obstacle]]]:
-    """How an action could give the record to the rep, with what is missing for it."""
-    for how, obstacles, depth in _actions(action, d, rep):
-        first = [Obstacle("the rule's first choice finds somebody", "`else` is for when it finds nobody", "none", "", False)]
-        yield how, (first if depth and not (d.choice and d.action == "unassigned") else []) + obstacles
+class _Search:
+    def __init__(self, bound: Bound, d: Decision, rep: Row, most: int) -> None:
+        self.d, self.most, self.rep = d, most, rep
+        self.replays = Replays(bound, d.entity, d.id, d.role)
+        records = sum(map(len, bound.world.rows.values()))
+        self.budget = max(6, min(REPLAYS, WORK // max(1, records)))
+        self._todo: list[tuple[float, int, Way]] = []
+        self._seen: set[frozenset[Any]] = set()
+        self._count = itertools.count()
+        self.out_of_budget = False
+        self._worlds = 0
+
+    def answer(self) -> Answer:
+        base = self.replays.decide(())
+        if base is None or (base[1].owner, base[1].rule) != (self.d.owner, self.d.rule):
+            # what was decided rests on more than the data: an earlier run's turns, say
+            return Answer(self.rep, False, replays=1, complete=False)
+        bound, d = base
+        rep = bound.world.find("rep", self.rep["id"])
+        assert rep is not None
+        found = routes(bound, d, rep)
+        now = bound.world.clock.now
+        for day in days(bound, d, rep)[:16]:
+            self._put((Wait(day, cost=waiting(now, day)),))
+        for route in found:
+            for way in route.ways():
+                self._put(way)
+        ways = self._ways()
+        turn = next_turn(self.replays, d, rep, found)
+        rules = [after[1].rule for way in ways if (after := self.replays.decide(way)) is not None]
+        near = next((route for route in found if rules and route.rule == rules[0]), found[0] if found else None)
+        return Answer(self.rep, False, near, ways, rules, turn, self.replays.made, not self.out_of_budget)
+
+    def _put(self, way: Way) -> None:
+        key = frozenset(way)
+        if way and key not in self._seen and len(way) <= LARGEST:
+            self._seen.add(key)
+            heapq.heappush(self._todo, (cost(way), next(self._count), way))
+
+    def _ways(self) -> list[Way]:
+        found: dict[frozenset[Any], Way] = {}
+        while self._todo:
+            way = heapq.heappop(self._todo)[2]
+            if found and (len(found) >= self.most or len(way) > min(map(len, found.values()))):
+                break
+            if self.replays.made >= self.budget:
+                self.out_of_budget = True
+                break
+            after = self.replays.decide(way)
+            if after is None:
+                continue
+            if owned(after[1], self.rep):
+                small = self._smallest(way)
+                found.setdefault(frozenset(small), small)
+            elif not found:
+                self._further(way, *after)
+        return self._said(sorted(found.values(), key=cost))
+
+    def _further(self, way: Way, bound: Bound, d: Decision) -> None:
+        """Add what stands in the way in the world of a way that did not help."""
+        rep = bound.world.find("rep", self.rep["id"])
+        if self._worlds >= WORLDS:
+            self.out_of_budget = True
+        if (
+            rep is None
+            or self._worlds >= WORLDS
+            or len(way) >= LARGEST
+            or (d.owner, d.rule, turned(d)) == (self.d.owner, self.d.rule, turned(self.d))
+        ):
+            return
+        self._worlds += 1
+        more = sorted({frozenset(w): w for route in routes(bound, d, rep) for w in route.ways()}.values(), key=cost)
+        for other in more[:NEXT]:
+            merged = merge(way, other)
+            if merged is not None:
+                self._put(merged)
+
+    def _smallest(self, way: Way) -> Way:
+        """The way without the changes that it does not need."""
+        for size in range(1, len(way)):
+            for part in itertools.combinations(way, size):
+                after = self.replays.decide(part)
+                if after is not None and owned(after[1], self.rep):
+                    return part
+        return way
+
+    def _said(self, ways: list[Way]) -> list[Way]:
+        """Of several ways those that do not beg the question: to own it already is the last of all advice."""
+        least = min(map(len, ways), default=0)
+        good = [w for w in ways if len(w) == least]
+        waits = [w for w in good if isinstance(w[0], Wait) and len(w) == 1]
+        good = [w for w in good if w not in waits[1:]]  # of the days to wait for, the first
+        plain = [w for w in good if not any(isinstance(c, FieldChange) and c.field.startswith("owner.") for c in w)]
+        return (plain or good)[: self.most]
 
 
-def _actions(action: Action | None, d: Decision, rep: Row) -> Iterator[tuple[str, list[Obstacle], int]]:
-    """The ways of an action and of its `else`, which has depth 1."""
-    plan = d.row.world.policy.plan
-    depth = 0
-    while action is not None:
-        if action.kind == "keep":
-            obstacles = []
-            if d.previous != rep["id"]:
-                obstacles = [Obstacle("only today's owner keeps it", f"today's owner is {d.previous or 'nobody'}", "none", "", False)]
-            yield "keep", obstacles, depth
-        elif action.kind == "assign" and action.assign is not None:
-            yield from ((how, found, depth) for how, found in _assigned(action.assign, d, rep))
-        elif action.kind == "route":
-            pool = action.pool
-            turn = d.turn
-            if turn is not None and turn.pool == pool:
-                member = next((m for m in turn.members if m.rep is rep), None)
-                place = str(plan.pools[pool].text.span())
-                if member is None:
-                    yield f"pool {pool}", list(_not_member(pool, d, rep)), depth
-                elif member.skipped:
-                    yield f"pool {pool}", [Obstacle("skipped in the pool", member.skipped, "below the cap, or active", place)], depth
-                elif turn.rep is not rep:
-                    first = f"{turn.rep['id']} was next at turn {turn.position}" if turn.rep else "nobody"
-                    yield f"pool {pool}", [Obstacle("not next in turn", first, "a later turn", place)], depth
-                else:
-                    yield f"pool {pool}", [], depth
-            else:
-                yield f"pool {pool}", list(_not_member(pool, d, rep)), depth
-        action, depth = action.otherwise, depth + 1
+def turned(d: Decision) -> Any:
+    """What a pool said of its members, to tell two turns apart."""
+    return None if d.turn is None else (d.turn.pool, d.turn.rep and d.turn.rep["id"], [(m.rep["id"], m.skipped) for m in d.turn.members])
 
 
-def _not_member(pool: str, d: Decision, rep: Row) -> Iterator[Obstacle]:
-    step = d.row.world.policy.plan.pools[pool]
-    scope = d.row.world.scope(d.row)
-    scope["rep"] = rep
-    if isinstance(step.members, Expr):
-        yield from _unmet(step.members, scope, d.row.world.lists)
-    elif not any(d.row.world.rep(m.value) is rep for m in step.members if m.holds(d.row.world.clock.today)):
-        yield Obstacle(f"not a member of the pool {pool}", str(rep["id"]), "be listed under `members`", str(step.text.span()))
+# --- when a rep's own turn comes ------------------------------------------------------------------------------------------
 
 
-def _assigned(expr: Expr, d: Decision, rep: Row) -> Iterator[tuple[str, list[Obstacle]]]:
-    world, plan = d.row.world, d.row.world.policy.plan
-    value = world.compiled.code(expr)(world.scope(d.row))
-    found = world.assignee(value, d.role)
-    text = str(expr.text)
-    if found is rep:
-        yield f"assign {text}", []
-        return
-    name = expr.tree.id if isinstance(expr.tree, s.Name) else expr.tree.field if isinstance(expr.tree, s.Path) else ""
-    step = plan.steps.get((d.entity, name))
-    if isinstance(step, Derive) and step.group is not None:
-        yield from _staffed(step.group[d.role], d, rep)
-    if plan.claims is not None and any(isinstance(n, s.Path) and n.field == "claim" for n in s.walk(expr.tree)) and d.entity == "account":
-        yield f"assign {text}", list(_refused(d, rep))
-        return
-    current = found.label if isinstance(found, Row) else "nobody"
-    yield f"assign {text}", [Obstacle(f"`{text}` is another", current, f"be {rep.label}", str(expr.text.span()), False)]
-
-
-def _refused(d: Decision, rep: Row) -> Iterator[Obstacle]:
-    """What became of the rep's own claims on an account."""
-    claims = d.row.world.policy.plan.claims
-    assert claims is not None
-    place = str(claims.text.span())
-    mine = [o for o in d.row.world.settled.on(d.row) if o.claim["rep"] is rep]
-    if not mine:
-        yield Obstacle(f"{rep.label} has not claimed it", "no claim", "claim it when it is free", place)
-    for outcome in mine[-1:]:
-        yield Obstacle(f"the claim {outcome.claim['id']} is {outcome.status}", outcome.reason, "claim it again when it is free", place)
-
-
-def _staffed(name: str, d: Decision, rep: Row) -> Iterator[tuple[str, list[Obstacle]]]:
-    """Through each territory that the rep staffs: what the record lacks to be in it."""
-    world, plan = d.row.world, d.row.world.policy.plan
-    staffing, territories = plan.steps[d.entity, name], plan.steps.get((d.entity, "territory"))
-    assert isinstance(staffing, Choose)
-    if not isinstance(territories, Choose):
-        return
-    scope = world.scope(d.row)
-    for row in staffing.rules:
-        if row.value is None or world.rep(row.value) is not rep:
-            continue
-        territory = str(row.conditions[0].text)
-        dates = [o for expr in row.conditions[1:] for o in _unmet(expr, scope, world.lists)]
-        for rule in territories.rules:
-            if rule.name == territory:
-                unmet = [o for expr in rule.conditions for o in _unmet(expr, scope, world.lists)]
-                if not unmet and d.territory != territory and territories.hit == "first":
-                    held = next(r for r in territories.rules if r.name == d.territory)
-                    unmet = [_earlier(held, 0, scope, world.lists)]
-                yield f"territory {territory}", unmet + dates
-
-
-def _earlier(rule: Rule, number: int, scope: dict[str, Any], lists: Mapping[str, Any]) -> Obstacle:
-    """A rule that decided before; the smallest change is the one that would have made it not hold."""
-    changes = [c for expr in rule.conditions for o in observe(expr, scope, lists) if (c := change(o, scope, lists, False))]
-    help = " or ".join(changes[:3]) if changes else "none: it always holds"
-    return Obstacle(f"the earlier rule `{rule.name}` decides", "it holds", help, str(rule.name.span()), bool(changes))
-
-
-def _unmet(expr: Expr, scope: dict[str, Any], lists: Mapping[str, Any]) -> Iterator[Obstacle]:
-    for o in observe(expr, scope, lists):
-        if o.result is not True:
-            shown = "; ".join(f"{p.text} = {brief(p.value)}" for p in o.parts) or str(o.result)
-            yield Obstacle(o.text, shown, change(o, scope, lists) or "make it true", str(o.place))
-
-
-# --- the smallest change --------------------------------------------------------------------------------------------
-
-
-def change(o: Observed, scope: dict[str, Any], lists: Mapping[str, Any], wanted: bool = True) -> str:
-    """The smallest change of one value that gives a condition the wanted result, in words; '' if there is no telling."""
-    test = test_of(o.tree, lists)
-    if test is None:
+def next_turn(replays: Replays, d: Decision, rep: Row, found: list[Route]) -> str:
+    """Whose turn it was in a pool, what would make the rep a member of it, and which of the next records is the rep's own."""
+    turn = d.turn
+    if turn is None or turn.why or turn.repeated or turn.rep is None or turn.rep is rep:
         return ""
-    from roe.evaluator.expressions import compile_expression
-
-    value = compile_expression(test.subject)(scope)
-    best = _nearest(test, value, wanted)
-    return "" if best is None else f"{show(test.subject)} from {brief(value)} to {best}"
-
-
-def _nearest(test: Test, value: Any, wanted: bool) -> str | None:
-    hits = [p for p, truth in zip(test.points, test.at_points, strict=True) if truth is wanted]
-    if not test.gaps:
-        if hits:
-            shown = ", ".join(v.literal(h) for h in hits[:3])
-            return shown if len(hits) <= 3 else f"{shown} or {len(hits) - 3} more"
-        if test.other is wanted and test.points:
-            return "anything but " + ", ".join(v.literal(p) for p in test.points[:3])
-        return "missing" if test.null is wanted else "any value" if test.other is wanted else None
-    candidates: list[tuple[float, str]] = [(_distance(value, h), v.literal(h)) for h in hits]
-    middles = places_of(test.points)
-    for i, truth in enumerate(test.gaps):
-        if truth is wanted and middles[i] is not None:
-            if i < len(test.points) and test.at_points[i] is not wanted:
-                candidates.append((_distance(value, test.points[i]), f"less than {v.literal(test.points[i])}"))
-            if i > 0 and test.at_points[i - 1] is not wanted:
-                candidates.append((_distance(value, test.points[i - 1]), f"more than {v.literal(test.points[i - 1])}"))
-    return min(candidates)[1] if candidates else None
+    said = f"It was the turn of {turn.rep.label} (turn {turn.position} of the pool `{turn.pool}`)."
+    member = next((m for m in turn.members if m.rep is rep), None)
+    if member is not None and member.skipped:
+        return f"{said} {rep.label} was skipped: {member.skipped}."
+    if member is not None:
+        return f"{said} {_comes(replays, replays.bound, d, rep)}"
+    own = [route for route in found if route.how == f"pool {turn.pool}" and route.rule == d.rule]
+    for way in best(w for route in own for w in route.ways()):
+        after = replays.decide(way)
+        if after is not None and joined(after[1], turn.pool, rep):
+            said += f" {rep.label} is not a member of it, but would be after: {'; '.join(change.says() for change in way)}."
+            return said if owned(after[1], rep) else f"{said} Then: {_comes(replays, after[0], after[1], rep)}"
+    return f"{said} {rep.label} is not a member of it."
 
 
-def _distance(a: Any, b: Any) -> float:
-    """How far two values are apart, for ranking alone."""
-    gap = v.subtract(a, b)
-    if v.is_number(gap):
-        return abs(float(gap))
-    if isinstance(gap, timedelta):
-        return abs(gap.total_seconds())
-    return 0.0
+def joined(d: Decision, pool: str, rep: Row) -> bool:
+    return d.turn is not None and d.turn.pool == pool and any(m.rep["id"] == rep["id"] and not m.skipped for m in d.turn.members)
+
+
+def _comes(replays: Replays, bound: Bound, d: Decision, rep: Row) -> str:
+    """Which of the next records is the rep's, counted in a replay of as many copies of this one."""
+    assert d.turn is not None
+    many = min(60, 3 * len(d.turn.members) + 5)
+    replays.made += 1
+    number = which_of_the_next(bound, d, rep, many)
+    if number is None:
+        return f"None of the next {many} records like this one is {rep.label}'s."
+    nth = "next record" if number == 1 else f"{ordinal(number)} of the next records"
+    other = " from other companies" if bound.plan.pools[d.turn.pool].together is not None else ""
+    return f"The {nth} like this one{other} is {rep.label}'s, if nothing else happens."
+
+
+def which_of_the_next(bound: Bound, d: Decision, rep: Row, many: int) -> int | None:
+    """Copies of a record that come after all others of a run, one after the other: the number of the first that the rep gets.
+
+    No two of them are of one company, since a company's records go to one rep.
+    """
+    records = given(bound.world)
+    values = next((x for x in records[d.entity] if x["id"] == d.id), None)
+    if values is None or not takes_turns(bound.plan, d.entity):
+        return None
+    world = World(bound.evaluator.compiled, {}, bound.world.clock)
+    world.typed = dict(bound.world.typed)
+    for entity, rows in records.items():
+        world.restore(entity, rows)
+    after = Bound(bound.evaluator, world, bound.state)
+    for _ in after.decide_all():
+        pass
+    for pool in after.pools.pools.values():
+        pool.together = None
+    for n in range(1, many + 1):
+        (row,) = world.restore(d.entity, [{**values, "id": f"~next-{n:03}"}])
+        world.resolve(row)
+        if after.decide_alone(row, d.role).owner == rep["id"]:
+            return n
+    return None
+
+
+def ordinal(n: int) -> str:
+    end = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{end}"
+
+
+# --- in words ---------------------------------------------------------------------------------------------------------------
+
+
+def as_text(answer: Answer, d: Decision, markdown: bool = False) -> str:
+    """The answer for a terminal of 80 columns, or for a ticket."""
+    bullet = "- " if markdown else "  - "
+    lines = []
+    for indent, line in _lines(answer, d):
+        head = bullet if indent == 1 else " " * (len(bullet) * min(indent, 1) + 2 * (indent - 1))
+        rest = " " * (len(bullet) + 2 * (indent - 1)) if indent else ""
+        lines += [head + line] if markdown else textwrap.wrap(line, 80, initial_indent=head, subsequent_indent=rest, break_on_hyphens=False)
+    return "\n".join(lines)
+
+
+def _lines(a: Answer, d: Decision) -> Iterator[tuple[int, str]]:
+    """(0 for a sentence, 1 for an item, 2 for what belongs to it; the text)."""
+    who = a.rep.label
+    if a.owns:
+        yield 0, f"{who} does own it as {d.role}."
+        return
+    yield 0, f"Why not {who} as {d.role}?"
+    if a.turn:
+        yield 0, a.turn
+    if a.ways:
+        yield from _helps(a, d, who)
+    elif a.route is None and not a.complete and a.replays == 1:
+        yield 0, "What was decided cannot be replayed from this data and state alone, so no change is named."
+        return
+    else:
+        more = "" if a.complete else ", after which the search ended: there may be one"
+        yield 0, f"No change was found that gives it to {who} ({a.replays} replays{more})."
+    if a.route is None:
+        yield 0, f"No rule of this policy gives a {d.entity} to {who} as {d.role}: none assigns, keeps or routes it."
+    elif a.route.obstacles:
+        yield 0, f"In the way of rule `{a.route.rule}` ({a.route.how}):"
+        for o in a.route.obstacles:
+            yield 1, o.what
+            yield 2, o.value + (f"  ({o.place})" if o.place else "")
+
+
+def _helps(a: Answer, d: Decision, who: str) -> Iterator[tuple[int, str]]:
+    now: datetime = d.row.world.clock.now
+    size, several = len(a.ways[0]), "Each of these" if len(a.ways) > 1 else "This"
+    if size > 1:
+        yield 0, "No single change is enough."
+        several = f"Each of these sets of {size} changes" if len(a.ways) > 1 else f"These {size} changes together"
+    yield 0, f"{several} would give it to {who} (replayed with all rules, as of {v.readable(now)}):"
+    for way, rule in zip(a.ways, a.rules, strict=True):
+        for i, change in enumerate(way):
+            last = f" (by rule `{rule}`)" if i == len(way) - 1 else ""
+            yield min(i, 1) + 1, ("and " if i else "") + change.says() + last
+    if not a.complete:
+        yield 0, f"The search ended after {a.replays} replays: there may be a smaller or a better way."

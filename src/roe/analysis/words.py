@@ -155,7 +155,7 @@ def action(found: Any, entity: str) -> str:
         "open": "it is open for anybody to claim",
         "hold": "it is on hold: nothing changes",
         "return": "it goes back to the pool of accounts that nobody owns",
-        "refer": f"{found.to} decides{within}",
+        "refer": f"{TEMPLATE.sub(lambda m: f'the {m[1]}', found.to)} decides{within}",
     }[found.kind] + other
 
 

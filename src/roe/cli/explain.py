@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ from roe.source import Span
 @as_of_setting("The date or date-time that `today` and `now` mean; a --run knows its own.", without="run_folder")
 @state_option
 @click.option("--role", help="Only this role, such as ae or sdr.")
-@click.option("--why-not", "why_not_rep", metavar="REP", help="Why this rep does not own it, and what would change that.")
+@click.option("--field", "field", metavar="NAME", help="One value instead, such as tier or account.tier, a source, a credit or an event.")
+@click.option("--why-not", "why_not_rep", metavar="REP", help="Why this rep does not own it, and which changes would give it to them.")
 @click.option(
     "--run",
     "run_folder",
@@ -32,33 +35,58 @@ from roe.source import Span
     "--format", "shape", type=click.Choice(["text", "json", "md"]), default="text", show_default=True, help="How the result is printed."
 )
 def command(
-    record: str, policy: Path | None, data: Path | None, as_of: str | None, state: Path | None, role: str | None,
+    record: str, policy: Path | None, data: Path | None, as_of: str | None, state: Path | None, role: str | None, field: str | None,
     why_not_rep: str | None, run_folder: Path | None, shape: str,
 ) -> None:  # fmt: skip
-    """Explain who owns RECORD (an id, a name or a domain), and why."""
+    """Explain who owns RECORD (an id, a name or a domain), and why.
+
+    RECORD may also be a claim, a dispute, or anything else that a run writes a credit or an event about.
+    """
+    for option, given in (("--role", role), ("--why-not", why_not_rep)):
+        if field is not None and given is not None:
+            fail([Diagnostic("R801", f"`--field` and `{option}` do not go together", Span(option, 1, 1, 2), "leave one of the two out")])
+    bound = None
     if data is None and run_folder is not None:
-        decisions = _from_run(run_folder, record, role)
+        if field is not None or why_not_rep is not None:
+            at = Span("--field" if field is not None else "--why-not", 1, 1, 2)
+            fail([Diagnostic("R801", "this is worked out from the records, which a run does not keep", at, "add --data and --as-of")])
+        found = [Explained(d.trace) for d in _from_run(run_folder, record, role)]
     else:
-        decisions = _from_data(record, policy, data, as_of, state, role, run_folder)
-    rep = _rep(decisions[0].row.world, why_not_rep) if why_not_rep else None
+        bound = _bound(policy, data, as_of, state, run_folder)
+        found = _explained(bound, record, role, field)
+        if why_not_rep is not None:
+            _why_not(bound, found, _rep(bound.world, why_not_rep))
     if shape == "json":
-        found = [d.trace.as_json() | ({"why_not": _route_json(d, rep)} if rep is not None else {}) for d in decisions]
-        click.echo(json.dumps(found[0] if len(found) == 1 else found, indent=2, ensure_ascii=False))
+        shown = [x.as_json() for x in found]
+        click.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=2, ensure_ascii=False))
         return
-    from roe.evaluator.render import as_markdown, as_text
-
-    parts = []
-    for d in decisions:
-        text = as_markdown(d.trace) if shape == "md" else as_text(d.trace, color())
-        if rep is not None:
-            text = _why_not(d, rep, shape == "md") + "\n\n" + text
-        parts.append(text)
-    click.echo("\n\n".join(parts), color=color())
+    click.echo("\n\n".join(x.as_text(shape == "md") for x in found), color=color())
 
 
-def _from_data(
-    record: str, policy: Path | None, data: Path | None, as_of: str | None, state: Path | None, role: str | None, run_folder: Path | None
-) -> list[Any]:
+@dataclass(slots=True)
+class Explained:
+    """A trace to print, and beside a decision's what would give the record to somebody else."""
+
+    trace: Any
+    decision: Any = None
+    why_not: Any = None
+
+    def as_json(self) -> dict[str, Any]:
+        more = {"why_not": self.why_not.as_json()} if self.why_not is not None else {}
+        return {**self.trace.as_json(), **more}
+
+    def as_text(self, markdown: bool) -> str:
+        from roe.evaluator.render import as_markdown, as_text
+
+        text = as_markdown(self.trace) if markdown else as_text(self.trace, color())
+        if self.why_not is None:
+            return text
+        from roe.analysis.whynot import as_text as words
+
+        return words(self.why_not, self.decision, markdown) + "\n\n" + text
+
+
+def _bound(policy: Path | None, data: Path | None, as_of: str | None, state: Path | None, run_folder: Path | None) -> Any:
     for option, given in (("--data", data), ("--as-of", as_of)):
         if given is None:
             at = Span(option, 1, 1, 2)
@@ -72,8 +100,56 @@ def _from_data(
             bound.turns = read_turns(run_folder)
         except PolicyError as e:
             fail(e.diagnostics)
-    row = find_record(bound, record)
-    return _decide(bound, row, _roles(bound.roles(row.entity), row.entity, role))
+    return bound
+
+
+def _explained(bound: Any, text: str, role: str | None, field: str | None) -> list[Explained]:
+    """Who owns a record in each role; or what a run writes of it besides; or one value of it."""
+    from roe.analysis import written
+
+    allocated = [entity for entity, _ in bound.plan.engagement]
+    entity, _, name = (field or "").rpartition(".")
+    if field is not None:
+        row = find_record(bound, text, [_entity(bound, entity)] if entity else [*allocated, *bound.policy.model.entities])
+        return [Explained(x) for x in _values(bound, row, name)]
+    row = find_record(bound, text, [*allocated, *written.entities(bound)])
+    if row.entity in allocated:
+        decisions = _decide(bound, row, _roles(bound.roles(row.entity), row.entity, role))
+        return [Explained(d.trace, d) for d in decisions]
+    found = [Explained(x) for x in written.about(bound, row)]
+    if not found:
+        at = Span("RECORD", 1, 1, len(text) + 1, text)
+        fail([Diagnostic("R604", f"a run writes nothing about the {row.entity} `{row['id']}`", at, "name a value of it with --field")])
+    return found
+
+
+def _entity(bound: Any, name: str) -> str:
+    known = bound.policy.model.entities
+    if name not in known:
+        fail(
+            [
+                Diagnostic(
+                    "R504", f"there is no entity `{name}`", Span("--field", 1, 1, len(name) + 1, name), suggest(name, known, "correct it")
+                )
+            ]
+        )
+    return name
+
+
+def _values(bound: Any, row: Any, name: str) -> list[Any]:
+    """The explanations of one field: of a credit or an event as a run writes it, of anything else its value."""
+    from roe.analysis import written
+
+    if name not in row:
+        known = bound.policy.model.field_names(row.entity)
+        at = Span("--field", 1, 1, len(name) + 1, name)
+        fail([Diagnostic("R202", f"`{row.entity}` has no field `{name}`", at, suggest(name, known, "name a field or a definition"))])
+    plan = bound.plan
+    if any((x.entity, x.name) == (row.entity, name) for x in (*plan.credits, *plan.events)):
+        found = written.about(bound, row, name)
+        if found:
+            return found
+    return [written.value_of(bound, row, name)]
 
 
 def _roles(known: list[str], entity: str, role: str | None) -> list[str]:
@@ -104,7 +180,7 @@ def _from_run(folder: Path, record: str, role: str | None) -> list[Any]:
             fail([Diagnostic("R605", f"{len(found)} records answer to `{record}`: {ids}", asked, "name the one you mean by its id")])
         entity, key = found[0]
         return [evidence.decision(entity, key, r) for r in _roles(evidence.roles(entity), entity, role)]
-    except (OSError, ValueError, KeyError) as e:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as e:
         fail(
             [
                 Diagnostic(
@@ -139,9 +215,9 @@ def action_routes(action: Any) -> bool:
     return False
 
 
-def find_record(bound: Any, text: str) -> Any:
-    """The one record that answers to a text; several are listed, with the way to name each."""
-    entities = list(dict.fromkeys(entity for entity, _ in bound.plan.engagement))
+def find_record(bound: Any, text: str, among: Iterable[str] | None = None) -> Any:
+    """The one record that answers to a text; several are listed, with the way to name each. Without `among`, one that is allocated."""
+    entities = list(dict.fromkeys(among if among is not None else (entity for entity, _ in bound.plan.engagement)))
     found = [row for entity in entities for row in bound.world.search(entity, text)]
     found = found or [row for entity in entities for row in bound.world.search(entity, text, partly=True)]
     exact = [row for row in found if row["id"] == text]
@@ -187,25 +263,11 @@ def _rep(world: Any, text: str) -> Any:
     return rep
 
 
-def _route_json(d: Any, rep: Any) -> Any:
+def _why_not(bound: Any, found: list[Explained], rep: Any) -> None:
     from roe.analysis.whynot import why_not
 
-    route = why_not(d, rep)
-    return {"rep": rep["id"], "owns": d.owner == rep["id"], "route": route.as_json() if route else None}
-
-
-def _why_not(d: Any, rep: Any, markdown: bool) -> str:
-    from roe.analysis.whynot import why_not
-
-    if d.owner == rep["id"]:
-        return f"{rep.label} does own it as {d.role}."
-    route = why_not(d, rep)
-    if route is None:
-        return f"No rule of this policy could give it to {rep.label} as {d.role}."
-    bullet = "- " if markdown else "  - "
-    lines = [f"Why not {rep.label} as {d.role}? The best route is rule `{route.rule}` ({route.how}):"]
-    for o in route.obstacles:
-        lines.append(f"{bullet}{o.what}")
-        lines.append(f"    {o.value}" + (f"  ({o.place})" if o.place else ""))
-        lines.append(f"    smallest change: {o.change}")
-    return "\n".join(lines)
+    for x in found:
+        if x.decision is None:
+            at = Span("--why-not", 1, 1, 2)
+            fail([Diagnostic("R801", "`--why-not` is about who owns a record", at, "name a record that the policy allocates")])
+        x.why_not = why_not(bound, x.decision, rep)

@@ -6,7 +6,7 @@ pool looks at the record that it hands out, records go, in their places in the q
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -20,7 +20,7 @@ from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld, Group, Table, TableRow
 from roe.data.write import turn_line
-from roe.evaluator.engine import EXCLUSIVE, LIVE, Bound, Decision, Evaluator, owned, routed
+from roe.evaluator.engine import EXCLUSIVE, LIVE, Bound, Decision, Evaluator, claimable, owned, referred, routed
 from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.plan.operators import Action, Choose, Rule
@@ -32,10 +32,9 @@ _EVEN_NOBODY = {"open", "hold", "return", "refer"}
 _SAYS = {  # the row evaluator's sentences for rules that have none of their own
     "keep": "{who} keeps it by rule `{rule}`",
     "assign": "{who} is assigned by rule `{rule}`",
-    "open": "open for claims, by rule `{rule}`",
+    "open": "open{for_claims}, by rule `{rule}`",
     "hold": "on hold, by rule `{rule}`",
     "return": "returned to the pool, by rule `{rule}`",
-    "refer": "{to} must decide, by rule `{rule}`",
     "unassigned": "rule `{rule}` holds, and finds nobody",
 }
 
@@ -374,12 +373,14 @@ class Part:
         phase(f"wording the reasons of {self.table.n:,} {self.table.entity} records")
         pieces: list[pa.Array] = []
         places: list[Array] = []
-        plain = [rows for i, rows in self.rows_of.items() if not self.rules[i].because]
+        plain = []
         for i, rows in self.rows_of.items():
-            because = self.rules[i].because
-            if because:
-                places.append(rows)
-                pieces.append(self._sentence(because, rows))
+            for sentence, some in self._sentences(self.rules[i], rows):
+                if sentence:
+                    places.append(some)
+                    pieces.append(self._sentence(sentence, some))
+                else:
+                    plain.append(some)
         if plain:
             rows = np.concatenate(plain)
             places.append(rows)
@@ -400,6 +401,14 @@ class Part:
         if len(pieces) == 1 and (back == np.arange(len(back))).all():
             return pieces[0]
         return pa.concat_arrays(pieces).take(pa.array(back))
+
+    def _sentences(self, rule: Rule, rows: Array) -> Iterator[tuple[str, Array]]:
+        """The sentence for the records that a person must decide on, and for the others of a rule; empty where it has none."""
+        refers = self.action[rows] == _CODE["refer"]
+        if refers.any():
+            yield referred(rule), rows[refers]
+        if not refers.all():
+            yield rule.because or "", rows[~refers]
 
     def _sentence(self, template: str, rows: Array) -> pa.Array:
         frame = self.frame(rows)
@@ -423,6 +432,7 @@ class Part:
         key = key * 2 + behind
         unique, codes = np.unique(key, return_inverse=True)
         said = []
+        for_claims = " for claims" if claimable(self.bound.policy, self.table.entity, self.role) else ""
         for k in unique.tolist():
             k, follows = divmod(k, 2)
             k, why = divmod(k, len(self.whys) + 1)
@@ -434,7 +444,7 @@ class Part:
             if KINDS[action] == "route":
                 said.append(routed(who, self.pools[pool - 1], str(rule.name), "\0" if follows else whys[why]))
             else:
-                said.append(_SAYS[KINDS[action]].format(who=who, rule=rule.name, to=rule.value.to))
+                said.append(_SAYS[KINDS[action]].format(who=who, rule=rule.name, for_claims=for_claims))
         made = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(said)).dictionary_decode()
         if followed is None or not behind.any():
             return made
@@ -466,6 +476,6 @@ def _say(column: Column, world: ColumnWorld) -> pa.Array:
     codes, meaning = column.encode()
 
     def say(x: Any) -> str:
-        return "(unknown)" if x is None else x.label if isinstance(x, Row) else str(v.string(x))
+        return "(unknown)" if x is None else x.label if isinstance(x, Row) else v.readable(x, world.clock.now.tzinfo)
 
     return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array([say(x) for x in meaning.list])).dictionary_decode()

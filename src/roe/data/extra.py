@@ -44,7 +44,7 @@ def extra_rows(bound: Bound, held: Mapping[str, Iterable[Held]]) -> Rows:
             lines += credit_lines(credit, world)
         lines += _excepted(bound)
     if plan.events:
-        found["events.csv"] = list(_events(bound))
+        found["events.csv"] = list(raised(bound))
     if plan.crm.territories:
         found["territories.csv"] = list(_territories(plan.crm.territories, world))
     return {name: [[v.string(cell) or "" for cell in row] for row in rows] for name, rows in found.items()}
@@ -94,7 +94,7 @@ def credit_lines(credit: Credit, world: World) -> Iterator[list[Any]]:
                 who = dispute["by"].label if dispute["by"] is not None else "somebody"
                 late = ", which is past" if until is not None and until <= world.clock.today else ""
                 reason = f"{who} disputes it ({dispute['reason'] or 'no reason given'}): {credit.refer or 'somebody'} must decide"
-                reason += f" by {v.string(until)}{late}" if until is not None else ""
+                reason += f" by {v.readable(until)}{late}" if until is not None else ""
                 reason += f"; the ruling `{dispute['ruling']}` is no split" if dispute["ruling"] else ""
         for rep, percent in reps:
             if percent:
@@ -115,7 +115,7 @@ def _excepted(bound: Bound) -> Iterator[list[Any]]:
             yield ["exception", entity, record, role, who and who["id"], percent, "exception", row.until, reason]
 
 
-def _events(bound: Bound) -> Iterator[list[Any]]:
+def raised(bound: Bound) -> Iterator[list[Any]]:
     because = {(e.entity, e.name): e.because for e in bound.plan.events}
     for key, since, new in bound.raised():
         entity, rest = key.split("|", 1)

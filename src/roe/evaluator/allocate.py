@@ -450,8 +450,8 @@ class Pools:
         if rep["active"] is False:
             return "not active"
         if rep["starts"] is not None and rep["starts"] > today:
-            return f"starts on {rep['starts']}"
-        return f"left on {rep['ends']}" if rep["ends"] is not None and rep["ends"] <= today else ""
+            return f"starts on {v.readable(rep['starts'])}"
+        return f"left on {v.readable(rep['ends'])}" if rep["ends"] is not None and rep["ends"] <= today else ""
 
     def away(self, rep: Row, hours: bool) -> str:
         """Why a rep cannot take a record now: on leave, or outside working hours where the pool heeds them."""
@@ -460,7 +460,7 @@ class Pools:
         if found is None:
             leave = rep["leave"]
             if leave is not None:
-                found = f"on leave until {leave['until']}" if leave["until"] is not None else "on leave"
+                found = f"on leave until {v.readable(leave['until'])}" if leave["until"] is not None else "on leave"
             else:
                 at = self.world.clock.of(rep["timezone"], rep["calendar"]) if hours else None
                 found = "" if at is None or at.is_open(rep["hours"]) else f"outside working hours ({at.now:%a %H:%M} there)"
@@ -512,7 +512,9 @@ class Pools:
         """A record that keeps the rep whom an earlier run gave it: no turn is taken."""
         by = str(earlier["by"]) if earlier["by"] in self.pools else pool
         on = str(earlier["on"])
-        turn = Turn(by, self.pools[by].step.strategy, rep, self.n, 0, None, None, f"assigned on {on} already", repeated=on)
+        turn = Turn(
+            by, self.pools[by].step.strategy, rep, self.n, 0, None, None, f"assigned on {v.readable(v.parse_date(on))} already", repeated=on
+        )
         turn.kept_position, turn.until = int(earlier["position"]), until
         self.taken.append(("", ""))
         return turn

@@ -172,7 +172,7 @@ def _moment(day: Any, like: datetime) -> datetime | None:
 
 
 def _day(at: Any) -> str:
-    return "further notice" if at is None else f"{at:%Y-%m-%d}" if (at.hour, at.minute) == (0, 0) else f"{at:%Y-%m-%d %H:%M}"
+    return "further notice" if at is None else v.readable(at)
 
 
 def _id(row: Row | None) -> str | None:

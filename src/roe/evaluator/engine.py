@@ -309,7 +309,7 @@ class Bound:
         missed = due is not None and due <= self.world.clock.now and len(tried) <= step.sla.times + 1  # type: ignore[union-attr]
         if rep is None or not missed or pools.worked(pools.pools[pool], d.row, rep, since):
             return pools.kept(pool, rep, earlier, due)
-        late = f"not worked by {v.string(due)}"
+        late = f"not worked by {v.readable(due)}"
         if len(tried) <= step.sla.times:  # type: ignore[union-attr]
             turn = pools.route(pool, d.row, d.role, dict.fromkeys(tried, late))
         else:
@@ -325,6 +325,8 @@ class Bound:
         d.owner_name = rep.label if rep is not None else ""
 
     def _reason(self, d: Decision, rule: Rule) -> str:
+        if d.action == "refer":
+            return self.fill(referred(rule), d.row)
         if rule.because:
             return self.fill(rule.because, d.row)
         who = d.owner_name or "nobody"
@@ -332,10 +334,9 @@ class Bound:
             "keep": f"{who} keeps it by rule `{rule.name}`",
             "assign": f"{who} is assigned by rule `{rule.name}`",
             "route": self._routed(d, who, rule),
-            "open": f"open for claims, by rule `{rule.name}`",
+            "open": f"open{' for claims' if claimable(self.policy, d.entity, d.role) else ''}, by rule `{rule.name}`",
             "hold": f"on hold, by rule `{rule.name}`",
             "return": f"returned to the pool, by rule `{rule.name}`",
-            "refer": f"{rule.value.to} must decide, by rule `{rule.name}`",
             "unassigned": f"rule `{rule.name}` holds, and finds nobody",
         }[d.action]
 
@@ -380,6 +381,18 @@ class Bound:
 def empty_state(as_of: str) -> dict[str, Any]:
     """The state before the first run."""
     return {"version": STATE, "as_of": as_of, "owners": {}, "assigned": {}, "pools": {}, "days": {}}
+
+
+def claimable(policy: Policy, entity: str, role: str) -> bool:
+    """Whether reps can claim records of this entity in this role."""
+    claims = policy.plan.claims
+    return claims is not None and entity == "account" and role == claims.role
+
+
+def referred(rule: Rule) -> str:
+    """The sentence, with `{expressions}`, for a record that a person must decide on."""
+    decides = f"{rule.value.refers()} must decide"
+    return f"{rule.because.rstrip('.')}; {decides}" if rule.because else f"{decides}, by rule `{rule.name}`"
 
 
 def routed(who: str, pool: str, rule: str, why: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from datetime import date
 from typing import Any
 
 from roe.evaluator.trace import RuleTrace, StepTrace, Trace, step_title
@@ -81,19 +82,25 @@ def _body(step: StepTrace, dim: str, off: str) -> list[str]:
                 + (f": {c['lost']}" if c["lost"] else "")
             )
     for c in step.details.get("claims", ()):
-        until = f" until {c['until']}" if c["until"] else ""
+        until = f" until {_day(c['until'])}" if c["until"] else ""
         mark = {"granted": "*", "refused": "-", "ended": "."}[c["status"]]
-        lines.append(f"       {mark} {c['rep']} on {c['at']}: {c['status']}{until}, {c['reason']}")
+        lines.append(f"       {mark} {c['rep']} on {_day(c['at'])}: {c['status']}{until}, {c['reason']}")
     if step.operator == "allocate" and step.stage == "pool":
         turn: Any = step.details
         while turn:
             lines += _turn(turn)
             turn = turn["before"]
     for key in ("approved_by", "reason", "until") if step.stage == "exception" else ():
-        lines.append(f"       {key}: {step.details[key]}")
+        lines.append(f"       {key}: {_day(step.details[key])}")
     if step.place:
         lines.append(f"               {dim}{step.place}{off}")
     return lines
+
+
+def _day(text: Any) -> str:
+    """A day or a moment of the data, as a sentence has it; any other text as it is."""
+    found = v.parse_temporal(text) if isinstance(text, str) else text
+    return v.readable(found) if isinstance(found, date) else str(text)
 
 
 def _score(candidate: dict[str, Any]) -> str:
@@ -102,13 +109,13 @@ def _score(candidate: dict[str, Any]) -> str:
 
 def _turn(turn: dict[str, Any]) -> list[str]:
     if turn["repeated"]:
-        return [f"       assigned by this pool on {turn['repeated']} already; the same record twice is one assignment"]
+        return [f"       assigned by this pool on {_day(turn['repeated'])} already; the same record twice is one assignment"]
     kind = turn["strategy"].replace("_", " ")
     lines = [f"       {kind}, turn {turn['position']} of pool {turn['pool']}"]
     if turn["why"]:
         lines = [f"       {kind}, pool {turn['pool']}; no turn is taken: {turn['why']}"]
     if turn["until"]:
-        lines.append(f"       to be worked by {turn['until']}")
+        lines.append(f"       to be worked by {_day(turn['until'])}")
     for m in turn["members"][:12]:
         mark = "*" if m["rep"] == turn["rep"] else "-"
         skipped = f", skipped: {m['skipped']}" if m["skipped"] else ""
@@ -127,8 +134,9 @@ def as_markdown(trace: Trace) -> str:
     facts = {
         "record": f"{d.name} ({d.entity} {d.id})", "role": d.role, "owner": d.owner_name or "nobody",
         "previous owner": d.previous, "action": d.action, "rule": d.rule, "territory": d.territory, "pool": d.pool,
-        "window": d.window, "until": v.string(d.until),
+        "window": d.window, "until": v.readable(d.until),
     }  # fmt: skip
+    facts = {"record": facts["record"]} if d.action == "value" else facts
     lines += [f"| {key} | {_md(str(value))} |" for key, value in facts.items() if value]
     for step in trace.steps:
         lines += ["", f"#### {_md(_title(step))}", ""]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from roe.evaluator.choose import Choice, Chooser
+from roe.evaluator.engine import claimable
 from roe.evaluator.observe import Observed, observe, watch
 from roe.grammar import syntax as s
 from roe.grammar import values as v
@@ -146,20 +147,29 @@ def trace(decision: Decision) -> Trace:
     return Trace(decision, sentence(decision), builder.steps)
 
 
+def steps_of(decision: Decision, asked: Iterable[tuple[Row, str]]) -> list[StepTrace]:
+    """How fields of records were computed, and what they rest on; `decision` says in which world."""
+    builder = _Builder(decision)
+    for row, name in asked:
+        builder.ask(row, name)
+    builder.finish()
+    return builder.steps
+
+
 def sentence(d: Decision) -> str:
-    """The answer in one sentence that a rep can read."""
+    """The answer in one sentence that a rep can read: owner, role, until when, and why; who must decide where somebody must."""
     what = f"{d.name} ({d.entity} {d.id})" if d.name != d.id else f"{d.entity} {d.id}"
-    until = f" until {v.literal(d.until)}" if d.until is not None else ""
+    verb = f"{d.owner_name or 'nobody'} owns {what} as {d.role}"
+    until = "" if d.until is None else v.readable(d.until, d.row.world.clock.now.tzinfo)
+    state = {
+        "open": f", and it is open{' for claims' if claimable(d.row.world.policy, d.entity, d.role) else ''}",
+        "hold": ", on hold",
+        "return": " any more: it goes back to the pool",
+        "refer": f", to be decided{' by ' if until else ''}{until}",
+    }.get(d.action, "")
+    until = f" until {until}" if until and d.action != "refer" else ""
     reason = d.reason if d.reason.endswith((".", "!", "?")) else d.reason + "."
-    verb = {
-        "open": f"{what} is open for claims as {d.role}",
-        "hold": f"{what} is on hold as {d.role}" + (f" with {d.owner_name}" if d.owner else ""),
-        "return": f"{what} goes back to the pool as {d.role}",
-        "refer": f"a person must decide who owns {what} as {d.role}",
-    }.get(d.action)
-    if verb is None:
-        verb = f"{d.owner_name} owns {what} as {d.role}" if d.owner else f"nobody owns {what} as {d.role}"
-    return f"{verb}{until}: {reason}"
+    return f"{verb}{state}{until}: {reason}"
 
 
 class _Builder:
@@ -193,6 +203,10 @@ class _Builder:
                 self.ask(d.row, window.state)
         if d.territory:
             self.ask(d.row, "territory")
+        self.finish()
+
+    def finish(self) -> None:
+        """Follow every step that was asked for, and those that they rest on."""
         while self.todo:
             self._nested(*self.todo.pop(0))
 
@@ -273,7 +287,7 @@ class _Builder:
         away = staffed if staffed is not None else self.world.rep(step.vacant.get(role))
         said = [f"{role} is vacant: {away.label} is the fallback"] if staffed is None and away is not None else []
         if away is not None and owner is not away:
-            said.append(f"{away.label} is on leave until {v.string(away['leave']['until'])}: {owner.label} covers")
+            said.append(f"{away.label} is on leave until {v.readable(away['leave']['until'])}: {owner.label} covers")
         self.steps.append(StepTrace(step.stage, "derive", f"{step.name}.{role}", row.label, owner, text="; ".join(said)))
 
     def _derive(self, step: Derive, expr: Expr, row: Row, scope: dict[str, Any]) -> StepTrace:

@@ -170,6 +170,10 @@ class World:
         self.dangling: dict[tuple[str, str, str], int] = {}
         self.fields = {entity: self._makers(entity) for entity in self.policy.model.entities}
         self.rows = {entity: [] for entity in self.policy.model.entities}
+        self._references = {
+            entity: [(name, f.type.entity) for name, f in fields.items() if f.type.name == "record" and not f.via]
+            for entity, fields in self.policy.model.entities.items()
+        }
         self._keys: dict[str, dict[str, Row]] = {entity: {} for entity in self.rows}
         self._names: dict[str, dict[str, list[Row]]] = {entity: {} for entity in self.rows}
         self._back: dict[tuple[str, str], dict[int, list[Row]]] = {}
@@ -181,7 +185,8 @@ class World:
         self.frozen: Mapping[str, Any] = {}  # values that earlier runs froze
         self.decided_claims: Mapping[str, Any] = {}  # of earlier runs, with the reasons of those that were refused
         for entity in self.rows:
-            self.add(entity, tables.get(entity, ()))
+            if entity in tables:
+                self.add(entity, tables[entity])
 
     def at(self, clock: Clock) -> None:
         """The same records at a moment: everything that was computed is forgotten."""
@@ -425,7 +430,7 @@ class World:
 
         def value(code: Code) -> str:
             found = code(scope)
-            return "(unknown)" if found is None else found.label if isinstance(found, Row) else str(v.string(found))
+            return "(unknown)" if found is None else found.label if isinstance(found, Row) else v.readable(found, self.clock.now.tzinfo)
 
         return "".join(piece if code is None else value(code) for piece, code in self.compiled.template(template))
 
@@ -438,18 +443,17 @@ class World:
 
     def resolve(self, row: Row) -> None:
         """Turn the texts of a record's references into records; a reference that finds none is counted and null."""
-        for name, f in self.policy.model.entities[row.entity].items():
-            if f.type.name == "record" and not f.via:
-                key = dict.get(row, name)
-                if key is None or isinstance(key, Row):
-                    continue
-                found = self.rep(key) if f.type.entity == "rep" else self.find(f.type.entity, key)
-                if found is None:
-                    where = (row.entity, name, key)
-                    self.dangling[where] = self.dangling.get(where, 0) + 1
-                    del row[name]
-                else:
-                    row[name] = found
+        for name, target in self._references[row.entity]:
+            key = dict.get(row, name)
+            if key is None or isinstance(key, Row):
+                continue
+            found = self.rep(key) if target == "rep" else self.find(target, key)
+            if found is None:
+                where = (row.entity, name, key)
+                self.dangling[where] = self.dangling.get(where, 0) + 1
+                del row[name]
+            else:
+                row[name] = found
 
     def resolve_all(self) -> None:
         for rows in self.rows.values():

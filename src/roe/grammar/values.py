@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import cmp_to_key
 from typing import Any
 
@@ -515,6 +515,21 @@ def string(value: Any) -> str | None:
     return literal(value)
 
 
+def readable(value: Any, zone: tzinfo | None = None) -> str:
+    """A value in a sentence: a day as people read it, `24 February 2026`, with the time of day in a zone where there is one that matters."""
+    if isinstance(value, date):
+        if isinstance(value, datetime) and value.tzinfo is not None and zone is not None:
+            value = attempt(lambda: value.astimezone(zone)) or value
+        day = f"{value.day} {MONTHS[value.month - 1]} {value.year}"
+        if not isinstance(value, datetime) or (value.hour, value.minute, value.second) == (0, 0, 0):
+            return day
+        return f"{day}, {value:%H:%M}"
+    return string(value) or ""
+
+
+MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
+
+
 def literal(value: Any) -> str:
     """A value as text that reads as the value: strings quoted, temporal values in their ISO form."""
     if value is None:
@@ -535,8 +550,11 @@ def literal(value: Any) -> str:
         return "[" + ", ".join(literal(v) for v in value) + "]"
     if isinstance(value, Range):
         return _show_range(value)
+    if hasattr(value, "label"):  # a record: its fields may lead back to it
+        return str(value.label)
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{k}: {literal(v)}" for k, v in value.items()) + "}"
+        found = value.as_json() if hasattr(value, "as_json") else value
+        return "{" + ", ".join(f"{k}: {literal(v)}" for k, v in found.items()) + "}"
     return str(value)
 
 

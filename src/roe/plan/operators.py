@@ -208,12 +208,17 @@ class Action:
     """What an engagement rule does with a record's ownership."""
 
     kind: str  # keep, assign, route, open, hold, return, refer
+    # `to` is who must decide, in a sentence: a name, or an `{expression}`
     assign: Expr | None = None
     until: Expr | None = None  # until when the assignment holds
     pool: str = ""
     to: str = ""
     within: Any = None  # how long a decision may take, or ownership is kept
     otherwise: Action | None = None
+
+    def refers(self) -> str:
+        """Who must decide where the action, or what it falls back on, refers to a person; empty where none does."""
+        return self.to or (self.otherwise.refers() if self.otherwise is not None else "")
 
 
 @node

@@ -139,7 +139,8 @@ def write_policy(policy: Policy) -> dict[str, Any]:
 
 
 def _pieces(rule: o.Rule) -> list[str]:
-    return o.TEMPLATE.split(rule.because)[1::2] if rule.because else []
+    to = rule.value.refers() if isinstance(rule.value, o.Action) else ""
+    return [*o.TEMPLATE.split(rule.because or "")[1::2], *o.TEMPLATE.split(to)[1::2]]
 
 
 # --- reading --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from roe.grammar import types as t
 from roe.grammar.names import Names
 from roe.plan.operators import Action, Allocate, Choose, Expr, Rule
 from roe.policy.context import Context
-from roe.source import Text
+from roe.source import Same, Text
 
 
 def lower(policy: dict[str, Any], cx: Context, pools: dict[str, Allocate]) -> dict[tuple[str, str], Choose]:
@@ -37,13 +37,14 @@ def _rule(raw: Any, entity: str, others: list[Text], cx: Context, pools: dict[st
     names = cx.names(entity)
     when = cx.condition(raw["when"], names) if raw.get("when") else None
     conditions = ((when,) if when else ()) + cx.period(raw.get("from"), raw.get("until"))
-    action = _action(raw["then"], raw, entity, cx, pools, _action(raw["else"], raw, entity, cx, pools, None) if "else" in raw else None)
+    otherwise = _action(raw["else"], entity, role, cx, pools, None) if "else" in raw else None
+    action = _action(raw["then"], entity, role, cx, pools, otherwise)
     because = raw.get("because")
     cx.sentence(because, names)
     return Rule(raw["name"], conditions, action, because, cx.overrides(raw.get("overrides"), raw["name"], others))
 
 
-def _action(raw: Any, rule: Any, entity: str, cx: Context, pools: dict[str, Allocate], otherwise: Action | None) -> Action:
+def _action(raw: Any, entity: str, role: str, cx: Context, pools: dict[str, Allocate], otherwise: Action | None) -> Action:
     if isinstance(raw, str):
         if raw == "refer":
             cx.say("R503", raw, "`refer` needs a person", "write `then: {refer: emea-manager, within: 2 working days}`")
@@ -58,7 +59,7 @@ def _action(raw: Any, rule: Any, entity: str, cx: Context, pools: dict[str, Allo
             cx.say("R501", pool, f"there is no pool `{pool}`", suggest(pool, pools, "declare it under `pools:`"))
         return Action("route", pool=pool, otherwise=otherwise)
     if "refer" in raw:
-        return Action("refer", to=str(raw["refer"]), within=cx.duration(raw.get("within")), otherwise=otherwise)
+        return Action("refer", to=_decider(raw["refer"], entity, role, cx), within=cx.duration(raw.get("within")), otherwise=otherwise)
     return Action("keep", within=cx.duration(raw["keep"]), otherwise=otherwise)
 
 
@@ -68,3 +69,13 @@ def _assignee(text: Any, names: Names, cx: Context) -> Expr | None:
     if expr is None or cx.type_of(expr, names).name != "number":
         return expr
     return Expr(s.Call("string", (expr.tree,), ("",)), expr.text)
+
+
+def _decider(raw: Text, entity: str, role: str, cx: Context) -> str:
+    """Who must decide, as a sentence has it: a name, or `{expression}` where the text begins with a known entity and a dot."""
+    if raw.partition(".")[0] not in cx.model.entities or "." not in raw:
+        cx.sentence(raw, cx.names(entity))
+        return raw
+    expr = cx.value(raw, cx.names(entity), "record", "owners", "string")
+    owners = expr is not None and cx.type_of(expr, cx.names(entity)) == t.OWNERS
+    return Text(f"{{{raw}.{role}}}" if owners else f"{{{raw}}}", Same(raw))

@@ -188,7 +188,7 @@ def _staff(name: str, section: Any, table: Table, known: set[str], entity: str, 
     if not report:
         del cx.found[before:]
     for title, found in rules.items():
-        cx.steps[entity, f"{name}_{title}"] = Choose(entity, f"{name}_{title}", "staffing", "first", tuple(found))
-    group = {title: f"{name}_{title}" for title in rules}
+        cx.steps[entity, f"{name}_owner.{title}"] = Choose(entity, f"{name}_owner.{title}", "staffing", "first", tuple(found))
+    group = {title: f"{name}_owner.{title}" for title in rules}
     vacant = {str(role): str(rep) for role, rep in fallback.items()}
     cx.steps[entity, f"{name}_owner"] = Derive(entity, f"{name}_owner", "staffing", None, group, vacant, section.get("cover") == "leave")

@@ -86,11 +86,11 @@ def _proposal(evaluator: Evaluator, key: Key, witness: Witness, number: int) -> 
 def _values(evaluator: Evaluator, entity: str, name: str, row: Any) -> Iterable[tuple[str, str]]:
     """What a computed field gives, part by part; of a staffing the owner in its role."""
     plan = evaluator.policy.plan
-    base, _, role = name.rpartition("_")
-    group = plan.steps.get((entity, f"{base}_owner"))
+    base, _, role = name.rpartition(".")
+    group = plan.steps.get((entity, base))
     if isinstance(group, Derive) and group.group is not None and group.group.get(role) == name:
-        owner = row[f"{base}_owner"].get(role)
-        yield f"{entity}.{base}_owner.{role}.id", v.literal(str(owner["id"])) if owner is not None else "null"
+        owner = row[base].get(role)
+        yield f"{entity}.{base}.{role}.id", v.literal(str(owner["id"])) if owner is not None else "null"
         return
     if not name.isidentifier():
         return

@@ -1,0 +1,159 @@
+"""Explanations of what a run writes besides its allocations: a claim, a credit, a dispute, an event, and the value of any one field.
+
+What became of them is read from the same rows that the run writes (`data/extra.py`); the steps below are those of a trace, made by
+the same builder, so that a value is explained as it was computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from roe.data.extra import raised
+from roe.evaluator.engine import Bound, Decision
+from roe.evaluator.trace import Trace, steps_of
+from roe.evaluator.world import Row
+from roe.grammar import values as v
+from roe.plan.operators import Choose, Derive
+
+
+@dataclass(slots=True)
+class ValueTrace(Trace):
+    """Why one value is what it is: the trace of a field, with a sentence of its own."""
+
+    field: str = ""
+    value: Any = None
+
+    def as_json(self) -> dict[str, Any]:
+        found = Trace.as_json(self)
+        del found["role"], found["outcome"]
+        return {**found, "field": self.field, "value": v.plain(self.value)}
+
+
+def entities(bound: Bound) -> list[str]:
+    """The entities whose records something is written about, beside those that are allocated."""
+    plan = bound.plan
+    found = [*(["claim"] if plan.claims is not None else []), *(c.entity for c in plan.credits), *(["dispute"] if plan.credits else [])]
+    found += [event.entity for event in plan.events]
+    return list(dict.fromkeys(found))
+
+
+def fields(bound: Bound, entity: str) -> list[str]:
+    """The computed fields of an entity."""
+    return [name for of, name in bound.plan.steps if of == entity and "." not in name]
+
+
+def value_of(bound: Bound, row: Row, name: str) -> ValueTrace:
+    """One value of a record, computed or stored, as the rules of its entity see it."""
+    _before(bound, row.entity)
+    with bound.world.as_before(row.entity):
+        value = row[name]
+        return _traced(row, name, value, _sentence(bound, row, name, value))
+
+
+def _before(bound: Bound, entity: str) -> None:
+    """Decide what is decided before an entity: a lead sees this run's owners of its account."""
+    order = bound.entities()
+    if entity in order[1:]:
+        role = bound.roles(entity)[0]
+        rows = bound.world.rows[entity]
+        if rows and order.index(entity):
+            bound.decide(rows[0], role)
+
+
+def _traced(row: Row, name: str, value: Any, sentence: str, more: Iterable[str] = ()) -> ValueTrace:
+    decision = Decision(row.entity, str(row["id"]), row.label, "", "value", row=row)
+    return ValueTrace(decision, sentence, steps_of(decision, [(row, name), *((row, x) for x in more)]), name, value)
+
+
+def _sentence(bound: Bound, row: Row, name: str, value: Any) -> str:
+    what = f"`{name}` of {_called(row)}"
+    step = bound.plan.steps.get((row.entity, name))
+    if value is None:
+        return f"{what} has no value: " + ("no rule of it holds." if isinstance(step, Choose) else "something that it rests on is missing.")
+    shown = value.label if isinstance(value, Row) else v.readable(value) if not isinstance(value, str) else f'"{value}"'
+    if isinstance(step, Choose) and step.hit == "first":
+        choice = bound.evaluator.compiled.choosers[row.entity, name](bound.world.scope(row))
+        rule = step.rules[choice.fired[0]] if choice.fired else None
+        if rule is not None and rule.because:
+            return f"{what} is {shown}: {bound.fill(rule.because, row)}."
+        return f"{what} is {shown}" + (f", by rule `{rule.name}`." if rule is not None else ", since no rule of it holds.")
+    stored = "" if step is not None else ", as the data says"
+    return f"{what} is {shown}{stored}."
+
+
+def _called(row: Row) -> str:
+    return f"{row.label} ({row.entity} {row['id']})" if row.label != row["id"] else f"{row.entity} {row['id']}"
+
+
+# --- claims, credits, disputes and events ---------------------------------------------------------------------------------
+
+
+def about(bound: Bound, row: Row, only: str = "") -> list[ValueTrace]:
+    """Everything that a whole run writes of a record besides allocations; `only` is one credit or event."""
+    if any(entity == row.entity for entity in bound.entities()) or bound.plan.credits or bound.plan.events:
+        for _ in bound.decide_all():
+            pass
+    return list(_about(bound, row, only))
+
+
+def _about(bound: Bound, row: Row, only: str) -> Iterator[ValueTrace]:
+    plan = bound.plan
+    if row.entity == "claim" and plan.claims is not None:
+        yield _claim(bound, row)
+    disputed = None
+    if row.entity == "dispute":
+        disputed = next((c for c in plan.credits if c.name == row["credit"]), None)
+        if disputed is not None:
+            record = bound.world.find(disputed.entity, row["record"]) if row["record"] else None
+            yield from _credits(bound, record, disputed.name, row) if record is not None else ()
+        return
+    yield from _credits(bound, row, only)
+    for event in plan.events:
+        if event.entity == row.entity and only in ("", event.name):
+            yield _event(bound, row, event.name)
+
+
+def _claim(bound: Bound, row: Row) -> ValueTrace:
+    outcome = bound.world.settled.of(row)
+    who = row["rep"].label if row["rep"] is not None else "an unknown rep"
+    what = _called(row["account"]) if row["account"] is not None else "an unknown account"
+    at = v.readable(row["at"]) or "an unknown day"
+    if outcome is None:
+        said = f"{who} claimed {what} on {at}, which is still to come."
+        return _traced(row, "status", None, said)
+    until = "" if outcome.until is None else f", until {v.readable(outcome.until)}"
+    said = f"{who} claimed {what} on {at}, and the claim {row['id']} is {outcome.status}{until}: {outcome.reason}."
+    decision = Decision("claim", str(row["id"]), str(row["id"]), "", "value", row=row)
+    steps = steps_of(decision, [(row["account"], "claim")] if row["account"] is not None else [])
+    return ValueTrace(decision, said, steps, "status", outcome.status)
+
+
+def _credits(bound: Bound, row: Row, only: str, dispute: Row | None = None) -> Iterator[ValueTrace]:
+    for credit in bound.plan.credits:
+        lines = [line for line in credit_lines(credit, bound.world) if line[2] == row["id"]] if credit.entity == row.entity else []
+        if not lines or only not in ("", credit.name):
+            continue
+        shares = " and ".join(f"{_who(bound, line[4])} {v.show_number(line[5])} %" for line in lines)
+        reason, status = lines[0][8], lines[0][6]
+        what = f"dispute {dispute['id']} is about the credit" if dispute is not None else "the credit"
+        said = f"{what} `{credit.name}` of {_called(row)} is {shares} ({status}): {reason}."
+        yield _traced(row, credit.name, row[credit.name], said[0].upper() + said[1:])
+
+
+def _who(bound: Bound, key: Any) -> str:
+    rep = bound.world.rep(key)
+    return rep.label if rep is not None else "nobody"
+
+
+def _event(bound: Bound, row: Row, name: str) -> ValueTrace:
+    line = next((x for x in raised(bound) if x[:3] == [row.entity, row["id"], name]), None)
+    if line is None:
+        said = f"The event `{name}` of {_called(row)} is not raised: its condition does not hold."
+    else:
+        since = v.readable(v.parse_date(line[3]) or line[3])
+        state = "is raised by this run" if line[4] == "raised" else f"is up since {since}"
+        said = f"The event `{name}` of {_called(row)} {state}: {line[5]}."
+    assert isinstance(bound.plan.steps[row.entity, name], Derive)
+    return _traced(row, name, row[name], said)
