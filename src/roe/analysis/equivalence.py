@@ -384,7 +384,7 @@ def action(rule: Rule, value: Callable[[Any], str], sentence: Callable[[str], st
     return (f"{value(rule.value)} because {sentence(rule.because)}", "") if rule.because else (value(rule.value), str(rule.name))
 
 
-def credit_lines(credit: Credit, rule: Rule, value: Callable[[Any], str], sentence: Callable[[str], str]) -> Given:
+def credited(credit: Credit, rule: Rule, value: Callable[[Any], str], sentence: Callable[[str], str]) -> Given:
     """Whom a rule credits, and why."""
     shares = value([[expr, percent] for expr, percent in credit.shares[str(rule.name)]])
     return (f"{shares} because {sentence(rule.because)}", "") if rule.because else (shares, str(rule.name))

@@ -51,7 +51,7 @@ class Judge:
             return False
         return any(self._differ(tables, witness.entity, witness.today or TODAY) for tables in self._worlds(witness))
 
-    def credit_lines(self, name: str, witness: Witness) -> bool:
+    def credited(self, name: str, witness: Witness) -> bool:
         """Whether both credit the witness, and differently."""
         if witness.given:
             return False

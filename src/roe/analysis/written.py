@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from roe.data.extra import raised
+from roe.data.extra import credit_lines, raised
 from roe.evaluator.engine import Bound, Decision
 from roe.evaluator.trace import Trace, steps_of
 from roe.evaluator.world import Row

@@ -28,12 +28,12 @@ def lower(policy: dict[str, Any], cx: Context, pools: dict[str, Allocate]) -> di
                 continue
             names = [raw["name"] for raw in found]
             cx.unique_names(names, "rules of one role")
-            rules = tuple(_rule(raw, str(entity), names, cx, pools) for raw in found)
+            rules = tuple(_rule(raw, str(entity), str(role), names, cx, pools) for raw in found)
             out[str(entity), str(role)] = Choose(str(entity), f"engagement_{role}", "engagement", "first", rules)
     return out
 
 
-def _rule(raw: Any, entity: str, others: list[Text], cx: Context, pools: dict[str, Allocate]) -> Rule:
+def _rule(raw: Any, entity: str, role: str, others: list[Text], cx: Context, pools: dict[str, Allocate]) -> Rule:
     names = cx.names(entity)
     when = cx.condition(raw["when"], names) if raw.get("when") else None
     conditions = ((when,) if when else ()) + cx.period(raw.get("from"), raw.get("until"))
