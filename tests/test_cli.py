@@ -178,7 +178,7 @@ def test_init_from_a_salesforce_export(tmp_path: Path) -> None:
     assert "profile: salesforce" in text and 'values: ["x", "y"]' in text
     assert "DE" in (tmp_path / "policy" / "tables" / "territories.csv").read_text()
     audit = roe("audit", folder, "--data", f"{folder}/data", "--as-of", "2026-01-01")
-    assert audit.output.startswith("0 of 12 allocations differ")
+    assert audit.stdout.startswith("0 of 12 allocations differ")
 
 
 def test_init_from_an_export_with_owners_per_role(tmp_path: Path) -> None:
