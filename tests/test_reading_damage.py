@@ -165,7 +165,9 @@ def test_damage_changes_nothing_without_a_word(
         )
         assert known or report, (record, how, after.get(record), damaged)
     assert len(after) <= len(before), "nobody is added"
-    assert not set(after) - set(before) or (touched == "*" and set(after) - set(before) <= {x.split(",")[0].strip('"') for x in damaged})
+    strange = set(after) - set(before)  # an id that damage changed is that of its line, or the name where the id column is gone
+    by_name = any("no id column" in note for note in reading["notes"])
+    assert not strange or by_name or strange <= {x.split(",")[0].strip('"') for x in damaged}
 
 
 def test_a_name_that_a_quote_was_added_to_is_not_taken_as_it_is(policy: Policy, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, sha
     Exit code 1 if any record differs.
     """
     evaluator = load(policy)
-    bound = bind(evaluator, data, as_of, state, say=True)
+    bound = bind(evaluator, data, as_of, state, say=shape != "json")
     total = sum(len(bound.world.rows[entity]) for entity, _ in bound.plan.engagement)
     decisions = list(counted(bound.decide_all(), total, "auditing"))
     differ = [d for d in decisions if d.owner != d.previous and d.action not in ("refer", "hold")]
@@ -45,7 +45,11 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, sha
     if shape == "json":
         by_rep = {rep: {"gains": gains[rep], "loses": losses[rep]} for rep in sorted({*gains, *losses})}
         rules = [{"records": k, "rule": rule, "differ": n} for (k, rule), n in by_rule.most_common()]
-        click.echo(json.dumps({"records": len(decisions), "differ": rows, "rules": rules, "reps": by_rep}, indent=2, ensure_ascii=False))
+        from roe.data.report import report_of
+
+        read = report_of(bound.world.readings)
+        found = {"records": len(decisions), "differ": rows, "rules": rules, "reps": by_rep, "reading": read}
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     elif shape == "csv":
         from roe.data.files import csv_text
 

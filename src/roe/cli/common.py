@@ -128,11 +128,11 @@ def guard(policy: Any, world: Any, last: Path | None, say: bool = False) -> None
 
     `last` is the folder with the report of the last run.
     """
-    from roe.data.report import broken, in_lines, read_report, report_of
-
     guarded = any(s.rows or s.fall is not None or s.filled for s in policy.data.values())
     if not say and not guarded:
         return
+    from roe.data.report import broken, in_lines, read_report, report_of
+
     report, before = report_of(world.readings), read_report(last)
     if say:
         for line in in_lines(report, before):

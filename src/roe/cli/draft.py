@@ -19,6 +19,7 @@ from roe.data.files import csv_text
 from roe.data.read import SUFFIXES, read_file, read_tables
 from roe.diagnostics import Diagnostic, errors
 from roe.evaluator.engine import Evaluator
+from roe.grammar.field_functions import country
 from roe.policy.build import build
 from roe.policy.model import standard_fields
 from roe.policy.standard import FILES
@@ -126,6 +127,7 @@ def _territories(accounts: Rows, columns: dict[str, str], role: str) -> tuple[st
         groups: dict[str, Counter[str]] = {}
         for row in accounts:
             value, owner = _value(row, column), _value(row, columns.get(f"owner.{role}"))
+            value = (country(value) or "") if name == "country" else value  # as the loader reads it
             if value and owner:
                 groups.setdefault(value, Counter())[owner] += 1
         kept = {v: min(c.items(), key=lambda item: (-item[1], item[0]))[0] for v, c in sorted(groups.items())}

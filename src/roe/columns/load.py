@@ -79,7 +79,8 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
     zone = zone_of(policy.timezone)
     n = raw.n
     phase(f"understanding {n:,} {entity} records")
-    out = TypedColumns(n, started(entity, fields, raw.columns, policy.model.roles(), raw.origin, n))
+    decided = any(entity == e for e, _ in policy.plan.engagement)
+    out = TypedColumns(n, started(entity, fields, raw.columns, policy.model.roles(), raw.origin, n, decided))
     out.lines = raw.lines
     out.rejects += [Reject(entity, "", line, "", text, reason) for line, text, reason in raw.origin.rejects]
     problems = _Problems(n)
@@ -105,7 +106,7 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
         if f.required and f.type.name != "owners":
             lacking = out.columns[f.name].nulls() if f.name in out.columns else np.ones(n, bool)
             problems.add(f.name, lacking, lambda i, name=f.name: ("", f"`{name}` is required and missing"))  # type: ignore[misc]
-    _identify(entity, out, problems, any(entity == e for e, _ in policy.plan.engagement))
+    _identify(entity, out, problems, decided)
     _reject(entity, out, problems, raw)
     finished(out.reading, out.rejects)
     return out

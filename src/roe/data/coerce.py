@@ -171,7 +171,7 @@ def coerce_table(
     origin = raw.origin if isinstance(raw, Records) else Origin("")
     raw = list(raw)
     keys = dict.fromkeys((*origin.header, *(k for row in raw for k in row if k != "$line")))
-    out = Typed(started(entity, fields, keys, roles, origin, len(raw)))
+    out = Typed(started(entity, fields, keys, roles, origin, len(raw), decided))
     reading = out.reading
     out.rejects += [Reject(entity, "", line, "", text, reason) for line, text, reason in origin.rejects]
     columns = out.columns
@@ -243,13 +243,19 @@ def coerce_table(
     return out
 
 
-def started(entity: str, fields: Mapping[str, Field], keys: Iterable[str], roles: list[str], origin: Origin, rows: int) -> Reading:
+def started(
+    entity: str, fields: Mapping[str, Field], keys: Iterable[str], roles: list[str], origin: Origin, rows: int, decided: bool
+) -> Reading:
     """A reading report before the first cell is read."""
     keys = list(keys)
     columns = columns_of(entity, fields, keys, roles)
     used = set(columns.values())
     unknown = [k for k in keys if k not in used]
-    return Reading(entity, origin.shown, rows + len(origin.rejects), origin.blank, list(origin.notes), columns, unknown)
+    notes = list(origin.notes)
+    if decided and rows and "id" not in columns:
+        instead = [f"`{columns[k]}`" for k in ("email", "name", "domain") if k in columns]
+        notes.append(f"it has no id column: {' or else '.join(instead) or 'nothing'} is what tells its records apart")
+    return Reading(entity, origin.shown, rows + len(origin.rejects), origin.blank, notes, columns, unknown)
 
 
 def listed(columns: Mapping[str, str], fields: Mapping[str, Field]) -> list[str]:

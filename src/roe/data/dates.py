@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from functools import cache
 from typing import Any
 
 from roe.grammar import values as v
@@ -19,15 +20,29 @@ _CLOCK = (
     r"(?:[T ,]\s?(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?\s?(?P<half>[AaPp])?(?(half)\.?[Mm]\.?)"
     r"\s?(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})?)?"
 )
-_CLOCKED = re.compile(r"(?P<day>.*?\d)" + _CLOCK, re.ASCII)
-_NUMERIC = re.compile(r"(?P<a>\d{1,2})(?P<mark>[./-])(?P<b>\d{1,2})(?P=mark)(?P<year>\d{4})", re.ASCII)
-_PACKED = re.compile(r"%[YmdHMSjy]%[YmdHMSjy]")
+
+
+@cache
+def _clocked() -> re.Pattern[str]:
+    return re.compile(r"(?P<day>.*?\d)" + _CLOCK, re.ASCII)
+
+
+@cache
+def _numbered() -> re.Pattern[str]:
+    return re.compile(r"(?P<a>\d{1,2})(?P<mark>[./-])(?P<b>\d{1,2})(?P=mark)(?P<year>\d{4})", re.ASCII)
+
+
+@cache
+def _packed() -> re.Pattern[str]:
+    return re.compile(r"%[YmdHMSjy]%[YmdHMSjy]")
 
 
 def order_of(text: str) -> str:
     """Which order a date's text can only have: `day-first`, `month-first`; `?` if it may have both, empty if it says nothing."""
-    m = _CLOCKED.fullmatch(text)
-    n = _NUMERIC.fullmatch(m["day"]) if m else None
+    if text[4:5] == "-":
+        return ""
+    m = _clocked().fullmatch(text)
+    n = _numbered().fullmatch(m["day"]) if m else None
     if n is None:
         return ""
     a, b = int(n["a"]), int(n["b"])
@@ -47,7 +62,7 @@ def parse_datetime(text: str, zone: tzinfo, formats: tuple[str, ...], order: str
             return settled(datetime.fromisoformat(text), zone)
         except (ValueError, OverflowError):
             pass
-    m = _CLOCKED.fullmatch(text)
+    m = _clocked().fullmatch(text)
     day = _day(m["day"], order, text, entity) if m else None
     clock = _clock(m) if m else None
     if day is None or clock is None:
@@ -69,12 +84,12 @@ def _shaped(text: str, shape: str) -> datetime | None:
         found = datetime.strptime(text, shape)
     except ValueError:
         return None
-    return None if _PACKED.search(shape) and len(found.strftime(shape)) != len(text) else found
+    return None if _packed().search(shape) and len(found.strftime(shape)) != len(text) else found
 
 
 def _day(text: str, order: str, whole: str, entity: str) -> date | None:
     text = text.strip()
-    n = _NUMERIC.fullmatch(text)
+    n = _numbered().fullmatch(text)
     if n is not None:
         return _numeric(n, order, whole, entity)
     if re.fullmatch(r"\d{8}", text):

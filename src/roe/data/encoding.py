@@ -32,8 +32,7 @@ _KINDS = (
     (b"\x89PNG", "a picture", "export the records as CSV"),
     (b"7z\xbc\xaf", "a 7z archive", "unpack it"),
 )
-_PAGE = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body|\?xml)", re.I | re.S)
-_ODD = re.compile("[\x80-\x9f]|\\w[¡-©«-´¶-¹»-¿‚„†‡ˆ‰‹›•˜™]\\w|\\b[¡-©«-´¶-¹»-¾]\\w|[À-ÿ]{4}")  # what Windows-1252 has and words have not
+_ODD = "[\x80-\x9f]|\\w[¡-©«-´¶-¹»-¿‚„†‡ˆ‰‹›•˜™]\\w|\\b[¡-©«-´¶-¹»-¾]\\w|[À-ÿ]{4}"  # what Windows-1252 has and words have not
 _ASKED = ("cp1250", "cp1251", "cp1253", "cp1254", "cp1257", "cp932", "cp949", "big5", "gb18030", "euc_jp", "mac_roman", "cp850")
 
 
@@ -115,7 +114,8 @@ def decode(raw: bytes, declared: str = "") -> tuple[str, str]:
     for magic, what, help in _KINDS:
         if raw.startswith(magic):
             raise Unreadable(f"it is {what}", help)
-    if _PAGE.match(raw[:4096].lstrip(codecs.BOM_UTF8)):
+    head = raw[:4096].lstrip(codecs.BOM_UTF8).lstrip()
+    if head[:1] == b"<" and re.match(rb"(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body|\?xml)", head, re.I | re.S):
         raise Unreadable("it is a web page (HTML), not a table", "log in and export it again: what was saved is a page of the CRM")
     text, said = _text(raw, declared)
     zero = text.find("\0")
@@ -176,13 +176,13 @@ def _legacy(raw: bytes, e: UnicodeDecodeError) -> tuple[str, str]:
         text = raw.decode("cp1252")
     except UnicodeDecodeError:
         text = ""
-    if text and not _ODD.search(text):
+    if text and not re.search(_ODD, text):
         return text, "Windows-1252"
     from charset_normalizer import from_bytes
 
     guesses = from_bytes(raw[: 1 << 20], cp_isolation=list(_ASKED))
     names = [g.encoding for g in guesses]
-    for name in [*(n for n in names if not _ODD.search(raw[: 1 << 20].decode(n, "replace"))), *names]:
+    for name in [*(n for n in names if not re.search(_ODD, raw[: 1 << 20].decode(n, "replace"))), *names]:
         try:
             return raw.decode(name), name
         except UnicodeDecodeError:

@@ -9,20 +9,41 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from roe.grammar import values as v
 
 _MONEY = r"(?:[A-Z]{0,3}[$¢£¤¥฿₠-⃀]|[A-Z]{3}|[Kk]r\.?|zł|Kč|Ft|lei|Rs\.?|Fr\.?)"
-_NUMBER = re.compile(
-    rf"(?P<minus>[-+−])?\s?(?P<before>{_MONEY})?\s?(?P<minus2>[-+−])?"
-    rf"(?P<body>\d[\d.,'’ \u00a0\u2009\u202f]*?|[.,]\d+?)(?P<power>[eE][+-]?\d{{1,3}})?\s?(?P<after>{_MONEY})?",
-    re.ASCII,
-)
+
+
+@cache
+def _number() -> re.Pattern[str]:
+    return re.compile(
+        rf"(?P<minus>[-+−])?\s?(?P<before>{_MONEY})?\s?(?P<minus2>[-+−])?"
+        rf"(?P<body>\d[\d.,'’ \u00a0\u2009\u202f]*?|[.,]\d+?)(?P<power>[eE][+-]?\d{{1,3}})?\s?(?P<after>{_MONEY})?",
+        re.ASCII,
+    )
+
+
 _SCALE = {"k": 10**3, "m": 10**6, "mm": 10**6, "mn": 10**6, "mio": 10**6, "b": 10**9, "bn": 10**9, "mrd": 10**9}
-_SCALED = re.compile(rf"(?P<rest>.*\d)\s?(?P<scale>[mM]io\.?|[mM]rd\.?|[mM]n|[bB]n|MM|[kKmMbB])(?P<after>\s?{_MONEY})?")
-_SPACED = re.compile(r"[ '’\u00a0\u2009\u202f]")
-_GROUPS = re.compile(r"\d{1,3}( \d{3})+(?=$|[.,])")
+
+
+@cache
+def _scaled() -> re.Pattern[str]:
+    return re.compile(rf"(?P<rest>.*\d)\s?(?P<scale>[mM]io\.?|[mM]rd\.?|[mM]n|[bB]n|MM|[kKmMbB])(?P<after>\s?{_MONEY})?")
+
+
+@cache
+def _spaced() -> re.Pattern[str]:
+    return re.compile(r"[ '’\u00a0\u2009\u202f]")
+
+
+@cache
+def _groups() -> re.Pattern[str]:
+    return re.compile(r"\d{1,3}( \d{3})+(?=$|[.,])")
+
+
 _ISO_4217 = frozenset(
     [
         "AED",
@@ -197,16 +218,19 @@ class Amount:
 
 def amount(text: str) -> Amount | None:
     """The parts of a number's text, or None if it is not a number at all."""
-    m = _NUMBER.fullmatch(text)
+    whole, point, rest = text.removeprefix("-").partition(".")
+    if text.isascii() and whole.isdigit() and (rest.isdigit() or not point):  # as machines write it: no need to look closer
+        return Amount(text[0] == "-", whole + point + rest, "", "", _sign(whole + point + rest, False) or "")
+    m = _number().fullmatch(text)
     if not m or (m["minus"] and m["minus2"]) or (m["before"] and m["after"]):
         return None
     money = (m["before"] or m["after"] or "").strip()
     if money.isalpha() and len(money) == 3 and money.isupper() and money not in _ISO_4217:
         return None
     body = m["body"]
-    spaced = _SPACED.sub(" ", body)
+    spaced = _spaced().sub(" ", body)
     if " " in spaced:
-        if not _GROUPS.match(spaced) or " " in spaced[_GROUPS.match(spaced).end() :]:  # type: ignore[union-attr]
+        if not _groups().match(spaced) or " " in spaced[_groups().match(spaced).end() :]:  # type: ignore[union-attr]
             return None
         body = spaced.replace(" ", "")
     sign = _sign(body, " " in spaced or bool(m["power"]))
@@ -272,7 +296,7 @@ def _hint(text: str) -> str:
         return "; a field of percent is `type: percent`"
     if re.fullmatch(r"\d[\d.,\s]*\s?([-–—]|to)\s?\d[\d.,\s]*|\d[\d.,\s]*\+|[<>≤≥]=?\s?\d[\d.,\s]*", text):
         return "; a field of size bands is `type: band`"
-    if _SCALED.fullmatch(text) or (text[:1] == "(" and text[-1:] == ")"):
+    if _scaled().fullmatch(text) or (text[:1] == "(" and text[-1:] == ")"):
         return "; a field of amounts is `type: money`"
     return ""
 
@@ -286,7 +310,7 @@ def parse_money(text: str, sign: str, entity: str = "") -> Any:
     """An amount as people write it: `(500)` is negative, `1.2M` and `€3,5 Mio.` are millions."""
     negative = text[:1] == "(" and text[-1:] == ")"
     bare = text[1:-1].strip() if negative else text
-    m = _SCALED.fullmatch(bare)
+    m = _scaled().fullmatch(bare)
     if m and amount(m["rest"] + (m["after"] or "")) is not None:
         factor = _SCALE[m["scale"].lower().rstrip(".")]
         number = v.number(round(parse_number(m["rest"] + (m["after"] or ""), sign, entity) * factor, 6))
@@ -299,14 +323,32 @@ def parse_money(text: str, sign: str, entity: str = "") -> Any:
     return number
 
 
-_BAND = re.compile(r"(?P<low>\d[\d.,'’ \u00a0\u202f]*?)\s*(?:-|–|—|to|bis|à|a)\s*(?P<high>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
-_FROM = re.compile(
-    r"(?:(?P<low>\d[\d.,'’ \u00a0\u202f]*?)\s*(?:\+|(?:or|and) more)|(?:>=|≥|from|at least|ab)\s*(?P<least>\d[\d.,'’ \u00a0\u202f]*))(?:\s+\D*)?",
-    re.I,
-)
-_UNTIL = re.compile(r"(?:<=|≤|up to|bis)\s*(?P<most>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
-_OVER = re.compile(r"(?:>|over|more than|über)\s*(?P<over>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
-_UNDER = re.compile(r"(?:<|under|less than|unter)\s*(?P<under>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
+@cache
+def _band() -> re.Pattern[str]:
+    return re.compile(r"(?P<low>\d[\d.,'’ \u00a0\u202f]*?)\s*(?:-|–|—|to|bis|à|a)\s*(?P<high>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
+
+
+@cache
+def _from() -> re.Pattern[str]:
+    return re.compile(
+        r"(?:(?P<low>\d[\d.,'’ \u00a0\u202f]*?)\s*(?:\+|(?:or|and) more)|(?:>=|≥|from|at least|ab)\s*(?P<least>\d[\d.,'’ \u00a0\u202f]*))(?:\s+\D*)?",
+        re.I,
+    )
+
+
+@cache
+def _until() -> re.Pattern[str]:
+    return re.compile(r"(?:<=|≤|up to|bis)\s*(?P<most>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
+
+
+@cache
+def _over() -> re.Pattern[str]:
+    return re.compile(r"(?:>|over|more than|über)\s*(?P<over>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
+
+
+@cache
+def _under() -> re.Pattern[str]:
+    return re.compile(r"(?:<|under|less than|unter)\s*(?P<under>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
 
 
 def parse_band(text: str, sign: str, entity: str = "") -> v.Range:
@@ -321,18 +363,18 @@ def parse_band(text: str, sign: str, entity: str = "") -> v.Range:
             return parse_number(part.strip(), "." if "," in found.body else ",", entity)
         return parse_number(part.strip(), sign, entity)
 
-    if m := _BAND.fullmatch(text):
+    if m := _band().fullmatch(text):
         low, high = number(m["low"]), number(m["high"])
         if low > high:
             raise ValueError(f"`{text}` is not a band: it ends before it begins")
         return v.Range(low, high)
-    if m := _FROM.fullmatch(text):
+    if m := _from().fullmatch(text):
         return v.Range(number(m["low"] or m["least"]), None, open_high=True)
-    if m := _UNTIL.fullmatch(text):
+    if m := _until().fullmatch(text):
         return v.Range(None, number(m["most"]), open_low=True)
-    if m := _OVER.fullmatch(text):
+    if m := _over().fullmatch(text):
         return v.Range(number(m["over"]), None, low_closed=False, open_high=True)
-    if m := _UNDER.fullmatch(text):
+    if m := _under().fullmatch(text):
         return v.Range(None, number(m["under"]), high_closed=False, open_low=True)
     try:
         one = number(text)
@@ -344,11 +386,11 @@ def parse_band(text: str, sign: str, entity: str = "") -> v.Range:
 def figures(text: str, kind: str) -> list[str]:
     """The pieces of a cell that are numbers, for the votes."""
     if kind == "band":
-        for shape in (_BAND, _FROM, _UNTIL, _OVER, _UNDER):
+        for shape in (_band(), _from(), _until(), _over(), _under()):
             if m := shape.fullmatch(text):
                 return [g.strip() for g in m.groupdict().values() if g]
     if kind == "money":
         bare = text[1:-1].strip() if text[:1] == "(" and text[-1:] == ")" else text
-        m = _SCALED.fullmatch(bare)
+        m = _scaled().fullmatch(bare)
         return [m["rest"] + (m["after"] or "") if m else bare]
     return [text[:-1].rstrip() if kind == "percent" and text.endswith("%") else text]

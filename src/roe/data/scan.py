@@ -12,6 +12,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from roe.data.encoding import Unreadable
 
@@ -19,11 +20,17 @@ DELIMITERS = ",;\t|"
 TAIL = 20  # rows at the end among which a report's own lines are looked for
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _SEP = re.compile(r'"?sep=(.)"?', re.I)
-_FOOTER = re.compile(
-    r"(grand|sub)?\s*totals?\b|gesamt\b|summe\b|total (général|general|geral|generale)\b|copyright\b|\(c\)\s|©|generated (by|on|at)\b|exported (by|on|at)\b|"
-    r"confidential\b|filtered by\b|as of\s|record count\b|rows? (returned|exported)\b|page \d+ of|erstellt (von|am)\b|.*\ball rights reserved\b|-+ ?end\b",
-    re.I,
-)
+
+
+@cache
+def _footer() -> re.Pattern[str]:
+    return re.compile(
+        r"(grand|sub)?\s*totals?\b|gesamt\b|summe\b|total (général|general|geral|generale)\b|copyright\b|\(c\)\s|©|generated (by|on|at)\b|exported (by|on|at)\b|"
+        r"confidential\b|filtered by\b|as of\s|record count\b|rows? (returned|exported)\b|page \d+ of|erstellt (von|am)\b|.*\ball rights reserved\b|-+ ?end\b",
+        re.I,
+    )
+
+
 csv.field_size_limit((1 << 31) - 1)  # how large a cell may be is the file's own limit
 
 
@@ -166,7 +173,7 @@ def names_of(cells: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def misfit(cells: Sequence[str], width: int, delimiter: str) -> str:
     """Why a row with another number of cells than the header is not a record."""
     filled = [c for c in cells if c.strip()]
-    if len(filled) == 1 and _FOOTER.match(filled[0].strip()):
+    if len(filled) == 1 and _footer().match(filled[0].strip()):
         return "a line of the report, not a record"
     if len(cells) == 1 and cells[0].count(delimiter) >= width - 1 > 0:
         return "the whole row is in one pair of quotes"
@@ -196,6 +203,6 @@ def marginal(row: Sequence[str], header: Sequence[str], at_end: bool) -> str:
     if [c.strip() for c in row] == list(header):
         return "the header again"
     filled = sum(bool(c.strip()) for c in row)
-    if at_end and len(row) > 1 and row[0].strip() and filled * 2 <= len(row) + (len(row) == 2) and _FOOTER.match(row[0].strip()):
+    if at_end and len(row) > 1 and row[0].strip() and filled * 2 <= len(row) + (len(row) == 2) and _footer().match(row[0].strip()):
         return "a line of the report, not a record"
     return ""

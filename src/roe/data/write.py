@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from roe.analysis.reads import followed
 from roe.data.extra import Held, extra_rows, write_extra
 from roe.data.files import csv_text, write_whole
-from roe.data.report import report_of, write_report
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.evaluator.engine import KEPT, STATE, Decision, Run
 from roe.evaluator.world import World
@@ -71,6 +70,8 @@ def write_run(run: Run, out: Path, traces: bool = False) -> dict[str, Any]:
     files["summary.json"] = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
     for name, text in files.items():
         write_whole(out / name, text)
+    from roe.data.report import report_of, write_report
+
     write_report(report_of(run.world.readings), out)
     write_extra(extra_rows(run.bound, {h.name: credits_of(ordered, h) for h in run.bound.plan.holdovers}), out)
     turns = sorted((d.turn.n, turn_line(d.turn, run.bound.key(d))) for d in ordered if d.turn is not None)
