@@ -17,8 +17,6 @@ from roe.sheets.cells import MAX_CELLS, Area, Grid, column_name, read_grid
 from roe.sheets.workbook import DAMAGE, Damaged, Entry, TooLarge, Workbook, open_workbook, why_unreadable
 from roe.source import Cell, Span, Text
 
-SUFFIXES = (".xlsx", ".xlsm", ".xltx", ".xltm")
-OTHER_SUFFIXES = (".xls", ".xlsb", ".ods", ".numbers")  # spreadsheets that are not read
 MAX_SHOWN = 20  # findings of one sheet
 MAX_TITLES = 20  # rows above a header
 
