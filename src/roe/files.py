@@ -16,6 +16,8 @@ from roe.source import Span, span_of
 
 MAX_POLICY_BYTES = 4 << 20
 MAX_TABLE_BYTES = 64 << 20
+SHEETS = (".xlsx", ".xlsm", ".xltx", ".xltm")  # spreadsheets that `roe.sheets` reads
+OTHER_SHEETS = (".xls", ".xlsb", ".ods", ".numbers")  # and those that nothing here does
 
 
 _DRAFTS: ContextVar[Mapping[Path, str]] = ContextVar("drafts", default={})  # noqa: B039 (nobody changes it)

@@ -18,7 +18,7 @@ from roe.untrusted import one_line
 COLUMNS_FROM = 2 << 20  # bytes of data: below, starting NumPy and Arrow takes longer than the rows
 
 policy_argument = click.argument("policy", required=False, type=click.Path(path_type=Path))
-data_option = data_setting("The folder with the records: accounts.csv, leads.csv, reps.csv, ….", required=True)
+data_option = data_setting("The folder with the records: accounts.csv, leads.csv, reps.csv and so on.", required=True)
 as_of_option = as_of_setting("The date or date-time that `today` and `now` mean, such as 2026-02-01.", required=True)
 state_option = click.option("--state", type=click.Path(path_type=Path), help="The folder of pointers and owners kept between runs.")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 import threading
 import time
@@ -82,7 +81,7 @@ class Status:
             pause = EVERY
             with self.lock:
                 if not self.ended.is_set():
-                    text = untrusted.visible(progress.line(shutil.get_terminal_size().columns, time.monotonic()))
+                    text = untrusted.visible(progress.line(_width(self.stream), time.monotonic()))
                     self.stream.write(f"\r{text}\x1b[K")
                     self.stream.flush()
                     self.shown = True
@@ -99,6 +98,14 @@ class Status:
             self.clear()
         if self.thread is not None:
             self.thread.join()
+
+
+def _width(stream: Any) -> int:
+    """Columns of the terminal behind a stream."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
 @contextmanager

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from roe import sheets
 from roe.diagnostics import Diagnostic, errors
-from roe.files import MAX_TABLE_BYTES, read_text, resolve
+from roe.files import MAX_TABLE_BYTES, OTHER_SHEETS, SHEETS, read_text, resolve
 from roe.source import Cell, Span, Text, span_of
 
 MAX_ROWS = 1_000_000
@@ -42,9 +41,9 @@ def read_table(root: Path, name: str) -> tuple[Table | None, list[Diagnostic]]:
     if path is None:
         return None, problems
     suffix = path.suffix.lower()
-    if suffix in sheets.SUFFIXES:
+    if suffix in SHEETS:
         return _read_sheet(path, file, sheet, span_of(name))
-    if suffix in sheets.OTHER_SUFFIXES:
+    if suffix in OTHER_SHEETS:
         return None, [
             Diagnostic("R307", f"`{file}` is a spreadsheet that roe does not read", span_of(name), "save it as .xlsx or CSV UTF-8")
         ]
@@ -129,7 +128,9 @@ def _table(name: str, rows: list[list[Text]], place: Span) -> tuple[Table | None
 
 
 def _read_sheet(path: Path, file: str, sheet: str, asked: Span) -> tuple[Table | None, list[Diagnostic]]:
-    read, found = sheets.sheet_rows(path, file, sheet, asked)
+    from roe.sheets import sheet_rows
+
+    read, found = sheet_rows(path, file, sheet, asked)
     if read is None or errors(found):
         return None, found
     table, problems = _table(file, [read.header, *read.rows], asked)

@@ -5,6 +5,6 @@ billion, shows either a formula or its value, and knows no merged cells while it
 that was never computed.
 """
 
-from roe.sheets.table import OTHER_SUFFIXES, SUFFIXES, SheetRows, sheet_rows
+from roe.sheets.table import SheetRows, sheet_rows
 
-__all__ = ["OTHER_SUFFIXES", "SUFFIXES", "SheetRows", "sheet_rows"]
+__all__ = ["SheetRows", "sheet_rows"]

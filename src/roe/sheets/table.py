@@ -17,8 +17,6 @@ from roe.sheets.cells import MAX_CELLS, Area, Grid, column_name, read_grid
 from roe.sheets.workbook import DAMAGE, Damaged, Entry, TooLarge, Workbook, open_workbook, why_unreadable
 from roe.source import Cell, Span, Text
 
-SUFFIXES = (".xlsx", ".xlsm", ".xltx", ".xltm")
-OTHER_SUFFIXES = (".xls", ".xlsb", ".ods", ".numbers")  # spreadsheets that are not read
 MAX_SHOWN = 20  # findings of one sheet
 MAX_TITLES = 20  # rows above a header
 
@@ -142,7 +140,7 @@ class _Layout:
             return body
         for i, row in enumerate(body):
             before = lines[top + i]
-            if any(between not in self.grid.rows for between in range(before + 1, row)):
+            if row > before + 1 and any(between not in self.grid.rows for between in range(before + 1, row)):
                 column = min(self.grid.rows[row])
                 message = f"`{self._shown(row, column)}` stands below an empty row, where the table ends"
                 help = (
@@ -192,9 +190,9 @@ class _Layout:
                 help = "open the file in a spreadsheet program and save it, or type the value" if "stored" in reason else "correct the cell"
                 self._say("R430", row, column, reason, help)
         for row in body:
-            outside = [column for column in self.grid.rows[row] if column not in columns]
-            if outside and not self.read_on:
-                column = min(outside)
+            first, last = min(self.grid.rows[row]), max(self.grid.rows[row])
+            if (first < columns[0] or last > columns[-1]) and not self.read_on:
+                column = first if first < columns[0] else min(c for c in self.grid.rows[row] if c > columns[-1])
                 message = f"`{self._shown(row, column)}` stands beside the table, in a column without a header"
                 self._say("R431", row, column, message, "name the column, or put the text on another sheet")
 

@@ -148,13 +148,13 @@ def read_part(
     parser.StartDoctypeDeclHandler = refuse
 
     def start_tag(name: str, attributes: dict[str, str]) -> None:
-        if any(":" in key for key in attributes):
+        if ":" in "".join(attributes):
             attributes = {key.rpartition(":")[2]: value for key, value in attributes.items() if not key.startswith("xmlns")}
-        start(name.rpartition(":")[2], attributes)
+        start(name.rpartition(":")[2] if ":" in name else name, attributes)
 
     parser.StartElementHandler = start_tag
     if end is not None:
-        parser.EndElementHandler = lambda name: end(name.rpartition(":")[2])
+        parser.EndElementHandler = lambda name: end(name.rpartition(":")[2] if ":" in name else name)
     if text is not None:
         parser.CharacterDataHandler = text
     size = 0
