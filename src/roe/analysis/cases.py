@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Container, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -347,7 +347,7 @@ class Writer:
             own = node.id in known or (self.entity, node.id) in self.policy.plan.steps
             free = node.id not in ("today", "now", "?", "item", self.entity) and node.id not in self.lists
             return s.Path(s.Name(self.entity, node.at), node.id, node.at) if own and free else node
-        return _mapped(node, self.full) if not isinstance(node, BINDERS) else node
+        return s.mapped(node, self.full) if not isinstance(node, BINDERS) else node
 
     def condition(self, node: s.Node, depth: int, strict: bool) -> s.Node:
         """A condition, with computed fields in it written out where that is short.
@@ -517,16 +517,4 @@ def _chosen(node: s.Compare | s.In | s.Between, cases: list[tuple[s.Node, Any]],
 
 
 def _renamed(node: s.Node, name: s.Name, to: s.Node) -> s.Node:
-    return to if node == name else _mapped(node, lambda part: _renamed(part, name, to))
-
-
-def _mapped(node: s.Node, change: Callable[[s.Node], s.Node]) -> s.Node:
-    """The node with its direct parts changed."""
-    changed: dict[str, Any] = {}
-    for f in fields(node):
-        part = getattr(node, f.name)
-        if type(part) in s.FIELDS:
-            changed[f.name] = change(part)
-        elif type(part) is tuple and any(type(p) in s.FIELDS for p in part):
-            changed[f.name] = tuple(change(p) if type(p) in s.FIELDS else p for p in part)
-    return replace(node, **changed) if changed else node
+    return to if node == name else s.mapped(node, lambda part: _renamed(part, name, to))

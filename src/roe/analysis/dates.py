@@ -283,10 +283,8 @@ def _code(tree: s.Node, names: dict[str, s.Node]) -> Callable[[dict[str, Any]], 
 
 def replaced(tree: s.Node, names: dict[str, s.Node]) -> s.Node:
     """The expression with some of its parts as names."""
-    from roe.analysis.cases import _mapped
-
     found = names.get(show(tree)) if isinstance(tree, (s.Path, s.Call, s.Name)) else None
-    return found if found is not None else _mapped(tree, lambda part: replaced(part, names))
+    return found if found is not None else s.mapped(tree, lambda part: replaced(part, names))
 
 
 def _beside(

@@ -6,9 +6,9 @@ node; the printer puts back the parentheses that are needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import field as slot
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from roe.grammar.node import node
@@ -212,6 +212,18 @@ def children(node: Node) -> Iterator[Node]:
             yield part
         elif type(part) is tuple:
             yield from (p for p in part if type(p) in FIELDS)
+
+
+def mapped(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The node with its direct parts changed."""
+    changed: dict[str, Any] = {}
+    for name in FIELDS[type(node)]:
+        part = getattr(node, name)
+        if type(part) in FIELDS:
+            changed[name] = change(part)
+        elif type(part) is tuple and any(type(p) in FIELDS for p in part):
+            changed[name] = tuple(change(p) if type(p) in FIELDS else p for p in part)
+    return replace(node, **changed) if changed else node
 
 
 def walk(node: Node) -> Iterator[Node]:
