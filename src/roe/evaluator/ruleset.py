@@ -129,6 +129,9 @@ class RuleSet:
         """Rules that look beyond the record's own fields."""
         world = self._world
         scope: Scope = world.scope(record if isinstance(record, Row) else Row(self.entity, world, record))
+        asked = self.chooser.index.first_bits(scope)
+        if asked is not None:
+            return asked[0], asked[0] | asked[1], asked[1]
         possible = self._everything
         doubt = 0
         for subject, later in zip(self._subjects, self._later, strict=True):

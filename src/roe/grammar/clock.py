@@ -131,6 +131,8 @@ class Clock:
 
     def add(self, a: Any, b: Any) -> Any:
         """`a + b`, working days and hours included."""
+        if type(a) is int or type(a) is float:
+            return add(a, b)
         if isinstance(b, WorkingHours) and isinstance(a, date):
             return self.after(a, b)
         if isinstance(a, WorkingHours) and isinstance(b, date):

@@ -227,6 +227,18 @@ def children(node: Node) -> Iterator[Node]:
             yield from (p for p in part if type(p) in FIELDS)
 
 
+def mapped(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The node with its direct parts changed."""
+    changed: dict[str, Any] = {}
+    for name in FIELDS[type(node)]:
+        part = getattr(node, name)
+        if type(part) in FIELDS:
+            changed[name] = change(part)
+        elif type(part) is tuple and any(type(p) in FIELDS for p in part):
+            changed[name] = tuple(change(p) if type(p) in FIELDS else p for p in part)
+    return replace(node, **changed) if changed else node
+
+
 def walk(node: Node) -> Iterator[Node]:
     """The node and all below it, outside first."""
     todo = [node]

@@ -21,7 +21,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.functions import BY_NAME
 from roe.grammar.printer import show
-from roe.plan.bitsets import bits
+from roe.plan.bitsets import bits, of_bits
 from roe.plan.operators import Expr
 from roe.plan.subjects import MAX_ALTERNATIVES, Test, Truth, alternatives, both, key_of, places_of
 
@@ -221,6 +221,36 @@ def _alone(subject: Subject) -> bool:
     return len(subject.tests) == 1 and subject.tests[0][1].points == (True, False) and not subject.tests[0][1].gaps
 
 
+def _common(trees: Iterable[s.Node]) -> tuple[dict[str, Code], dict[str, s.Name]]:
+    """Fields that many conditions ask for: what computes each, by a name for it, and the names by the fields."""
+    asked: dict[str, tuple[s.Path, int]] = {}
+    for tree in trees:
+        for path in _paths(tree):
+            key = show(path)
+            asked[key] = (path, asked[key][1] + 1 if key in asked else 1)
+    often = [key for key, (_, count) in asked.items() if count > MOST_ALONE]
+    names = {key: s.Name(f"$field {i}") for i, key in enumerate(often)}
+    return {names[key].id: compile_expression(asked[key][0]) for key in often}, names
+
+
+def _paths(tree: s.Node) -> Iterable[s.Path]:
+    """Fields of records, where a name means what it means outside: not inside a filter or a loop."""
+    if isinstance(tree, s.Path) and isinstance(tree.base, s.Name):
+        yield tree
+    elif not isinstance(tree, (s.Filter, s.Quantified, s.For)):
+        for part in s.children(tree):
+            yield from _paths(part)
+
+
+def _named(tree: s.Node, names: Mapping[str, s.Name]) -> s.Node:
+    """A condition with names for some of its fields."""
+    if isinstance(tree, s.Path) and isinstance(tree.base, s.Name):
+        return names.get(show(tree), tree)
+    if isinstance(tree, (s.Filter, s.Quantified, s.For)):
+        return tree
+    return s.mapped(tree, lambda part: _named(part, names))
+
+
 class Index:
     """The partition index over rules, each a conjunction of conditions."""
 
@@ -241,12 +271,16 @@ class Index:
         self.subjects = sorted(made, key=lambda subject: subject.cost)
         shared = [subject for subject in self.subjects if not _alone(subject)]
         self._own: list[list[_Own]] = []  # of each alternative, the conditions that no other has
+        self._fields: dict[str, Code] = {}  # fields that many of those ask for, by the names that they have there
         later = 0
         if len(self.subjects) - len(shared) > MOST_ALONE:
             self._own = [[] for _ in self.rule_of]
-            for subject in (subject for subject in self.subjects if _alone(subject)):
+            alone = [subject for subject in self.subjects if _alone(subject)]
+            self._fields, names = _common(subject.node for subject in alone)
+            for subject in alone:
                 bit, test = subject.tests[0]
-                self._own[bit].append((subject.code, test.at_points[0], test.at_points[1], test.condition))
+                code = compile_expression(_named(subject.node, names)) if names else subject.code
+                self._own[bit].append((code, test.at_points[0], test.at_points[1], test.condition))
                 later |= subject.uses
         else:
             shared = self.subjects
@@ -268,8 +302,7 @@ class Index:
             if not low & later and true & low:
                 return Hits((self.rule_of[low.bit_length() - 1],), ())
         if self._own:
-            held, unknown = self._asked(scope, true, possible, True)
-            return Hits(held, tuple(r for r in unknown if r not in held))
+            return self._hits(*self._asked(scope, true, possible, True))
         low = true & -true
         before = possible & ~true & (low - 1 if low else -1)
         fired = (self.rule_of[low.bit_length() - 1],) if low else ()
@@ -284,16 +317,33 @@ class Index:
                 true &= t
                 possible &= p
         if self._own:
-            held, unknown = self._asked(scope, true, possible, False)
-            return Hits(held, tuple(r for r in unknown if r not in held))
+            return self._hits(*self._asked(scope, true, possible, False))
         held = tuple(self.rules_of(true))
         return Hits(held, tuple(r for r in self.rules_of(possible & ~true) if r not in held))
 
-    def _asked(self, scope: Scope, true: int, possible: int, only_first: bool) -> tuple[tuple[int, ...], list[int]]:
-        """The rules that hold, and those that are unknown, where conditions that one rule alone has are asked in the rules' order.
+    def first_bits(self, scope: Scope) -> tuple[int, int] | None:
+        """The bit of the first alternative that holds, 0 for none, and those of unknown ones before it.
+
+        None where no conditions are asked one by one, so that cells say all there is to say.
+        """
+        if not self._own:
+            return None
+        true = possible = self.everything
+        for subject, _ in self._steps:
+            if possible & subject.uses:
+                t, p = subject.masks(subject.code(scope))
+                true &= t
+                possible &= p
+        held, unknown = self._asked(scope, true, possible, True)
+        return (1 << held[0] if held else 0), of_bits(unknown)
+
+    def _asked(self, scope: Scope, true: int, possible: int, only_first: bool) -> tuple[list[int], list[int]]:
+        """The alternatives that hold, and those that are unknown, where conditions that one alone has are asked in the rules' order.
 
         `true` and `possible` say what all other conditions leave.
         """
+        if self._fields:
+            scope = {**scope, **{name: code(scope) for name, code in self._fields.items()}}
         doubtful = set(bits(possible & ~true))
         held: list[int] = []
         unknown: list[int] = []
@@ -308,15 +358,17 @@ class Index:
                     break
                 if here is None:
                     truth = None
-            if truth is False:
-                continue
-            rules = held if truth else unknown
-            rule = self.rule_of[bit]
-            if not rules or rules[-1] != rule:
-                rules.append(rule)
-            if truth and only_first:
-                break
-        return tuple(held), unknown
+            if truth is None:
+                unknown.append(bit)
+            elif truth:
+                held.append(bit)
+                if only_first:
+                    break
+        return held, unknown
+
+    def _hits(self, held: list[int], unknown: list[int]) -> Hits:
+        fired = tuple(dict.fromkeys(self.rule_of[bit] for bit in held))
+        return Hits(fired, tuple(dict.fromkeys(rule for bit in unknown if (rule := self.rule_of[bit]) not in fired)))
 
     def rules_of(self, mask: int) -> list[int]:
         """The rules of a bitset's alternatives, each once, in order."""

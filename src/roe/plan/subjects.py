@@ -171,12 +171,12 @@ def test_of(tree: s.Node, lists: Mapping[str, list[Any]]) -> Test | None:
 
     if keys is not None:  # membership in a list, perhaps a long one: no need to ask about each key
         inside, outside = (False, True) if isinstance(asked, s.In) and asked.negated else (True, False)
-        known = frozenset(map(key_of, keys))
+        known, kinds = frozenset(map(key_of, keys)), {v.kind(key) for key in keys}
 
         def member(value: Any) -> Truth:
-            if value is None or isinstance(value, (list, dict, v.Range)):
-                return condition(value)
-            return inside if key_of(value) in known else outside
+            if kinds == {v.kind(value)}:
+                return inside if key_of(value) in known else outside
+            return condition(value)
 
         return Test(subject, keys, (inside,) * len(keys), (), outside, condition(None), member)
     return _measure(subject, constants, ordered, condition)
