@@ -734,7 +734,7 @@ def _arithmetic(op: str, a: Value, b: Value) -> Value:
         if op != "*" and min(a.most, b.most) < 1e291:  # too little to carry a finite number beyond the largest
             most = min(most, max(a.most, b.most, float(v.LARGEST)))
         elif op == "*" and min(a.most, b.most) <= 1:
-            most = float(v.LARGEST)
+            most = max(a.most, b.most)
     return Value(exp.paren(made), "number", math.inf if math.isnan(most) else most, True)
 
 
