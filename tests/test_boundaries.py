@@ -24,7 +24,10 @@ import yaml
 import roe
 from helpers import policy_text
 from roe.data.write import write_run as write_rows
+from roe.evaluator.expressions import CLOCK, compile_expression
 from roe.grammar import values as v
+from roe.grammar.clock import OFFICE, Clock, hours_of
+from roe.grammar.parser import parse
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("numpy")
@@ -37,15 +40,29 @@ Tables = Mapping[str, list[dict[str, Any]]]
 
 
 @pytest.mark.parametrize("case", CLOCKS, ids=lambda case: f"{case['now']} {case['expression']}")
-def test_clocks(case: dict[str, str], tmp_path: Path) -> None:
-    settings = {"timezone": case["zone"], "calendar": case["calendar"], "working_hours": case["hours"]}
-    policy: dict[str, Any] = {"roe": 1, "name": "clock", "roles": ["ae"], **{k: x for k, x in settings.items() if x}}
-    policy |= {"define": {"account.value": case["expression"]}, "engagement": {"account": {"ae": [{"name": "all", "then": "keep"}]}}}
-    policy_text(tmp_path, yaml.safe_dump(policy))
+def test_clocks(case: dict[str, str]) -> None:
+    hours = hours_of(case["hours"]) if case["hours"] else OFFICE
+    assert hours is not None
+    clock = Clock.at(case["now"], case["zone"], case["calendar"], hours)
+    tree, problems = parse(case["expression"])
+    assert tree is not None, problems
+    assert shown(compile_expression(tree)({"today": clock.today, "now": clock.now, CLOCK: clock})) == case["expected"]
+
+
+@pytest.mark.parametrize("settings", sorted({(c["zone"], c["calendar"], c["hours"]) for c in CLOCKS}), ids=" ".join)
+def test_clocks_of_a_policy(settings: tuple[str, str, str], tmp_path: Path) -> None:
+    """The same rows as definitions of a policy with that zone, calendar and hours, in both engines."""
+    mine = [(f"value_{i}", c) for i, c in enumerate(CLOCKS) if (c["zone"], c["calendar"], c["hours"]) == settings]
+    policy: dict[str, Any] = {"roe": 1, "name": "clock", "roles": ["ae"]}
+    policy |= {key: x for key, x in zip(("timezone", "calendar", "working_hours"), settings, strict=True) if x}
+    policy |= {"define": {f"account.{name}": case["expression"] for name, case in mine}}
+    policy_text(tmp_path, yaml.safe_dump(policy | {"engagement": {"account": {"ae": [{"name": "all", "then": "keep"}]}}}))
     evaluator = roe.compile(roe.load(tmp_path))
     tables = {"account": [{"id": "A"}]}
-    for world in (evaluator.bind(tables, as_of=case["now"]).world, ColumnRun.of(evaluator, tables, as_of=case["now"]).world):
-        assert [shown(x) for x in world.values("account", "value")] == [case["expected"]], type(world)
+    for now in sorted({case["now"] for _, case in mine}):
+        for world in (evaluator.bind(tables, as_of=now).world, ColumnRun.of(evaluator, tables, as_of=now).world):
+            wanted = {c["expression"]: c["expected"] for _, c in mine if c["now"] == now}
+            assert {c["expression"]: shown(world.values("account", n)[0]) for n, c in mine if c["now"] == now} == wanted, type(world)
 
 
 def shown(value: Any) -> str:
@@ -77,7 +94,7 @@ def evaluator_of(name: str, folder: Path, changed: str = "") -> Any:
     return roe.compile(roe.load(folder))
 
 
-@pytest.mark.parametrize(("name", "case"), cases())
+@pytest.mark.parametrize(("name", "case"), list(cases()))
 def test_tables(name: str, case: dict[str, Any], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     document = documents()[name]
     changed = case.get("policy", "")
