@@ -4,7 +4,7 @@ One row a case. What is expected comes from the documentation and from arithmeti
 code, so comparing them cannot find that it is wrong. Each case goes through rows and columns.
 
 - `clocks.csv`: an expression at a moment, in a zone, with a calendar and working hours, and its value.
-- `*.yaml`: a policy and records; each case may change tables (`given`), has runs `before` it whose state it is given, a moment (`at`), and
+- `*.yaml`: a policy and records, and `mistakes` that must be found in it; each case may change tables (`given`), has runs `before` it whose state it is given, a moment (`at`), and
   what is `expected` of a record: `A.owner`, `A.until`, a part of `A.reason`, any step such as `A.protection_state`; of a claim its `status`;
   of the credit lines `credits`; `leads` are the owners of all leads in turn. `nobody` and `null` are what they say.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ from roe.grammar.parser import parse
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("numpy")
-from roe.columns.run import ColumnRun  # noqa: E402
-from roe.columns.write import write_run as write_columns  # noqa: E402
+from roe.columns.run import ColumnRun
+from roe.columns.write import write_run as write_columns
 
 FOLDER = Path(__file__).parent / "boundaries"
 CLOCKS = list(csv.DictReader((FOLDER / "clocks.csv").read_text("utf-8").splitlines(), skipinitialspace=True))
@@ -109,6 +110,22 @@ def test_tables(name: str, case: dict[str, Any], tmp_path: Path, tmp_path_factor
         (write_columns if columns else write_rows)(made, folder)
         for key, wanted in case["expected"].items():
             assert found(key, wanted, made, folder) == wanted, f"{key} in {folder.name}"
+
+
+MISTAKES = [pytest.param(n, x, id=f"{n}-{x['policy']}") for n, document in documents().items() for x in document.get("mistakes", ())]
+
+
+@pytest.mark.parametrize(("name", "mistake"), MISTAKES)
+def test_mistakes(name: str, mistake: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(roe.PolicyError) as caught:
+        evaluator_of(name, tmp_path, mistake["policy"])
+    assert mistake["code"] in [d.code for d in caught.value.diagnostics]
+
+
+@pytest.mark.parametrize("as_of", ["2026-02-01", " 2026-02-01T00:00 ", date(2026, 2, 1), datetime(2026, 2, 1), datetime(2026, 1, 31, 23, tzinfo=UTC)])
+def test_a_moment_is_given_as_text_or_as_a_date(as_of: Any) -> None:
+    clock = Clock.at(as_of, "Europe/Berlin")
+    assert (clock.today, clock.now.isoformat()) == (date(2026, 2, 1), "2026-02-01T00:00:00+01:00")
 
 
 def tables_of(given: Mapping[str, Any]) -> Tables:

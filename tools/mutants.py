@@ -91,7 +91,7 @@ class Planter:
                 self.failed.append(f"{item.nodeid}\n{next(r.longreprtext for r in reports if r.failed)}")
             for code in reached:
                 name = code.co_qualname.split(".<locals>")[0]
-                if not self.reached[wanted[code.co_filename], name][-1:] == [item]:
+                if self.reached[wanted[code.co_filename], name][-1:] != [item]:
                     self.reached[wanted[code.co_filename], name].append(item)
 
     def tests(self, fault: Fault) -> list[Any]:
