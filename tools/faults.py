@@ -81,6 +81,7 @@ def faults(file: str, config: dict[str, Any]) -> Iterator[Fault]:
     lines = source.splitlines()
     seen = set()
     tree = parso.parse(source)
+    assert tree.get_code() == source
     nodes = list(ast_nodes(tree))
     for name in config["operators"]:
         operator = operator_of(name)
@@ -99,7 +100,8 @@ def faults(file: str, config: dict[str, Any]) -> Iterator[Fault]:
 
 def _planted(tree: Any, operator: Operator, node: Any, index: int) -> str:
     """The whole text with one node changed. The tree is as it was afterwards: parsing it for each fault would take ten times as long."""
-    parent, children, value = node.parent, list(getattr(node, "children", ())), getattr(node, "value", None)
+    parent, parts = node.parent, list(ast_nodes(node))
+    before = [(part, list(part.children) if hasattr(part, "children") else None, getattr(part, "value", None)) for part in parts]
     new = operator.mutate(node, index)
     at = parent.children.index(node) if new is not node else -1
     if at >= 0:
@@ -107,10 +109,11 @@ def _planted(tree: Any, operator: Operator, node: Any, index: int) -> str:
     text = str(tree.get_code())
     if at >= 0:
         parent.children[at] = node
-    if children:
-        node.children = children
-    elif value is not None:
-        node.value = value
+    for part, children, value in before:
+        if children is not None:
+            part.children = children
+        elif value is not None:
+            part.value = value
     return text
 
 
