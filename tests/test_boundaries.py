@@ -122,7 +122,9 @@ def test_mistakes(name: str, mistake: dict[str, str], tmp_path: Path) -> None:
     assert mistake["code"] in [d.code for d in caught.value.diagnostics]
 
 
-@pytest.mark.parametrize("as_of", ["2026-02-01", " 2026-02-01T00:00 ", date(2026, 2, 1), datetime(2026, 2, 1), datetime(2026, 1, 31, 23, tzinfo=UTC)])
+@pytest.mark.parametrize(
+    "as_of", ["2026-02-01", " 2026-02-01T00:00 ", date(2026, 2, 1), datetime(2026, 2, 1), datetime(2026, 1, 31, 23, tzinfo=UTC)]
+)
 def test_a_moment_is_given_as_text_or_as_a_date(as_of: Any) -> None:
     clock = Clock.at(as_of, "Europe/Berlin")
     assert (clock.today, clock.now.isoformat()) == (date(2026, 2, 1), "2026-02-01T00:00:00+01:00")

@@ -13,6 +13,7 @@ import argparse
 import functools
 import gc
 import importlib
+import importlib.util
 import inspect
 import os
 import re
@@ -177,7 +178,7 @@ def apart() -> int:
                 return None
             return importlib.util.spec_from_loader(name, Loader(name, str(ROOT / file)), origin=str(ROOT / file))
 
-    sys.meta_path.insert(0, Finder)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, Finder)
     return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]))
 
 
