@@ -45,8 +45,8 @@ NOTICED, SURVIVED, LATE = "noticed", "survived", "too slow"
 class Planter:
     """A pytest plugin that runs the tests of each fault instead of all tests once."""
 
-    def __init__(self, planned: list[Fault], guards: dict[str, list[str]], jobs: int) -> None:
-        self.planned, self.guards, self.jobs = planned, guards, jobs
+    def __init__(self, planned: list[Fault], guards: dict[str, list[str]], jobs: int, until: float) -> None:
+        self.planned, self.guards, self.jobs, self.until = planned, guards, jobs, until
         self.reached: dict[tuple[str, str], list[Any]] = defaultdict(list)  # (file, function) -> tests
         self.seconds: dict[Any, float] = {}
         self.results: list[tuple[Fault, str]] = []
@@ -60,6 +60,8 @@ class Planter:
         gc.freeze()
         running: dict[int, tuple[Fault, float]] = {}
         for i, fault in enumerate(self.planned):
+            if time.monotonic() > self.until:
+                break
             while len(running) >= self.jobs:
                 self._wait(running)
             sys.stdout.flush()
@@ -222,6 +224,9 @@ def main() -> int:
     options.add_argument("--only", default="", help="only files whose names match this regular expression")
     options.add_argument("--line", type=int, default=0, help="only faults of this line")
     options.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    options.add_argument(
+        "--minutes", type=float, default=24 * 60, help="plant no more after so many, and report on those that were planted"
+    )
     options.add_argument("--min", type=float, default=90, help="fail below so many percent")
     options.add_argument("--out", type=Path, help="where the report is written; without it, it is printed")
     given = options.parse_args()
@@ -235,16 +240,17 @@ def main() -> int:
         import random
 
         planned = random.Random(given.seed).sample(sorted(planned, key=lambda f: f.digest), min(given.sample, total))
-    planter = Planter(planned, guards, given.jobs)
+    planter = Planter(planned, guards, given.jobs, start + 60 * given.minutes)
     tests = list(dict.fromkeys(x for names in guards.values() for x in names))
     pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests], plugins=[planter])
-    if planter.failed or len(planter.results) < len(planned):
+    if planter.failed or (planned and not planter.results):
         print("\n".join(planter.failed) or "the tests could not be run", file=sys.stderr)
         return 2
-    chosen = f"{len(planned)} of {total} faults, by the seed {given.seed}" if given.sample else f"{total} faults"
+    count = len(planter.results)
+    chosen = f"{count} of {total} faults, by the seed {given.seed}" if count < total else f"{total} faults"
     took = time.monotonic() - start
     text, percent = report(
-        planter.results, config, f"{chosen}: {_percent(sum(v != SURVIVED for _, v in planter.results), len(planned)):.1f} % were noticed."
+        planter.results, config, f"{chosen}: {_percent(sum(v != SURVIVED for _, v in planter.results), count):.1f} % were noticed."
     )
     if given.out is None:
         print(text)
