@@ -1,4 +1,4 @@
-"""Everything a developer runs, on any system: `python3 dev.py demo|test|heavy|bench`. It sets up `.venv` by itself."""
+"""Everything a developer runs, on any system: `python3 dev.py demo|test|heavy|mutants|bench`. It sets up `.venv` by itself."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test() -> None:
 
 
 def heavy() -> None:
-    """Long fuzzing, engines compared at length, Spark, the conformance report where the suite is at hand, and the quick benchmarks."""
+    """Long fuzzing, engines compared at length, Spark, the conformance report where the suite is at hand, a hundred planted faults, and the quick benchmarks."""
     run(
         "-m",
         "pytest",
@@ -84,7 +84,14 @@ def heavy() -> None:
     run("tests/fuzz.py", "60", *(["2026"] if os.environ.get("CI") else []))
     if (ROOT.parent / "shared" / "conformance" / "tck.jsonl").is_file():
         run("tests/conformance/runner.py")
+    if hasattr(os, "fork"):
+        run("tools/mutants.py", "--sample", "100", "--seed", "2026", "--minutes", "5")
     run("benchmarks/run.py", "--quick")
+
+
+def mutants() -> None:
+    """Every small fault that tools/mutants.toml plants in roe's own code, and which of them the tests notice. It takes most of an hour."""
+    run("tools/mutants.py", "--out", "benchmarks/results/mutants.md")
 
 
 def bench() -> None:
@@ -93,7 +100,7 @@ def bench() -> None:
     run("benchmarks/run.py")
 
 
-COMMANDS = {"demo": demo, "test": test, "heavy": heavy, "bench": bench}
+COMMANDS = {"demo": demo, "test": test, "heavy": heavy, "mutants": mutants, "bench": bench}
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in COMMANDS:

@@ -12,6 +12,7 @@ from typing import Any
 from roe.diagnostics import suggest
 from roe.grammar import syntax as s
 from roe.grammar import types as t
+from roe.grammar import values as v
 from roe.plan.operators import Choose, Derive, Holdover, Rule
 from roe.policy.context import Context, written
 from roe.source import Text
@@ -38,12 +39,8 @@ def lower(policy: dict[str, Any], cx: Context) -> tuple[Holdover, ...]:
         text = raw["each"]
         account = s.Name("account")
         since, today = s.Path(account, "owner_since"), s.Name("today")
-        unit = s.Literal(each, str(text))
-        ends: list[s.Node] = []
-        last: s.Node = since
-        for _ in shares:
-            last = s.Binary("+", last, unit)
-            ends.append(last)
+        # each from the handover itself: a month after a month after 31 January would be 28 March
+        ends: list[s.Node] = [s.Binary("+", since, _literal(_times(each, n), text, n)) for n in range(1, len(shares) + 1)]
         null = s.Literal(None, "null")
         nobody = s.Or((s.Compare("=", s.Path(account, "former_owner"), null), s.Compare("=", since, null), s.Compare("<", today, since)))
         credit = [_rule("nobody", nobody, 0, text)]
@@ -61,6 +58,18 @@ def lower(policy: dict[str, Any], cx: Context) -> tuple[Holdover, ...]:
         cx.steps["account", f"{name}_until"] = Derive("account", f"{name}_until", "holdover", written(whole, text))
         found.append(Holdover(str(name), str(role), each, tuple(shares)))
     return tuple(found)
+
+
+def _times(each: Any, n: int) -> Any:
+    """A duration of whatever kind so many times."""
+    if isinstance(each, v.WorkingDays):
+        return v.WorkingDays(each.days * n)
+    return v.WorkingHours(each.hours * n) if isinstance(each, v.WorkingHours) else v.multiply(each, n)
+
+
+def _literal(value: Any, text: Text, n: int) -> s.Literal:
+    shown = str(value) if isinstance(value, (v.WorkingDays, v.WorkingHours)) else f'@"{v.string(value)}"'
+    return s.Literal(value, str(text) if n == 1 else shown)
 
 
 def _rule(name: str, tree: s.Node, value: float, text: Text) -> Rule:

@@ -1,0 +1,158 @@
+"""Boundary tables (`tests/boundaries/`): what holds on the last day, at the last second, on the first day, on both sides of an edge.
+
+One row a case. What is expected comes from the documentation and from arithmetic by hand, never from a run: both evaluators share this
+code, so comparing them cannot find that it is wrong. Each case goes through rows and columns.
+
+- `clocks.csv`: an expression at a moment, in a zone, with a calendar and working hours, and its value.
+- `*.yaml`: a policy and records, and `mistakes` that must be found in it; each case may change tables (`given`), has runs `before` it whose state it is given, a moment (`at`), and
+  what is `expected` of a record: `A.owner`, `A.until`, a part of `A.reason`, any step such as `A.protection_state`; of a claim its `status`;
+  of the credit lines `credits`; `leads` are the owners of all leads in turn. `nobody` and `null` are what they say.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import roe
+from helpers import policy_text
+from roe.data.write import write_run as write_rows
+from roe.evaluator.expressions import CLOCK, compile_expression
+from roe.grammar import values as v
+from roe.grammar.clock import OFFICE, Clock, hours_of
+from roe.grammar.parser import parse
+
+pytest.importorskip("pyarrow")
+pytest.importorskip("numpy")
+from roe.columns.run import ColumnRun
+from roe.columns.write import write_run as write_columns
+
+FOLDER = Path(__file__).parent / "boundaries"
+CLOCKS = list(csv.DictReader((FOLDER / "clocks.csv").read_text("utf-8").splitlines(), skipinitialspace=True))
+Tables = Mapping[str, list[dict[str, Any]]]
+
+
+@pytest.mark.parametrize("case", CLOCKS, ids=lambda case: f"{case['now']} {case['expression']}")
+def test_clocks(case: dict[str, str]) -> None:
+    hours = hours_of(case["hours"]) if case["hours"] else OFFICE
+    assert hours is not None
+    clock = Clock.at(case["now"], case["zone"], case["calendar"], hours)
+    tree, problems = parse(case["expression"])
+    assert tree is not None, problems
+    assert shown(compile_expression(tree)({"today": clock.today, "now": clock.now, CLOCK: clock})) == case["expected"]
+
+
+@pytest.mark.parametrize("settings", sorted({(c["zone"], c["calendar"], c["hours"]) for c in CLOCKS}), ids=" ".join)
+def test_clocks_of_a_policy(settings: tuple[str, str, str], tmp_path: Path) -> None:
+    """The same rows as definitions of a policy with that zone, calendar and hours, in both engines."""
+    mine = [(f"value_{i}", c) for i, c in enumerate(CLOCKS) if (c["zone"], c["calendar"], c["hours"]) == settings]
+    policy: dict[str, Any] = {"roe": 1, "name": "clock", "roles": ["ae"]}
+    policy |= {key: x for key, x in zip(("timezone", "calendar", "working_hours"), settings, strict=True) if x}
+    policy |= {"define": {f"account.{name}": case["expression"] for name, case in mine}}
+    policy_text(tmp_path, yaml.safe_dump(policy | {"engagement": {"account": {"ae": [{"name": "all", "then": "keep"}]}}}))
+    evaluator = roe.compile(roe.load(tmp_path))
+    tables = {"account": [{"id": "A"}]}
+    for now in sorted({case["now"] for _, case in mine}):
+        for world in (evaluator.bind(tables, as_of=now).world, ColumnRun.of(evaluator, tables, as_of=now).world):
+            wanted = {c["expression"]: c["expected"] for _, c in mine if c["now"] == now}
+            assert {c["expression"]: shown(world.values("account", n)[0]) for n, c in mine if c["now"] == now} == wanted, type(world)
+
+
+def shown(value: Any) -> str:
+    """A value as the tables write it."""
+    return "null" if value is None else str(value["id"]) if isinstance(value, dict) else v.string(value) or ""
+
+
+@cache
+def documents() -> dict[str, Any]:
+    return {path.stem: yaml.load(path.read_text("utf-8"), yaml.BaseLoader) for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+def cases() -> Iterator[Any]:
+    for name, document in documents().items():
+        for i, case in enumerate(document["cases"]):
+            yield pytest.param(name, case, id=f"{name}-{i + 1}-{case.get('name', case['at'])}")
+
+
+@cache
+def evaluator_of(name: str, folder: Path, changed: str = "") -> Any:
+    text = documents()[name]["policy"]
+    for line in changed.splitlines():
+        old, _, new = line.partition(" => ")
+        assert old in text, old
+        text = text.replace(old, new)
+    policy_text(folder, text)
+    for file, content in documents()[name].get("files", {}).items():
+        (folder / file).write_text(content, "utf-8")
+    return roe.compile(roe.load(folder))
+
+
+@pytest.mark.parametrize(("name", "case"), list(cases()))
+def test_tables(name: str, case: dict[str, Any], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    document = documents()[name]
+    changed = case.get("policy", "")
+    evaluator = evaluator_of(name, tmp_path_factory.getbasetemp() / f"{name}{abs(hash(changed))}", changed)
+    for columns in (False, True):
+        state: Any = None
+        for run in (*case.get("before", ()), case):
+            tables = tables_of({**document.get("data", {}), **run.get("given", {})})
+            made = (ColumnRun.of if columns else type(evaluator).run)(evaluator, tables, as_of=run["at"], state=state)
+            state = json.loads(json.dumps(made.state()))
+        folder = tmp_path / ("columns" if columns else "rows")
+        (write_columns if columns else write_rows)(made, folder)
+        for key, wanted in case["expected"].items():
+            assert found(key, wanted, made, folder) == wanted, f"{key} in {folder.name}"
+
+
+MISTAKES = [pytest.param(n, x, id=f"{n}-{x['policy']}") for n, document in documents().items() for x in document.get("mistakes", ())]
+
+
+@pytest.mark.parametrize(("name", "mistake"), MISTAKES)
+def test_mistakes(name: str, mistake: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(roe.PolicyError) as caught:
+        evaluator_of(name, tmp_path, mistake["policy"])
+    assert mistake["code"] in [d.code for d in caught.value.diagnostics]
+
+
+@pytest.mark.parametrize(
+    "as_of", ["2026-02-01", " 2026-02-01T00:00 ", date(2026, 2, 1), datetime(2026, 2, 1), datetime(2026, 1, 31, 23, tzinfo=UTC)]
+)
+def test_a_moment_is_given_as_text_or_as_a_date(as_of: Any) -> None:
+    clock = Clock.at(as_of, "Europe/Berlin")
+    assert (clock.today, clock.now.isoformat()) == (date(2026, 2, 1), "2026-02-01T00:00:00+01:00")
+
+
+def tables_of(given: Mapping[str, Any]) -> Tables:
+    """The records as the engines take them: nothing is a missing value."""
+    return {entity: [{k: x if x != "null" else None for k, x in row.items()} for row in rows] for entity, rows in given.items()}
+
+
+DECIDED = {"until": "expires"}
+
+
+def found(key: str, wanted: str, run: Any, folder: Path) -> str:
+    """What a run says about what a case asks for."""
+    lines = read(folder / "allocations.csv")
+    if key == "leads":
+        return " ".join(line["owner"] or "nobody" for line in lines if line["entity"] == "lead")
+    if key == "credits":
+        return "; ".join(f"{x['record']} {x['rep']} {x['share']} {x['until'] or 'null'}" for x in read(folder / "credits.csv"))
+    record, _, field = key.partition(".")
+    line = next((x for x in lines if x["record"] == record), None) or {x["claim"]: x for x in read(folder / "claims.csv")}.get(record, {})
+    text = line.get(DECIDED.get(field, field))
+    if text is not None:
+        return wanted if field == "reason" and wanted in text else text or ("nobody" if field == "owner" else "null")
+    entity = next(e for e in run.world.policy.model.entities if record in run.world.values(e, "id"))
+    return shown(run.world.values(entity, field)[run.world.values(entity, "id").index(record)])
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text("utf-8").splitlines())) if path.exists() else []

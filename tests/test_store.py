@@ -1,0 +1,105 @@
+"""What is kept of a policy is the policy: plan, model and places, value by value and kind by kind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import roe
+from helpers import EXAMPLES, policy_text
+from roe.grammar import values as v
+from roe.plan.store import LazyRules, Reader, _Writer, write_policy
+from roe.source import Text
+
+TABLES = Path(__file__).parent / "boundaries"
+NAMES = ["static", "scoring", "disputes", "dynamic-books", "crm"]
+
+
+def alike(a: Any, b: Any, at: str = "policy") -> None:
+    """Fail at the first part that differs, in value, in kind, or in the place where a text stands."""
+    if isinstance(a, Text):
+        assert isinstance(b, Text) and str(a) == str(b) and a.span() == b.span(), at
+    elif isinstance(a, (tuple, LazyRules)):
+        assert isinstance(b, (tuple, LazyRules)) and len(a) == len(b), at
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            alike(x, y, f"{at}[{i}]")
+    elif isinstance(a, list):
+        assert type(b) is list and len(a) == len(b), at
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            alike(x, y, f"{at}[{i}]")
+    elif isinstance(a, Mapping):
+        assert isinstance(b, Mapping) and list(a) == list(b), at
+        for key in a:
+            alike(a[key], b[key], f"{at}[{key}]")
+    elif hasattr(a, "__dataclass_fields__"):
+        assert type(a) is type(b), at
+        for f in fields(a):
+            alike(getattr(a, f.name), getattr(b, f.name), f"{at}.{f.name}")
+    else:
+        assert type(a) is type(b) and a == b, f"{at}: {a!r} and {b!r}"
+
+
+def folder_of(name: str, tmp_path: Path) -> Path:
+    if name in NAMES:
+        return EXAMPLES / name
+    document = yaml.load((TABLES / f"{name}.yaml").read_text("utf-8"), yaml.BaseLoader)
+    policy_text(tmp_path, document["policy"])
+    for file, content in document.get("files", {}).items():
+        (tmp_path / file).write_text(content, "utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", [*sorted(p.stem for p in TABLES.glob("*.yaml")), *NAMES])
+def test_a_policy_is_read_back_as_it_was(name: str, tmp_path: Path) -> None:
+    policy = roe.load(folder_of(name, tmp_path))
+    kept = Reader(json.loads(json.dumps(write_policy(policy))), policy.root).policy()
+    alike(policy.plan, kept.plan)
+    for part in ("name", "timezone", "calendar", "hours", "profile", "files", "roles", "data"):
+        alike(getattr(policy, part), getattr(kept, part), part)
+    alike(policy.model.entities, kept.model.entities)
+    assert list(policy.model.steps) == list(kept.model.steps)
+    for key in policy.model.steps:
+        alike(policy.model.field_type(*key), kept.model.field_type(*key), str(key))
+
+
+def test_rules_are_a_sequence_like_a_tuple() -> None:
+    made: list[str] = []
+
+    def make(kept: Any) -> Any:
+        made.append(kept)
+        return kept.upper()
+
+    rules: Any = LazyRules(["a", "b", "c"], make)
+    assert (len(rules), rules[0], rules[-1], rules[1:]) == (3, "A", "C", ("B", "C"))
+    assert made == ["a", "c", "b"]  # each once, when it is asked for
+    assert rules == ("A", "B", "C") and list(rules) == ["A", "B", "C"] and hash(rules) == hash(("A", "B", "C"))
+    assert rules != ("A", "B") and rules != ["A", "B", "C"] and rules == LazyRules(["a", "b", "c"], make)
+    with pytest.raises(IndexError):
+        rules[3]
+
+
+def test_what_cannot_be_kept_is_refused() -> None:
+    with pytest.raises(TypeError):
+        _Writer().value(object())
+    with pytest.raises(ValueError):
+        Reader({}, Path()).value(["nobody"])
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, 0, 1.5, "x", (1, (2,)), [1], {"a": (1,)}, v.Months(3), v.WorkingDays(5), v.WorkingHours(4.5)]
+)
+def test_values(value: Any) -> None:
+    back = Reader({}, Path()).value(json.loads(json.dumps(_Writer().value(value))))
+    assert back == value and type(back) is type(value)
+
+
+@pytest.mark.parametrize("text", ["2026-02-01", "2026-02-01T09:30:00Z", "09:30:00", "P1DT2H"])
+def test_temporal_values(text: str) -> None:
+    value = v.parse_temporal(text)
+    assert value is not None and Reader({}, Path()).value(json.loads(json.dumps(_Writer().value(value)))) == value

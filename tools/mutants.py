@@ -1,0 +1,265 @@
+"""`python tools/mutants.py` plants small faults in roe's own code, one at a time, and counts those that a quick set of tests notices.
+
+One pytest session imports everything and runs the guarding tests once, noting how long each takes and which functions it reaches. Then it
+forks for each fault: the child gets the faulty code in place of the function's own (`__code__`), so nothing is imported again, and runs the
+tests that reach the function, quickest first, until one fails. Faults outside of functions run in an interpreter of their own.
+
+`--sample 100 --seed 2026` takes some of them, `--only clock` files by their names. The report is written to `--out`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import gc
+import importlib
+import importlib.util
+import inspect
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections import Counter, defaultdict
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+sys.path.insert(0, str(Path(__file__).parent))
+from faults import ROOT, Fault, faults
+
+LONGEST = 60  # seconds of the processor for the tests of one fault, and at least
+SHORTEST = 15
+MEMORY = 6 << 30  # bytes of a child: a fault that eats memory is noticed
+BUILDING = ("src/roe/plan", "src/roe/stages", "src/roe/policy", "src/roe/grammar/functions")
+NOTICED, SURVIVED, LATE = "noticed", "survived", "too slow"
+
+
+class Planter:
+    """A pytest plugin that runs the tests of each fault instead of all tests once."""
+
+    def __init__(self, planned: list[Fault], guards: dict[str, list[str]], jobs: int, until: float) -> None:
+        self.planned, self.guards, self.jobs, self.until = planned, guards, jobs, until
+        self.reached: dict[tuple[str, str], list[Any]] = defaultdict(list)  # (file, function) -> tests
+        self.seconds: dict[Any, float] = {}
+        self.results: list[tuple[Fault, str]] = []
+        self.failed: list[str] = []
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self._measure(session.items)
+        if self.failed:
+            return True
+        caches = [x for x in gc.get_objects() if isinstance(x, functools._lru_cache_wrapper) and not _foreign(x)]
+        gc.freeze()
+        running: dict[int, tuple[Fault, float]] = {}
+        for i, fault in enumerate(self.planned):
+            if time.monotonic() > self.until:
+                break
+            while len(running) >= self.jobs:
+                self._wait(running)
+            sys.stdout.flush()
+            child = os.fork()
+            if child == 0:
+                os._exit(self._child(fault, caches))
+            running[child] = (fault, time.monotonic())
+            if i % 25 == 24:
+                print(f"{i + 1}/{len(self.planned)} {Counter(verdict for _, verdict in self.results)}", file=sys.stderr, flush=True)
+        while running:
+            self._wait(running)
+        return True
+
+    def _measure(self, items: list[Any]) -> None:
+        """Every test once: it must pass without a fault; what it takes, and the functions that it reaches."""
+        wanted = {str(ROOT / file): file for file in self.guards}
+        for item in items:
+            reached: set[CodeType] = set()
+
+            def watch(frame: Any, event: str, _: Any, reached: set[CodeType] = reached) -> None:  # a trace of calls alone: None ends it
+                if frame.f_code.co_filename in wanted:
+                    reached.add(frame.f_code)
+
+            start = time.process_time()
+            sys.settrace(watch)
+            reports = runtestprotocol(item, nextitem=None, log=False)
+            sys.settrace(None)
+            self.seconds[item] = time.process_time() - start
+            if any(r.failed for r in reports):
+                self.failed.append(f"{item.nodeid}\n{next(r.longreprtext for r in reports if r.failed)}")
+            for code in reached:
+                name = code.co_qualname.split(".<locals>")[0]
+                if self.reached[wanted[code.co_filename], name][-1:] != [item]:
+                    self.reached[wanted[code.co_filename], name].append(item)
+
+    def tests(self, fault: Fault) -> list[Any]:
+        """The tests that guard a fault's file and reach its function; of code outside of functions, all that guard the file."""
+        found = self.reached[fault.file, fault.function] if fault.function else list(self.seconds)
+        guards = tuple(self.guards[fault.file])
+        return sorted((x for x in found if x.nodeid.startswith(guards)), key=lambda x: self.seconds[x])
+
+    def _wait(self, running: dict[int, tuple[Fault, float]]) -> None:
+        child, status = os.wait()
+        fault, _ = running.pop(child)
+        late = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF
+        verdict = LATE if late else SURVIVED if status == 0 else NOTICED
+        self.results.append((fault, verdict))
+        if verdict == SURVIVED:
+            print(f"survived {fault.file}:{fault.line} {fault.function}: {fault.before} -> {fault.after}", file=sys.stderr, flush=True)
+
+    def _child(self, fault: Fault, caches: list[Any]) -> int:
+        """In the forked process: the fault in its place, and the tests, until one of them fails. 0 if none does."""
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+            os.dup2(nowhere.fileno(), 2)
+        tests = self.tests(fault)
+        signal.setitimer(signal.ITIMER_PROF, min(LONGEST, max(SHORTEST, 10 * sum(self.seconds[x] for x in tests))))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        try:
+            if not fault.function or not plant(fault):
+                chosen = [x.nodeid for x in tests] if len(tests) < 400 else self.guards[fault.file]
+                return _apart(fault, chosen)
+            for cache in caches if fault.file.startswith(BUILDING) else ():
+                cache.cache_clear()  # policies that were made before the fault was there
+            return int(any(r.failed for item in tests for r in runtestprotocol(item, nextitem=None, log=False)))
+        except BaseException:
+            return 1
+
+
+def _foreign(cache: Any) -> bool:
+    """Whether a cache belongs to somebody else's code, which no fault changes."""
+    return not str(getattr(cache, "__module__", "")).startswith(("roe", "test", "helpers", "made_policies"))
+
+
+def plant(fault: Fault) -> bool:
+    """Put the faulty code in the place of the function's own; whether there is a function that has it."""
+    module = importlib.import_module(fault.file.removeprefix("src/").removesuffix(".py").replace("/", "."))
+    found: Any = module
+    for name in fault.function.split("."):
+        found = inspect.getattr_static(found, name)
+    found = getattr(found, "fget", None) or getattr(found, "func", None) or getattr(found, "__func__", None) or found
+    function = inspect.unwrap(found)
+    code = next((c for c in _codes(compile(fault.source, str(ROOT / fault.file), "exec", dont_inherit=True))
+                 if c.co_qualname == fault.function and c.co_firstlineno == function.__code__.co_firstlineno), None)  # fmt: skip
+    if code is None:
+        return False
+    function.__code__ = code
+    return True
+
+
+def _codes(code: CodeType) -> list[CodeType]:
+    inner = [c for c in code.co_consts if isinstance(c, CodeType)]
+    return [code, *(x for c in inner for x in _codes(c))]
+
+
+def _apart(fault: Fault, tests: list[str]) -> int:
+    """The tests in an interpreter of their own, in which the module is made from the faulty source."""
+    text = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import mutants; sys.exit(mutants.apart())"
+    given = "\n".join([fault.file, *tests, "", fault.source])
+    return subprocess.run([sys.executable, "-c", text], input=given, text=True, cwd=ROOT).returncode
+
+
+def apart() -> int:
+    """What `_apart` starts: (the file, the tests, an empty line, the source) come from standard input."""
+    head, _, source = sys.stdin.read().partition("\n\n")
+    file, *tests = head.split("\n")
+
+    class Loader(SourceFileLoader):
+        def get_code(self, fullname: str) -> Any:
+            return compile(source, self.path, "exec", dont_inherit=True)
+
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+            if name != file.removeprefix("src/").removesuffix(".py").replace("/", "."):
+                return None
+            return importlib.util.spec_from_loader(name, Loader(name, str(ROOT / file)), origin=str(ROOT / file))
+
+    sys.meta_path.insert(0, Finder)
+    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]))
+
+
+def report(results: list[tuple[Fault, str]], config: dict[str, Any], what: str) -> tuple[str, float]:
+    """The report as Markdown, and the share that was noticed in percent."""
+    why = {(x["file"], x["function"], x["before"], x["after"]): x["why"] for x in config.get("unchanged", ())}
+    lines = [
+        "# Faults planted in roe's own code",
+        "",
+        what,
+        "",
+        "| file | faults | noticed | survived | of these, known to change nothing |",
+        "|---|---|---|---|---|",
+    ]
+    for file in [*config["modules"], ""]:
+        mine = [(f, verdict) for f, verdict in results if file in ("", f.file)]
+        left = [f for f, verdict in mine if verdict == SURVIVED]
+        if mine:
+            lines.append(
+                f"| {file or 'all'} | {len(mine)} | {_percent(len(mine) - len(left), len(mine)):.1f} % | {len(left)} | {sum(f.key in why for f in left)} |"
+            )
+    lines += ["", "Not planted, by rule: " + " ".join((config["left_out"]["rule"]).split()), ""]
+    for title, explained in (("Survived", False), ("Survived, and change nothing", True)):
+        rows = [f for f, verdict in results if verdict == SURVIVED and (f.key in why) is explained]
+        lines += [f"## {title}: {len(rows)}", ""]
+        for f in sorted(rows, key=lambda f: (f.file, f.line, f.after)):
+            lines.append(f"- `{f.file}:{f.line}` {f.function}: `{f.before}` -> `{f.after}`" + (f" ({why[f.key]})" if explained else ""))
+        lines.append("")
+    noticed = sum(verdict != SURVIVED for _, verdict in results)
+    return "\n".join(lines), _percent(noticed, len(results))
+
+
+def _percent(n: int, of: int) -> float:
+    return 100 * n / of if of else 100.0
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--sample", type=int, default=0, help="plant only so many, chosen by the seed")
+    options.add_argument("--seed", type=int, default=2026)
+    options.add_argument("--only", default="", help="only files whose names match this regular expression")
+    options.add_argument("--line", type=int, default=0, help="only faults of this line")
+    options.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    options.add_argument(
+        "--minutes", type=float, default=24 * 60, help="plant no more after so many, and report on those that were planted"
+    )
+    options.add_argument("--min", type=float, default=90, help="fail below so many percent")
+    options.add_argument("--out", type=Path, help="where the report is written; without it, it is printed")
+    given = options.parse_args()
+    os.environ["CI"] = "1"  # Hypothesis tries the same examples for every fault
+    config = tomllib.loads((ROOT / "tools" / "mutants.toml").read_text("utf-8"))
+    start = time.monotonic()
+    guards = {file: tests for file, tests in config["modules"].items() if re.search(given.only, file)}
+    planned = [f for file in guards for f in faults(file, config) if given.line in (0, f.line)]
+    total = len(planned)
+    if given.sample:
+        import random
+
+        planned = random.Random(given.seed).sample(sorted(planned, key=lambda f: f.digest), min(given.sample, total))
+    planter = Planter(planned, guards, given.jobs, start + 60 * given.minutes)
+    tests = list(dict.fromkeys(x for names in guards.values() for x in names))
+    pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests], plugins=[planter])
+    if planter.failed or (planned and not planter.results):
+        print("\n".join(planter.failed) or "the tests could not be run", file=sys.stderr)
+        return 2
+    count = len(planter.results)
+    chosen = f"{count} of {total} faults, by the seed {given.seed}" if count < total else f"{total} faults"
+    took = time.monotonic() - start
+    text, percent = report(
+        planter.results, config, f"{chosen}: {_percent(sum(v != SURVIVED for _, v in planter.results), count):.1f} % were noticed."
+    )
+    if given.out is None:
+        print(text)
+    else:
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        given.out.write_text(text, "utf-8")
+    print(f"{chosen}, {percent:.1f} % noticed, {took:.0f} s with {given.jobs} jobs and {len(planter.seconds)} tests", file=sys.stderr)
+    return 0 if percent >= given.min else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
