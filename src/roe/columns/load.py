@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from roe.columns.column import NO_DAY, Array, Coded, Column, Constant, Days, Dictionary, Instants, Numbers, from_values
 from roe.columns.hosts import registrable
+from roe.crm.ids import SHORT, fold_all
 from roe.data import coerce
 from roe.data.coerce import Reject, columns_of
 from roe.grammar.clock import zone_of
@@ -61,7 +62,10 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
         if f.required and f.type.name != "owners":
             lacking = out.columns[f.name].nulls() if f.name in out.columns else np.ones(n, bool)
             problems.add(f.name, lacking, lambda i, name=f.name: ("", f"`{name}` is required and missing"))  # type: ignore[misc]
+    written = _written(out, raw)
     _identify(entity, out)
+    if written is not None:
+        out.columns[coerce.WRITTEN] = coded(written)
     _reject(entity, out, problems, raw)
     return out
 
@@ -165,12 +169,13 @@ def _already(f: Field, arr: pa.Array, zone: Any) -> Column | None:
 def _plain(f: Field, meant: pa.Array, missing: frozenset[str]) -> tuple[pa.Array, Array] | None:
     """(what each distinct text means, which of them must be asked about); None where all must."""
     text = f.type.name == "string" and not f.type.values and f.normalize in ("", "lower", "domain")
-    reference = f.type.name in ("record", "owners")
+    reference = f.type.name in ("record", "owners") and f.keys is None
     if len(meant) <= FEW or not pa.types.is_string(meant.type) or f.aliases or not (text or reference):
         return None
     mask = pc.match_substring_regex(meant, _PLAIN)
     mask = pc.and_(mask, pc.invert(pc.is_in(pc.ascii_lower(meant), pa.array(sorted(missing)))))
-    result = pc.ascii_lower(meant) if f.normalize == "lower" else meant
+    folds = f.normalize == "" and f.type.name != "owners" and f.type.entity != "rep"
+    result = pc.ascii_lower(meant) if f.normalize == "lower" else fold_all(meant) if folds else meant
     mask = mask.to_numpy(zero_copy_only=False)
     if f.normalize == "domain":
         mask &= registrable(meant)
@@ -198,7 +203,7 @@ def _distinct(
         if text is not None:
             counts = np.bincount(codes[codes >= 0], minlength=len(items)) if counts is None else counts
             if counts[i]:
-                key = (name, text, f.aliases[text])
+                key = (name, text, coerce.corrected(f, text))
                 out.corrected[key] = out.corrected.get(key, 0) + int(counts[i])
     if wrong:
         bad = np.append(np.array([i in wrong for i in range(len(items))], bool), False)
@@ -223,20 +228,18 @@ def _one_by_one(
 
 
 def _one(f: Field, value: Any, make: Callable[[Any], Any], missing: frozenset[str]) -> tuple[Any, str | None, str | None]:
-    """(what a raw value means, or why it means nothing, the text that was corrected by an alias)."""
+    """(what a raw value means, or why it means nothing, the text that was corrected)."""
     if value is None or value != value or (isinstance(value, str) and value.strip().lower() in missing):
         return None, None, None
     if not isinstance(value, coerce.SCALARS) or value in coerce.INFINITE:
         return None, f"a {type(value).__name__} is no {f.type}", None
     text = value.strip() if isinstance(value, str) else value
-    corrected = None
-    if isinstance(text, str) and text in f.aliases:
-        corrected = text
-        text = f.aliases[text]
+    meant = coerce.corrected(f, text)
+    written = text if meant != text else None
     try:
-        return make(text), None, corrected
+        return make(meant), None, written
     except ValueError as e:
-        return None, str(e), corrected
+        return None, str(e), written
 
 
 def _shaped(f: Field, values: list[Any]) -> Column:
@@ -305,6 +308,20 @@ def _identify(entity: str, out: TypedColumns) -> None:
         out.columns["name"] = coded(texts)
 
 
+def _written(out: TypedColumns, raw: Raw) -> pa.Array | None:
+    """The ids as the data has them; None if they are the ids that they are folded to."""
+    folded = _texts(out, "id")
+    if folded is None or pa.types.is_null(folded.type):
+        return None
+    column = raw.columns[out.names["id"]]
+    if isinstance(column, pa.Array) and pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if not isinstance(column, pa.Array) or not pa.types.is_string(column.type):
+        return None
+    long = pc.and_(pc.equal(pc.utf8_length(folded), SHORT), pc.greater(pc.utf8_length(column), SHORT))
+    return pc.if_else(pc.fill_null(long, False), pc.utf8_trim_whitespace(column), folded) if pc.any(long).as_py() else None
+
+
 def _some_null(texts: pa.Array) -> bool:
     return bool(texts.null_count)
 
@@ -354,7 +371,7 @@ def _only_one_each(entity: str, out: TypedColumns, keep: Array, raw: Raw) -> Non
     groups: dict[int, list[int]] = {}
     for i in again.tolist():
         groups.setdefault(int(codes[i]), []).append(i)
-    typed = {name: c.take(again).values() for name, c in out.columns.items()}
+    typed = {name: c.take(again).values() for name, c in out.columns.items() if name != coerce.WRITTEN}
     place = {i: k for k, i in enumerate(again.tolist())}
     known = set(out.names.values())
     extra = {c: raw.some(c, again) for c in raw.columns if c not in known}

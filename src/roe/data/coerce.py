@@ -10,14 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
+from roe.crm.ids import fold
+from roe.crm.profile import label
 from roe.diagnostics import suggest
 from roe.grammar import field_functions as own
 from roe.grammar import values as v
 from roe.grammar.clock import hours_of
-from roe.policy.model import DataSource, Field
+from roe.policy.model import DataSource, Field, headers_of
 
 MISSING = frozenset({"", "null", "none", "n/a", "na", "nan", "#n/a", "-"})
 SCALARS = (str, bool, int, float, date, time, timedelta, v.Months)
@@ -49,6 +51,7 @@ class Typed:
     columns: dict[str, str] = field(default_factory=dict)
 
 
+WRITTEN = "$id"  # the id as the data has it, where that is the longer form of the one it is folded to
 REPEATED = "id"  # the field that a record is rejected for when another has its id
 ENTITY_NAMES = {"rep": ("rep", "user"), "opportunity": ("opportunity", "deal", "potential")}
 
@@ -72,13 +75,15 @@ def columns_of(entity: str, fields: Mapping[str, Field], keys: Iterable[str], ro
             column = by_normal.get(f"{spelt}_{part}") or by_normal.get(f"{spelt}{part}")
             if column:
                 by_normal.setdefault(part, column)
+    by_label: dict[str, str] = {}
+    for key in keys:
+        by_label.setdefault(label(key), key)
     found: dict[str, str] = {}
     for name, f in fields.items():
-        if f.via:
+        if f.via or f.normalize == "queue":
             continue
-        declared = next((c for c in f.columns if c in keys), None)
+        declared = _declared(entity, f, keys, by_label)
         if f.type.name == "owners":
-            declared = next((c for c in f.columns[:1] if c in keys), None)
             first = declared or (by_normal.get("owner") if not f.columns else None) or by_normal.get("owner_id")
             if first:
                 found[f"owner.{roles[0]}"] = first
@@ -95,7 +100,20 @@ def columns_of(entity: str, fields: Mapping[str, Field], keys: Iterable[str], ro
             column = by_normal.get(f"{normal(name)}_id")
         if column:
             found[name] = column
-    return found
+    queues = [name for name, f in fields.items() if f.normalize == "queue" and f.keys is not None]
+    owner = found.get(f"owner.{roles[0]}")
+    return found | (dict.fromkeys(queues, owner) if owner else {})
+
+
+def _declared(entity: str, f: Field, keys: list[str], by_label: Mapping[str, str]) -> str | None:
+    """The column that the policy or the profile names; a profile's headers are compared without case and punctuation."""
+    if not f.profile:
+        names = f.columns[:1] if f.type.name == "owners" else f.columns
+        return next((c for c in names if c in keys), None)
+    first, *others = headers_of(entity, f)
+    if first in keys or f.name in keys:
+        return first if first in keys else f.name
+    return next((by_label[label(header)] for header in (first, *others) if label(header) in by_label), None)
 
 
 def coerce_table(
@@ -125,10 +143,10 @@ def coerce_table(
                 continue
             f = fields[name.partition(".")[0]]
             text: Any = value.strip() if isinstance(value, str) else value
-            if isinstance(text, str) and text in f.aliases:
-                key = (name, text, f.aliases[text])
-                out.corrected[key] = out.corrected.get(key, 0) + 1
-                text = f.aliases[text]
+            meant = corrected(f, text)
+            if meant != text:
+                out.corrected[name, text, meant] = out.corrected.get((name, text, meant), 0) + 1
+                text = meant
             try:
                 typed[name] = makers[name](text)
             except ValueError as e:
@@ -144,6 +162,9 @@ def coerce_table(
             name, value, reason = problem
             out.rejects.append(Reject(entity, identity, line, name, "" if value is None else str(value)[:200], reason))
             continue
+        written = typed.get("id") and str(row.get(out.columns["id"])).strip()
+        if written and written != identity and fold(written) == identity:
+            typed[WRITTEN] = written
         typed["id"] = identity
         if extra:
             typed["$extra"] = {k: row[k] for k in extra if row.get(k) not in (None, "")}
@@ -153,6 +174,13 @@ def coerce_table(
         out.rows.append(typed)
     _only_one_each(entity, out)
     return out
+
+
+def corrected(f: Field, text: Any) -> Any:
+    """What a cell is taken for: an alias for what it stands for, of several companies the first. Each correction is counted."""
+    if not isinstance(text, str):
+        return text
+    return f.aliases[text] if text in f.aliases else f.keys.corrected(text) if f.keys is not None else text
 
 
 def _only_one_each(entity: str, out: Typed) -> None:
@@ -166,7 +194,8 @@ def _only_one_each(entity: str, out: Typed) -> None:
     found: list[Reject] = []
     for identity, rows in by_id.items():
         lines = ", ".join(str(r["$line"]) for r in rows)
-        same = all({**r, "$line": 0} == {**rows[0], "$line": 0} for r in rows)
+        apart = {"$line": 0, WRITTEN: ""}  # what may differ in records that are the same
+        same = all({**r, **apart} == {**rows[0], **apart} for r in rows)
         out.rows += rows[:1] if same else []
         reason = f"a repetition of the record in line {rows[0]['$line']}" if same else f"lines {lines} have this id and differ"
         found += [Reject(entity, identity, r["$line"], REPEATED, identity, reason) for r in rows[same:]]
@@ -191,13 +220,15 @@ def _name(typed: dict[str, Any]) -> str | None:
 
 def maker(f: Field, zone: tzinfo, source: DataSource) -> Callable[[Any], Any]:
     """A function from raw to typed that raises ValueError with the reason for a reject."""
-    if f.type.name in ("record", "owners"):
-        return lambda value: v.show_number(value) if v.is_number(value) else str(value).strip()
+    if f.type.name in ("record", "owners") or f.normalize == "queue":
+        return _key(f)
+    if f.words:
+        return lambda value: _worded(value, f.words)
     make = _MAKERS[f.type.name]
     formats = tuple(x for x in (f.format, source.format) if x)
     if f.type.name != "string":
         return lambda value: make(value, zone, formats)
-    tidy = NORMALIZERS.get(f.normalize, str)
+    tidy = NORMALIZERS.get(f.normalize, fold)
     allowed = f.type.values
 
     def text(value: Any) -> str | None:
@@ -213,6 +244,32 @@ def maker(f: Field, zone: tzinfo, source: DataSource) -> Callable[[Any], Any]:
         return found
 
     return text
+
+
+def _key(f: Field) -> Callable[[Any], str | None]:
+    """What a cell names: an id, a name or an e-mail address; of owners a queue is nobody, and `owner_queue` has it.
+
+    The id of a rep stays as it is written: a rep whom no file lists is known by nothing else.
+    """
+    rep = f.type.name == "owners" or f.type.entity == "rep"
+
+    def key(value: Any) -> str | None:
+        text = v.show_number(value) if v.is_number(value) else str(value).strip()
+        if f.normalize == "queue":
+            return fold(text) if f.keys is not None and f.keys.is_queue(text) else None
+        named = f.keys.read(text) if f.keys is not None else text
+        return (named if rep else fold(named)) or None
+
+    return key
+
+
+def _worded(value: Any, words: tuple[str, ...]) -> bool:
+    """Yes or no, or a text such as a deal's stage that means yes if it is one of the words: `Closed won (Sales Pipeline)`."""
+    try:
+        return _boolean(value, UTC, ())
+    except ValueError:
+        text = str(value).strip().casefold()
+        return text in words or re.sub(r"\s*\([^()]*\)$", "", text) in words
 
 
 NORMALIZERS: dict[str, Callable[[str], str | None]] = {

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from roe.crm import PROFILES
 from roe.evaluator.engine import Bound
 from roe.evaluator.solve import Array, Problem, Solution, greedy, measure, solve
 from roe.evaluator.world import Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.operators import Expr, Solve
-from roe.policy.standard import OBJECTS
 
 FREE = "in-no-book"  # values of the step `_return` that are no reason to keep an account where it is
 STAYS = "stays"
@@ -374,7 +374,7 @@ class _Cycle:
                 counts[m.why] = counts.get(m.why, 0) + 1
         moves.sort(key=lambda m: (m.after is None, m.after or "", -(m.worth or 0), m.account))
         return BookPlan(
-            step.role, OBJECTS[self.bound.policy.profile].get("account", "account"), self.world.owner_column("account", step.role), moves, said, by_rep, self.relaxed, self._refused(), dict(sorted(accounts.items())), dict(sorted(given.items())),
+            step.role, PROFILES[self.bound.policy.profile].objects.get("account", "account"), self.world.owner_column("account", step.role), moves, said, by_rep, self.relaxed, self._refused(), dict(sorted(accounts.items())), dict(sorted(given.items())),
             self.begun, dict(sorted(counts.items())),
         )  # fmt: skip
 

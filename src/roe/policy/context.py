@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from roe.crm.ids import fold
 from roe.diagnostics import Diagnostic, suggest
 from roe.grammar import syntax as s
 from roe.grammar import types as t
@@ -37,6 +38,7 @@ class Context:
 
     root: Path
     model: Model
+    profile: str = "generic"
     found: list[Diagnostic] = field(default_factory=list)
     steps: dict[tuple[str, str], Step] = field(default_factory=dict)
     lists: dict[str, list[Any]] = field(default_factory=dict)
@@ -157,7 +159,7 @@ class Context:
 
     def dated_value(self, value: Text, start: Any, until: Any) -> DatedValue:
         self.period(start, until)  # says what is wrong with the dates
-        return DatedValue(value, *(v.parse_date(str(day)) if day else None for day in (start, until)))
+        return DatedValue(Text(fold(value), value.origin), *(v.parse_date(str(day)) if day else None for day in (start, until)))
 
     def unique_names(self, names: list[Any], what: str) -> None:
         seen: dict[str, Any] = {}
@@ -274,7 +276,7 @@ class Context:
             return None
         tree, problems = (codes, []) if codes is not None else (None, []) if plain else parse(cell, "tests")
         if stringy and codes is None and (tree is None or _is_words(tree, names)):
-            words = tuple(s.Literal(m[0].strip(), m[0], m.span()) for m in _WORDS.finditer(cell) if m[0].strip())
+            words = tuple(s.Literal(fold(m[0].strip()), m[0], m.span()) for m in _WORDS.finditer(cell) if m[0].strip())
             tree, problems = s.Tests(words, False, (0, len(cell))), []
         if tree is None:
             self.found += problems
@@ -318,7 +320,7 @@ def _codes(cell: Text) -> s.Tests | None:
         assert code is not None
         at, text = m.span(), m[0].strip()
         if code["word"]:
-            tests.append(s.Literal(text, text, at))
+            tests.append(s.Literal(fold(text), text, at))
             continue
         low, high = code["prefix"] or code["low"] or code["first"], code["prefix"] or code["high"] or code["last"]
         if len(low) != len(high) or low > high:
@@ -359,4 +361,4 @@ def _output(text: Text, numeric: bool) -> Any:
         return None
     if numeric:
         return v.number(float(text)) if "." in text or len(text) > 15 else int(text)
-    return str(text)
+    return fold(str(text))

@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from datetime import time
 from pathlib import Path
 from typing import Any
 
+from roe.crm import PROFILES
+from roe.crm.ids import SHORT, fold
+from roe.crm.profile import Profile
 from roe.grammar import types as t
 from roe.grammar.node import node
 from roe.grammar.types import Type
 from roe.plan.operators import Plan
-from roe.policy.standard import PROFILES, STANDARD
+from roe.policy.standard import STANDARD
 from roe.source import Span
+
+
+@node
+class Keys:
+    """How a cell names another record, or an owner, in the data of a CRM."""
+
+    several: str = ""  # what separates several ids; the first of them counts
+    left: str = ""  # a regular expression for what stands behind the name of a user who has left
+    others: tuple[str, ...] = ()  # first characters of ids that belong to other entities, which this reference does not mean
+    queues: tuple[str, ...] = ()  # owners that are queues: what they own, nobody owns
+    queue_prefixes: tuple[str, ...] = ()
+
+    def corrected(self, text: str) -> str:
+        """The one record that a cell names, by its plain name: the first of several, without what is added to who has left."""
+        if self.several and self.several in text:
+            text = next((part.strip() for part in text.split(self.several) if part.strip()), "")
+        return re.sub(self.left, "", text) if self.left and text.endswith(")") else text
+
+    def read(self, text: str) -> str:
+        """The key that a cell names; empty if it names a queue or a record of another entity."""
+        named = self.corrected(text)
+        key = fold(named)
+        return "" if self.is_queue(key) or (len(key) == SHORT and key.startswith(self.others)) else named
+
+    def is_queue(self, text: str) -> bool:
+        key = fold(text)
+        return key in self.queues or (len(key) == SHORT and key.startswith(self.queue_prefixes))
 
 
 @node
@@ -30,6 +61,9 @@ class Field:
     default: Any = None
     via: str = ""
     standard: bool = False
+    profile: str = ""  # the profile whose headers the field has, where the policy names no column
+    words: tuple[str, ...] = ()  # of yes or no: texts that mean yes in a column of other texts, where any other means no
+    keys: Keys | None = None  # of references and owners: how a cell names one
     span: Span | None = field(default=None, compare=False, repr=False)
 
 
@@ -73,18 +107,46 @@ class Model:
 
 def standard_fields(profile: str) -> dict[str, dict[str, Field]]:
     """The entities every policy starts with, under the profile's column names."""
-    columns = PROFILES[profile]
+    crm = PROFILES[profile]
     out: dict[str, dict[str, Field]] = {}
     for entity, fields in STANDARD.items():
         out[entity] = {}
         for name, spec in fields.items():
             base, _, rest = spec.partition(" ")
-            column = columns.get(entity, {}).get(name)
-            names = (column,) if column else ()
             via = rest.removeprefix("via ") if rest.startswith("via ") else ""
-            normalize = "" if via else rest
-            out[entity][name] = Field(name, type_named(base), names, {}, normalize, via=via, standard=True)
+            headers = crm.columns.get(entity, {}).get(name, ())
+            out[entity][name] = Field(
+                name,
+                type_named(base),
+                headers[:1],
+                {},
+                "" if via else rest,
+                via=via,
+                standard=True,
+                profile=profile if headers else "",
+                words=tuple(sorted(crm.true_words.get((entity, name), ()))),
+                keys=None if via else keys_of(crm, entity, type_named(base), rest),
+            )
     return out
+
+
+def keys_of(crm: Profile, entity: str, kind: Type, normalize: str) -> Keys | None:
+    """How cells of a field name records under a profile; None for fields that name none, and where there is nothing to know."""
+    if kind.name == "owners" or normalize == "queue":
+        found = Keys("", crm.left, (), (), crm.queue_prefixes)
+    elif kind.name == "record":
+        # of the records that a CRM has in one column, such as WhoId, each reference means those of its own entity
+        others = tuple(prefix for prefix, other in crm.prefixes.items() if other != kind.entity) if entity == "activity" else ()
+        found = Keys(crm.several, crm.left if kind.entity == "rep" else "", others)
+    else:
+        return None
+    return found if found != Keys() else None
+
+
+def headers_of(entity: str, f: Field) -> tuple[str, ...]:
+    """Every header that a field may have in the data, the first that is there counts."""
+    known = PROFILES[f.profile].columns[entity][f.name] if f.profile else ()
+    return known if f.columns == known[:1] else f.columns
 
 
 def type_named(name: str) -> Type:

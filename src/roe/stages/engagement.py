@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from roe.diagnostics import suggest
+from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.plan.operators import Action, Allocate, Choose, Rule
-from roe.policy.context import Context
+from roe.policy.context import Context, written
+from roe.source import Inline, Text
+from roe.stages.crm import OPEN
+
+CLOSED = "closed"  # the name of the rule that every list of leads begins with
 
 
 def lower(policy: dict[str, Any], cx: Context, pools: dict[str, Allocate]) -> dict[tuple[str, str], Choose]:
@@ -24,9 +29,20 @@ def lower(policy: dict[str, Any], cx: Context, pools: dict[str, Allocate]) -> di
                 cx.say("R502", role, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
                 continue
             cx.unique_names([r["name"] for r in found], "rules of one role")
-            rules = tuple(_rule(raw, str(entity), str(role), cx, pools) for raw in found)
+            for taken in [r["name"] for r in found if r["name"] == CLOSED and entity == "lead"]:
+                cx.say("R306", taken, f"`{CLOSED}` is the rule of leads that are converted or disqualified", "choose another name")
+            rules = (*_closed(entity, cx), *(_rule(raw, str(entity), str(role), cx, pools) for raw in found))
             out[str(entity), str(role)] = Choose(str(entity), f"engagement_{role}", "engagement", "first", rules)
     return out
+
+
+def _closed(entity: Text, cx: Context) -> tuple[Rule, ...]:
+    """The first rule of leads: one that is converted or disqualified stays as it is, since the CRM no longer lets it move."""
+    if entity != "lead" or (entity, OPEN) not in cx.steps:
+        return ()
+    at = Inline(CLOSED)
+    closed = s.Compare("=", s.Path(s.Name(str(entity)), OPEN), s.Literal(False, "false"))
+    return (Rule(Text(CLOSED, at), (written(closed, Text(CLOSED, at)),), Action("keep"), Text(f"the {entity} is closed: it stays as it is", at)),)
 
 
 def _rule(raw: Any, entity: str, role: str, cx: Context, pools: dict[str, Allocate]) -> Rule:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from roe.crm.ids import fold
+from roe.data.coerce import columns_of
 from roe.diagnostics import Diagnostic, errors, suggest
 from roe.files import MAX_TABLE_BYTES, read_text, schema
 from roe.policy.loader import Map, load_yaml, validate
@@ -75,14 +77,14 @@ def _yaml(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diag
         return [], found
     shared = _given(content.get("given") or Map(), policy, found)
     if content.get("data"):
-        shared = _join(_data(content["data"], policy, found), shared)
+        shared = _join(_data(content["data"], policy, found), shared, policy)
     cases = []
     for raw in content["tests"]:
         as_of = raw.get("as_of") or content.get("as_of")
         if not as_of:
             found.append(Diagnostic("R701", f"the test `{raw['name']}` has no day", span_of(raw["name"]), "add `as_of: 2026-02-01`"))
             continue
-        given = _join(shared, _given(raw.get("given") or Map(), policy, found))
+        given = _join(shared, _given(raw.get("given") or Map(), policy, found), policy)
         expect = [_expectation(e, given, policy, found) for e in raw["expect"]]
         cases.append(Case(str(raw["name"]), shown, str(as_of), given, [e for e in expect if e], span_of(raw["name"])))
     return cases, found
@@ -96,11 +98,11 @@ def _given(raw: Map, policy: Policy, found: list[Diagnostic]) -> Given:
             help = suggest(str(key), policy.model.entities, "name an entity of the policy")
             found.append(Diagnostic("R504", f"there is no entity `{key}`", span_of(key), help))
             continue
-        known = [*policy.model.entities[entity], *(f"owner.{r}" for r in policy.roles), *(f"owner_{r}" for r in policy.roles)]
-        columns = [c for f in policy.model.entities[entity].values() for c in f.columns]
+        fields = policy.model.entities[entity]
+        known = [*fields, *(f"owner.{r}" for r in policy.roles), *(f"owner_{r}" for r in policy.roles)]
         for record in records:
             for name in record:
-                if str(name) not in known and str(name) not in columns:
+                if str(name) not in known and not columns_of(entity, fields, [str(name)], policy.roles):
                     help = suggest(str(name), known, "declare the field under `fields:`")
                     found.append(Diagnostic("R204", f"unknown field `{name}` of {entity}", span_of(name), help))
         given.setdefault(entity, []).extend({str(k): str(x) for k, x in r.items()} for r in records)
@@ -119,13 +121,27 @@ def _data(name: Text, policy: Policy, found: list[Diagnostic]) -> Given:
     return tables
 
 
-def _join(first: Given, more: Given) -> Given:
-    """Both sets of records; one with the id of an earlier one replaces it."""
-    out = {entity: list(rows) for entity, rows in first.items()}
+def _join(first: Given, more: Given, policy: Policy) -> Given:
+    """Both sets of records, their fields by name; one with the id of an earlier one replaces it."""
+    out = {entity: _by_field(entity, rows, policy) for entity, rows in first.items()}
     for entity, rows in more.items():
-        ids = {r.get("id") for r in rows}
-        out[entity] = [r for r in out.get(entity, []) if r.get("id") not in ids or r.get("id") is None] + rows
+        added = _by_field(entity, rows, policy)
+        ids = {fold(str(r["id"])) for r in added if r.get("id") is not None}
+        out[entity] = [r for r in out.get(entity, []) if r.get("id") is None or fold(str(r["id"])) not in ids] + added
     return out
+
+
+def _by_field(entity: str, rows: list[dict[str, Any]], policy: Policy) -> list[dict[str, Any]]:
+    """Records from one source, with each cell under the name that its field is found by, whatever its header is there."""
+    fields = policy.model.entities[entity]
+    keys = dict.fromkeys(k for row in rows for k in row if k != "$line")
+    columns = {name: c for name, c in columns_of(entity, fields, keys, policy.roles).items() if name not in fields or fields[name].normalize != "queue"}
+    columns |= {key: key for key in keys if key in fields and fields[key].type.name != "owners"}
+    named = {name: fields[name].columns[0] if name in fields and fields[name].columns and not fields[name].standard else name for name in columns}
+    used = set(columns.values())
+    return [
+        {**{k: x for k, x in row.items() if k not in used}, **{named[name]: row[c] for name, c in columns.items() if c in row}} for row in rows
+    ]
 
 
 def _expectation(raw: Any, given: Given, policy: Policy, found: list[Diagnostic]) -> Expectation | None:
@@ -133,7 +149,9 @@ def _expectation(raw: Any, given: Given, policy: Policy, found: list[Diagnostic]
     engaged = list(dict.fromkeys(entity for entity, _ in policy.plan.engagement))
     entity = raw.get("entity")
     if entity is None:
-        holding = [e for e in engaged if any(str(r.get("id")) == record for r in given.get(e, ()))]
+        named = record.lower()
+        holding = [e for e in engaged if any(_is(r, record, ("id",)) for r in given.get(e, ()))]
+        holding = holding or [e for e in engaged if any(_is(r, named, ("name", "email", "domain")) for r in given.get(e, ()))]
         entity = holding[0] if holding else engaged[0] if engaged else "account"
     roles = [r for e, r in policy.plan.engagement if e == entity]
     role = raw.get("role") or (roles[0] if roles else "")
@@ -146,6 +164,10 @@ def _expectation(raw: Any, given: Given, policy: Policy, found: list[Diagnostic]
     if not wanted and not raw.get("values") and "rejected" not in raw:
         found.append(Diagnostic("R701", "the expectation expects nothing", span_of(raw["record"]), "add `owner:`, `rule:` or `values:`"))
     return Expectation(record, str(entity), str(role), wanted, dict(raw.get("values") or {}), raw.get("rejected"), span_of(raw["record"]))
+
+
+def _is(row: dict[str, Any], key: str, fields: tuple[str, ...]) -> bool:
+    return any(fold(str(row.get(name))) == fold(key) or str(row.get(name)).lower() == key for name in fields if row.get(name) is not None)
 
 
 def _csv(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diagnostic]]:
