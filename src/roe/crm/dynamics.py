@@ -51,6 +51,7 @@ DYNAMICS = Profile(
             "manager": ("parentsystemuserid", "Manager"), "active": ("Status",), "first_name": ("firstname", "First Name"), "last_name": ("lastname", "Last Name"),
         },
     },
+    signs=r"^\((?:Do Not Modify|Nicht ändern|Ne pas modifier|No modificar)\)|^(?:accountid|leadid|_?ownerid(?:_value)?|emailaddress1|statecode|createdon|address1_\w+)$|^Address 1: ",
     files={"account": ("accounts", "active accounts", "my active accounts", "aktive firmen"), "lead": ("leads", "open leads", "my open leads"), "rep": ("users", "systemusers", "enabled users")},
     objects={"account": "account", "lead": "lead", "contact": "contact", "opportunity": "opportunity"},
     open={**OPEN, "lead": unless_status("lead", OPEN["lead"], ("Qualified", "Disqualified", "Qualifiziert", "Disqualifiziert", "1", "2"))},

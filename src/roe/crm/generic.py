@@ -20,7 +20,7 @@ _NAME = (
 )  # fmt: skip
 _OWNER = (
     "Owner", "Owner Name", "Owner Email", "Sales Rep", "Rep", "Salesperson", "Sales Person", "Sales Agent", "Account Manager", "Account Executive",
-    "Assigned To", "Responsible",
+    "Assigned To", "Responsible", "Owner ID", "Sales Rep ID", "SR ID", "SDR ID",
     "Betreuer", "Kundenbetreuer", "Verantwortlicher", "Verantwortlich", "Zuständig", "Zuständiger Mitarbeiter", "Inhaber", "Vertriebsmitarbeiter",
     "Verkäufer", "Commercial", "Propriétaire", "Responsable", "Vendedor", "Propietario", "Comercial", "Ejecutivo", "Responsável", "Proprietário",
     "Executivo", "Commerciale", "Responsabile", "Accountmanager", "Verkoper", "担当者", "所有者", "営業担当",

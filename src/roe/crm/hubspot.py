@@ -108,6 +108,7 @@ HUBSPOT = Profile(
             "status": ("Task Status", "Call outcome"), "account": _COMPANY, "lead": ("Associated Contact IDs", "Associated Contact IDs (Primary)", "Associated Contact"), "rep": ("Activity assigned to", "Assigned to"),
         },
     },
+    signs=r"^(?:Record ID(?: - \w+)?|ID de registro|Datensatz-ID|ID d'enregistrement|ID de fiche d'informations|ID do registro|レコードID)$|^Associated (?:Company|Contact)",
     files={
         "account": ("companies", "hubspot crm exports all companies", "empresas", "unternehmen", "entreprises", "todas empresas", "todos empresas", "会社"),
         "lead": ("contacts", "hubspot crm exports all contacts", "contactos", "kontakte", "contatos", "コンタクト"),

@@ -48,6 +48,7 @@ PIPEDRIVE = Profile(
         },
         "rep": {"id": ("User - ID", "ID", "id"), "name": ("User - Name", "Name", "name"), "email": ("User - Email", "Email", "email"), "active": ("Active", "active_flag", "Status")},
     },
+    signs=r"^(?:Organization|Organisation|Organización|Organização|Person|Deal|Lead|Activity|User) - |^Pipedrive|\bPipedrive System ID$",
     files={"account": ("organizations", "organisations", "organizaciones", "organizações"), "lead": ("leads", "persons", "people"), "contact": ("persons", "people"), "opportunity": ("deals",), "activity": ("activities",), "rep": ("users",)},
     objects={"account": "organizations", "lead": "leads", "contact": "persons", "opportunity": "deals"},
     owner="name",

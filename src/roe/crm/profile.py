@@ -16,6 +16,7 @@ class Profile:
 
     name: str
     columns: Headers = field(default_factory=dict)
+    signs: str = ""  # a regular expression for headers that only this CRM has
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # entity -> names of its export files, for `roe init`
     objects: Mapping[str, str] = field(default_factory=dict)  # entity -> the CRM's object, for files that are loaded back
     owner: str = "id"  # the field of a rep that the CRM's import reads

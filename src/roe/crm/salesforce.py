@@ -80,6 +80,7 @@ SALESFORCE = Profile(
         },
         "association": {"id": ("Id",), "account": ("ObjectId",), "territory": ("Territory2Id",), "cause": ("AssociationCause",)},
     },
+    signs=r"^(?:OwnerId|AccountId|WhoId|WhatId|StageName|IsConverted|BillingCountry|LeadSource|NumberOfEmployees|Owner\.\w+|\w+__c)$|^Billing (?:Country|City|State|Zip|Street)",
     files={"account": ("accounts", "account"), "lead": ("leads", "lead"), "activity": ("tasks", "task", "events"), "rep": ("users", "user")},
     objects={"account": "Account", "lead": "Lead", "contact": "Contact", "opportunity": "Opportunity"},
     open={**OPEN, "lead": unless_status("lead", OPEN["lead"], LOST)},

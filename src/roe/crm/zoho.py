@@ -48,6 +48,7 @@ ZOHO = Profile(
             "email": ("email", "Email"), "role": ("role", "Role"), "active": ("status", "Status"), "timezone": ("time_zone", "Time Zone"),
         },
     },
+    signs=r"^(?:ACCOUNTID|LEADID|CONTACTID|POTENTIALID|Record Id|Account_Name|Lead_Status)$|^Potential |^(?:Account|Lead|Contact|Deal) Owner(?: Id|\.id)$",
     files={"opportunity": ("deals", "potentials"), "activity": ("tasks",), "rep": ("users",)},
     objects={"account": "Accounts", "lead": "Leads", "contact": "Contacts", "opportunity": "Deals"},
     open={**OPEN, "lead": unless_status("lead", OPEN["lead"], LOST)},
