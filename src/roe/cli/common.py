@@ -134,9 +134,19 @@ def bind(evaluator: Any, data: Path, as_of: str, state: Path | None) -> Any:
     from roe.data.write import read_state
 
     try:
-        return evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=read_state(state))
+        return well_named(evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=read_state(state)))
     except PolicyError as e:
         fail(e.diagnostics)
+
+
+def well_named(bound: Any) -> Any:
+    """The same, if every rep whom the policy names is one rep of the data; else that ends the command."""
+    from roe.evaluator.reps import misnamed
+
+    problems = misnamed(bound.world)
+    if problems:
+        fail(problems)
+    return bound
 
 
 def large(data: Path) -> bool:
@@ -162,7 +172,9 @@ def bind_large(evaluator: Any, data: Path, as_of: str, state: Path | None) -> An
     if found:
         click.echo(as_text(found, color(sys.stderr)), err=True)
     try:
-        return Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(clock(evaluator, as_of))), read_state(state))
+        return well_named(
+            Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(clock(evaluator, as_of))), read_state(state))
+        )
     except PolicyError as e:
         fail(e.diagnostics)
 

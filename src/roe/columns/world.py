@@ -100,7 +100,15 @@ class Table:
         if known < self.n and (column is not None or name in ("id", "name", "active")):
             new = self.strangers[known - self.listed :]
             named = self.stranger_names[known - self.listed :]
-            values = list(new) if name == "id" else list(named) if name == "name" else [not self.listed] * len(new) if name == "active" else [None] * len(new)
+            values = (
+                list(new)
+                if name == "id"
+                else list(named)
+                if name == "name"
+                else [not self.listed] * len(new)
+                if name == "active"
+                else [None] * len(new)
+            )
             column = self.stored[name] = join(column or Constant(None, known), from_values(values), self.world)
         return column if column is not None else Constant(None, self.n)
 

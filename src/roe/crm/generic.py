@@ -25,7 +25,20 @@ _OWNER = (
     "Verkäufer", "Commercial", "Propriétaire", "Responsable", "Vendedor", "Propietario", "Comercial", "Ejecutivo", "Responsável", "Proprietário",
     "Executivo", "Commerciale", "Responsabile", "Accountmanager", "Verkoper", "担当者", "所有者", "営業担当",
 )  # fmt: skip
-_COUNTRY = ("Country", "Country/Region", "Country Name", "Land", "Pays", "País", "Pais", "Paese", "国", "国/地域", "Office Location", "Country Code")
+_COUNTRY = (
+    "Country",
+    "Country/Region",
+    "Country Name",
+    "Land",
+    "Pays",
+    "País",
+    "Pais",
+    "Paese",
+    "国",
+    "国/地域",
+    "Office Location",
+    "Country Code",
+)
 _STATE = ("State", "State/Province", "Province", "Region/State", "Bundesland", "Département", "Provincia", "Estado", "都道府県")
 _CITY = ("City", "Town", "Stadt", "Ort", "Ville", "Ciudad", "Cidade", "Città", "Plaats", "市区町村")
 _POSTAL = ("Postal Code", "Zip", "Zip Code", "Postcode", "PLZ", "Postleitzahl", "Code postal", "Código postal", "CEP", "CAP", "郵便番号")
@@ -44,8 +57,31 @@ _REVENUE = (
 _WEBSITE = ("Website", "Web", "URL", "Homepage", "Webseite", "Site web", "Sitio web", "Site", "Sito web", "ウェブサイト")
 _DOMAIN = ("Domain", "Company Domain Name", "Domaine", "Dominio", "Domínio", "ドメイン")
 _SEGMENT = ("Segment", "Size Segment", "Segmento", "Company Size", "Tier")
-_EMAIL = ("Email", "E-mail", "Email Address", "E-Mail-Adresse", "Mail", "Correo", "Correo electrónico", "Courriel", "Adresse e-mail", "メールアドレス")
-_PHONE = ("Phone", "Phone Number", "Telephone", "Telefon", "Telefonnummer", "Téléphone", "Teléfono", "Telefone", "Telefono", "電話番号", "電話")
+_EMAIL = (
+    "Email",
+    "E-mail",
+    "Email Address",
+    "E-Mail-Adresse",
+    "Mail",
+    "Correo",
+    "Correo electrónico",
+    "Courriel",
+    "Adresse e-mail",
+    "メールアドレス",
+)
+_PHONE = (
+    "Phone",
+    "Phone Number",
+    "Telephone",
+    "Telefon",
+    "Telefonnummer",
+    "Téléphone",
+    "Teléfono",
+    "Telefone",
+    "Telefono",
+    "電話番号",
+    "電話",
+)
 _CREATED = (
     "Created", "Created At", "Created Date", "Created On", "Create Date", "Created Time", "Date Created", "Date Added", "First Contact Date",
     "Erstellt", "Erstellt am", "Angelegt am", "Erstelldatum", "Créé le", "Date de création", "Fecha de creación", "Creado", "Data de criação",

@@ -37,10 +37,45 @@ _DEAL_OWNER = (
     "Deal owner", "Propietario del negocio", "Für Deal zuständiger Mitarbeiter", "Zuständiger Mitarbeiter für Deal", "Für den Deal zuständiger Mitarbeiter",
     "Propriétaire de la transaction", "Proprietário do negócio", "取引担当者", "取引の担当者", "hubspot_owner_id",
 )  # fmt: skip
-_CREATED = ("Create Date", "Created", "Fecha de creación", "Erstelldatum", "Erstellungsdatum", "Erstellt am", "Date de création", "Data de criação", "作成日")
+_CREATED = (
+    "Create Date",
+    "Created",
+    "Fecha de creación",
+    "Erstelldatum",
+    "Erstellungsdatum",
+    "Erstellt am",
+    "Date de création",
+    "Data de criação",
+    "作成日",
+)
 _PHONE = ("Phone Number", "Número de teléfono", "Telefonnummer", "Numéro de téléphone", "Número de telefone", "電話番号")
-_COUNTRY = ("Country/Region", "Country", "País/región", "País", "Land/Region", "Land", "Pays/région", "Pays", "País/Região", "国/地域", "国")
-_STATE = ("State/Region", "State", "Estado/región", "Estado o región", "Bundesland/Region", "Bundesland/Kanton", "Staat/Region", "État/région", "Région/État", "Estado/Região", "都道府県/地域", "都道府県")
+_COUNTRY = (
+    "Country/Region",
+    "Country",
+    "País/región",
+    "País",
+    "Land/Region",
+    "Land",
+    "Pays/région",
+    "Pays",
+    "País/Região",
+    "国/地域",
+    "国",
+)
+_STATE = (
+    "State/Region",
+    "State",
+    "Estado/región",
+    "Estado o región",
+    "Bundesland/Region",
+    "Bundesland/Kanton",
+    "Staat/Region",
+    "État/région",
+    "Région/État",
+    "Estado/Região",
+    "都道府県/地域",
+    "都道府県",
+)
 _CITY = ("City", "Ciudad", "Stadt", "Ort", "Ville", "Cidade", "市区町村")
 _POSTAL = ("Postal Code", "Zip Code", "Código postal", "Postleitzahl", "PLZ", "Code postal", "CEP", "Código Postal", "郵便番号")
 _STREET = ("Street Address", "Dirección", "Straße und Hausnummer", "Adresse postale", "Adresse", "Endereço", "住所", "番地")
@@ -48,24 +83,63 @@ _INDUSTRY = ("Industry", "Sector", "Branche", "Secteur d'activité", "Secteur", 
 _EMPLOYEES = (
     "Number of Employees", "Número de empleados", "Cantidad de empleados", "Anzahl der Mitarbeiter", "Mitarbeiterzahl", "Nombre d'employés", "Número de funcionários", "従業員数",
 )  # fmt: skip
-_REVENUE = ("Annual Revenue", "Ingresos anuales", "Jahresumsatz", "Chiffre d'affaires annuel", "Receita anual", "年間売上高", "年間収益", "年間売上")
+_REVENUE = (
+    "Annual Revenue",
+    "Ingresos anuales",
+    "Jahresumsatz",
+    "Chiffre d'affaires annuel",
+    "Receita anual",
+    "年間売上高",
+    "年間収益",
+    "年間売上",
+)
 _ACTIVITY = (
     "Last Activity Date", "Fecha de la última actividad", "Última actividad", "Datum der letzten Aktivität", "Letztes Aktivitätsdatum", "Date de la dernière activité",
     "Dernière activité", "Data da última atividade", "Última atividade", "最終アクティビティー日", "最終アクティビティ日",
 )  # fmt: skip
-_WEBSITE = ("Website URL", "URL del sitio web", "Website-URL", "URL der Website", "URL du site web", "URL do site", "ウェブサイトURL", "ウェブサイトのURL")
+_WEBSITE = (
+    "Website URL",
+    "URL del sitio web",
+    "Website-URL",
+    "URL der Website",
+    "URL du site web",
+    "URL do site",
+    "ウェブサイトURL",
+    "ウェブサイトのURL",
+)
 _COMPANY = (  # associations: today's exports mark the primary one
     "Associated Company IDs (Primary)", "Associated Company ID (Primary)", "Primary Associated Company ID", "Associated Company IDs", "Associated Company ID",
     "Primary Company ID", "Associated Company (Primary)", "Associated Company Names (Primary)", "Associated Company", "Associated Companies", "Primary Company",
     "IDs de empresa asociada", "ID de empresa asociada", "Empresa asociada", "IDs zugehöriger Unternehmen", "ID des zugehörigen Unternehmens", "Zugehöriges Unternehmen",
     "ID d'entreprise associée", "Entreprise associée", "ID da empresa associada", "Empresa associada", "関連会社ID", "関連付けられた会社",
 )  # fmt: skip
-_STAGE = ("Deal Stage", "Etapa del negocio", "Deal-Phase", "Dealphase", "Phase de la transaction", "Étape de la transaction", "Etapa do negócio", "Fase do negócio", "取引ステージ")
+_STAGE = (
+    "Deal Stage",
+    "Etapa del negocio",
+    "Deal-Phase",
+    "Dealphase",
+    "Phase de la transaction",
+    "Étape de la transaction",
+    "Etapa do negócio",
+    "Fase do negócio",
+    "取引ステージ",
+)
 
 # the two closed stages of the default pipeline, by label in each language and by internal name
 WON = frozenset({"closed won", "closedwon", "cierre ganado", "cerrado ganado", "abgeschlossen und gewonnen", "gewonnen", "fermé gagné", "gagné", "fechado ganho", "fechado e ganho", "negócio fechado", "成約"})  # fmt: skip
 LOST = frozenset({"closed lost", "closedlost", "cierre perdido", "cerrado perdido", "abgeschlossen und verloren", "verloren", "fermé perdu", "perdu", "fechado perdido", "fechado e perdido", "negócio perdido", "失注", "不成立"})  # fmt: skip
-UNQUALIFIED = ("Unqualified", "No calificado", "No cualificado", "Nicht qualifiziert", "Unqualifiziert", "Non qualifié", "Não qualificado", "Desqualificado", "不適格", "不適合")
+UNQUALIFIED = (
+    "Unqualified",
+    "No calificado",
+    "No cualificado",
+    "Nicht qualifiziert",
+    "Unqualifiziert",
+    "Non qualifié",
+    "Não qualificado",
+    "Desqualificado",
+    "不適格",
+    "不適合",
+)
 
 HUBSPOT = Profile(
     "hubspot",

@@ -48,7 +48,11 @@ def fold_all(texts: pa.Array) -> pa.Array:
     right = (np.frombuffer(_SUMS.encode(), np.uint8)[sums] == letters[:, SHORT:]).all(axis=1)
     mask = np.zeros(len(texts), bool)
     mask[rows[right]] = True
-    return pc.replace_with_mask(texts, pa.array(mask), pc.utf8_slice_codeunits(some.filter(pa.array(right)), 0, SHORT)) if right.any() else texts
+    return (
+        pc.replace_with_mask(texts, pa.array(mask), pc.utf8_slice_codeunits(some.filter(pa.array(right)), 0, SHORT))
+        if right.any()
+        else texts
+    )
 
 
 def spelt(value: Any, spelling: dict[str, str]) -> Any:

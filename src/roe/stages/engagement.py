@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from roe.crm.ids import fold
 from roe.diagnostics import suggest
 from roe.grammar import syntax as s
 from roe.grammar import types as t
-from roe.plan.operators import Action, Allocate, Choose, Rule
+from roe.grammar import values as v
+from roe.grammar.names import Names
+from roe.grammar.parser import parse
+from roe.plan.operators import Action, Allocate, Choose, Expr, Rule
 from roe.policy.context import Context, written
 from roe.source import Inline, Text
 from roe.stages.crm import OPEN
@@ -42,7 +47,11 @@ def _closed(entity: Text, cx: Context) -> tuple[Rule, ...]:
         return ()
     at = Inline(CLOSED)
     closed = s.Compare("=", s.Path(s.Name(str(entity)), OPEN), s.Literal(False, "false"))
-    return (Rule(Text(CLOSED, at), (written(closed, Text(CLOSED, at)),), Action("keep"), Text(f"the {entity} is closed: it stays as it is", at)),)
+    return (
+        Rule(
+            Text(CLOSED, at), (written(closed, Text(CLOSED, at)),), Action("keep"), Text(f"the {entity} is closed: it stays as it is", at)
+        ),
+    )
 
 
 def _rule(raw: Any, entity: str, role: str, cx: Context, pools: dict[str, Allocate]) -> Rule:
@@ -55,13 +64,33 @@ def _rule(raw: Any, entity: str, role: str, cx: Context, pools: dict[str, Alloca
     return Rule(raw["name"], conditions, action, because)
 
 
+# a name, an e-mail address or an id, as people write them: no operator, no bracket
+_WORDS = re.compile(r"[^\W_][\w'’.@+-]*( [\w'’.@+-]+)*")
+
+
+def _person(text: Text, names: Names) -> Expr | None:
+    """A rep whom a rule names without quotes: `Tina Thomas`, `tina@x.com`, `u17`. None for what is an expression."""
+    if not _WORDS.fullmatch(text):
+        return None
+    tree, _ = parse(text)
+    known = {*names.variables, *names.shorthands}
+    if isinstance(tree, s.Name):  # one word: an expression if it is a name, or nearly one
+        person = tree.id not in known and not suggest(tree.id, known, "", 0.75)
+    else:  # several words are no expression; a number is an id, and `tina-ann` is no difference of two unknown names
+        numeric = isinstance(tree, s.Literal) and v.is_number(tree.value)
+        dashed = isinstance(tree, s.Binary) and not any(n.id in known for n in s.walk(tree) if isinstance(n, s.Name)) and " " not in text
+        person = (tree is None and text.replace(" ", "_") not in known) or numeric or dashed
+    return Expr(s.Literal(fold(str(text)), str(text), (0, len(text))), text) if person else None
+
+
 def _action(raw: Any, rule: Any, entity: str, cx: Context, pools: dict[str, Allocate], otherwise: Action | None) -> Action:
     if isinstance(raw, str):
         if raw == "refer":
             cx.say("R503", raw, "`refer` needs a person", "write `then: {refer: emea-manager, within: 2 working days}`")
         return Action(str(raw), otherwise=otherwise)
     if "assign" in raw:
-        expr = cx.value(raw["assign"], cx.names(entity), "record", "owners", "string")
+        names = cx.names(entity)
+        expr = _person(raw["assign"], names) or cx.value(raw["assign"], names, "record", "owners", "string")
         until = cx.value(raw["until"], cx.names(entity), "date", "date and time") if raw.get("until") else None
         return Action("assign", assign=expr, until=until, otherwise=otherwise)
     if "route" in raw:

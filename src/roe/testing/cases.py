@@ -135,12 +135,19 @@ def _by_field(entity: str, rows: list[dict[str, Any]], policy: Policy) -> list[d
     """Records from one source, with each cell under the name that its field is found by, whatever its header is there."""
     fields = policy.model.entities[entity]
     keys = dict.fromkeys(k for row in rows for k in row if k != "$line")
-    columns = {name: c for name, c in columns_of(entity, fields, keys, policy.roles).items() if name not in fields or fields[name].normalize != "queue"}
+    columns = {
+        name: c
+        for name, c in columns_of(entity, fields, keys, policy.roles).items()
+        if name not in fields or fields[name].normalize != "queue"
+    }
     columns |= {key: key for key in keys if key in fields and fields[key].type.name != "owners"}
-    named = {name: fields[name].columns[0] if name in fields and fields[name].columns and not fields[name].standard else name for name in columns}
+    named = {
+        name: fields[name].columns[0] if name in fields and fields[name].columns and not fields[name].standard else name for name in columns
+    }
     used = set(columns.values())
     return [
-        {**{k: x for k, x in row.items() if k not in used}, **{named[name]: row[c] for name, c in columns.items() if c in row}} for row in rows
+        {**{k: x for k, x in row.items() if k not in used}, **{named[name]: row[c] for name, c in columns.items() if c in row}}
+        for row in rows
     ]
 
 

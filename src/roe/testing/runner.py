@@ -11,6 +11,7 @@ from roe.crm.ids import fold
 from roe.evaluator.engine import Decision, Evaluator, Run
 from roe.evaluator.expressions import compile_expression
 from roe.evaluator.render import brief
+from roe.evaluator.reps import misnamed
 from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.grammar.parser import parse
@@ -44,6 +45,7 @@ def run_case(evaluator: Evaluator, case: Case) -> Result:
         run = evaluator.run(case.given, as_of=case.as_of)
     except (ValueError, OverflowError) as e:
         return Result(case, [Failure("as_of", "a date or date-time", f"{case.as_of} ({e})", str(case.place))])
+    failures += [Failure("rep", "the name of one rep", f"{d.message}; {d.help}", str(d.span)) for d in misnamed(run.world)]
     for expected in case.expect:
         failures += _check(run, expected)
     return Result(case, failures)

@@ -24,7 +24,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "lead": ("lead", "leads", "mql", "mqls", "prospects", "prospectos", "interessenten", "prospects", "リード"),
     "opportunity": ("opportunities", "opportunity", "deals", "deal", "potentials", "pipeline", "negocios", "transactions", "opportunites", "verkaufschancen", "取引"),
     "rep": ("reps", "users", "user", "owners", "team", "teams", "staff", "mitarbeiter", "vertrieb", "vendedores", "usuarios", "utilisateurs", "commerciaux", "ユーザー"),
-    "activity": ("activities", "activity", "tasks", "task", "aktivitaten", "actividades", "activites"),
+    "activity": ("activities", "activity", "tasks", "task", "calls", "events", "meetings", "aktivitaten", "actividades", "activites"),
     "account": ("accounts", "account", "companies", "company", "customers", "organizations", "organisations", "firmen", "kunden", "unternehmen", "empresas", "clientes", "cuentas", "entreprises", "clients", "comptes", "contas", "aziende", "会社", "取引先"),
     "contact": ("contacts", "contact", "persons", "people", "kontakte", "contactos", "contatos"),
 }  # fmt: skip
@@ -74,14 +74,16 @@ def read_export(folder: Path) -> tuple[Export, list[Diagnostic]]:
     profile = profile_of(files)
     export = Export(folder, profile, unread=empty.unread)
     rest = []
+    named: dict[str, list[Source]] = {}
     for path, rows, headers in files:
         entity = _named(path, profile)
         if entity is None:
             rest.append((path, rows, headers))
-        elif entity in export.sources:
-            export.unread.append((path.name, f"{FILES[entity][0]} are read from {export.sources[entity].path.name}"))
         else:
-            export.sources[entity] = Source(entity, path, rows, headers)
+            named.setdefault(entity, []).append(Source(entity, path, rows, headers))
+    for entity, sources in named.items():  # of several the one with most columns that are known
+        best = export.sources[entity] = max(sources, key=lambda s: len(matched(s.entity, s.headers, profile)))
+        export.unread += [(s.path.name, f"{FILES[entity][0]} are read from {best.path.name}") for s in sources if s is not best]
     _by_headers(export, rest)
     return export, found
 

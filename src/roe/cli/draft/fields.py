@@ -25,7 +25,7 @@ from roe.diagnostics import Diagnostic
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.world import World
 from roe.policy.build import build
-from roe.policy.model import Field, standard_fields
+from roe.policy.model import Field, headers_of, standard_fields
 
 ROLE = "ae"  # of an export that has one owner per record
 ROLE_COLUMN = re.compile(r"owner_([a-z][a-z0-9]{0,15})|([a-z][a-z0-9]{0,15})_owner")
@@ -40,7 +40,18 @@ FORMATS = tuple(
     for day in ("%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%m-%d-%Y", "%d-%m-%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%d-%b-%Y", "%d %B %Y")
     for clock in ("", " %H:%M", " %H:%M:%S", " %I:%M %p", ", %H:%M", ", %I:%M %p", " %I:%M:%S %p")
 )
-WORDED = ("industry", "segment", "type", "country", "lead_source", "status", "stage", "product", "region", "team")  # written by hand, or picked
+WORDED = (
+    "industry",
+    "segment",
+    "type",
+    "country",
+    "lead_source",
+    "status",
+    "stage",
+    "product",
+    "region",
+    "team",
+)  # written by hand, or picked
 
 
 @dataclass(slots=True)
@@ -148,9 +159,12 @@ def _columns(known: Understood, source: Source, standard: dict[str, Field]) -> N
             columns["id"], specs["id"] = header, Spec(column=header)
     known.columns[entity] = columns
     taken = set(standard)
+    spellings = {
+        label(x) for name in columns for x in (*_headers(entity, standard, name), *WORDS.get(entity, {}).get(name.partition(".")[0], ()))
+    }
     for header in source.headers:
         name = normal(header)
-        if header in columns.values():
+        if header in columns.values() or label(header) in spellings:  # a second column for a field, such as the owner's name
             continue
         name = f"x_{name}" if name in taken or not name.isidentifier() else name
         values = [x for x in source.values(header) if x.lower() not in MISSING]
@@ -162,6 +176,11 @@ def _columns(known: Understood, source: Source, standard: dict[str, Field]) -> N
     for name, header in columns.items():
         if name in WORDED and name not in specs and (seen := _seen(source.values(header))):
             specs[name] = Spec("string", seen=seen)
+
+
+def _headers(entity: str, standard: dict[str, Field], name: str) -> tuple[str, ...]:
+    f = standard.get(name.partition(".")[0])
+    return headers_of(entity, f) if f is not None else ()
 
 
 def _unique(source: Source, header: str) -> bool:

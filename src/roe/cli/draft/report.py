@@ -12,7 +12,7 @@ from roe.cli.draft.territories import Carved
 from roe.cli.draft.text import POOL, Written
 
 MOST_NAMES = 6  # of headers or people in one line
-FROM = {"generic": "no CRM that roe knows", "hubspot": "HubSpot", "zoho": "Zoho CRM", "dynamics": "Dynamics 365"}
+FROM = {"hubspot": "HubSpot", "zoho": "Zoho CRM", "dynamics": "Dynamics 365"}
 PLURALS = {"opportunity": "opportunities", "activity": "activities"}
 
 
@@ -27,15 +27,19 @@ class Report:
     def lines(self) -> Iterator[str]:
         profile = self.known.profile
         yield f"made {self.folder}: policy.yaml, tables, {self.written.tests} tests, a CI workflow and editor settings"
-        yield f"read as an export of {FROM.get(profile, profile.title())}, day {self.written.day}"
+        from_ = f"an export of {FROM.get(profile, profile.title())}" if profile != "generic" else "an export of no particular CRM"
+        yield f"read as {from_}; its newest record is of {self.written.day}"
         for entity, source in self.known.export.sources.items():
             columns, own = self.known.columns[entity], self.known.own.get(entity, [])
             used = list(dict.fromkeys(columns.values()))
-            keys = ", ".join(f"{name} from `{columns[c]}`" for c, name in (("id", "id"), (f"owner.{self.known.roles[0]}", "owner")) if c in columns)
+            keys = ", ".join(
+                f"{name} from `{columns[c]}`" for c, name in (("id", "id"), (f"owner.{self.known.roles[0]}", "owner")) if c in columns
+            )
             rest = f", {len(own)} more as fields of their own" if own else ""
             yield f"  {PLURALS.get(entity, entity + 's'):<13} {source.path.name}: {len(source.rows)} rows; {len(used)} columns understood{rest}{'; ' + keys if keys else ''}"
-        for entity, own in self.known.own.items():
-            yield f"  not understood, kept as text or numbers: {entity} {_some(own)}"
+        own = [f"{entity}.{header}" for entity, headers in self.known.own.items() for header in headers]
+        if own:
+            yield f"  not understood, kept as text or numbers: {_some(own)}"
         for name, why in self.known.export.unread[:4]:
             yield f"  not read: {name}: {why}"
         if len(self.known.export.unread) > 4:
@@ -48,7 +52,7 @@ class Report:
         policy, data = shlex.quote(str(self.folder)), shlex.quote(str(self.data))
         yield f"  roe test {policy}"
         yield f"  roe run {policy} --data {data} --as-of {self.written.day} --out out"
-        yield f"  roe explain {shlex.quote(self.written.example)} --policy {policy} --data {data} --as-of {self.written.day}"
+        yield f"  roe explain {shlex.quote(self.written.example)} {policy} --data {data} --as-of {self.written.day}"
 
     def _aliases(self) -> Iterator[str]:
         found = [(f"{e}.{name}", spec.aliases) for e, specs in self.known.fields.items() for name, spec in specs.items() if spec.aliases]
@@ -60,8 +64,10 @@ class Report:
         c = self.carved
         if not c.reps:
             yield "  nobody is known who could own a record: name reps in tables/staffing.csv, or export the users"
+        elif c.owned and c.owned < len(self.known.rows(c.entity)):
+            yield f"  {c.owned} of {len(self.known.rows(c.entity))} {c.entity}s have an owner and keep it; {len(c.reps)} people can be assigned records"
         elif c.owned:
-            yield f"  {c.owned} {c.entity}s have an owner and keep it; {len(c.reps)} people can be assigned records"
+            yield f"  all {c.owned} {c.entity}s have an owner and keep it; {len(c.reps)} people can be assigned records"
         else:
             yield f"  no {c.entity} has an owner; {len(c.reps)} people can be assigned records"
         if c.strangers:
@@ -70,9 +76,20 @@ class Report:
             yield f"  reps who have left and own records: {_some(c.left)}"
         if c.by:
             share = f", and today's owner in {round(100 * c.agree / c.owned)} % of cases" if c.owned else ""
-            yield f"  territories: one for each of {len(c.territories)} values of {c.by}{', with the rep who owns most of it' + share if c.owned else ''}"
+            rep = (
+                ", with the rep who owns most of it" if c.owned else ", with the rep who has most opportunities there" if c.by_deals else ""
+            )
+            yield f"  territories: one for each of {len(c.territories)} values of {c.by}{rep}{share}"
         if self.written.unowned:
-            counts = [(n, {"territory": "go to their territory", "the-rest": f"to the pool `{POOL}`" if c.reps else "are open"}.get(r, f"by `{r}`")) for r, n in self.written.rules.items()]
+            counts = [
+                (
+                    n,
+                    {"territory": "go to their territory", "the-rest": f"to the pool `{POOL}`" if c.reps else "are open"}.get(
+                        r, f"by `{r}`"
+                    ),
+                )
+                for r, n in self.written.rules.items()
+            ]
             yield f"  {self.written.unowned} {c.entity}s have no owner: " + ", ".join(f"{n} {what}" for n, what in counts)
 
     def _rejected(self) -> str:

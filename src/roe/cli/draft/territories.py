@@ -24,12 +24,8 @@ class Carved:
     reps: dict[str, str] = field(default_factory=dict)  # key -> name of everybody who may be assigned something
     strangers: list[str] = field(default_factory=list)  # owners whom the file of reps does not list
     left: list[str] = field(default_factory=list)  # reps who are not active, and own something
-
-    @property
-    def has_file(self) -> bool:
-        return self._file
-
-    _file: bool = False
+    by_deals: bool = False  # nobody owns an account, and who has its opportunities stands for its owner
+    has_file: bool = False  # whether the export lists the reps
 
 
 def carve(known: Understood) -> Carved:
@@ -38,7 +34,7 @@ def carve(known: Understood) -> Carved:
     assert world is not None
     entity = "account" if "account" in known.export.sources else "lead"
     role = known.roles[0]
-    found = Carved(entity, _file="rep" in known.export.sources)
+    found = Carved(entity, has_file="rep" in known.export.sources)
     owners: Counter[str] = Counter()
     everyone: dict[str, Any] = {}
     for of in ("account", "lead", "opportunity"):
@@ -53,27 +49,36 @@ def carve(known: Understood) -> Carved:
     found.strangers = sorted(rep.label for key, rep in everyone.items() if listed and key not in listed)
     found.left = sorted(rep.label for key, rep in listed.items() if rep["active"] is False and owners[key])
     rows = known.rows(entity)
-    pairs = [(row, row["owner"].get(role)) for row in rows]
-    found.owned = sum(rep is not None for _, rep in pairs)
+    found.owned = sum(row["owner"].get(role) is not None for row in rows)
+    evidence = [(row, _owners(row, role)) for row in rows]
+    found.by_deals = not found.owned and any(counts for _, counts in evidence)
     best: tuple[int, str, dict[str, str]] = (0, "", {})
     for name in FIELDS:
         groups: dict[str, Counter[str]] = {}
-        for row, rep in pairs:
+        for row, seen in evidence:
             value = row[name] if isinstance(row[name], str) else None
             if value:
                 counts = groups.setdefault(value, Counter())
-                if rep is not None and rep.written in found.reps:
-                    counts[rep.written] += 1
+                counts.update({rep: n for rep, n in seen.items() if rep in found.reps})
         if not 1 < len(groups) <= max(2, len(rows) // 2):
             continue
         kept = {v: min(c.items(), key=lambda item: (-item[1], item[0]))[0] if c else "" for v, c in sorted(groups.items())}
         hits = sum(groups[v][rep] for v, rep in kept.items() if rep)
-        filled = sum(1 for row, _ in pairs if row[name])
-        if found.owned:
+        filled = sum(1 for row in rows if row[name])
+        if found.owned or found.by_deals:
             kept = {v: rep for v, rep in kept.items() if rep}
             if len(kept) > 1 and hits > best[0]:
                 best = (hits, name, kept)
-        elif not best[1] and len(groups) <= MOST_UNOWNED and filled * 2 >= len(rows):
+        elif not found.reps and not best[1] and len(groups) <= MOST_UNOWNED and filled * 2 >= len(rows):
             best = (0, name, kept)
     found.agree, found.by, found.territories = best
     return found
+
+
+def _owners(row: Any, role: str) -> Counter[str]:
+    """Who owns a record; of an account that nobody owns, who has its opportunities."""
+    owner = row["owner"].get(role)
+    if owner is not None:
+        return Counter([owner.written])
+    deals = row["opportunities"] or () if row.entity == "account" else ()
+    return Counter(rep.written for deal in deals for rep in deal["owner"].values() if rep is not None)

@@ -68,7 +68,8 @@ def _rules(known: Understood, carved: Carved) -> list[str]:
     if matched:
         lines += ["matching: default  # a lead finds its account by e-mail domain, website, phone or company name", ""]
     if carved.by:
-        lines.append(f"# one territory for each {carved.by}; whoever owns most of one today has it" if carved.owned else f"# one territory for each {carved.by}")
+        most = "whoever owns most of one" if carved.owned else "whoever has most opportunities in one" if carved.by_deals else ""
+        lines.append(f"# one territory for each {carved.by}" + (f"; {most} today has it" if most else ""))
         lines += ["territories:", "  table: tables/territories.csv", "  hit: first"]
         lines += [f"  for: [{carved.entity}]"] if carved.entity != "account" else []
         lines += ["  staffing: tables/staffing.csv"] if carved.reps else []
@@ -86,7 +87,6 @@ def _rules(known: Understood, carved: Carved) -> list[str]:
 
 
 def _role(entity: str, role: str, known: Understood, carved: Carved, linked: bool) -> list[str]:
-    owned = any(c == f"owner.{role}" for c in known.columns[entity])
     lines = [f"    {role}:"]
 
     def rule(name: str, when: str, then: str, because: str) -> None:
@@ -94,10 +94,14 @@ def _role(entity: str, role: str, known: Understood, carved: Carved, linked: boo
         lines.extend([f"        when: {when}"] if when else [])
         lines.extend([f"        then: {then}", f"        because: {quote(because)}"])
 
-    if owned or not carved.reps:
-        rule("as-it-is", f"{entity}.owner.{role} != null", "keep", "it has an owner today")
+    rule("as-it-is", f"{entity}.owner.{role} != null", "keep", "it has an owner today")
     if entity == "lead" and linked:
-        rule("with-account", f"account.owner.{role} != null", f"{{assign: account.owner.{role}}}", "{account.name} has an owner, who takes its leads")
+        rule(
+            "with-account",
+            f"account.owner.{role} != null",
+            f"{{assign: account.owner.{role}}}",
+            "{account.name} has an owner, who takes its leads",
+        )
     if carved.by and entity == carved.entity and role == known.roles[0]:
         if carved.reps and any(carved.territories.values()):
             rule("territory", f"territory_owner.{role} != null", "{assign: territory_owner}", "it is in {territory.name}")

@@ -35,9 +35,11 @@ def slips(values: Counter[str], field: str) -> dict[str, str]:
             found[wrong] = max(rivals, key=lambda other: values[other])
         elif field == "industry" and wrong.isascii() and wrong.lower() not in INDUSTRIES:
             near = get_close_matches(wrong.lower(), INDUSTRIES, 1, 0.9)
-            if near and not any(label(near[0]) == label(other) for other in values):
+            if not near or near[0].replace(" ", "") == label(wrong).replace(" ", ""):
+                continue
+            if not any(label(near[0]) == label(other) for other in values):
                 found[wrong] = near[0] if wrong.islower() else near[0].title()
-            elif near:
+            else:
                 found[wrong] = next(other for other in values if label(near[0]) == label(other))
     return found
 
