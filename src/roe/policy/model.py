@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from roe.crm import PROFILES
-from roe.crm.ids import SHORT, fold
+from roe.crm.ids import LONG, SHORT, fold
 from roe.crm.profile import Profile
 from roe.grammar import types as t
 from roe.grammar.node import node
@@ -39,12 +39,10 @@ class Keys:
     def read(self, text: str) -> str:
         """The key that a cell names; empty if it names a queue or a record of another entity."""
         named = self.corrected(text)
-        key = fold(named)
-        return "" if self.is_queue(key) or (len(key) == SHORT and key.startswith(self.others)) else named
+        return "" if self.is_queue(named) or (len(named) in (SHORT, LONG) and named.startswith(self.others)) else named
 
     def is_queue(self, text: str) -> bool:
-        key = fold(text)
-        return key in self.queues or (len(key) == SHORT and key.startswith(self.queue_prefixes))
+        return fold(text) in self.queues or (len(text) in (SHORT, LONG) and text.startswith(self.queue_prefixes))
 
 
 @node

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from difflib import SequenceMatcher, get_close_matches
+from difflib import get_close_matches
 from functools import cache
 
 from roe.crm.profile import label
@@ -50,7 +50,16 @@ def _same(wrong: str, right: str, n: int, m: int) -> bool:
     one, other = label(wrong).replace(" ", ""), label(right).replace(" ", "")
     if one == other:
         return (n, right) < (m, wrong)
-    return len(one) >= 6 and m >= RARER * n and one[0] == other[0] and SequenceMatcher(None, one, other).ratio() >= 1 - 1 / len(one)
+    return len(one) >= 6 and m >= RARER * n and one[0] == other[0] and _one_edit(one, other)
+
+
+def _one_edit(one: str, other: str) -> bool:
+    """Whether one letter more, less or other, or two that are swapped, make one text of the other."""
+    start = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    one, other = one[start:], other[start:]
+    while one and other and one[-1] == other[-1]:
+        one, other = one[:-1], other[:-1]
+    return max(len(one), len(other)) <= 1 or (len(one) == 2 and one == other[::-1])
 
 
 def _country(text: str) -> str | None:
