@@ -41,7 +41,9 @@ def command(
         decisions = _from_data(record, policy, data, as_of, state, role, run_folder)
     rep = _rep(decisions[0].row.world, why_not_rep) if why_not_rep else None
     if shape == "json":
-        found = [d.trace.as_json() | ({"why_not": _route_json(d, rep)} if rep is not None else {}) for d in decisions]
+        from roe.crm.ids import spelt
+
+        found = [spelt(d.trace.as_json(), d.row.world.spelling()) | ({"why_not": _route_json(d, rep)} if rep is not None else {}) for d in decisions]
         click.echo(json.dumps(found[0] if len(found) == 1 else found, indent=2, ensure_ascii=False))
         return
     from roe.evaluator.render import as_markdown, as_text

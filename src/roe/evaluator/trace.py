@@ -79,7 +79,7 @@ class Trace:
         return {
             "roe": 1,
             "sentence": self.sentence,
-            "record": {"entity": d.entity, "id": d.id, "name": d.name},
+            "record": {"entity": d.entity, "id": d.row.written, "name": d.name},
             "role": d.role,
             "as_of": v.literal(d.row.world.clock.now),
             "outcome": outcome,
@@ -148,7 +148,7 @@ def trace(decision: Decision) -> Trace:
 
 def sentence(d: Decision) -> str:
     """The answer in one sentence that a rep can read."""
-    what = f"{d.name} ({d.entity} {d.id})" if d.name != d.id else f"{d.entity} {d.id}"
+    what = f"{d.name} ({d.entity} {d.row.written})" if d.name != d.id else f"{d.entity} {d.row.written}"
     until = f" until {v.literal(d.until)}" if d.until is not None else ""
     reason = d.reason if d.reason.endswith((".", "!", "?")) else d.reason + "."
     verb = {
