@@ -200,7 +200,7 @@ def test_init_from_nonsense_tells_it(tmp_path: Path, content: str) -> None:
 
 def test_audit_groups_by_rule_and_rep() -> None:
     text = roe("audit", STATIC, *AT, code=1).output
-    assert text.startswith("23 of 32 allocations differ") and column `owner_ae`" in text
+    assert text.startswith("23 of 32 allocations differ") and "CRM:    Cal Cruz (cal); column `owner_ae`" in text
     found = json.loads(roe("audit", STATIC, *AT, "--format", "json", code=1).output)
     assert found["reps"]["ann"] == {"name": "Ann Archer", "gains": 2, "loses": 0} and len(found["differ"]) == 23
     rows = list(csv.DictReader(roe("audit", STATIC, *AT, "--format", "csv", code=1).output.splitlines()))
