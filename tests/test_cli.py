@@ -173,11 +173,11 @@ def test_init_from_a_salesforce_export(tmp_path: Path) -> None:
     (export / "User.csv").write_text("Id,Name,Email,IsActive\n005A,Ann Ash,ann@x.com,true\n005B,Bob Berg,bob@x.com,true\n")
     folder = str(tmp_path / "policy")
     roe("init", folder, "--from", str(export))
-    assert "1 passed, 0 failed" in roe("test", folder, "--fail-on-empty").output
+    assert "3 passed, 0 failed" in roe("test", folder, "--fail-on-empty").output
     text = (tmp_path / "policy" / "policy.yaml").read_text()
-    assert "profile: salesforce" in text and 'values: ["x", "y"]' in text
+    assert "profile: salesforce" in text and "values:" not in text and "# seen: x, y" in text  # a new value is no reject
     assert "DE" in (tmp_path / "policy" / "tables" / "territories.csv").read_text()
-    audit = roe("audit", folder, "--data", f"{folder}/data", "--as-of", "2026-01-01")
+    audit = roe("audit", folder, "--data", str(export), "--as-of", "2026-01-01")
     assert audit.stdout.startswith("0 of 12 allocations differ")
 
 
@@ -185,9 +185,9 @@ def test_init_from_an_export_with_owners_per_role(tmp_path: Path) -> None:
     folder = str(tmp_path / "policy")
     roe("init", folder, "--from", DATA)
     assert "roles: [ae]" in (tmp_path / "policy" / "policy.yaml").read_text()
-    assert "1 passed, 0 failed" in roe("test", folder, "--fail-on-empty").output
-    rows = (tmp_path / "policy" / "tests" / "today.yaml").read_text()
-    assert 'record: "A01", entity: account, role: ae, rule: as-it-is, owner: "cal"' in rows
+    assert "3 passed, 0 failed" in roe("test", folder, "--fail-on-empty").output
+    rows = (tmp_path / "policy" / "tests" / "draft.yaml").read_text()
+    assert "A01" not in rows and 'rule: "as-it-is"' in rows
 
 
 @pytest.mark.parametrize("content", ["", "Id,Name\n", "\x00\x01", 'Id,Name\n1,"x\n', "a;b\n1;2\n"])
@@ -200,9 +200,9 @@ def test_init_from_nonsense_tells_it(tmp_path: Path, content: str) -> None:
 
 def test_audit_groups_by_rule_and_rep() -> None:
     text = roe("audit", STATIC, *AT, code=1).output
-    assert "23 of 32 allocations differ" in text and "CRM:    cal; column `owner_ae`" in text
+    assert "23 of 32 allocations differ" in text and "CRM:    Cal Cruz (cal); column `owner_ae`" in text
     found = json.loads(roe("audit", STATIC, *AT, "--format", "json", code=1).output)
-    assert found["reps"]["ann"] == {"gains": 2, "loses": 0} and len(found["differ"]) == 23
+    assert found["reps"]["ann"] == {"name": "Ann Archer", "gains": 2, "loses": 0} and len(found["differ"]) == 23
     rows = list(csv.DictReader(roe("audit", STATIC, *AT, "--format", "csv", code=1).stdout.splitlines()))
     assert len(rows) == 23
 

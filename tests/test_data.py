@@ -112,7 +112,7 @@ def test_ids_of_15_and_18_characters_name_one_record(tmp_path: Path) -> None:
     )
     policy, _ = build(tmp_path)
     assert policy is not None
-    data = {"account": [{"Id": "001A000001abcDEIAY", "OwnerId": "005B0000002xyzQ"}], "rep": [{"Id": "005B0000002xyzQIAU", "Name": "Ann"}]}
+    data = {"account": [{"Id": "001A000001abcDEIAY", "OwnerId": "005B0000002xyzQ"}], "rep": [{"Id": "005B0000002xyzQIAQ", "Name": "Ann"}]}
     run = Evaluator(policy).run(data, as_of="2026-01-01")
     assert run.decisions[0].owner_name == "Ann"
 

@@ -10,6 +10,7 @@ from helpers import ROOT
 # A module may import modules of its own layer and of those above it in this list.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("roe.source", "roe.diagnostics", "roe.files", "roe.untrusted", "roe.progress"),
+    ("roe.crm",),
     ("roe.grammar", "roe.companies"),
     ("roe.evaluator.expressions",),
     ("roe.plan",),

@@ -33,9 +33,20 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, sha
     total = sum(len(bound.world.rows[entity]) for entity, _ in bound.plan.engagement)
     decisions = list(counted(bound.decide_all(), total, "auditing"))
     differ = [d for d in decisions if d.owner != d.previous and d.action not in ("refer", "hold")]
+
+    def key(rep: str | None) -> str | None:
+        return bound.world.rep(rep).written if rep is not None else None
+
+    def label(rep: str | None) -> str | None:
+        return bound.world.rep(rep).label if rep is not None else None
+
+    def who(owner: str | None, name: str | None) -> str:
+        return "nobody" if owner is None else f"{name} ({owner})" if name and name != owner else owner
+
     rows = [
         {
-            "entity": d.entity, "record": d.id, "name": d.name, "role": d.role, "crm_owner": d.previous, "policy_owner": d.owner,
+            "entity": d.entity, "record": d.row.written, "name": d.name, "role": d.role,
+            "crm_owner": key(d.previous), "crm_owner_name": label(d.previous), "policy_owner": key(d.owner), "policy_owner_name": label(d.owner),
             "rule": d.rule or "(no rule)", "crm_reason": crm_reason(d), "policy_reason": d.reason,
         }
         for d in sorted(differ, key=lambda d: (d.entity, d.id, d.role))
@@ -43,7 +54,7 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, sha
     by_rule = Counter((f"{d.entity}.{d.role}", d.rule or "(no rule)") for d in differ)
     gains, losses = Counter(d.owner for d in differ if d.owner), Counter(d.previous for d in differ if d.previous)
     if shape == "json":
-        by_rep = {rep: {"gains": gains[rep], "loses": losses[rep]} for rep in sorted({*gains, *losses})}
+        by_rep = {key(rep): {"name": label(rep), "gains": gains[rep], "loses": losses[rep]} for rep in sorted({*gains, *losses})}
         rules = [{"records": k, "rule": rule, "differ": n} for (k, rule), n in by_rule.most_common()]
         from roe.data.report import report_of
 
@@ -53,7 +64,19 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, sha
     elif shape == "csv":
         from roe.data.files import csv_text
 
-        header = ["entity", "record", "name", "role", "crm_owner", "policy_owner", "rule", "crm_reason", "policy_reason"]
+        header = [
+            "entity",
+            "record",
+            "name",
+            "role",
+            "crm_owner",
+            "crm_owner_name",
+            "policy_owner",
+            "policy_owner_name",
+            "rule",
+            "crm_reason",
+            "policy_reason",
+        ]
         document(csv_text(header, ([r[h] for h in header] for r in rows)))
     else:
         click.echo(f"{len(differ)} of {len(decisions)} allocations differ from today's owners.\n")
@@ -66,11 +89,13 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, sha
             )
             click.echo()
             reps = sorted({*gains, *losses}, key=lambda r: (-gains[r] - losses[r], r))
-            click.echo(table(([r, gains[r], losses[r], gains[r] - losses[r]] for r in reps), ["rep", "gains", "loses", "net"]))
+            click.echo(
+                table(([label(r), key(r), gains[r], losses[r], gains[r] - losses[r]] for r in reps), ["rep", "id", "gains", "loses", "net"])
+            )
             for r in rows[:limit]:
                 click.echo(f"\n{r['name']} ({r['entity']} {r['record']}), {r['role']}")
-                click.echo(f"  CRM:    {r['crm_owner'] or 'nobody'}; {r['crm_reason']}")
-                click.echo(f"  policy: {r['policy_owner'] or 'nobody'}; {r['policy_reason']} (rule {r['rule']})")
+                click.echo(f"  CRM:    {who(r['crm_owner'], r['crm_owner_name'])}; {r['crm_reason']}")
+                click.echo(f"  policy: {who(r['policy_owner'], r['policy_owner_name'])}; {r['policy_reason']} (rule {r['rule']})")
             if len(rows) > limit:
                 click.echo(f"\n{len(rows) - limit} more: --limit {len(rows)}, or --format csv")
     sys.exit(1 if differ else 0)

@@ -119,21 +119,21 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _write_allocations(found: Mapping[str, Any], out: Path) -> None:
     from roe.data.files import csv_text, write_whole
-    from roe.data.write import ALLOCATIONS, CHANGES
+    from roe.data.write import ALLOCATIONS, CHANGES, undone
 
     out.mkdir(parents=True, exist_ok=True)
     allocations: list[list[Any]] = []
     forth: list[list[Any]] = []
     back: list[list[Any]] = []
     for book, part in found["books"].items():
+        names, ids = part.get("names", {}), part.get("ids", {})
         for m in part["moves"]:
             action = "assign" if m["to"] else "return"
-            allocations.append(
-                ["account", m["account"], m["name"], part["role"], m["to"], m["from"], action, book, "", "", "", m["rest"], m["reason"]]
-            )
-            change = [part["object"], m["account"], part["field"]]
-            forth.append([*change, m["to"], m["from"], m["reason"]])
-            back.append([*change, m["from"], m["to"], "rollback"])
+            account, *owners = (ids.get(m[k], m[k]) for k in ("account", "to", "from"))
+            new, old = ([owner, names.get(m[k])] for owner, k in zip(owners, ("to", "from"), strict=True))
+            allocations.append(["account", account, m["name"], part["role"], *new, *old, action, book, "", "", "", m["rest"], m["reason"]])
+            forth.append([part["object"], account, m["name"], part["field"], *new, *old, m["reason"]])
+            back.append(undone(forth[-1]))
     files: dict[str, tuple[tuple[str, ...], list[list[Any]]]] = {
         "allocations": (ALLOCATIONS, allocations), "changes": (CHANGES, forth), "rollback": (CHANGES, back),
     }  # fmt: skip

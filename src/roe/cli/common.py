@@ -157,10 +157,20 @@ def bind(evaluator: Any, data: Path, as_of: str, state: Path | None, say: bool =
     from roe.data.write import read_state
 
     try:
-        bound = evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=read_state(state))
+        bound = well_named(evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=read_state(state)))
     except PolicyError as e:
         fail(e.diagnostics)
     guard(evaluator.policy, bound.world, last or state, say)
+    return bound
+
+
+def well_named(bound: Any) -> Any:
+    """The same, if every rep whom the policy names is one rep of the data; else that ends the command."""
+    from roe.evaluator.reps import misnamed
+
+    problems = misnamed(bound.world)
+    if problems:
+        fail(problems)
     return bound
 
 
@@ -184,7 +194,9 @@ def bind_large(evaluator: Any, data: Path, as_of: str, state: Path | None) -> An
     tables, found = read_columns(evaluator.policy, data, complete=True)
     heed(found)
     try:
-        bound = Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(clock(evaluator, as_of))), read_state(state))
+        bound = well_named(
+            Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(clock(evaluator, as_of))), read_state(state))
+        )
     except PolicyError as e:
         fail(e.diagnostics)
     guard(evaluator.policy, bound.world, state)

@@ -54,11 +54,11 @@ def _evaluator(folder: Path, policy: Path | None) -> Any:
     here = Path.cwd()
     if policy is not None or any((f / "policy.yaml").is_file() for f in (here, *here.parents)):
         return load(find_policy(policy))
+    from roe.crm import PROFILES
     from roe.data.coerce import columns_of
     from roe.data.read import files_of, read_file
     from roe.evaluator.engine import Evaluator
     from roe.policy.build import build
-    from roe.policy.standard import PROFILES
 
     best: tuple[int, Any] = (-1, None)
     headers: dict[Path, tuple[str, ...]] = {}

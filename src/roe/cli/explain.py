@@ -57,7 +57,10 @@ def command(
         if why_not_rep is not None:
             _why_not(bound, found, _rep(bound.world, why_not_rep))
     if shape == "json":
-        shown = [x.as_json() for x in found]
+        from roe.crm.ids import spelt
+
+        spelling = bound.world.spelling() if bound is not None else {}
+        shown = [spelt(x.as_json(), spelling) for x in found]
         click.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=2, ensure_ascii=False))
         return
     click.echo("\n\n".join(x.as_text(shape == "md") for x in found), color=color())

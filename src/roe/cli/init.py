@@ -20,8 +20,13 @@ from roe.source import Span
 @click.option(
     "--from", "export", metavar="EXPORT_DIR", type=click.Path(path_type=Path), help="A folder with a CRM export to draft the policy from."
 )
-def command(folder: Path, export: Path | None) -> None:
-    """Make a policy repository in DIR: policy, tables, tests, data, CI workflow, editor settings."""
+@click.option("--copy-data", is_flag=True, help="Copy the export into DIR/data, which git is told to leave out; else it stays where it is.")
+def command(folder: Path, export: Path | None, copy_data: bool) -> None:
+    """Make a policy repository in DIR: policy, tables, tests, CI workflow, editor settings.
+
+    With --from, the policy is drafted from a CRM export: it checks clean, passes its own tests, reads every sound row, keeps
+    today's owners and places what nobody owns.
+    """
     at = Span(str(folder), 1, 1, 2)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         fail([Diagnostic("R802", f"`{folder}` is not empty", at, "name a new folder")])
@@ -35,9 +40,12 @@ def command(folder: Path, export: Path | None) -> None:
         if export is not None:
             from roe.cli.draft import draft
 
-            problems = draft(export, folder)
-            if problems:
+            report, problems = draft(export, folder, copy_data)
+            if report is None or problems:
                 fail(problems)
+            for line in report.lines():
+                click.echo(line)
+            return
     except OSError as e:
         fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", at, "name a folder that you may write to")])
     click.echo(f"made {folder}: policy.yaml, tables, tests, data, a CI workflow and editor settings")
@@ -53,4 +61,5 @@ def _copy(source: Traversable, target: Path, bare: bool) -> None:
             (target / item.name).mkdir(exist_ok=True)
             _copy(item, target / item.name, bare)
         elif item.name != "__init__.py" and not (bare and item.name == "policy.yaml"):
-            (target / item.name).write_bytes(item.read_bytes().replace(b"\r\n", b"\n"))
+            content = item.read_bytes().replace(b"\r\n", b"\n")
+            (target / item.name).write_bytes(content + b"data/\n" if bare and item.name == ".gitignore" else content)

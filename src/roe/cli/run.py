@@ -24,6 +24,7 @@ from roe.cli.common import (
     state_option,
     table,
     unwritable,
+    well_named,
 )
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
 from roe.progress import counted
@@ -182,6 +183,7 @@ def _columns(
         worlds: list[Any] = []
 
         def also(run: Any) -> None:
+            well_named(run.bound)
             if evidence is not None:
                 evidence.add(run)
             if evaluator.policy.plan.invariants:

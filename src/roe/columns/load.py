@@ -18,16 +18,19 @@ import pyarrow.compute as pc
 
 from roe.columns.column import NO_DAY, Array, Coded, Column, Constant, Days, Dictionary, Instants, Numbers, from_values
 from roe.columns.hosts import registrable
+from roe.crm.ids import SHORT, fold_all
 from roe.data.coerce import (
     NAMELESS,
     POSTAL,
     REPEATED,
     UNKNOWN_RECORD,
+    WRITTEN,
     ZEROS,
     Cells,
     Records,
     cells_of,
     clean,
+    corrected,
     finished,
     is_local,
     listed,
@@ -106,7 +109,10 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
         if f.required and f.type.name != "owners":
             lacking = out.columns[f.name].nulls() if f.name in out.columns else np.ones(n, bool)
             problems.add(f.name, lacking, lambda i, name=f.name: ("", f"`{name}` is required and missing"))  # type: ignore[misc]
+    written = _written(out, raw)
     _identify(entity, out, problems, decided)
+    if written is not None:
+        out.columns[WRITTEN] = coded(written)
     _reject(entity, out, problems, raw)
     finished(out.reading, out.rejects)
     return out
@@ -215,7 +221,7 @@ class _Reader:
                     reading.unread[name, text] += counts[i]
             for i, text in aliased.items():
                 if counts[i]:
-                    reading.corrected[name, text, cells.field.aliases[text]] += counts[i]
+                    reading.corrected[name, text, corrected(cells.field, text)] += counts[i]
         if wrong:
             bad = np.append(np.array([i in wrong for i in range(len(items))], bool), False)
             self.problems.add(name, bad[codes], lambda i: (items[codes[i]], wrong[int(codes[i])]))
@@ -247,13 +253,14 @@ def _plain(cells: Cells, meant: pa.Array) -> tuple[pa.Array, Array] | None:
     """(what each distinct text means, which of them must be asked about); None where all must."""
     f = cells.field
     text = f.type.name == "string" and not f.type.values and f.normalize in ("", "lower", "domain", "postal_code")
-    reference = f.type.name in ("record", "owners")
+    reference = f.type.name in ("record", "owners") and f.keys is None
     if len(meant) <= FEW or not pa.types.is_string(meant.type) or f.aliases or not (text or reference):
         return None
     mask = pc.match_substring_regex(meant, _PLAIN)
     mask = pc.and_(mask, pc.invert(pc.is_in(pc.ascii_lower(meant), pa.array(sorted(cells.words), pa.string()))))
     mask = pc.and_(mask, pc.invert(pc.is_in(meant, pa.array(sorted(cells.exact), pa.string()))))
-    result = pc.ascii_lower(meant) if f.normalize == "lower" else meant
+    folds = f.normalize == "" and f.type.name != "owners" and f.type.entity != "rep"
+    result = pc.ascii_lower(meant) if f.normalize == "lower" else fold_all(meant) if folds else meant
     mask = mask.to_numpy(zero_copy_only=False)
     if f.normalize == "domain":
         mask &= registrable(meant)
@@ -427,6 +434,20 @@ def _identify(entity: str, out: TypedColumns, problems: _Problems, decided: bool
         out.columns["name"] = coded(texts)
 
 
+def _written(out: TypedColumns, raw: Raw) -> pa.Array | None:
+    """The ids as the data has them; None if they are the ids that they are folded to."""
+    folded = _texts(out, "id")
+    if folded is None or pa.types.is_null(folded.type):
+        return None
+    column = raw.columns[out.names["id"]]
+    if isinstance(column, pa.Array) and pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if not isinstance(column, pa.Array) or not pa.types.is_string(column.type):
+        return None
+    long = pc.and_(pc.equal(pc.utf8_length(folded), SHORT), pc.greater(pc.utf8_length(column), SHORT))
+    return pc.if_else(pc.fill_null(long, False), pc.utf8_trim_whitespace(column), folded) if pc.any(long).as_py() else None
+
+
 def coded(texts: pa.Array) -> Coded:
     """Texts that are mostly different from each other, as a column: each row is its own code."""
     if isinstance(texts, pa.ChunkedArray):
@@ -472,7 +493,7 @@ def _only_one_each(entity: str, out: TypedColumns, keep: Array, raw: Raw) -> Non
     groups: dict[int, list[int]] = {}
     for i in again.tolist():
         groups.setdefault(int(codes[i]), []).append(i)
-    typed = {name: c.take(again).values() for name, c in out.columns.items()}
+    typed = {name: c.take(again).values() for name, c in out.columns.items() if name != WRITTEN}
     place = {i: k for k, i in enumerate(again.tolist())}
     known = set(out.names.values())
     extra = {c: raw.some(c, again) for c in raw.columns if c not in known}

@@ -18,6 +18,8 @@ from roe.columns.kernel import ColumnIndex
 from roe.columns.load import Raw, TypedColumns, typed_columns
 from roe.columns.relate import match_columns
 from roe.columns.vector import Frame, join
+from roe.crm.ids import fold
+from roe.data.coerce import WRITTEN
 from roe.data.reading import Reading
 from roe.evaluator.choose import HIT_POLICIES, Chooser
 from roe.evaluator.world import CLAIMED, Circle, Compiled, Owners, Row, World, ancestors, current_leave, key_of
@@ -45,6 +47,10 @@ class TableRow(Row):
     def label(self) -> str:
         return str(self["name"] or self["id"])
 
+    @property
+    def written(self) -> str:
+        return self.world.tables[self.entity].written(self.at)  # type: ignore[attr-defined, no-any-return]
+
 
 class Table:
     """One entity's records."""
@@ -53,6 +59,7 @@ class Table:
         self.entity, self.world, self.typed = entity, world, typed
         self.n, self.listed = typed.n, typed.n  # with strangers, and without
         self.strangers: list[str] = []
+        self.stranger_names: list[str] = []  # as the data writes them
         self.stored = typed.columns
         self.derived: dict[str, Column | None] = {}
         self.busy: set[str] = set()
@@ -73,13 +80,37 @@ class Table:
         ids = self.typed.ids
         return pa.concat_arrays([ids.cast(pa.string()), pa.array(self.strangers, pa.string())]) if self.strangers else ids
 
+    def written(self, at: int) -> str:
+        """A record's id as the data has it."""
+        column = self.stored.get(WRITTEN)
+        if at >= self.listed:
+            return self.stranger_names[at - self.listed]
+        found = self.world.listed(self.entity, WRITTEN, column)[at] if column is not None else None
+        return str(self.row(at)["id"] if found is None else found)
+
+    @property
+    def written_ids(self) -> pa.Array:
+        """The ids of all records as the data has them."""
+        column = self.stored.get(WRITTEN)
+        ids = column.arrow() if isinstance(column, Coded) else self.typed.ids
+        return pa.concat_arrays([ids.cast(pa.string()), pa.array(self.stranger_names, pa.string())]) if self.strangers else ids
+
     def given(self, name: str) -> Column:
         """A stored column. Of a stranger only the name is known, and that a rep who is not listed is not active."""
         column = self.stored.get(name)
         known = column.n if column is not None else self.listed
         if known < self.n and (column is not None or name in ("id", "name", "active")):
             new = self.strangers[known - self.listed :]
-            values = list(new) if name in ("id", "name") else [not self.listed] * len(new) if name == "active" else [None] * len(new)
+            named = self.stranger_names[known - self.listed :]
+            values = (
+                list(new)
+                if name == "id"
+                else list(named)
+                if name == "name"
+                else [not self.listed] * len(new)
+                if name == "active"
+                else [None] * len(new)
+            )
             column = self.stored[name] = join(column or Constant(None, known), from_values(values), self.world)
         return column if column is not None else Constant(None, self.n)
 
@@ -229,9 +260,9 @@ class Table:
     def _open_opportunities(self) -> Column:
         every = self.column("opportunities")
         assert isinstance(every, Lists) and isinstance(every.items, Refs)
-        closed = self.world.tables["opportunity"].column("is_closed")
-        flags = Constant(None, every.items.n) if closed is None else closed.take(every.items.at)
-        kept = np.array([x is not True for x in flags.values()], bool) if flags.n else np.zeros(0, bool)
+        is_open = self.world.tables["opportunity"].column("is_open")
+        flags = Constant(None, every.items.n) if is_open is None else is_open.take(every.items.at)
+        kept = np.array([x is not False for x in flags.values()], bool) if flags.n else np.zeros(0, bool)
         kept = np.flatnonzero(kept)
         return Lists(every.rows[kept], every.items.take(kept), every.n)
 
@@ -458,6 +489,16 @@ class ColumnWorld(World):
                         self.dangling[where] = self.dangling.get(where, 0) + int(counts[code])
         return Refs(entity, at.astype(np.int32), self)
 
+    def spelling(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for table in self.tables.values():
+            column = table.stored.get(WRITTEN)
+            if column is not None:
+                pairs = zip(table.typed.ids.to_pylist(), column.values(), strict=False)
+                found |= {short: long for short, long in pairs if long is not None and long != short}
+            found |= {short: long for short, long in zip(table.strangers, table.stranger_names, strict=True) if long != short}
+        return found
+
     def finder(self, entity: str) -> _Finder:
         found = self._finders.get(entity)
         if found is None:
@@ -486,7 +527,8 @@ class ColumnWorld(World):
     def stranger(self, key: str) -> int:
         """A rep whom the data does not list: a new row of the table, known by name alone, not active."""
         table = self.tables["rep"]
-        table.strangers.append(key)
+        table.strangers.append(fold(key))
+        table.stranger_names.append(key)
         table.n += 1
         table.derived.clear()
         table._frame = None
@@ -550,8 +592,8 @@ class ColumnWorld(World):
         reps = self.tables["rep"]
         for entity in ("lead", "account"):
             table = self.tables[entity]
-            shut = table.column("converted") if entity == "lead" else None
-            open_ = np.array([x is not True for x in shut.values()], bool) if shut is not None else np.ones(table.n, bool)
+            flags = table.column("is_open") if entity == "lead" else None
+            open_ = np.array([x is not False for x in flags.values()], bool) if flags is not None else np.ones(table.n, bool)
             pairs = []
             for role in self.policy.roles:
                 owner = table.owner(role)
@@ -598,13 +640,12 @@ class _OneByOne:
 
 
 class _Finder:
-    """Records by id, by an 18-character id whose first 15 are another's, or by a name that only one has."""
+    """Records by id, in the short or the long form, or by a name that only one has."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
         self.strangers: dict[str, int] = {}
         self._ids: dict[str, int] | None = None
-        self._short: dict[str, int] | None = None
         self._names: dict[str, list[int]] | None = None
         self._known: dict[str, int] = {}
 
@@ -625,19 +666,12 @@ class _Finder:
         if known is None:
             if self._ids is None:
                 self._ids = {x: i for i, x in enumerate(self.table.ids.to_pylist())}
-            known = self._known[text] = self._ids.get(text, -1)
+            known = self._known[text] = self._ids.get(fold(text), -1)
             if known < 0:
                 known = self._known[text] = self.otherwise(text)
         return known
 
     def otherwise(self, text: str) -> int:
-        if len(text) in (15, 18):
-            if self._short is None:
-                ids = self.table.ids.to_pylist()
-                self._short = {x[:15]: i for i, x in enumerate(ids) if len(x) in (15, 18)}
-            at = self._short.get(text[:15])
-            if at is not None:
-                return at
         if self._names is None:
             self._names = {}
             n = self.table.typed.n
@@ -655,7 +689,7 @@ class _Finder:
         text = str(text)
         at = self.one(text)
         if at < 0:
-            at = self.strangers.get(text, -1)
+            at = self.strangers.get(fold(text), -1)
             if at < 0:
-                at = self.strangers[text] = self.table.world.stranger(text)
+                at = self.strangers[fold(text)] = self.table.world.stranger(text)
         return at

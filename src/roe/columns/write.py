@@ -17,6 +17,8 @@ import pyarrow.compute as pc
 from roe.analysis.reads import followed
 from roe.columns.column import Array, Coded
 from roe.columns.run import KINDS, Allocations, ColumnRun
+from roe.crm import PROFILES
+from roe.crm.ids import spelt
 from roe.data.extra import Held, extra_rows, write_extra
 from roe.data.files import csv_text, safe, write_whole
 from roe.data.reading import Reading, Reject
@@ -27,7 +29,6 @@ from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.plan.operators import Holdover
 from roe.policy.model import Policy
-from roe.policy.standard import OBJECTS
 from roe.progress import advance, phase
 
 _SPECIAL = '[",\r\n]'
@@ -40,18 +41,25 @@ def allocations(run: ColumnRun) -> pa.Table:
 
 def _columns(part: Allocations, run: ColumnRun) -> pa.Table:
     n = part.table.n
-    reps = run.world.tables["rep"].ids
+    reps, labels = _reps(run)
     names = part.table.stored.get("name")
     shown = names.arrow() if isinstance(names, Coded) else pa.nulls(n, pa.string())
-    shown = pc.if_else(pc.or_kleene(pc.is_null(shown), pc.equal(shown, "")), part.table.ids, shown)
+    shown = pc.if_else(pc.or_kleene(pc.is_null(shown), pc.equal(shown, "")), part.table.written_ids, shown)
     rules = [str(r.name) for r in part.rules]
     arrays = [
-        _same(part.entity, n), part.table.ids, shown, _same(part.role, n), _coded(part.owner, reps), _coded(part.previous, reps),
+        _same(part.entity, n), part.table.written_ids, shown, _same(part.role, n),
+        _coded(part.owner, reps), _coded(part.owner, labels), _coded(part.previous, reps), _coded(part.previous, labels),
         _coded(part.action, pa.array(KINDS)), _coded(np.where(part.rule == -2, len(rules), part.rule), pa.array([*rules, "exception"])),
         _text(part.territory), _coded(part.pool, pa.array(part.pools, pa.string())), _text(part.window),
         _coded(part.until, pa.array([str(v.string(x)) for x in part.untils], pa.string())), part.reason,
     ]  # fmt: skip
     return pa.table(dict(zip(ALLOCATIONS, arrays, strict=True)))
+
+
+def _reps(run: ColumnRun) -> tuple[pa.Array, pa.Array]:
+    """The ids of all reps, as the data has them, and their names."""
+    table = run.world.tables["rep"]
+    return table.written_ids, pa.array([table.row(i).label for i in range(table.n)], pa.string())
 
 
 def _same(text: str, n: int) -> pa.Array:
@@ -94,23 +102,37 @@ def changes(run: ColumnRun, table: pa.Table) -> tuple[pa.Table, pa.Table]:
     field = _coded(np.concatenate(order)[np.flatnonzero(flags.to_numpy())], names) if order else pa.array([], pa.string())
     back = _same("rollback", moved.num_rows)
     named = moved["entity"].cast(pa.string())
-    for entity, object_ in OBJECTS[run.bound.policy.profile].items():
+    for entity, object_ in PROFILES[run.bound.policy.profile].objects.items():
         named = pc.if_else(pc.equal(named, entity), object_, named)
-    forth = [named, moved["record"], field, *_queued(run, moved), moved["reason"]]
+    queues = pa.chunked_array([pa.array(m, pa.string()) for m in _order(run, _queues(run))], pa.string()).filter(flags)
+    what = [named, moved["record"], moved["name"], field]
+    new, old = _called(run, moved, queues)
+    owners = [[new, moved["owner_name"]], [old, moved["previous_owner_name"]]]
     return (
-        pa.table(dict(zip(CHANGES, forth, strict=True))),
-        pa.table(dict(zip(CHANGES, [forth[0], forth[1], field, forth[4], forth[3], back], strict=True))),
+        pa.table(dict(zip(CHANGES, [*what, *owners[0], *owners[1], moved["reason"]], strict=True))),
+        pa.table(dict(zip(CHANGES, [*what, *owners[1], *owners[0], back], strict=True))),
     )
 
 
-def _queued(run: ColumnRun, moved: pa.Table) -> list[Any]:
+def _queues(run: ColumnRun) -> list[Array]:
+    """The queue that each record is in, per part; the owner's column is that of the first role."""
+    found = []
+    for part in run.found:
+        column = part.table.stored.get("owner_queue") if part.role == run.world.policy.roles[0] else None
+        found.append(np.array([None] * part.table.n if column is None else column.values(), object))
+    return found
+
+
+def _called(run: ColumnRun, moved: pa.Table, queues: pa.ChunkedArray) -> list[Any]:
     """The new and the old owner, as the CRM calls them; it has a queue where nobody owns."""
     crm = run.bound.plan.crm
     owners = [moved["owner"].cast(pa.string()), moved["previous_owner"].cast(pa.string())]
     if crm.owner != "id":
-        found = [pc.unique(x) for x in owners]
-        names = [pa.array([x and called(run.world, crm, x) for x in ids.to_pylist()], pa.string()) for ids in found]
-        owners = [name.take(pc.index_in(x, ids)) for name, x, ids in zip(names, owners, found, strict=True)]
+        known = [pc.unique(x) for x in owners]
+        reps = [[x and run.world.rep(x) for x in ids.to_pylist()] for ids in known]
+        names = [pa.array([rep and called(rep, crm) for rep in found], pa.string()) for found in reps]
+        owners = [name.take(pc.index_in(x, ids)) for name, x, ids in zip(names, owners, known, strict=True)]
+    owners[1] = pc.coalesce(owners[1], queues)
     for (entity, role), queue in crm.queues.items():
         own = pc.and_(pc.equal(moved["entity"].cast(pa.string()), entity), pc.equal(moved["role"].cast(pa.string()), role))
         owners = [pc.if_else(pc.and_(own, pc.is_null(x)), queue, x) for x in owners]
@@ -282,9 +304,10 @@ def portion(run: ColumnRun, moved: int) -> dict[str, Any]:
             names = ["", *part.territory.meaning.list]
             placed[part.entity] = dict(_by_name(names, counts))
         owned += np.bincount(part.owner[part.owner >= 0], minlength=len(owned))
-    ids = world.tables["rep"].ids
+    ids = world.tables["rep"].written_ids
     reps = {ids[i].as_py(): int(owned[i]) for i in np.flatnonzero(owned).tolist()}
     listed = world.tables["rep"].listed
+    spelling = world.spelling() if world.conflicts else {}
     return {
         "moved": moved,
         "rules": rules,
@@ -294,7 +317,7 @@ def portion(run: ColumnRun, moved: int) -> dict[str, Any]:
         "territories": placed,
         "reps": reps,
         "strangers": [ids[i].as_py() for i in np.flatnonzero(owned[listed:] if len(owned) > listed else []) + listed],
-        "capacity": [[rep["id"], rep["capacity"]] for rep in world.rows["rep"] if rep["capacity"] is not None],
+        "capacity": [[rep.written, rep["capacity"]] for rep in world.rows["rep"] if rep["capacity"] is not None],
         "entities": {
             entity: {
                 "records": world.tables[entity].listed,
@@ -305,7 +328,7 @@ def portion(run: ColumnRun, moved: int) -> dict[str, Any]:
             }
             for entity, typed in world.columns_of.items()
         },
-        "conflicts": [[*key, ids] for key, ids in world.conflicts.items()],
+        "conflicts": [[*key, spelt(ids, spelling)] for key, ids in world.conflicts.items()],
     }
 
 

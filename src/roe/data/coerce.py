@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any
 
+from roe.crm.ids import fold
+from roe.crm.profile import label
 from roe.data import dates, numbers
 from roe.data.habits import Habits, declared, is_open
 from roe.data.reading import Reading, Reject
@@ -23,7 +25,7 @@ from roe.diagnostics import suggest
 from roe.grammar import field_functions as own
 from roe.grammar import values as v
 from roe.grammar.clock import hours_of
-from roe.policy.model import DataSource, Field
+from roe.policy.model import DataSource, Field, headers_of
 
 MISSING = frozenset({"", "null", "none", "n/a", "n.a.", "na", "nan", "nil", "#n/a", "-", "--", "–", "—", "(none)", "(blank)"})
 NO_TEXT = frozenset({"", "NULL"})  # in a field of texts, `None`, `NA` and `-` may be names
@@ -62,6 +64,7 @@ class Typed:
         return self.reading.corrected
 
 
+WRITTEN = "$id"  # the id as the data has it, where that is the longer form of the one it is folded to
 REPEATED = "id"  # the field that a record is rejected for when another has its id
 ENTITY_NAMES = {"rep": ("rep", "user"), "opportunity": ("opportunity", "deal", "potential")}
 
@@ -85,13 +88,15 @@ def columns_of(entity: str, fields: Mapping[str, Field], keys: Iterable[str], ro
             column = by_normal.get(f"{spelt}_{part}") or by_normal.get(f"{spelt}{part}")
             if column:
                 by_normal.setdefault(part, column)
+    by_label: dict[str, str] = {}
+    for key in keys:
+        by_label.setdefault(label(key), key)
     found: dict[str, str] = {}
     for name, f in fields.items():
-        if f.via:
+        if f.via or f.normalize == "queue":
             continue
-        declared = next((c for c in f.columns if c in keys), None)
+        declared = _declared(entity, f, keys, by_label)
         if f.type.name == "owners":
-            declared = next((c for c in f.columns[:1] if c in keys), None)
             first = declared or (by_normal.get("owner") if not f.columns else None) or by_normal.get("owner_id")
             if first:
                 found[f"owner.{roles[0]}"] = first
@@ -108,7 +113,20 @@ def columns_of(entity: str, fields: Mapping[str, Field], keys: Iterable[str], ro
             column = by_normal.get(f"{normal(name)}_id")
         if column:
             found[name] = column
-    return found
+    queues = [name for name, f in fields.items() if f.normalize == "queue" and f.keys is not None]
+    owner = found.get(f"owner.{roles[0]}")
+    return found | (dict.fromkeys(queues, owner) if owner else {})
+
+
+def _declared(entity: str, f: Field, keys: list[str], by_label: Mapping[str, str]) -> str | None:
+    """The column that the policy or the profile names; a profile's headers are compared without case and punctuation."""
+    if not f.profile:
+        names = f.columns[:1] if f.type.name == "owners" else f.columns
+        return next((c for c in names if c in keys), None)
+    first, *others = headers_of(entity, f)
+    if first in keys or f.name in keys:
+        return first if first in keys else f.name
+    return next((by_label[label(header)] for header in (first, *others) if label(header) in by_label), None)
 
 
 @dataclass(slots=True)
@@ -125,15 +143,16 @@ class Cells:
         return (text in self.exact or text.lower() in self.words) and text not in self.named
 
     def read(self, value: Any) -> tuple[Any, str, str | None]:
-        """(what a raw value means, why it cannot be read, the text that stands for another by an alias)."""
+        """(what a raw value means, why it cannot be read, the text that is taken for another)."""
         if not isinstance(value, SCALARS) or value in INFINITE:
             return None, f"a {type(value).__name__} is not a {self.field.type}", None
         text = clean(value) if isinstance(value, str) else value
-        alias = text if isinstance(text, str) and text in self.field.aliases else None
+        meant = corrected(self.field, text)
+        written = text if isinstance(text, str) and meant != text else None
         try:
-            return self.make(self.field.aliases[alias] if alias is not None else text), "", alias
+            return self.make(meant), "", written
         except ValueError as e:
-            return None, str(e), alias
+            return None, str(e), written
 
 
 def clean(text: str) -> str:
@@ -202,7 +221,7 @@ def coerce_table(
                 continue
             meant, wrong, alias = cells.read(value)
             if alias is not None:
-                reading.corrected[name, alias, cells.field.aliases[alias]] += 1
+                reading.corrected[name, alias, corrected(cells.field, alias)] += 1
             if wrong:
                 problem = problem or (name, value, wrong)
             elif meant is None:
@@ -230,6 +249,9 @@ def coerce_table(
             name, value, reason = problem
             out.rejects.append(Reject(entity, identity, line, name, shown(value), reason))
             continue
+        written = typed.get("id") and str(row.get(out.columns["id"])).strip()
+        if written and written != identity and fold(written) == identity:
+            typed[WRITTEN] = written
         typed["id"] = identity
         if extra:
             typed["$extra"] = {k: row[k] for k in extra if row.get(k) not in (None, "")}
@@ -387,6 +409,11 @@ def _local(
 
 
 # --- identity -------------------------------------------------------------------------------------------------------
+def corrected(f: Field, text: Any) -> Any:
+    """What a cell is taken for: an alias for what it stands for, of several companies the first. Each correction is counted."""
+    if not isinstance(text, str):
+        return text
+    return f.aliases[text] if text in f.aliases else f.keys.corrected(text) if f.keys is not None else text
 
 
 def _only_one_each(entity: str, out: Typed) -> None:
@@ -400,7 +427,8 @@ def _only_one_each(entity: str, out: Typed) -> None:
     found: list[Reject] = []
     for identity, rows in by_id.items():
         lines = ", ".join(str(r["$line"]) for r in rows)
-        same = all({**r, "$line": 0} == {**rows[0], "$line": 0} for r in rows)
+        apart = {"$line": 0, WRITTEN: ""}  # what may differ in records that are the same
+        same = all({**r, **apart} == {**rows[0], **apart} for r in rows)
         out.rows += rows[:1] if same else []
         reason = f"a repetition of the record in line {rows[0]['$line']}" if same else f"lines {lines} have this id and differ"
         found += [Reject(entity, identity, r["$line"], REPEATED, identity, reason) for r in rows[same:]]
@@ -425,8 +453,10 @@ def _name(typed: dict[str, Any]) -> str | None:
 
 def maker(f: Field, zone: tzinfo, source: DataSource, habits: Habits | None = None, entity: str = "") -> Callable[[Any], Any]:
     """A function from raw to typed that raises ValueError with the reason for a reject; None for what a standard field cannot read."""
-    if f.type.name in ("record", "owners"):
-        return lambda value: v.show_number(value) if v.is_number(value) else str(value).strip()
+    if f.type.name in ("record", "owners") or f.normalize == "queue":
+        return _key(f)
+    if f.words:
+        return lambda value: _worded(value, f.words)
     sign, order = declared(f, source)
     if habits is not None:
         sign, order = sign or habits.sign, order or habits.order
@@ -445,7 +475,7 @@ def maker(f: Field, zone: tzinfo, source: DataSource, habits: Habits | None = No
 
 
 def _text(f: Field) -> Callable[[Any], str | None]:
-    tidy = NORMALIZERS.get(f.normalize, str)
+    tidy = NORMALIZERS.get(f.normalize, fold)
     allowed = f.type.values
 
     def text(value: Any) -> str | None:
@@ -464,6 +494,34 @@ def _text(f: Field) -> Callable[[Any], str | None]:
 
 
 _CALLED = {"hours": "time of opening hours such as 09:00-17:30", "phone": "phone number"}
+
+
+def _key(f: Field) -> Callable[[Any], str | None]:
+    """What a cell names: an id, a name or an e-mail address; of owners a queue is nobody, and `owner_queue` has it.
+
+    The id of a rep stays as it is written: a rep whom no file lists is known by nothing else.
+    """
+    rep = f.type.name == "owners" or f.type.entity == "rep"
+
+    def key(value: Any) -> str | None:
+        text = v.show_number(value) if v.is_number(value) else str(value).strip()
+        if f.normalize == "queue":
+            return fold(text) if f.keys is not None and f.keys.is_queue(text) else None
+        named = f.keys.read(text) if f.keys is not None else text
+        return (named if rep else fold(named)) or None
+
+    return key
+
+
+def _worded(value: Any, words: tuple[str, ...]) -> bool:
+    """Yes or no, or a text such as a deal's stage that means yes if it is one of the words: `Closed won (Sales Pipeline)`."""
+    try:
+        return _boolean(value)
+    except ValueError:
+        text = str(value).strip().casefold()
+        return text in words or re.sub(r"\s*\([^()]*\)$", "", text) in words
+
+
 NORMALIZERS: dict[str, Callable[[str], str | None]] = {
     "country": own.country,
     "domain": own.domain,

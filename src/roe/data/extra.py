@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from roe.crm.ids import fold, spelt
 from roe.data.files import csv_text, write_whole
 from roe.evaluator.engine import Bound
 from roe.evaluator.world import Row, World
@@ -47,7 +48,9 @@ def extra_rows(bound: Bound, held: Mapping[str, Iterable[Held]]) -> Rows:
         found["events.csv"] = list(raised(bound))
     if plan.crm.territories:
         found["territories.csv"] = list(_territories(plan.crm.territories, world))
-    return {name: [[v.string(cell) or "" for cell in row] for row in rows] for name, rows in found.items()}
+    spelling = world.spelling() if found else {}
+    texts = {name: [[v.string(cell) or "" for cell in row] for row in rows] for name, rows in found.items()}
+    return spelt(texts, spelling) if spelling else texts
 
 
 def write_extra(found: Mapping[str, list[list[str]]], out: Path) -> None:
@@ -129,15 +132,16 @@ def raised(bound: Bound) -> Iterator[list[Any]]:
 def _territories(ids: Mapping[str, str], world: World) -> Iterator[list[Any]]:
     """What makes Salesforce's associations those of the policy: rows to insert, and rows to delete by their id."""
     had: dict[str, dict[str, Row]] = {}
+    known = {fold(key) for key in ids.values()}
     for row in world.all("association"):
-        if row["account"] is not None and row["territory"] in ids.values():
+        if row["account"] is not None and row["territory"] in known:
             had.setdefault(str(row["account"]["id"]), {})[row["territory"]] = row
     for account in world.all("account"):
         territory = account["territory"]
         wanted = ids.get(str(territory["name"])) if isinstance(territory, Mapping) and territory["name"] else None
         have = had.get(str(account["id"]), {})
         for key, row in sorted(have.items()):
-            if key != wanted:
+            if wanted is None or key != fold(wanted):
                 yield ["delete", row["id"], account["id"], key, row["cause"]]
-        if wanted is not None and wanted not in have:
+        if wanted is not None and fold(wanted) not in have:
             yield ["insert", "", account["id"], wanted, CAUSE]

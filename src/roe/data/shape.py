@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from roe.crm import PROFILES
 from roe.data.coerce import columns_of, normal
 from roe.data.scan import Origin
 from roe.diagnostics import Diagnostic
 from roe.policy.model import Policy
-from roe.policy.standard import PROFILES
 from roe.source import Span
 
 _KEYS = ("id", "email", "name", "domain")  # what tells records apart, where there is no id
@@ -44,10 +44,10 @@ def misshapen(policy: Policy, entity: str, origin: Origin, rows: int) -> list[Di
 
 def _no_id(policy: Policy, entity: str, columns: dict[str, str], name: str, listed: str, at: Span) -> list[Diagnostic]:
     decided = any(entity == e for e, _ in policy.plan.engagement)
-    usual = PROFILES.get(policy.profile, {}).get(entity, {}).get("id")
+    usual = next(iter(PROFILES[policy.profile].columns.get(entity, {}).get("id", ())), "")
     if "id" in columns or not decided or (not usual and any(key in columns for key in _KEYS)):
         return []
-    help = f"export it with its id{f' (`{usual}`)' if isinstance(usual, str) else ''}, or say which column that is: `fields: {{{entity}: {{id: {{column: …}}}}}}`"
+    help = f"export it with its id{f' (`{usual}`)' if usual else ''}, or say which column that is: `fields: {{{entity}: {{id: {{column: …}}}}}}`"
     return [Diagnostic("R634", f"`{name}` has no id column, so its records cannot be told apart or loaded back; it has {listed}", at, help)]
 
 

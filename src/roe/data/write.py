@@ -12,32 +12,58 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roe.analysis.reads import followed
+from roe.crm import PROFILES
+from roe.crm.ids import fold, spelt
 from roe.data.extra import Held, extra_rows, write_extra
 from roe.data.files import csv_text, write_whole
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.evaluator.engine import KEPT, STATE, Decision, Run
-from roe.evaluator.world import World
+from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.plan.operators import Crm, Holdover
-from roe.policy.standard import OBJECTS
 from roe.source import Span
 
 if TYPE_CHECKING:
     from roe.evaluator.allocate import PoolHistory, Turn
 
 ALLOCATIONS = (
-    "entity", "record", "name", "role", "owner", "previous_owner", "action", "rule", "territory", "pool", "window",
-    "expires", "reason",
+    "entity", "record", "name", "role", "owner", "owner_name", "previous_owner", "previous_owner_name", "action", "rule", "territory",
+    "pool", "window", "expires", "reason",
 )  # fmt: skip
-CHANGES = ("object", "record", "field", "value", "old_value", "reason")
+CHANGES = ("object", "record", "name", "field", "value", "owner_name", "old_value", "previous_owner_name", "reason")
 STATE_FILE = "state.json"
 _FRACTION = re.compile(r"-?\d{1,40}(/[1-9]\d{0,40})?", re.ASCII)
 
 
 def allocation(d: Decision) -> list[Any]:
+    owner, previous = (d.row.world.rep(rep) for rep in (d.owner, d.previous))
     return [
-        d.entity, d.id, d.name, d.role, d.owner, d.previous, d.action, d.rule, d.territory, d.pool, d.window, d.until, d.reason,
+        d.entity, d.row.written, d.name, d.role, *_who(owner), *_who(previous), d.action, d.rule, d.territory, d.pool, d.window, d.until, d.reason,
     ]  # fmt: skip
+
+
+def _who(rep: Row | None) -> tuple[str | None, str | None]:
+    """A rep's id, as the data has it, and name."""
+    return (None, None) if rep is None else (rep.written, rep.label)
+
+
+def change(d: Decision, object_: str, crm: Crm) -> list[Any]:
+    """A line of changes.csv, in the order of `CHANGES`."""
+    world = d.row.world
+    owner, previous = (world.rep(rep) for rep in (d.owner, d.previous))
+    queue = crm.queues.get((d.entity, d.role))
+    first = d.role == world.policy.roles[0]  # whose column a queue may stand in
+    return [
+        object_, d.row.written, d.name, world.owner_column(d.entity, d.role),
+        queue if owner is None else called(owner, crm), _who(owner)[1],
+        ((d.row["owner_queue"] if first else None) or queue) if previous is None else called(previous, crm), _who(previous)[1], d.reason,
+    ]  # fmt: skip
+
+
+def undone(line: list[Any]) -> list[Any]:
+    """The line of rollback.csv that takes a line of changes.csv back."""
+    *what, new, new_name, old, old_name, _ = line
+    return [*what, old, old_name, new, new_name, "rollback"]
 
 
 def write_run(run: Run, out: Path, traces: bool = False) -> dict[str, Any]:
@@ -45,20 +71,12 @@ def write_run(run: Run, out: Path, traces: bool = False) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     ordered = sorted(run.decisions, key=lambda d: (d.entity, d.id, d.role))
     moved = [d for d in ordered if d.moved and d.action not in ("hold", "refer")]
-    objects = OBJECTS[run.bound.policy.profile]
-    crm = run.bound.plan.crm
-
-    def owner(d: Decision, rep: str | None) -> str | None:
-        return crm.queues.get((d.entity, d.role)) if rep is None else called(run.world, crm, rep)
-
-    forth = [
-        [objects.get(d.entity, d.entity), d.id, run.world.owner_column(d.entity, d.role), owner(d, d.owner), owner(d, d.previous), d.reason]
-        for d in moved
-    ]
+    objects, crm = PROFILES[run.bound.policy.profile].objects, run.bound.plan.crm
+    forth = [change(d, objects.get(d.entity, d.entity), crm) for d in moved]
     files = {
         "allocations.csv": csv_text(ALLOCATIONS, map(allocation, ordered)),
         "changes.csv": csv_text(CHANGES, forth),
-        "rollback.csv": csv_text(CHANGES, ([*what, old, new, "rollback"] for *what, new, old, _ in forth)),
+        "rollback.csv": csv_text(CHANGES, map(undone, forth)),
         "rejects.csv": csv_text(
             ("entity", "record", "line", "field", "value", "reason"),
             ([r.entity, r.record, r.line, r.field, r.value, r.reason] for r in run.world.rejects),
@@ -79,10 +97,9 @@ def write_run(run: Run, out: Path, traces: bool = False) -> dict[str, Any]:
     return summary
 
 
-def called(world: World, crm: Crm, rep: str) -> str:
+def called(rep: Row, crm: Crm) -> str:
     """What the CRM's files have for a rep: the id, or a name or e-mail address if there is one."""
-    found = world.rep(rep)
-    return rep if found is None or not found[crm.owner] else str(found[crm.owner])
+    return rep.written if crm.owner == "id" or not rep[crm.owner] else str(rep[crm.owner])
 
 
 def credits_of(decisions: Iterable[Decision], h: Holdover) -> Iterable[Held]:
@@ -98,8 +115,9 @@ def _lines(items: Iterable[dict[str, Any]]) -> str:
 
 
 def _traces(run: Run, entity: str, decisions: list[Decision]) -> str:
+    spelling = run.world.spelling()
     with run.world.as_before(entity):
-        return _lines(d.trace.as_json() for d in decisions)
+        return _lines(spelt(d.trace.as_json(), spelling) if spelling else d.trace.as_json() for d in decisions)
 
 
 def _json(item: Any) -> str:
@@ -122,8 +140,9 @@ def summarize(run: Run, ordered: list[Decision], moved: list[Decision]) -> dict[
     placed = Counter((d.entity, d.territory) for d in ordered if d.role == first[d.entity])
     strangers = sorted({d.owner for d in ordered if d.owner and (rep := world.rep(d.owner)) is not None and world.is_stranger(rep)})
     capacity = {
-        rep["id"]: {"owned": reps[rep["id"]], "capacity": rep["capacity"]} for rep in world.rows["rep"] if rep["capacity"] is not None
+        rep.written: {"owned": reps[rep["id"]], "capacity": rep["capacity"]} for rep in world.rows["rep"] if rep["capacity"] is not None
     }
+    spelling = world.spelling()
     return {
         "policy": run.bound.policy.name,
         "as_of": v.literal(world.clock.now),
@@ -133,7 +152,7 @@ def summarize(run: Run, ordered: list[Decision], moved: list[Decision]) -> dict[
         "moved": len(moved),
         "actions": dict(sorted(Counter(d.action for d in ordered).items())),
         "rules": {k: in_order_of_size({n: c[n] for n in order[k] if c[n]}) for k, c in sorted(by_rule.items())},
-        "reps": dict(sorted(reps.items())),
+        "reps": {spelling.get(rep, rep): n for rep, n in sorted(reps.items())},
         "pools": dict(sorted(Counter(d.pool for d in ordered if d.pool).items())),
         "territories": rolled_up(run.bound.plan.levels, placed),
         "unknown": dict(sorted(unknown.items())),
@@ -147,10 +166,10 @@ def summarize(run: Run, ordered: list[Decision], moved: list[Decision]) -> dict[
             {"entity": e, "field": f, "value": x, "records": n} for (e, f, x), n in sorted(world.dangling.items()) if (e, f) in heeded
         ],
         "conflicts": [
-            {"entity": e, "step": name, "rules": rules, "records": sorted(set(ids))}
+            {"entity": e, "step": name, "rules": rules, "records": [spelling.get(x, x) for x in sorted(set(ids))]}
             for (e, name, rules), ids in sorted(world.conflicts.items())
         ],
-        "unlisted_reps": strangers,
+        "unlisted_reps": [spelling.get(x, x) for x in strangers],
     }
 
 
@@ -185,6 +204,7 @@ def read_state(folder: Path | None) -> dict[str, Any]:
         if not isinstance(found, dict) or found.get("version") != STATE:
             raise ValueError("it is not a state of this version")
         _check_state(found)
+        folded: dict[str, Any] = _folded(found)
     except (OSError, ValueError, RecursionError) as e:
         at = Span(str(path), 1, 1, 2)
         raise PolicyError(
@@ -197,7 +217,16 @@ def read_state(folder: Path | None) -> dict[str, Any]:
                 )
             ]
         ) from e
-    return found
+    return folded
+
+
+def _folded(kept: Any) -> Any:
+    """A state with every id of Salesforce in its short form, as records have it."""
+    if isinstance(kept, str):
+        return "|".join(map(fold, kept.split("|")))
+    if isinstance(kept, dict):
+        return {_folded(k): _folded(x) for k, x in kept.items()}
+    return [_folded(x) for x in kept] if isinstance(kept, list) else kept
 
 
 def _check_state(found: dict[str, Any]) -> None:

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from roe.crm import PROFILES
 from roe.evaluator.engine import Bound
 from roe.evaluator.solve import Array, Problem, Solution, greedy, measure, solve
 from roe.evaluator.world import Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.operators import Expr, Solve
-from roe.policy.standard import OBJECTS
 
 FREE = "in-no-book"  # values of the step `_return` that are no reason to keep an account where it is
 STAYS = "stays"
@@ -69,12 +69,14 @@ class BookPlan:
     given: dict[str, int]
     cycle: str
     returned: dict[str, int]
+    names: dict[str, str]  # of every rep in a move
+    ids: dict[str, str]  # of accounts and reps that the data writes in another form, that form
 
     def as_json(self) -> dict[str, Any]:
         return {
             "role": self.role, "object": self.object, "field": self.field, "cycle": self.cycle, "solution": self.solution, "returned": self.returned, "relaxed": self.relaxed,
             "refused": self.refused, "reps": self.reps, "moves": [m.as_json() for m in self.moves], "given": self.given,
-            "accounts": self.accounts,
+            "accounts": self.accounts, "names": self.names, "ids": self.ids,
         }  # fmt: skip
 
 
@@ -374,8 +376,8 @@ class _Cycle:
                 counts[m.why] = counts.get(m.why, 0) + 1
         moves.sort(key=lambda m: (m.after is None, m.after or "", -(m.worth or 0), m.account))
         return BookPlan(
-            step.role, OBJECTS[self.bound.policy.profile].get("account", "account"), self.world.owner_column("account", step.role), moves, said, by_rep, self.relaxed, self._refused(), dict(sorted(accounts.items())), dict(sorted(given.items())),
-            self.begun, dict(sorted(counts.items())),
+            step.role, PROFILES[self.bound.policy.profile].objects.get("account", "account"), self.world.owner_column("account", step.role), moves, said, by_rep, self.relaxed, self._refused(), dict(sorted(accounts.items())), dict(sorted(given.items())),
+            self.begun, dict(sorted(counts.items())), {r: self._label(r) for m in moves for r in (m.before, m.after) if r}, self._spelling(moves),
         )  # fmt: skip
 
     def _first(self, account: str, rep: str) -> dict[str, Any]:
@@ -404,6 +406,10 @@ class _Cycle:
         elif rep is not None:
             parts.append("nobody else may have it")
         return "; ".join(parts)
+
+    def _spelling(self, moves: list[Move]) -> dict[str, str]:
+        ids = {x for m in moves for x in (m.account, m.before, m.after) if x}
+        return {short: long for short, long in self.world.spelling().items() if short in ids}
 
     def _label(self, rep: str) -> str:
         found = self.world.rep(rep)

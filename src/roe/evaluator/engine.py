@@ -134,7 +134,7 @@ class Bound:
         for row in self.plan.exceptions:
             record = world.find(row.entity, row.record) if row.entity in world.rows else None
             today = world.clock.today
-            if record is not None and (row.start is None or row.start <= today) and today < row.until:
+            if record is not None and record["is_open"] is not False and (row.start is None or row.start <= today) and today < row.until:
                 self.exceptions.setdefault((row.entity, record["id"], str(row.role)), row)
 
     @cached_property

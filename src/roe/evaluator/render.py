@@ -132,7 +132,7 @@ def as_markdown(trace: Trace) -> str:
     d = trace.decision
     lines = [f"**{_md(trace.sentence)}**", "", "| | |", "|---|---|"]
     facts = {
-        "record": f"{d.name} ({d.entity} {d.id})", "role": d.role, "owner": d.owner_name or "nobody",
+        "record": f"{d.name} ({d.entity} {d.row.written})", "role": d.role, "owner": d.owner_name or "nobody",
         "previous owner": d.previous, "action": d.action, "rule": d.rule, "territory": d.territory, "pool": d.pool,
         "window": d.window, "until": v.readable(d.until),
     }  # fmt: skip

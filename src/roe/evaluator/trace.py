@@ -80,7 +80,7 @@ class Trace:
         return {
             "roe": 1,
             "sentence": self.sentence,
-            "record": {"entity": d.entity, "id": d.id, "name": d.name},
+            "record": {"entity": d.entity, "id": d.row.written, "name": d.name},
             "role": d.role,
             "as_of": v.literal(d.row.world.clock.now),
             "outcome": outcome,
@@ -158,7 +158,7 @@ def steps_of(decision: Decision, asked: Iterable[tuple[Row, str]]) -> list[StepT
 
 def sentence(d: Decision) -> str:
     """The answer in one sentence that a rep can read: owner, role, until when, and why; who must decide where somebody must."""
-    what = f"{d.name} ({d.entity} {d.id})" if d.name != d.id else f"{d.entity} {d.id}"
+    what = f"{d.name} ({d.entity} {d.row.written})" if d.name != d.id else f"{d.entity} {d.row.written}"
     verb = f"{d.owner_name or 'nobody'} owns {what} as {d.role}"
     until = "" if d.until is None else v.readable(d.until, d.row.world.clock.now.tzinfo)
     state = {

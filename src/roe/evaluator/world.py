@@ -14,7 +14,8 @@ from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from roe.data.coerce import Typed, coerce_table
+from roe.crm.ids import fold
+from roe.data.coerce import WRITTEN, Typed, coerce_table
 from roe.data.reading import Reading, Reject
 from roe.evaluator.choose import Chooser
 from roe.evaluator.expressions import CLOCK, IMPLICIT, Code, Scope, compile_expression
@@ -79,6 +80,11 @@ class Row(dict[str, Any]):
     @property
     def label(self) -> str:
         return str(dict.get(self, "name") or dict.get(self, "id"))
+
+    @property
+    def written(self) -> str:
+        """The id as the data has it."""
+        return str(dict.get(self, WRITTEN) or self["id"])
 
     def as_json(self) -> dict[str, Any]:
         """The record's own values; related records are left out, as are the marks of the loader."""
@@ -262,22 +268,19 @@ class World:
         typed = self.typed.get(entity)
         return typed.columns.get(name) if typed else None
 
+    def spelling(self) -> dict[str, str]:
+        """The ids that the data has in another form than the one that they are folded to, with that form."""
+        every = (*self.rows.values(), self._strangers.values())
+        found = {str(row["id"]): row.written for rows in every for row in rows if dict.get(row, WRITTEN)}
+        return {short: long for short, long in found.items() if short != long}
+
     def find(self, entity: str, key: str) -> Row | None:
-        """A record by id, by an 18-character id whose first 15 are another's, or by a name that only it has."""
-        row = self._keys[entity].get(key)
-        if row is None and len(key) in (15, 18):
-            row = self._short_ids(entity).get(key[:15])
+        """A record by id, in the short or the long form, or by a name that only it has."""
+        row = self._keys[entity].get(fold(key))
         if row is None:
             named = self._names[entity].get(key.lower(), ())
             row = named[0] if len(named) == 1 else None
         return row
-
-    def _short_ids(self, entity: str) -> dict[str, Row]:
-        cached = self.__dict__.setdefault("_shorts", {})
-        if entity not in cached:
-            cached[entity] = {k[:15]: row for k, row in self._keys[entity].items() if len(k) in (15, 18)}
-        found: dict[str, Row] = cached[entity]
-        return found
 
     def search(self, entity: str, text: str, partly: bool = False) -> list[Row]:
         """Every record that answers to a text by id, name, e-mail or domain; `partly` looks for it inside of them."""
@@ -297,10 +300,11 @@ class World:
             return key
         row = self.find("rep", str(key))
         if row is None:
-            row = self._strangers.get(str(key))
+            short = fold(str(key))
+            row = self._strangers.get(short)
             if row is None:
-                values = {"id": str(key), "name": str(key), "active": not self.rows["rep"]}
-                row = self._strangers[str(key)] = Row("rep", self, values)
+                values = {"id": short, "name": str(key), "active": not self.rows["rep"], WRITTEN: str(key)}
+                row = self._strangers[short] = Row("rep", self, values)
         return row
 
     def assignee(self, value: Any, role: str) -> Row | None:
@@ -381,7 +385,7 @@ class World:
         if entity == "account":
             makers["ultimate_parent"] = _ultimate_parent
             makers["ancestors"] = ancestors
-            makers["open_opportunities"] = lambda row: [o for o in row["opportunities"] if o["is_closed"] is not True]
+            makers["open_opportunities"] = lambda row: [o for o in row["opportunities"] if o["is_open"] is not False]
         return makers
 
     def _step(self, step: Any) -> Make:
@@ -504,11 +508,11 @@ class World:
                 self.own(decided, owners)
 
     def open_records(self) -> dict[tuple[str, str], int]:
-        """Open records per entity and rep, in any role; a converted lead is not open."""
+        """Open records per entity and rep, in any role; a converted or disqualified lead is not open."""
         found: dict[tuple[str, str], int] = {}
         for entity in ("lead", "account"):
             for row in self.rows[entity]:
-                if entity == "lead" and row["converted"] is True:
+                if entity == "lead" and row["is_open"] is False:
                     continue
                 for rep_id in {rep["id"] for rep in row["owner"].values() if rep is not None}:
                     found[entity, rep_id] = found.get((entity, rep_id), 0) + 1

@@ -248,18 +248,6 @@ def walk(node: Node) -> Iterator[Node]:
         todo.extend(reversed(list(children(at))))
 
 
-def mapped(node: Node, change: Callable[[Node], Node]) -> Node:
-    """The node with its direct parts changed."""
-    changed: dict[str, Any] = {}
-    for name in FIELDS[type(node)]:
-        part = getattr(node, name)
-        if type(part) in FIELDS:
-            changed[name] = change(part)
-        elif type(part) is tuple and any(type(p) in FIELDS for p in part):
-            changed[name] = tuple(change(p) if type(p) in FIELDS else p for p in part)
-    return replace(node, **changed) if changed else node
-
-
 def conjuncts(node: Node) -> tuple[Node, ...]:
     """The conditions that must all hold: the operands of `and`, or the node alone."""
     return node.items if isinstance(node, And) else (node,)

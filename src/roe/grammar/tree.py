@@ -11,6 +11,7 @@ from typing import Any
 
 from lark import Token, Transformer
 
+from roe.crm.ids import fold
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.functions import canonical
@@ -96,7 +97,7 @@ class Build(Transformer[Token, Any]):
         return s.Literal(value, str(parts[0]), _over(parts))
 
     def string(self, parts: list[Any]) -> s.Node:
-        return s.Literal(unescape(parts[0][1:-1]), str(parts[0]), _over(parts))
+        return s.Literal(fold(unescape(parts[0][1:-1])), str(parts[0]), _over(parts))
 
     def at(self, parts: list[Any]) -> s.Node:
         text = parts[0][2:-1]

@@ -14,7 +14,7 @@ from typing import Any
 
 from roe.grammar import syntax as s
 from roe.grammar.node import node
-from roe.source import Text
+from roe.source import Inline, Text
 
 TEMPLATE = re.compile(r"\{([^{}]*)\}")  # an expression inside the sentence of a `because`
 
@@ -39,6 +39,11 @@ class Rule:
     value: Any
     because: Text | None = None
     overrides: tuple[Text, ...] = ()
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether a stage wrote the rule, which then stands in no file."""
+        return isinstance(getattr(self.name, "origin", None), Inline)
 
 
 @node

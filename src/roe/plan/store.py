@@ -19,12 +19,12 @@ from roe.grammar import values as v
 from roe.grammar.clock import Fiscal
 from roe.grammar.types import Type
 from roe.plan import operators as o
-from roe.policy.model import DataSource, Field, Model, Policy
+from roe.policy.model import DataSource, Field, Keys, Model, Policy
 from roe.source import Cell, Inline, Same, Scalar, Span, Text
 
 _PLAN = (
     o.Expr, o.Rule, o.Derive, o.Choose, o.Method, o.Relate, o.DatedValue, o.Allocate, o.Sla, o.Claims, o.Report, o.Holdover, o.Credit, o.Crm, o.Solve, o.Share, o.Event, o.Kpis, o.Invariant, o.Action, o.ExceptionRow, o.Window,
-    Field, DataSource, Type,
+    Field, Keys, DataSource, Type,
 )  # fmt: skip
 CLASSES: dict[str, type[Any]] = {**s.NODES, **{c.__name__: c for c in _PLAN}, "Span": Span}
 _FIELDS = {name: tuple(f.name for f in fields(c)) for name, c in CLASSES.items()}

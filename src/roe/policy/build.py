@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from roe.crm import PROFILES
+from roe.crm.ids import fold
 from roe.diagnostics import Diagnostic, errors, suggest
 from roe.grammar import types as t
 from roe.grammar import values as v
@@ -15,7 +16,7 @@ from roe.grammar.types import Type
 from roe.plan.operators import Plan
 from roe.policy.context import Context
 from roe.policy.loader import Map, Seq, load_policy_files, validate_files
-from roe.policy.model import NUMBERS, DataSource, Field, Model, Policy, coded, standard_fields, type_named
+from roe.policy.model import NUMBERS, DataSource, Field, Keys, Model, Policy, coded, keys_of, standard_fields, type_named
 from roe.source import Span, Text, span_of
 from roe.stages import (
     books,
@@ -47,6 +48,7 @@ DECLARE = (
     credits.declare,
     holdovers.declare,
     definitions.declare,
+    crm.declare,
     events.declare,
     freezes.declare,
     invariants.declare,
@@ -56,7 +58,7 @@ DECLARE = (
     territories.declare,
     windows.declare,
 )
-LOWER = (relations.lower, definitions.lower, freezes.lower, sources.lower, matching.lower, scores.lower, territories.lower)
+LOWER = (relations.lower, definitions.lower, crm.lower_open, freezes.lower, sources.lower, matching.lower, scores.lower, territories.lower)
 
 
 def build(root: Path) -> tuple[Policy | None, list[Diagnostic]]:
@@ -69,7 +71,7 @@ def build(root: Path) -> tuple[Policy | None, list[Diagnostic]]:
         return None, found
     merged, problems = _merge(files)
     found += problems
-    cx = Context(root, Model([str(r) for r in merged.get("roles") or ["owner"]]))
+    cx = Context(root, Model([str(r) for r in merged.get("roles") or ["owner"]]), profile=str(merged.get("profile") or "generic"))
     cx.found = found
     cx.files = [name for name, _ in files]
     policy = _build(root, merged, cx)
@@ -114,7 +116,6 @@ def _merge(files: list[tuple[str, Any]]) -> tuple[Map, list[Diagnostic]]:
 
 def _build(root: Path, raw: Map, cx: Context) -> Policy:
     zone, calendar = str(raw.get("timezone") or "UTC"), str(raw.get("calendar") or "")
-    profile = str(raw.get("profile") or "generic")
     for key, check in (("timezone", zone_of), ("calendar", holidays_of)):
         if raw.get(key):
             try:
@@ -124,7 +125,7 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
     hours = hours_of(str(raw.get("working_hours") or ""))
     if raw.get("working_hours") and hours is None:
         cx.say("R311", raw["working_hours"], f"`{raw['working_hours']}` are no working hours", "write them as 09:00-17:30")
-    _entities(raw, cx, profile)
+    _entities(raw, cx)
     _lists(raw, cx)
     for declare in DECLARE:
         declare(raw, cx)
@@ -157,16 +158,13 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
         invariants.lower(raw, cx),
     )
     data = {str(e): _source(str(e), d, cx) for e, d in (raw.get("data") or {}).items()}
-    for (entity, _), queue in plan.crm.queues.items():  # what a queue owns, nobody owns
-        old = data.get(entity, DataSource())
-        data[entity] = replace(old, missing=(*old.missing, queue))
     return Policy(
         root,
         str(raw["name"]),
         zone,
         calendar,
         hours or OFFICE,
-        profile,
+        cx.profile,
         cx.model,
         plan,
         data,
@@ -236,8 +234,8 @@ def _fallbacks(found: dict[str, Any], cx: Context) -> None:
             pool = found[str(pool.fallback)]
 
 
-def _entities(raw: Map, cx: Context, profile: str) -> None:
-    cx.model.entities.update(standard_fields(profile))
+def _entities(raw: Map, cx: Context) -> None:
+    cx.model.entities.update(standard_fields(cx.profile))
     declared = raw.get("fields") or {}
     for entity in declared:
         cx.model.entities.setdefault(str(entity), {"id": Field("id", t.STRING), "name": Field("name", t.STRING)})
@@ -276,14 +274,14 @@ def _field(entity: str, name: Text, spec: Any, cx: Context) -> Field | None:
             suggest(kind.entity, known, "declare the entity under `fields:`"),
         )
         return None
-    values = tuple(map(str, spec.get("values") or ()))
+    values = tuple(fold(str(x)) for x in spec.get("values") or ())
     if values and kind.name not in ("string", "list"):
         cx.say("R304", spec.key("values"), f"a {kind} has no list of values", "only strings have one")
     if not _default_fits(spec.get("default"), kind, values):
         of = f" among {', '.join(values)}" if values else ""
         cx.say("R311", spec.key("default"), f"the default `{spec['default']}` is no {kind}{of}", "write a value of the field's type")
         return None
-    normalize = str(spec.get("normalize") or (old.normalize if old else ""))
+    normalize = str(spec.get("normalize") or (old.normalize if old and (old.normalize != "queue" or not spec.get("column")) else ""))
     columns = spec.get("column") or ()
     columns = (str(columns),) if isinstance(columns, str) else tuple(map(str, columns))
     return Field(
@@ -301,8 +299,16 @@ def _field(entity: str, name: Text, spec: Any, cx: Context) -> Field | None:
         reads=reads,
         missing=None if spec.get("missing") is None else tuple(map(str, spec["missing"])),
         currency=str(spec.get("currency") or ""),
+        profile=old.profile if old and not columns else "",
+        words=old.words if old and not columns else (),
+        keys=_keys(entity, kind, old, cx),
         span=place,
     )
+
+
+def _keys(entity: str, kind: Type, old: Field | None, cx: Context) -> Keys | None:
+    """How cells of a declared field name records: as the standard field of this name and type does, else as the profile has it."""
+    return old.keys if old and old.type == kind else keys_of(PROFILES[cx.profile], entity, kind, "")
 
 
 def _default_fits(default: Any, kind: Type, values: tuple[str, ...]) -> bool:
@@ -328,7 +334,7 @@ def _lists(raw: Map, cx: Context) -> None:
     for name, spec in (raw.get("lists") or {}).items():
         if isinstance(spec, list) or "values" in spec:
             values = spec if isinstance(spec, list) else spec["values"]
-            cx.lists[str(name)] = [str(x) for x in values]
+            cx.lists[str(name)] = [fold(str(x)) for x in values]
             continue
         table, problems = cx.file_table(spec["file"])
         cx.found += problems
@@ -343,7 +349,7 @@ def _lists(raw: Map, cx: Context) -> None:
         starts, ends = table.column("from"), table.column("until")
         rows = [row for row in table.rows if row[column]]
         if starts is None and ends is None:
-            cx.lists[str(name)] = [str(row[column]) for row in rows]
+            cx.lists[str(name)] = [fold(str(row[column])) for row in rows]
             continue
         del cx.lists[str(name)]  # its members depend on the day: no constant of the index
         cx.dated[str(name)] = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from roe.crm.ids import fold
 from roe.diagnostics import Diagnostic
 from roe.grammar import syntax as s
 from roe.grammar import values as v
@@ -58,7 +59,7 @@ def _text_cell(cell: Text, names: Names) -> tuple[s.Tests | None, list[Diagnosti
         return codes, []
     tree, problems = (None, []) if plain else parse(cell, "tests")
     if tree is None or _is_words(tree, names):
-        words = tuple(s.Literal(m[0].strip(), m[0], m.span()) for m in _WORDS.finditer(cell) if m[0].strip())
+        words = tuple(s.Literal(fold(m[0].strip()), m[0], m.span()) for m in _WORDS.finditer(cell) if m[0].strip())
         return s.Tests(words, False, (0, len(cell))), []
     assert isinstance(tree, s.Tests)
     return tree, problems
@@ -82,7 +83,7 @@ def _codes(cell: Text) -> s.Tests | None:
         assert code is not None
         at, text = m.span(), m[0].strip()
         if code["word"]:
-            tests.append(s.Literal(text, text, at))
+            tests.append(s.Literal(fold(text), text, at))
             continue
         low, high = code["prefix"] or code["low"] or code["first"], code["prefix"] or code["high"] or code["last"]
         if len(low) != len(high) or low > high:

@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from roe.crm.ids import fold
 from roe.diagnostics import Diagnostic, suggest
 from roe.grammar import syntax as s
 from roe.grammar import types as t
@@ -38,6 +39,7 @@ class Context:
 
     root: Path
     model: Model
+    profile: str = "generic"
     found: list[Diagnostic] = field(default_factory=list)
     steps: dict[tuple[str, str], Step] = field(default_factory=dict)
     lists: dict[str, list[Any]] = field(default_factory=dict)
@@ -158,7 +160,7 @@ class Context:
 
     def dated_value(self, value: Text, start: Any, until: Any) -> DatedValue:
         self.period(start, until)  # says what is wrong with the dates
-        return DatedValue(value, *(v.parse_date(str(day)) if day else None for day in (start, until)))
+        return DatedValue(Text(fold(value), value.origin), *(v.parse_date(str(day)) if day else None for day in (start, until)))
 
     def overrides(self, raw: Any, name: Text, names: list[Text]) -> tuple[Text, ...]:
         """The rules that one must come before: those it names, or for `all` every rule above it."""
@@ -321,4 +323,4 @@ def _output(text: str, numeric: bool) -> Any:
         return None
     if numeric:
         return v.number(float(text)) if "." in text else int(text)
-    return str(text)
+    return fold(str(text))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import field, replace
 from datetime import time
 from pathlib import Path
 from typing import Any
 
+from roe.crm import PROFILES
+from roe.crm.ids import LONG, SHORT, fold
+from roe.crm.profile import Profile
 from roe.grammar import types as t
 from roe.grammar.clock import CALENDAR_YEAR, Fiscal
 from roe.grammar.node import node
 from roe.grammar.types import Type
 from roe.plan.operators import Plan
-from roe.policy.standard import PROFILES, STANDARD
+from roe.policy.standard import STANDARD
 from roe.source import Span
 
 NUMBERS = (
@@ -25,6 +29,31 @@ NUMBERS = (
     "1234.5",
     "1234,5",
 )  # how data writes them: the last mark is the decimal sign
+
+
+@node
+class Keys:
+    """How a cell names another record, or an owner, in the data of a CRM."""
+
+    several: str = ""  # what separates several ids; the first of them counts
+    left: str = ""  # a regular expression for what stands behind the name of a user who has left
+    others: tuple[str, ...] = ()  # first characters of ids that belong to other entities, which this reference does not mean
+    queues: tuple[str, ...] = ()  # owners that are queues: what they own, nobody owns
+    queue_prefixes: tuple[str, ...] = ()
+
+    def corrected(self, text: str) -> str:
+        """The one record that a cell names, by its plain name: the first of several, without what is added to who has left."""
+        if self.several and self.several in text:
+            text = next((part.strip() for part in text.split(self.several) if part.strip()), "")
+        return re.sub(self.left, "", text) if self.left and text.endswith(")") else text
+
+    def read(self, text: str) -> str:
+        """The key that a cell names; empty if it names a queue or a record of another entity."""
+        named = self.corrected(text)
+        return "" if self.is_queue(named) or (len(named) in (SHORT, LONG) and named.startswith(self.others)) else named
+
+    def is_queue(self, text: str) -> bool:
+        return fold(text) in self.queues or (len(text) in (SHORT, LONG) and text.startswith(self.queue_prefixes))
 
 
 @node
@@ -50,6 +79,9 @@ class Field:
     reads: str = ""
     missing: tuple[str, ...] | None = None
     currency: str = ""
+    profile: str = ""  # the profile whose headers the field has, where the policy names no column
+    words: tuple[str, ...] = ()  # of yes or no: texts that mean yes in a column of other texts, where any other means no
+    keys: Keys | None = None  # of references and owners: how a cell names one
     span: Span | None = field(default=None, compare=False, repr=False)
 
 
@@ -105,18 +137,46 @@ class Model:
 
 def standard_fields(profile: str) -> dict[str, dict[str, Field]]:
     """The entities every policy starts with, under the profile's column names."""
-    columns = PROFILES[profile]
+    crm = PROFILES[profile]
     out: dict[str, dict[str, Field]] = {}
     for entity, fields in STANDARD.items():
         out[entity] = {}
         for name, spec in fields.items():
             base, _, rest = spec.partition(" ")
-            column = columns.get(entity, {}).get(name)
-            names = (column,) if column else ()
             via = rest.removeprefix("via ") if rest.startswith("via ") else ""
-            normalize = "" if via else rest
-            out[entity][name] = Field(name, coded(type_named(base), normalize), names, {}, normalize, via=via, standard=True)
+            headers = crm.columns.get(entity, {}).get(name, ())
+            out[entity][name] = Field(
+                name,
+                coded(type_named(base), "" if via else rest),
+                headers[:1],
+                {},
+                "" if via else rest,
+                via=via,
+                standard=True,
+                profile=profile if headers else "",
+                words=tuple(sorted(crm.true_words.get((entity, name), ()))),
+                keys=None if via else keys_of(crm, entity, type_named(base), rest),
+            )
     return out
+
+
+def keys_of(crm: Profile, entity: str, kind: Type, normalize: str) -> Keys | None:
+    """How cells of a field name records under a profile; None for fields that name none, and where there is nothing to know."""
+    if kind.name == "owners" or normalize == "queue":
+        found = Keys("", crm.left, (), (), crm.queue_prefixes)
+    elif kind.name == "record":
+        # of the records that a CRM has in one column, such as WhoId, each reference means those of its own entity
+        others = tuple(prefix for prefix, other in crm.prefixes.items() if other != kind.entity) if entity == "activity" else ()
+        found = Keys(crm.several, crm.left if kind.entity == "rep" else "", others)
+    else:
+        return None
+    return found if found != Keys() else None
+
+
+def headers_of(entity: str, f: Field) -> tuple[str, ...]:
+    """Every header that a field may have in the data, the first that is there counts."""
+    known = PROFILES[f.profile].columns[entity][f.name] if f.profile else ()
+    return known if f.columns == known[:1] else f.columns
 
 
 def coded(kind: Type, normalize: str) -> Type:

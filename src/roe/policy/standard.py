@@ -1,4 +1,4 @@
-"""The entities and fields that every policy has, and how profiles spell them.
+"""The entities and fields that every policy has; `roe.crm` says how each CRM spells them.
 
 A field is `type`, or an entity that it refers to, or `entity[] via field` for the records that refer back.
 """
@@ -12,7 +12,7 @@ STANDARD: dict[str, dict[str, str]] = {
         "id": "string", "name": "string", "domain": "string domain", "other_domains": "string", "website": "string", "phone": "string",
         "country": "string country", "state": "string", "city": "string", "postal_code": "string", "street": "string",
         "industry": "string", "segment": "string", "type": "string", "employees": "number", "revenue": "number",
-        "parent": "account", "created": "date", "last_activity": "date", "owner": "owners", "owner_since": "date", "former_owner": "rep",
+        "parent": "account", "created": "date", "last_activity": "date", "owner": "owners", "owner_queue": "string queue", "owner_since": "date", "former_owner": "rep",
         "activities": "activity[] via account", "opportunities": "opportunity[] via account", "open_opportunities": "opportunity[] via account",
         "ultimate_parent": "account", "contacts": "contact[] via account", "leads": "lead[] via account", "children": "account[] via parent",
         "ancestors": "account[] via parent",
@@ -24,7 +24,7 @@ STANDARD: dict[str, dict[str, str]] = {
         "country": "string country", "state": "string", "city": "string", "postal_code": "string", "street": "string", "industry": "string",
         "employees": "number", "form": "string", "campaign": "string", "lead_source": "string", "status": "string",
         "rating": "string", "created": "datetime", "created_by": "rep", "workspace_users": "number",
-        "converted": "boolean", "account": "account", "owner": "owners", "owner_since": "date",
+        "converted": "boolean", "account": "account", "owner": "owners", "owner_queue": "string queue", "owner_since": "date",
         "activities": "activity[] via lead", "signals": "signal[] via lead",
     },
     "contact": {
@@ -34,7 +34,7 @@ STANDARD: dict[str, dict[str, str]] = {
     },
     "opportunity": {
         "id": "string", "name": "string", "account": "account", "stage": "string", "amount": "number",
-        "is_closed": "boolean", "is_won": "boolean", "created": "date", "closed": "date", "owner": "owners",
+        "is_closed": "boolean", "is_won": "boolean", "created": "date", "closed": "date", "owner": "owners", "owner_queue": "string queue",
         "owner_since": "date", "rep": "rep", "product": "string",
     },
     "activity": {
@@ -86,67 +86,6 @@ FILES: dict[str, tuple[str, ...]] = {
     "dispute": ("disputes", "dispute"),
     "association": ("associations", "association", "objectterritory2association"),
 }
-
-_SALESFORCE = {
-    "account": {
-        "id": "Id", "name": "Name", "owner": "OwnerId", "parent": "ParentId", "website": "Website", "phone": "Phone",
-        "industry": "Industry", "employees": "NumberOfEmployees", "revenue": "AnnualRevenue", "street": "BillingStreet",
-        "city": "BillingCity", "state": "BillingState", "postal_code": "BillingPostalCode", "country": "BillingCountry",
-        "type": "Type", "created": "CreatedDate", "last_activity": "LastActivityDate", "domain": "Website",
-    },
-    "lead": {
-        "id": "Id", "first_name": "FirstName", "last_name": "LastName", "company": "Company", "email": "Email",
-        "phone": "Phone", "website": "Website", "lead_source": "LeadSource", "status": "Status", "rating": "Rating",
-        "industry": "Industry", "employees": "NumberOfEmployees", "country": "Country", "state": "State",
-        "postal_code": "PostalCode", "street": "Street", "owner": "OwnerId", "created": "CreatedDate", "created_by": "CreatedById",
-        "converted": "IsConverted", "account": "ConvertedAccountId", "title": "Title", "city": "City",
-    },
-    "contact": {
-        "id": "Id", "first_name": "FirstName", "last_name": "LastName", "email": "Email", "phone": "Phone",
-        "account": "AccountId", "title": "Title", "created": "CreatedDate",
-    },
-    "opportunity": {
-        "id": "Id", "name": "Name", "account": "AccountId", "owner": "OwnerId", "stage": "StageName",
-        "amount": "Amount", "is_closed": "IsClosed", "is_won": "IsWon", "closed": "CloseDate", "created": "CreatedDate",
-    },
-    "activity": {
-        "id": "Id", "lead": "WhoId", "account": "WhatId", "rep": "OwnerId", "date": "ActivityDate",
-        "status": "Status", "type": "TaskSubtype", "subject": "Subject",
-    },
-    "rep": {
-        "id": "Id", "name": "Name", "email": "Email", "active": "IsActive", "manager": "ManagerId", "role": "UserRoleId",
-        "timezone": "TimeZoneSidKey",
-    },
-    "association": {"id": "Id", "account": "ObjectId", "territory": "Territory2Id", "cause": "AssociationCause"},
-}  # fmt: skip
-_HUBSPOT = {
-    "account": {
-        "id": "Record ID", "name": "Company name", "domain": "Company Domain Name", "other_domains": "Additional Domains", "owner": "Company owner",
-        "industry": "Industry", "employees": "Number of Employees", "revenue": "Annual Revenue",
-        "country": "Country/Region", "state": "State/Region", "postal_code": "Postal Code", "city": "City",
-        "last_activity": "Last Activity Date", "created": "Create Date", "phone": "Phone Number",
-    },
-    "lead": {
-        "id": "Record ID", "first_name": "First Name", "last_name": "Last Name", "email": "Email",
-        "company": "Company name", "owner": "Contact owner", "status": "Lead Status", "created": "Create Date",
-        "account": "Associated Company IDs", "phone": "Phone Number", "country": "Country/Region",
-        "name": "Full Name", "title": "Job Title",
-    },
-    "rep": {"id": "User ID", "name": "Name", "email": "Email"},
-    "opportunity": {
-        "id": "Record ID", "name": "Deal Name", "stage": "Deal Stage", "owner": "Deal owner", "amount": "Amount",
-        "closed": "Close Date", "created": "Create Date", "account": "Associated Company IDs",
-    },
-}  # fmt: skip
-
-# what each CRM calls the object that an entity is, for files that are loaded back
-OBJECTS: dict[str, dict[str, str]] = {
-    "generic": {},
-    "salesforce": {"account": "Account", "lead": "Lead", "contact": "Contact", "opportunity": "Opportunity"},
-    "hubspot": {"account": "companies", "lead": "contacts", "contact": "contacts", "opportunity": "deals"},
-}
-
-PROFILES: dict[str, dict[str, dict[str, str]]] = {"generic": {}, "salesforce": _SALESFORCE, "hubspot": _HUBSPOT}
 
 _SHARE = re.compile(r"\s*(\S.*?)\s+(\d{1,3}(?:\.\d{1,4})?)\s*%?\s*")
 

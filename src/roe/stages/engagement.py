@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from roe.crm.ids import fold
 from roe.diagnostics import suggest
 from roe.grammar import syntax as s
 from roe.grammar import types as t
+from roe.grammar import values as v
 from roe.grammar.names import Names
+from roe.grammar.parser import parse
 from roe.plan.operators import Action, Allocate, Choose, Expr, Rule
-from roe.policy.context import Context
-from roe.source import Same, Text
+from roe.policy.context import Context, written
+from roe.source import Inline, Same, Text
+from roe.stages.crm import OPEN
+
+CLOSED = "closed"  # the name of the rule that every list of leads begins with
 
 
 def lower(policy: dict[str, Any], cx: Context, pools: dict[str, Allocate]) -> dict[tuple[str, str], Choose]:
@@ -28,9 +35,24 @@ def lower(policy: dict[str, Any], cx: Context, pools: dict[str, Allocate]) -> di
                 continue
             names = [raw["name"] for raw in found]
             cx.unique_names(names, "rules of one role")
-            rules = tuple(_rule(raw, str(entity), str(role), names, cx, pools) for raw in found)
+            for taken in [name for name in names if name == CLOSED and entity == "lead"]:
+                cx.say("R306", taken, f"`{CLOSED}` is the rule of leads that are converted or disqualified", "choose another name")
+            rules = (*_closed(entity, cx), *(_rule(raw, str(entity), str(role), names, cx, pools) for raw in found))
             out[str(entity), str(role)] = Choose(str(entity), f"engagement_{role}", "engagement", "first", rules)
     return out
+
+
+def _closed(entity: Text, cx: Context) -> tuple[Rule, ...]:
+    """The first rule of leads: one that is converted or disqualified stays as it is, since the CRM no longer lets it move."""
+    if entity != "lead" or (entity, OPEN) not in cx.steps:
+        return ()
+    at = Inline(CLOSED)
+    closed = s.Compare("=", s.Path(s.Name(str(entity)), OPEN), s.Literal(False, "false"))
+    return (
+        Rule(
+            Text(CLOSED, at), (written(closed, Text(CLOSED, at)),), Action("keep"), Text(f"the {entity} is closed: it stays as it is", at)
+        ),
+    )
 
 
 def _rule(raw: Any, entity: str, role: str, others: list[Text], cx: Context, pools: dict[str, Allocate]) -> Rule:
@@ -44,13 +66,33 @@ def _rule(raw: Any, entity: str, role: str, others: list[Text], cx: Context, poo
     return Rule(raw["name"], conditions, action, because, cx.overrides(raw.get("overrides"), raw["name"], others))
 
 
+# a name, an e-mail address or an id, as people write them: no operator, no bracket
+_WORDS = re.compile(r"[^\W_][\w'’.@+-]*( [\w'’.@+-]+)*")
+
+
+def _person(text: Text, names: Names) -> Expr | None:
+    """A rep whom a rule names without quotes: `Tina Thomas`, `tina@x.com`, `u17`. None for what is an expression."""
+    if not _WORDS.fullmatch(text):
+        return None
+    tree, _ = parse(text)
+    known = {*names.variables, *names.shorthands}
+    if isinstance(tree, s.Name):  # one word: an expression if it is a name, or nearly one
+        person = tree.id not in known and not suggest(tree.id, known, "", 0.75)
+    else:  # several words are no expression; a number is an id, and `tina-ann` is no difference of two unknown names
+        numeric = isinstance(tree, s.Literal) and v.is_number(tree.value)
+        dashed = isinstance(tree, s.Binary) and not any(n.id in known for n in s.walk(tree) if isinstance(n, s.Name)) and " " not in text
+        person = (tree is None and text.replace(" ", "_") not in known) or numeric or dashed
+    return Expr(s.Literal(fold(str(text)), str(text), (0, len(text))), text) if person else None
+
+
 def _action(raw: Any, entity: str, role: str, cx: Context, pools: dict[str, Allocate], otherwise: Action | None) -> Action:
     if isinstance(raw, str):
         if raw == "refer":
             cx.say("R503", raw, "`refer` needs a person", "write `then: {refer: emea-manager, within: 2 working days}`")
         return Action(str(raw), otherwise=otherwise)
     if "assign" in raw:
-        expr = _assignee(raw["assign"], cx.names(entity), cx)
+        names = cx.names(entity)
+        expr = _person(raw["assign"], names) or _assignee(raw["assign"], names, cx)
         until = cx.value(raw["until"], cx.names(entity), "date", "date and time") if raw.get("until") else None
         return Action("assign", assign=expr, until=until, otherwise=otherwise)
     if "route" in raw:

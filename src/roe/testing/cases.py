@@ -7,13 +7,12 @@ and a column for each expectation, as `expect.owner`.
 from __future__ import annotations
 
 import re
-from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from roe.crm.ids import fold
 from roe.data.coerce import Records, columns_of
-from roe.data.scan import Origin
 from roe.diagnostics import Diagnostic, errors, suggest
 from roe.files import MAX_TABLE_BYTES, read_text, schema
 from roe.policy.loader import Map, load_yaml, validate
@@ -100,15 +99,11 @@ def _given(raw: Map, policy: Policy, found: list[Diagnostic]) -> Given:
             help = suggest(str(key), policy.model.entities, "name an entity of the policy")
             found.append(Diagnostic("R504", f"there is no entity `{key}`", span_of(key), help))
             continue
-        known = [*policy.model.entities[entity], *(f"owner.{r}" for r in policy.roles), *(f"owner_{r}" for r in policy.roles)]
-        columns = [c for f in policy.model.entities[entity].values() for c in f.columns]
+        fields = policy.model.entities[entity]
+        known = [*fields, *(f"owner.{r}" for r in policy.roles), *(f"owner_{r}" for r in policy.roles)]
         for record in records:
             for name in record:
-                if (
-                    str(name) not in known
-                    and str(name) not in columns
-                    and not columns_of(entity, policy.model.entities[entity], [str(name)], policy.roles)
-                ):
+                if str(name) not in known and not columns_of(entity, fields, [str(name)], policy.roles):
                     help = suggest(str(name), known, "declare the field under `fields:`")
                     found.append(Diagnostic("R204", f"unknown field `{name}` of {entity}", span_of(name), help))
         fields = policy.model.entities[entity]
@@ -140,34 +135,41 @@ def _data(name: Text, policy: Policy, found: list[Diagnostic]) -> Given:
 
 
 def _join(first: Given, more: Given, policy: Policy) -> Given:
-    """Both sets of records; one with the id of an earlier one replaces it. Fields have the names of the columns that stand there already."""
-    out: Given = {entity: copy(rows) for entity, rows in first.items()}
+    """Both sets of records, their fields by name; one with the id of an earlier one replaces it."""
+    out: Given = {entity: _by_field(entity, rows, policy) for entity, rows in first.items()}
     for entity, rows in more.items():
-        have = out.get(entity, [])
-        key, renamed = _renamed(entity, have, rows, policy)
-        ids = {r.get(key) for r in renamed}
-        kept = [r for r in have if r.get(key) not in ids or r.get(key) is None]
-        header = dict.fromkeys((*_header(have), *(k for r in renamed for k in r)))
-        origin = have.origin if isinstance(have, Records) else Origin("")
-        out[entity] = Records([*kept, *renamed], replace(origin, header=tuple(header)))
-    return out
+        added = _by_field(entity, rows, policy)
+        ids = {fold(str(r["id"])) for r in added if r.get("id") is not None}
+        out[entity] = [r for r in out.get(entity, []) if r.get("id") is None or fold(str(r["id"])) not in ids] + added
+    return {entity: _as_read(rows, first.get(entity)) for entity, rows in out.items()}
 
 
-def _renamed(entity: str, have: list[dict[str, Any]], rows: list[dict[str, Any]], policy: Policy) -> tuple[str, list[dict[str, Any]]]:
-    """(the column of ids, the records under the names of the columns that others have)."""
+def _as_read(rows: list[dict[str, Any]], read: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    """The records with what their file's reading said, such as the rows that are no records."""
+    if not isinstance(read, Records):
+        return rows
+    header = dict.fromkeys(k for row in rows for k in row if k != "$line")
+    return Records(rows, replace(read.origin, header=tuple(header)))
+
+
+def _by_field(entity: str, rows: list[dict[str, Any]], policy: Policy) -> list[dict[str, Any]]:
+    """Records from one source, with each cell under the name that its field is found by, whatever its header is there."""
     fields = policy.model.entities[entity]
-    there = columns_of(entity, fields, _header(have), policy.roles)
-
-    def column_for(name: str, key: str) -> str:
-        f = fields.get(name)
-        declared = f.columns[0] if f is not None and f.columns and not f.standard else key
-        return there.get(name, declared)
-
-    out = []
-    for row in rows:
-        own = {column: name for name, column in columns_of(entity, fields, row, policy.roles).items()}
-        out.append({column_for(own.get(k, k), k): x for k, x in row.items()})
-    return there.get("id", "id"), out
+    keys = dict.fromkeys(k for row in rows for k in row if k != "$line")
+    columns = {
+        name: c
+        for name, c in columns_of(entity, fields, keys, policy.roles).items()
+        if name not in fields or fields[name].normalize != "queue"
+    }
+    columns |= {key: key for key in keys if key in fields and fields[key].type.name != "owners"}
+    named = {
+        name: fields[name].columns[0] if name in fields and fields[name].columns and not fields[name].standard else name for name in columns
+    }
+    used = set(columns.values())
+    return [
+        {**{k: x for k, x in row.items() if k not in used}, **{named[name]: row[c] for name, c in columns.items() if c in row}}
+        for row in rows
+    ]
 
 
 def _expectation(raw: Any, given: Given, policy: Policy, found: list[Diagnostic]) -> Expectation | None:
@@ -175,7 +177,9 @@ def _expectation(raw: Any, given: Given, policy: Policy, found: list[Diagnostic]
     engaged = list(dict.fromkeys(entity for entity, _ in policy.plan.engagement))
     entity = raw.get("entity")
     if entity is None:
-        holding = [e for e in engaged if _holds(given.get(e, []), record, e, policy)]
+        named = record.lower()
+        holding = [e for e in engaged if any(_is(r, record, ("id",)) for r in given.get(e, ()))]
+        holding = holding or [e for e in engaged if any(_is(r, named, ("name", "email", "domain")) for r in given.get(e, ()))]
         entity = holding[0] if holding else engaged[0] if engaged else "account"
     roles = [r for e, r in policy.plan.engagement if e == entity]
     role = raw.get("role") or (roles[0] if roles else "")
@@ -190,14 +194,8 @@ def _expectation(raw: Any, given: Given, policy: Policy, found: list[Diagnostic]
     return Expectation(record, str(entity), str(role), wanted, dict(raw.get("values") or {}), raw.get("rejected"), span_of(raw["record"]))
 
 
-def _header(rows: list[dict[str, Any]]) -> list[str]:
-    known = rows.origin.header if isinstance(rows, Records) else ()
-    return [k for k in known or dict.fromkeys(k for r in rows for k in r) if k != "$line"]
-
-
-def _holds(rows: list[dict[str, Any]], record: str, entity: str, policy: Policy) -> bool:
-    key, _ = _renamed(entity, rows, [], policy)
-    return any(str(r.get(key)) == record for r in rows)
+def _is(row: dict[str, Any], key: str, fields: tuple[str, ...]) -> bool:
+    return any(fold(str(row.get(name))) == fold(key) or str(row.get(name)).lower() == key for name in fields if row.get(name) is not None)
 
 
 def _csv(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diagnostic]]:
@@ -245,7 +243,7 @@ def _csv(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diagn
         record = given.get(subject, [{"id": ""}])[0]["id"]
         name = row["name"]
         expect["record"], expect["entity"] = Text(record, name.origin), subject
-        given = {entity: _renamed(entity, [], rows, policy)[1] for entity, rows in given.items()}
+        given = {entity: _by_field(entity, rows, policy) for entity, rows in given.items()}
         one = _expectation(expect, given, policy, found)
         cases.append(Case(str(name), shown, str(row["as_of"]), given, [one] if one else [], name.span()))
     return cases, found

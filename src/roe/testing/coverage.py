@@ -193,6 +193,8 @@ def cover(evaluator: Evaluator, cases: Iterable[Case], probes: Iterable[tuple[Ke
             chooser.differs, chooser.note = {}, []
         report.noticed.append((case, differs))
     _reasons(evaluator, report, watches)
+    for key, chooser in watches.items():
+        report.lists[key] = [covered for covered, rule in zip(lists[key], chooser.step.rules, strict=True) if not rule.is_built_in]
     return report
 
 

@@ -71,7 +71,7 @@ def mutants(evaluator: Evaluator, keys: Sequence[Key]) -> Iterator[Mutant]:
         step = chooser_of(evaluator, key).step
         n = len(step.rules)
         chosen = range(n) if n <= MOST_ROWS else sorted({i * n // MOST_ROWS for i in range(MOST_ROWS)})
-        for number in chosen:
+        for number in (i for i in chosen if not step.rules[i].is_built_in):
             yield from _of_rule(evaluator, key, step, number)
 
 

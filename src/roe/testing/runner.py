@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from roe.crm.ids import fold
 from roe.evaluator.engine import Decision, Evaluator, Run
 from roe.evaluator.expressions import compile_expression
 from roe.evaluator.render import brief
+from roe.evaluator.reps import misnamed
 from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.grammar.parser import parse
@@ -43,27 +45,38 @@ def run_case(evaluator: Evaluator, case: Case) -> Result:
         run = evaluator.run(case.given, as_of=case.as_of)
     except (ValueError, OverflowError) as e:
         return Result(case, [Failure("as_of", "a date or date-time", f"{case.as_of} ({e})", str(case.place))])
+    failures += [Failure("rep", "the name of one rep", f"{d.message}; {d.help}", str(d.span)) for d in misnamed(run.world)]
     for expected in case.expect:
         failures += _check(run, expected)
     return Result(case, failures)
 
 
 def _check(run: Run, e: Expectation) -> list[Failure]:
-    reject = next((r for r in run.world.rejects if r.record == e.record and r.entity == e.entity), None)
+    reject = next((r for r in run.world.rejects if fold(r.record) == fold(e.record) and r.entity == e.entity), None)
     if e.rejected is not None:
         got = reject.reason if reject else "it was not rejected"
         return [] if reject and str(e.rejected) in got else [Failure("rejected", str(e.rejected), got, str(e.rejected.span()))]
     if reject is not None:
         return [Failure("record", e.record, f"it was rejected: {reject.field}: {reject.reason}", str(e.place))]
-    decision = next((d for d in run.decisions if (d.entity, d.id, d.role) == (e.entity, e.record, e.role)), None)
-    row = decision.row if decision is not None else None if e.role else run.world.find(e.entity, e.record)
-    if row is None:
-        ids = ", ".join(sorted(str(r["id"]) for r in run.world.rows[e.entity])[:8])
-        return [Failure("record", e.record, f"no {e.entity} has this id; there are {ids or 'none'}", str(e.place))]
+    row = run.world.find(e.entity, e.record)
+    decision = next((d for d in run.decisions if d.row is row and d.role == e.role), None)
+    if row is None or (e.role and decision is None):
+        same = ", ".join(r.written for r in run.world.search(e.entity, e.record))
+        ids = same or ", ".join(sorted(r.written for r in run.world.rows[e.entity])[:8])
+        what = "several have this name" if same else f"no {e.entity} has this id or name"
+        return [Failure("record", e.record, f"{what}; there are {ids or 'none'}", str(e.place))]
     failures = []
     for what, wanted in e.wanted.items():
         assert decision is not None  # only who names no role expects values alone
         got = _shown(getattr(decision, what))
+        if what == "owner" and decision.owner is not None:
+            owner, named = run.world.rep(decision.owner), run.world.search("rep", str(wanted))
+            if len(named) > 1:
+                got = "a name that several have: " + ", ".join(r.written for r in named)
+            elif owner in named:
+                continue
+            elif owner is not None:
+                got = owner.written
         if got != (str(wanted) or "nobody"):
             failures.append(Failure(what, str(wanted), got, str(wanted.span()), _because(decision)))
     for text, wanted in e.values.items():

@@ -1,0 +1,136 @@
+"""Which file of an export holds which entity, and from which CRM it comes: by names of files, by headers, by the shape of ids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from roe.crm import PROFILES
+from roe.crm.generic import WORDS
+from roe.crm.ids import LONG, SHORT
+from roe.crm.profile import Profile, label
+from roe.data.read import SUFFIXES, read_file
+from roe.diagnostics import Diagnostic, errors
+from roe.policy.standard import FILES
+from roe.source import Span
+
+Rows = list[dict[str, Any]]
+
+# words in a file's name, in the order in which they are asked: `qualified_leads` are leads, `sales_teams` are reps
+NAMES: dict[str, tuple[str, ...]] = {
+    "lead": ("lead", "leads", "mql", "mqls", "prospects", "prospectos", "interessenten", "prospects", "リード"),
+    "opportunity": ("opportunities", "opportunity", "deals", "deal", "potentials", "pipeline", "negocios", "transactions", "opportunites", "verkaufschancen", "取引"),
+    "rep": ("reps", "users", "user", "owners", "team", "teams", "staff", "mitarbeiter", "vertrieb", "vendedores", "usuarios", "utilisateurs", "commerciaux", "ユーザー"),
+    "activity": ("activities", "activity", "tasks", "task", "calls", "events", "meetings", "aktivitaten", "actividades", "activites"),
+    "account": ("accounts", "account", "companies", "company", "customers", "organizations", "organisations", "firmen", "kunden", "unternehmen", "empresas", "clientes", "cuentas", "entreprises", "clients", "comptes", "contas", "aziende", "会社", "取引先"),
+    "contact": ("contacts", "contact", "persons", "people", "kontakte", "contactos", "contatos"),
+}  # fmt: skip
+KEY = re.compile(r"00[1356Q][0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?", re.ASCII)  # ids of the standard objects of Salesforce
+
+
+@dataclass(slots=True)
+class Source:
+    """One file of the export, and the entity whose records it holds."""
+
+    entity: str
+    path: Path
+    rows: Rows
+    headers: list[str]
+
+    def values(self, header: str | None) -> list[str]:
+        """A column's texts, the empty ones left out."""
+        return [text for row in self.rows if (text := str(row.get(header) or "").strip())] if header else []
+
+
+@dataclass(slots=True)
+class Export:
+    folder: Path
+    profile: Profile
+    sources: dict[str, Source] = field(default_factory=dict)
+    unread: list[tuple[str, str]] = field(default_factory=list)  # (file, why it is not read)
+
+
+def read_export(folder: Path) -> tuple[Export, list[Diagnostic]]:
+    """The files of a folder that hold records, by entity; an error if one of them cannot be read."""
+    empty = Export(folder, PROFILES["generic"])
+    if not folder.is_dir():
+        return empty, [Diagnostic("R606", f"there is no folder `{folder}`", Span(str(folder), 1, 1, 2), "name the folder of the export")]
+    found: list[Diagnostic] = []
+    files: list[tuple[Path, Rows, list[str]]] = []
+    for path in sorted(p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES):
+        read, problems = read_file(path)
+        rows: Rows = list(read)
+        if errors(problems) and _named(path, PROFILES["generic"]) is None:
+            empty.unread.append((path.name, problems[0].message))
+            continue
+        found += problems
+        headers = list(dict.fromkeys(k for row in rows for k in row if k not in ("$line", "")))
+        if rows:
+            files.append((path, rows, headers))
+        else:
+            empty.unread.append((path.name, "it has no records"))
+    profile = profile_of(files)
+    export = Export(folder, profile, unread=empty.unread)
+    rest = []
+    named: dict[str, list[Source]] = {}
+    for path, rows, headers in files:
+        entity = _named(path, profile)
+        if entity is None:
+            rest.append((path, rows, headers))
+        else:
+            named.setdefault(entity, []).append(Source(entity, path, rows, headers))
+    for entity, sources in named.items():  # of several the one with most columns that are known
+        best = export.sources[entity] = max(sources, key=lambda s: len(matched(s.entity, s.headers, profile)))
+        export.unread += [(s.path.name, f"{FILES[entity][0]} are read from {best.path.name}") for s in sources if s is not best]
+    _by_headers(export, rest)
+    return export, found
+
+
+def _named(path: Path, profile: Profile) -> str | None:
+    """The entity that a file's name says."""
+    stem = label(path.stem)
+    words = set(stem.split())
+    for entity, names in profile.files.items():
+        if stem in map(label, names) or any(len(n) > 6 and label(n) in stem for n in names):
+            return entity
+    return next((entity for entity, names in NAMES.items() if words & set(names) or stem in FILES[entity]), None)
+
+
+def _by_headers(export: Export, rest: list[tuple[Path, Rows, list[str]]]) -> None:
+    """Of an export without accounts and leads, the file whose headers look most like theirs; the others are not read."""
+    found = []
+    if "account" not in export.sources and "lead" not in export.sources:
+        for path, rows, headers in rest:
+            likeness = {e: matched(e, headers, export.profile) for e in ("account", "lead")}
+            best = max(likeness, key=lambda e: len(likeness[e]))
+            if len(likeness[best]) >= 2:
+                found.append((len(likeness[best]), best, path, rows, headers))
+    for _, entity, path, rows, headers in sorted(found, key=lambda x: -x[0])[:1]:
+        export.sources[entity] = Source(entity, path, rows, headers)
+        rest = [x for x in rest if x[0] != path]
+    export.unread += [(path.name, "its name says nothing of accounts, leads, reps, opportunities or activities") for path, _, _ in rest]
+
+
+def matched(entity: str, headers: Iterable[str], profile: Profile) -> set[str]:
+    """The fields of an entity that some header is known for."""
+    known = {label(h) for h in headers}
+    fields = [*profile.columns.get(entity, {}).items(), *WORDS.get(entity, {}).items()]
+    return {name for name, names in fields if known & set(map(label, names))}
+
+
+def profile_of(files: list[tuple[Path, Rows, list[str]]]) -> Profile:
+    """The CRM whose signs most headers carry; Salesforce if only the ids look like its; else no CRM in particular."""
+    headers = [h for _, _, found in files for h in found]
+    hits = {name: sum(bool(re.search(p.signs, h)) for h in headers) for name, p in PROFILES.items() if p.signs}
+    best = max(hits, key=lambda name: hits[name])
+    if hits[best]:
+        return PROFILES[best]
+    for _, rows, found in files:
+        for header in found:
+            values = [x for row in rows[:50] if (x := str(row.get(header) or "").strip())]
+            if values and all(KEY.fullmatch(x) and len(x) in (SHORT, LONG) for x in values):
+                return PROFILES["salesforce"]
+    return PROFILES["generic"]

@@ -1,0 +1,265 @@
+"""What the columns of an export are: standard fields, fields of its own, roles, formats of dates, aliases.
+
+The draft is held against the export itself: a policy of its fields alone reads every record, and what that policy rejects changes
+the field, until nothing sound is rejected.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from roe.cli.draft.export import Export, Source
+from roe.cli.draft.typos import slips
+from roe.crm.generic import WORDS
+from roe.crm.profile import label
+from roe.data.coerce import MISSING, columns_of, normal
+from roe.data.read import read_tables
+from roe.diagnostics import Diagnostic
+from roe.evaluator.engine import Evaluator
+from roe.evaluator.world import World
+from roe.policy.build import build
+from roe.policy.model import Field, headers_of, standard_fields
+
+ROLE = "ae"  # of an export that has one owner per record
+ROLE_COLUMN = re.compile(r"owner_([a-z][a-z0-9]{0,15})|([a-z][a-z0-9]{0,15})_owner")
+NO_ROLES = {
+    "id", "name", "since", "email", "account", "company", "contact", "lead", "deal", "opportunity", "potential", "task", "record", "queue",
+    "call", "event", "alias", "role", "full", "organization", "person", "activity", "current", "previous", "former", "parent",
+}  # fmt: skip
+FEW = 12  # distinct values that are listed beside a field
+PRIVATE = re.compile(r"@|^\+?[\d\s()/.-]{7,}$")  # e-mail addresses and phone numbers are not listed
+FORMATS = tuple(
+    day + clock
+    for day in ("%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%m-%d-%Y", "%d-%m-%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%d-%b-%Y", "%d %B %Y")
+    for clock in ("", " %H:%M", " %H:%M:%S", " %I:%M %p", ", %H:%M", ", %I:%M %p", " %I:%M:%S %p")
+)
+WORDED = (
+    "industry",
+    "segment",
+    "type",
+    "country",
+    "lead_source",
+    "status",
+    "stage",
+    "product",
+    "region",
+    "team",
+)  # written by hand, or picked
+
+
+@dataclass(slots=True)
+class Spec:
+    """A field as the draft declares it."""
+
+    type: str = ""
+    column: str = ""
+    format: str = ""
+    aliases: dict[str, str] = field(default_factory=dict)
+    seen: tuple[str, ...] = ()  # the values that there are today, for a comment
+
+    def text(self) -> str:
+        parts = [f"type: {self.type}"] if self.type else []
+        parts += [f"column: {quote(self.column)}"] if self.column else []
+        parts += [f"format: {quote(self.format)}"] if self.format else []
+        if self.aliases:
+            parts.append("aliases: {" + ", ".join(f"{quote(a)}: {quote(b)}" for a, b in self.aliases.items()) + "}")
+        return "{" + ", ".join(parts or ["type: string"]) + "}"
+
+
+@dataclass(slots=True)
+class Understood:
+    """The export, the fields that the draft declares, and its records as those fields read them."""
+
+    export: Export
+    roles: list[str]
+    fields: dict[str, dict[str, Spec]] = field(default_factory=dict)
+    columns: dict[str, dict[str, str]] = field(default_factory=dict)  # entity -> field -> header
+    own: dict[str, list[str]] = field(default_factory=dict)  # entity -> headers that become fields of their own
+    notes: list[str] = field(default_factory=list)
+    world: World | None = None
+
+    @property
+    def profile(self) -> str:
+        return self.export.profile.name
+
+    def rows(self, entity: str) -> list[Any]:
+        return list(self.world.rows[entity]) if self.world is not None and entity in self.export.sources else []
+
+    def header(self) -> list[str]:
+        """The lines of a policy that say how the export is read."""
+        lines = [f"profile: {self.profile}", f"roles: [{', '.join(self.roles)}]", "", "data:"]
+        lines += [f"  {entity}: {{file: {quote(s.path.name)}}}" for entity, s in self.export.sources.items()]
+        drafted = [(entity, specs) for entity, specs in self.fields.items() if specs]
+        lines += ["", "fields:"] if drafted else [""]
+        for entity, specs in drafted:
+            lines.append(f"  {entity}:")
+            for name, spec in specs.items():
+                seen = f"  # seen: {', '.join(spec.seen)}" if spec.seen else ""
+                lines.append(f"    {name}: {spec.text()}{seen}")
+        return [*lines, ""] if drafted else lines
+
+
+def quote(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def understand(export: Export) -> tuple[Understood | None, list[Diagnostic]]:
+    """What the export's columns are, and its records read by that; diagnostics if it cannot be read at all."""
+    known = Understood(export, _roles(export))
+    standard = standard_fields(export.profile.name)
+    for entity, source in export.sources.items():
+        _columns(known, source, standard[entity])
+    for attempt in range(6):
+        found = _read(known)
+        if found or known.world is None:
+            return None, found
+        if attempt == 5 or not _mend(known):
+            break
+    _typos(known)
+    found = _read(known)
+    return (None, found) if found else (known, [])
+
+
+def _roles(export: Export) -> list[str]:
+    """The roles that own records: of the columns `owner_ae` and `csm_owner` ae and csm; else one."""
+    found = []
+    for entity in ("account", "lead"):
+        for header in export.sources[entity].headers if entity in export.sources else ():
+            m = ROLE_COLUMN.fullmatch(normal(header))
+            role = (m[1] or m[2]) if m else ""
+            if role and role not in NO_ROLES and role not in found:
+                found.append(role)
+    return found or [ROLE]
+
+
+def _columns(known: Understood, source: Source, standard: dict[str, Field]) -> None:
+    """Standard fields by the profile's headers, then by the words of any export; the other columns are fields of their own."""
+    entity, roles = source.entity, known.roles
+    columns = columns_of(entity, standard, source.headers, roles)
+    specs = known.fields.setdefault(entity, {})
+    by_label = {label(h): h for h in reversed(source.headers)}
+    for name, words in WORDS.get(entity, {}).items():
+        shown = f"owner.{roles[0]}" if name == "owner" else name
+        if shown in columns or (name == "owner" and any(c.startswith("owner.") for c in columns)):
+            continue
+        header = next((by_label[label(w)] for w in words if label(w) in by_label and by_label[label(w)] not in columns.values()), None)
+        if header is not None:
+            columns[shown] = header
+            specs[name] = Spec(column=header)
+    if "id" not in columns:
+        header = next((h for h in source.headers if normal(h).endswith("id") and h not in columns.values() and _unique(source, h)), None)
+        if header is not None:
+            columns["id"], specs["id"] = header, Spec(column=header)
+    known.columns[entity] = columns
+    taken = set(standard)
+    spellings = {
+        label(x) for name in columns for x in (*_headers(entity, standard, name), *WORDS.get(entity, {}).get(name.partition(".")[0], ()))
+    }
+    for header in source.headers:
+        name = normal(header)
+        if header in columns.values() or label(header) in spellings:  # a second column for a field, such as the owner's name
+            continue
+        name = f"x_{name}" if name in taken or not name.isidentifier() else name
+        values = [x for x in source.values(header) if x.lower() not in MISSING]
+        if not name.isidentifier() or name in taken or not values:
+            continue
+        taken.add(name)
+        known.own.setdefault(entity, []).append(header)
+        specs[name] = Spec("number" if all(map(_is_number, values)) else "string", "" if header == name else header, seen=_seen(values))
+    for name, header in columns.items():
+        if name in WORDED and name not in specs and (seen := _seen(source.values(header))):
+            specs[name] = Spec("string", seen=seen)
+
+
+def _headers(entity: str, standard: dict[str, Field], name: str) -> tuple[str, ...]:
+    f = standard.get(name.partition(".")[0])
+    return headers_of(entity, f) if f is not None else ()
+
+
+def _unique(source: Source, header: str) -> bool:
+    values = source.values(header)
+    return len(values) == len(source.rows) == len(set(values))
+
+
+def _seen(values: list[str]) -> tuple[str, ...]:
+    """Few values that repeat, for a comment; none of a person's."""
+    found = Counter(values)
+    few = 1 < len(found) <= FEW and len(found) * 2 <= len(values)
+    plain = few and not any(PRIVATE.search(x) or "\n" in x or len(x) > 40 for x in found) and not all(map(_is_number, found))
+    return tuple(sorted(found)) if plain else ()
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"-?(0|[1-9]\d{0,14})(\.\d+)?", text, re.ASCII) is not None
+
+
+def _read(known: Understood) -> list[Diagnostic]:
+    """Read the export by the fields that are drafted so far."""
+    with tempfile.TemporaryDirectory() as scratch:
+        text = "\n".join(["roe: 1", "name: draft", *known.header()])
+        Path(scratch, "policy.yaml").write_text(text + "\n", "utf-8")
+        policy, found = build(Path(scratch))
+        if policy is None:
+            return found
+        tables, found = read_tables(policy, known.export.folder)
+        if not tables:
+            return found
+        known.world = Evaluator(policy).bind(tables, as_of="2026-01-01").world
+    return []
+
+
+def _mend(known: Understood) -> bool:
+    """Change each field that a record is rejected for; whether any was changed."""
+    assert known.world is not None
+    wrong = Counter((r.entity, r.field) for r in known.world.rejects if r.field not in ("id", ""))
+    changed = False
+    for entity, name in wrong:
+        specs, header = known.fields[entity], known.columns[entity].get(name)
+        spec = specs.setdefault(name, Spec())
+        kind = known.world.policy.model.entities[entity][name].type.name if name in known.world.policy.model.entities[entity] else ""
+        if kind == "string":
+            continue
+        values = [x for x in known.export.sources[entity].values(header or spec.column or name) if x.lower() not in MISSING]
+        form = _format(values) if kind.startswith("date") and not spec.format else None
+        if form:
+            spec.format = form
+        else:
+            spec.type, spec.format = "string", ""
+            what = "does not settle which number is the day, and" if kind.startswith("date") else f"is not always a {kind}, and"
+            known.notes.append(f"{entity} column `{header or name}` {what} is read as text")
+        changed = True
+    return changed
+
+
+def _format(values: list[str]) -> str | None:
+    """The one format in which every value is a date; None where none is, or where day and month could be swapped."""
+    fits = []
+    for form in FORMATS:
+        try:
+            for value in values:
+                datetime.strptime(value, form)
+        except ValueError:
+            continue
+        fits.append(form)
+    return fits[0] if len(fits) == 1 else None
+
+
+def _typos(known: Understood) -> None:
+    """Aliases for values that look like a slip."""
+    for entity, source in known.export.sources.items():
+        headers = {name: h for name, h in known.columns[entity].items() if name in WORDED}
+        own = {n: s.column or n for n, s in known.fields[entity].items() if s.type == "string" and s.seen and n not in headers}
+        for name, header in {**headers, **own}.items():
+            values = Counter(x for x in source.values(header) if x.lower() not in MISSING)
+            found = slips(values, name)
+            if found:
+                known.fields[entity].setdefault(name, Spec()).aliases = found
+                spec = known.fields[entity][name]
+                spec.seen = tuple(x for x in spec.seen if x not in found)

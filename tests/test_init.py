@@ -1,0 +1,159 @@
+"""`roe init --from`: exports in the languages and habits that people have, each drafted into a policy that stands on its own."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from roe.cli import main
+
+Files = dict[str, str]
+
+# name -> (files, profile, a record that nobody owns and who gets it (empty: anybody), a record's name)
+EXPORTS: dict[str, tuple[Files, str, tuple[str, str], str]] = {
+    "german Excel, semicolons": (
+        {
+            "Kunden.csv": "Kundennummer;Firma;Land;Branche;Betreuer\n1;Müller AG;Deutschland;Chemie;Eva Braun\n2;Weber;Deutschland;Chemie;Eva Braun\n"
+            "3;Huber;Österreich;Handel;Max Kurz\n4;Gruber;Österreich;Handel;Max Kurz\n5;Neu GmbH;Österreich;Handel;\n"
+        },
+        "generic", ("5", "Max Kurz"), "Neu GmbH",
+    ),
+    "HubSpot in Spanish": (
+        {
+            "todos-empresas.csv": "ID de registro,Nombre de la empresa,Nombre de dominio de la empresa,Propietario de la empresa,País/región,Sector\n"
+            "11,Uno,uno.es,Ann Lee,España,Software\n12,Dos,dos.es,Ann Lee,España,Software\n13,Tres,tres.mx,Bo Roe,México,Retail\n14,Cuatro,cuatro.mx,Bo Roe,México,Retail\n15,Cinco,cinco.mx,,México,Retail\n",
+            "todos-contactos.csv": "ID de registro,Nombre,Apellidos,Correo,Propietario del contacto,Associated Company IDs (Primary)\n21,Eva,Sol,eva@uno.es,,11\n22,Ana,Mar,ana@cinco.mx,,15;11\n",
+        },
+        "hubspot", ("15", "Bo Roe"), "Cinco",
+    ),
+    "Salesforce report labels": (
+        {
+            "report1.csv": "Account ID,Account Name,Billing Country,Account Owner\n0015g00000AAAA1,Acme,United States,Ann\n0015g00000AAAA2,Bolt,United States,Ann\n"
+            "0015g00000AAAA3,Cie,Germany,Ben\n0015g00000AAAA4,Dx,Germany,Ben\n0015g00000AAAA5,Ex,Germany,\n"
+        },
+        "salesforce", ("0015g00000AAAA5", "Ben"), "Ex",
+    ),
+    "Salesforce API names and users": (
+        {
+            "Account.csv": "Id,Name,OwnerId,BillingCountry\n0015g00000BBBB1AAP,One,0055g00000AAAA1AAP,US\n0015g00000BBBB2AAP,Two,0055g00000AAAA1AAP,US\n"
+            "0015g00000BBBB3AAP,Three,0055g00000AAAA2AAP,DE\n0015g00000BBBB4AAP,Four,00G5g00000AAAA2EAP,DE\n",
+            "User.csv": "Id,Name,Email,IsActive\n0055g00000AAAA1AAP,Ines,i@x.com,true\n0055g00000AAAA2AAP,Jo,j@x.com,true\n",
+        },
+        "salesforce", ("0015g00000BBBB4AAP", "0055g00000AAAA2AAP"), "Four",
+    ),
+    "Pipedrive": (
+        {
+            "organizations-1.csv": "Organization - ID,Organization - Name,Organization - Owner,Organization - Country of Address\n1,Alpha,Kim,France\n2,Beta,Kim,France\n3,Gamma,Lou,Spain\n4,Delta,Lou,Spain\n5,Eps,,Spain\n",
+            "deals-1.csv": "Deal - ID,Deal - Title,Deal - Organization,Deal - Owner,Deal - Status\n7,Big,Alpha,Kim,Open\n8,Old,Beta,Kim,Won\n",
+        },
+        "pipedrive", ("5", "Lou"), "Eps",
+    ),
+    "Dynamics": (
+        {
+            "Active Accounts.csv": "(Do Not Modify) Account,(Do Not Modify) Row Checksum,Account Name,Owner,Address 1: Country/Region\n"
+            "a-1,x,North,Pat,Canada\na-2,y,South,Pat,Canada\na-3,z,East,Sam,Japan\na-4,w,West,Sam,Japan\na-5,v,Mid,,Japan\n"
+        },
+        "dynamics", ("a-5", "Sam"), "Mid",
+    ),
+    "three rows": ({"accounts.csv": "id,name,owner\n1,A Co,Ann\n2,B Co,Ben\n3,C Co,\n"}, "generic", ("3", ""), "C Co"),
+    "owners by e-mail": (
+        {
+            "companies.csv": "id,name,owner email,industry\n1,A Co,ann@x.com,Tech\n2,B Co,ann@x.com,Tech\n3,C Co,ben@x.com,Law\n4,D Co,ben@x.com,Law\n5,E Co,,Law\n",
+            "users.csv": "id,name,email\nu1,Ann,ann@x.com\nu2,Ben,ben@x.com\n",
+        },
+        "generic", ("5", "u2"), "E Co",
+    ),
+    "French, by commercial": (
+        {
+            "clients.csv": "N° client;Raison sociale;Pays;Commercial;Effectif\n1;Durand;France;Luc;12\n2;Petit;France;Luc;50\n3;Peeters;Belgique;Zoé;7\n4;Claes;Belgique;Zoé;90\n5;Maes;Belgique;;4\n"
+        },
+        "generic", ("5", ""), "Maes",
+    ),
+    "no owner at all": (
+        {"customers.csv": "Customer ID,Customer Name,Sector\n" + "".join(f"{i},Co {i},{'Tech' if i % 2 else 'Law'}\n" for i in range(1, 9))},
+        "generic", ("3", ""), "Co 3",
+    ),
+    "leads alone, reps beside them": (
+        {
+            "leads.csv": "Lead ID,First Name,Last Name,Email,Company,Country,Created\nL1,Al,B,al@a.com,A,United Kingdom,3/14/2026\nL2,Cy,D,cy@c.com,C,Ireland,3/9/2026\n",
+            "sales_team.csv": "Name,Email,Region\nAnn,ann@x.com,EMEA\nBen,ben@x.com,AMER\n",
+        },
+        "generic", ("L2", ""), "Cy D",
+    ),
+}  # fmt: skip
+
+
+def roe(*args: str) -> Result:
+    result = CliRunner().invoke(main, list(args))
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def export(tmp_path: Path, files: Files) -> Path:
+    folder = tmp_path / "export"
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text, "utf-8")
+    return folder
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_a_draft_stands_on_its_own(name: str, tmp_path: Path) -> None:
+    """It checks clean, passes its own tests, rejects nothing, places what nobody owns, and explains a record by its name."""
+    files, profile, (unowned, owner), called = EXPORTS[name]
+    folder, policy, out = export(tmp_path, files), str(tmp_path / "policy"), tmp_path / "out"
+    said = roe("init", policy, "--from", str(folder))
+    assert said.exit_code == 0, said.output
+    lines = said.output.splitlines()
+    assert len(lines) <= 25 and lines[-4] == "next:" and "every row was read" in said.output
+    assert yaml.safe_load((tmp_path / "policy" / "policy.yaml").read_text("utf-8"))["profile"] == profile
+    checked = roe("check", policy)
+    assert checked.exit_code == 0 and ": fine (" in checked.output and "warning" not in checked.output, checked.output
+    assert roe("test", policy, "--fail-on-empty").exit_code == 0, roe("test", policy).output
+    data = ("--data", str(folder), "--as-of", "2026-03-20")
+    ran = roe("run", policy, *data, "--out", str(out))
+    assert ran.exit_code == 0, ran.output
+    assert not rows(out / "rejects.csv")
+    decided = {row["record"]: row for row in rows(out / "allocations.csv")}
+    assert unowned in decided
+    if owner:
+        assert decided[unowned]["owner"] == owner
+    elif "owner" in "".join(files.values()).lower() or "team" in "".join(files):
+        assert decided[unowned]["owner"]
+    explained = roe("explain", called, policy, *data)
+    assert explained.exit_code == 0 and called in explained.output, explained.output
+
+
+def test_the_export_stays_where_it_is_unless_a_copy_is_asked_for(tmp_path: Path) -> None:
+    folder = export(tmp_path, EXPORTS["three rows"][0])
+    roe("init", str(tmp_path / "a"), "--from", str(folder))
+    written = "".join(p.read_text("utf-8") for p in (tmp_path / "a").rglob("*") if p.is_file() and p.suffix in (".yaml", ".csv"))
+    assert "A Co" not in written and "C Co" not in written and not (tmp_path / "a" / "data").exists()
+    roe("init", str(tmp_path / "b"), "--from", str(folder), "--copy-data")
+    assert (tmp_path / "b" / "data" / "accounts.csv").is_file()
+    assert "data/" in (tmp_path / "b" / ".gitignore").read_text("utf-8").split()
+
+
+def test_a_value_that_looks_like_a_slip_is_proposed_as_an_alias(tmp_path: Path) -> None:
+    text = "id,name,industry,country\n" + "".join(f"{i},C{i},Manufacturing,Germany\n" for i in range(9)) + "9,C9,Manufacturng,Germny\n"
+    folder = export(tmp_path, {"accounts.csv": text})
+    said = roe("init", str(tmp_path / "p"), "--from", str(folder)).output
+    drafted = yaml.safe_load((tmp_path / "p" / "policy.yaml").read_text("utf-8"))["fields"]["account"]
+    assert drafted["industry"]["aliases"] == {"Manufacturng": "Manufacturing"} and drafted["country"]["aliases"] == {"Germny": "DE"}
+    assert "`Manufacturng` is read as `Manufacturing`" in said
+
+
+@pytest.mark.parametrize(("one", "other"), [("Tier 1", "Tier 2"), ("Retail", "Rental"), ("Q1", "Q2")])
+def test_values_that_differ_in_more_than_a_slip_stay(one: str, other: str, tmp_path: Path) -> None:
+    text = "id,name,segment\n" + "".join(f"{i},C{i},{one}\n" for i in range(9)) + f"9,C9,{other}\n"
+    roe("init", str(tmp_path / "p"), "--from", str(export(tmp_path, {"accounts.csv": text})))
+    assert "aliases" not in (tmp_path / "p" / "policy.yaml").read_text("utf-8")
