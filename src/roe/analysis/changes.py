@@ -156,6 +156,7 @@ def shown(value: Any) -> str:
 
 
 Way = tuple[Change, ...]  # changes that belong together
+NEW = "$new"  # the id of a record that is being made up
 WAYS = 8  # that are followed for one thing that is wanted
 
 

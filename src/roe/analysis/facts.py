@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
-from functools import partial
 from typing import Any
 
-from roe.analysis.changes import WAYS, Change, FieldChange, ListChange, NewRecord, StaffingChange, Wait, Way, best, together
+from roe.analysis import missing
+from roe.analysis.changes import NEW, WAYS, Change, FieldChange, ListChange, StaffingChange, Wait, Way, best, together
 from roe.analysis.nearby import (
     POOL,
+    RECORDS,
     Accept,
     above,
     apart,
-    bound_to,
-    filtered,
     harmful,
     leaves,
     mails,
@@ -48,8 +47,6 @@ DEEP = 24  # steps down from a rule to a fact
 STEPS = 800  # of a search through one world
 RULES = 12  # of a table, those that lack the fewest conditions
 TRIED = 400  # rows of a long table that are looked at
-RECORDS = 6  # related records that are tried
-NEW = "$new"  # the id of a record that is being made up
 
 WANTED: dict[str, Accept] = {
     "true": lambda x: x is True, "untrue": lambda x: x is not True, "false": lambda x: x is False, "unfalse": lambda x: x is not False,
@@ -253,7 +250,7 @@ class Facts:
             yield from self.chosen(row, self.compiled.choosers[row.entity, name], accept)
             return
         if name == "claim" and row.entity == "account" and self.plan.claims is not None:
-            yield from self._claimed(row, accept)
+            yield from missing.claimed(self, row, accept)
             return
         if (row.entity, "matched_account") in self.plan.steps and name == "account":
             hints = [*hints, *self.world.rows["account"][:TRIED]]
@@ -406,74 +403,6 @@ class Facts:
         for aim in aims[:: max(1, len(aims) // WAYS)]:
             yield from self.field(row, measure, above(aim), [aim])
 
-    def _claimed(self, account: Row, accept: Accept) -> Iterator[Way]:
-        """A claim of the asker's own; or one that is released."""
-        now = self.world.clock.now
-        live = account["claim"]
-        made = self.virtual("claim", {"account": account, "rep": self.rep, "at": now})
-        if accept(made):
-            new = self.made(made)
-            release = () if live is None else self._released(live)
-            if release is not None:
-                yield (*release, new)
-        if live is not None and accept(None):
-            release = self._released(live)
-            if release:
-                yield release
-
-    def _released(self, claim: Row) -> Way | None:
-        change = self.change(claim, "released", self.world.clock.now)
-        return None if change is None or claim["released"] is not None else (change,)
-
-    # --- related records ----------------------------------------------------------------------------------------------------
-
-    def virtual(self, entity: str, values: dict[str, Any]) -> Row:
-        """A record that does not exist yet."""
-        return Row(entity, self.world, {"id": NEW, "name": NEW, **values})
-
-    def made(self, row: Row, more: Iterable[FieldChange] = (), price: float = 2.0) -> NewRecord:
-        """The change that adds a virtual record, with further values."""
-        stored = {k: x["id"] if isinstance(x, Row) else x for k, x in row.items() if k not in row.derived and k not in ("id", "name")}
-        stored |= {change.field: change.after for change in more}
-        return NewRecord(row.entity, tuple(sorted((k, x) for k, x in stored.items() if x is not None)), cost=price)
-
-    def _related(self, tree: s.Node, scope: Scope) -> Iterator[Way]:
-        """A related record more, or one that counts otherwise, for each list of records in an expression."""
-        for node in s.walk(tree):
-            if isinstance(node, s.Filter):
-                yield from self._elements(node.base, node.condition, scope, partial(filtered, scope, condition=node.condition))
-            elif isinstance(node, s.Quantified) and len(node.bindings) == 1:
-                binding = node.bindings[0]
-                yield from self._elements(binding.source, node.condition, scope, partial(bound_to, scope, binding.name))
-            elif isinstance(node, s.Path) and self._relation(node, scope) is not None:
-                yield from self._elements(node, s.Literal(True, "true"), scope, lambda item: scope)
-
-    def _relation(self, tree: s.Node, scope: Scope) -> tuple[Row, str, str] | None:
-        """(the record, the entity of the records that refer to it, the field by which they do)."""
-        at = self.field_at(tree, scope)
-        found = self.world.policy.model.entities[at[0].entity].get(at[1]) if at is not None else None
-        if at is None or found is None or not found.via or found.type.item is None:
-            return None
-        return at[0], found.type.item.entity, found.via
-
-    def _elements(self, base: s.Node, condition: s.Node, scope: Scope, inner: Callable[[Row], Scope]) -> Iterator[Way]:
-        relation = self._relation(base, scope)
-        items = self.value(base, scope)
-        for item in [x for x in items if isinstance(x, Row)][:RECORDS] if isinstance(items, list) else ():
-            held = self.value(condition, inner(item)) is True
-            yield from self.holds(condition, inner(item), "untrue" if held else "true")
-        if relation is None or relation[1] in ("rep", "account", "lead", "leave"):
-            return
-        row, entity, via = relation
-        clock, fields = self.world.clock, self.world.policy.model.entities[entity]
-        usual = {"date": clock.today, "at": clock.now, "created": clock.today, "rep": self.rep}
-        values = {k: x for k, x in usual.items() if k in fields and not (k == "at" and "date" in fields)}
-        for rep in dict.fromkeys([self.rep, *(r for r in row["owner"].values() if r is not None)]) if "owner" in row else [self.rep]:
-            virtual = self.virtual(entity, {**values, **({"rep": rep} if "rep" in values else {}), via: row})
-            for way in self.holds(condition, inner(virtual)):
-                own = [c for c in way if isinstance(c, FieldChange) and c.record == NEW]
-                yield (*(c for c in way if c not in own), self.made(virtual, own))
-
     # --- anything else ------------------------------------------------------------------------------------------------------
 
     def _opaque(self, tree: s.Node, scope: Scope, accept: Accept, hints: Sequence[Any]) -> Iterator[Way]:
@@ -495,7 +424,7 @@ class Facts:
             if isinstance(value, (list, dict)) and not isinstance(value, (Row, Owners)):
                 continue
             yield from self.give(leaf, scope, passes, [*moved(value, now, hints), *literals, *mails(value, hints)])
-        yield from self._related(tree, scope)
+        yield from missing.related(self, tree, scope)
 
     def value(self, tree: s.Node, scope: Scope) -> Any:
         found = self._codes.get(id(tree))

@@ -13,6 +13,7 @@ from roe.grammar import values as v
 from roe.plan.subjects import Test, places_of
 
 Accept = Callable[[Any], bool]
+RECORDS = 6  # related records that are tried
 POOL = 12  # values that the data has in a field, the most frequent first
 
 

@@ -132,14 +132,11 @@ class _Search:
     def _further(self, way: Way, bound: Bound, d: Decision) -> None:
         """Add what stands in the way in the world of a way that did not help."""
         rep = bound.world.find("rep", self.rep["id"])
+        same = (d.owner, d.rule, turned(d)) == (self.d.owner, self.d.rule, turned(self.d))
+        if rep is None or same or len(way) >= LARGEST:
+            return
         if self._worlds >= WORLDS:
             self.out_of_budget = True
-        if (
-            rep is None
-            or self._worlds >= WORLDS
-            or len(way) >= LARGEST
-            or (d.owner, d.rule, turned(d)) == (self.d.owner, self.d.rule, turned(self.d))
-        ):
             return
         self._worlds += 1
         more = sorted({frozenset(w): w for route in routes(bound, d, rep) for w in route.ways()}.values(), key=cost)
