@@ -10,11 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from helpers import policy_text
 from hypothesis import given
 from hypothesis import strategies as st
 
 import roe
+from helpers import policy_text
 from roe.columns.run import ColumnRun
 from roe.columns.write import write_run as write_columns
 from roe.crm import PROFILES
@@ -139,7 +139,9 @@ def test_both_forms_are_one_id_and_files_keep_that_of_the_data(tmp_path: Path, p
 
 def test_the_same_record_in_both_forms_is_one_record(tmp_path: Path) -> None:
     data = {"account": [{"Id": "0015g00000BBBB1", "Name": "One"}, {"Id": "0015g00000BBBB1AAP", "Name": "One"}]}
-    files = both(tmp_path, "roe: 1\nname: x\nprofile: salesforce\nroles: [ae]\nengagement: {account: {ae: [{name: o, then: open}]}}\n", data)
+    files = both(
+        tmp_path, "roe: 1\nname: x\nprofile: salesforce\nroles: [ae]\nengagement: {account: {ae: [{name: o, then: open}]}}\n", data
+    )
     assert len(files["allocations"]) == 1 and "a repetition" in files["rejects"][0]["reason"]
 
 
@@ -192,7 +194,7 @@ def test_a_closed_lead_takes_no_turn_and_does_not_move(tmp_path: Path, profile: 
 
 
 def test_what_is_open_can_be_declared(tmp_path: Path) -> None:
-    crm = 'crm: {open: {lead: \'lead.status != "Parked"\'}}\n'
+    crm = "crm: {open: {lead: 'lead.status != \"Parked\"'}}\n"
     rows = [{"Id": "1", "LastName": "x", "Status": "Parked"}, {"Id": "2", "LastName": "y", "Status": "Unqualified"}]
     files = both(tmp_path, ROUTED.format(profile="salesforce", crm=crm), {"lead": rows})
     assert {r["record"]: r["rule"] for r in files["allocations"]} == {"1": "closed", "2": "all"}

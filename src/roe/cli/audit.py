@@ -58,7 +58,19 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, sha
     elif shape == "csv":
         from roe.data.files import csv_text
 
-        header = ["entity", "record", "name", "role", "crm_owner", "crm_owner_name", "policy_owner", "policy_owner_name", "rule", "crm_reason", "policy_reason"]
+        header = [
+            "entity",
+            "record",
+            "name",
+            "role",
+            "crm_owner",
+            "crm_owner_name",
+            "policy_owner",
+            "policy_owner_name",
+            "rule",
+            "crm_reason",
+            "policy_reason",
+        ]
         click.echo(csv_text(header, ([r[h] for h in header] for r in rows)), nl=False)
     else:
         click.echo(f"{len(differ)} of {len(decisions)} allocations differ from today's owners.\n")
@@ -71,7 +83,9 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, sha
             )
             click.echo()
             reps = sorted({*gains, *losses}, key=lambda r: (-gains[r] - losses[r], r))
-            click.echo(table(([label(r), key(r), gains[r], losses[r], gains[r] - losses[r]] for r in reps), ["rep", "id", "gains", "loses", "net"]))
+            click.echo(
+                table(([label(r), key(r), gains[r], losses[r], gains[r] - losses[r]] for r in reps), ["rep", "id", "gains", "loses", "net"])
+            )
             for r in rows[:limit]:
                 click.echo(f"\n{r['name']} ({r['entity']} {r['record']}), {r['role']}")
                 click.echo(f"  CRM:    {who(r['crm_owner'], r['crm_owner_name'])}; {r['crm_reason']}")

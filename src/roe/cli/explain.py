@@ -43,7 +43,10 @@ def command(
     if shape == "json":
         from roe.crm.ids import spelt
 
-        found = [spelt(d.trace.as_json(), d.row.world.spelling()) | ({"why_not": _route_json(d, rep)} if rep is not None else {}) for d in decisions]
+        found = [
+            spelt(d.trace.as_json(), d.row.world.spelling()) | ({"why_not": _route_json(d, rep)} if rep is not None else {})
+            for d in decisions
+        ]
         click.echo(json.dumps(found[0] if len(found) == 1 else found, indent=2, ensure_ascii=False))
         return
     from roe.evaluator.render import as_markdown, as_text

@@ -201,13 +201,13 @@ def read_state(folder: Path | None) -> dict[str, Any]:
         if not isinstance(found, dict) or found.get("version") != STATE:
             raise ValueError("it is not a state of this version")
         _check_state(found)
-        found = _folded(found)
+        folded: dict[str, Any] = _folded(found)
     except (OSError, ValueError) as e:
         at = Span(str(path), 1, 1, 2)
         raise PolicyError(
             [Diagnostic("R608", f"the state cannot be read: {e}", at, "restore it from a backup, or name another folder")]
         ) from e
-    return found
+    return folded
 
 
 def _folded(kept: Any) -> Any:
