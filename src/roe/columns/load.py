@@ -235,7 +235,7 @@ def _one(f: Field, value: Any, make: Callable[[Any], Any], missing: frozenset[st
         return None, f"a {type(value).__name__} is no {f.type}", None
     text = value.strip() if isinstance(value, str) else value
     meant = coerce.corrected(f, text)
-    written = text if meant != text else None
+    written = str(text) if meant != text else None
     try:
         return make(meant), None, written
     except ValueError as e:
