@@ -21,6 +21,7 @@ from roe.columns.load import Raw
 from roe.columns.read import habits_of_file, read_columns
 from roe.columns.run import ColumnRun
 from roe.columns.write import Summary, allocations, changes, extra_of, portion, write_rejects, write_tables
+from roe.crm.ids import LONG, SHORT
 from roe.data.coerce import cells_of, columns_of
 from roe.data.extra import write_extra
 from roe.data.files import write_whole
@@ -186,6 +187,7 @@ def _keyed(evaluator: Evaluator, entity: str, frame: Any, how: Share) -> Any:
     if dict(frame.dtypes)[key] != "string":
         return None
     text = f.trim(f.col(f"`{key}`"))
+    text = f.when(f.length(text) == LONG, f.substring(text, 1, SHORT)).otherwise(text)  # both forms of an id go to one task
     of = policy.model.entities[entity]["id" if entity == how.entity else how.children[entity]]
     cells = cells_of(of, zone_of(policy.timezone), policy.data.get(entity, DataSource()), None, entity)
     missing = f.lower(text).isin(*cells.words, "") | text.isin(*cells.exact, "")
