@@ -12,7 +12,7 @@ import click
 
 from roe.cli.common import fail, find_policy, load, table
 from roe.data.coerce import columns_of, normal
-from roe.diagnostics import Diagnostic, errors, suggest
+from roe.diagnostics import Diagnostic, suggest
 from roe.plan.operators import Relate
 from roe.policy.model import Policy
 from roe.progress import counted
@@ -125,16 +125,16 @@ def _at_least(step: Relate, probability: float) -> Relate:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    from roe.data.read import SUFFIXES, read_file
+    from roe.cli.common import heed
+    from roe.data.read import SUFFIXES, read_file, row_warnings
 
     here = Span(str(path), 1, 1, 2)
     if not path.is_file():
         fail([Diagnostic("R601", f"there is no file `{path}`", here, "name a file of records")])
-    if path.suffix not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         fail([Diagnostic("R601", f"`{path}` is no kind of file that can be read", here, f"it is one of {', '.join(SUFFIXES)}")])
     rows, problems = read_file(path)
-    if errors(problems):
-        fail(problems)
+    heed([*problems, *row_warnings(rows)])
     return rows
 
 

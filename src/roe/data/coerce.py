@@ -208,26 +208,7 @@ def coerce_table(
     for number, row in enumerate(raw, 1):
         marked = row.get("$line")
         line = marked if type(marked) is int and marked > 0 else number
-        typed: dict[str, Any] = {}
-        problem: tuple[str, Any, str] | None = None
-        for name, column in columns.items():
-            value = row.get(column)
-            if value is None or value != value:
-                continue  # NaN, which Parquet has for missing numbers, is not equal to itself
-            cells = readers[name]
-            if isinstance(value, str) and cells.is_missing(text := clean(value)):
-                if text:
-                    reading.unread[name, text] += 1
-                continue
-            meant, wrong, alias = cells.read(value)
-            if alias is not None:
-                reading.corrected[name, alias, corrected(cells.field, alias)] += 1
-            if wrong:
-                problem = problem or (name, value, wrong)
-            elif meant is None:
-                reading.unread[name, shown(value)] += 1
-            else:
-                typed[name] = meant
+        typed, problem = _cells_of_row(row, columns, readers, reading)
         for name, f in local:
             problem = _local(name, f, typed, problem, reading)
         reading.filled.update(typed.keys())
@@ -263,6 +244,33 @@ def coerce_table(
     _only_one_each(entity, out)
     finished(reading, out.rejects)
     return out
+
+
+def _cells_of_row(
+    row: Mapping[str, Any], columns: Mapping[str, str], readers: Mapping[str, Cells], reading: Reading
+) -> tuple[dict[str, Any], tuple[str, Any, str] | None]:
+    """(field -> value of the cells that have one; field, raw value and reason of the first that cannot be read)."""
+    typed: dict[str, Any] = {}
+    problem: tuple[str, Any, str] | None = None
+    for name, column in columns.items():
+        value = row.get(column)
+        if value is None or value != value:
+            continue  # NaN, which Parquet has for missing numbers, is not equal to itself
+        cells = readers[name]
+        if isinstance(value, str) and cells.is_missing(text := clean(value)):
+            if text:
+                reading.unread[name, text] += 1
+            continue
+        meant, wrong, alias = cells.read(value)
+        if alias is not None:
+            reading.corrected[name, alias, corrected(cells.field, alias)] += 1
+        if wrong:
+            problem = problem or (name, value, wrong)
+        elif meant is None:
+            reading.unread[name, shown(value)] += 1
+        else:
+            typed[name] = meant
+    return typed, problem
 
 
 def started(
