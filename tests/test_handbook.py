@@ -146,6 +146,7 @@ def bash(script: str, folder: Path, **env: str) -> subprocess.CompletedProcess[s
         "PATH": f"{bin_}:{os.environ['PATH']}",
         "RUNNER_TEMP": str(folder),
         "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
+        "GITHUB_REPOSITORY": "acme/rules",
         **env,
     }
     return subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=folder / "repo", env=whole, capture_output=True, text=True)
@@ -185,5 +186,5 @@ def test_the_action_checks_tests_and_comments(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     said = (tmp_path / "summary.md").read_text("utf-8")
     assert "Policy change" in said and 'state = "CA"' in said
-    assert (tmp_path / "gh").read_text().startswith("pr comment 7 --body-file")
+    assert "--method POST repos/acme/rules/issues/7/comments" in (tmp_path / "gh").read_text()
     assert bash(steps["diff"], tmp_path, FAIL_IF="cases_changed > 0", **env).returncode == 1
