@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 import roe
 from helpers import policy_text
+from roe.evaluator.allocate import PoolHistory
 from roe.evaluator.engine import Evaluator
 from roe.policy.build import build
 
@@ -222,6 +224,26 @@ def test_an_sla_passes_a_lead_on_and_then_escalates(tmp_path: Path) -> None:
         assert last.decisions[0].owner == owner
     after = one.run({"rep": people, "lead": lead}, as_of="2026-03-10T09:00", state=last.state() if owner == "boss" else late.state())
     assert after.decisions[0].owner == "boss" and "escalated" in after.decisions[0].reason
+
+
+def test_a_pool_is_read_back_from_its_records_as_it_was(tmp_path: Path) -> None:
+    """Members, weights, who was skipped and who is owed, credits and counts: what a run writes of a pool is the pool."""
+    one = evaluator(tmp_path, caps="per_day: 3")
+    people = [*reps([3, 1, 2]), {"id": "gone", "role": "SDR", "weight": "1", "active": "false"}]
+    leave = [{"id": "v", "rep": "r01", "starts": "2026-02-01", "until": "2026-02-02"}]
+    first = one.run({"rep": people, "lead": leads(4), "leave": leave}, as_of="2026-02-01")
+    run = one.run({"rep": people, "lead": leads(8, 4)}, as_of="2026-02-02", state=json.loads(json.dumps(first.state())))
+    for history in (first.bound.pools.histories()["p"], run.bound.pools.histories()["p"]):
+        kept = json.loads(json.dumps(history.as_json()))
+        again = PoolHistory.of(kept)
+        assert [standing.seats for standing in again.made] == [standing.seats for standing in history.made]
+        assert again.as_json() == history.as_json() and again.turns.limit == 3
+        again.turns.log, again.reps = list(history.turns.log), history.reps
+        for index in range(history.turns.taken):
+            assert again.turns.at(index)[0].credits() == history.turns.at(index)[0].credits()
+            assert again.turns.at(index)[1] == history.turns.at(index)[1]
+    seats = {seat.rep: (seat.skipped, seat.owed) for seat in first.bound.pools.histories()["p"].made[0].seats}
+    assert seats["gone"] == ("not active", False) and seats["r01"] == ("on leave until 2026-02-02", True) and seats["r00"] == ("", False)
 
 
 def test_least_loaded_levels_the_load(tmp_path: Path) -> None:

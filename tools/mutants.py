@@ -37,8 +37,10 @@ from faults import ROOT, Fault, faults
 
 LONGEST = 60  # seconds of the processor for the tests of one fault, and at least
 SHORTEST = 15
+QUICK = 10  # seconds of the processor: the tests of one fault, measured once without it
 MEMORY = 6 << 30  # bytes of a child: a fault that eats memory is noticed
-BUILDING = ("src/roe/plan", "src/roe/stages", "src/roe/policy", "src/roe/grammar/functions")
+TESTS = ("test", "helpers", "made_policies")  # their modules keep policies, which are made anew for faults in what makes them:
+BUILDING = ("src/roe/plan", "src/roe/stages", "src/roe/policy")
 NOTICED, SURVIVED, LATE = "noticed", "survived", "too slow"
 
 
@@ -56,7 +58,7 @@ class Planter:
         self._measure(session.items)
         if self.failed:
             return True
-        caches = [x for x in gc.get_objects() if isinstance(x, functools._lru_cache_wrapper) and not _foreign(x)]
+        caches = _caches(("roe", *TESTS))
         gc.freeze()
         running: dict[int, tuple[Fault, float]] = {}
         for i, fault in enumerate(self.planned):
@@ -78,7 +80,10 @@ class Planter:
     def _measure(self, items: list[Any]) -> None:
         """Every test once: it must pass without a fault; what it takes, and the functions that it reaches."""
         wanted = {str(ROOT / file): file for file in self.guards}
+        caches = _caches(TESTS)
         for item in items:
+            for cache in caches:  # a policy that another test has made would hide that this one reaches what makes it
+                cache.cache_clear()
             reached: set[CodeType] = set()
 
             def watch(frame: Any, event: str, _: Any, reached: set[CodeType] = reached) -> None:  # a trace of calls alone: None ends it
@@ -98,10 +103,18 @@ class Planter:
                     self.reached[wanted[code.co_filename], name].append(item)
 
     def tests(self, fault: Fault) -> list[Any]:
-        """The tests that guard a fault's file and reach its function; of code outside of functions, all that guard the file."""
+        """The tests that guard a fault's file and reach its function, quickest first, as many as `QUICK` has room for; of code outside of
+        functions, those that guard the file.
+        """
         found = self.reached[fault.file, fault.function] if fault.function else list(self.seconds)
         guards = tuple(self.guards[fault.file])
-        return sorted((x for x in found if x.nodeid.startswith(guards)), key=lambda x: self.seconds[x])
+        chosen, total = [], 0.0
+        for test in sorted((x for x in found if x.nodeid.startswith(guards)), key=lambda x: self.seconds[x]):
+            total += self.seconds[test]
+            if chosen and total > QUICK:
+                break
+            chosen.append(test)
+        return chosen
 
     def _wait(self, running: dict[int, tuple[Fault, float]]) -> None:
         child, status = os.wait()
@@ -124,16 +137,18 @@ class Planter:
             if not fault.function or not plant(fault):
                 chosen = [x.nodeid for x in tests] if len(tests) < 400 else self.guards[fault.file]
                 return _apart(fault, chosen)
-            for cache in caches if fault.file.startswith(BUILDING) else ():
-                cache.cache_clear()  # policies that were made before the fault was there
+            for cache in caches:
+                if fault.file.startswith(BUILDING) or not cache.__module__.startswith(TESTS):
+                    cache.cache_clear()
             return int(any(r.failed for item in tests for r in runtestprotocol(item, nextitem=None, log=False)))
         except BaseException:
             return 1
 
 
-def _foreign(cache: Any) -> bool:
-    """Whether a cache belongs to somebody else's code, which no fault changes."""
-    return not str(getattr(cache, "__module__", "")).startswith(("roe", "test", "helpers", "made_policies"))
+def _caches(modules: tuple[str, ...]) -> list[Any]:
+    """What functions of these modules have kept. Other people's caches are left alone: no fault changes what is in them."""
+    found = [x for x in gc.get_objects() if isinstance(x, functools._lru_cache_wrapper)]
+    return [x for x in found if str(getattr(x, "__module__", "")).startswith(modules)]
 
 
 def plant(fault: Fault) -> bool:
