@@ -216,6 +216,27 @@ def overlapping_policy(folder: Path, count: int, seed: int = 1) -> None:
     (folder / "policy.yaml").write_text("\n".join(lines) + "\n", "utf-8")
 
 
+def listed_policy(folder: Path, count: int) -> None:
+    """A list of so many domains, and three rules."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "named.csv").write_text("domain\n" + "".join(f"company-{i}.example\n" for i in range(count)), "utf-8")
+    rules = "{name: named, when: account.domain in named, then: hold}, {name: big, when: account.employees > 100, then: open}, {name: rest, then: keep}"
+    (folder / "policy.yaml").write_text(
+        f"roe: 1\nname: listed\nroles: [ae]\nlists: {{named: {{file: named.csv, key: domain}}}}\nengagement: {{account: {{ae: [{rules}]}}}}\n",
+        "utf-8",
+    )
+
+
+def repeated_policy(folder: Path, count: int) -> None:
+    """A table of so many rows with the same conditions."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "size.csv").write_text("country,employees,size\n" + "US,>= 10,big\n" * count, "utf-8")
+    (folder / "policy.yaml").write_text(
+        "roe: 1\nname: repeated\nroles: [ae]\ntables: {size: {table: size.csv}}\nengagement: {account: {ae: [{name: rest, then: keep}]}}\n",
+        "utf-8",
+    )
+
+
 def keyed_accounts(count: int, zips: int, seed: int = 4) -> Any:
     import numpy as np
     import pyarrow as pa

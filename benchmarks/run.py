@@ -471,6 +471,19 @@ def analysis(sizes: list[int], keys: int, plot: Path) -> dict[str, float]:
     return out
 
 
+def long_checks(values: int, rows: int) -> dict[str, float]:
+    """Seconds of processor time for all checks of a long list, and of a table whose rows are all alike."""
+    out: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, count, make in (("list", values, made.listed_policy), ("repeats", rows, made.repeated_policy)):
+            make(Path(scratch) / name, count)
+            evaluator = roe.compile(roe.load(Path(scratch) / name))
+            start = time.process_time()
+            found = _findings(evaluator)
+            out[f"check_{name}_{count}_cpu_s"], out[f"check_{name}_{count}_findings"] = time.process_time() - start, len(found)
+    return out
+
+
 def _findings(evaluator: Any) -> list[Any]:
     from roe.analysis.check import Subject, findings
 
@@ -525,6 +538,7 @@ def main() -> None:
             5_000 if quick else 40_000,
             ROOT / "benchmarks" / "results" / "analysis.html",
         ),
+        "long_checks": lambda: long_checks(100_000, 8_000),
         "growth": lambda: growth(3 if quick else 21),
         "rows": lambda: rows_rate(2_000 if quick else 20_000),
     }

@@ -75,9 +75,9 @@ def _last_day(rule: Rule) -> date | None:
 
 
 def _followed(value: Text, others: Any, today: date) -> bool:
-    """Whether a value holds again, or another one begins where it ended."""
-    ends = {x.until for x in others if x.value == value}
-    return any((x.value == value and (x.until is None or x.until > today)) or (x.start is not None and x.start in ends) for x in others)
+    """Whether a value holds again, or another one begins when it has ended."""
+    last = max((x.until for x in others if x.value == value and x.until is not None), default=today)
+    return any((x.value == value and (x.until is None or x.until > today)) or (x.start is not None and x.start >= last) for x in others)
 
 
 def _some(where: str, past: list[Text], last: date) -> Diagnostic:
