@@ -215,9 +215,8 @@ class _Comparing:
         """
         if sides[0].step == sides[1].step:
             names: set[str] = set()
-            for meaning in self.meanings:
-                meaning.text(sides[1].step, sides[1].step.entity, names)
-            if not self.unsettled(names):
+            texts = {meaning.text(sides[1].step, sides[1].step.entity, names) for meaning in self.meanings}  # with definitions written out
+            if len(texts) == 1 and not self.unsettled(names):
                 return _Settled(True)
         same = {key for key, known in self._settled.items() if known.same}
         kept: list[set[Key]] = [{self.origin.get(key, key) for key in same}, same]
