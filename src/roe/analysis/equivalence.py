@@ -210,16 +210,22 @@ class _Comparing:
     def _by_cells(self, where: str, sides: list[Side], read: set[str], decides: Callable[[Witness], bool] | None = None) -> _Settled:
         """Two lists over the cells of both; the records that are found are noted.
 
-        Where there is no telling, fields that mean the same in both are left as they are: there are fewer subjects then.
+        Fields that mean the same in both are left as they are at first: there are fewer subjects then. Where that does not tell, they are
+        written out.
         """
-        pair, found = self._pair(where, sides, decides)
-        if found is None or any(d.certainty != PROVEN for d in found):
-            same = {key for key, known in self._settled.items() if known.same}
-            kept: list[set[Key]] = [{self.origin.get(key, key) for key in same}, same]
-            again = [replace(side, keep=keep) for side, keep in zip(sides, kept, strict=True)]
-            other, more = self._pair(where, again, decides) if same else (None, None)
-            if other is not None and more is not None and (found is None or not more):
-                pair, found = other, more
+        if sides[0].step == sides[1].step:
+            names: set[str] = set()
+            texts = {meaning.text(sides[1].step, sides[1].step.entity, names) for meaning in self.meanings}  # with definitions written out
+            given = [
+                [side.gives(rule) for rule in side.step.rules] for side in sides
+            ]  # of a credit its shares, which are no part of the list
+            if len(texts) == 1 and given[0] == given[1] and not self.unsettled(names | read):
+                return _Settled(True)
+        same = {key for key, known in self._settled.items() if known.same}
+        kept: list[set[Key]] = [{self.origin.get(key, key) for key in same}, same]
+        pair, found = self._pair(where, [replace(side, keep=keep) for side, keep in zip(sides, kept, strict=True)], decides)
+        if found is None or any(d.certainty != PROVEN or not d.decides for d in found):
+            pair, found = self._pair(where, sides, decides)
         if pair is None or found is None:
             return _Settled(False, {where})
         self.found += found

@@ -59,6 +59,13 @@ class Witness:
             told.append(f"on {self.today}")
         return ", ".join(told) or f"any {self.entity}"
 
+    @property
+    def possible(self) -> bool:
+        """Whether nothing is said of a record that is missing, or of a part of a plain value."""
+        known = {**self.facts, **self.given}
+        inside = (known[path[:i]] for path, value in known.items() if value is not None for i in range(1, len(path)) if path[:i] in known)
+        return all(x is THERE or isinstance(x, dict) for x in inside)
+
     def as_json(self) -> dict[str, Any]:
         found: dict[str, Any] = {".".join(path): v.plain(x) for path, x in {**self.facts, **self.given}.items()}
         return found | ({"as_of": str(self.today)} if self.today is not None else {})
@@ -130,7 +137,7 @@ class Finder:
         groups = self._groups(needed, cases.entity)
         found = itertools.islice(self._solve(cases, groups), most)
         for witness in found:
-            yield from self._grounded(cases, witness)
+            yield from (x for x in self._grounded(cases, witness) if x.possible)
 
     def _groups(self, needed: list[tuple[Axis, int]], entity: str) -> list[list[tuple[Axis, int]]]:
         """The axes that share fields, together."""
@@ -388,8 +395,6 @@ class Finder:
                 if dict.get(at, name) is None:
                     at[name] = {}
                 at = at[name]
-            if not isinstance(at, dict):  # a table's row is given as a whole, and a column of it too
-                return None
             at[path[-1]] = value
         return row
 
