@@ -28,7 +28,7 @@ from roe.sql.statement import Statement, printed
 from roe.sql.translate import Value
 
 HEAVY = bool(os.environ.get("ROE_HEAVY"))
-EXPRESSIONS, EACH = (10_000, 25) if HEAVY else (400, 25)  # in all, in one policy
+EXPRESSIONS, EACH = (10_000, 25) if HEAVY else (200, 25)  # in all, in one policy
 AS_OF = "2026-02-01T09:30"
 
 
