@@ -246,3 +246,12 @@ def test_a_task_of_salesforce_belongs_to_its_account_and_its_who(tmp_path: Path)
     assert files["allocations"][0]["rule"] == "worked"
     dangling = json.loads((tmp_path / "rows" / "summary.json").read_text("utf-8"))["dangling"]
     assert not any(d["value"].startswith(("003", "006")) and d["field"] in ("lead", "account") for d in dangling)
+
+
+def test_an_id_is_printed_as_it_is_written() -> None:
+    from roe.grammar.parser import parse
+    from roe.grammar.printer import show
+
+    for text in ('account.id = "0015g00000BBBB1AAP"', 'account.id = "0015g00000BBBB1"'):
+        tree, _ = parse(text)
+        assert tree is not None and show(tree) == text

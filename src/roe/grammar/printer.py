@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from roe.crm.ids import SHORT, fold
 from roe.grammar import syntax as s
 from roe.grammar.values import Months, WorkingDays, WorkingHours, is_number, literal, quote, show_number
 
@@ -45,7 +46,8 @@ def _at(node: s.Node, level: int) -> str:
 def _literal(node: s.Literal) -> str:
     value = node.value
     if isinstance(value, str):
-        return quote(value)
+        written = node.text.strip('"')  # a long id of Salesforce, whose value is the short one, stays as it is written
+        return quote(written if len(value) == SHORT and fold(written) == value else value)
     if isinstance(value, WorkingDays):
         return f"{value.days} working {'day' if value.days == 1 else 'days'}"
     if isinstance(value, WorkingHours):
