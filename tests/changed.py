@@ -22,7 +22,7 @@ from roe.policy.standard import FILES
 Changes = list[dict[str, Any]]
 
 
-class _Plain(yaml.emitter.Emitter, yaml.serializer.Serializer, yaml.representer.SafeRepresenter, yaml.resolver.BaseResolver):  # type: ignore[misc]
+class _Plain(yaml.emitter.Emitter, yaml.serializer.Serializer, yaml.representer.SafeRepresenter, yaml.resolver.BaseResolver):
     """Writes every scalar as it was read: nothing becomes a number or a date."""
 
     def __init__(self, stream: Any) -> None:

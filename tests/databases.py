@@ -77,12 +77,12 @@ def on_postgres(sql: str, tables: Tables) -> Found:
     with psycopg.connect(postgres()) as con:
         for name, (columns, kinds, rows) in tables.items():
             declared = ", ".join(f'"{c}" {k}' for c, k in zip(columns, kinds, strict=True))
-            con.execute(f'CREATE TEMPORARY TABLE "{name}" ({declared})')  # type: ignore[arg-type]
+            con.execute(f'CREATE TEMPORARY TABLE "{name}" ({declared})')
             if rows:
-                with con.cursor().copy(f'COPY "{name}" FROM STDIN') as copy:  # type: ignore[arg-type]
+                with con.cursor().copy(f'COPY "{name}" FROM STDIN') as copy:
                     for row in rows:
                         copy.write_row(row)
-        found = _found(con.execute(sql))  # type: ignore[arg-type]
+        found = _found(con.execute(sql))
         con.rollback()
     return found
 

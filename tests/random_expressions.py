@@ -102,7 +102,7 @@ class Maker:
 
     def _number(self, d: int) -> str:
         rng, of = self.rng, self.of
-        return rng.choice([
+        return self.pick([
             lambda: f"({of('number', d)} {rng.choice(['+', '-', '*', '/', '+', '-'])} {of('number', d)})",
             lambda: f"-({of('number', d)})",
             lambda: f"count({self.relation(d)})",
@@ -113,35 +113,35 @@ class Maker:
             lambda: self.choice("number", d),
             lambda: self.call("number", d),
             lambda: self.call("number", d),
-        ])()  # fmt: skip
+        ])  # fmt: skip
 
     def _string(self, d: int) -> str:
         rng = self.rng
-        return rng.choice([
+        return self.pick([
             lambda: f"({self.of('string', d)} + {self.of('string', d)})",
             lambda: f"{self.one(d)}.{rng.choice(['type', 'subject'])}",
             lambda: self.choice("string", d),
             lambda: self.call("string", d),
-        ])()  # fmt: skip
+        ])  # fmt: skip
 
     def _date(self, d: int) -> str:
         rng, of = self.rng, self.of
-        return rng.choice([
+        return self.pick([
             lambda: f"({of('date', d)} {rng.choice('+-')} {rng.choice(LITERALS['duration'][:2] + LITERALS['months'] + LITERALS['working'])})",
             lambda: f"{rng.choice(['min', 'max'])}({self.relation(d)}.date)",
             lambda: f"{self.one(d)}.date",
             lambda: f"date({of('datetime', d)})",
             lambda: self.choice("date", d),
-        ])()  # fmt: skip
+        ])  # fmt: skip
 
     def _datetime(self, d: int) -> str:
         rng, of = self.rng, self.of
-        return rng.choice([
+        return self.pick([
             lambda: f"({of('datetime', d)} {rng.choice('+-')} {rng.choice(LITERALS['duration'] + LITERALS['months'])})",
             lambda: f"{rng.choice(['min', 'max'])}({self.relation(d)}.at)",
             lambda: f"{self.one(d)}.at",
             lambda: self.choice("datetime", d),
-        ])()  # fmt: skip
+        ])  # fmt: skip
 
     def _duration(self, d: int) -> str:
         kind = self.rng.choice(["date", "datetime"])
@@ -151,7 +151,7 @@ class Maker:
         rng, of = self.rng, self.of
         ordered = rng.choice(["number", "date", "datetime", "number", "duration", "string"])
         any_kind = rng.choice(["number", "string", "boolean", "date", "datetime"])
-        return rng.choice([
+        return self.pick([
             lambda: f"({of(ordered, d)} {rng.choice(['<', '<=', '>', '>='])} {of(ordered, d)})",
             lambda: f"({of(any_kind, d)} {rng.choice(['=', '!='])} {of(any_kind, d)})",
             lambda: f"({of(any_kind, d)} {rng.choice(['=', '!='])} null)",
@@ -168,9 +168,12 @@ class Maker:
             lambda: self.choice("boolean", d),
             lambda: self.call("boolean", d),
             lambda: self.call("boolean", d),
-        ])()  # fmt: skip
+        ])  # fmt: skip
 
     # --- parts ------------------------------------------------------------------------------------------------------
+
+    def pick(self, forms: list[Callable[[], str]]) -> str:
+        return self.rng.choice(forms)()
 
     def choice(self, kind: str, d: int) -> str:
         otherwise = "null" if self.rng.random() < 0.2 else self.of(kind, d)

@@ -7,7 +7,7 @@ import io
 import random
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ WORDS = {
     "true": ("false",), "false": ("true",), "round_robin": ("level", "least_loaded"), "working": ("any",), "year": ("quarter",), "quarter": ("month",), "warn": ("error",),
     "error": ("warn",), "collect": ("first",), "leave": ("none",),
 }  # fmt: skip
-EDITS = (
+EDITS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], tuple[str, ...]]], ...] = (
     (re.compile(r"(?<![\w.])\d+(?:\.\d+)?"), lambda m: (f"{_plus(m[0], 1)}", f"{_plus(m[0], -1)}")),
     (re.compile(r">=|<=|(?<!\])>|<|!="), lambda m: ({">=": (">",), "<=": ("<",), ">": (">=",), "<": ("<=",), "!=": ("=",)}[m[0]])),
     (re.compile(r"(?<![<>!])="), lambda m: ("!=",)),

@@ -99,6 +99,7 @@ def evaluator_of(name: str, folder: Path, changed: str = "") -> Any:
 def test_tables(name: str, case: dict[str, Any], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     document = documents()[name]
     changed = case.get("policy", "")
+    made: Any = None
     evaluator = evaluator_of(name, tmp_path_factory.getbasetemp() / f"{name}{abs(hash(changed))}", changed)
     for columns in (False, True):
         state: Any = None

@@ -64,7 +64,7 @@ class Files:
         found = dict(self.tables)
         for number, change in enumerate(way):
             if change["kind"] in ("field", "record"):
-                records = found.get(change["entity"], [])
+                records: list[dict[str, Any]] = list(found.get(change["entity"], []))
                 columns = list(dict.fromkeys(k for r in records for k in r if k != "$line"))
                 found[change["entity"]] = in_records(self.evaluator.policy, columns, records, change, number)
         day = max((c["until"] for c in way if c["kind"] == "wait"), default=self.as_of)

@@ -108,7 +108,8 @@ class Planter:
         """
         found = self.reached[fault.file, fault.function] if fault.function else list(self.seconds)
         guards = tuple(self.guards[fault.file])
-        chosen, total = [], 0.0
+        chosen: list[Any] = []
+        total = 0.0
         for test in sorted((x for x in found if x.nodeid.startswith(guards)), key=lambda x: self.seconds[x]):
             total += self.seconds[test]
             if chosen and total > QUICK:
