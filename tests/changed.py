@@ -13,11 +13,11 @@ from typing import Any
 
 import yaml
 
+from roe.crm.ids import fold
 from roe.data.coerce import columns_of
 from roe.data.read import file_of
 from roe.evaluator.engine import Evaluator
 from roe.policy.build import build
-from roe.crm.ids import fold
 from roe.policy.standard import FILES
 
 Changes = list[dict[str, Any]]

@@ -61,7 +61,7 @@ class Files:
         named = json.dumps(policy)
         if policy and named not in self._policies:
             self._policies[named] = apply(policy, self.source, self.scratch / str(self._made))[0]
-        found = dict(self.tables)
+        found: dict[str, Any] = dict(self.tables)
         for number, change in enumerate(way):
             if change["kind"] in ("field", "record"):
                 records: list[dict[str, Any]] = list(found.get(change["entity"], []))

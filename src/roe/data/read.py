@@ -104,11 +104,10 @@ def file_of(policy: Policy, entity: str, folder: Path) -> tuple[Path | None, lis
     by_name: dict[str, list[Path]] = {}
     for path in held:
         by_name.setdefault(path.name.lower(), []).append(path)
-    declared = {
-        name for other in policy.model.entities if other not in FILES for name in (other + "s", other)
-    }  # `deal` is no opportunity then
-    names = [name for name in FILES.get(entity, (entity + "s", entity)) if entity not in FILES or name not in declared]
-    wanted = (f"{name}{suffix}" for name in names for suffix in _NAMED)
+    # a file of deals holds opportunities, unless the policy declares an entity `deal`
+    declared = {name for other in policy.model.entities if other not in FILES for name in (other + "s", other)}
+    free = [name for name in FILES.get(entity, (entity + "s", entity)) if entity not in FILES or name not in declared]
+    wanted = (f"{name}{suffix}" for name in free for suffix in _NAMED)
     paths = [path for name in wanted for path in by_name.get(name, ())]
     if len(paths) > 1:
         names = ", ".join(f"`{p.name}`" for p in paths)

@@ -7,7 +7,6 @@ diagnostics; a record that only they could decide says so, and is never guessed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +22,7 @@ from roe.grammar.clock import Clock
 from roe.plan.operators import Action, Choose, Derive, Expr, Rule
 from roe.policy.standard import FILES
 from roe.source import Span, Text
-from roe.sql.forms import NoSql, Sql, column, comment, grouped, literal, named
+from roe.sql.forms import NoSql, Sql, column, comment, grouped, literal, named, plain
 from roe.sql.translate import Found, Group, Many, Owners, Query, Ref, Row, Struct, Translator, Value
 
 UNDECIDED = "(needs roe)"
@@ -121,7 +120,7 @@ class Statement:
         """One more table of the entity's records, with more columns."""
         every = exp.Column(this=exp.Star(), table=exp.to_identifier(query.alias))
         made = query.select(every, *(named(sql, name) for name, sql in columns.items()))
-        self._current[entity] = self.add(_plain(f"{entity}_{next(iter(columns)).split('__')[0]}"), made, comment)
+        self._current[entity] = self.add(plain(f"{entity}_{next(iter(columns)).split('__')[0]}"), made, comment)
 
     def start(self, entity: str) -> tuple[Query, Translator]:
         query = Query(self, self.table(entity), "r")
@@ -492,8 +491,3 @@ def compile_sql(
     if entity not in {e for e, _ in compiled.policy.plan.engagement}:
         raise KeyError(entity)
     return Statement(compiled, entity, dialect, clock, dict(sources or {})).write()
-
-
-def _plain(name: str) -> str:
-    """A name that needs no quotes: a step may have a dot in its own, such as `territory_owner.ae`."""
-    return re.sub(r"\W", "_", name)
