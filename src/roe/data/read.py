@@ -225,7 +225,7 @@ def row_warnings(records: Records) -> Iterator[Diagnostic]:
         )
 
 
-def newest(evaluator: Any, tables: Any) -> datetime:
+def newest(evaluator: Any, tables: Any, otherwise: datetime = datetime(2026, 1, 1)) -> datetime:
     """The moment of the newest record: the day that a data folder is about, where nobody says another."""
     world = evaluator.bind(tables, as_of="2000-01-01").world
     days = [
@@ -233,6 +233,7 @@ def newest(evaluator: Any, tables: Any) -> datetime:
         for entity, names in (
             ("account", ("created", "last_activity", "owner_since")),
             ("lead", ("created",)),
+            ("opportunity", ("created",)),
             ("activity", ("date", "at")),
         )
         for row in world.rows[entity]
@@ -240,4 +241,4 @@ def newest(evaluator: Any, tables: Any) -> datetime:
         if isinstance(row[name], date)
     ]
     whole = [d if isinstance(d, datetime) else datetime.combine(d, time()) for d in days]
-    return max((d.replace(tzinfo=None) for d in whole), default=datetime(2026, 1, 1))
+    return max((d.replace(tzinfo=None) for d in whole), default=otherwise)
