@@ -8,6 +8,7 @@ the same records, and the same rejects, of every file.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 from pathlib import Path
@@ -28,6 +29,7 @@ TEXTS = (".csv", ".tsv", ".txt")
 PACKED = (".gz", ".zip")
 SUFFIXES = (*TEXTS[:2], *PACKED, ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjson", ".parquet")
 _NAMED = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zip", ".zip", ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".parquet")  # fmt: skip
+_JSON = re.compile(r"\ufeff?\s*(\{\s*[\"}]|\[\s*[{\]])")  # how JSON begins, and no header
 Tables = dict[str, Records]
 
 
@@ -157,6 +159,9 @@ def read_sheet(path: Path, source: DataSource | None = None) -> Sheet:
 
         return read_spreadsheet(path)
     text, said = decode(read_bytes(path), source.encoding if source else "")
+    if _JSON.match(text):
+        help = "if it holds records, give it a name that ends with .json; if it is an error of the CRM, it says why there are none"
+        raise Unreadable("it is JSON, not a table", help)
     sheet = scan(text, str(path))
     if said:
         sheet.origin.notes.insert(0, f"read as {said}, since it is not UTF-8" if "UTF" not in said.upper() else f"read as {said}")
