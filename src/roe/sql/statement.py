@@ -14,6 +14,7 @@ from typing import Any
 import sqlglot
 from sqlglot import exp
 
+from roe.crm.ids import SHORT
 from roe.diagnostics import Diagnostic
 from roe.evaluator.world import Compiled
 from roe.grammar import syntax as s
@@ -422,6 +423,8 @@ class Statement:
             if self.translated < self.rules
             else f"All {self.rules} rules are here."
         ]
+        if self.policy.profile == "salesforce":
+            head.append(f"Ids of Salesforce are compared in their short form: the staged tables have it everywhere, as left(id, {SHORT}).")
         for table in self.tables:
             final = final.with_(table.name, as_=table.query, copy=False)
             if table.comment:
