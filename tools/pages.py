@@ -1,7 +1,7 @@
 """`python tools/pages.py` writes the generated parts of the docs; `--check` says whether they are fresh.
 
-Generated: docs/cli.md from the commands, the function table of docs/language.md from the function table, and the front of
-each page in docs/diagnostics from the table of codes. What people wrote on a page stays.
+Generated: docs/cli.md from the commands, the function table of docs/language.md from the function table, the README's picture from
+`roe graph`, and the front of each page in docs/diagnostics from the table of codes. What people wrote on a page stays.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import click
+from click.testing import CliRunner
 
 from roe.cli import COMMANDS, main
 from roe.diagnostics import CODES
@@ -58,6 +59,13 @@ def commands() -> str:
     return "\n".join(lines)
 
 
+def picture() -> str:
+    """The README's picture: the rules of an example, with one account's path highlighted."""
+    example = str(ROOT / "policies" / "examples" / "static")
+    record = ["--entity", "account", "--role", "ae", "--record", "hooli.com", "--data", f"{example}/data", "--as-of", "2026-02-01"]
+    return CliRunner().invoke(main, ["graph", example, *record, "--format", "svg"], catch_exceptions=False).stdout
+
+
 def spliced(text: str, part: str) -> str:
     return re.sub(f"{BEGIN}.*?{END}", lambda m: f"{BEGIN}\n\n{part}\n\n{END}", text, flags=re.S)
 
@@ -71,6 +79,7 @@ def pages() -> dict[Path, str]:
         body = path.read_text("utf-8").split("\n\n", 2)[2] if path.is_file() else "TODO\n"
         out[path] = f"# {code}: {title}\n\nSeverity: {severity}.\n\n{body}"
     listed = [f"| [{code}]({code}.md) | {severity} | {title} |" for code, (title, severity) in CODES.items()]
+    out[ROOT / "docs" / "explanation.svg"] = picture()
     head = ["# Diagnostics", "", "| code | severity | what it says |", "|---|---|---|"]
     out[ROOT / "docs" / "diagnostics" / "README.md"] = "\n".join([*head, *listed]) + "\n"
     return out
