@@ -20,18 +20,19 @@ from roe.grammar.functions import BY_NAME
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 
-SETTINGS = """## Typed once: `--data` and `--as-of`
+SETTINGS = """## Set `--data` and `--as-of` once
 
-Both may stand in the file `roe.toml` beside policy.yaml, or in the environment:
+Write both into the file `roe.toml` next to policy.yaml, or set them in the environment:
 
 ```text
-data = "../export"      # from the policy's folder
+data = "../export"      # relative to the policy's folder
 as_of = 2026-02-01
 ```
 
-The command line comes first, then `ROE_DATA` and `ROE_AS_OF`, then `roe.toml`. A relative path in `ROE_DATA` is from the current folder, or
-from the policy's if there is nothing of that name here. `roe check`, `roe handbook` and `roe diff` do without the records of a setting that
-are not there, and say so. `roe compile` and `roe score` take no `as_of` from settings: leaving it out means something of its own there."""
+The command line wins over `ROE_DATA` and `ROE_AS_OF`, and these win over `roe.toml`. A relative path in `ROE_DATA` starts at the current
+folder. If nothing is there, it starts at the policy's folder. If the folder from a setting does not exist, `roe check`, `roe handbook` and
+`roe diff` go on without records and tell you so. `roe compile` and `roe score` ignore an `as_of` from the settings, because for them leaving it
+out has its own meaning."""
 
 
 def functions() -> str:
@@ -48,7 +49,14 @@ def functions() -> str:
 
 
 def commands() -> str:
-    lines = ["# Commands", "", "Written by `python tools/pages.py` from the commands themselves.", "", *SETTINGS.split("\n"), ""]
+    lines = [
+        "# Commands",
+        "",
+        "This page shows what `roe COMMAND --help` prints. `python tools/pages.py` writes it.",
+        "",
+        *SETTINGS.split("\n"),
+        "",
+    ]
     for name in COMMANDS:
         command = main.get_command(click.Context(main), name)
         assert command is not None
