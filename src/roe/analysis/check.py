@@ -263,7 +263,7 @@ MOST_FINDINGS = 20
 
 
 def staffed_twice(subject: Subject) -> Iterator[Diagnostic]:
-    """R407 in a staffing: two reps whose periods run into each other. A dated row before one for the rest of the time is no such thing."""
+    """R407 in a staffing: two reps whose periods run into each other. A dated row before one for the rest of the time is not such a thing."""
     for table in subject.tables:
         step = table.step
         if step.stage != "staffing":

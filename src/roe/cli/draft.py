@@ -26,7 +26,7 @@ from roe.policy.standard import FILES
 from roe.source import Span
 
 DAY = "2026-01-01"  # the moment of the drafted tests; nothing in them depends on it
-MAX_VALUES = 12  # a column with more distinct values is no list of values
+MAX_VALUES = 12  # a column with more distinct values is not a list of values
 _ROLE_COLUMN = re.compile(r"owner_([a-z][a-z0-9]{0,15})|([a-z][a-z0-9]{0,15})_owner")
 NO_ROLES = {"id", "name", "since", "email", "account", "company", "contact", "lead", "deal", "opportunity", "potential", "task", "record"}
 TERRITORY_FIELDS = ("country", "state", "segment", "industry", "postal_code", "city")

@@ -218,7 +218,7 @@ def unreadable_parquet(path: Path, e: Exception) -> Diagnostic:
 
 
 def row_warnings(records: Records) -> Iterator[Diagnostic]:
-    """The rows that are no records, for commands that have no reading report."""
+    """The rows that are not records, for commands that have no reading report."""
     for line, text, reason in records.origin.rejects[:20]:
         yield Diagnostic(
             "R602", f"a row is left out: {reason}", Span(records.origin.shown, line, 1, 2, text), "correct the row, or remove it"

@@ -324,7 +324,7 @@ class Checker:
             pattern = node.args[1] if len(node.args) > 1 else None
             if isinstance(pattern, s.Literal) and isinstance(pattern.value, str) and regex(pattern.value) is None:
                 help = "look-arounds and back-references are left out, see docs/language.md"
-                self.say("R210", pattern, f"`{pattern.value}` is no regular expression of RE2", help)
+                self.say("R210", pattern, f"`{pattern.value}` is not a regular expression of RE2", help)
         if row.name in ("min", "max", "sum", "mean", "median", "sort", "distinct_values", "reverse", "sublist", "append"):
             return _of_items(row.name, args)
         return Type(LONG.get(row.result, row.result))

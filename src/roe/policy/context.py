@@ -125,7 +125,7 @@ class Context:
             return None
         value = expr.tree.value if isinstance(expr.tree, s.Literal) else None
         if "duration" not in v.kind(value):
-            self.say("R311", text, f"`{text}` is no duration", "write `90 days`, `48 hours`, `5 working days`, `6 months`")
+            self.say("R311", text, f"`{text}` is not a duration", "write `90 days`, `48 hours`, `5 working days`, `6 months`")
             return None
         return value
 
@@ -142,7 +142,7 @@ class Context:
             return None
         found = v.parse_date(str(text))
         if found is None:
-            self.say("R311", text, f"`{text}` is no date", "write it as 2026-02-01")
+            self.say("R311", text, f"`{text}` is not a date", "write it as 2026-02-01")
         return found
 
     # --- rules and tables -------------------------------------------------------------------------------------------

@@ -245,7 +245,7 @@ def _schema_diagnostics(e: Any, value: Any, shown: str) -> list[Diagnostic]:
         missing = [k for k in e.validator_value if k not in e.instance]
         return [Diagnostic("R304", f"`{k}` is missing", place, f"add `{k}: …`") for k in missing]
     if e.validator == "propertyNames" or (e.parent is not None and e.parent.validator == "propertyNames"):
-        return [Diagnostic("R304", f"`{e.instance}` is no name for this", span_of(e.instance), "use letters, digits, - and _")]
+        return [Diagnostic("R304", f"`{e.instance}` is not a name for this", span_of(e.instance), "use letters, digits, - and _")]
     if e.validator in ("enum", "const"):
         allowed = [str(v) for v in (e.validator_value if e.validator == "enum" else [e.validator_value])]
         listed = "write one of " + ", ".join(f"`{a}`" for a in allowed)

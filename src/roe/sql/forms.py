@@ -80,7 +80,7 @@ def literal(value: Any) -> Sql:
         return text(value)
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise NoSql("a date-time without a zone is no moment, and databases make one of it")
+            raise NoSql("a date-time without a zone is not a moment, and databases make one of it")
         return exp.cast(exp.Literal.string(value.isoformat(sep=" ")), "TIMESTAMPTZ")
     if isinstance(value, date):
         return exp.cast(exp.Literal.string(value.isoformat()), "DATE")

@@ -162,7 +162,7 @@ class Translator:
         found = self.value(node)
         if isinstance(found, Value) and found.kind in ("boolean", "null"):
             return found.sql
-        raise NoSql(f"`{show(node)}` is no condition that SQL has", node)
+        raise NoSql(f"`{show(node)}` is not a condition that SQL has", node)
 
     def _arguments(self, node: s.Call, count: int) -> list[s.Node]:
         """The arguments of a call in the order of the parameters."""
@@ -265,7 +265,7 @@ class Translator:
             parts.append(exp.Is(this=value.sql.copy(), expression=exp.null()))
         elif isinstance(test, s.Literal):
             if v.kind(test.value) != value.kind:
-                raise NoSql(f"`{show(test)}` is no {value.kind}", test)
+                raise NoSql(f"`{show(test)}` is not a {value.kind}", test)
             plain.append(literal(test.value))
         elif isinstance(test, s.Unary):
             operand = self._side(test.operand)
@@ -301,7 +301,7 @@ class Translator:
             raise NoSql("only loops over one relation have a form in SQL", node)
         source = self.value(node.bindings[0].source)
         if not isinstance(source, Many):
-            raise NoSql(f"`{show(node.bindings[0].source)}` is no relation", node)
+            raise NoSql(f"`{show(node.bindings[0].source)}` is not a relation", node)
         inner, item = self._inside(source)
         inner.names[node.bindings[0].name] = item
         held = inner.exact(node.condition)
@@ -325,7 +325,7 @@ class Translator:
     def scalar(self, node: s.Node, kind: str = "") -> Value:
         found = self.value(node)
         if not isinstance(found, Value) or (kind and found.kind not in (kind, "null")):
-            raise NoSql(f"`{show(node)}` is no {kind or 'single value'} in SQL", node)
+            raise NoSql(f"`{show(node)}` is not a {kind or 'single value'} in SQL", node)
         return found
 
     def key(self, node: s.Node) -> Sql:
@@ -577,7 +577,7 @@ class Translator:
         for name in many.of:
             found = inner._field(found, name, s.Name(name))
         if not isinstance(found, Value):
-            raise NoSql(f"the `{'.'.join(many.of)}` of related records is no single value")
+            raise NoSql(f"the `{'.'.join(many.of)}` of related records is not a single value")
         return found
 
     def _grouped(self, many: Many, inner: Translator, columns: dict[str, Sql], what: str) -> str:
@@ -606,7 +606,7 @@ class Translator:
     def _filter(self, node: s.Filter) -> Found:
         base = self.value(node.base)
         if not isinstance(base, Many) or base.of:
-            raise NoSql(f"`{show(node.base)}` is no relation", node)
+            raise NoSql(f"`{show(node.base)}` is not a relation", node)
         position = node.condition.value if isinstance(node.condition, s.Literal) else None
         if (
             isinstance(node.condition, s.Negative)
@@ -645,7 +645,7 @@ class Translator:
         """`latest` and `earliest`: the items that have a value, ranked by it, and of equals by their ids."""
         base = self.value(node.source)
         if not isinstance(base, Many) or base.of:
-            raise NoSql(f"`{show(node.source)}` is no relation", node)
+            raise NoSql(f"`{show(node.source)}` is not a relation", node)
         inner, item = self._inside(base)
         inner.items, inner.names["item"] = (item,), item
         by = inner.scalar(node.by)
@@ -723,7 +723,7 @@ def _arithmetic(op: str, a: Value, b: Value) -> Value:
     if op == "/":
         b = _bounded(b)  # by more than the largest number everything is 0
         right = b.sql if b.is_double and not isinstance(a.sql, exp.Literal) else right
-        least = b.most if _is_constant(b.sql) else 1.0 if b.most <= EXACT and not b.is_double else 0.0  # a count is no fraction
+        least = b.most if _is_constant(b.sql) else 1.0 if b.most <= EXACT and not b.is_double else 0.0  # a count is not a fraction
         made: Sql = exp.Div(
             this=left, expression=right if _is_constant(b.sql) and b.most else exp.func("NULLIF", right, exp.Literal.number(0))
         )

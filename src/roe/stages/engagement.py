@@ -78,7 +78,7 @@ def _person(text: Text, names: Names) -> Expr | None:
     known = {*names.variables, *names.shorthands}
     if isinstance(tree, s.Name):  # one word: an expression if it is a name, or nearly one
         person = tree.id not in known and not suggest(tree.id, known, "", 0.75)
-    else:  # several words are no expression; a number is an id, and `tina-ann` is no difference of two unknown names
+    else:  # several words are not an expression; a number is an id, and `tina-ann` is not a difference of two unknown names
         numeric = isinstance(tree, s.Literal) and v.is_number(tree.value)
         dashed = isinstance(tree, s.Binary) and not any(n.id in known for n in s.walk(tree) if isinstance(n, s.Name)) and " " not in text
         person = (tree is None and text.replace(" ", "_") not in known) or numeric or dashed

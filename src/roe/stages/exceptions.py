@@ -46,7 +46,7 @@ def lower(policy: dict[str, Any], cx: Context) -> tuple[ExceptionRow, ...]:
             record, role, owner, approved_by, reason = (row[c] for c in NEEDED[:5])
             shares = split("" if row.get("credit") in (None, "-") else row["credit"])
             if shares is None:
-                cx.say("R311", row["credit"], f"`{row['credit']}` is no split of a credit", "write it as `ann 60; ben 40`, 100 together")
+                cx.say("R311", row["credit"], f"`{row['credit']}` is not a split of a credit", "write it as `ann 60; ben 40`, 100 together")
                 continue
             rows.append(ExceptionRow(entity, record, role, owner, approved_by, reason, start, until, shares))
     return tuple(rows)

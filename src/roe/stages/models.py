@@ -180,7 +180,7 @@ class _Model:
             return ""
         found = self.cx.duration(raw[key])
         if found is not None and v.kind(found) != "days and time duration":
-            self.cx.say("R311", raw[key], f"`{raw[key]}` is no number of days", "write it in days, such as 90 days")
+            self.cx.say("R311", raw[key], f"`{raw[key]}` is not a number of days", "write it in days, such as 90 days")
             return ""
         return str(raw[key]) if found is not None else ""
 

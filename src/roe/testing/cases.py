@@ -145,7 +145,7 @@ def _join(first: Given, more: Given, policy: Policy) -> Given:
 
 
 def _as_read(rows: list[dict[str, Any]], read: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
-    """The records with what their file's reading said, such as the rows that are no records."""
+    """The records with what their file's reading said, such as the rows that are not records."""
     if not isinstance(read, Records):
         return rows
     header = dict.fromkeys(k for row in rows for k in row if k != "$line")
