@@ -68,7 +68,13 @@ def sdr(
     numbers = {name: known[name].value for name in NUMBERS}
     for name in NUMBERS:
         if numbers[name] == 0:
-            fail([Diagnostic("R801", f"`{name}` is 0, and is divided by", Span("--set", 1, 1, 2, name), "give a number above 0")])
+            fail(
+                [
+                    Diagnostic(
+                        "R801", f"`{name}` is 0, and the calculation divides by it", Span("--set", 1, 1, 2, name), "give a number above 0"
+                    )
+                ]
+            )
     ramp = known["ramp"].text
     if quota is None:
         steps = forward(numbers, reps, period, new, ramp)

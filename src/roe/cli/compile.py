@@ -48,7 +48,16 @@ def command(policy: Path | None, dialect: str, entity: str, as_of: str | None, s
     wrong = [s for s in sources if not (m := _SOURCE.fullmatch(s)) or m[1] not in known]
     if wrong:
         at = Span("--source", 1, 1, max(2, len(wrong[0]) + 1), wrong[0])
-        fail([Diagnostic("R801", f"`{wrong[0]}` names no entity's table", at, "write ENTITY=TABLE, such as account=analytics.accounts")])
+        fail(
+            [
+                Diagnostic(
+                    "R801",
+                    f"`{wrong[0]}` does not name the table of an entity",
+                    at,
+                    "write ENTITY=TABLE, such as account=analytics.accounts",
+                )
+            ]
+        )
     when = evaluator.clock(clock(evaluator, as_of)) if as_of else None
     from sqlglot.errors import SqlglotError
 

@@ -177,10 +177,10 @@ def _from_run(folder: Path, record: str, role: str | None) -> list[Any]:
         found = evidence.find(record)
         asked = Span("RECORD", 1, 1, len(record) + 1, record)
         if not found:
-            fail([Diagnostic("R604", f"no record of the run answers to `{record}`", asked, "name it by id, name or domain")])
+            fail([Diagnostic("R604", f"no record in the run matches `{record}`", asked, "name it by id, name or domain")])
         if len(found) > 1:
             ids = ", ".join(f"{e} {i}" for e, i in found[:8])
-            fail([Diagnostic("R605", f"{len(found)} records answer to `{record}`: {ids}", asked, "name the one you mean by its id")])
+            fail([Diagnostic("R605", f"{len(found)} records match `{record}`: {ids}", asked, "name the one you mean by its id")])
         entity, key = found[0]
         return [evidence.decision(entity, key, r) for r in _roles(evidence.roles(entity), entity, role)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as e:
@@ -241,11 +241,11 @@ def find_record(bound: Any, text: str, among: Iterable[str] | None = None) -> An
                 ]
             )
         known = [str(x) for entity in entities for row in bound.world.rows[entity][:5000] for x in (row["id"], row.label)]
-        fail([Diagnostic("R604", f"no record answers to `{text}`", at, suggest(text, known, "name it by id, name or domain"))])
+        fail([Diagnostic("R604", f"no record matches `{text}`", at, suggest(text, known, "name it by id, name or domain"))])
     if len(found) > 1:
         rows = [[row.entity, row["id"], row.label, row["domain"] or row["email"] or "", row["country"] or ""] for row in found[:20]]
         click.echo(table(rows, ["entity", "id", "name", "domain or e-mail", "country"]), err=True)
-        fail([Diagnostic("R605", f"{len(found)} records answer to `{text}`", at, "name the one you mean by its id")])
+        fail([Diagnostic("R605", f"{len(found)} records match `{text}`", at, "name the one you mean by its id")])
     return found[0]
 
 

@@ -44,7 +44,7 @@ def command(
         known = [f"{e} {r}" for e, r in evaluator.policy.plan.engagement]
         at = Span("--role", 1, 1, 2)
         asked = f"{entity or ''} {role or ''}".strip()
-        fail([Diagnostic("R502", f"there are no rules of `{asked}`", at, suggest(asked, known, f"there are {', '.join(known)}"))])
+        fail([Diagnostic("R502", f"there are no rules for `{asked}`", at, suggest(asked, known, f"there are {', '.join(known)}"))])
     charts = [chart(step, k[1], decisions.get(k)) for k, step in wanted.items()]
     text = mermaid(charts) if shape == "mermaid" else svg(charts)
     put(text, out)

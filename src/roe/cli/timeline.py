@@ -33,7 +33,7 @@ def command(record: str, policy: Path | None, data: Path, as_of: str, state: Pat
     row = find_record(bound, record)
     if not any(w.entity == row.entity for w in evaluator.policy.plan.windows):
         at = Span(str(evaluator.policy.root), 1, 1, 1)
-        fail([Diagnostic("R501", f"the policy has no windows of {row.entity} records", at, "add `windows:` or `claims:`")])
+        fail([Diagnostic("R501", f"the policy has no windows for {row.entity} records", at, "add `windows:` or `claims:`")])
     now = bound.world.clock.now
     found = timeline(bound, row)
     if shape == "json":

@@ -114,7 +114,7 @@ def check_plan(found: Any) -> dict[str, Any]:
 
     def need(good: bool) -> None:
         if not good:
-            raise ValueError("it is not a plan of this version")
+            raise ValueError("it is not a plan from this version")
 
     def texts(x: Any, *keys: str) -> bool:
         return isinstance(x, dict) and all(k in x and (x[k] is None or isinstance(x[k], str)) for k in keys)

@@ -228,7 +228,7 @@ def _fallbacks(found: dict[str, Any], cx: Context) -> None:
         seen = [name]
         while pool.fallback and str(pool.fallback) in found:
             if str(pool.fallback) in seen:
-                cx.say("R208", pool.fallback, f"the pool `{name}` falls back on itself", "let the last pool fall back on a rep")
+                cx.say("R208", pool.fallback, f"the pool `{name}` falls back on itself", "give the last pool a rep as its fallback")
                 break
             seen.append(str(pool.fallback))
             pool = found[str(pool.fallback)]
@@ -276,7 +276,7 @@ def _field(entity: str, name: Text, spec: Any, cx: Context) -> Field | None:
         return None
     values = tuple(fold(str(x)) for x in spec.get("values") or ())
     if values and kind.name not in ("string", "list"):
-        cx.say("R304", spec.key("values"), f"a {kind} has no list of values", "only strings have one")
+        cx.say("R304", spec.key("values"), f"a {kind} cannot have a list of values", "only strings can have one")
     if not _default_fits(spec.get("default"), kind, values):
         of = f" among {', '.join(values)}" if values else ""
         cx.say("R311", spec.key("default"), f"the default `{spec['default']}` is not a {kind}{of}", "write a value of the field's type")

@@ -36,7 +36,9 @@ def lower(policy: dict[str, Any], cx: Context, pools: dict[str, Allocate]) -> di
             names = [raw["name"] for raw in found]
             cx.unique_names(names, "rules of one role")
             for taken in [name for name in names if name == CLOSED and entity == "lead"]:
-                cx.say("R306", taken, f"`{CLOSED}` is the rule of leads that are converted or disqualified", "choose another name")
+                cx.say(
+                    "R306", taken, f"`{CLOSED}` is the built-in rule for leads that are converted or disqualified", "choose another name"
+                )
             rules = (*_closed(entity, cx), *(_rule(raw, str(entity), str(role), names, cx, pools) for raw in found))
             out[str(entity), str(role)] = Choose(str(entity), f"engagement_{role}", "engagement", "first", rules)
     return out

@@ -57,7 +57,7 @@ def lower(policy: dict[str, Any], cx: Context) -> tuple[Invariant, ...]:
     for number, raw in enumerate(given):
         said = _read(raw)
         if said is None:
-            cx.say("R304", raw, f"`{raw}` is not a sentence that is understood", EXAMPLES)
+            cx.say("R304", raw, f"`{raw}` is not one of the known sentences", EXAMPLES)
             continue
         of, text, role = said
         whole = isinstance(raw, str)
