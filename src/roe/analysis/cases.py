@@ -463,7 +463,7 @@ class Writer:
         return (self.entity, node.field) if own and isinstance(node, s.Path) else None
 
     def cases(self, node: s.Node) -> list[tuple[s.Node, Any]] | None:
-        """A computed field as (when, value) of a few cases, first match; None if it is no such thing, or too long."""
+        """A computed field as (when, value) of a few cases, first match; None if it is not such a thing, or too long."""
         tree = self.definition(node)
         if isinstance(tree, s.If):
             return _branches(tree)

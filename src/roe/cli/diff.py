@@ -31,26 +31,28 @@ FACTS = "decided, moved, moved_share, unowned, customers_moved, windows_cut, ove
 @click.command("diff")
 @click.argument("old")
 @click.argument("new")
-@data_setting("Records: then also who gains and loses which of them.", policy="new")
-@as_of_setting("With --data: what `today` and `now` mean.", policy="new", default="")
-@click.option("--state", type=click.Path(path_type=Path), help="With --data: the state folder, which is only read.")
-@click.option("--fail-if", "fail_if", default="", metavar="EXPR", help=f"Exit with 1 where this holds; it knows {FACTS}.")
+@data_setting("Folder with records, to show which of them change hands.", policy="new")
+@as_of_setting("With --data: the date or date-time to use as `today` and `now`.", policy="new", default="")
+@click.option("--state", type=click.Path(path_type=Path), help="With --data: the state folder. It is only read.")
+@click.option("--fail-if", "fail_if", default="", metavar="EXPR", help=f"Exit with 1 if this expression is true. It can use {FACTS}.")
 @click.option(
     "--format",
     "shape",
     type=click.Choice(["text", "md", "json"]),
     default="text",
     show_default=True,
-    help="How it is printed; md is for a pull request.",
+    help="Output format; md suits a pull request.",
 )
-@click.option("--page", type=click.Path(path_type=Path), help="An HTML page, as one file.")
-@click.option("--comment", "comment_file", type=click.Path(path_type=Path), help="A comment for a pull request, at most 60,000 characters.")
-@click.option("--new-is-fine", is_flag=True, help="Pass where OLD does not exist yet or cannot be read, and say so.")
+@click.option("--page", type=click.Path(path_type=Path), help="HTML page to write, as one file.")
+@click.option(
+    "--comment", "comment_file", type=click.Path(path_type=Path), help="File to write a pull-request comment to, at most 60,000 characters."
+)
+@click.option("--new-is-fine", is_flag=True, help="Pass, with a note, if OLD does not exist yet or cannot be read.")
 def command(
     old: str, new: str, data: Path | None, as_of: str, state: Path | None, fail_if: str, shape: str, page: Path | None,
     comment_file: Path | None, new_is_fine: bool,
 ) -> None:  # fmt: skip
-    """Compare two policies: OLD and NEW are folders, or REVISION:FOLDER of the git repository here."""
+    """Compare two policies. OLD and NEW are folders, or REVISION:FOLDER in this git repository."""
     from roe.analysis.decided import with_records
     from roe.analysis.diff import changes, impact
     from roe.analysis.equivalence import compare
@@ -59,7 +61,7 @@ def command(
 
     if data is not None and is_setting("data") and not (as_of and data.exists()):
         click.echo(
-            f"note: the records at {data}, which a setting names, are not compared: "
+            f"note: the records in {data}, from the settings, are not compared: "
             + ("they need --as-of" if data.exists() else "there are none"),
             err=True,
         )
