@@ -15,7 +15,8 @@ STATES = ["CA", "NY", "TX", "WA", "FL", "IL", "MA", "CO", "GA", "OH"]
 
 TEXT_FIELDS = [f"f{i}" for i in range(8)]
 NUMBER_FIELDS = ["n0", "n1", "n2"]
-Condition = tuple[str, str] | tuple[str, int, int]
+# (field, value), (field, from, below), or (field, ">", another field, more than it by so much)
+Condition = tuple[str, str] | tuple[str, int, int] | tuple[str, str, str, int]
 Rules = list[tuple[str, str, int, int, str]]
 
 
@@ -174,9 +175,25 @@ def wide_policy(found: list[list[Condition]]) -> str:
     lines += [f"    {f}: {{type: string}}" for f in TEXT_FIELDS] + [f"    {f}: {{type: number}}" for f in NUMBER_FIELDS]
     lines += ["engagement:", "  account:", "    ae:"]
     for i, rule in enumerate(found):
-        parts = [f'account.{c[0]} = "{c[1]}"' if len(c) == 2 else f"account.{c[0]} in [{c[1]}..{c[2]})" for c in rule]
-        lines.append(f"      - {{name: r{i}, when: '{' and '.join(parts)}', then: open}}")
+        lines.append(f"      - {{name: r{i}, when: '{' and '.join(map(_condition, rule))}', then: open}}")
     return "\n".join(lines) + "\n"
+
+
+def _condition(c: Condition) -> str:
+    if len(c) == 4:
+        return f"account.{c[0]} {c[1]} account.{c[2]} + {c[3]}"
+    return f'account.{c[0]} = "{c[1]}"' if len(c) == 2 else f"account.{c[0]} in [{c[1]}..{c[2]})"
+
+
+def opaque_rules(count: int) -> list[list[Condition]]:
+    """Rules of one condition each that sets two fields beside each other, so that there are no cells to look a record up in."""
+    return [[("n0", ">", "n1", count - i)] for i in range(count)]
+
+
+def opaque_records(count: int, rules: int, seed: int = 6) -> list[dict[str, Any]]:
+    """Records that rules all along the list decide, and some that none does."""
+    rng = random.Random(seed)
+    return [{**row, "n0": rng.randrange(rules * 11 // 10), "n1": rng.randrange(rules // 3)} for row in wide_records(count)]
 
 
 # --- keyed tables ---------------------------------------------------------------------------------------------------

@@ -15,7 +15,11 @@ FIELDS = [*TEXT_FIELDS, *NUMBER_FIELDS]
 
 
 def _each(rule: list[Condition], equal: str, between: str, joined: str) -> str:
-    return joined.join(equal.format(c[0], c[1]) if len(c) == 2 else between.format(c[0], c[1], c[2]) for c in rule)
+    """A rule as text. A condition of four parts sets two fields beside each other; `employees > revenue + 17` is the same in all languages."""
+    prefix = "context." if "context." in equal else ""
+    return joined.join(
+        f"{prefix}{c[0]} {c[1]} {prefix}{c[2]} + {c[3]}" if len(c) == 4 else (equal if len(c) == 2 else between).format(*c) for c in rule
+    )
 
 
 def if_elif(rules: Rules) -> Decide:
@@ -31,10 +35,15 @@ def if_elif(rules: Rules) -> Decide:
 
 def _zen_table(rules: Rules) -> str:
     inputs = [{"id": f, "name": f, "field": f} for f in FIELDS]
+    if any(len(c) == 4 for rule in rules for c in rule):
+        inputs = [{"id": "relation", "name": "relation"}]  # without a field, a cell is a whole condition
     rows = []
     for i, rule in enumerate(rules):
         row = {"_id": str(i), **dict.fromkeys(FIELDS, ""), "out": str(i)}
         for c in rule:
+            if len(c) == 4:
+                row["relation"] = _each([c], "", "", "")
+                continue
             row[c[0]] = json.dumps(c[1]) if len(c) == 2 else f"[{c[1]}..{c[2]})"
         rows.append(row)
     content = {"hitPolicy": "first", "inputs": inputs, "outputs": [{"id": "out", "name": "out", "field": "out"}], "rules": rows}
@@ -103,6 +112,9 @@ def json_logic(rules: Rules) -> Decide:
     for i, rule in enumerate(rules):
         parts: list[Any] = []
         for c in rule:
+            if len(c) == 4:
+                parts.append({c[1]: [{"var": c[0]}, {"+": [{"var": c[2]}, c[3]]}]})
+                continue
             var = {"var": c[0]}
             parts += [{"===": [var, c[1]]}] if len(c) == 2 else [{">=": [var, c[1]]}, {"<": [var, c[2]]}]
         chain += [{"and": parts}, i]

@@ -118,6 +118,38 @@ def decisions(sizes: list[int], count: int, repeat: int) -> dict[str, float]:
     return out
 
 
+def opaque(rules: int, count: int) -> dict[str, float]:
+    """Milliseconds of processor time for a decision by so many rules of one condition each that no cells help with, beside other engines."""
+    found, rows = made.opaque_rules(rules), made.opaque_records(count, rules)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "policy.yaml").write_text(made.wide_policy(found), "utf-8")
+        evaluator = roe.compile(roe.load(folder))
+    decide = evaluator.rules("account", "ae", as_of="2026-02-01")
+    number = {id(rule): i for i, rule in enumerate(decide.rules)}
+    answers = [None if (r := decide(row)) is None else number[id(r)] for row in rows]
+
+    def cpu(act: Callable[[], Any]) -> float:
+        seconds = []
+        for _ in range(3):
+            start = time.process_time()
+            act()
+            seconds.append(time.process_time() - start)
+        return min(seconds) / count * 1000
+
+    out = {f"opaque_{rules}_ms": cpu(lambda: [decide(row) for row in rows])}
+    for name, make in peers.PEERS.items():
+        if name in peers.SLOW and rules > 1000:
+            continue
+        with contextlib.suppress(ImportError):
+            other = make(found)
+            assert other(rows[:5]) == answers[:5], f"{name} and roe must agree before they are timed"
+            out[f"peer_{name}_opaque_{rules}_ms"] = cpu(partial(other, rows))
+    engines = {name: ms for name, ms in out.items() if name.startswith("peer_") and "if_elif" not in name}
+    if engines:
+        out["ratio_opaque_to_fastest_engine"] = out[f"opaque_{rules}_ms"] / min(engines.values())
+    return out
+
+
 def compiling(sizes: list[int]) -> dict[str, float]:
     """Seconds from the text of a policy to a ready evaluator, every check included, nothing cached."""
     out = {}
@@ -521,6 +553,7 @@ def main() -> None:
         "explain": lambda: explain(3 if quick else 21),
         "explain_large": lambda: explain_large(3 if quick else 11),
         "decisions": lambda: decisions([10, 1000] if quick else [10, 100, 1000, 5000], 500 if quick else 2000, 3 if quick else 11),
+        "opaque": lambda: opaque(1_000 if quick else 8_000, 20 if quick else 40),
         "compiling": lambda: compiling([1000] if quick else [1000, 5000]),
         "columns": lambda: columns(
             [10, 100] if quick else [10, 100, 1000, 5000], [10_000, 100_000] if quick else [10_000, 100_000, 1_000_000], 3

@@ -26,7 +26,7 @@ from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.plan.bitsets import of_bits
-from roe.plan.index import ELSE, MOST_POINTS, as_tests
+from roe.plan.index import ELSE, MOST_POINTS, KnownTests, as_tests
 from roe.plan.operators import Choose, Derive, Rule
 from roe.plan.subjects import Test, is_true
 from roe.policy.model import Field, Policy
@@ -69,7 +69,7 @@ class Cases:
         self.writer = Writer(policy, step.entity, keep)
         self._spell = spell
         self._domains: dict[str, Domain] = {}
-        self._made: dict[str, list[dict[str, Test]]] = {}
+        self._made: KnownTests = {}
         self._naturals: dict[int, tuple[Axis, int]] = {}
         self._dates = Dates(policy, step.entity, names_of(policy, step.entity))
 
@@ -107,18 +107,8 @@ class Cases:
 
     def _tests(self, conditions: list[s.Node]) -> list[dict[str, Test]]:
         """The alternatives of a conjunction. Most conditions are one test, which is made once however many rules have it."""
-        trees = [part for tree in conditions for part in s.conjuncts(self.written(tree))]
-        tests: dict[str, Test] = {}
-        for tree in trees:
-            text = show(tree)
-            made = self._made.get(text)
-            if made is None:
-                made = self._made[text] = as_tests([tree], self.policy.plan.lists, MAX_WRITTEN)[0]
-            if len(made) != 1 or any(key in tests for key in made[0]):
-                found, _ = as_tests(trees, self.policy.plan.lists, MAX_WRITTEN)
-                return [self._dates(alternative) for alternative in found]
-            tests |= made[0]
-        return [self._dates(tests)]
+        trees = [self.written(tree) for tree in conditions]
+        return [self._dates(alternative) for alternative in as_tests(trees, self.policy.plan.lists, MAX_WRITTEN, self._made)[0]]
 
     def test_of(self, condition: s.Node) -> Test | None:
         """The one test that a condition of the rows is; None if it is several, or stands among others."""

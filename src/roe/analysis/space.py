@@ -145,10 +145,11 @@ class Space:
             avoid = self.touching(box, avoid)
             if not avoid:
                 return box
-            once, twice, open_on = 0, 0, []
+            once, twice, thrice, open_on = 0, 0, 0, []  # the alternatives that are open on so many axes, or more
             for axis, cells in zip(self.axes, box, strict=True):
                 open_ = avoid & ~axis.all(cells)
                 open_on.append(open_)
+                thrice |= twice & open_
                 twice |= once & open_
                 once |= open_
             if avoid & ~once:
@@ -161,7 +162,9 @@ class Space:
                     box[i] &= ~self.axes[i].held_by(forced & open_)
                     if not box[i]:
                         return None
-        bit = min(bits(avoid), key=lambda b: sum(o >> b & 1 for o in open_on))
+        pairs = avoid & ~thrice
+        few = pairs & -pairs  # what is open on fewest axes makes fewest parts
+        bit = few.bit_length() - 1 if few else min(bits(avoid), key=lambda b: sum(o >> b & 1 for o in open_on))
         for i, open_ in enumerate(open_on):
             if open_ >> bit & 1:
                 part = list(box)

@@ -26,6 +26,7 @@ from roe.plan.operators import Expr
 from roe.plan.subjects import MAX_ALTERNATIVES, Test, Truth, alternatives, both, key_of, places_of
 
 Masks = tuple[int, int]  # (true, not false), over alternatives
+KnownTests = dict[str, list[dict[str, Test]]]  # the alternatives of conditions by their text
 ELSE: Any = object()  # some value that no constant of a subject is
 MOST_ALONE = 16  # conditions that one rule alone has, up to which they are subjects like all others
 MOST_POINTS = 1_000  # constants of a subject each of which is a cell of its own in analysis
@@ -197,10 +198,17 @@ def cost_of(node: s.Node) -> int:
 
 
 def as_tests(
-    conditions: Iterable[s.Node], lists: Mapping[str, list[Any]], most: int = MAX_ALTERNATIVES
+    conditions: Iterable[s.Node], lists: Mapping[str, list[Any]], most: int = MAX_ALTERNATIVES, known: KnownTests | None = None
 ) -> tuple[list[dict[str, Test]], bool]:
-    """The alternatives of a conjunction, each one test per subject; and whether it is one, with a subject for each condition."""
+    """The alternatives of a conjunction, each one test per subject; and whether it is one, with a subject for each condition.
+
+    `known` keeps the alternatives of single conditions by their text, for rules that share some.
+    """
     items = tuple(i for c in conditions for i in s.conjuncts(c))
+    if known is not None:
+        apart = _apart(items, lists, most, known)
+        if apart is not None:
+            return [apart], len(apart) == len(items)
     tree = items[0] if len(items) == 1 else s.And(items)
     found = alternatives(tree, lists, most) if items else [[]]
     out = []
@@ -211,6 +219,20 @@ def as_tests(
             here[key] = both(here[key], test) if key in here else test
         out.append(here)
     return out, len(found) == 1 and len(out[0]) == len(items)
+
+
+def _apart(items: Iterable[s.Node], lists: Mapping[str, list[Any]], most: int, known: KnownTests) -> dict[str, Test] | None:
+    """The tests of conditions, each taken by itself; None where one has alternatives, or two test one subject."""
+    tests: dict[str, Test] = {}
+    for item in items:
+        text = show(item)
+        made = known.get(text)
+        if made is None:
+            made = known[text] = as_tests([item], lists, most)[0]
+        if len(made) != 1 or not tests.keys().isdisjoint(made[0]):
+            return None
+        tests |= made[0]
+    return tests
 
 
 _Own = tuple[Code, Truth, Truth, Callable[[Any], Truth]]  # a condition, what its being true and false means, and any other value
@@ -258,8 +280,9 @@ class Index:
         self.rule_of: list[int] = []
         by_subject: dict[str, tuple[s.Node, list[tuple[int, Test]]]] = {}
         self.plain = True  # each rule is one alternative, and each of its conditions the test of a subject of its own
+        known: KnownTests = {}
         for number, conditions in enumerate(rules):
-            found, plain = as_tests([c.tree for c in conditions], lists)
+            found, plain = as_tests([c.tree for c in conditions], lists, known=known)
             self.plain &= plain
             for tests in found:
                 bit = len(self.rule_of)
