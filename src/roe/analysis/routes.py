@@ -24,6 +24,7 @@ from roe.evaluator.world import Row, current_leave
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.operators import Action, Choose, Expr, Rule
+from roe.source import Inline
 
 EARLIER = 4  # rules before a route that may hold as well
 
@@ -83,7 +84,8 @@ class _Router:
         for number, rule in enumerate(chooser.step.rules):
             before = self._exception() if self.d.exception is not None else earlier
             own = list(self._unmet(rule.conditions, self.scope))
-            for how, obstacles in self._actions(rule.value) if len(earlier) <= EARLIER else ():
+            built_in = isinstance(rule.name.origin, Inline)  # nobody is advised to close a lead so that it stays
+            for how, obstacles in self._actions(rule.value) if len(earlier) <= EARLIER and not built_in else ():
                 yield Route(str(rule.name), how, [*before, *own, *obstacles])
             if not own:
                 earlier.append(self._earlier(chooser.step, number))
