@@ -161,7 +161,7 @@ class Cells:
             return None, f"a {type(value).__name__} is not a {self.field.type}", None
         text = clean(value) if isinstance(value, str) else value
         meant = corrected(self.field, text)
-        written = text if isinstance(text, str) and meant != text else None
+        written = text if isinstance(text, str) and meant != text and self.field.normalize != "queue" else None  # its owner field says so
         try:
             return self.make(meant), "", written
         except ValueError as e:
