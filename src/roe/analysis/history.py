@@ -334,7 +334,7 @@ def _choose(found: History, features: Mapping[str, list[Any]], used: set[str]) -
         elif _numbered(name, values):
             found.dropped[name] = "it is a number of the record"
         elif isinstance(present[0], (date, list, dict)) and not leaks(values, found.outcome):
-            found.dropped[name] = "dates and lists are no features"
+            found.dropped[name] = "dates and lists are not features"
         elif (
             isinstance(present[0], str)
             and len(set(present)) > 0.9 * len(present)

@@ -23,14 +23,14 @@ from roe.source import Span
     "export",
     metavar="EXPORT",
     type=click.Path(path_type=Path),
-    help="A folder with a CRM export, or one file of it, to draft the policy from.",
+    help="Folder or file with a CRM export to draft the policy from.",
 )
-@click.option("--copy-data", is_flag=True, help="Copy the export into DIR/data, which git is told to leave out; else it stays where it is.")
+@click.option("--copy-data", is_flag=True, help="Copy the export into DIR/data, which git ignores. Otherwise it stays where it is.")
 def command(folder: Path, export: Path | None, copy_data: bool) -> None:
-    """Make a policy repository in DIR: policy, tables, tests, CI workflow, editor settings.
+    """Create a policy repository in DIR: policy, tables, tests, CI workflow, editor settings.
 
-    With --from, the policy is drafted from a CRM export: it checks clean, passes its own tests, reads every sound row, keeps
-    today's owners and places what nobody owns.
+    With --from, roe drafts the policy from a CRM export. The draft has no findings, passes its own tests and reads every valid row.
+    It keeps today's owners, and places the records that nobody owns.
     """
     at = Span(str(folder), 1, 1, 2)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

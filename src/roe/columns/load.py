@@ -602,7 +602,7 @@ def _column(values: list[Any]) -> pa.Array | list[Any]:
     if kinds == {str}:
         try:
             return pa.array(values, pa.string())
-        except (ValueError, pa.ArrowException):  # a lone surrogate is no UTF-8
+        except (ValueError, pa.ArrowException):  # a lone surrogate is not valid UTF-8
             return values
     return values
 

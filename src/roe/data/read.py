@@ -76,7 +76,7 @@ def lacking(policy: Policy, folder: Path, there: Iterable[str]) -> list[Diagnost
             names = " or ".join(f"`{n}.csv`" for n in FILES.get(entity, (entity + "s",))[:2])
             help = f"add {names}, or `data: {{{entity}: {{file: …}}}}`; if there are none: `data: {{{entity}: {{optional: true}}}}`"
             found.append(
-                Diagnostic("R631", f"`{folder}` has no {entity} records, which the policy decides", Span(str(folder), 1, 1, 1), help)
+                Diagnostic("R631", f"`{folder}` has no {entity} records, but the policy decides them", Span(str(folder), 1, 1, 1), help)
             )
     return found
 
@@ -106,7 +106,10 @@ def file_of(policy: Policy, entity: str, folder: Path) -> tuple[Path | None, lis
     by_name: dict[str, list[Path]] = {}
     for path in held:
         by_name.setdefault(path.name.lower(), []).append(path)
-    wanted = (f"{name}{suffix}" for name in FILES.get(entity, (entity + "s", entity)) for suffix in _NAMED)
+    # a file of deals holds opportunities, unless the policy declares an entity `deal`
+    declared = {name for other in policy.model.entities if other not in FILES for name in (other + "s", other)}
+    free = [name for name in FILES.get(entity, (entity + "s", entity)) if entity not in FILES or name not in declared]
+    wanted = (f"{name}{suffix}" for name in free for suffix in _NAMED)
     paths = [path for name in wanted for path in by_name.get(name, ())]
     if len(paths) > 1:
         names = ", ".join(f"`{p.name}`" for p in paths)
@@ -114,7 +117,7 @@ def file_of(policy: Policy, entity: str, folder: Path) -> tuple[Path | None, lis
         return paths[0], [
             Diagnostic(
                 "R637",
-                f"there are several files of {entity} records, and `{paths[0].name}` is read: {names}",
+                f"there are several files with {entity} records; roe reads `{paths[0].name}`: {names}",
                 Span(str(folder), 1, 1, 1),
                 help,
             )
@@ -223,10 +226,10 @@ def unreadable_parquet(path: Path, e: Exception) -> Diagnostic:
 
 
 def row_warnings(records: Records) -> Iterator[Diagnostic]:
-    """The rows that are no records, for commands that have no reading report."""
+    """The rows that are not records, for commands that have no reading report."""
     for line, text, reason in records.origin.rejects[:20]:
         yield Diagnostic(
-            "R602", f"a row is left out: {reason}", Span(records.origin.shown, line, 1, 2, text), "correct the row, or remove it"
+            "R602", f"a row was skipped: {reason}", Span(records.origin.shown, line, 1, 2, text), "correct the row, or remove it"
         )
 
 

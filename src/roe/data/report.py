@@ -50,12 +50,12 @@ def broken(policy: Policy, report: Report, last: Report) -> list[Diagnostic]:
         rows = read["rows"] - read["rejected"] if read else 0
         help = f"export it again; if it is right, change `data: {{{entity}: {{expect: …}}}}`"
         if rows < source.rows:
-            found.append(Diagnostic("R636", f"{entity}: {rows} records, and the policy expects at least {source.rows}", at, help))
+            found.append(Diagnostic("R636", f"{entity}: {rows} records, but the policy expects at least {source.rows}", at, help))
         before = last[entity]["rows"] - last[entity].get("rejected", 0) if entity in last else 0
         if source.fall is not None and before and rows < before * (1 - source.fall):
             lost = f"{1 - rows / before:.0%} fewer than the {before} of the last run"
             found.append(
-                Diagnostic("R636", f"{entity}: {rows} records, {lost}, and the policy expects no more than {source.fall:.0%}", at, help)
+                Diagnostic("R636", f"{entity}: {rows} records, {lost}, but the policy allows a drop of at most {source.fall:.0%}", at, help)
             )
         for name, share in source.filled:
             filled = max(

@@ -2,7 +2,7 @@
 
 A row has as many cells as the header. A row with fewer or more, a line that a report puts under its records and a row with a stray quote are
 rejects with their line; blank rows are skipped and counted. Where a quote takes in other lines, nobody knows what the file
-says: that is an error. Excel's `sep=;` line is no row, and the delimiter is the one that the lines agree on.
+says: that is an error. Excel's `sep=;` line is not a row, and the delimiter is the one that the lines agree on.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def stray(record: str, delimiter: str) -> bool:
 
 
 def names_of(cells: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(a name for each column, the names that stand there twice). Empty names at the end are no columns."""
+    """(a name for each column, the names that stand there twice). Empty names at the end are not columns."""
     cells = [" ".join(c.translate(_UNSEEN).split()) for c in cells]
     while cells and not cells[-1]:
         cells.pop()

@@ -29,7 +29,11 @@ def misshapen(policy: Policy, entity: str, origin: Origin, rows: int) -> list[Di
             if whole
             else f"say which columns it has: `fields: {{{entity}: {{id: {{column: …}}}}}}`, or another `profile:`; is the first line the header?"
         )
-        return [Diagnostic("R633", f"`{name}` has no column of {entity} records that is known, not even an id; it has {listed}", at, help)]
+        return [
+            Diagnostic(
+                "R633", f"`{name}` has no column that is known for {entity} records, not even an id; its columns are {listed}", at, help
+            )
+        ]
     found = [
         *_twice(entity, columns, origin, at),
         *_two_ids(policy, entity, columns, header, name, at),
@@ -40,7 +44,7 @@ def misshapen(policy: Policy, entity: str, origin: Origin, rows: int) -> list[Di
         found.append(
             Diagnostic(
                 "R602",
-                f"no row of `{name}` can be read; the first, line {line}: {reason}",
+                f"no row of `{name}` can be read; the first one, line {line}: {reason}",
                 Span(origin.shown, line, 1, 2),
                 "look at its delimiter and quotes, or export it again",
                 severity="error",
@@ -55,7 +59,11 @@ def _no_id(policy: Policy, entity: str, columns: dict[str, str], name: str, list
     if "id" in columns or not decided or (not usual and any(key in columns for key in _KEYS)):
         return []
     help = f"export it with its id{f' (`{usual}`)' if usual else ''}, or say which column that is: `fields: {{{entity}: {{id: {{column: …}}}}}}`"
-    return [Diagnostic("R634", f"`{name}` has no id column, so its records cannot be told apart or loaded back; it has {listed}", at, help)]
+    return [
+        Diagnostic(
+            "R634", f"`{name}` has no id column, so its records cannot be told apart or loaded back; its columns are {listed}", at, help
+        )
+    ]
 
 
 def _two_ids(policy: Policy, entity: str, columns: dict[str, str], header: tuple[str, ...], name: str, at: Span) -> list[Diagnostic]:
