@@ -103,7 +103,10 @@ STATES = {
 # What stands behind a name in addresses: 東京都, 广东省.
 ENDINGS = {"JP": "都府県道", "CN": "省市", "TW": "市縣", "KR": "도시"}
 # States that had another code: what data has of them still says which one is meant.
-FORMER = {"CA": {"nf": "NL", "pq": "QC"}, "MX": {"df": "CMX", "distrito federal": "CMX", "mexico city": "CMX"}}
+FORMER = {
+    "CA": {"nf": "NL", "pq": "QC"},
+    "MX": {"df": "CMX", "cdmx": "CMX", "edomex": "MEX", "distrito federal": "CMX", "mexico city": "CMX"},
+}
 
 
 def countries() -> dict[str, str]:

@@ -212,7 +212,7 @@ class _Reader:
                     aliased[i] = alias
                 if problem:
                     wrong[i] = problem
-                elif found is None:
+                elif found is None and cells.is_unread(shown(value)):
                     unread[i] = shown(value)
             meant.append(found)
         if unread or aliased:

@@ -44,7 +44,7 @@ ZOHO = Profile(
             "account": ("Account Id", "ACCOUNTID", "Related To"), "lead": ("Lead Id", "LEADID"), "contact": ("Contact Id", "CONTACTID", "Contact Name"), "rep": ("Owner", "Task Owner Id", "Task Owner", "Call Owner Id", "Event Owner Id"),
         },
         "rep": {
-            "id": ("id", "User Id", "USER_ID", "ZUID"), "name": ("full_name", "Full Name", "Name"), "first_name": ("first_name", "First Name"), "last_name": ("last_name", "Last Name"),
+            "id": ("id", "User Id", "USER_ID", "ZUID", "Record Id"), "name": ("full_name", "Full Name", "Name"), "first_name": ("first_name", "First Name"), "last_name": ("last_name", "Last Name"),
             "email": ("email", "Email"), "role": ("role", "Role"), "active": ("status", "Status"), "timezone": ("time_zone", "Time Zone"),
         },
     },

@@ -31,7 +31,11 @@ MISSING = frozenset({"", "null", "none", "n/a", "n.a.", "na", "nan", "nil", "#n/
 NO_TEXT = frozenset({"", "NULL"})  # in a field of texts, `None`, `NA` and `-` may be names
 SCALARS = (str, bool, int, float, date, time, timedelta, v.Months)
 INFINITE = (float("inf"), float("-inf"))
-_TRUE, _FALSE = frozenset({"true", "yes", "y", "1", "t"}), frozenset({"false", "no", "n", "0", "f"})
+# as databases, spreadsheets and CRMs write them in the languages of the profiles
+_TRUE = frozenset(
+    {"true", "yes", "y", "1", "t", "ja", "wahr", "oui", "vrai", "sí", "si", "verdadero", "sim", "verdadeiro", "sì", "vero", "はい"}
+)
+_FALSE = frozenset({"false", "no", "n", "0", "f", "nein", "falsch", "non", "faux", "falso", "não", "nao", "nee", "いいえ"})
 NAMELESS = "the record has no id"
 UNKNOWN_RECORD = "no id, name, e-mail or domain: the record cannot be told from others"
 
@@ -92,10 +96,12 @@ def columns_of(entity: str, fields: Mapping[str, Field], keys: Iterable[str], ro
     for key in keys:
         by_label.setdefault(label(key), key)
     found: dict[str, str] = {}
+    named = {name: _declared(entity, f, keys, by_label) for name, f in fields.items() if not f.via and f.normalize != "queue"}
+    taken = {column for column in named.values() if column}  # a header that the profile knows is not another field by its name: `Closed`
     for name, f in fields.items():
         if f.via or f.normalize == "queue":
             continue
-        declared = _declared(entity, f, keys, by_label)
+        declared = named[name]
         if f.type.name == "owners":
             first = declared or (by_normal.get("owner") if not f.columns else None) or by_normal.get("owner_id")
             if first:
@@ -109,6 +115,8 @@ def columns_of(entity: str, fields: Mapping[str, Field], keys: Iterable[str], ro
                     found[f"owner.{role}"] = column
             continue
         column = declared or (by_normal.get(normal(name)) if not f.columns or f.standard else None)
+        if not declared and f.profile and column in taken:
+            column = None
         if column is None and f.type.name == "record":
             column = by_normal.get(f"{normal(name)}_id")
         if column:
@@ -142,13 +150,18 @@ class Cells:
     def is_missing(self, text: str) -> bool:
         return (text in self.exact or text.lower() in self.words) and text not in self.named
 
+    def is_unread(self, text: str) -> bool:
+        """Whether a cell that has no value in this field has none at all: an owner's column has people for one field and queues for another."""
+        f = self.field
+        return f.normalize != "queue" and not (f.type.name == "owners" and f.keys is not None and f.keys.is_queue(text))
+
     def read(self, value: Any) -> tuple[Any, str, str | None]:
         """(what a raw value means, why it cannot be read, the text that is taken for another)."""
         if not isinstance(value, SCALARS) or value in INFINITE:
             return None, f"a {type(value).__name__} is not a {self.field.type}", None
         text = clean(value) if isinstance(value, str) else value
         meant = corrected(self.field, text)
-        written = text if isinstance(text, str) and meant != text else None
+        written = text if isinstance(text, str) and meant != text and self.field.normalize != "queue" else None  # its owner field says so
         try:
             return self.make(meant), "", written
         except ValueError as e:
@@ -267,7 +280,8 @@ def _cells_of_row(
         if wrong:
             problem = problem or (name, value, wrong)
         elif meant is None:
-            reading.unread[name, shown(value)] += 1
+            if cells.is_unread(shown(value)):
+                reading.unread[name, shown(value)] += 1
         else:
             typed[name] = meant
     return typed, problem

@@ -20,6 +20,7 @@ from roe.cli.draft.typos import slips
 from roe.crm.generic import WORDS
 from roe.crm.profile import label
 from roe.data.coerce import MISSING, columns_of, normal
+from roe.data.numbers import parse_band, parse_money, parse_percent
 from roe.data.read import read_tables
 from roe.diagnostics import Diagnostic
 from roe.evaluator.engine import Evaluator
@@ -227,15 +228,40 @@ def _mend(known: Understood) -> bool:
         if kind == "string":
             continue
         values = [x for x in known.export.sources[entity].values(header or spec.column or name) if x.lower() not in MISSING]
-        form = _format(values) if kind.startswith("date") and not spec.format else None
+        form = "" if spec.format else (_format(values) or "") if kind.startswith("date") else _numbers(values) if kind == "number" else ""
         if form:
             spec.format = form
+            if kind == "number":
+                example = next(x for x in values if "." in x or "," in x)
+                whole = example.replace(",", "").replace(".", "")
+                known.notes.append(f"{entity} column `{header or name}`: `{example}` is taken for {whole}; if not, change its `format:`")
+        elif kind == "number" and (reads := _reads(values)):
+            spec.type = reads
         else:
             spec.type, spec.format = "string", ""
             what = "does not settle which number is the day, and" if kind.startswith("date") else f"is not always a {kind}, and"
             known.notes.append(f"{entity} column `{header or name}` {what} is read as text")
         changed = True
     return changed
+
+
+def _numbers(values: list[str]) -> str:
+    """The format of numbers whose marks all stand before three digits, which is how thousands are written; empty where they do not settle that."""
+    marks = {mark for x in values for mark in ".," if mark in x}
+    groups = all(re.search(r"^\D*\d{1,3}([.,]\d{3})*\D*$", x) for x in values if marks & set(x))
+    return {",": "1,234.5", ".": "1.234,5"}[marks.pop()] if len(marks) == 1 and groups else ""
+
+
+def _reads(values: list[str]) -> str:
+    """How cells are written that are not plain numbers, if all of them are written so: `201-500`, `12 %`, `$1.2M`."""
+    for name, parse in (("percent", parse_percent), ("band", parse_band), ("money", parse_money)):
+        try:
+            for value in values:
+                parse(value, "")
+        except ValueError:
+            continue
+        return name if values else ""
+    return ""
 
 
 def _format(values: list[str]) -> str | None:
