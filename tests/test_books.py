@@ -196,7 +196,7 @@ def test_the_commands_plan_apply_and_explain(tmp_path: Path) -> None:
     runner = CliRunner()
     done = runner.invoke(main, ["books", "plan", example, *data, "--out", str(tmp_path / "plan")])
     assert done.exit_code == 0, done.output
-    assert "relaxed: mix of Eve Ek" in done.output and "gave it back, and `too small` is no valid reason" in done.output
+    assert "relaxed: mix of Eve Ek" in done.output and "gave it back, and `too small` is not a valid reason" in done.output
     applying = ["books", "apply", str(tmp_path / "plan"), "--state", str(tmp_path / "state"), "--out", str(tmp_path / "out")]
     assert runner.invoke(main, applying).exit_code == 0
     again = runner.invoke(main, applying)

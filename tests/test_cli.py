@@ -175,7 +175,7 @@ def test_init_from_a_salesforce_export(tmp_path: Path) -> None:
     roe("init", folder, "--from", str(export))
     assert "3 passed, 0 failed" in roe("test", folder, "--fail-on-empty").output
     text = (tmp_path / "policy" / "policy.yaml").read_text()
-    assert "profile: salesforce" in text and "values:" not in text and "# seen: x, y" in text  # a new value is no reject
+    assert "profile: salesforce" in text and "values:" not in text and "# seen: x, y" in text  # a new value is not a reject
     assert "DE" in (tmp_path / "policy" / "tables" / "territories.csv").read_text()
     audit = roe("audit", folder, "--data", str(export), "--as-of", "2026-01-01")
     assert audit.stdout.startswith("0 of 12 allocations differ")

@@ -78,7 +78,7 @@ def test_credit_is_shared_out_and_disputes_have_a_day(tmp_path: Path) -> None:
     assert reasons["1", "final"] == "Ann found it"
     assert reasons["2", "disputed"] == "Ann disputes it (I called first): sales-ops must decide by 21 December 2026"
     assert "which is past" in reasons["4", "disputed"]
-    assert "`all of it` is no split" in reasons["4", "disputed"]
+    assert "`all of it` is not a split" in reasons["4", "disputed"]
     assert reasons["3", "ruled"].startswith("ruled by VP")
 
 

@@ -1,7 +1,7 @@
 """`python tools/pages.py` writes the generated parts of the docs; `--check` says whether they are fresh.
 
-Generated: docs/cli.md from the commands, the function table of docs/language.md from the function table, and the front of
-each page in docs/diagnostics from the table of codes. What people wrote on a page stays.
+Generated: docs/cli.md from the commands, the function table of docs/language.md from the function table, the README's picture from
+`roe graph`, and the front of each page in docs/diagnostics from the table of codes. What people wrote on a page stays.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import click
+from click.testing import CliRunner
 
 from roe.cli import COMMANDS, main
 from roe.diagnostics import CODES
@@ -19,18 +20,19 @@ from roe.grammar.functions import BY_NAME
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 
-SETTINGS = """## Typed once: `--data` and `--as-of`
+SETTINGS = """## Set `--data` and `--as-of` once
 
-Both may stand in the file `roe.toml` beside policy.yaml, or in the environment:
+Write both into the file `roe.toml` next to policy.yaml, or set them in the environment:
 
 ```text
-data = "../export"      # from the policy's folder
+data = "../export"      # relative to the policy's folder
 as_of = 2026-02-01
 ```
 
-The command line comes first, then `ROE_DATA` and `ROE_AS_OF`, then `roe.toml`. A relative path in `ROE_DATA` is from the current folder, or
-from the policy's if there is nothing of that name here. `roe check`, `roe handbook` and `roe diff` do without the records of a setting that
-are not there, and say so. `roe compile` and `roe score` take no `as_of` from settings: leaving it out means something of its own there."""
+The command line wins over `ROE_DATA` and `ROE_AS_OF`, and these win over `roe.toml`. A relative path in `ROE_DATA` starts at the current
+folder. If nothing is there, it starts at the policy's folder. If the folder from a setting does not exist, `roe check`, `roe handbook` and
+`roe diff` go on without records and tell you so. `roe compile` and `roe score` ignore an `as_of` from the settings, because for them leaving it
+out has its own meaning."""
 
 
 def functions() -> str:
@@ -47,7 +49,14 @@ def functions() -> str:
 
 
 def commands() -> str:
-    lines = ["# Commands", "", "Written by `python tools/pages.py` from the commands themselves.", "", *SETTINGS.split("\n"), ""]
+    lines = [
+        "# Commands",
+        "",
+        "This page shows what `roe COMMAND --help` prints. `python tools/pages.py` writes it.",
+        "",
+        *SETTINGS.split("\n"),
+        "",
+    ]
     for name in COMMANDS:
         command = main.get_command(click.Context(main), name)
         assert command is not None
@@ -56,6 +65,13 @@ def commands() -> str:
             with click.Context(each, info_name=f"roe {called}", max_content_width=80) as context:
                 lines += [f"## roe {called}", "", "```text", each.get_help(context), "```", ""]
     return "\n".join(lines)
+
+
+def picture() -> str:
+    """The README's picture: the rules of an example, with one account's path highlighted."""
+    example = str(ROOT / "policies" / "examples" / "static")
+    record = ["--entity", "account", "--role", "ae", "--record", "hooli.com", "--data", f"{example}/data", "--as-of", "2026-02-01"]
+    return CliRunner().invoke(main, ["graph", example, *record, "--format", "svg"], catch_exceptions=False).stdout
 
 
 def spliced(text: str, part: str) -> str:
@@ -71,6 +87,7 @@ def pages() -> dict[Path, str]:
         body = path.read_text("utf-8").split("\n\n", 2)[2] if path.is_file() else "TODO\n"
         out[path] = f"# {code}: {title}\n\nSeverity: {severity}.\n\n{body}"
     listed = [f"| [{code}]({code}.md) | {severity} | {title} |" for code, (title, severity) in CODES.items()]
+    out[ROOT / "docs" / "explanation.svg"] = picture()
     head = ["# Diagnostics", "", "| code | severity | what it says |", "|---|---|---|"]
     out[ROOT / "docs" / "diagnostics" / "README.md"] = "\n".join([*head, *listed]) + "\n"
     return out

@@ -155,7 +155,7 @@ def evaluate_table(
     hit = f"{_HITS.get(policy, policy.lower())} {total.lower()}".strip()
     if hit not in HIT_POLICIES:
         help = suggest(policy, ["UNIQUE", "ANY", "PRIORITY", "FIRST", "COLLECT", "RULE ORDER", "OUTPUT ORDER"], "see docs/policy.md")
-        found.append(Diagnostic("R304", f"`{hit}` is no hit policy", Inline("<table>").locate(hit, 0, len(hit)), help))
+        found.append(Diagnostic("R304", f"`{hit}` is not a hit policy", Inline("<table>").locate(hit, 0, len(hit)), help))
     if policy == "OUTPUT ORDER":
         rules.sort(key=lambda rule: rank(rule.value, orders))
     if found:

@@ -114,7 +114,7 @@ def _write(folder: Path, root: Path, policy: Policy, found: list[Diagnostic]) ->
         "policy": write_policy(policy),
         "found": [_plain_diagnostic(d) for d in found],
     }
-    with contextlib.suppress(OSError):  # a cache that cannot be written is no error
+    with contextlib.suppress(OSError):  # a cache that cannot be written is not an error
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         place = _place(folder, root)
         draft = place.with_suffix(f".{os.getpid()}")

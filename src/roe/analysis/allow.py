@@ -29,7 +29,7 @@ def allowed(policy: Policy, found: list[Diagnostic]) -> list[Diagnostic]:
             kept.append(Diagnostic("R424", "the comment gives no reason", span, "write `# roe: allow R405 because …`"))
         for code in codes:
             if (file, line, code) not in used:
-                message = f"the comment allows {code}, and there is none here" if code in CODES else f"there is no finding `{code}`"
+                message = f"the comment allows {code}, but suppresses no finding here" if code in CODES else f"there is no finding `{code}`"
                 kept.append(Diagnostic("R424", message, span, "remove it, or put it on the line of the finding or above it"))
     return kept
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from roe.analysis.allow import allowed
 from roe.analysis.diff import said
-from roe.analysis.space import Space
 from roe.analysis.verdicts import PROVEN, UNDECIDED, Table, Verdict, closed, ordered, timely
 from roe.analysis.witness import Finder
 from roe.diagnostics import Diagnostic
@@ -75,7 +74,7 @@ def diagnostic(
 ) -> Diagnostic:
     """A verdict as a finding."""
     if verdict.certainty == UNDECIDED:
-        message, help = f"whether {message} is undecided: the rules are too many to try all cases", "split the list, or test it"
+        message, help = f"undecided whether {message}: there are too many rules to try every case", "split the list, or test it"
     witness = "" if verdict.witness is None else str(verdict.witness)
     return Diagnostic(
         code, message, at.span(), help, tuple(related), certainty=verdict.certainty, witness=witness,
@@ -106,10 +105,10 @@ def never_fire(subject: Subject) -> Iterator[Diagnostic]:
             rule = step.rules[verdict.rules[0]]
             if verdict.others:
                 by = [step.rules[i].name for i in verdict.others]
-                message = f"`{rule.name}` can never fire: `{by[0]}` before it holds wherever it does"
+                message = f"`{rule.name}` can never fire: `{by[0]}` comes first and matches all of its records"
                 if len(by) > 1:
                     shown = ", ".join(f"`{n}`" for n in by[:4]) + (f" and {len(by) - 4} more" if len(by) > 4 else "")
-                    message = f"`{rule.name}` can never fire: {shown} before it hold together wherever it does"
+                    message = f"`{rule.name}` can never fire: {shown} come first and together match all of its records"
                 related = [("this one decides first" if len(by) == 1 else "one of those that decide first", n.span()) for n in by[:3]]
                 yield diagnostic(subject, table, "R405", rule.name, message, "put the narrower rule first, or remove it", verdict, related)
             elif verdict.certainty == UNDECIDED:
@@ -132,15 +131,17 @@ def repeated(subject: Subject) -> Iterator[Diagnostic]:
         related = (("the first of them repeats this one", step.rules[table.cases.repeats[verdict.rules[0]]].name.span()),)
         if step.hit in ("first", "priority"):
             message = f"{count} {what} can never fire: they repeat the conditions of {whose}"
-            help = "remove them, or add what tells them apart: a column that is taken for an output may be meant as a condition"
+            help = (
+                "remove them, or add a condition that tells them apart; perhaps a column that counts as an output was meant as a condition"
+            )
             yield diagnostic(subject, table, "R405", first.name, message, help, verdict, related)
             continue
         agree = step.hit == "any" and all(v.equal(step.rules[i].value, step.rules[j].value) is True for i, j in table.cases.repeats.items())
         if not agree:
-            message = f"{count} {what} hold wherever an earlier one does: they repeat the conditions of {whose}"
+            message = f"{count} {what} match the same records as earlier ones: they repeat the conditions of {whose}"
             message += ", and some disagree" if step.hit == "any" else ""
             yield diagnostic(
-                subject, table, "R410" if step.hit == "any" else "R407", first.name, message, "remove them, or add what tells them apart",
+                subject, table, "R410" if step.hit == "any" else "R407", first.name, message, "remove them, or add a condition that tells them apart",
                 verdict, related,
             )  # fmt: skip
 
@@ -156,7 +157,7 @@ def masked(subject: Subject) -> Iterator[Diagnostic]:
         for verdict in Table(table.finder, ranked, Chooser(ranked, subject.evaluator.policy.plan.lists)).never():
             if verdict.others:
                 rule, by = ranked.rules[verdict.rules[0]], ranked.rules[verdict.others[0]]
-                message = f"`{rule.name}` is never chosen: `{by.name}` has priority wherever it holds"
+                message = f"`{rule.name}` is never chosen: `{by.name}` has priority and matches all of its records"
                 related = (("this one has priority", by.name.span()),)
                 yield diagnostic(subject, table, "R405", rule.name, message, "narrow the other, or remove it", verdict, related)
 
@@ -169,7 +170,7 @@ def dead_keys(subject: Subject) -> Iterator[Diagnostic]:
             continue
         for verdict, axis, value in table.dead_values():
             rule, by = step.rules[verdict.rules[0]], step.rules[verdict.others[0]]
-            message = f"`{v.string(value)}` in `{rule.name}` never decides: `{by.name}` before it takes it"
+            message = f"`{v.string(value)}` in `{rule.name}` never decides: the earlier `{by.name}` takes it"
             related = (("this one decides first", by.name.span()),)
             yield diagnostic(
                 subject,
@@ -193,14 +194,14 @@ def conditions(subject: Subject) -> Iterator[Diagnostic]:
         if step.stage not in ("engagement", "score", "source"):
             continue
         known: dict[str, tuple[bool, bool]] = {}
-        for rule in step.rules:
+        for number, rule in enumerate(step.rules):
             parts = [(tree, c.text) for c in rule.conditions for tree in s.conjuncts(c.tree)]
             for tree, text in parts:
                 if isinstance(tree, s.Literal) or tree.at == s.NOWHERE:
                     continue
                 written = show(tree)
                 if written not in known:
-                    known[written] = _never_or_always(table.cases.space_of(tree))
+                    known[written] = table.never_or_always(number, tree)
                 never, always = known[written]
                 at = part_of(text, *tree.at)
                 here = Verdict((), PROVEN)
@@ -210,14 +211,7 @@ def conditions(subject: Subject) -> Iterator[Diagnostic]:
                         yield diagnostic(subject, table, "R415", at, message, "correct it, or remove the rule", here)
                 elif always:
                     message = f"`{at}` is true of every {step.entity}"
-                    yield diagnostic(subject, table, "R414", at, message, "remove it, or say what was meant", here)
-
-
-def _never_or_always(space: Space) -> tuple[bool, bool]:
-    """Whether a condition is true of no record, and whether it is true of every one."""
-    if not any(True for rule in space.rules for _ in space.boxes(rule)):
-        return True, False
-    return False, bool(space.axes) and space.clear(space.whole, space.everything) is None
+                    yield diagnostic(subject, table, "R414", at, message, "remove it, or write what you meant", here)
 
 
 def no_difference(subject: Subject) -> Iterator[Diagnostic]:
@@ -232,7 +226,7 @@ def no_difference(subject: Subject) -> Iterator[Diagnostic]:
         for verdict in table.redundant(does, "" if step.default is None else f"{said(step.default)} because "):
             rule = step.rules[verdict.rules[0]]
             message = f"`{rule.name}` makes no difference: without it, later rules decide the same"
-            yield diagnostic(subject, table, "R413", rule.name, message, "remove it, or say what is special about it", verdict)
+            yield diagnostic(subject, table, "R413", rule.name, message, "remove it, or give it a different result", verdict)
 
 
 # --- overlaps and gaps ----------------------------------------------------------------------------------------------
@@ -252,10 +246,10 @@ def overlap(subject: Subject) -> Iterator[Diagnostic]:
                 break
             one, other = (step.rules[i] for i in verdict.rules)
             shown = str(verdict.witness)
-            message = f"`{one.name}` and `{other.name}` both hold for {shown}" + (", and disagree" if conflict else "")
-            help = "make one of them exclude it, or say `hit: first`"
+            message = f"`{one.name}` and `{other.name}` both match {shown}" + (", and disagree" if conflict else "")
+            help = "narrow one of them, or write `hit: first`"
             verdict = replace(verdict, witness=None)
-            related = [("this one holds, too", other.name.span())]
+            related = [("this one matches too", other.name.span())]
             yield diagnostic(subject, table, "R410" if conflict else "R407", one.name, message, help, verdict, related)
 
 
@@ -263,7 +257,7 @@ MOST_FINDINGS = 20
 
 
 def staffed_twice(subject: Subject) -> Iterator[Diagnostic]:
-    """R407 in a staffing: two reps whose periods run into each other. A dated row before one for the rest of the time is no such thing."""
+    """R407 in a staffing: two reps whose periods run into each other. A dated row before one for the rest of the time is not such a thing."""
     for table in subject.tables:
         step = table.step
         if step.stage != "staffing":
@@ -275,7 +269,7 @@ def staffed_twice(subject: Subject) -> Iterator[Diagnostic]:
                 continue
             message = f"`{other.value}` and `{one.value}` both staff `{one.conditions[0].text}` as {role} {span}"
             related = (("the first of them counts", _cell(other).span()),)
-            yield diagnostic(subject, table, "R407", _cell(one), message, "let one period end where the other begins", verdict, related)
+            yield diagnostic(subject, table, "R407", _cell(one), message, "end one period on the day the other starts", verdict, related)
 
 
 def counted_twice(subject: Subject) -> Iterator[Diagnostic]:
@@ -287,8 +281,8 @@ def counted_twice(subject: Subject) -> Iterator[Diagnostic]:
         for later, earlier, verdict in table.touching():
             one, other = step.rules[later], step.rules[earlier]
             message = f"`{other.name}` and `{one.name}` both count {verdict.span}"
-            related = (("this one counts it, too", other.name.span()),)
-            help = "let one of the two ranges end before it: `[100..500)`"
+            related = (("this one counts it too", other.name.span()),)
+            help = "exclude the boundary from one of the two ranges: `[100..500)`"
             yield diagnostic(subject, table, "R425", one.name, message, help, verdict, related)
 
 
@@ -309,7 +303,7 @@ def unstaffed(subject: Subject) -> Iterator[Diagnostic]:
             staffed = {str(rule.conditions[0].text) for rule in staffing.rules}
             for number, rule in enumerate(table.step.rules):
                 if str(rule.name) not in staffed:
-                    help = "add a row to the staffing, one with no rep if it is vacant, or `fallback:`, or an `else` to the rule"
+                    help = "add a staffing row (without a rep if the territory is vacant), a `fallback:`, or an `else` in the rule"
                     verdict = Verdict((number,), PROVEN, touches=table.decides(number))
                     yield diagnostic(subject, table, "R416", rule.name, f"nobody staffs `{rule.name}` as {role}", help, verdict)
 
@@ -333,7 +327,7 @@ def pool_in_time(subject: Subject) -> Iterator[Diagnostic]:
         empty = [(a, b) for a, b in pairwise(known) if not any(m.holds(a) for m in pool.members)]
         for first, last in empty:
             message = f"nobody is in the pool `{pool.name}` from {first} to {last}"
-            yield Diagnostic("R416", message, pool.text.span(), "let one period begin where the other ends", certainty=PROVEN)
+            yield Diagnostic("R416", message, pool.text.span(), "start one period on the day the other ends", certainty=PROVEN)
 
 
 def left_out(subject: Subject) -> Iterator[Diagnostic]:
@@ -342,14 +336,14 @@ def left_out(subject: Subject) -> Iterator[Diagnostic]:
         step = table.step
         if step.stage == "engagement":
             for verdict in table.uncovered():
-                message = f"{title(step)} leave out some {step.entity}s: no rule holds"
+                message = f"{title(step)} do not cover some {step.entity}s: no rule matches"
                 yield diagnostic(subject, table, "R411", anchor(step), message, "add a last rule without `when`", verdict)
         elif step.default is None and _partition(step):
             for verdict in table.gaps(closed(table.cases), inner=False):
                 beside = step.rules[verdict.rules[0]].name
                 said = f" ({verdict.span})" if verdict.span else ""
-                message = f"{title(step)} leaves out a case beside `{beside}`{said}"
-                help = "widen a row, add one, or say what holds otherwise with `default:`"
+                message = f"{title(step)} does not cover a case next to `{beside}`{said}"
+                help = "widen a row, add a row, or give a value for the other cases with `default:`"
                 yield diagnostic(subject, table, "R411", beside, message, help, verdict)
 
 
@@ -368,7 +362,7 @@ def hidden(subject: Subject) -> Iterator[Diagnostic]:
             continue
         for verdict in table.gaps(lambda axis: ordered(axis) and not timely(axis), inner=True):
             beside = step.rules[verdict.rules[0]].name
-            message = f"the default of {title(step)} hides a gap beside `{beside}`" + (f": {verdict.span}" if verdict.span else "")
+            message = f"the default of {title(step)} hides a gap next to `{beside}`" + (f": {verdict.span}" if verdict.span else "")
             yield diagnostic(subject, table, "R412", beside, message, "widen a row so that the two meet", verdict)
 
 
@@ -387,9 +381,9 @@ def in_time(subject: Subject) -> Iterator[Diagnostic]:
             if step.stage == "staffing":
                 whose = str(beside.conditions[0].text)
                 message = f"nobody staffs `{whose}` as {role} {verdict.span}"
-                help = "let one period begin where the other ends, or add `fallback:` to the staffing"
+                help = "start one period on the day the other ends, or add `fallback:` to the staffing"
             else:
-                message, help = f"no rule of {title(step)} is in force {verdict.span}", "let one period begin where the other ends"
+                message, help = f"no rule of {title(step)} is in force {verdict.span}", "start one period on the day the other ends"
             yield diagnostic(subject, table, "R416", _cell(beside), message, help, verdict)
 
 

@@ -319,7 +319,7 @@ def _joint(day: date, at: timedelta | None) -> Any:
 def _days(months: bool, by_week: bool, mixed: bool, reach: int, holidays: bool) -> list[date]:
     """Days enough for every pattern of month lengths and, where they count, weekdays and holidays, as far as the conditions reach.
 
-    The calendar repeats itself every 28 years but for 2100, 2200 and 2300, which are no leap years.
+    The calendar repeats itself every 28 years but for 2100, 2200 and 2300, which are not leap years.
     """
     if holidays:
         return list(_all_days(range(HOLIDAYS[0], HOLIDAYS[1] + 1)))

@@ -56,7 +56,7 @@ def _ended_rules(step: Choose, today: date) -> Iterator[Diagnostic]:
             if any((day := _last_day(x)) is None or day > last for x in others):
                 continue  # somebody follows, or followed
             role = step.name.rpartition("_")[2]
-            message = f"the staffing of `{where}` as {role} by `{rule.value}` ended on {last}, and nobody follows"
+            message = f"`{rule.value}` stopped staffing `{where}` as {role} on {last}, and nobody follows"
             help = "add a row for the time since, or remove the territory"
         else:
             what = "rule" if step.stage in ("engagement", "source", "score") else "row"
@@ -82,8 +82,8 @@ def _followed(value: Text, others: Any, today: date) -> bool:
 
 def _some(where: str, past: list[Text], last: date) -> Diagnostic:
     count = f"`{past[0]}`" if len(past) == 1 else f"`{past[0]}` and {len(past) - 1} more"
-    message = f"{where} names {count}, whose time ended{'' if len(past) > 1 else f' on {last}'}"
-    return Diagnostic("R429", message, past[0].span(), "remove what has ended, or give it a later `until`", certainty=PROVEN)
+    message = f"{where} names {count}, which ended{'' if len(past) > 1 else f' on {last}'}"
+    return Diagnostic("R429", message, past[0].span(), "remove the ended entries, or give them a later `until`", certainty=PROVEN)
 
 
 # --- service levels -------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def unmet(subject: Subject) -> Iterator[Diagnostic]:
             if sla is not None:
                 yield from _longer(
                     sla.within, lasts, policy.hours, plan.pools[name].text,
-                    f"the pool `{name}` gives {in_words(sla.within)} to work a {window.entity}, and the window `{window.name}` protects it for {in_words(lasts)}",
+                    f"the pool `{name}` gives {in_words(sla.within)} to work a {window.entity}, but the window `{window.name}` protects it for {in_words(lasts)}",
                 )  # fmt: skip
     claims = plan.claims
     if claims is not None and claims.work_within is not None and claims.lasts is not None:
@@ -116,7 +116,7 @@ def _longer(within: Any, lasts: Any, hours: tuple[time, time], at: Text, message
     if most <= shortest or (type(within) is type(lasts) and not within > lasts):
         return
     certain = least > longest or (type(within) is type(lasts) and within > lasts)
-    help = "make the service level shorter, or the window longer"
+    help = "shorten the SLA, or lengthen the window"
     yield Diagnostic(
         "R428", message + ("" if certain else ", which can be less"), at.span(), help, certainty=PROVEN if certain else POSSIBLE
     )

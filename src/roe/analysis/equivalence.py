@@ -218,7 +218,7 @@ class _Comparing:
             texts = {meaning.text(sides[1].step, sides[1].step.entity, names) for meaning in self.meanings}  # with definitions written out
             given = [
                 [side.gives(rule) for rule in side.step.rules] for side in sides
-            ]  # of a credit its shares, which are no part of the list
+            ]  # of a credit its shares, which are not part of the list
             if len(texts) == 1 and given[0] == given[1] and not self.unsettled(names | read):
                 return _Settled(True)
         same = {key for key, known in self._settled.items() if known.same}

@@ -40,9 +40,9 @@ def overridden(subject: Subject) -> Iterator[Diagnostic]:
                 verdict = taken(table, number, other)
                 if verdict is None:
                     continue
-                message = f"`{rule.name}` overrides `{name}`, and `{name}` before it takes records of it"
+                message = f"`{rule.name}` overrides `{name}`, but `{name}` comes earlier and takes records from it"
                 if verdict.certainty == UNDECIDED:
-                    message = f"whether `{name}` takes records of `{rule.name}`, which overrides it, is undecided"
+                    message = f"undecided whether `{name}` takes records from `{rule.name}`, which overrides it"
                 yield Diagnostic(
                     "R426", message, rule.name.span(), f"put `{rule.name}` before `{name}`",
                     (("this one decides first", rules[other].name.span()),), certainty=verdict.certainty,
@@ -71,7 +71,7 @@ def taken(table: Table, rule: int, other: int) -> Verdict | None:
             possible = possible or Verdict((rule,), POSSIBLE, others=(other,), touches=touches)
             for witness in table.finder.records(table.cases, space, box):
                 fired = table.finder.asked(witness, table.chooser)
-                if fired is not None and fired[0] == (other,) and rule in (table.finder.holding(witness, table.chooser) or ()):
+                if fired is not None and fired[0] == (other,) and table.finder.meets(witness, table.chooser, (rule,)):
                     found = Verdict((rule,), POSSIBLE if witness.given else PROVEN, witness, (other,), touches=touches)
                     if not witness.given:
                         return found
@@ -111,12 +111,10 @@ def too_late(subject: Subject) -> Iterator[Diagnostic]:
             first = step.rules[earlier]
             if isinstance(first.value, Action) and first.value.kind in PROTECTS:
                 continue
-            message = (
-                f"`{rule.name}` would decide {total} of its {len(holds[number])} records otherwise: `{first.name}` before it takes them"
-            )
+            message = f"`{rule.name}` would decide {total} of its {len(holds[number])} records differently, but the earlier `{first.name}` takes them"
             if total > count:
-                message = f"`{rule.name}` would decide {total} of its {len(holds[number])} records otherwise: `{first.name}` before it takes {count} of them"
-            help = f"if it is to take precedence, put it before `{first.name}` and say `overrides: [{first.name}]`, which is then proven"
+                message = f"`{rule.name}` would decide {total} of its {len(holds[number])} records differently, but the earlier `{first.name}` takes {count} of them"
+            help = f"if it should win, put it before `{first.name}` and write `overrides: [{first.name}]`; roe then proves that it does"
             names = tuple(str(row["id"]) for row in holds[number] if table.chooser(row.world.scope(row)).fired == (earlier,))[:5]
             related = ((f"`{first.name}` decides first", first.name.span()),)
             yield Diagnostic("R427", message, rule.name.span(), help, related, certainty=PROVEN, touches=(total, names))

@@ -59,7 +59,7 @@ def figures(path: Path | None = None) -> dict[str, Figure]:
             except ValueError:
                 checked = []
             if not checked or not all(math.isfinite(x) and x >= 0 for x in checked) or (name in RATES and checked[0] > 1):
-                raise ValueError(f"line {number}: `{value}` is no {'share of 1' if name in RATES else 'number'} for `{name}`")
+                raise ValueError(f"line {number}: `{value}` is not a {'share of 1' if name in RATES else 'number'} for `{name}`")
             found[name] = Figure(name, value, row.get("unit") or "", row.get("what") or "", row.get("source") or "")
     return found
 

@@ -37,6 +37,8 @@ MOST_ASKED = 2_000  # records that a pool's members are asked about
 def unused_lists(subject: Subject) -> Iterator[Diagnostic]:
     """R420: lists that no expression and no report names."""
     policy = subject.evaluator.policy
+    if not policy.plan.lists and not policy.plan.dated_lists:
+        return
     names = {n.id for _, tree in expressions(policy) for n in s.walk(tree) if isinstance(n, s.Name)}
     names |= {report.list for report in policy.plan.reports.values() if report.list}
     for name in (*policy.plan.lists, *policy.plan.dated_lists):
@@ -63,6 +65,8 @@ def two_tables(subject: Subject) -> Iterator[Diagnostic]:
     """
     plan = subject.evaluator.policy.plan
     by_step = {(t.step.entity, t.step.name): t for t in subject.tables if t.step.stage in ("table", "territory")}
+    if len(by_step) < 2:
+        return
     pairs: dict[tuple[tuple[str, str], tuple[str, str]], None] = {}
     for (entity, _), rules in plan.engagement.items():
         asked: list[tuple[str, str]] = []
@@ -80,7 +84,7 @@ def two_tables(subject: Subject) -> Iterator[Diagnostic]:
                 here, there = other[subject_key][key], one[subject_key][key]
                 message = f"`{b[1]}` and `{a[1]}` both take {subject_key.rpartition('.')[2]} = {v.literal(key)}"
                 related = ((f"`{a[1]}` takes it first", there.span()),)
-                yield Diagnostic("R422", message, here.span(), "leave it to one of the two", related, certainty=PROVEN, witness="", touches=subject.touched(a[0], _has(subject_key, key)))  # fmt: skip
+                yield Diagnostic("R422", message, here.span(), "keep it in only one of the two", related, certainty=PROVEN, witness="", touches=subject.touched(a[0], _has(subject_key, key)))  # fmt: skip
 
         yield from _ranges(subject, by_step[a], by_step[b])
 
@@ -112,7 +116,9 @@ def _ranges(subject: Subject, first: Table, second: Table) -> Iterator[Diagnosti
             message += f": {_said(here, field)} and {_said(there, field)} overlap"
             related = ((f"`{first.step.name}` takes it first", there.name.span()),)
             touches = subject.touched(first.step.entity, _inside(axis, cells))
-            yield Diagnostic("R422", message, here.name.span(), "leave it to one of the two", related, certainty=PROVEN, touches=touches)
+            yield Diagnostic(
+                "R422", message, here.name.span(), "keep it in only one of the two", related, certainty=PROVEN, touches=touches
+            )
 
 
 def _texts(table: Table) -> dict[str, list[tuple[int, Test]]]:
@@ -147,7 +153,7 @@ def two_lists(subject: Subject) -> Iterator[Diagnostic]:
     """R422 for lists: a value that two lists have, where one rule of a role asks for the one and a later rule for the other."""
     policy = subject.evaluator.policy
     lists = policy.plan.lists
-    for table in subject.tables:
+    for table in subject.tables if len(lists) > 1 else ():
         if table.step.stage != "engagement":
             continue
         asked: list[tuple[str, str, Rule]] = []
@@ -161,7 +167,7 @@ def two_lists(subject: Subject) -> Iterator[Diagnostic]:
                         message = f"the lists `{name}` and `{other}` both have {key.rpartition('.')[2]} = {v.literal(value)}"
                         related = ((f"`{earlier.name}` takes it first", earlier.name.span()),)
                         at = value.span() if isinstance(value, Text) else rule.name.span()
-                        yield Diagnostic("R422", message, at, "leave it to one of the two", related, certainty=PROVEN, touches=subject.touched(table.step.entity, _has(key, value)))  # fmt: skip
+                        yield Diagnostic("R422", message, at, "keep it in only one of the two", related, certainty=PROVEN, touches=subject.touched(table.step.entity, _has(key, value)))  # fmt: skip
                 asked.append((name, key, rule))
 
 
@@ -225,7 +231,7 @@ def reps(subject: Subject) -> Iterator[Diagnostic]:
         rep = world.find("rep", str(name))
         if rep is None:
             help = suggest(str(name), known, "add the rep to the data, or name another")
-            yield Diagnostic("R417", f"{what} names `{name}`, and no rep of the data is called so", at, help, certainty=PROVEN)
+            yield Diagnostic("R417", f"{what} names `{name}`, and no rep in the data has that name", at, help, certainty=PROVEN)
         elif gone := left(rep, today):
             yield Diagnostic(
                 "R417", f"{what} names `{name}`, who {gone}", at, "name another, or let the row end with `until`", certainty=PROVEN
@@ -301,7 +307,7 @@ def empty_pools(subject: Subject) -> Iterator[Diagnostic]:
             continue
         gone = [rep for rep in world.rows["rep"] if any(member(rep, r) for r in records[:50])]
         yield _empty(
-            pool, f"only {', '.join(r.label for r in gone[:3])} would be in it, who left" if gone else "no rep of the data meets `members`"
+            pool, f"only {', '.join(r.label for r in gone[:3])} would be in it, who left" if gone else "no rep in the data meets `members`"
         )
 
 
@@ -342,7 +348,7 @@ def overloaded_pools(subject: Subject) -> Iterator[Diagnostic]:
             room = _room(subject, pool, cap)
             if room is not None and load > room:
                 busiest = Counter(days).most_common(1)[0]
-                message = f"the pool `{name}` lets in {room:g} a {unit}, and its history brings {load:.1f}"
+                message = f"the pool `{name}` can take {room:g} a {unit}, but its history brings {load:.1f}"
                 help = f"raise `{cap}`, or add members; the busiest day was {busiest[0]} with {busiest[1]}"
                 yield Diagnostic("R419", message, pool.caps[cap].text.span(), help, certainty=PROVEN if not isinstance(pool.members, Expr) else POSSIBLE,
                                  touches=(len(days), ()))  # fmt: skip
@@ -397,9 +403,9 @@ def empty_fields(subject: Subject) -> Iterator[Diagnostic]:
             continue
         if all(row[name] is None for row in world.rows[entity]):
             rows = len(world.rows[entity])
-            message = f"rules rest on `{entity}.{name}`, and none of {rows} {entity} records has it"
+            message = f"rules depend on `{entity}.{name}`, which is empty in all {rows} {entity} records"
             help = "fill the field, name its column under `fields:`, or drop the condition"
-            related = tuple(("this one, too", text.span()) for text in texts[1:3])
+            related = tuple(("this one too", text.span()) for text in texts[1:3])
             yield Diagnostic("R421", message, texts[0].span(), help, related, certainty=PROVEN, touches=(rows, ()))
 
 

@@ -19,14 +19,12 @@ from roe.progress import counted
 @data_option
 @as_of_option
 @state_option
-@click.option(
-    "--format", "shape", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True, help="How the result is printed."
-)
-@click.option("--limit", default=20, show_default=True, help="How many differing records the text shows.")
+@click.option("--format", "shape", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True, help="Output format.")
+@click.option("--limit", default=20, show_default=True, help="Number of differing records to show as text.")
 def command(policy: Path | None, data: Path, as_of: str, state: Path | None, shape: str, limit: int) -> None:
-    """Compare today's owners in the CRM with the policy, and change nothing.
+    """Compare today's owners in the CRM with the policy. Changes nothing.
 
-    Exit code 1 if any record differs.
+    Exits with 1 if any record differs.
     """
     evaluator = load(policy)
     bound = bind(evaluator, data, as_of, state, say=shape != "json")

@@ -20,7 +20,7 @@ MOVES = ("book", "account", "name", "from", "to", "why", "worth", "runner_up", "
 
 @click.group("books")
 def command() -> None:
-    """Dynamic books: what returns, rests and is distributed, cycle by cycle."""
+    """Dynamic books: plan, apply and simulate cycles of returns, rest and distribution."""
 
 
 @command.command("plan")
@@ -28,11 +28,11 @@ def command() -> None:
 @data_option
 @as_of_option
 @state_option
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder for plan.json and moves.csv.")
-@click.option("--only", multiple=True, help="The name of a book; all of them without it.")
-@click.option("--greedy", is_flag=True, help="The best pair first, without the solver.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write plan.json and moves.csv to.")
+@click.option("--only", multiple=True, help="Only the book with this name; repeat for several. Default: all books.")
+@click.option("--greedy", is_flag=True, help="Assign the best account and rep pair first, without the solver.")
 def plan(policy: Path | None, data: Path, as_of: str, state: Path | None, out: Path, only: tuple[str, ...], greedy: bool) -> None:
-    """Plan a cycle: every move with its reason, its worth and the runner-up. Nothing changes until the plan is applied."""
+    """Plan a cycle: list every move with its reason, value and runner-up. Nothing changes until you apply the plan."""
     _packages()
     from roe.data.files import csv_text, write_whole
     from roe.evaluator.books import plan_books
@@ -43,7 +43,7 @@ def plan(policy: Path | None, data: Path, as_of: str, state: Path | None, out: P
     try:
         found = plan_books(bind_large(evaluator, data, as_of, state), only, greedy)
     except Circle as e:
-        click.echo(f"note: {e} rests on itself through the data, which only rows can follow: computing by rows", err=True)
+        click.echo(f"note: {e} depends on itself through the data, which only the row engine can follow; using rows", err=True)
         found = plan_books(bind(evaluator, data, as_of, state), only, greedy)
     rows = [[book, *(m[key] for key in ("account", "name", *MOVES[3:]))] for book, part in found["books"].items() for m in part["moves"]]
     try:
@@ -54,7 +54,7 @@ def plan(policy: Path | None, data: Path, as_of: str, state: Path | None, out: P
         unwritable(out, e)
     for book, part in found["books"].items():
         _show(book, part)
-    click.echo(f"see {out / 'moves.csv'}; to put it in force: roe books apply {out} --state DIR")
+    click.echo(f"see {out / 'moves.csv'}; to apply it: roe books apply {out} --state DIR")
 
 
 def _show(book: str, part: Mapping[str, Any]) -> None:
@@ -79,10 +79,10 @@ def _show(book: str, part: Mapping[str, Any]) -> None:
 
 @command.command("apply")
 @click.argument("plan", type=click.Path(path_type=Path))
-@click.option("--state", type=click.Path(path_type=Path), required=True, help="The folder of the state, which has the books from now on.")
-@click.option("--out", type=click.Path(path_type=Path), help="A folder for allocations.csv, changes.csv and rollback.csv of the moves.")
+@click.option("--state", type=click.Path(path_type=Path), required=True, help="The state folder, which keeps the books from now on.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write allocations.csv, changes.csv and rollback.csv to.")
 def apply(plan: Path, state: Path, out: Path | None) -> None:
-    """Put a plan in force: the state has its books, and runs allocate by them."""
+    """Apply a plan: save its books in the state folder, so that the next runs use them."""
     _packages()
     from roe.data.write import read_state, write_state
     from roe.evaluator.books import applied, digest
@@ -104,7 +104,7 @@ def apply(plan: Path, state: Path, out: Path | None) -> None:
     except OSError as e:
         unwritable(out or state, e)
     moves = sum(len(part["moves"]) for part in found["books"].values())
-    click.echo(f"{', '.join(found['books'])}: {moves} moves are in force; see {state}")
+    click.echo(f"{', '.join(found['books'])}: {moves} moves applied; see {state}")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -156,16 +156,16 @@ def _packages() -> None:
 @policy_argument
 @data_option
 @as_of_option
-@click.option("--weeks", type=click.IntRange(1, 520), default=52, show_default=True, help="How many weekly cycles are played.")
-@click.option("--against", type=click.Path(path_type=Path), help="Another policy, played over the same records with the same luck.")
-@click.option("--history", is_flag=True, help="Leave activities as the data has them, instead of generating work.")
-@click.option("--touches", type=click.IntRange(1, 10_000), default=40, show_default=True, help="Touches that a rep makes in a week.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the luck of accounts.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder for cycles.csv and simulation.html.")
+@click.option("--weeks", type=click.IntRange(1, 520), default=52, show_default=True, help="Number of weekly cycles to simulate.")
+@click.option("--against", type=click.Path(path_type=Path), help="Another policy to compare with, on the same records and random seed.")
+@click.option("--history", is_flag=True, help="Use the activities in the data, instead of generating them.")
+@click.option("--touches", type=click.IntRange(1, 10_000), default=40, show_default=True, help="Touches that a rep makes each week.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Random seed of the simulation.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write cycles.csv and simulation.html to.")
 def simulate(
     policy: Path | None, data: Path, as_of: str, weeks: int, against: Path | None, history: bool, touches: int, seed: int, out: Path
 ) -> None:
-    """Play weekly cycles, and plot coverage, churn, fairness and the use of capacity."""
+    """Simulate weekly cycles, and plot coverage, churn, fairness and capacity use."""
     _packages()
     from roe.analysis.simulate import HEADER, Cycle, Pace, simulate
     from roe.cli.common import clock, read

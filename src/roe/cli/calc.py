@@ -16,38 +16,65 @@ from roe.source import Span
 
 @click.group("calc")
 def command() -> None:
-    """Calculators, with every step and the source of every figure."""
+    """Calculators that show every step and the source of every figure."""
 
 
 @command.command("sdr")
-@click.option("--reps", type=click.FloatRange(0.1), default=1, show_default=True, help="How many reps there are.")
-@click.option("--new", "new", type=click.FloatRange(0), default=0, show_default=True, help="How many of them are in their first months.")
-@click.option("--period", type=click.Choice(list(PERIODS)), default="quarter", show_default=True, help="Of what is done, or of the quota.")
-@click.option("--quota", type=click.FloatRange(0, min_open=True), help="A quota: then the activity and the heads that it asks for.")
+@click.option("--reps", type=click.FloatRange(0.1), default=1, show_default=True, help="Number of reps.")
+@click.option("--new", "new", type=click.FloatRange(0), default=0, show_default=True, help="How many of the reps are still ramping.")
+@click.option(
+    "--period",
+    type=click.Choice(list(PERIODS)),
+    default="quarter",
+    show_default=True,
+    help="Period that activity and quota are counted over.",
+)
+@click.option("--quota", type=click.FloatRange(0, min_open=True), help="Quota to work back from, to the activity and headcount it needs.")
 @click.option(
     "--of",
     "of",
     type=click.Choice(["meetings", "opportunities", "pipeline", "won"]),
     default="pipeline",
     show_default=True,
-    help="What the quota is of.",
+    help="What the quota counts: meetings, opportunities, pipeline or won revenue.",
 )
-@click.option("--set", "given", multiple=True, metavar="FIGURE=VALUE", help="A figure of your own, such as meeting_rate=0.12.")
-@click.option("--benchmarks", type=click.Path(path_type=Path), help="A table of your own figures: figure, value, unit, what, source.")
-@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How it is printed.")
+@click.option(
+    "--set",
+    "given",
+    multiple=True,
+    metavar="FIGURE=VALUE",
+    help="Your own value for a figure, such as meeting_rate=0.12; repeat for several.",
+)
+@click.option("--benchmarks", type=click.Path(path_type=Path), help="CSV file with your own figures: figure, value, unit, what, source.")
+@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format.")
 def sdr(
     reps: float, new: float, period: str, quota: float | None, of: str, given: tuple[str, ...], benchmarks: Path | None, shape: str
 ) -> None:
-    """The SDR productivity calculator: from hours to pipeline, or from a quota back to activity and heads."""
+    """The SDR productivity calculator: from hours to pipeline, or from a quota back to activity and headcount."""
     known = _figures(benchmarks, given)
     if not all(map(math.isfinite, (reps, new, quota or 0))):
-        fail([Diagnostic("R801", "a number without an end", Span("roe calc sdr", 1, 1, 2), "give --reps, --new and --quota as numbers")])
+        fail(
+            [
+                Diagnostic(
+                    "R801",
+                    "--reps, --new and --quota must be finite numbers",
+                    Span("roe calc sdr", 1, 1, 2),
+                    "write numbers such as 8 or 2.5",
+                )
+            ]
+        )
     if new > reps:
         fail([Diagnostic("R801", f"{new:g} new reps of {reps:g}", Span("--new", 1, 1, 2), "at most all of the reps are new")])
     numbers = {name: known[name].value for name in NUMBERS}
     for name in NUMBERS:
         if numbers[name] == 0:
-            fail([Diagnostic("R801", f"`{name}` is 0, and is divided by", Span("--set", 1, 1, 2, name), "give a number above 0")])
+            fail(
+                [
+                    Diagnostic(
+                        "R801", f"`{name}` is 0, and the calculation divides by it", Span("--set", 1, 1, 2, name), "give a number above 0"
+                    )
+                ]
+            )
     ramp = known["ramp"].text
     if quota is None:
         steps = forward(numbers, reps, period, new, ramp)
@@ -95,7 +122,7 @@ def _figures(path: Path | None, given: tuple[str, ...]) -> dict[str, Figure]:
                 [
                     Diagnostic(
                         "R801",
-                        f"`{value}` is no value of `{name}`",
+                        f"`{value}` is not a value for `{name}`",
                         at,
                         "a share of 1, such as 0.12" if name in RATES else "write a number",
                     )

@@ -22,17 +22,19 @@ if TYPE_CHECKING:
 
 @click.command("check")
 @policy_argument
-@click.option("--format", "shape", type=click.Choice(list(FORMATS)), default="text", show_default=True, help="How findings are printed.")
-@click.option("--hints", is_flag=True, help="Show hints too.")
+@click.option(
+    "--format", "shape", type=click.Choice(list(FORMATS)), default="text", show_default=True, help="Output format of the findings."
+)
+@click.option("--hints", is_flag=True, help="Also show hints.")
 @data_setting(
-    "Records: which of them a finding touches, and reps, pools and fields against them. The policy's own folder `data`, if it has one.",
+    "Folder with records, to check reps, pools and fields against and to count what each finding affects. Default: the policy's folder `data`, if it has one.",
     without="no_data",
 )
-@click.option("--no-data", is_flag=True, help="Look at no records.")
-@as_of_setting("What `today` means; the day of the newest record without it.", default="")
-@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
+@click.option("--no-data", is_flag=True, help="Skip the checks that read records.")
+@as_of_setting("The date to use as `today`. Default: the date of the newest record.", default="")
+@click.option("--strict", is_flag=True, help="Also exit with 1 for warnings.")
 def command(policy: Path | None, shape: str, hints: bool, data: Path | None, no_data: bool, as_of: str, strict: bool) -> None:
-    """Check a policy: form, names, types, and what its rules can and cannot do; all findings at once."""
+    """Check a policy for mistakes: syntax, names, types, rules that cannot fire, and gaps. Shows all findings at once."""
     from roe.cache import load_policy
 
     root = find_policy(policy)
@@ -71,7 +73,7 @@ def subject(policy: Policy, data: Path | None, no_data: bool, as_of: str) -> Sub
     today = evaluator.clock(clock(evaluator, as_of)).today if as_of else None
     own = policy.root / "data"
     if data is not None and not data.exists() and is_setting("data"):  # as on a machine of CI, which has no export
-        click.echo(f"note: there are no records at {data}, which a setting names", err=True)
+        click.echo(f"note: the settings name {data}, but it has no records", err=True)
         data = None
     if no_data or (data is None and not own.is_dir()):
         return Subject(evaluator, None, today, today or evaluator.clock(datetime.now(UTC)).today)
@@ -80,7 +82,7 @@ def subject(policy: Policy, data: Path | None, no_data: bool, as_of: str) -> Sub
     else:
         tables, found = read_tables(policy, own)
         if errors(found):  # nobody asked for it
-            click.echo(f"note: {own} is not looked at: {errors(found)[0].message}", err=True)
+            click.echo(f"note: skipped the records in {own}: {errors(found)[0].message}", err=True)
             return Subject(evaluator, None, today)
     bound = evaluator.bind(tables, as_of=as_of or newest(evaluator, tables))
     guard(policy, bound.world, None, say=data is not None)

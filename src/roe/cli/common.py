@@ -18,9 +18,11 @@ from roe.untrusted import one_line
 COLUMNS_FROM = 2 << 20  # bytes of data: below, starting NumPy and Arrow takes longer than the rows
 
 policy_argument = click.argument("policy", required=False, type=click.Path(path_type=Path))
-data_option = data_setting("The folder with the records: accounts.csv, leads.csv, reps.csv and so on.", required=True)
-as_of_option = as_of_setting("The date or date-time that `today` and `now` mean, such as 2026-02-01.", required=True)
-state_option = click.option("--state", type=click.Path(path_type=Path), help="The folder of pointers and owners kept between runs.")
+data_option = data_setting("Folder with the records: accounts.csv, leads.csv, reps.csv and so on.", required=True)
+as_of_option = as_of_setting("The date or date-time to use as `today` and `now`, such as 2026-02-01.", required=True)
+state_option = click.option(
+    "--state", type=click.Path(path_type=Path), help="The state folder: owners and round-robin pointers kept between runs."
+)
 
 
 def color(stream: Any = None) -> bool:
@@ -148,7 +150,7 @@ def clock(evaluator: Any, as_of: str) -> str:
         evaluator.clock(as_of)
     except (ValueError, OverflowError):
         at = Span("--as-of", 1, 1, max(2, len(as_of) + 1), as_of)
-        fail([Diagnostic("R801", f"`{as_of}` is no date or date-time", at, "write 2026-02-01 or 2026-02-01T09:30")])
+        fail([Diagnostic("R801", f"`{as_of}` is not a date or date-time", at, "write 2026-02-01 or 2026-02-01T09:30")])
     return as_of
 
 

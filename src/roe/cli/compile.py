@@ -18,17 +18,21 @@ _SOURCE = re.compile(r"(\w+)=[\w$-]+(\.[\w$-]+){0,3}")
 
 @click.command("compile")
 @policy_argument
-@click.option("--dialect", type=click.Choice(DIALECTS), required=True, help="The warehouse's SQL.")
-@click.option("--entity", default="account", show_default=True, help="Whose owners the statement finds.")
-@click.option("--as-of", "as_of", metavar="WHEN", help="What `today` means; the day on which it runs, if left out.")
+@click.option("--dialect", type=click.Choice(DIALECTS), required=True, help="SQL dialect of your warehouse.")
+@click.option("--entity", default="account", show_default=True, help="Entity to assign owners to.")
+@click.option("--as-of", "as_of", metavar="WHEN", help="The date to use as `today`. Default: the day on which the SQL runs.")
 @click.option(
-    "--source", "sources", multiple=True, metavar="ENTITY=TABLE", help="The staged table of an entity, such as account=analytics.accounts."
+    "--source",
+    "sources",
+    multiple=True,
+    metavar="ENTITY=TABLE",
+    help="Staged table for an entity, such as account=analytics.accounts; repeat for several.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="The file to write, instead of standard output.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write. Default: standard output.")
 def command(policy: Path | None, dialect: str, entity: str, as_of: str | None, sources: tuple[str, ...], out: Path | None) -> None:
-    """Write one SQL statement that finds the owners of every record of an entity, ready for a dbt model.
+    """Write one SQL statement that assigns the owners of every record of an entity, ready for a dbt model.
 
-    Rules without a portable form are listed as warnings; records that only they decide are marked in the result.
+    Rules that SQL cannot express are listed as warnings. The result marks the records that only those rules can decide.
     """
     evaluator = load(policy)
     try:
@@ -44,7 +48,16 @@ def command(policy: Path | None, dialect: str, entity: str, as_of: str | None, s
     wrong = [s for s in sources if not (m := _SOURCE.fullmatch(s)) or m[1] not in known]
     if wrong:
         at = Span("--source", 1, 1, max(2, len(wrong[0]) + 1), wrong[0])
-        fail([Diagnostic("R801", f"`{wrong[0]}` names no entity's table", at, "write ENTITY=TABLE, such as account=analytics.accounts")])
+        fail(
+            [
+                Diagnostic(
+                    "R801",
+                    f"`{wrong[0]}` does not name the table of an entity",
+                    at,
+                    "write ENTITY=TABLE, such as account=analytics.accounts",
+                )
+            ]
+        )
     when = evaluator.clock(clock(evaluator, as_of)) if as_of else None
     from sqlglot.errors import SqlglotError
 

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 @click.command("data")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.argument("policy", required=False, type=click.Path(path_type=Path))
-@click.option("--last", type=click.Path(path_type=Path), help="The --out or --state folder of the last run: what has changed since then.")
 @click.option(
-    "--format", "shape", type=click.Choice(["text", "json", "html"]), default="text", show_default=True, help="How the result is printed."
+    "--last", type=click.Path(path_type=Path), help="The --out or --state folder of the last run, to show what has changed since."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="A file; standard output without it.")
+@click.option("--format", "shape", type=click.Choice(["text", "json", "html"]), default="text", show_default=True, help="Output format.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write. Default: standard output.")
 def command(folder: Path, policy: Path | None, last: Path | None, shape: str, out: Path | None) -> None:
-    """Show what an export in DIR has: rows, columns and fields, and all that is not understood.
+    """Show what an export in DIR contains: rows, columns, fields, and everything that cannot be read.
 
-    The policy is the given one, or the nearest one above the current folder; without any, the CRM whose columns fit best is taken.
-    Exit code 1 if the policy expects something else of its data.
+    Uses POLICY, or the nearest policy in or above the current folder. Without a policy, it picks the CRM whose columns fit best.
+    Exits with 1 if the data is not what the policy expects.
     """
     from roe.analysis.records import overview
     from roe.data.report import read_report, report_of

@@ -20,11 +20,11 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def scope_options(command: Command) -> Command:
     """The options that say what an expression can name; `roe eval` and `roe repl` share them."""
     for option in (
-        as_of_setting("What `today` and `now` mean.", default="1970-01-01", beside="record"),
-        click.option("--policy", type=click.Path(path_type=Path), help="The policy whose fields and definitions the record has."),
-        click.option("--record", help="The record that expressions are about: an id, a name or a domain."),
-        data_setting("A folder of records, with --record.", beside="record"),
-        click.option("--vars", "variables", metavar="JSON", help="Variables, such as '{\"x\": 5}'."),
+        as_of_setting("The date or date-time to use as `today` and `now`.", default="1970-01-01", beside="record"),
+        click.option("--policy", type=click.Path(path_type=Path), help="Policy with the record's fields and definitions."),
+        click.option("--record", help="Record to evaluate expressions on: an id, a name or a domain."),
+        data_setting("With --record: folder with the records.", beside="record"),
+        click.option("--vars", "variables", metavar="JSON", help="Values for variables, such as '{\"x\": 5}'."),
     ):
         command = option(command)
     return command
@@ -33,13 +33,11 @@ def scope_options(command: Command) -> Command:
 @click.command("eval")
 @click.argument("expression")
 @scope_options
-@click.option(
-    "--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How the result is printed."
-)
+@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format.")
 def command(
     expression: str, variables: str | None, data: Path | None, record: str | None, policy: Path | None, as_of: str, shape: str
 ) -> None:
-    """Evaluate EXPRESSION, and show the value of each of its parts."""
+    """Evaluate EXPRESSION, and show the value of each part."""
     scope = scope_from(variables, data, record, policy, as_of)
     click.echo(show(expression, scope, shape))
 
@@ -52,10 +50,10 @@ def scope_from(variables: str | None, data: Path | None, record: str | None, pol
         try:
             given = json.loads(variables)
             if not isinstance(given, dict):
-                raise ValueError("it is no object")
+                raise ValueError("it is not an object")
         except (ValueError, RecursionError) as e:
             at = Span("--vars", 1, 1, len(variables) + 1, variables)
-            fail([Diagnostic("R801", f"the variables are no JSON object: {e}", at, "write '{\"name\": value}'")])
+            fail([Diagnostic("R801", f"the variables are not a JSON object: {e}", at, "write '{\"name\": value}'")])
     if (data is None) != (record is None):
         at = Span("--record", 1, 1, 2)
         fail([Diagnostic("R801", "--data and --record go together", at, "give both, or neither")])
@@ -70,7 +68,7 @@ def scope_from(variables: str | None, data: Path | None, record: str | None, pol
         return scope_of(given, as_of)
     except (ValueError, OverflowError):
         at = Span("--as-of", 1, 1, len(as_of) + 1, as_of)
-        fail([Diagnostic("R801", f"`{as_of}` is no date or date-time", at, "write 2026-02-01 or 2026-02-01T09:30")])
+        fail([Diagnostic("R801", f"`{as_of}` is not a date or date-time", at, "write 2026-02-01 or 2026-02-01T09:30")])
 
 
 def show(expression: str, scope: dict[str, Any], shape: str = "text") -> str:

@@ -19,28 +19,28 @@ from roe.source import Span
 @click.command("explain")
 @click.argument("record")
 @policy_argument
-@data_setting("The folder with the records; not needed with a --run that kept its traces.", without="run_folder")
-@as_of_setting("The date or date-time that `today` and `now` mean; a --run knows its own.", without="run_folder")
+@data_setting("Folder with the records. Not needed with a --run that kept its traces.", without="run_folder")
+@as_of_setting("The date or date-time to use as `today` and `now`. Not needed with --run, which keeps its own.", without="run_folder")
 @state_option
-@click.option("--role", help="Only this role, such as ae or sdr.")
-@click.option("--field", "field", metavar="NAME", help="One value instead, such as tier or account.tier, a source, a credit or an event.")
-@click.option("--why-not", "why_not_rep", metavar="REP", help="Why this rep does not own it, and which changes would give it to them.")
+@click.option("--role", help="Explain only this role, such as ae or sdr.")
+@click.option(
+    "--field", "field", metavar="NAME", help="Explain one value instead, such as tier or account.tier, a source, a credit or an event."
+)
+@click.option("--why-not", "why_not_rep", metavar="REP", help="Explain why this rep does not own it, and what would give it to them.")
 @click.option(
     "--run",
     "run_folder",
     type=click.Path(path_type=Path),
-    help="The --out folder of a run: its pool turns, or all of it if it kept traces.",
+    help="The --out folder of a run: explain its pool turns, or all of it if the run kept traces.",
 )
-@click.option(
-    "--format", "shape", type=click.Choice(["text", "json", "md"]), default="text", show_default=True, help="How the result is printed."
-)
+@click.option("--format", "shape", type=click.Choice(["text", "json", "md"]), default="text", show_default=True, help="Output format.")
 def command(
     record: str, policy: Path | None, data: Path | None, as_of: str | None, state: Path | None, role: str | None, field: str | None,
     why_not_rep: str | None, run_folder: Path | None, shape: str,
 ) -> None:  # fmt: skip
     """Explain who owns RECORD (an id, a name or a domain), and why.
 
-    RECORD may also be a claim, a dispute, or anything else that a run writes a credit or an event about.
+    RECORD can also be a claim, a dispute, or anything else that a run writes credits or events for.
     """
     for option, given in (("--role", role), ("--why-not", why_not_rep)):
         if field is not None and given is not None:
@@ -177,10 +177,10 @@ def _from_run(folder: Path, record: str, role: str | None) -> list[Any]:
         found = evidence.find(record)
         asked = Span("RECORD", 1, 1, len(record) + 1, record)
         if not found:
-            fail([Diagnostic("R604", f"no record of the run answers to `{record}`", asked, "name it by id, name or domain")])
+            fail([Diagnostic("R604", f"no record in the run matches `{record}`", asked, "name it by id, name or domain")])
         if len(found) > 1:
             ids = ", ".join(f"{e} {i}" for e, i in found[:8])
-            fail([Diagnostic("R605", f"{len(found)} records answer to `{record}`: {ids}", asked, "name the one you mean by its id")])
+            fail([Diagnostic("R605", f"{len(found)} records match `{record}`: {ids}", asked, "name the one you mean by its id")])
         entity, key = found[0]
         return [evidence.decision(entity, key, r) for r in _roles(evidence.roles(entity), entity, role)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as e:
@@ -241,11 +241,11 @@ def find_record(bound: Any, text: str, among: Iterable[str] | None = None) -> An
                 ]
             )
         known = [str(x) for entity in entities for row in bound.world.rows[entity][:5000] for x in (row["id"], row.label)]
-        fail([Diagnostic("R604", f"no record answers to `{text}`", at, suggest(text, known, "name it by id, name or domain"))])
+        fail([Diagnostic("R604", f"no record matches `{text}`", at, suggest(text, known, "name it by id, name or domain"))])
     if len(found) > 1:
         rows = [[row.entity, row["id"], row.label, row["domain"] or row["email"] or "", row["country"] or ""] for row in found[:20]]
         click.echo(table(rows, ["entity", "id", "name", "domain or e-mail", "country"]), err=True)
-        fail([Diagnostic("R605", f"{len(found)} records answer to `{text}`", at, "name the one you mean by its id")])
+        fail([Diagnostic("R605", f"{len(found)} records match `{text}`", at, "name the one you mean by its id")])
     return found[0]
 
 

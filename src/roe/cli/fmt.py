@@ -14,11 +14,11 @@ from roe.untrusted import style
 
 @click.command("fmt")
 @policy_argument
-@click.option("--check", "only_check", is_flag=True, help="Change nothing; exit code 1 if a file would change.")
-@click.option("--diff", "show_diff", is_flag=True, help="Change nothing; show what would change.")
-@click.option("-e", "--expression", help="Print one expression in canonical spelling, and do nothing else.")
+@click.option("--check", "only_check", is_flag=True, help="Change nothing. Exit with 1 if a file would change.")
+@click.option("--diff", "show_diff", is_flag=True, help="Change nothing. Show what would change.")
+@click.option("-e", "--expression", help="Format and print this one expression only.")
 def command(policy: Path | None, only_check: bool, show_diff: bool, expression: str | None) -> None:
-    """Rewrite a policy's expressions in canonical spelling; comments and layout stay."""
+    """Format a policy's expressions in one standard spelling. Comments and layout stay as they are."""
     from roe.files import MAX_POLICY_BYTES, read_text
     from roe.policy.format import format_expression, format_policy
     from roe.policy.loader import load_policy_files

@@ -14,19 +14,19 @@ from roe.source import Span
 
 @click.command("graph")
 @policy_argument
-@click.option("--entity", help="Only the rules of this entity, such as account or lead.")
-@click.option("--role", help="Only this role, such as ae or sdr.")
-@click.option("--record", help="Light the path of this record (an id, a name or a domain); needs --data and --as-of.")
-@data_setting("With --record: the folder with the records.", beside="record")
-@as_of_setting("With --record: what `today` and `now` mean.", beside="record")
+@click.option("--entity", help="Draw only the rules for this entity, such as account or lead.")
+@click.option("--role", help="Draw only this role, such as ae or sdr.")
+@click.option("--record", help="Highlight the path of this record (an id, a name or a domain). Needs --data and --as-of.")
+@data_setting("With --record: folder with the records.", beside="record")
+@as_of_setting("With --record: the date or date-time to use as `today` and `now`.", beside="record")
 @state_option
-@click.option("--format", "shape", type=click.Choice(["mermaid", "svg"]), default="mermaid", show_default=True, help="How it is drawn.")
-@click.option("--out", type=click.Path(path_type=Path), help="A file; standard output without it.")
+@click.option("--format", "shape", type=click.Choice(["mermaid", "svg"]), default="mermaid", show_default=True, help="Output format.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write. Default: standard output.")
 def command(
     policy: Path | None, entity: str | None, role: str | None, record: str | None, data: Path | None, as_of: str | None, state: Path | None,
     shape: str, out: Path | None,
 ) -> None:  # fmt: skip
-    """Draw the rules as a flow chart, with one record's path lit."""
+    """Draw the rules as a flow chart, and highlight one record's path."""
     from roe.analysis.graph import chart, mermaid, svg
     from roe.cli.explain import find_record
 
@@ -44,7 +44,7 @@ def command(
         known = [f"{e} {r}" for e, r in evaluator.policy.plan.engagement]
         at = Span("--role", 1, 1, 2)
         asked = f"{entity or ''} {role or ''}".strip()
-        fail([Diagnostic("R502", f"there are no rules of `{asked}`", at, suggest(asked, known, f"there are {', '.join(known)}"))])
+        fail([Diagnostic("R502", f"there are no rules for `{asked}`", at, suggest(asked, known, f"there are {', '.join(known)}"))])
     charts = [chart(step, k[1], decisions.get(k)) for k, step in wanted.items()]
     text = mermaid(charts) if shape == "mermaid" else svg(charts)
     put(text, out)

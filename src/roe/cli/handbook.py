@@ -15,14 +15,16 @@ from roe.cli.settings import as_of_setting, data_setting
 
 @click.command("handbook")
 @policy_argument
-@data_setting("Records, for the names of reps; the policy's own folder `data`, if it has one.", without="no_data")
-@click.option("--no-data", is_flag=True, help="Look at no records.")
-@as_of_setting("What `today` means; the day of the newest record without it.", default="")
-@click.option("--since", metavar="REVISION", help="Also what has changed since this revision: REVISION:FOLDER of git, or another folder.")
-@click.option("--format", "shape", type=click.Choice(["md", "html"]), default="md", show_default=True, help="How it is written.")
-@click.option("--out", type=click.Path(path_type=Path), help="A file; standard output without it.")
+@data_setting("Folder with records, for the names of reps. Default: the policy's folder `data`, if it has one.", without="no_data")
+@click.option("--no-data", is_flag=True, help="Skip everything that reads records.")
+@as_of_setting("The date to use as `today`. Default: the date of the newest record.", default="")
+@click.option(
+    "--since", metavar="REVISION", help="Also list what has changed since this revision: REVISION:FOLDER in git, or another folder."
+)
+@click.option("--format", "shape", type=click.Choice(["md", "html"]), default="md", show_default=True, help="Output format.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write. Default: standard output.")
 def command(policy: Path | None, data: Path | None, no_data: bool, as_of: str, since: str | None, shape: str, out: Path | None) -> None:
-    """Write the policy as a rulebook: rules as sentences, territories, pools, windows, worked examples, changes."""
+    """Write the policy as a rulebook for reps: rules as sentences, territories, pools, windows, worked examples, changes."""
     from roe.analysis.diff import changes
     from roe.analysis.handbook import as_markdown, handbook
     from roe.testing.cases import load_cases

@@ -12,7 +12,7 @@ import click
 @click.argument("what", type=click.Choice(["fmt", "check", "test"]))
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 def command(what: str, files: tuple[Path, ...]) -> None:
-    """Format, check or test each policy that one of FILES belongs to; for pre-commit. Files of no policy are passed over."""
+    """For pre-commit: format, check or test each policy that one of FILES belongs to. Other files are skipped."""
     from roe.cli import main
 
     worst = 0

@@ -24,12 +24,12 @@ HEADS = {
 @data_option
 @as_of_option
 @state_option
-@click.option("--by", default="rep", show_default=True, metavar="GROUP", help="rep, team, territory, or a table of accounts.")
-@click.option("--every", type=click.Choice(["week", "month", "quarter"]), default="month", show_default=True, help="How long a period is.")
-@click.option("--periods", "count", type=click.IntRange(1, 120), default=1, show_default=True, help="How many of them, up to --as-of.")
-@click.option("--from", "start", metavar="DATE", help="One period from this day on, instead.")
-@click.option("--format", "shape", type=click.Choice(["text", "csv", "json"]), default="text", show_default=True, help="How it is printed.")
-@click.option("--page", type=click.Path(path_type=Path), help="An HTML page with charts, as one file.")
+@click.option("--by", default="rep", show_default=True, metavar="GROUP", help="Group by rep, team, territory, or a table of accounts.")
+@click.option("--every", type=click.Choice(["week", "month", "quarter"]), default="month", show_default=True, help="Length of a period.")
+@click.option("--periods", "count", type=click.IntRange(1, 120), default=1, show_default=True, help="Number of periods, ending at --as-of.")
+@click.option("--from", "start", metavar="DATE", help="Start of one custom period, instead of --every.")
+@click.option("--format", "shape", type=click.Choice(["text", "csv", "json"]), default="text", show_default=True, help="Output format.")
+@click.option("--page", type=click.Path(path_type=Path), help="HTML page with charts to write, as one file.")
 def command(
     policy: Path | None,
     data: Path,
@@ -42,7 +42,7 @@ def command(
     shape: str,
     page: Path | None,
 ) -> None:
-    """Capacity use, coverage, accounts worked, meetings, opportunities, speed to lead: by rep, team, territory or list, by period."""
+    """Print key figures by rep, team, territory or list, and by period: capacity use, coverage, accounts worked, meetings, opportunities, speed to lead."""
     from roe.analysis.kpi import kpi_lines, missed, periods, shown, target_of
     from roe.grammar import values as v
     from roe.plan.operators import KPI_NAMES as NAMES
@@ -67,7 +67,7 @@ def command(
     today = bound.world.clock.today
     if start and (first is None or first > today):
         at = Span("--from", 1, 1, max(2, len(start) + 1), start)
-        fail([Diagnostic("R801", f"`{start}` is no day up to {today}", at, "write it as 2026-01-01")])
+        fail([Diagnostic("R801", f"`{start}` is not a date up to {today}", at, "write it as 2026-01-01")])
     lines = kpi_lines(bound, by, periods(today, every, count, first))
     if page is not None:
         _page(page, evaluator, lines, by)

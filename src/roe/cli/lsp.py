@@ -13,8 +13,8 @@ from roe.source import Span
 
 @click.command("lsp")
 def command() -> None:
-    """Serve an editor: what is wrong as you type, completion, hover, definitions, rename, formatting, and above each rule how many
-    records of the policy's own `data` folder it decides."""
+    """Run the language server for your editor: findings as you type, completion, hover, definitions, rename and formatting. Above each
+    rule it shows how many records in the policy's `data` folder the rule decides."""
     if find_spec("pygls") is None:
         fail([Diagnostic("R406", "the language server needs the package pygls", Span("roe lsp", 1, 1, 2), "pip install 'roe-policy[lsp]'")])
     from roe.lsp.server import make

@@ -55,19 +55,23 @@ SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 @click.command("match")
-@click.option("--leads", type=click.Path(path_type=Path), required=True, help="A file of leads: CSV, JSON, JSON lines or Parquet.")
-@click.option("--accounts", type=click.Path(path_type=Path), help="A file of accounts.")
+@click.option("--leads", type=click.Path(path_type=Path), required=True, help="File with leads: CSV, JSON, JSON lines or Parquet.")
+@click.option("--accounts", type=click.Path(path_type=Path), help="File with accounts.")
 @click.option("--duplicates", is_flag=True, help="Find duplicate leads instead of matching accounts.")
 @click.option(
-    "--map", "mapped", multiple=True, metavar="FIELD=COLUMN", help="`company=Firma`, for both files; `account.name=Firma`, for one."
+    "--map",
+    "mapped",
+    multiple=True,
+    metavar="FIELD=COLUMN",
+    help="Name a column: `company=Firma` for both files, `account.name=Firma` for one. Repeat for several.",
 )
-@click.option("--policy", type=click.Path(path_type=Path), help="A policy, for its `matching:`; without one, the default definition.")
+@click.option("--policy", type=click.Path(path_type=Path), help="Policy whose `matching:` to use. Default: the built-in definition.")
 @click.option(
     "--at-least",
     type=click.FloatRange(0, 1),
-    help="Accept a name only if it is the same company at least this likely, 0 to 1. The default is 0.5, and less at the same address.",
+    help="Accept a name only with at least this probability that it is the same company, 0 to 1. Default: 0.5, and less at the same address.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The CSV file to write: a line for each lead.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="CSV file to write, with one line for each lead.")
 def command(
     leads: Path,
     accounts: Path | None,
@@ -77,7 +81,7 @@ def command(
     at_least: float | None,
     out: Path,
 ) -> None:
-    """Find each lead's account, with score, runner-up and reason."""
+    """Find the account for each lead, with score, runner-up and reason."""
     if (accounts is None) is not duplicates:
         raise click.UsageError("name the file of accounts with --accounts, or ask for --duplicates")
     own = resources.files("roe") / "policies" / ("duplicates" if duplicates else "matching")
@@ -132,7 +136,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         fail([Diagnostic("R601", f"there is no file `{path}`", here, "name a file of records")])
     if path.suffix.lower() not in SUFFIXES:
-        fail([Diagnostic("R601", f"`{path}` is no kind of file that can be read", here, f"it is one of {', '.join(SUFFIXES)}")])
+        fail([Diagnostic("R601", f"`{path}` is not a type of file that can be read", here, f"it is one of {', '.join(SUFFIXES)}")])
     rows, problems = read_file(path)
     heed([*problems, *row_warnings(rows)])
     return rows

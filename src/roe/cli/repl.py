@@ -13,7 +13,7 @@ from roe.cli.evaluate import scope_from, scope_options, show
 @click.command("repl")
 @scope_options
 def command(variables: str | None, data: Path | None, record: str | None, policy: Path | None, as_of: str) -> None:
-    """Type expressions, see values; `name := expression` keeps one. An empty line or Ctrl-D ends it."""
+    """Type expressions and see their values. `name := expression` stores one. End with an empty line or Ctrl-D."""
     from roe.api import parse_checked
     from roe.evaluator.expressions import compile_expression
 

@@ -18,10 +18,10 @@ from roe.cli.terminal import document
 @data_option
 @as_of_option
 @state_option
-@click.option("--only", multiple=True, help="The name of a report; all of them without it.")
-@click.option("--format", "shape", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True, help="How it is printed.")
+@click.option("--only", multiple=True, help="Only the report with this name; repeat for several. Default: all reports.")
+@click.option("--format", "shape", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True, help="Output format.")
 def command(policy: Path | None, data: Path, as_of: str, state: Path | None, only: tuple[str, ...], shape: str) -> None:
-    """Count records by group, as the policy's `reports:` say: coverage, engagement, what is missing from a list."""
+    """Print the counts declared under `reports:`, such as coverage, engagement, or what is missing from a list."""
     from roe.analysis.report import run_reports
 
     evaluator = load(policy)

@@ -67,7 +67,7 @@ def revision(text: str, scratch: Path) -> Path:
     except NotThere as e:
         named, _, folder = text.partition(":")
         help = f"write REVISION:FOLDER, from the top of the repository, or `{named}:./{folder}` from the current folder"
-        fail([Diagnostic("R801", f"git finds no `{text}`: {e}", Span(text, 1, 1, 2), help)])
+        fail([Diagnostic("R801", f"git cannot find `{text}`: {e}", Span(text, 1, 1, 2), help)])
 
 
 def folder_at(text: str, scratch: Path) -> Path:
@@ -89,7 +89,13 @@ def folder_at(text: str, scratch: Path) -> Path:
     except OSError as e:
         fail([Diagnostic("R801", f"git cannot be run: {e.strerror}", at, "name two folders")])
     except _Failed as e:
-        fail([Diagnostic("R801", f"git finds no revision `{named}`: {e}", at, "fetch it first, or name another: `git log` lists them")])
+        fail(
+            [
+                Diagnostic(
+                    "R801", f"git cannot find the revision `{named}`: {e}", at, "fetch it first, or name another: `git log` lists them"
+                )
+            ]
+        )
 
 
 def _placed(folder: str) -> tuple[Path, str]:

@@ -36,27 +36,34 @@ from roe.source import Span
 @data_option
 @as_of_option
 @state_option
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder for allocations.csv, changes.csv, rollback.csv, …")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder to write allocations.csv, changes.csv, rollback.csv and so on to."
+)
 @click.option(
     "--trace",
     "traces",
     is_flag=True,
-    help="Keep explanations: every one in trace.jsonl, or in columns what `roe explain --run` makes any of them from.",
+    help="Keep the explanations for `roe explain --run`. The row engine writes all of them to trace.jsonl; the column engine keeps what it needs to make any of them.",
 )
 @click.option(
     "--engine",
     type=click.Choice(["auto", "rows", "columns", "spark"]),
     default="auto",
     show_default=True,
-    help="How to compute: record by record, in columns (roe-policy[batch]), or on Spark (roe-policy[spark]). The results are the same.",
+    help="Compute record by record, in columns (roe-policy[batch]), or on Spark (roe-policy[spark]). The results are the same.",
 )
 @click.option(
-    "--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True, help="Of allocations and changes."
+    "--format",
+    "form",
+    type=click.Choice(["csv", "parquet"]),
+    default="csv",
+    show_default=True,
+    help="File format of allocations and changes.",
 )
 def command(policy: Path | None, data: Path, as_of: str, state: Path | None, out: Path, traces: bool, engine: str, form: str) -> None:
     """Decide every record, and write allocations, changes and rejects.
 
-    The state folder is replaced whole after everything else is written.
+    The state folder is replaced last, once everything else is written.
     """
     evaluator = load(policy)
     checked = Checked(evaluator, out, state)

@@ -19,14 +19,18 @@ if TYPE_CHECKING:
     from roe.analysis.backtest import Card, Result
     from roe.analysis.history import History
 
-data = data_setting("The folder with the history: CSV, JSON or Parquet files.", required=True)
-outcome = click.option("--outcome", required=True, metavar="EXPR", help="What was won, as an expression: `won = true`, `count(deals) > 0`.")
-time = click.option("--time", default="", metavar="FIELD", help="When a record came: the last of them are held out.")
-group = click.option("--group", default="", metavar="FIELD", help="What keeps records together, such as the account.")
-records = click.option(
-    "--records", default="", metavar="TABLE", help="The table whose rows are scored; the one that the others refer to without it."
+data = data_setting("Folder with the history: CSV, JSON or Parquet files.", required=True)
+outcome = click.option(
+    "--outcome", required=True, metavar="EXPR", help="Expression that is true for a won record: `won = true`, `count(deals) > 0`."
 )
-keep = click.option("--keep", multiple=True, metavar="FIELD", help="A feature that is kept though it looks like leakage.")
+time = click.option(
+    "--time", default="", metavar="FIELD", help="Field with the creation date; the newest records are held out for testing."
+)
+group = click.option("--group", default="", metavar="FIELD", help="Field to group by, so no group is split between training and hold-out.")
+records = click.option(
+    "--records", default="", metavar="TABLE", help="Table whose rows to score. Default: the table that the others refer to."
+)
+keep = click.option("--keep", multiple=True, metavar="FIELD", help="Keep this feature although it looks like leakage; repeat for several.")
 
 
 def history_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -38,25 +42,27 @@ def history_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group("score")
 def command() -> None:
-    """Scores on history: how well they tell what is won, and score cards fitted to it."""
+    """Test scores on your history: how well they predict what is won. Fit new score cards to it."""
 
 
 @command.command("backtest")
 @click.argument("policy", required=False, type=click.Path(path_type=Path))
 @history_options
-@click.option("--score", "wanted", multiple=True, metavar="NAME", help="With a policy: its scores that are tested; all of them without it.")
-@click.option("--for", "entity", default="", metavar="ENTITY", help="With a policy: the records that are scored; lead without it.")
 @click.option(
-    "--as-of", "as_of", default="", metavar="WHEN", help="With a policy: what `today` means; of each record its --time without it."
+    "--score", "wanted", multiple=True, metavar="NAME", help="With a policy: test only this score; repeat for several. Default: all scores."
+)
+@click.option("--for", "entity", default="", metavar="ENTITY", help="With a policy: the entity to score. Default: lead.")
+@click.option(
+    "--as-of", "as_of", default="", metavar="WHEN", help="With a policy: the date to use as `today`. Default: each record's own --time."
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("backtest"), show_default=True, help="The folder for the page and the JSON."
+    "--out", type=click.Path(path_type=Path), default=Path("backtest"), show_default=True, help="Folder to write the page and the JSON to."
 )
 def backtest_command(
     policy: Path | None, data: Path, outcome: str, time: str, group: str, records: str, keep: tuple[str, ...], wanted: tuple[str, ...],
     entity: str, as_of: str, out: Path,
 ) -> None:  # fmt: skip
-    """Test a policy's scores on history; without a policy, a score card that is fitted to the earlier records."""
+    """Test a policy's scores on history. Without a policy, fit a score card to the earlier records and test it on the newest."""
     _packages()
     from roe.analysis.backtest import backtest
     from roe.analysis.history import hold_out, leave_out_leaks, read_history
@@ -91,13 +97,13 @@ def backtest_command(
 
 @command.command("fit")
 @history_options
-@click.option("--for", "entity", default="lead", show_default=True, metavar="ENTITY", help="Whose fields the criteria name.")
-@click.option("--name", default="fitted", show_default=True, help="What the score is called.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The YAML file, to be included in a policy.")
+@click.option("--for", "entity", default="lead", show_default=True, metavar="ENTITY", help="Entity whose fields the criteria use.")
+@click.option("--name", default="fitted", show_default=True, help="Name of the score.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="YAML file to write, for a policy to include.")
 def fit_command(
     data: Path, outcome: str, time: str, group: str, records: str, keep: tuple[str, ...], entity: str, name: str, out: Path
 ) -> None:
-    """Fit a score card with whole points to history, as YAML that a policy includes."""
+    """Fit a score card with whole points to history, and write it as YAML for a policy to include."""
     _packages()
     from roe.analysis.backtest import fit
     from roe.analysis.history import hold_out, leave_out_leaks, read_history

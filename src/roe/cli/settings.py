@@ -86,7 +86,7 @@ class Setting(click.Option):
 
     def __init__(self, *args: Any, setting: str, policy: str = "policy", beside: str = "", without: str = "", **kwargs: Any) -> None:
         place = f"{KEYS[setting]}, or `{setting}` in {FILE}"
-        super().__init__(*args, **{**kwargs, "help": f"{kwargs['help']} Or {place}."})
+        super().__init__(*args, **{**kwargs, "help": f"{kwargs['help']} Or set {place}."})
         self.setting, self.policy, self.beside, self.without, self.place = setting, policy, beside, without, place
 
     def consume_value(self, ctx: click.Context, opts: Any) -> tuple[Any, Any]:

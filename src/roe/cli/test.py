@@ -26,19 +26,29 @@ if TYPE_CHECKING:
 
 @click.command("test")
 @policy_argument
-@click.option("-k", "words", metavar="TEXT", help="Only tests whose name or file has this text.")
-@click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Write the results as JUnit XML.")
-@click.option("--fail-on-empty", is_flag=True, help="No test found is a failure.")
-@click.option("-v", "--verbose", is_flag=True, help="Name every test.")
-@click.option("--coverage", is_flag=True, help="Show what the tests reach: rules, table rows, both outcomes of every condition.")
+@click.option("-k", "words", metavar="TEXT", help="Run only tests whose name or file contains this text.")
+@click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Write the results to this file as JUnit XML.")
+@click.option("--fail-on-empty", is_flag=True, help="Fail if there are no tests.")
+@click.option("-v", "--verbose", is_flag=True, help="List every test.")
+@click.option("--coverage", is_flag=True, help="Show what the tests reach: rules, table rows, and both outcomes of each condition.")
 @click.option(
-    "--min", "least", type=click.FloatRange(0, 100), help="Exit with 1 if coverage (or with --mutate the score) is below this percent."
+    "--min",
+    "least",
+    type=click.FloatRange(0, 100),
+    help="Exit with 1 if coverage (with --mutate: the mutation score) is below this percentage.",
 )
-@click.option("--html", "page", type=click.Path(path_type=Path), help="The policy's source, coloured by coverage, as one HTML page.")
-@click.option("--cobertura", type=click.Path(path_type=Path), help="Write coverage as Cobertura XML, which CI services read.")
-@click.option("--mutate", "mutate", is_flag=True, help="Plant small faults in the policy, and list those that no test notices.")
-@click.option("--generate", is_flag=True, help="Propose tests for them, as YAML.")
-@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of coverage and mutants.")
+@click.option("--html", "page", type=click.Path(path_type=Path), help="HTML page to write: the policy's source, coloured by coverage.")
+@click.option("--cobertura", type=click.Path(path_type=Path), help="Write coverage to this file as Cobertura XML, which CI services read.")
+@click.option("--mutate", "mutate", is_flag=True, help="Plant small faults in the policy, and list the ones that your tests miss.")
+@click.option("--generate", is_flag=True, help="Propose tests, as YAML, that would catch them.")
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Output format of --coverage and --mutate.",
+)
 def command(
     policy: Path | None, words: str | None, junit_file: Path | None, fail_on_empty: bool, verbose: bool, coverage: bool, least: float | None,
     page: Path | None, cobertura: Path | None, mutate: bool, generate: bool, shape: str,

@@ -20,11 +20,11 @@ from roe.source import Span
 @data_option
 @as_of_option
 @state_option
-@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How it is printed.")
+@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format.")
 def command(record: str, policy: Path | None, data: Path, as_of: str, state: Path | None, shape: str) -> None:
-    """Show every state of RECORD's windows: from when, until when, and what caused it.
+    """Show every state of RECORD's windows: when it starts and ends, and what caused it.
 
-    What lies after --as-of is what will be if nothing more happens.
+    States after --as-of are a forecast: what happens if nobody does anything more.
     """
     from roe.analysis.timeline import timeline
 
@@ -33,7 +33,7 @@ def command(record: str, policy: Path | None, data: Path, as_of: str, state: Pat
     row = find_record(bound, record)
     if not any(w.entity == row.entity for w in evaluator.policy.plan.windows):
         at = Span(str(evaluator.policy.root), 1, 1, 1)
-        fail([Diagnostic("R501", f"the policy has no windows of {row.entity} records", at, "add `windows:` or `claims:`")])
+        fail([Diagnostic("R501", f"the policy has no windows for {row.entity} records", at, "add `windows:` or `claims:`")])
     now = bound.world.clock.now
     found = timeline(bound, row)
     if shape == "json":

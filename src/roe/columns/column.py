@@ -1,6 +1,6 @@
 """Columns: the values of many rows at once, one small class per way of holding them.
 
-A column never decides what a value means. Whatever is no plain arithmetic goes through `lookup`: the row evaluator's own
+A column never decides what a value means. Whatever is not plain arithmetic goes through `lookup`: the row evaluator's own
 function is asked once per distinct combination of values, so both evaluators agree by construction.
 """
 

@@ -191,7 +191,7 @@ class Frame:
     # --- logic ------------------------------------------------------------------------------------------------------
 
     def truths(self, node: s.Node) -> Array:
-        """1, 0, -1 per row; what is no boolean is unknown."""
+        """1, 0, -1 per row; what is not a boolean is unknown."""
         found = self.eval(node)
         if isinstance(found, Truths):
             return found.data

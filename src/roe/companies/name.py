@@ -98,7 +98,7 @@ def _joined(words: list[str]) -> list[str]:
 
 
 def _without_forms(words: list[str]) -> tuple[list[str], set[str]]:
-    """The words that are no part of a legal form, and the kinds of the forms. A name that is nothing but a form stays as it is."""
+    """The words that are not part of a legal form, and the kinds of the forms. A name that is nothing but a form stays as it is."""
     hits = _forms_at(words)
     first, last = 0, len(words)
     at_an_end = set()

@@ -110,7 +110,9 @@ def _numeric(n: re.Match[str], order: str, whole: str, entity: str) -> date | No
     if own == "?":
         if not order:
             where = f"`data: {{{entity}: {{dates: …}}}}`" if entity else "`data:`"
-            raise ValueError(f"`{whole}` has two readings; say `dates: {DAY}` or `dates: {MONTH}` in {where}, or a `format:` for the field")
+            raise ValueError(
+                f"`{whole}` can be read in two ways; write `dates: {DAY}` or `dates: {MONTH}` in {where}, or a `format:` for the field"
+            )
         own = order
     elif own and order and own != order:
         raise ValueError(f"`{whole}` is not a date with the {order.replace('-', ' ')}, as the column has them")

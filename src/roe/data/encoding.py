@@ -77,7 +77,7 @@ def _gunzip(raw: bytes) -> bytes:
             out.append(piece)
             rest = unpack.unused_data.lstrip(b"\0")
     except zlib.error as e:
-        raise Unreadable(f"it is not a sound gzip archive ({e})", "download it again, or export CSV") from e
+        raise Unreadable(f"it is not a valid gzip archive ({e})", "download it again, or export CSV") from e
     return b"".join(out)
 
 
@@ -106,7 +106,7 @@ def _unzip(raw: bytes) -> bytes:
                 raise Unreadable(f"it unpacks to more than {limit >> 20} MiB", "unpack it, and look at what it holds", code="R309")
             return found
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError, KeyError, IndexError) as e:
-        raise Unreadable(f"it is not a sound ZIP archive ({e})", "download it again, or export CSV") from e
+        raise Unreadable(f"it is not a valid ZIP archive ({e})", "download it again, or export CSV") from e
 
 
 def decode(raw: bytes, declared: str = "") -> tuple[str, str]:
@@ -116,11 +116,11 @@ def decode(raw: bytes, declared: str = "") -> tuple[str, str]:
             raise Unreadable(f"it is {what}", help)
     head = raw[:4096].lstrip(codecs.BOM_UTF8).lstrip()
     if head[:1] == b"<" and re.match(rb"(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body|\?xml)", head, re.I | re.S):
-        raise Unreadable("it is a web page (HTML), not a table", "log in and export it again: what was saved is a page of the CRM")
+        raise Unreadable("it is a web page (HTML), not a table", "log in and export it again: what was saved is a web page of the CRM")
     text, said = _text(raw, declared)
     zero = text.find("\0")
     if zero >= 0:
-        raise Unreadable("it has zero bytes, so it is not a text", "export it again as CSV UTF-8", text.count("\n", 0, zero) + 1)
+        raise Unreadable("it contains zero bytes, so it is not a text file", "export it again as CSV UTF-8", text.count("\n", 0, zero) + 1)
     return text, said
 
 
@@ -156,7 +156,7 @@ def _decoded(raw: bytes, encoding: str) -> str:
     except UnicodeDecodeError as e:
         line = raw.count(b"\n", 0, e.start) + 1
         cut = e.end >= len(raw)
-        message = "it ends inside of a character" if cut else f"it is not {encoding} in line {line}"
+        message = "it ends in the middle of a character" if cut else f"it is not {encoding} in line {line}"
         raise Unreadable(message, "download it again: it was cut off" if cut else "save it as CSV UTF-8", line) from e
     except LookupError as e:
         raise Unreadable(f"there is no encoding `{encoding}`", "write `encoding: utf-8`, `cp1252`, `latin-1`, `utf-16`, …") from e
@@ -165,7 +165,7 @@ def _decoded(raw: bytes, encoding: str) -> str:
 def _legacy(raw: bytes, e: UnicodeDecodeError) -> tuple[str, str]:
     """Text in an encoding of before Unicode."""
     if e.end >= len(raw) and e.start >= len(raw) - 3 and any(b >= 0x80 for b in raw[: e.start]):
-        raise Unreadable("it ends inside of a character", "download it again: it was cut off", raw.count(b"\n") + 1)
+        raise Unreadable("it ends in the middle of a character", "download it again: it was cut off", raw.count(b"\n") + 1)
     wide = _wide(raw)
     if wide:
         return _decoded(raw, wide), wide.upper()

@@ -98,7 +98,7 @@ def credit_lines(credit: Credit, world: World) -> Iterator[list[Any]]:
                 late = ", which is past" if until is not None and until <= world.clock.today else ""
                 reason = f"{who} disputes it ({dispute['reason'] or 'no reason given'}): {credit.refer or 'somebody'} must decide"
                 reason += f" by {v.readable(until)}{late}" if until is not None else ""
-                reason += f"; the ruling `{dispute['ruling']}` is no split" if dispute["ruling"] else ""
+                reason += f"; the ruling `{dispute['ruling']}` is not a split" if dispute["ruling"] else ""
         for rep, percent in reps:
             if percent:
                 yield [credit.name, credit.entity, row["id"], "", rep and rep["id"], percent, status, until, reason]

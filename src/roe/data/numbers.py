@@ -274,7 +274,7 @@ def parse_number(text: str, sign: str, entity: str = "") -> Any:
         if not sign:
             where = f"`data: {{{entity}: {{numbers: …}}}}`" if entity else "`data:`"
             raise ValueError(
-                f'`{text}` has two readings; say `numbers: "1.234,5"` or `numbers: "1,234.5"` in {where}, or a `format:` for the field'
+                f'`{text}` can be read in two ways; write `numbers: "1.234,5"` or `numbers: "1,234.5"` in {where}, or a `format:` for the field'
             )
         meant = sign
     elif meant and sign and meant != sign:

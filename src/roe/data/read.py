@@ -8,6 +8,7 @@ the same records, and the same rejects, of every file.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 from pathlib import Path
@@ -28,6 +29,7 @@ TEXTS = (".csv", ".tsv", ".txt")
 PACKED = (".gz", ".zip")
 SUFFIXES = (*TEXTS[:2], *PACKED, ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjson", ".parquet")
 _NAMED = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zip", ".zip", ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".parquet")  # fmt: skip
+_JSON = re.compile(r"\ufeff?\s*(\{\s*[\"}]|\[\s*[{\]])")  # how JSON begins, and no header
 Tables = dict[str, Records]
 
 
@@ -74,7 +76,7 @@ def lacking(policy: Policy, folder: Path, there: Iterable[str]) -> list[Diagnost
             names = " or ".join(f"`{n}.csv`" for n in FILES.get(entity, (entity + "s",))[:2])
             help = f"add {names}, or `data: {{{entity}: {{file: …}}}}`; if there are none: `data: {{{entity}: {{optional: true}}}}`"
             found.append(
-                Diagnostic("R631", f"`{folder}` has no {entity} records, which the policy decides", Span(str(folder), 1, 1, 1), help)
+                Diagnostic("R631", f"`{folder}` has no {entity} records, but the policy decides them", Span(str(folder), 1, 1, 1), help)
             )
     return found
 
@@ -104,7 +106,10 @@ def file_of(policy: Policy, entity: str, folder: Path) -> tuple[Path | None, lis
     by_name: dict[str, list[Path]] = {}
     for path in held:
         by_name.setdefault(path.name.lower(), []).append(path)
-    wanted = (f"{name}{suffix}" for name in FILES.get(entity, (entity + "s", entity)) for suffix in _NAMED)
+    # a file of deals holds opportunities, unless the policy declares an entity `deal`
+    declared = {name for other in policy.model.entities if other not in FILES for name in (other + "s", other)}
+    free = [name for name in FILES.get(entity, (entity + "s", entity)) if entity not in FILES or name not in declared]
+    wanted = (f"{name}{suffix}" for name in free for suffix in _NAMED)
     paths = [path for name in wanted for path in by_name.get(name, ())]
     if len(paths) > 1:
         names = ", ".join(f"`{p.name}`" for p in paths)
@@ -112,7 +117,7 @@ def file_of(policy: Policy, entity: str, folder: Path) -> tuple[Path | None, lis
         return paths[0], [
             Diagnostic(
                 "R637",
-                f"there are several files of {entity} records, and `{paths[0].name}` is read: {names}",
+                f"there are several files with {entity} records; roe reads `{paths[0].name}`: {names}",
                 Span(str(folder), 1, 1, 1),
                 help,
             )
@@ -157,6 +162,9 @@ def read_sheet(path: Path, source: DataSource | None = None) -> Sheet:
 
         return read_spreadsheet(path)
     text, said = decode(read_bytes(path), source.encoding if source else "")
+    if _JSON.match(text):
+        help = "if it holds records, give it a name that ends with .json; if it is an error of the CRM, it says why there are none"
+        raise Unreadable("it is JSON, not a table", help)
     sheet = scan(text, str(path))
     if said:
         sheet.origin.notes.insert(0, f"read as {said}, since it is not UTF-8" if "UTF" not in said.upper() else f"read as {said}")
@@ -218,14 +226,14 @@ def unreadable_parquet(path: Path, e: Exception) -> Diagnostic:
 
 
 def row_warnings(records: Records) -> Iterator[Diagnostic]:
-    """The rows that are no records, for commands that have no reading report."""
+    """The rows that are not records, for commands that have no reading report."""
     for line, text, reason in records.origin.rejects[:20]:
         yield Diagnostic(
-            "R602", f"a row is left out: {reason}", Span(records.origin.shown, line, 1, 2, text), "correct the row, or remove it"
+            "R602", f"a row was skipped: {reason}", Span(records.origin.shown, line, 1, 2, text), "correct the row, or remove it"
         )
 
 
-def newest(evaluator: Any, tables: Any) -> datetime:
+def newest(evaluator: Any, tables: Any, otherwise: datetime = datetime(2026, 1, 1)) -> datetime:
     """The moment of the newest record: the day that a data folder is about, where nobody says another."""
     world = evaluator.bind(tables, as_of="2000-01-01").world
     days = [
@@ -233,6 +241,7 @@ def newest(evaluator: Any, tables: Any) -> datetime:
         for entity, names in (
             ("account", ("created", "last_activity", "owner_since")),
             ("lead", ("created",)),
+            ("opportunity", ("created",)),
             ("activity", ("date", "at")),
         )
         for row in world.rows[entity]
@@ -240,4 +249,4 @@ def newest(evaluator: Any, tables: Any) -> datetime:
         if isinstance(row[name], date)
     ]
     whole = [d if isinstance(d, datetime) else datetime.combine(d, time()) for d in days]
-    return max((d.replace(tzinfo=None) for d in whole), default=datetime(2026, 1, 1))
+    return max((d.replace(tzinfo=None) for d in whole), default=otherwise)

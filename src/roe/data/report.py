@@ -50,12 +50,12 @@ def broken(policy: Policy, report: Report, last: Report) -> list[Diagnostic]:
         rows = read["rows"] - read["rejected"] if read else 0
         help = f"export it again; if it is right, change `data: {{{entity}: {{expect: …}}}}`"
         if rows < source.rows:
-            found.append(Diagnostic("R636", f"{entity}: {rows} records, and the policy expects at least {source.rows}", at, help))
+            found.append(Diagnostic("R636", f"{entity}: {rows} records, but the policy expects at least {source.rows}", at, help))
         before = last[entity]["rows"] - last[entity].get("rejected", 0) if entity in last else 0
         if source.fall is not None and before and rows < before * (1 - source.fall):
             lost = f"{1 - rows / before:.0%} fewer than the {before} of the last run"
             found.append(
-                Diagnostic("R636", f"{entity}: {rows} records, {lost}, and the policy expects no more than {source.fall:.0%}", at, help)
+                Diagnostic("R636", f"{entity}: {rows} records, {lost}, but the policy allows a drop of at most {source.fall:.0%}", at, help)
             )
         for name, share in source.filled:
             filled = max(
@@ -80,17 +80,22 @@ def in_lines(report: Report, last: Report) -> list[str]:
     for entity, read in report.items():
         rejected = f", {read['rejected']:,} rejected ({_reasons(read)})" if read["rejected"] else ""
         out.append(f"{Path(read['file']).name or entity}: {read['rows']:,} rows{rejected}")
-        said = [f"not understood: {_some(read['not_understood'])}"] if read["not_understood"] else []
-        odd = [(name, f["unread"], f["unread_texts"]) for name, f in read["fields"].items() if f["unread"]]
-        for name, number, texts in sorted(odd, key=lambda x: -x[1])[:4]:
-            commonest = ", ".join(f"`{text}` {n:,}" for text, n in list(texts.items())[:3])
-            said.append(f"{name}: {number:,} cells taken for missing: {commonest}")
-        mended = [(name, f["corrected"], f["corrections"]) for name, f in read["fields"].items() if f["corrected"]]
-        for name, number, pairs in mended[:4]:
-            said.append(f"{name}: {number:,} corrected: " + ", ".join(f"`{c['written']}` to `{c['meant']}`" for c in pairs[:3]))
-        said += read["notes"]
-        out += [f"  {line}" for line in said]
+        out += [f"  not understood: {_some(read['not_understood'])}"] if read["not_understood"] else []
+        out += [f"  {line}" for line in cells_in_lines(read)]
     return out + [f"since the last run: {line}" for line in changes(report, last)]
+
+
+def cells_in_lines(read: Mapping[str, Any]) -> list[str]:
+    """What of a file's cells does not mean what stands there, and how the file was read."""
+    said = []
+    odd = [(name, f["unread"], f["unread_texts"]) for name, f in read["fields"].items() if f["unread"]]
+    for name, number, texts in sorted(odd, key=lambda x: -x[1])[:4]:
+        commonest = ", ".join(f"`{text}` {n:,}" for text, n in list(texts.items())[:3])
+        said.append(f"{name}: {number:,} cells taken for missing: {commonest}")
+    mended = [(name, f["corrected"], f["corrections"]) for name, f in read["fields"].items() if f["corrected"]]
+    for name, number, pairs in mended[:4]:
+        said.append(f"{name}: {number:,} corrected: " + ", ".join(f"`{c['written']}` to `{c['meant']}`" for c in pairs[:3]))
+    return [*said, *read["notes"]]
 
 
 def _reasons(read: Mapping[str, Any]) -> str:

@@ -202,7 +202,7 @@ def read_state(folder: Path | None) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text("utf-8"))
         if not isinstance(found, dict) or found.get("version") != STATE:
-            raise ValueError("it is not a state of this version")
+            raise ValueError("it is not a state from this version")
         _check_state(found)
         folded: dict[str, Any] = _folded(found)
     except (OSError, ValueError, RecursionError) as e:

@@ -23,7 +23,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.operators import Expr, Solve
 
-FREE = "in-no-book"  # values of the step `_return` that are no reason to keep an account where it is
+FREE = "in-no-book"  # values of the step `_return` that give no reason to keep an account where it is
 STAYS = "stays"
 NO_BOOK = "rep-has-no-book"
 NOT_ABLE = "no-longer-eligible"
@@ -114,7 +114,7 @@ def check_plan(found: Any) -> dict[str, Any]:
 
     def need(good: bool) -> None:
         if not good:
-            raise ValueError("it is not a plan of this version")
+            raise ValueError("it is not a plan from this version")
 
     def texts(x: Any, *keys: str) -> bool:
         return isinstance(x, dict) and all(k in x and (x[k] is None or isinstance(x[k], str)) for k in keys)
@@ -442,7 +442,7 @@ class _Cycle:
             ):
                 fate = account[f"{self.step.name}_return"]
                 if fate != "given-back" and fate not in self.step.returns:
-                    why = f"`{fate}` keeps it" if fate != STAYS else f"`{back['reason']}` is no valid reason"
+                    why = f"`{fate}` keeps it" if fate != STAYS else f"`{back['reason']}` is not a valid reason"
                     out.append(f"{account.label}: {rep.label} gave it back, and {why}")
         return sorted(out)
 

@@ -23,12 +23,12 @@ def misnamed(world: World) -> list[Diagnostic]:
         reps = world.search("rep", text)
         if len(reps) > 1:
             listed = ", ".join(f"`{r.written}`" + (f" ({r['email']})" if r["email"] else "") for r in reps[:MOST])
-            found.append(Diagnostic("R605", f"{len(reps)} reps are called `{text}`", span_of(written), f"name one by id: {listed}"))
+            found.append(Diagnostic("R605", f"{len(reps)} reps have the name `{text}`", span_of(written), f"name one by id: {listed}"))
         elif not reps and (" " in text or "@" in text):  # a name; ids are often alike
             names = [str(x) for r in world.rows["rep"] for x in (r["name"], r["email"]) if x]
             help = suggest(text, names, "", CLOSE)
             if help:
-                found.append(Diagnostic("R604", f"no rep is called `{text}`", span_of(written), help))
+                found.append(Diagnostic("R604", f"no rep has the name `{text}`", span_of(written), help))
     return found
 
 

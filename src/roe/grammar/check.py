@@ -151,7 +151,7 @@ class Checker:
         result = ARITHMETIC_TYPES.get((a.name, node.op, b.name))
         if result is None:
             help = "numbers add up with numbers, dates with durations, texts with texts"
-            return self.say("R205", node, f"`{a} {node.op} {b}` has no meaning", help)
+            return self.say("R205", node, f"`{a} {node.op} {b}` does not work", help)
         return Type(result)
 
     def Compare(self, node: s.Compare, names: Names) -> Type:
@@ -168,11 +168,11 @@ class Checker:
 
     def _null_matches(self, node: s.Node, what: str) -> None:
         """By FEEL a missing value is not equal to anything, so it passes `!=` and `not(…)`; users are surprised."""
-        self.say("R209", node, f"this is true where `{what}` is missing, too", f"add `and {what} != null` if it should not be")
+        self.say("R209", node, f"this is also true where `{what}` is missing", f"add `and {what} != null` if it should not be")
 
     def _comparable(self, node: s.Node, op: str, a: Type, b: Type, left: s.Node, right: s.Node) -> None:
         if not t.fits(a, b):
-            self.say("R205", node, f"a {a} and a {b} are never equal and have no order", _mixed(a, b), _declared(a, b))
+            self.say("R205", node, f"a {a} and a {b} cannot be compared", _mixed(a, b), _declared(a, b))
             return
         if op not in ("=", "!=") and {a.name, b.name} & UNORDERED:
             self.say("R205", node, f"a {a} has no order", "use `=` or `!=`")
@@ -238,9 +238,7 @@ class Checker:
         for test in node.tests:
             self._test(test, names.tested, names)
         if node.negated:
-            self.say(
-                "R209", node, "this is true where the value is missing, too", "add a column that asks for `not(null)` if it should not be"
-            )
+            self.say("R209", node, "this is also true where the value is missing", "if it should not be, add a column with `not(null)`")
         return t.BOOLEAN
 
     def Anything(self, node: s.Anything, names: Names) -> Type:
@@ -324,7 +322,7 @@ class Checker:
             pattern = node.args[1] if len(node.args) > 1 else None
             if isinstance(pattern, s.Literal) and isinstance(pattern.value, str) and regex(pattern.value) is None:
                 help = "look-arounds and back-references are left out, see docs/language.md"
-                self.say("R210", pattern, f"`{pattern.value}` is no regular expression of RE2", help)
+                self.say("R210", pattern, f"`{pattern.value}` is not a regular expression of RE2", help)
         if row.name in ("min", "max", "sum", "mean", "median", "sort", "distinct_values", "reverse", "sublist", "append"):
             return _of_items(row.name, args)
         return Type(LONG.get(row.result, row.result))

@@ -37,7 +37,7 @@ CALENDAR_YEAR = Fiscal()
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """`now` has a zone; `today` is its date there. A working day is no weekend and none of the calendar's holidays.
+    """`now` has a zone; `today` is its date there. A working day is not a weekend and none of the calendar's holidays.
 
     `hours` are when work begins and ends on such a day, by the clocks of the zone.
     """

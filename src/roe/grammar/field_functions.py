@@ -204,7 +204,7 @@ _SHARED_HOSTS = frozenset(
     "string",
     'company_domain("https://facebook.com/acme")',
     "null",
-    "the domain, unless it is no company's own: a mail provider, a social network, a page builder, a shop or a link shortener",
+    "the domain, unless it is not a company's own: a mail provider, a social network, a page builder, a shop or a link shortener",
     own=True,
     cost=4,
 )
@@ -380,7 +380,7 @@ _US_STATES = frozenset(
     "string",
     'normalize_phone("(415) 555-2671", "US")',
     '"+14155552671"',
-    "a phone number in E.164; null if it is no possible number",
+    "a phone number in E.164; null if it is not a possible number",
     own=True,
     cost=10,
 )

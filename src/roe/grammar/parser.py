@@ -147,7 +147,7 @@ def _syntax_error(text: str, error: Any) -> Diagnostic:
     width = len(token) if token is not None and token.type != "$END" else 1
     for pattern, what, help in _OUTSIDE:
         if m := _near(pattern, text, at):
-            return Diagnostic("R102", f"{what} is outside the language", span_of(text, *m), help)
+            return Diagnostic("R102", f"{what} is not part of the language", span_of(text, *m), help)
     for pattern, message, help in _HABITS:
         if m := _near(pattern, text, at):
             return Diagnostic("R101", message, span_of(text, *m), help)
@@ -159,15 +159,15 @@ def _syntax_error(text: str, error: Any) -> Diagnostic:
     if text[at] == '"':
         if text.count('"', at) == 1:
             return Diagnostic("R101", "the string is never closed", span_of(text, at, len(text)), 'end it with `"`')
-        return Diagnostic("R101", "a string is out of place", span_of(text, at, at + width), "is an operator missing before it?")
+        return Diagnostic("R101", "a string does not belong here", span_of(text, at, at + width), "is an operator missing before it?")
     before = re.search(r"[^\W\d]\w*$", text[:at].rstrip())
     here = re.match(r"[^\W\d]\w*", text[at:])
     if before and here and before[0] not in ("and", "or", "not"):
         name = f"{before[0]}_{here[0]}"
         help = f"names have no spaces: write `{name}`, or is an operator missing?"
-        return Diagnostic("R101", f"`{here[0]}` is out of place", span_of(text, at, at + len(here[0])), help)
+        return Diagnostic("R101", f"`{here[0]}` does not belong here", span_of(text, at, at + len(here[0])), help)
     shown = text[at : at + width] or text[at]
-    return Diagnostic("R101", f"`{shown}` is out of place", span_of(text, at, at + width), "see docs/language.md for the syntax")
+    return Diagnostic("R101", f"`{shown}` does not belong here", span_of(text, at, at + width), "see docs/language.md for the syntax")
 
 
 def _near(regex: str, text: str, at: int) -> tuple[int, int] | None:

@@ -93,7 +93,7 @@ class Build(Transformer[Token, Any]):
         value = readable_duration(str(parts[0]))
         if value is None:
             help = "use a whole number of months or years, and of working days"
-            raise Malformed("R103", f"`{parts[0]}` is no duration", _over(parts), help)
+            raise Malformed("R103", f"`{parts[0]}` is not a duration", _over(parts), help)
         return s.Literal(value, str(parts[0]), _over(parts))
 
     def string(self, parts: list[Any]) -> s.Node:
@@ -105,7 +105,7 @@ class Build(Transformer[Token, Any]):
         if value is None:
             zone = "@" in text
             help = "named zones are outside the language: write the offset" if zone else 'write `@"2026-01-31"`, `@"P90D"`'
-            raise Malformed("R102" if zone else "R103", f"`{text}` is no date, time or duration", _over(parts), help)
+            raise Malformed("R102" if zone else "R103", f"`{text}` is not a date, time or duration", _over(parts), help)
         return s.Literal(value, str(parts[0]), _over(parts))
 
     def true(self, parts: list[Any]) -> s.Node:

@@ -20,7 +20,7 @@ class Type:
     name: str
     item: Type | None = None  # of a list or a range
     entity: str = ""  # of a record
-    fields: Mapping[str, Type] | None = None  # of a record that is no entity: a table row's outputs
+    fields: Mapping[str, Type] | None = None  # of a record that is not an entity: a table row's outputs
     values: tuple[str, ...] = ()  # the declared values of a string, if any
     code: str = field(default="", compare=False)  # what its texts are codes of, `country` or `state`, if data is read as such
     declared: Span | None = field(default=None, compare=False, repr=False)

@@ -234,7 +234,7 @@ def contains(r: Range, value: Any) -> bool | None:
 
 
 def both(a: Any, b: Any) -> bool | None:
-    """Kleene `and` of two values; what is no boolean is unknown."""
+    """Kleene `and` of two values; what is not a boolean is unknown."""
     if a is False or b is False:
         return False
     return True if a is True and b is True else None

@@ -149,7 +149,7 @@ class Project:
         if not any(u.declares for u in self.symbols if u.name == use.name):
             return f"`{use.name[1]}` is a standard field: give it a column under `fields:` instead"
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*" if use.name[0] != "pool" else r"[A-Za-z0-9_][A-Za-z0-9_-]*", new):
-            return f"`{new}` is no name: letters, digits and _ alone"
+            return f"`{new}` is not a name: letters, digits and _ alone"
         other = f"{use.name[1].rpartition('.')[0]}.{new}" if use.name[0] == "field" else new
         if any(u.name == (use.name[0], other) for u in self.symbols):
             return f"`{other}` exists already"
@@ -216,7 +216,7 @@ class Project:
         return [Item(n, "field", str(kind)) for n, kind in t.PROPERTIES.get(of.name, {}).items()]
 
     def format(self, path: Path) -> str | None:
-        """The text of an open file in canonical spelling; None where it is no policy file, or is in it already."""
+        """The text of an open file in canonical spelling; None where it is not a policy file, or is in it already."""
         source = self.open.get(path.resolve())
         if source is None or path.suffix not in (".yaml", ".yml"):
             return None

@@ -35,7 +35,7 @@ class Test:
     the truth of any value at all. A subject that is itself the condition has the points true and false.
     """
 
-    __test__ = False  # pytest: this is no test class
+    __test__ = False  # pytest: this is not a test class
 
     subject: s.Node
     points: tuple[Any, ...]
@@ -147,7 +147,7 @@ def _negate(test: Test) -> Test:
 
 
 def _residual(tree: s.Node) -> Test:
-    """A condition that is no test of one subject against constants: a subject of its own, true, false or unknown."""
+    """A condition that is not a test of one subject against constants: a subject of its own, true, false or unknown."""
     return Test(tree, (True, False), (True, False), (), None, None, lambda value: value if isinstance(value, bool) else None)
 
 

@@ -124,7 +124,7 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
                 cx.say("R311", raw[key], str(e), "an IANA name such as Europe/Berlin; a country code such as US or DE-BY")
     hours = hours_of(str(raw.get("working_hours") or ""))
     if raw.get("working_hours") and hours is None:
-        cx.say("R311", raw["working_hours"], f"`{raw['working_hours']}` are no working hours", "write them as 09:00-17:30")
+        cx.say("R311", raw["working_hours"], f"`{raw['working_hours']}` are not working hours", "write them as 09:00-17:30")
     _entities(raw, cx)
     _lists(raw, cx)
     for declare in DECLARE:
@@ -228,7 +228,7 @@ def _fallbacks(found: dict[str, Any], cx: Context) -> None:
         seen = [name]
         while pool.fallback and str(pool.fallback) in found:
             if str(pool.fallback) in seen:
-                cx.say("R208", pool.fallback, f"the pool `{name}` falls back on itself", "let the last pool fall back on a rep")
+                cx.say("R208", pool.fallback, f"the pool `{name}` falls back on itself", "give the last pool a rep as its fallback")
                 break
             seen.append(str(pool.fallback))
             pool = found[str(pool.fallback)]
@@ -276,10 +276,10 @@ def _field(entity: str, name: Text, spec: Any, cx: Context) -> Field | None:
         return None
     values = tuple(fold(str(x)) for x in spec.get("values") or ())
     if values and kind.name not in ("string", "list"):
-        cx.say("R304", spec.key("values"), f"a {kind} has no list of values", "only strings have one")
+        cx.say("R304", spec.key("values"), f"a {kind} cannot have a list of values", "only strings can have one")
     if not _default_fits(spec.get("default"), kind, values):
         of = f" among {', '.join(values)}" if values else ""
-        cx.say("R311", spec.key("default"), f"the default `{spec['default']}` is no {kind}{of}", "write a value of the field's type")
+        cx.say("R311", spec.key("default"), f"the default `{spec['default']}` is not a {kind}{of}", "write a value of the field's type")
         return None
     normalize = str(spec.get("normalize") or (old.normalize if old and (old.normalize != "queue" or not spec.get("column")) else ""))
     columns = spec.get("column") or ()

@@ -54,7 +54,7 @@ def _text_cell(cell: Text, names: Names) -> tuple[s.Tests | None, list[Diagnosti
         codes = _codes(cell)
     except ValueError as e:
         help = "the first comes before the last, and both have as many digits"
-        return None, [Diagnostic("R207", f"`{e}` is no range of codes", span_of(cell), help)]
+        return None, [Diagnostic("R207", f"`{e}` is not a range of codes", span_of(cell), help)]
     if codes is not None:
         return codes, []
     tree, problems = (None, []) if plain else parse(cell, "tests")

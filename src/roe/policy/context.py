@@ -56,9 +56,9 @@ class Context:
         """The entity and the name of a field that the policy adds under `entity.name`; None after a diagnostic."""
         entity, _, name = str(key).partition(".")
         if entity not in self.model.entities or not name.isidentifier():
-            self.say("R504", key, f"`{key}` names no field of an entity", suggest(entity, self.model.entities, example))
+            self.say("R504", key, f"`{key}` is not a field of an entity", suggest(entity, self.model.entities, example))
         elif name in self.model.entities[entity] or (entity, name) in self.model.steps:
-            self.say("R306", key, f"`{key}` is a field already", "choose another name")
+            self.say("R306", key, f"the field `{key}` already exists", "choose another name")
         else:
             return entity, name
         return None
@@ -125,7 +125,7 @@ class Context:
             return None
         value = expr.tree.value if isinstance(expr.tree, s.Literal) else None
         if "duration" not in v.kind(value):
-            self.say("R311", text, f"`{text}` is no duration", "write `90 days`, `48 hours`, `5 working days`, `6 months`")
+            self.say("R311", text, f"`{text}` is not a duration", "write `90 days`, `48 hours`, `5 working days`, `6 months`")
             return None
         return value
 
@@ -142,7 +142,7 @@ class Context:
             return None
         found = v.parse_date(str(text))
         if found is None:
-            self.say("R311", text, f"`{text}` is no date", "write it as 2026-02-01")
+            self.say("R311", text, f"`{text}` is not a date", "write it as 2026-02-01")
         return found
 
     # --- rules and tables -------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ class Context:
                 continue
             if name in seen:
                 related = (("first here", span_of(seen[name])),)
-                self.say("R306", name, f"two {what} are called `{name}`", "rename one of the two", related)
+                self.say("R306", name, f"two {what} have the name `{name}`", "rename one of the two", related)
             seen.setdefault(str(name), name)
 
     def table(self, section: Any, asked: Any) -> Table | None:
@@ -216,7 +216,7 @@ class Context:
         for i, header in outputs.items():
             near = suggest(header, [f for f in fields if f != own], "", 0.75)
             if near and wanted is None and header != own:
-                self.say("R404", table.header[i], f"`{header}` is taken for an output", f"{near} otherwise list it under `outputs:`")
+                self.say("R404", table.header[i], f"`{header}` is treated as an output", f"{near} otherwise list it under `outputs:`")
         parsed = {i: self.value(text, names) for i, text in texts.items()}
         return {i: expr for i, expr in parsed.items() if expr is not None}, outputs
 

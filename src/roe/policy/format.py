@@ -22,7 +22,7 @@ _COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"|(//|/\*)')
 
 
 def format_policy(source: str, shown: str) -> str:
-    """The text in canonical spelling; unchanged where it is no valid YAML, or where anything would be lost."""
+    """The text in canonical spelling; unchanged where it is not valid YAML, or where anything would be lost."""
     source = source.replace("\r\n", "\n").replace("\r", "\n")
     before, problems = parse_yaml(source, shown, schema("policy"))
     if problems:

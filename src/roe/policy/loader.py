@@ -245,7 +245,7 @@ def _schema_diagnostics(e: Any, value: Any, shown: str) -> list[Diagnostic]:
         missing = [k for k in e.validator_value if k not in e.instance]
         return [Diagnostic("R304", f"`{k}` is missing", place, f"add `{k}: …`") for k in missing]
     if e.validator == "propertyNames" or (e.parent is not None and e.parent.validator == "propertyNames"):
-        return [Diagnostic("R304", f"`{e.instance}` is no name for this", span_of(e.instance), "use letters, digits, - and _")]
+        return [Diagnostic("R304", f"`{e.instance}` cannot be used as a name here", span_of(e.instance), "use letters, digits, - and _")]
     if e.validator in ("enum", "const"):
         allowed = [str(v) for v in (e.validator_value if e.validator == "enum" else [e.validator_value])]
         listed = "write one of " + ", ".join(f"`{a}`" for a in allowed)
@@ -259,7 +259,9 @@ def _schema_diagnostics(e: Any, value: Any, shown: str) -> list[Diagnostic]:
         wants = {"day": "a date such as 2026-02-01", "duration": "a duration such as `90 days`"}
         hint = next((w for k, w in wants.items() if e.schema.get("pattern") == schema("policy")["$defs"][k]["pattern"]), None)
         return [
-            Diagnostic("R304", f"`{e.instance}` has not the right form", place, f"write {hint or e.schema.get('description', 'a name')}")
+            Diagnostic(
+                "R304", f"`{e.instance}` does not have the right form", place, f"write {hint or e.schema.get('description', 'a name')}"
+            )
         ]
     return [Diagnostic("R304", str(e.message)[:200].replace("\n", " "), place, "see docs/policy.md")]
 

@@ -205,7 +205,7 @@ class _Reader:
         if kind == "d":
             return _iso(stored)
         if kind != "n":
-            raise Unreadable(f"the cell is of the unknown kind `{kind[:20]}`")
+            raise Unreadable(f"the cell has the unknown type `{kind[:20]}`")
         return as_text(_number(stored), self._format(cell.get("s", "0")), self.book.epoch_1904)
 
     def _format(self, style: str) -> str:

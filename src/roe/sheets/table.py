@@ -117,7 +117,7 @@ class _Layout:
         if not first or 2 * wide < len(widths) - first:  # of one column, with a note beside it perhaps
             return 0
         for row in lines[:first]:
-            self._say("R433", row, min(self.grid.rows[row]), "text above the table is not read", "nothing, if it is a title")
+            self._say("R433", row, min(self.grid.rows[row]), "text above the table is not read", "nothing to do if it is a title")
         return first
 
     def _columns(self, row: int) -> range:
@@ -199,15 +199,13 @@ class _Layout:
     def _name_hidden(self, body: list[int], columns: range) -> None:
         hidden = [row for row in body if row in self.grid.hidden_rows]
         if hidden:
-            self._say(
-                "R432", hidden[0], columns[0], f"{_count(hidden, 'row')} hidden, and holds as any other", "show or delete what is hidden"
-            )
+            self._say("R432", hidden[0], columns[0], f"{_count(hidden, 'row')} hidden, but still counts", "show or delete what is hidden")
         ranges = self.grid.hidden_columns
         unseen = [column for column in columns if any(first <= column <= last for first, last in ranges[:1000])]
         if unseen and body:
             row = body[0]
             names = [column_name(column) for column in unseen]
-            self._say("R432", row, unseen[0], f"{_count(names, 'column')} hidden, and holds as any other", "show or delete what is hidden")
+            self._say("R432", row, unseen[0], f"{_count(names, 'column')} hidden, but still counts", "show or delete what is hidden")
 
     def _say(self, code: str, row: int, column: int, message: str, help: str) -> None:
         if len(self.found) >= MAX_SHOWN:

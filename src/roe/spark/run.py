@@ -101,7 +101,7 @@ def _policy_files(root: Path, names: tuple[str, ...]) -> dict[str, bytes]:
 
 
 def _tables(spark: Any, evaluator: Evaluator, data: Path, how: Share, portions: dict[str, Raw]) -> tuple[Any, dict[str, Raw], int]:
-    """(one frame of the shared tables' rows side by side, the other tables, how many rows); no frame if a reference is no id.
+    """(one frame of the shared tables' rows side by side, the other tables, how many rows); no frame if a reference is not an id.
 
     `portions` gets what the whole columns of each shared table settle, and what its reading said, in a table without rows.
     """

@@ -37,12 +37,17 @@ RESERVED = frozenset({
 })  # fmt: skip
 
 
+def plain(name: str) -> str:
+    """A step's name as SQL has it: the dot in `territory_owner.ae` would part two names."""
+    return name.replace(".", "_")
+
+
 def column(name: str, alias: str) -> exp.Column:
-    return exp.column(exp.to_identifier(name, quoted=name.lower() in RESERVED), table=alias)
+    return exp.column(exp.to_identifier(plain(name), quoted=name.lower() in RESERVED), table=alias)
 
 
 def named(sql: Sql, name: str) -> exp.Expression:
-    made: exp.Expression = exp.alias_(sql, exp.to_identifier(name, quoted=name.lower() in RESERVED))
+    made: exp.Expression = exp.alias_(sql, exp.to_identifier(plain(name), quoted=name.lower() in RESERVED))
     return made
 
 
@@ -54,7 +59,7 @@ _JINJA = re.compile(r"(?<=\{)(?=[{%#])")  # what opens a template's expression, 
 def text(value: str) -> Sql:
     """A text. dbt reads `{{`, `{%` and `{#` before any SQL, so their two characters stand apart."""
     if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
-        raise NoSql("a text with a character that databases do not hold has no literal in SQL")
+        raise NoSql("the text has a character that databases cannot store")
     made: Sql = None
     for piece in _JINJA.split(value):
         one = exp.Literal.string(piece)
@@ -80,11 +85,11 @@ def literal(value: Any) -> Sql:
         return text(value)
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise NoSql("a date-time without a zone is no moment, and databases make one of it")
+            raise NoSql("a date-time without a time zone would get one from the database")
         return exp.cast(exp.Literal.string(value.isoformat(sep=" ")), "TIMESTAMPTZ")
     if isinstance(value, date):
         return exp.cast(exp.Literal.string(value.isoformat()), "DATE")
-    raise NoSql(f"`{v.literal(value)}` has no literal in SQL")
+    raise NoSql(f"`{v.literal(value)}` cannot be written as a value in SQL")
 
 
 # --- numbers and dates within bounds --------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any
 import sqlglot
 from sqlglot import exp
 
+from roe.crm.ids import SHORT
 from roe.diagnostics import Diagnostic
 from roe.evaluator.world import Compiled
 from roe.grammar import syntax as s
@@ -22,7 +23,7 @@ from roe.grammar.clock import Clock
 from roe.plan.operators import Action, Choose, Derive, Expr, Rule
 from roe.policy.standard import FILES
 from roe.source import Span, Text
-from roe.sql.forms import NoSql, Sql, column, comment, grouped, literal, named
+from roe.sql.forms import NoSql, Sql, column, comment, grouped, literal, named, plain
 from roe.sql.translate import Found, Group, Many, Owners, Query, Ref, Row, Struct, Translator, Value
 
 UNDECIDED = "(needs roe)"
@@ -120,7 +121,7 @@ class Statement:
         """One more table of the entity's records, with more columns."""
         every = exp.Column(this=exp.Star(), table=exp.to_identifier(query.alias))
         made = query.select(every, *(named(sql, name) for name, sql in columns.items()))
-        self._current[entity] = self.add(f"{entity}_{next(iter(columns)).split('__')[0]}", made, comment)
+        self._current[entity] = self.add(plain(f"{entity}_{next(iter(columns)).split('__')[0]}"), made, comment)
 
     def start(self, entity: str) -> tuple[Query, Translator]:
         query = Query(self, self.table(entity), "r")
@@ -135,7 +136,7 @@ class Statement:
             return None
         found = self._ready.get(key)
         if found is None:
-            raise NoSql(f"`{entity}.{name}` is not in SQL")
+            raise NoSql(f"`{entity}.{name}` is not available in SQL")
         return found
 
     def ensure(self, tree: s.Node) -> None:
@@ -159,7 +160,7 @@ class Statement:
                 group = dict(step.group)
                 if step.cover or step.vacant:
                     rules = [r for n in group.values() for r in self._rules_of(step.entity, n)]
-                    why = NoSql("who covers for a rep on leave, or for what is vacant, is not in SQL")
+                    why = NoSql("cover for reps on leave and for vacant territories is not supported in SQL")
                     if rules:
                         self.say(why, rules[0].name, f"{step.entity}.{step.name}")
                     return
@@ -168,10 +169,12 @@ class Statement:
                 return
             assert step.expr is not None
             if step.among is not None:
-                self.say(NoSql("a place among all records is not in SQL"), step.expr.text, f"{step.entity}.{step.name}")
+                self.say(NoSql("ranking across records is not supported in SQL"), step.expr.text, f"{step.entity}.{step.name}")
                 return
             if step.frozen is not None:
-                self.say(NoSql("what a value was when the period began is in the state"), step.expr.text, f"{step.entity}.{step.name}")
+                self.say(
+                    NoSql("the value at the start of the period is kept in the state folder"), step.expr.text, f"{step.entity}.{step.name}"
+                )
                 return
             self.ensure(step.expr.tree)
             try:
@@ -202,7 +205,7 @@ class Statement:
         if isinstance(found, Many) and not found.of:
             many = found
             return lambda t, row: Many(row, many.entity, many.table, many.via)
-        raise NoSql(f"`{expr.text}` has no form in SQL", expr.tree)
+        raise NoSql(f"`{expr.text}` cannot be written in SQL", expr.tree)
 
     def _choose(self, step: Choose) -> Reader | None:
         query, t = self.start(step.entity)
@@ -227,7 +230,7 @@ class Statement:
             return lambda t, row: Value(column(step.name, row.alias), "number")
         if step.hit not in ("first", "unique"):
             self.say(
-                NoSql(f"the hit policy `{step.hit}` has no portable form"),
+                NoSql(f"the hit policy `{step.hit}` cannot be written the same way in every warehouse"),
                 step.rules[0].name if step.rules else Text("", self._nowhere()),
                 f"{step.entity}.{step.name}",
             )
@@ -296,7 +299,9 @@ class Statement:
         text = at if isinstance(at, Text) else Text(str(at), self._nowhere())
         span: Span = text.span()
         self.found.append(
-            Diagnostic("R408", f"{where} is not in SQL: {e}", span, "run it with `roe run`, or prepare the value as a column of the source")
+            Diagnostic(
+                "R408", f"{where} cannot be compiled: {e}", span, "run it with `roe run`, or prepare the value as a column of the source"
+            )
         )
 
     def _nowhere(self) -> Any:
@@ -412,7 +417,7 @@ class Statement:
             return found.sql
         if isinstance(found, Owners):
             return column(f"owner_{role}", found.row.alias)
-        raise NoSql(f"`{expr.text}` names no rep in SQL", expr.tree)
+        raise NoSql(f"`{expr.text}` does not name a rep in SQL", expr.tree)
 
     def _text(self, final: exp.Expression, roles: list[str]) -> str:
         when = f"as of {v.literal(self.clock.today)}" if self.clock else "as of the day it runs"
@@ -422,6 +427,8 @@ class Statement:
             if self.translated < self.rules
             else f"All {self.rules} rules are here."
         ]
+        if self.policy.profile == "salesforce":
+            head.append(f"Ids of Salesforce are compared in their short form: the staged tables have it everywhere, as left(id, {SHORT}).")
         for table in self.tables:
             final = final.with_(table.name, as_=table.query, copy=False)
             if table.comment:

@@ -157,18 +157,18 @@ class Translator:
         if isinstance(node, s.Call):
             made = _CONDITIONS.get(node.function)
             if made is None:
-                raise NoSql(f"`{node.function}` has no portable form", node)
+                raise NoSql(f"`{node.function}` cannot be written the same way in every warehouse", node)
             return made(*(self.scalar(a, "string").sql for a in self._arguments(node, 2)))
         found = self.value(node)
         if isinstance(found, Value) and found.kind in ("boolean", "null"):
             return found.sql
-        raise NoSql(f"`{show(node)}` is no condition that SQL has", node)
+        raise NoSql(f"`{show(node)}` cannot be written as a condition in SQL", node)
 
     def _arguments(self, node: s.Call, count: int) -> list[s.Node]:
         """The arguments of a call in the order of the parameters."""
         order = argument_order(node)
         if order is None or len(order) != count or None in order:
-            raise NoSql(f"`{node.function}` with these arguments has no portable form", node)
+            raise NoSql(f"`{node.function}` with these arguments cannot be written the same way in every warehouse", node)
         return [node.args[i] for i in order if i is not None]
 
     def _compare(self, node: s.Compare, exact: bool) -> Sql:
@@ -226,13 +226,13 @@ class Translator:
         if kind == "date and time" and self.statement.dialect == "sqlite":
             raise NoSql("SQLite has no times with a zone")
         if kind not in ("number", "string", "boolean", "date", "date and time") and not kind.startswith("record "):
-            raise NoSql(f"a {kind} has no portable form")
+            raise NoSql(f"a {kind} cannot be written the same way in every warehouse")
 
     def _order(self, op: str, a: Value, b: Value) -> Sql:
         if "null" in (a.kind, b.kind):
             return exp.null()
         if a.kind != b.kind or a.kind not in ("number", "date", "date and time", "string"):
-            raise NoSql(f"a {a.kind} and a {b.kind} have no order that SQL has")
+            raise NoSql(f"a {a.kind} and a {b.kind} cannot be ordered in SQL")
         if a.kind == "string":
             raise NoSql("the order of texts depends on the warehouse's collation")
         self._comparable(a.kind)
@@ -265,7 +265,7 @@ class Translator:
             parts.append(exp.Is(this=value.sql.copy(), expression=exp.null()))
         elif isinstance(test, s.Literal):
             if v.kind(test.value) != value.kind:
-                raise NoSql(f"`{show(test)}` is no {value.kind}", test)
+                raise NoSql(f"`{show(test)}` is not a {value.kind}", test)
             plain.append(literal(test.value))
         elif isinstance(test, s.Unary):
             operand = self._side(test.operand)
@@ -278,7 +278,7 @@ class Translator:
         elif any(isinstance(n, s.Name) and n.id == "?" for n in s.walk(test)):
             parts.append(self._condition(_with_value(test, node.value), exact))
         else:
-            raise NoSql(f"the test `{show(test)}` has no portable form", test)
+            raise NoSql(f"the test `{show(test)}` cannot be written the same way in every warehouse", test)
 
     def _range(self, test: s.RangeOf, value: Value, exact: bool) -> Sql:
         """Whether a range holds a value; a range that ends before it begins is null."""
@@ -298,10 +298,10 @@ class Translator:
 
     def _quantified(self, node: s.Quantified, exact: bool) -> Sql:
         if len(node.bindings) != 1 or node.bindings[0].until is not None:
-            raise NoSql("only loops over one relation have a form in SQL", node)
+            raise NoSql("only loops over one relation can be written in SQL", node)
         source = self.value(node.bindings[0].source)
         if not isinstance(source, Many):
-            raise NoSql(f"`{show(node.bindings[0].source)}` is no relation", node)
+            raise NoSql(f"`{show(node.bindings[0].source)}` is not a relation", node)
         inner, item = self._inside(source)
         inner.names[node.bindings[0].name] = item
         held = inner.exact(node.condition)
@@ -325,7 +325,7 @@ class Translator:
     def scalar(self, node: s.Node, kind: str = "") -> Value:
         found = self.value(node)
         if not isinstance(found, Value) or (kind and found.kind not in (kind, "null")):
-            raise NoSql(f"`{show(node)}` is no {kind or 'single value'} in SQL", node)
+            raise NoSql(f"`{show(node)}` is not a {kind or 'single value'} in SQL", node)
         return found
 
     def key(self, node: s.Node) -> Sql:
@@ -364,7 +364,7 @@ class Translator:
             return self._call(node)
         if isinstance(node, (s.And, s.Or, s.Not, s.Compare, s.Between, s.In, s.Quantified)):
             return Value(self._condition(node, True), "boolean")
-        raise NoSql(f"`{show(node)}` has no portable form", node)
+        raise NoSql(f"`{show(node)}` cannot be written the same way in every warehouse", node)
 
     def _constant(self, node: s.Node) -> Value | None:
         """A part that names no record: its value, if time is not asked for or known."""
@@ -421,7 +421,7 @@ class Translator:
             return self._row_field(of, name, node)
         if isinstance(of, Value) and of.kind == "date" and name in ("year", "month", "day"):
             return Value(self._part(of.sql, name), "number", EXACT)
-        raise NoSql(f"`{show(node)}` has no portable form", node)
+        raise NoSql(f"`{show(node)}` cannot be written the same way in every warehouse", node)
 
     def _part(self, day: Sql, part: str) -> Sql:
         """A date's year, month or day as a number."""
@@ -462,7 +462,7 @@ class Translator:
                 s.Compare("!=", s.Name("is_closed"), s.Literal(True, "true")),
             )
         if name == "leave" and row.entity == "rep":
-            raise NoSql("whether a rep is on leave is not in SQL", node)
+            raise NoSql("whether a rep is on leave is not available in SQL", node)
         if name == "ultimate_parent":
             raise NoSql("the ultimate parent needs a recursive walk", node)
         f = self.model.entities[row.entity].get(name)
@@ -511,7 +511,7 @@ class Translator:
             return _arithmetic(node.op, a, b)
         if a.kind == b.kind == "string" and node.op == "+":
             return Value(exp.DPipe(this=a.sql, expression=b.sql), "string")
-        raise NoSql(f"`{show(node)}` has no portable form", node)
+        raise NoSql(f"`{show(node)}` cannot be written the same way in every warehouse", node)
 
     def _operand(self, node: s.Node) -> Value:
         """An operand of arithmetic. What may have grown beyond the largest number is seen to once, at the end of it all."""
@@ -544,13 +544,13 @@ class Translator:
             return Value(made(given.sql), result, given.most if kind == "number" else EXACT)
         if name in ("fiscal_year", "fiscal_quarter"):
             return self._fiscal(name, self.scalar(self._arguments(node, 1)[0], "date"))
-        raise NoSql(f"`{name}` has no portable form", node)
+        raise NoSql(f"`{name}` cannot be written the same way in every warehouse", node)
 
     def _latest(self, node: s.Call) -> Value:
         """`max(append(dates, start))`: null if the start is, or any of the dates."""
         source, start = self.value(node.args[0]), self.scalar(node.args[1])
         if not isinstance(source, Many) or len(node.args) != 2:
-            raise NoSql("`append` has a form in SQL only inside `max`, for a relation's field and one value", node)
+            raise NoSql("`append` can be written in SQL only inside `max`, for a relation's field and one value", node)
         inner, item = self._inside(source)
         found = self._item(inner, item, source)
         of = {"most": exp.func("MAX", found.sql), "known": exp.func("COUNT", found.sql.copy()), "items": exp.Count(this=exp.Star())}
@@ -577,7 +577,7 @@ class Translator:
         for name in many.of:
             found = inner._field(found, name, s.Name(name))
         if not isinstance(found, Value):
-            raise NoSql(f"the `{'.'.join(many.of)}` of related records is no single value")
+            raise NoSql(f"the `{'.'.join(many.of)}` of related records is not a single value")
         return found
 
     def _grouped(self, many: Many, inner: Translator, columns: dict[str, Sql], what: str) -> str:
@@ -595,7 +595,7 @@ class Translator:
         found = self._item(inner, item, many)
         self._comparable(found.kind)
         if found.kind not in ("number", "date", "date and time") or (name in ("sum", "mean") and found.kind != "number"):
-            raise NoSql(f"`{name}` of a {found.kind} has no portable form")
+            raise NoSql(f"`{name}` of a {found.kind} cannot be written the same way in every warehouse")
         of = found.sql if name in ("min", "max") else double(found.sql)
         total = exp.func({"mean": "AVG"}.get(name, name.upper()), of)
         known = exp.EQ(this=exp.func("COUNT", found.sql.copy()), expression=exp.Count(this=exp.Star()))
@@ -606,7 +606,7 @@ class Translator:
     def _filter(self, node: s.Filter) -> Found:
         base = self.value(node.base)
         if not isinstance(base, Many) or base.of:
-            raise NoSql(f"`{show(node.base)}` is no relation", node)
+            raise NoSql(f"`{show(node.base)}` is not a relation", node)
         position = node.condition.value if isinstance(node.condition, s.Literal) else None
         if (
             isinstance(node.condition, s.Negative)
@@ -645,7 +645,7 @@ class Translator:
         """`latest` and `earliest`: the items that have a value, ranked by it, and of equals by their ids."""
         base = self.value(node.source)
         if not isinstance(base, Many) or base.of:
-            raise NoSql(f"`{show(node.source)}` is no relation", node)
+            raise NoSql(f"`{show(node.source)}` is not a relation", node)
         inner, item = self._inside(base)
         inner.items, inner.names["item"] = (item,), item
         by = inner.scalar(node.by)
@@ -712,7 +712,7 @@ def _constant(value: Any, node: s.Node) -> Value | None:
         return None
     kind = v.kind(value)
     if "duration" in kind or kind == "time":
-        raise NoSql(f"a {kind} has no portable form", node)
+        raise NoSql(f"a {kind} cannot be written the same way in every warehouse", node)
     return Value(literal(value), kind, float(abs(value)) if v.is_number(value) else float(v.LARGEST))
 
 
@@ -723,7 +723,7 @@ def _arithmetic(op: str, a: Value, b: Value) -> Value:
     if op == "/":
         b = _bounded(b)  # by more than the largest number everything is 0
         right = b.sql if b.is_double and not isinstance(a.sql, exp.Literal) else right
-        least = b.most if _is_constant(b.sql) else 1.0 if b.most <= EXACT and not b.is_double else 0.0  # a count is no fraction
+        least = b.most if _is_constant(b.sql) else 1.0 if b.most <= EXACT and not b.is_double else 0.0  # a count is not a fraction
         made: Sql = exp.Div(
             this=left, expression=right if _is_constant(b.sql) and b.most else exp.func("NULLIF", right, exp.Literal.number(0))
         )

@@ -173,11 +173,11 @@ class _Book:
             when = cx.condition(item["when"], self.names)
             least, most = item.get("least") or 0, 100 if item.get("most") is None else item["most"]
             if least > most:
-                cx.say("R304", item.key("least"), f"at least {least:g} % and at most {most:g} % cannot both be", "swap the two")
+                cx.say("R304", item.key("least"), f"at least {least:g} % and at most {most:g} % contradict each other", "swap the two")
             if when:
                 rules.append(Rule(item["name"], (when,), str(item["name"])))
                 shares.append(Share(str(item["name"]), least, most))
         if sum(share.least for share in shares) > 100:
-            cx.say("R304", raw.key("mix"), "the least shares are more than 100 % together", "lower one of them")
+            cx.say("R304", raw.key("mix"), "the minimum shares add up to more than 100 %", "lower one of them")
         cx.steps["account", step] = Choose("account", step, "book", "first", tuple(rules))
         return tuple(shares)

@@ -54,5 +54,5 @@ def _shares(rule: Any, cx: Context, entity: str) -> tuple[tuple[Expr, float], ..
         if expr:
             shares.append((expr, percent))
     if (total := sum(rule["shares"].values())) != 100:
-        cx.say("R304", rule.key("shares"), f"the shares are {total:g} % together", "let them be 100 % together")
+        cx.say("R304", rule.key("shares"), f"the shares add up to {total:g} %", "make them add up to 100 %")
     return tuple(shares)

@@ -40,7 +40,9 @@ def _open(policy: dict[str, Any], cx: Context) -> dict[str, Text]:
         if entity in found:
             found[str(entity)] = text
         else:
-            cx.say("R504", entity, f"a {entity} is never closed", suggest(str(entity), found, "`open:` is for leads and opportunities"))
+            cx.say(
+                "R504", entity, f"a {entity} cannot be closed", suggest(str(entity), found, "`open:` is only for leads and opportunities")
+            )
     return found
 
 

@@ -36,7 +36,9 @@ def lower(policy: dict[str, Any], cx: Context, pools: dict[str, Allocate]) -> di
             names = [raw["name"] for raw in found]
             cx.unique_names(names, "rules of one role")
             for taken in [name for name in names if name == CLOSED and entity == "lead"]:
-                cx.say("R306", taken, f"`{CLOSED}` is the rule of leads that are converted or disqualified", "choose another name")
+                cx.say(
+                    "R306", taken, f"`{CLOSED}` is the built-in rule for leads that are converted or disqualified", "choose another name"
+                )
             rules = (*_closed(entity, cx), *(_rule(raw, str(entity), str(role), names, cx, pools) for raw in found))
             out[str(entity), str(role)] = Choose(str(entity), f"engagement_{role}", "engagement", "first", rules)
     return out
@@ -78,7 +80,7 @@ def _person(text: Text, names: Names) -> Expr | None:
     known = {*names.variables, *names.shorthands}
     if isinstance(tree, s.Name):  # one word: an expression if it is a name, or nearly one
         person = tree.id not in known and not suggest(tree.id, known, "", 0.75)
-    else:  # several words are no expression; a number is an id, and `tina-ann` is no difference of two unknown names
+    else:  # several words are not an expression; a number is an id, and `tina-ann` is not a difference of two unknown names
         numeric = isinstance(tree, s.Literal) and v.is_number(tree.value)
         dashed = isinstance(tree, s.Binary) and not any(n.id in known for n in s.walk(tree) if isinstance(n, s.Name)) and " " not in text
         person = (tree is None and text.replace(" ", "_") not in known) or numeric or dashed
@@ -107,10 +109,21 @@ def _action(raw: Any, entity: str, role: str, cx: Context, pools: dict[str, Allo
 
 def _assignee(text: Any, names: Names, cx: Context) -> Expr | None:
     """Who is assigned. A column of numeric ids is a column of numbers: a number is the id that is written like it."""
-    expr = cx.value(text, names, "record", "owners", "string", "number")
+    expr = cx.value(text, names, "record", "owners", "string", *(("number",) if _is_given(text, names, cx) else ()))
     if expr is None or cx.type_of(expr, names).name != "number":
         return expr
     return Expr(s.Call("string", (expr.tree,), ("",)), expr.text)
+
+
+def _is_given(text: Any, names: Names, cx: Context) -> bool:
+    """Whether a value comes from the policy, as an id or the cell of a table does; a number in a record's own field is not a person."""
+    tree, _ = parse(str(text))
+    return not (
+        isinstance(tree, s.Path)
+        and isinstance(tree.base, s.Name)
+        and tree.field in cx.model.entities.get(tree.base.id, {})
+        and names is not None
+    )
 
 
 def _decider(raw: Text, entity: str, role: str, cx: Context) -> str:

@@ -34,7 +34,7 @@ def lower(policy: dict[str, Any], cx: Context) -> tuple[ExceptionRow, ...]:
     for row in objects(table):
         empty = [c for c in NEEDED if not row[c]]
         if empty:
-            cx.say("R506", row["record"], f"the exception lacks `{', '.join(empty)}` and has no effect", "complete it")
+            cx.say("R506", row["record"], f"the exception has no effect: `{', '.join(empty)}` is missing", "complete it")
             continue
         if row["role"] not in cx.model.roles():
             cx.say("R502", row["role"], f"there is no role `{row['role']}`", suggest(row["role"], cx.model.roles(), "correct it"))
@@ -46,7 +46,7 @@ def lower(policy: dict[str, Any], cx: Context) -> tuple[ExceptionRow, ...]:
             record, role, owner, approved_by, reason = (row[c] for c in NEEDED[:5])
             shares = split("" if row.get("credit") in (None, "-") else row["credit"])
             if shares is None:
-                cx.say("R311", row["credit"], f"`{row['credit']}` is no split of a credit", "write it as `ann 60; ben 40`, 100 together")
+                cx.say("R311", row["credit"], f"`{row['credit']}` is not a credit split", "write it as `ann 60; ben 40`, adding up to 100")
                 continue
             rows.append(ExceptionRow(entity, record, role, owner, approved_by, reason, start, until, shares))
     return tuple(rows)

@@ -40,7 +40,7 @@ def step_name(number: int) -> str:
 
 
 def _read(raw: Any) -> tuple[str, str, str] | None:
-    """(of what, the condition, the role whose records count) of a mapping or a sentence; None for what is no sentence."""
+    """(of what, the condition, the role whose records count) of a mapping or a sentence; None for what is not a sentence."""
     if not isinstance(raw, str):
         return str(raw.get("every") or "run"), raw["holds"], str(raw.get("role") or "")
     for pattern, made in SENTENCES:
@@ -57,7 +57,7 @@ def lower(policy: dict[str, Any], cx: Context) -> tuple[Invariant, ...]:
     for number, raw in enumerate(given):
         said = _read(raw)
         if said is None:
-            cx.say("R304", raw, f"`{raw}` is no sentence that is understood", EXAMPLES)
+            cx.say("R304", raw, f"`{raw}` is not one of the known sentences", EXAMPLES)
             continue
         of, text, role = said
         whole = isinstance(raw, str)

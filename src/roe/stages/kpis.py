@@ -75,5 +75,5 @@ def _number(cell: Any, cx: Context) -> float | None:
             return found
     except ValueError:
         pass
-    cx.say("R311", cell, f"`{cell}` is no number", "write 0.8 or 80 %")
+    cx.say("R311", cell, f"`{cell}` is not a number", "write 0.8 or 80 %")
     return None

@@ -127,7 +127,7 @@ class _Model:
         caps = section.get("caps") or {}
         for group in caps:
             if group not in by_group:
-                cx.say("R503", group, f"no criterion is of the group `{group}`", f"the groups are {', '.join(by_group) or 'none'}")
+                cx.say("R503", group, f"no criterion belongs to the group `{group}`", f"the groups are {', '.join(by_group) or 'none'}")
         terms = []
         for group, items in by_group.items():
             step = f"{self.name}_{group}"
@@ -180,7 +180,7 @@ class _Model:
             return ""
         found = self.cx.duration(raw[key])
         if found is not None and v.kind(found) != "days and time duration":
-            self.cx.say("R311", raw[key], f"`{raw[key]}` is no number of days", "write it in days, such as 90 days")
+            self.cx.say("R311", raw[key], f"`{raw[key]}` is not a number of days", "write it in days, such as 90 days")
             return ""
         return str(raw[key]) if found is not None else ""
 
@@ -205,7 +205,7 @@ class _Model:
                 self.cx.say(
                     "R304",
                     self.name,
-                    f"the bounds {', '.join(map(str, bounds))} do not go down",
+                    f"the bounds {', '.join(map(str, bounds))} must go down",
                     "write them from the highest: [75, 50, 25]",
                 )
         for i, row in enumerate([*rows, None]):
@@ -226,7 +226,7 @@ class _Model:
         self.derive("_within", self.said(raw["within"]) if raw.get("within") else "null", raw.get("within"))
         tiers = tuple((str(name), float(share)) for name, share in (raw.get("tiers") or {}).items())
         if tiers and abs(sum(share for _, share in tiers) - 100) > 1e-9:
-            self.cx.say("R304", raw.key("tiers"), f"the tiers are {sum(s for _, s in tiers):g} % together", "let them be 100 % together")
+            self.cx.say("R304", raw.key("tiers"), f"the tiers add up to {sum(s for _, s in tiers):g} %", "make them add up to 100 %")
         self.derive("", self.field("_of"), raw["of"], among=tiers, strict=str(raw.get("ties") or "share") == "strict")
 
     def logistic(self) -> None:

@@ -52,7 +52,7 @@ def _number(raw: Any, key: str, strategy: str, cx: Context, names: Names) -> Exp
     """The weight or the score of a rep, which one strategy needs and no other has a use for."""
     found = cx.value(raw[key], names, "number") if raw.get(key) else None
     if found and strategy != NEEDS[key] and (key, strategy) != ("weight", "top_score"):
-        cx.say("R304", raw[key], f"a {key} has no effect in a `{strategy}` pool", f"say `strategy: {NEEDS[key]}`, or remove it")
+        cx.say("R304", raw[key], f"`{key}` has no effect in a `{strategy}` pool", f"write `strategy: {NEEDS[key]}`, or remove it")
     if strategy == NEEDS[key] and not raw.get(key):
         help = "add `weight: rep.ramp`, or another number per rep" if key == "weight" else "add `score:`, the best rep has the highest"
         cx.say("R304", raw.key("strategy"), f"a {strategy} pool needs a {key}", help)

@@ -62,9 +62,9 @@ def _settle(entity: str, name: str, spec: Any, cx: Context) -> None:
     other = field.type.item.entity
     if spec.get("by"):
         if spec.get("via"):
-            cx.say("R304", spec.key("via"), "`via` and `by` are two ways to say the same", "keep one of them")
+            cx.say("R304", spec.key("via"), "`via` and `by` mean the same", "keep one of them")
         elif not spec.get("equals"):
-            cx.say("R304", spec.key("by"), "`by` needs `equals`", f"say what of the {entity} it is equal to: `equals: {entity}.domain`")
+            cx.say("R304", spec.key("by"), "`by` needs `equals`", f"name the {entity} field that it equals: `equals: {entity}.domain`")
         return
     via = cx.model.field_type(other, field.via)
     if via is None:

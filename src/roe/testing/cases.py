@@ -83,7 +83,7 @@ def _yaml(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diag
     for raw in content["tests"]:
         as_of = raw.get("as_of") or content.get("as_of")
         if not as_of:
-            found.append(Diagnostic("R701", f"the test `{raw['name']}` has no day", span_of(raw["name"]), "add `as_of: 2026-02-01`"))
+            found.append(Diagnostic("R701", f"the test `{raw['name']}` has no date", span_of(raw["name"]), "add `as_of: 2026-02-01`"))
             continue
         given = _join(shared, _given(raw.get("given") or Map(), policy, found), policy)
         expect = [_expectation(e, given, policy, found) for e in raw["expect"]]
@@ -145,7 +145,7 @@ def _join(first: Given, more: Given, policy: Policy) -> Given:
 
 
 def _as_read(rows: list[dict[str, Any]], read: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
-    """The records with what their file's reading said, such as the rows that are no records."""
+    """The records with what their file's reading said, such as the rows that are not records."""
     if not isinstance(read, Records):
         return rows
     header = dict.fromkeys(k for row in rows for k in row if k != "$line")
@@ -190,7 +190,7 @@ def _expectation(raw: Any, given: Given, policy: Policy, found: list[Diagnostic]
         found.append(Diagnostic("R502", f"a {entity} has no role `{role}` in this policy", span_of(raw.get("role") or raw["record"]), help))
         return None
     if not wanted and not raw.get("values") and "rejected" not in raw:
-        found.append(Diagnostic("R701", "the expectation expects nothing", span_of(raw["record"]), "add `owner:`, `rule:` or `values:`"))
+        found.append(Diagnostic("R701", "the test expects nothing", span_of(raw["record"]), "add `owner:`, `rule:` or `values:`"))
     return Expectation(record, str(entity), str(role), wanted, dict(raw.get("values") or {}), raw.get("rejected"), span_of(raw["record"]))
 
 

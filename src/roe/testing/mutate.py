@@ -271,6 +271,6 @@ def fate(evaluator: Evaluator, mutant: Mutant, asked: Sequence[Case], known: Kno
 
 
 def score(fates: Sequence[Fate]) -> float:
-    """Killed mutants, of those that are no mere other spelling, in percent."""
+    """Killed mutants, of those that are not just another spelling, in percent."""
     counted = [f for f in fates if f.outcome != "equivalent"]
     return 100 * sum(f.outcome == "killed" for f in counted) / len(counted) if counted else 100.0
