@@ -16,6 +16,7 @@ import gc
 import importlib
 import importlib.util
 import inspect
+import json
 import os
 import re
 import resource
@@ -79,26 +80,45 @@ class Planter:
         return True
 
     def _measure(self, items: list[Any]) -> None:
-        """Every test once: it must pass without a fault; what it takes, and the functions that it reaches."""
-        wanted = {str(ROOT / file): file for file in self.guards}
+        """Every test once, without a fault, shared out among the jobs: it must pass; what it takes, and the functions that it reaches."""
         caches = _caches(TESTS)
+        readers = []
+        for job in range(1, self.jobs):
+            reader, writer = os.pipe()
+            sys.stdout.flush()
+            if os.fork() == 0:
+                with os.fdopen(writer, "w") as pipe:
+                    json.dump([self._measured(x, caches) for x in items[job :: self.jobs]], pipe)
+                os._exit(0)
+            os.close(writer)
+            readers.append(reader)
+        measured = {x.nodeid: self._measured(x, caches) for x in items[:: self.jobs]}
+        for reader in readers:
+            with os.fdopen(reader) as pipe:
+                measured |= {result[0]: result for result in json.load(pipe)}
+            os.wait()
         for item in items:
-            for cache in caches:  # a policy that another test has made would hide that this one reaches what makes it
-                cache.cache_clear()
-            calls = cProfile.Profile(subcalls=False, builtins=False)  # many times quicker than a trace in Python
-            start = time.process_time()
-            calls.enable()
-            reports = runtestprotocol(item, nextitem=None, log=False)
-            calls.disable()
-            self.seconds[item] = time.process_time() - start
-            if any(r.failed for r in reports):
-                self.failed.append(f"{item.nodeid}\n{next(r.longreprtext for r in reports if r.failed)}")
-            codes = [entry.code for entry in calls.getstats()]
-            reached = {x for x in codes if isinstance(x, CodeType) and x.co_filename in wanted}
-            for code in reached:
-                name = code.co_qualname.split(".<locals>")[0]
-                if self.reached[wanted[code.co_filename], name][-1:] != [item]:
-                    self.reached[wanted[code.co_filename], name].append(item)
+            _, self.seconds[item], reached, failed = measured[item.nodeid]
+            for file, function in reached:
+                self.reached[file, function].append(item)
+            if failed:
+                self.failed.append(failed)
+
+    def _measured(self, item: Any, caches: list[Any]) -> tuple[str, float, list[tuple[str, str]], str]:
+        """(the test, seconds of the processor, the (file, function) that it reaches, how it failed or '')."""
+        wanted = {str(ROOT / file): file for file in self.guards}
+        for cache in caches:  # a policy that another test has made would hide that this one reaches what makes it
+            cache.cache_clear()
+        calls = cProfile.Profile(subcalls=False, builtins=False)  # many times quicker than a trace in Python
+        start = time.process_time()
+        calls.enable()
+        reports = runtestprotocol(item, nextitem=None, log=False)
+        calls.disable()
+        took = time.process_time() - start
+        failed = next((f"{item.nodeid}\n{r.longreprtext}" for r in reports if r.failed), "")
+        codes = [entry.code for entry in calls.getstats() if isinstance(entry.code, CodeType)]
+        reached = {(wanted[c.co_filename], c.co_qualname.split(".<locals>")[0]) for c in codes if c.co_filename in wanted}
+        return item.nodeid, took, sorted(reached), failed
 
     def tests(self, fault: Fault) -> list[Any]:
         """The tests that guard a fault's file and reach its function, quickest first, as many as `QUICK` has room for; of code outside of
