@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from functools import cache
@@ -96,7 +97,7 @@ def test_tables(name: str, case: dict[str, Any], tmp_path: Path, tmp_path_factor
     document = DOCUMENTS[name]
     changed = case.get("policy", "")
     made: Any = None
-    evaluator = evaluator_of(name, tmp_path_factory.getbasetemp() / f"{name}{abs(hash(changed))}", changed)
+    evaluator = evaluator_of(name, tmp_path_factory.getbasetemp() / f"{os.getpid()}-{name}{abs(hash(changed))}", changed)
     for columns in (False, True):
         state: Any = None
         for run in (*case.get("before", ()), case):

@@ -16,6 +16,7 @@ import gc
 import importlib
 import importlib.util
 import inspect
+import json
 import os
 import re
 import resource
@@ -79,26 +80,45 @@ class Planter:
         return True
 
     def _measure(self, items: list[Any]) -> None:
-        """Every test once: it must pass without a fault; what it takes, and the functions that it reaches."""
-        wanted = {str(ROOT / file): file for file in self.guards}
+        """Every test once, without a fault, shared out among the jobs: it must pass; what it takes, and the functions that it reaches."""
         caches = _caches(TESTS)
+        readers = []
+        for job in range(1, self.jobs):
+            reader, writer = os.pipe()
+            sys.stdout.flush()
+            if os.fork() == 0:
+                with os.fdopen(writer, "w") as pipe:
+                    json.dump([self._measured(x, caches) for x in items[job :: self.jobs]], pipe)
+                os._exit(0)
+            os.close(writer)
+            readers.append(reader)
+        measured = {x.nodeid: self._measured(x, caches) for x in items[:: self.jobs]}
+        for reader in readers:
+            with os.fdopen(reader) as pipe:
+                measured |= {result[0]: result for result in json.load(pipe)}
+            os.wait()
         for item in items:
-            for cache in caches:  # a policy that another test has made would hide that this one reaches what makes it
-                cache.cache_clear()
-            calls = cProfile.Profile(subcalls=False, builtins=False)  # many times quicker than a trace in Python
-            start = time.process_time()
-            calls.enable()
-            reports = runtestprotocol(item, nextitem=None, log=False)
-            calls.disable()
-            self.seconds[item] = time.process_time() - start
-            if any(r.failed for r in reports):
-                self.failed.append(f"{item.nodeid}\n{next(r.longreprtext for r in reports if r.failed)}")
-            codes = [entry.code for entry in calls.getstats()]
-            reached = {x for x in codes if isinstance(x, CodeType) and x.co_filename in wanted}
-            for code in reached:
-                name = code.co_qualname.split(".<locals>")[0]
-                if self.reached[wanted[code.co_filename], name][-1:] != [item]:
-                    self.reached[wanted[code.co_filename], name].append(item)
+            _, self.seconds[item], reached, failed = measured[item.nodeid]
+            for file, function in reached:
+                self.reached[file, function].append(item)
+            if failed:
+                self.failed.append(failed)
+
+    def _measured(self, item: Any, caches: list[Any]) -> tuple[str, float, list[tuple[str, str]], str]:
+        """(the test, seconds of the processor, the (file, function) that it reaches, how it failed or '')."""
+        wanted = {str(ROOT / file): file for file in self.guards}
+        for cache in caches:  # a policy that another test has made would hide that this one reaches what makes it
+            cache.cache_clear()
+        calls = cProfile.Profile(subcalls=False, builtins=False)  # many times quicker than a trace in Python
+        start = time.process_time()
+        calls.enable()
+        reports = runtestprotocol(item, nextitem=None, log=False)
+        calls.disable()
+        took = time.process_time() - start
+        failed = next((f"{item.nodeid}\n{r.longreprtext}" for r in reports if r.failed), "")
+        codes = [entry.code for entry in calls.getstats() if isinstance(entry.code, CodeType)]
+        reached = {(wanted[c.co_filename], c.co_qualname.split(".<locals>")[0]) for c in codes if c.co_filename in wanted}
+        return item.nodeid, took, sorted(reached), failed
 
     def tests(self, fault: Fault) -> list[Any]:
         """The tests that guard a fault's file and reach its function, quickest first, as many as `QUICK` has room for; of code outside of
@@ -199,12 +219,16 @@ def apart() -> int:
 
 
 def report(results: list[tuple[Fault, str]], config: dict[str, Any], what: str) -> tuple[str, float]:
-    """The report as Markdown, and the share that was noticed in percent."""
+    """The report as Markdown, and the share that was noticed in percent: of the faults that are not known to change nothing."""
     why = {(x["file"], x["function"], x["before"], x["after"]): x["why"] for x in config.get("unchanged", ())}
+    noticed = sum(verdict != SURVIVED for _, verdict in results)
+    known = sum(verdict == SURVIVED and f.key in why for f, verdict in results)
+    percent = _percent(noticed, len(results) - known)
+    command = " ".join(["python tools/mutants.py", *sys.argv[1:]])
     lines = [
         "# Faults planted in roe's own code",
         "",
-        what,
+        f"{what} {percent:.1f} % were noticed, not counting {known} that are known to change nothing. The command: `{command}`.",
         "",
         "| file | faults | noticed | survived | of these, known to change nothing |",
         "|---|---|---|---|---|",
@@ -213,9 +237,9 @@ def report(results: list[tuple[Fault, str]], config: dict[str, Any], what: str) 
         mine = [(f, verdict) for f, verdict in results if file in ("", f.file)]
         left = [f for f, verdict in mine if verdict == SURVIVED]
         if mine:
-            lines.append(
-                f"| {file or 'all'} | {len(mine)} | {_percent(len(mine) - len(left), len(mine)):.1f} % | {len(left)} | {sum(f.key in why for f in left)} |"
-            )
+            same = sum(f.key in why for f in left)
+            share = _percent(len(mine) - len(left), len(mine) - same)
+            lines.append(f"| {file or 'all'} | {len(mine)} | {share:.1f} % | {len(left)} | {same} |")
     lines += ["", "Not planted, by rule: " + " ".join((config["left_out"]["rule"]).split()), ""]
     for title, explained in (("Survived", False), ("Survived, and change nothing", True)):
         rows = [f for f, verdict in results if verdict == SURVIVED and (f.key in why) is explained]
@@ -223,8 +247,7 @@ def report(results: list[tuple[Fault, str]], config: dict[str, Any], what: str) 
         for f in sorted(rows, key=lambda f: (f.file, f.line, f.after)):
             lines.append(f"- `{f.file}:{f.line}` {f.function}: `{f.before}` -> `{f.after}`" + (f" ({why[f.key]})" if explained else ""))
         lines.append("")
-    noticed = sum(verdict != SURVIVED for _, verdict in results)
-    return "\n".join(lines), _percent(noticed, len(results))
+    return "\n".join(lines), percent
 
 
 def _percent(n: int, of: int) -> float:
@@ -248,7 +271,10 @@ def main() -> int:
     config = tomllib.loads((ROOT / "tools" / "mutants.toml").read_text("utf-8"))
     start = time.monotonic()
     guards = {file: tests for file, tests in config["modules"].items() if re.search(given.only, file)}
-    planned = [f for file in guards for f in faults(file, config) if given.line in (0, f.line)]
+    named = config.get("functions", {})
+    planned = [
+        f for file in guards for f in faults(file, config) if given.line in (0, f.line) and f.function in named.get(file, [f.function])
+    ]
     total = len(planned)
     if given.sample:
         import random
@@ -257,21 +283,23 @@ def main() -> int:
     planter = Planter(planned, guards, given.jobs, start + 60 * given.minutes)
     tests = list(dict.fromkeys(x for names in guards.values() for x in names))
     pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests], plugins=[planter])
-    if planter.failed or (planned and not planter.results):
+    in_time = time.monotonic() < planter.until
+    if planter.failed or (planned and not planter.results and in_time):
         print("\n".join(planter.failed) or "the tests could not be run", file=sys.stderr)
         return 2
     count = len(planter.results)
     chosen = f"{count} of {total} faults, by the seed {given.seed}" if count < total else f"{total} faults"
     took = time.monotonic() - start
-    text, percent = report(
-        planter.results, config, f"{chosen}: {_percent(sum(v != SURVIVED for _, v in planter.results), count):.1f} % were noticed."
-    )
+    text, percent = report(planter.results, config, f"{chosen}.")
     if given.out is None:
         print(text)
     else:
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(text, "utf-8")
     print(f"{chosen}, {percent:.1f} % noticed, {took:.0f} s with {given.jobs} jobs and {len(planter.seconds)} tests", file=sys.stderr)
+    if 2 * count < len(planned):
+        print(f"{count} of {len(planned)} faults fitted into the time: too few to judge by", file=sys.stderr)
+        return 0
     return 0 if percent >= given.min else 1
 
 
