@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from roe.crm.ids import fold
 from roe.data.coerce import columns_of
 from roe.data.read import file_of
 from roe.evaluator.engine import Evaluator
@@ -102,8 +103,9 @@ def in_records(policy: Any, columns: list[str], records: list[dict[str, Any]], c
         more = {column("id"): f"zz-new-{entity}-{number + 1}", **{column(k): _text(x) for k, x in change["values"].items()}}
         return [*records, more]
     key = column(next(name for name in ("id", "email", "name", "domain") if name in known))
-    (at,) = [i for i, r in enumerate(records) if str(r.get(key, "")).strip() == change["record"]]
-    return [*records[:at], {**records[at], column(change["field"]): _text(change["to"])}, *records[at + 1 :]]
+    meant = [fold(str(r.get(key, "")).strip()) == change["record"] for r in records]  # a record may stand there twice
+    assert any(meant), change
+    return [{**r, column(change["field"]): _text(change["to"])} if own else r for r, own in zip(records, meant, strict=True)]
 
 
 def _list(folder: Path, change: dict[str, Any]) -> None:

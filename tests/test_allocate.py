@@ -243,7 +243,9 @@ def test_a_pool_is_read_back_from_its_records_as_it_was(tmp_path: Path) -> None:
             assert again.turns.at(index)[0].credits() == history.turns.at(index)[0].credits()
             assert again.turns.at(index)[1] == history.turns.at(index)[1]
     seats = {seat.rep: (seat.skipped, seat.owed) for seat in first.bound.pools.histories()["p"].made[0].seats}
-    assert seats["gone"] == ("not active", False) and seats["r01"] == ("on leave until 2026-02-02", True) and seats["r00"] == ("", False)
+    assert (
+        seats["gone"] == ("not active", False) and seats["r01"] == ("on leave until 2 February 2026", True) and seats["r00"] == ("", False)
+    )
 
 
 def test_least_loaded_levels_the_load(tmp_path: Path) -> None:

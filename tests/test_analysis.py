@@ -286,7 +286,7 @@ def test_time_is_a_subject_like_any_other(tmp_path: Path) -> None:
         e = evaluator(policy, tmp_path / str(number))
         records = [row for moment in MOMENTS for row in everything(e, moment)]
         tables = {t.step.name: t for t in Subject(e).tables}
-        for name in ("engagement_ae", "territory_ae"):
+        for name in ("engagement_ae", "territory_owner.ae"):
             table = tables[name]
             here = held(table, records)
             deciding = {min(h) for h in here if h}

@@ -37,6 +37,7 @@ from roe.columns.write import write_run as write_columns
 
 FOLDER = Path(__file__).parent / "boundaries"
 CLOCKS = list(csv.DictReader((FOLDER / "clocks.csv").read_text("utf-8").splitlines(), skipinitialspace=True))
+DOCUMENTS: dict[str, Any] = {path.stem: yaml.load(path.read_text("utf-8"), yaml.BaseLoader) for path in sorted(FOLDER.glob("*.yaml"))}
 Tables = Mapping[str, list[dict[str, Any]]]
 
 
@@ -71,33 +72,28 @@ def shown(value: Any) -> str:
     return "null" if value is None else str(value["id"]) if isinstance(value, dict) else v.string(value) or ""
 
 
-@cache
-def documents() -> dict[str, Any]:
-    return {path.stem: yaml.load(path.read_text("utf-8"), yaml.BaseLoader) for path in sorted(FOLDER.glob("*.yaml"))}
-
-
 def cases() -> Iterator[Any]:
-    for name, document in documents().items():
+    for name, document in DOCUMENTS.items():
         for i, case in enumerate(document["cases"]):
             yield pytest.param(name, case, id=f"{name}-{i + 1}-{case.get('name', case['at'])}")
 
 
 @cache
 def evaluator_of(name: str, folder: Path, changed: str = "") -> Any:
-    text = documents()[name]["policy"]
+    text = DOCUMENTS[name]["policy"]
     for line in changed.splitlines():
         old, _, new = line.partition(" => ")
         assert old in text, old
         text = text.replace(old, new)
     policy_text(folder, text)
-    for file, content in documents()[name].get("files", {}).items():
+    for file, content in DOCUMENTS[name].get("files", {}).items():
         (folder / file).write_text(content, "utf-8")
     return roe.compile(roe.load(folder))
 
 
 @pytest.mark.parametrize(("name", "case"), list(cases()))
 def test_tables(name: str, case: dict[str, Any], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    document = documents()[name]
+    document = DOCUMENTS[name]
     changed = case.get("policy", "")
     made: Any = None
     evaluator = evaluator_of(name, tmp_path_factory.getbasetemp() / f"{name}{abs(hash(changed))}", changed)
@@ -113,7 +109,7 @@ def test_tables(name: str, case: dict[str, Any], tmp_path: Path, tmp_path_factor
             assert found(key, wanted, made, folder) == wanted, f"{key} in {folder.name}"
 
 
-MISTAKES = [pytest.param(n, x, id=f"{n}-{x['policy']}") for n, document in documents().items() for x in document.get("mistakes", ())]
+MISTAKES = [pytest.param(n, x, id=f"{n}-{x['policy']}") for n, document in DOCUMENTS.items() for x in document.get("mistakes", ())]
 
 
 @pytest.mark.parametrize(("name", "mistake"), MISTAKES)

@@ -171,3 +171,54 @@ def test_verdicts_of_single_changes(change: tuple[str, str], verdict: str, said:
     found = json.loads(run(*map(str, folders), "--format", "json").output)
     assert found["verdict"] == verdict, found
     assert said in json.dumps([found["not_compared"], found["cases"]]).replace('\\"', '"') or said in run(*map(str, folders)).output
+
+
+POOL = "engagement: {account: {ae: [{name: all, then: {route: p}}]}}\npools: {p: {members: [ann, ben], caps: {open_accounts: CAP}, fallback: FALLBACK}}\n"
+OWNED = "engagement: {account: {ae: [{name: all, then: keep}]}}\n"
+EXCEPTIONS = OWNED + "exceptions: [{record: A1, role: ae, owner: WHO, approved_by: max, reason: deal, until: 2099-01-01}]\n"
+CREDITS = (
+    OWNED
+    + "credits: {src: {for: account, rules: [{name: own, shares: {account.owner.ae: 100}}], disputes: {refer: DESK, within: 5 days}}}\n"
+)
+VACANT = (
+    "territories: {hit: first, rows: [{name: us, country: US}], staffing: [{territory: us, role: ae, rep: ann, until: 2020-01-01}],"
+    " fallback: {ae: WHO}}\nengagement: {account: {ae: [{name: t, then: {assign: territory_owner}}]}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "verdict"),
+    [
+        (POOL.replace("FALLBACK", "ann"), "CAP", ("1", "2"), "different"),
+        (POOL.replace("CAP", "0"), "FALLBACK", ("ann", "ben"), "different"),
+        (POOL.replace("CAP", "5"), "FALLBACK", ("ann", "ben"), "undecided"),  # nobody in this data needs it
+        (EXCEPTIONS, "WHO", ("ann", "ben"), "different"),
+        (EXCEPTIONS.replace("record: A1", "record: A9"), "WHO", ("ann", "ben"), "undecided"),  # a record that is not there
+        (CREDITS, "DESK", ("ops", "finance"), "different"),
+        (VACANT, "WHO", ("ann", "ben"), "different"),
+    ],
+)
+@pytest.mark.parametrize("beside", ["old", "new", "nobody"])
+def test_records_beside_a_policy_are_decided_where_its_text_does_not_tell(
+    text: str, old: str, new: tuple[str, str], verdict: str, beside: str, tmp_path: Path
+) -> None:
+    data = {
+        "data/accounts.csv": "id,name,country,owner\nA1,Acme,US,ann\nA2,Beta,US,ann\nA3,Gamma,US,ben\n",
+        "data/reps.csv": "id,name\nann,Ann\nben,Ben\n",
+        "data/disputes.csv": "id,credit,record,by,opened,reason\nd1,src,A1,ben,2026-01-30,mine\n",
+    }
+    for side, value in zip(("old", "new"), new, strict=True):
+        policy_text(tmp_path / side, "roe: 1\nname: x\nroles: [ae]\n" + text.replace(old, value), **(data if beside == side else {}))
+    done = run(str(tmp_path / "old"), str(tmp_path / "new"))
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(verdict if beside != "nobody" else "undecided")
+    if beside != "nobody" and verdict == "different":
+        assert 'id = "A' in done.output
+
+
+def test_data_that_is_given_counts_for_the_verdict(tmp_path: Path) -> None:
+    for side, who in (("old", "ann"), ("new", "ben")):
+        policy_text(tmp_path / side, "roe: 1\nname: x\nroles: [ae]\n" + EXCEPTIONS.replace("WHO", who))
+    policy_text(tmp_path / "records", "", **{"accounts.csv": "id\nA1\n", "reps.csv": "id\nann\nben\n"})
+    done = run(str(tmp_path / "old"), str(tmp_path / "new"), "--data", str(tmp_path / "records"), "--as-of", "2026-02-01")
+    assert done.exit_code == 0 and done.output.startswith("different: 1 case"), done.output

@@ -61,14 +61,14 @@ class Files:
         named = json.dumps(policy)
         if policy and named not in self._policies:
             self._policies[named] = apply(policy, self.source, self.scratch / str(self._made))[0]
-        found = dict(self.tables)
+        given: dict[str, Any] = dict(self.tables)
         for number, change in enumerate(way):
             if change["kind"] in ("field", "record"):
-                records: list[dict[str, Any]] = list(found.get(change["entity"], []))
+                records: list[dict[str, Any]] = list(given.get(change["entity"], []))
                 columns = list(dict.fromkeys(k for r in records for k in r if k != "$line"))
-                found[change["entity"]] = in_records(self.evaluator.policy, columns, records, change, number)
+                given[change["entity"]] = in_records(self.evaluator.policy, columns, records, change, number)
         day = max((c["until"] for c in way if c["kind"] == "wait"), default=self.as_of)
-        return owner(self._policies.get(named, self.evaluator), found, day, key)
+        return owner(self._policies.get(named, self.evaluator), given, day, key)
 
 
 @pytest.mark.parametrize("name", sorted(AS_OF))

@@ -10,6 +10,7 @@ tests that reach the function, quickest first, until one fails. Faults outside o
 from __future__ import annotations
 
 import argparse
+import cProfile
 import functools
 import gc
 import importlib
@@ -84,19 +85,16 @@ class Planter:
         for item in items:
             for cache in caches:  # a policy that another test has made would hide that this one reaches what makes it
                 cache.cache_clear()
-            reached: set[CodeType] = set()
-
-            def watch(frame: Any, event: str, _: Any, reached: set[CodeType] = reached) -> None:  # a trace of calls alone: None ends it
-                if frame.f_code.co_filename in wanted:
-                    reached.add(frame.f_code)
-
+            calls = cProfile.Profile(subcalls=False, builtins=False)  # many times quicker than a trace in Python
             start = time.process_time()
-            sys.settrace(watch)
+            calls.enable()
             reports = runtestprotocol(item, nextitem=None, log=False)
-            sys.settrace(None)
+            calls.disable()
             self.seconds[item] = time.process_time() - start
             if any(r.failed for r in reports):
                 self.failed.append(f"{item.nodeid}\n{next(r.longreprtext for r in reports if r.failed)}")
+            codes = [entry.code for entry in calls.getstats()]
+            reached = {x for x in codes if isinstance(x, CodeType) and x.co_filename in wanted}
             for code in reached:
                 name = code.co_qualname.split(".<locals>")[0]
                 if self.reached[wanted[code.co_filename], name][-1:] != [item]:

@@ -31,11 +31,70 @@ COUNTRIES = {
     "america": "US", "great britain": "GB", "britain": "GB", "england": "GB", "scotland": "GB", "wales": "GB", "northern ireland": "GB",
     "korea": "KR", "republic of korea": "KR", "north korea": "KP", "holland": "NL", "the netherlands": "NL", "ivory coast": "CI", "uae": "AE",
     "emirates": "AE", "hong kong sar": "HK", "macau": "MO", "czech republic": "CZ", "macedonia": "MK", "cape verde": "CV", "swaziland": "SZ",
+    "united states of america": "US", "us of a": "US", "vereinigte staaten von amerika": "US", "etats unis d amerique": "US", "stati uniti d america": "US", "estados unidos da america": "US",
+    "eua": "US", "アメリカ": "US", "米国": "US", "grossbritannien": "GB", "england und wales": "GB", "schottland": "GB", "grande bretagne": "GB", "royaume uni": "GB", "angleterre": "GB", "ecosse": "GB",
+    "gran bretana": "GB", "inglaterra": "GB", "escocia": "GB", "gra bretanha": "GB", "gran bretagna": "GB", "inghilterra": "GB", "イギリス": "GB", "英国": "GB",
+    "holanda": "NL", "hollande": "NL", "olanda": "NL", "elfenbeinkuste": "CI", "cote divoire": "CI", "weissrussland": "BY", "birma": "MM", "birmanie": "MM", "birmania": "MM", "kapverden": "CV", "kap verde": "CV",
+    "swasiland": "SZ", "mazedonien": "MK", "macedoine": "MK", "moldawien": "MD", "tschechei": "CZ", "tschechische republik": "CZ", "republique tcheque": "CZ", "republica checa": "CZ", "repubblica ceca": "CZ", "republica tcheca": "CZ",
+    "vae": "AE", "oesterreich": "AT", "tuerkei": "TR", "suedkorea": "KR", "suedafrika": "ZA", "daenemark": "DK", "rumaenien": "RO", "aegypten": "EG", "mejico": "MX", "한국": "KR", "日本国": "JP", "中華人民共和国": "CN", "中华人民共和国": "CN",
+    "p r china": "CN", "pr china": "CN", "vr china": "CN", "volksrepublik china": "CN", "dr congo": "CD", "drc": "CD", "democratic republic of the congo": "CD", "democratic republic of congo": "CD", "republic of the congo": "CG",
+    "palestine": "PS", "state of palestine": "PS", "trinidad": "TT", "bosnia": "BA", "bosnien": "BA", "the gambia": "GM", "the bahamas": "BS", "republic of ireland": "IE", "hongkong": "HK", "saudi": "SA", "rsa": "ZA",
+    "st kitts and nevis": "KN", "saint kitts": "KN", "st vincent and the grenadines": "VC", "sao tome": "ST", "antigua": "AG", "slovak republic": "SK", "the philippines": "PH", "republic of singapore": "SG", "republic of india": "IN",
     "burma": "MM", "east timor": "TL", "turkey": "TR", "kosovo": "XK", "vatican": "VA", "usa": "US", "us": "US", "uk": "GB", "eeuu": "US", "ee uu": "US",
     "estados unidos de america": "US", "u s a": "US", "prc": "CN", "mainland china": "CN", "ksa": "SA", "brd": "DE", "russia": "RU", "great britain and northern ireland": "GB",
 }  # fmt: skip
 STATES = {
-    "US": {"washington dc": "DC", "washington d c": "DC", "d c": "DC"},
+    "US": {
+        "washington dc": "DC",
+        "washington d c": "DC",
+        "d c": "DC",
+        # the abbreviations that newspapers and older address books have
+        "ala": "AL",
+        "ariz": "AZ",
+        "ark": "AR",
+        "calif": "CA",
+        "cal": "CA",
+        "colo": "CO",
+        "conn": "CT",
+        "del": "DE",
+        "fla": "FL",
+        "ill": "IL",
+        "ind": "IN",
+        "kan": "KS",
+        "kans": "KS",
+        "mass": "MA",
+        "mich": "MI",
+        "minn": "MN",
+        "miss": "MS",
+        "mont": "MT",
+        "neb": "NE",
+        "nebr": "NE",
+        "nev": "NV",
+        "n h": "NH",
+        "n j": "NJ",
+        "n m": "NM",
+        "n mex": "NM",
+        "n y": "NY",
+        "n c": "NC",
+        "n d": "ND",
+        "n dak": "ND",
+        "okla": "OK",
+        "ore": "OR",
+        "oreg": "OR",
+        "penn": "PA",
+        "penna": "PA",
+        "r i": "RI",
+        "s c": "SC",
+        "s d": "SD",
+        "s dak": "SD",
+        "tenn": "TN",
+        "tex": "TX",
+        "wash": "WA",
+        "w va": "WV",
+        "wis": "WI",
+        "wisc": "WI",
+        "wyo": "WY",
+    },
     "CA": {"newfoundland": "NL", "labrador": "NL", "quebec": "QC", "pei": "PE", "p e i": "PE", "b c": "BC", "yukon territory": "YT"},
     "DE": {"nrw": "NW", "meck pomm": "MV"},
     "AT": {"wien": "9", "vienna": "9"},
@@ -59,6 +118,8 @@ def countries() -> dict[str, str]:
     names.setdefault("xk", "XK")
     for language in MAIN:
         country_names(language, [*codes, "XK"], names)
+    for language in STATES_IN:
+        translated_names(language, names)
     for code in [*codes, "XK"]:
         for language in get_official_languages(code, regional=True, de_facto=True):
             country_names(language, [code], names)
@@ -74,6 +135,18 @@ def country_names(language: str, codes: list[str], names: dict[str, str]) -> Non
         for key in (code, f"{code}-alt-short", f"{code}-alt-variant"):
             if key in known and bare(known[key]):
                 names.setdefault(bare(known[key]), code)
+
+
+def translated_names(language: str, names: dict[str, str]) -> None:
+    """The names of ISO 3166-1 in a language, as the iso-codes project has them."""
+    said = gettext.translation(
+        "iso3166-1", Path(pycountry.__file__).parent / "locales", [TRANSLATED.get(language, language)], fallback=True
+    )
+    for c in pycountry.countries:
+        for key in ("name", "official_name", "common_name"):
+            name = bare(said.gettext(getattr(c, key))) if getattr(c, key, None) else ""
+            if len(name) > 3 or (name and not name.isascii()):  # a shorter one looks like a code, or like yes
+                names.setdefault(name, c.alpha_2)
 
 
 def states(cldr: Path) -> dict[str, dict[str, str]]:
@@ -116,6 +189,7 @@ def _spellings(name: str) -> Iterator[str]:
             yield bare(f"{tail} {head}")
             yield bare(head)
         yield bare(piece.partition("[")[0].partition("(")[0])
+        yield bare(piece.partition("[")[2].partition("]")[0])
 
 
 def _state_names(cldr: Path, language: str, own: list[Any]) -> Iterator[tuple[str, str]]:

@@ -116,7 +116,7 @@ def test_a_draft_from_a_real_export_passes_its_own_tests(tmp_path: Path) -> None
 
 @absent
 def test_badly_scanned_company_names(tmp_path: Path) -> None:
-    """The default definition on 692 pairs of names; the threshold is not fitted to them, nor that they are pairs."""
+    """The default definition on 692 pairs of names, whose spelling scanning spoilt. It takes a name that it is not sure of for a stranger."""
     from test_cli import roe
 
     folder, out = DATA / "neer_match", tmp_path / "out.csv"
@@ -125,4 +125,4 @@ def test_badly_scanned_company_names(tmp_path: Path) -> None:
     found = {r["lead"]: r["account"] for r in csv.DictReader(out.open(encoding="utf-8")) if r["account"]}
     right = sum(truth[lead] == account for lead, account in found.items())
     precision, recall = right / len(found), right / len(truth)
-    assert 2 * precision * recall / (precision + recall) >= 0.95
+    assert precision >= 0.97 and 2 * precision * recall / (precision + recall) >= 0.93

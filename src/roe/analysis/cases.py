@@ -70,6 +70,7 @@ class Cases:
         self._spell = spell
         self._domains: dict[str, Domain] = {}
         self._made: dict[str, list[dict[str, Test]]] = {}
+        self._naturals: dict[int, tuple[Axis, int]] = {}
         self._dates = Dates(policy, step.entity, names_of(policy, step.entity))
 
     def written(self, tree: s.Node) -> s.Node:
@@ -119,6 +120,11 @@ class Cases:
             tests |= made[0]
         return [self._dates(tests)]
 
+    def test_of(self, condition: s.Node) -> Test | None:
+        """The one test that a condition of the rows is; None if it is several, or stands among others."""
+        made = self._made.get(show(self.written(condition)))
+        return next(iter(made[0].values())) if made is not None and len(made) == 1 and len(made[0]) == 1 else None
+
     @cached_property
     def space(self) -> Space:
         return Space(self.rows, self.possible)
@@ -131,7 +137,10 @@ class Cases:
         if "space" in self.__dict__:
             yield self.space
         else:
-            yield from spaces(self.rows, self.possible)
+            for space in spaces(self.rows, self.possible):
+                if not space.partial:
+                    self.space = space  # of the whole table, and not made a second time
+                yield space
 
     def domain(self, axis: Axis) -> Domain:
         found = self._domains.get(axis.key)
@@ -163,6 +172,12 @@ class Cases:
 
     def natural(self, axis: Axis) -> int:
         """The cells that somebody would call a case: nothing between 499 and 500, below a count, or beyond a scale from 0 to 100."""
+        known = self._naturals.get(id(axis))
+        if known is None or known[0] is not axis:
+            known = self._naturals[id(axis)] = (axis, self._natural(axis))
+        return known[1]
+
+    def _natural(self, axis: Axis) -> int:
         cells = self.possible(axis)
         if not axis.ordered():
             return cells

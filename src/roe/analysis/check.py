@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from roe.analysis.allow import allowed
 from roe.analysis.diff import said
-from roe.analysis.space import Space
 from roe.analysis.verdicts import PROVEN, UNDECIDED, Table, Verdict, closed, ordered, timely
 from roe.analysis.witness import Finder
 from roe.diagnostics import Diagnostic
@@ -195,14 +194,14 @@ def conditions(subject: Subject) -> Iterator[Diagnostic]:
         if step.stage not in ("engagement", "score", "source"):
             continue
         known: dict[str, tuple[bool, bool]] = {}
-        for rule in step.rules:
+        for number, rule in enumerate(step.rules):
             parts = [(tree, c.text) for c in rule.conditions for tree in s.conjuncts(c.tree)]
             for tree, text in parts:
                 if isinstance(tree, s.Literal) or tree.at == s.NOWHERE:
                     continue
                 written = show(tree)
                 if written not in known:
-                    known[written] = _never_or_always(table.cases.space_of(tree))
+                    known[written] = table.never_or_always(number, tree)
                 never, always = known[written]
                 at = part_of(text, *tree.at)
                 here = Verdict((), PROVEN)
@@ -213,13 +212,6 @@ def conditions(subject: Subject) -> Iterator[Diagnostic]:
                 elif always:
                     message = f"`{at}` is true of every {step.entity}"
                     yield diagnostic(subject, table, "R414", at, message, "remove it, or write what you meant", here)
-
-
-def _never_or_always(space: Space) -> tuple[bool, bool]:
-    """Whether a condition is true of no record, and whether it is true of every one."""
-    if not any(True for rule in space.rules for _ in space.boxes(rule)):
-        return True, False
-    return False, bool(space.axes) and space.clear(space.whole, space.everything) is None
 
 
 def no_difference(subject: Subject) -> Iterator[Diagnostic]:

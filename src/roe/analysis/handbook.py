@@ -242,7 +242,8 @@ class _Book:
                 continue
             by = {(d.entity, d.id, d.role): d for d in run.decisions}
             for e in case.expect:
-                d = by.get((e.entity, e.record, e.role))
+                row = run.world.find(e.entity, e.record)
+                d = by.get((e.entity, row["id"], e.role)) if row is not None else None
                 if d is not None and e.wanted and len(rows) < MOST_EXAMPLES:
                     rows.append((case.name, f"{d.name} ({d.role})", d.owner_name or "nobody", f"{d.rule}: {d.reason}"))
         if rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from roe.api import parse_checked, scope_of
-from roe.data.coerce import MISSING
+from roe.data.coerce import MISSING, NO_TEXT, clean
 from roe.data.read import SUFFIXES, read_file
+from roe.data.reading import general, in_order
 from roe.diagnostics import Diagnostic, PolicyError, errors, suggest
 from roe.evaluator.expressions import IMPLICIT, compile_expression
 from roe.grammar import syntax as s
@@ -70,7 +72,7 @@ def read_history(folder: Path, outcome: str, time: str = "", group: str = "", re
     outcomes, unless `records` names it. A table with one row for each key adds its columns; one with several adds their number
     and the list. Raises PolicyError.
     """
-    tables, spellings = _tables(folder)
+    tables, spellings, said = _tables(folder)
     first: History | PolicyError | None = None
     for main in _mains(tables, records):
         try:
@@ -78,6 +80,7 @@ def read_history(folder: Path, outcome: str, time: str = "", group: str = "", re
         except PolicyError as e:
             first = first or e
             continue
+        found.notes += said
         if any(found.outcome) and not all(found.outcome):
             return found
         first = found if not isinstance(first, History) else first
@@ -150,39 +153,50 @@ def _won(tree: s.Node, columns: dict[str, list[Any]], raw: dict[str, list[Any]],
     return found, ""
 
 
-def _tables(folder: Path) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
-    """The rows of each table, under names of the language; and which name each header has, where it is one itself."""
+def _tables(folder: Path) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str], list[str]]:
+    """(the rows of each table, under names of the language; the name of each header that is one itself; what was not read as it stands)."""
     given = [folder] if folder.is_file() else sorted(folder.iterdir()) if folder.is_dir() else []
     paths = [p for p in given if p.suffix in SUFFIXES and p.is_file()]
     if not paths:
         raise _fail(f"there are no tables in `{folder}`", "name a folder with CSV files", "--data", "R606")
     found: dict[str, list[dict[str, Any]]] = {}
     spellings: dict[str, str] = {}
+    said: list[str] = []
     for path in paths:
         rows, problems = read_file(path)
         if errors(problems):
             raise PolicyError(problems)
+        reasons = Counter(general(reason) for _, _, reason in rows.origin.rejects)
+        if reasons:
+            listed = "; ".join(f"{n:,}: {reason}" for reason, n in in_order(reasons.items())[:3])
+            said.append(f"`{path.name}`: {len(rows.origin.rejects):,} rows are left out ({listed})")
+        said += [f"`{path.name}`: {note}" for note in rows.origin.notes]
         renamed: dict[str, str] = {}
         for row in rows[:1] + rows[-1:]:
             renamed |= {k: name_of(k) for k in row if k != "$line"}
         spellings |= {k: name for k, name in renamed.items() if k.isidentifier()}
         found[name_of(path.stem)] = [{renamed.get(k) or name_of(k): _text(x) for k, x in row.items() if k != "$line"} for row in rows]
-    return found, spellings
+    return found, spellings, said
 
 
 def _text(value: Any) -> Any:
-    """A cell: nothing, where it is empty or says so as databases and spreadsheets do."""
+    """A cell: nothing, where it is empty or a database's `NULL`. What else may mean nothing depends on its column."""
     if isinstance(value, float) and value != value:
         return None
     if not isinstance(value, str):
         return value
-    text = value.strip()
-    return None if text.lower() in MISSING else text
+    text = clean(value)
+    return None if text in NO_TEXT else text
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a cell has no value in a column of numbers, dates, yes and no, or keys: in a column of texts `None` and `NA` may be names."""
+    return value is None or (isinstance(value, str) and value.lower() in MISSING)
 
 
 def _is_key(values: Iterable[Any]) -> bool:
     values = list(values)
-    return None not in values and len({str(x) for x in values}) == len(values) and len(values) > 0
+    return not any(map(_is_missing, values)) and len({str(x) for x in values}) == len(values) and len(values) > 0
 
 
 def _keys(rows: list[dict[str, Any]]) -> set[str]:
@@ -219,9 +233,15 @@ def _joined(
             continue
         key = shared[0]
         by_key: dict[Any, list[dict[str, Any]]] = {}
+        keyless = 0
         for row in others:
-            by_key.setdefault(row.get(key), []).append(row)
-        if max(map(len, by_key.values())) == 1:
+            if _is_missing(row.get(key)):
+                keyless += 1
+            else:
+                by_key.setdefault(row[key], []).append(row)
+        if keyless:
+            notes.append(f"`{name}`: {keyless:,} rows without `{key}` belong to no record")
+        if max(map(len, by_key.values()), default=1) == 1:
             names = {k: k if k not in rows[0] else f"{name}_{k}" for k in others[0] if k != key}
             for row in rows:
                 own = by_key.get(row.get(key), [{}])[0]
@@ -235,18 +255,20 @@ def _joined(
 
 def _typed(values: list[Any]) -> list[Any]:
     """The values of a column as what all of them are: numbers, booleans, dates, or texts."""
-    present = [x for x in values if x is not None]
-    if not present or not all(isinstance(x, str) for x in present):
+    if not all(x is None or isinstance(x, str) for x in values):
         return values
-    lowered = {x.lower() for x in present}
+    known = [None if _is_missing(x) else x for x in values]
+    lowered = {x.lower() for x in known if x is not None}
+    if not lowered:
+        return known
     if lowered <= {"true", "false", "yes", "no"}:
-        return [None if x is None else x.lower() in ("true", "yes") for x in values]
+        return [None if x is None else x.lower() in ("true", "yes") for x in known]
     if not any(map(_coded, lowered)):
         try:
-            return [None if x is None else v.number(float(x)) for x in values]
+            return [None if x is None else v.number(float(x)) for x in known]
         except ValueError:
             pass
-    dates = _dates(values)
+    dates = _dates(known)
     return dates if dates is not None else values
 
 

@@ -21,7 +21,12 @@ def nearest(test: Test, passes: Accept, now: Any) -> list[Any]:
     """Values from the cells of a test that pass it: its constants, and a value from below, between and above them."""
     found = [*test.points, *(x for x in places_of(test.points) if x is not None)] if test.gaps else list(test.points)
     close = [y for x in test.points for y in neighbours(x)] if test.gaps else []
-    return sorted((x for x in [*found, *close] if passes(x)), key=lambda x: apart(now, x))[:POOL]
+    return sorted((x for x in [*found, *close] if can_be_typed(x) and passes(x)), key=lambda x: apart(now, x))[:POOL]
+
+
+def can_be_typed(value: Any) -> bool:
+    """Whether a person can enter a value: the text just above another one ends in a character that nobody types."""
+    return not isinstance(value, str) or value.isprintable()
 
 
 def neighbours(value: Any) -> list[Any]:

@@ -71,7 +71,7 @@ def taken(table: Table, rule: int, other: int) -> Verdict | None:
             possible = possible or Verdict((rule,), POSSIBLE, others=(other,), touches=touches)
             for witness in table.finder.records(table.cases, space, box):
                 fired = table.finder.asked(witness, table.chooser)
-                if fired is not None and fired[0] == (other,) and rule in (table.finder.holding(witness, table.chooser) or ()):
+                if fired is not None and fired[0] == (other,) and table.finder.meets(witness, table.chooser, (rule,)):
                     found = Verdict((rule,), POSSIBLE if witness.given else PROVEN, witness, (other,), touches=touches)
                     if not witness.given:
                         return found

@@ -26,7 +26,7 @@ def reads(policy: Policy) -> set[tuple[str, str]]:
     if policy.plan.crm.territories:
         found |= {("account", "territory"), ("association", "account")}
     for window in policy.plan.windows:
-        found |= {(window.entity, window.state), (window.entity, window.until)}
+        found |= {(window.entity, name) for name in (window.state, window.until, window.grace_until) if name}
     return found
 
 

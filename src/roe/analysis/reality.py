@@ -37,6 +37,8 @@ MOST_ASKED = 2_000  # records that a pool's members are asked about
 def unused_lists(subject: Subject) -> Iterator[Diagnostic]:
     """R420: lists that no expression and no report names."""
     policy = subject.evaluator.policy
+    if not policy.plan.lists and not policy.plan.dated_lists:
+        return
     names = {n.id for _, tree in expressions(policy) for n in s.walk(tree) if isinstance(n, s.Name)}
     names |= {report.list for report in policy.plan.reports.values() if report.list}
     for name in (*policy.plan.lists, *policy.plan.dated_lists):
@@ -63,6 +65,8 @@ def two_tables(subject: Subject) -> Iterator[Diagnostic]:
     """
     plan = subject.evaluator.policy.plan
     by_step = {(t.step.entity, t.step.name): t for t in subject.tables if t.step.stage in ("table", "territory")}
+    if len(by_step) < 2:
+        return
     pairs: dict[tuple[tuple[str, str], tuple[str, str]], None] = {}
     for (entity, _), rules in plan.engagement.items():
         asked: list[tuple[str, str]] = []
@@ -149,7 +153,7 @@ def two_lists(subject: Subject) -> Iterator[Diagnostic]:
     """R422 for lists: a value that two lists have, where one rule of a role asks for the one and a later rule for the other."""
     policy = subject.evaluator.policy
     lists = policy.plan.lists
-    for table in subject.tables:
+    for table in subject.tables if len(lists) > 1 else ():
         if table.step.stage != "engagement":
             continue
         asked: list[tuple[str, str, Rule]] = []

@@ -62,9 +62,13 @@ def _with_dates(by_subject: dict[str, list[tuple[int, Test]]]) -> dict[str, list
 
 
 class Space:
-    """The axes of some rules. `rule_of` gives the rule of each alternative; `possible` says which cells of an axis can occur."""
+    """The axes of some rules. `rule_of` gives the rule of each alternative; `possible` says which cells of an axis can occur.
 
-    def __init__(self, rows: Sequence[Alternative], possible: Callable[[Axis], int] | None = None) -> None:
+    `partial` says that other spaces have other cells, and other rules, of the same table.
+    """
+
+    def __init__(self, rows: Sequence[Alternative], possible: Callable[[Axis], int] | None = None, partial: bool = False) -> None:
+        self.partial = partial
         self.rule_of = [number for number, _ in rows]
         self.everything = (1 << len(rows)) - 1
         by_subject: dict[str, list[tuple[int, Test]]] = {}
@@ -88,6 +92,7 @@ class Space:
         self._bits: dict[int, list[int]] = {}
         for bit, number in enumerate(self.rule_of):
             self._bits.setdefault(number, []).append(bit)
+        self._fires: dict[int, bool] = {}
         self.steps = 0
 
     def _apart(self, tested: list[tuple[int, Test]], key: str) -> Iterator[Axis]:
@@ -185,6 +190,13 @@ class Space:
                 return found
         return None
 
+    def fires(self, rule: int) -> bool:
+        """Whether a rule of a first-match list decides anywhere. Raises Undecided, every time it is asked."""
+        known = self._fires.get(rule)
+        if known is None:
+            known = self._fires[rule] = self.firing(rule) is not None
+        return known
+
     def covering(self, rule: int, most: int = 24) -> list[int]:
         """Rules before one that cover it together: none of them can be left out, as far as there are few to try."""
         avoid, alone = 0, None
@@ -268,7 +280,7 @@ def spaces(rows: Sequence[Alternative], possible: Callable[[Axis], int] | None =
                 allowed |= 0 if cell is None else 1 << cell
             return cells & allowed
 
-        yield Space([rows[bit] for bit in part], within)
+        yield Space([rows[bit] for bit in part], within, partial=True)
 
 
 def _key(rows: Sequence[Alternative]) -> str | None:

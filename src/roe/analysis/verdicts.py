@@ -19,6 +19,7 @@ from roe.analysis.cases import Cases
 from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.witness import Finder, Witness, path_of
 from roe.evaluator.expressions import compile_expression
+from roe.files import uncollected
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.bitsets import bits
@@ -56,12 +57,20 @@ class Table:
 
     @cached_property
     def spaces(self) -> list[Space]:
-        return [space for space in self.cases.spaces() if space.rule_of]
+        with uncollected():
+            return [space for space in self.cases.spaces() if space.rule_of]
 
     # --- first match ------------------------------------------------------------------------------------------------
 
-    def never(self) -> Iterator[Verdict]:
+    def never(self) -> Sequence[Verdict]:
         """Rules that never decide a record: `others` cover them together; none, where no record meets their conditions at all."""
+        return self._never
+
+    @cached_property
+    def _never(self) -> list[Verdict]:
+        return list(self._find_never())
+
+    def _find_never(self) -> Iterator[Verdict]:
         fires: set[int] = set()
         doubtful: set[int] = set()
         meets: set[int] = set()
@@ -72,7 +81,7 @@ class Table:
                 if rule not in meets and any(True for _ in space.boxes(rule)):
                     meets.add(rule)
                 try:
-                    if (space.firing(rule) if self.step.hit == "first" else next(space.boxes(rule), None)) is not None:
+                    if space.fires(rule) if self.step.hit == "first" else next(space.boxes(rule), None) is not None:
                         fires.add(rule)
                 except Undecided:
                     doubtful.add(rule)
@@ -88,6 +97,21 @@ class Table:
                 yield self._covered(rule)
             else:
                 yield Verdict((rule,), PROVEN, touches=self._holds(rule))
+
+    def never_or_always(self, rule: int, tree: s.Node) -> tuple[bool, bool]:
+        """Whether a condition of a rule is true of no record, and whether it is true of every one."""
+        test = self.cases.test_of(tree)
+        if test is not None and len(self.spaces) == 1 and not self.spaces[0].partial:
+            space = self.spaces[0]
+            for bit in space.bits_of(rule):  # most conditions are the rule's only test of a subject, whose cells are known
+                at = next((i for i, axis in enumerate(space.axes) if self.cases.rows[bit][1].get(axis.key) is test), None)
+                if at is not None:
+                    holds = space.axes[at].holding(bit) & space.whole[at]
+                    return not holds, holds == space.whole[at]
+        space = self.cases.space_of(tree)
+        if not any(True for number in space.rules for _ in space.boxes(number)):
+            return True, False
+        return False, bool(space.axes) and space.clear(space.whole, space.everything) is None
 
     def repeated(self) -> Verdict | None:
         """All rules that repeat the conditions of an earlier one, if they are many: `others` are those that they repeat."""
@@ -142,13 +166,20 @@ class Table:
             if rule not in space.rules:
                 continue
             covering += [r for r in space.covering(rule) if r not in covering]
-            for _, box in itertools.islice(space.boxes(rule), 3) if shown is None else ():
-                for witness in self.finder.records(self.cases, space, box):
-                    fired = self.finder.asked(witness, self.chooser)
-                    if fired is not None and fired[0] and fired[0][0] < rule and rule in (self.finder.holding(witness, self.chooser) or ()):
-                        shown = witness
-                        break
+            boxes = (box for _, box in itertools.islice(space.boxes(rule), 3))
+            witnesses = (witness for box in boxes for witness in self.finder.records(self.cases, space, box))
+            shown = shown or next((witness for witness in witnesses if self._taken(witness, rule, covering)), None)
         return Verdict((rule,), PROVEN, shown, tuple(sorted(covering)), touches=self._holds(rule))
+
+    def _taken(self, witness: Witness, rule: int, covering: Iterable[int]) -> bool:
+        """Whether a rule holds for a record, and an earlier one decides it: most often one of those that cover the rule."""
+        row = self.finder.row(witness)
+        if row is None:
+            return False
+        scope = row.world.scope(row)
+        if self.chooser.truth(rule, scope) is not True:
+            return False
+        return any(self.chooser.truth(i, scope) is True for i in itertools.chain(covering, range(rule)))
 
     def redundant(self, does: Sequence[str], default: str) -> Iterator[Verdict]:
         """Rules that decide records, and without which nothing would be decided otherwise: `does` says what each does, `default` what is
@@ -164,7 +195,7 @@ class Table:
                 if rule in needed:
                     continue
                 try:
-                    if space.firing(rule) is None:
+                    if not space.fires(rule):
                         continue
                     fires.add(rule)
                     if space.differing(rule, alike[does[rule]], does[rule] == default) is not None:
@@ -237,7 +268,7 @@ class Table:
     def _both(self, space: Space, box: Box, later: int, earlier: int) -> Verdict | None:
         given: Verdict | None = None
         for witness in self.finder.records(self.cases, space, box):
-            if {later, earlier} <= set(self.finder.holding(witness, self.chooser) or ()):
+            if self.finder.meets(witness, self.chooser, (later, earlier)):
                 found = Verdict(
                     (later, earlier), POSSIBLE if witness.given else PROVEN, witness, touches=lambda row: self._all(row, (later, earlier))
                 )

@@ -119,12 +119,14 @@ class _Search:
             if self.replays.made >= self.budget:
                 self.out_of_budget = True
                 break
+            if facts_of(way) in found:  # another value of a field that is named already
+                continue
             after = self.replays.decide(way)
             if after is None:
                 continue
             if owned(after[1], self.rep):
                 small = self._smallest(way)
-                found.setdefault(frozenset(small), small)
+                found.setdefault(facts_of(small), small)
             elif not found:
                 self._further(way, *after)
         return self._said(sorted(found.values(), key=cost))
@@ -162,6 +164,11 @@ class _Search:
         good = [w for w in good if w not in waits[1:]]  # of the days to wait for, the first
         plain = [w for w in good if not any(isinstance(c, FieldChange) and c.field.startswith("owner.") for c in w)]
         return (plain or good)[: self.most]
+
+
+def facts_of(way: Way) -> frozenset[Any]:
+    """What a way changes, whatever the value that it gives a field: employees of 200 or of 201 are one advice."""
+    return frozenset((c.entity, c.record, c.field) if isinstance(c, FieldChange) else c for c in way)
 
 
 def turned(d: Decision) -> Any:

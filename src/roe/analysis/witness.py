@@ -9,7 +9,7 @@ shows what the rules do, and not that such a record can exist, and a finding say
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -413,6 +413,14 @@ class Finder:
             return None
         scope = row.world.scope(row)
         return tuple(i for i in range(len(chooser.step.rules)) if chooser.truth(i, scope) is True)
+
+    def meets(self, witness: Witness, chooser: Chooser, rules: Iterable[int]) -> bool:
+        """Whether all of these rules hold for a witness."""
+        row = self.row(witness)
+        if row is None:
+            return False
+        scope = row.world.scope(row)
+        return all(chooser.truth(i, scope) is True for i in rules)
 
 
 def _sums(points: list[Any], wanted: float) -> Iterator[tuple[int, ...]]:

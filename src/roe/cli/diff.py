@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from roe.cli.comment import comment, introduction, run_link
-from roe.cli.common import bind, clock, fail, load, put, table, unwritable
+from roe.cli.common import bind, clock, fail, large, load, put, table, unwritable
 from roe.cli.repository import NotThere, folder_at, revision
 from roe.cli.settings import as_of_setting, data_setting, is_setting
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
@@ -22,7 +22,7 @@ from roe.untrusted import code, markdown
 if TYPE_CHECKING:
     from roe.analysis.diff import Change, Impact
     from roe.analysis.equivalence import Comparison, Difference
-    from roe.evaluator.engine import Run
+    from roe.evaluator.engine import Evaluator, Run
 
 MOST = 30
 FACTS = "decided, moved, moved_share, unowned, customers_moved, windows_cut, over_capacity, most_lost, most_gained, rules_changed, cases_changed, fields_changed"
@@ -53,8 +53,10 @@ def command(
     comment_file: Path | None, new_is_fine: bool,
 ) -> None:  # fmt: skip
     """Compare two policies. OLD and NEW are folders, or REVISION:FOLDER in this git repository."""
+    from roe.analysis.decided import with_records
     from roe.analysis.diff import changes, impact
     from roe.analysis.equivalence import compare
+    from roe.analysis.verdicts import UNDECIDED
     from roe.evaluator.engine import Run
 
     if data is not None and is_setting("data") and not (as_of and data.exists()):
@@ -78,6 +80,9 @@ def command(
             runs = [Run(b, list(b.decide_all())) for b in (bind(e, data, clock(e, as_of), state) for e in evaluators)]
             made = impact(*runs)
             broken = newly_broken(*runs)
+            compared = with_records(compared, *runs)
+        elif compared.verdict == UNDECIDED:
+            compared = _with_own_records(compared, evaluators)
         facts: dict[str, float] = {
             **(made.facts if made is not None else {}),
             "rules_changed": len(found),
@@ -123,6 +128,30 @@ def _introduced(old: str, new: str, shape: str, comment_file: Path | None, scrat
     if comment_file is not None:
         put(comment(text, new, run_link()), comment_file, said=False)
     return True
+
+
+def _with_own_records(compared: Comparison, evaluators: list[Evaluator]) -> Comparison:
+    """The same, with records of the folder `data` that one of the policies has, as of the newest of them; large data takes too long."""
+    from roe.analysis.decided import with_records
+    from roe.data.read import newest, read_tables
+    from roe.evaluator.engine import Run
+    from roe.evaluator.reps import misnamed
+
+    own = next((folder for e in reversed(evaluators) if (folder := e.policy.root / "data").is_dir()), None)
+    if own is None or large(own):
+        return compared
+    bounds = []
+    for evaluator in evaluators:
+        tables, found = read_tables(evaluator.policy, own)
+        if errors(found):
+            return compared
+        try:
+            bounds.append(evaluator.bind(tables, as_of=newest(evaluator, tables)))
+        except PolicyError:
+            return compared
+    if any(misnamed(bound.world) for bound in bounds):
+        return compared
+    return with_records(compared, *(Run(bound, list(bound.decide_all())) for bound in bounds))
 
 
 def newly_broken(old: Run, new: Run) -> list[Diagnostic]:

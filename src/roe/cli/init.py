@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -18,7 +19,11 @@ from roe.source import Span
 @click.command("init")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
-    "--from", "export", metavar="EXPORT_DIR", type=click.Path(path_type=Path), help="Folder with a CRM export to draft the policy from."
+    "--from",
+    "export",
+    metavar="EXPORT",
+    type=click.Path(path_type=Path),
+    help="Folder or file with a CRM export to draft the policy from.",
 )
 @click.option("--copy-data", is_flag=True, help="Copy the export into DIR/data, which git ignores. Otherwise it stays where it is.")
 def command(folder: Path, export: Path | None, copy_data: bool) -> None:
@@ -42,6 +47,7 @@ def command(folder: Path, export: Path | None, copy_data: bool) -> None:
 
             report, problems = draft(export, folder, copy_data)
             if report is None or problems:
+                _clear(folder)  # or the next try would find a folder that is not empty
                 fail(problems)
             for line in report.lines():
                 click.echo(line)
@@ -50,6 +56,15 @@ def command(folder: Path, export: Path | None, copy_data: bool) -> None:
         fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", at, "name a folder that you may write to")])
     click.echo(f"made {folder}: policy.yaml, tables, tests, data, a CI workflow and editor settings")
     click.echo(f"next: roe test {folder}")
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a draft that failed wrote into the folder, which was empty before."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _copy(source: Traversable, target: Path, bare: bool) -> None:

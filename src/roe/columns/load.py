@@ -39,6 +39,7 @@ from roe.data.coerce import (
     settle,
     shown,
     started,
+    telling,
 )
 from roe.data.habits import Habits, is_open
 from roe.data.reading import FEW as FEW_VALUES
@@ -408,7 +409,7 @@ def _identify(entity: str, out: TypedColumns, problems: _Problems, decided: bool
         own = pa.nulls(out.n, pa.string()) if own is None else own
         out.ids, lacking, reason = own, own.is_null(), NAMELESS
     else:
-        parts = [t for name in ("email", "name", "domain") if (t := _texts(out, name)) is not None]
+        parts = [t for name in telling(entity, decided) if (t := _texts(out, name)) is not None]
         if not decided:
             parts.append(pa.array([f"{entity}-{line}" for line in out.lines.tolist()], pa.string()))
         out.ids = pc.coalesce(*parts) if parts else pa.nulls(out.n, pa.string())

@@ -215,12 +215,15 @@ class Part:
         for window in self.bound.plan.windows:
             if window.entity == self.table.entity and window.role == self.role:
                 state = self.table.column(window.state)
-                until = self.table.column(window.until)
-                assert state is not None and until is not None
+                assert state is not None
                 said = _texts(lookup(lambda x, name=window.name: f"{name}: {x}", [state]))
-                live = np.array(lookup(lambda x: x in LIVE, [state]).values(), bool) & owned & ~decided
-                rows = np.flatnonzero(live)
-                self._until(rows, until.take(rows))
+                now = np.array(lookup(lambda x: LIVE.index(x) if x in LIVE else -1, [state]).values(), np.int8)
+                live = (now >= 0) & owned & ~decided
+                for i in np.unique(now[live]):
+                    rows = np.flatnonzero(live & (now == i))
+                    until = self.table.column(window.end(LIVE[i]))
+                    assert until is not None
+                    self._until(rows, until.take(rows))
                 decided |= live
                 if found is None:
                     found = Coded(np.where(owned, said.codes, -1).astype(np.int32), said.meaning)

@@ -1,7 +1,7 @@
 """Zoho CRM: the labels of its exports, the ids of its analytics copies, and API names.
 
 Sources: help.zoho.com "Exporting data" and the field lists of the standard modules (API names as `Account_Name`); the sample
-data of Zoho Analytics (`ACCOUNTID`, `Potential Owner`).
+data of Zoho Analytics (`ACCOUNTID`, `Potential Owner`; a potential has the `LEADID` of the one lead that became it, and no other id).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ZOHO = Profile(
             "phone": ("Phone", "Mobile"), "account": ("Account_Name", "Account Id", "Account Name.id", "ACCOUNTID", "Account Name"), "created": _CREATED, "title": ("Title",),
         },
         "opportunity": {
-            "id": ("id", "Record Id", "Deal Id", "Potential Id", "POTENTIALID"), "name": ("Deal_Name", "Deal Name", "Potential Name"), "stage": ("Stage",), "amount": ("Amount",),
+            "id": ("id", "Record Id", "Deal Id", "Potential Id", "POTENTIALID", "LEADID"), "name": ("Deal_Name", "Deal Name", "Potential Name"), "stage": ("Stage",), "amount": ("Amount",),
             "owner": ("Owner", "Deal Owner Id", "Potential Owner Id", "Deal Owner.id", "Deal Owner", "Potential Owner"), "account": ("Account_Name", "Account Id", "ACCOUNTID", "Account Name.id", "Account Name"),
             "created": _CREATED, "closed": ("Closing_Date", "Closing Date"), "is_closed": ("Is Closed", "Stage"), "is_won": ("Is Won", "Stage"),
         },

@@ -444,10 +444,15 @@ def _only_one_each(entity: str, out: Typed) -> None:
 
 
 def _identity(entity: str, typed: dict[str, Any], line: int, decided: bool) -> str:
-    for name in ("email", "name", "domain"):
+    for name in telling(entity, decided):
         if typed.get(name):
             return str(typed[name])
     return "" if decided else f"{entity}-{line}"
+
+
+def telling(entity: str, decided: bool) -> tuple[str, ...]:
+    """The fields that tell records without an id apart. Deals and activities share their names, and nobody refers to them by those."""
+    return () if entity in ("opportunity", "activity") and not decided else ("email", "name", "domain")
 
 
 def _name(typed: dict[str, Any]) -> str | None:

@@ -8,6 +8,7 @@ the same records, and the same rejects, of every file.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 from pathlib import Path
@@ -28,6 +29,7 @@ TEXTS = (".csv", ".tsv", ".txt")
 PACKED = (".gz", ".zip")
 SUFFIXES = (*TEXTS[:2], *PACKED, ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjson", ".parquet")
 _NAMED = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zip", ".zip", ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".parquet")  # fmt: skip
+_JSON = re.compile(r"\ufeff?\s*(\{\s*[\"}]|\[\s*[{\]])")  # how JSON begins, and no header
 Tables = dict[str, Records]
 
 
@@ -104,7 +106,10 @@ def file_of(policy: Policy, entity: str, folder: Path) -> tuple[Path | None, lis
     by_name: dict[str, list[Path]] = {}
     for path in held:
         by_name.setdefault(path.name.lower(), []).append(path)
-    wanted = (f"{name}{suffix}" for name in FILES.get(entity, (entity + "s", entity)) for suffix in _NAMED)
+    # a file of deals holds opportunities, unless the policy declares an entity `deal`
+    declared = {name for other in policy.model.entities if other not in FILES for name in (other + "s", other)}
+    free = [name for name in FILES.get(entity, (entity + "s", entity)) if entity not in FILES or name not in declared]
+    wanted = (f"{name}{suffix}" for name in free for suffix in _NAMED)
     paths = [path for name in wanted for path in by_name.get(name, ())]
     if len(paths) > 1:
         names = ", ".join(f"`{p.name}`" for p in paths)
@@ -157,6 +162,9 @@ def read_sheet(path: Path, source: DataSource | None = None) -> Sheet:
 
         return read_spreadsheet(path)
     text, said = decode(read_bytes(path), source.encoding if source else "")
+    if _JSON.match(text):
+        help = "if it holds records, give it a name that ends with .json; if it is an error of the CRM, it says why there are none"
+        raise Unreadable("it is JSON, not a table", help)
     sheet = scan(text, str(path))
     if said:
         sheet.origin.notes.insert(0, f"read as {said}, since it is not UTF-8" if "UTF" not in said.upper() else f"read as {said}")
@@ -225,7 +233,7 @@ def row_warnings(records: Records) -> Iterator[Diagnostic]:
         )
 
 
-def newest(evaluator: Any, tables: Any) -> datetime:
+def newest(evaluator: Any, tables: Any, otherwise: datetime = datetime(2026, 1, 1)) -> datetime:
     """The moment of the newest record: the day that a data folder is about, where nobody says another."""
     world = evaluator.bind(tables, as_of="2000-01-01").world
     days = [
@@ -233,6 +241,7 @@ def newest(evaluator: Any, tables: Any) -> datetime:
         for entity, names in (
             ("account", ("created", "last_activity", "owner_since")),
             ("lead", ("created",)),
+            ("opportunity", ("created",)),
             ("activity", ("date", "at")),
         )
         for row in world.rows[entity]
@@ -240,4 +249,4 @@ def newest(evaluator: Any, tables: Any) -> datetime:
         if isinstance(row[name], date)
     ]
     whole = [d if isinstance(d, datetime) else datetime.combine(d, time()) for d in days]
-    return max((d.replace(tzinfo=None) for d in whole), default=datetime(2026, 1, 1))
+    return max((d.replace(tzinfo=None) for d in whole), default=otherwise)

@@ -80,17 +80,22 @@ def in_lines(report: Report, last: Report) -> list[str]:
     for entity, read in report.items():
         rejected = f", {read['rejected']:,} rejected ({_reasons(read)})" if read["rejected"] else ""
         out.append(f"{Path(read['file']).name or entity}: {read['rows']:,} rows{rejected}")
-        said = [f"not understood: {_some(read['not_understood'])}"] if read["not_understood"] else []
-        odd = [(name, f["unread"], f["unread_texts"]) for name, f in read["fields"].items() if f["unread"]]
-        for name, number, texts in sorted(odd, key=lambda x: -x[1])[:4]:
-            commonest = ", ".join(f"`{text}` {n:,}" for text, n in list(texts.items())[:3])
-            said.append(f"{name}: {number:,} cells taken for missing: {commonest}")
-        mended = [(name, f["corrected"], f["corrections"]) for name, f in read["fields"].items() if f["corrected"]]
-        for name, number, pairs in mended[:4]:
-            said.append(f"{name}: {number:,} corrected: " + ", ".join(f"`{c['written']}` to `{c['meant']}`" for c in pairs[:3]))
-        said += read["notes"]
-        out += [f"  {line}" for line in said]
+        out += [f"  not understood: {_some(read['not_understood'])}"] if read["not_understood"] else []
+        out += [f"  {line}" for line in cells_in_lines(read)]
     return out + [f"since the last run: {line}" for line in changes(report, last)]
+
+
+def cells_in_lines(read: Mapping[str, Any]) -> list[str]:
+    """What of a file's cells does not mean what stands there, and how the file was read."""
+    said = []
+    odd = [(name, f["unread"], f["unread_texts"]) for name, f in read["fields"].items() if f["unread"]]
+    for name, number, texts in sorted(odd, key=lambda x: -x[1])[:4]:
+        commonest = ", ".join(f"`{text}` {n:,}" for text, n in list(texts.items())[:3])
+        said.append(f"{name}: {number:,} cells taken for missing: {commonest}")
+    mended = [(name, f["corrected"], f["corrections"]) for name, f in read["fields"].items() if f["corrected"]]
+    for name, number, pairs in mended[:4]:
+        said.append(f"{name}: {number:,} corrected: " + ", ".join(f"`{c['written']}` to `{c['meant']}`" for c in pairs[:3]))
+    return [*said, *read["notes"]]
 
 
 def _reasons(read: Mapping[str, Any]) -> str:

@@ -19,14 +19,25 @@ from roe.data.encoding import Unreadable
 DELIMITERS = ",;\t|"
 TAIL = 20  # rows at the end among which a report's own lines are looked for
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_UNSEEN = dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060"))
 _SEP = re.compile(r'"?sep=(.)"?', re.I)
 
 
 @cache
 def _footer() -> re.Pattern[str]:
     return re.compile(
-        r"(grand|sub)?\s*totals?\b|gesamt\b|summe\b|total (général|general|geral|generale)\b|copyright\b|\(c\)\s|©|generated (by|on|at)\b|exported (by|on|at)\b|"
-        r"confidential\b|filtered by\b|as of\s|record count\b|rows? (returned|exported)\b|page \d+ of|erstellt (von|am)\b|.*\ball rights reserved\b|-+ ?end\b",
+        r"(grand|sub)?\s*totals?\b|gesamt\b|summe\b|copyright\b|\(c\)\s|©|(report )?(generated|exported|downloaded|created|printed|run)( by| on| at|:)|"
+        r"confidential\b|filtered by\b|as of\s|(record|row) count\b|(number|count) of (records|rows)\b|[\d.,]+ (rows?|records?|results?)\b|rows? (returned|exported)\b|page \d+ of|"
+        r"erstellt (von|am)\b|source:|quelle:|.*\ball rights reserved\b|[-*_=\s]*end( of (report|file|data))?\b\W*$|anzahl (datensätze|zeilen)\b",
+        re.I,
+    )
+
+
+@cache
+def _sum() -> re.Pattern[str]:
+    return re.compile(
+        r"((grand|sub)[\s-]?)?totals?|sums?|count|averages?|mean|gesamt(summe|ergebnis)?|(zwischen)?summe|anzahl|mittelwert|durchschnitt|"
+        r"(number|no\.?) of (records|rows|accounts|leads|companies)|(total )?(record|row)s?( count)?|anzahl (datensätze|zeilen)|(sous[\s-])?total|total (général|general|geral|generale)|totaux|somme|moyenne|suma|promedio|soma|média|totale|somma|media|totaal|合計|総計|小計",
         re.I,
     )
 
@@ -44,6 +55,7 @@ class Origin:
     blank: int = 0
     notes: list[str] = field(default_factory=list)
     twice: tuple[str, ...] = ()  # headers that stand there twice
+    below: int = 0  # rows before the last blank line: what stands below it may be the report's own
 
 
 @dataclass(slots=True)
@@ -73,6 +85,7 @@ def scan(text: str, shown: str) -> Sheet:
     for line, cells in _records(text, delimiter, skip, lines, origin):
         if not any(map(str.strip, cells)):
             origin.blank += width > 0
+            origin.below = len(rows)
         elif not width:
             origin.header, origin.twice = names_of(cells)
             width = len(origin.header)
@@ -156,7 +169,7 @@ def stray(record: str, delimiter: str) -> bool:
 
 def names_of(cells: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(a name for each column, the names that stand there twice). Empty names at the end are not columns."""
-    cells = [" ".join(c.replace("\ufeff", "").split()) for c in cells]
+    cells = [" ".join(c.translate(_UNSEEN).split()) for c in cells]
     while cells and not cells[-1]:
         cells.pop()
     names: list[str] = []
@@ -189,7 +202,7 @@ def drop_marginal(rows: list[list[str]], lines: list[int], origin: Origin) -> No
         if row[0] == first and marginal(row, header, False):
             drop[i] = "the header again"
     for i in range(max(0, len(rows) - TAIL), len(rows)):
-        reason = marginal(rows[i], header, True)
+        reason = marginal(rows[i], header, True, 0 < origin.below <= i)
         if reason:
             drop.setdefault(i, reason)
     for i in sorted(drop, reverse=True):
@@ -198,11 +211,20 @@ def drop_marginal(rows: list[list[str]], lines: list[int], origin: Origin) -> No
     origin.rejects.sort()
 
 
-def marginal(row: Sequence[str], header: Sequence[str], at_end: bool) -> str:
-    """Why a row of the right width is not a record, or nothing."""
+def marginal(row: Sequence[str], header: Sequence[str], at_end: bool, below: bool = False) -> str:
+    """Why a row of the right width is not a record, or nothing. `below`: a blank line is between it and the records.
+
+    At the end a report has lines that say so, sums with an empty cell beside their word, and notes in the first cell alone.
+    """
     if [c.strip() for c in row] == list(header):
         return "the header again"
-    filled = sum(bool(c.strip()) for c in row)
-    if at_end and len(row) > 1 and row[0].strip() and filled * 2 <= len(row) + (len(row) == 2) and _footer().match(row[0].strip()):
+    first, filled = row[0].strip(), sum(bool(c.strip()) for c in row)
+    if not at_end or len(row) < 2 or not first:
+        return ""
+    if (
+        (filled * 2 <= len(row) + (len(row) == 2) and _footer().match(first))
+        or (_sum().fullmatch(first.rstrip(": ")) and (not row[1].strip() or row[1].strip().isdigit() or len(row) == 2))
+        or (below and filled == 1)
+    ):
         return "a line of the report, not a record"
     return ""

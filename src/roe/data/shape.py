@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from roe.crm import PROFILES
-from roe.data.coerce import columns_of, normal
-from roe.data.scan import Origin
+from roe.data.coerce import ENTITY_NAMES, columns_of, normal
+from roe.data.scan import DELIMITERS, Origin
 from roe.diagnostics import Diagnostic
 from roe.policy.model import Policy
 from roe.source import Span
@@ -23,15 +23,22 @@ def misshapen(policy: Policy, entity: str, origin: Origin, rows: int) -> list[Di
     columns = columns_of(entity, policy.model.entities[entity], header, policy.model.roles())
     listed = ", ".join(f"`{h}`" for h in header[:12]) + (", …" if len(header) > 12 else "")
     if not columns:
+        whole = next((d for d in DELIMITERS if len(header) == 1 and d in header[0]), "")
         help = (
-            f"say which columns it has: `fields: {{{entity}: {{id: {{column: …}}}}}}`, or another `profile:`; is the first line the header?"
+            "the whole header is in one pair of quotes: export it again, or remove the quotes around each line"
+            if whole
+            else f"say which columns it has: `fields: {{{entity}: {{id: {{column: …}}}}}}`, or another `profile:`; is the first line the header?"
         )
         return [
             Diagnostic(
                 "R633", f"`{name}` has no column that is known for {entity} records, not even an id; its columns are {listed}", at, help
             )
         ]
-    found = [*_twice(entity, columns, origin, at), *_no_id(policy, entity, columns, name, listed, at)]
+    found = [
+        *_twice(entity, columns, origin, at),
+        *_two_ids(policy, entity, columns, header, name, at),
+        *_no_id(policy, entity, columns, name, listed, at),
+    ]
     if not rows and origin.rejects:
         line, _, reason = origin.rejects[0]
         found.append(
@@ -57,6 +64,18 @@ def _no_id(policy: Policy, entity: str, columns: dict[str, str], name: str, list
             "R634", f"`{name}` has no id column, so its records cannot be told apart or loaded back; its columns are {listed}", at, help
         )
     ]
+
+
+def _two_ids(policy: Policy, entity: str, columns: dict[str, str], header: tuple[str, ...], name: str, at: Span) -> list[Diagnostic]:
+    """An id under the plain name and one under the entity's own, of which nobody has said which one counts."""
+    spelt = {normal(x) for e in ENTITY_NAMES.get(entity, (entity,)) for x in ("id", f"{e} id", f"{e}id")}
+    others = [h for h in header if normal(h) in spelt and normal(h) != normal(columns.get("id", ""))]
+    declared = policy.model.entities[entity].get("id")
+    if not others or normal(columns.get("id", "")) not in spelt or (declared is not None and declared.columns and not declared.profile):
+        return []
+    named = " and ".join(f"`{h}`" for h in (columns["id"], *others))
+    help = f"say which one it is: `fields: {{{entity}: {{id: {{column: {others[0]}}}}}}}`, or remove the other"
+    return [Diagnostic("R635", f"`{name}` has {named}: two columns for `id`", at, help)]
 
 
 def _twice(entity: str, columns: dict[str, str], origin: Origin, at: Span) -> list[Diagnostic]:

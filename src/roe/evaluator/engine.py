@@ -232,11 +232,12 @@ class Bound:
         """The first window of this role that is live, and its end; else the state of the first."""
         for window in self.plan.windows:
             if window.entity == decision.entity and window.role == decision.role and decision.previous:
-                live = decision.row[window.state] in LIVE
+                state = decision.row[window.state]
+                live = state in LIVE
                 if live or not decision.window:
-                    decision.window = f"{window.name}: {decision.row[window.state]}"
+                    decision.window = f"{window.name}: {state}"
                 if live:
-                    decision.until = decision.row[window.until]
+                    decision.until = decision.row[window.end(state)]
                     return
 
     def _act(self, d: Decision, action: Action) -> None:

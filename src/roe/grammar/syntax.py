@@ -228,14 +228,18 @@ def children(node: Node) -> Iterator[Node]:
 
 
 def mapped(node: Node, change: Callable[[Node], Node]) -> Node:
-    """The node with its direct parts changed."""
+    """The node with its direct parts changed; the node itself where none is."""
     changed: dict[str, Any] = {}
     for name in FIELDS[type(node)]:
         part = getattr(node, name)
         if type(part) in FIELDS:
-            changed[name] = change(part)
+            made = change(part)
+            if made is not part:
+                changed[name] = made
         elif type(part) is tuple and any(type(p) in FIELDS for p in part):
-            changed[name] = tuple(change(p) if type(p) in FIELDS else p for p in part)
+            parts = tuple(change(p) if type(p) in FIELDS else p for p in part)
+            if any(a is not b for a, b in zip(parts, part, strict=True)):
+                changed[name] = parts
     return replace(node, **changed) if changed else node
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 LONG = 512  # bits of a set from which its digits are searched as text: each step of arithmetic would copy all of it
+FEW = 16  # places up to which arithmetic is faster all the same
 
 
 def of_bits(places: list[int]) -> int:
@@ -19,7 +20,7 @@ def of_bits(places: list[int]) -> int:
 
 def bits(mask: int) -> Iterator[int]:
     """The places of the bits that are set, the lowest first."""
-    if mask.bit_length() > LONG:
+    if mask.bit_length() > LONG and mask.bit_count() > FEW:
         digits = bin(mask)[:1:-1]
         at = digits.find("1")
         while at >= 0:
@@ -30,3 +31,8 @@ def bits(mask: int) -> Iterator[int]:
         low = mask & -mask
         yield low.bit_length() - 1
         mask ^= low
+
+
+def runs(mask: int) -> Iterator[tuple[int, int]]:
+    """The first and the last place of each run of bits that are set, the lowest run first."""
+    return zip(bits(mask & ~(mask << 1)), bits(mask & ~(mask >> 1)), strict=True)

@@ -334,13 +334,18 @@ class Report:
 
 @node
 class Window:
-    """A protection window, by the names of its steps; `role` is whose ownership it protects."""
+    """A protection window, by the names of its steps; `role` is whose ownership it protects. `grace_until` is '' if it has no grace."""
 
     name: str
     entity: str
     role: str
     state: str
     until: str
+    grace_until: str = ""
+
+    def end(self, state: str) -> str:
+        """The step that says when a state which protects the owner ends."""
+        return self.grace_until if state == "grace" else self.until
 
 
 Step = Derive | Choose | Relate

@@ -37,12 +37,17 @@ RESERVED = frozenset({
 })  # fmt: skip
 
 
+def plain(name: str) -> str:
+    """A step's name as SQL has it: the dot in `territory_owner.ae` would part two names."""
+    return name.replace(".", "_")
+
+
 def column(name: str, alias: str) -> exp.Column:
-    return exp.column(exp.to_identifier(name, quoted=name.lower() in RESERVED), table=alias)
+    return exp.column(exp.to_identifier(plain(name), quoted=name.lower() in RESERVED), table=alias)
 
 
 def named(sql: Sql, name: str) -> exp.Expression:
-    made: exp.Expression = exp.alias_(sql, exp.to_identifier(name, quoted=name.lower() in RESERVED))
+    made: exp.Expression = exp.alias_(sql, exp.to_identifier(plain(name), quoted=name.lower() in RESERVED))
     return made
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import sqlglot
 from sqlglot import exp
 
+from roe.crm.ids import SHORT
 from roe.diagnostics import Diagnostic
 from roe.evaluator.world import Compiled
 from roe.grammar import syntax as s
@@ -22,7 +23,7 @@ from roe.grammar.clock import Clock
 from roe.plan.operators import Action, Choose, Derive, Expr, Rule
 from roe.policy.standard import FILES
 from roe.source import Span, Text
-from roe.sql.forms import NoSql, Sql, column, comment, grouped, literal, named
+from roe.sql.forms import NoSql, Sql, column, comment, grouped, literal, named, plain
 from roe.sql.translate import Found, Group, Many, Owners, Query, Ref, Row, Struct, Translator, Value
 
 UNDECIDED = "(needs roe)"
@@ -120,7 +121,7 @@ class Statement:
         """One more table of the entity's records, with more columns."""
         every = exp.Column(this=exp.Star(), table=exp.to_identifier(query.alias))
         made = query.select(every, *(named(sql, name) for name, sql in columns.items()))
-        self._current[entity] = self.add(f"{entity}_{next(iter(columns)).split('__')[0]}", made, comment)
+        self._current[entity] = self.add(plain(f"{entity}_{next(iter(columns)).split('__')[0]}"), made, comment)
 
     def start(self, entity: str) -> tuple[Query, Translator]:
         query = Query(self, self.table(entity), "r")
@@ -426,6 +427,8 @@ class Statement:
             if self.translated < self.rules
             else f"All {self.rules} rules are here."
         ]
+        if self.policy.profile == "salesforce":
+            head.append(f"Ids of Salesforce are compared in their short form: the staged tables have it everywhere, as left(id, {SHORT}).")
         for table in self.tables:
             final = final.with_(table.name, as_=table.query, copy=False)
             if table.comment:

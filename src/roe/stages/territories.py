@@ -8,6 +8,7 @@ that record, but for the declared exceptions.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from roe.diagnostics import suggest
@@ -96,6 +97,8 @@ def _lower(name: str, section: Any, cx: Context) -> None:
             del cx.found[before:]
         if step is None:
             continue
+        if isinstance(section.get("default"), str):  # it names the territory where no row holds
+            step = replace(step, default={**step.default, "name": str(section["default"])})
         cx.steps[entity, own] = step
         if decided:
             _decided_by(name, decided, entity, cx)

@@ -1,7 +1,7 @@
 """`windows:` protection windows, counted from a date and renewed by activities.
 
 A window `protection` of accounts adds the fields `protection_since`, `protection_until` and `protection_state`, which is
-`none`, `protected`, `grace`, `cool_off` or `expired`. The first two lower to `Derive`, the state to a `Choose`. Windows
+`none`, `protected`, `grace`, `cool_off` or `expired`; with `grace:` also `protection_grace_until`. Days lower to `Derive`, the state to a `Choose`. Windows
 are half-open: the day they end belongs to the next state. A window with `from` and `until` is a freeze, the same days for all.
 """
 
@@ -28,6 +28,8 @@ def declare(policy: dict[str, Any], cx: Context) -> None:
             continue
         for part, kind in (("since", t.DATE), ("until", t.DATE), ("state", t.Type("string", values=STATES))):
             cx.model.steps[entity, f"{name}_{part}"] = lambda kind=kind: kind  # type: ignore[misc]
+        if raw.get("grace") and raw.get("lasts"):
+            cx.model.steps[entity, f"{name}_grace_until"] = lambda: t.DATE
 
 
 def lower(policy: dict[str, Any], cx: Context) -> list[Window]:
@@ -60,8 +62,12 @@ def lower(policy: dict[str, Any], cx: Context) -> list[Window]:
         until = s.Binary("+", s.Path(record, f"{name}_since"), _literal(lasts, text))
         cx.steps[entity, f"{name}_since"] = Derive(entity, f"{name}_since", "window", written(since, text))
         cx.steps[entity, f"{name}_until"] = Derive(entity, f"{name}_until", "window", written(until, text))
-        cx.steps[entity, f"{name}_state"] = _states(entity, str(name), text, raw, grace, cool)
-        windows.append(Window(str(name), entity, str(role), f"{name}_state", f"{name}_until"))
+        grace_until = f"{name}_grace_until" if grace is not None else ""
+        if grace is not None:
+            tree = s.Binary("+", s.Path(record, f"{name}_until"), _literal(grace, raw["grace"]))
+            cx.steps[entity, grace_until] = Derive(entity, grace_until, "window", written(tree, raw["grace"]))
+        cx.steps[entity, f"{name}_state"] = _states(entity, str(name), text, raw, grace_until, cool)
+        windows.append(Window(str(name), entity, str(role), f"{name}_state", f"{name}_until", grace_until))
     return windows
 
 
@@ -96,11 +102,11 @@ def _latest(start: s.Node, entity: str, renewing: s.Node) -> s.Node:
     return s.Call("max", (s.Call("append", (dates, start), ("", "")),), ("",))
 
 
-def _states(entity: str, name: str, text: Text, raw: Any, grace: Any, cool: Any) -> Choose:
+def _states(entity: str, name: str, text: Text, raw: Any, grace_until: str, cool: Any) -> Choose:
     until = s.Path(s.Name(entity), f"{name}_until")
     ends: list[tuple[str, s.Node]] = [("protected", until)]
-    if grace is not None:
-        ends.append(("grace", s.Binary("+", until, _literal(grace, raw["grace"]))))
+    if grace_until:
+        ends.append(("grace", s.Path(s.Name(entity), grace_until)))
     if cool is not None:
         ends.append(("cool_off", s.Binary("+", ends[-1][1], _literal(cool, raw["cool_off"]))))
     rules = [_rule("none", s.Compare("=", until, s.Literal(None, "null")), text)]

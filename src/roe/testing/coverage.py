@@ -64,10 +64,13 @@ class About:
 
     def records(self, world: World) -> set[tuple[str, str]]:
         if self.found is None:
-            self.found = set(self.expected)
+            self.found = set()
             for entity, key in self.expected:
                 row = world.find(entity, key) if entity in world.rows else None
-                account = row["account"] if row is not None else None
+                if row is None:
+                    continue
+                self.found.add((entity, str(row["id"])))
+                account = row["account"]
                 if isinstance(account, Row):
                     self.found.add(("account", str(account["id"])))
         return self.found

@@ -14,7 +14,7 @@ from roe.cli.draft.export import read_export
 from roe.cli.draft.fields import understand
 from roe.cli.draft.report import Report
 from roe.cli.draft.territories import carve
-from roe.cli.draft.text import write_policy, write_tests
+from roe.cli.draft.text import write_policy, write_settings, write_tests
 from roe.diagnostics import Diagnostic, errors
 from roe.source import Span
 
@@ -25,7 +25,7 @@ def draft(export: Path, folder: Path, copy_data: bool = False) -> tuple[Report |
     if errors(found):
         return None, found
     if "account" not in read.sources and "lead" not in read.sources:
-        names = ", ".join(sorted(p.name for p in export.glob("*"))[:8]) or "no file"
+        names = ", ".join(sorted(p.name for p in read.folder.glob("*"))[:8]) or "no file"
         at = Span(str(export), 1, 1, 2)
         help = f"name the file of companies accounts.csv, that of leads leads.csv; there is: {names}"
         return None, [Diagnostic("R606", "the export has neither accounts nor leads", at, help)]
@@ -39,4 +39,5 @@ def draft(export: Path, folder: Path, copy_data: bool = False) -> tuple[Report |
         (folder / "data").mkdir(exist_ok=True)
         for source in read.sources.values():
             shutil.copyfile(source.path, folder / "data" / source.path.name)
-    return Report(known, carved, written, folder, folder / "data" if copy_data else export), found
+    write_settings(folder, folder / "data" if copy_data else read.folder, written.day)
+    return Report(known, carved, written, folder), found

@@ -12,8 +12,9 @@ from roe.crm import PROFILES
 from roe.crm.generic import WORDS
 from roe.crm.ids import LONG, SHORT
 from roe.crm.profile import Profile, label
-from roe.data.read import SUFFIXES, read_file
+from roe.data.read import PACKED, SUFFIXES, read_file
 from roe.diagnostics import Diagnostic, errors
+from roe.files import OTHER_SHEETS
 from roe.policy.standard import FILES
 from roe.source import Span
 
@@ -53,14 +54,18 @@ class Export:
     unread: list[tuple[str, str]] = field(default_factory=list)  # (file, why it is not read)
 
 
-def read_export(folder: Path) -> tuple[Export, list[Diagnostic]]:
-    """The files of a folder that hold records, by entity; an error if one of them cannot be read."""
+def read_export(place: Path) -> tuple[Export, list[Diagnostic]]:
+    """The files of a folder that hold records, by entity, or the one file that is named; an error if one of them cannot be read."""
+    folder = place.parent if place.is_file() else place
     empty = Export(folder, PROFILES["generic"])
     if not folder.is_dir():
-        return empty, [Diagnostic("R606", f"there is no folder `{folder}`", Span(str(folder), 1, 1, 2), "name the folder of the export")]
+        return empty, [Diagnostic("R606", f"there is no folder `{place}`", Span(str(place), 1, 1, 2), "name the folder of the export")]
     found: list[Diagnostic] = []
     files: list[tuple[Path, Rows, list[str]]] = []
-    for path in sorted(p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES):
+    for path in [place] if place.is_file() else sorted(p for p in folder.iterdir() if p.is_file()):
+        if path.suffix.lower() not in SUFFIXES:
+            empty.unread += _other(path)
+            continue
         read, problems = read_file(path)
         rows: Rows = list(read)
         if errors(problems) and _named(path, PROFILES["generic"]) is None:
@@ -89,9 +94,16 @@ def read_export(folder: Path) -> tuple[Export, list[Diagnostic]]:
     return export, found
 
 
+def _other(path: Path) -> list[tuple[str, str]]:
+    """Why a file of another kind is not read, if it may hold records."""
+    if path.suffix.lower() in OTHER_SHEETS:
+        return [(path.name, "save it as .xlsx or as CSV UTF-8")]
+    return [(path.name, "its name must end with .csv")] if path.suffix.lower() == ".txt" else []
+
+
 def _named(path: Path, profile: Profile) -> str | None:
-    """The entity that a file's name says."""
-    stem = label(path.stem)
+    """The entity that a file's name says: that of `accounts.csv.gz` says what `accounts` says."""
+    stem = label(path.name.partition(".")[0] if path.suffix.lower() in PACKED else path.stem)
     words = set(stem.split())
     for entity, names in profile.files.items():
         if stem in map(label, names) or any(len(n) > 6 and label(n) in stem for n in names):

@@ -10,8 +10,10 @@ from pathlib import Path
 from roe.cli.draft.fields import Understood
 from roe.cli.draft.territories import Carved
 from roe.cli.draft.text import POOL, Written
+from roe.data.report import cells_in_lines
 
 MOST_NAMES = 6  # of headers or people in one line
+MOST_CELLS = 5  # lines about cells
 FROM = {"hubspot": "HubSpot", "zoho": "Zoho CRM", "dynamics": "Dynamics 365"}
 PLURALS = {"opportunity": "opportunities", "activity": "activities"}
 
@@ -22,13 +24,13 @@ class Report:
     carved: Carved
     written: Written
     folder: Path
-    data: Path
 
     def lines(self) -> Iterator[str]:
         profile = self.known.profile
         yield f"made {self.folder}: policy.yaml, tables, {self.written.tests} tests, a CI workflow and editor settings"
         from_ = f"an export of {FROM.get(profile, profile.title())}" if profile != "generic" else "an export of no particular CRM"
-        yield f"read as {from_}; its newest record is of {self.written.day}"
+        what = "its newest record is of" if self.written.dated else "no record has a date, and it was saved on"
+        yield f"read as {from_}; {what} {self.written.day}"
         for entity, source in self.known.export.sources.items():
             columns, own = self.known.columns[entity], self.known.own.get(entity, [])
             used = list(dict.fromkeys(columns.values()))
@@ -47,12 +49,13 @@ class Report:
         yield from (f"  {note}" for note in self.known.notes[:4])
         yield from self._aliases()
         yield from self._people()
+        yield from self._reading()
         yield self._rejected()
         yield "next:"
-        policy, data = shlex.quote(str(self.folder)), shlex.quote(str(self.data))
+        policy = _word(str(self.folder))
         yield f"  roe test {policy}"
-        yield f"  roe run {policy} --data {data} --as-of {self.written.day} --out out"
-        yield f"  roe explain {shlex.quote(self.written.example)} {policy} --data {data} --as-of {self.written.day}"
+        yield f"  roe run {policy} --out out"
+        yield f"  roe explain {_word(self.written.example)} {policy}"
 
     def _aliases(self) -> Iterator[str]:
         found = [(f"{e}.{name}", spec.aliases) for e, specs in self.known.fields.items() for name, spec in specs.items() if spec.aliases]
@@ -92,10 +95,22 @@ class Report:
             ]
             yield f"  {self.written.unowned} {c.entity}s have no owner: " + ", ".join(f"{n} {what}" for n, what in counts)
 
+    def _reading(self) -> Iterator[str]:
+        """What of the cells is not as it stands in the file, as the reading report has it."""
+        found = [f"  {Path(read['file']).name}: {line}" for read in self.written.reading.values() for line in cells_in_lines(read)]
+        yield from found[:MOST_CELLS]
+        if len(found) > MOST_CELLS:
+            yield f"  {len(found) - MOST_CELLS} more such lines: roe data {_word(str(self.known.export.folder))} {_word(str(self.folder))}"
+
     def _rejected(self) -> str:
         if not self.written.rejected:
             return "  every row was read"
         return f"  {self.written.rejected} rows are rejected: " + "; ".join(self.written.reasons)
+
+
+def _word(text: str) -> str:
+    """A word of a command line; one that begins with a dash is not an option."""
+    return ("-- " if text.startswith("-") else "") + shlex.quote(text)
 
 
 def _some(names: list[str]) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from roe.cli.draft.fields import Understood, quote
 from roe.cli.draft.territories import Carved
+from roe.cli.settings import FILE
 from roe.data.files import csv_text
 from roe.data.read import newest, read_tables
+from roe.data.report import Report as Readings
+from roe.data.report import report_of
 from roe.diagnostics import Diagnostic, errors
 from roe.evaluator.engine import Evaluator, Run
 from roe.policy.build import build
@@ -28,7 +33,9 @@ class Written:
     reasons: list[str] = field(default_factory=list)
     example: str = ""  # a record that can be explained by its name
     day: str = DAY
+    dated: bool = False  # whether a record says so; else it is the day on which the export was saved
     tests: int = 0
+    reading: Readings = field(default_factory=dict)  # what was read of each entity, as `roe run` reports it
 
 
 def write_policy(folder: Path, known: Understood, carved: Carved) -> None:
@@ -41,6 +48,20 @@ def write_policy(folder: Path, known: Understood, carved: Carved) -> None:
     if carved.by and carved.reps:
         staffed = [[value, known.roles[0], rep, "", ""] for value, rep in carved.territories.items()]
         _write(folder / "tables" / "staffing.csv", csv_text(["territory", "role", "rep", "from", "until"], staffed))
+
+
+def write_settings(folder: Path, data: Path, day: str) -> None:
+    """`roe.toml`: where the export is and of which day, so that neither has to be typed."""
+    try:
+        place = Path(os.path.relpath(data.resolve(), folder.resolve()))
+    except ValueError:  # on another drive
+        place = data.resolve()
+    lines = [
+        "# What --data and --as-of mean where they are not typed; a path is from this folder.",
+        f"data = {quote(place.as_posix())}",
+        f"as_of = {day}  # the day of the export: change it with the next one, or remove the line and type --as-of",
+    ]
+    _write(folder / FILE, "\n".join(lines) + "\n")
 
 
 def _write(path: Path, text: str) -> None:
@@ -128,12 +149,17 @@ def write_tests(folder: Path, known: Understood, carved: Carved) -> tuple[Writte
     if errors(found):
         return Written(), found
     evaluator = Evaluator(policy)
-    day = newest(evaluator, tables)
-    return _told(evaluator.run(tables, as_of=day.date()), str(day.date()), tests.count("- name:")), []
+    saved = max(datetime.fromtimestamp(s.path.stat().st_mtime) for s in known.export.sources.values())
+    dated = newest(evaluator, tables, datetime.min)
+    day = saved if dated == datetime.min else dated
+    written = _decided(evaluator.run(tables, as_of=day.date()), str(day.date()))
+    written.tests, written.dated = tests.count("- name:"), dated != datetime.min
+    return written, []
 
 
-def _told(run: Run, day: str, tests: int) -> Written:
-    written = Written(day=day, tests=tests)
+def _decided(run: Run, day: str) -> Written:
+    """What the policy does with the records of the export, on a day."""
+    written = Written(day=day)
     first = next(iter(run.bound.plan.engagement), ("account", ""))
     for d in run.decisions:
         if d.previous is None and (d.entity, d.role) == first:
@@ -143,6 +169,7 @@ def _told(run: Run, day: str, tests: int) -> Written:
     names.sort(key=lambda d: (d.previous is not None, d.name != d.id, len(d.name) < 3))
     written.example = names[0].name if names else run.decisions[0].row.written if run.decisions else ""
     written.rejected = len(run.world.rejects)
+    written.reading = report_of(run.world.readings)
     written.reasons = [f"{r.entity} line {r.line}: {r.reason}" for r in run.world.rejects[:2]]
     return written
 

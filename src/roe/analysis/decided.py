@@ -1,0 +1,76 @@
+"""Records of real data that two policies decide differently, where their text alone does not tell.
+
+Turns, exceptions and claims depend on all the records of a run. So both policies decide the same records at the same moment, without a state
+or with the same one. A difference is a record with another owner, action, end or sentence, or with another line in a file such as `credits.csv`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from roe.analysis.equivalence import Comparison
+from roe.analysis.judge import differs
+from roe.analysis.lists import MOST, Difference
+from roe.analysis.verdicts import PROVEN
+from roe.analysis.witness import Witness
+from roe.data.extra import COLUMNS, extra_rows
+from roe.data.write import credits_of
+from roe.evaluator.engine import Decision, Run
+
+ABOUT = ("record", "account", "ObjectId")  # columns that name the record of a line, whichever there is
+
+
+def with_records(compared: Comparison, old: Run, new: Run) -> Comparison:
+    """What is known of two policies, with the records of two runs where no difference was known before."""
+    if compared.differences:
+        return compared
+    return replace(compared, differences=(*_decisions(old, new), *_lines(old, new)))
+
+
+def _decisions(old: Run, new: Run) -> Iterator[Difference]:
+    """One record for each pair of rules, the first of the run."""
+    before, after = ({(d.entity, d.id, d.role): d for d in run.decisions} for run in (old, new))
+    shown: set[tuple[str, ...]] = set()
+    for key in dict.fromkeys([*after, *before]):
+        was, now = before.get(key), after.get(key)
+        entity, record, role = key
+        rules = tuple(d.rule if d is not None else "" for d in (was, now))
+        if (entity, role, *rules) in shown or len(shown) >= MOST or not differs(was, now):
+            continue
+        shown.add((entity, role, *rules))
+        where = f"engagement of {entity} as {role}"
+        yield Difference(where, rules[0], rules[1], _gives(was), _gives(now), PROVEN, _witness(entity, record, new), decides=True)
+
+
+def _lines(old: Run, new: Run) -> Iterator[Difference]:
+    """One record for each of the other files of a run."""
+    before, after = _files(old), _files(new)
+    for name in dict.fromkeys([*after, *before]):
+        counts = [Counter(map(tuple, files.get(name, ()))) for files in (before, after)]
+        gone, come = list((counts[0] - counts[1]).elements()), list((counts[1] - counts[0]).elements())
+        if not gone and not come:
+            continue
+        columns = COLUMNS[name]
+        about = next(columns.index(column) for column in ABOUT if column in columns)
+        line = (gone or come)[0]
+        entity = line[columns.index("entity")] if "entity" in columns else "account"
+        was, now = (next((", ".join(filter(None, x)) for x in lines if x[about] == line[about]), "") for lines in (gone, come))
+        yield Difference(name, "", "", was, now, PROVEN, _witness(entity, line[about], new), decides=True)
+
+
+def _files(run: Run) -> dict[str, list[list[str]]]:
+    decisions = sorted(run.decisions, key=lambda d: (d.entity, d.id, d.role))
+    return extra_rows(run.bound, {h.name: credits_of(decisions, h) for h in run.bound.plan.holdovers})
+
+
+def _gives(d: Decision | None) -> str:
+    """The decision in a few words: what is done, who owns the record, until when, and why."""
+    if d is None:
+        return "not decided"
+    return " ".join(filter(None, (d.action, d.owner, f"until {d.until}" if d.until is not None else "", f"because {d.reason}")))
+
+
+def _witness(entity: str, record: str, run: Run) -> Witness:
+    return Witness(entity, {("id",): record}, run.world.clock.today)
