@@ -21,14 +21,14 @@ from roe.diagnostics import CODES
 FAULTS = ROOT / "tests" / "faults"
 SEEDED = {  # code, place, what the message says, how many records of the data it touches (None: it is not about records)
     ("R405", "policy.yaml:71", "`premium` can never fire", 8),
-    ("R407", "policy.yaml:26", "both hold for employees = 500", 1),
-    ("R411", "policy.yaml:41", "`desk` leaves out a case", 1),
+    ("R407", "policy.yaml:26", "both match employees = 500", 1),
+    ("R411", "policy.yaml:41", "`desk` does not cover a case", 1),
     ("R412", "policy.yaml:30", "revenue = 1000000", 1),
     ("R415", "policy.yaml:68", "`germany` can never fire", 0),
     ("R416", "tables/staffing.csv:4", "from 2026-07-01 to 2026-07-15", 10),
     ("R417", "tables/staffing.csv:6", "`lou`, who is not active", None),
     ("R418", "policy.yaml:59", "the pool `events` has no members", None),
-    ("R419", "policy.yaml:56", "lets in 4 a day, and its history brings 6.0", 30),
+    ("R419", "policy.yaml:56", "can take 4 a day, but its history brings 6.0", 30),
     ("R420", "policy.yaml:18", "`old_partners` is never used", None),
     ("R421", "policy.yaml:69", "account.renewal_risk", 30),
     ("R422", "tables/east.csv:6", 'both take postal_code = "80202"', 4),
@@ -89,7 +89,7 @@ def test_a_comment_with_a_reason_allows_one_finding(tmp_path: Path) -> None:
     assert "R420" not in codes and "R405" in codes and codes.count("R424") == 2
     assert {d["message"] for d in found if d["code"] == "R424"} == {
         "the comment gives no reason",
-        "the comment allows R407, and there is none here",
+        "the comment allows R407, but suppresses no finding here",
     }
 
 
@@ -145,10 +145,10 @@ def test_lists_that_share_a_value_and_territories_without_anybody(tmp_path: Path
     ("rules", "code", "said"),
     [
         (["account.employees > 10", "account.employees > 100", ""], "R405", "`r2` can never fire: `r1`"),
-        (["account.employees > 10", "account.employees <= 10", "account.employees != null", ""], "R405", "`r1`, `r2` before it hold together"),
+        (["account.employees > 10", "account.employees <= 10", "account.employees != null", ""], "R405", "`r1`, `r2` come first and together match"),
         (["account.employees > 10 -> keep", "account.employees > 100 -> open", "account.country = null -> open", " -> open"], "R413", "`r3` makes no difference"),
         (["account.employees = null or account.employees != null", ""], "R414", "is true of every account"),
-        (["account.employees > 10"], "R411", "leave out some accounts"),
+        (["account.employees > 10"], "R411", "do not cover some accounts"),
         (["account.big", "account.employees > 2000", ""], "R405", "`r2` can never fire: `r1`"),
         (["account.kind = \"small\"", "account.employees < 5", ""], "R405", "`r2` can never fire: `r1`"),
         (["account.country = \"Prussia\"", ""], "R415", "no record meets its conditions"),

@@ -32,7 +32,7 @@ def declare(policy: dict[str, Any], cx: Context) -> None:
     for name in policy.get("books") or {}:
         taken = [n for part, _ in (*KEPT, *ADDED) if (n := f"{name}{part}") in fields or ("account", n) in cx.model.steps]
         if taken:
-            cx.say("R306", name, f"`account.{taken[0]}` is a field already", "choose another name for the book")
+            cx.say("R306", name, f"the field `account.{taken[0]}` already exists", "choose another name for the book")
             continue
         for part, kind in KEPT:
             fields[f"{name}{part}"] = Field(f"{name}{part}", kind)

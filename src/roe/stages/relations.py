@@ -40,7 +40,7 @@ def declare(policy: dict[str, Any], cx: Context) -> None:
     for entity, name, text in _sides(policy, cx):
         if entity in cx.model.entities:
             if name in cx.model.entities[entity] or (entity, name) in cx.model.steps:
-                cx.say("R306", text, f"`{entity}.{name}` is a field already, and this relation needs the name", "rename the field")
+                cx.say("R306", text, f"the field `{entity}.{name}` already exists, and this relation needs its name", "rename the field")
                 continue
 
             def find(text: Any = text, entity: str = entity) -> t.Type:
@@ -85,7 +85,7 @@ def _settle(entity: str, name: str, spec: Any, cx: Context) -> None:
     if field.key:
         return
     if via.name in ("record", "list", "owners") or field.via not in cx.model.entities[entity]:
-        help = f"say what of the {entity} it is equal to: `{{many: {other}, via: {field.via}, equals: {entity}.name}}`"
+        help = f"name the {entity} field that it equals: `{{many: {other}, via: {field.via}, equals: {entity}.name}}`"
         cx.say(
             "R304", spec.get("via") or spec["many"], f"`{other}.{field.via}` is a {via}, and a {entity} has no field `{field.via}`", help
         )
