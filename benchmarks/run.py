@@ -490,7 +490,9 @@ def analysis(sizes: list[int], keys: int, plot: Path) -> dict[str, float]:
             made.overlapping_policy(folder, n)
             evaluator = roe.compile(roe.load(folder))
             seconds.append(median(partial(_findings, evaluator), 1 if n > 1000 else 3))
+            start = time.process_time()
             out[f"check_{n}_rules_s"], out[f"check_{n}_rules_findings"] = seconds[-1], len(_findings(evaluator))
+            out[f"check_{n}_rules_cpu_s"] = time.process_time() - start
             path = folder / "policy.yaml"
             path.write_text(path.read_text("utf-8").replace("then: keep", "then: hold", 3), "utf-8")
             other = roe.compile(roe.load(folder))
