@@ -55,6 +55,7 @@ class Planter:
         self.seconds: dict[Any, float] = {}
         self.results: list[tuple[Fault, str]] = []
         self.failed: list[str] = []
+        self.progress = os.fdopen(os.dup(2), "w")  # pytest keeps what goes to standard error itself
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self._measure(session.items)
@@ -74,7 +75,7 @@ class Planter:
                 os._exit(self._child(fault, caches))
             running[child] = (fault, time.monotonic())
             if i % 25 == 24:
-                print(f"{i + 1}/{len(self.planned)} {Counter(verdict for _, verdict in self.results)}", file=sys.stderr, flush=True)
+                print(f"{i + 1}/{len(self.planned)} {Counter(verdict for _, verdict in self.results)}", file=self.progress, flush=True)
         while running:
             self._wait(running)
         return True
@@ -142,7 +143,7 @@ class Planter:
         verdict = LATE if late else SURVIVED if status == 0 else NOTICED
         self.results.append((fault, verdict))
         if verdict == SURVIVED:
-            print(f"survived {fault.file}:{fault.line} {fault.function}: {fault.before} -> {fault.after}", file=sys.stderr, flush=True)
+            print(f"survived {fault.file}:{fault.line} {fault.function}: {fault.before} -> {fault.after}", file=self.progress, flush=True)
 
     def _child(self, fault: Fault, caches: list[Any]) -> int:
         """In the forked process: the fault in its place, and the tests, until one of them fails. 0 if none does."""
