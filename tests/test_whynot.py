@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from changed import apply, in_records
-from helpers import AS_OF, EXAMPLES, tables
+from helpers import AS_OF, EXAMPLES, policy_text, tables
 from made_policies import make_data, make_policy
 from roe.analysis.whynot import why_not
 from roe.data.read import read_tables
@@ -105,3 +105,22 @@ def test_named_changes_flip_the_outcome_under_policies_that_nobody_wrote(seed: i
     counts, wrong = tried(files, bound, rng.sample(pairs, min(3, len(pairs))))
     print(f"{seed}: {dict(counts)}", file=sys.stderr)
     assert not wrong, wrong[:3]
+
+
+def test_a_fact_is_named_once_and_nobody_is_advised_to_close_a_lead(tmp_path: Path) -> None:
+    text = (
+        "roe: 1\nname: w\nroles: [ae]\nengagement:\n"
+        "  account: {ae: [{name: big, when: account.employees >= 200, then: {assign: '\"ann\"'}},"
+        " {name: fr, when: 'account.country = \"FR\"', then: {assign: '\"ann\"'}}, {name: rest, then: {assign: '\"ben\"'}}]}\n"
+        "  lead: {ae: [{name: all, then: {assign: '\"ben\"'}}]}\n"
+    )
+    policy, problems = build(policy_text(tmp_path, text))
+    assert policy is not None, problems
+    found = {"account": [{"id": "A1", "employees": 5, "country": "US"}], "lead": [{"id": "L1"}], "rep": [{"id": "ann"}, {"id": "ben"}]}
+    bound = Evaluator(policy).bind(found, as_of="2026-02-01")
+    ann = bound.world.find("rep", "ann")
+    assert ann is not None
+    answers = {d.entity: why_not(bound, d, ann).as_json() for d in list(bound.decide_all())}
+    facts = [[change["field"] for change in way["changes"]] for way in answers["account"]["ways"]]
+    assert sorted(facts) == [["country"], ["employees"]]
+    assert answers["lead"]["ways"] == []
