@@ -58,7 +58,7 @@ def test_with_data_a_narrow_rule_that_loses_most_of_its_records_is_named(tmp_pat
     data = "id,employees,country\n" + "".join(f"a{i},{i * 5},{'US' if i in (5, 6, 7) else 'DE'}\n" for i in range(12))
     folder = policy_text(tmp_path, HEAD + rules(WIDE, NARROW, REST), data__accounts_csv=data)
     (found,) = check(folder)
-    assert found["code"] == "R427" and "would decide 3 of its 3 records otherwise" in found["message"]
+    assert found["code"] == "R427" and "would decide 3 of its 3 records differently" in found["message"]
     assert found["touches"]["records"] == 3
     assert check(policy_text(tmp_path / "order", HEAD + rules(NARROW, WIDE, REST), data__accounts_csv=data)) == []
 

@@ -99,8 +99,8 @@ def test_a_comparison_uses_them(policy: Path) -> None:
 
 def test_records_that_a_setting_names_and_that_are_not_here_stop_no_check(policy: Path) -> None:
     (policy / "roe.toml").write_text('data = "../gone"\nas_of = 2026-01-01\n', "utf-8")
-    assert "no records at" in roe("check", "rules")
-    assert "no records at" not in roe("check", "rules", "--no-data")
+    assert "it has no records" in roe("check", "rules")
+    assert "it has no records" not in roe("check", "rules", "--no-data")
     assert "there are none" in roe("diff", "rules", "rules")
     assert "R606" in roe("run", "rules", "--out", "out", code=2)
 

@@ -154,8 +154,8 @@ CELLS = [
     ('<c r="A2"><v>1e999</v></c>', "not a number"),
     ('<c r="A2" s="9"><v>5</v></c>', "format is missing"),
     ('<c r="A2" t="d"><v>yesterday</v></c>', "not a date"),
-    ('<c r="A2" t="q"><v>1</v></c>', "unknown kind"),
-    ('<c r="A2" t="b"><v>2</v></c>', "unknown kind"),
+    ('<c r="A2" t="q"><v>1</v></c>', "unknown type"),
+    ('<c r="A2" t="b"><v>2</v></c>', "unknown type"),
     (f'<c r="A2" t="inlineStr"><is><t>{"x" * 40000}</t></is></c>', "longer than"),
 ]
 
