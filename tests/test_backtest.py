@@ -106,6 +106,17 @@ def test_leakage_is_left_out_unless_it_is_kept(tmp_path: Path) -> None:
     assert leave_out_leaks(again, ["plan"]) == ["plan"] and "plan" in again.features
 
 
+def test_a_history_says_what_it_leaves_out_and_keeps_words_that_may_be_names(tmp_path: Path) -> None:
+    """As everywhere: `n/a` is missing among numbers, `None` is a value among texts, a broken row is counted, and no key joins nothing."""
+    (tmp_path / "leads.csv").write_text("Lead ID,Size,Source\nL1,10,None\nL2,n/a,NA\nL3,30,NULL\nL4,40\nL5,-,web\n\nTotal,,\n", "utf-8")
+    (tmp_path / "deals.csv").write_text("Deal ID,Lead ID,Plan\nD1,L1,gold\nD2,,gold\nD3,-,silver\n", "utf-8")
+    found = read_history(tmp_path, "plan != null", records="leads")
+    assert found.ids == ["L1", "L2", "L3", "L5"] and found.outcome == [True, False, False, False]
+    assert found.features["size"] == [10, None, 30, None] and found.features["source"] == ["None", "NA", None, "web"]
+    notes = " | ".join(found.notes)
+    assert "`leads.csv`: 2 rows are left out" in notes and "`deals`: 2 rows without `lead_id` belong to no record" in notes
+
+
 def test_the_last_are_held_out_without_the_groups_of_the_earlier(tmp_path: Path) -> None:
     found = read_history(history(tmp_path / "h"), "seller != null", "came_on", "account")
     early, late, how = hold_out(found)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import shlex
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -157,3 +161,104 @@ def test_values_that_differ_in_more_than_a_slip_stay(one: str, other: str, tmp_p
     text = "id,name,segment\n" + "".join(f"{i},C{i},{one}\n" for i in range(9)) + f"9,C9,{other}\n"
     roe("init", str(tmp_path / "p"), "--from", str(export(tmp_path, {"accounts.csv": text})))
     assert "aliases" not in (tmp_path / "p" / "policy.yaml").read_text("utf-8")
+
+
+def packed(folder: Path) -> dict[str, dict[str, str]]:
+    """An export as it is downloaded: gzip, a ZIP with one file, a workbook. Returns what must be decided for some records."""
+    folder.mkdir()
+    accounts = "Record ID,Company name,Company owner,Country/Region,Number of Employees\n1,Acme,ann@x.com,Germany,201-500\n2,Bo,ann@x.com,Germany,1-10\n3,Cy,bo@x.com,France,10000+\n4,Free,,France,1-10\n"
+    (folder / "companies.csv.gz").write_bytes(gzip.compress(accounts.encode(), mtime=0))
+    with zipfile.ZipFile(folder / "contacts.zip", "w") as archive:
+        archive.writestr("all-contacts.csv", "Record ID,First Name,Last Name,Email,Associated Company IDs (Primary)\n21,A,B,a@acme.de,1\n")
+    return {"4": {"rule": "territory", "owner": "bo@x.com"}, "21": {"rule": "with-account", "owner": "ann@x.com"}}
+
+
+def workbook(folder: Path) -> dict[str, dict[str, str]]:
+    """A report as a workbook: a title, a blank row, and a sum below."""
+    import openpyxl
+
+    folder.mkdir()
+    book = openpyxl.Workbook()
+    rows = [
+        ["会社一覧"],
+        [],
+        ["顧客ID", "会社名", "担当者", "国"],
+        ["C1", "A", "田中", "日本"],
+        ["C2", "B", "田中", "日本"],
+        ["C3", "C", "佐藤", "アメリカ"],
+        ["C4", "D", "佐藤", "アメリカ"],
+        ["C5", "無主", None, "アメリカ"],
+    ]
+    for row in rows:
+        book.active.append(row)
+    book.save(folder / "取引先.xlsx")
+    return {"C5": {"rule": "territory", "owner": "佐藤"}}
+
+
+def german(folder: Path) -> dict[str, dict[str, str]]:
+    """What Excel saves in Germany, with a sum below the records and a name that looks like an option."""
+    folder.mkdir()
+    text = "sep=;\r\nKundennr;Firmenname;Land;PLZ;Umsatz;Betreuer\r\n1;Müller GmbH;Großbritannien;;1.200;Eva Groß\r\n2;Öl AG;Großbritannien;;2.500.000,50;Eva Groß\r\n3;Weiß KG;Deutschland;1067;500;Max Über\r\n4;-Frei;Deutschland;;n/a;\r\n\r\nSumme;;;;2.501.700,50;\r\n"
+    (folder / "Kundenliste.csv").write_bytes(text.encode("cp1252"))
+    return {"4": {"rule": "territory", "owner": "Max Über"}}
+
+
+def american(folder: Path) -> dict[str, dict[str, str]]:
+    """Numbers that have two readings, and dates with the month first."""
+    folder.mkdir()
+    text = 'Account ID,Account Name,Account Owner,Billing State,Employees,Last Activity\n0015g00000BBB01,Acme,Tina,California,"1,200",1/13/2026\n0015g00000BBB02,Bolt,Tina,California,250,1/2/2026\n0015g00000BBB03,Cy,Bob O\'Neil,New York,"3,000",\n0015g00000BBB04,O\'Free,,New York,12,2/1/2026\n'
+    (folder / "report.csv").write_text(text, "utf-8")
+    return {"0015g00000BBB04": {"rule": "territory", "owner": "Bob O'Neil"}}
+
+
+@pytest.mark.parametrize("make", [packed, workbook, german, american])
+def test_the_printed_commands_work_as_they_are_printed(
+    make: Callable[[Path], dict[str, dict[str, str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`roe.toml` knows where the export is and of which day, so the commands are short."""
+    monkeypatch.chdir(tmp_path)
+    expected = make(tmp_path / "export")
+    said = roe("init", "rules", "--from", "export")
+    assert said.exit_code == 0, said.output
+    lines = said.output.splitlines()
+    commands = [shlex.split(line)[1:] for line in lines[lines.index("next:") + 1 :]]
+    assert [c[0] for c in commands] == ["test", "run", "explain"] and not any("--data" in c for c in commands)
+    assert roe("check", "rules", "--strict").exit_code == 0
+    for command in commands:
+        assert roe(*command).exit_code == 0, command
+    decided = {row["record"]: row for row in rows(tmp_path / "out" / "allocations.csv")}
+    assert all(wanted.items() <= decided[record].items() for record, wanted in expected.items()), decided
+    assert all("report" in row["reason"] for row in rows(tmp_path / "out" / "rejects.csv"))
+
+
+def test_a_draft_says_how_the_export_was_read(tmp_path: Path) -> None:
+    german(tmp_path / "export")
+    said = roe("init", str(tmp_path / "p"), "--from", str(tmp_path / "export")).output
+    for line in (
+        "read as Windows-1252",
+        "revenue: 1 cells taken for missing: `n/a` 1",
+        "Umsatz: its decimal sign is `,`",
+        "`1067` to `01067`",
+        "a line of the report",
+    ):
+        assert line in said, line
+    american(tmp_path / "us")
+    assert "`1,200` is taken for 1200" in roe("init", str(tmp_path / "q"), "--from", str(tmp_path / "us")).output
+    packed(tmp_path / "gz")
+    roe("init", str(tmp_path / "r"), "--from", str(tmp_path / "gz"))
+    assert yaml.safe_load((tmp_path / "r" / "policy.yaml").read_text("utf-8"))["fields"]["account"]["employees"] == {"type": "band"}
+
+
+def test_one_file_is_an_export(tmp_path: Path) -> None:
+    folder = export(tmp_path, {"customers of 2026.csv": "Customer,Rep\nA Co,Ann\nB Co,\n", "leads.csv": "id,name\n1,x\n"})
+    said = roe("init", str(tmp_path / "p"), "--from", str(folder / "customers of 2026.csv"))
+    assert said.exit_code == 0 and "leads" not in said.output
+    assert roe("run", str(tmp_path / "p"), "--out", str(tmp_path / "out")).exit_code == 0
+    assert [r["record"] for r in rows(tmp_path / "out" / "allocations.csv")] == ["A Co", "B Co"]
+
+
+def test_a_draft_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    folder = export(tmp_path, {"accounts.csv": 'id,name\n1,"open\n'})
+    assert roe("init", str(tmp_path / "p"), "--from", str(folder)).exit_code == 2
+    (folder / "accounts.csv").write_text("id,name\n1,closed\n", "utf-8")
+    assert roe("init", str(tmp_path / "p"), "--from", str(folder)).exit_code == 0

@@ -255,3 +255,34 @@ def test_an_id_is_printed_as_it_is_written() -> None:
     for text in ('account.id = "0015g00000BBBB1AAP"', 'account.id = "0015g00000BBBB1"'):
         tree, _ = parse(text)
         assert tree is not None and show(tree) == text
+
+
+def test_deals_without_an_id_of_their_own_may_share_their_name(tmp_path: Path) -> None:
+    """Zoho's potentials are called after a person, and have the id of the lead that became them; other exports have no id at all."""
+    policy = "roe: 1\nname: z\nprofile: {}\nroles: [ae]\nengagement: {{account: {{ae: [{{name: two, when: count(account.opportunities) = 2, then: open}}, {{name: rest, then: hold}}]}}}}\n"
+    zoho = {
+        "account": [{"ACCOUNTID": "1", "Account Name": "A"}],
+        "opportunity": [{"Potential Name": "Lewis", "ACCOUNTID": "1", "LEADID": n} for n in ("7", "8")],
+    }
+    plain = {"account": [{"id": "1", "name": "A"}], "opportunity": [{"name": "Lewis", "account": "1", "amount": n} for n in (7, 8)]}
+    for profile, data in (("zoho", zoho), ("generic", plain)):
+        found = both(tmp_path / profile, policy.format(profile), data)
+        assert [r["rule"] for r in found["allocations"]] == ["two"] and not found["rejects"]
+
+
+def test_a_label_that_the_profile_knows_is_not_another_field_by_its_name() -> None:
+    """In reports of Salesforce `Closed` is a check box, and the day is in `Close Date`."""
+    fields = standard_fields("salesforce")["opportunity"]
+    assert columns_of("opportunity", fields, ["Opportunity ID", "Closed", "Won"], ["ae"]) == {
+        "id": "Opportunity ID",
+        "is_closed": "Closed",
+        "is_won": "Won",
+    }
+    assert columns_of("opportunity", fields, ["Id", "Closed", "Close Date"], ["ae"])["closed"] == "Close Date"
+
+
+def test_people_in_a_column_of_owners_are_not_unreadable_queues(tmp_path: Path) -> None:
+    policy = "roe: 1\nname: q\nprofile: salesforce\nroles: [ae]\nengagement: {account: {ae: [{name: rest, then: open}]}}\n"
+    data = {"account": [{"Id": "001D000000IqhSL", "OwnerId": "00530000003xqAb"}, {"Id": "001D000000IqhSM", "OwnerId": "00G30000003xqAb"}]}
+    both(tmp_path, policy, data)
+    assert not json.loads((tmp_path / "rows" / "reading.json").read_text("utf-8"))["entities"]["account"]["fields"]["owner_queue"]["unread"]

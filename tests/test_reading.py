@@ -79,6 +79,8 @@ def reasons(typed: Any) -> dict[int, str]:
         ("<!DOCTYPE html><html><body>Log in</body></html>", "R601", 1, "HTML"),
         ("id,name\n1,\0a\n", "R601", 2, "zero bytes"),
         ("id;name\nA1,Acme\nA2,Beta\n", "R602", 2, "no row"),
+        ("Id,name,Account ID\n1,a,2\n", "R635", 1, "`Id` and `Account ID`"),
+        ('{"error":"invalid_grant","error_description":"expired"}\n', "R601", 1, "JSON"),
     ],
 )
 def test_a_broken_file_is_an_error_with_its_line(tmp_path: Path, content: str, code: str, line: int, says: str) -> None:
@@ -122,6 +124,43 @@ def test_a_row_that_is_not_a_record_is_a_reject_with_its_line(tmp_path: Path, li
     typed, _ = read(tmp_path, f"id,name,country\nA1,Acme,US\n{line}\nA3,Gamma,FR\n")
     assert [r["id"] for r in typed.rows] == ["A1", "A3"]
     assert list(reasons(typed)) == [3] and reason in reasons(typed)[3]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '"Total","","10200"', '"Gesamtsumme","","10.200"', '"Total général","",10200', "Average,,5100", "Count,,2", "Number of records,2,", '"2 rows","",""', '"Report generated: 3/1/2026 by Ann","",""',
+        '"Source: Salesforce","",""', '"*** End of report ***","",""', '"Run on 2026-03-01","",""', '"合計","",3', '"Anything, in the first cell alone","",""', '"Downloaded on 3/1/2026"',
+    ],
+)  # fmt: skip
+def test_what_a_report_writes_below_its_records_is_not_one(tmp_path: Path, line: str) -> None:
+    typed, _ = read(tmp_path, f"id,name,revenue\nA1,Acme,10000\nA2,Total,200\n\n{line}\n")
+    assert [r["id"] for r in typed.rows] == ["A1", "A2"] and list(reasons(typed)) == [5]
+
+
+def test_records_like_a_report_s_lines_stay(tmp_path: Path) -> None:
+    """A company may be called Total, and the last records may lack most of their cells."""
+    typed, _ = read(tmp_path, "name,country,city\nCount Basie LLC,US,\nTotal,FR,Paris\nAcme,,\n")
+    assert [r["name"] for r in typed.rows] == ["Count Basie LLC", "Total", "Acme"] and not typed.rejects
+
+
+def test_yes_and_no_in_the_languages_of_the_profiles(tmp_path: Path) -> None:
+    words = {
+        "Ja": True,
+        "WAHR": True,
+        "oui": True,
+        "Sí": True,
+        "sim": True,
+        "VERO": True,
+        "はい": True,
+        "nein": False,
+        "FALSCH": False,
+        "Faux": False,
+        "não": False,
+    }
+    text = "id,flag\n" + "".join(f"{i},{word}\n" for i, word in enumerate(words))
+    typed, _ = read(tmp_path, text, "fields: {account: {flag: {type: boolean}}}\n")
+    assert [r["flag"] for r in typed.rows] == list(words.values())
 
 
 def test_blank_rows_are_skipped_and_counted(tmp_path: Path) -> None:
@@ -476,7 +515,7 @@ def test_a_country_that_is_not_understood_is_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    [("Germany", "DE"), ("Deutschland", "DE"), ("Allemagne", "DE"), ("ALEMANIA", "DE"), ("日本", "JP"), ("ドイツ", "DE"), ("Россия", "RU"), ("Kosovo", "XK"), ("XK", "XK"), ("Côte d’Ivoire", "CI"), ("Ivory Coast", "CI"), ("Estados Unidos", "US"), ("U.S.A.", "US"), ("UK", "GB"), ("Türkiye", "TR"), ("Turkey", "TR"), ("Magyarország", "HU"), ("Korea, Republic of", "KR"), ("Namibia", "NA"), ("nowhere", None)],
+    [("Germany", "DE"), ("Deutschland", "DE"), ("Allemagne", "DE"), ("ALEMANIA", "DE"), ("日本", "JP"), ("ドイツ", "DE"), ("Россия", "RU"), ("Kosovo", "XK"), ("XK", "XK"), ("Côte d’Ivoire", "CI"), ("Ivory Coast", "CI"), ("Estados Unidos", "US"), ("U.S.A.", "US"), ("UK", "GB"), ("Türkiye", "TR"), ("Turkey", "TR"), ("Magyarország", "HU"), ("Korea, Republic of", "KR"), ("Namibia", "NA"), ("Großbritannien", "GB"), ("Elfenbeinküste", "CI"), ("Weißrussland", "BY"), ("EUA", "US"), ("アメリカ", "US"), ("República Checa", "CZ"), ("VAE", "AE"), ("nowhere", None), ("y", None)],
 )  # fmt: skip
 def test_countries_by_their_names(name: str, code: str | None) -> None:
     from roe.grammar.field_functions import country
@@ -486,7 +525,7 @@ def test_countries_by_their_names(name: str, code: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("state", "country", "code"),
-    [("California", "US", "CA"), ("Ontario", "CA", "ON"), ("ON", "CA", "ON"), ("Québec", "CA", "QC"), ("Bavaria", "DE", "BY"), ("Bayern", "DE", "BY"), ("New South Wales", "AU", "NSW"), ("Île-de-France", "FR", "IDF"), ("Lombardia", "IT", "25"), ("Catalonia", "ES", "CT"), ("São Paulo", "BR", "SP"), ("Geneva", "CH", "GE"), ("東京都", "JP", "13"), ("Maharashtra", "IN", "MH"), ("Texas", None, "TX")],
+    [("California", "US", "CA"), ("Ontario", "CA", "ON"), ("ON", "CA", "ON"), ("Québec", "CA", "QC"), ("Bavaria", "DE", "BY"), ("Bayern", "DE", "BY"), ("New South Wales", "AU", "NSW"), ("Île-de-France", "FR", "IDF"), ("Lombardia", "IT", "25"), ("Catalonia", "ES", "CT"), ("São Paulo", "BR", "SP"), ("Geneva", "CH", "GE"), ("東京都", "JP", "13"), ("Maharashtra", "IN", "MH"), ("Texas", None, "TX"), ("Calif.", "US", "CA"), ("Cataluña", "ES", "CT"), ("CDMX", "MX", "CMX")],
 )  # fmt: skip
 def test_states_by_the_record_s_country(tmp_path: Path, state: str, country: str | None, code: str) -> None:
     typed, _ = read(

@@ -214,3 +214,13 @@ def test_a_field_that_is_called_like_a_word_of_sql(tmp_path: Path) -> None:
     )
     data = {"account": [{"id": "A", "order": 3, "end": "2026-05-01", "owner": "x"}, {"id": "B", "order": 3, "end": None, "owner": "x"}]}
     assert compare(roe.compile(roe.load(tmp_path)), data, "account", "2026-02-01", ENGINES[:2]) == 0
+
+
+def test_ids_of_salesforce_have_one_form_and_the_statement_says_which(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(
+        "roe: 1\nname: s\nprofile: salesforce\nroles: [ae]\nengagement: {account: {ae: ["
+        '{name: vip, when: account.id = "0015g00000BBBB1AAP", then: {assign: 0055g00000AAAA2AAP}}, {name: rest, then: open}]}}\n'
+    )
+    made = compile_sql(roe.compile(roe.load(tmp_path)).compiled, "account", "duckdb").sql
+    assert "'0015g00000BBBB1'" in made and "'0055g00000AAAA2'" in made and "BBBB1AAP'" not in made
+    assert "left(id, 15)" in made.partition("WITH")[0]
