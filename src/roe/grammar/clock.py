@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -80,7 +80,7 @@ class Clock:
         return self.is_working(self.today) and start <= self.now.time() < end
 
     def is_working(self, day: date) -> bool:
-        return day.weekday() < SATURDAY and day not in holidays_of(self.calendar)
+        return _is_working(day, self.calendar)
 
     def after(self, moment: date, amount: WorkingHours) -> datetime | None:
         """The moment so many working hours on (back, if negative), by the faces of the zone's clocks."""
@@ -108,12 +108,15 @@ class Clock:
         step, left = (1 if amount.days > 0 else -1), abs(amount.days)
         if left > 20_000:
             return None
-        while left:
-            day = attempt(lambda d=day: d + timedelta(days=step))  # type: ignore[misc]
-            if day is None:
-                return None
-            left -= self.is_working(day.date() if isinstance(day, datetime) else day)
-        return existing(day) if isinstance(day, datetime) else day
+        one_on = timedelta(days=step)
+        timed, calendar = isinstance(day, datetime), self.calendar
+        try:
+            while left:
+                day += one_on
+                left -= _is_working(day.date() if timed else day, calendar)
+        except OverflowError:  # past the calendar's last day, or before its first
+            return None
+        return existing(day) if timed else day
 
     def between(self, start: date, end: date) -> int:
         """Working days after `start` up to and including `end`; negative if they are the wrong way round."""
@@ -149,6 +152,12 @@ class Clock:
         if isinstance(b, WorkingDays) and isinstance(a, date):
             return self.plus(a, WorkingDays(-b.days))
         return subtract(a, b)
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_working(day: date, calendar: str) -> bool:
+    """Looking a day up among holidays costs twenty times as much, and the same days are asked for again and again."""
+    return day.weekday() < SATURDAY and day not in holidays_of(calendar)
 
 
 def hours_of(text: str) -> tuple[time, time] | None:
