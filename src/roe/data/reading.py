@@ -47,7 +47,8 @@ class Reading:
         self.reasons.update((r.field, general(r.reason)) for r in rejects)
 
     def merge(self, other: Reading) -> None:
-        """Add another portion of the same table."""
+        """Add another portion of the same table. A portion without records does not know its file."""
+        self.file = self.file or other.file
         self.rows += other.rows
         self.blank += other.blank
         self.notes += [n for n in other.notes if n not in self.notes]
