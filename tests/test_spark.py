@@ -76,9 +76,7 @@ def test_what_can_be_shared_out(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(AS_OF))
 def test_examples(name: str, tmp_path: Path, session: Any) -> None:
     evaluator = roe.compile(roe.load(EXAMPLES / name))
-    # a policy whose records can be shared out stays together where the data names a record by another id, as of 15 characters
-    why = "some references are not ids, and are looked for in all records" if name == "crm" else WHY[name]
-    assert compare(evaluator, EXAMPLES / name / "data", AS_OF[name], tmp_path, session) == why
+    assert compare(evaluator, EXAMPLES / name / "data", AS_OF[name], tmp_path, session) == WHY[name]
 
 
 @heavy
