@@ -260,11 +260,14 @@ def test_an_id_is_printed_as_it_is_written() -> None:
 def test_deals_without_an_id_of_their_own_may_share_their_name(tmp_path: Path) -> None:
     """Zoho's potentials are called after a person, and have the id of the lead that became them; other exports have no id at all."""
     policy = "roe: 1\nname: z\nprofile: {}\nroles: [ae]\nengagement: {{account: {{ae: [{{name: two, when: count(account.opportunities) = 2, then: open}}, {{name: rest, then: hold}}]}}}}\n"
-    zoho = {
+    zoho: dict[str, list[dict[str, Any]]] = {
         "account": [{"ACCOUNTID": "1", "Account Name": "A"}],
         "opportunity": [{"Potential Name": "Lewis", "ACCOUNTID": "1", "LEADID": n} for n in ("7", "8")],
     }
-    plain = {"account": [{"id": "1", "name": "A"}], "opportunity": [{"name": "Lewis", "account": "1", "amount": n} for n in (7, 8)]}
+    plain: dict[str, list[dict[str, Any]]] = {
+        "account": [{"id": "1", "name": "A"}],
+        "opportunity": [{"name": "Lewis", "account": "1", "amount": n} for n in (7, 8)],
+    }
     for profile, data in (("zoho", zoho), ("generic", plain)):
         found = both(tmp_path / profile, policy.format(profile), data)
         assert [r["rule"] for r in found["allocations"]] == ["two"] and not found["rejects"]

@@ -116,7 +116,11 @@ def test_a_fact_is_named_once_and_nobody_is_advised_to_close_a_lead(tmp_path: Pa
     )
     policy, problems = build(policy_text(tmp_path, text))
     assert policy is not None, problems
-    found = {"account": [{"id": "A1", "employees": 5, "country": "US"}], "lead": [{"id": "L1"}], "rep": [{"id": "ann"}, {"id": "ben"}]}
+    found: dict[str, list[dict[str, Any]]] = {
+        "account": [{"id": "A1", "employees": 5, "country": "US"}],
+        "lead": [{"id": "L1"}],
+        "rep": [{"id": "ann"}, {"id": "ben"}],
+    }
     bound = Evaluator(policy).bind(found, as_of="2026-02-01")
     ann = bound.world.find("rep", "ann")
     assert ann is not None
