@@ -109,21 +109,17 @@ def _action(raw: Any, entity: str, role: str, cx: Context, pools: dict[str, Allo
 
 def _assignee(text: Any, names: Names, cx: Context) -> Expr | None:
     """Who is assigned. A column of numeric ids is a column of numbers: a number is the id that is written like it."""
-    expr = cx.value(text, names, "record", "owners", "string", *(("number",) if _is_given(text, names, cx) else ()))
+    expr = cx.value(text, names, "record", "owners", "string", *(("number",) if _is_given(text, cx) else ()))
     if expr is None or cx.type_of(expr, names).name != "number":
         return expr
     return Expr(s.Call("string", (expr.tree,), ("",)), expr.text)
 
 
-def _is_given(text: Any, names: Names, cx: Context) -> bool:
+def _is_given(text: Any, cx: Context) -> bool:
     """Whether a value comes from the policy, as an id or the cell of a table does; a number in a record's own field is not a person."""
     tree, _ = parse(str(text))
-    return not (
-        isinstance(tree, s.Path)
-        and isinstance(tree.base, s.Name)
-        and tree.field in cx.model.entities.get(tree.base.id, {})
-        and names is not None
-    )
+    own = isinstance(tree, s.Path) and isinstance(tree.base, s.Name) and tree.field in cx.model.entities.get(tree.base.id, {})
+    return not own
 
 
 def _decider(raw: Text, entity: str, role: str, cx: Context) -> str:
