@@ -267,7 +267,12 @@ class Live(Bound):
             self._renew = True
 
     def decide(
-        self, record: Row | Mapping[str, Any] | str, role: str | None = None, *, entity: str = "lead", as_of: date | datetime | str | None = None
+        self,
+        record: Row | Mapping[str, Any] | str,
+        role: str | None = None,
+        *,
+        entity: str = "lead",
+        as_of: date | datetime | str | None = None,
     ) -> Decision:
         """The decision on a record, given as it is, by its id, or as a raw record that is put first.
 
@@ -328,7 +333,10 @@ class Live(Bound):
             x
             for key in named
             for x in self._excepted.get((row.entity, key), ())
-            if str(x.role) == role and (x.start is None or x.start <= today) and today < x.until and self.world.find(x.entity, x.record) is row
+            if str(x.role) == role
+            and (x.start is None or x.start <= today)
+            and today < x.until
+            and self.world.find(x.entity, x.record) is row
         ]
         if not holding or row["is_open"] is False:
             return None

@@ -188,7 +188,9 @@ class _Method:
         self.unless = compile_expression(method.unless.tree) if method.unless else None
         self.unless_text = str(method.unless.text) if method.unless else ""
         self.least = method.least
-        self.kind, mine, theirs = ("similar", *(e.tree for e in method.similar)) if method.similar else plan_of(method.match.tree, step.entity, step.target)
+        self.kind, mine, theirs = plan_of(method.match.tree, step.entity, step.target)
+        if method.similar is not None:
+            self.kind, mine, theirs = "similar", method.similar[0].tree, method.similar[1].tree
         self.theirs = theirs
         self._mine = compile_expression(mine) if mine is not None else None
         self._theirs = compile_expression(theirs) if theirs is not None else None
