@@ -76,6 +76,7 @@ def heavy() -> None:
         "tests/test_pages.py",
         "tests/test_sql.py",
         "tests/test_examples.py",
+        "tests/test_mutation.py",
         heavy=True,
     )
     if shutil.which("java"):
