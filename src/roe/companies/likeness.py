@@ -23,15 +23,16 @@ from roe.companies.tables import common_words, places, same_words
 COMMON = 15  # names of listed companies that a word stands in, for it to be one that people shorten
 SAYS_LITTLE = 0.35  # rarity up to which a word may stand beside initials
 MOST_INITIALS = 6
+MUCH_SHARED = 3.0  # rarity of shared words beside the rarest, beyond which more says nothing
 MUCH = 15  # letters of the other words, for a wrong one in a short word to be a mistake
 MOST_WRONG = 3  # letters of a misspelt word
 
 # sign -> weight; fitted by benchmarks/fit_names.py
-INTERCEPT = -5.31
+INTERCEPT = -5.13
 WEIGHTS = {
-    "contained": 0.87, "other_word": -0.76, "letters": 3.26, "written_alike": 0.99, "same": 1.07, "rarest_shared": 3.27, "initials":
-    5.93, "same_form": 0.22, "both_have_more": -0.86, "other_beginning": -1.79, "other_number": -3.98, "more_number": -2.74,
-    "other_place": -3.74, "more_place": -2.89, "other_form": -6.89,
+    "contained": 0.63, "other_word": -0.92, "letters": 3.1, "written_alike": 0.77, "same": 0.76, "rarest_shared": 3.3, "more_shared": 0.43,
+    "initials": 5.54, "same_form": 0.47, "both_have_more": -1.0, "other_beginning": -1.84, "other_number": -4.11, "more_number": -3.26,
+    "other_place": -4.25, "more_place": -2.97, "other_form": -6.25,
 }  # fmt: skip
 # Kinds of legal forms that exclude each other, and how surely. People write Inc and Ltd for whatever a company is.
 _OTHER_FORM = {
@@ -77,11 +78,14 @@ def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str]
                 region[side] = True
             else:
                 more[side] += rarity(word)
+    shared = [rarity(a.words[i]) * like for i, _, like in pairing.pairs]
+    rarest = max(shared, default=0.0)
     return {
         "letters": 1.0 if a.glued == b.glued else letters,
         "written_alike": _alike_as_a_whole(a.glued, b.glued),
         "same": float(a.glued == b.glued),
-        "rarest_shared": max((rarity(a.words[i]) * like for i, _, like in pairing.pairs), default=0.0),
+        "rarest_shared": rarest,
+        "more_shared": min(sum(shared) - rarest, MUCH_SHARED),
         "initials": float(pairing.initials),
         "same_form": float(bool(a.kinds & b.kinds)),
         "contained": float(bool(pairing.pairs) and not (pairing.left and pairing.right)),
