@@ -317,7 +317,11 @@ def company_names(accounts: int, leads: int) -> tuple[list[str], list[str]]:
     as frequent as they are in real names.
     """
     rng = random.Random(12)
-    real = [name.split() for path in sorted((Path(__file__).resolve().parent / "names").glob("*.csv")) for name in (r["name"] for r in _rows(path))]
+    real = [
+        name.split()
+        for path in sorted((Path(__file__).resolve().parent / "names").glob("*.csv"))
+        for name in (r["name"] for r in _rows(path))
+    ]
     count = Counter(word for words in real for word in words)
     firsts = sorted({words[0] for words in real if count[words[0]] <= 2 and len(words[0]) > 3})
     follow = [word for words in real for word in words[1:] if count[word] >= 3]

@@ -18,7 +18,7 @@ from rapidfuzz import fuzz
 from rapidfuzz.distance import OSA
 
 from roe.companies.name import KEPT, CompanyName
-from roe.companies.tables import common_words, places, same_words
+from roe.companies.tables import COMPOSED_WITH, common_words, places, same_words
 
 COMMON = 15  # names of listed companies that a word stands in, for it to be one that people shorten
 SAYS_LITTLE = 0.35  # rarity up to which a word may stand beside initials
@@ -28,19 +28,28 @@ MUCH = 15  # letters of the other words, for a wrong one in a short word to be a
 MOST_WRONG = 3  # letters of a misspelt word
 
 # sign -> weight; fitted by benchmarks/fit_names.py
-INTERCEPT = -5.13
+INTERCEPT = -4.24
 WEIGHTS = {
-    "contained": 0.63, "other_word": -0.92, "letters": 3.1, "written_alike": 0.77, "same": 0.76, "rarest_shared": 3.3, "more_shared": 0.43,
-    "initials": 5.54, "same_form": 0.47, "both_have_more": -1.0, "other_beginning": -1.84, "other_number": -4.11, "more_number": -3.26,
-    "other_place": -4.25, "more_place": -2.97, "other_form": -6.25,
+    "contained": 0.43, "other_word": -1.08, "letters": 3.25, "written_alike": 1.07, "same": 0.62, "rarest_shared": 2.31, "more_shared": 0.3,
+    "initials": 4.63, "same_form": 0.42, "both_have_more": -1.0, "rarer_left": -1.57, "other_beginning": -1.75, "other_number": -4.28, "more_number": -3.4,
+    "other_place": -4.38, "more_place": -2.99, "other_form": -6.18,
 }  # fmt: skip
 # Kinds of legal forms that exclude each other, and how surely. People write Inc and Ltd for whatever a company is.
 _OTHER_FORM = {
     frozenset(pair): sure
     for sure, pairs in {
-        1.0: (("stock", "limited"), ("stock", "partners")),
-        0.5: (("limited", "partners"), ("inc", "limited"), ("inc", "partners"), ("plc", "ltd"), ("plc", "limited"), ("ltd", "partners")),
-        0.2: (("inc", "ltd"), ("inc", "plc"), ("stock", "ltd"), ("plc", "partners")),
+        1.0: (("stock", "limited"), ("stock", "partners"), ("plc", "partners"), ("trader", "stock"), ("trader", "limited")),
+        0.5: (
+            ("plc", "partners"),
+            ("trader", "partners"),
+            ("limited", "partners"),
+            ("inc", "limited"),
+            ("inc", "partners"),
+            ("plc", "ltd"),
+            ("plc", "limited"),
+            ("ltd", "partners"),
+        ),
+        0.2: (("inc", "ltd"), ("inc", "plc"), ("stock", "ltd")),
     }.items()
     for pair in pairs
 }
@@ -66,7 +75,7 @@ def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str]
     """What speaks for and against one company. `letters` is the cosine of the names' groups of three letters, 0 to 1."""
     pairing = pair(a, b, rarity)
     regions, common = places(), common_words()
-    number, region, other, more = [False, False], [False, False], [False, False], [0.0, 0.0]
+    number, region, other, more, rarest_left = [False, False], [False, False], [False, False], [0.0, 0.0], 0.0
     for side, (name, left) in enumerate(((a, pairing.left), (b, pairing.right))):
         for i in left:
             word = name.words[i]
@@ -77,8 +86,10 @@ def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str]
             if word in regions:
                 region[side] = True
             else:
-                more[side] += rarity(word)
-    shared = [rarity(a.words[i]) * like for i, _, like in pairing.pairs]
+                rare = rarity(word)
+                more[side] += rare
+                rarest_left = max(rarest_left, rare)
+    shared = [_rarity_of(a.words[i], b.words[j], rarity) * like for i, j, like in pairing.pairs]
     rarest = max(shared, default=0.0)
     return {
         "letters": 1.0 if a.glued == b.glued else letters,
@@ -86,6 +97,7 @@ def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str]
         "same": float(a.glued == b.glued),
         "rarest_shared": rarest,
         "more_shared": min(sum(shared) - rarest, MUCH_SHARED),
+        "rarer_left": max(0.0, rarest_left - rarest) if pairing.pairs else 0.0,
         "initials": float(pairing.initials),
         "same_form": float(bool(a.kinds & b.kinds)),
         "contained": float(bool(pairing.pairs) and not (pairing.left and pairing.right)),
@@ -151,7 +163,7 @@ def _glue(
 
 def _initials(mine: CompanyName, other: CompanyName, left: set[int], right: set[int], rarity: Callable[[str], float]) -> bool:
     """Whether what one name has alone is the initials of what the other has alone; then nothing of it is left over."""
-    if len(right) < 2:
+    if not right or not left:
         return False
     telling = [i for i in left if rarity(mine.words[i]) > SAYS_LITTLE]
     if len(telling) != 1 or not 2 <= len(mine.words[telling[0]]) <= MOST_INITIALS:
@@ -159,11 +171,27 @@ def _initials(mine: CompanyName, other: CompanyName, left: set[int], right: set[
     short = mine.words[telling[0]]
     words = "".join(other.words[i][0] for i in sorted(right))
     spoken = "".join(word[0] for word in other.spoken)
-    if short not in (words, spoken) or (len(short) == 2 and not mine.kinds & other.kinds):
+    parts = "".join(_first_letters(other.words[i]) for i in sorted(right))
+    if short not in (words, spoken, parts) or (len(short) == 2 and not mine.kinds & other.kinds):
         return False
     left.discard(telling[0])
     right.clear()
     return True
+
+
+def _rarity_of(x: str, y: str, rarity: Callable[[str], float]) -> float:
+    """How rare what two words mean is: a shortened or misspelt common word is common, a rare one as rare as its rarer spelling."""
+    if x == y:
+        return rarity(x)
+    common = common_words()
+    return (min if x in common or y in common else max)(rarity(x), rarity(y))
+
+
+@lru_cache(maxsize=KEPT)
+def _first_letters(word: str) -> str:
+    """The first letter of a word, and of what it is composed with: `Kreditbank` is `kb`."""
+    end = next((end for end in COMPOSED_WITH if word.endswith(end) and len(word) >= len(end) + 3), "")
+    return word[0] + end[:1]
 
 
 def _alike_as_a_whole(a: str, b: str) -> float:
@@ -202,7 +230,9 @@ def word_likeness(a: str, b: str) -> float:
         if known >= COMMON and len(short) >= 3 and long.startswith(short) and common_words().get(short, 0) < known:
             return 0.85
         if _without_vowels(short, long, known >= COMMON):
-            return 0.85
+            return 0.9
+    if a in common_words() and b in common_words():  # two words, not one misspelt
+        return 0.0
     if (letters ^ letters_too).bit_count() > 2 * MOST_WRONG:  # one wrong letter makes two letters differ at most
         return 0.0
     return _misspelt(a, b)
@@ -234,10 +264,13 @@ def _without_vowels(short: str, long: str, common: bool) -> bool:
     """Whether the shorter word is the longer one without its vowels: `WRKZG`, `Mfg`, `Svcs`."""
     if len(short) < 3 or len(long) < 5 or short[0] != long[0]:
         return False
-    bare = long[0] + "".join(c for c in long[1:] if c not in "aeiouy")
-    if any(c in "aeiouy" for c in short[1:]):
+    if any(c in "aeiou" for c in short[1:]):
         return False
-    return (bare == short and (common or len(short) >= 4)) or (bare.startswith(short) and len(short) >= 4)
+    for vowels in ("aeiouy", "aeiou"):
+        bare = long[0] + "".join(c for c in long[1:] if c not in vowels)
+        if (bare == short and (common or len(short) >= 4)) or (bare.startswith(short) and len(short) >= 4):
+            return True
+    return False
 
 
 # What one sound is spelt like, in names that came from other scripts and languages
@@ -253,6 +286,9 @@ _SOUNDS = (
     ("oe", "o"),
     ("ue", "u"),
     ("z", "s"),
+    ("j", "i"),
+    ("x", "ks"),
+    ("ou", "u"),
 )
 
 

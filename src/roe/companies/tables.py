@@ -68,6 +68,7 @@ _TRANSLATED = {
     "building": "bau baugesellschaft bouw construcciones construcoes costruzioni bygg byg byggeri budowa budownictwo stavby batiment construction constructions",
     "cement": "zement ciment cementos cimento cementi",
     "chemical": "chemie chemische chimie chimica quimica kemi kemisk chemicals chemia",
+    "club": "klub klubb klubben idrottsklubben idrottsklubb sportsklubben sportklub sportverein ik sk bk",
     "clinic": "klinik clinique clinica klinika",
     "clothing": "bekleidung vetements ropa abbigliamento klader odziez",
     "coffee": "kaffee cafes kaffe koffie",
@@ -232,6 +233,10 @@ ROMAN = {
         1,
     )
 }
+# What words of several parts end with, each of which has a letter among the initials of a name
+COMPOSED_WITH = (
+    "gesellschaft", "versicherung", "versicherungen", "zeitung", "verband", "verein", "kasse", "bank", "werke", "werk", "bahnen", "bahn", "haus", "stadt", "land", "bau", "post",
+)  # fmt: skip
 # Legal forms in scripts without spaces between words
 WRITTEN_TOGETHER = {
     "股份有限公司": "stock", "有限责任公司": "limited", "有限公司": "limited", "株式会社": "stock", "(株)": "stock", "（株）": "stock", "㈱": "stock",
@@ -245,6 +250,15 @@ READ_ALOUD = {
     "不動産": "fudosan", "鉄道": "tetsudo", "運輸": "unyu", "運送": "unso", "通信": "tsushin", "放送": "hoso", "印刷": "insatsu", "食品": "shokuhin",
     "自動車": "jidosha", "機械": "kikai", "精機": "seiki", "精密": "seimitsu", "金属": "kinzoku", "硝子": "garasu", "研究所": "kenkyujo", "日本": "nihon",
 }  # fmt: skip
+# The same for words that Chinese and Korean companies translate
+READ_ALOUD |= {
+    "科技": "technology", "集团": "group", "电子": "electronics", "实业": "industrial", "贸易": "trading", "国际": "international", "控股": "holdings",
+    "投资": "investment", "银行": "bank", "保险": "insurance", "证券": "securities", "能源": "energy", "医药": "pharmaceutical", "汽车": "auto", "化工": "chemical",
+    "钢铁": "steel", "建设集团": "construction group", "发展": "development", "物流": "logistics", "航空": "airlines", "中国": "china", "北京": "beijing",
+    "上海": "shanghai", "深圳": "shenzhen", "广州": "guangzhou", "天津": "tianjin", "重庆": "chongqing", "南京": "nanjing", "武汉": "wuhan", "杭州": "hangzhou",
+    "전자": "electronics", "건설": "construction", "은행": "bank", "화학": "chemical", "제약": "pharmaceutical", "증권": "securities", "보험": "insurance",
+    "자동차": "motor", "중공업": "heavy industries", "산업": "industries", "그룹": "group", "전기": "electric", "에너지": "energy", "식품": "foods", "제철": "steel",
+}  # fmt: skip
 _MORE_PLACES = (
     "chad cuba fiji iran iraq laos mali oman peru togo uk usa us american europe european asia asian africa african nordic chinese indian deutschland german french italian espana brasil japanese "
     "schweiz suisse swiss osterreich austrian belgique nederland holland polska russian canadian australian mexicana hong kong korea korean "
@@ -257,10 +271,13 @@ _MORE_PLACES = (
 def same_words() -> dict[str, str]:
     """Each word that has several spellings, as the one that stands for all of them."""
     found: dict[str, str] = {}
+    from roe.grammar.field_functions import country_names
+
+    found |= {name: f"({code})" for name, code in country_names().items() if name in places()}
     for table in (_CITIES, _TRANSLATED, _SAME):  # what stands for a word in the last of them counts
         for meant, words in table.items():
             stands = found.get(meant, meant)
-            found |= {word: stands for word in (meant, *words.split())}
+            found |= dict.fromkeys((meant, *words.split()), stands)
     return found
 
 
