@@ -40,7 +40,6 @@ _OTHER_FORM = {
     for sure, pairs in {
         1.0: (("stock", "limited"), ("stock", "partners"), ("plc", "partners"), ("trader", "stock"), ("trader", "limited")),
         0.5: (
-            ("plc", "partners"),
             ("trader", "partners"),
             ("limited", "partners"),
             ("inc", "limited"),
