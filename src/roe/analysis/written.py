@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from roe.data.extra import credit_lines, raised
 from roe.evaluator.engine import Bound, Decision
+from roe.evaluator.extra import credit_lines, raised
 from roe.evaluator.trace import Trace, steps_of
 from roe.evaluator.world import Row
 from roe.grammar import values as v
