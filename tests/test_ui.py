@@ -178,7 +178,7 @@ def test_what_if_decides_a_record_that_is_only_described() -> None:
     assert "x@rivalsoft.com is at a competitor" in competitor and "on hold" in competitor
     customer = what_if(browser, "lead", name="Y", email="y@blueridge.org", country="US")
     assert "Blue Ridge Health is a customer of" in customer
-    assert "cannot be read as workspace users" in what_if(browser, "lead", name="Z", email="z@z.com", workspace_users="many")
+    assert "Workspace users `many`:" in what_if(browser, "lead", name="Z", email="z@z.com", workspace_users="many")
 
 
 # --- who may see what ---------------------------------------------------------------------------------------------------------

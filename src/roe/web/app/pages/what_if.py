@@ -164,7 +164,7 @@ def _described(snapshot: Snapshot, entity: str, typed: dict[str, str]) -> tuple[
     before = len(bound.world.rejects)
     added = bound.world.add(entity, [raw])
     if not added:
-        return [], [f"{r.field}: {r.reason}." for r in bound.world.rejects[before:]]
+        return [], [f"{r.field.replace('_', ' ').capitalize()} `{r.value}`: {r.reason}." for r in bound.world.rejects[before:]]
     row = added[0]
     bound.world.resolve(row)
     unread = [name for name, text in typed.items() if text and "." not in name and row[name] is None]
