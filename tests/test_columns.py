@@ -21,7 +21,7 @@ from roe.columns.run import ColumnRun  # noqa: E402
 from roe.run.columns import batch_of  # noqa: E402
 from roe.run.files import write_run as write_columns  # noqa: E402
 
-POLICIES = 1000 if os.environ.get("ROE_HEAVY") else 200
+POLICIES = 1000 if os.environ.get("ROE_HEAVY") else 80
 
 
 def both(evaluator: Any, tables: Any, as_of: str, folder: Path, state: Any = None) -> tuple[Any, Any]:
