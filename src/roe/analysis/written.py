@@ -1,6 +1,6 @@
 """Explanations of what a run writes besides its allocations: a claim, a credit, a dispute, an event, and the value of any one field.
 
-What became of them is read from the same rows that the run writes (`data/extra.py`); the steps below are those of a trace, made by
+What became of them is read from the same rows that the run writes (`evaluator/extra.py`); the steps below are those of a trace, made by
 the same builder, so that a value is explained as it was computed.
 """
 
