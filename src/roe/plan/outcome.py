@@ -91,6 +91,7 @@ class RoleSteps:
         self.no_rule = self._lowering.no_rule()
         self._of_rules: dict[int, Outcome] = {}
         self._same: dict[Any, Outcome] = {}
+        self._of_exceptions: dict[int, tuple[ExceptionRow, Outcome]] = {}
 
     def of(self, number: int) -> Outcome:
         """What the rule of this number makes of a record; rules that say the same share one outcome."""
@@ -106,6 +107,12 @@ class RoleSteps:
 
     def approved(self, row: ExceptionRow) -> Outcome:
         """What an approved exception makes of its record."""
+        kept = self._of_exceptions.get(id(row))
+        if kept is None:
+            kept = self._of_exceptions[id(row)] = (row, self._approved(row))
+        return kept[1]
+
+    def _approved(self, row: ExceptionRow) -> Outcome:
         owner, until = _literal(str(row.owner)), _literal(row.until)
         reason = Sentence(f"exception approved by {row.approved_by}: {row.reason}")
         nobody = Outcome("unassigned", None, expression(until), reason)
