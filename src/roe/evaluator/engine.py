@@ -251,8 +251,7 @@ class Bound:
         rep = None
         while True:
             if outcome.pool:
-                d.turn = self._turn(d, outcome.pool)
-                rep, d.pool = d.turn.rep, d.turn.pool
+                rep = self._allocate(d, outcome.pool)
             else:
                 rep = None if outcome.owner is None else self.world.assignee(code(outcome.owner)(scope), d.role)
             if rep is not None or outcome.otherwise is None:
@@ -267,6 +266,12 @@ class Bound:
         scope |= {names.rule: d.rule, names.owner: rep, names.pool: d.pool, names.why: why, names.due: due}
         d.until = None if outcome.until is None else code(outcome.until)(scope)
         d.reason = self.world.fill((outcome.reason.instead if why else None) or outcome.reason, scope)
+
+    def _allocate(self, d: Decision, pool: str) -> Row | None:
+        """The rep whom a pool gives."""
+        d.turn = self._turn(d, pool)
+        d.pool = d.turn.pool
+        return d.turn.rep
 
     def _turn(self, d: Decision, pool: str) -> Turn:
         """What a pool gives: the turn of an earlier run, or of this one."""

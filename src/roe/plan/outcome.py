@@ -297,11 +297,10 @@ def _key(action: Action | None, because: str | None) -> Any:
     """Equal for rules that say the same but for their names."""
     if action is None:
         return because
-    owner = action.assign
-    literal = isinstance(owner.tree, s.Literal) if owner is not None else False
-    who = owner.tree.value if owner is not None and literal else id(owner)  # type: ignore[attr-defined]
+    tree = None if action.assign is None else action.assign.tree
+    who = ("literal", tree.value) if isinstance(tree, s.Literal) else ("tree", id(tree))
     within = (type(action.within), str(action.within))
-    return (action.kind, literal, who, id(action.until), action.pool, action.to, within, _key(action.otherwise, because))
+    return (action.kind, who, id(action.until), action.pool, action.to, within, _key(action.otherwise, because))
 
 
 def _literal(value: Any) -> s.Literal:
