@@ -130,6 +130,7 @@ class Bound:
         self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
         self._settled: set[str] = set()
         self.turns: Mapping[str, Any] = {}  # turns of an earlier run, read back instead of taken again
+        self.tried: Mapping[str, Mapping[str, str]] = {}  # by record and role the reps who must not have it now, with the reasons
         self.exceptions: dict[tuple[str, str, str], ExceptionRow] = {}  # by entity, record and role
         for row in self.plan.exceptions:
             record = world.find(row.entity, row.record) if row.entity in world.rows else None
@@ -286,7 +287,7 @@ class Bound:
         elif earlier and earlier.get("pool") == pool:
             d.turn = self._again(d, earlier)
         else:
-            d.turn = self.pools.route(pool, d.row, d.role)
+            d.turn = self.pools.route(pool, d.row, d.role, self.tried.get(key))
             self._assigned(d, pool, d.turn, [])
         self._own(d, "route", d.turn.rep)
         d.pool = d.turn.pool
