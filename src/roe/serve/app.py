@@ -101,5 +101,3 @@ class Watched:
             name = route.path if isinstance(route, Route) else "other"
             self.server.metrics.requests.labels(name, str(status)).observe(seconds)
             request_line(scope, status, seconds)
-
-

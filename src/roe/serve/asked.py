@@ -40,7 +40,7 @@ def rep(desk: Desk, text: str, at: datetime) -> Json:
     id = desk.records.known_rep(text)
     if id is None:
         raise unknown(f"there is no rep `{text}`", "name a rep by id or by name")
-    book = [desk.shown(*key.split("|", 2)) for key, owner in desk.state.all("owner").items() if owner["owner"] == id]  # type: ignore[arg-type]
+    book = [desk.shown(*key.split("|", 2)) for key, owner in desk.state.all("owner").items() if owner["owner"] == id]
     due = sorted(
         ({"due": timer["due"], "what": timer["kind"], "record": key.rpartition("|")[0].replace("|", " ")}
          for key, timer in desk.state.all("timer").items() if (desk.state.get("owner", key) or {}).get("owner") == id),
@@ -79,4 +79,4 @@ def _place(pool: Pool, rep: Row) -> Json | None:
 def held(desk: Desk) -> Json:
     """The records that wait for somebody able, in the order in which they will be tried."""
     waiting = sorted(desk.state.all("held").items(), key=lambda item: item[1]["number"])
-    return {"held": [{**desk.shown(*key.split("|", 2)), "waits_since": held["since"]} for key, held in waiting]}  # type: ignore[arg-type]
+    return {"held": [{**desk.shown(*key.split("|", 2)), "waits_since": held["since"]} for key, held in waiting]}

@@ -39,6 +39,7 @@ TOLD_AGAIN = ("owner", "action", "rule", "until", "pool")  # a decision in which
 class Desk:
     def __init__(self, policy: Ready, state: State, records: Iterable[Mirrored], receivers: Iterable[Receiver] = ()) -> None:
         self.state, self.receivers = state, tuple(receivers)
+        self.able_changed = False  # whether somebody may be able to take a record who was not
         self.seq = 0  # the last commit that the desk has seen
         self.last: datetime | None = None  # the moment of the last group
         self.take_policy(policy, records)
@@ -65,7 +66,6 @@ class Desk:
         self._letters: list[tuple[int, Receiver, str, Json, Json, int | None]] = []  # letters whose decision has no number yet
         self.decided: list[tuple[str, str, str]] = []  # entity, role, action
         self.missed = 0
-        self.able_changed = False
 
     def number(self, numbers: list[int]) -> None:
         """Tell owners and letters the numbers that the entries have got."""
@@ -112,15 +112,18 @@ class Desk:
         return None if first is None else moment(first[0])
 
     def fire_due(self, at: datetime, most: int) -> int:
-        """Fire the timers that are due, and try held records again if somebody may be able now; returns how many timers fired."""
+        """Fire the timers that are due; returns how many."""
         fired = 0
         if not self.is_paused:
             for key in self._timers.due(self.state.all("timer"), int(at.timestamp() * 1000), most):
                 timers.fire(self, key, at)
                 fired += 1
-            if self.able_changed:
-                self.retry_held(at)
         return fired
+
+    def settled(self, at: datetime) -> None:
+        """A request is done. If somebody may be able now, records that wait are tried before the next request."""
+        if self.able_changed and not self.is_paused:
+            self.retry_held(at)
 
     @property
     def is_paused(self) -> bool:
@@ -212,7 +215,7 @@ class Desk:
         given = self.state.get("assigned", key)
         who = self.records.rep_name(rep)
         sentence = f"{who} has it since the owner was changed in the CRM" if rep else "the owner was cleared in the CRM"
-        self.own(key, rep, at, by="hand", action="hand", sentence=sentence, base=rep)
+        self.own(key, rep, at, by="hand", action="hand", sentence=sentence, more={"base": rep})
         if given is None:
             return
         self.state.put("assigned", key, {**given, "rep": rep} if rep else None)
@@ -232,13 +235,18 @@ class Desk:
         roles = self.roles(entity)
         missing = [role for role in roles if self.state.get("owner", f"{entity}|{id}|{role}") is None]
         if missing:
-            if self.able_changed and not self.is_paused:
-                self.retry_held(at)
+            self.settled(at)
             self.decide(entity, id, at, only=missing)
         return id, len(missing) < len(roles), stale
 
     def decide(
-        self, entity: str, id: str, at: datetime, only: Iterable[str] = (), tried: Mapping[str, str] | None = None, **marks: Any
+        self,
+        entity: str,
+        id: str,
+        at: datetime,
+        only: Iterable[str] = (),
+        tried: Mapping[str, str] | None = None,
+        marks: Mapping[str, Any] | None = None,
     ) -> list[Decision]:
         """Decide a record of the mirror in all its roles, or in some. `tried` are reps who must not have it, with reasons.
 
@@ -248,7 +256,7 @@ class Desk:
         row = bound.world.find(entity, id)
         if row is None:
             raise unknown(f"there is no {entity} `{id}`")
-        return [self._settle(bound, row, role, at, tried, marks) for role in (only or self.roles(entity))]
+        return [self._settle(bound, row, role, at, tried, marks or {}) for role in (only or self.roles(entity))]
 
     def _settle(
         self, bound: Bound, row: Row, role: str, at: datetime, tried: Mapping[str, str] | None, marks: Mapping[str, Any]
@@ -260,12 +268,12 @@ class Desk:
         self._keep_pools(bound, key)
         before = self.state.get("owner", key)
         until = None if d.until is None else first_moment(d.until, self.tz)
-        said = {"action": d.action, "rule": d.rule or None, "pool": d.pool or None}
-        now = {"owner": d.owner, "until": v.plain(d.until), **said}
+        now = {"owner": d.owner, "action": d.action, "rule": d.rule or None, "until": v.plain(d.until), "pool": d.pool or None}
         if before is None or any(before[name] != now[name] for name in TOLD_AGAIN):
             base = self._shown_by_crm(row, role) if before is None else before["base"]
             former = before["owner"] if before is not None else d.previous
-            self.own(key, d.owner, at, d.until, sentence=d.reason, base=base, owner_name=d.owner_name or None, was=former, **said, **marks)
+            more = {"base": base, "owner_name": d.owner_name or None, "rule": d.rule or None, "pool": d.pool or None, **marks}
+            self.own(key, d.owner, at, d.until, sentence=d.reason, action=d.action, was=former, more=more)
         if d.turn is not None and not timers.is_repeated(d):
             self._take_turn(d, at)
         self._schedule(key, d, until, at)
@@ -280,7 +288,7 @@ class Desk:
 
     def own(
         self, key: str, rep: str | None, at: datetime, until: date | datetime | None = None, *, sentence: str, action: str, by: str = "rule",
-        was: str | None = None, **more: Any,
+        was: str | None = None, more: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         """Remember an owner, and make it an entry; the owner carries the entry's number once it has one."""
         entity, id, role = key.split("|", 2)
@@ -290,7 +298,7 @@ class Desk:
             "decision": 0, "owner": rep, "owner_name": self.records.rep_name(rep) if rep else None,
             "former": before["former"] if stays else before["owner"], "by": by, "action": action, "rule": None, "sentence": sentence,
             "until": v.plain(until), "pool": before["pool"], "since": before["since"] if stays else at.isoformat(), "at": at.isoformat(),
-            "policy": self.policy.digest, "base": before["base"], **more,
+            "policy": self.policy.digest, "base": before["base"], **(more or {}),
         }  # fmt: skip
         entry = Owned(
             at=self.moment(at), entity=entity, record=id, role=role, rep=rep, former=owner["former"], by=by, rule=owner["rule"] or "",
@@ -354,6 +362,7 @@ class Desk:
             self.state.put("held", key, None)
         elif waiting is None:
             self.state.put("held", key, {"pool": d.pool, "since": at.isoformat(), "number": self.state.count("held")})
+            self.schedule(timers.HELD, {"due": (at + timers.RETRY).isoformat(), "kind": "held"})
 
     def _tell(self, key: str, d: Decision, before: Json | None) -> None:
         if before is not None and before["owner"] == d.owner and before["action"] == d.action:
@@ -372,15 +381,24 @@ class Desk:
     # --- held records -------------------------------------------------------------------------------------------------
 
     def retry_held(self, at: datetime) -> int:
-        """Try the records that wait for somebody able, in the order in which they came; returns how many found an owner."""
+        """Try the records that wait for somebody able, in the order in which they came; returns how many found an owner.
+
+        Where the members of a pool are the same for every record, one that finds nobody speaks for those behind it.
+        """
         self.able_changed = False
         placed = 0
-        for key, _ in sorted(self.state.all("held").items(), key=lambda item: item[1]["number"]):
+        full: set[str] = set()
+        for key, waiting in sorted(self.state.all("held").items(), key=lambda item: item[1]["number"]):
             entity, id, role = key.split("|", 2)
             if self.record(entity, id).deleted or role not in self.roles(entity):
                 self.state.put("held", key, None)
-            else:
-                placed += self.decide(entity, id, at, only=(role,))[0].owner is not None
+            elif waiting["pool"] not in full:
+                d = self.decide(entity, id, at, only=(role,))[0]
+                placed += d.owner is not None
+                if d.owner is None and d.turn is not None and d.turn.standing is not None and not d.turn.standing.seats:
+                    full.add(waiting["pool"])
+        if self.state.all("held"):
+            self.schedule(timers.HELD, {"due": (at + timers.RETRY).isoformat(), "kind": "held"})
         return placed
 
     # --- answers ------------------------------------------------------------------------------------------------------
@@ -393,7 +411,7 @@ class Desk:
 
     def answer(self, entity: str, id: str) -> Json:
         """All owners of a record. The first role's stand at the top, since most records have one."""
-        roles = {key.split("|", 2)[2]: self.shown(*key.split("|", 2)) for key in self.owner_keys(entity, id)}  # type: ignore[arg-type]
+        roles = {key.split("|", 2)[2]: self.shown(*key.split("|", 2)) for key in self.owner_keys(entity, id)}
         if not roles:
             raise unknown(f"nothing was decided about the {entity} `{id}`", "route it with POST first")
         return {**next(iter(roles.values())), "roles": roles, "held": any(self.state.get("held", f"{entity}|{id}|{r}") for r in roles)}

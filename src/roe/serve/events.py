@@ -7,7 +7,7 @@ entry of the ledger. An event about the past counts as of its own moment: proof 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 
 from roe.grammar import values as v
@@ -51,14 +51,11 @@ def worked(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
     if missed is not None and missed["rep"] == rep and when <= datetime.fromisoformat(missed["due"]):
         return _late_proof(desk, key, rep, missed, at)
     timer = desk.state.get("timer", key)
-    if timer is not None and timer["kind"] == "sla" and owner["owner"] == rep and when <= datetime.fromisoformat(timer["due"]):
-        pool = desk.records.bound(at)
-        row, given = pool.world.find(entity, id), desk.state.get("assigned", key)
-        known = given and row is not None and pool.pools.worked(pool.pools.pools[given["pool"]], row, pool.world.rep(rep), v.parse_temporal(given["at"]))  # type: ignore[arg-type]  # fmt: skip
-        if known:
-            desk.schedule(key, None)
-            desk.state.put("owner", key, {**owner, "worked": when.isoformat()})
-            return {**desk.shown(entity, id, role), "worked": True}
+    in_time = timer is not None and timer["kind"] == "sla" and owner["owner"] == rep and when <= datetime.fromisoformat(timer["due"])
+    if in_time and _has_worked(desk, key, at):
+        desk.schedule(key, None)
+        desk.state.put("owner", key, {**owner, "worked": when.isoformat()})
+        return {**desk.shown(entity, id, role), "worked": True}
     return {**desk.shown(entity, id, role), "worked": owner.get("worked") is not None}
 
 
@@ -66,7 +63,7 @@ def _late_proof(desk: Desk, key: str, rep: str, missed: Mapping[str, Any], at: d
     """The record was worked in time, and the proof came late: it goes back, unless the new owner has worked it."""
     entity, id, role = key.split("|", 2)
     owner, given = desk.state.get("owner", key), desk.state.get("assigned", key)
-    if owner.get("worked") is not None or _has_worked(desk, key):
+    if owner.get("worked") is not None or _has_worked(desk, key, at):
         return {**desk.shown(entity, id, role), "worked": True, "given_back": False}
     other = owner["owner"]
     who = desk.records.rep_name(rep)
@@ -75,19 +72,19 @@ def _late_proof(desk: Desk, key: str, rep: str, missed: Mapping[str, Any], at: d
         desk.entries.append(TurnBack(at=desk.moment(at), entity=entity, record=id, role=role, rep=other, pool=given["by"], reason=sentence))
         desk.give_turn_back(given["by"], other, given["on"])
         desk.state.put("assigned", key, {**given, "rep": rep, "tried": [x for x in given.get("tried", ()) if x != rep]})
-    desk.own(key, rep, at, by="correction", action="keep", sentence=sentence, worked=missed["at"])
+    desk.own(key, rep, at, by="correction", action="keep", sentence=sentence, more={"worked": missed["at"]})
     desk.schedule(key, None)
     desk.send("returned", key)
     return {**desk.shown(entity, id, role), "worked": True, "given_back": True}
 
 
-def _has_worked(desk: Desk, key: str) -> bool:
+def _has_worked(desk: Desk, key: str, at: datetime) -> bool:
     """Whether the owner of a record has worked it since it was assigned."""
     entity, id, _ = key.split("|", 2)
     given, owner = desk.state.get("assigned", key), desk.state.get("owner", key)
     if given is None or owner["owner"] is None:
         return False
-    bound = desk.records.bound(datetime.now(UTC) if desk.last is None else desk.last)
+    bound = desk.records.bound(at)
     row, rep = bound.world.find(entity, id), bound.world.rep(owner["owner"])
     pool = bound.pools.pools.get(given["pool"])
     if row is None or rep is None or pool is None or pool.step.sla is None:
@@ -198,7 +195,9 @@ def _subject(desk: Desk, event: Mapping[str, Any], owned: bool = True) -> tuple[
     roles = desk.roles(entity)
     role = str(event.get("role") or roles[0])
     if role not in roles:
-        raise Refused(422, "R502", f"the policy has no rules for {entity} records in the role `{role}`", f"the roles are {', '.join(roles)}")
+        raise Refused(
+            422, "R502", f"the policy has no rules for {entity} records in the role `{role}`", f"the roles are {', '.join(roles)}"
+        )
     key = f"{entity}|{id}|{role}"
     if owned and desk.state.get("owner", key) is None:
         raise unknown(f"nothing was decided about the {entity} `{id}`", "route it with POST first")
@@ -228,10 +227,11 @@ def _when(event: Mapping[str, Any], at: datetime) -> datetime:
 
 
 def _moment(text: str, name: str) -> datetime:
+    found: datetime | None
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        found = None  # type: ignore[assignment]
+        found = None
     if found is None or found.tzinfo is None:
         raise Refused(422, "R903", f"`{name}` must be a moment with a time zone", "write 2026-03-02T09:30:00Z")
     return found

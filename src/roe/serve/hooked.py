@@ -25,7 +25,9 @@ async def from_hubspot(request: Request) -> Response:
     if not settings.hubspot:
         raise unknown("webhooks of HubSpot are not set up", "set [hubspot] secret in serve.toml")
     body = await body_of(request)
-    address = (settings.address or str(request.base_url).rstrip("/")) + request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    address = (
+        (settings.address or str(request.base_url).rstrip("/")) + request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    )
     hubspot.verify(settings.hubspot, request.method, address, body, request.headers, server.time.now().timestamp())
     return JSONResponse(await _taken(request, server, "hubspot", hubspot.messages(body, settings.hubspot_objects)))
 

@@ -40,7 +40,9 @@ def request_line(scope: Any, status: int, seconds: float) -> None:
         return
     noted = scope.get("state", {}).get("noted", {})
     values = {"method": scope["method"], "path": noted.get("path") or scope["path"], "status": status, "ms": round(seconds * 1000, 2)}
-    access.info("%s %s %s", scope["method"], values["path"], status, extra={"values": {**values, **{k: noted[k] for k in FIELDS if k in noted}}})
+    access.info(
+        "%s %s %s", scope["method"], values["path"], status, extra={"values": {**values, **{k: noted[k] for k in FIELDS if k in noted}}}
+    )
 
 
 def masked(email: str) -> str:

@@ -18,9 +18,13 @@ class Metrics:
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
-        self.requests = Histogram("roe_request_seconds", "Time to answer a request", ["route", "status"], buckets=BUCKETS, registry=registry)
+        self.requests = Histogram(
+            "roe_request_seconds", "Time to answer a request", ["route", "status"], buckets=BUCKETS, registry=registry
+        )
         self.commit = Histogram("roe_commit_seconds", "Time to decide and commit a group of requests", buckets=BUCKETS, registry=registry)
-        self.together = Histogram("roe_group_requests", "Requests committed together", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256), registry=registry)
+        self.together = Histogram(
+            "roe_group_requests", "Requests committed together", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256), registry=registry
+        )
         self.queue = Gauge("roe_queue", "Requests that wait for the writer", registry=registry)
         self.ready = Gauge("roe_ready", "Whether the service can write", registry=registry)
         self.failed = Counter("roe_failed", "Requests that failed for a reason nobody foresaw", registry=registry)
@@ -30,7 +34,9 @@ class Metrics:
         self.held = Gauge("roe_held", "Records that wait for somebody able", registry=registry)
         self.open_timers = Gauge("roe_open_timers", "Timers that are still to fire", registry=registry)
         self.unloaded = Gauge("roe_unloaded", "Decisions that the CRM does not show yet", registry=registry)
-        self.unloaded_age = Gauge("roe_unloaded_age_seconds", "Age of the oldest decision that the CRM does not show yet", registry=registry)
+        self.unloaded_age = Gauge(
+            "roe_unloaded_age_seconds", "Age of the oldest decision that the CRM does not show yet", registry=registry
+        )
         self.sent = Counter("roe_webhooks_sent", "Webhooks sent, by result", ["receiver", "result"], registry=registry)
         self.shadow = Counter("roe_shadow", "Decisions made by the candidate policy too", ["result"], registry=registry)
 

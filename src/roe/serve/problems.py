@@ -17,9 +17,7 @@ MEDIA_TYPE = "application/problem+json"
 class Refused(Exception):
     """A request that cannot be answered as asked: an HTTP status, a code of roe's, a sentence, and a next step."""
 
-    def __init__(
-        self, status: int, code: str, detail: str, help: str = "", headers: Mapping[str, str] | None = None, **more: Any
-    ) -> None:
+    def __init__(self, status: int, code: str, detail: str, help: str = "", headers: Mapping[str, str] | None = None, **more: Any) -> None:
         super().__init__(detail)
         self.status, self.code, self.detail, self.help = status, code, detail, help
         self.headers = dict(headers or {})
@@ -40,7 +38,9 @@ def of_diagnostics(found: Iterable[Diagnostic], status: int, code: str, detail: 
 
 def busy(detail: str, seconds: int, status: int = 503) -> Refused:
     """Nothing was done: the same request is worth repeating after some seconds."""
-    return Refused(status, "R907", detail, f"repeat the request in {seconds} seconds, with the same Idempotency-Key", {"Retry-After": str(seconds)})
+    return Refused(
+        status, "R907", detail, f"repeat the request in {seconds} seconds, with the same Idempotency-Key", {"Retry-After": str(seconds)}
+    )
 
 
 def unreadable(detail: str, help: str, status: int = 400) -> Refused:

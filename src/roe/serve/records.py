@@ -70,7 +70,6 @@ class Records:
                 row.forget()
         return found
 
-
     def owners(self, record: Mirrored) -> dict[str, str | None]:
         """The owner that the CRM shows in each role whose column the record has: a rep's id, or None for nobody."""
         fields, roles = self.policy.model.entities[record.entity], self.policy.model.roles()

@@ -16,7 +16,7 @@ from roe.serve.versions import parse_version
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]", "testserver")
 MOST_FIELDS, LONGEST_TEXT, LONGEST_ID = 500, 32_768, 255
-OBJECT = "send one JSON object of fields, such as {\"id\": \"L1\", \"email\": \"ada@example.com\"}"
+OBJECT = 'send one JSON object of fields, such as {"id": "L1", "email": "ada@example.com"}'
 
 
 def server_of(request: Request) -> Server:

@@ -44,8 +44,7 @@ async def written(request: Request, token: Token, value: Any, act: Act, touches:
 
 async def known(request: Request, ask: Callable[[Desk, datetime], Json]) -> Json:
     """Ask the desk something that changes nothing."""
-    found = await asyncio.wrap_future(server_of(request).writer.ask(ask))
-    return found
+    return await asyncio.wrap_future(server_of(request).writer.ask(ask))
 
 
 async def read(request: Request, ask: Callable[[Store], Any]) -> Any:
@@ -116,7 +115,7 @@ async def delete(request: Request) -> Response:
 
 def _mirrored(desk: Desk, entity: str, id: str, stale: bool) -> Json:
     """What became of a record that was sent, and its owners if it has any."""
-    owners = {key.split("|", 2)[2]: desk.shown(*key.split("|", 2)) for key in desk.owner_keys(entity, id)}  # type: ignore[arg-type]
+    owners = {key.split("|", 2)[2]: desk.shown(*key.split("|", 2)) for key in desk.owner_keys(entity, id)}
     return {"entity": entity, "id": id, "stale": stale, "roles": owners}
 
 

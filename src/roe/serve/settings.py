@@ -176,7 +176,9 @@ class _File:
             raise self.wrong(f"`{name}` is in the file itself", 'keep secrets in the environment, and write "env:NAME"')
         found = self.environment.get(text.removeprefix("env:"), "")
         if not found:
-            raise self.wrong(f"the environment has no {text.removeprefix('env:')}, which `{name}` names", "set it before the service starts")
+            raise self.wrong(
+                f"the environment has no {text.removeprefix('env:')}, which `{name}` names", "set it before the service starts"
+            )
         return found
 
     def known(self, raw: Mapping[str, Any], names: Sequence[str], what: str) -> None:

@@ -51,7 +51,9 @@ class State:
     def changes(self) -> list[Change]:
         """What has changed and is not written yet."""
         now = ((kind, key, self._values[kind].get(key)) for kind, key in self._before)
-        return [(kind, key, None if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)) for kind, key, value in now]
+        return [
+            (kind, key, None if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)) for kind, key, value in now
+        ]
 
     def written(self) -> None:
         self._before.clear()

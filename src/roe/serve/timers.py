@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from roe.evaluator.engine import Decision
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from roe.serve.desk import Desk
 
 LATE = 60  # seconds after which a timer counts as late
+HELD = "held||all"  # the timer that tries held records again: a day or somebody's working hours may have begun
+RETRY = timedelta(minutes=1)
 AVAILABLE = "available"  # the role under which a rep's return is timed
 
 
@@ -55,6 +57,9 @@ def fire(desk: Desk, key: str, at: datetime) -> None:
     """A timer's time is up."""
     timer = desk.state.get("timer", key)
     desk.state.put("timer", key, None)
+    if key == HELD:
+        desk.retry_held(at)
+        return
     entity, id, role = key.split("|", 2)
     if role == AVAILABLE:
         back_again(desk, id, at)
@@ -68,7 +73,7 @@ def fire(desk: Desk, key: str, at: datetime) -> None:
     elif timer["kind"] == "sla":
         _service_level(desk, key, timer, at, marks)
     else:
-        desk.decide(entity, id, at, only=(role,), **marks)
+        desk.decide(entity, id, at, only=(role,), marks=marks)
 
 
 def _service_level(desk: Desk, key: str, timer: dict[str, Any], at: datetime, marks: dict[str, int]) -> None:
@@ -78,7 +83,7 @@ def _service_level(desk: Desk, key: str, timer: dict[str, Any], at: datetime, ma
     gone = timer["pool"] not in desk.plan.pools
     if gone:  # the pool that gave the record is not in the policy any more: today's rules decide
         desk.state.put("assigned", key, None)
-    decision = desk.decide(entity, id, at, only=(role,), **marks, **({"gone": timer["pool"]} if gone else {}))[0]
+    decision = desk.decide(entity, id, at, only=(role,), marks={**marks, **({"gone": timer["pool"]} if gone else {})})[0]
     if gone or is_repeated(decision):
         desk.state.put("timer", key, None)
         return

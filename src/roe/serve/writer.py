@@ -145,8 +145,7 @@ class Writer:
             if jobs or self.problem or self._is_due() or self._has_news():
                 self._handle(jobs)
             self._answer()
-        if self._store is not None:
-            self._store.close()
+        self.close()
 
     def _next(self) -> list[Job] | None:
         """What waits now, perhaps nothing if a timer is due; None at the end."""
@@ -191,7 +190,8 @@ class Writer:
 
     def _handle(self, jobs: list[Job]) -> None:
         try:
-            self._group(jobs)
+            for job, answer in zip(jobs, self.group(jobs), strict=True):
+                job.future.set_result(answer)
         except Exception as e:
             self._take_back()
             unavailable = self._is_unavailable(e)
@@ -236,7 +236,14 @@ class Writer:
             self._unsure |= set(self.desk.writes.records)
             self.desk.take_back()
 
-    def _group(self, jobs: Sequence[Job]) -> None:
+    def close(self) -> None:
+        """Let go of the ledger."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def group(self, jobs: Sequence[Job]) -> list[tuple[int, Json, bool]]:
+        """Decide and commit some jobs together, and answer them. Whatever fails, nothing is committed."""
         started = clock.perf_counter()
         store = self._connected()
         tables = ServiceStore(store.db)
@@ -267,8 +274,7 @@ class Writer:
         self.problem = ""
         self.metrics.ready.set(1)
         self.metrics.group(len(jobs), clock.perf_counter() - started, desk, fired)
-        for job, answer in zip(jobs, answers, strict=True):
-            job.future.set_result(answer)
+        return answers
 
     def _reply(
         self, desk: Desk, job: Job, at: datetime, earlier: Mapping[str, Answer], tables: ServiceStore
@@ -286,6 +292,7 @@ class Writer:
                     return 200, lambda: {"received": message, "repeated": True}, True
                 desk.writes.inbox.append((source, message, subject))
             status, make = job.act(desk, at)
+            desk.settled(at)
         except Refused as e:
             status, make = e.status, e.document
             desk.refused(e)
@@ -305,7 +312,12 @@ class Writer:
             self._run = tx.head.number + 1
             tx.keep_policy(self.policy.digest, self.policy.files)
             run = Run(
-                at=At.of(at), id=f"serve-{self._run}", what="service", policy=self.policy.name, digest=self.policy.digest, version=__version__
+                at=At.of(at),
+                id=f"serve-{self._run}",
+                what="service",
+                policy=self.policy.name,
+                digest=self.policy.digest,
+                version=__version__,
             )
             tx.run(run)
         return self._run
@@ -315,7 +327,9 @@ class Writer:
         seq = tables.seq()
         if self.desk is None or seq < self.desk.seq:
             if self.desk is not None:
-                log.error("the database is older than what this server has seen (commit %s, not %s): reading all of it again", seq, self.desk.seq)
+                log.error(
+                    "the database is older than what this server has seen (commit %s, not %s): reading all of it again", seq, self.desk.seq
+                )
             self.desk = Desk(self.policy, State(tables.known_since(-1)), tables.records_since(-1), self.receivers)
             self.desk.seq = seq
             self._unsure.clear()

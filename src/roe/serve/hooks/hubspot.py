@@ -73,7 +73,9 @@ def _read(events: Iterable[Mapping[str, Any]], objects: Mapping[str, str]) -> It
         if what in ("deletion", "privacyDeletion"):
             yield Message(key, "delete", entity, record, occurred)
         elif what == "propertyChange":
-            yield Message(key, "patch", entity, record, occurred, {text_of(event.get("propertyName"), "propertyName"): event.get("propertyValue")})
+            yield Message(
+                key, "patch", entity, record, occurred, {text_of(event.get("propertyName"), "propertyName"): event.get("propertyValue")}
+            )
         elif what in ("creation", "restore"):
             yield Message(key, "patch", entity, record, occurred)
 
