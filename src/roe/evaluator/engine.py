@@ -7,7 +7,7 @@ of the input never matters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -22,6 +22,7 @@ from roe.policy.model import Policy
 
 if TYPE_CHECKING:
     from roe.evaluator.allocate import Pools, Turn
+    from roe.evaluator.live import Live
     from roe.evaluator.ruleset import RuleSet
     from roe.evaluator.trace import Trace
 
@@ -106,6 +107,12 @@ class Evaluator:
         """The evaluator over records: its `decide` sees other tables, today's pools and claims."""
         return Bound(self, World(self.compiled, tables, self.clock(as_of)), state or {})
 
+    def live(self, tables: Tables, *, as_of: date | datetime | str, state: Mapping[str, Any] | None = None) -> Live:
+        """The evaluator over records that come and go, for one decision after another, each at its own moment."""
+        from roe.evaluator.live import Live
+
+        return Live(self, tables, as_of, state)
+
     def run(self, tables: Tables, *, as_of: date | datetime | str, state: Mapping[str, Any] | None = None) -> Run:
         """Decide every record of every entity that the policy has rules for."""
         bound = self.bind(tables, as_of=as_of, state=state)
@@ -123,10 +130,7 @@ class Bound:
         world.decided_claims = state.get("claims", {})
         world.resolve_all()
         world.remember(state.get("owners", {}))
-        for book, kept in state.get("books", {}).items():
-            if book in self.plan.books:
-                for part, key in KEPT:
-                    world.recall(f"{book}{part}", {account: x[key] for account, x in kept["accounts"].items()})
+        self.recall_books()
         self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
         self._settled: set[str] = set()
         self.turns: Mapping[str, Any] = {}  # turns of an earlier run, read back instead of taken again
@@ -137,6 +141,18 @@ class Bound:
             today = world.clock.today
             if record is not None and record["is_open"] is not False and (row.start is None or row.start <= today) and today < row.until:
                 self.exceptions.setdefault((row.entity, record["id"], str(row.role)), row)
+
+    def recall_books(self, only: Collection[str] | None = None) -> None:
+        """What the state knows of accounts in books: of all of them, or of those with these ids."""
+        for book, kept in self.state.get("books", {}).items():
+            if book in self.plan.books:
+                accounts = kept["accounts"] if only is None else {key: kept["accounts"][key] for key in only if key in kept["accounts"]}
+                for part, key in KEPT:
+                    self.world.recall(f"{book}{part}", {account: x[key] for account, x in accounts.items()})
+
+    def approved(self, row: Row, role: str) -> ExceptionRow | None:
+        """The exception that holds for a record."""
+        return self.exceptions.get((row.entity, row["id"], role))
 
     @cached_property
     def pools(self) -> Pools:
@@ -209,7 +225,7 @@ class Bound:
         territory = row["territory"] if (row.entity, "territory") in self.plan.steps else None
         decision.territory = str(territory["name"]) if isinstance(territory, dict) and territory.get("name") else ""
         self._window(decision)
-        approved = self.exceptions.get((row.entity, row["id"], role))
+        approved = self.approved(row, role)
         if approved is not None:
             self._own(decision, "exception", self.world.rep(approved.owner))
             decision.exception, decision.rule, decision.until = approved, "exception", approved.until
