@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("roe.analysis", "roe.testing", "roe.cache", "roe.api"),
     ("roe.web",),
     ("roe.lsp",),
+    ("roe.serve",),
     ("roe.cli", "roe.__main__"),
 )
 # Pairs of packages that import each other. None may be added; those that are left are being taken apart.

@@ -47,10 +47,6 @@ def plain(table: pa.Table, names: set[str]) -> pa.Table:
     return table
 
 
-def either(column: Any, text: str, then: Any, otherwise: Any) -> Any:
-    return pc.if_else(pc.equal(column.cast(pa.string()), text), then.cast(pa.string()), otherwise.cast(pa.string()))
-
-
 def table(values: dict[str, Any]) -> pa.Table:
     return pa.table(values)
 

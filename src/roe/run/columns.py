@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns.column import Array, Coded
-from roe.columns.run import KINDS, Allocations, ColumnRun
+from roe.columns.run import EXCEPTION, Allocations, ColumnRun
 from roe.evaluator.extra import extra_rows
 from roe.evaluator.recorded import pools_json
 from roe.grammar import values as v
 from roe.plan.operators import Crm
+from roe.plan.outcome import ACTIONS
 from roe.run.arrow import same
 from roe.run.result import ALLOCATIONS, Batch, Portion
 from roe.run.rows import called
@@ -48,7 +49,7 @@ def _portion(run: ColumnRun, part: Allocations) -> Portion:
     arrays = [
         same(part.entity, n), part.table.written_ids, shown, same(part.role, n),
         _coded(part.owner, reps), _coded(part.owner, labels), _coded(part.previous, reps), _coded(part.previous, labels),
-        _coded(part.action, pa.array(KINDS)), _coded(np.where(part.rule == -2, len(rules), part.rule), pa.array([*rules, "exception"])),
+        _coded(part.action, pa.array(ACTIONS)), _coded(np.where(part.rule == EXCEPTION, len(rules), part.rule), pa.array([*rules, "exception"])),
         _text(part.territory), _coded(part.pool, pa.array(part.pools, pa.string())), _text(part.window),
         _coded(part.until, pa.array([str(v.string(x)) for x in part.untils], pa.string())), part.reason,
     ]  # fmt: skip
@@ -104,7 +105,6 @@ def _text(column: Coded) -> pa.Array:
 
 
 def _owners(run: ColumnRun, part: Allocations) -> list[tuple[str | None, str | None]]:
-    """(owner, previous owner) of each record, as ids; a record that somebody must decide on stays where it is."""
+    """(owner, previous owner) of each record, as ids."""
     ids = [*run.world.tables["rep"].ids.to_pylist(), None]
-    owner = np.where(part.action == KINDS.index("refer"), part.previous, part.owner)
-    return [(ids[a], ids[b]) for a, b in zip(owner.tolist(), part.previous.tolist(), strict=True)]
+    return [(ids[a], ids[b]) for a, b in zip(part.owner.tolist(), part.previous.tolist(), strict=True)]

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from roe.diagnostics import Diagnostic
-from roe.evaluator.engine import LIVE, Run
+from roe.evaluator.engine import Run
 from roe.evaluator.render import brief
 from roe.evaluator.world import World
 from roe.plan.operators import Invariant
+from roe.plan.outcome import LIVE
 from roe.policy.model import Policy
 from roe.run import lists
-from roe.run.result import Batch, Portion
+from roe.run.result import Batch
 
 HEADER = ("invariant", "severity", "entity", "record", "name", "found")
 NAMED = 5
@@ -50,7 +51,7 @@ class Tally:
         """Count what a batch decided, and ask its records what is asked of records, now that they have their owners."""
         world = batch.bound.world
         for p in batch.portions:
-            owners = lists.counted(settled(p))
+            owners = lists.counted(p.lines["owner"])
             self.facts["decided"] += p.n
             self.facts["unowned"] += p.n - sum(owners.values())
             if p.entity == "account":
@@ -118,11 +119,6 @@ def customer(row: Any) -> bool:
 
 def live(window: str) -> bool:
     return any(window.endswith(f": {state}") for state in LIVE)
-
-
-def settled(p: Portion) -> Any:
-    """The owner of each record after the run: who had it, where somebody must decide on it first."""
-    return lists.either(p.lines["action"], "refer", p.lines["previous_owner"], p.lines["owner"])
 
 
 def of_run(run: Run) -> list[Broken]:

@@ -67,15 +67,6 @@ def listed(values: Any) -> list[Any]:
     return values if isinstance(values, list) else list(values.to_pylist())
 
 
-def either(column: Any, text: str, then: Any, otherwise: Any) -> Any:
-    """Values of `then` where a column has this text, else of `otherwise`."""
-    if isinstance(column, list):
-        return [a if x == text else b for x, a, b in zip(column, then, otherwise, strict=True)]
-    from roe.run import arrow
-
-    return arrow.either(column, text, then, otherwise)
-
-
 def plain(lines: Lines, names: tuple[str, ...]) -> Lines:
     """The same lines with some columns as plain texts, which lists are already."""
     if isinstance(lines, dict):

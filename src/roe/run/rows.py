@@ -40,7 +40,7 @@ def batch_of(run: Run) -> Batch:
 
 def extra_of(run: Run) -> dict[str, list[list[str]]]:
     """The rows of the files that only some policies have."""
-    owners = {key: [(d.previous if d.action == "refer" else d.owner, d.previous) for d in own] for key, own in _by_role(run).items()}
+    owners = {key: [(d.owner, d.previous) for d in own] for key, own in _by_role(run).items()}
     return extra_rows(run.bound, owners)
 
 
