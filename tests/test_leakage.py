@@ -122,7 +122,7 @@ def test_columns_that_say_nothing_are_never_leaks(seed: int) -> None:
     rng = random.Random(seed)
     n = rng.choice((60, 200, 1000))
     won = [rng.random() < rng.choice((0.05, 0.3, 0.9)) for _ in range(n)]
-    columns = {f"c{k}": [rng.choice((None, rng.randrange(k * k + 2))) for _ in range(n)] for k in range(25)}
+    columns: dict[str, Values] = {f"c{k}": [rng.choice((None, rng.randrange(k * k + 2))) for _ in range(n)] for k in range(25)}
     columns |= {f"t{k}": [f"v{rng.randrange(n // 2)}" for _ in range(n)] for k in range(5)} | {
         "status": [rng.choice("abc") for _ in range(n)]
     }
