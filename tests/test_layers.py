@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("roe.columns",),
     ("roe.sql", "roe.spark"),
     ("roe.run",),
-    ("roe.analysis", "roe.testing", "roe.cache", "roe.api"),
+    ("roe.analysis", "roe.scoring", "roe.testing", "roe.cache", "roe.api"),
     ("roe.web",),
     ("roe.lsp",),
     ("roe.serve",),
