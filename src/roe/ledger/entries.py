@@ -380,6 +380,7 @@ class Erased(Entry):
     subject: int = fact(0)
     before: str = fact("")
     values: int = fact(0)
+    others: tuple[int, ...] = _kept("fact", ())  # entries about other subjects whose values named it
     by: str = private("")
     why: str = private("")
 

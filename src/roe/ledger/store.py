@@ -114,6 +114,10 @@ def open_store(place: str | Path, *, create: bool = True, wait: float = 60, cloc
             from roe.ledger.legacy import take_over
 
             take_over(store, Path(text), zone)
+        if db.dialect == "sqlite" and (Path(text) / "forgotten.jsonl").is_file():
+            from roe.ledger.erase import forget_again
+
+            forget_again(store, Path(text) / "forgotten.jsonl")
         return store
     except BaseException:
         db.close()
