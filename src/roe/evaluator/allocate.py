@@ -127,6 +127,10 @@ class PoolHistory:
     def number(self, standing: Standing) -> int:
         return self.standings[standing.seats]
 
+    @property
+    def log_is_empty(self) -> bool:
+        return not self.turns.log and not self.made
+
     def members(self, turn: Turn) -> list[Member]:
         assert turn.standing is not None
         ledger, counts = self.turns.at(turn.index)
@@ -295,6 +299,17 @@ class Pool:
         """Who is able is to be found out again."""
         self._fixed_seats = self._fixed_standing = self._interned = None
 
+    def renew(self) -> None:
+        """Begin again where the turns taken so far have led, for a new moment or changed records; earlier turns keep their history."""
+        self.forget()
+        self._reps_cached, self._terms_known = None, {}
+        loads = self.pools.loads() if self.step.strategy == "least_loaded" else None
+        if self.history.log_is_empty and loads == self.history.loads:
+            self.history.taken = self.pools.taken
+            return
+        turns = History(self.step.debt, self.ledger().credits(), dict(self.counts), self.history.turns.position + self.history.turns.taken)
+        self.history = PoolHistory(self.step.strategy, turns, self.world.rep, loads, self.pools.taken)
+
     def _reps(self, row: Row) -> list[Row]:
         """The members for a record, by id; found once where membership rests on the rep alone."""
         if self._reps_cached is not None:
@@ -415,6 +430,18 @@ class Pools:
             self.companions.setdefault((turn.pool, company), (rep["id"], f"{row.entity} {row['id']}"))
         for pool in self.pools.values():
             pool.changed(rep, row)
+
+    def renew(self) -> None:
+        """Another moment, or other records: what was found out of reps is forgotten, turns and days stay."""
+        self.taken, self.unlogged, self._open = [], 0, None
+        self._away.clear()
+        for pool in self.pools.values():
+            pool.renew()
+
+    def uncount(self, entity: str, rep: str) -> None:
+        """A record that was taken now stands in the data as the rep's own, where it is counted."""
+        counts = self._counts()
+        counts[entity, rep] -= 1
 
     def count(self, entity: str, rep: str, n: int) -> None:
         """Add to what caps count."""

@@ -25,6 +25,7 @@ from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
 from roe.grammar.parser import parse
 from roe.plan.operators import TEMPLATE, Choose, Derive, Expr, Relate
+from roe.plan.outcome import RoleSteps, Sentence
 from roe.policy.model import DataSource, Policy
 from roe.source import Span, Text
 
@@ -54,9 +55,11 @@ class Row(dict[str, Any]):
         make = self.world.fields[self.entity].get(name)
         if make is None:
             return None
+        if not self.derived:
+            self.world.touched.append(self)
+        self.derived.add(name)
         self[name] = None  # a circle through data, such as an account that is its own parent, ends in null
         value = self[name] = make(self)
-        self.derived.add(name)
         return value
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -116,6 +119,15 @@ class Compiled:
         self._places: dict[int, tuple[Text, Span]] = {}
         self._pieces: dict[str, list[tuple[str, s.Node | None]]] = {}
         self._templates: dict[str, list[tuple[str, Code | None]]] = {}
+        self._sentences: dict[int, tuple[Sentence, list[tuple[str, Code | None]]]] = {}
+        self._roles: dict[tuple[str, str], RoleSteps] = {}
+
+    def role(self, entity: str, role: str) -> RoleSteps:
+        """The steps that the rules of a role lower to. KeyError if it has none."""
+        found = self._roles.get((entity, role))
+        if found is None:
+            found = self._roles[entity, role] = RoleSteps(self.policy.plan, entity, role)
+        return found
 
     def code(self, expr: Expr) -> Code:
         found = self._codes.get(id(expr))
@@ -162,6 +174,14 @@ class Compiled:
             found = self._templates[text] = [(part, compile_expression(tree) if tree is not None else None) for part, tree in pieces]
         return found
 
+    def sentence(self, sentence: Sentence) -> list[tuple[str, Code | None]]:
+        """The same for a sentence in pieces."""
+        found = self._sentences.get(id(sentence))
+        if found is None:
+            pieces = [(part, compile_expression(tree) if tree is not None else None) for part, tree in sentence.pieces]
+            found = self._sentences[id(sentence)] = (sentence, pieces)
+        return found[1]
+
 
 class World:
     """The records of a run at one moment. `tables` are raw records by entity; rejects and corrections are kept."""
@@ -169,6 +189,7 @@ class World:
     def __init__(self, compiled: Compiled, tables: Mapping[str, Iterable[Mapping[str, Any]]], clock: Clock) -> None:
         self.compiled, self.policy = compiled, compiled.policy
         self.rows: dict[str, list[Row]] = {}
+        self.touched: list[Row] = []  # the rows with fields that were computed
         self.at(clock)
         self.rejects: list[Reject] = []
         self.typed: dict[str, Typed] = {}
@@ -202,10 +223,14 @@ class World:
         self.lists: dict[str, Any] = {**self.policy.plan.lists, **in_force}
         self.base: Scope = {"today": clock.today, "now": clock.now, CLOCK: clock, **self.lists}
         self.__dict__.pop("settled", None)
+        self.forget_computed()
+
+    def forget_computed(self) -> None:
+        """Drop everything that was computed."""
         self._ranks, self._keyed = {}, {}
-        for rows in self.rows.values():
-            for row in rows:
-                row.forget()
+        touched, self.touched = self.touched, []
+        for row in touched:
+            row.forget()
 
     # --- loading ----------------------------------------------------------------------------------------------------
 
@@ -361,6 +386,10 @@ class World:
     def is_stranger(self, rep: Row) -> bool:
         return rep["id"] in self._strangers
 
+    def owners(self, row: Row) -> Owners:
+        """Today's owners, as the data says."""
+        return Owners({role: self.rep(dict.get(row, f"owner.{role}")) for role in self.policy.roles})
+
     # --- fields -----------------------------------------------------------------------------------------------------
 
     def _makers(self, entity: str) -> dict[str, Make]:
@@ -370,7 +399,7 @@ class World:
             if f.via and f.type.item:
                 makers[name] = _related(f.type.item.entity, f.via) if not f.key else _same_key(f.type.item.entity, f.via, f.key)
             elif f.type.name == "owners":
-                makers[name] = _owners
+                makers[name] = lambda row: row.world.owners(row)
             else:
                 makers[name] = _nothing
         for (of, name), step in self.policy.plan.steps.items():
@@ -429,14 +458,15 @@ class World:
         assert self.policy.plan.claims is not None
         return Settled(self.policy.plan.claims, self, self.decided_claims)
 
-    def fill(self, template: str, scope: Scope) -> str:
+    def fill(self, template: str | Sentence, scope: Scope) -> str:
         """A sentence with its `{expression}` parts replaced by their values."""
 
         def value(code: Code) -> str:
             found = code(scope)
             return "(unknown)" if found is None else found.label if isinstance(found, Row) else v.readable(found, self.clock.now.tzinfo)
 
-        return "".join(piece if code is None else value(code) for piece, code in self.compiled.template(template))
+        pieces = self.compiled.template(template) if isinstance(template, str) else self.compiled.sentence(template)
+        return "".join(piece if code is None else value(code) for piece, code in pieces)
 
     def scope(self, row: Row) -> Scope:
         """What an expression about a record can name."""
@@ -469,12 +499,16 @@ class World:
         for key, saved in owners.items():
             entity, record, role = key.split("|", 2)
             row = self.find(entity, record) if entity in self.rows else None
-            if row is not None and dict.get(row, f"owner.{role}") is None and saved.get("rep"):
-                row[f"owner.{role}"] = saved["rep"]
-                if saved.get("former") and entity == "account" and role == self.policy.roles[0] and dict.get(row, "former_owner") is None:
-                    row["former_owner"] = self.rep(saved["former"])
-                if dict.get(row, "owner_since") is None and saved.get("since"):
-                    row["owner_since"] = v.parse_date(saved["since"])
+            if row is not None:
+                self.remember_owner(row, role, saved)
+
+    def remember_owner(self, row: Row, role: str, saved: Mapping[str, Any]) -> None:
+        if dict.get(row, f"owner.{role}") is None and saved.get("rep"):
+            row[f"owner.{role}"] = saved["rep"]
+            if saved.get("former") and row.entity == "account" and role == self.policy.roles[0] and dict.get(row, "former_owner") is None:
+                row["former_owner"] = self.rep(saved["former"])
+            if dict.get(row, "owner_since") is None and saved.get("since"):
+                row["owner_since"] = v.parse_date(saved["since"])
 
     def own(self, entity: str, owners: list[tuple[Row, Owners]]) -> None:
         """Give the records of an entity the owners that were decided for them."""
@@ -482,10 +516,7 @@ class World:
         self._show(owners)
 
     def _show(self, owners: Iterable[tuple[Row, Owners | None]]) -> None:
-        self._ranks, self._keyed = {}, {}
-        for rows in self.rows.values():
-            for row in rows:
-                row.forget()
+        self.forget_computed()
         for row, own in owners:
             if own is None:
                 dict.pop(row, "owner", None)
@@ -593,11 +624,6 @@ def _same_key(entity: str, via: str, key: str) -> Make:
         return [] if value is None else list(row.world.keyed(entity, via).get(value, ()))
 
     return related
-
-
-def _owners(row: Row) -> Owners:
-    """Today's owners, as the data says."""
-    return Owners({role: row.world.rep(dict.get(row, f"owner.{role}")) for role in row.world.policy.roles})
 
 
 def _live_claim(row: Row) -> Row | None:
