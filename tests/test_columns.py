@@ -85,7 +85,9 @@ def test_portions_of_a_table_give_what_the_whole_gives(seed: int, tmp_path: Path
 
     from roe.columns import stream
     from roe.columns.read import read_columns
-    from roe.run.files import write_batches
+    from roe.run.engines import Job, choose
+    from roe.run.run import run
+    from roe.run.source import Source
 
     monkeypatch.setattr(stream, "LARGE", 10)
     monkeypatch.setattr(stream, "PORTION", 16)
@@ -99,9 +101,9 @@ def test_portions_of_a_table_give_what_the_whole_gives(seed: int, tmp_path: Path
     columns = {key: pa.array([None if (x := row[key]) is None else str(x) for row in rows]) for key in rows[0]}
     parquet.write_table(pa.table(columns), data / "accounts.parquet")
     evaluator = roe.compile(roe.load(folder))
-    parts = stream.portions(evaluator, data, "2026-02-01", {})
-    assert parts is not None
-    write_batches(map(batch_of, parts), tmp_path / "portions")
+    job = Job(evaluator, Source(evaluator.policy, data), "2026-02-01")
+    assert choose("columns", job).name == "portions"
+    run(job, tmp_path / "portions", asked="columns")
     write_columns(ColumnRun.of(evaluator, read_columns(evaluator.policy, data)[0], as_of="2026-02-01"), tmp_path / "whole")
     write_rows(evaluator.run(read_tables(evaluator.policy, data)[0], as_of="2026-02-01"), tmp_path / "rows")
     for path in sorted((tmp_path / "rows").iterdir()):

@@ -143,7 +143,7 @@ def _referred(policy: Policy, entity: str, others: dict[str, Raw]) -> bool:
 
 ORDERED, PLAIN, OTHER = "ordered", "plain", "other"
 NO_ORDER = "its ids are in no order that portions could follow"
-_PLAIN_ID = "^[!-~]([ -~]*[!-~])?$"  # a text that means itself: nothing is trimmed, folded to another case or recomposed
+_PLAIN_ID = "^([!-~]([ -~]*[!-~])?)?$"  # a text that means itself: nothing is trimmed, folded to another case or recomposed
 
 
 def _order(file: Any, key: str) -> str:
@@ -153,8 +153,10 @@ def _order(file: Any, key: str) -> str:
     """
     last, ordered = None, True
     for batch in file.iter_batches(batch_size=1 << 20, columns=[key]):
-        ids = batch.column(0).cast(pa.string())
-        if ids.null_count or not pc.all(pc.match_substring_regex(ids, _PLAIN_ID)).as_py():
+        column = batch.column(0).cast(pa.string())
+        ids = column.drop_null()
+        ordered = ordered and not column.null_count
+        if not pc.all(pc.match_substring_regex(ids, _PLAIN_ID), min_count=0).as_py():
             return OTHER
         if len(ids):
             raw = fold_all(ids).cast(pa.binary())
