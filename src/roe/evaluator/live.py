@@ -348,19 +348,16 @@ class Live(Bound):
         before, self._quiet = self._quiet, True
         try:
             for role in self.roles(row.entity):
-                decision = self._decide(row, role)
-                if decision.action != "refer":
-                    owners[role] = self.world.rep(decision.owner)
+                owners[role] = self.world.rep(self._decide(row, role).owner)
         finally:
             self._quiet = before
         return Owners(owners)
 
-    def _route(self, d: Decision, pool: str) -> None:
+    def _allocate(self, d: Decision, pool: str) -> Row | None:
         if not self._quiet:
-            super()._route(d, pool)
-            return
+            return super()._allocate(d, pool)
         earlier = self.assigned.get(self.key(d))
-        self._own(d, "route", self.world.rep(earlier["rep"] if earlier else d.previous))
+        return self.world.rep(earlier["rep"] if earlier else d.previous)
 
     def current_state(self) -> dict[str, Any]:
         """The state as decisions have left it: owners, turns, credits and days of the pools, and what they have assigned."""
