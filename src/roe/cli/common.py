@@ -20,9 +20,11 @@ COLUMNS_FROM = 2 << 20  # bytes of data: below, starting NumPy and Arrow takes l
 policy_argument = click.argument("policy", required=False, type=click.Path(path_type=Path))
 data_option = data_setting("Folder with the records: accounts.csv, leads.csv, reps.csv and so on.", required=True)
 as_of_option = as_of_setting("The date or date-time to use as `today` and `now`, such as 2026-02-01.", required=True)
-state_option = click.option(
-    "--state", type=click.Path(path_type=Path), help="The state folder: owners and round-robin pointers kept between runs."
+STATE = "Ledger with what earlier runs decided: a folder, or postgresql://… for teams. Or set ROE_STATE."
+wait_option = click.option(
+    "--wait", type=click.FloatRange(0), default=60, show_default=True, metavar="SECONDS", help="How long to wait for another run to end."
 )
+state_option = click.option("--state", envvar="ROE_STATE", help=STATE)
 service_state = click.option(
     "--state",
     default="roe-state",
@@ -171,16 +173,21 @@ def clock(evaluator: Any, as_of: str) -> str:
     return as_of
 
 
-def bind(evaluator: Any, data: Path, as_of: str, state: Path | None, say: bool = False, last: Path | None = None) -> Any:
+def bind(evaluator: Any, data: Path, as_of: str, state: str | None, say: bool = False, last: Path | None = None) -> Any:
     """The policy on the records of a folder, once they are what it expects; `say` prints what was read, against the report in `last`."""
-    from roe.run.memory import read_state
+    from roe.run.memory import read_memory
 
     try:
-        bound = well_named(evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=read_state(state)))
+        bound = well_named(evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=read_memory(state, evaluator.policy.timezone)))
     except PolicyError as e:
         fail(e.diagnostics)
-    guard(evaluator.policy, bound.world, last or state, say)
+    guard(evaluator.policy, bound.world, last or report_folder(state), say)
     return bound
+
+
+def report_folder(state: str | None) -> Path | None:
+    """Where the reading report of the last run is: beside its ledger."""
+    return None if state is None or "://" in state else Path(state)
 
 
 def well_named(bound: Any) -> Any:
@@ -199,7 +206,7 @@ def large(data: Path) -> bool:
     return size >= COLUMNS_FROM
 
 
-def bind_large(evaluator: Any, data: Path, as_of: str, state: Path | None) -> Any:
+def bind_large(evaluator: Any, data: Path, as_of: str, state: str | None) -> Any:
     """`bind`, in columns where the data is large and their packages are there."""
     from importlib.util import find_spec
 
@@ -208,17 +215,17 @@ def bind_large(evaluator: Any, data: Path, as_of: str, state: Path | None) -> An
     from roe.columns.read import read_columns
     from roe.columns.world import ColumnWorld
     from roe.evaluator.engine import Bound
-    from roe.run.memory import read_state
+    from roe.run.memory import read_memory
 
     tables, found = read_columns(evaluator.policy, data, complete=True)
     heed(found)
     try:
         bound = well_named(
-            Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(clock(evaluator, as_of))), read_state(state))
+            Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(clock(evaluator, as_of))), read_memory(state, evaluator.policy.timezone))
         )
     except PolicyError as e:
         fail(e.diagnostics)
-    guard(evaluator.policy, bound.world, state)
+    guard(evaluator.policy, bound.world, report_folder(state))
     return bound
 
 
