@@ -35,6 +35,7 @@ def compare(evaluator: Any, data: Any, entity: str, as_of: str, engines: Any = E
     for dialect, run in engines:
         query = compile_sql(evaluator.compiled, entity, dialect, evaluator.clock(as_of))
         found = run(query.sql, tables)
+        said = "\n".join(x.message for x in query.found)
         assert len(found) == len({d.id for d in decisions.values()})
         for row in found:
             for role in bound.roles(entity):
@@ -47,6 +48,10 @@ def compare(evaluator: Any, data: Any, entity: str, as_of: str, engines: Any = E
                     assert row[f"{role}_action"] == d.action, (dialect, d, row)
                     who = row[f"{role}_owner"]
                     assert who == d.owner or (who not in ids and bound.world.rep(who)["id"] == d.owner), (dialect, d, row)
+                    known = str(row[f"{role}_until"])[:10] if row[f"{role}_until"] is not None else None
+                    assert known == (None if d.until is None else str(d.until)[:10]) or "until when it holds" in said, (dialect, d, row)
+                    if who is None or who in ids:  # SQL has the name of nobody whom the data does not list
+                        assert row[f"{role}_reason"] == d.reason or "the reason" in said, (dialect, d, row)
     return left
 
 
