@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("roe.data.coerce", "roe.data.shape", "roe.data.spreadsheet", "roe.data.read"),
     ("roe.evaluator",),
     ("roe.ledger",),
-    ("roe.analysis", "roe.data", "roe.testing", "roe.cache", "roe.api", "roe.columns"),
+    ("roe.analysis", "roe.scoring", "roe.data", "roe.testing", "roe.cache", "roe.api", "roe.columns"),
     ("roe.sql", "roe.spark"),
     ("roe.web",),
     ("roe.lsp",),
