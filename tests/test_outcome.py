@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 
 import roe
+from databases import ENGINES, staged
 from helpers import policy_text
 from roe.columns.run import ColumnRun
 from roe.columns.write import allocations
 from roe.plan.outcome import ACTIONS
 
 pytest.importorskip("sqlglot")
-pytest.importorskip("duckdb")
 from roe.sql.statement import compile_sql
-from test_sql import ENGINES, staged
 
 AS_OF = "2026-02-01"
 RULES = {

@@ -19,7 +19,8 @@ from sqlglot import exp  # noqa: E402
 
 from roe.sql import DIALECTS  # noqa: E402
 from roe.sql.forms import grouped, literal  # noqa: E402
-from roe.sql.statement import UNDECIDED, compile_sql, printed  # noqa: E402
+from roe.sql.outcome import UNDECIDED  # noqa: E402
+from roe.sql.statement import compile_sql, printed  # noqa: E402
 
 ENTITY = {"inbound": "lead", "distribution": "lead", "matching": "lead"}  # of the rules that are compiled; accounts elsewhere
 STATEFUL = {"territories", "scoring"}  # they rest on what the state froze, or on ranks among all records, so hardly a rule is for SQL

@@ -228,9 +228,9 @@ def said(t: Translator, value: Found, tree: s.Node) -> Sql:
     if isinstance(value, Value) and value.kind == "date":
         day, month, year = (t.part(value.sql.copy(), part) for part in ("day", "month", "year"))
         named = exp.Case()
-        for number, name in enumerate(v.MONTHS, 1):
-            named = named.when(exp.EQ(this=month.copy(), expression=exp.Literal.number(number)), exp.Literal.string(f" {name} "))
-        number = [exp.cast(exp.cast(x, "BIGINT"), "TEXT") for x in (day, year)]
-        return exp.DPipe(this=exp.DPipe(this=number[0], expression=named), expression=number[1])
+        for i, name_of_month in enumerate(v.MONTHS, 1):
+            named = named.when(exp.EQ(this=month.copy(), expression=exp.Literal.number(i)), exp.Literal.string(f" {name_of_month} "))
+        before, after = (exp.cast(exp.cast(x, "BIGINT"), "TEXT") for x in (day, year))
+        return exp.DPipe(this=exp.DPipe(this=before, expression=named), expression=after)
     kind = value.kind if isinstance(value, Value) else "list"
     raise NoSql(f"a {kind} in a sentence is not written the same way in every warehouse", tree)
