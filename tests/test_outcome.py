@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from roe.columns.write import allocations
 
 import roe
 from databases import ENGINES, staged
 from helpers import policy_text
 from roe.columns.run import ColumnRun
-from roe.columns.write import allocations
 from roe.plan.outcome import ACTIONS
 
 pytest.importorskip("sqlglot")
