@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
 import pytest
-from roe.columns.write import allocations
 
 import roe
 from databases import ENGINES, staged
 from helpers import policy_text
 from roe.columns.run import ColumnRun
 from roe.plan.outcome import ACTIONS
+from roe.run.files import write_run
 
 pytest.importorskip("sqlglot")
 from roe.sql.statement import compile_sql
@@ -67,8 +68,9 @@ def in_rows(evaluator: roe.Evaluator, given: Any) -> dict[str, Any]:
     return {d.id: (d.owner, d.action, d.until and str(d.until), d.reason) for d in evaluator.run(given, as_of=AS_OF).decisions}
 
 
-def in_columns(evaluator: roe.Evaluator, given: Any) -> dict[str, Any]:
-    rows = allocations(ColumnRun.of(evaluator, given, as_of=AS_OF)).to_pylist()
+def in_columns(evaluator: roe.Evaluator, given: Any, folder: Path) -> dict[str, Any]:
+    write_run(ColumnRun.of(evaluator, given, as_of=AS_OF), folder)
+    rows = list(csv.DictReader((folder / "allocations.csv").open(encoding="utf-8")))
     return {x["record"]: (x["owner"] or None, x["action"], x["expires"] or None, x["reason"]) for x in rows}
 
 
@@ -79,9 +81,9 @@ def in_sql(evaluator: roe.Evaluator, given: Any, run: Any, dialect: str) -> dict
     return {x["id"]: (x["ae_owner"], x["ae_action"], x["ae_until"] and str(x["ae_until"])[:10], x["ae_reason"]) for x in found}
 
 
-def everywhere(evaluator: roe.Evaluator, given: Any) -> list[dict[str, Any]]:
+def everywhere(evaluator: roe.Evaluator, given: Any, folder: Path) -> list[dict[str, Any]]:
     sql = [in_sql(evaluator, given, run, dialect) for dialect, run in ENGINES if dialect != "postgres"]
-    return [in_rows(evaluator, given), in_columns(evaluator, given), *sql]
+    return [in_rows(evaluator, given), in_columns(evaluator, given, folder), *sql]
 
 
 def test_every_action_means_the_same_in_every_engine(tmp_path: Path) -> None:
@@ -89,7 +91,7 @@ def test_every_action_means_the_same_in_every_engine(tmp_path: Path) -> None:
         f"      - {{name: {name}, when: 'account.city = \"{name}\"', then: {then}{f', else: {otherwise}' if otherwise else ''}}}\n"
         for name, (then, otherwise) in RULES.items()
     )
-    found = everywhere(policy(tmp_path, rules), records())
+    found = everywhere(policy(tmp_path, rules), records(), tmp_path / "out")
     expected = {f"{rule}, {who}": each for rule, both in EXPECTED.items() for who, each in zip(("owned", "free"), both, strict=True)}
     for engine in found:
         assert {key: value[:3] for key, value in engine.items()} == expected
@@ -111,7 +113,7 @@ def test_a_sentence_stands_as_it_is_written(tmp_path: Path) -> None:
         "account": [{"id": i, "city": i, "owner_ae": "max"} for i in ("a", "b", "c", "x")],
         "rep": [{"id": "max", "name": "Max"}, {"id": "eva"}],
     }
-    for engine in everywhere(evaluator, given):
+    for engine in everywhere(evaluator, given, tmp_path / "out"):
         assert {key: value[3] for key, value in engine.items()} == {
             "a": "Max keeps it by rule `the {best} rule`", "b": "keep", "c": "in c, was with Max", "x": "exception approved by the {boss}: a {deal}",
         }  # fmt: skip
