@@ -230,6 +230,51 @@ def test_a_dry_run_commits_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "allocations.csv").read_bytes() == (tmp_path / "dry" / "allocations.csv").read_bytes()
 
 
+def test_a_dry_run_is_applied_just_as_it_is(tmp_path: Path) -> None:
+    """The ledger is then what a plain run would have made of it; files that were changed and a ledger that went on are refused."""
+    pool(tmp_path)
+    memories = []
+    for way in ("plain", "applied"):
+        state = str(tmp_path / way)
+        for night, count in enumerate((5, 8)):
+            leads(tmp_path, count)
+            if way == "plain":
+                invoke(command(tmp_path, state, night))
+                continue
+            dry = command(tmp_path, state, night, "dry")
+            assert "R647" in invoke([*dry, "--apply"], code=2).output
+            invoke([*dry, "--dry-run"])
+            changes = tmp_path / "dry" / "changes.csv"
+            text = changes.read_text("utf-8")
+            changes.write_text(text + "x", "utf-8")
+            assert "`changes.csv` is not as the dry run left it" in invoke([*dry, "--apply"], code=2).output
+            changes.write_text(text, "utf-8")
+            assert "committed: " in invoke([*dry, "--apply"]).output
+            assert damaged(tmp_path / "dry") == [] and read_mark(tmp_path / "dry")["outcome"] == "committed"
+            invoke(["ledger", "verify", "--state", state, "--against", str(tmp_path / "dry")])
+        memories.append(read_memory(state))
+    assert memories[0] == memories[1]
+    invoke([*command(tmp_path, state, 2, "dry"), "--dry-run"])
+    leads(tmp_path, 9)
+    invoke(command(tmp_path, state, 2))
+    assert "the ledger has gone on" in invoke([*command(tmp_path, state, 2, "dry"), "--apply"], code=2).output
+
+
+def test_records_that_vanish_stop_the_commit(tmp_path: Path) -> None:
+    pool(tmp_path)
+    policy_text(tmp_path / "policy", POOL + "invariants: ['vanished <= 2']\n")
+    state = str(tmp_path / "state")
+    leads(tmp_path, 9)
+    invoke(command(tmp_path, state))
+    leads(tmp_path, 7)
+    invoke(command(tmp_path, state, 1))
+    leads(tmp_path, 4)
+    for engine in ("rows", "columns"):
+        done = invoke(command(tmp_path, state, 2, "out", "--engine", engine), code=1)
+        assert "vanished = 5" in done.output
+    invoke(command(tmp_path, state, 2, "out", "--accept", "Bob: the old export had test leads"))
+
+
 def test_a_replay_decides_as_it_would_have_then(tmp_path: Path) -> None:
     pool(tmp_path)
     state = str(tmp_path / "state")

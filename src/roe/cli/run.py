@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from roe.cli.common import as_of_option, clock, data_option, fail, heed, load, policy_argument, state_option, table, unwritable, wait_option
-from roe.diagnostics import PolicyError, as_text, errors
+from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
+from roe.source import Span
 
 
 @click.command("run")
@@ -43,11 +44,12 @@ from roe.diagnostics import PolicyError, as_text, errors
 )
 @wait_option
 @click.option("--dry-run", "dry", is_flag=True, help="Decide and write the files, and commit nothing to the ledger.")
+@click.option("--apply", "apply", is_flag=True, help="Commit the dry run that is in the --out folder, just as it is.")
 @click.option("--replay", is_flag=True, help="Decide on a copy of the ledger as it was on the --as-of day, and commit nothing.")
 @click.option("--accept", "accepted", metavar="WHO AND WHY", default="", help="Commit although an invariant does not hold. It is recorded.")
 def command(
     policy: Path | None, data: Path, as_of: str, state: str | None, out: Path, traces: bool, engine: str, form: str, wait: float, dry: bool,
-    replay: bool, accepted: str,
+    apply: bool, replay: bool, accepted: str,
 ) -> None:  # fmt: skip
     """Decide every record, and write allocations, changes and rejects.
 
@@ -64,6 +66,11 @@ def command(
     wrong = unknown_state(state or "")
     if wrong is not None:
         fail([wrong])
+    if dry + apply + replay > 1:
+        fail([Diagnostic("R801", "--dry-run, --apply and --replay exclude each other", Span("--apply", 1, 1, 2), "give one of them")])
+    if apply:
+        _apply(evaluator, clock(evaluator, as_of), out, state, wait, accepted)
+        return
     try:
         job = Job(evaluator, source, clock(evaluator, as_of), form=form, traces=traces)
         finished = run(job, out, Options(state or "", engine, wait, dry, replay, accepted))
@@ -86,6 +93,25 @@ def command(
         kept = f"; the ledger in {state} is as it was" if state is not None else ""
         click.echo(f"invariants do not hold: see {out / 'invariants.csv'}{kept}", err=True)
         sys.exit(1)
+
+
+def _apply(evaluator: Any, as_of: str, out: Path, state: str | None, wait: float, accepted: str) -> None:
+    """Commit the dry run in a folder."""
+    from roe.grammar import values as v
+    from roe.run.inputs import digest_of, policy_files
+    from roe.run.pending import apply_dry_run
+
+    if state is None:
+        fail([Diagnostic("R801", "--apply needs a ledger", Span("--apply", 1, 1, 2), "add --state")])
+    policy = evaluator.policy
+    try:
+        moment = v.literal(evaluator.clock(as_of).now)
+        mark = apply_dry_run(out, state, policy.timezone, moment, digest_of(policy_files(policy)), wait, accepted)
+    except PolicyError as e:
+        fail(e.diagnostics)
+    except OSError as e:
+        unwritable(out, e)
+    click.echo(f"committed: {mark['counts']['moved']} of {mark['counts']['allocations']} allocations change hands; see {out}")
 
 
 def _show(summary: dict[str, Any], out: Path) -> None:

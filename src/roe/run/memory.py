@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from roe.diagnostics import Diagnostic, PolicyError
+from roe.ledger.audit import anchor
 from roe.ledger.entries import About, Entry, Run
 from roe.ledger.moment import At
 from roe.ledger.state import State, remembered
@@ -62,6 +63,16 @@ class Memory:
         """Whether a run was committed."""
         return any(isinstance(x.entry, Run) and x.entry.id == run for x in self.store.runs())
 
+    def place_of(self, run: str) -> dict[str, Any]:
+        """Where a run that was committed ends in the ledger (see `roe.ledger.audit.anchor`)."""
+        return anchor(self.store, self.store.of_run(run)[-1].number)
+
+    @property
+    def base(self) -> dict[str, Any]:
+        """The end of the ledger: its epoch (empty while it has no entry) and number."""
+        head = self.store.head()
+        return {"epoch": head.epoch if head.number else "", "number": head.number}
+
     @contextmanager
     def committing(self) -> Iterator[Commit]:
         """The lock of the ledger, and one transaction. Raises PolicyError if another writer has it for longer than `wait` seconds."""
@@ -75,6 +86,12 @@ class Commit:
 
     memory: Memory
     tx: Writing
+
+    @property
+    def base(self) -> dict[str, Any]:
+        """The end of the ledger before anything is appended: its epoch (empty while it has no entry) and number."""
+        head = self.tx.head
+        return {"epoch": head.epoch if head.number else "", "number": head.number}
 
     @property
     def is_current(self) -> bool:

@@ -26,6 +26,7 @@ from roe.run.source import expected
 from roe.source import Span
 
 if TYPE_CHECKING:
+    from roe.ledger.entries import Entry, Run
     from roe.ledger.moment import At
     from roe.ledger.state import Decided, State
     from roe.run.memory import Memory
@@ -146,6 +147,7 @@ class _Draft:
     def __init__(self, job: Job, folder: OutFolder, given: Options, state: State, memory: Memory | None = None) -> None:
         self.job, self.folder, self.given, self.before, self.memory = job, folder, given, state, memory
         job.state = state
+        self.base = memory.base if memory is not None else {}
         engine = choose(given.engine, job)
         policy = job.evaluator.policy
         last = self._last_report()
@@ -200,21 +202,28 @@ class _Draft:
     def finish(self, outcome: Literal["refused", "dry", "forgetful"]) -> Finished:
         """Put the files in place without a commit."""
         self.finished.outcome = outcome
+        if outcome == "dry" and self.memory is not None and not self.given.replay:
+            from roe.run.pending import keep
+
+            keep(self.folder.staged, self.base, self._entry(), self.files, self._entries())
         self.folder.seal({**self.about, "outcome": outcome})
         self.folder.put_in_place()
         return self.finished
 
     def commit(self, commit: Any) -> None:
         """Append the run and its entries, and seal the files with where they stand in the ledger."""
-        from roe.ledger.entries import Run
-        from roe.ledger.state import entries_between
+        entries = self._entries()
+        place = commit.append(self._entry(), self.files, entries)
+        self.finished.outcome = "committed"
+        self.folder.seal({**self.about, "outcome": "committed", "ledger": place})
 
-        assert self.after is not None and self.memory is not None
-        at, about = _at(self.job), self.about
-        entries = list(entries_between(self.before, self.after, at, self._details()))
-        self.finished.since = since(entries, self.memory, at)
-        entry = Run(
-            at=at,
+    def _entry(self) -> Run:
+        """The run's own entry."""
+        from roe.ledger.entries import Run
+
+        about = self.about
+        return Run(
+            at=_at(self.job),
             id=about["run"],
             policy=about["policy"]["name"],
             digest=about["policy"]["digest"],
@@ -225,9 +234,16 @@ class _Draft:
             counts={key: about["counts"][key] for key in ("allocations", "moved")},
             accepted=self.given.accepted,
         )
-        place = commit.append(entry, self.files, entries)
-        self.finished.outcome = "committed"
-        self.folder.seal({**about, "outcome": "committed", "ledger": place})
+
+    def _entries(self) -> list[Entry]:
+        """What the run has to say, in the order of the ledger."""
+        from roe.ledger.state import entries_between
+
+        assert self.after is not None and self.memory is not None
+        at = _at(self.job)
+        entries = list(entries_between(self.before, self.after, at, self._details()))
+        self.finished.since = since(entries, self.memory, at)
+        return entries
 
     def _details(self) -> Iterator[Decided]:
         """The decisions on the records whose owners the run leaves otherwise than it found them."""
@@ -280,7 +296,7 @@ class _Watcher:
     """Sees every batch before it is written: for the invariants, for the ledger, and for explanations made from evidence."""
 
     def __init__(self, job: Job, place: Path, engine: Engine) -> None:
-        self.tally = Tally(job.evaluator.policy)
+        self.tally = Tally(job.evaluator.policy, job.state.get("owners", {}))
         self.remembers = job.remembers
         self.portions: list[Portion] = []
         self.world: Any = None

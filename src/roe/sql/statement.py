@@ -174,7 +174,7 @@ class Statement:
                 return
             if step.frozen is not None:
                 self.say(
-                    NoSql("the value at the start of the period is kept in the state folder"), step.expr.text, f"{step.entity}.{step.name}"
+                    NoSql("the value at the start of the period is kept in the ledger"), step.expr.text, f"{step.entity}.{step.name}"
                 )
                 return
             self.ensure(step.expr.tree)
