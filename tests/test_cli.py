@@ -326,6 +326,8 @@ def test_columns_write_what_rows_write(tmp_path: Path) -> None:
     rows, columns = run_static(tmp_path / "rows", "--engine", "rows"), run_static(tmp_path / "columns", "--engine", "columns")
     assert rows.output.replace("/rows", "/columns") == columns.output
     for path in (tmp_path / "rows").iterdir():
+        if path.name == "run.json":  # it names the engine
+            continue
         assert (tmp_path / "columns" / path.name).read_text("utf-8") == path.read_text("utf-8")
 
 
