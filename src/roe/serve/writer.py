@@ -233,8 +233,7 @@ class Writer:
 
     def _take_back(self) -> None:
         if self.desk is not None:
-            self._unsure |= set(self.desk.writes.records)
-            self.desk.take_back()
+            self._unsure |= self.desk.take_back()
 
     def close(self) -> None:
         """Let go of the ledger."""
@@ -334,14 +333,14 @@ class Writer:
             self.desk.seq = seq
             self._unsure.clear()
         desk = self.desk
+        if seq > desk.seq:
+            self._unsure |= desk.learn(tables.known_since(desk.seq), tables.records_since(desk.seq))
+            desk.seq = seq
         if self._unsure:
             kept = tables.records(self._unsure)
             for entity, id in self._unsure:
                 desk.records.learn(kept.get((entity, id)) or Mirrored(entity, id, deleted=True))
             self._unsure.clear()
-        if seq > desk.seq:
-            desk.learn(tables.known_since(desk.seq), tables.records_since(desk.seq))
-            desk.seq = seq
         return desk
 
     def _prefetched(self, tables: ServiceStore, jobs: Sequence[Job]) -> Callable[[str, str], Mirrored | None]:
