@@ -100,7 +100,7 @@ def test_an_older_version_never_overwrites_a_newer_one(state: str, tmp_path: Pat
         assert desk.patch("account", "A1", version="000000000000003", city="Bonn")["stale"] is False
         assert desk.patch("account", "A1", version="000000000000004", name="Newer")["stale"] is False
         assert desk.put("account", version="000000000000003", id="A1", name="Between", city="Ulm")["stale"] is False
-        fields = desk.do(lambda d, at: (200, lambda: d.records.row("account", "A1").as_json()))
+        fields = desk.do(lambda d, at: (200, lambda: dict(d.records.row("account", "A1") or {})))
         assert (fields["name"], fields["city"]) == ("Newer", "Ulm")
         assert desk.delete("account", "A1", version="000000000000003")["stale"] is True
         assert desk.delete("account", "A1", version="000000000000005")["stale"] is False

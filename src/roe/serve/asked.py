@@ -17,7 +17,10 @@ Json = dict[str, Any]
 def explained(desk: Desk, entity: str, id: str, why_not: str = "") -> Json:
     """The answer about a record, and for each role the whole trace of its rules, from the records as they are now."""
     answer = desk.answer(entity, id)
-    bound, row = desk.records.at(datetime.fromisoformat(desk.state.get("owner", f"{entity}|{id}|{answer['role']}")["at"])), desk.records.row(entity, id)
+    bound, row = (
+        desk.records.at(datetime.fromisoformat(desk.state.get("owner", f"{entity}|{id}|{answer['role']}")["at"])),
+        desk.records.row(entity, id),
+    )
     if row is None:
         return {**answer, "traces": {}}
     decisions = {role: bound.ask(row, role) for role in answer["roles"]}

@@ -34,7 +34,12 @@ class Records:
             if record.entity in tables and not record.deleted:
                 tables[record.entity].append(self._without_owners(record))
         remembered = {key: _remembered(owner) for key, owner in state.all("owner").items() if owner["owner"]}
-        kept = {"owners": remembered, "assigned": dict(state.all("assigned")), "pools": dict(state.all("pool")), "days": dict(state.all("days"))}
+        kept = {
+            "owners": remembered,
+            "assigned": dict(state.all("assigned")),
+            "pools": dict(state.all("pool")),
+            "days": dict(state.all("days")),
+        }
         self._taken = 0  # turns since pools were made
         self.live: Live = evaluator.live(tables, as_of=START, state=kept)
         for reject in self.live.world.rejects:
@@ -161,7 +166,9 @@ class Records:
         pool = pools.pools[d.turn.pool]
         credits = {name: str(c) for name, c in pool.ledger().credits().items()}
         turns = pool.history.turns.position + pool.history.turns.taken
-        self.state.put("pool", d.turn.pool, {"turns": turns, "counts": {r: n for r, n in sorted(pool.counts.items()) if n}, "credits": credits})
+        self.state.put(
+            "pool", d.turn.pool, {"turns": turns, "counts": {r: n for r, n in sorted(pool.counts.items()) if n}, "credits": credits}
+        )
         oldest = str(self.live.world.clock.today - timedelta(days=14))
         self.state.put("days", rep, {day: n for day, n in sorted(pools.days.get(rep, {}).items()) if day >= oldest} or None)
         self._taken += 1

@@ -255,11 +255,11 @@ class Writer:
             fired = desk.fire_due(at, MOST_TIMERS)
             made = [self._reply(desk, job, at, earlier, tables) for job in jobs]
             desk.number(list(tx.append(desk.entries, self._server_run(tx, at))) if desk.entries else [])
-            answers = [(status, make(), old) for status, make, old in made]
+            answers = [(status, make(), replayed) for status, make, replayed in made]
             desk.writes.answers += [
                 Answer(job.key, job.digest, status, _json(body))
-                for job, (status, body, old) in zip(jobs, answers, strict=True)
-                if job.key and not old and status < 429
+                for job, (status, body, _) in zip(jobs, answers, strict=True)
+                if job.key and job.key not in earlier and status < 429
             ]
             desk.writes.known = desk.state.changes()
             if desk.writes:
@@ -281,9 +281,9 @@ class Writer:
         """What a job is answered, and whether that is what an earlier request with its key was answered."""
         known = earlier.get(job.key) if job.key else None
         try:
+            if known is not None and known.digest != job.digest:
+                raise Refused(422, "R905", "this Idempotency-Key was used for another request", "use a new key for each new request")
             if known is not None:
-                if known.digest != job.digest:
-                    raise Refused(422, "R905", "this Idempotency-Key was used for another request", "use a new key for each new request")
                 return known.status, lambda: json.loads(known.body), True
             if job.message is not None:
                 source, message, subject = job.message
