@@ -354,19 +354,14 @@ class Live(Bound):
         """The exception that holds for a record today."""
         texts = [dict.get(row, name) for name in ("id", "name", "email", "domain")]
         named = dict.fromkeys(key for text in texts if text for key in (str(text), str(text).lower()))
-        today = self.world.clock.today
+        scope = self.world.scope(row)
         holding = [
             x
             for key in named
             for x in self._excepted.get((row.entity, key), ())
-            if str(x.role) == role
-            and (x.start is None or x.start <= today)
-            and today < x.until
-            and self.world.find(x.entity, x.record) is row
+            if str(x.role) == role and self.evaluator.compiled.in_force(x, scope) and self.world.find(x.entity, x.record) is row
         ]
-        if not holding or row["is_open"] is False:
-            return None
-        return min(holding, key=self.plan.exceptions.index)
+        return min(holding, key=self.plan.exceptions.index, default=None)
 
     def _decided_owners(self, row: Row) -> Owners:
         """The owners that a record's own rules give it now; what would be a turn of a pool leaves the owner that it has."""
@@ -374,19 +369,16 @@ class Live(Bound):
         before, self._quiet = self._quiet, True
         try:
             for role in self.roles(row.entity):
-                decision = self._decide(row, role)
-                if decision.action != "refer":
-                    owners[role] = self.world.rep(decision.owner)
+                owners[role] = self.world.rep(self._decide(row, role).owner)
         finally:
             self._quiet = before
         return Owners(owners)
 
-    def _route(self, d: Decision, pool: str) -> None:
+    def _allocate(self, d: Decision, pool: str) -> Row | None:
         if not self._quiet:
-            super()._route(d, pool)
-            return
+            return super()._allocate(d, pool)
         earlier = self.assigned.get(self.key(d))
-        self._own(d, "route", self.world.rep(earlier["rep"] if earlier else d.previous))
+        return self.world.rep(earlier["rep"] if earlier else d.previous)
 
     def current_state(self) -> dict[str, Any]:
         """The state as decisions have left it: owners, turns, credits and days of the pools, and what they have assigned."""

@@ -24,7 +24,8 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
 from roe.grammar.parser import parse
-from roe.plan.operators import TEMPLATE, Choose, Derive, Expr, Relate
+from roe.plan.operators import TEMPLATE, Choose, Derive, ExceptionRow, Expr, Relate
+from roe.plan.outcome import RoleSteps, Sentence, conditions
 from roe.policy.model import DataSource, Policy
 from roe.source import Span, Text
 
@@ -118,6 +119,23 @@ class Compiled:
         self._places: dict[int, tuple[Text, Span]] = {}
         self._pieces: dict[str, list[tuple[str, s.Node | None]]] = {}
         self._templates: dict[str, list[tuple[str, Code | None]]] = {}
+        self._sentences: dict[int, tuple[Sentence, list[tuple[str, Code | None]]]] = {}
+        self._roles: dict[tuple[str, str], RoleSteps] = {}
+        self._excepted: dict[int, tuple[ExceptionRow, list[Code]]] = {}
+
+    def role(self, entity: str, role: str) -> RoleSteps:
+        """The steps that the rules of a role lower to. KeyError if it has none."""
+        found = self._roles.get((entity, role))
+        if found is None:
+            found = self._roles[entity, role] = RoleSteps(self.policy.plan, entity, role)
+        return found
+
+    def in_force(self, row: ExceptionRow, scope: Scope) -> bool:
+        """Whether an approved exception decides the record of a scope, which is the one that it names."""
+        found = self._excepted.get(id(row))
+        if found is None:
+            found = self._excepted[id(row)] = (row, [compile_expression(tree) for tree in conditions(row)])
+        return all(code(scope) is True for code in found[1])
 
     def code(self, expr: Expr) -> Code:
         found = self._codes.get(id(expr))
@@ -163,6 +181,14 @@ class Compiled:
             pieces = self.pieces(text)
             found = self._templates[text] = [(part, compile_expression(tree) if tree is not None else None) for part, tree in pieces]
         return found
+
+    def sentence(self, sentence: Sentence) -> list[tuple[str, Code | None]]:
+        """The same for a sentence in pieces."""
+        found = self._sentences.get(id(sentence))
+        if found is None:
+            pieces = [(part, compile_expression(tree) if tree is not None else None) for part, tree in sentence.pieces]
+            found = self._sentences[id(sentence)] = (sentence, pieces)
+        return found[1]
 
 
 class World:
@@ -440,14 +466,15 @@ class World:
         assert self.policy.plan.claims is not None
         return Settled(self.policy.plan.claims, self, self.decided_claims)
 
-    def fill(self, template: str, scope: Scope) -> str:
+    def fill(self, template: str | Sentence, scope: Scope) -> str:
         """A sentence with its `{expression}` parts replaced by their values."""
 
         def value(code: Code) -> str:
             found = code(scope)
             return "(unknown)" if found is None else found.label if isinstance(found, Row) else v.readable(found, self.clock.now.tzinfo)
 
-        return "".join(piece if code is None else value(code) for piece, code in self.compiled.template(template))
+        pieces = self.compiled.template(template) if isinstance(template, str) else self.compiled.sentence(template)
+        return "".join(piece if code is None else value(code) for piece, code in pieces)
 
     def scope(self, row: Row) -> Scope:
         """What an expression about a record can name."""
