@@ -178,7 +178,9 @@ def bind(evaluator: Any, data: Path, as_of: str, state: str | None, say: bool = 
     from roe.run.memory import read_memory
 
     try:
-        bound = well_named(evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=read_memory(state, evaluator.policy.timezone)))
+        bound = well_named(
+            evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=read_memory(state, evaluator.policy.timezone))
+        )
     except PolicyError as e:
         fail(e.diagnostics)
     guard(evaluator.policy, bound.world, last or report_folder(state), say)
@@ -221,7 +223,11 @@ def bind_large(evaluator: Any, data: Path, as_of: str, state: str | None) -> Any
     heed(found)
     try:
         bound = well_named(
-            Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(clock(evaluator, as_of))), read_memory(state, evaluator.policy.timezone))
+            Bound(
+                evaluator,
+                ColumnWorld(evaluator.compiled, tables, evaluator.clock(clock(evaluator, as_of))),
+                read_memory(state, evaluator.policy.timezone),
+            )
         )
     except PolicyError as e:
         fail(e.diagnostics)
