@@ -15,8 +15,6 @@ from roe.diagnostics import Diagnostic, PolicyError, as_text, errors, suggest
 from roe.source import Span
 from roe.untrusted import one_line
 
-COLUMNS_FROM = 2 << 20  # bytes of data: below, starting NumPy and Arrow takes longer than the rows
-
 policy_argument = click.argument("policy", required=False, type=click.Path(path_type=Path))
 data_option = data_setting("Folder with the records: accounts.csv, leads.csv, reps.csv and so on.", required=True)
 as_of_option = as_of_setting("The date or date-time to use as `today` and `now`, such as 2026-02-01.", required=True)
@@ -129,10 +127,14 @@ def load(given: Path | None) -> Any:
 
 def read(evaluator: Any, data: Path) -> Any:
     """The tables of a data folder; a file that cannot be read ends the command, a bad row is reported and goes on."""
-    from roe.data.read import read_tables
+    from roe.run.source import Source
 
-    tables, found = read_tables(evaluator.policy, data, complete=True)
-    heed(found)
+    source = Source(evaluator.policy, data)
+    try:
+        tables = source.rows()
+    except PolicyError as e:
+        fail(e.diagnostics)
+    heed(source.warnings)
     return tables
 
 
@@ -175,6 +177,7 @@ def clock(evaluator: Any, as_of: str) -> str:
 
 def bind(evaluator: Any, data: Path, as_of: str, state: str | None, say: bool = False, last: Path | None = None) -> Any:
     """The policy on the records of a folder, once they are what it expects; `say` prints what was read, against the report in `last`."""
+    from roe.data.report import beside
     from roe.run.memory import read_memory
 
     try:
@@ -183,13 +186,8 @@ def bind(evaluator: Any, data: Path, as_of: str, state: str | None, say: bool = 
         )
     except PolicyError as e:
         fail(e.diagnostics)
-    guard(evaluator.policy, bound.world, last or report_folder(state), say)
+    guard(evaluator.policy, bound.world, last or beside(state), say)
     return bound
-
-
-def report_folder(state: str | None) -> Path | None:
-    """Where the reading report of the last run is: beside its ledger."""
-    return None if state is None or "://" in state else Path(state)
 
 
 def well_named(bound: Any) -> Any:
@@ -204,8 +202,9 @@ def well_named(bound: Any) -> Any:
 
 def large(data: Path) -> bool:
     """Whether columns are worth their start; smaller data is faster row by row."""
-    size = sum(p.stat().st_size for p in data.iterdir() if p.is_file()) if data.is_dir() else COLUMNS_FROM
-    return size >= COLUMNS_FROM
+    from roe.run.source import is_large
+
+    return is_large(data)
 
 
 def bind_large(evaluator: Any, data: Path, as_of: str, state: str | None) -> Any:
@@ -214,24 +213,20 @@ def bind_large(evaluator: Any, data: Path, as_of: str, state: str | None) -> Any
 
     if not data.exists() or not large(data) or find_spec("pyarrow") is None or find_spec("numpy") is None:
         return bind(evaluator, data, as_of, state)
-    from roe.columns.read import read_columns
     from roe.columns.world import ColumnWorld
+    from roe.data.report import beside
     from roe.evaluator.engine import Bound
     from roe.run.memory import read_memory
+    from roe.run.source import Source
 
-    tables, found = read_columns(evaluator.policy, data, complete=True)
-    heed(found)
+    source, moment = Source(evaluator.policy, data), evaluator.clock(clock(evaluator, as_of))
     try:
-        bound = well_named(
-            Bound(
-                evaluator,
-                ColumnWorld(evaluator.compiled, tables, evaluator.clock(clock(evaluator, as_of))),
-                read_memory(state, evaluator.policy.timezone),
-            )
-        )
+        world = ColumnWorld(evaluator.compiled, source.columns(), moment)
+        heed(source.warnings)
+        bound = well_named(Bound(evaluator, world, read_memory(state, evaluator.policy.timezone)))
     except PolicyError as e:
         fail(e.diagnostics)
-    guard(evaluator.policy, bound.world, report_folder(state))
+    guard(evaluator.policy, bound.world, beside(state))
     return bound
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from roe import __version__
 from roe.crm.ids import fold
-from roe.data.report import FILE, Report, read_report, write_report
+from roe.data.report import FILE, Report, beside, read_report, write_report
 from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.grammar import values as v
 from roe.run import lists
@@ -174,12 +174,13 @@ class _Draft:
 
     def _last_report(self) -> Report:
         """What the run before read: kept with the memory, or where it wrote."""
-        beside = Path(self.given.state) if self.memory is not None and "://" not in self.given.state else None
-        return read_report(beside if beside is not None and (beside / FILE).is_file() else self.folder.place)
+        kept = beside(self.given.state)
+        return read_report(kept if kept is not None and (kept / FILE).is_file() else self.folder.place)
 
     def remember_report(self) -> None:
-        if "://" not in self.given.state:
-            write_report(self.finished.report, Path(self.given.state))
+        kept = beside(self.given.state)
+        if kept is not None:
+            write_report(self.finished.report, kept)
 
     def _about(self, engine: Engine) -> dict[str, Any]:
         """What run.json says of the run itself."""
