@@ -1,0 +1,161 @@
+"""Which fields of which records a policy reads, found by the type checker as it walks every expression."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from roe.grammar import check
+from roe.grammar import syntax as s
+from roe.grammar import types as t
+from roe.grammar.names import Names
+from roe.grammar.parser import parse
+from roe.grammar.types import Type
+from roe.plan.operators import TEMPLATE, Action, Choose, Derive, Expr, Fill, Relate, Walk
+from roe.plan.standard import BuiltIn, standard_steps
+from roe.policy.model import Policy
+from roe.source import Text, part_of
+
+
+def reads(policy: Policy) -> set[tuple[str, str]]:
+    """Every (entity, field) that some expression of the policy reads; fields of whole records by their names alone."""
+    found: set[tuple[str, str]] = set()
+    for entity, tree in expressions(policy):
+        watcher = _Watcher("", found)
+        watcher.type_of(tree, names_of(policy, entity))
+    if policy.plan.claims is not None:  # which are settled by all that stands there
+        found |= {("claim", "account"), ("claim", "rep"), ("account", "activities"), ("activity", "rep"), ("account", "claims")}
+    if policy.plan.crm.territories:
+        found |= {("account", "territory"), ("association", "account")}
+    for window in policy.plan.windows:
+        found |= {(window.entity, name) for name in (window.state, window.until, window.grace_until) if name}
+    return found
+
+
+def reads_through(policy: Policy) -> set[tuple[str, str]]:
+    """The same, with what the built-in fields among them read in their turn."""
+    steps = standard_steps(policy.plan)
+    found = reads(policy)
+    todo = list(found)
+    while todo:
+        step = steps.get(todo.pop())
+        more = _read_by(policy, step) - found if step is not None else set()
+        found |= more
+        todo += more
+    return found
+
+
+def _read_by(policy: Policy, step: BuiltIn) -> set[tuple[str, str]]:
+    """What a built-in field reads directly."""
+    if isinstance(step, Walk):
+        return {(step.entity, step.along)}
+    if isinstance(step, Fill):
+        return {(step.entity, step.source)}
+    return reads_of(policy, step.entity, [step.expr]) if isinstance(step, Derive) else set()
+
+
+def reads_of(policy: Policy, entity: str, expressions: Iterable[Expr | None]) -> set[tuple[str, str]]:
+    """Every (entity, field) that expressions about an entity's records read."""
+    read: set[tuple[str, str]] = set()
+    names = names_of(policy, entity)
+    for expr in expressions:
+        if expr is not None:
+            _Watcher("", read).type_of(expr.tree, names)
+    return read
+
+
+def followed(policy: Policy) -> set[tuple[str, str]]:
+    """The references that the policy follows: those that it reads, and those behind the lists that it reads."""
+    found = reads(policy)
+    found |= {(step.entity, step.along) for key, step in standard_steps(policy.plan).items() if isinstance(step, Walk) and key in found}
+    lists = [f for of, name in found if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.via]
+    out = found | {(f.type.item.entity, f.via) for f in lists if f.type.item is not None}
+    out |= {(of, f.key) for of, name in found if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.key}
+    return out
+
+
+def names_of(policy: Policy, entity: str) -> Names:
+    plan = policy.plan
+    variables: dict[str, Type] = {"today": t.DATE, "now": t.DATETIME, "rep": t.record("rep")}
+    variables |= {name: t.list_of(t.STRING) for name in (*plan.lists, *plan.dated_lists)}
+    if entity in policy.model.entities:
+        variables[entity] = t.record(entity)
+        if entity in ("lead", "contact", "opportunity", "activity"):
+            variables["account"] = t.record("account")
+    implicit = (t.record(entity),) if entity in policy.model.entities else ()
+    return Names(policy.model, variables, implicit, shorthands={})
+
+
+def expressions(policy: Policy) -> Iterator[tuple[str, s.Node]]:
+    """(the entity it is about, the tree) of every expression of the plan, sentences included."""
+    return ((entity, tree) for entity, tree, _ in texts(policy))
+
+
+def texts(policy: Policy) -> Iterator[tuple[str, s.Node, Text]]:
+    """The same with the text that each was parsed from, which knows its place."""
+    for entity, found in _all(policy):
+        if isinstance(found, Expr):
+            yield entity, found.tree, found.text
+        elif found is not None:
+            for m in TEMPLATE.finditer(found):
+                piece = part_of(found, m.start(1), m.end(1))
+                tree, _ = parse(piece)
+                if tree is not None:
+                    yield entity, tree, piece
+
+
+def _all(policy: Policy) -> Iterator[tuple[str, Expr | Text | None]]:
+    """Every expression of the plan, and every sentence, with the entity it is about."""
+    plan = policy.plan
+    for step in [*plan.steps.values(), *plan.engagement.values()]:
+        if isinstance(step, Derive):
+            yield step.entity, step.expr
+        elif isinstance(step, Relate):
+            for method in step.methods:
+                yield from ((step.entity, expr) for expr in (method.match, *(method.similar or ()), method.unless))
+            yield from ((step.entity, expr) for _, expr in step.tie_break)
+        elif isinstance(step, Choose):
+            yield from ((step.entity, found) for found in _rules(step))
+    if plan.claims is not None:
+        yield from (("claim", expr) for expr in plan.claims.caps.values())
+        yield from (("account", condition) for rule in plan.claims.blocked_by for condition in rule.conditions)
+        yield "activity", plan.claims.worked_by
+    if plan.kpis is not None:
+        yield from (("activity", expr) for expr in (plan.kpis.counts, plan.kpis.meeting))
+    yield from (("rep", i.holds) for i in plan.invariants if i.entity == "rep")
+    yield from ((event.entity, event.rearm) for event in plan.events)
+    for credit in plan.credits:
+        yield from ((credit.entity, expr) for shares in credit.shares.values() for expr, _ in shares)
+    for report in plan.reports.values():
+        yield from ((report.entity, expr) for expr in (report.where, report.by, *report.measures.values()))
+    for pool in plan.pools.values():
+        worked = pool.sla.worked_by if pool.sla is not None else None
+        found = (pool.members, pool.weight, pool.score, pool.sticky, pool.together, worked, *pool.caps.values())
+        yield from (("", expr) for expr in found if isinstance(expr, Expr))
+
+
+def _rules(step: Choose) -> Iterator[Expr | Text | None]:
+    for rule in step.rules:
+        yield from rule.conditions
+        yield rule.because
+        action = rule.value
+        while isinstance(action, Action):
+            yield from (action.assign, action.until)
+            yield action.to if isinstance(action.to, Text) else None
+            action = action.otherwise
+
+
+class _Watcher(check.Checker):
+    """The checker, which notes every field that it looks up and keeps its findings to itself."""
+
+    def __init__(self, text: str, found: set[tuple[str, str]]) -> None:
+        super().__init__(text)
+        self.read = found
+
+    def say(self, code: str, node: s.Node, message: str, help: str, related: object = ()) -> Type:
+        return t.ANY
+
+    def _field(self, of: Type, name: str, names: Names) -> Type | None:
+        known = super()._field(of, name, names)
+        if known is not None and of.name == "record" and of.entity:
+            self.read.add((of.entity, name))
+        return known

@@ -1,0 +1,165 @@
+"""Invariants after a run: what is asked of records, of reps and of the run as a whole, and what does not hold.
+
+A run adds up what it decided, in portions if it comes in portions; both evaluators can, since an invariant of records is a field.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from roe.crm.ids import fold
+from roe.diagnostics import Diagnostic
+from roe.evaluator.engine import Run
+from roe.evaluator.render import brief
+from roe.evaluator.world import World
+from roe.plan.operators import Invariant
+from roe.plan.outcome import LIVE
+from roe.policy.model import Policy
+from roe.run import lists
+from roe.run.result import Batch
+
+HEADER = ("invariant", "severity", "entity", "record", "name", "found")
+NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """An invariant that does not hold: of which record, and what was found there."""
+
+    invariant: Invariant
+    entity: str
+    record: str
+    name: str
+    found: str
+
+    def row(self) -> list[str]:
+        return [str(self.invariant.name), self.invariant.severity, self.entity, self.record, self.name, self.found]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run has decided so far."""
+
+    policy: Policy
+    before: Mapping[str, Any] = field(default_factory=dict)  # `entity|record|role` -> its owner before this run, as the ledger has it
+    facts: Counter[str] = field(default_factory=Counter)
+    owned: Counter[tuple[str, str]] = field(default_factory=Counter)  # (role, rep) -> accounts
+    broken: list[Broken] = field(default_factory=list)
+    seen: dict[str, set[str]] = field(default_factory=dict)  # entity -> ids of the records in the data, where an invariant asks for them
+
+    def add(self, batch: Batch) -> None:
+        """Count what a batch decided, and ask its records what is asked of records, now that they have their owners."""
+        world = batch.bound.world
+        watches = any("vanished" in str(i.holds.text) for i in self.policy.plan.invariants if i.entity == "run")
+        for p in batch.portions:
+            if watches:
+                self.seen.setdefault(p.entity, set()).update(map(fold, lists.listed(p.lines["record"])))
+            owners = lists.counted(p.lines["owner"])
+            self.facts["decided"] += p.n
+            self.facts["unowned"] += p.n - sum(owners.values())
+            if p.entity == "account":
+                self.owned.update({(p.role, rep): n for rep, n in owners.items()})
+            moves = lists.where(p.lines, "$moved")
+            for record, window in zip(lists.listed(moves["record"]), lists.listed(moves["window"]), strict=True):
+                self.facts["moved"] += 1
+                self.facts["customers_moved"] += customer(world.find(p.entity, record))
+                self.facts["windows_cut"] += live(window or "")
+        self._look(world)
+
+    def _vanished(self) -> int:
+        """How many records that somebody owned are no longer in the data."""
+        owned = {(entity, rest.rpartition("|")[0]) for key in self.before for entity, _, rest in [key.partition("|")]}
+        return sum(entity in self.seen and record not in self.seen[entity] for entity, record in owned) if self.seen else 0
+
+    def _look(self, world: World) -> None:
+        for invariant in self.policy.plan.invariants:
+            if not invariant.step:
+                continue
+            of = invariant.entity
+            for number, (key, holds) in enumerate(zip(world.values(of, "id"), world.values(of, invariant.step), strict=True)):
+                if holds is not True:
+                    row = world.all(of)[number]
+                    self.broken.append(Broken(invariant, of, str(key), row.label, "unknown" if holds is None else _why(invariant, row)))
+
+    def close(self, world: World) -> list[Broken]:
+        """Everything that does not hold, in the order of the policy."""
+        reps = list(world.all("rep"))
+        for invariant in self.policy.plan.invariants:
+            if invariant.entity != "rep":
+                continue
+            code = world.compiled.code(invariant.holds)
+            for rep in reps:
+                n = self.owned[invariant.role, rep.written]
+                if code({**world.scope(rep), "rep": rep, "owned": n}) is not True:
+                    of = "" if rep["capacity"] is None else f" of {brief(rep['capacity'])}"
+                    self.broken.append(Broken(invariant, "rep", str(rep["id"]), rep.label, f"owns {n}{of}"))
+        self.facts["vanished"] = self._vanished()
+        over = sum(rep["capacity"] is not None and self.owned[self.policy.roles[0], rep.written] > rep["capacity"] for rep in reps)
+        facts = figures(self.facts, over)
+        for invariant in self.policy.plan.invariants:
+            if invariant.entity == "run" and world.compiled.code(invariant.holds)({**world.base, **facts}) is not True:
+                shown = ", ".join(f"{k} = {facts[k]:g}" for k in facts if k in str(invariant.holds.text))
+                self.broken.append(Broken(invariant, "run", "", "", shown))
+        order = {id(x): i for i, x in enumerate(self.policy.plan.invariants)}
+        return sorted(self.broken, key=lambda b: order[id(b.invariant)])
+
+
+def figures(facts: Counter[str], over: int) -> dict[str, float]:
+    """The figures of a run that invariants are about."""
+    names = ("decided", "moved", "unowned", "customers_moved", "windows_cut", "vanished")
+    return {**{n: facts[n] for n in names}, "moved_share": facts["moved"] / max(facts["decided"], 1), "over_capacity": over}
+
+
+def _why(invariant: Invariant, row: Any) -> str:
+    """The values that an invariant of a record met."""
+    from roe.evaluator.observe import observe
+
+    parts = [p for o in observe(invariant.holds, row.world.scope(row), row.world.lists) for p in o.parts]
+    return "; ".join(f"{p.text} = {brief(p.value)}" for p in parts)[:200]
+
+
+def customer(row: Any) -> bool:
+    """Whether the account, or the record's account, is a customer: by its type, or since something was won there."""
+    account = row if row.entity == "account" else row["account"]
+    if account is None or not hasattr(account, "entity") or account.entity != "account":
+        return False
+    return str(account["type"] or "").lower().startswith("customer") or any(o["is_won"] is True for o in account["opportunities"])
+
+
+def live(window: str) -> bool:
+    return any(window.endswith(f": {state}") for state in LIVE)
+
+
+def of_run(run: Run) -> list[Broken]:
+    """What does not hold after a run of the row evaluator."""
+    from roe.run.rows import batch_of
+
+    if not run.bound.plan.invariants:
+        return []
+    tally = Tally(run.bound.policy)
+    tally.add(batch_of(run))
+    return tally.close(run.world)
+
+
+def told(broken: list[Broken]) -> Iterator[Diagnostic]:
+    """One diagnostic for each invariant that does not hold."""
+    by: dict[int, list[Broken]] = {}
+    for b in broken:
+        by.setdefault(id(b.invariant), []).append(b)
+    for group in by.values():
+        invariant = group[0].invariant
+        of = (
+            f": {group[0].found}"
+            if invariant.entity == "run"
+            else f" for {len(group)} {invariant.entity} record{'s' if len(group) > 1 else ''}"
+        )
+        touches = None if invariant.entity == "run" else (len(group), tuple(b.record for b in group[:NAMED]))
+        message = f"`{invariant.name}` does not hold{of}"
+        help = "see invariants.csv of the run; change the rules, or the invariant"
+        yield Diagnostic("R423", message, invariant.name.span(), help, severity=_SEVERITY[invariant.severity], touches=touches)
+
+
+_SEVERITY = {"error": "error", "warn": "warning"}
