@@ -13,9 +13,11 @@ import click
 from roe.cli.common import fail, find_policy, load, table
 from roe.data.coerce import columns_of, normal
 from roe.diagnostics import Diagnostic, suggest
+from roe.files import uncollected
 from roe.plan.operators import Relate
 from roe.policy.model import Policy
-from roe.progress import counted
+from roe.parallel import each
+from roe.progress import phase
 from roe.source import Span
 
 RESULT = ("lead", "lead_name", "account", "account_name", "score", "method", "runner_up", "runner_up_name", "runner_up_score", "reason")
@@ -98,7 +100,8 @@ def command(
         raw["lead"] = [{**row, "\0person": _person(row, columns["lead"])} for row in raw["lead"]]
         columns["lead"]["person"] = "\0person"
     tables = {entity: [_renamed(row, columns[entity]) for row in rows] for entity, rows in raw.items()}
-    bound = evaluator.bind(tables, as_of="1970-01-01")
+    with uncollected():
+        bound = evaluator.bind(tables, as_of="1970-01-01")
     step = loaded.plan.steps["lead", "matched_account"]
     assert isinstance(step, Relate)
     matcher = bound.world.matcher(step if at_least is None else _at_least(step, at_least))
@@ -108,7 +111,9 @@ def command(
     def earlier(candidate: Any, row: Any) -> bool:
         return not duplicates or place[candidate["id"]] < row["$line"]
 
-    found = [_line(row, matcher.match(row, lambda c, row=row: earlier(c, row))) for row in counted(iter(rows), len(rows), "matching")]
+    phase("indexing accounts")
+    matcher.prepare()
+    found = list(each(lambda i: _line(rows[i], matcher.match(rows[i], lambda c: earlier(c, rows[i]))), len(rows), "matching"))
     found.sort(key=lambda line: place[line[0]])
     from roe.data.files import csv_text, write_whole
 

@@ -24,7 +24,7 @@ from roe.files import uncollected
 BLOCKS = 18  # the rarest keys of a name that are looked up
 FEW, TOO_MANY = 4, 20_000  # the rarest few are looked up unless more names than this have them
 LOOKED_AT = 5_000  # names with a name's rarest keys, beyond which further keys are left
-CLOSEST, AS_CLOSE, MOST = 20, 0.95, 150  # names that are compared in full; more, where they share as much as the last one
+CLOSEST, AS_CLOSE, MOST = 8, 0.95, 60  # names that are compared in full; more, where they share as much as the last one
 SHARES_LITTLE = 0.35  # of what the closest name shares: names that share less are not compared
 MANY = 5_000  # names from which on numpy adds up what they share, where it is installed
 
