@@ -42,7 +42,11 @@ def history(folder: Path, n: int = 900) -> Path:
     folder.mkdir()
     leads, touches = [], []
     for i in range(n):
-        country, tier, size = rng.choice(list(COUNTRIES)), rng.choice(["Gold tier", "GOLD", "basic", ""]), rng.choice([20, 900, 1200, 25000])
+        country, tier, size = (
+            rng.choice(list(COUNTRIES)),
+            rng.choice(["Gold tier", "GOLD", "basic", ""]),
+            rng.choice([20, 900, 1200, 25000]),
+        )
         won = rng.random() < COUNTRIES[country] * (1.5 if tier.upper().startswith("GOLD") else 0.7) * (1.3 if size > 1000 else 0.8)
         leads.append([f"K{i}", country, tier, f"{size:,}", f"USER{i % 400}@X.COM", rng.choice(["Yes", "no"]), "1" if won else "0"])
         touches += [[f"T{i}-{k}", f"K{i}"] for k in range(rng.randrange(4))]
@@ -88,7 +92,19 @@ def test_without_a_policy_the_standard_fields_are_the_policy(tmp_path: Path) -> 
 
 
 def test_a_name_that_another_score_has_is_said(tmp_path: Path) -> None:
-    root = policy_text(tmp_path / "p", POLICY + "scores: {heat: {for: lead, criteria: [{name: gb, when: 'lead.country = \"GB\"', points: 5}]}}\n")
-    command = ["score", "fit", str(root), "--data", str(history(tmp_path / "h")), "--outcome", "converted = 1", "--out", str(tmp_path / "c.yaml")]
+    root = policy_text(
+        tmp_path / "p", POLICY + "scores: {heat: {for: lead, criteria: [{name: gb, when: 'lead.country = \"GB\"', points: 5}]}}\n"
+    )
+    command = [
+        "score",
+        "fit",
+        str(root),
+        "--data",
+        str(history(tmp_path / "h")),
+        "--outcome",
+        "converted = 1",
+        "--out",
+        str(tmp_path / "c.yaml"),
+    ]
     done = CliRunner().invoke(main, [*command, "--name", "heat"])
     assert done.exit_code == 2 and "R306" in done.output and not (tmp_path / "c.yaml").exists()

@@ -111,7 +111,9 @@ def fit_command(
                 place = Place(empty, entity, "card.yaml")
             else:
                 evaluator = load(policy)
-                place = Place(evaluator.policy.root, entity, _name_in(evaluator.policy.root, out), read(evaluator, data) if data.is_dir() else None)
+                place = Place(
+                    evaluator.policy.root, entity, _name_in(evaluator.policy.root, out), read(evaluator, data) if data.is_dir() else None
+                )
             fitted = fit_for(history, place, name, outcome, keep, drop)
     except PolicyError as e:
         fail(e.diagnostics)

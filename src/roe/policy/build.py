@@ -9,6 +9,7 @@ from typing import Any
 from roe.crm import PROFILES
 from roe.crm.ids import fold
 from roe.diagnostics import Diagnostic, errors, suggest
+from roe.files import schema
 from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.clock import CALENDAR_YEAR, OFFICE, Fiscal, holidays_of, hours_of, zone_of
@@ -16,7 +17,7 @@ from roe.grammar.functions import BY_NAME, MONTHS
 from roe.grammar.types import Type
 from roe.plan.operators import Plan
 from roe.policy.context import Context
-from roe.policy.loader import Map, Seq, load_policy_files, parse_yaml, schema, validate_files
+from roe.policy.loader import Map, Seq, load_policy_files, parse_yaml, validate_files
 from roe.policy.model import NUMBERS, DataSource, Field, Keys, Model, Policy, coded, keys_of, standard_fields, type_named
 from roe.source import Span, Text, span_of
 from roe.stages import (

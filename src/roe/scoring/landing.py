@@ -131,7 +131,9 @@ def _land_feature(
     dropped, model = landed.history.dropped, evaluator.policy.model
     kind = model.entities[entity].get(name)
     if kind is None or kind.type.name not in SCALARS:
-        dropped[name] = "the policy computes this field itself" if kind is None else f"in the policy it is a {kind.type}, which a card cannot score"
+        dropped[name] = (
+            "the policy computes this field itself" if kind is None else f"in the policy it is a {kind.type}, which a card cannot score"
+        )
     elif columns is not None and name not in columns:
         dropped[name] = f"the policy's {entity} records do not have it: it comes from another table"
     elif columns is not None:
@@ -166,7 +168,10 @@ def _own(evaluator: Evaluator, history: History, place: Place) -> tuple[History,
         return None
     own = replace(history.take(there), ids=[ids[n] for n in there])
     if len(there) < len(ids):
-        own.notes = [*own.notes, f"the policy cannot read {len(ids) - len(there):,} of the records: they are left out, and `roe run` says why"]
+        own.notes = [
+            *own.notes,
+            f"the policy cannot read {len(ids) - len(there):,} of the records: they are left out, and `roe run` says why",
+        ]
     columns = {name: [dict.get(rows[i], name) for i in own.ids] for name in history.features}
     return own, {name: values for name, values in columns.items() if any(x is not None for x in values)}
 
