@@ -157,7 +157,7 @@ def _with_own_records(compared: Comparison, evaluators: list[Evaluator]) -> Comp
 
 def newly_broken(old: Run, new: Run) -> list[Diagnostic]:
     """Invariants of the new policy that do not hold under it, and did under the old or were not asked there."""
-    from roe.analysis.invariants import of_run, told
+    from roe.run.invariants import of_run, told
 
     known = {(str(b.invariant.name), b.record) for b in of_run(old)}
     return list(told([b for b in of_run(new) if (str(b.invariant.name), b.record) not in known]))
