@@ -618,7 +618,7 @@ def test_a_record_has_its_history_and_every_entry_is_in_the_audit(tmp_path: Path
     from test_ledger import owned
 
     with open_store(tmp_path) as store:
-        store.append([owned("A04", "dee", "2026-01-10", sentence="<b>worked</b> by Dee"), *ENTRIES[1:]], ENTRIES[0])
+        store.append([owned("A04", "dee", "2026-01-10", sentence="<b>worked</b> by Dee"), *ENTRIES[1:]], ENTRIES[0])  # type: ignore[arg-type]
         kinds = {x.kind for x in store.entries()}
     browser = Browser(example_of("static"), Options(history=History(str(tmp_path)), users=SIGNED_IN), "rev")
     text = browser.text("/history/account/A04")

@@ -102,6 +102,7 @@ def _serve(site: object, port: int, token: str, browser: bool) -> None:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.bind(("127.0.0.1", port))
+        listener.listen(128)  # whoever is told the address may come before the server is up
     except OSError as e:
         at = Span("--port", 1, 1, 2)
         fail([Diagnostic("R801", f"cannot listen on port {port}: {e.strerror or e}", at, "name another port, or leave --port out")])

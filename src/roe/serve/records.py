@@ -50,6 +50,12 @@ class Records:
         else:
             rows[record.id] = record.fields
 
+    def copied(self, state: State) -> Records:
+        """The same records beside another state; what these learn later does not reach the copy."""
+        found = Records(self.evaluator, state)
+        found._raw = {entity: dict(rows) for entity, rows in self._raw.items()}
+        return found
+
     def fields(self, entity: str, id: str) -> Mapping[str, Any] | None:
         return self._raw[entity].get(id)
 

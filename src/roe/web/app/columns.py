@@ -15,16 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from roe.columns.column import Refs
 from roe.columns.evidence import Evidence, EvidenceWriter
 from roe.columns.run import Allocations, ColumnRun
 from roe.columns.world import ColumnWorld, Table
-from roe.columns.write import allocations
-from roe.data.write import pools_json, read_turns, write_turns
+from roe.data.files import write_whole
 from roe.evaluator.engine import Bound, Decision, Evaluator
+from roe.evaluator.recorded import read_turns
 from roe.plan.outcome import ACTIONS
 from roe.progress import phase
+from roe.run.columns import batch_of
+from roe.run.result import ALLOCATIONS, Batch
 from roe.web.app.outcomes import Outcome, Outcomes
 from roe.web.app.snapshot import Snapshot
 
@@ -46,10 +49,14 @@ class ColumnSnapshot(Snapshot):
         self._before = {entity: _again(bound) for entity in bound.entities()} or {"": _again(bound)}
         self.run = ColumnRun(bound)
         phase("keeping what was decided")
-        self.outcomes = Outcomes(_outcomes(self.run))
+        batch = batch_of(self.run)
+        self._allocations = pa.concat_tables([pa.table(p.lines).select(ALLOCATIONS) for p in batch.portions]) if batch.portions else None
+        self.outcomes = Outcomes(_outcomes(self.run, batch))
         self._folder = tempfile.TemporaryDirectory(prefix="roe-ui-")
-        write_turns(pools_json(bound.pools.histories()), self.run.turn_lines(), Path(self._folder.name))
-        turns = read_turns(Path(self._folder.name))
+        folder = Path(self._folder.name)
+        write_whole(folder / "turns.jsonl", "".join(f"{line}\n" for line in batch.turns))
+        write_whole(folder / "pools.json", batch.pools + "\n")
+        turns = read_turns(folder)
         self._last: dict[str, list[str]] = {}
         for key, turn in turns.items():
             for pool in {turn["pool"], *(name for name, _, _ in turn["before"])}:
@@ -115,7 +122,7 @@ class ColumnSnapshot(Snapshot):
         """What the run saw, in a folder that ends with the snapshot."""
         folder = Path(self._folder.name)
         writer = EvidenceWriter(folder, self.evaluator, self.clock.now.isoformat())
-        writer.add(self.run)
+        writer.add(self.run, self._allocations)
         writer.close()
         return Evidence(folder)
 
@@ -139,26 +146,22 @@ def _again(bound: Bound) -> Bound:
     return Bound(bound.evaluator, world, bound.state)
 
 
-def _outcomes(run: ColumnRun) -> Iterator[Outcome]:
+def _outcomes(run: ColumnRun, batch: Batch) -> Iterator[Outcome]:
     """The outcomes of a run, by entity and record, the roles of a record together."""
-    parts: dict[str, list[Allocations]] = {}
-    for part in run.found:
-        parts.setdefault(part.entity, []).append(part)
-    text = allocations(run)
-    names = dict(zip(zip(text["entity"].to_pylist(), text["record"].to_pylist(), strict=True), text["name"].to_pylist(), strict=True))
+    parts: dict[str, list[tuple[Allocations, list[str]]]] = {}
+    for part, portion in zip(run.found, batch.portions, strict=True):
+        parts.setdefault(part.entity, []).append((part, portion.lines["name"].to_pylist()))
     reps = run.world.tables["rep"]
     rep_ids = [str(reps.row(i)["id"]) for i in range(reps.n)]
     labels = [reps.row(i).label for i in range(reps.n)]
     for entity, several in parts.items():
-        ids, written = several[0].table.ids.to_pylist(), several[0].table.written_ids.to_pylist()
-        columns = [_column(part) for part in several]
-        for at, (record, as_written) in enumerate(zip(ids, written, strict=True)):
-            name = str(names[entity, as_written] or record)
-            for role, action, owner, previous, rule, territory, pool, window, until, reason in (
-                (part.role, *(x[at] for x in column)) for part, column in zip(several, columns, strict=True)
-            ):
+        ids, names = several[0][0].table.ids.to_pylist(), several[0][1]
+        columns = [(part.role, _column(part)) for part, _ in several]
+        for at, record in enumerate(ids):
+            for role, column in columns:
+                action, owner, previous, rule, territory, pool, window, until, reason = (x[at] for x in column)
                 yield Outcome(
-                    entity, str(record), name, role, ACTIONS[action],
+                    entity, str(record), str(names[at] or record), role, ACTIONS[action],
                     rep_ids[owner] if owner >= 0 else None, labels[owner] if owner >= 0 else "",
                     rep_ids[previous] if previous >= 0 else None, labels[previous] if previous >= 0 else "",
                     rule, territory, pool, window, until, reason,
