@@ -45,7 +45,7 @@ class Page:
         self.parts.append("<ul>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + "</ul>")
 
     def table(self, header: Iterable[Any], rows: Iterable[Iterable[Any]], kind: str = "") -> None:
-        head = "".join(f'<th scope="col">{escape(str(h))}</th>' for h in header)
+        head = "".join(f'<th scope="col">{escape(str(h))}</th>' if str(h) else "<td></td>" for h in header)
         body = "".join("<tr>" + "".join(f"<td>{escape('' if c is None else str(c))}</td>" for c in row) + "</tr>" for row in rows)
         self.parts.append(
             f'<div class="wide" tabindex="0" role="group" aria-label="{escape(self._last)}"><table class="{escape(kind)}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
