@@ -14,9 +14,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
 
-from roe.evaluator.engine import Run
+from roe.analysis.replay import stored
+from roe.evaluator.engine import Bound, Run
+from roe.evaluator.world import World
+from roe.serve.records import kept_owner
 from roe.serve.server import Server
-from roe.serve.state import State
 from roe.web.app.access import Users, read_users
 from roe.web.app.history import History
 from roe.web.app.site import Options, Site
@@ -43,7 +45,11 @@ class Mirror:
             if kept is not None and kept[0] == key["key"] and key["at"] - kept[1] < FRESH:
                 return kept[2]
             found = self._ask(_copied)
-            bound = found["records"].bound(found["at"])
+            evaluator = found["evaluator"]
+            world = World(evaluator.compiled, {}, evaluator.clock(found["at"]))
+            for entity, rows in found["rows"].items():
+                world.restore(entity, rows)
+            bound = Bound(evaluator, world, found["state"])
             snapshot = RowSnapshot(Run(bound, list(bound.decide_all())), f"the service at {found['at']:%Y-%m-%d %H:%M} UTC")
             self._kept = (found["key"], found["at"], snapshot)
             return snapshot
@@ -53,12 +59,15 @@ class Mirror:
 
 
 def _copied(desk: Any, at: datetime) -> dict[str, Any]:
-    """What a snapshot is made of. Records and values are never changed in place, so copies of their tables are enough."""
-    state = State()
-    for kind in ("assigned", "pool", "days", "owner"):
-        for key, value in desk.state.all(kind).items():
-            state.put(kind, key, value)
-    return {"key": (desk.policy.digest, desk.seq), "at": at, "records": desk.records.copied(state)}
+    """What a snapshot is made of, so that the desk can go on while it is made."""
+    world, state = desk.records.live.world, desk.state
+    rows = {entity: [stored(row) for row in found] for entity, found in world.rows.items()}
+    remembered = {key: kept_owner(owner) for key, owner in state.all("owner").items() if owner["owner"]}
+    kept = {
+        "owners": remembered,
+        **{name: dict(state.all(kind)) for name, kind in (("assigned", "assigned"), ("pools", "pool"), ("days", "days"))},
+    }
+    return {"key": (desk.policy.digest, desk.seq), "at": at, "evaluator": desk.policy.evaluator, "rows": rows, "state": kept}
 
 
 def page_routes(server: Server, users: Path | None, header: str = "") -> list[BaseRoute]:
