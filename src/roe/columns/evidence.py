@@ -17,11 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.analysis.reads import reads
 from roe.columns.column import NO_DAY, Coded, Column, Constant, Days, Instants, Numbers, Truths
 from roe.columns.load import all_text
 from roe.columns.run import ColumnRun
-from roe.columns.write import File, allocations
+from roe.data.arrow_files import File, ParquetFile
 from roe.evaluator.engine import Bound, Decision, Evaluator
 from roe.evaluator.expressions import compile_expression
 from roe.evaluator.relate import blocking_keys, plan_of
@@ -30,6 +29,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
 from roe.plan.operators import Derive, Relate
+from roe.policy.reads import reads_through
 
 FOLDER = "trace"
 
@@ -51,17 +51,16 @@ class EvidenceWriter:
         self.files: dict[str, File] = {}
         self.begun = False
 
-    def add(self, run: ColumnRun) -> None:
+    def add(self, run: ColumnRun, allocations: pa.Table) -> None:
+        """Keep what a run, or a share of one, saw, and the owners that it gave."""
         decided = {part.entity for part in run.found}
         for entity, table in run.world.tables.items():
             if table.listed and (not self.begun or entity in decided):
                 self._write(entity, _stored(run, entity))
-        self._write("owners", allocations(run).select(["entity", "record", "role", "owner", "action"]))
+        self._write("owners", allocations.select(["entity", "record", "role", "owner", "action"]))
         self.begun = True
 
     def _write(self, name: str, table: pa.Table) -> None:
-        from roe.columns.write import ParquetFile
-
         if name not in self.files:
             self.files[name] = ParquetFile(self.folder / f"{name}.parquet")
         self.files[name].add(table)
@@ -132,7 +131,7 @@ class Evidence:
         self.as_of = said["as_of"]
         self.evaluator = _evaluator(said)
         self.policy = self.evaluator.policy
-        self._reads = reads(self.policy)
+        self._reads = reads_through(self.policy)
         self._zone = zone_of(self.policy.timezone)
 
     def find(self, text: str) -> list[tuple[str, str]]:
@@ -158,7 +157,7 @@ class Evidence:
 
     def decision(self, entity: str, record: str, role: str) -> Decision:
         """The run's decision on a record, with its trace. KeyError if it was not decided."""
-        from roe.data.write import read_turns
+        from roe.evaluator.recorded import read_turns
 
         world = World(self.evaluator.compiled, {}, self.evaluator.clock(self.as_of))
         loaded = _Neighbourhood(self, world)
@@ -219,13 +218,9 @@ class _Neighbourhood:
         known = [(e, n, f) for e, n in evidence._reads if (f := model.get(e, {}).get(n)) is not None]
         self.up = [(e, n, f.type.entity) for e, n, f in known if f.type.name == "record" and not f.via]
         lists = [(e, n, f, f.type.item.entity) for e, n, f in known if f.via and f.type.item is not None]
-        self.down = [(e, item, f.via) for e, n, f, item in lists if not f.key and n != "ancestors"]
+        self.down = [(e, item, f.via) for e, n, f, item in lists if not f.key and (e, n) not in world.compiled.steps]
         for of in {item for _, _, f, item in lists if f.key}:  # found by a key that may be computed
             self.keep(of, evidence.rows(of, None))
-        if evidence._reads & {("account", "ultimate_parent"), ("account", "ancestors")}:
-            self.up.append(("account", "parent", "account"))
-        if ("account", "open_opportunities") in evidence._reads:
-            self.down.append(("account", "opportunity", "account"))
         for row in evidence.rows("rep", None):
             self.rows["rep"][row["id"]] = row
         self.keep("leave", evidence.rows("leave", None))

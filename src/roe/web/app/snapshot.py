@@ -29,6 +29,7 @@ class Snapshot(ABC):
     evaluator: Evaluator
     outcomes: Outcomes
     source: str = ""
+    rows_alone: bool = True  # whether the world is one of rows, which every analysis can read
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -51,6 +52,11 @@ class Snapshot(ABC):
     @abstractmethod
     def turns(self, pool: str) -> list[Decision]:
         """The decisions that a pool handed out in the run, the last one last."""
+
+    @property
+    def pools(self) -> Any:
+        """The pools as the run left them."""
+        return self.bound.pools
 
     # --- and these follow -------------------------------------------------------------------------------------------------
 

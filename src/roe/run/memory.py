@@ -1,0 +1,150 @@
+"""The memory of runs: what one leaves to the next, in the ledger that `--state` names.
+
+A run decides at the number that it has read, without the lock. Under the lock it looks whether anybody has appended since; if so it
+reads again and decides anew. So nothing is lost or given twice, and a run that was killed never happened.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+
+from roe.diagnostics import Diagnostic, PolicyError
+from roe.ledger.audit import anchor
+from roe.ledger.entries import About, Entry, Run
+from roe.ledger.moment import At
+from roe.ledger.state import State, remembered
+from roe.ledger.store import Store, Writing, open_store
+from roe.source import Span
+
+AHEAD = timedelta(hours=36)  # how far as-of may lie after the clock: a typing error in it would lock the ledger
+
+
+@dataclass
+class Memory:
+    """A ledger, and what a run has read of it. `number` is that of the last entry that it knows."""
+
+    store: Store
+    wait: float
+    number: int = 0
+    last: Run | None = None
+
+    def read(self) -> State:
+        """The memory as of now, all of one moment."""
+        while True:
+            self.number = self.store.head().number
+            state = remembered(self.store)
+            last = self.store.last_run()
+            if self.store.head().number == self.number:
+                self.last = last.entry if last is not None and isinstance(last.entry, Run) else None
+                return state
+
+    def check(self, at: At, now: datetime) -> None:
+        """Raises PolicyError for an as-of before the last run's, or far ahead of the clock."""
+        last = self.store.last_run()
+        help = "name a later day, or see what it would have decided: --replay"
+        if last is not None and at.instant < last.entry.at.instant:
+            _refuse("R646", f"the ledger has a run as of {last.entry.at}, which is later than {at}", help)
+        if at.utc > now.astimezone(UTC) + AHEAD:
+            help = "name the day on which you run it, or see what it would decide: --replay"
+            _refuse("R646", f"{at} is more than {AHEAD / timedelta(hours=1):g} hours from now, and no earlier run could follow", help)
+
+    def ended(self, at: At) -> set[tuple[str, str, str]]:
+        """(entity, record, role) of every owner whose time, deadline or claim has ended by a moment."""
+        due = (o.stored.entry for o in self.store.due(At(at.instant + 1)))
+        return {(e.entity, e.record, str(getattr(e, "role", ""))) for e in due if isinstance(e, About)}
+
+    def has(self, run: str) -> bool:
+        """Whether a run was committed."""
+        return any(isinstance(x.entry, Run) and x.entry.id == run for x in self.store.runs())
+
+    def place_of(self, run: str) -> dict[str, Any]:
+        """Where a run that was committed ends in the ledger (see `roe.ledger.audit.anchor`)."""
+        return anchor(self.store, self.store.of_run(run)[-1].number)
+
+    @property
+    def base(self) -> dict[str, Any]:
+        """The end of the ledger: its epoch (empty while it has no entry) and number."""
+        head = self.store.head()
+        return {"epoch": head.epoch if head.number else "", "number": head.number}
+
+    @contextmanager
+    def committing(self) -> Iterator[Commit]:
+        """The lock of the ledger, and one transaction. Raises PolicyError if another writer has it for longer than `wait` seconds."""
+        with self.store.writing(self.wait) as tx:
+            yield Commit(self, tx)
+
+
+@dataclass
+class Commit:
+    """What a run appends: all of it appears as the block ends, or nothing if it raises."""
+
+    memory: Memory
+    tx: Writing
+
+    @property
+    def base(self) -> dict[str, Any]:
+        """The end of the ledger before anything is appended: its epoch (empty while it has no entry) and number."""
+        head = self.tx.head
+        return {"epoch": head.epoch if head.number else "", "number": head.number}
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nobody has appended anything since the memory was read."""
+        return self.tx.head.number == self.memory.number
+
+    def append(self, run: Run, policy_files: Mapping[str, bytes], entries: Iterable[Entry]) -> dict[str, Any]:
+        """The run and its entries; what ties the ledger to the run's files (see `roe.ledger.audit.anchor`)."""
+        if run.digest:
+            self.tx.keep_policy(run.digest, policy_files)
+        self.tx.run(run)
+        self.tx.append(entries)
+        head = self.tx.head
+        return {"epoch": head.epoch, "number": head.number, "hash": head.hash.hex()}
+
+
+@contextmanager
+def opened(place: str, zone: str, wait: float, replay: At | None = None) -> Iterator[Memory]:
+    """The memory of a `--state`. With `replay` it is a copy that has the runs up to a moment, and is thrown away at the end."""
+    with open_store(place, wait=wait, zone=zone) as store:
+        if replay is None:
+            yield Memory(store, wait)
+            return
+        with tempfile.TemporaryDirectory() as folder, open_store(folder) as copy:
+            _copy(store, copy, replay)
+            yield Memory(copy, wait)
+
+
+def _copy(store: Store, to: Store, until: At) -> None:
+    """The runs of a ledger up to a moment, entry by entry."""
+    runs = [x for x in store.runs() if x.entry.at.instant <= until.instant]
+    for run in runs:
+        entries = [x.entry for x in store.of_run(run.number)]
+        assert isinstance(entries[0], Run)
+        to.append(entries[1:], entries[0])
+
+
+def read_memory(place: Path | str | None, zone: str = "", wait: float = 60) -> State:
+    """What the last run left, for whoever only reads it; empty where there was none. Raises PolicyError if it cannot be read."""
+    from roe.ledger.legacy import FILE
+    from roe.ledger.store import exists
+
+    if place is None or not (exists(place) or (Path(place) / FILE).is_file()):
+        return {}
+    with open_store(place, wait=wait, zone=zone) as store:
+        return remembered(store)
+
+
+def changed(before: State, after: State) -> set[str]:
+    """The keys of `owners`, `entity|record|role`, that a run leaves otherwise than it found them."""
+    old, new = before.get("owners", {}), after.get("owners", {})
+    return {key for key in {*old, *new} if old.get(key) != new.get(key)}
+
+
+def _refuse(code: str, message: str, help: str) -> NoReturn:
+    raise PolicyError([Diagnostic(code, message, Span("--as-of", 1, 1, 2), help)])
