@@ -206,7 +206,7 @@ def _given_back(before: State, after: State, at: At, details: Mapping[str, Decid
         if key not in asked:
             entity, record, role = _key(key)
             d, on = details.get(key), At.of(x["on"], at.zone)
-            how = (
+            how: dict[str, Any] = (
                 {}
                 if d is None
                 else {"rep": d.owner, "rule": d.rule, "sentence": d.reason, "until": None if d.until is None else At.of(d.until, at.zone)}
@@ -233,7 +233,7 @@ def _owned(before: State, after: State, at: At, details: Mapping[str, Decided], 
     for key in sorted({*before, *after, *(key for key in details if key in last)}):
         old, new, d = before.get(key), after.get(key), details.get(key)
         entity, record, role = _key(key)
-        about = {"entity": entity, "record": record, "role": role}
+        about: dict[str, Any] = {"entity": entity, "record": record, "role": role}
         entries = list(_changes(old, new or {"rep": None, "since": None}, at, about)) if old != new else []
         owned = entries[-1] if entries and isinstance(entries[-1], Owned) else None
         if owned is not None and d is not None:
@@ -253,7 +253,7 @@ def _owned(before: State, after: State, at: At, details: Mapping[str, Decided], 
         yield from entries
 
 
-def _changes(old: State | None, new: State, at: At, about: Mapping[str, str]) -> Iterator[Entry]:
+def _changes(old: State | None, new: State, at: At, about: Mapping[str, Any]) -> Iterator[Entry]:
     """What happened to one record in one role: what the CRM showed, then what was decided."""
     base, current = new.get("base"), None if old is None else old["rep"]
     read_at = At.of(v.parse_temporal(new["base_at"]), at.zone) if new.get("base_at") else None
