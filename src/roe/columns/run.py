@@ -19,8 +19,8 @@ from roe.columns.column import Array, Coded, Column, Constant, Dictionary, Lists
 from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld, Group, Table, TableRow
-from roe.data.write import turn_line
 from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, label, owned
+from roe.evaluator.recorded import turn_line
 from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.plan.operators import Choose, Expr, Rule

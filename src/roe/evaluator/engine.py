@@ -139,8 +139,7 @@ class Bound:
         self.exceptions: dict[tuple[str, str, str], ExceptionRow] = {}  # by entity, record and role
         for row in self.plan.exceptions:
             record = world.find(row.entity, row.record) if row.entity in world.rows else None
-            today = world.clock.today
-            if record is not None and record["is_open"] is not False and (row.start is None or row.start <= today) and today < row.until:
+            if record is not None and evaluator.compiled.in_force(row, world.scope(record)):
                 self.exceptions.setdefault((row.entity, record["id"], str(row.role)), row)
 
     def recall_books(self, only: Collection[str] | None = None) -> None:

@@ -24,8 +24,8 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
 from roe.grammar.parser import parse
-from roe.plan.operators import TEMPLATE, Choose, Derive, Expr, Relate
-from roe.plan.outcome import RoleSteps, Sentence
+from roe.plan.operators import TEMPLATE, Choose, Derive, ExceptionRow, Expr, Relate
+from roe.plan.outcome import RoleSteps, Sentence, conditions
 from roe.policy.model import DataSource, Policy
 from roe.source import Span, Text
 
@@ -121,6 +121,7 @@ class Compiled:
         self._templates: dict[str, list[tuple[str, Code | None]]] = {}
         self._sentences: dict[int, tuple[Sentence, list[tuple[str, Code | None]]]] = {}
         self._roles: dict[tuple[str, str], RoleSteps] = {}
+        self._excepted: dict[int, tuple[ExceptionRow, list[Code]]] = {}
 
     def role(self, entity: str, role: str) -> RoleSteps:
         """The steps that the rules of a role lower to. KeyError if it has none."""
@@ -128,6 +129,13 @@ class Compiled:
         if found is None:
             found = self._roles[entity, role] = RoleSteps(self.policy.plan, entity, role)
         return found
+
+    def in_force(self, row: ExceptionRow, scope: Scope) -> bool:
+        """Whether an approved exception decides the record of a scope, which is the one that it names."""
+        found = self._excepted.get(id(row))
+        if found is None:
+            found = self._excepted[id(row)] = (row, [compile_expression(tree) for tree in conditions(row)])
+        return all(code(scope) is True for code in found[1])
 
     def code(self, expr: Expr) -> Code:
         found = self._codes.get(id(expr))
