@@ -272,9 +272,8 @@ def _changes(old: State | None, new: State, at: At, about: Mapping[str, Any]) ->
         former = new.get("former") if is_left else current
         yield Owned(**about, **holder_fields(base), **since, former=_rep_of(former), by=from_crm, read_at=read_at)
         current = base
-    changed = new["rep"] != current or (
-        old is not None and from_crm is None and any(old.get(k) != new.get(k) for k in ("since", "seen", "by", "former"))
-    )
+    told = ("since", "seen", "by", "former") if "by" in new else ()
+    changed = new["rep"] != current or (old is not None and from_crm is None and any(old.get(k) != new.get(k) for k in told))
     if changed or (old is None and from_crm is None):
         yield Owned(**about, **holder_fields(new["rep"]), **_since(new, at), former=_rep_of(new.get("former")), by=new.get("by", "rule"))
 
