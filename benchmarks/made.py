@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -310,15 +311,34 @@ def pool_tables(leads: int, reps: int) -> dict[str, Any]:
 
 
 def company_names(accounts: int, leads: int) -> tuple[list[str], list[str]]:
-    """Made-up company names, and some of them with a letter missing in every second one."""
+    """Company names that are made up of the words of real ones, and some of them with a letter missing in every second one.
+
+    A name begins with a rare word of a real name or a surname, made up and as unevenly frequent as surnames are; the words that follow are
+    as frequent as they are in real names.
+    """
     rng = random.Random(12)
+    real = [
+        name.split()
+        for path in sorted((Path(__file__).resolve().parent / "names").glob("*.csv"))
+        for name in (r["name"] for r in _rows(path))
+    ]
+    count = Counter(word for words in real for word in words)
+    firsts = sorted({words[0] for words in real if count[words[0]] <= 2 and len(words[0]) > 3})
+    follow = [word for words in real for word in words[1:] if count[word] >= 3]
     parts = [c + w for c in "bcdfghklmnprstvwz" for w in ("a", "e", "i", "o", "u", "an", "er", "in", "ol", "ar")]
-    kinds = ["Systems", "Software", "Logistics", "Foods", "Pharma", "Bank", "Energy", "Group", "Partners", "Media", "Labs", "Motors"]
+    surnames = ["".join(rng.choice(parts) for _ in range(rng.randint(2, 4))).title() for _ in range(60_000)]
     forms = ["Inc", "GmbH", "Ltd", "LLC", "", ""]
 
+    def own() -> str:
+        if rng.random() < 0.35:
+            return rng.choice(firsts)
+        return surnames[int(len(surnames) * rng.random() ** 2)]
+
     def name() -> str:
-        own = "".join(rng.choice(parts) for _ in range(rng.randint(2, 4))).title()
-        return " ".join(x for x in (own, rng.choice(kinds) if rng.random() < 0.8 else "", rng.choice(forms)) if x)
+        words = [own(), *(rng.choice(follow) for _ in range(rng.choice((0, 1, 1, 2, 2, 3))))]
+        if rng.random() < 0.25:
+            words.insert(1, own())
+        return " ".join(x for x in (*words, rng.choice(forms)) if x)
 
     names = [name() for _ in range(accounts)]
     asked = [rng.choice(names) for _ in range(leads)]
