@@ -222,7 +222,7 @@ class Solve:
     """a set of accounts + reps -> who has which: the greatest total worth within capacities, eligibility and mixes.
 
     The steps `<name>_now`, `_able`, `_value`, `_return` and `_mix` are read from each account. Expressions about pairs see `account`
-    and `rep`. The worth of a pair is the value, every affinity that holds, and `continuity` with today's rep; `fairness` is what
+    and `rep`. The worth of a pair is the value, `worth`, every affinity that holds, and `continuity` with today's rep; `fairness` is what
     a unit of the books' spread costs. `fixed` is how many accounts a rep gets per cycle; without it books are topped off.
     `returns` are the values of `_return` that end an account's time in a book.
     """
@@ -240,6 +240,8 @@ class Solve:
     rest: Any
     cadence: Any
     returns: tuple[str, ...]
+    worth: Expr | None = None  # extra worth of a pair
+    places: Expr | None = None  # of a book, that an account takes with a rep; 1 without it
 
 
 @node

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from roe.crm import PROFILES
 from roe.crm.ids import fold
 from roe.diagnostics import Diagnostic, errors, suggest
+from roe.files import schema
 from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.clock import CALENDAR_YEAR, OFFICE, Fiscal, holidays_of, hours_of, zone_of
@@ -15,7 +17,7 @@ from roe.grammar.functions import BY_NAME, MONTHS
 from roe.grammar.types import Type
 from roe.plan.operators import Plan
 from roe.policy.context import Context
-from roe.policy.loader import Map, Seq, load_policy_files, validate_files
+from roe.policy.loader import Map, Seq, load_policy_files, parse_yaml, validate_files
 from roe.policy.model import NUMBERS, DataSource, Field, Keys, Model, Policy, coded, keys_of, standard_fields, type_named
 from roe.source import Span, Text, span_of
 from roe.stages import (
@@ -61,11 +63,18 @@ DECLARE = (
 LOWER = (relations.lower, definitions.lower, crm.lower_open, freezes.lower, sources.lower, matching.lower, scores.lower, territories.lower)
 
 
-def build(root: Path) -> tuple[Policy | None, list[Diagnostic]]:
-    """The policy in a folder and all findings; no policy if one of them is an error."""
+def build(root: Path, instead: Mapping[str, str] | None = None) -> tuple[Policy | None, list[Diagnostic]]:
+    """The policy in a folder and all findings; no policy if one of them is an error.
+
+    `instead` are texts of included files by name, which stand for the files themselves, or are added to them.
+    """
     files, found = load_policy_files(root)
     if not files:
         return None, found
+    for name, text in (instead or {}).items():
+        content, problems = parse_yaml(text, name, schema("policy"))
+        found += problems
+        files = [f for f in files if f[0] != name] + ([(name, content)] if content is not None else [])
     found += validate_files(files)
     if errors(found):
         return None, found
