@@ -13,6 +13,7 @@ import pytest
 import roe
 from helpers import policy_text
 from roe.companies.index import NameIndex
+from roe.plan.operators import Relate
 from test_cli import roe as command
 
 POLICY = """
@@ -187,7 +188,9 @@ def test_a_company_of_the_same_group_is_found_where_groups_are_asked_for(tmp_pat
     policy_text(tmp_path, POLICY.replace("matching: default", "matching: group"))
     world = roe.compile(roe.load(tmp_path)).bind({"lead": [{"id": "L", **lead}], "account": GROUP_ACCOUNTS}, as_of="2026-02-01").world
     row = world.rows["lead"][0]
-    found = world.matcher(world.policy.plan.steps["lead", "matched_account"]).match(row)
+    step = world.policy.plan.steps["lead", "matched_account"]
+    assert isinstance(step, Relate)
+    found = world.matcher(step).match(row)
     assert ((found.row["id"] if found.row else None), found.method) == (account, method)
     exact = matched(tmp_path / "exact", [{"id": "L", **lead}], GROUP_ACCOUNTS)
     alone = exact.rows["lead"][0]["account"]
