@@ -383,6 +383,39 @@ def book_problem(accounts: int, reps: int, places: int, able: int) -> Any:
     return Problem(accounts, account, rep, worth, size, nowhere, none, none, nowhere, value, np.zeros(reps), size)
 
 
+def weighted_problem(accounts: int, reps: int) -> Any:
+    """Accounts that take places: type D of Chu and Beasley (Computers & Operations Research 24, 1997), the hardest, with worths for costs."""
+    import numpy as np
+
+    from roe.evaluator.weighted import Pairs
+
+    rng = np.random.default_rng(7)
+    size = rng.integers(1, 101, (accounts, reps))
+    worth = size + rng.integers(-10, 11, size.shape) + 11.0
+    capacity = np.full(reps, int(0.8 * size.sum() / reps / reps))
+    account, rep = np.repeat(np.arange(accounts), reps), np.tile(np.arange(reps), accounts)
+    none = np.zeros((reps, 0), np.int64)
+    return Pairs(accounts, account, rep, worth.ravel(), size.ravel(), capacity, np.full(accounts, -1), none, none)
+
+
+def weighted_solver(name: str, accounts: int, reps: int) -> None:
+    """Print seconds, the worth of the plan, and its gap: of roe's search, or of one call of CP-SAT that has as long."""
+    import time
+
+    import numpy as np
+
+    from roe.evaluator.weighted import SECONDS, exact, solve_weighted
+
+    pairs = weighted_problem(accounts, reps)
+    start = time.perf_counter()
+    if name == "bare":
+        chosen, bound = exact(pairs, pairs.worth.astype(np.int64), np.ones(len(pairs.worth), bool), None, SECONDS, 0)
+    else:
+        chosen, bound = solve_weighted(pairs, 1.0)
+    worth = float(pairs.worth[chosen].sum())
+    print(time.perf_counter() - start, worth, (bound - worth) / bound)
+
+
 def book_solver(name: str, *size: int) -> None:
     """Print seconds, peak MiB, the worth of the plan, and its gap."""
     import resource

@@ -16,7 +16,7 @@ import numpy as np
 Array = Any  # a NumPy array
 DIGITS = 6  # of the worth of a pair, where it does not fit into fewer
 ROUNDS = 12  # of the search for prices
-SECONDS = 25.0  # of a search where accounts take more than one place
+SECONDS = 50.0  # of a search where accounts take more than one place
 ENOUGH = 1e-3  # of the bound: the search for prices ends at a gap as small
 
 

@@ -1,24 +1,26 @@
 """Accounts that take more than one place: a generalized assignment problem.
 
 Small problems go to CP-SAT, which proves the best plan. For larger ones a Lagrangian relaxation prices the accounts: what each rep would take
-at these prices is a knapsack problem of its own, and the sum over reps is above every plan (M. L. Fisher, Management Science 27, 1981). The prices
-also say which few reps matter to an account; CP-SAT looks for the best plan among those, and the relaxation says how far it may be from the best.
+at these prices is a knapsack problem of its own, and the sum over reps is above every plan (M. L. Fisher, Management Science 27, 1981). The plan
+that is near those prices is then improved: parts of it are made anew by CP-SAT, and the relaxation says how far it may be from the best.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 Array = Any  # a NumPy array
 SMALL = 1500  # pairs: CP-SAT is asked for the proof at once
-SECONDS = 25.0  # of each of the two searches
+SECONDS = 50.0  # of the whole search
+LARGE = 200_000  # pairs, from which on a linear program would take too long
 ROUNDS = 400  # of prices
 CLOSE = 1e-4  # of the bound: near enough
-REPS = 5  # that an account may go to, in the search for a plan of a large problem
+LIKELY = 6  # reps of an account, in the search
+FEW = 3  # reps whose books are made anew together
 SWAPS = 3000  # accounts, up to which swaps of two are tried
 WIDE = 20_000  # places of a rep, from which on its knapsack is only bounded
 
@@ -48,32 +50,22 @@ class Pairs:
 def solve_weighted(pairs: Pairs, scale: float, seconds: float = SECONDS) -> tuple[Array, float]:
     """(pairs chosen, bool[n]; a bound on the worth of every plan with mixes as full). Worths times `scale` are taken as whole numbers."""
     worth = np.rint(pairs.worth * scale).astype(np.int64)
-    every = np.ones(len(worth), bool)
+    every, known = np.ones(len(worth), bool), np.zeros(len(worth), bool)
+    until, bound = time.monotonic() + seconds, float("inf")
     if pairs.is_mixed or len(worth) <= SMALL:
-        chosen, bound = _exact(pairs, worth, every, None, seconds, 0)
-        if pairs.is_mixed or bound <= worth[chosen].sum() * (1 + CLOSE):
-            return chosen, bound / scale
+        known, bound = exact(pairs, worth, every, None, seconds / 2 if pairs.is_mixed else seconds / 3, 0)
+        if pairs.is_mixed or bound <= worth[known].sum() * (1 + CLOSE):
+            return known, bound / scale
     prices = Prices(pairs, worth.astype(float))
-    plan = prices.search(time.monotonic() + seconds)
-    bound = prices.bound
+    plan = prices.search(time.monotonic() + seconds / 3)
+    bound = prices.bound = min(prices.bound, bound)
+    plan = known if worth[known].sum() > worth[plan].sum() else plan
     if worth[plan].sum() < bound * (1 - CLOSE):
-        core = _core(pairs, worth, prices, plan)
-        better = _branched(pairs, worth, core, plan, seconds)
-        plan = better if worth[better].sum() > worth[plan].sum() else plan
+        plan = _searched(pairs, worth, prices, plan, until)
     return plan, max(bound, float(worth[plan].sum())) / scale
 
 
-def _core(pairs: Pairs, worth: Array, prices: Prices, plan: Array) -> Array:
-    """The pairs that a good plan may have: of each account the few that are worth most after the price of their places."""
-    net = worth - prices.of_place[pairs.rep] * pairs.size  # an account's own price is the same for all of its pairs
-    order = np.lexsort((-net, pairs.account))
-    first = np.searchsorted(pairs.account[order], np.arange(pairs.accounts))
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order)) - first[pairs.account[order]]
-    return (place < REPS) | plan
-
-
-def _exact(pairs: Pairs, worth: Array, among: Array, hint: Array | None, seconds: float, least: int) -> tuple[Array, float]:
+def exact(pairs: Pairs, worth: Array, among: Array, hint: Array | None, seconds: float, least: int) -> tuple[Array, float]:
     """CP-SAT: mixes first, then worth; the pairs chosen, and a bound on plans among these pairs."""
     from ortools.sat.python import cp_model
 
@@ -104,7 +96,7 @@ def _exact(pairs: Pairs, worth: Array, among: Array, hint: Array | None, seconds
     value = cp_model.LinearExpr.weighted_sum([x[k] for k in rows], [int(worth[k]) for k in rows])
     solver = cp_model.CpSolver()
     solver.parameters.max_time_in_seconds = seconds
-    solver.parameters.num_workers = 2
+    solver.parameters.num_workers = 2 if len(rows) > SMALL // 5 else 1
     solver.parameters.random_seed = 1
     solver.parameters.relative_gap_limit = 0.0
     if hint is not None:
@@ -122,30 +114,40 @@ def _exact(pairs: Pairs, worth: Array, among: Array, hint: Array | None, seconds
     return chosen, float(solver.best_objective_bound)
 
 
-def _branched(pairs: Pairs, worth: Array, among: Array, plan: Array, seconds: float) -> Array:
-    """The best plan among some pairs that SCIP's branch and cut finds in the time, from a plan that is known."""
-    from ortools.linear_solver import pywraplp
+def _searched(pairs: Pairs, worth: Array, prices: Prices, plan: Array, until: float) -> Array:
+    """The plan after parts of it are made anew, the best way there is, until the time is over (a large neighbourhood search).
 
-    solver = pywraplp.Solver.CreateSolver("SCIP")
-    if solver is None:
-        return plan
-    rows = np.flatnonzero(among).tolist()
-    x = [solver.BoolVar("") for _ in rows]
-    accounts = [solver.Constraint(0.0, 1.0) for _ in range(pairs.accounts)]
-    reps = [solver.Constraint(0.0, float(c)) for c in pairs.capacity]
-    objective = solver.Objective()
-    objective.SetMaximization()
-    for variable, k in zip(x, rows, strict=True):
-        accounts[int(pairs.account[k])].SetCoefficient(variable, 1.0)
-        reps[int(pairs.rep[k])].SetCoefficient(variable, float(pairs.size[k]))
-        objective.SetCoefficient(variable, float(worth[k]))
-    solver.SetHint(x, [float(plan[k]) for k in rows])
-    solver.SetTimeLimit(int(seconds * 1000))
-    if solver.Solve() not in (pywraplp.Solver.OPTIMAL, pywraplp.Solver.FEASIBLE):
-        return plan
-    chosen = np.zeros(len(worth), bool)
-    chosen[[k for variable, k in zip(x, rows, strict=True) if variable.solution_value() > 0.5]] = True
-    return chosen
+    A part is the books of a few reps, or in turn some accounts with the reps that are worth most to them at the prices.
+    """
+    rng = np.random.default_rng(1)
+    plan, bound, near, tries = plan.copy(), prices.bound, prices.nearest(LIKELY), 0
+    reps = len(pairs.capacity)
+    few, idle = min(reps, FEW), 0
+    while time.monotonic() < until and worth[plan].sum() < bound * (1 - CLOSE):
+        tries += 1
+        if tries % 2:
+            chosen_reps = np.isin(pairs.rep, rng.permutation(reps)[:few])
+            elsewhere = np.zeros(pairs.accounts, bool)
+            elsewhere[pairs.account[plan & ~chosen_reps]] = True
+            free = chosen_reps & ~elsewhere[pairs.account]
+        else:
+            some = np.isin(pairs.account, rng.permutation(pairs.accounts)[: few * pairs.accounts // reps * 2])
+            free = some & (near | plan)
+        part = replace(pairs, capacity=pairs.capacity - _filled(pairs, plan & ~free))
+        try:
+            better, _ = exact(part, worth, free, plan & free, 1.0, int(worth[plan & free].sum()))
+        except ArithmeticError:
+            continue
+        idle = 0 if worth[better].sum() > worth[plan & free].sum() else idle + 1
+        plan = (plan & ~free) | better
+        if idle > reps and few < reps:
+            few, idle = few + 1, 0
+    return plan
+
+
+def _filled(pairs: Pairs, plan: Array) -> Array:
+    """The places of each rep that a plan takes, int[reps]."""
+    return np.bincount(pairs.rep[plan], weights=pairs.size[plan], minlength=len(pairs.capacity)).astype(np.int64)
 
 
 def _solved(solver: Any, model: Any) -> None:
@@ -195,6 +197,15 @@ class Prices:
             price = np.maximum(price - length * max(value - reached, 1e-9) / size * slope, 0)
         return best
 
+    def nearest(self, most: int) -> Array:
+        """The pairs, bool[pairs], that are worth most to each account after the price of their places."""
+        net = self.worth - self.of_place[self.pairs.rep] * self.pairs.size
+        order = np.lexsort((-net, self.pairs.account))
+        first = np.searchsorted(self.pairs.account[order], np.arange(self.pairs.accounts))
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order)) - first[self.pairs.account[order]]
+        return place < most
+
     def _reps_take(self, price: Array) -> tuple[Array, float]:
         """(what each rep takes at these prices, bool[pairs]; the bound)."""
         net = self.worth - price[self.pairs.account]
@@ -212,7 +223,10 @@ def _relaxed(pairs: Pairs, worth: Array) -> tuple[Array, Array, Array]:
     """(the price of each account, of a place of each rep, the share of each pair) where accounts may be split: a linear program's duals."""
     from ortools.linear_solver import pywraplp
 
+    if len(worth) > LARGE:
+        return _second_best(pairs, worth), np.zeros(len(pairs.capacity)), np.zeros(len(worth))
     solver = pywraplp.Solver.CreateSolver("GLOP")
+    solver.SetTimeLimit(int(SECONDS / 3 * 1000))
     objective = solver.Objective()
     objective.SetMaximization()
     accounts = [solver.Constraint(0.0, 1.0) for _ in range(pairs.accounts)]
@@ -229,6 +243,16 @@ def _relaxed(pairs: Pairs, worth: Array) -> tuple[Array, Array, Array]:
         return np.zeros(pairs.accounts), np.zeros(len(reps)), np.zeros(len(worth))
     price, of_place = (np.maximum([c.dual_value() for c in rows], 0.0) for rows in (accounts, reps))
     return price, of_place, np.array([share.solution_value() for share in shares])
+
+
+def _second_best(pairs: Pairs, worth: Array) -> Array:
+    """Of each account the second highest worth: where nothing is tight, the price at which one rep takes it."""
+    order = np.lexsort((-worth, pairs.account))
+    account = pairs.account[order]
+    second = np.flatnonzero(np.r_[False, account[1:] == account[:-1]] & np.r_[True, True, account[2:] != account[:-2]][: len(order)])
+    price = np.zeros(pairs.accounts)
+    price[account[second]] = worth[order][second]
+    return price
 
 
 def knapsack(value: Array, size: Array, room: int) -> tuple[Array, float]:
