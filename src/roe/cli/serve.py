@@ -20,8 +20,10 @@ from roe.diagnostics import PolicyError
 @click.option("--config", type=click.Path(path_type=Path, exists=True), help="File serve.toml: webhooks, receivers and limits.")
 @click.option("--shadow", type=click.Path(path_type=Path), metavar="CANDIDATE", help="Policy that decides everything too, without effect.")
 @click.option("--watch", is_flag=True, help="Reload the policy when its folder changes.")
+@click.option("--activate", is_flag=True, help="Put this policy in force if the ledger has another one in force.")
 def command(
-    policy: Path | None, state: str, host: str, port: int, workers: int, tokens: Path | None, config: Path | None, shadow: Path | None, watch: bool
+    policy: Path | None, state: str, host: str, port: int, workers: int, tokens: Path | None, config: Path | None, shadow: Path | None, watch: bool,
+    activate: bool,
 ) -> None:  # fmt: skip
     """Answer who gets a record, why and until when, in milliseconds.
 
@@ -37,7 +39,7 @@ def command(
             click.echo("no policy here: serving the example that comes with roe", err=True)
         arguments = {
             "policy": root or example(), "state": state, "host": host, "port": port, "tokens": tokens, "config": config, "shadow": shadow,
-            "watch": watch,
+            "watch": watch, "activate": activate,
         }  # fmt: skip
         serve(arguments, workers)
     except PolicyError as e:

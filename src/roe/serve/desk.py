@@ -16,7 +16,7 @@ from roe.evaluator.engine import Decision
 from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
-from roe.ledger.entries import Entry, Loaded, Owned, Referred, Turn
+from roe.ledger.entries import Activated, Entry, Loaded, Owned, Referred, Turn
 from roe.ledger.moment import At
 from roe.policy.standard import FILES
 from roe.serve import timers
@@ -64,7 +64,7 @@ class Desk:
         self.entries: list[Entry] = []
         self._numbered: dict[str, int] = {}  # of owners that are to carry the number of an entry, its place in `entries`
         self._letters: list[tuple[int, Receiver, str, Json, Json, int | None]] = []  # letters whose decision has no number yet
-        self.decided: list[tuple[str, str, str]] = []  # entity, role, action
+        self.decided: list[tuple[str, str, str, str]] = []  # entity, record, role, action
         self.missed = 0
 
     def number(self, numbers: list[int]) -> None:
@@ -117,6 +117,17 @@ class Desk:
         if pools or assigned:
             self.records.recall(assigned)
         return stale
+
+    def activate(self, by: str, at: datetime) -> None:
+        """The desk's policy is in force from now on, for all servers."""
+        self.state.put("policy", "active", {"digest": self.policy.digest, "name": self.policy.name, "by": by, "at": at.isoformat()})
+        self.entries.append(Activated(at=self.moment(at), policy=self.policy.name, digest=self.policy.digest, by=by))
+
+    @property
+    def in_force(self) -> str | None:
+        """The digest of the policy in force; None if none was ever activated."""
+        active = self.state.get("policy", "active")
+        return None if active is None else str(active["digest"])
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -274,7 +285,7 @@ class Desk:
     def _settle(self, row: Row, role: str, at: datetime, tried: Mapping[str, str] | None, marks: Mapping[str, Any]) -> Decision:
         key = f"{row.entity}|{row['id']}|{role}"
         d = self.records.decide(row, role, at, tried)
-        self.decided.append((d.entity, role, d.action))
+        self.decided.append((d.entity, d.id, role, d.action))
         before = self.state.get("owner", key)
         until = None if d.until is None else first_moment(d.until, self.tz)
         now = {"owner": d.owner, "action": d.action, "rule": d.rule or None, "until": v.plain(d.until), "pool": d.pool or None}
