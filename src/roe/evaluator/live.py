@@ -90,6 +90,11 @@ class LiveWorld(World):
         self.forget_computed()
         return row
 
+    def stored(self, row: Row) -> dict[str, Any]:
+        """The values that a record was put with."""
+        values = {name: x for name, x in row.items() if name not in row.derived and not name.startswith(AS_WRITTEN)}
+        return values | {name.removeprefix(AS_WRITTEN): x for name, x in row.items() if name.startswith(AS_WRITTEN)}
+
     def remove(self, entity: str, key: str) -> bool:
         assert self._kept_up is not None
         row = self._keys[entity].get(fold(key))
@@ -232,6 +237,11 @@ class Live(Bound):
             raise ValueError(f"{rejects[0].field}: {rejects[0].reason}")
         self._renew = True
         return [self.world.put(entity, values, self._finish) for values in typed]
+
+    def put_typed(self, entity: str, values: dict[str, Any]) -> Row:
+        """Insert or replace a record whose values are typed already, as `world.typed_records` gives them."""
+        self._renew = True
+        return self.world.put(entity, values, self._finish)
 
     def remove(self, entity: str, key: str) -> None:
         """Delete a record by its id. Raises KeyError if there is none."""

@@ -182,8 +182,10 @@ class Desk:
 
     def put(self, entity: str, values: Mapping[str, Any], version: str, at: datetime) -> tuple[str, bool]:
         """Take the whole of a record over; returns its id and whether it was too old to count."""
-        id = str(self.records.typed(entity, values)["id"])
-        return id, not self._take(replaced(self.record(entity, id), values, version), at)
+        typed = self.records.typed(entity, values)
+        id = str(typed["id"])
+        new = replaced(self.record(entity, id), values, version)
+        return id, not self._take(new, at, typed if new is not None and new.fields == values else None)
 
     def patch(self, entity: str, id: str, values: Mapping[str, Any], version: str, at: datetime) -> bool:
         """Take some fields of a record over; returns whether all of them were too old to count."""
@@ -192,20 +194,20 @@ class Desk:
             return True
         if "id" not in {name.lower() for name in new.fields}:
             new.fields["id"] = id
-        written = self.records.typed(entity, new.fields)["id"]
-        if written != id:
-            raise Refused(422, "R602", f"the record's id is `{written}`, and the address says `{id}`", "send one id")
-        return not self._take(new, at)
+        typed = self.records.typed(entity, new.fields)
+        if typed["id"] != id:
+            raise Refused(422, "R602", f"the record's id is `{typed['id']}`, and the address says `{id}`", "send one id")
+        return not self._take(new, at, typed)
 
     def delete(self, entity: str, id: str, version: str, at: datetime) -> bool:
         """Mark a record as deleted; returns whether it was changed after that."""
         return not self._take(deleted(self.record(entity, id), version), at)
 
-    def _take(self, new: Mirrored | None, at: datetime) -> bool:
+    def _take(self, new: Mirrored | None, at: datetime, typed: Json | None = None) -> bool:
         if new is None:
             return False
         self.writes.records[new.entity, new.id] = new
-        self.records.learn(new)
+        self.records.learn(new, typed)
         self.able_changed |= new.entity in MAKES_ABLE
         if not new.deleted:
             self._compare_owners(new, at)
