@@ -76,7 +76,7 @@ def test_a_policy_whose_tests_fail_does_not_take_over(tmp_path: Path) -> None:
         policy(root, TO_BOSS)
         (root / "tests").mkdir()
         (root / "tests" / "t.yaml").write_text(
-            'as_of: 2026-03-02T10:00\ntests:\n  - name: rest\n    given: {lead: {id: L1, email: a@x.com}}\n    expect: {sdr: {owner: ann}}\n'
+            "as_of: 2026-03-02T10:00\ntests:\n  - name: rest\n    given: {lead: {id: L1, email: a@x.com}}\n    expect: {sdr: {owner: ann}}\n"
         )
         refused = c.put("/v1/policy", json={})
         assert (refused.status_code, refused.json()["code"]) == (422, "R910"), refused.text

@@ -67,7 +67,7 @@ def scratch() -> Path:
 class Watching:
     """Looks at the folder of the policy, and has it take over when it has changed and stays so for a moment."""
 
-    def __init__(self, root: Path, activate: Callable[[Path], None]) -> None:
+    def __init__(self, root: Path, activate: Callable[[Path], object]) -> None:
         self.root, self.activate = root, activate
         self._stop = threading.Event()
         self._seen = policies.marks(root)
