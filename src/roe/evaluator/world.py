@@ -24,8 +24,9 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
 from roe.grammar.parser import parse
-from roe.plan.operators import TEMPLATE, Choose, Derive, ExceptionRow, Expr, Relate
+from roe.plan.operators import TEMPLATE, Choose, Derive, ExceptionRow, Expr, Fill, Relate, Settle, Walk
 from roe.plan.outcome import RoleSteps, Sentence, conditions
+from roe.plan.standard import standard_steps
 from roe.policy.model import DataSource, Policy
 from roe.source import Span, Text
 
@@ -110,6 +111,7 @@ class Compiled:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         lists = policy.plan.lists
+        self.steps = {**standard_steps(policy.plan), **policy.plan.steps}  # every field that is computed
         self.choosers = {key: Chooser(step, lists) for key, step in policy.plan.steps.items() if isinstance(step, Choose)}
         self.engagement = {key: Chooser(step, lists) for key, step in policy.plan.engagement.items()}
         self.kernels: dict[int, Any] = {}  # column indexes by their chooser, made by the batch evaluator
@@ -147,9 +149,7 @@ class Compiled:
         """The parts of an expression that may be steps of the plan: (name, the code of the record that has it)."""
         found = self._reads.get(id(node))
         if found is None:
-            names = (
-                {name for _, name in self.policy.plan.steps} | {"account"} | ({"claim"} if self.policy.plan.claims is not None else set())
-            )
+            names = {name for _, name in self.steps}
             made: list[tuple[str, Code]] = []
             for part in s.walk(node):
                 if isinstance(part, s.Path) and part.field in names:
@@ -410,19 +410,9 @@ class World:
                 makers[name] = lambda row: row.world.owners(row)
             else:
                 makers[name] = _nothing
-        for (of, name), step in self.policy.plan.steps.items():
+        for (of, name), step in self.compiled.steps.items():
             if of == entity:
                 makers[name] = self._step(step)
-        if (entity, "matched_account") in self.policy.plan.steps:
-            makers["account"] = lambda row: row["matched_account"]
-        if self.policy.plan.claims is not None and entity in ("account", "claim"):
-            makers |= CLAIMED[entity]
-        if entity == "rep":
-            makers["leave"] = current_leave
-        if entity == "account":
-            makers["ultimate_parent"] = _ultimate_parent
-            makers["ancestors"] = ancestors
-            makers["open_opportunities"] = lambda row: [o for o in row["opportunities"] if o["is_open"] is not False]
         return makers
 
     def _step(self, step: Any) -> Make:
@@ -449,6 +439,14 @@ class World:
                 return choice.value
 
             return choose
+        if isinstance(step, Walk):
+            along = step.along
+            return (lambda row: [row, *walk(row, along)][-1]) if step.last else (lambda row: walk(row, along))
+        if isinstance(step, Fill):
+            source = step.source
+            return lambda row: row[source]
+        if isinstance(step, Settle):
+            return lambda row: row.world.settled.given(row, step.gives)
         assert isinstance(step, Relate)
         return lambda row: row.world.matcher(step).best(row)
 
@@ -634,46 +632,11 @@ def _same_key(entity: str, via: str, key: str) -> Make:
     return related
 
 
-def _live_claim(row: Row) -> Row | None:
-    found = row.world.settled.live.get(str(row["id"]))
-    return None if found is None else found.claim
-
-
-def _outcome(name: str) -> Make:
-    def read(row: Row) -> Any:
-        found = row.world.settled.of(row)
-        return None if found is None else getattr(found, name)
-
-    return read
-
-
-# what the claims stage adds to the entities, beside the steps that it lowers to
-CLAIMED: dict[str, dict[str, Make]] = {
-    "account": {"claim": _live_claim},
-    "claim": {name: _outcome(name) for name in ("status", "reason", "until")},
-}
-
-
-def current_leave(row: Row) -> Row | None:
-    """The leave that a rep is on today; of several the one that ends last."""
-    today = row.world.clock.today
-    found = [x for x in row["leaves"] if (x["starts"] is None or x["starts"] <= today) and (x["until"] is None or today < x["until"])]
-    return max(found, key=lambda x: (x["until"] is None, str(x["until"]), str(x["id"])), default=None)
-
-
-def ancestors(row: Row) -> list[Row]:
-    """The parent, its parent and so on, the nearest first; a circle ends where it closes."""
+def walk(row: Row, along: str) -> list[Row]:
+    """The rows that a reference leads to one after the other, the nearest first; a circle ends where it closes."""
     seen, found = {id(row)}, []
-    while (parent := row["parent"]) is not None and id(parent) not in seen:
-        seen.add(id(parent))
-        found.append(parent)
-        row = parent
+    while (after := row[along]) is not None and id(after) not in seen:
+        seen.add(id(after))
+        found.append(after)
+        row = after
     return found
-
-
-def _ultimate_parent(row: Row) -> Row:
-    seen = {id(row)}
-    while (parent := row["parent"]) is not None and id(parent) not in seen:
-        seen.add(id(parent))
-        row = parent
-    return row

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import subprocess
 import tarfile
@@ -10,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from roe.diagnostics import errors
+from roe.diagnostics import PolicyError, errors
 from roe.evaluator.engine import Evaluator
 from roe.policy.model import Policy
+from roe.run.inputs import digest_of, policy_files
 from roe.serve.problems import Refused, of_diagnostics
 
 
@@ -29,27 +29,18 @@ class Ready:
         return self.evaluator.policy.name
 
 
-def digest_of(files: Mapping[str, bytes]) -> str:
-    """What names a policy: the digest of its files' names and bytes."""
-    digest = hashlib.sha256()
-    for name, content in sorted(files.items()):
-        digest.update(f"{name}\0{len(content)}\0".encode())
-        digest.update(content)
-    return digest.hexdigest()
-
-
 def ready(policy: Policy) -> Ready:
-    files = {name: (policy.root / name).read_bytes() for name in policy.files}
+    files = policy_files(policy)
     return Ready(Evaluator(policy), digest_of(files), files)
 
 
 def load(root: Path) -> Ready:
-    """The policy of a folder. Raises Refused with everything that is wrong with it."""
+    """The policy of a folder. Raises PolicyError with everything that is wrong with it."""
     from roe.cache import load_policy
 
     policy, found = load_policy(root)
     if policy is None:
-        raise of_diagnostics(errors(found), 422, "R910", f"the policy in `{root}` has errors")
+        raise PolicyError(errors(found))
     return ready(policy)
 
 
@@ -61,7 +52,10 @@ def checked(root: Path) -> Ready:
     from roe.testing.cases import load_cases
     from roe.testing.runner import run_case
 
-    found = load(root)
+    try:
+        found = load(root)
+    except PolicyError as e:
+        raise of_diagnostics(e.diagnostics, 422, "R910", f"the policy in `{root}` has errors") from None
     cases, problems = load_cases(found.evaluator.policy)
     if errors(problems):
         raise of_diagnostics(errors(problems), 422, "R910", f"the tests of the policy in `{root}` cannot be read")

@@ -33,7 +33,7 @@ class Records:
         for record in records:
             if record.entity in tables and not record.deleted:
                 tables[record.entity].append(record.fields)
-        remembered = {key: _remembered(owner) for key, owner in state.all("owner").items() if owner["owner"]}
+        remembered = {key: kept_owner(owner) for key, owner in state.all("owner").items() if owner["owner"]}
         kept = {
             "owners": remembered,
             "assigned": dict(state.all("assigned")),
@@ -149,13 +149,13 @@ class Records:
             shown = row["owner"].get(role)
             if shown is None or shown["id"] != owner["owner"]:
                 self.live.own(row, role, owner["owner"])
-            owners[key] = _remembered(owner)
+            owners[key] = kept_owner(owner)
 
     def remember(self, key: str) -> None:
         """Take over an owner that another server has decided; its record is to be learnt again."""
         owner = self.state.get("owner", key)
         if owner is not None and owner["owner"]:
-            self.live.state["owners"][key] = _remembered(owner)
+            self.live.state["owners"][key] = kept_owner(owner)
         else:
             self.live.state["owners"].pop(key, None)
 
@@ -181,7 +181,7 @@ class Records:
             self.recall(())
 
 
-def _remembered(owner: Mapping[str, Any]) -> dict[str, str]:
+def kept_owner(owner: Mapping[str, Any]) -> dict[str, str]:
     """An owner as the engine remembers it."""
     return owned(owner["owner"], owner["since"][:10], owner["former"])
 
