@@ -299,10 +299,14 @@ class Pool:
         """Who is able is to be found out again."""
         self._fixed_seats = self._fixed_standing = self._interned = None
 
-    def renew(self) -> None:
-        """Begin again where the turns taken so far have led, for a new moment or changed records; earlier turns keep their history."""
+    def renew(self, reps: bool = True) -> None:
+        """Begin again where the turns taken so far have led, for a new moment or changed records; earlier turns keep their history.
+
+        Unless `reps` have changed, the members and weights of a fixed pool are what they were: they read nothing but reps.
+        """
         self.forget()
-        self._reps_cached, self._terms_known = None, {}
+        if reps or not self.fixed or self._members is None:
+            self._reps_cached, self._terms_known = None, {}
         loads = self.pools.loads() if self.step.strategy == "least_loaded" else None
         if self.history.log_is_empty and loads == self.history.loads:
             self.history.taken = self.pools.taken
@@ -431,12 +435,12 @@ class Pools:
         for pool in self.pools.values():
             pool.changed(rep, row)
 
-    def renew(self) -> None:
-        """Another moment, or other records: what was found out of reps is forgotten, turns and days stay."""
+    def renew(self, reps: bool = True) -> None:
+        """Another moment, or other records: what was found out of reps is forgotten, turns and days stay. `reps`: whether one has changed."""
         self.taken, self.unlogged, self._open = [], 0, None
         self._away.clear()
         for pool in self.pools.values():
-            pool.renew()
+            pool.renew(reps)
 
     def uncount(self, entity: str, rep: str) -> None:
         """A record that was taken now stands in the data as the rep's own, where it is counted."""
