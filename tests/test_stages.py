@@ -17,7 +17,7 @@ from roe.plan.operators import Derive
 from roe.policy.context import Context, written
 from roe.policy.store import Reader, write_policy
 from roe.run.files import write_run
-from roe.source import Text, span_of
+from roe.source import Inline, Text
 from roe.stages import STAGES, Stage
 
 # what a file `stages/toys.py` would have: a field `toys` of accounts, and a part of the plan
@@ -34,11 +34,9 @@ def declare(policy: dict[str, Any], cx: Context) -> None:
 
 
 def lower(policy: dict[str, Any], cx: Context) -> None:
-    number = s.Literal(int(policy["description"]), str(policy["description"]))
-    place = policy["description"]
-    cx.steps["account", "toys"] = Derive(
-        "account", "toys", "toy", written(number, place if isinstance(place, Text) else Text("3", span_of(place)))
-    )
+    text = Text(str(policy["description"]), Inline())
+    number = s.Literal(int(text), text)
+    cx.steps["account", "toys"] = Derive("account", "toys", "toy", written(number, text))
 
 
 def part(policy: dict[str, Any], cx: Context) -> tuple[str, ...]:
