@@ -493,7 +493,8 @@ class Pools:
 
     def due(self, pool: Pool, since: datetime) -> Any:
         """When a record that a pool assigned must be worked; None if there is no such limit."""
-        return None if pool.step.sla is None else self.world.clock.add(since, pool.step.sla.within)
+        clock = self.world.clock
+        return None if pool.step.sla is None else clock.add(clock.here(since), pool.step.sla.within)
 
     def worked(self, pool: Pool, row: Row, rep: Row, since: datetime) -> bool:
         """Whether the rep has worked a record since it was assigned."""

@@ -122,7 +122,8 @@ class Settled:
 
     def _end(self, row: Row, account: Row, rep: Row) -> tuple[Any, str]:
         """When a granted claim ends, by what is known today, and why."""
-        step, clock, start = self.step, self.world.clock, row["at"]
+        step, clock = self.step, self.world.clock
+        start = clock.here(row["at"])
         first = step.work_within if step.work_within is not None else step.lasts
         until = clock.add(start, first) if first is not None else None
         worked = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from roe.policy.model import Model
 from roe.policy.tables import Table, inline_table, read_table
 from roe.source import Inline, Same, Span, Text, span_of
 
+_BY_DAYS = re.compile(r"(?:days?|weeks?)\s*$|^@\"-?P[^T]*\"$")
 RESERVED = ("name", "from", "until", "because", "description")
 
 
@@ -128,6 +129,12 @@ class Context:
             self.say("R311", text, f"`{text}` is not a duration", "write `90 days`, `48 hours`, `5 working days`, `6 months`")
             return None
         return value
+
+    def lasting(self, text: Any) -> Any:
+        """A duration that is counted from a moment: whole days and weeks are calendar days, hours are exact; None after a diagnostic."""
+        value = self.duration(text)
+        by_days = isinstance(value, timedelta) and not value % timedelta(days=1) and _BY_DAYS.search(str(text))
+        return v.CalendarDays(days=value.days) if by_days else value
 
     def sentence(self, text: Text | None, names: Names) -> None:
         """Check the `{expressions}` inside of a sentence; a finding's place is within it."""

@@ -103,8 +103,8 @@ def _action(raw: Any, entity: str, role: str, cx: Context, pools: dict[str, Allo
             cx.say("R501", pool, f"there is no pool `{pool}`", suggest(pool, pools, "declare it under `pools:`"))
         return Action("route", pool=pool, otherwise=otherwise)
     if "refer" in raw:
-        return Action("refer", to=_decider(raw["refer"], entity, role, cx), within=cx.duration(raw.get("within")), otherwise=otherwise)
-    return Action("keep", within=cx.duration(raw["keep"]), otherwise=otherwise)
+        return Action("refer", to=_decider(raw["refer"], entity, role, cx), within=cx.lasting(raw.get("within")), otherwise=otherwise)
+    return Action("keep", within=cx.lasting(raw["keep"]), otherwise=otherwise)
 
 
 def _assignee(text: Any, names: Names, cx: Context) -> Expr | None:

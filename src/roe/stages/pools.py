@@ -71,7 +71,7 @@ def _together(raw: Any, name: Text, cx: Context, names: Names) -> Expr | None:
 def _sla(raw: Any, cx: Context) -> Sla | None:
     if raw is None:
         return None
-    within = cx.duration(raw["within"])
+    within = cx.lasting(raw["within"])
     if within is None:
         return None
     activity = cx.names("activity", implicit=True)
