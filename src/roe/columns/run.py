@@ -266,13 +266,17 @@ class Part:
             self.waiting.append((rows, action))
             return
         if action.kind == "keep":
-            self._own(rows, "keep", self.previous[rows])
+            owner = self.previous[rows]
+            closed = self.table.column("is_open")  # what is closed stays as it is, whoever has it
+            stays = np.array([x is False for x in closed.take(rows).values()], bool) if closed is not None else np.zeros(len(rows), bool)
+            self._own(rows, "keep", np.where(stays, owner, world.receivers(owner, owner)))
             if action.within is not None:
                 today, within = world.clock.today, action.within
                 since = self.table.column("owner_since") or Constant(None, self.table.n)
                 self._until(rows, lookup(lambda x: world.clock.add(x or today, within), [since.take(rows)]))
         elif action.kind == "assign" and action.assign is not None:
-            self._own(rows, "assign", self.assignee(rows, self.frame(rows).eval(action.assign.tree)))
+            assigned = self.assignee(rows, self.frame(rows).eval(action.assign.tree))
+            self._own(rows, "assign", world.receivers(assigned, self.previous[rows]))
         elif action.kind == "refer":
             self._own(rows, "refer", self.previous[rows])
             self._until(rows, world.clock.add(world.clock.today, action.within) if action.within is not None else None)

@@ -161,6 +161,7 @@ class Turns:
         # the queue: by the time of creation, then by id (rows are in the order of the ids), of one record by its roles
         order = np.lexsort((role, self.row, created(table, self.row)))
         self.row, self.action, self.role = self.row[order], self.action[order], role[order]
+        self.holder = np.stack([part.previous for part in parts])[self.role, self.row]  # who has each record
         self.names = sorted(pools.pools)
         asked = np.array([self.names.index(action.pool) for _, action in actions])
         self.asked = asked[self.action]
@@ -266,7 +267,8 @@ class Turns:
         standing = column.seats()
         if not standing.able:
             fallback = self.pools.world.rep(column.pool.step.fallback)
-            out.rep[places] = -1 if fallback is None else fallback.at  # type: ignore[attr-defined]
+            at = np.full(len(places), -1 if fallback is None else fallback.at)  # type: ignore[attr-defined]
+            out.rep[places] = self.table.world.receivers(at, self.holder[places])
             out.why[places], out.leader[places] = self._why(FALLBACK, out), -1
             return places, np.zeros(len(places), bool)
         rep = np.full(len(places), -1, np.int64)

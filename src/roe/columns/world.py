@@ -22,7 +22,7 @@ from roe.crm.ids import fold
 from roe.data.coerce import WRITTEN
 from roe.data.reading import Reading
 from roe.evaluator.choose import HIT_POLICIES, Chooser
-from roe.evaluator.world import CLAIMED, Circle, Compiled, Owners, Row, World, ancestors, current_leave, key_of
+from roe.evaluator.world import CLAIMED, OF_REPS, Circle, Compiled, Owners, Row, World, ancestors, key_of
 from roe.grammar.clock import Clock
 from roe.grammar.values import parse_date
 from roe.plan.index import Hits
@@ -155,8 +155,10 @@ class Table:
             return self._open_opportunities()
         if self.world.policy.plan.claims is not None and name in CLAIMED.get(self.entity, ()):
             return self._claimed(name)
-        if name == "leave" and self.entity == "rep":
-            found: list[Any] = [current_leave(self.row(i)) for i in range(self.n)]
+        if name in OF_REPS and self.entity == "rep":
+            found: list[Any] = [OF_REPS[name](self.row(i)) for i in range(self.n)]
+            if name != "leave":
+                return from_values(found)
             return Refs("leave", np.array([-1 if x is None else x.at for x in found], np.int32), self.world)
         if name == "account" and (self.entity, "matched_account") in self.world.policy.plan.steps:
             linked = self.reference("account", "account")
@@ -372,11 +374,14 @@ class Group(Column):
         if found is None:
             texts = self.table.column(name)
             named = world.refer(texts, "rep", self.table.n, None)
-            used, codes = np.unique(named.at, return_inverse=True)
-            keys = [world.rep_row(i) if i >= 0 else None for i in used.tolist()]
-            reps: list[Any] = [world.staffed(self.step, role, key) for key in keys]
+            owner = self.table.owner(role)
+            holder = owner.at if isinstance(owner, Refs) else np.full(self.table.n, -1, np.int32)
+            n = world.tables["rep"].n + 1
+            pairs, codes = np.unique((named.at.astype(np.int64) + 1) * n + holder + 1, return_inverse=True)
+            rows = [[world.rep_row(i - 1) if i else None for i in divmod(pair, n)] for pair in pairs.tolist()]
+            reps: list[Any] = [world.staffed(self.step, role, *pair) for pair in rows]
             stand_in = np.array([-1 if rep is None else rep.at for rep in reps], np.int32)
-            found = Refs("rep", stand_in[codes] if len(used) else named.at, world)
+            found = Refs("rep", stand_in[codes] if len(reps) else named.at, world)
             world.references[key] = found
         return found.take(self.at)
 
@@ -404,6 +409,7 @@ class ColumnWorld(World):
         self.tables: dict[str, Table] = {}
         self.references: dict[tuple[str, str], Refs] = {}
         self._finders: dict[str, _Finder] = {}
+        self._may: dict[str, Array] = {}
         self.columns_of: dict[str, TypedColumns] = {}
         reads = {entity: typed_columns(self.policy, entity, given) for entity in self.rows if (given := _raw(raw.get(entity))) is not None}
         for entity in self.rows:
@@ -455,6 +461,19 @@ class ColumnWorld(World):
 
     def rep_row(self, at: int) -> Row:
         return self.tables["rep"].row(at)
+
+    def may(self, what: str) -> Array:
+        """Whether each rep is `able`, or `may_hold` records."""
+        n = self.tables["rep"].n  # strangers may have come since
+        known = self._may.get(what, np.zeros(0, bool))
+        if len(known) < n:
+            self._may[what] = np.array([OF_REPS[what](self.rep_row(i)) for i in range(n)], bool)
+        return self._may[what]
+
+    def receivers(self, rep: Array, holder: Array) -> Array:
+        """The reps, by row, of those who are able to have a record, or who have it and may hold it; -1 for the others."""
+        able, may_hold = np.append(self.may("able"), False), np.append(self.may("may_hold"), False)
+        return np.where(np.where(rep == holder, may_hold[rep], able[rep]), rep, -1)
 
     def kernel(self, chooser: Chooser) -> ColumnIndex:
         found = self.compiled.kernels.get(id(chooser))

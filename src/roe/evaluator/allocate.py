@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from roe.evaluator.able import reason_left, reason_not_here, reason_on_leave, reason_unable, receiver
 from roe.evaluator.expressions import IMPLICIT, Code, Scope, compile_expression
 from roe.evaluator.turns import History, Ledger, Seat, Slots, Standing
 from roe.grammar import syntax as s
@@ -256,7 +257,7 @@ class Pool:
         if name is not None and str(name) in self.pools.pools:
             return self.pools.pools[str(name)].route(row, role, turn, tried)
         turn.why = FALLBACK
-        turn.rep = self.world.rep(name)
+        turn.rep = receiver(self.world.rep(name), self.pools.holder(row, role))
         self.pools.taken.append(("", ""))
         return turn
 
@@ -439,6 +440,11 @@ class Pools:
         company = self.company(pool, row)
         return None if company is None else self.companions.get((pool.step.name, company))
 
+    def holder(self, row: Row, role: str) -> str | None:
+        """Who has a record in a role."""
+        owner = row["owner"].get(role)
+        return None if owner is None else str(owner["id"])
+
     def histories(self) -> dict[str, PoolHistory]:
         return {name: pool.history for name, pool in self.pools.items()}
 
@@ -446,22 +452,15 @@ class Pools:
 
     def gone(self, rep: Row) -> str:
         """Why a rep takes part in no turn at all."""
-        today = self.world.clock.today
-        if rep["active"] is False:
-            return "not active"
-        if rep["starts"] is not None and rep["starts"] > today:
-            return f"starts on {v.readable(rep['starts'])}"
-        return f"left on {v.readable(rep['ends'])}" if rep["ends"] is not None and rep["ends"] <= today else ""
+        return "not active" if rep["active"] is False else reason_not_here(rep)
 
     def away(self, rep: Row, hours: bool) -> str:
         """Why a rep cannot take a record now: on leave, or outside working hours where the pool heeds them."""
         key = (rep["id"], hours)
         found = self._away.get(key)
         if found is None:
-            leave = rep["leave"]
-            if leave is not None:
-                found = f"on leave until {v.readable(leave['until'])}" if leave["until"] is not None else "on leave"
-            else:
+            found = reason_on_leave(rep)
+            if not found:
                 at = self.world.clock.of(rep["timezone"], rep["calendar"]) if hours else None
                 found = "" if at is None or at.is_open(rep["hours"]) else f"outside working hours ({at.now:%a %H:%M} there)"
             self._away[key] = found

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from roe.evaluator.able import reason_left, receiver
 from roe.evaluator.choose import Choice
 from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar import values as v
@@ -134,7 +135,11 @@ class Bound:
         for row in self.plan.exceptions:
             record = world.find(row.entity, row.record) if row.entity in world.rows else None
             today = world.clock.today
-            if record is not None and record["is_open"] is not False and (row.start is None or row.start <= today) and today < row.until:
+            in_force = (row.start is None or row.start <= today) and today < row.until
+            if record is None or record["is_open"] is False or not in_force:
+                continue
+            owner = world.rep(row.owner)
+            if owner is None or not reason_left(owner):
                 self.exceptions.setdefault((row.entity, record["id"], str(row.role)), row)
 
     @cached_property
@@ -246,7 +251,7 @@ class Bound:
             self._keep(d, action)
         elif action.kind == "assign" and action.assign is not None:
             value = self.evaluator.compiled.code(action.assign)(self.world.scope(d.row))
-            self._own(d, "assign", self.world.assignee(value, d.role))
+            self._own(d, "assign", receiver(self.world.assignee(value, d.role), d.previous))
             if action.until is not None and d.owner is not None:
                 ends = self.evaluator.compiled.code(action.until)(self.world.scope(d.row))
         elif action.kind == "route":
@@ -271,7 +276,8 @@ class Bound:
             d.until = d.turn.until
 
     def _keep(self, d: Decision, action: Action) -> None:
-        self._own(d, "keep", self.world.rep(d.previous))
+        rep = self.world.rep(d.previous)  # what is closed stays as it is, whoever has it
+        self._own(d, "keep", rep if d.row["is_open"] is False else receiver(rep, d.previous))
         if action.within is not None:
             start = d.row["owner_since"] or self.world.clock.today
             d.until = self.world.clock.add(start, action.within)

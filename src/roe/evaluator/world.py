@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from roe.crm.ids import fold
 from roe.data.coerce import WRITTEN, Typed, coerce_table
 from roe.data.reading import Reading, Reject
+from roe.evaluator.able import current_leave, reason_left, reason_unable, receiver
 from roe.evaluator.choose import Chooser
 from roe.evaluator.expressions import CLOCK, IMPLICIT, Code, Scope, compile_expression
 from roe.evaluator.relate import Matcher
@@ -350,13 +351,20 @@ class World:
                     found[f"{entity}|{row['id']}|{name}"] = {"on": on, "value": row[name]}
         return dict(sorted(found.items()))
 
-    def staffed(self, step: Derive, role: str, key: Any) -> Row | None:
-        """The rep of a staffing row; for what is vacant the fallback; for a rep on leave who covers, if that is asked."""
-        rep = self.rep(key)
-        if rep is None:
-            rep = self.rep(step.vacant.get(role))
-        leave = rep["leave"] if rep is not None and step.cover else None
-        return leave["cover"] if leave is not None and leave["cover"] is not None else rep
+    def staffed(self, step: Derive, role: str, key: Any, holder: Row | None = None) -> Row | None:
+        """The rep of a staffing row, else the fallback; for one of them on leave who covers, if that is asked.
+
+        Only reps who are able count; `holder` has the record, and keeps it on leave.
+        """
+        for rep in (self.rep(key), self.rep(step.vacant.get(role))):
+            if rep is None or reason_left(rep):
+                continue
+            leave = rep["leave"] if step.cover else None
+            cover = receiver(leave["cover"]) if leave is not None else None
+            found = cover or receiver(rep, None if holder is None else holder["id"])
+            if found is not None:
+                return found
+        return None
 
     def is_stranger(self, rep: Row) -> bool:
         return rep["id"] in self._strangers
@@ -381,7 +389,7 @@ class World:
         if self.policy.plan.claims is not None and entity in ("account", "claim"):
             makers |= CLAIMED[entity]
         if entity == "rep":
-            makers["leave"] = current_leave
+            makers |= OF_REPS
         if entity == "account":
             makers["ultimate_parent"] = _ultimate_parent
             makers["ancestors"] = ancestors
@@ -392,7 +400,9 @@ class World:
         if isinstance(step, Derive):
             if step.group is not None:
                 group = step.group
-                return lambda row: Owners({role: row.world.staffed(step, role, row[name]) for role, name in group.items()})
+                return lambda row: Owners(
+                    {role: row.world.staffed(step, role, row[name], row["owner"].get(role)) for role, name in group.items()}
+                )
             assert step.expr is not None
             code = self.compiled.code(step.expr)
             if step.among is not None:
@@ -620,11 +630,8 @@ CLAIMED: dict[str, dict[str, Make]] = {
 }
 
 
-def current_leave(row: Row) -> Row | None:
-    """The leave that a rep is on today; of several the one that ends last."""
-    today = row.world.clock.today
-    found = [x for x in row["leaves"] if (x["starts"] is None or x["starts"] <= today) and (x["until"] is None or today < x["until"])]
-    return max(found, key=lambda x: (x["until"] is None, str(x["until"]), str(x["id"])), default=None)
+# what is known of every rep today
+OF_REPS: dict[str, Make] = {"leave": current_leave, "able": lambda rep: not reason_unable(rep), "may_hold": lambda rep: not reason_left(rep)}
 
 
 def ancestors(row: Row) -> list[Row]:
