@@ -1,4 +1,4 @@
-"""Everything a developer runs, on any system: `python3 dev.py demo|test|heavy|mutants|bench`. It sets up `.venv` by itself."""
+"""Everything a developer runs, on any system: `python3 dev.py demo|test|heavy|proofs|mutants|bench`. It sets up `.venv` by itself."""
 
 from __future__ import annotations
 
@@ -74,6 +74,9 @@ def heavy() -> None:
         "tests/test_data.py",
         "tests/test_columns.py",
         "tests/test_pages.py",
+        "tests/test_sql.py",
+        "tests/test_examples.py",
+        "tests/test_mutation.py",
         heavy=True,
     )
     if shutil.which("java"):
@@ -89,6 +92,12 @@ def heavy() -> None:
     run("benchmarks/run.py", "--quick")
 
 
+def proofs() -> None:
+    """What the documentation says is proven, at its full length: thousands of policy changes, expressions, damaged tables and advised changes. It takes hours."""
+    for test in ("equivalence", "one_language", "reading_damage", "whynot"):
+        run("-m", "pytest", "-s", f"tests/test_{test}.py", heavy=True)
+
+
 def mutants() -> None:
     """Every small fault that tools/mutants.toml plants in roe's own code, and which of them the tests notice. It takes most of an hour."""
     run("tools/mutants.py", "--out", "benchmarks/results/mutants.md")
@@ -100,7 +109,7 @@ def bench() -> None:
     run("benchmarks/run.py")
 
 
-COMMANDS = {"demo": demo, "test": test, "heavy": heavy, "mutants": mutants, "bench": bench}
+COMMANDS = {"demo": demo, "test": test, "heavy": heavy, "proofs": proofs, "mutants": mutants, "bench": bench}
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in COMMANDS:

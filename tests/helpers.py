@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from roe.evaluator.engine import Evaluator
 from roe.policy.build import build
 
 ROOT = Path(__file__).resolve().parents[1]
+HEAVY = bool(os.environ.get("ROE_HEAVY"))  # long checks, which CI runs and nobody runs every day
 EXAMPLES = ROOT / "policies" / "examples"
 SHARED = ROOT.parent / "shared"
 

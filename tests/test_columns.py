@@ -20,7 +20,7 @@ np = pytest.importorskip("numpy")
 from roe.columns.run import ColumnRun  # noqa: E402
 from roe.columns.write import write_run as write_columns  # noqa: E402
 
-POLICIES = 1000 if os.environ.get("ROE_HEAVY") else 200
+POLICIES = 1000 if os.environ.get("ROE_HEAVY") else 80
 
 
 def both(evaluator: Any, tables: Any, as_of: str, folder: Path, state: Any = None) -> tuple[Any, Any]:

@@ -132,7 +132,7 @@ def test_a_rule_set_decides_as_the_index_does(count: int, tmp_path: Any) -> None
     evaluator = roe.compile(roe.load(tmp_path))
     rules = evaluator.rules("account", "ae", "2026-02-01")
     index = rules.chooser.index
-    for _ in range(400):
+    for number in range(400):
         record = {
             "id": "1", "employees": rng.choice([None, 5, 5.0, True, "5", rng.randrange(1000)]), "country": rng.choice([None, "US", "DE", "FR", 1]),
             "flag": rng.choice([None, True, False, 1, 0]), "revenue": rng.choice([None, False, 0, 1, rng.randrange(1000), [1]]),
@@ -140,6 +140,8 @@ def test_a_rule_set_decides_as_the_index_does(count: int, tmp_path: Any) -> None
         hits = index.first({CLOCK: Clock.at("2026-02-01"), "account": record})
         found = rules(record)
         assert (found.name if found else None) == (f"r{hits.true[0]}" if hits.true else None), record
+        if number % (count // 80 or 1):  # a trace of 3,000 rules takes its time
+            continue
         explained = rules.explain(record)
         assert explained.rule is found and explained.choice.unknown == hits.unknown
         if hits.true:

@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("roe.data.encoding", "roe.data.scan", "roe.data.numbers", "roe.data.dates", "roe.data.habits", "roe.data.reading"),
     ("roe.data.coerce", "roe.data.shape", "roe.data.spreadsheet", "roe.data.read"),
     ("roe.evaluator",),
+    ("roe.ledger",),
     ("roe.analysis", "roe.data", "roe.testing", "roe.cache", "roe.api", "roe.columns"),
     ("roe.sql", "roe.spark"),
     ("roe.web",),

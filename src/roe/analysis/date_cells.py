@@ -19,7 +19,7 @@ from itertools import pairwise
 from typing import Any
 
 from roe.analysis.axis import Axis
-from roe.analysis.dates import DATE, MOMENT, Calendar, DateTest, Edge, scope_of
+from roe.analysis.dates import DATE, MOMENT, ONE, Calendar, DateTest, Edge, scope_of
 from roe.evaluator.expressions import Code, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
@@ -172,10 +172,28 @@ class _Line:
     def __init__(self, edges: Sequence[Edge], kind: str, zone: tzinfo | None, calendar: Calendar, moving: bool) -> None:
         self.edges, self.calendar, self.moving = edges, calendar, moving
         self.scale = _Scale(kind, zone)
-        self.codes = [compile_expression(edge.tree) for edge in edges]
+        self._sides: dict[s.Node, Code] = {}
+        self.codes = [self._comparison(edge.tree) for edge in edges]
         self.reach = [_reach(edge.tree) * self.scale.step for edge in edges]
         self._ends: list[tuple[Truth, Truth] | None] = [None] * len(edges)
         self._offsets: list[list[int]] = [[] for _ in edges]  # how far off an edge was before, the last first
+
+    def _comparison(self, tree: s.Compare) -> Code:
+        left, right, test = self._side(tree.left), self._side(tree.right), v.COMPARE[tree.op]
+        return lambda scope: test(left(scope), right(scope))
+
+    def _side(self, tree: s.Node) -> Code:
+        """One side of a comparison, worked out once for each value that it asks for: many comparisons share it, and days return."""
+        if tree not in self._sides:
+            code = compile_expression(tree)
+            nodes = list(s.walk(tree))
+            if ONE not in nodes:
+                self._sides[tree] = _once(code, f"$side{len(self._sides)}")
+            elif not self.scale.moments and not any(isinstance(n, s.Call) or (isinstance(n, s.Name) and n != ONE) for n in nodes):
+                self._sides[tree] = _for_each_day(code)
+            else:
+                self._sides[tree] = code
+        return self._sides[tree]
 
     def edges_at(self, other: Any) -> list[int | None]:
         """Where each edge lies; None for one that lies nowhere."""
@@ -222,6 +240,30 @@ class _Line:
         numbers = [n for n in self.edges_at(other) if n is not None]
         some = sorted({*numbers, *(n - 1 for n in numbers)}) or [self.scale.number(other)]
         return [self.scale.value(n) for n in (*some, *self.far(other))]
+
+
+def _once(code: Code, name: str) -> Code:
+    """The code, run once in a scope, which keeps its value under the name."""
+
+    def once(scope: dict[str, Any]) -> Any:
+        if name not in scope:
+            scope[name] = code(scope)
+        return scope[name]
+
+    return once
+
+
+def _for_each_day(code: Code) -> Code:
+    """Code that asks for the first date and nothing else, run once for each."""
+    values: dict[Any, Any] = {}
+
+    def of_day(scope: dict[str, Any]) -> Any:
+        day = scope[ONE.id]
+        if day not in values:
+            values[day] = code(scope)
+        return values[day]
+
+    return of_day
 
 
 def _reach(tree: s.Node) -> int:

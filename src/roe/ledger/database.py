@@ -1,0 +1,80 @@
+"""What a store asks of a database. SQL is written with `?`; the two databases differ in little else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from typing import Any, NoReturn, Protocol
+
+from roe.diagnostics import Diagnostic, PolicyError
+from roe.source import Span
+
+MISSING, BUSY, NEWER, DAMAGED, FOREIGN = "R641", "R642", "R643", "R644", "R645"
+
+
+class Database(Protocol):
+    """One connection. Outside a transaction every statement stands alone, and none is left open."""
+
+    dialect: str
+    url: str
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]: ...
+    def run(self, sql: str, values: Sequence[Any] = ()) -> None: ...
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None: ...
+    def begin(self, wait: float) -> None: ...
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
+    def scrub(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def refuse(code: str, message: str, place: str, help: str) -> NoReturn:
+    raise PolicyError([Diagnostic(code, message, Span(place, 1, 1, 2), help)])
+
+
+def migrations(dialect: str) -> list[tuple[int, list[str]]]:
+    """The numbered migrations of a dialect, each as its statements."""
+    folder = files("roe.ledger") / "migrations" / dialect
+    found = sorted(p.name for p in folder.iterdir() if p.name.endswith(".sql"))
+    return [(int(name.split("_")[0]), _statements((folder / name).read_text("utf-8"))) for name in found]
+
+
+def _statements(text: str) -> list[str]:
+    lines = [line for line in text.splitlines() if not line.startswith("--")]
+    return [part.strip() for part in "\n".join(lines).split(";\n") if part.strip().rstrip(";")]
+
+
+def migrate(db: Database, wait: float) -> None:
+    """Bring a ledger to this program's version, each step whole or not at all. A newer ledger is refused."""
+    known = migrations(db.dialect)
+    newest = known[-1][0]
+    if _version(db) == newest:
+        return
+    db.begin(wait)
+    try:
+        version = _version(db)
+        if version > newest:
+            refuse(NEWER, f"the ledger has version {version}, and this roe knows versions up to {newest}", db.url, "upgrade roe")
+        if version == 0:
+            db.run("CREATE TABLE IF NOT EXISTS migration (version INTEGER PRIMARY KEY)")
+        for number, statements in known:
+            if number > version:
+                for statement in statements:
+                    db.run(statement)
+                db.run("INSERT INTO migration (version) VALUES (?)", (number,))
+        db.commit()
+    except BaseException:
+        db.rollback()
+        raise
+
+
+def _version(db: Database) -> int:
+    if not _has_table(db, "migration"):
+        return 0
+    return int(db.rows("SELECT max(version) FROM migration")[0][0] or 0)
+
+
+def _has_table(db: Database, name: str) -> bool:
+    if db.dialect == "sqlite":
+        return bool(db.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)))
+    return bool(db.rows("SELECT to_regclass(?) IS NOT NULL", (name,))[0][0])

@@ -1,0 +1,204 @@
+"""Entries as rows, and rows as entries.
+
+A row has the key and the times in columns, what many entries share as one *word*, and what is its own as JSON. What can be erased
+stands apart, with a salt of its own; the row has only its salted digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from roe.ledger.entries import FORGOTTEN, KINDS, Entry, Evidence, fields_of
+from roe.ledger.moment import At
+
+DIGEST = 16  # bytes of SHA-256 that stand for an erasable value: enough that no second value fits
+SALT = 16
+FORMAT = 1  # of the canonical bytes that are hashed; those of older entries are written as they were then
+
+Subject = tuple[str, str]  # (entity, record)
+
+
+@dataclass(slots=True)
+class Draft:
+    """An entry taken apart. `value` is canonical JSON of what can be erased, or None if there is nothing."""
+
+    kind: str
+    subject: Subject | None
+    name: str
+    at: int
+    grain: str
+    until: int | None
+    target: Subject | None
+    former: Subject | None
+    word: str
+    fact: str | None
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    make: type[Entry]
+    about: bool
+    words: tuple[str, ...]
+    facts: tuple[str, ...]
+    privates: tuple[str, ...]
+    until: bool
+    read_at: bool
+    target: str  # the field, or empty
+    former: str
+    name: str
+    defaults: Mapping[str, Any]
+
+
+@cache
+def shape(kind: str) -> _Shape:
+    make = KINDS[kind]
+    kept = fields_of(make)
+    fields = make.__dataclass_fields__
+
+    def of(where: str) -> tuple[str, ...]:
+        return tuple(n for n, place in kept.items() if place == where)
+
+    defaults = {n: f.default for n, f in fields.items()}
+    return _Shape(
+        make, "record" in kept, of("word"), of("fact"), of("private"), "until" in kept, "read_at" in kept,
+        make.TARGET if make.TARGET in kept else "", make.FORMER if make.FORMER in kept else "", make.NAME if make.NAME in kept else "",
+        defaults,
+    )  # fmt: skip
+
+
+def canonical(value: Any) -> str:
+    """JSON in one spelling: sorted keys, no blanks, no escapes but those that JSON needs."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def draft(e: Entry) -> Draft:
+    """Take an entry apart. Raises ValueError for values that no JSON can have."""
+    s = shape(e.KIND)
+    at: At = e.at
+    until: At | None = getattr(e, "until") if s.until else None  # noqa: B009
+    defaults = s.defaults
+    words = {n: x for n in s.words if (x := getattr(e, n)) != defaults[n]}
+    facts = {n: x for n in s.facts if (x := getattr(e, n)) != defaults[n] and x != {}}
+    privates = {n: x for n in s.privates if (x := getattr(e, n)) != defaults[n] and x != {} and x != ()}
+    if s.read_at and (read := getattr(e, "read_at")) is not None:  # noqa: B009
+        facts["read_at"] = [read.instant, read.day]
+    grain = ("d" if at.day else "m") + ("" if until is None else "d" if until.day else "m") + " " + at.zone
+    return Draft(
+        e.KIND,
+        (e.entity, e.record) if s.about else None,  # type: ignore[attr-defined]
+        getattr(e, s.name) if s.name else "",
+        at.instant,
+        grain,
+        None if until is None else until.instant,
+        _other(e, s.target, s.make.TARGET_ENTITY),
+        _other(e, s.former, s.make.FORMER_ENTITY),
+        _written(words),
+        canonical(facts) if facts else None,
+        canonical(privates).encode() if privates else None,
+    )
+
+
+def _other(e: Entry, name: str, entity: str) -> Subject | None:
+    record = getattr(e, name) if name else None
+    if record is None:
+        return None
+    return (entity or getattr(e, "to_entity", "") or getattr(e, "entity", ""), record)
+
+
+def _written(words: Mapping[str, Any]) -> str:
+    """The words of an entry as text; asked for again and again with the same ones."""
+    return _words_text(tuple(words.items())) if words else ""
+
+
+@cache
+def _words_text(items: tuple[tuple[str, Any], ...]) -> str:
+    return canonical(dict(items))
+
+
+def entry(d: Draft, erased: bool = False) -> Entry:
+    """The entry of a draft. Of one whose subjects or values were erased the rest is there, and `FORGOTTEN` stands for them."""
+    s = shape(d.kind)
+    zone = d.grain[d.grain.index(" ") + 1 :]
+    values: dict[str, Any] = {"at": At(d.at, d.grain[0] == "d", zone)}
+    if s.about and d.subject is not None:
+        values["entity"], values["record"] = d.subject
+    if s.name:
+        values[s.name] = d.name
+    if s.until and d.until is not None:
+        values["until"] = At(d.until, d.grain[1] == "d", zone)
+    if s.target and d.target is not None:
+        values[s.target] = d.target[1]
+    if s.former and d.former is not None:
+        values[s.former] = d.former[1]
+    values |= words_of(d.word)
+    if d.fact:
+        values |= json.loads(d.fact)
+        if s.read_at and "read_at" in values:
+            instant, day = values["read_at"]
+            values["read_at"] = At(instant, day, zone)
+    if d.value is not None:
+        values |= json.loads(d.value)
+        if "tried" in values:
+            values["tried"] = tuple(values["tried"])
+    elif erased:
+        values |= {n: FORGOTTEN for n in s.privates if isinstance(s.defaults[n], str)}
+    return s.make(**values)
+
+
+@cache
+def words_of(text: str) -> Mapping[str, Any]:
+    """The words of an entry from their text."""
+    if not text:
+        return {}
+    read: Mapping[str, Any] = json.loads(text)
+    return read
+
+
+# --- digests and hashes -------------------------------------------------------------------------------------------------
+
+
+def salted(salt: bytes, value: bytes) -> bytes:
+    return hashlib.sha256(salt + value).digest()[:DIGEST]
+
+
+def subject_bytes(subject: Subject) -> bytes:
+    return f"{subject[0]}\0{subject[1]}".encode()
+
+
+def chained(
+    previous: bytes, number: int, run: int, recorded: int, d: Draft, subject: bytes | None, target: bytes | None, former: bytes | None,
+    digest: bytes | None,
+) -> bytes:  # fmt: skip
+    """The hash of an entry: over the hash before it and its canonical bytes. Subjects and values are their salted digests."""
+    text = (
+        f"{FORMAT}\n{number}\n{run}\n{d.kind}\n{_hex(subject)}\n{d.name}\n{d.at}\n{d.grain}\n{d.until}\n{recorded}\n"
+        f"{_hex(target)}\n{_hex(former)}\n{d.word}\n{d.fact or ''}\n{_hex(digest)}"
+    )
+    return hashlib.sha256(previous + text.encode()).digest()
+
+
+def _hex(digest: bytes | None) -> str:
+    return "" if digest is None else digest.hex()
+
+
+def packed(value: bytes) -> bytes:
+    """Evidence as it is kept: deflated."""
+    return zlib.compress(value, 6)
+
+
+def unpacked(value: bytes) -> bytes:
+    return zlib.decompress(value)
+
+
+def is_evidence(kind: str) -> bool:
+    return kind == Evidence.KIND
+
+
+Clock = Callable[[], int]  # microseconds since 1970 UTC

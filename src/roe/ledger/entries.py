@@ -1,0 +1,425 @@
+"""The kinds of entries: what a ledger can say, as typed values.
+
+Each field of an entry says where the ledger keeps it. A *subject* (a record, a rep, a claim) and everything under `private` can be
+erased; the rest is the skeleton that stays. A `word` is a value that many entries share, such as the name of a rule; it is kept once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from datetime import datetime
+from typing import Any, ClassVar
+
+from roe.ledger.moment import At
+
+FORGOTTEN = "(forgotten)"  # what stands where a value was erased
+BY = ("rule", "exception", "claim", "book", "pool", "hand", "system", "conversion", "import", "correction", "undo")
+CONFIRMED_BY_CRM = ("hand", "system", "conversion", "import")  # such an owner is what the CRM itself showed
+
+
+def _kept(where: str, default: Any = MISSING, factory: Any = MISSING) -> Any:
+    return field(default=default, default_factory=factory, metadata={"kept": where})
+
+
+def word(default: Any = "") -> Any:
+    """A value that many entries share."""
+    return _kept("word", default)
+
+
+def fact(default: Any = None) -> Any:
+    """A value of this entry alone that says nothing about a person."""
+    return _kept("fact", default)
+
+
+def facts() -> Any:
+    return _kept("fact", factory=dict)
+
+
+def private(default: Any = None) -> Any:
+    """A value that `forget` erases."""
+    return _kept("private", default)
+
+
+def privates(factory: Any = dict) -> Any:
+    return _kept("private", factory=factory)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """`at` is when it holds in the world."""
+
+    KIND: ClassVar[str] = ""
+    TARGET: ClassVar[str] = "rep"  # the field with the entry's other subject, and the entity of that subject
+    TARGET_ENTITY: ClassVar[str] = "rep"
+    FORMER: ClassVar[str] = "former"
+    FORMER_ENTITY: ClassVar[str] = "rep"
+    NAME: ClassVar[str] = "role"  # the field that with the subject makes the key: a role, a field, an event, a pool
+
+    at: At
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About(Entry):
+    """An entry about a record."""
+
+    entity: str
+    record: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run(Entry):
+    """A commit: what decided, by which policy, on which inputs. `at` is its as-of. `inputs` is name -> {digest, read_at}."""
+
+    KIND: ClassVar[str] = "run"
+    id: str = fact("")
+    what: str = word("run")  # run, service, books, import, adjustment, undo
+    policy: str = word()
+    digest: str = word()
+    revision: str = word()
+    version: str = word()
+    engine: str = word()
+    inputs: Mapping[str, Any] = facts()
+    counts: Mapping[str, Any] = facts()
+    accepted: str = private("")  # who let it pass a guard, and why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activated(Entry):
+    """A policy is in force from here on."""
+
+    KIND: ClassVar[str] = "activated"
+    NAME: ClassVar[str] = "policy"
+    policy: str
+    digest: str = word()
+    revision: str = word()
+    by: str = private("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owned(About):
+    """Who holds a record in a role from `at` on: a rep, a named `queue`, or nobody."""
+
+    KIND: ClassVar[str] = "owned"
+    role: str
+    rep: str | None = None
+    former: str | None = None
+    queue: str = word()
+    by: str = word("rule")
+    system: str = word()  # the integration that changed it, with `by` = system
+    rule: str = word()
+    action: str = word()
+    pool: str = word()
+    until: At | None = None
+    since_unknown: bool = word(False)  # first seen at `at`, held since nobody knows when
+    read_at: At | None = None  # when the CRM showed it, where that is not `at`
+    source_at: str = fact("")  # the fact's own time, where it lies after as-of
+    undoes: int | None = fact()  # the entry with a change by hand that this decision takes back
+    sentence: str = private("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded(About):
+    """The CRM has a decision of ours. `at` is when it was read."""
+
+    KIND: ClassVar[str] = "loaded"
+    role: str
+    rep: str | None = None
+    queue: str = word()
+    decision: int = fact(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused(About):
+    """The CRM has refused to load a decision."""
+
+    KIND: ClassVar[str] = "refused"
+    role: str
+    decision: int = fact(0)
+    reason: str = private("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn(About):
+    """A pool gave a record to a rep. `asked` is the pool that a rule named, `pool` the one that gave, which is it or a fallback."""
+
+    KIND: ClassVar[str] = "turn"
+    role: str
+    rep: str | None = None
+    until: At | None = None  # when the record must be worked
+    pool: str = word()
+    asked: str = word()
+    why: str = private("")  # why it was not simply the next in turn
+    number: int = fact(0)  # the turn's place in its pool
+    standing: int = fact(-1)
+    credit: str = fact("")
+    counted: bool = word(True)  # whether caps count it
+    company: Any = private()  # noqa: RUF009  what records of one company have in common
+    tried: tuple[str, ...] = privates(tuple)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnBack(About):
+    """A turn is given back: a no-show, junk, a refused load, a colleague who took it."""
+
+    KIND: ClassVar[str] = "turn-back"
+    role: str
+    rep: str | None = None
+    pool: str = word()
+    number: int = fact(0)
+    reason: str = private("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing(Entry):
+    """A pool's turns, counts and credits after the turns that were appended with it."""
+
+    KIND: ClassVar[str] = "standing"
+    NAME: ClassVar[str] = "pool"
+    pool: str
+    turns: int = fact(0)
+    counts: Mapping[str, int] = privates()
+    credits: Mapping[str, str] = privates()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed(About):
+    """A claim was granted, or refused with its `reason`. `claim` is its own id."""
+
+    KIND: ClassVar[str] = "claimed"
+    FORMER: ClassVar[str] = "claim"
+    FORMER_ENTITY: ClassVar[str] = "claim"
+    role: str
+    rep: str | None = None
+    claim: str | None = None
+    until: At | None = None
+    status: str = word("granted")  # granted, refused, ended
+    by: str = private("")
+    reason: str = private("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned(About):
+    """A rep gave a record back. It may be claimed or given again from `until` on."""
+
+    KIND: ClassVar[str] = "returned"
+    role: str
+    rep: str | None = None
+    until: At | None = None
+    by: str = private("")
+    reason: str = private("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rested(Returned):
+    """A record rests until a day."""
+
+    KIND: ClassVar[str] = "rested"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Referred(About):
+    """A person must decide, by `until`. `to` may name others than a rep, such as `vp`."""
+
+    KIND: ClassVar[str] = "referred"
+    role: str
+    rep: str | None = None
+    until: At | None = None
+    rule: str = word()
+    step: int = word(0)  # 0 as it is opened; 1, 2, … as it is escalated
+    to: str = private("")
+    sentence: str = private("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered(About):
+    """The answer to a referral; or `lapsed`: its day passed, and it goes to the next."""
+
+    KIND: ClassVar[str] = "answered"
+    role: str
+    rep: str | None = None
+    lapsed: bool = word(False)
+    answer: str = private("")
+    by: str = private("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen(About):
+    """A value as a period began. `on` is the period's first day."""
+
+    KIND: ClassVar[str] = "frozen"
+    NAME: ClassVar[str] = "field"
+    field: str
+    on: str = word()
+    value: Any = private()  # noqa: RUF009
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raised(About):
+    """An event is up since `at`; or, with `up` false, is down again."""
+
+    KIND: ClassVar[str] = "raised"
+    NAME: ClassVar[str] = "event"
+    event: str
+    up: bool = word(True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen(About):
+    """A field under `track:` has a new value."""
+
+    KIND: ClassVar[str] = "seen"
+    NAME: ClassVar[str] = "field"
+    field: str
+    value: Any = private()  # noqa: RUF009
+    before: Any = private()  # noqa: RUF009
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credit(About):
+    """Who is credited for a record, and with which share."""
+
+    KIND: ClassVar[str] = "credit"
+    NAME: ClassVar[str] = "credit"
+    credit: str
+    until: At | None = None
+    status: str = word()
+    shares: Mapping[str, Any] = privates()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disputed(Credit):
+    """Somebody disagrees with a credit."""
+
+    KIND: ClassVar[str] = "disputed"
+    reason: str = private("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Became(About):
+    """A record was converted to another."""
+
+    KIND: ClassVar[str] = "became"
+    TARGET: ClassVar[str] = "to_record"
+    TARGET_ENTITY: ClassVar[str] = ""  # named by `to_entity`
+    to_entity: str = word()
+    to_record: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged(About):
+    """A record was merged into another of its entity."""
+
+    KIND: ClassVar[str] = "merged"
+    TARGET: ClassVar[str] = "survivor"
+    TARGET_ENTITY: ClassVar[str] = ""
+    survivor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent(About):
+    """A record is no longer in the data. It keeps its place."""
+
+    KIND: ClassVar[str] = "absent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted(About):
+    KIND: ClassVar[str] = "deleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored(About):
+    """A record that was absent or deleted is back."""
+
+    KIND: ClassVar[str] = "restored"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed(About):
+    """An account's place in a book: with a rep, resting, or out of it."""
+
+    KIND: ClassVar[str] = "placed"
+    NAME: ClassVar[str] = "book"
+    FORMER: ClassVar[str] = "runner_up"
+    book: str
+    rep: str | None = None
+    runner_up: str | None = None
+    since: str = word()
+    rest: str = word()
+    reason: str = private("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cycle(Entry):
+    """A book's cycle, and how many accounts each rep was given in it."""
+
+    KIND: ClassVar[str] = "cycle"
+    NAME: ClassVar[str] = "book"
+    book: str
+    cycle: str = word()
+    given: Mapping[str, int] = privates()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corrected(Entry):
+    """An entry is wrong: what is so instead, by whom, and why."""
+
+    KIND: ClassVar[str] = "corrected"
+    entry: int = fact(0)
+    what: str = private("")
+    by: str = private("")
+    why: str = private("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erased(Entry):
+    """Values were erased: of a subject by its number, or evidence that had been kept long enough (`before`)."""
+
+    KIND: ClassVar[str] = "erased"
+    subject: int = fact(0)
+    before: str = fact("")
+    values: int = fact(0)
+    by: str = private("")
+    why: str = private("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence(About):
+    """The typed values that a decision read, and the policy that decided."""
+
+    KIND: ClassVar[str] = "evidence"
+    role: str
+    decision: int = fact(0)
+    digest: str = word()
+    values: Mapping[str, Any] = privates()
+
+
+ALL: tuple[type[Entry], ...] = (
+    Run, Activated, Owned, Loaded, Refused, Turn, TurnBack, Standing, Claimed, Returned, Rested, Referred, Answered, Frozen, Raised, Seen,
+    Credit, Disputed, Became, Merged, Absent, Deleted, Restored, Placed, Cycle, Corrected, Erased, Evidence,
+)  # fmt: skip
+KINDS: dict[str, type[Entry]] = {kind.KIND: kind for kind in ALL}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An entry as the ledger has it. `recorded` is when it was written; `run` the number of the `run` entry it belongs to."""
+
+    number: int
+    run: int
+    recorded: datetime
+    entry: Entry
+    erased: bool = False  # whether values of it were erased
+
+    @property
+    def kind(self) -> str:
+        return self.entry.KIND
+
+
+_AT = frozenset({"at", "until", "read_at"})
+
+
+def fields_of(kind: type[Entry]) -> dict[str, str]:
+    """field -> where it is kept: key, at, word, fact or private."""
+    return {f.name: f.metadata.get("kept") or ("at" if f.name in _AT else "key") for f in fields(kind)}

@@ -1,0 +1,222 @@
+"""What is so now, and what was so on a day: made from the entries alone, so that it can be made again and compared.
+
+`holding` has who holds a record in a role from when to when. An entry says who holds from its `at` on, as far as anybody knows: what was
+known of later times before gives way. One that names the same holder again confirms the holding and does not begin another. An import or a correction of the past fills in only the time until the next holding that is known.
+`latest` has of each key the entry that counts, whether it is still open, and when it falls due. `day` has what caps count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from roe.ledger.database import Database
+from roe.ledger.entries import CONFIRMED_BY_CRM, Claimed, Entry, Loaded, Owned, Raised, Run, Turn
+
+CHUNK = 500  # records whose projections are read and written together
+FILLS = ("import", "correction")
+GONE = ("became", "merged", "absent", "deleted")
+CLOSES: Mapping[str, tuple[str, ...]] = {  # kind -> the kinds of the same key that it ends
+    "turn-back": ("turn",), "returned": ("claimed", "turn"), "answered": ("referred",), "restored": ("gone",),
+    "became": ("turn", "claimed", "referred", "until"), "merged": ("turn", "claimed", "referred", "until"),
+    "deleted": ("turn", "claimed", "referred", "until"),
+}  # fmt: skip
+WHOLE = ("became", "merged", "deleted")  # what ends it for every role of a record
+KEPT = ("turn", "returned", "rested", "referred", "answered", "frozen", "raised", "seen", "credit", "disputed", "standing", "placed", "cycle", "activated")  # fmt: skip
+
+
+@dataclass(slots=True)
+class Noted:
+    """An entry with the ids that its texts have in this ledger; 0 for no subject."""
+
+    number: int
+    entry: Entry
+    subject: int
+    name: int
+    target: int | None
+    former: int | None
+    queue: int
+
+
+@dataclass(slots=True)
+class Hold:
+    start: int
+    stop: int | None
+    rep: int | None
+    queue: int
+    entry: int  # that began it
+    decision: int  # the newest that confirmed it
+    base: tuple[int | None, int | None, int | None] = (None, None, None)
+
+
+Key = tuple[int, int]
+Latest = tuple[int, int, int | None]  # entry, open, due
+
+
+class Projector:
+    """Applies entries to the projections of a database, some hundred records at a time."""
+
+    def __init__(self, db: Database, word: Callable[[str], int]) -> None:
+        self.db, self.word = db, word
+
+    def apply(self, noted: Sequence[Noted]) -> None:
+        """The entries must be in the order of their numbers."""
+        for at in range(0, len(noted), CHUNK):
+            self._chunk(noted[at : at + CHUNK])
+
+    def _chunk(self, noted: Sequence[Noted]) -> None:
+        subjects = sorted({s for n in noted for s in (n.subject, n.former or 0 if isinstance(n.entry, Claimed) else 0)} | {0})
+        held = self._holdings(subjects)
+        latest = self._latests(subjects)
+        before_held = {key: [_row(h) for h in holds] for key, holds in held.items()}
+        before_latest = dict(latest)
+        days: dict[tuple[int, str], int] = {}
+        runs: list[tuple[int, str, int]] = []
+        for n in noted:
+            e = n.entry
+            if isinstance(e, Owned):
+                hold(held.setdefault((n.subject, n.name), []), n, e)
+                self._note(latest, "until", n, e.until)
+            elif isinstance(e, Loaded):
+                loaded(held.get((n.subject, n.name), []), n, e)
+            elif isinstance(e, Turn) and e.counted and n.target is not None:
+                day = (n.target, str(e.at.date))
+                days[day] = days.get(day, 0) + 1
+            elif isinstance(e, Claimed):
+                self._claimed(latest, n, e)
+            elif isinstance(e, Run):
+                runs.append((n.number, e.id, n.number))
+            if e.KIND in KEPT:
+                self._note(latest, e.KIND, n, getattr(e, "until", None), not isinstance(e, Raised) or e.up)
+            if e.KIND in GONE:
+                latest[self.word("gone"), n.subject, 0] = (n.number, 1, None)
+            self._close(latest, held, n)
+        self._write(before_held, held, before_latest, latest)
+        for (rep, day_), count in days.items():
+            self.db.run(
+                "INSERT INTO day (rep, day, n) VALUES (?, ?, ?) ON CONFLICT (rep, day) DO UPDATE SET n = day.n + excluded.n",
+                (rep, day_, count),
+            )
+        if runs:
+            self.db.many("INSERT INTO run (number, id, last) VALUES (?, ?, ?)", runs)
+
+    def _note(self, latest: dict[tuple[int, int, int], Latest], kind: str, n: Noted, until: Any, is_open: bool = True) -> None:
+        key = (self.word(kind), n.subject, n.name)
+        if kind == "until" and until is None:
+            latest.pop(key, None)
+            return
+        latest[key] = (n.number, int(is_open), None if until is None else until.instant)
+
+    def _claimed(self, latest: dict[tuple[int, int, int], Latest], n: Noted, e: Claimed) -> None:
+        due = None if e.until is None else e.until.instant
+        granted = e.status == "granted"
+        if granted or ((self.word("claimed"), n.subject, n.name) in latest and e.status == "ended"):
+            latest[self.word("claimed"), n.subject, n.name] = (n.number, int(granted), due)
+        if n.former is not None:
+            latest[self.word("claim"), n.former, 0] = (n.number, int(granted), None)
+
+    def _close(self, latest: dict[tuple[int, int, int], Latest], held: Mapping[Key, list[Hold]], n: Noted) -> None:
+        kind = n.entry.KIND
+        ended = {self.word(k) for k in CLOSES.get(kind, ())}
+        if not ended:
+            return
+        for key, (entry, is_open, due) in list(latest.items()):
+            if key[0] in ended and key[1] == n.subject and is_open and (kind in (*WHOLE, "restored") or key[2] == n.name):
+                latest[key] = (entry, 0, due)
+        if kind in ("merged", "deleted"):
+            for (subject, _), holds in held.items():
+                if subject == n.subject and holds and holds[-1].stop is None:
+                    holds[-1].stop = max(n.entry.at.instant, holds[-1].start)
+
+    # --- reading and writing -------------------------------------------------------------------------------------------
+
+    def _holdings(self, subjects: Sequence[int]) -> dict[Key, list[Hold]]:
+        found: dict[Key, list[Hold]] = {}
+        marks = ",".join("?" * len(subjects))
+        columns = "subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at"
+        for subject, role, start, stop, rep, queue, entry, decision, *base in self.db.rows(
+            f"SELECT {columns} FROM holding WHERE subject IN ({marks}) ORDER BY subject, role, start", subjects
+        ):
+            found.setdefault((subject, role), []).append(Hold(start, stop, rep, queue, entry, decision, (base[0], base[1], base[2])))
+        return found
+
+    def _latests(self, subjects: Sequence[int]) -> dict[tuple[int, int, int], Latest]:
+        marks = ",".join("?" * len(subjects))
+        rows = self.db.rows(f"SELECT kind, subject, name, entry, open, due FROM latest WHERE subject IN ({marks})", subjects)
+        return {(k, s, n): (e, o, d) for k, s, n, e, o, d in rows}
+
+    def _write(
+        self, before_held: Mapping[Key, list[Any]], held: Mapping[Key, list[Hold]], before_latest: Mapping[Any, Latest],
+        latest: Mapping[Any, Latest],
+    ) -> None:  # fmt: skip
+        gone, new = [], []
+        for key, holds in held.items():
+            old, now = before_held.get(key, []), [_row(h) for h in holds]
+            gone += [(*key, row[0]) for row in old if row not in now]
+            new += [(*key, *row) for row in now if row not in old]
+        self.db.many("DELETE FROM holding WHERE subject = ? AND role = ? AND start = ?", gone)
+        self.db.many(
+            "INSERT INTO holding (subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", new,
+        )  # fmt: skip
+        changed = [key for key, value in before_latest.items() if latest.get(key) != value]
+        self.db.many("DELETE FROM latest WHERE kind = ? AND subject = ? AND name = ?", changed)
+        added = [(*key, *value) for key, value in latest.items() if before_latest.get(key) != value]
+        self.db.many("INSERT INTO latest (kind, subject, name, entry, open, due) VALUES (?, ?, ?, ?, ?, ?)", added)
+
+
+def _row(h: Hold) -> tuple[Any, ...]:
+    return (h.start, h.stop, h.rep, h.queue, h.entry, h.decision, *h.base)
+
+
+def hold(holds: list[Hold], n: Noted, e: Owned) -> None:
+    at, last = e.at.instant, holds[-1] if holds else None
+    confirmed = e.by in CONFIRMED_BY_CRM
+    if e.by in FILLS and last is not None and last.start > at:
+        following = next(h for h in holds if h.start > at)
+        holds[:] = [h for h in holds if h.start != at]
+        for h in holds:
+            if h.start < at and (h.stop is None or h.stop > at):
+                h.stop = at
+        holds.append(Hold(at, following.start, n.target, n.queue, n.number, n.number))
+        holds.sort(key=lambda h: h.start)
+        return
+    base = last.base if last is not None else (None, None, None)
+    if confirmed:
+        base = (n.target, n.queue, (e.read_at or e.at).instant)
+    if last is not None and last.stop is None and last.start <= at and (last.rep, last.queue) == (n.target, n.queue):
+        last.decision, last.base = n.number, base
+        return
+    holds[:] = [h for h in holds if h.start < at]
+    for h in holds[-1:]:
+        h.base = (None, None, None)
+    if holds and (holds[-1].stop is None or holds[-1].stop > at):
+        holds[-1].stop = at
+    holds.append(Hold(at, None, n.target, n.queue, n.number, n.number, base))
+
+
+def loaded(holds: list[Hold], n: Noted, e: Loaded) -> None:
+    if holds and holds[-1].stop is None:
+        holds[-1].base = (n.target, n.queue, e.at.instant)
+
+
+TABLES = ("run", "holding", "latest", "day")
+
+
+def dump(db: Database) -> bytes:
+    """Every projection as bytes, to be compared."""
+    lines: list[str] = []
+    for table, columns, order in (
+        ("run", "number, id, last", "number"),
+        ("holding", "subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at", "subject, role, start"),
+        ("latest", "kind, subject, name, entry, open, due", "kind, subject, name"),
+        ("day", "rep, day, n", "rep, day"),
+    ):
+        lines += [f"{table} {tuple(row)}" for row in db.rows(f"SELECT {columns} FROM {table} ORDER BY {order}")]
+    return "\n".join(lines).encode()
+
+
+def clear(db: Database, tables: Iterable[str] = TABLES) -> None:
+    for table in tables:
+        db.run(f"DELETE FROM {table}")
