@@ -173,12 +173,33 @@ class Turns:
             return False
         if any(action.kind == "route" for _, first in self.actions for action in _others(first)):
             return False
+        if self._are_owned(used) or self._follow_others(used):
+            return False
         assigned = self.parts[0].bound.assigned
         if not assigned:
             return True
         ids = self.table.ids
         held = pa.array([key.split("|", 2)[1] for key in assigned if key.startswith(f"{self.table.entity}|")], pa.string())
         return not pc.any(pc.is_in(ids.take(pa.array(self.row)), value_set=held)).as_py()
+
+    def _are_owned(self, used: set[str]) -> bool:
+        """Whether a member of the pools has one of the records, so that its place must not count."""
+        any_row = self.table.row(int(self.row[0]))
+        members = {seat.rep for name in used for seat in self.pools.pools[name].fixed_standing(any_row).seats}
+        finder = self.table.world.finder("rep")
+        at = np.array(sorted(finder.rep(rep) for rep in members), np.int64)
+        return any(bool(np.isin(part.previous[self.row], at).any()) for part in self.parts)
+
+    def _follow_others(self, used: set[str]) -> bool:
+        """Whether somebody has a record of the same company as one of these."""
+        for name in used:
+            pool = self.pools.pools[name]
+            existing = [self.pools.existing(pool, self.table.entity, part.role) for part in self.parts]
+            if pool.step.together is not None and any(existing):
+                waiting = self.parts[0].frame(self.row).eval(pool.step.together.tree).encode()[1].list
+                if any(x in found for found in existing for x in waiting if isinstance(x, (str, int, float))):
+                    return True
+        return False
 
     def _chain(self, name: str) -> list[str]:
         """A pool and those that it falls back on."""
@@ -368,7 +389,7 @@ class Turns:
         counted = rep[(rep >= 0) & self._counted(why, out)]
         for i, n in zip(*(x.tolist() for x in np.unique(counted, return_counts=True)), strict=True):
             self.pools.count(self.table.entity, self.rep_ids[i], n)
-        self.pools.unlogged += len(rep)
+        self.pools.n += len(rep)
         if reached >= 0:
             rep_row = self.pools.world.rep(self.rep_ids[reached])
             assert rep_row is not None

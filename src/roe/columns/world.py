@@ -26,7 +26,7 @@ from roe.evaluator.world import CLAIMED, OF_REPS, Circle, Compiled, Owners, Row,
 from roe.grammar.clock import Clock
 from roe.grammar.values import parse_date
 from roe.plan.index import Hits
-from roe.plan.operators import Choose, Derive, Relate
+from roe.plan.operators import Choose, Derive, Expr, Relate
 from roe.progress import phase
 
 
@@ -566,6 +566,16 @@ class ColumnWorld(World):
         table = self.tables[entity]
         found = table.column(name)
         return [None] * table.listed if found is None else found.values()[: table.listed]
+
+    def evaluated(self, entity: str, expr: Expr) -> list[Any]:
+        return self.tables[entity].frame.eval(expr.tree).values()
+
+    def owner_ids(self, entity: str, role: str) -> list[str | None]:
+        owner = self.tables[entity].owner(role)
+        if not isinstance(owner, Refs):
+            return [None] * self.tables[entity].n
+        ids = self.tables["rep"].ids.to_pylist()
+        return [None if at < 0 else str(ids[at]) for at in owner.at.tolist()]
 
     def recall(self, name: str, found: Mapping[str, Any]) -> None:
         table = self.tables["account"]

@@ -7,13 +7,14 @@ was skipped and why) and the turn's place in the pool's history. Both go to the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from roe.evaluator.able import reason_left, reason_not_here, reason_on_leave, reason_unable, receiver
+from roe.evaluator.able import reason_not_here, reason_on_leave, receiver
 from roe.evaluator.expressions import IMPLICIT, Code, Scope, compile_expression
 from roe.evaluator.turns import History, Ledger, Seat, Slots, Standing
 from roe.grammar import syntax as s
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from roe.evaluator.world import Row, World
 
 FALLBACK = "nobody in the pool can take it"
+OPEN_CAPS = {"open_leads": "lead", "open_accounts": "account"}  # caps on what a rep has, and the entity that they count
 
 
 @dataclass(slots=True)
@@ -54,6 +56,7 @@ class Turn:
     repeated: str = ""  # the day of the earlier run that made this allocation
     until: Any = None  # when it must be worked
     kept_position: int = 0
+    loads: Mapping[str, int] | None = None  # open leads of the members just before it, where the strategy asks for them
 
     @property
     def position(self) -> int:
@@ -88,7 +91,7 @@ class Turn:
             "n": self.n, "pool": self.pool, "standing": self._number(), "index": self.index,
             "rep": self.rep["id"] if self.rep is not None else None, "key": key, "why": self.why, "repeated": self.repeated,
             "until": v.string(self.until), "before": [[t.pool, t._number(), t.index] for t in self.chain()],
-            "position": self.position,
+            "position": self.position, **({"loads": dict(self.loads)} if self.loads is not None else {}),
         }  # fmt: skip
 
     def _number(self) -> int:
@@ -102,8 +105,6 @@ class PoolHistory:
     strategy: str
     turns: History
     reps: Any  # id -> Row
-    loads: dict[str, int] | None = None
-    taken: list[tuple[str, str]] = field(default_factory=list)  # all pools' (entity, rep) by `n`; entity "" for none
     standings: dict[tuple[Seat, ...], int] = field(default_factory=dict)
     made: list[Standing] = field(default_factory=list)
 
@@ -112,7 +113,7 @@ class PoolHistory:
         """What `as_json` wrote; its turns are to be added to its log."""
         credits = {str(rep): Fraction(c) for rep, c in kept["credits"].items()}
         counts = {str(rep): int(n) for rep, n in kept["counts"].items()}
-        found = cls(kept["strategy"], History(int(kept["debt"]), credits, counts, int(kept["position"])), None, kept["loads"])
+        found = cls(kept["strategy"], History(int(kept["debt"]), credits, counts, int(kept["position"])), None)
         for seats in kept["standings"]:
             found.intern([Seat(str(rep), Fraction(weight), str(skipped), owed is True) for rep, weight, skipped, owed in seats])
         return found
@@ -131,11 +132,10 @@ class PoolHistory:
     def members(self, turn: Turn) -> list[Member]:
         assert turn.standing is not None
         ledger, counts = self.turns.at(turn.index)
-        more = Counter(rep for entity, rep in self.taken[: turn.n] if entity == "lead") if self.loads is not None else {}
         return [
             Member(
                 self.reps(seat.rep), seat.weight, counts[seat.rep], ledger.credit(seat.rep),
-                None if self.loads is None else self.loads.get(seat.rep, 0) + more.get(seat.rep, 0), seat.skipped,
+                None if turn.loads is None else turn.loads.get(seat.rep, 0), seat.skipped,
             )
             for seat in turn.standing.seats
         ]  # fmt: skip
@@ -145,7 +145,6 @@ class PoolHistory:
             "strategy": self.strategy, "debt": self.turns.limit, "position": self.turns.position,
             "counts": dict(sorted(self.turns.counts.items())),
             "credits": {rep: str(c) for rep, c in sorted(self.turns.credits.items())},
-            "loads": self.loads and dict(sorted(self.loads.items())),
             "standings": [[seat.as_json() for seat in standing.seats] for standing in self.made],
         }  # fmt: skip
 
@@ -159,8 +158,7 @@ class Pool:
         credits = {str(rep): Fraction(c) for rep, c in saved.get("credits", {}).items()}
         self.counts = Counter({str(rep): int(n) for rep, n in saved.get("counts", {}).items()})
         history = History(step.debt, credits, dict(self.counts), int(saved.get("turns", 0)))
-        loads = pools.loads() if step.strategy == "least_loaded" else None
-        self.history = PoolHistory(step.strategy, history, self.world.rep, loads, pools.taken)
+        self.history = PoolHistory(step.strategy, history, self.world.rep)
         self._ledger = Ledger(step.debt, credits)
         self._standing: Standing | None = None  # of the turns that are not booked yet
         self._slots: Slots | None = None
@@ -191,7 +189,7 @@ class Pool:
 
     def route(self, row: Row, role: str, before: Turn | None = None, tried: Mapping[str, str] | None = None) -> Turn:
         """The turn of a record, booked. `tried` are reps who must not have it, with the reasons."""
-        standing = self.standing(row)
+        standing = self.standing(row, role)
         if tried:
             standing = self.history.intern(standing.without(tried))
         turn = self._turn(standing, before)
@@ -201,12 +199,15 @@ class Pool:
         if turn.rep is None:
             turn.rep = self.world.rep(self.next(standing))
         assert turn.rep is not None
-        self.pools.took(turn, row)
+        self.pools.took(turn, row, role)
         return turn
 
     def _turn(self, standing: Standing, before: Turn | None) -> Turn:
         index = self.history.turns.taken
-        return Turn(self.step.name, self.step.strategy, None, self.pools.n, index, standing, self.history, before=before)
+        found = Turn(self.step.name, self.step.strategy, None, self.pools.n, index, standing, self.history, before=before)
+        if self.step.strategy == "least_loaded":
+            found.loads = {seat.rep: self.pools.open_leads(seat.rep) for seat in standing.seats}
+        return found
 
     def _remembered(self, turn: Turn, row: Row, role: str) -> None:
         """The rep whom the record belongs with, if that rep can take it: no turn is taken then."""
@@ -217,8 +218,8 @@ class Pool:
             if rep is not None and rep["id"] in able:
                 turn.rep, turn.why = rep, f"{rep.label} is who it stays with"
                 return
-        kept = self.pools.companion(self, row)
-        if kept is not None and kept[0] in able:
+        kept = self.pools.companion(self, row, role, able)
+        if kept is not None:
             turn.rep, turn.why = self.world.rep(kept[0]), together(kept[1])
 
     def next(self, standing: Standing) -> str:
@@ -258,17 +259,26 @@ class Pool:
             return self.pools.pools[str(name)].route(row, role, turn, tried)
         turn.why = FALLBACK
         turn.rep = receiver(self.world.rep(name), self.pools.holder(row, role))
-        self.pools.taken.append(("", ""))
+        self.pools.n += 1
         return turn
 
     # --- who takes part -----------------------------------------------------------------------------------------------
 
-    def standing(self, row: Row) -> Standing:
-        """Who takes part in a record's turn, and who is skipped."""
+    def standing(self, row: Row, role: str) -> Standing:
+        """Who takes part in a record's turn, and who is skipped. A record's own place counts against nobody's cap."""
+        owners = self.pools.owners(row) if self._caps else {}
         if not self.fixed:
-            return self.history.intern(self._ranked([self._seat(rep, row) for rep in self._reps(row)], row))
+            return self.history.intern(self._ranked([self._seat(rep, row, owners, role) for rep in self._reps(row)], row))
+        standing = self.fixed_standing(row)
+        own = [rep for rep in set(owners.values()) if rep in self._place]
+        if own:
+            seats = list(self._fixed_seats or ())
+            for rep in own:
+                seats[self._place[rep]] = self._seat(self.world.rep(rep), row, owners, role)  # type: ignore[arg-type]
+            if seats != self._fixed_seats:
+                return self.history.intern(self._ranked(seats, row))
         if self._interned is None:
-            self._interned = self.history.intern(self.fixed_standing(row).seats)
+            self._interned = self.history.intern(standing.seats)
         return self._interned
 
     def fixed_standing(self, row: Row) -> Standing:
@@ -322,13 +332,16 @@ class Pool:
         today = self.world.clock.today
         return [] if isinstance(self.step.members, Expr) else [str(m.value) for m in self.step.members if m.holds(today)]
 
-    def _seat(self, rep: Row, row: Row) -> Seat:
+    def _seat(self, rep: Row, row: Row, owners: Mapping[str, str] = MappingProxyType({}), role: str = "") -> Seat:
+        """A rep's part in the turn of a record that has these owners."""
         weight, limits = self.terms(rep, row)
         gone = self.pools.gone(rep) or ("weight 0" if weight == 0 else "")
         if gone:
             return Seat(rep["id"], weight, gone)
         away = self.pools.away(rep, self.step.hours)
-        skipped = away or next(filter(None, (self._capped(cap, limit, rep) for cap, limit in limits.items())), "")
+        own = rep["id"] in owners.values() and self.pools.counts_open(row)
+        keeps = owners.get(role) == rep["id"]
+        skipped = away or next(filter(None, (self._capped(cap, limit, rep, row, own, keeps) for cap, limit in limits.items())), "")
         return Seat(rep["id"], weight, skipped, bool(skipped))
 
     def terms(self, rep: Row, row: Row) -> tuple[Fraction, dict[str, Any]]:
@@ -347,8 +360,13 @@ class Pool:
                 self._terms_known[rep["id"]] = found
         return found
 
-    def _capped(self, cap: str, limit: Any, rep: Row) -> str:
-        full = v.is_number(limit) and self.pools.used(cap, rep["id"]) >= limit
+    def _capped(self, cap: str, limit: Any, rep: Row, row: Row, own: bool, keeps: bool) -> str:
+        """Why a cap keeps a rep from taking a record that is among those counted as the rep's `own`, or that the rep `keeps`."""
+        if cap in OPEN_CAPS:
+            own_place = int(own and OPEN_CAPS[cap] == row.entity)
+            full = v.is_number(limit) and self.pools.used(cap, rep["id"]) - own_place >= limit
+        else:  # what a rep has already is not given again
+            full = v.is_number(limit) and not keeps and self.pools.used(cap, rep["id"]) >= limit
         return f"at the cap of {v.literal(limit)} {cap.replace('_', ' ')}" if full else ""
 
     def _ranked(self, seats: list[Seat], row: Row) -> list[Seat]:
@@ -372,6 +390,23 @@ class Pool:
         return list(map(lower, seats))
 
 
+class Existing(NamedTuple):
+    """A record that somebody has; such records sort as a queue does."""
+
+    dated: bool
+    created: str
+    order: str
+    rep: str
+    id: str
+
+
+def queue_place(created: Any, record: Any) -> tuple[bool, str, str]:
+    """What orders records that wait for a pool: when they came, those without a date first, then their ids."""
+    if isinstance(created, datetime) and created.tzinfo is not None:
+        created = created.astimezone(UTC)
+    return (created is not None, "" if created is None else v.literal(created), str(record))
+
+
 def together(label: str) -> str:
     return f"{label} of the same company went there"
 
@@ -390,8 +425,9 @@ class Pools:
     def __init__(self, plan: Mapping[str, Allocate], world: World, state: Mapping[str, Any]) -> None:
         self.world, self.state = world, state
         self.days: dict[str, dict[str, int]] = {r: dict(d) for r, d in state.get("days", {}).items()}
-        self.taken: list[tuple[str, str]] = []
-        self.unlogged = 0  # allocations made in columns before those of `taken`
+        self.n = 0  # how many allocations there were in the run
+        self._given: dict[tuple[str, str], dict[str, str]] = {}  # (entity, record) -> role -> the rep whom the run gave it to
+        self._existing: dict[tuple[str, str, str], dict[Any, list[Existing]]] = {}
         self._open: dict[tuple[str, str], int] | None = None
         self._away: dict[tuple[str, Any], str] = {}
         self.pools: dict[str, Pool] = {}
@@ -406,11 +442,22 @@ class Pools:
     def route(self, pool: str, row: Row, role: str, tried: Mapping[str, str] | None = None) -> Turn:
         return self.pools[pool].route(row, role, None, tried)
 
-    def took(self, turn: Turn, row: Row) -> None:
+    def took(self, turn: Turn, row: Row, role: str) -> None:
         rep = turn.rep
         assert rep is not None
-        self.taken.append((row.entity, rep["id"]))
-        self.count(row.entity, rep["id"], 1)
+        self.n += 1
+        owners = self.owners(row)
+        if owners.get(role) != rep["id"]:
+            self._count_day(rep["id"], 1)
+        after = {**owners, role: rep["id"]}
+        if self.counts_open(row):  # a rep counts once for a record, whatever the roles
+            for one in sorted({*owners.values()} ^ {*after.values()}):
+                self._count_open(row.entity, one, 1 if one == rep["id"] else -1)
+                other = self.world.rep(one)
+                for pool in self.pools.values():
+                    if other is not None:
+                        pool.changed(other, row)
+        self._given.setdefault((row.entity, row["id"]), {})[role] = rep["id"]
         company = self.company(self.pools[turn.pool], row)
         if company is not None:
             self.companions.setdefault((turn.pool, company), (rep["id"], f"{row.entity} {row['id']}"))
@@ -418,27 +465,70 @@ class Pools:
             pool.changed(rep, row)
 
     def count(self, entity: str, rep: str, n: int) -> None:
-        """Add to what caps count."""
+        """Add records that are new to a rep to what caps count."""
+        self._count_day(rep, n)
+        self._count_open(entity, rep, n)
+
+    def _count_day(self, rep: str, n: int) -> None:
         today = str(self.world.clock.today)
         by_day = self.days.setdefault(rep, {})
         by_day[today] = by_day.get(today, 0) + n
+
+    def _count_open(self, entity: str, rep: str, n: int) -> None:
         counts = self._counts()
         counts[entity, rep] = counts.get((entity, rep), 0) + n
 
-    @property
-    def n(self) -> int:
-        """How many allocations there were in the run."""
-        return self.unlogged + len(self.taken)
+    def owners(self, row: Row) -> dict[str, str]:
+        """role -> who has a record now, what the run gave included."""
+        found = {role: str(rep["id"]) for role, rep in row["owner"].items() if rep is not None}
+        return {**found, **self._given.get((row.entity, row["id"]), {})}
+
+    def counts_open(self, row: Row) -> bool:
+        """Whether a record is one of those that caps count."""
+        return row.entity in OPEN_CAPS.values() and row["is_open"] is not False
 
     def company(self, pool: Pool, row: Row) -> Any:
         """What records of one company have in common, or None."""
         found = pool.together(self.world.scope(row)) if pool.together is not None else None
         return found if isinstance(found, (str, int, float)) else None
 
-    def companion(self, pool: Pool, row: Row) -> tuple[str, str] | None:
-        """The rep who got another record of the same company from the pool, and which record."""
+    def companion(self, pool: Pool, row: Row, role: str, able: Container[str]) -> tuple[str, str] | None:
+        """Who of the able has another record of the same company, and which: the oldest record counts, then what the pool gave."""
         company = self.company(pool, row)
-        return None if company is None else self.companions.get((pool.step.name, company))
+        if company is None:
+            return None
+        for other in self.existing(pool, row.entity, role).get(company, ()):
+            if other.rep in able and other.id != row["id"]:
+                return other.rep, f"{row.entity} {other.id}"
+        given = self.companions.get((pool.step.name, company))
+        return given if given is not None and given[0] in able else None
+
+    def existing(self, pool: Pool, entity: str, role: str) -> Mapping[Any, list[Existing]]:
+        """company -> its records that somebody has in a role already, the oldest first."""
+        step = pool.step
+        key = (step.name, entity, role)
+        found = self._existing.get(key)
+        if found is None:
+            found = self._existing[key] = {}
+            reps = self.world.owner_ids(entity, role) if step.together is not None else ()
+            if step.together is None or not any(reps):
+                return found
+            ids, created = self.world.values(entity, "id"), self.world.values(entity, "created")
+            since = self.world.values(entity, "owner_since")
+            for i, (rep, company) in enumerate(zip(reps, self.world.evaluated(entity, step.together), strict=True)):
+                if rep and isinstance(company, (str, int, float)) and self._recent(step, created[i] or since[i]):
+                    found.setdefault(company, []).append(Existing(*queue_place(created[i], ids[i]), rep, str(ids[i])))
+            for records in found.values():
+                records.sort()
+        return found
+
+    def _recent(self, step: Allocate, when: Any) -> bool:
+        """Whether a record came within the time in which a company's records stay together; one without a date did not."""
+        if step.together_within is None:
+            return True
+        until = None if when is None else self.world.clock.add(when, step.together_within)
+        now = self.world.clock.now if isinstance(until, datetime) else self.world.clock.today
+        return until is not None and v.less(now, until) is True
 
     def holder(self, row: Row, role: str) -> str | None:
         """Who has a record in a role."""
@@ -479,10 +569,6 @@ class Pools:
     def open_leads(self, rep: str) -> int:
         return self._counts().get(("lead", rep), 0)
 
-    def loads(self) -> dict[str, int]:
-        """Open leads of each rep, now."""
-        return {rep: n for (entity, rep), n in self._counts().items() if entity == "lead"}
-
     def _counts(self) -> dict[tuple[str, str], int]:
         if self._open is None:
             self._open = self.world.open_records()
@@ -516,7 +602,7 @@ class Pools:
             by, self.pools[by].step.strategy, rep, self.n, 0, None, None, f"assigned on {v.readable(v.parse_date(on))} already", repeated=on
         )
         turn.kept_position, turn.until = int(earlier["position"]), until
-        self.taken.append(("", ""))
+        self.n += 1
         return turn
 
     # --- state --------------------------------------------------------------------------------------------------------
@@ -551,5 +637,5 @@ def recorded(kept: Mapping[str, Any], world: World) -> Turn:
     found = turn(kept["pool"], kept["standing"], kept["index"], before)
     found.rep, found.why, found.repeated = world.rep(kept["rep"]), kept["why"], kept["repeated"]
     found.until = v.parse_temporal(kept["until"]) if kept["until"] else None
-    found.kept_position = kept["position"]
+    found.kept_position, found.loads = kept["position"], kept.get("loads")
     return found

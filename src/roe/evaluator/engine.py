@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -424,10 +424,9 @@ def assignment(rep: str, pool: str, by: str, at: datetime, position: int, compan
 
 def queue(row: Row) -> tuple[bool, str, str]:
     """What orders records that wait for a pool."""
-    created = row["created"]
-    if isinstance(created, datetime) and created.tzinfo is not None:
-        created = created.astimezone(UTC)
-    return (created is not None, "" if created is None else v.literal(created), str(row["id"]))
+    from roe.evaluator.allocate import queue_place
+
+    return queue_place(row["created"], row["id"])
 
 
 @dataclass(slots=True)

@@ -253,6 +253,15 @@ class World:
         """A field of every record of an entity, by id."""
         return [row[name] for row in self.rows[entity]]
 
+    def evaluated(self, entity: str, expr: Expr) -> list[Any]:
+        """An expression's value for every record of an entity, by id."""
+        code = self.compiled.code(expr)
+        return [code(self.scope(row)) for row in self.rows[entity]]
+
+    def owner_ids(self, entity: str, role: str) -> list[str | None]:
+        """Who has each record of an entity in a role, by id."""
+        return [None if (rep := row["owner"].get(role)) is None else str(rep["id"]) for row in self.rows[entity]]
+
     def recall(self, name: str, found: Mapping[str, Any]) -> None:
         """A field of accounts that the state knows, by id; what the data says comes first."""
         kind = self.policy.model.entities["account"][name].type
