@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Array, Column, Days, Instants
+from roe.columns.column import Array, Column, Days, Instants, Refs
 from roe.evaluator.allocate import FALLBACK, Pool, Pools, together
 from roe.evaluator.engine import assignment
 from roe.evaluator.turns import Slots, Standing
@@ -188,7 +188,8 @@ class Turns:
         members = {seat.rep for name in used for seat in self.pools.pools[name].fixed_standing(any_row).seats}
         finder = self.table.world.finder("rep")
         at = np.array(sorted(finder.rep(rep) for rep in members), np.int64)
-        return any(bool(np.isin(part.previous[self.row], at).any()) for part in self.parts)
+        owned = [owner.at for role in self.table.world.policy.roles if isinstance(owner := self.table.owner(role), Refs)]
+        return any(bool(np.isin(by[self.row], at).any()) for by in owned)
 
     def _follow_others(self, used: set[str]) -> bool:
         """Whether somebody has a record of the same company as one of these."""

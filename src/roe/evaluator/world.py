@@ -640,7 +640,11 @@ CLAIMED: dict[str, dict[str, Make]] = {
 
 
 # what is known of every rep today
-OF_REPS: dict[str, Make] = {"leave": current_leave, "able": lambda rep: not reason_unable(rep), "may_hold": lambda rep: not reason_left(rep)}
+OF_REPS: dict[str, Make] = {
+    "leave": current_leave,
+    "able": lambda rep: not reason_unable(rep),
+    "may_hold": lambda rep: not reason_left(rep),
+}
 
 
 def ancestors(row: Row) -> list[Row]:

@@ -62,7 +62,7 @@ def _number(raw: Any, key: str, strategy: str, cx: Context, names: Names) -> Exp
 
 def _together(raw: Any, name: Text, cx: Context, names: Names) -> tuple[Expr | None, Any]:
     """What records of one company have in common, and for how long they stay together."""
-    given = raw.get("together")
+    given: Any = raw.get("together")
     within = None
     if isinstance(given, dict):
         given, within = given.get("by"), cx.lasting(given.get("within"))
