@@ -13,11 +13,11 @@ import roe
 from helpers import policy_text
 
 pytest.importorskip("pyarrow")
-from roe.columns.run import KINDS, ColumnRun  # noqa: E402
+from roe.columns.run import KINDS, ColumnRun
 
 NOW = "2026-03-02T12:00"
 HEAD = "roe: 1\nname: t\ntimezone: America/New_York\n"
-REPS = [
+REPS: list[dict[str, Any]] = [
     {"id": "ann", "role": "SDR"},
     {"id": "off", "role": "SDR", "active": False},
     {"id": "left", "role": "SDR", "ends": "2026-01-31"},
@@ -192,10 +192,10 @@ pools:
   p: {{members: 'rep.role = "SDR"', strategy: {strategy}, {weight}caps: {{open_leads: {cap}}}, {sticky} together: {together}, fallback: q}}
   q: {{members: 'rep.role = "Desk"', together: {together}}}
 engagement: {{lead: {{sdr: [{{name: kept, when: lead.rating = "kept", then: keep}}, {{name: all, then: {{route: p}}, else: open}}]}}}}"""
-    reps = [{"id": f"r{i}", "role": "SDR", "ramp": rng.choice([1, 2, 0.5]), "active": rng.random() > 0.1} for i in range(4)]
+    reps: list[dict[str, Any]] = [{"id": f"r{i}", "role": "SDR", "ramp": rng.choice([1, 2, 0.5]), "active": rng.random() > 0.1} for i in range(4)]
     reps.append({"id": "z", "role": "Desk"})
     names = [str(r["id"]) for r in reps]
-    leads = [
+    leads: list[dict[str, Any]] = [
         {
             "id": f"L{i:02}", "owner_sdr": rng.choice([None, None, *names]), "owner_ae": rng.choice([None, None, None, *names]), "company": rng.choice([None, "x", "y", "z", "w"]),
             "converted": rng.random() < 0.15, "created": rng.choice(["2026-03-01", "2025-11-01", "2026-02-01", None]), "rating": rng.choice([None, None, "kept"]),
@@ -245,7 +245,7 @@ THREE = [{"id": "sam", "role": "SDR"}, {"id": "sid", "role": "SDR"}, {"id": "sue
     ],
 )  # fmt: skip
 def test_a_new_lead_goes_to_who_has_its_company(tmp_path: Path, older: Any, new: str, more: str, expected: str) -> None:
-    leads = [{"id": f"o{i}", "email": email, "created": at, "owner": rep} for i, (email, at, rep) in enumerate(older)]
+    leads: list[dict[str, Any]] = [{"id": f"o{i}", "email": email, "created": at, "owner": rep} for i, (email, at, rep) in enumerate(older)]
     leads.append({"id": "new", "email": new, "created": "2026-03-01"})
     people = [*THREE, {"id": "gone", "role": "SDR", "active": False}, {"id": "away", "role": "SDR"}]
     found = both(tmp_path, GOES.format(more=more), {"lead": leads, "rep": people, "leave": LEAVES})

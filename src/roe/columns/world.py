@@ -467,8 +467,9 @@ class ColumnWorld(World):
         n = self.tables["rep"].n  # strangers may have come since
         known = self._may.get(what, np.zeros(0, bool))
         if len(known) < n:
-            self._may[what] = np.array([OF_REPS[what](self.rep_row(i)) for i in range(n)], bool)
-        return self._may[what]
+            more = np.array([OF_REPS[what](self.rep_row(i)) for i in range(len(known), n)], bool)
+            known = self._may[what] = np.concatenate([known, more])
+        return known
 
     def receivers(self, rep: Array, holder: Array) -> Array:
         """The reps, by row, of those who are able to have a record, or who have it and may hold it; -1 for the others."""
