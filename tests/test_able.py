@@ -192,7 +192,9 @@ pools:
   p: {{members: 'rep.role = "SDR"', strategy: {strategy}, {weight}caps: {{open_leads: {cap}}}, {sticky} together: {together}, fallback: q}}
   q: {{members: 'rep.role = "Desk"', together: {together}}}
 engagement: {{lead: {{sdr: [{{name: kept, when: lead.rating = "kept", then: keep}}, {{name: all, then: {{route: p}}, else: open}}]}}}}"""
-    reps: list[dict[str, Any]] = [{"id": f"r{i}", "role": "SDR", "ramp": rng.choice([1, 2, 0.5]), "active": rng.random() > 0.1} for i in range(4)]
+    reps: list[dict[str, Any]] = [
+        {"id": f"r{i}", "role": "SDR", "ramp": rng.choice([1, 2, 0.5]), "active": rng.random() > 0.1} for i in range(4)
+    ]
     reps.append({"id": "z", "role": "Desk"})
     names = [str(r["id"]) for r in reps]
     leads: list[dict[str, Any]] = [

@@ -169,9 +169,21 @@ class Table:
             return self.given(name) if name in makers or name in self.stored else None
         if f.via and f.type.item:
             return self._same_key(f.type.item.entity, f.via, f.key) if f.key else self._back(f.type.item.entity, f.via)
+        base, _, role = name.partition(".")
+        if role and name not in self.stored:
+            return self._of_role(base, role)
         if f.type.name == "record":
             return self.reference(name, f.type.entity)
         return self.given(name)
+
+    def _of_role(self, name: str, role: str) -> Column | None:
+        """What the data says of an owner in a role, where it says it of the record alone."""
+        if name in ("owner_since", "owner_from"):
+            return self.column("owner_since" if name == "owner_since" else f"owner_since.{role}")
+        first = name == "former_owner" and role == self.world.policy.roles[0]
+        if name == "former_owner":
+            return self.column(name) if first else Refs("rep", np.full(self.n, -1, np.int32), self.world)
+        return Constant(None, self.n)
 
     def _claimed(self, name: str) -> Column:
         """What the claims stage says of accounts and claims."""

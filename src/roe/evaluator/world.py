@@ -24,6 +24,7 @@ from roe.evaluator.relate import Matcher
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
+from roe.grammar.history import by_role
 from roe.grammar.parser import parse
 from roe.plan.operators import TEMPLATE, Choose, Derive, Expr, Relate
 from roe.policy.model import DataSource, Policy
@@ -152,7 +153,9 @@ class Compiled:
         found = self._pieces.get(text)
         if found is None:
             parts = TEMPLATE.split(text)
-            found = self._pieces[text] = [(part, parse(part)[0] if i % 2 else None) for i, part in enumerate(parts)]
+            trees = [parse(part)[0] if i % 2 else None for i, part in enumerate(parts)]
+            roles = self.policy.roles
+            found = self._pieces[text] = [(part, tree and by_role(tree, roles)) for part, tree in zip(parts, trees, strict=True)]
         return found
 
     def template(self, text: str) -> list[tuple[str, Code | None]]:
@@ -388,6 +391,8 @@ class World:
                 makers[name] = _related(f.type.item.entity, f.via) if not f.key else _same_key(f.type.item.entity, f.via, f.key)
             elif f.type.name == "owners":
                 makers[name] = _owners
+            elif "." in name and not f.via:
+                makers[name] = _of_role(*name.split(".", 1))
             else:
                 makers[name] = _nothing
         for (of, name), step in self.policy.plan.steps.items():
@@ -617,6 +622,17 @@ def _same_key(entity: str, via: str, key: str) -> Make:
 def _owners(row: Row) -> Owners:
     """Today's owners, as the data says."""
     return Owners({role: row.world.rep(dict.get(row, f"owner.{role}")) for role in row.world.policy.roles})
+
+
+def _of_role(name: str, role: str) -> Make:
+    """What the data says of an owner in a role, where it says it of the record alone."""
+    if name == "owner_since":
+        return lambda row: row["owner_since"]
+    if name == "owner_from":
+        return lambda row: row[f"owner_since.{role}"]
+    if name == "former_owner":
+        return lambda row: row["former_owner"] if role == row.world.policy.roles[0] else None
+    return _nothing
 
 
 def _live_claim(row: Row) -> Row | None:

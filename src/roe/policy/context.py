@@ -14,6 +14,7 @@ from roe.diagnostics import Diagnostic, suggest
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
+from roe.grammar.history import by_role
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.types import Type
@@ -81,7 +82,13 @@ class Context:
     def parse(self, text: str, kind: str = "expr") -> Expr | None:
         tree, problems = parse(text, kind)
         self.found += problems
-        return Expr(tree, text if isinstance(text, Text) else Text(text, Inline())) if tree is not None else None
+        if tree is None:
+            return None
+        return Expr(by_role(tree, self.model.roles()), text if isinstance(text, Text) else Text(text, Inline()))
+
+    def of_role(self, name: str, role: str) -> str:
+        """The field that says something of the owner in a role; see `roe.grammar.history`."""
+        return name if role == self.model.roles()[0] else f"{name}.{role}"
 
     def condition(self, text: str, names: Names) -> Expr | None:
         """A checked expression that must be true or false."""
