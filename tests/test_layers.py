@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("roe.policy.build",),
     ("roe.data.encoding", "roe.data.scan", "roe.data.numbers", "roe.data.dates", "roe.data.habits", "roe.data.reading"),
     ("roe.data.coerce", "roe.data.shape", "roe.data.spreadsheet", "roe.data.read"),
+    ("roe.ledger.reconcile",),
     ("roe.evaluator",),
     ("roe.ledger",),
     ("roe.analysis", "roe.data", "roe.testing", "roe.cache", "roe.api", "roe.columns"),

@@ -20,7 +20,7 @@ from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld, Group, Table, TableRow
 from roe.data.write import turn_line
-from roe.evaluator.engine import EXCLUSIVE, LIVE, Bound, Decision, Evaluator, claimable, owned, referred, routed
+from roe.evaluator.engine import EXCLUSIVE, LIVE, Bound, Decision, Evaluator, claimable, given_by, referred, routed
 from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.plan.operators import Action, Choose, Rule
@@ -95,21 +95,19 @@ class ColumnRun:
         """What the next run needs; the row evaluator's, from columns."""
         for _, turns, handed, _ in self.handed:
             self.bound.assigned.update(turns.assignments(handed))
-        before = self.bound.state.get("owners", {})
-        today = str(self.world.clock.today)
-        owners = dict(before)
-        reps = self.world.tables["rep"].ids.to_pylist()
+        return self.bound.saved(self._decided())
+
+    def _decided(self) -> Iterator[tuple[Any, ...]]:
+        """Every decision as the memory takes it."""
+        reps = [None if x is None else str(x) for x in self.world.tables["rep"].ids.to_pylist()]
         for part in self.found:
-            since = part.table.given("owner_since").values()
-            ids = part.table.ids.to_pylist()
-            for record, owner, previous, day in zip(ids, part.owner.tolist(), part.previous.tolist(), since, strict=True):
-                key = f"{part.entity}|{record}|{part.role}"
-                if owner < 0:
-                    owners.pop(key, None)
-                elif before.get(key, {}).get("rep") != reps[owner]:
-                    former = reps[previous] if previous >= 0 and owner != previous else None
-                    owners[key] = owned(reps[owner], str((day if owner == previous else None) or today), former)
-        return self.bound.saved(owners)
+            since = part.table.column(f"owner_since.{part.role}")
+            days = [None] * part.table.n if since is None else since.values()
+            ids, by = part.table.ids.to_pylist(), [given_by(kind) for kind in KINDS]
+            rows = zip(ids, part.owner.tolist(), part.previous.tolist(), days, part.action.tolist(), strict=True)
+            for record, owner, previous, day, action in rows:
+                who, before = (reps[at] if at >= 0 else None for at in (owner, previous))
+                yield part.entity, record, part.role, who, before, day, KINDS[action], by[action]
 
     def _entity(self, entity: str) -> None:
         table = self.world.tables[entity]

@@ -6,8 +6,9 @@ whose fields are read from the columns, so that whatever the columns cannot expr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,9 @@ from roe.grammar.values import parse_date
 from roe.plan.index import Hits
 from roe.plan.operators import Choose, Derive, Expr, Relate
 from roe.progress import phase
+
+if TYPE_CHECKING:
+    from roe.evaluator.memory import Facts
 
 
 class TableRow(Row):
@@ -601,33 +605,46 @@ class ColumnWorld(World):
         table.stored[name] = from_values(values)
         self.references.pop(("account", name), None)
 
-    def remember(self, owners: Mapping[str, Mapping[str, Any]]) -> None:
-        """Where the data has no owner column, today's owners are those of the last run."""
-        reps: dict[tuple[str, str], dict[int, tuple[str, Any, Any]]] = {}
-        for key, saved in owners.items():
-            entity, record, role = key.split("|", 2)
-            at = self.finder(entity).one(record) if entity in self.tables else -1
-            if at >= 0 and saved.get("rep"):
-                former = saved.get("former") if entity == "account" and role == self.policy.roles[0] else None
-                reps.setdefault((entity, role), {})[at] = (saved["rep"], saved.get("since"), former)
-        for (entity, role), found in reps.items():
-            table = self.tables[entity]
-            old = table.stored.get(f"owner.{role}", Constant(None, table.n))
-            texts = old.values()
-            since = table.stored.get("owner_since", Constant(None, table.n)).values()
-            formers = table.stored.get("former_owner", Constant(None, table.n)).values()
-            for at, (rep, day, former) in found.items():
-                if texts[at] is None:
-                    texts[at] = rep
-                    formers[at] = formers[at] or former
-                    if since[at] is None and day:
-                        since[at] = parse_date(day)
-            table.stored[f"owner.{role}"] = from_values(texts)
-            table.stored["owner_since"] = from_values(since)
-            if any(formers):
-                table.stored["former_owner"] = from_values(formers)
-                self.references.pop((entity, "former_owner"), None)
-            table._owners.pop(role, None)
+    def shown(self, entity: str, role: str, records: Iterable[str]) -> dict[str, tuple[str | None, date | None, bool] | None]:
+        has = self._column_of(entity, f"owner.{role}") is not None
+        finder, table = self.finder(entity), self.tables[entity]
+        at = {record: finder.exactly(record) for record in records}
+        owners, since = self.owner_ids(entity, role), table.column(f"owner_since.{role}")
+        days = [None] * table.n if since is None else since.values()
+        return {record: None if i < 0 else (owners[i], days[i], has) for record, i in at.items()}
+
+    def know(self, entity: str, role: str, facts: Mapping[str, Facts]) -> None:
+        table, finder = self.tables[entity], self.finder(entity)
+        rows = {i: found for record, found in facts.items() if (i := finder.exactly(record)) >= 0}
+        if not rows:
+            return
+        self._put(table, f"owner.{role}", {i: found.holder for i, found in rows.items()})
+        table._owners.pop(role, None)
+        self.know_rows(entity, role, rows)
+        self.forget()
+
+    def know_rows(self, entity: str, role: str, rows: Mapping[int, Facts]) -> None:
+        """What is known of the owners of some rows."""
+        table = self.tables[entity]
+        first = role == self.first_role(entity)
+        for name, read in _KNOWN.items():
+            values = {i: read(found) for i, found in rows.items()}
+            if first and name in ("owner_since", "former_owner"):
+                self._put(table, name, values)
+            self._put(table, f"{name}.{role}", values)
+
+    def _put(self, table: Table, name: str, values: Mapping[int, Any]) -> None:
+        base, _, role = name.partition(".")
+        old = table.stored.get(name)
+        if old is None and role and base != "owner":
+            column = table._of_role(base, role)
+            now = [None] * table.n if column is None else [x["id"] if isinstance(x, Row) else x for x in column.values()]
+        else:
+            now = [None] * table.n if old is None else old.values()
+        for i, value in values.items():
+            now[i] = value
+        table.stored[name] = from_values(now)
+        self.references.pop((table.entity, name), None)
 
     def open_records(self) -> dict[tuple[str, str], int]:
         found: dict[tuple[str, str], int] = {}
@@ -663,6 +680,12 @@ def _raw(given: Any) -> Raw | None:
     if isinstance(given, pa.Table):
         return Raw.of_table(given)
     return Raw.of_rows(given)
+
+
+_KNOWN: dict[str, Callable[[Facts], Any]] = {
+    "owner_since": lambda facts: facts.owner_since, "owner_from": lambda facts: facts.start, "former_owner": lambda facts: facts.former,
+    "owner_by": lambda facts: facts.by or None, "returned_on": lambda facts: facts.returned_on, "referred_on": lambda facts: facts.referred_on,
+}  # fmt: skip
 
 
 class _OneByOne:
@@ -712,6 +735,12 @@ class _Finder:
             if known < 0:
                 known = self._known[text] = self.otherwise(text)
         return known
+
+    def exactly(self, record: str) -> int:
+        """The row of a record by its id alone; -1 for none."""
+        if self._ids is None:
+            self._ids = {x: i for i, x in enumerate(self.table.ids.to_pylist())}
+        return self._ids.get(fold(record), -1)
 
     def otherwise(self, text: str) -> int:
         if self._names is None:

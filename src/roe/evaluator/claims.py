@@ -99,6 +99,9 @@ class Settled:
             rested = None if step.rest is None else self.world.clock.add(other.until, step.rest)
             if rested is not None and at < rested:
                 return f"it rests until {_day(rested)}"
+        waits = self._returned(account, rep, at)
+        if waits:
+            return waits
         full = self._full(row, rep)
         if full:
             return full
@@ -108,6 +111,18 @@ class Settled:
             if all(self.world.compiled.code(c)(scope) is True for c in rule.conditions):
                 return self.world.fill(rule.because, scope) if rule.because else f"`{rule.name}` holds"
         return ""
+
+    def _returned(self, account: Row, rep: Row, at: datetime) -> str:
+        """Why an account that a rule returned cannot be claimed yet."""
+        given = self.world.returned.get(f"account|{account['id']}|{self.step.role}")
+        on = None if given is None else v.parse_temporal(given["on"])
+        if given is None or on is None or at < on:
+            return ""
+        again = None if self.step.wait is None else self.world.clock.add(on, self.step.wait)
+        if given["rep"] == rep["id"] and again is not None and at < again:
+            return f"{rep.label} gave it back on {_day(on)} and may claim it again from {_day(again)}"
+        rested = None if self.step.rest is None else self.world.clock.add(on, self.step.rest)
+        return f"it rests until {_day(rested)}" if rested is not None and at < rested else ""
 
     def _unable(self, rep: Row, at: datetime) -> str:
         """Why a rep could not receive an account at the time of the claim."""

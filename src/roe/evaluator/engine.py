@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from roe.evaluator.able import reason_left, receiver
 from roe.evaluator.choose import Choice
+from roe.evaluator.memory import Memory
 from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
@@ -123,7 +124,7 @@ class Bound:
         world.frozen = state.get("frozen", {})
         world.decided_claims = state.get("claims", {})
         world.resolve_all()
-        world.remember(state.get("owners", {}))
+        self.memory = Memory(world, state)
         for book, kept in state.get("books", {}).items():
             if book in self.plan.books:
                 for part, key in KEPT:
@@ -351,12 +352,12 @@ class Bound:
         why = d.turn.why if d.turn is not None else ""
         return routed(who, d.pool, str(rule.name), why)
 
-    def saved(self, owners: Mapping[str, Any]) -> dict[str, Any]:
-        """The state after a run that leaves these owners."""
+    def saved(self, decisions: Iterable[Any]) -> dict[str, Any]:
+        """The state after a run of these decisions; see `Memory.after`."""
         return {
             "version": STATE,
             "as_of": v.literal(self.world.clock.now),
-            "owners": dict(sorted(owners.items())),
+            **self.memory.after(decisions),
             "assigned": dict(sorted(self.assigned.items())),
             **self.pools.saved(),
             **({"frozen": frozen} if (frozen := self.world.freeze()) else {}),
@@ -409,11 +410,6 @@ def routed(who: str, pool: str, rule: str, why: str) -> str:
     return f"{who} is next in the pool `{pool}`, by rule `{rule}`"
 
 
-def owned(rep: str, since: str, former: str | None) -> dict[str, str]:
-    """What the state keeps of an owner."""
-    return {"rep": rep, "since": since} | ({"former": former} if former else {})
-
-
 def assignment(rep: str, pool: str, by: str, at: datetime, position: int, company: Any, tried: list[str]) -> dict[str, Any]:
     """What the state keeps of an assignment: `pool` was asked, and `by` is it or the one it fell back on."""
     found = {"rep": rep, "pool": pool, "by": by, "on": str(at.date()), "at": v.literal(at), "position": position}
@@ -442,14 +438,12 @@ class Run:
 
     def state(self) -> dict[str, Any]:
         """What the next run needs: owners with the day they began, pool pointers, what pools have assigned."""
-        before = self.bound.state.get("owners", {})
-        today = str(self.world.clock.today)
-        owners = dict(before)
-        for d in self.decisions:
-            key = f"{d.entity}|{d.id}|{d.role}"
-            if d.owner is None:
-                owners.pop(key, None)
-            elif before.get(key, {}).get("rep") != d.owner:
-                since = d.row["owner_since"] if d.owner == d.previous else None
-                owners[key] = owned(d.owner, str(since or today), d.previous if d.owner != d.previous else None)
-        return self.bound.saved(owners)
+        return self.bound.saved(
+            (d.entity, d.id, d.role, d.owner, d.previous, d.row[f"owner_since.{d.role}"], d.action, given_by(d.action))
+            for d in self.decisions
+        )
+
+
+def given_by(action: str) -> str:
+    """What gives a record to somebody by an action."""
+    return {"exception": "exception", "route": "pool"}.get(action, "rule")

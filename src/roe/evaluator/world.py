@@ -32,6 +32,7 @@ from roe.source import Span, Text
 
 if TYPE_CHECKING:
     from roe.evaluator.claims import Settled
+    from roe.evaluator.memory import Facts
 
 Make = Callable[["Row"], Any]
 
@@ -193,6 +194,7 @@ class World:
         self._owned: list[tuple[str, list[tuple[Row, Owners]]]] = []  # what was decided so far, by entity
         self._ranks: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
         self.frozen: Mapping[str, Any] = {}  # values that earlier runs froze
+        self.returned: Mapping[str, Any] = {}  # by `entity|record|role`: when a record was last given back, and by whom
         self.decided_claims: Mapping[str, Any] = {}  # of earlier runs, with the reasons of those that were refused
         for entity in self.rows:
             if entity in tables:
@@ -488,17 +490,38 @@ class World:
             for row in rows:
                 self.resolve(row)
 
-    def remember(self, owners: Mapping[str, Mapping[str, Any]]) -> None:
-        """Where the data has no owner column, today's owners are those of the last run."""
-        for key, saved in owners.items():
-            entity, record, role = key.split("|", 2)
-            row = self.find(entity, record) if entity in self.rows else None
-            if row is not None and dict.get(row, f"owner.{role}") is None and saved.get("rep"):
-                row[f"owner.{role}"] = saved["rep"]
-                if saved.get("former") and entity == "account" and role == self.policy.roles[0] and dict.get(row, "former_owner") is None:
-                    row["former_owner"] = self.rep(saved["former"])
-                if dict.get(row, "owner_since") is None and saved.get("since"):
-                    row["owner_since"] = v.parse_date(saved["since"])
+    def shown(self, entity: str, role: str, records: Iterable[str]) -> dict[str, tuple[str | None, date | None, bool] | None]:
+        """Of some records the owner in a role and the day that the data shows, and whether it has a column of that owner; None for those
+        that are not in the data.
+        """
+        has = self._column_of(entity, f"owner.{role}") is not None
+        found: dict[str, tuple[str | None, date | None, bool] | None] = {}
+        for record in records:
+            row = self._keys[entity].get(fold(record))
+            rep = None if row is None else self.rep(dict.get(row, f"owner.{role}"))
+            found[record] = None if row is None else (None if rep is None else rep["id"], row[f"owner_since.{role}"], has)
+        return found
+
+    def know(self, entity: str, role: str, facts: Mapping[str, Facts]) -> None:
+        """Let records have the owners of today, and what is known of them."""
+        for record, found in facts.items():
+            row = self._keys[entity].get(fold(record))
+            if row is not None:
+                row[f"owner.{role}"] = found.holder
+                row.forget()
+                self._know(row, role, found)
+
+    def _know(self, row: Row, role: str, found: Facts) -> None:
+        former = self.rep(found.former)
+        row[f"owner_since.{role}"], row[f"owner_from.{role}"] = found.owner_since, found.start
+        row[f"former_owner.{role}"], row[f"owner_by.{role}"] = former, found.by or None
+        row[f"returned_on.{role}"], row[f"referred_on.{role}"] = found.returned_on, found.referred_on
+        if role == self.first_role(row.entity):
+            row["owner_since"], row["former_owner"] = found.owner_since, former
+
+    def first_role(self, entity: str) -> str:
+        """The role that is meant where none is named: the first that the entity has rules for."""
+        return next((role for role in self.policy.roles if (entity, role) in self.policy.plan.engagement), self.policy.roles[0])
 
     def own(self, entity: str, owners: list[tuple[Row, Owners]]) -> None:
         """Give the records of an entity the owners that were decided for them."""

@@ -2,7 +2,8 @@
 
 `owner_since` is the day on which today's owner began, null where nobody knows; `owner_from` is the same day, else the first on which
 anybody saw that owner. `former_owner` had the record before, `owner_by` says what gave it to today's owner (rule, pool, claim, hand,
-system, import …), and `returned_on` when it was last given back. Without a role `owner_since` and `former_owner` are the first role's.
+system, import …), `returned_on` when it was last given back, and `referred_on` since
+when a person is asked to decide. Without a role `owner_since` and `former_owner` are the first role's.
 """
 
 from __future__ import annotations
@@ -11,7 +12,14 @@ from collections.abc import Collection
 
 from roe.grammar import syntax as s
 
-PER_ROLE = {"owner_since": "date", "owner_from": "date", "former_owner": "rep", "owner_by": "string", "returned_on": "date"}
+PER_ROLE = {
+    "owner_since": "date",
+    "owner_from": "date",
+    "former_owner": "rep",
+    "owner_by": "string",
+    "returned_on": "date",
+    "referred_on": "date",
+}
 
 
 def by_role(tree: s.Node, roles: Collection[str]) -> s.Node:
