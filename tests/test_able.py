@@ -13,7 +13,8 @@ import roe
 from helpers import policy_text
 
 pytest.importorskip("pyarrow")
-from roe.columns.run import KINDS, ColumnRun
+from roe.columns.run import ColumnRun
+from roe.plan.outcome import ACTIONS
 
 NOW = "2026-03-02T12:00"
 HEAD = "roe: 1\nname: t\ntimezone: America/New_York\n"
@@ -43,7 +44,7 @@ def both(folder: Path, text: str, tables: dict[str, Any], as_of: str = NOW, stat
         for i, record in enumerate(part.table.ids.to_pylist()):
             owner = int(part.owner[i])
             until = part.untils[part.until[i]] if part.until[i] >= 0 else None
-            found[record, part.role] = (reps[owner] if owner >= 0 else None, KINDS[part.action[i]], until, part.reason[i].as_py())
+            found[record, part.role] = (reps[owner] if owner >= 0 else None, ACTIONS[part.action[i]], until, part.reason[i].as_py())
     assert found == {(d.id, d.role): (d.owner, d.action, d.until, d.reason) for d in run.decisions}
     assert columns.state() == run.state()
     return {(d.id, d.role): d for d in run.decisions}

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from roe.diagnostics import Diagnostic
-from roe.evaluator.engine import LIVE, Run
+from roe.evaluator.engine import Run
 from roe.evaluator.render import brief
 from roe.evaluator.world import World
 from roe.plan.operators import Invariant
+from roe.plan.outcome import LIVE
 from roe.policy.model import Policy
 
 HEADER = ("invariant", "severity", "entity", "record", "name", "found")

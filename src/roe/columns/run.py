@@ -15,35 +15,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Array, Coded, Column, Constant, Dictionary, Lists, Owned, Refs, lookup
+from roe.columns.column import Array, Coded, Column, Constant, Dictionary, Lists, Owned, Refs, from_values, lookup
 from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld, Group, Table, TableRow
 from roe.data.write import turn_line
-from roe.evaluator.engine import EXCLUSIVE, LIVE, Bound, Decision, Evaluator, claimable, given_by, referred, routed
+from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, given_by, label
 from roe.evaluator.world import Row
 from roe.grammar import values as v
-from roe.plan.operators import Action, Choose, Rule
+from roe.plan.operators import Choose, Expr, Rule
+from roe.plan.outcome import ACTIONS, Outcome, Sentence
 from roe.progress import phase
 
-KINDS = ("unassigned", "keep", "assign", "route", "open", "hold", "return", "refer", "exception")
-_CODE = {kind: i for i, kind in enumerate(KINDS)}
-_EVEN_NOBODY = {"open", "hold", "return", "refer"}
-_SAYS = {  # the row evaluator's sentences for rules that have none of their own
-    "keep": "{who} keeps it by rule `{rule}`",
-    "assign": "{who} is assigned by rule `{rule}`",
-    "open": "open{for_claims}, by rule `{rule}`",
-    "hold": "on hold, by rule `{rule}`",
-    "return": "returned to the pool, by rule `{rule}`",
-    "unassigned": "rule `{rule}` holds, and finds nobody",
-}
+NO_RULE, EXCEPTION = -1, -2  # in place of a rule's number
 
 
 @dataclass(slots=True)
 class Allocations:
     """The decisions on all records of an entity in one role, in the order of the ids.
 
-    `rule` numbers the role's rules, -1 where none held and -2 where an exception decided; `action` numbers `KINDS`;
+    `rule` numbers the role's rules, -1 where none held and -2 where an exception decided; `action` numbers `ACTIONS`;
     `owner` and `previous` are rows of the rep table, -1 for nobody; `until` holds Python dates by row where there are any.
     """
 
@@ -69,8 +60,7 @@ class Allocations:
         return self.table.entity
 
     def moved(self) -> Array:
-        calm = (self.action != _CODE["hold"]) & (self.action != _CODE["refer"])
-        return np.asarray((self.owner != self.previous) & calm)
+        return np.asarray(self.owner != self.previous)
 
 
 class ColumnRun:
@@ -103,11 +93,11 @@ class ColumnRun:
         for part in self.found:
             since = part.table.column(f"owner_since.{part.role}")
             days = [None] * part.table.n if since is None else since.values()
-            ids, by = part.table.ids.to_pylist(), [given_by(kind) for kind in KINDS]
+            ids, by = part.table.ids.to_pylist(), [given_by(kind) for kind in ACTIONS]
             rows = zip(ids, part.owner.tolist(), part.previous.tolist(), days, part.action.tolist(), strict=True)
             for record, owner, previous, day, action in rows:
                 who, before = (reps[at] if at >= 0 else None for at in (owner, previous))
-                yield part.entity, record, part.role, who, before, day, KINDS[action], by[action]
+                yield part.entity, record, part.role, who, before, day, ACTIONS[action], by[action]
 
     def _entity(self, entity: str) -> None:
         table = self.world.tables[entity]
@@ -119,9 +109,7 @@ class ColumnRun:
             if e == entity and isinstance(step, Choose) and step.hit in EXCLUSIVE:
                 table.column(name)
         for part in done:
-            refer = part.action == _CODE["refer"]
-            now = np.where(refer, part.previous, part.owner)
-            table.set_owner(part.role, Refs("rep", now.astype(np.int32), self.world))
+            table.set_owner(part.role, Refs("rep", part.owner.astype(np.int32), self.world))
         self.found += done
         self.world.forget()
 
@@ -155,7 +143,7 @@ class ColumnRun:
 
 
 class Part:
-    """One role of one entity, while it is being decided."""
+    """One role of one entity, while it is being decided: each row's outcome is one of `outcomes`, whose steps are columns of its rows."""
 
     def __init__(self, bound: Bound, table: Table, role: str) -> None:
         self.bound, self.table, self.role = bound, table, role
@@ -163,12 +151,15 @@ class Part:
         self.world: ColumnWorld = bound.world
         n = table.n
         phase(f"deciding {n:,} {table.entity} records as {role}")
+        self.steps = bound.evaluator.compiled.role(table.entity, role)
         chooser = bound.evaluator.compiled.engagement[table.entity, role]
         self.rules = chooser.step.rules
         owner = table.owner(role)
         self.previous = owner.at.astype(np.int64) if isinstance(owner, Refs) else np.full(n, -1, np.int64)
         self.owner = np.full(n, -1, np.int64)
         self.action = np.zeros(n, np.int8)
+        self.outcomes: list[Outcome] = []
+        self.outcome = np.full(n, -1, np.int32)  # -1 where the row evaluator decided, in `decisions`
         self.until = np.full(n, -1, np.int64)
         self.untils: list[Any] = []
         self.pool = np.full(n, -1, np.int32)
@@ -176,133 +167,88 @@ class Part:
         self.why = np.full(n, -1, np.int64)
         self.whys: dict[str, int] = {}
         self.follows: pa.Array | None = None  # of each record, the one of its company whose rep it got, in words
-        self.waiting: list[tuple[Array, Action]] = []
+        self.due = np.full(n, -1, np.int64)
+        self.dues: list[Any] = []
+        self.waiting: list[tuple[Array, Outcome]] = []
         self.decisions: dict[int, Decision] = {}
-        self.territory = self._territory()
-        self.window = self._window()
+        self.territory, self.window = self._label(self.steps.territory), self._label(self.steps.window)
         fired = self.world.kernel(chooser).first(table.frame.eval, n)
         self.rule = fired.rule.astype(np.int64)
         self.unknown = fired.unknown
         self._exceptions(chooser)
-        order = np.argsort(self.rule, kind="stable")
-        cuts = np.searchsorted(self.rule[order], np.arange(len(self.rules) + 1))
-        self.rows_of = {i: order[cuts[i] : cuts[i + 1]] for i in range(len(self.rules)) if cuts[i + 1] > cuts[i]}
-        for i, rows in self.rows_of.items():
-            self._act(rows, self.rules[i].value)
+        for outcome, rows in self._by_outcome():
+            self._give(rows, outcome)
 
     def frame(self, rows: Array) -> Frame:
         """The role's records at some rows."""
-        if len(rows) == self.table.n and (rows == np.arange(len(rows))).all():
-            return self.table.frame
-        records = Refs(self.table.entity, rows.astype(np.int32), self.world)
-        return Frame(self.world, len(rows), {self.table.entity: records}, (records,))
+        return self.table.frame if self._is_all(rows) else self._frame_of(rows, {})
 
-    def _territory(self) -> Coded:
-        if (self.table.entity, "territory") not in self.bound.plan.steps:
-            return _texts(Constant("", self.table.n))
-        column = self.table.column("territory")
-        assert column is not None
-        return _texts(lookup(lambda x: str(x["name"]) if isinstance(x, dict) and x.get("name") else "", [column]))
+    def _is_all(self, rows: Array) -> bool:
+        return len(rows) == self.table.n and bool((rows == np.arange(len(rows))).all())
 
-    def _window(self) -> Coded:
-        """The first window of this role that is live, and its end; else the state of the first."""
-        n = self.table.n
-        owned = self.previous >= 0
-        found: Coded | None = None
-        decided = np.zeros(n, bool)
-        for window in self.bound.plan.windows:
-            if window.entity == self.table.entity and window.role == self.role:
-                state = self.table.column(window.state)
-                assert state is not None
-                said = _texts(lookup(lambda x, name=window.name: f"{name}: {x}", [state]))
-                now = np.array(lookup(lambda x: LIVE.index(x) if x in LIVE else -1, [state]).values(), np.int8)
-                live = (now >= 0) & owned & ~decided
-                for i in np.unique(now[live]):
-                    rows = np.flatnonzero(live & (now == i))
-                    until = self.table.column(window.end(LIVE[i]))
-                    assert until is not None
-                    self._until(rows, until.take(rows))
-                decided |= live
-                if found is None:
-                    found = Coded(np.where(owned, said.codes, -1).astype(np.int32), said.meaning)
-                else:
-                    codes = np.where(live, said.codes + len(found.meaning), found.codes).astype(np.int32)
-                    found = Coded(codes, Dictionary([*found.meaning.list, *said.meaning.list]))
-        return found if found is not None else Coded(np.full(n, -1, np.int32), Dictionary([]))
+    def _frame_of(self, rows: Array, names: Mapping[str, Column]) -> Frame:
+        records = Refs(self.table.entity, rows.astype(np.int32), self.world, every=self._is_all(rows))
+        return Frame(self.world, len(rows), {self.table.entity: records, **names}, (records,))
 
-    def _until(self, rows: Array, values: Column | Any) -> None:
-        """Set the end of what was decided: a column, or one value for all."""
-        if not isinstance(values, Column):
-            self.until[rows] = -1 if values is None else self._number(values)
-            return
-        codes, meaning = values.encode()
-        numbers = np.array([-1 if x is None else self._number(x) for x in meaning.list], np.int64)
-        self.until[rows] = numbers[codes] if len(numbers) else -1
+    def _label(self, expr: Expr | None) -> Coded:
+        """A text of each record, empty where there is none."""
+        return _texts(Constant("", self.table.n) if expr is None else lookup(label, [self.table.frame.eval(expr.tree)]))
 
-    def _number(self, value: Any) -> int:
-        self.untils.append(value)
-        return len(self.untils) - 1
+    def _by_outcome(self) -> Iterator[tuple[Outcome, Array]]:
+        """The records that rules decide, together where their rules say the same; then those that no rule decides."""
+        used = np.unique(self.rule[self.rule >= 0])
+        numbers: dict[int, int] = {}
+        outcomes = [self.steps.of(rule) for rule in used.tolist()]
+        of_rule = np.full(len(self.rules) + 1, -1, np.int64)
+        of_rule[used] = [numbers.setdefault(id(outcome), len(numbers)) for outcome in outcomes]
+        of_row = np.where(self.rule >= 0, of_rule[self.rule], -1)
+        order = np.argsort(of_row, kind="stable")
+        cuts = np.searchsorted(of_row[order], np.arange(len(numbers) + 1))
+        distinct = {numbers[id(outcome)]: outcome for outcome in outcomes}
+        for number in range(len(numbers)):
+            yield distinct[number], order[cuts[number] : cuts[number + 1]]
+        nobody = np.flatnonzero(self.rule == NO_RULE)
+        if len(nobody):
+            yield self.steps.no_rule, nobody
 
     def _exceptions(self, chooser: Any) -> None:
         for (entity, record, role), approved in self.bound.exceptions.items():
             if entity == self.table.entity and role == self.role:
                 row = self.world.find(entity, record)
                 assert isinstance(row, TableRow)
-                at = row.at
                 for i in chooser(self.world.scope(row)).unknown:
                     self.unknown[i] -= 1
-                rep = self.world.rep(approved.owner)
-                self.rule[at], self.owner[at] = -2, -1 if rep is None else rep.at  # type: ignore[attr-defined]
-                self.action[at] = _CODE["exception" if rep is not None else "unassigned"]
-                self.until[at] = self._number(approved.until)
+                self.rule[row.at] = EXCEPTION
+                self._give(np.array([row.at]), self.steps.approved(approved))
 
-    # --- actions ----------------------------------------------------------------------------------------------------
+    # --- owners -----------------------------------------------------------------------------------------------------
 
-    def _act(self, rows: Array, action: Action) -> None:
-        world = self.world
-        if action.kind == "route":
-            self.waiting.append((rows, action))
-            return
-        if action.kind == "keep":
-            owner = self.previous[rows]
-            closed = self.table.column("is_open")  # what is closed stays as it is, whoever has it
-            stays = np.array([x is False for x in closed.take(rows).values()], bool) if closed is not None else np.zeros(len(rows), bool)
-            self._own(rows, "keep", np.where(stays, owner, world.receivers(owner, owner)))
-            if action.within is not None:
-                today, within = world.clock.today, action.within
-                since = self.table.column("owner_since") or Constant(None, self.table.n)
-                self._until(rows, lookup(lambda x: world.clock.add(x or today, within), [since.take(rows)]))
-        elif action.kind == "assign" and action.assign is not None:
-            assigned = self.assignee(rows, self.frame(rows).eval(action.assign.tree))
-            self._own(rows, "assign", world.receivers(assigned, self.previous[rows]))
-        elif action.kind == "refer":
-            self._own(rows, "refer", self.previous[rows])
-            self._until(rows, world.clock.add(world.clock.today, action.within) if action.within is not None else None)
-        elif action.kind == "return":
-            self._own(rows, "return", np.full(len(rows), -1))
+    def _give(self, rows: Array, outcome: Outcome) -> None:
+        """Compute the owners that an outcome gives to some rows; those that wait for a pool get theirs later."""
+        if outcome.pool:
+            self.waiting.append((rows, outcome))
+        elif outcome.owner is None:
+            self._take(rows, outcome, np.full(len(rows), -1))
         else:
-            self._own(rows, action.kind, np.full(len(rows), -1) if action.kind == "open" else self.previous[rows])
-        if action.kind in ("keep", "assign") and action.otherwise is not None:
-            nobody = rows[self.owner[rows] < 0]
-            rows = rows[self.owner[rows] >= 0]
-            if len(nobody):
-                self._act(nobody, action.otherwise)
-        self._end(rows)
-        if action.kind == "assign" and action.until is not None:
-            rows = rows[self.owner[rows] >= 0]
-            ends = self.frame(rows).eval(action.until.tree)
-            known = ~ends.nulls()
-            self._until(rows[known], ends.take(np.flatnonzero(known)))
+            rep = self.assignee(rows, self.frame(rows).eval(outcome.owner.tree))
+            self._take(rows, outcome, self.world.receivers(rep, self.previous[rows]) if outcome.asks_if_able else rep)
 
-    def _end(self, rows: Array) -> None:
-        """What was protected for one rep is not for another."""
-        gone = rows[(self.owner[rows] != self.previous[rows]) & (self.action[rows] != _CODE["refer"])]
-        self.until[gone] = -1
-
-    def _own(self, rows: Array, action: str, rep: Array) -> None:
+    def _take(self, rows: Array, outcome: Outcome, rep: Array) -> None:
+        """What an outcome gave stands, except where it found nobody and there is another behind it."""
+        if outcome.otherwise is not None:
+            some = rep >= 0
+            if not some.all():
+                self._give(rows[~some], outcome.otherwise)
+                rows, rep = rows[some], rep[some]
+        if not len(rows):
+            return
+        if outcome not in self.outcomes:
+            self.outcomes.append(outcome)
         self.owner[rows] = rep
-        some = (rep >= 0) | (action in _EVEN_NOBODY)
-        self.action[rows] = np.where(some, _CODE[action], _CODE["unassigned"])
+        self.action[rows] = ACTIONS.index(outcome.action)
+        self.outcome[rows] = self.outcomes.index(outcome)
+        if not outcome.names_pool:
+            self.pool[rows] = -1
 
     def assignee(self, rows: Array, values: Column) -> Array:
         """The reps whom the values of an `assign` mean."""
@@ -318,34 +264,30 @@ class Part:
         found = [self.world.assignee(x, self.role) for x in meaning.list]
         return np.array([-1 if rep is None else rep.at for rep in found], np.int64)[codes]  # type: ignore[attr-defined]
 
-    def turn(self, at: int, action: Action) -> None:
+    def turn(self, at: int, outcome: Outcome) -> None:
         """One record through the row evaluator's allocation."""
         row = self.table.row(at)
         previous = self.world.rep_row(int(self.previous[at])) if self.previous[at] >= 0 else None
-        d = self.decisions.get(at) or Decision(self.table.entity, str(row["id"]), row.label, self.role, "unassigned", row=row)
+        d = Decision(self.table.entity, str(row["id"]), row.label, self.role, "unassigned", row=row)
         d.previous = None if previous is None else previous["id"]
-        d.window = self.window.meaning.list[self.window.codes[at]] if self.window.codes[at] >= 0 else ""
-        d.until = self.untils[self.until[at]] if self.until[at] >= 0 else None
-        self.bound._act(d, action)
+        d.rule = str(self.rules[int(self.rule[at])].name)
+        self.bound.settle(d, self.steps, outcome, self.world.scope(row))
         self.decisions[at] = d
         owner = self.world.rep(d.owner)
         self.owner[at] = -1 if owner is None else owner.at  # type: ignore[attr-defined]
-        self.action[at] = _CODE[d.action]
-        self.until[at] = -1 if d.until is None else self._number(d.until)
+        self.action[at] = ACTIONS.index(d.action)
+        self.until[at] = -1 if d.until is None else _number(d.until, self.untils)
         if d.pool:
             self.pool[at] = self._pool(d.pool)
-        if d.turn is not None and d.turn.why:
-            self.why[at] = self.whys.setdefault(d.turn.why, len(self.whys))
 
     def _pool(self, name: str) -> int:
         if name not in self.pools:
             self.pools.append(name)
         return self.pools.index(name)
 
-    def handed(self, turns: Turns, handed: Handed, places: Array, action: Action, until: list[Any]) -> None:
+    def handed(self, turns: Turns, handed: Handed, places: Array, outcome: Outcome, until: list[Any]) -> None:
         """Take over what became of the records at some places of a queue."""
         rows = turns.row[places]
-        self._own(rows, "route", handed.rep[places])
         for number in np.unique(handed.pool[places]).tolist():
             self.pool[rows[handed.pool[places] == number]] = self._pool(turns.names[number])
         numbers = [self.whys.setdefault(why, len(self.whys)) for why in handed.whys]
@@ -356,106 +298,88 @@ class Part:
             at = np.full(self.table.n, -1)
             at[rows] = places
             self.follows = pc.coalesce(turns.following(handed).take(pa.array(at, mask=at < 0)), self.follows)
-        nobody = rows[handed.rep[places] < 0]
-        if action.otherwise is not None and len(nobody):
-            self._act(nobody, action.otherwise)
-            if action.otherwise.kind == "refer":
-                self.pool[nobody] = -1
-        self._end(rows)
-        due = until[turns.names.index(action.pool)]
-        if due is not None:
-            self.until[rows[handed.rep[places] >= 0]] = self._number(due)
+        due = until[turns.names.index(outcome.pool)]
+        self.due[rows] = -1 if due is None else _number(due, self.dues)
+        self._take(rows, outcome, handed.rep[places])
 
-    # --- sentences --------------------------------------------------------------------------------------------------
+    # --- until when, and why ----------------------------------------------------------------------------------------
 
     def finish(self) -> Allocations:
+        self._untils()
         return Allocations(
             self.table, self.role, self.rules, self.rule, self.action, self.owner, self.previous, self.until, self.untils,
             self.territory, self.window, self.pool, self.pools, self._reasons(), self.unknown, self.decisions,
         )  # fmt: skip
 
+    def _decided(self, rows: Array) -> Frame:
+        """Some rows, with the steps of the role that are computed by now."""
+        names = self.steps.names
+        rules = Dictionary([str(rule.name) for rule in self.rules])
+        steps: dict[str, Column] = {
+            names.rule: Coded(np.maximum(self.rule[rows], NO_RULE).astype(np.int32), rules),
+            names.owner: Refs("rep", self.owner[rows].astype(np.int32), self.world),
+            names.pool: Coded(self.pool[rows], Dictionary(self.pools)),
+            names.due: from_values(self.dues or [None]).take(self.due[rows]),
+        }
+        if self.whys or self.follows is not None:
+            why = pa.array(list(self.whys), pa.string()).take(pa.array(self.why[rows], mask=self.why[rows] < 0))
+            why = why if self.follows is None else pc.coalesce(self.follows.take(pa.array(rows)), why)
+            steps[names.why] = Coded(np.arange(len(rows), dtype=np.int32), Dictionary(why))
+        return self._frame_of(rows, steps)
+
+    def _rows_by(self, key: list[Any]) -> Iterator[tuple[Any, Array]]:
+        """The rows of all outcomes that have something in common: what `key` holds for each of them."""
+        same: dict[int, list[int]] = {}
+        for number, common in enumerate(key):
+            same.setdefault(id(common), []).append(number)
+        for numbers in same.values():
+            yield key[numbers[0]], np.flatnonzero(np.isin(self.outcome, numbers))
+
+    def _untils(self) -> None:
+        for until, rows in self._rows_by([outcome.until for outcome in self.outcomes]):
+            if until is not None and len(rows):
+                codes, meaning = self._decided(rows).eval(until.tree).encode()
+                numbers = np.array([-1 if x is None else _number(x, self.untils) for x in meaning.list], np.int64)
+                self.until[rows] = numbers[codes] if len(numbers) else -1
+
     def _reasons(self) -> pa.Array:
         phase(f"wording the reasons of {self.table.n:,} {self.table.entity} records")
-        pieces: list[pa.Array] = []
-        places: list[Array] = []
-        plain = []
-        for i, rows in self.rows_of.items():
-            for sentence, some in self._sentences(self.rules[i], rows):
-                if sentence:
-                    places.append(some)
-                    pieces.append(self._sentence(sentence, some))
-                else:
-                    plain.append(some)
-        if plain:
-            rows = np.concatenate(plain)
+        by_row = np.array(list(self.decisions), np.int64)
+        places = [by_row]
+        pieces = [pa.array([d.reason for d in self.decisions.values()], pa.string())]
+        for sentence, rows in self._sentences():
             places.append(rows)
-            pieces.append(self._plain(rows))
-        nobody = np.flatnonzero(self.rule == -1)
-        if len(nobody):
-            places.append(nobody)
-            pieces.append(_same(f"no {self.role} rule holds for this {self.table.entity}", len(nobody)))
-        for at in np.flatnonzero(self.rule == -2).tolist():
-            approved = self.bound.exceptions[self.table.entity, self.table.ids[at].as_py(), self.role]
-            places.append(np.array([at]))
-            pieces.append(pa.array([f"exception approved by {approved.approved_by}: {approved.reason}"]))
-        if not pieces:
-            return pa.array([], pa.string())
+            pieces.append(self._worded(sentence, rows))
         where = np.concatenate(places)
         back = np.empty(self.table.n, np.int64)
         back[where] = np.arange(len(where))
-        if len(pieces) == 1 and (back == np.arange(len(back))).all():
-            return pieces[0]
+        if (back == np.arange(len(back))).all():
+            return pa.concat_arrays(pieces)
         return pa.concat_arrays(pieces).take(pa.array(back))
 
-    def _sentences(self, rule: Rule, rows: Array) -> Iterator[tuple[str, Array]]:
-        """The sentence for the records that a person must decide on, and for the others of a rule; empty where it has none."""
-        refers = self.action[rows] == _CODE["refer"]
-        if refers.any():
-            yield referred(rule), rows[refers]
-        if not refers.all():
-            yield rule.because or "", rows[~refers]
+    def _sentences(self) -> Iterator[tuple[Sentence, Array]]:
+        """Every sentence with the rows that have it."""
+        given = self.why >= 0
+        if self.follows is not None:
+            given |= self.follows.is_valid().to_numpy(zero_copy_only=False)
+        for sentence, rows in self._rows_by([outcome.reason for outcome in self.outcomes]):
+            if sentence.instead is not None and given[rows].any():
+                yield sentence.instead, rows[given[rows]]
+                rows = rows[~given[rows]]
+            if len(rows):
+                yield sentence, rows
 
-    def _sentence(self, template: str, rows: Array) -> pa.Array:
-        frame = self.frame(rows)
-        parts: list[Any] = []
-        for piece, tree in self.bound.evaluator.compiled.pieces(template):
-            parts.append(_say(frame.eval(tree), self.world) if tree is not None else pa.scalar(piece))
-        if all(isinstance(p, pa.Scalar) for p in parts):
-            return _same(template, len(rows))
+    def _worded(self, sentence: Sentence, rows: Array) -> pa.Array:
+        if all(tree is None for _, tree in sentence.pieces):
+            return _same("".join(text for text, _ in sentence.pieces), len(rows))
+        frame = self._decided(rows)
+        parts = [pa.scalar(text) if tree is None else _say(frame.eval(tree), self.world) for text, tree in sentence.pieces]
         return pc.binary_join_element_wise(*parts, "")
 
-    def _plain(self, rows: Array) -> pa.Array:
-        """The sentences of rules without one: one for each rule, action and owner."""
-        reps = self.world.tables["rep"]
-        owners = np.where(self.owner[rows] < 0, reps.n, self.owner[rows])
-        key = (self.rule[rows] * len(KINDS) + self.action[rows]) * (reps.n + 1) + owners
-        key = key * (len(self.pools) + 1) + self.pool[rows] + 1
-        key = key * (len(self.whys) + 1) + self.why[rows] + 1
-        whys = ["", *self.whys]
-        followed = None if self.follows is None else self.follows.take(pa.array(rows))
-        behind = np.zeros(len(rows), np.int64) if followed is None else followed.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
-        key = key * 2 + behind
-        unique, codes = np.unique(key, return_inverse=True)
-        said = []
-        for_claims = " for claims" if claimable(self.bound.policy, self.table.entity, self.role) else ""
-        for k in unique.tolist():
-            k, follows = divmod(k, 2)
-            k, why = divmod(k, len(self.whys) + 1)
-            k, pool = divmod(k, len(self.pools) + 1)
-            k, owner = divmod(k, reps.n + 1)
-            number, action = divmod(k, len(KINDS))
-            rule = self.rules[number]
-            who = reps.row(owner).label if owner < reps.n else "nobody"
-            if KINDS[action] == "route":
-                said.append(routed(who, self.pools[pool - 1], str(rule.name), "\0" if follows else whys[why]))
-            else:
-                said.append(_SAYS[KINDS[action]].format(who=who, rule=rule.name, for_claims=for_claims))
-        made = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(said)).dictionary_decode()
-        if followed is None or not behind.any():
-            return made
-        some = pa.array(behind == 1)
-        whole = pc.binary_join_element_wise(pc.replace_substring(made.filter(some), "\0", ""), followed.filter(some), "")
-        return pc.replace_with_mask(made, some, whole)
+
+def _number(value: Any, into: list[Any]) -> int:
+    into.append(value)
+    return len(into) - 1
 
 
 def _same(text: str, n: int) -> pa.Array:

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from roe.analysis.invariants import Tally
-from roe.columns.run import _CODE, Allocations, ColumnRun
+from roe.columns.run import Allocations, ColumnRun
 
 
 def add(tally: Tally, run: ColumnRun) -> None:
     """Add a run, or a portion of one."""
     reps = run.world.tables["rep"].ids.to_pylist()
     for part in run.found:
-        settled = np.where(part.action == _CODE["refer"], part.previous, part.owner)
+        settled = part.owner
         owners, counts = np.unique(settled[settled >= 0], return_counts=True)
         owned = Counter({(part.role, str(reps[o])): int(n) for o, n in zip(owners.tolist(), counts.tolist(), strict=True)})
         tally.add(len(settled), int((settled < 0).sum()), owned if part.entity == "account" else Counter(), _moves(part, settled))

@@ -22,7 +22,7 @@ from roe.evaluator.allocate import FALLBACK, Pool, Pools, together
 from roe.evaluator.engine import assignment
 from roe.evaluator.turns import Slots, Standing
 from roe.grammar import values as v
-from roe.plan.operators import Action
+from roe.plan.outcome import Outcome
 from roe.progress import advance, phase
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class Turns:
         used = {name for i in set(self.asked.tolist()) for name in self._chain(self.names[i])}
         if not all(self.pools.pools[name].fixed for name in used):
             return False
-        if any(action.kind == "route" for _, first in self.actions for action in _others(first)):
+        if any(other.pool for _, outcome in self.actions for other in _others(outcome)):
             return False
         if self._are_owned(used) or self._follow_others(used):
             return False
@@ -458,10 +458,11 @@ class Turns:
         return pc.binary_join_element_wise(*pieces, "")
 
 
-def _others(action: Action) -> Iterable[Action]:
-    while action.otherwise is not None:
-        action = action.otherwise
-        yield action
+def _others(outcome: Outcome) -> Iterable[Outcome]:
+    """The outcomes behind one."""
+    while outcome.otherwise is not None:
+        outcome = outcome.otherwise
+        yield outcome
 
 
 def _digits(numbers: Array) -> pa.Array:

@@ -237,6 +237,8 @@ class Frame:
             return Truths((a.nulls() == (op == "=")).astype(np.int8))
         if isinstance(a, Constant) and a.value is None and op in ("=", "!="):
             return Truths((b.nulls() == (op == "=")).astype(np.int8))
+        if isinstance(a, Refs) and isinstance(b, Refs) and a.entity == b.entity and op in ("=", "!="):
+            return Truths(((a.at == b.at) == (op == "=")).astype(np.int8))  # a record is itself and nothing else
         pair = _ordered(a, b)
         if pair is None:
             return lookup(lambda x, y: v.compare(op, x, y), [a, b], self.world)

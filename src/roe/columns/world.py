@@ -667,6 +667,7 @@ class ColumnWorld(World):
 
     def forget(self) -> None:
         self._ranks = {}
+        self.touched.clear()
         for table in self.tables.values():
             table.forget()
         self.references = {k: r for k, r in self.references.items() if "\0" not in k[1]}

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from roe.analysis.reads import followed
 from roe.columns.column import Array, Coded
-from roe.columns.run import KINDS, Allocations, ColumnRun
+from roe.columns.run import Allocations, ColumnRun
 from roe.crm import PROFILES
 from roe.crm.ids import spelt
 from roe.data.extra import Held, extra_rows, write_extra
@@ -28,6 +28,7 @@ from roe.data.write import ALLOCATIONS, CHANGES, called, in_order_of_size, pools
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.plan.operators import Holdover
+from roe.plan.outcome import ACTIONS
 from roe.policy.model import Policy
 from roe.progress import advance, phase
 
@@ -49,7 +50,7 @@ def _columns(part: Allocations, run: ColumnRun) -> pa.Table:
     arrays = [
         _same(part.entity, n), part.table.written_ids, shown, _same(part.role, n),
         _coded(part.owner, reps), _coded(part.owner, labels), _coded(part.previous, reps), _coded(part.previous, labels),
-        _coded(part.action, pa.array(KINDS)), _coded(np.where(part.rule == -2, len(rules), part.rule), pa.array([*rules, "exception"])),
+        _coded(part.action, pa.array(ACTIONS)), _coded(np.where(part.rule == -2, len(rules), part.rule), pa.array([*rules, "exception"])),
         _text(part.territory), _coded(part.pool, pa.array(part.pools, pa.string())), _text(part.window),
         _coded(part.until, pa.array([str(v.string(x)) for x in part.untils], pa.string())), part.reason,
     ]  # fmt: skip
@@ -297,7 +298,7 @@ def portion(run: ColumnRun, moved: int) -> dict[str, Any]:
         rules[f"{part.entity}.{part.role}"] = counts.tolist()
         for i in np.flatnonzero(part.unknown).tolist():
             unknown[f"{part.entity}.{part.role}: {part.rules[i].name}"] += int(part.unknown[i])
-        actions.update({KINDS[code]: int(n) for code, n in enumerate(np.bincount(part.action, minlength=len(KINDS))) if n})
+        actions.update({ACTIONS[code]: int(n) for code, n in enumerate(np.bincount(part.action, minlength=len(ACTIONS))) if n})
         pools.update({name: int((part.pool == i).sum()) for i, name in enumerate(part.pools)})
         if part.entity not in placed:
             counts = np.bincount(part.territory.codes + 1, minlength=len(part.territory.meaning) + 1).tolist()
@@ -344,8 +345,7 @@ def _credits(run: ColumnRun, h: Holdover) -> Iterable[Held]:
             shares = part.table.column(f"{h.name}_credit")
             assert shares is not None
             held = np.array([bool(x) for x in shares.values()], bool)
-            refer = part.action == KINDS.index("refer")
-            owner = np.where(refer, part.previous, part.owner)
+            owner = part.owner
             reps = run.world.tables["rep"].ids
             for i in np.flatnonzero(held | ((owner != part.previous) & (part.previous >= 0))).tolist():
                 row = part.table.row(i)

@@ -3,50 +3,104 @@
 Names are looked up by the beginnings of their words, by their initials and by groups of three letters (*blocking*); those that share the rarest
 of them are compared in full. Equal names are compared once: what tells the branches of one company apart is not in
 their names. The rarity of words and letters is that of the names which are searched, so a score never depends on who else asks.
+
+Names come and go one by one. Nothing depends on the order in which they came: an index that grew gives the answers of one that was
+made of the same names at once.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
 
 from roe.companies.likeness import MOST_INITIALS, probability, rarity_in, signs
 from roe.companies.name import CompanyName, names_in, trigrams
+from roe.files import uncollected
 
-LETTERS = "~"  # what the keys of groups of letters begin with
 BLOCKS = 18  # the rarest keys of a name that are looked up
 FEW, TOO_MANY = 4, 20_000  # the rarest few are looked up unless more names than this have them
 LOOKED_AT = 5_000  # names with a name's rarest keys, beyond which further keys are left
 CLOSEST, AS_CLOSE, MOST = 20, 0.95, 150  # names that are compared in full; more, where they share as much as the last one
 SHARES_LITTLE = 0.35  # of what the closest name shares: names that share less are not compared
+MANY = 5_000  # names from which on numpy adds up what they share, where it is installed
 
 
 class NameIndex:
-    """Names by their place in a sequence, ready to be searched."""
+    """Names, each at one or more places (numbers that the caller chooses), ready to be searched."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        places: dict[str, list[int]] = {}
-        for i, name in enumerate(names):
-            places.setdefault(name, []).append(i)
-        self.names = [names_in(name) for name in places]
-        self._at = list(places.values())
-        self._numbers = {name: i for i, name in enumerate(places)}
-        self._count = len(self.names)
-        words: Counter[str] = Counter()
-        self._having: dict[str, array[int]] = {}
-        for i, meant in enumerate(self.names):
-            words.update({word for name in meant for word in name.words})
-            for key in {key for name in meant for key in keys_of(name)}:
-                self._having.setdefault(key, array("I")).append(i)
-        self._rarity = rarity_in(words, self._count)
-        self._letter_weight = {k[1:]: math.log(1 + self._count / len(at)) for k, at in self._having.items() if k[0] == LETTERS}
-        self._unknown = math.log(1 + self._count) if self._count else 1.0
-        self._asked: CompanyName | None = None
-        self._asked_norm = 0.0
-        self._norms = array("d", (self._norm(trigrams(meant[0].text)) for meant in self.names))
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.names: list[tuple[CompanyName, ...]] = []  # the distinct names, taken apart
+        self._texts: list[str] = []
+        self._at: list[list[int]] = []  # their places; none for a name that is gone
+        self._numbers: dict[str, int] = {}
+        self._count = 0  # distinct names that are there
+        self._words: Counter[str] = Counter()
+        self._having: dict[str, array[int]] = {}  # key -> the names that have it, or had it
+        self._gone: Counter[str] = Counter()  # key -> how many of those are gone
+        self._weights = _SquaredWeights(self)
+        self._norms: dict[str, float] = {}
+        self._rarity: Callable[[str], float] | None = None
+        self._sums: Any = None
+        with uncollected():
+            for place, name in enumerate(names):
+                self.add(name, place)
+
+    # --- what is in it ----------------------------------------------------------------------------------------------
+
+    def add(self, name: str, place: int) -> None:
+        number = self._numbers.get(name)
+        if number is None:
+            number = self._numbers[name] = len(self.names)
+            meant = names_in(name)
+            self.names.append(meant)
+            self._texts.append(name)
+            self._at.append([])
+            having = self._having
+            for key in keys_of_all(meant):
+                numbers = having.get(key)
+                if numbers is None:
+                    having[key] = array("I", (number,))
+                else:
+                    numbers.append(number)
+        elif not self._at[number]:
+            self._gone.subtract(keys_of_all(self.names[number]))
+        if not self._at[number]:
+            self._count_name(number, 1)
+        self._at[number].append(place)
+
+    def remove(self, name: str, place: int) -> None:
+        number = self._numbers[name]
+        self._at[number].remove(place)
+        if not self._at[number]:
+            self._gone.update(keys_of_all(self.names[number]))
+            self._count_name(number, -1)
+
+    def _count_name(self, number: int, n: int) -> None:
+        """Rarity changes with every name that comes or goes."""
+        for word in {word for name in self.names[number] for word in name.words}:
+            self._words[word] += n
+        self._count += n
+        self._rarity = None
+        self._weights.clear()
+        self._norms.clear()
+
+    def places(self, i: int) -> list[int]:
+        """Where the i-th distinct name stands."""
+        return self._at[i]
+
+    def number(self, name: str) -> int:
+        """The place of a name among the distinct ones."""
+        return self._numbers[name]
+
+    def having(self, key: str) -> int:
+        """How many names have a key."""
+        return len(self._having.get(key, ())) - self._gone[key]
+
+    # --- searching --------------------------------------------------------------------------------------------------
 
     def search(self, name: str, least: float) -> list[tuple[float, int]]:
         """(probability, place) of the names that are the same company at least so likely, the best first; of equals the first."""
@@ -57,33 +111,67 @@ class NameIndex:
         scored = [(score, place) for score, i in found if score >= least for place in self._at[i]]
         return sorted(scored, key=lambda x: (-x[0], x[1]))
 
-    def places(self, i: int) -> list[int]:
-        """Where the i-th distinct name stands."""
-        return self._at[i]
-
-    def number(self, name: str) -> int:
-        """The place of a name among the distinct ones."""
-        return self._numbers[name]
-
     def candidates(self, name: str) -> list[int]:
         """The distinct names that share the most with a name, by its rarest keys."""
-        shared: dict[int, float] = {}
+        shared = self._shared(self._looked_up(name))
+        if not shared:
+            return []
+        texts = self._texts
+        closest = sorted(((-weight, texts[i], i) for weight, i in shared))[:MOST]
+        if len(closest) > CLOSEST:
+            as_close = AS_CLOSE * closest[CLOSEST - 1][0]
+            closest = [x for n, x in enumerate(closest) if n < CLOSEST or x[0] <= as_close]
+        return [i for _, _, i in closest]
+
+    def _looked_up(self, name: str) -> list[tuple[float, array[int]]]:
+        """The rarest keys of a name: (weight, the names that have it), the rarest first."""
+        having, gone = self._having, self._gone
+        looked_up = []
         for meant in names_in(name):
-            keys = sorted((len(at), key) for key in keys_of(meant) if (at := self._having.get(key)) is not None)
+            keys = sorted((len(at) - gone[key], key) for key in keys_of(meant) if (at := having.get(key)) is not None)
             seen = 0
-            for n, (size, key) in enumerate(keys[:BLOCKS]):
+            for n, (size, key) in enumerate([x for x in keys if x[0]][:BLOCKS]):
                 seen += size
                 if size > TOO_MANY or (n >= FEW and seen > LOOKED_AT):
                     break
-                weight = math.log(1 + self._count / size)
-                for i in self._having[key]:
-                    shared[i] = shared.get(i, 0.0) + weight
+                looked_up.append((math.log(1 + self._count / size), having[key]))
+        return looked_up
+
+    def _shared(self, looked_up: list[tuple[float, array[int]]]) -> list[tuple[float, int]]:
+        """(weight of the keys that it shares, number) of the names that share enough to be compared."""
+        numpy = _numpy() if len(self.names) > MANY else None
+        if numpy is not None:
+            return self._shared_by_columns(looked_up, numpy)
+        shared: dict[int, float] = {}
+        for weight, numbers in looked_up:
+            for i in numbers:
+                shared[i] = shared.get(i, 0.0) + weight
+        if len(self.names) > self._count:
+            shared = {i: weight for i, weight in shared.items() if self._at[i]}
         enough = SHARES_LITTLE * max(shared.values(), default=0.0)
-        closest = heapq.nlargest(MOST, ((weight, -i) for i, weight in shared.items() if weight >= enough))
-        if len(closest) > CLOSEST:
-            as_close = AS_CLOSE * closest[CLOSEST - 1][0]
-            closest = [x for n, x in enumerate(closest) if n < CLOSEST or x[0] >= as_close]
-        return [-i for _, i in closest]
+        return [(weight, i) for i, weight in shared.items() if weight >= enough]
+
+    def _shared_by_columns(self, looked_up: list[tuple[float, array[int]]], np: Any) -> list[tuple[float, int]]:
+        """The same sums, each in the same order, so to the last digit the same."""
+        if not looked_up:
+            return []
+        sums = self._sums
+        if sums is None or len(sums) < len(self.names):
+            sums = self._sums = np.zeros(len(self.names) * 5 // 4)
+        columns = [np.frombuffer(numbers, np.uintc) for _, numbers in looked_up]
+        for (weight, _), numbers in zip(looked_up, columns, strict=True):
+            sums[numbers] += weight  # a key has each name once
+        touched = np.concatenate(columns)
+        weights = sums[touched]
+        sums[touched] = 0.0
+        if len(self.names) > self._count:  # names that are gone share nothing
+            there = np.fromiter((bool(self._at[i]) for i in touched.tolist()), bool, len(touched))
+            touched, weights = touched[there], weights[there]
+        if not len(touched):
+            return []
+        near = np.flatnonzero(weights >= SHARES_LITTLE * weights.max())
+        numbers, first = np.unique(touched[near], return_index=True)
+        return list(zip(weights[near][first].tolist(), numbers.tolist(), strict=True))
 
     def _likely(self, asked: Iterable[CompanyName], i: int) -> float:
         """The probability that a name is the i-th one; of names that carry several, of those that are most alike."""
@@ -91,27 +179,60 @@ class NameIndex:
 
     def signs(self, mine: CompanyName, other: CompanyName, i: int) -> dict[str, float]:
         """What speaks for and against `mine` being `other`, which is one of the i-th name's."""
-        return signs(mine, other, self._cosine(mine, other, i), self._rarity)
+        if self._rarity is None:
+            self._rarity = rarity_in(self._words, self._count)
+        return signs(mine, other, self._cosine(mine, other), self._rarity)
 
-    def _cosine(self, mine: CompanyName, other: CompanyName, i: int) -> float:
+    def _cosine(self, mine: CompanyName, other: CompanyName) -> float:
         """How alike the groups of letters of two names are, each weighted by its rarity, 0 to 1."""
-        grams = trigrams(mine.text)
-        if mine is not self._asked:  # the same name is compared with many
-            self._asked, self._asked_norm = mine, self._norm(grams)
-        theirs = trigrams(other.text)
-        weight, unknown = self._letter_weight, self._unknown
-        dot = sum(weight.get(g, unknown) ** 2 for g in grams & theirs)
-        norms = self._asked_norm * (self._norms[i] if other is self.names[i][0] else self._norm(theirs))
-        return dot / norms if norms else 0.0
+        shared = trigrams(mine.text) & trigrams(other.text)
+        norms = self._norm(mine) * self._norm(other)
+        return math.fsum(map(self._weights.__getitem__, shared)) / norms if norms else 0.0
 
-    def _norm(self, grams: frozenset[str]) -> float:
-        return math.sqrt(sum(self._letter_weight.get(g, self._unknown) ** 2 for g in grams))
+    def _norm(self, name: CompanyName) -> float:
+        norm = self._norms.get(name.text)
+        if norm is None:
+            norm = self._norms[name.text] = math.sqrt(math.fsum(map(self._weights.__getitem__, trigrams(name.text))))
+        return norm
+
+
+class _SquaredWeights(dict[str, float]):
+    """The square of the weight of each group of letters, made when asked for."""
+
+    def __init__(self, index: NameIndex) -> None:
+        super().__init__()
+        self._index = index
+
+    def __missing__(self, group: str) -> float:
+        size = self._index.having(group)
+        weight = self[group] = math.log(1 + self._index._count / (size or 1)) ** 2
+        return weight
+
+
+@cache
+def _numpy() -> Any:
+    try:
+        import numpy
+    except ImportError:
+        return None
+    return numpy
+
+
+def keys_of_all(meant: Iterable[CompanyName]) -> set[str]:
+    return {key for name in meant for key in keys_of(name)}
 
 
 def keys_of(name: CompanyName) -> set[str]:
-    """What a name is looked up by: beginnings of words, of the whole, initials, and groups of letters."""
-    keys = {word[:5] for word in name.words}
-    keys |= {"=" + name.glued[:8], "==" + name.glued}
-    keys |= {"^" + "".join(w[0] for w in words)[:MOST_INITIALS] for words in (name.words, name.spoken) if len(words) > 1}
-    keys |= {"^" + word for word in name.words if 2 <= len(word) <= MOST_INITIALS}
-    return keys | {LETTERS + group for group in trigrams(name.text)}
+    """What a name is looked up by: beginnings of words, of the whole, initials, and groups of letters.
+
+    A group of letters is three letters or spaces; every other key begins with a mark that says what it is.
+    """
+    keys = {"." + word[:5] for word in name.words}
+    keys.add("=" + name.glued[:8])
+    keys.add("==" + name.glued)
+    for words in (name.words, name.spoken):
+        if len(words) > 1:
+            keys.add("^" + "".join([w[0] for w in words])[:MOST_INITIALS])
+    keys.update(["^" + word for word in name.words if 2 <= len(word) <= MOST_INITIALS])
+    keys |= trigrams(name.text)
+    return keys

@@ -22,6 +22,8 @@ _SILENT = re.compile(r"['’`´]")
 _ASIDE = re.compile(r"\((?:publ|the)\)", re.IGNORECASE)
 _ALSO = re.compile(r"\b(?:d[/.]?b[/.]?a|t/a|trading as|doing business as|a[/.]?k[/.]?a|f[/.]?k[/.]?a|formerly)\b\.?", re.IGNORECASE)
 _ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)?")
+_COUNTED = TENS | NUMBERS
+_SAYS_A_NUMBER = frozenset(_COUNTED) | frozenset(ROMAN)
 _LATIN = str.maketrans({"ß": "ss", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "æ": "ae", "Æ": "AE", "œ": "oe"})
 
 
@@ -39,26 +41,39 @@ class CompanyName:
 @lru_cache(maxsize=KEPT)
 def names_in(text: str) -> tuple[CompanyName, ...]:
     """The name that a text is, first; and the names in it, where it has several."""
-    parts = [part for part in _ALSO.split(text) if part.strip(" ,.()")]
+    parts = [part for part in _ALSO.split(text) if part.strip(" ,.()")] if _ALSO.search(text) else ()
     whole = (parse(text),)
     return whole + tuple(parse(part) for part in parts) if len(parts) > 1 else whole
 
 
-@lru_cache(maxsize=KEPT)
 def parse(text: str) -> CompanyName:
     kinds = set()
-    for form, kind in WRITTEN_TOGETHER.items():
-        if form in text:
-            text = text.replace(form, " ")
-            kinds.add(kind)
-    spoken, more = _without_forms(_joined(words_of(_ASIDE.sub(" ", text))))
+    if not text.isascii():
+        for form, kind in WRITTEN_TOGETHER.items():
+            if form in text:
+                text = text.replace(form, " ")
+                kinds.add(kind)
+    if "(" in text:
+        text = _ASIDE.sub(" ", text)
+    spoken, more = _without_forms(_joined(words_of(text)))
     kept = [w for w in spoken if w not in SMALL] or spoken
     words = tuple(_with_digits(kept))
-    return CompanyName(words, tuple(spoken), frozenset(kinds | more) - {""}, " ".join(words), "".join(words))
+    said = words if words == tuple(spoken) else tuple(spoken)
+    return CompanyName(words, said, _kinds(frozenset(kinds | more)), " ".join(words), "".join(words))
+
+
+@lru_cache
+def _kinds(kinds: frozenset[str]) -> frozenset[str]:
+    """One object for each set of kinds: a million names have a handful of them."""
+    return kinds - {""}
 
 
 def words_of(text: str) -> list[str]:
     """The words of a text in plain Latin letters, lower case; apostrophes inside of words are dropped."""
+    if text.isascii():
+        if "'" in text or "`" in text:
+            text = _SILENT.sub("", _ELIDED.sub(" ", text))
+        return _WORD.findall(text.lower())
     text = unicodedata.normalize("NFKC", _ELIDED.sub(" ", text).translate(_LATIN)).casefold()
     if not text.isascii():
         text = _in_latin(text)
@@ -86,6 +101,8 @@ def trigrams(text: str) -> frozenset[str]:
 
 def _joined(words: list[str]) -> list[str]:
     """Letters that stand alone beside each other as one word: `S P A` is `spa`."""
+    if all(len(word) > 1 for word in words):
+        return words
     joined: list[str] = []
     run = ""
     for word in [*words, ""]:
@@ -100,6 +117,8 @@ def _joined(words: list[str]) -> list[str]:
 def _without_forms(words: list[str]) -> tuple[list[str], set[str]]:
     """The words that are not part of a legal form, and the kinds of the forms. A name that is nothing but a form stays as it is."""
     hits = _forms_at(words)
+    if not hits and words and words[-1] not in SMALL:
+        return words, set()
     first, last = 0, len(words)
     at_an_end = set()
     changed = True
@@ -123,7 +142,9 @@ def _without_forms(words: list[str]) -> tuple[list[str], set[str]]:
 def _forms_at(words: list[str]) -> list[tuple[int, int, str, bool]]:
     """(first word, the word after the last, kind, whether it is long enough to be one anywhere) of each legal form."""
     forms = legal_forms()
-    hits = []
+    hits: list[tuple[int, int, str, bool]] = []
+    if forms.keys().isdisjoint(words):
+        return hits
     i = 0
     while i < len(words):
         for form, kind in forms.get(words[i], ()):
@@ -138,6 +159,8 @@ def _forms_at(words: list[str]) -> list[tuple[int, int, str, bool]]:
 
 def _with_digits(words: list[str]) -> list[str]:
     """Number words, ordinals and Roman numerals as digits. `I`, `V` and `X` are numerals only where a name ends."""
+    if _SAYS_A_NUMBER.isdisjoint(words) and not any(w[0].isdigit() for w in words):
+        return words
     written = []
     i = 0
     while i < len(words):
@@ -148,8 +171,8 @@ def _with_digits(words: list[str]) -> list[str]:
             i += 1
         elif digits:
             written.append(str(int(digits[1])))
-        elif not alone and word in TENS | NUMBERS:
-            written.append(str((TENS | NUMBERS)[word]))
+        elif not alone and word in _COUNTED:
+            written.append(str(_COUNTED[word]))
         elif i and word in ROMAN and (len(word) > 1 or ends):
             written.append(str(ROMAN[word]))
         else:

@@ -129,6 +129,10 @@ class PoolHistory:
     def number(self, standing: Standing) -> int:
         return self.standings[standing.seats]
 
+    @property
+    def log_is_empty(self) -> bool:
+        return not self.turns.log and not self.made
+
     def members(self, turn: Turn) -> list[Member]:
         assert turn.standing is not None
         ledger, counts = self.turns.at(turn.index)
@@ -306,6 +310,15 @@ class Pool:
         """Who is able is to be found out again."""
         self._fixed_seats = self._fixed_standing = self._interned = None
 
+    def renew(self) -> None:
+        """Begin again where the turns taken so far have led, for a new moment or changed records; earlier turns keep their history."""
+        self.forget()
+        self._reps_cached, self._terms_known = None, {}
+        if self.history.log_is_empty:
+            return
+        turns = History(self.step.debt, self.ledger().credits(), dict(self.counts), self.history.turns.position + self.history.turns.taken)
+        self.history = PoolHistory(self.step.strategy, turns, self.world.rep)
+
     def _reps(self, row: Row) -> list[Row]:
         """The members for a record, by id; found once where membership rests on the rep alone."""
         if self._reps_cached is not None:
@@ -426,6 +439,7 @@ class Pools:
         self.world, self.state = world, state
         self.days: dict[str, dict[str, int]] = {r: dict(d) for r, d in state.get("days", {}).items()}
         self.n = 0  # how many allocations there were in the run
+        self._last: list[tuple[str, str, int]] = []  # what the last record that was taken added to what caps count
         self._given: dict[tuple[str, str], dict[str, str]] = {}  # (entity, record) -> role -> the rep whom the run gave it to
         self._existing: dict[tuple[str, str, str], dict[Any, list[Existing]]] = {}
         self._open: dict[tuple[str, str], int] | None = None
@@ -450,9 +464,12 @@ class Pools:
         if owners.get(role) != rep["id"]:
             self._count_day(rep["id"], 1)
         after = {**owners, role: rep["id"]}
+        self._last = []
         if self.counts_open(row):  # a rep counts once for a record, whatever the roles
-            for one in sorted({*owners.values()} ^ {*after.values()}):
-                self._count_open(row.entity, one, 1 if one == rep["id"] else -1)
+            changed = sorted({*owners.values()} ^ {*after.values()})
+            self._last = [(row.entity, one, 1 if one == rep["id"] else -1) for one in changed]
+            for entity, one, n in self._last:
+                self._count_open(entity, one, n)
                 other = self.world.rep(one)
                 for pool in self.pools.values():
                     if other is not None:
@@ -463,6 +480,21 @@ class Pools:
             self.companions.setdefault((turn.pool, company), (rep["id"], f"{row.entity} {row['id']}"))
         for pool in self.pools.values():
             pool.changed(rep, row)
+
+    def renew(self) -> None:
+        """Another moment, or other records: what was found out of reps is forgotten, turns and days stay."""
+        self.n, self._open = 0, None
+        self._given.clear()
+        self._existing.clear()
+        self._away.clear()
+        for pool in self.pools.values():
+            pool.renew()
+
+    def uncount(self) -> None:
+        """What was taken last now stands in the data as the rep's own, where it is counted."""
+        for entity, rep, n in self._last:
+            self._count_open(entity, rep, -n)
+        self._last = []
 
     def count(self, entity: str, rep: str, n: int) -> None:
         """Add records that are new to a rep to what caps count."""

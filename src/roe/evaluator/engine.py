@@ -7,7 +7,7 @@ of the input never matters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -15,20 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 from roe.evaluator.able import reason_left, receiver
 from roe.evaluator.choose import Choice
+from roe.evaluator.expressions import Scope
 from roe.evaluator.memory import Memory
 from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.plan.operators import Action, Choose, ExceptionRow, Rule
+from roe.plan.operators import Choose, ExceptionRow, Expr
+from roe.plan.outcome import Outcome, RoleSteps
 from roe.policy.model import Policy
 
 if TYPE_CHECKING:
     from roe.evaluator.allocate import Pools, Turn
+    from roe.evaluator.live import Live
     from roe.evaluator.ruleset import RuleSet
     from roe.evaluator.trace import Trace
 
 STATE = 2  # the version of what a run leaves to the next
-LIVE = ("protected", "grace")  # the states of a window in which it protects an owner
 KEPT = (("", "rep"), ("_since", "since"), ("_rest", "rest"), ("_reason", "reason"), ("_runner_up", "runner_up"))  # of a book, in the state
 EXCLUSIVE = ("unique", "any")
 ORDER = ("account", "lead", "contact", "opportunity")
@@ -108,6 +110,12 @@ class Evaluator:
         """The evaluator over records: its `decide` sees other tables, today's pools and claims."""
         return Bound(self, World(self.compiled, tables, self.clock(as_of)), state or {})
 
+    def live(self, tables: Tables, *, as_of: date | datetime | str, state: Mapping[str, Any] | None = None) -> Live:
+        """The evaluator over records that come and go, for one decision after another, each at its own moment."""
+        from roe.evaluator.live import Live
+
+        return Live(self, tables, as_of, state)
+
     def run(self, tables: Tables, *, as_of: date | datetime | str, state: Mapping[str, Any] | None = None) -> Run:
         """Decide every record of every entity that the policy has rules for."""
         bound = self.bind(tables, as_of=as_of, state=state)
@@ -125,10 +133,7 @@ class Bound:
         world.decided_claims = state.get("claims", {})
         world.resolve_all()
         self.memory = Memory(world, state)
-        for book, kept in state.get("books", {}).items():
-            if book in self.plan.books:
-                for part, key in KEPT:
-                    world.recall(f"{book}{part}", {account: x[key] for account, x in kept["accounts"].items()})
+        self.recall_books()
         self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
         self._settled: set[str] = set()
         self.turns: Mapping[str, Any] = {}  # turns of an earlier run, read back instead of taken again
@@ -142,6 +147,18 @@ class Bound:
             owner = world.rep(row.owner)
             if owner is None or not reason_left(owner):
                 self.exceptions.setdefault((row.entity, record["id"], str(row.role)), row)
+
+    def recall_books(self, only: Collection[str] | None = None) -> None:
+        """What the state knows of accounts in books: of all of them, or of those with these ids."""
+        for book, kept in self.state.get("books", {}).items():
+            if book in self.plan.books:
+                accounts = kept["accounts"] if only is None else {key: kept["accounts"][key] for key in only if key in kept["accounts"]}
+                for part, key in KEPT:
+                    self.world.recall(f"{book}{part}", {account: x[key] for account, x in accounts.items()})
+
+    def approved(self, row: Row, role: str) -> ExceptionRow | None:
+        """The exception that holds for a record."""
+        return self.exceptions.get((row.entity, row["id"], role))
 
     @cached_property
     def pools(self) -> Pools:
@@ -171,8 +188,7 @@ class Bound:
             owners: dict[str, Any] = dict(row["owner"])
             for role in self.roles(entity):
                 decision = self._decide(row, role)
-                if decision.action != "refer":
-                    owners[role] = self.world.rep(decision.owner)
+                owners[role] = self.world.rep(decision.owner)
                 yield decision
             for name in exclusive:  # a table that allows one row is held to it on every record, asked for or not
                 row[name]
@@ -207,96 +223,77 @@ class Bound:
         return self._decide(row, role)
 
     def _decide(self, row: Row, role: str) -> Decision:
-        chooser = self.evaluator.compiled.engagement[row.entity, role]
+        compiled = self.evaluator.compiled
+        steps = compiled.role(row.entity, role)
+        scope = self.world.scope(row)
         decision = Decision(row.entity, str(row["id"]), row.label, role, "unassigned", row=row)
         previous = row["owner"].get(role)
         decision.previous = previous["id"] if previous is not None else None
-        territory = row["territory"] if (row.entity, "territory") in self.plan.steps else None
-        decision.territory = str(territory["name"]) if isinstance(territory, dict) and territory.get("name") else ""
-        self._window(decision)
-        approved = self.exceptions.get((row.entity, row["id"], role))
+        decision.territory, decision.window = self._text(steps.territory, scope), self._text(steps.window, scope)
+        approved = self.approved(row, role)
         if approved is not None:
-            self._own(decision, "exception", self.world.rep(approved.owner))
-            decision.exception, decision.rule, decision.until = approved, "exception", approved.until
-            decision.reason = f"exception approved by {approved.approved_by}: {approved.reason}"
+            decision.exception, decision.rule = approved, "exception"
+            self.settle(decision, steps, steps.approved(approved), scope)
             return decision
-        choice = decision.choice = chooser(self.world.scope(row))
+        chooser = compiled.engagement[row.entity, role]
+        choice = decision.choice = chooser(scope)
         decision.unknown = tuple(str(chooser.step.rules[i].name) for i in choice.unknown)
         if not choice.fired:
-            decision.reason = f"no {role} rule holds for this {row.entity}"
+            self.settle(decision, steps, steps.no_rule, scope)
             return decision
-        rule = chooser.step.rules[choice.fired[0]]
-        decision.rule = str(rule.name)
-        self._act(decision, rule.value)
-        decision.reason = self._reason(decision, rule)
+        decision.rule = str(chooser.step.rules[choice.fired[0]].name)
+        self.settle(decision, steps, steps.of(choice.fired[0]), scope)
         return decision
+
+    def _text(self, expr: Expr | None, scope: Scope) -> str:
+        return "" if expr is None else label(self.evaluator.compiled.code(expr)(scope))
 
     def key(self, d: Decision) -> str:
         return f"{d.entity}|{d.id}|{d.role}"
 
-    def _window(self, decision: Decision) -> None:
-        """The first window of this role that is live, and its end; else the state of the first."""
-        for window in self.plan.windows:
-            if window.entity == decision.entity and window.role == decision.role and decision.previous:
-                state = decision.row[window.state]
-                live = state in LIVE
-                if live or not decision.window:
-                    decision.window = f"{window.name}: {state}"
-                if live:
-                    decision.until = decision.row[window.end(state)]
-                    return
-
-    def _act(self, d: Decision, action: Action) -> None:
-        ends: Any = None
-        if action.kind == "keep":
-            self._keep(d, action)
-        elif action.kind == "assign" and action.assign is not None:
-            value = self.evaluator.compiled.code(action.assign)(self.world.scope(d.row))
-            self._own(d, "assign", receiver(self.world.assignee(value, d.role), d.previous))
-            if action.until is not None and d.owner is not None:
-                ends = self.evaluator.compiled.code(action.until)(self.world.scope(d.row))
-        elif action.kind == "route":
-            self._route(d, action.pool)
-        elif action.kind == "refer":
-            self._own(d, "refer", self.world.rep(d.previous))
-            within = action.within
-            clock = self.world.clock
-            d.until = clock.add(clock.today, within) if within is not None else None
+    def settle(self, d: Decision, steps: RoleSteps, outcome: Outcome, scope: Scope) -> None:
+        """Compute the owner that an outcome gives, or the first that finds somebody; then until when, and why."""
+        code = self.evaluator.compiled.code
+        rep = None
+        while True:
+            if outcome.pool:
+                rep = self._allocate(d, outcome.pool)
+            else:
+                rep = None if outcome.owner is None else self.world.assignee(code(outcome.owner)(scope), d.role)
+                if outcome.asks_if_able:
+                    rep = receiver(rep, d.previous)
+            if rep is not None or outcome.otherwise is None:
+                break
+            outcome = outcome.otherwise
+        d.action = outcome.action
+        d.owner, d.owner_name = (rep["id"], rep.label) if rep is not None else (None, "")
+        if not outcome.names_pool:
             d.pool = ""
-        elif action.kind == "return":
-            self._own(d, "return", None)
-        else:
-            self._own(d, action.kind, None if action.kind == "open" else self.world.rep(d.previous))
-        if d.owner is None and action.kind in ("keep", "assign", "route") and action.otherwise is not None:
-            self._act(d, action.otherwise)
-        if d.owner != d.previous and d.action != "refer":
-            d.until = None if d.action != "exception" else d.until
-        if ends is not None:
-            d.until = ends
-        if d.turn is not None and d.owner is not None and d.turn.until is not None:
-            d.until = d.turn.until
+        why, due = (d.turn.why, d.turn.until) if d.turn is not None else ("", None)
+        names = steps.names
+        scope |= {names.rule: d.rule, names.owner: rep, names.pool: d.pool, names.why: why, names.due: due}
+        d.until = None if outcome.until is None else code(outcome.until)(scope)
+        d.reason = self.world.fill((outcome.reason.instead if why else None) or outcome.reason, scope)
 
-    def _keep(self, d: Decision, action: Action) -> None:
-        rep = self.world.rep(d.previous)  # what is closed stays as it is, whoever has it
-        self._own(d, "keep", rep if d.row["is_open"] is False else receiver(rep, d.previous))
-        if action.within is not None:
-            start = d.row["owner_since"] or self.world.clock.today
-            d.until = self.world.clock.add(start, action.within)
+    def _allocate(self, d: Decision, pool: str) -> Row | None:
+        """The rep whom a pool gives."""
+        d.turn = self._turn(d, pool)
+        d.pool = d.turn.pool
+        return d.turn.rep
 
-    def _route(self, d: Decision, pool: str) -> None:
+    def _turn(self, d: Decision, pool: str) -> Turn:
+        """What a pool gives: the turn of an earlier run, or of this one."""
         key = self.key(d)
         earlier = self.assigned.get(key)
         if key in self.turns:
             from roe.evaluator.allocate import recorded
 
-            d.turn = recorded(self.turns[key], self.world)
-        elif earlier and earlier.get("pool") == pool:
-            d.turn = self._again(d, earlier)
-        else:
-            d.turn = self.pools.route(pool, d.row, d.role)
-            self._assigned(d, pool, d.turn, [])
-        self._own(d, "route", d.turn.rep)
-        d.pool = d.turn.pool
+            return recorded(self.turns[key], self.world)
+        if earlier and earlier.get("pool") == pool:
+            return self._again(d, earlier)
+        turn = self.pools.route(pool, d.row, d.role)
+        self._assigned(d, pool, turn, [])
+        return turn
 
     def _assigned(self, d: Decision, pool: str, turn: Turn, tried: list[str]) -> None:
         """Remember what a pool has assigned, so that the same record twice is one assignment."""
@@ -315,42 +312,22 @@ class Bound:
         due = pools.due(pools.pools[pool], since)
         tried = [*earlier.get("tried", ()), earlier["rep"]]
         missed = due is not None and due <= self.world.clock.now and len(tried) <= step.sla.times + 1  # type: ignore[union-attr]
-        if rep is None or not missed or pools.worked(pools.pools[pool], d.row, rep, since):
+        left = reason_left(rep) if rep is not None else ""
+        if rep is None or (not left and (not missed or pools.worked(pools.pools[pool], d.row, rep, since))):
             return pools.kept(pool, rep, earlier, due)
+        if left:  # what a leaver has goes to the next in turn
+            turn = pools.route(pool, d.row, d.role, {rep["id"]: left})
+            self._assigned(d, pool, turn, tried[:-1])
+            return turn
         late = f"not worked by {v.readable(due)}"
         if len(tried) <= step.sla.times:  # type: ignore[union-attr]
             turn = pools.route(pool, d.row, d.role, dict.fromkeys(tried, late))
         else:
             to = step.sla.escalate  # type: ignore[union-attr]
-            turn = pools.kept(pool, self.world.rep(to) if to else rep, earlier, None)
+            turn = pools.kept(pool, receiver(self.world.rep(to) if to else rep, rep["id"]) or rep, earlier, None)
             turn.repeated, turn.why = "", f"escalated: {rep.label} has {late}"
         self._assigned(d, pool, turn, tried)
         return turn
-
-    def _own(self, d: Decision, action: str, rep: Row | None) -> None:
-        d.action = action if rep is not None or action in ("open", "hold", "return", "refer") else "unassigned"
-        d.owner = rep["id"] if rep is not None else None
-        d.owner_name = rep.label if rep is not None else ""
-
-    def _reason(self, d: Decision, rule: Rule) -> str:
-        if d.action == "refer":
-            return self.fill(referred(rule), d.row)
-        if rule.because:
-            return self.fill(rule.because, d.row)
-        who = d.owner_name or "nobody"
-        return {
-            "keep": f"{who} keeps it by rule `{rule.name}`",
-            "assign": f"{who} is assigned by rule `{rule.name}`",
-            "route": self._routed(d, who, rule),
-            "open": f"open{' for claims' if claimable(self.policy, d.entity, d.role) else ''}, by rule `{rule.name}`",
-            "hold": f"on hold, by rule `{rule.name}`",
-            "return": f"returned to the pool, by rule `{rule.name}`",
-            "unassigned": f"rule `{rule.name}` holds, and finds nobody",
-        }[d.action]
-
-    def _routed(self, d: Decision, who: str, rule: Rule) -> str:
-        why = d.turn.why if d.turn is not None else ""
-        return routed(who, d.pool, str(rule.name), why)
 
     def saved(self, decisions: Iterable[Any]) -> dict[str, Any]:
         """The state after a run of these decisions; see `Memory.after`."""
@@ -391,23 +368,9 @@ def empty_state(as_of: str) -> dict[str, Any]:
     return {"version": STATE, "as_of": as_of, "owners": {}, "assigned": {}, "pools": {}, "days": {}}
 
 
-def claimable(policy: Policy, entity: str, role: str) -> bool:
-    """Whether reps can claim records of this entity in this role."""
-    claims = policy.plan.claims
-    return claims is not None and entity == "account" and role == claims.role
-
-
-def referred(rule: Rule) -> str:
-    """The sentence, with `{expressions}`, for a record that a person must decide on."""
-    decides = f"{rule.value.refers()} must decide"
-    return f"{rule.because.rstrip('.')}; {decides}" if rule.because else f"{decides}, by rule `{rule.name}`"
-
-
-def routed(who: str, pool: str, rule: str, why: str) -> str:
-    """The sentence for a record that a pool gave to somebody, where the rule has none of its own."""
-    if why:
-        return f"{who} has it from the pool `{pool}`, by rule `{rule}`: {why}"
-    return f"{who} is next in the pool `{pool}`, by rule `{rule}`"
+def label(value: Any) -> str:
+    """A value as a decision names it: empty for what has no value, or many."""
+    return str(value) if value and not isinstance(value, (list, dict)) else ""
 
 
 def assignment(rep: str, pool: str, by: str, at: datetime, position: int, company: Any, tried: list[str]) -> dict[str, Any]:

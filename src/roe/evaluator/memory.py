@@ -17,7 +17,7 @@ from roe.grammar import values as v
 from roe.ledger.reconcile import Held, Kind, Shown, decided, reconcile
 
 if TYPE_CHECKING:
-    from roe.evaluator.world import World
+    from roe.evaluator.world import Row, World
 
 NOTHING_HELD = Held(None)
 
@@ -109,6 +109,12 @@ class Memory:
             began = v.parse_date(saved["since"]) if saved.get("since") else since
             seen = v.parse_date(saved["seen"]) if saved.get("seen") else None
             found = Facts(verdict.holder, began, seen, saved.get("former"), saved.get("by", ""), **more)
+        return found
+
+    def refresh(self, row: Row, role: str, saved: Mapping[str, Any]) -> Facts:
+        """The facts of a record whose data came anew."""
+        key = f"{row.entity}|{row['id']}|{role}"
+        found = self.known[key] = self._facts(key, saved, self.world.shown_by(row, role))
         return found
 
     def of(self, entity: str, record: str, role: str, shown: str | None, since: Any) -> Facts:

@@ -8,18 +8,18 @@ all names at once (`companies.index`). Every other condition is asked of every c
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from roe.evaluator.expressions import Code, Scope, compile_expression
+from roe.evaluator.expressions import Scope, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.field_functions import company
 from roe.plan.operators import Method, Relate
 
 if TYPE_CHECKING:
-    from roe.companies.index import NameIndex
     from roe.evaluator.world import Row, World
 
 
@@ -50,12 +50,47 @@ class Matcher:
 
     def __init__(self, step: Relate, world: World) -> None:
         self.step, self.world = step, world
-        self.methods = [_Method(m, step, world) for m in step.methods]
+        self.methods = [_Method(m, step, self) for m in step.methods]
+        trees: dict[s.Node, s.Node] = {}
+        for method in self.methods:
+            if method.kind == "similar" and method.theirs is not None:
+                method.theirs = trees.setdefault(method.theirs, method.theirs)
+        self._names: dict[int, Names] = {}
         self.ties = [(kind, compile_expression(expr.tree), str(expr.text)) for kind, expr in step.tie_break]
         self._found: dict[int, Match] = {}
 
     def best(self, row: Row) -> Row | None:
         return self.match(row).row
+
+    def names(self, theirs: s.Node) -> Names:
+        """The names that an expression gives, in one index however many methods compare them."""
+        found = self._names.get(id(theirs))
+        if found is None:
+            found = self._names[id(theirs)] = Names(theirs, self)
+        return found
+
+    def prepare(self) -> None:
+        """Make every look-up now, not when the first row asks."""
+        for method in self.methods:
+            if method.theirs is not None:
+                if method.kind == "similar":
+                    self.names(method.theirs)
+                else:
+                    _ = method.groups
+
+    def look_ups(self) -> Iterable[tuple[s.Node, _Method | Names]]:
+        """What was made of the rows to be searched, each with the expression about a row that it rests on."""
+        yield from ((names.theirs, names) for names in self._names.values())
+        yield from ((m.theirs, m) for m in self.methods if m.theirs is not None and m.kind != "similar")
+
+    def forget(self, stale: Iterable[_Method | Names] = ()) -> None:
+        """Drop the matches, and look-ups that are to be made again."""
+        self._found.clear()
+        for look_up in stale:
+            if isinstance(look_up, Names):
+                self._names.pop(id(look_up.theirs), None)
+            else:
+                look_up.forget()
 
     def match(self, row: Row, only: Callable[[Row], bool] | None = None) -> Match:
         """The related row and every candidate; `only` says which rows may be candidates at all."""
@@ -145,51 +180,65 @@ def plan_of(match: s.Node, entity: str, target: str) -> tuple[str, s.Node | None
 
 
 class _Method:
-    def __init__(self, method: Method, step: Relate, world: World) -> None:
-        self.name, self.step, self.world = str(method.name), step, world
+    """One method over the rows of a world. What its look-up holds of a row may be taken out and put back, as the row changes."""
+
+    def __init__(self, method: Method, step: Relate, matcher: Matcher) -> None:
+        self.name, self.step, self.world, self.matcher = str(method.name), step, matcher.world, matcher
         self.match = compile_expression(method.match.tree)
         self.unless = compile_expression(method.unless.tree) if method.unless else None
         self.unless_text = str(method.unless.text) if method.unless else ""
-        self._names: tuple[Code, NameIndex, list[Row]] | None = None
-        self._keys: tuple[Code, dict[Any, list[Row]]] | None = None
-        self._blocks: tuple[Code, dict[str, list[Row]]] | None = None
         self.least = method.least
+        self.kind, mine, theirs = plan_of(method.match.tree, step.entity, step.target)
         if method.similar is not None:
-            self._names = compile_expression(method.similar[0].tree), *self._named(compile_expression(method.similar[1].tree))
-            return
-        kind, mine, theirs = plan_of(method.match.tree, step.entity, step.target)
-        if mine is not None and theirs is not None:
-            code = compile_expression(mine)
-            if kind == "equal":
-                self._keys = code, self._group(compile_expression(theirs), lambda value: (value,))
-            elif kind == "among":
-                self._keys = code, self._group(compile_expression(theirs), lambda value: dict.fromkeys(map(_key, value)), True)
-            else:
-                self._blocks = code, self._group(compile_expression(theirs), blocking_keys)
+            self.kind, mine, theirs = "similar", method.similar[0].tree, method.similar[1].tree
+        self.theirs = theirs
+        self._mine = compile_expression(mine) if mine is not None else None
+        self._theirs = compile_expression(theirs) if theirs is not None else None
+        self._groups: dict[Any, list[Row]] | None = None
 
-    def _named(self, code: Code) -> tuple[NameIndex, list[Row]]:
-        from roe.companies.index import NameIndex
+    # --- the look-up ------------------------------------------------------------------------------------------------
 
-        base = dict(self.world.base)
-        names, rows = [], []
-        for row in self.world.all(self.step.target):
-            base[self.step.target] = row
-            value = code(base)
-            if isinstance(value, str) and value.strip():
-                names.append(value)
-                rows.append(row)
-        return NameIndex(names), rows
+    @property
+    def groups(self) -> dict[Any, list[Row]]:
+        """key -> rows, by id; made when first asked for."""
+        if self._groups is None:
+            self._groups = {}
+            for row in self.world.all(self.step.target):
+                for key in self._keys_of(row):
+                    self._groups.setdefault(key, []).append(row)
+        return self._groups
 
-    def _group(self, code: Code, keys: Any, lists: bool = False) -> dict[Any, list[Row]]:
-        groups: dict[Any, list[Row]] = {}
-        base = dict(self.world.base)
-        for row in self.world.all(self.step.target):
-            base[self.step.target] = row
-            value = code(base)
-            if value is not None and not isinstance(value, dict) and isinstance(value, list) is lists:
-                for key in keys(value):
-                    groups.setdefault(key, []).append(row)
-        return groups
+    def add(self, row: Row) -> None:
+        if self._groups is not None:
+            for key in self._keys_of(row):
+                insort(self._groups.setdefault(key, []), row, key=by_id)
+
+    def remove(self, row: Row) -> None:
+        if self._groups is not None:
+            for key in self._keys_of(row):
+                rows = self._groups[key]
+                place = bisect_left(rows, by_id(row), key=by_id)
+                while rows[place] is not row:
+                    place += 1
+                del rows[place]
+                if not rows:
+                    del self._groups[key]
+
+    def forget(self) -> None:
+        """The look-up is to be made again."""
+        self._groups = None
+
+    def _keys_of(self, row: Row) -> Iterable[Any]:
+        if self._theirs is None:
+            return ()
+        value = self._theirs({**self.world.base, self.step.target: row})
+        if value is None or isinstance(value, dict) or isinstance(value, list) is not (self.kind == "among"):
+            return ()
+        if self.kind == "among":
+            return dict.fromkeys(map(_key, value))
+        return blocking_keys(value) if self.kind == "block" else (value,)
+
+    # --- candidates -------------------------------------------------------------------------------------------------
 
     def candidates(self, row: Row, only: Callable[[Row], bool] | None = None) -> tuple[list[Candidate], list[Candidate]]:
         """Rows for which the method's condition is true, and those that `unless` then excludes."""
@@ -205,26 +254,69 @@ class _Method:
                 excluded.append(Candidate(target, self.name, score, lost=f"score {score:g}, and {self.least:g} is asked"))
             else:
                 held.append(Candidate(target, self.name, score))
-        return held, excluded[:NEAR] if self._names is not None else excluded
+        return held, excluded[:NEAR] if self.kind == "similar" else excluded
 
     def _scored(self, scope: Scope) -> Iterable[tuple[float, Row]]:
-        if self._names is None:
+        if self.kind != "similar":
             return ((1.0, row) for row in self._possible(scope))
-        code, index, rows = self._names
-        value = code(scope)
-        found = index.search(value, max(self.least - BELOW, 0.0)) if isinstance(value, str) else []
-        return ((score, rows[i]) for score, i in found)
+        assert self._mine is not None and self.theirs is not None
+        value = self._mine(scope)
+        return self.matcher.names(self.theirs).search(value, max(self.least - BELOW, 0.0)) if isinstance(value, str) else ()
 
     def _possible(self, scope: Scope) -> Iterable[Row]:
-        if self._keys is not None:
-            value = self._keys[0](scope)
-            return self._keys[1].get(value, ()) if value is not None and not isinstance(value, (list, dict)) else ()
-        if self._blocks is not None:
-            value = self._blocks[0](scope)
-            groups = self._blocks[1]
+        if self._mine is None:
+            return self.world.all(self.step.target)
+        value = self._mine(scope)
+        if self.kind == "block":
             keys = blocking_keys(value) if isinstance(value, str) else ()
-            return list(dict.fromkeys(r for key in keys for r in groups.get(key, ())))
-        return self.world.all(self.step.target)
+            return list(dict.fromkeys(r for key in keys for r in self.groups.get(key, ())))
+        return self.groups.get(value, ()) if value is not None and not isinstance(value, (list, dict)) else ()
+
+
+class Names:
+    """The names of rows, as one expression has them, searched by all methods that compare them."""
+
+    def __init__(self, theirs: s.Node, matcher: Matcher) -> None:
+        from roe.companies.index import NameIndex
+
+        self._code, self._world, self._target = compile_expression(theirs), matcher.world, matcher.step.target
+        self.theirs = theirs
+        self._rows: list[Row | None] = [row for row in self._world.all(self._target) if self._name(row)]
+        self._place = {id(row): place for place, row in enumerate(self._rows)}
+        self._index = NameIndex([self._name(row) for row in self._rows if row is not None])
+        self._last: tuple[str, list[tuple[float, Row]]] = ("", [])
+
+    def _name(self, row: Row) -> str:
+        value = self._code({**self._world.base, self._target: row})
+        return value if isinstance(value, str) and value.strip() else ""
+
+    def add(self, row: Row) -> None:
+        name = self._name(row)
+        if name:
+            self._place[id(row)] = len(self._rows)
+            self._index.add(name, len(self._rows))
+            self._rows.append(row)
+            self._last = "", []
+
+    def remove(self, row: Row) -> None:
+        name = self._name(row)
+        if name:
+            place = self._place.pop(id(row))
+            self._index.remove(name, place)
+            self._rows[place] = None
+            self._last = "", []
+
+    def search(self, name: str, least: float) -> list[tuple[float, Row]]:
+        """(score, row) of the rows whose names are the same company at least so likely, the best first; of equals by their ids."""
+        if self._last[0] != name:  # methods ask for one name after the other
+            rows = self._rows
+            found = [(score, row) for score, place in self._index.search(name, 0.0) if (row := rows[place]) is not None]
+            self._last = name, sorted(found, key=lambda x: (-x[0], by_id(x[1])))
+        return [x for x in self._last[1] if x[0] >= least]
+
+
+def by_id(row: Row) -> str:
+    return str(row["id"])
 
 
 def _key(value: Any) -> Any:

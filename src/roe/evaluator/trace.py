@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from roe.evaluator.choose import Choice, Chooser
-from roe.evaluator.engine import claimable
 from roe.evaluator.observe import Observed, observe, watch
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.operators import Choose, Derive, Expr, Relate, Rule
+from roe.plan.outcome import claimable
 from roe.source import Span
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def sentence(d: Decision) -> str:
     verb = f"{d.owner_name or 'nobody'} owns {what} as {d.role}"
     until = "" if d.until is None else v.readable(d.until, d.row.world.clock.now.tzinfo)
     state = {
-        "open": f", and it is open{' for claims' if claimable(d.row.world.policy, d.entity, d.role) else ''}",
+        "open": f", and it is open{' for claims' if claimable(d.row.world.policy.plan, d.entity, d.role) else ''}",
         "hold": ", on hold",
         "return": " any more: it goes back to the pool",
         "refer": f", to be decided{' by ' if until else ''}{until}",
@@ -198,11 +198,9 @@ class _Builder:
         if d.turn is not None:
             place = self.plan.pools[d.turn.pool].text.span()
             self.steps.append(StepTrace("pool", "allocate", d.turn.pool, d.row.label, d.owner, place=place, details=d.turn.as_json()))
-        for window in self.plan.windows:
-            if window.entity == d.entity and window.role == d.role:
-                self.ask(d.row, window.state)
-        if d.territory:
-            self.ask(d.row, "territory")
+        for name in self.compiled.role(d.entity, d.role).explained if chooser is not None else ():
+            if d.row[name] is not None:
+                self.ask(d.row, name)
         self.finish()
 
     def finish(self) -> None:

@@ -27,6 +27,7 @@ from roe.grammar.clock import Clock, zone_of
 from roe.grammar.history import by_role
 from roe.grammar.parser import parse
 from roe.plan.operators import TEMPLATE, Choose, Derive, Expr, Relate
+from roe.plan.outcome import RoleSteps, Sentence
 from roe.policy.model import DataSource, Policy
 from roe.source import Span, Text
 
@@ -57,9 +58,11 @@ class Row(dict[str, Any]):
         make = self.world.fields[self.entity].get(name)
         if make is None:
             return None
+        if not self.derived:
+            self.world.touched.append(self)
+        self.derived.add(name)
         self[name] = None  # a circle through data, such as an account that is its own parent, ends in null
         value = self[name] = make(self)
-        self.derived.add(name)
         return value
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -119,6 +122,15 @@ class Compiled:
         self._places: dict[int, tuple[Text, Span]] = {}
         self._pieces: dict[str, list[tuple[str, s.Node | None]]] = {}
         self._templates: dict[str, list[tuple[str, Code | None]]] = {}
+        self._sentences: dict[int, tuple[Sentence, list[tuple[str, Code | None]]]] = {}
+        self._roles: dict[tuple[str, str], RoleSteps] = {}
+
+    def role(self, entity: str, role: str) -> RoleSteps:
+        """The steps that the rules of a role lower to. KeyError if it has none."""
+        found = self._roles.get((entity, role))
+        if found is None:
+            found = self._roles[entity, role] = RoleSteps(self.policy.plan, entity, role, self.policy.roles)
+        return found
 
     def code(self, expr: Expr) -> Code:
         found = self._codes.get(id(expr))
@@ -167,6 +179,14 @@ class Compiled:
             found = self._templates[text] = [(part, compile_expression(tree) if tree is not None else None) for part, tree in pieces]
         return found
 
+    def sentence(self, sentence: Sentence) -> list[tuple[str, Code | None]]:
+        """The same for a sentence in pieces."""
+        found = self._sentences.get(id(sentence))
+        if found is None:
+            pieces = [(part, compile_expression(tree) if tree is not None else None) for part, tree in sentence.pieces]
+            found = self._sentences[id(sentence)] = (sentence, pieces)
+        return found[1]
+
 
 class World:
     """The records of a run at one moment. `tables` are raw records by entity; rejects and corrections are kept."""
@@ -174,6 +194,7 @@ class World:
     def __init__(self, compiled: Compiled, tables: Mapping[str, Iterable[Mapping[str, Any]]], clock: Clock) -> None:
         self.compiled, self.policy = compiled, compiled.policy
         self.rows: dict[str, list[Row]] = {}
+        self.touched: list[Row] = []  # the rows with fields that were computed
         self.at(clock)
         self.rejects: list[Reject] = []
         self.typed: dict[str, Typed] = {}
@@ -208,10 +229,14 @@ class World:
         self.lists: dict[str, Any] = {**self.policy.plan.lists, **in_force}
         self.base: Scope = {"today": clock.today, "now": clock.now, CLOCK: clock, **self.lists}
         self.__dict__.pop("settled", None)
+        self.forget_computed()
+
+    def forget_computed(self) -> None:
+        """Drop everything that was computed."""
         self._ranks, self._keyed = {}, {}
-        for rows in self.rows.values():
-            for row in rows:
-                row.forget()
+        touched, self.touched = self.touched, []
+        for row in touched:
+            row.forget()
 
     # --- loading ----------------------------------------------------------------------------------------------------
 
@@ -383,6 +408,10 @@ class World:
     def is_stranger(self, rep: Row) -> bool:
         return rep["id"] in self._strangers
 
+    def owners(self, row: Row) -> Owners:
+        """Today's owners, as the data says."""
+        return Owners({role: self.rep(dict.get(row, f"owner.{role}")) for role in self.policy.roles})
+
     # --- fields -----------------------------------------------------------------------------------------------------
 
     def _makers(self, entity: str) -> dict[str, Make]:
@@ -392,7 +421,7 @@ class World:
             if f.via and f.type.item:
                 makers[name] = _related(f.type.item.entity, f.via) if not f.key else _same_key(f.type.item.entity, f.via, f.key)
             elif f.type.name == "owners":
-                makers[name] = _owners
+                makers[name] = lambda row: row.world.owners(row)
             elif "." in name and not f.via:
                 makers[name] = _of_role(*name.split(".", 1))
             else:
@@ -455,14 +484,15 @@ class World:
         assert self.policy.plan.claims is not None
         return Settled(self.policy.plan.claims, self, self.decided_claims)
 
-    def fill(self, template: str, scope: Scope) -> str:
+    def fill(self, template: str | Sentence, scope: Scope) -> str:
         """A sentence with its `{expression}` parts replaced by their values."""
 
         def value(code: Code) -> str:
             found = code(scope)
             return "(unknown)" if found is None else found.label if isinstance(found, Row) else v.readable(found, self.clock.now.tzinfo)
 
-        return "".join(piece if code is None else value(code) for piece, code in self.compiled.template(template))
+        pieces = self.compiled.template(template) if isinstance(template, str) else self.compiled.sentence(template)
+        return "".join(piece if code is None else value(code) for piece, code in pieces)
 
     def scope(self, row: Row) -> Scope:
         """What an expression about a record can name."""
@@ -494,24 +524,25 @@ class World:
         """Of some records the owner in a role and the day that the data shows, and whether it has a column of that owner; None for those
         that are not in the data.
         """
-        has = self._column_of(entity, f"owner.{role}") is not None
-        found: dict[str, tuple[str | None, date | None, bool] | None] = {}
-        for record in records:
-            row = self._keys[entity].get(fold(record))
-            rep = None if row is None else self.rep(dict.get(row, f"owner.{role}"))
-            found[record] = None if row is None else (None if rep is None else rep["id"], row[f"owner_since.{role}"], has)
-        return found
+        rows = {record: self._keys[entity].get(fold(record)) for record in records}
+        return {record: None if row is None else self.shown_by(row, role) for record, row in rows.items()}
+
+    def shown_by(self, row: Row, role: str) -> tuple[str | None, date | None, bool]:
+        """The same of one record that is in the data."""
+        rep = self.rep(dict.get(row, f"owner.{role}"))
+        has = self._column_of(row.entity, f"owner.{role}") is not None
+        return None if rep is None else rep["id"], row[f"owner_since.{role}"], has
 
     def know(self, entity: str, role: str, facts: Mapping[str, Facts]) -> None:
         """Let records have the owners of today, and what is known of them."""
         for record, found in facts.items():
             row = self._keys[entity].get(fold(record))
             if row is not None:
-                row[f"owner.{role}"] = found.holder
-                row.forget()
-                self._know(row, role, found)
+                self.know_one(row, role, found)
 
-    def _know(self, row: Row, role: str, found: Facts) -> None:
+    def know_one(self, row: Row, role: str, found: Facts) -> None:
+        row.forget()
+        row[f"owner.{role}"] = found.holder
         former = self.rep(found.former)
         row[f"owner_since.{role}"], row[f"owner_from.{role}"] = found.owner_since, found.start
         row[f"former_owner.{role}"], row[f"owner_by.{role}"] = former, found.by or None
@@ -529,10 +560,7 @@ class World:
         self._show(owners)
 
     def _show(self, owners: Iterable[tuple[Row, Owners | None]]) -> None:
-        self._ranks, self._keyed = {}, {}
-        for rows in self.rows.values():
-            for row in rows:
-                row.forget()
+        self.forget_computed()
         for row, own in owners:
             if own is None:
                 dict.pop(row, "owner", None)
@@ -640,11 +668,6 @@ def _same_key(entity: str, via: str, key: str) -> Make:
         return [] if value is None else list(row.world.keyed(entity, via).get(value, ()))
 
     return related
-
-
-def _owners(row: Row) -> Owners:
-    """Today's owners, as the data says."""
-    return Owners({role: row.world.rep(dict.get(row, f"owner.{role}")) for role in row.world.policy.roles})
 
 
 def _of_role(name: str, role: str) -> Make:

@@ -1,0 +1,80 @@
+"""`roe ui`: the pages about a policy and its records, on this machine."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+import webbrowser
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from roe.cli.common import as_of_option, bind, data_option, fail, load, policy_argument, state_option
+from roe.diagnostics import Diagnostic, PolicyError
+from roe.source import Span
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+@click.command("ui")
+@policy_argument
+@data_option
+@as_of_option
+@state_option
+@click.option("--run", "run_folder", type=click.Path(path_type=Path), help="The --out folder of a run, for the page of changes.")
+@click.option("--plan", type=click.Path(path_type=Path), help="The --out folder of `roe books plan`, for the page of books.")
+@click.option("--users", type=click.Path(path_type=Path), help="TOML file with who may sign in, as whom. Default: only you, as RevOps.")
+@click.option("--trust-header", metavar="NAME", default="", help="Header in which a proxy on this machine gives the login of a user.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port to listen on. Default: any that is free.")
+@click.option("--no-browser", is_flag=True, help="Do not open the browser; print the address only.")
+def command(
+    policy: Path | None, data: Path, as_of: str, state: Path | None, run_folder: Path | None, plan: Path | None, users: Path | None,
+    trust_header: str, port: int, no_browser: bool,
+) -> None:  # fmt: skip
+    """Open pages about the records of a policy in the browser: who owns what, and why.
+
+    The server answers on this machine only. It stores nothing, and ends with Ctrl-C.
+    """
+    _packages()
+    from roe.web.app.access import Users, read_users
+    from roe.web.app.laptop import snapshot_of
+    from roe.web.app.site import Options, Site
+
+    try:
+        known = read_users(users) if users is not None else Users({})
+    except PolicyError as e:
+        fail(e.diagnostics)
+    evaluator = load(policy)
+    snapshot = snapshot_of(bind(evaluator, data, as_of, state, say=True), str(data))
+    token = "" if users is not None else secrets.token_urlsafe(24)
+    options = Options(
+        users=known, header=trust_header, open_token=token, hosts=LOCAL, out=run_folder, plan=plan, data=data, state=state, folders=True
+    )
+    site = Site(lambda: snapshot, options)
+    _serve(site, port, token, not no_browser)
+
+
+def _packages() -> None:
+    missing = [name for name in ("starlette", "uvicorn", "jinja2", "python_multipart") if find_spec(name) is None]
+    if missing:
+        at = Span("roe ui", 1, 1, 2)
+        fail([Diagnostic("R406", f"the pages need the package {missing[0]}", at, "pip install 'roe-policy[ui]'")])
+
+
+def _serve(site: object, port: int, token: str, browser: bool) -> None:
+    import uvicorn
+
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as e:
+        at = Span("--port", 1, 1, 2)
+        fail([Diagnostic("R801", f"cannot listen on port {port}: {e.strerror or e}", at, "name another port, or leave --port out")])
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}/" + (f"open?token={token}" if token else "")
+    click.echo(f"open {address}\nto end: Ctrl-C", err=True)
+    if browser:
+        threading.Timer(0.5, webbrowser.open, (address,)).start()
+    config = uvicorn.Config(site.app(), log_level="warning", server_header=False, access_log=False)  # type: ignore[attr-defined]
+    uvicorn.Server(config).run([listener])

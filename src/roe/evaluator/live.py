@@ -1,0 +1,364 @@
+"""A binding that lives on: records come, change and go, and one after another is decided, each at its own moment.
+
+    live = evaluator.live(tables, as_of="2026-02-01")
+    live.put("account", {"id": "A9", "name": "Acme"})
+    decision = live.decide({"id": "L1", "company": "Acme Inc"}, as_of="2026-02-01T10:00")
+
+A decision is the one that a new binding of the same records would give at that moment. What makes it quick: look-ups are kept up with
+every change (`kept.py`), and only what the last decision computed is forgotten. Two things are left to whoever drives it. Owners
+that the decision changes stand in the records when they are put there; only what a pool assigns is shown at once, since the
+next turn must see it. And where the rules of an account route it to a pool, a lead sees the owner that the account has: a
+lead takes no turn for its account.
+
+Not safe for threads: one caller at a time.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from roe.crm.ids import fold
+from roe.data.coerce import NAMELESS, coerce_table
+from roe.data.reading import Reject
+from roe.evaluator.allocate import FALLBACK
+from roe.evaluator.engine import Bound, Decision, Tables, empty_state
+from roe.evaluator.kept import AS_WRITTEN, KeptUp
+from roe.evaluator.world import Owners, Row, World
+from roe.grammar.clock import zone_of
+from roe.plan.operators import ExceptionRow, Relate
+from roe.policy.model import DataSource
+
+if TYPE_CHECKING:
+    from roe.evaluator.claims import Settled
+    from roe.evaluator.engine import Evaluator
+    from roe.evaluator.memory import Facts
+
+NO_RECORD = "there is no record of this id"
+
+
+class LiveWorld(World):
+    """Records that come and go. Owners of what is decided earlier are worked out when a decision asks for them."""
+
+    decided: Callable[[Row], Owners]  # the owners of a record, as its own rules give them now
+    earlier: Callable[[str, str], bool]  # whether an entity is decided before another
+
+    def __init__(self, *args: Any) -> None:
+        self.deciding = ""  # the entity of the record that is being decided; '' for the data as it is
+        self._kept_up: KeptUp | None = None
+        self._decided: dict[int, Owners] = {}
+        super().__init__(*args)
+
+    # --- records ----------------------------------------------------------------------------------------------------
+
+    def keep_up(self) -> None:
+        """From here on every change is followed."""
+        self._kept_up = KeptUp(self)
+        for step in self.policy.plan.steps.values():
+            if isinstance(step, Relate):
+                self.matcher(step).prepare()
+
+    def typed_records(self, entity: str, raw: Iterable[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[Reject]]:
+        """Raw records of an entity, typed as the table was that the binding began with; and those that are rejected."""
+        model = self.policy.model
+        decided = any(entity == e for e, _ in self.policy.plan.engagement)
+        source = self.policy.data.get(entity, DataSource())
+        typed = coerce_table(
+            entity, model.entities[entity], raw, model.roles(), zone_of(self.policy.timezone), source, decided, self.typed.get(entity)
+        )
+        nameless = [x for x in typed.rows if "id" not in typed.columns and x["id"] == f"{entity}-{x['$line']}"]
+        return typed.rows, [*typed.rejects, *(Reject(entity, "", x["$line"], "id", "", NAMELESS) for x in nameless)]
+
+    def put(self, entity: str, values: dict[str, Any], finish: Callable[[Row], None]) -> Row:
+        """Add a typed record, or replace the one that has its id; `finish` adds what is known of it from elsewhere."""
+        assert self._kept_up is not None
+        self.changed()
+        row = self._keys[entity].get(values["id"])
+        if row is None:
+            row = Row(entity, self, values)
+        else:
+            self._kept_up.take_out(row)
+            row.forget()
+            row.clear()
+            row.update(values)
+        self.resolve(row)
+        finish(row)
+        self._kept_up.put_in(row)
+        self.forget_computed()
+        return row
+
+    def remove(self, entity: str, key: str) -> bool:
+        assert self._kept_up is not None
+        row = self._keys[entity].get(fold(key))
+        if row is None:
+            return False
+        self.changed()
+        self._kept_up.take_out(row)
+        self._kept_up.gone(row)
+        self.forget_computed()
+        return True
+
+    def own_now(self, row: Row, role: str, facts: Facts) -> None:
+        """Show today's owner in the data of a record."""
+        assert self._kept_up is not None
+        self.changed()
+        self._kept_up.take_out(row)
+        self.know_one(row, role, facts)
+        self._kept_up.put_in(row)
+        self.forget_computed()
+
+    def changed(self) -> None:
+        self.__dict__.pop("settled", None)
+        self.forget_computed()
+
+    def forget_computed(self) -> None:
+        ranks, keyed = self.__dict__.get("_ranks", {}), self.__dict__.get("_keyed", {})
+        super().forget_computed()
+        self._decided.clear()
+        if self._kept_up is not None:
+            self._kept_up.drop_uncertain(ranks, keyed)
+
+    def resolve(self, row: Row) -> None:
+        """The text of a reference stays beside the record that it means, since it may come to mean another."""
+        for name, _ in self._references[row.entity]:
+            text = dict.get(row, name)
+            if isinstance(text, str):
+                row[AS_WRITTEN + name] = text
+        super().resolve(row)
+
+    def restore(self, entity: str, typed: Iterable[dict[str, Any]]) -> list[Row]:
+        assert self._kept_up is None, "records are put one by one once a binding lives"
+        return super().restore(entity, typed)
+
+    # --- what a decision sees -----------------------------------------------------------------------------------------
+
+    def owners(self, row: Row) -> Owners:
+        """Owners as the data has them; of what is decided before the record in question, as its rules give them."""
+        if not self.deciding or not self.earlier(row.entity, self.deciding):
+            return super().owners(row)
+        known = self._decided.get(id(row))
+        if known is None:
+            deciding = self.deciding
+            with self.as_before(row.entity):
+                known = self.decided(row)
+            if self.deciding == deciding:
+                self._decided[id(row)] = known
+        return known
+
+    @contextmanager
+    def as_before(self, entity: str) -> Iterator[None]:
+        """Everything as it is while records of an entity are decided; what was computed until then comes back."""
+        if entity == self.deciding:
+            yield
+            return
+        computed = [(row, {name: dict.get(row, name) for name in row.derived}) for row in self.touched]
+        known = dict(self._decided)
+        before = self.deciding
+        self.forget_computed()
+        self.deciding = entity
+        try:
+            yield
+        finally:
+            self.forget_computed()
+            self.deciding, self.touched = before, [row for row, _ in computed]
+            self._decided.update(known)
+            for row, values in computed:
+                row.update(values)
+                row.derived.update(values)
+
+    @cached_property
+    def settled(self) -> Settled:
+        """The claims of the policy, settled by what the records say, whatever is being decided."""
+        from roe.evaluator.claims import Settled
+
+        assert self.policy.plan.claims is not None
+        with self.as_before(""):
+            return Settled(self.policy.plan.claims, self, self.decided_claims)
+
+    def open_records(self) -> dict[tuple[str, str], int]:
+        """Open records per entity and rep; the dict is kept up, and counted anew only where that is not certain."""
+        assert self._kept_up is not None
+        return self._kept_up.open_records()
+
+    def count_open(self) -> dict[tuple[str, str], int]:
+        return super().open_records()
+
+
+class Live(Bound):
+    """A policy over records that change. `decide` takes the turns of pools; `current_state` is what must be kept of them."""
+
+    world: LiveWorld
+    state: dict[str, Any]
+
+    def __init__(self, evaluator: Evaluator, tables: Tables, as_of: date | datetime | str, state: Mapping[str, Any] | None = None) -> None:
+        world = LiveWorld(evaluator.compiled, tables, evaluator.clock(as_of))
+        before = empty_state(str(as_of)) if state is None else state
+        super().__init__(evaluator, world, {**before, "owners": dict(before.get("owners", {}))})
+        self._excepted: dict[tuple[str, str], list[ExceptionRow]] = {}
+        for exception in self.plan.exceptions:
+            for text in dict.fromkeys((fold(exception.record), str(exception.record).lower())):
+                self._excepted.setdefault((exception.entity, text), []).append(exception)
+        order = {entity: n for n, entity in enumerate(self.entities())}
+        world.earlier = lambda entity, other: entity in order and other in order and order[entity] < order[other]
+        world.decided = self._decided_owners
+        world.keep_up()
+        self._quiet = False  # whether a decision is asked for its owners alone: then no pool takes a turn
+        self._renew = False
+        self._company_of: dict[str, tuple[str, Any]] = {}  # key of an assignment -> (pool, company)
+        self._together: dict[tuple[str, Any], list[str]] = {}  # (pool, company) -> the keys of its assignments, in order
+        for key in sorted(self.assigned):
+            if self.assigned[key].get("company") is not None:
+                self._accompany(key)
+
+    # --- changes ----------------------------------------------------------------------------------------------------
+
+    def put(self, entity: str, record: Mapping[str, Any]) -> Row:
+        """Insert a raw record, or replace the one with its id. Raises ValueError if it is rejected."""
+        return self.put_all(entity, [record])[0]
+
+    def put_all(self, entity: str, records: Iterable[Mapping[str, Any]]) -> list[Row]:
+        """The same for several of one table. Raises ValueError, and changes nothing, if one is rejected."""
+        typed, rejects = self.world.typed_records(entity, records)
+        if rejects:
+            raise ValueError(f"{rejects[0].field}: {rejects[0].reason}")
+        self._renew = True
+        return [self.world.put(entity, values, self._finish) for values in typed]
+
+    def remove(self, entity: str, key: str) -> None:
+        """Delete a record by its id. Raises KeyError if there is none."""
+        if not self.world.remove(entity, key):
+            raise KeyError(f"{entity} {key}: {NO_RECORD}")
+        self._renew = True
+
+    def own(self, row: Row, role: str, rep: str) -> None:
+        """Show that a rep owns a record from today on, as a run shows it to the next; it stays so where the data names no owner."""
+        key = f"{row.entity}|{row['id']}|{role}"
+        before = row["owner"].get(role)
+        shown = None if before is None else str(before["id"])
+        facts = self.memory.of(row.entity, str(row["id"]), role, shown, row[f"owner_since.{role}"])
+        facts = self.memory.known[key] = facts.moved_to(rep, self.world.clock.today, "pool")
+        self.world.own_now(row, role, facts)
+        self.state["owners"][key] = facts.saved()
+        self._renew = True
+
+    def _finish(self, row: Row) -> None:
+        """What the state knows of a record that its data does not say."""
+        owners = self.state.get("owners", {})
+        for role in self.policy.roles:
+            key = f"{row.entity}|{row['id']}|{role}"
+            if key in owners:
+                facts = self.memory.refresh(row, role, owners[key])
+                self.world.know_one(row, role, facts)
+                owners[key] = facts.saved()
+        if row.entity == "account" and self.state.get("books"):
+            self.recall_books({str(row["id"])})
+
+    # --- decisions --------------------------------------------------------------------------------------------------
+
+    def at(self, as_of: date | datetime | str) -> None:
+        """Go to a moment, later or earlier."""
+        clock = self.evaluator.clock(as_of)
+        if clock != self.world.clock:
+            self.world.at(clock)
+            self._renew = True
+
+    def decide(
+        self,
+        record: Row | Mapping[str, Any] | str,
+        role: str | None = None,
+        *,
+        entity: str = "lead",
+        as_of: date | datetime | str | None = None,
+    ) -> Decision:
+        """The decision on a record, given as it is, by its id, or as a raw record that is put first.
+
+        `as_of` is the moment, else that of the last decision. Read `trace` before the next change. Raises KeyError for an id that is
+        not there, ValueError for a raw record that is rejected.
+        """
+        if as_of is not None:
+            self.at(as_of)
+        self.world.conflicts.clear()
+        row = self._row(record, entity)
+        if self._renew and "pools" in self.__dict__:
+            self.pools.renew()
+        self._renew = False
+        role = role if role is not None else next(iter(self.roles(row.entity)), "")
+        with self.world.as_before(row.entity):
+            decision = self._decide(row, role)
+        turn = decision.turn
+        if turn is not None and turn.rep is not None and not turn.repeated:
+            if turn.why != FALLBACK:
+                self.pools.uncount()
+            self.own(row, role, turn.rep["id"])
+            self._accompany(self.key(decision))
+        return decision
+
+    def _accompany(self, key: str) -> None:
+        """Of a company's records that a pool assigned, the next one follows the first by its key, wherever that has gone since."""
+        kept = self.assigned[key]
+        now = (kept["by"], kept["company"]) if kept.get("company") is not None else None
+        before = self._company_of.pop(key, None)
+        if before is not None:
+            self._together[before].remove(key)
+        if now is not None:
+            self._company_of[key] = now
+            insort(self._together.setdefault(now, []), key)
+        for company in dict.fromkeys(x for x in (before, now) if x is not None):
+            keys = self._together[company]
+            self.pools.companions.pop(company, None)
+            if keys:
+                entity, record, _ = keys[0].split("|", 2)
+                self.pools.companions[company] = self.assigned[keys[0]]["rep"], f"{entity} {record}"
+
+    def _row(self, record: Row | Mapping[str, Any] | str, entity: str) -> Row:
+        if isinstance(record, Row):
+            return record
+        if isinstance(record, Mapping):
+            return self.put(entity, record)
+        row = self.world.find(entity, record)
+        if row is None:
+            raise KeyError(f"{entity} {record}: {NO_RECORD}")
+        return row
+
+    def approved(self, row: Row, role: str) -> ExceptionRow | None:
+        """The exception that holds for a record today."""
+        texts = [dict.get(row, name) for name in ("id", "name", "email", "domain")]
+        named = dict.fromkeys(key for text in texts if text for key in (str(text), str(text).lower()))
+        today = self.world.clock.today
+        holding = [
+            x
+            for key in named
+            for x in self._excepted.get((row.entity, key), ())
+            if str(x.role) == role
+            and (x.start is None or x.start <= today)
+            and today < x.until
+            and self.world.find(x.entity, x.record) is row
+        ]
+        if not holding or row["is_open"] is False:
+            return None
+        return min(holding, key=self.plan.exceptions.index)
+
+    def _decided_owners(self, row: Row) -> Owners:
+        """The owners that a record's own rules give it now; what would be a turn of a pool leaves the owner that it has."""
+        owners = dict(row["owner"])
+        before, self._quiet = self._quiet, True
+        try:
+            for role in self.roles(row.entity):
+                owners[role] = self.world.rep(self._decide(row, role).owner)
+        finally:
+            self._quiet = before
+        return Owners(owners)
+
+    def _allocate(self, d: Decision, pool: str) -> Row | None:
+        if not self._quiet:
+            return super()._allocate(d, pool)
+        earlier = self.assigned.get(self.key(d))
+        return self.world.rep(earlier["rep"] if earlier else d.previous)
+
+    def current_state(self) -> dict[str, Any]:
+        """The state as decisions have left it: owners, turns, credits and days of the pools, and what they have assigned."""
+        return {**self.state, **self.pools.saved(), "assigned": dict(sorted(self.assigned.items()))}

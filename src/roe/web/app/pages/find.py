@@ -1,0 +1,86 @@
+"""Search, which is also the first page: what a search finds, and what the run looks like while nobody has typed anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from starlette.responses import Response
+
+from roe.web.app.outcomes import Outcome
+from roe.web.app.search import Hit
+from roe.web.app.site import Ask, part
+from roe.web.app.snapshot import Snapshot
+
+MOST = 40
+SOON = timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A line of the results: where it leads, what it is, and who owns it in each role."""
+
+    kind: str
+    label: str
+    id: str
+    path: str
+    owners: tuple[tuple[str, str], ...] = ()
+
+
+def home(ask: Ask) -> Response:
+    text = ask.text("q")
+    results, near = found(ask.snapshot, text, ask)
+    return ask.render("find.html", q=text, results=results, near=near, overview=overview(ask.snapshot) if not text else None)
+
+
+def found(snapshot: Snapshot, text: str, ask: Ask) -> tuple[list[Found], list[Found]]:
+    """(what answers to a text, what is most like it if nothing does)."""
+    if not text:
+        return [], []
+    hits = snapshot.index.search(text, MOST)
+    near = snapshot.index.near(text) if not hits else []
+    return [line(snapshot, hit) for hit in hits], [line(snapshot, hit) for hit in near]
+
+
+def line(snapshot: Snapshot, hit: Hit) -> Found:
+    owners = tuple((o.role, o.owner_name or "nobody") for o in snapshot.outcomes.of(hit.kind, hit.id))
+    return Found(hit.kind, hit.label, hit.id, address(hit), owners)
+
+
+def address(hit: Hit) -> str:
+    """Where a hit leads."""
+    place = {"rep": "/rep/", "pool": "/pool/", "territory": "/territory/"}.get(hit.kind, f"/record/{part(hit.kind)}/")
+    return place + part(hit.id)
+
+
+def overview(snapshot: Snapshot) -> dict[str, Any]:
+    """The run in a few figures: for each entity and role how many records are owned, open or to be decided, and what ends soon."""
+    roles: dict[tuple[str, str], Counter[str]] = {}
+    for o in snapshot.outcomes.all:
+        count = roles.setdefault((o.entity, o.role), Counter())
+        count["records"] += 1
+        count["owned"] += o.owner is not None
+        count["moved"] += o.moved
+        count["refer"] += o.action == "refer"
+    return {
+        "roles": [(entity, role, count) for (entity, role), count in roles.items()],
+        "soon": ending_soon(snapshot)[:8],
+        "refer": [o for o in snapshot.outcomes.all if o.action == "refer"][:8],
+    }
+
+
+def ending_soon(snapshot: Snapshot) -> list[Outcome]:
+    """What ends within a fortnight, the first first."""
+    now: datetime = snapshot.clock.now
+    ends = [(moment(o.until, now), o) for o in snapshot.outcomes.all if o.until is not None and o.owner is not None]
+    return [o for at, o in sorted(ends, key=lambda x: (x[0], x[1].id)) if now <= at <= now + SOON]
+
+
+def moment(until: date | datetime | None, now: datetime) -> datetime:
+    """A day or a moment for comparing with now."""
+    if isinstance(until, datetime):
+        return until if until.tzinfo is not None else until.replace(tzinfo=now.tzinfo)
+    assert until is not None
+    return datetime.combine(until, datetime.min.time(), now.tzinfo)

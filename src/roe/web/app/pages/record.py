@@ -1,0 +1,299 @@
+"""A record: who owns it in each role, until when and why; what would change that; how it was decided, and what belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.responses import Response
+
+from roe.analysis import words
+from roe.analysis.changes import FieldChange, Wait
+from roe.analysis.graph import chart
+from roe.evaluator.engine import Decision
+from roe.evaluator.trace import StepTrace, Trace
+from roe.evaluator.world import Row
+from roe.grammar import syntax as s
+from roe.plan.operators import Rule
+from roe.web.app.flow import drawn
+from roe.web.app.render import value
+from roe.web.app.site import Ask
+from roe.web.app.snapshot import Snapshot
+
+RELATED = 6  # related records of one kind that are listed
+NEAR = 4  # rules that would decide first and are named
+
+
+@dataclass(slots=True)
+class Answer:
+    """Who owns a record in one role. `trace`, `flow` and `near` are only there for those who may see the record's values."""
+
+    role: str
+    owner: str | None
+    owner_name: str
+    sentence: str
+    reason: str
+    action: str
+    until: Any
+    rule: str = ""
+    previous: str | None = None
+    previous_name: str = ""
+    since: Any = None
+    pool: str = ""
+    territory: str = ""
+    unknown: tuple[str, ...] = ()
+    trace: Trace | None = None
+    flow: Any = None
+    near: list[Near] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A rule that comes before the one that decides: what it still asks, what that is now, and what it would do."""
+
+    rule: str
+    asks: tuple[tuple[str, str], ...]
+    does: str
+
+
+def show(ask: Ask) -> Response:
+    entity, record = ask.request.path_params["entity"], ask.request.path_params["id"]
+    row = ask.snapshot.row(entity, record)
+    if row is None or entity == "rep":
+        return ask.missing("There is no such record in the data that is loaded now.")
+    full = ask.viewer.may_see_values(ask.snapshot, entity, record)
+    decisions = ask.snapshot.decisions(entity, record)
+    answers = [answer(ask.snapshot, d, full) for d in decisions]
+    rep, role = ask.text("rep"), ask.text("role")
+    chosen = next((d for d in decisions if d.role == role), None)
+    return ask.render(
+        "record.html",
+        entity=entity,
+        record=record,
+        row=row,
+        full=full,
+        answers=answers,
+        reps=ask.snapshot.reps(),
+        related=related(ask.snapshot, row) if full else [],
+        values=values(row) if full else [],
+        computed=computed(row, answers) if full else [],
+        windows=bool(full and any(w.entity == entity for w in ask.snapshot.plan.windows)),
+        asked=(role, rep),
+        why=why_not_answer(ask, chosen, rep) if chosen is not None and rep else None,
+    )
+
+
+def answer(snapshot: Snapshot, d: Decision, full: bool) -> Answer:
+    """A decision as the page shows it; without `full` only what everybody may know."""
+    trace = d.trace
+    found = Answer(d.role, d.owner, d.owner_name, trace.sentence, sentence(d), d.action, d.until)
+    if not full:
+        return found
+    step = snapshot.plan.engagement.get((d.entity, d.role))
+    found.rule, found.previous, found.previous_name = d.rule, d.previous, snapshot.rep_name(d.previous)
+    found.since = d.row["owner_since"] if d.owner is not None and d.owner == d.previous else None
+    found.pool, found.territory, found.unknown = d.pool, d.territory, d.unknown
+    found.trace = trace
+    if step is not None and d.exception is None:
+        found.flow = drawn(chart(step, d.role, d))
+        found.near = near(trace, d, step.rules)
+    return found
+
+
+def near(trace: Trace, d: Decision, rules: Any) -> list[Near]:
+    """The earlier rules that lack a condition or two, the fewest first: each would decide before the one that does."""
+    engagement = next((x for x in trace.steps if x.operator == "choose" and x.name == f"engagement_{d.role}"), None)
+    engagement = engagement or next((x for x in trace.steps if x.operator == "choose"), None)
+    found: list[tuple[int, Near]] = []
+    for rule in engagement.rules if engagement is not None else ():
+        if rule.fired:
+            break
+        unmet = [c for c in rule.conditions if c.result is not True]
+        own: Rule = rules[rule.number - 1]
+        if not unmet or len(unmet) > 2 or own.is_built_in:
+            continue
+        asks = tuple((words.condition(c.tree, d.entity), _now(c)) for c in unmet)
+        found.append((len(unmet), Near(rule.name, asks, words.action(own.value, d.entity))))
+    return [x for _, x in sorted(found, key=lambda x: x[0])][:NEAR]
+
+
+def _now(c: Any) -> str:
+    """What the parts of a condition are now."""
+    parts = [p for p in c.parts if p.text != c.text and not isinstance(p.value, bool)]
+    if len(parts) == 1:
+        return f"now {value(parts[0].value)}"
+    return "; ".join(dict.fromkeys(f"{_named(p.node, p.text)} is {value(p.value)}" for p in parts))[:300]
+
+
+def _named(node: s.Node, text: str) -> str:
+    return words.subject(node, "") if isinstance(node, (s.Path, s.Name)) else text
+
+
+def sentence(d: Decision) -> str:
+    """The reason as a sentence of its own; a word that may come from the data keeps its case."""
+    text = d.reason
+    rule = d.choice and d.choice.fired and d.row.world.policy.plan.engagement[d.entity, d.role].rules[d.choice.fired[0]]
+    first = text.split(" ")[0]
+    if first.isalpha() and first.islower() and not (rule and rule.because and rule.because.startswith("{")):
+        text = text[0].upper() + text[1:]
+    return text if not text or text.endswith((".", "!", "?")) else text + "."
+
+
+# --- parts that are fetched when somebody asks ------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class WhyNot:
+    """Why a rep does not own a record: sentences, and ways that would give it to them; each way is a list of changes and a rule."""
+
+    rep: Row
+    role: str
+    owns: bool
+    turn: str
+    ways: list[tuple[list[str], str]]
+    obstacles: list[tuple[str, str, str]]
+    rule: str
+    how: str
+    complete: bool
+    replays: int
+    cannot: bool
+
+
+def why_not_part(ask: Ask) -> Response:
+    """The answer alone, for the script; without it the record's own page shows the same."""
+    entity, record = ask.request.path_params["entity"], ask.request.path_params["id"]
+    d = next((d for d in ask.snapshot.decisions(entity, record) if d.role == ask.text("role")), None)
+    if d is None or ask.snapshot.row(entity, record) is None:
+        return ask.missing("There is no such record in the data that is loaded now.")
+    return ask.render("why.html", why=why_not_answer(ask, d, ask.text("rep")), given=ask.text("rep"))
+
+
+def why_not_answer(ask: Ask, d: Decision, text: str) -> WhyNot | None:
+    """The answer for the rep that a text means, by id, name or e-mail; None if it means nobody."""
+    from roe.analysis.whynot import why_not
+
+    rep = ask.snapshot.world.find("rep", text) if text else None
+    if rep is None:
+        return None
+    bound = ask.snapshot.replayable(d.entity, d.id)
+    found = why_not(bound, d, bound.world.find("rep", str(rep["id"])) or rep)
+    full = ask.viewer.may_see_values(ask.snapshot, d.entity, d.id)
+    ways = [([_change(c, full) for c in way], rule) for way, rule in zip(found.ways, found.rules, strict=True)]
+    route = found.route
+    return WhyNot(
+        rep, d.role, found.owns, found.turn, ways,
+        [(o.what, o.value if full else "", o.place if full else "") for o in route.obstacles] if route is not None else [],
+        route.rule if route is not None else "", route.how if route is not None else "", found.complete, found.replays,
+        not found.ways and not found.owns and not found.complete and found.replays <= 1,
+    )  # fmt: skip
+
+
+def _change(change: Any, full: bool) -> str:
+    """A change in words; what a field is today is left out for those who may not see the record's values."""
+    if isinstance(change, FieldChange) and not full:
+        return f"`{change.field}` of this {change.entity} becomes {value(change.after)}"
+    text: str = change.says()
+    return text[0].upper() + text[1:]
+
+
+def next_part(ask: Ask) -> Response:
+    """What is decided when the time of each role's decision is over, if nothing else happens until then."""
+    from roe.analysis.replay import Replays
+
+    entity, record = ask.request.path_params["entity"], ask.request.path_params["id"]
+    found = []
+    for d in ask.snapshot.decisions(entity, record):
+        if d.until is None or d.owner is None or (ask.text("role") and d.role != ask.text("role")):
+            continue
+        replays = Replays(ask.snapshot.replayable(entity, record), entity, record, d.role)
+        after = replays.decide((Wait(d.until),))
+        if after is not None:
+            then = after[1]
+            found.append((d.role, d.until, then.owner_name or "nobody", then.action, sentence(then)))
+    return ask.render("next.html", found=found, entity=entity, record=record)
+
+
+def timeline_part(ask: Ask) -> Response:
+    """Every state of the record's windows, with what began it."""
+    from roe.analysis.timeline import timeline
+
+    entity, record = ask.request.path_params["entity"], ask.request.path_params["id"]
+    if ask.snapshot.row(entity, record) is None or not ask.viewer.may_see_values(ask.snapshot, entity, record):
+        return ask.refused()
+    bound = ask.snapshot.replayable(entity, record)
+    row = bound.world.find(entity, record)
+    states = sorted(timeline(bound, row), key=lambda x: x.start) if row is not None else []
+    now = bound.world.clock.now
+    shown = [(x, "to come" if x.start > now else "now" if x.until is None or now < x.until else "over") for x in states]
+    return ask.render("timeline.html", states=shown, entity=entity, record=record, row=row)
+
+
+# --- what belongs to the record ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Related records of one kind: the field, how many there are, and the first of them as (path or empty, label, details)."""
+
+    name: str
+    entity: str
+    count: int
+    rows: tuple[tuple[str, str, str], ...]
+
+
+def values(row: Row) -> list[tuple[str, Any]]:
+    """The stored values of a record, in the order of the model."""
+    fields = row.world.policy.model.entities[row.entity]
+    found = []
+    for name, f in fields.items():
+        if f.via or f.type.name in ("owners", "record") or name in ("id", "name"):
+            continue
+        x = row[name] if (row.entity, name) not in row.world.policy.plan.steps else None
+        if x is not None and not isinstance(x, (list, dict)):
+            found.append((name, x))
+    return found
+
+
+def computed(row: Row, answers: Iterable[Answer]) -> list[StepTrace]:
+    """The values that the decisions computed of this record, each once."""
+    found: dict[str, StepTrace] = {}
+    for a in answers:
+        for step in a.trace.steps if a.trace is not None else ():
+            if step.operator == "derive" and step.record == row.label and step.stage != "action":
+                found.setdefault(step.name, step)
+    return list(found.values())
+
+
+def related(snapshot: Snapshot, row: Row) -> list[Related]:
+    """The records that refer to this one, and those that it refers to; reps are left to the answers."""
+    found = []
+    for name, f in snapshot.policy.model.entities[row.entity].items():
+        if f.type.name == "record" and f.type.entity not in ("rep", "leave"):
+            other = row[name]
+            if isinstance(other, Row) and other is not row:
+                found.append(Related(name, f.type.entity, 1, (_link(other),)))
+        elif f.via and f.type.item is not None and name not in ("ancestors", "open_opportunities"):
+            others = row[name] or []
+            if others:
+                ordered = sorted(others, key=_newest, reverse=True)[:RELATED]
+                found.append(Related(name, f.type.item.entity, len(others), tuple(_link(x) for x in ordered)))
+    return found
+
+
+def _newest(row: Row) -> str:
+    return str(next((x for name in ("at", "date", "created") if (x := row[name]) is not None), ""))
+
+
+LINKED = ("account", "lead", "contact", "opportunity")
+DETAILS = ("type", "kind", "stage", "amount", "title", "email", "date", "at", "status", "reason")
+
+
+def _link(row: Row) -> tuple[str, str, str]:
+    from roe.web.app.site import part
+
+    shown = [value(x) for name in DETAILS if (x := row[name]) is not None and not isinstance(x, (Row, list, dict))]
+    who = row["rep"]
+    shown += [f"by {who.label}"] if isinstance(who, Row) else []
+    path = f"/record/{part(row.entity)}/{part(str(row['id']))}" if row.entity in LINKED else ""
+    return path, row.label, " · ".join(shown[:4])

@@ -1,0 +1,105 @@
+"""The templates' own words: how days, values, names and places are shown. Every text is escaped, and hidden characters are made visible."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from roe.evaluator.render import brief
+from roe.evaluator.world import Row
+from roe.grammar import values as v
+from roe.source import Span
+from roe.untrusted import visible
+from roe.web.app.access import Viewer
+from roe.web.app.site_words import ACTIONS, relative
+
+LONGEST = 2_000  # characters of a text that are shown at all
+NAME = 80  # of a name in a table or a title
+
+
+def environment() -> Environment:
+    found = Environment(
+        loader=PackageLoader("roe.web.app"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+    )
+    found.filters |= {
+        "day": day, "in_days": relative, "short": short, "value": value, "number": number, "percent": percent, "signed": signed,
+        "words": words, "place": place, "part": lambda x: quote(str(x), safe=""),
+    }  # fmt: skip
+    found.globals |= {"ACTIONS": ACTIONS, "open_pages_of": open_pages}
+    return found
+
+
+def open_pages(viewer: Viewer) -> set[str]:
+    """The pages of the menu that a viewer may open."""
+    from roe.web.app.routes import PAGES
+
+    return {page.page for page in PAGES if page.page and viewer.may_open(page.page)}
+
+
+def _shown(x: Any) -> Any:
+    """What a template prints: no None, no text of any length, no character that nobody sees."""
+    if x is None:
+        return ""
+    if isinstance(x, str) and not isinstance(x, Markup):
+        text = visible(x)
+        return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST:,} more characters)"
+    return x
+
+
+def short(text: Any, most: int = NAME) -> str:
+    """A name that fits into a table."""
+    found = visible(" ".join(str(text).split()))
+    return found if len(found) <= most else found[: most - 1] + "…"
+
+
+def day(x: Any) -> str:
+    """A day, or a moment with its time if it is not midnight."""
+    if isinstance(x, datetime):
+        return f"{x.day} {x:%b %Y}" if (x.hour, x.minute) == (0, 0) else f"{x.day} {x:%b %Y, %H:%M}"
+    if isinstance(x, date):
+        return f"{x.day} {x:%b %Y}"
+    return "" if x is None else str(x)
+
+
+def value(x: Any) -> str:
+    """A value of a record, in a few words."""
+    if x is None:
+        return "missing"
+    if isinstance(x, (Row, list, dict)):
+        return brief(x)
+    if isinstance(x, str):
+        return x
+    if isinstance(x, date):
+        return day(x)
+    return str(v.readable(x))
+
+
+def number(x: Any) -> str:
+    return "" if x is None else f"{x:,.0f}" if float(x) == int(x) else f"{x:,.2f}"
+
+
+def percent(x: float | None) -> str:
+    return "" if x is None else f"{100 * x:.0f} %"
+
+
+def signed(x: float) -> str:
+    return f"{x:+,.0f}" if x else "0"
+
+
+def words(name: str) -> str:
+    """A name of the policy in words."""
+    return str(name).replace("_", " ").replace(".", " ")
+
+
+def place(span: Span) -> str:
+    """Where something is written; what a stage or a CRM's profile adds stands in no file."""
+    return str(span) if "." in span.file and not span.file.startswith("<") else "built in"

@@ -1,0 +1,308 @@
+"""The pages as an application: its routes, who may open them, and the headers that keep a browser to the rules.
+
+`Site` is made from something that gives the newest snapshot. `routes()` can be mounted into another application; `app()` is one of its own.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from roe.web.app.access import LOCAL, Sessions, Users, Viewer
+from roe.web.app.render import environment
+from roe.web.app.snapshot import Snapshot
+
+COOKIE = "roe_session"
+STATIC = Path(__file__).parent / "static"
+MAX_FORM = 1 << 20  # bytes of a form
+HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+@dataclass(slots=True)
+class Options:
+    """How the pages are served.
+
+    Without `users` everybody who has `open_token` may see all; with neither, everybody. `header` names the header in which a trusted
+    proxy gives the login. `hosts` are the names that the server answers to; empty for any. `out` is the folder of a run, `plan` one of a plan of
+    books. `folders` says whether a review may name folders of this machine.
+    """
+
+    users: Users = field(default_factory=lambda: Users({}))
+    header: str = ""
+    open_token: str = ""
+    hosts: tuple[str, ...] = ()
+    out: Path | None = None
+    plan: Path | None = None
+    data: Path | None = None
+    state: Path | None = None
+    folders: bool = False
+    history: Any = None  # what a ledger knows of records; see `roe.web.app.history`
+
+
+@dataclass(slots=True)
+class Ask:
+    """One request: what it asks of which snapshot, and who asks."""
+
+    site: Site
+    request: Request
+    snapshot: Snapshot
+    viewer: Viewer
+    csrf: str
+    form: FormData | None = None
+
+    @property
+    def options(self) -> Options:
+        return self.site.options
+
+    @property
+    def partial(self) -> bool:
+        """Whether the script asks for a part of a page."""
+        return self.request.headers.get("hx-request") == "true"
+
+    def text(self, name: str, most: int = 200) -> str:
+        """A parameter of the address, cut to a sensible length."""
+        return str(self.request.query_params.get(name, "")).replace("\0", "")[:most].strip()
+
+    def number(self, name: str, otherwise: int = 1) -> int:
+        found = self.text(name, 9)
+        return int(found) if found.isascii() and found.isdigit() else otherwise
+
+    def url(self, path: str, /, **query: Any) -> str:
+        return url(self.request, path, **query)
+
+    def render(self, template: str, status: int = 200, **values: Any) -> Response:
+        """A page, or the part of it that the template calls `part` where the script asks for a part."""
+        found = self.site.templates.get_template(template)
+        context = {**values, "ask": self, "viewer": self.viewer, "snapshot": self.snapshot, "csrf": self.csrf, "url": self.url}
+        target = self.request.headers.get("hx-target", "")
+        name = f"part_{target}".replace("-", "_")
+        if self.partial and name in found.blocks:
+            content = "".join(found.blocks[name](found.new_context(context)))
+        else:
+            content = found.render(context)
+        return HTMLResponse(content, status)
+
+    def missing(self, what: str) -> Response:
+        return self.render("problem.html", 404, title="Not found", said=what)
+
+    def refused(self) -> Response:
+        said = "This page is not open to your role. Ask your RevOps team if you need it."
+        return self.render("problem.html", 403, title="Not open to you", said=said)
+
+    def go(self, path: str, /, **query: Any) -> Response:
+        return RedirectResponse(self.url(path, **query), 303)
+
+
+View = Callable[[Ask], Response]
+
+
+def url(request: Request, path: str, /, **query: Any) -> str:
+    """An address below wherever the pages are mounted; parts of the path are given quoted, empty parameters are left out."""
+    given = {k.rstrip("_"): x for k, x in query.items() if x not in (None, "")}
+    return str(request.scope.get("root_path", "")) + path + (f"?{urlencode(given, doseq=True)}" if given else "")
+
+
+def part(text: str) -> str:
+    """A text as one part of a path."""
+    return quote(text, safe="")
+
+
+class Site:
+    """The pages over a source of snapshots."""
+
+    def __init__(self, current: Callable[[], Snapshot], options: Options | None = None) -> None:
+        self.current, self.options = current, options or Options()
+        self.sessions = Sessions()
+        self.templates = environment()
+
+    # --- who asks -----------------------------------------------------------------------------------------------------
+
+    def session(self, request: Request) -> tuple[Viewer, str, str | None] | None:
+        """(the viewer, the token of forms, the secret of a new cookie if one is due), or None for somebody who must sign in."""
+        key = request.cookies.get(COOKIE)
+        found = self.sessions.get(key)
+        named = self._by_header(request)
+        if named is not None:
+            if found is None or found.viewer != named:
+                key = self.sessions.open(named)
+                return named, self.sessions.found[key].csrf, key
+            return named, found.csrf, None
+        if found is not None:
+            return found.viewer, found.csrf, None
+        if self.options.users or self.options.open_token or self.options.header:
+            return None
+        key = self.sessions.open(LOCAL)
+        return LOCAL, self.sessions.found[key].csrf, key
+
+    def _by_header(self, request: Request) -> Viewer | None:
+        if not self.options.header:
+            return None
+        login = request.headers.get(self.options.header, "")
+        return self.options.users.named(login) if login else None
+
+    def with_token(self, token: str) -> Viewer | None:
+        opened = self.options.open_token
+        if opened and hmac.compare_digest(opened.encode(), token.encode()):
+            return LOCAL
+        return self.options.users.with_token(token)
+
+    def keep(self, response: Response, key: str, request: Request) -> Response:
+        """Give the browser the cookie of a session."""
+        path = str(request.scope.get("root_path", "")) or "/"
+        secure = request.url.scheme == "https"
+        response.set_cookie(COOKIE, key, path=path, httponly=True, samesite="strict", secure=secure)
+        return response
+
+    # --- routes -------------------------------------------------------------------------------------------------------
+
+    def view(self, made: View, page: str = "", posts: bool = False) -> Callable[[Request], Awaitable[Response]]:
+        """An endpoint of a view: signed in, allowed to open the page, and for what is posted with the form's own token."""
+
+        async def endpoint(request: Request) -> Response:
+            known = self.session(request)
+            if known is None:
+                response: Response = RedirectResponse(url(request, "/sign-in", next=_wanted(request)), 303)
+                return response
+            viewer, csrf, new = known
+            form = None
+            if request.method == "POST":
+                form = await _form(request)
+                if form is None or not hmac.compare_digest(str(form.get("csrf", "")).encode(), csrf.encode()):
+                    ask = Ask(self, request, await run_in_threadpool(self.current), viewer, csrf)
+                    return ask.render(
+                        "problem.html", 403, title="This form is too old", said="Go back, reload the page, and send it again."
+                    )
+            return await run_in_threadpool(answer, request, viewer, csrf, form, new)
+
+        def answer(request: Request, viewer: Viewer, csrf: str, form: FormData | None, new: str | None) -> Response:
+            ask = Ask(self, request, self.current(), viewer, csrf, form)
+            if not viewer.may_open(page):
+                return ask.refused()
+            with ask.snapshot.lock:
+                response = made(ask)
+            return self.keep(response, new, request) if new is not None else response
+
+        return endpoint
+
+    def routes(self) -> list[BaseRoute]:
+        from roe.web.app.routes import PAGES
+
+        found: list[BaseRoute] = [Mount("/static", StaticFiles(directory=STATIC), name="static")]
+        for page in PAGES:
+            methods = ["POST"] if page.posts else ["GET"]
+            found.append(Route(page.path, self.view(page.view, page.page), methods=methods))
+        found.append(Route("/sign-in", self.sign_in, methods=["GET", "POST"]))
+        found.append(Route("/open", self.opened, methods=["GET"]))
+        return found
+
+    def app(self) -> Starlette:
+        """The pages alone."""
+        found = Starlette(routes=self.routes(), middleware=[Middleware(Guard, hosts=self.options.hosts)])
+        found.add_exception_handler(404, self.nothing_here)
+        return found
+
+    async def nothing_here(self, request: Request, _: Exception) -> Response:
+        known = self.session(request)
+        if known is None:
+            return RedirectResponse(url(request, "/sign-in"), 303)
+        ask = Ask(self, request, await run_in_threadpool(self.current), known[0], known[1])
+        return ask.missing("There is no page at this address.")
+
+    async def opened(self, request: Request) -> Response:
+        """The address that `roe ui` opens: its token becomes a session and leaves the address bar."""
+        viewer = self.with_token(request.query_params.get("token", ""))
+        if viewer is None:
+            return RedirectResponse(url(request, "/sign-in"), 303)
+        return self.keep(RedirectResponse(url(request, "/"), 303), self.sessions.open(viewer), request)
+
+    async def sign_in(self, request: Request) -> Response:
+        wanted = _local(request.query_params.get("next", "/"))
+        said, status = "", 200
+        if request.method == "POST":
+            form = await _form(request)
+            viewer = self.with_token(str(form.get("token", "")).strip()) if form is not None else None
+            if viewer is not None:
+                self.sessions.close(request.cookies.get(COOKIE))
+                return self.keep(RedirectResponse(url(request, wanted), 303), self.sessions.open(viewer), request)
+            said, status = "This token is not known. Ask whoever runs this service for yours.", 401
+        template = self.templates.get_template("sign_in.html")
+        values = {"said": said, "action": url(request, "/sign-in", next=wanted), "url": lambda path, **query: url(request, path, **query)}
+        return HTMLResponse(template.render(values), status)
+
+    def leave(self, ask: Ask) -> Response:
+        self.sessions.close(ask.request.cookies.get(COOKIE))
+        return ask.go("/sign-in")
+
+
+def _wanted(request: Request) -> str:
+    root = str(request.scope.get("root_path", ""))
+    path = request.url.path.removeprefix(root)
+    return (path + (f"?{request.url.query}" if request.url.query else "")) if request.method == "GET" else "/"
+
+
+def _local(path: str) -> str:
+    """An address of these pages, and never of another site."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and "\\" not in path and path.isprintable() else "/"
+
+
+async def _form(request: Request) -> FormData | None:
+    length = request.headers.get("content-length", "0")
+    if not length.isascii() or not length.isdigit() or int(length) > MAX_FORM or "transfer-encoding" in request.headers:
+        return None
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return None
+    return await request.form(max_fields=500)
+
+
+class Guard:
+    """Middleware: only the server's own names are answered, and every answer carries the headers that bind the browser."""
+
+    def __init__(self, app: ASGIApp, hosts: tuple[str, ...] = ()) -> None:
+        self.app, self.hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        host = Request(scope).headers.get("host", "").rpartition(":")
+        name = host[0] if host[1] and host[2].isdigit() else "".join(host)
+        if self.hosts and name.strip("[]").lower() not in self.hosts:
+            await Response("unknown host", 421)(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for key, value in HEADERS.items():
+                    headers.setdefault(key, value)
+                kept = "/static/" in scope["path"]
+                headers["cache-control"] = "public, max-age=86400" if kept else "no-store"
+            await send(message)
+
+        await self.app(scope, receive, with_headers)
+
+
+Shown = Mapping[str, Any]
+Day = date | datetime

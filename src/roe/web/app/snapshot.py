@@ -1,0 +1,186 @@
+"""What the pages know: a policy, records at a moment, every decision on them, and an index of names.
+
+Two kinds answer the same questions. `RowSnapshot` has the records as rows and keeps each decision, as a run in rows makes them.
+`roe.web.app.columns` has them as columns, for large data. Whoever explains a record holds `lock`, since a world computes as it is read.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Any
+
+from roe.evaluator.engine import Bound, Decision, Evaluator, Run
+from roe.evaluator.world import Row
+from roe.plan.operators import Choose
+from roe.web.app.outcomes import Outcomes, outcome
+from roe.web.app.search import Hit, Index
+
+FOUND_BY = ("email", "domain", "website", "phone")
+OLD_NAMES = ("former_name", "old_name", "old_names", "previous_name", "other_domains")
+ALSO_FOUND = ("contact", "opportunity")
+
+
+class Snapshot(ABC):
+    """See above. `source` says in a few words where the records are from."""
+
+    evaluator: Evaluator
+    outcomes: Outcomes
+    source: str = ""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+
+    # --- each kind answers these in its own way ---------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def bound(self) -> Bound:
+        """The records as they are before anything is decided of them, for reading values."""
+
+    @abstractmethod
+    def decisions(self, entity: str, record: str) -> list[Decision]:
+        """The decisions on a record in each role, ready to be explained."""
+
+    @abstractmethod
+    def replayable(self, entity: str, record: str) -> Bound:
+        """A bound evaluator in rows that a decision on the record can be replayed in."""
+
+    @abstractmethod
+    def turns(self, pool: str) -> list[Decision]:
+        """The decisions that a pool handed out in the run, the last one last."""
+
+    # --- and these follow -------------------------------------------------------------------------------------------------
+
+    @property
+    def policy(self) -> Any:
+        return self.evaluator.policy
+
+    @property
+    def plan(self) -> Any:
+        return self.evaluator.policy.plan
+
+    @property
+    def world(self) -> Any:
+        return self.bound.world
+
+    @property
+    def clock(self) -> Any:
+        return self.bound.world.clock
+
+    @cached_property
+    def entities(self) -> list[str]:
+        """The entities that have rules, in the order in which they are decided."""
+        return self.bound.entities()
+
+    def row(self, entity: str, record: str) -> Row | None:
+        if entity not in self.policy.model.entities:
+            return None
+        found = self.world.find(entity, record)
+        return found if found is not None and str(found["id"]) == record else None
+
+    def rep_name(self, rep: str | None) -> str:
+        row = self.world.rep(rep)
+        return "" if row is None else str(row.label)
+
+    def reps(self) -> list[Row]:
+        return list(self.world.all("rep"))
+
+    def holders(self, entity: str, record: str) -> set[str]:
+        """The reps who own a record in any role, or owned it until now."""
+        return {rep for o in self.outcomes.of(entity, record) for rep in (o.owner, o.previous) if rep is not None}
+
+    @cached_property
+    def _teams(self) -> dict[str, frozenset[str]]:
+        """The team of each rep: those with the same manager and the manager, or with the same `team` where nobody has a manager."""
+        reps = self.reps()
+        managed = any(isinstance(rep["manager"], Row) for rep in reps)
+        groups: dict[str, set[str]] = {}
+        for rep in reps:
+            if managed:
+                manager = rep["manager"]
+                if isinstance(manager, Row):
+                    groups.setdefault(str(manager["id"]), {str(manager["id"])}).add(str(rep["id"]))
+            elif rep["team"] is not None:
+                groups.setdefault(str(rep["team"]), set()).add(str(rep["id"]))
+        found = {str(rep["id"]): {str(rep["id"])} for rep in reps}
+        for members in groups.values():
+            for rep_id in members:
+                found.setdefault(rep_id, {rep_id}).update(members)
+        return {rep: frozenset(team) for rep, team in found.items()}
+
+    def team_of(self, rep: str) -> frozenset[str]:
+        return self._teams.get(rep, frozenset((rep,)))
+
+    def team_names(self) -> dict[str, list[Row]]:
+        """The teams by name, each with its reps: by `team`, or by manager where the data has no teams."""
+        found: dict[str, list[Row]] = {}
+        for rep in self.reps():
+            manager = rep["manager"]
+            name = rep["team"] or (f"Team of {manager.label}" if isinstance(manager, Row) else "Everybody")
+            found.setdefault(str(name), []).append(rep)
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def index(self) -> Index:
+        return Index(self._hits())
+
+    def _hits(self) -> Iterator[Hit]:
+        world, model = self.world, self.policy.model.entities
+        for rep in self.reps():
+            yield Hit("rep", str(rep["id"]), str(rep.label), _texts((rep["id"], rep.written, rep["email"])))
+        for pool in self.plan.pools:
+            yield Hit("pool", str(pool), str(pool), ())
+        for name in territories(self):
+            yield Hit("territory", name, name, ())
+        for entity in (*self.entities, *(e for e in ALSO_FOUND if e not in self.entities)):
+            known = [name for name in (*FOUND_BY, *OLD_NAMES) if name in model[entity]]
+            ids, names = world.values(entity, "id"), world.values(entity, "name")
+            others = [world.values(entity, name) for name in known]
+            for number, (record, name) in enumerate(zip(ids, names, strict=True)):
+                yield Hit(entity, str(record), str(name or record), _texts((record, *(column[number] for column in others))))
+
+
+class RowSnapshot(Snapshot):
+    """The records as rows; every decision of the run is kept."""
+
+    def __init__(self, run: Run, source: str = "") -> None:
+        super().__init__()
+        self.evaluator, self._bound, self.source = run.bound.evaluator, run.bound, source
+        self._decisions: dict[tuple[str, str], list[Decision]] = {}
+        self._turns: dict[str, list[Decision]] = {}
+        for d in run.decisions:
+            self._decisions.setdefault((d.entity, d.id), []).append(d)
+            turn = d.turn
+            while turn is not None:  # the pools that it fell back from had their say too
+                self._turns.setdefault(turn.pool, []).append(d)
+                turn = turn.before
+        self.outcomes = Outcomes(outcome(d, self.rep_name) for d in run.decisions)
+
+    @property
+    def bound(self) -> Bound:
+        return self._bound
+
+    def decisions(self, entity: str, record: str) -> list[Decision]:
+        return self._decisions.get((entity, record), [])
+
+    def replayable(self, entity: str, record: str) -> Bound:
+        return self._bound
+
+    def turns(self, pool: str) -> list[Decision]:
+        return self._turns.get(pool, [])
+
+
+def territories(snapshot: Snapshot) -> list[str]:
+    """The names of all territories, of every entity, once each."""
+    found: dict[str, None] = {}
+    for (_, name), step in snapshot.plan.steps.items():
+        if isinstance(step, Choose) and step.stage == "territory" and not name.endswith("_decided_by"):
+            found |= dict.fromkeys(str(rule.name) for rule in step.rules)
+    return list(found)
+
+
+def _texts(values: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(str(x)[:500] for x in values if x not in (None, ""))

@@ -1,0 +1,181 @@
+"""A binding that lives on decides as a new binding of the same records does, whatever came, changed and went in between."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import roe
+from helpers import AS_OF, EXAMPLES, example, policy_text, tables
+from roe.evaluator.engine import Decision, Evaluator
+from roe.grammar import values as v
+
+SEEDS = range(3)
+Raw = dict[str, dict[str, dict[str, Any]]]  # entity -> id -> raw record
+
+
+def shown(decision: Decision) -> dict[str, Any]:
+    """Everything that a decision says, its whole explanation included."""
+    names = ("entity", "id", "role", "action", "owner", "previous", "rule", "territory", "pool", "window", "until", "reason", "unknown")
+    return {name: v.plain(getattr(decision, name)) for name in names} | {
+        "trace": json.loads(json.dumps(decision.trace.as_json(), default=str))
+    }
+
+
+def fresh(evaluator: Evaluator, raw: Raw, as_of: str, state: Mapping[str, Any] | None, entity: str, key: str, role: str) -> dict[str, Any]:
+    bound = evaluator.bind({e: list(rows.values()) for e, rows in raw.items()}, as_of=as_of, state=state)
+    row = bound.world.find(entity, key)
+    assert row is not None
+    return shown(bound.decide(row, role))
+
+
+def keyed(evaluator: Evaluator, given: Any) -> Raw:
+    """The records of tables by the ids that they are known by."""
+    world = evaluator.bind(given, as_of="2026-01-01").world
+    raw: Raw = {}
+    for entity, rows in given.items():
+        by_line = {row["$line"]: str(row["id"]) for row in world.rows[entity]}
+        raw[entity] = {}
+        for number, row in enumerate(rows, 1):
+            key = by_line.get(row.get("$line", number))
+            if key is not None:
+                has_id = any(str(x) == key for x in row.values())
+                raw[entity][key] = {k: x for k, x in row.items() if k != "$line"} | ({} if has_id else {"id": key})
+    return raw
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", sorted(AS_OF))
+def test_decides_as_a_new_binding_would(name: str, seed: int) -> None:
+    rng = random.Random(f"{name} {seed}")
+    evaluator = example(name)
+    everything = keyed(evaluator, tables(evaluator, EXAMPLES / name / "data"))
+    now: Raw = {entity: {k: row for k, row in rows.items() if rng.random() < 0.6} for entity, rows in everything.items()}
+    live = evaluator.live({e: list(rows.values()) for e, rows in now.items()}, as_of=AS_OF[name])
+    decided = [(e, role) for e, role in evaluator.policy.plan.engagement]
+    for _ in range(25):
+        for _ in range(rng.randrange(4)):
+            change(rng, everything, now, live)
+        entity, role = rng.choice(decided)
+        if not now.get(entity):
+            continue
+        key = rng.choice(sorted(now[entity]))
+        as_of = later(AS_OF[name], rng.randrange(3))
+        state = live.current_state()
+        expected = fresh(evaluator, now, as_of, state, entity, key, role)
+        row = live.world.find(entity, key)
+        assert row is not None
+        decision = live.decide(row, role, as_of=as_of)
+        assert shown(decision) == expected
+        columns = (live.world.owner_column(entity, role), "owner_since")
+        if decision.turn is not None and decision.owner != decision.previous and now[entity][key].get(columns[0]):
+            now[entity][key] |= {c: x for c, x in zip(columns, (decision.owner, as_of[:10])) if c in now[entity][key]}
+
+
+def later(as_of: str, days: int) -> str:
+    return (datetime.fromisoformat(as_of) + timedelta(days=days)).isoformat()
+
+
+def change(rng: random.Random, everything: Raw, now: Raw, live: Any) -> None:
+    """Insert, update or delete a record, in the live binding and in the raw records."""
+    entity = rng.choice([e for e, rows in everything.items() if rows])
+    key = rng.choice(sorted(everything[entity]))
+    if key in now[entity] and entity != "rep" and rng.random() < 0.3:
+        del now[entity][key]
+        live.remove(entity, key)
+        return
+    row = dict(everything[entity][key])
+    if rng.random() < 0.6:  # a value of another record
+        other = everything[entity][rng.choice(sorted(everything[entity]))]
+        row |= {k: other[k] for k in rng.sample(sorted(other), min(2, len(other))) if k in row and not is_id(k)}
+    now[entity][key] = row
+    assert str(live.put(entity, row)["id"]) == key
+
+
+def is_id(column: str) -> bool:
+    return column.lower().replace(" ", "") in ("id", "email", "recordid", "userid", "account", "name", "opportunity_id", "sales_agent")
+
+
+MATCHING = """
+roe: 1
+name: live
+roles: [sdr]
+matching: default
+pools:
+  desk: {strategy: round_robin, members: [ann, bo]}
+engagement:
+  lead:
+    sdr:
+      - {name: matched, when: lead.account.owner.sdr != null, then: {assign: lead.account.owner.sdr}}
+      - {name: desk, then: {route: desk}}
+"""
+WORDS = ("Norrsken", "Kaltmeer", "Vetri", "Halden", "Group", "Systems", "Bank", "Energy", "Hamburg", "Chile")
+FORMS = ("AB", "GmbH", "AG", "Inc", "Ltd", "")
+
+
+def test_matches_as_a_new_binding_would_while_accounts_come_and_go(tmp_path: Path) -> None:
+    """Rarity, the closest names and the candidates of each method are those of the accounts that are there now."""
+    policy_text(tmp_path, MATCHING)
+    evaluator = roe.compile(roe.load(tmp_path))
+    rng = random.Random(3)
+
+    def name() -> str:
+        return " ".join(filter(None, [*rng.sample(WORDS, rng.randint(1, 3)), rng.choice(FORMS)]))
+
+    raw: Raw = {"account": {}, "lead": {}, "rep": {r: {"id": r, "name": r} for r in ("ann", "bo")}}
+    live = evaluator.live({e: list(rows.values()) for e, rows in raw.items()}, as_of="2026-02-01")
+    for step in range(150):
+        for _ in range(rng.randint(1, 3)):
+            key = f"A{rng.randrange(60)}"
+            if key in raw["account"] and rng.random() < 0.4:
+                del raw["account"][key]
+                live.remove("account", key)
+            else:
+                row = {
+                    "id": key,
+                    "name": name(),
+                    "domain": rng.choice(("", f"c{rng.randrange(20)}.com")),
+                    "owner": rng.choice(("ann", "bo")),
+                }
+                raw["account"][key] = row
+                live.put("account", row)
+        lead = {"id": f"L{step}", "company": name(), "email": f"x@c{rng.randrange(60)}.com", "owner": ""}
+        raw["lead"][lead["id"]] = lead
+        state = live.current_state()
+        expected = fresh(evaluator, raw, "2026-02-01", state, "lead", lead["id"], "sdr")
+        assert shown(live.decide(lead, as_of="2026-02-01")) == expected
+
+
+def test_a_record_that_cannot_be_read_changes_nothing() -> None:
+    evaluator = example("inbound")
+    live = evaluator.live(tables(evaluator, EXAMPLES / "inbound" / "data"), as_of=AS_OF["inbound"])
+    before = len(live.world.rows["lead"])
+    for record in ({"id": "new", "created": "no date"}, {"created": "2026-02-01"}):
+        with pytest.raises(ValueError, match=r"created|id"):
+            live.put("lead", record)
+    assert len(live.world.rows["lead"]) == before
+    with pytest.raises(KeyError, match="nobody"):
+        live.decide("nobody")
+    with pytest.raises(KeyError, match="nobody"):
+        live.remove("lead", "nobody")
+
+
+def test_a_pool_goes_on_where_it_was_whatever_changes(tmp_path: Path) -> None:
+    policy_text(tmp_path, MATCHING)
+    evaluator = roe.compile(roe.load(tmp_path))
+    live = evaluator.live(
+        {"rep": [{"id": "ann", "name": "Ann"}, {"id": "bo", "name": "Bo"}], "account": [], "lead": []}, as_of="2026-02-01"
+    )
+    owners = []
+    for i in range(6):
+        owners.append(live.decide({"id": f"L{i}", "company": f"Firm {i}"}, as_of=f"2026-02-0{1 + i}").owner)
+        live.put("account", {"id": "A", "name": f"Other {i}"})
+    assert owners == ["ann", "bo"] * 3
+    assert live.decide("L0").owner == "ann"  # the same lead again is the same assignment, and no turn
+    assert live.current_state()["pools"]["desk"]["turns"] == 6

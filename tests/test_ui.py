@@ -1,0 +1,423 @@
+"""The pages of `roe ui`: what they say is what the evaluator decides, and nobody sees more than they may."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+pytest.importorskip("starlette")
+
+from browsing import Browser, example_snapshot, said, snapshot_of, users
+from helpers import EXAMPLES, policy_text, tables
+from roe.evaluator.engine import Evaluator
+from roe.policy.build import build
+from roe.web.app.access import Sessions, Viewer, digest, users_of
+from roe.web.app.search import Hit, Index, plain
+from roe.web.app.site import HEADERS, Options
+from roe.web.app.snapshot import RowSnapshot
+from test_security import NAMES
+
+example_of = cache(example_snapshot)
+
+
+# --- search -------------------------------------------------------------------------------------------------------------------
+
+
+def index() -> Index:
+    return Index(
+        [
+            Hit("account", "A1", "Hooli Inc.", ("A1", "hooli.com")),
+            Hit("account", "A2", "New Hooligan Foods", ("A2", "nhf.org")),
+            Hit("account", "A3", "Société Générale", ("A3", "sg.fr", "Old Name SA")),
+            Hit("rep", "ana", "Ana Abel", ("ana", "ana@x.com")),
+            Hit("account", "A44", "Hoo", ("A44",)),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("hooli", ["A1", "A2"]),  # the start of a name before the start of a word
+        ("HOOLI.COM", ["A1"]),
+        ("hoo", ["A44", "A1", "A2"]),  # the whole name first
+        ("societe gen", ["A3"]),
+        ("old name", ["A3"]),
+        ("foods new", ["A2"]),  # words in any order
+        ("ana@", ["ana"]),
+        ("oogan", []),
+        ("oligan", ["A2"]),  # inside a word
+        ("a1", ["A1"]),
+        ("   ", []),
+        ("x" * 5000, []),
+    ],
+)
+def test_search_finds_by_any_name(text: str, found: list[str]) -> None:
+    assert [hit.id for hit in index().search(text)] == found
+
+
+def test_search_proposes_what_is_most_like_a_misspelt_name() -> None:
+    assert [hit.id for hit in index().near("Holi Inc")] == ["A1"]
+    assert index().near("x") == []
+
+
+def test_search_agrees_with_a_plain_search_of_every_record() -> None:
+    snapshot = example_of("abm")
+    for text in ("labs", "an", "tor", "media a", "a001", "dankelquin.com", "@uldan"):
+        words = plain(text).split()
+        whole = {h.id for h in snapshot.index.hits if any(all(w in plain(k) for w in words) for k in (h.label, *h.keys))}
+        spread = {h.id for h in snapshot.index.hits if all(any(w in plain(k) for k in (h.label, *h.keys)) for w in words)}
+        found = {h.id for h in snapshot.index.search(text, 10_000)}
+        assert whole <= found <= spread, text
+
+
+def test_the_search_page_gives_the_part_that_the_script_asks_for() -> None:
+    browser = Browser(example_of("abm"))
+    part = browser.get("/?q=torros", **{"hx-request": "true", "hx-target": "results"}).text
+    assert "Torrosnor Labs" in part and "<html" not in part
+    assert "Torrosnor Labs" in browser.text("/?q=torros") and "sdr Sam Shaw" in browser.text("/?q=torros")
+    assert "Did you mean account Torrosnor Labs" in browser.text("/?q=torosnor+labs")
+
+
+# --- a record -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["abm", "static", "windows", "distribution", "inbound", "wild-west", "crm", "disputes"])
+def test_every_record_has_a_page_that_says_what_the_run_decides(name: str) -> None:
+    snapshot = example_of(name)
+    browser = Browser(snapshot)
+    records = sorted({(o.entity, o.id) for o in snapshot.outcomes.all})
+    for entity, record in records[:: max(1, len(records) // 12)]:
+        text = browser.text(f"/record/{entity}/{quote(record, safe='')}")
+        for d in snapshot.decisions(entity, record):
+            assert (d.owner_name or "nobody") in text
+            reason = " ".join(d.reason.split())
+            assert reason[1:].rstrip(".") in text, (record, d.role)
+            written = [str(s.place) for s in d.trace.steps if s.place is not None and s.place.file.endswith((".yaml", ".csv"))]
+            assert all(place in text for place in written)
+
+
+def test_why_not_is_the_answer_of_the_explanation() -> None:
+    snapshot = example_of("static")
+    browser = Browser(snapshot)
+    path = "/record/account/A04?role=ae&rep=Cal+Cruz"
+    text = browser.text(path)
+    assert "This would give it to Cal Cruz: Wait until 29 April 2026, if nothing else happens by rule territory" in text
+    part = browser.get("/why-not/account/A04?role=ae&rep=cal", **{"hx-request": "true"}).text
+    assert "29 April 2026" in part and "<html" not in part
+    assert "There is no rep “Nobody Known”" in browser.text("/record/account/A04?role=ae&rep=Nobody+Known")
+    assert "Dee Dunn does own it as ae." in browser.text("/record/account/A04?role=ae&rep=dee")
+
+
+def test_what_comes_after_the_end_is_replayed() -> None:
+    text = said(Browser(example_of("static")).get("/next/account/A04?role=ae", **{"hx-request": "true"}).text)
+    bound = example_of("static").bound.evaluator.bind(  # the same records on the day after
+        tables(example_of("static").bound.evaluator, EXAMPLES / "static" / "data"), as_of="2026-04-15"
+    )
+    row = bound.world.find("account", "A04")
+    assert row is not None
+    after = bound.decide(row, "ae")
+    assert text.startswith("After 15 Apr 2026, if nothing else happens: " + (after.owner_name or "nobody"))
+
+
+def test_the_timeline_has_every_state() -> None:
+    from roe.analysis.timeline import timeline
+
+    snapshot = example_of("windows")
+    row = snapshot.row("account", "W1")
+    assert row is not None
+    text = said(Browser(snapshot).get("/timeline/account/W1", **{"hx-request": "true"}).text)
+    states = timeline(snapshot.bound, row)
+    assert states and all(f"{x.state.replace('_', ' ')} {x.window}" in text and x.cause in text for x in states)
+
+
+def test_a_page_that_is_not_there_says_so() -> None:
+    browser = Browser(example_of("abm"))
+    for path in ("/record/account/nope", "/record/nothing/A001", "/record/rep/ana", "/no/such/page", "/what-if?record=nope"):
+        assert browser.get(path).status_code == 404, path
+
+
+# --- what if ------------------------------------------------------------------------------------------------------------------
+
+
+def what_if(browser: Browser, entity: str, record: str = "", **fields: str) -> str:
+    form = {"csrf": browser.csrf(f"/what-if?entity={entity}&record={record}"), "entity": entity, "record": record}
+    found = browser.post("/what-if/answer", {**form, **{f"field.{k}": x for k, x in fields.items()}})
+    assert found.status_code == 200
+    return said(found.text)
+
+
+def test_what_if_decides_a_changed_record_and_stores_nothing() -> None:
+    snapshot = example_of("abm")
+    browser = Browser(snapshot)
+    before = browser.page("/record/account/A003")
+    now = {
+        "name": "Torrosnor Labs",
+        "domain": "torrosnor.com",
+        "employees": "150",
+        "owner.ae": "",
+        "owner.sdr": "sam",
+        "open_pipeline": "0",
+    }
+    text = what_if(browser, "account", "A003", **now)
+    assert "With owner ae empty instead of bob" in text and "nobody Open for claims" not in text
+    assert "AE nobody" in text and "SDR Sam Shaw" in text
+    assert browser.page("/record/account/A003") == before
+
+
+def test_what_if_decides_a_record_that_is_only_described() -> None:
+    browser = Browser(example_of("inbound"))
+    competitor = what_if(browser, "lead", name="X", email="x@rivalsoft.com", country="US", form="demo")
+    assert "x@rivalsoft.com is at a competitor" in competitor and "on hold" in competitor
+    customer = what_if(browser, "lead", name="Y", email="y@blueridge.org", country="US")
+    assert "Blue Ridge Health is a customer of" in customer
+    assert "Workspace users `many`:" in what_if(browser, "lead", name="Z", email="z@z.com", workspace_users="many")
+
+
+# --- who may see what ---------------------------------------------------------------------------------------------------------
+
+TEAMS = """roe: 1
+name: teams
+roles: [ae]
+fields: {account: {secret: {type: string}}}
+define: {account.tier: 'if account.employees > 100 then "big" else "small"'}
+engagement:
+  account:
+    ae:
+      - {name: big, when: 'account.tier = "big" and account.secret = "never"', then: {assign: '"ann"'}}
+      - {name: kept, when: account.owner.ae != null, then: keep, because: "{account.owner.ae.name} has it"}
+      - {name: rest, then: {assign: '"bob"'}}
+"""
+
+
+@pytest.fixture
+def teams(tmp_path: Path) -> RowSnapshot:
+    """Two teams of two, with a manager each, and records whose values are secrets."""
+    policy, found = build(policy_text(tmp_path / "p", TEAMS))
+    assert policy is not None, found
+    data = tmp_path / "d"
+    data.mkdir()
+    (data / "reps.csv").write_text("id,name,manager\nann,Ann,mia\nabe,Abe,mia\nmia,Mia,\nbob,Bob,max\nmax,Max,\n", "utf-8")
+    (data / "accounts.csv").write_text(
+        "id,name,employees,secret,owner\nS1,One,200,ours-secret,ann\nS2,Two,77123,theirs-secret,bob\nS3,Three,5,open-secret,\n", "utf-8"
+    )
+    (data / "activities.csv").write_text("id,type,date,account,rep\nT1,call-secret,2026-01-05,S2,bob\n", "utf-8")
+    return snapshot_of(Evaluator(policy), data, "2026-02-01")
+
+
+SIGNED_IN = users(ann=("rep", "ann"), mia=("manager", "mia"), bob=("rep", "bob"), rev=("revops", None), aud=("auditor", None))
+SECRETS = ("theirs-secret", "77123", "call-secret")
+
+
+def test_of_other_teams_records_only_the_answer_is_in_the_html(teams: RowSnapshot) -> None:
+    for name in ("ann", "mia"):
+        browser = Browser(teams, Options(users=SIGNED_IN), name)
+        page = browser.page("/record/account/S2?role=ae&rep=ann")
+        assert "Bob" in page and "Bob has it" in page and "Why not" in page and "Ann" in page
+        assert not any(secret in page for secret in SECRETS), name
+        assert "<svg" not in page and "policy.yaml" not in page
+        for path in ("/timeline/account/S2", "/what-if?entity=account&record=S2"):
+            found = browser.get(path)
+            assert found.status_code in (403, 404) and not any(secret in found.text for secret in SECRETS)
+        form = {"csrf": browser.csrf("/what-if"), "entity": "account", "record": "S2"}
+        assert not any(secret in browser.post("/what-if/answer", form).text for secret in SECRETS)
+        assert "theirs" not in browser.page("/?q=two")
+    for name in ("bob", "rev", "aud"):
+        page = Browser(teams, Options(users=SIGNED_IN), name).page("/record/account/S2")
+        assert all(secret in page for secret in SECRETS), name
+
+
+def test_own_teams_records_are_shown_whole(teams: RowSnapshot) -> None:
+    for name in ("ann", "mia"):
+        page = Browser(teams, Options(users=SIGNED_IN), name).page("/record/account/S1")
+        assert "ours-secret" in page and "policy.yaml" in page
+
+
+def test_nobody_sees_anything_without_signing_in(teams: RowSnapshot) -> None:
+    browser = Browser(teams, Options(users=SIGNED_IN))
+    for path in ("/", "/record/account/S1", "/what-if", "/why-not/account/S1?rep=ann&role=ae", "/nothing"):
+        found = browser.get(path)
+        assert found.status_code == 303 and found.headers["location"].startswith("/sign-in"), path
+    assert browser.post("/sign-in", {"token": "wrong"}).status_code == 401
+    assert browser.get("/").status_code == 303
+    assert browser.get("/open?token=wrong").headers["location"] == "/sign-in"
+
+
+def test_signing_in_leads_to_the_wanted_page_and_never_elsewhere(teams: RowSnapshot) -> None:
+    browser = Browser(teams, Options(users=SIGNED_IN))
+    asked = browser.get("/record/account/S1?role=ae").headers["location"]
+    assert browser.post(asked, {"token": "ann"}).headers["location"] == "/record/account/S1?role=ae"
+    for bad in ("https://evil.test", "//evil.test", "/\\evil.test", "javascript:alert(1)", "/x\nset-cookie: a=b"):
+        assert browser.post(f"/sign-in?next={quote(bad, safe='')}", {"token": "ann"}).headers["location"] == "/"
+
+
+def test_a_proxys_header_signs_in_only_where_it_is_trusted(teams: RowSnapshot) -> None:
+    people = users_of([{"name": "Ann", "role": "rep", "rep": "ann", "login": "Ann@Example.com"}])
+    trusting = Browser(teams, Options(users=people, header="x-login"))
+    assert "rep Ann" in said(trusting.get("/", **{"x-login": "ann@example.com"}).text)
+    assert trusting.get("/record/account/S2", **{"x-login": "someone@else.com"}).status_code in (200, 303)
+    fresh = Browser(teams, Options(users=people, header="x-login"))
+    assert fresh.get("/", **{"x-login": "someone@else.com"}).status_code == 303
+    assert Browser(teams, Options(users=people)).get("/", **{"x-login": "ann@example.com"}).status_code == 303
+
+
+def test_the_token_of_roe_ui_becomes_a_session(teams: RowSnapshot) -> None:
+    browser = Browser(teams, Options(open_token="secret-of-the-day"))
+    assert browser.get("/").status_code == 303
+    found = browser.get("/open?token=secret-of-the-day")
+    assert found.headers["location"] == "/" and "httponly" in found.headers["set-cookie"].lower()
+    assert "samesite=strict" in found.headers["set-cookie"].lower()
+    assert browser.get("/").status_code == 200
+
+
+def test_sessions_end() -> None:
+    now = [0.0]
+    sessions = Sessions(clock=lambda: now[0])
+    key = sessions.open(Viewer("a", "rep", "a"))
+    assert sessions.get(key) is not None and sessions.get("x") is None and sessions.get(None) is None
+    now[0] = 11 * 3600
+    assert sessions.get(key) is None
+
+
+def test_a_form_without_its_token_does_nothing(teams: RowSnapshot) -> None:
+    browser = Browser(teams, Options(users=SIGNED_IN), "ann")
+    assert browser.csrf("/what-if")
+    for form in ({}, {"csrf": ""}, {"csrf": "x"}, {"csrf": Browser(teams, Options(users=SIGNED_IN), "ann").csrf("/what-if")}):
+        assert browser.post("/what-if/answer", form).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"role": "rep"}, "a user has no name"),
+        ({"name": "a", "role": "boss"}, "the role of `a`"),
+        ({"name": "a", "role": "rep", "token_sha256": "0" * 64}, "needs `rep`"),
+        ({"name": "a", "role": "revops"}, "neither"),
+        ({"name": "a", "role": "revops", "token_sha256": "secret"}, "not a SHA-256"),
+    ],
+)
+def test_users_are_checked(row: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        users_of([row])
+
+
+def test_a_token_is_known_by_its_digest_alone() -> None:
+    known = users_of([{"name": "a", "role": "auditor", "token_sha256": digest("t").upper()}])
+    assert known.with_token("t") == Viewer("a", "auditor") and known.with_token(digest("t")) is None and known.with_token("") is None
+
+
+# --- what a browser is told, and hostile texts ----------------------------------------------------------------------------------
+
+
+def test_every_answer_binds_the_browser(teams: RowSnapshot) -> None:
+    browser = Browser(teams)
+    for path in ("/", "/record/account/S1", "/static/app.css", "/nothing", "/sign-in"):
+        found = browser.get(path)
+        assert all(found.headers[key] == value for key, value in HEADERS.items()), path
+        assert found.headers["cache-control"] == ("public, max-age=86400" if "static" in path else "no-store")
+    assert "unsafe" not in HEADERS["content-security-policy"]
+
+
+def test_only_its_own_names_are_answered(teams: RowSnapshot) -> None:
+    browser = Browser(teams, Options(hosts=("localhost", "::1")))
+    for host, status in (
+        ("localhost:8000", 200),
+        ("localhost", 200),
+        ("[::1]:80", 200),
+        ("evil.test", 421),
+        ("localhost.evil.test:80", 421),
+    ):
+        assert browser.get("/", host=host).status_code == status, host
+
+
+class Strict(HTMLParser):
+    """Collects what a page could execute or load, and checks that its tags are closed as they were opened."""
+
+    VOID = ("meta", "link", "input", "br", "option", "img", "hr", "rect", "circle", "line", "path")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bad: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "script" and not (given.get("src") or "").startswith("/static/"):
+            self.bad.append("script")
+        self.bad += [f"{tag} {k}" for k, _ in attrs if k.startswith("on") or k == "style"]
+        self.bad += [f"{tag} {k}={x}" for k, x in attrs if k in ("href", "src", "action") and x and not x.startswith(("/", "#", "?"))]
+        self.bad += [tag] if tag in ("style", "iframe", "object", "embed", "base", "form action") else []
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.VOID:
+            return
+        if not self.open or self.open.pop() != tag:
+            self.bad.append(f"</{tag}> closes something else")
+
+
+def faults(html: str) -> list[str]:
+    found = Strict()
+    found.feed(html)
+    return found.bad + found.open
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> RowSnapshot:
+    """An organisation whose every text was typed by somebody who means harm."""
+    names = [
+        *NAMES,
+        "x" * 10_000,
+        '"><img src=x onerror=alert(1)>',
+        "' autofocus onfocus=alert(1) x='",
+        "{{ 7 * 7 }}{% include 'x' %}",
+        "</script>",
+    ]
+    policy, found = build(policy_text(tmp_path / "p", TEAMS))
+    assert policy is not None, found
+    data = tmp_path / "d"
+    data.mkdir()
+
+    def write(name: str, rows: list[list[str]]) -> None:
+        text = io.StringIO()
+        csv.writer(text).writerows(rows)
+        (data / name).write_text(text.getvalue(), "utf-8", newline="")
+
+    write("reps.csv", [["id", "name"], *([f"r{i}", name] for i, name in enumerate(names))])
+    write(
+        "accounts.csv",
+        [["id", "name", "secret", "domain", "owner"], *([f"S/{i}?&#", name, name, "x.com", f"r{i}"] for i, name in enumerate(names))],
+    )
+    write("contacts.csv", [["id", "name", "title", "account"], *([f"C{i}", name, name, f"S/{i}?&#"] for i, name in enumerate(names))])
+    return snapshot_of(Evaluator(policy), data, "2026-02-01")
+
+
+def test_hostile_texts_stay_texts(hostile: RowSnapshot) -> None:
+    browser = Browser(hostile)
+    pages = ["/", "/what-if", *(f"/?q={quote(name)}" for name in NAMES)]
+    for o in hostile.outcomes.all:
+        path = f"account/{quote(o.id, safe='')}"
+        pages += [f"/record/{path}?role=ae&rep={quote(o.owner_name)[:300]}", f"/what-if?entity=account&record={quote(o.id, safe='')}"]
+    for path in pages:
+        html = browser.page(path)
+        assert faults(html) == [], path
+        assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08\x1b]", html), path
+        assert len(html) < 400_000, path
+    assert "49" not in said(browser.page(f"/record/account/{quote(hostile.outcomes.all[-2].id, safe='')}"))
+
+
+def test_every_page_of_an_example_is_well_formed() -> None:
+    for name in ("abm", "windows", "distribution"):
+        snapshot = example_of(name)
+        browser = Browser(snapshot)
+        entity, record = snapshot.outcomes.all[0].entity, snapshot.outcomes.all[0].id
+        for path in ("/", "/?q=a", f"/record/{entity}/{record}", f"/what-if?entity={entity}&record={record}", "/what-if", "/sign-in"):
+            assert faults(browser.page(path)) == [], (name, path)
