@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("roe.sql", "roe.spark"),
     ("roe.web",),
     ("roe.lsp",),
+    ("roe.serve",),
     ("roe.cli", "roe.__main__"),
 )
 

@@ -106,6 +106,16 @@ CODES: dict[str, tuple[str, str]] = {
     "R802": ("the folder is not empty", "error"),
     "R803": ("Spark did not finish", "error"),
     "R804": ("the settings in roe.toml cannot be used", "error"),
+    "R901": ("the request has no valid token", "error"),
+    "R902": ("the token does not allow this", "error"),
+    "R903": ("the service cannot read the request", "error"),
+    "R904": ("the service does not know this", "error"),
+    "R905": ("the idempotency key was used for another request", "error"),
+    "R906": ("a request with this idempotency key is under way", "error"),
+    "R907": ("the service cannot answer now", "error"),
+    "R908": ("the service's settings cannot be used", "error"),
+    "R909": ("the signature of a webhook is not valid", "error"),
+    "R910": ("the policy cannot take over", "error"),
 }
 
 DOCS = "docs/diagnostics"

@@ -23,6 +23,23 @@ as_of_option = as_of_setting("The date or date-time to use as `today` and `now`,
 state_option = click.option(
     "--state", type=click.Path(path_type=Path), help="The state folder: owners and round-robin pointers kept between runs."
 )
+service_state = click.option(
+    "--state",
+    default="roe-state",
+    show_default=True,
+    envvar="ROE_STATE",
+    help="Ledger of the service: a folder, or postgresql://… for several servers. Or set ROE_STATE.",
+)
+
+
+def needs_service() -> None:
+    """End the command if the packages of the service are not installed."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("starlette", "uvicorn", "standardwebhooks", "defusedxml", "prometheus_client") if find_spec(name) is None]
+    if missing:
+        help = "pip install 'roe-policy[serve]'"
+        fail([Diagnostic("R406", f"the service needs the package {missing[0]}", Span("roe serve", 1, 1, 2), help)])
 
 
 def color(stream: Any = None) -> bool:

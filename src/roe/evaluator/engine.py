@@ -137,6 +137,7 @@ class Bound:
         self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
         self._settled: set[str] = set()
         self.turns: Mapping[str, Any] = {}  # turns of an earlier run, read back instead of taken again
+        self.tried: Mapping[str, Mapping[str, str]] = {}  # by record and role the reps who must not have it now, with the reasons
         self.exceptions: dict[tuple[str, str, str], ExceptionRow] = {}  # by entity, record and role
         for row in self.plan.exceptions:
             record = world.find(row.entity, row.record) if row.entity in world.rows else None
@@ -291,7 +292,7 @@ class Bound:
             return recorded(self.turns[key], self.world)
         if earlier and earlier.get("pool") == pool:
             return self._again(d, earlier)
-        turn = self.pools.route(pool, d.row, d.role)
+        turn = self.pools.route(pool, d.row, d.role, self.tried.get(key))
         self._assigned(d, pool, turn, [])
         return turn
 

@@ -1,0 +1,68 @@
+"""`roe route`: route one record by the service's ledger, without a server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from roe.cli.common import fail, find_policy, needs_service, policy_argument, service_state
+from roe.diagnostics import Diagnostic, PolicyError
+from roe.source import Span
+
+
+@click.command("route")
+@click.argument("record", metavar="FILE", type=click.File("rb"))
+@policy_argument
+@service_state
+@click.option("--entity", default="lead", show_default=True, help="What the record is.")
+@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format.")
+def command(record: Any, policy: Path | None, state: str, entity: str, shape: str) -> None:
+    """Route the record in FILE, a JSON object of its fields (`-` is standard input).
+
+    The answer is the same as the service gives to the same request, and stands in the same ledger. A record that has an owner keeps it.
+    """
+    needs_service()
+    from roe.serve.local import Local
+    from roe.serve.policies import load
+
+    try:
+        values = json.loads(record.read())
+        if not isinstance(values, dict):
+            raise ValueError("it is not one JSON object")
+    except (ValueError, RecursionError) as e:
+        at = Span(record.name, 1, 1, 2)
+        fail(
+            [
+                Diagnostic(
+                    "R903", f"the record cannot be read: {e}", at, 'write one JSON object, such as {"id": "L1", "email": "ada@example.com"}'
+                )
+            ]
+        )
+    try:
+        with Local(state, load(find_policy(policy))) as local:
+            status, answer = local.route(entity, values)
+    except PolicyError as e:
+        fail(e.diagnostics)
+    if status >= 400:
+        fail(
+            [
+                Diagnostic(
+                    answer["code"],
+                    answer["detail"],
+                    Span(record.name, 1, 1, 2),
+                    answer.get("help") or "correct the record",
+                    severity="error",
+                )
+            ]
+        )
+    if shape == "json":
+        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        return
+    for role, owner in answer["roles"].items():
+        until = f", until {owner['until']}" if owner["until"] else ""
+        click.echo(
+            f"{role}: {owner['owner_name'] or owner['owner'] or 'nobody'}{until}: {owner['sentence']} [decision {owner['decision']}]"
+        )

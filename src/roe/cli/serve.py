@@ -1,0 +1,66 @@
+"""`roe serve`: the policy as a service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from roe.cli.common import fail, find_policy, needs_service, policy_argument, service_state
+from roe.diagnostics import PolicyError
+
+
+@click.command("serve")
+@policy_argument
+@service_state
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on. Any other than this machine's needs tokens.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8321, show_default=True, help="Port to listen on.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that share the ledger.")
+@click.option("--tokens", type=click.Path(path_type=Path), help="File with the digests of bearer tokens; `roe token` writes it.")
+@click.option("--config", type=click.Path(path_type=Path, exists=True), help="File serve.toml: webhooks, receivers and limits.")
+@click.option("--shadow", type=click.Path(path_type=Path), metavar="CANDIDATE", help="Policy that decides everything too, without effect.")
+@click.option("--watch", is_flag=True, help="Reload the policy when its folder changes.")
+def command(
+    policy: Path | None, state: str, host: str, port: int, workers: int, tokens: Path | None, config: Path | None, shadow: Path | None, watch: bool
+) -> None:  # fmt: skip
+    """Answer who gets a record, why and until when, in milliseconds.
+
+    Without POLICY, and with none in or above the current folder, it serves the example that comes with roe, with its accounts and reps.
+    """
+    needs_service()
+    from roe.serve.main import example, serve
+
+    root = _own_policy(policy)
+    try:
+        if root is None:
+            _fill(example(), state)
+            click.echo("no policy here: serving the example that comes with roe", err=True)
+        arguments = {
+            "policy": root or example(), "state": state, "host": host, "port": port, "tokens": tokens, "config": config, "shadow": shadow,
+            "watch": watch,
+        }  # fmt: skip
+        serve(arguments, workers)
+    except PolicyError as e:
+        fail(e.diagnostics)
+
+
+def _own_policy(given: Path | None) -> Path | None:
+    """The policy that is named or near; None if there is none, and none was named."""
+    here = Path.cwd()
+    if given is None and not any((folder / "policy.yaml").is_file() for folder in (here, *here.parents)):
+        return None
+    return find_policy(given)
+
+
+def _fill(root: Path, state: str) -> None:
+    """Load the example's accounts and reps into a new ledger."""
+    from roe.cli.sync import tables_of
+    from roe.serve.local import Local
+    from roe.serve.policies import load
+
+    ready = load(root)
+    with Local(state, ready) as local:
+        tables = tables_of(ready.evaluator.policy, root / "data")
+        local.sync(
+            {entity: rows for entity, rows in tables.items() if not any(entity == e for e, _ in ready.evaluator.policy.plan.engagement)}
+        )

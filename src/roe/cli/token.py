@@ -1,0 +1,50 @@
+"""`roe token`: make a bearer token for the service."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from roe.cli.common import fail, unwritable
+from roe.diagnostics import Diagnostic, PolicyError
+from roe.serve.tokens import SCOPES, made, read_tokens
+from roe.source import Span
+
+
+@click.command("token")
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(list(SCOPES)),
+    multiple=True,
+    default=("route",),
+    show_default=True,
+    help="What it allows. Repeatable.",
+)
+@click.option(
+    "--file", "path", type=click.Path(path_type=Path), default=Path("tokens.toml"), show_default=True, help="File that keeps its digest."
+)
+def command(name: str, scopes: tuple[str, ...], path: Path) -> None:
+    """Make a bearer token called NAME, and print it once.
+
+    Only its digest is kept, so a token that is lost has to be made again.
+    """
+    try:
+        if name in read_tokens(path, {}).names():
+            at = Span("NAME", 1, 1, len(name) + 1, name)
+            fail([Diagnostic("R908", f"there is a token `{name}` already", at, f"remove it from {path} first, or use another name")])
+        token, lines = made(name, scopes)
+        before = path.read_text("utf-8") if path.exists() else ""
+        draft = before + ("\n" if before else "") + lines
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(draft)
+        read_tokens(path, {})
+    except PolicyError as e:
+        fail(e.diagnostics)
+    except OSError as e:
+        unwritable(path, e)
+    click.echo(token)

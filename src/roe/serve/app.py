@@ -1,0 +1,103 @@
+"""The service over HTTP: a Starlette application around one writer.
+
+`build_app` makes it; whoever mounts more (the web pages) passes routes. Requests that change something become jobs of the
+writer, and are answered once it has committed them. Everything else is read on connections of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time as clock
+from collections.abc import AsyncIterator, Sequence
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from roe.serve.logs import request_line
+from roe.serve.problems import MEDIA_TYPE, Refused, unreadable
+from roe.serve.routes import routes
+from roe.serve.server import Server
+
+log = logging.getLogger("roe.serve")
+
+
+def build_app(server: Server, more: Sequence[BaseRoute] = ()) -> Starlette:
+    """The application. `more` are routes that are mounted beside the API, such as the web pages; `request.app.state.server` is the server."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        server.start()
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(server.stop)
+
+    app = Starlette(
+        routes=[*routes(), *more],
+        lifespan=lifespan,
+        middleware=[Middleware(Watched, server=server)],
+        exception_handlers={Refused: _refused, HTTPException: _not_routed, Exception: _failed},
+        max_body_size=server.settings.body_limit,
+    )
+    app.state.server = server
+    return app
+
+
+def problem(refused: Refused) -> Response:
+    return JSONResponse(refused.document(), refused.status, refused.headers, MEDIA_TYPE)
+
+
+async def _refused(request: Request, e: Exception) -> Response:
+    assert isinstance(e, Refused)
+    return problem(e)
+
+
+async def _not_routed(request: Request, e: Exception) -> Response:
+    """An address or method that the service does not have, or a body that is too large."""
+    assert isinstance(e, HTTPException)
+    if e.status_code == 413:
+        return problem(unreadable("the body is too large", "send fewer records at a time", 413))
+    detail = f"{request.method} {request.url.path} is not an address of the service" if e.status_code in (404, 405) else e.detail
+    refused = Refused(e.status_code, "R904" if e.status_code == 404 else "R903", detail, "see /v1/openapi.json", e.headers)
+    return problem(refused)
+
+
+async def _failed(request: Request, e: Exception) -> Response:
+    """What nobody foresaw: logged with its place, and told as what it is."""
+    log.error("%s %s failed", request.method, request.url.path, exc_info=e)
+    return problem(Refused(500, "R907", "the service failed on this request", "repeat it; if it fails again, see the service's log"))
+
+
+class Watched:
+    """Counts and logs every request, and takes no more than a time for each."""
+
+    def __init__(self, app: ASGIApp, server: Server) -> None:
+        self.app, self.server = app, server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = clock.perf_counter(), 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        finally:
+            seconds = clock.perf_counter() - started
+            route = scope.get("route")
+            name = route.path if isinstance(route, Route) else "other"
+            self.server.metrics.requests.labels(name, str(status)).observe(seconds)
+            request_line(scope, status, seconds)

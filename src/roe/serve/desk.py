@@ -1,0 +1,426 @@
+"""The service without HTTP and without a database: records and events in, decisions out, one after the other.
+
+A desk has one policy, the mirror's records and what the service knows. Each request is handled as of a moment that it is given,
+and leaves behind what is to be written: records, values, entries and letters. The server, `roe route` and the tests share it, so a
+stream of requests has one meaning whoever handles it. What is left behind becomes true only once the caller has written it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
+from fractions import Fraction
+from typing import Any
+
+from roe.evaluator.engine import Bound, Decision
+from roe.evaluator.world import Row
+from roe.grammar import values as v
+from roe.grammar.clock import zone_of
+from roe.ledger.entries import Entry, Loaded, Owned, Referred, Turn
+from roe.ledger.moment import At
+from roe.policy.standard import FILES
+from roe.serve import timers
+from roe.serve.letters import Receiver, letter
+from roe.serve.policies import Ready
+from roe.serve.problems import Refused, unknown
+from roe.serve.records import Records
+from roe.serve.state import Change, State
+from roe.serve.store import Writes
+from roe.serve.times import first_moment, moment
+from roe.serve.versions import Mirrored, deleted, patched, replaced
+
+Fetch = Callable[[str, str], Mirrored | None]
+Json = dict[str, Any]
+MAKES_ABLE = ("rep", "leave")  # a change of these may let somebody take a held record
+SHOWN = ("decision", "owner", "owner_name", "former", "by", "action", "rule", "sentence", "until", "pool", "since", "policy")
+TOLD_AGAIN = ("owner", "action", "rule", "until", "pool")  # a decision in which one of these differs is an entry
+
+
+class Desk:
+    def __init__(self, policy: Ready, state: State, records: Iterable[Mirrored], receivers: Iterable[Receiver] = ()) -> None:
+        self.state, self.receivers = state, tuple(receivers)
+        self.able_changed = False  # whether somebody may be able to take a record who was not
+        self.seq = 0  # the last commit that the desk has seen
+        self.last: datetime | None = None  # the moment of the last group
+        self.take_policy(policy, records)
+        self._timers = timers.TimerQueue()
+        for key, timer in state.all("timer").items():
+            self._timers.add(key, timer["due"])
+        self.begin(lambda entity, id: None)
+
+    def take_policy(self, policy: Ready, records: Iterable[Mirrored]) -> None:
+        """Decide by this policy from now on."""
+        self.policy = policy
+        self.records = Records(policy.evaluator, self.state, records)
+        self.plan, self.zone = policy.evaluator.policy.plan, policy.evaluator.policy.timezone
+        self.tz = zone_of(self.zone)
+
+    # --- groups of requests -------------------------------------------------------------------------------------------
+
+    def begin(self, fetch: Fetch) -> None:
+        """Start a group: nothing is left behind yet. `fetch` looks records up in the mirror as it was committed."""
+        self.fetch = fetch
+        self.writes = Writes()
+        self.entries: list[Entry] = []
+        self._numbered: dict[str, int] = {}  # of owners that are to carry the number of an entry, its place in `entries`
+        self._letters: list[tuple[int, Receiver, str, Json, Json, int | None]] = []  # letters whose decision has no number yet
+        self.decided: list[tuple[str, str, str]] = []  # entity, role, action
+        self.missed = 0
+
+    def number(self, numbers: list[int]) -> None:
+        """Tell owners and letters the numbers that the entries have got."""
+        for key, place in self._numbered.items():
+            if (owner := self.state.get("owner", key)) is not None:
+                owner["decision"] = numbers[place]
+        for count, receiver, kind, about, more, written in self._letters:
+            if written is not None:
+                about["decision"] = numbers[written]
+            self.writes.letters.append(letter(count, receiver, kind, about, more))
+        self._letters.clear()
+
+    def written(self, at: datetime) -> None:
+        """What the group left behind is committed."""
+        if self.writes:
+            self.seq += 1
+        self.last = at
+        self.state.written()
+
+    def take_back(self) -> None:
+        """The group was not committed: what is known is as it was before. Records are for the caller to read again."""
+        for kind, key in self.state.take_back():
+            self._renew(kind, key)
+
+    def refused(self, problem: Refused) -> None:
+        """A request was refused. It has changed nothing: whatever can be refused is checked before anything changes."""
+
+    def learn(self, known: Iterable[Change], records: Iterable[Mirrored]) -> None:
+        """Take over what another server has committed."""
+        for kind, key in self.state.learn(known):
+            self._renew(kind, key)
+        for record in records:
+            self.records.learn(record)
+
+    def _renew(self, kind: str, key: str) -> None:
+        if kind == "timer" and (timer := self.state.get("timer", key)) is not None:
+            self._timers.add(key, timer["due"])
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def next_due(self) -> datetime | None:
+        """When the next timer is due; None if there is none, or while the service is paused."""
+        first = None if self.is_paused else self._timers.first(self.state.all("timer"))
+        return None if first is None else moment(first[0])
+
+    def fire_due(self, at: datetime, most: int) -> int:
+        """Fire the timers that are due; returns how many."""
+        fired = 0
+        if not self.is_paused:
+            for key in self._timers.due(self.state.all("timer"), int(at.timestamp() * 1000), most):
+                timers.fire(self, key, at)
+                fired += 1
+        return fired
+
+    def settled(self, at: datetime) -> None:
+        """A request is done. If somebody may be able now, records that wait are tried before the next request."""
+        if self.able_changed and not self.is_paused:
+            self.retry_held(at)
+
+    @property
+    def is_paused(self) -> bool:
+        return self.state.get("pause", "all") is not None
+
+    def schedule(self, key: str, timer: Json | None) -> None:
+        """Set the one timer of a record and role, or end it."""
+        self.state.put("timer", key, timer)
+        if timer is not None:
+            self._timers.add(key, timer["due"])
+
+    def moment(self, at: datetime) -> At:
+        return At.of(at, self.zone)
+
+    # --- records ------------------------------------------------------------------------------------------------------
+
+    def entity(self, name: str) -> str:
+        """The entity that an address means: `leads` and `lead` are one."""
+        known = self.policy.evaluator.policy.model.entities
+        if name in known:
+            return name
+        found = next((e for e in known if name == FILES.get(e, (e + "s",))[0]), None)
+        if found is None:
+            raise unknown(f"the policy has no entity `{name}`", f"the entities are {', '.join(known)}")
+        return found
+
+    def record(self, entity: str, id: str) -> Mirrored:
+        """A record as the mirror has it now; an empty one if it has none."""
+        pending = self.writes.records.get((entity, id))
+        return pending or self.fetch(entity, id) or Mirrored(entity, id)
+
+    def put(self, entity: str, values: Mapping[str, Any], version: str, at: datetime) -> tuple[str, bool]:
+        """Take the whole of a record over; returns its id and whether it was too old to count."""
+        id = str(self.records.typed(entity, values)["id"])
+        return id, not self._take(replaced(self.record(entity, id), values, version), at)
+
+    def patch(self, entity: str, id: str, values: Mapping[str, Any], version: str, at: datetime) -> bool:
+        """Take some fields of a record over; returns whether all of them were too old to count."""
+        new = patched(self.record(entity, id), values, version)
+        if new is None:
+            return True
+        if "id" not in {name.lower() for name in new.fields}:
+            new.fields["id"] = id
+        written = self.records.typed(entity, new.fields)["id"]
+        if written != id:
+            raise Refused(422, "R602", f"the record's id is `{written}`, and the address says `{id}`", "send one id")
+        return not self._take(new, at)
+
+    def delete(self, entity: str, id: str, version: str, at: datetime) -> bool:
+        """Mark a record as deleted; returns whether it was changed after that."""
+        return not self._take(deleted(self.record(entity, id), version), at)
+
+    def _take(self, new: Mirrored | None, at: datetime) -> bool:
+        if new is None:
+            return False
+        self.writes.records[new.entity, new.id] = new
+        self.records.learn(new)
+        self.able_changed |= new.entity in MAKES_ABLE
+        if not new.deleted:
+            self._compare_owners(new, at)
+            return True
+        for key in list(self.owner_keys(new.entity, new.id)):
+            self.schedule(key, None)
+            self.state.put("held", key, None)
+        return True
+
+    def owner_keys(self, entity: str, id: str) -> Iterable[str]:
+        keys = (f"{entity}|{id}|{role}" for role in self.policy.evaluator.policy.roles)
+        return (key for key in keys if self.state.get("owner", key) is not None)
+
+    def _compare_owners(self, record: Mirrored, at: datetime) -> None:
+        """Hold the owners that the CRM shows against those decided here: in force, still to be loaded, or changed by hand."""
+        keys = list(self.owner_keys(record.entity, record.id))
+        shown = self.records.owners(record) if keys else {}
+        for key in keys:
+            role, owner = key.split("|", 2)[2], self.state.get("owner", key)
+            if role not in shown or shown[role] == owner["base"] != owner["owner"]:
+                continue  # not said, or still to be loaded
+            rep = shown[role]
+            if rep != owner["owner"]:
+                self._moved_by_hand(key, rep, at)
+            elif owner["base"] != rep:
+                self.entries.append(Loaded(at=self.moment(at), entity=record.entity, record=record.id, role=role, rep=rep))
+                self.state.put("owner", key, {**owner, "base": rep})
+
+    def _moved_by_hand(self, key: str, rep: str | None, at: datetime) -> None:
+        """The CRM shows an owner whom nobody here has decided. A record of a pool keeps its deadline; one that was cleared is decided anew."""
+        entity, id, role = key.split("|", 2)
+        given = self.state.get("assigned", key)
+        who = self.records.rep_name(rep)
+        sentence = f"{who} has it since the owner was changed in the CRM" if rep else "the owner was cleared in the CRM"
+        self.own(key, rep, at, by="hand", action="hand", sentence=sentence, more={"base": rep})
+        if given is None:
+            return
+        self.state.put("assigned", key, {**given, "rep": rep} if rep else None)
+        if rep is None:
+            self.schedule(key, None)
+            self.decide(entity, id, at, only=(role,))
+
+    # --- decisions ----------------------------------------------------------------------------------------------------
+
+    def route(self, entity: str, values: Mapping[str, Any], version: str, at: datetime) -> tuple[str, bool, bool]:
+        """Take a record over and find its owners; returns its id, whether it was known, and whether it was too old to count.
+
+        A record that has owners already keeps them, without a turn. Records that wait in a pool go before a new one.
+        """
+        self.decides(entity)
+        id, stale = self.put(entity, values, version, at)
+        roles = self.roles(entity)
+        missing = [role for role in roles if self.state.get("owner", f"{entity}|{id}|{role}") is None]
+        if missing:
+            self.settled(at)
+            self.decide(entity, id, at, only=missing)
+        return id, len(missing) < len(roles), stale
+
+    def decide(
+        self,
+        entity: str,
+        id: str,
+        at: datetime,
+        only: Iterable[str] = (),
+        tried: Mapping[str, str] | None = None,
+        marks: Mapping[str, Any] | None = None,
+    ) -> list[Decision]:
+        """Decide a record of the mirror in all its roles, or in some. `tried` are reps who must not have it, with reasons.
+
+        `marks` stand in the owner that comes of it, such as how many seconds late a timer was.
+        """
+        bound = self.records.bound(at)
+        row = bound.world.find(entity, id)
+        if row is None:
+            raise unknown(f"there is no {entity} `{id}`")
+        return [self._settle(bound, row, role, at, tried, marks or {}) for role in (only or self.roles(entity))]
+
+    def _settle(
+        self, bound: Bound, row: Row, role: str, at: datetime, tried: Mapping[str, str] | None, marks: Mapping[str, Any]
+    ) -> Decision:
+        key = f"{row.entity}|{row['id']}|{role}"
+        bound.tried = {key: tried} if tried else {}
+        d = bound.decide_alone(row, role)
+        self.decided.append((d.entity, role, d.action))
+        self._keep_pools(bound, key)
+        before = self.state.get("owner", key)
+        until = None if d.until is None else first_moment(d.until, self.tz)
+        now = {"owner": d.owner, "action": d.action, "rule": d.rule or None, "until": v.plain(d.until), "pool": d.pool or None}
+        if before is None or any(before[name] != now[name] for name in TOLD_AGAIN):
+            base = self._shown_by_crm(row, role) if before is None else before["base"]
+            former = before["owner"] if before is not None else d.previous
+            more = {"base": base, "owner_name": d.owner_name or None, "rule": d.rule or None, "pool": d.pool or None, **marks}
+            self.own(key, d.owner, at, d.until, sentence=d.reason, action=d.action, was=former, more=more)
+        if d.turn is not None and not timers.is_repeated(d):
+            self._take_turn(d, at)
+        self._schedule(key, d, until, at)
+        self._hold(key, d, at)
+        self._tell(key, d, before)
+        return d
+
+    def _shown_by_crm(self, row: Row, role: str) -> str | None:
+        """The owner that the CRM shows of a record that is decided for the first time."""
+        rep = row["owner"].get(role)
+        return str(rep["id"]) if rep is not None else None
+
+    def own(
+        self, key: str, rep: str | None, at: datetime, until: date | datetime | None = None, *, sentence: str, action: str, by: str = "rule",
+        was: str | None = None, more: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """Remember an owner, and make it an entry; the owner carries the entry's number once it has one."""
+        entity, id, role = key.split("|", 2)
+        before = self.state.get("owner", key) or {"base": None, "since": at.isoformat(), "former": None, "owner": was, "pool": None}
+        stays = rep == before["owner"]
+        owner: Json = {
+            "decision": 0, "owner": rep, "owner_name": self.records.rep_name(rep) if rep else None,
+            "former": before["former"] if stays else before["owner"], "by": by, "action": action, "rule": None, "sentence": sentence,
+            "until": v.plain(until), "pool": before["pool"], "since": before["since"] if stays else at.isoformat(), "at": at.isoformat(),
+            "policy": self.policy.digest, "base": before["base"], **(more or {}),
+        }  # fmt: skip
+        entry = Owned(
+            at=self.moment(at), entity=entity, record=id, role=role, rep=rep, former=owner["former"], by=by, rule=owner["rule"] or "",
+            action=action, pool=owner["pool"] or "", until=None if until is None else At.of(until, self.zone), sentence=sentence,
+        )  # fmt: skip
+        self._numbered[key] = len(self.entries)
+        self.entries.append(entry)
+        self.state.put("owner", key, owner)
+
+    def _keep_pools(self, bound: Bound, key: str) -> None:
+        """Remember what pools did for a decision."""
+        self.state.put("assigned", key, bound.assigned.get(key))
+        if "pools" in bound.__dict__:  # the decision asked for them
+            saved = bound.pools.saved()
+            for name, pool in saved["pools"].items():
+                self.state.put("pool", name, pool)
+            for rep in {*self.state.all("days"), *saved["days"]}:
+                self.state.put("days", rep, saved["days"].get(rep))
+
+    def give_turn_back(self, pool: str, rep: str, day: str) -> None:
+        """A turn does not count any more: the rep is owed one."""
+        known = self.state.get("pool", pool)
+        if known is not None:
+            credit = Fraction(known["credits"].get(rep, "0")) + 1
+            counts = {**known["counts"], rep: max(0, known["counts"].get(rep, 0) - 1)}
+            self.state.put("pool", pool, {**known, "counts": counts, "credits": {**known["credits"], rep: str(credit)}})
+        days = self.state.get("days", rep)
+        if days is not None and days.get(day):
+            self.state.put("days", rep, {**days, day: days[day] - 1})
+
+    def _take_turn(self, d: Decision, at: datetime) -> None:
+        turn, given = d.turn, self.state.get("assigned", f"{d.entity}|{d.id}|{d.role}") or {}
+        assert turn is not None
+        if turn.rep is None:
+            return
+        entry = Turn(
+            at=self.moment(at), entity=d.entity, record=d.id, role=d.role, rep=d.owner,
+            until=None if turn.until is None else At.of(turn.until, self.zone), pool=turn.pool, asked=str(given.get("pool", turn.pool)),
+            why=turn.why, number=turn.position, company=given.get("company"), tried=tuple(given.get("tried", ())),
+        )  # fmt: skip
+        self.entries.append(entry)
+
+    def _schedule(self, key: str, d: Decision, until: datetime | None, at: datetime) -> None:
+        """One timer per record and role: the next moment at which something ends."""
+        if until is None or until <= at:
+            self.schedule(key, None)
+            return
+        kind = "referral" if d.action == "refer" else "sla" if d.turn is not None else "end"
+        timer = {"due": until.isoformat(), "kind": kind, "pool": d.pool or None, "rule": d.rule, "policy": self.policy.digest}
+        if kind == "referral" and self.state.get("timer", key) is None:
+            referred = Referred(
+                at=self.moment(at), entity=d.entity, record=d.id, role=d.role, rule=d.rule, until=At.of(until, self.zone), sentence=d.reason
+            )
+            self.entries.append(referred)
+        self.schedule(key, timer)
+
+    def _hold(self, key: str, d: Decision, at: datetime) -> None:
+        """A record that a pool could give to nobody waits until somebody is able."""
+        waiting = self.state.get("held", key)
+        if d.owner is not None or d.turn is None:
+            self.state.put("held", key, None)
+        elif waiting is None:
+            self.state.put("held", key, {"pool": d.pool, "since": at.isoformat(), "number": self.state.count("held")})
+            self.schedule(timers.HELD, {"due": (at + timers.RETRY).isoformat(), "kind": "held"})
+
+    def _tell(self, key: str, d: Decision, before: Json | None) -> None:
+        if before is not None and before["owner"] == d.owner and before["action"] == d.action:
+            return
+        kind = "referred" if d.action == "refer" else "assigned" if d.owner is not None else "held" if d.turn is not None else "unassigned"
+        self.send(kind, key)
+
+    def send(self, kind: str, key: str, **more: Any) -> None:
+        """Put a letter about a record into the outbox of every receiver who wants letters of this kind."""
+        entity, id, role = key.split("|", 2)
+        for receiver in self.receivers:
+            if receiver.wants(kind):
+                about = self.shown(entity, id, role)
+                self._letters.append((self.state.count("letter"), receiver, kind, about, more, self._numbered.get(key)))
+
+    # --- held records -------------------------------------------------------------------------------------------------
+
+    def retry_held(self, at: datetime) -> int:
+        """Try the records that wait for somebody able, in the order in which they came; returns how many found an owner.
+
+        Where the members of a pool are the same for every record, one that finds nobody speaks for those behind it.
+        """
+        self.able_changed = False
+        placed = 0
+        full: set[str] = set()
+        for key, waiting in sorted(self.state.all("held").items(), key=lambda item: item[1]["number"]):
+            entity, id, role = key.split("|", 2)
+            if self.record(entity, id).deleted or role not in self.roles(entity):
+                self.state.put("held", key, None)
+            elif waiting["pool"] not in full:
+                d = self.decide(entity, id, at, only=(role,))[0]
+                placed += d.owner is not None
+                if d.owner is None and d.turn is not None and d.turn.standing is not None and not d.turn.standing.seats:
+                    full.add(waiting["pool"])
+        if self.state.all("held"):
+            self.schedule(timers.HELD, {"due": (at + timers.RETRY).isoformat(), "kind": "held"})
+        return placed
+
+    # --- answers ------------------------------------------------------------------------------------------------------
+
+    def shown(self, entity: str, id: str, role: str) -> Json:
+        """An owner as an answer shows it."""
+        owner = self.state.get("owner", f"{entity}|{id}|{role}")
+        more = {name: owner[name] for name in ("late", "gone", "missed", "overdue") if name in owner}
+        return {"entity": entity, "id": id, "role": role, **{name: owner[name] for name in SHOWN}, **more}
+
+    def answer(self, entity: str, id: str) -> Json:
+        """All owners of a record. The first role's stand at the top, since most records have one."""
+        roles = {key.split("|", 2)[2]: self.shown(*key.split("|", 2)) for key in self.owner_keys(entity, id)}
+        if not roles:
+            raise unknown(f"nothing was decided about the {entity} `{id}`", "route it with POST first")
+        return {**next(iter(roles.values())), "roles": roles, "held": any(self.state.get("held", f"{entity}|{id}|{r}") for r in roles)}
+
+    def roles(self, entity: str) -> list[str]:
+        return [role for e, role in self.plan.engagement if e == entity]
+
+    def decides(self, entity: str) -> None:
+        """Refuse an entity that the policy has no rules for."""
+        if not self.roles(entity):
+            decided = ", ".join(dict.fromkeys(e for e, _ in self.plan.engagement))
+            raise Refused(422, "R504", f"the policy has no rules for {entity} records", f"it decides {decided}; keep others with PUT")

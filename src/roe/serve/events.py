@@ -1,0 +1,237 @@
+"""What happens to records outside of the rules: worked, claimed, returned, answered, and reps who are away.
+
+An event becomes a record of the mirror where the rules read it as one (an activity, a claim, a hand-back, a leave), and an
+entry of the ledger. An event about the past counts as of its own moment: proof that comes late gives a record back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import Any
+
+from roe.grammar import values as v
+from roe.ledger.entries import Answered, Claimed, Returned, Seen, TurnBack
+from roe.serve import timers
+from roe.serve.desk import Desk, Json
+from roe.serve.problems import Refused, unknown
+
+EVENTS: dict[str, Callable[[Desk, Mapping[str, Any], datetime], Json]] = {}
+
+
+def handle(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
+    """Handle one event; returns what became of it."""
+    act = EVENTS.get(str(event.get("event")))
+    if act is None:
+        raise Refused(422, "R903", f"`{event.get('event')}` is not an event", f"the events are {', '.join(EVENTS)}")
+    return act(desk, event, at)
+
+
+def _event(name: str) -> Callable[[Callable[[Desk, Mapping[str, Any], datetime], Json]], Any]:
+    def kept(act: Callable[[Desk, Mapping[str, Any], datetime], Json]) -> Any:
+        EVENTS[name] = act
+        return act
+
+    return kept
+
+
+@_event("worked")
+def worked(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
+    """A rep has worked a record: an activity, and perhaps the proof that its time was kept."""
+    entity, id, role, key = _subject(desk, event)
+    owner, rep, when = _owner(desk, key), _rep(desk, event), _when(event, at)
+    number = desk.state.count("activity")
+    shown = dict(event.get("activity") or {})
+    fields = {"id": f"worked:{number}", "date": str(when.astimezone(desk.tz).date()), "rep": rep, "at": when.isoformat(), **shown}
+    if entity in ("lead", "account", "contact"):
+        fields[entity] = id
+    desk.put("activity", fields, "", at)
+    desk.entries.append(Seen(at=desk.moment(when), entity=entity, record=id, field="worked", value=rep))
+    missed = owner.get("missed")
+    if missed is not None and missed["rep"] == rep and when <= datetime.fromisoformat(missed["due"]):
+        return _late_proof(desk, key, rep, missed, at)
+    timer = desk.state.get("timer", key)
+    in_time = timer is not None and timer["kind"] == "sla" and owner["owner"] == rep and when <= datetime.fromisoformat(timer["due"])
+    if in_time and _has_worked(desk, key, at):
+        desk.schedule(key, None)
+        desk.state.put("owner", key, {**owner, "worked": when.isoformat()})
+        return {**desk.shown(entity, id, role), "worked": True}
+    return {**desk.shown(entity, id, role), "worked": owner.get("worked") is not None}
+
+
+def _late_proof(desk: Desk, key: str, rep: str, missed: Mapping[str, Any], at: datetime) -> Json:
+    """The record was worked in time, and the proof came late: it goes back, unless the new owner has worked it."""
+    entity, id, role = key.split("|", 2)
+    owner, given = desk.state.get("owner", key), desk.state.get("assigned", key)
+    if owner.get("worked") is not None or _has_worked(desk, key, at):
+        return {**desk.shown(entity, id, role), "worked": True, "given_back": False}
+    other = owner["owner"]
+    who = desk.records.rep_name(rep)
+    sentence = f"{who} worked it in time, and the proof came later"
+    if given is not None and other is not None:
+        desk.entries.append(TurnBack(at=desk.moment(at), entity=entity, record=id, role=role, rep=other, pool=given["by"], reason=sentence))
+        desk.give_turn_back(given["by"], other, given["on"])
+        desk.state.put("assigned", key, {**given, "rep": rep, "tried": [x for x in given.get("tried", ()) if x != rep]})
+    desk.own(key, rep, at, by="correction", action="keep", sentence=sentence, more={"worked": missed["at"]})
+    desk.schedule(key, None)
+    desk.send("returned", key)
+    return {**desk.shown(entity, id, role), "worked": True, "given_back": True}
+
+
+def _has_worked(desk: Desk, key: str, at: datetime) -> bool:
+    """Whether the owner of a record has worked it since it was assigned."""
+    entity, id, _ = key.split("|", 2)
+    given, owner = desk.state.get("assigned", key), desk.state.get("owner", key)
+    if given is None or owner["owner"] is None:
+        return False
+    bound = desk.records.bound(at)
+    row, rep = bound.world.find(entity, id), bound.world.rep(owner["owner"])
+    pool = bound.pools.pools.get(given["pool"])
+    if row is None or rep is None or pool is None or pool.step.sla is None:
+        return False
+    return bound.pools.worked(pool, row, rep, v.parse_temporal(given["at"]))
+
+
+@_event("claimed")
+def claimed(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
+    """A rep takes a record that nobody owns; accounts by the policy's claims, anything else if it is open."""
+    entity, id, role, key = _subject(desk, event, owned=False)
+    rep, when = _rep(desk, event), _when(event, at)
+    claims = desk.plan.claims
+    if entity == "account" and claims is not None and role == claims.role:
+        claim = f"claim:{desk.state.count('claim')}"
+        desk.put("claim", {"id": claim, "account": id, "rep": rep, "at": when.isoformat()}, "", at)
+        outcome = desk.records.bound(at).world.find("claim", claim)
+        status, reason = (str(outcome["status"]), str(outcome["reason"] or "")) if outcome is not None else ("refused", "")
+        granted = status not in ("refused",)
+        entry = Claimed(at=desk.moment(when), entity=entity, record=id, role=role, rep=rep, claim=claim, status="granted" if granted else "refused", reason=reason)  # fmt: skip
+        desk.entries.append(entry)
+        desk.decide(entity, id, at, only=(role,))
+        return {**desk.shown(entity, id, role), "granted": granted, "reason": reason or None}
+    owner = desk.state.get("owner", key)
+    if owner is not None and owner["owner"] not in (None, rep):
+        reason = f"{owner['owner_name'] or owner['owner']} owns it"
+        desk.entries.append(Claimed(at=desk.moment(when), entity=entity, record=id, role=role, rep=rep, status="refused", reason=reason))
+        return {**desk.shown(entity, id, role), "granted": False, "reason": reason}
+    who = desk.records.rep_name(rep)
+    desk.entries.append(Claimed(at=desk.moment(when), entity=entity, record=id, role=role, rep=rep))
+    desk.own(key, rep, at, by="claim", action="claim", sentence=f"{who} has claimed it")
+    desk.state.put("held", key, None)
+    desk.schedule(key, None)
+    desk.send("assigned", key)
+    return {**desk.shown(entity, id, role), "granted": True, "reason": None}
+
+
+@_event("returned")
+def returned(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
+    """A rep gives a record back. A pool gives it to somebody else; other rules decide it anew."""
+    entity, id, role, key = _subject(desk, event)
+    owner, rep, when, reason = _owner(desk, key), _rep(desk, event), _when(event, at), str(event.get("reason") or "")
+    if owner["owner"] != rep:
+        raise Refused(409, "R903", f"`{rep}` does not own the {entity} `{id}`", "only its owner can give a record back")
+    desk.entries.append(Returned(at=desk.moment(when), entity=entity, record=id, role=role, rep=rep, by=rep, reason=reason))
+    if entity == "account":
+        number = desk.state.count("handback")
+        day = str(when.astimezone(desk.tz).date())
+        desk.put("handback", {"id": f"handback:{number}", "account": id, "rep": rep, "date": day, "reason": reason}, "", at)
+    given = desk.state.get("assigned", key)
+    who = desk.records.rep_name(rep)
+    desk.own(key, None, at, action="return", sentence=f"{who} gave it back" + (f": {reason}" if reason else ""))
+    desk.schedule(key, None)
+    desk.state.put("assigned", key, None)
+    if given is not None:
+        tried = dict.fromkeys([*given.get("tried", ()), rep], "gave it back")
+        desk.decide(entity, id, at, only=(role,), tried=tried)
+        again = desk.state.get("assigned", key)
+        if again is not None:
+            desk.state.put("assigned", key, {**again, "tried": list(tried)})
+    return desk.shown(entity, id, role)
+
+
+@_event("answered")
+def answered(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
+    """Somebody has decided a referral: the owner is the one named, or stays."""
+    entity, id, role, key = _subject(desk, event)
+    owner, when = _owner(desk, key), _when(event, at)
+    if owner["action"] != "refer":
+        raise Refused(409, "R903", f"no decision is asked for on the {entity} `{id}`", "answer a record whose action is `refer`")
+    answer, by = str(event.get("answer") or ""), str(event.get("by") or "")
+    rep = _rep(desk, event) if event.get("rep") else owner["owner"]
+    desk.entries.append(Answered(at=desk.moment(when), entity=entity, record=id, role=role, rep=rep, answer=answer, by=by))
+    who = desk.records.rep_name(rep) if rep else "nobody"
+    decided = f"{by or 'the person asked'} decided: {answer or who}"
+    desk.own(key, rep, at, action="answer", sentence=decided)
+    desk.schedule(key, None)
+    desk.send("assigned", key)
+    return desk.shown(entity, id, role)
+
+
+@_event("unavailable")
+def unavailable(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
+    """A rep takes nothing until a day or a moment, or until `available`. What the rep owns stays."""
+    rep, until = _rep(desk, event), event.get("until")
+    end: date | datetime | None = None
+    if until is not None:
+        end = v.parse_date(str(until)) or _moment(str(until), "until")
+    timers.away(desk, rep, end, at, str(event.get("reason") or ""))
+    return {"rep": rep, "available": False, "until": None if until is None else str(until)}
+
+
+@_event("available")
+def available(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
+    """A rep takes records again, before the day that was said."""
+    rep = _rep(desk, event)
+    timers.back_again(desk, rep, at)
+    if not desk.is_paused:
+        desk.retry_held(at)
+    return {"rep": rep, "available": True}
+
+
+def _subject(desk: Desk, event: Mapping[str, Any], owned: bool = True) -> tuple[str, str, str, str]:
+    """(entity, record, role, key) that an event is about; the role is the first with rules unless it is named."""
+    entity = desk.entity(str(event.get("entity") or "lead"))
+    desk.decides(entity)
+    id = str(event.get("id") or "")
+    roles = desk.roles(entity)
+    role = str(event.get("role") or roles[0])
+    if role not in roles:
+        raise Refused(
+            422, "R502", f"the policy has no rules for {entity} records in the role `{role}`", f"the roles are {', '.join(roles)}"
+        )
+    key = f"{entity}|{id}|{role}"
+    if owned and desk.state.get("owner", key) is None:
+        raise unknown(f"nothing was decided about the {entity} `{id}`", "route it with POST first")
+    if not owned and not desk.record(entity, id).fields:
+        raise unknown(f"there is no {entity} `{id}`", "send it with PUT or POST first")
+    return entity, id, role, key
+
+
+def _owner(desk: Desk, key: str) -> Json:
+    owner: Json = desk.state.get("owner", key)
+    return owner
+
+
+def _rep(desk: Desk, event: Mapping[str, Any]) -> str:
+    """The id of the rep that an event names."""
+    text = str(event.get("rep") or "")
+    found = desk.records.known_rep(text)
+    if found is None:
+        raise Refused(422, "R903", f"`{text}` is not a rep" if text else "`rep` is missing", "name a rep of the mirror by id or by name")
+    return found
+
+
+def _when(event: Mapping[str, Any], at: datetime) -> datetime:
+    """When it happened: as the event says, not later than now."""
+    said = event.get("at")
+    return at if said is None else min(at, _moment(str(said), "at"))
+
+
+def _moment(text: str, name: str) -> datetime:
+    found: datetime | None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise Refused(422, "R903", f"`{name}` must be a moment with a time zone", "write 2026-03-02T09:30:00Z")
+    return found

@@ -1,0 +1,64 @@
+"""Starting a server: its settings from the command line, its records if it is new, and uvicorn around it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from roe.diagnostics import Diagnostic, PolicyError
+from roe.serve.app import build_app
+from roe.serve.logs import set_up
+from roe.serve.server import Server
+from roe.serve.settings import Settings, read_settings
+from roe.serve.tokens import read_tokens
+from roe.source import Span
+
+ARGUMENTS = "ROE_SERVE_ARGUMENTS"  # how worker processes are told what the command line said
+LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
+DRAIN = 30  # seconds in which requests may end when the service stops
+
+
+def example() -> Path:
+    """The policy that comes with roe: inbound lead routing, with a few accounts and reps."""
+    import roe
+
+    installed = Path(roe.__file__).parent / "example"
+    return installed if installed.is_dir() else Path(roe.__file__).parents[2] / "policies" / "examples" / "inbound"
+
+
+def settings_of(arguments: dict[str, Any]) -> Settings:
+    """The settings of a command line. Raises PolicyError for what cannot be used together."""
+    config = arguments.get("config")
+    found = read_settings(Path(config) if config else None)
+    paths = {name: Path(arguments[name]) for name in ("policy", "tokens", "shadow") if arguments.get(name)}
+    plain = {name: arguments[name] for name in ("state", "host", "port", "watch") if arguments.get(name) is not None}
+    settings = Settings(**{**found, **paths, **plain})
+    if settings.host not in LOCAL_HOSTS and not read_tokens(settings.tokens):
+        message = f"the service would answer anybody who reaches `{settings.host}`, since it has no tokens"
+        raise PolicyError([Diagnostic("R908", message, Span("--host", 1, 1, 2), "make one first: roe token NAME")])
+    return settings
+
+
+def serve(arguments: dict[str, Any], workers: int) -> None:
+    """Run the service until it is stopped. With several workers each is a process of its own; they share the ledger."""
+    import uvicorn
+
+    settings = settings_of(arguments)
+    set_up()
+    options: dict[str, Any] = {
+        "host": settings.host, "port": settings.port, "log_config": None, "access_log": False, "server_header": False,
+        "timeout_graceful_shutdown": DRAIN, "timeout_keep_alive": 30,
+    }  # fmt: skip
+    if workers > 1:
+        os.environ[ARGUMENTS] = json.dumps(arguments, default=str)
+        uvicorn.run("roe.serve.main:worker", factory=True, workers=workers, **options)
+    else:
+        uvicorn.run(build_app(Server(settings)), **options)
+
+
+def worker() -> Any:
+    """The application of one worker process."""
+    set_up()
+    return build_app(Server(settings_of(json.loads(os.environ[ARGUMENTS]))))

@@ -1,0 +1,272 @@
+"""The addresses of the service. Each endpoint reads its request, asks the writer or the ledger, and answers with JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from roe.crm.ids import fold
+from roe.ledger.store import Store
+from roe.serve import asked, events, hooked, shown
+from roe.serve.desk import Desk
+from roe.serve.openapi import document
+from roe.serve.problems import Refused, busy, unknown, unreadable
+from roe.serve.requests import authorized, fields_of, id_of, key_of, noted, server_of, version_of, whole_number
+from roe.serve.tokens import Token
+from roe.serve.writer import Act, Job, Reply
+
+FEED = 500  # entries in one answer of the feed
+Json = dict[str, Any]
+
+
+async def written(request: Request, token: Token, value: Any, act: Act, touches: Sequence[tuple[str, str]] = ()) -> Response:
+    """Have the writer do something, and answer once it is committed."""
+    server = server_of(request)
+    key, digest = key_of(request, token, value)
+    if key and key in server.under_way:
+        raise Refused(409, "R906", "a request with this Idempotency-Key is under way", "repeat it in a second", {"Retry-After": "1"})
+    if key:
+        server.under_way.add(key)
+    try:
+        status, body, replayed = await asyncio.wrap_future(server.writer.submit(Job(act, touches, key, digest)))
+    finally:
+        server.under_way.discard(key)
+    noted(request, **({"decision": body["decision"]} if "decision" in body else {}))
+    media = "application/problem+json" if status >= 400 else None
+    return JSONResponse(body, status, {"Idempotent-Replayed": "true"} if replayed else None, media)
+
+
+async def known(request: Request, ask: Callable[[Desk, datetime], Json]) -> Json:
+    """Ask the desk something that changes nothing."""
+    return await asyncio.wrap_future(server_of(request).writer.ask(ask))
+
+
+async def read(request: Request, ask: Callable[[Store], Any]) -> Any:
+    """Ask the ledger, away from the event loop."""
+    from roe.diagnostics import PolicyError
+
+    try:
+        return await asyncio.to_thread(server_of(request).read, ask)
+    except (PolicyError, OSError) as e:
+        raise busy(f"the ledger cannot be read: {str(e).splitlines()[0]}", 2) from None
+
+
+# --- records and decisions --------------------------------------------------------------------------------------------
+
+
+async def route(request: Request) -> Response:
+    token = authorized(request, "route")
+    values, version = await fields_of(request), version_of(request)
+    name = request.path_params["entity"]
+
+    def act(desk: Desk, at: datetime) -> Reply:
+        entity = desk.entity(name)
+        id, was_known, stale = desk.route(entity, values, version, at)
+        return 200 if was_known else 201, lambda: {**desk.answer(entity, id), "known": was_known, "stale": stale}
+
+    return await written(request, token, values, act, _touched(name, values))
+
+
+async def put(request: Request) -> Response:
+    return await _kept(request, whole=True)
+
+
+async def patch(request: Request) -> Response:
+    return await _kept(request, whole=False)
+
+
+async def _kept(request: Request, whole: bool) -> Response:
+    token = authorized(request, "write")
+    values, version, id, name = await fields_of(request), version_of(request), fold(id_of(request)), request.path_params["entity"]
+
+    def act(desk: Desk, at: datetime) -> Reply:
+        entity = desk.entity(name)
+        if whole:
+            named = values if "id" in {n.lower() for n in values} else {"id": id, **values}
+            if (written_id := str(desk.records.typed(entity, named)["id"])) != id:
+                raise Refused(422, "R602", f"the record's id is `{written_id}`, and the address says `{id}`", "send one id")
+            stale = desk.put(entity, named, version, at)[1]
+        else:
+            stale = desk.patch(entity, id, values, version, at)
+        return 200, lambda: _mirrored(desk, entity, id, stale)
+
+    return await written(request, token, values, act, [(name, id)])
+
+
+async def delete(request: Request) -> Response:
+    token = authorized(request, "write")
+    version, id, name = version_of(request), fold(id_of(request)), request.path_params["entity"]
+
+    def act(desk: Desk, at: datetime) -> Reply:
+        entity = desk.entity(name)
+        if not desk.record(entity, id).versions:
+            raise unknown(f"there is no {entity} `{id}`")
+        stale = desk.delete(entity, id, version, at)
+        return 200, lambda: {"entity": entity, "id": id, "stale": stale, "deleted": not stale}
+
+    return await written(request, token, None, act, [(name, id)])
+
+
+def _mirrored(desk: Desk, entity: str, id: str, stale: bool) -> Json:
+    """What became of a record that was sent, and its owners if it has any."""
+    owners = {key.split("|", 2)[2]: desk.shown(*key.split("|", 2)) for key in desk.owner_keys(entity, id)}
+    return {"entity": entity, "id": id, "stale": stale, "roles": owners}
+
+
+def _touched(entity: str, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    id = next((x for n, x in values.items() if n.lower() == "id" and isinstance(x, (str, int))), None)
+    return [] if id is None else [(entity.removesuffix("s"), fold(str(id)))]
+
+
+async def event(request: Request) -> Response:
+    token = authorized(request, "route")
+    from roe.serve.requests import json_of
+
+    value = await json_of(request)
+    if not isinstance(value, dict) or any(isinstance(x, list) for x in value.values()):
+        raise unreadable("the body is not a JSON object", 'send {"event": "worked", "id": "L1", "rep": "ann"}', 422)
+    return await written(request, token, value, lambda desk, at: _event(desk, value, at))
+
+
+def _event(desk: Desk, value: Mapping[str, Any], at: datetime) -> Reply:
+    outcome = events.handle(desk, value, at)
+
+    def make() -> Json:
+        return {**outcome, **({"decision": desk.shown(*_key(outcome))["decision"]} if "role" in outcome else {})}
+
+    return 200, make
+
+
+def _key(outcome: Mapping[str, Any]) -> tuple[str, str, str]:
+    return outcome["entity"], outcome["id"], outcome["role"]
+
+
+async def owners(request: Request) -> Response:
+    authorized(request, "read")
+    id, name = fold(id_of(request)), request.path_params["entity"]
+    return JSONResponse(await known(request, lambda desk, at: desk.answer(desk.entity(name), id)))
+
+
+async def explain(request: Request) -> Response:
+    authorized(request, "read")
+    id, name, rep = fold(id_of(request)), request.path_params["entity"], request.query_params.get("why_not", "")
+    return JSONResponse(await known(request, lambda desk, at: asked.explained(desk, desk.entity(name), id, rep)))
+
+
+async def history(request: Request) -> Response:
+    authorized(request, "read")
+    id, name = fold(id_of(request)), request.path_params["entity"]
+    entity = (await known(request, lambda desk, at: {"entity": desk.entity(name)}))["entity"]
+    entries = await read(request, lambda store: [shown.entry(x) for x in store.of_record(entity, id)])
+    if not entries:
+        raise unknown(f"the ledger has nothing about the {entity} `{id}`")
+    return JSONResponse({"entity": entity, "id": id, "entries": entries})
+
+
+async def decision(request: Request) -> Response:
+    authorized(request, "read")
+    text = request.path_params["number"]
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        raise unreadable(f"`{text[:40]}` is not the number of a decision", "an answer has it under `decision`", 422)
+    try:
+        found = await read(request, lambda store: shown.decision(store, int(text)))
+    except KeyError:
+        raise unknown(f"there is no decision {text}", "an answer has its number under `decision`") from None
+    return JSONResponse(found)
+
+
+async def changes(request: Request) -> Response:
+    """The feed: entries after a number, in order. Numbers have no gaps, so a reader that follows `next` misses nothing."""
+    authorized(request, "read")
+    after, most = whole_number(request, "after", 0, 10**15), whole_number(request, "limit", FEED, FEED)
+    kinds = [k for k in request.query_params.get("kinds", "").split(",") if k]
+    return JSONResponse(await read(request, lambda store: shown.feed(store, after, most, kinds)))
+
+
+async def rep(request: Request) -> Response:
+    authorized(request, "read")
+    id = id_of(request)
+    return JSONResponse(await known(request, lambda desk, at: asked.rep(desk, id, at)))
+
+
+async def held(request: Request) -> Response:
+    authorized(request, "read")
+    return JSONResponse(await known(request, lambda desk, at: asked.held(desk)))
+
+
+# --- running the service -----------------------------------------------------------------------------------------------
+
+
+async def pause(request: Request) -> Response:
+    """Stop pushes and reassignments; records are still routed."""
+    token = authorized(request, "admin")
+    value = await fields_of(request)
+
+    def act(desk: Desk, at: datetime) -> Reply:
+        desk.state.put("pause", "all", {"by": token.name, "at": at.isoformat(), "reason": str(value.get("reason") or "")})
+        return 200, lambda: {"paused": True, **desk.state.get("pause", "all")}
+
+    return await written(request, token, value, act)
+
+
+async def resume(request: Request) -> Response:
+    token = authorized(request, "admin")
+
+    def act(desk: Desk, at: datetime) -> Reply:
+        desk.state.put("pause", "all", None)
+        return 200, lambda: {"paused": False}
+
+    return await written(request, token, None, act)
+
+
+async def alive(request: Request) -> Response:
+    return JSONResponse({"alive": True})
+
+
+async def is_ready(request: Request) -> Response:
+    writer = server_of(request).writer
+    if not writer.ready:
+        raise busy(writer.problem, 2)
+    return JSONResponse({"ready": True, "policy": writer.policy.digest, "paused": writer.desk is not None and writer.desk.is_paused})
+
+
+async def metrics(request: Request) -> Response:
+    authorized(request, "read")
+    server = server_of(request)
+    text = await asyncio.to_thread(server.metrics.text, server.writer.desk)
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def openapi(request: Request) -> Response:
+    return JSONResponse(document())
+
+
+def routes() -> list[Route]:
+    """All addresses, the fixed ones before those with an entity in them."""
+    return [
+        Route("/healthz", alive, methods=["GET"]),
+        Route("/ready", is_ready, methods=["GET"]),
+        Route("/metrics", metrics, methods=["GET"]),
+        Route("/v1/openapi.json", openapi, methods=["GET"]),
+        Route("/v1/events", event, methods=["POST"]),
+        Route("/v1/changes", changes, methods=["GET"]),
+        Route("/v1/held", held, methods=["GET"]),
+        Route("/v1/pause", pause, methods=["PUT"]),
+        Route("/v1/pause", resume, methods=["DELETE"]),
+        Route("/v1/decisions/{number}", decision, methods=["GET"]),
+        Route("/v1/reps/{id}", rep, methods=["GET"]),
+        *hooked.routes(),
+        Route("/v1/{entity}", route, methods=["POST"]),
+        Route("/v1/{entity}/{id}", owners, methods=["GET"]),
+        Route("/v1/{entity}/{id}", put, methods=["PUT"]),
+        Route("/v1/{entity}/{id}", patch, methods=["PATCH"]),
+        Route("/v1/{entity}/{id}", delete, methods=["DELETE"]),
+        Route("/v1/{entity}/{id}/explain", explain, methods=["GET"]),
+        Route("/v1/{entity}/{id}/history", history, methods=["GET"]),
+    ]

@@ -1,0 +1,60 @@
+"""What a server consists of: the writer, a connection to read on, tokens, settings, and who sends its letters."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from roe.ledger.store import Store, open_store
+from roe.serve.metrics import Metrics
+from roe.serve.policies import Ready, load
+from roe.serve.settings import Settings
+from roe.serve.times import SystemTime, Time
+from roe.serve.tokens import Tokens, read_tokens
+from roe.serve.writer import Writer
+
+T = TypeVar("T")
+
+
+class Server:
+    """One process of the service. `connect` opens its ledger; tests give it a clock that they set."""
+
+    def __init__(
+        self, settings: Settings, time: Time | None = None, connect: Callable[[], Store] | None = None, policy: Ready | None = None
+    ) -> None:
+        self.settings, self.time, self.metrics = settings, time or SystemTime(), Metrics()
+        self.connect = connect or (lambda: open_store(settings.state, wait=10))
+        self.tokens: Tokens = read_tokens(settings.tokens)
+        self.writer = Writer(self.connect, policy or load(settings.policy), self.time, settings.receivers, settings.queue, self.metrics)
+        self.under_way: set[str] = set()  # idempotency keys of requests that wait for their answer
+        self._reader: Store | None = None
+        self._reading = threading.Lock()
+
+    def start(self) -> None:
+        self.writer.start()
+
+    def stop(self) -> None:
+        self.writer.stop()
+        with self._reading:
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+
+    def read(self, ask: Callable[[Store], T]) -> T:
+        """Ask the ledger on the connection for reading; called from any thread, one at a time."""
+        with self._reading:
+            try:
+                if self._reader is None:
+                    self._reader = self.connect()
+                return ask(self._reader)
+            except KeyError:
+                raise
+            except Exception:
+                if self._reader is not None:
+                    self._reader.close()
+                self._reader = None
+                raise
+
+
+Json = dict[str, Any]

@@ -1,0 +1,190 @@
+"""The settings of a service: from the command line, and from a file `serve.toml` for what is sent and received.
+
+    [server]
+    address = "https://roe.example.com"      # how others reach it, which HubSpot signs
+    queue = 1000                             # requests that may wait
+    body = 1048576                           # bytes of one request
+
+    [hubspot]
+    secret = "env:HUBSPOT_SECRET"
+
+    [salesforce]
+    organization = "00D…"
+    secret = "env:SALESFORCE_SECRET"         # in the address of outbound messages, and signs JSON
+
+    [forms.website]
+    secrets = ["env:FORM_SECRET"]
+
+    [receivers.crm]
+    url = "https://flows.example.com/roe"
+    secrets = ["env:ROE_OUT_SECRET"]         # the newest first; older ones sign too
+    kinds = ["assigned", "missed"]
+
+A secret is written `env:NAME`, so that the file can be shared.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.serve.letters import FORMS, KINDS, Receiver
+from roe.source import Span
+
+FILE = "serve.toml"
+BODY_LIMIT = 1 << 20
+QUEUE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A web form that may send records: who signs them, where the signature is, and what they become."""
+
+    name: str
+    secrets: tuple[str, ...]
+    header: str = "x-signature"
+    entity: str = "lead"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    policy: Path
+    state: str
+    host: str = "127.0.0.1"
+    port: int = 8321
+    tokens: Path | None = None
+    address: str = ""
+    queue: int = QUEUE
+    body_limit: int = BODY_LIMIT
+    watch: bool = False  # whether the folder of the policy is looked at for changes
+    shadow: Path | None = None
+    hubspot: str = ""
+    hubspot_objects: Mapping[str, str] = field(default_factory=dict)
+    salesforce: str = ""
+    organization: str = ""
+    forms: Mapping[str, Form] = field(default_factory=dict)
+    receivers: tuple[Receiver, ...] = ()
+
+
+_SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "server": ("address", "queue", "body"),
+    "hubspot": ("secret", "objects"),
+    "salesforce": ("secret", "organization"),
+}
+_FORM = ("secrets", "header", "entity")
+_RECEIVER = ("url", "secrets", "kinds", "form", "private", "to")
+
+
+def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """What the file says, as arguments of `Settings`; nothing without a file. Raises PolicyError for what it cannot mean."""
+    if path is None:
+        return {}
+    return _File(path, environment).read()
+
+
+class _File:
+    def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
+        self.path, self.environment = path, environment
+
+    def read(self) -> dict[str, Any]:
+        try:
+            raw = tomllib.loads(self.path.read_text("utf-8-sig"))
+        except (OSError, ValueError, RecursionError) as e:
+            raise self.wrong(f"the settings cannot be read: {e}", "see docs/serve.md") from None
+        self.known(raw, (*_SECTIONS, "forms", "receivers"), "section")
+        for name, keys in _SECTIONS.items():
+            self.known(self.table(raw, name), keys, f"setting of `[{name}]`")
+        server, hubspot, salesforce = (self.table(raw, name) for name in _SECTIONS)
+        found: dict[str, Any] = {
+            "address": self.text(server, "address").rstrip("/"),
+            "queue": self.number(server, "queue", QUEUE),
+            "body_limit": self.number(server, "body", BODY_LIMIT),
+            "hubspot": self.secret(hubspot.get("secret", ""), "hubspot.secret"),
+            "hubspot_objects": self.table(hubspot, "objects"),
+            "salesforce": self.secret(salesforce.get("secret", ""), "salesforce.secret"),
+            "organization": self.text(salesforce, "organization"),
+        }
+        found["forms"] = {name: self.form(name, self.table(self.table(raw, "forms"), name)) for name in self.table(raw, "forms")}
+        receivers = self.table(raw, "receivers")
+        found["receivers"] = tuple(self.receiver(name, self.table(receivers, name)) for name in receivers)
+        return found
+
+    def form(self, name: str, raw: Mapping[str, Any]) -> Form:
+        self.known(raw, _FORM, f"setting of `[forms.{name}]`")
+        secrets = self.secrets(raw, f"forms.{name}")
+        if not secrets:
+            raise self.wrong(f"the form `{name}` has no secret", f'add secrets = ["env:NAME"] to [forms.{name}]')
+        return Form(name, secrets, self.text(raw, "header", "x-signature").lower(), self.text(raw, "entity", "lead"))
+
+    def receiver(self, name: str, raw: Mapping[str, Any]) -> Receiver:
+        self.known(raw, _RECEIVER, f"setting of `[receivers.{name}]`")
+        kinds = tuple(raw.get("kinds", KINDS))
+        for kind in kinds:
+            if kind not in KINDS:
+                raise self.wrong(f"`{kind}` is not a kind of letter", suggest(str(kind), KINDS, f"the kinds are {', '.join(KINDS)}"))
+        form = self.text(raw, "form", "json")
+        if form not in FORMS:
+            raise self.wrong(f"`{form}` is not a form of letters", f"the forms are {', '.join(FORMS)}")
+        secrets = self.secrets(raw, f"receivers.{name}")
+        for secret in secrets:
+            try:
+                base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+            except (ValueError, binascii.Error):
+                raise self.wrong(f"a secret of `{name}` is not base64", "make one: openssl rand -base64 32") from None
+        if form == "json" and not secrets:
+            raise self.wrong(f"the receiver `{name}` has no secret to sign with", f'add secrets = ["env:NAME"] to [receivers.{name}]')
+        return Receiver(name, self.text(raw, "url"), secrets, kinds, form, raw.get("private") is True, self.text(raw, "to"))
+
+    # --- values -------------------------------------------------------------------------------------------------------
+
+    def table(self, raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+        found = raw.get(name, {})
+        if not isinstance(found, dict):
+            raise self.wrong(f"`{name}` must be a section", f"write [{name}] on a line of its own")
+        return found
+
+    def text(self, raw: Mapping[str, Any], name: str, default: str = "") -> str:
+        found = raw.get(name, default)
+        if not isinstance(found, str):
+            raise self.wrong(f"`{name}` must be a text", f'write {name} = "…"')
+        return found
+
+    def number(self, raw: Mapping[str, Any], name: str, default: int) -> int:
+        found = raw.get(name, default)
+        if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+            raise self.wrong(f"`{name}` must be a whole number above zero", f"write {name} = {default}")
+        return found
+
+    def secrets(self, raw: Mapping[str, Any], name: str) -> tuple[str, ...]:
+        listed = raw.get("secrets", [])
+        if not isinstance(listed, Sequence) or isinstance(listed, str):
+            raise self.wrong(f"`{name}.secrets` must be a list", 'write secrets = ["env:NAME"]')
+        return tuple(self.secret(text, f"{name}.secrets") for text in listed)
+
+    def secret(self, text: Any, name: str) -> str:
+        """A secret of the environment; empty if none is set."""
+        if text == "":
+            return ""
+        if not isinstance(text, str) or not text.startswith("env:"):
+            raise self.wrong(f"`{name}` is in the file itself", 'keep secrets in the environment, and write "env:NAME"')
+        found = self.environment.get(text.removeprefix("env:"), "")
+        if not found:
+            raise self.wrong(
+                f"the environment has no {text.removeprefix('env:')}, which `{name}` names", "set it before the service starts"
+            )
+        return found
+
+    def known(self, raw: Mapping[str, Any], names: Sequence[str], what: str) -> None:
+        for name in raw:
+            if name not in names:
+                raise self.wrong(f"`{name}` is not a {what}", suggest(name, names, f"there are {', '.join(names)}"))
+
+    def wrong(self, message: str, help: str) -> PolicyError:
+        return PolicyError([Diagnostic("R908", message, Span(str(self.path), 1, 1, 2), help)])

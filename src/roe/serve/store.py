@@ -1,0 +1,164 @@
+"""The service's tables in the ledger's database: the mirror, what is known, stored answers, inbox and outbox.
+
+Everything that one group of requests changes is written in one transaction, under the ledger's lock, before any of them is
+answered. `seq` counts these commits. A server that finds a newer one reads what changed since its own before it decides.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from roe.ledger.database import Database
+from roe.serve.state import Change
+from roe.serve.versions import Mirrored
+
+DAY = 24 * 60 * 60 * 1000  # milliseconds
+KEEP_ANSWERS = KEEP_INBOX = 7 * DAY
+CHUNK = 500  # values in one `IN` list
+_RECORD = "entity, id, fields, versions, deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as it was given: HTTP status and JSON. `digest` is that of the request which had it."""
+
+    key: str
+    digest: str
+    status: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message for one receiver. Letters about one subject go in the order of their numbers."""
+
+    number: int
+    receiver: str
+    kind: str
+    subject: str
+    body: str
+    at: int
+
+
+@dataclass(slots=True)
+class Writes:
+    """What one group of requests leaves behind in the service's tables."""
+
+    records: dict[tuple[str, str], Mirrored] = field(default_factory=dict)
+    known: list[Change] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    inbox: list[tuple[str, str, str]] = field(default_factory=list)  # source, message, subject
+    letters: list[Letter] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.records or self.known or self.answers or self.inbox or self.letters)
+
+
+class ServiceStore:
+    """One connection. Reads need no transaction; `write` belongs into one that `begin` has opened."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def seq(self) -> int:
+        return int(self.db.rows("SELECT seq FROM service")[0][0])
+
+    def records_since(self, seq: int) -> list[Mirrored]:
+        """Records that changed after a commit; all records after -1."""
+        return [_mirrored(row) for row in self.db.rows(f"SELECT {_RECORD} FROM mirror WHERE seq > ? ORDER BY entity, id", (seq,))]
+
+    def known_since(self, seq: int) -> list[Change]:
+        return [(str(k), str(key), body) for k, key, body in self.db.rows("SELECT kind, key, body FROM known WHERE seq > ?", (seq,))]
+
+    def records(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Mirrored]:
+        """The records of the mirror, deleted ones included, by entity and id."""
+        by_entity: dict[str, list[str]] = {}
+        for entity, id in wanted:
+            by_entity.setdefault(entity, []).append(id)
+        found = {}
+        for entity, ids in by_entity.items():
+            for row in self._among(f"SELECT {_RECORD} FROM mirror WHERE entity = ? AND id IN", ids, (entity,)):
+                found[entity, str(row[1])] = _mirrored(row)
+        return found
+
+    def known(self, wanted: Iterable[tuple[str, str]]) -> list[Change]:
+        """The values by kind and key, with None for those that are not there."""
+        by_kind: dict[str, list[str]] = {}
+        for kind, key in wanted:
+            by_kind.setdefault(kind, []).append(key)
+        found: list[Change] = []
+        for kind, keys in by_kind.items():
+            rows = self._among("SELECT key, body FROM known WHERE kind = ? AND key IN", keys, (kind,))
+            bodies = {str(key): body for key, body in rows}
+            found += [(kind, key, bodies.get(key)) for key in keys]
+        return found
+
+    def answers(self, keys: Sequence[str]) -> dict[str, Answer]:
+        rows = self._among("SELECT key, digest, status, body FROM answer WHERE key IN", keys)
+        return {row[0]: Answer(str(row[0]), str(row[1]), int(row[2]), str(row[3])) for row in rows}
+
+    def received(self, source: str, messages: Sequence[str]) -> set[str]:
+        """Those of a source's messages that have come in before."""
+        rows = self._among("SELECT message FROM inbox WHERE source = ? AND message IN", messages, (source,))
+        return {str(row[0]) for row in rows}
+
+    def _among(self, sql: str, values: Sequence[str], before: Sequence[Any] = ()) -> list[Any]:
+        found = []
+        for start in range(0, len(values), CHUNK):
+            part = values[start : start + CHUNK]
+            found += self.db.rows(f"{sql} ({', '.join('?' * len(part))})", (*before, *part))
+        return found
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    def write(self, writes: Writes, seq: int, now: int) -> None:
+        """Write what a group of requests leaves behind, as commit number `seq`; `now` is in milliseconds since 1970."""
+        db = self.db
+        if writes.records:
+            db.many(
+                "INSERT INTO mirror (entity, id, fields, versions, deleted, seq) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (entity, id) DO UPDATE SET "
+                "fields = excluded.fields, versions = excluded.versions, deleted = excluded.deleted, seq = excluded.seq",
+                [(r.entity, r.id, _json(r.fields), _json(r.versions), int(r.deleted), seq) for r in writes.records.values()],
+            )
+        if writes.known:
+            db.many(
+                "INSERT INTO known (kind, key, body, seq) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body, seq = excluded.seq",
+                [(kind, key, body, seq) for kind, key, body in writes.known],
+            )
+        if writes.answers:
+            db.many(
+                "INSERT INTO answer (key, digest, status, body, at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
+                "digest = excluded.digest, status = excluded.status, body = excluded.body, at = excluded.at",
+                [(a.key, a.digest, a.status, a.body, now) for a in writes.answers],
+            )
+        if writes.inbox:
+            db.many(
+                "INSERT INTO inbox (source, message, subject, at) VALUES (?, ?, ?, ?) ON CONFLICT (source, message) DO NOTHING",
+                [(*message, now) for message in writes.inbox],
+            )
+        if writes.letters:
+            db.many(
+                "INSERT INTO outbox (number, receiver, kind, subject, body, at, due, attempts, state, problem) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(x.number, x.receiver, x.kind, x.subject, x.body, x.at, x.at, 0, "waiting", "") for x in writes.letters],
+            )
+        db.run("UPDATE service SET seq = ?", (seq,))
+
+    def prune(self, now: int) -> None:
+        """Drop answers and message ids that are older than seven days."""
+        self.db.run("DELETE FROM answer WHERE at < ?", (now - KEEP_ANSWERS,))
+        self.db.run("DELETE FROM inbox WHERE at < ?", (now - KEEP_INBOX,))
+
+
+def _mirrored(row: Any) -> Mirrored:
+    entity, id, fields, versions, deleted = row
+    return Mirrored(str(entity), str(id), json.loads(fields), json.loads(versions), bool(deleted))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

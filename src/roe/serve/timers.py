@@ -1,0 +1,127 @@
+"""What happens when the time of a record is up: it was worked or it is missed, a hold ends, a referral is overdue.
+
+One timer per record and role. It fires once, since it fires under the lock and is gone in the same transaction. One that was
+due while the service was down fires late, and says so.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from roe.evaluator.engine import Decision
+from roe.ledger.entries import Answered
+from roe.serve.times import first_moment, millis
+
+if TYPE_CHECKING:
+    from roe.serve.desk import Desk
+
+LATE = 60  # seconds after which a timer counts as late
+HELD = "held||all"  # the timer that tries held records again: a day or somebody's working hours may have begun
+RETRY = timedelta(minutes=1)
+AVAILABLE = "available"  # the role under which a rep's return is timed
+
+
+class TimerQueue:
+    """The timers by the moment at which they are due; those that were changed meanwhile are passed over."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, str]] = []
+
+    def add(self, key: str, due: str) -> None:
+        heapq.heappush(self._heap, (millis(datetime.fromisoformat(due)), key))
+
+    def first(self, timers: dict[str, Any]) -> tuple[int, str] | None:
+        """(due in milliseconds since 1970, key) of the next timer."""
+        while self._heap:
+            due, key = self._heap[0]
+            timer = timers.get(key)
+            if timer is not None and millis(datetime.fromisoformat(timer["due"])) == due:
+                return due, key
+            heapq.heappop(self._heap)
+        return None
+
+    def due(self, timers: dict[str, Any], now: int, most: int) -> Iterable[str]:
+        """Take out the keys of timers that are due, the earliest first."""
+        for _ in range(most):
+            first = self.first(timers)
+            if first is None or first[0] > now:
+                return
+            heapq.heappop(self._heap)
+            yield first[1]
+
+
+def fire(desk: Desk, key: str, at: datetime) -> None:
+    """A timer's time is up."""
+    timer = desk.state.get("timer", key)
+    desk.state.put("timer", key, None)
+    if key == HELD:
+        desk.retry_held(at)
+        return
+    entity, id, role = key.split("|", 2)
+    if role == AVAILABLE:
+        back_again(desk, id, at)
+        return
+    if desk.record(entity, id).deleted or desk.state.get("owner", key) is None:
+        return
+    late = max(0, (millis(at) - millis(datetime.fromisoformat(timer["due"]))) // 1000)
+    marks = {"late": int(late)} if late > LATE else {}
+    if timer["kind"] == "referral":
+        _overdue(desk, key, at, marks)
+    elif timer["kind"] == "sla":
+        _service_level(desk, key, timer, at, marks)
+    else:
+        desk.decide(entity, id, at, only=(role,), marks=marks)
+
+
+def _service_level(desk: Desk, key: str, timer: dict[str, Any], at: datetime, marks: dict[str, int]) -> None:
+    """The time to work a record is up. The engine knows whether it was worked, and who is next if it was not."""
+    entity, id, role = key.split("|", 2)
+    before = desk.state.get("owner", key)
+    gone = timer["pool"] not in desk.plan.pools
+    if gone:  # the pool that gave the record is not in the policy any more: today's rules decide
+        desk.state.put("assigned", key, None)
+    decision = desk.decide(entity, id, at, only=(role,), marks={**marks, **({"gone": timer["pool"]} if gone else {})})[0]
+    if gone or is_repeated(decision):
+        desk.state.put("timer", key, None)
+        return
+    desk.missed += 1
+    owner = desk.state.get("owner", key)
+    desk.state.put("owner", key, {**owner, "missed": {"rep": before["owner"], "due": timer["due"], "at": at.isoformat()}})
+    desk.send("missed", key, missed_by=before["owner_name"] or before["owner"])
+
+
+def is_repeated(d: Decision) -> bool:
+    """Whether a pool's record stays with the rep who has it, since it was worked or nothing more can be done."""
+    return d.turn is not None and bool(d.turn.repeated)
+
+
+def _overdue(desk: Desk, key: str, at: datetime, marks: dict[str, int]) -> None:
+    """A referral's day has passed. It keeps its date and stays open; whoever must decide is told again."""
+    entity, id, role = key.split("|", 2)
+    owner = desk.state.get("owner", key)
+    desk.state.put("owner", key, {**owner, "overdue": True})
+    desk.entries.append(Answered(at=desk.moment(at), entity=entity, record=id, role=role, rep=owner["owner"], lapsed=True))
+    desk.send("overdue", key, **marks)
+
+
+def away(desk: Desk, rep: str, until: date | datetime | None, at: datetime, reason: str) -> None:
+    """A rep takes nothing from now on, until a day or a moment if one is known."""
+    values = {"id": leave_id(rep), "rep": rep, "starts": str(at.astimezone(desk.tz).date()), "kind": reason or "unavailable"}
+    if until is not None and not isinstance(until, datetime):
+        values["until"] = str(until)
+    desk.put("leave", values, "", at)
+    key = f"rep|{rep}|{AVAILABLE}"
+    desk.schedule(key, None if until is None else {"due": first_moment(until, desk.tz).isoformat(), "kind": AVAILABLE})
+
+
+def back_again(desk: Desk, rep: str, at: datetime) -> None:
+    """A rep takes records again."""
+    desk.delete("leave", leave_id(rep), "", at)
+    desk.schedule(f"rep|{rep}|{AVAILABLE}", None)
+
+
+def leave_id(rep: str) -> str:
+    return f"unavailable:{rep}"

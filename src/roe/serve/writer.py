@@ -1,0 +1,362 @@
+"""The one writer of a server: what waits together is decided together, written in one transaction, and only then answered.
+
+A group takes the ledger's lock, catches up with what other servers have written, fires the timers that are due, handles its
+requests one after the other, and commits. If the commit fails nobody is told that anything happened: what was changed in
+memory is taken back and read again. A request that breaks in a way nobody foresaw is handled alone, so that it fails alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time as clock
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from roe import __version__
+from roe.diagnostics import PolicyError
+from roe.ledger.entries import Run
+from roe.ledger.moment import At
+from roe.ledger.store import Store, Writing
+from roe.serve.desk import Desk
+from roe.serve.letters import Receiver
+from roe.serve.metrics import Metrics
+from roe.serve.policies import Ready
+from roe.serve.problems import Refused, busy
+from roe.serve.state import State
+from roe.serve.store import Answer, ServiceStore
+from roe.serve.times import Time, millis
+from roe.serve.versions import Mirrored
+
+log = logging.getLogger("roe.serve")
+Json = dict[str, Any]
+Reply = tuple[int, Callable[[], Json]]  # a status, and the body, made once entries have their numbers
+Act = Callable[[Desk, datetime], Reply]
+
+MOST_TOGETHER = 256  # requests in one group
+MOST_TIMERS = 200  # timers that one group fires, so that requests do not wait for thousands
+LOCK_WAIT = 10.0  # seconds
+RETRY = 1.0  # seconds between attempts to reach the database
+PRUNE = 3600.0  # seconds between clean-ups
+
+
+@dataclass(slots=True)
+class Question:
+    """A request that changes nothing, answered from what the desk knows."""
+
+    ask: Callable[[Desk, datetime], Json]
+    future: Future[Json] = field(default_factory=Future)
+
+
+@dataclass(slots=True)
+class Job:
+    """A request that changes something: what it does, which records it reads, and the key by which its answer is kept."""
+
+    act: Act
+    touches: Sequence[tuple[str, str]] = ()
+    key: str = ""
+    digest: str = ""  # of the request, where it has a key
+    message: tuple[str, str, str] | None = None  # of a webhook: source, id, subject
+    future: Future[tuple[int, Json, bool]] = field(default_factory=Future)  # status, body, and whether it is an earlier answer
+
+
+class Writer:
+    """Handles jobs in a thread of its own. `connect` opens the ledger; it is asked again after the connection was lost."""
+
+    def __init__(
+        self, connect: Callable[[], Store], policy: Ready, time: Time, receivers: Iterable[Receiver] = (), queue: int = 1000,
+        metrics: Metrics | None = None,
+    ) -> None:  # fmt: skip
+        self.connect, self.time, self.receivers, self.most = connect, time, tuple(receivers), queue
+        self.policy, self.metrics = policy, metrics or Metrics()
+        self.desk: Desk | None = None
+        self.problem = "the service is starting"  # why it cannot write now; empty if it can
+        self._store: Store | None = None
+        self._run: int | None = None
+        self._jobs: deque[Job] = deque()
+        self._questions: deque[Question] = deque()
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._failed_at = 0.0
+        self._pruned_at = clock.monotonic()
+        self._unsure: set[tuple[str, str]] = set()  # records that may differ from the mirror after a failed commit
+        self._thread = threading.Thread(target=self._loop, name="roe-writer", daemon=True)
+
+    # --- for other threads ----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, job: Job) -> Future[tuple[int, Json, bool]]:
+        """Queue a job. Raises Refused where the queue is full, or where nothing can be written now."""
+        with self._wake:
+            if self._stopping:
+                raise busy("the service is stopping", 5)
+            if len(self._jobs) >= self.most:
+                raise busy(f"{self.most} requests are waiting already", 1)
+            if self.problem and clock.monotonic() - self._failed_at < RETRY:
+                raise busy(self.problem, 2)
+            self._jobs.append(job)
+            self.metrics.queue.set(len(self._jobs))
+            self._wake.notify()
+        return job.future
+
+    def ask(self, ask: Callable[[Desk, datetime], Json]) -> Future[Json]:
+        """Queue a question. It is answered between two groups, so it sees what is committed and nothing else."""
+        question = Question(ask)
+        with self._wake:
+            if self._stopping or self.desk is None:
+                raise busy(self.problem or "the service is stopping", 2)
+            if len(self._questions) >= self.most:
+                raise busy(f"{self.most} questions are waiting already", 1)
+            self._questions.append(question)
+            self._wake.notify()
+        return question.future
+
+    def stop(self, wait: float = 30) -> None:
+        """Handle what is queued, and end."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread.ident is not None:
+            self._thread.join(wait)
+
+    def nudge(self) -> None:
+        """Look at the timers again: a test has set the clock."""
+        with self._wake:
+            self._wake.notify()
+
+    @property
+    def ready(self) -> bool:
+        return self.desk is not None and not self.problem
+
+    # --- the thread ---------------------------------------------------------------------------------------------------
+
+    def _loop(self) -> None:
+        while True:
+            jobs = self._next()
+            if jobs is None:
+                break
+            if jobs or self.problem or self._is_due() or self._has_news():
+                self._handle(jobs)
+            self._answer()
+        self.close()
+
+    def _next(self) -> list[Job] | None:
+        """What waits now, perhaps nothing if a timer is due; None at the end."""
+        with self._wake:
+            if not self._jobs and not self._questions and not self._stopping:
+                if self.ready and not self._is_due():
+                    self._wake.wait(self._pause())
+                elif not self.ready and self._failed_at:
+                    self._wake.wait(RETRY)
+            if not self._jobs and self._stopping:
+                return None
+            jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), MOST_TOGETHER))]
+            self.metrics.queue.set(len(self._jobs))
+            return jobs
+
+    def _answer(self) -> None:
+        """Answer what was asked meanwhile."""
+        while self._questions:
+            question = self._questions.popleft()
+            try:
+                if self.desk is None:
+                    raise busy(self.problem, 2)
+                question.future.set_result(question.ask(self.desk, self.time.now()))
+            except Exception as e:
+                question.future.set_exception(e)
+
+    def _has_news(self) -> bool:
+        """Whether another server has written something: questions are answered from it, too, and its timers are ours."""
+        try:
+            return self._store is None or self.desk is None or ServiceStore(self._store.db).seq() != self.desk.seq
+        except Exception:
+            return True  # the group that follows says what is wrong
+
+    def _is_due(self) -> bool:
+        due = self.desk.next_due() if self.desk is not None else None
+        return due is not None and due <= self.time.now()
+
+    def _pause(self) -> float:
+        """Seconds until the next timer. Other servers may have set one meanwhile, so never more than one."""
+        due = self.desk.next_due() if self.desk is not None else None
+        return 1.0 if due is None else min(1.0, max(0.001, (due - self.time.now()).total_seconds()))
+
+    def _handle(self, jobs: list[Job]) -> None:
+        try:
+            for job, answer in zip(jobs, self.group(jobs), strict=True):
+                job.future.set_result(answer)
+        except Exception as e:
+            self._take_back()
+            unavailable = self._is_unavailable(e)
+            if unavailable:
+                self._lost(e)
+                for job in jobs:
+                    job.future.set_exception(busy(self.problem, 2))
+            elif len(jobs) > 1:
+                log.exception("a group of requests failed; they are handled one by one")
+                for job in jobs:
+                    self._handle([job])
+            else:
+                log.exception("a request failed")
+                self.metrics.failed.inc()
+                for job in jobs:
+                    job.future.set_exception(e)
+                if not jobs:
+                    clock.sleep(RETRY)  # a timer fails: not again and again at once
+
+    def _is_unavailable(self, e: BaseException) -> bool:
+        if isinstance(e, PolicyError):
+            return True
+        lost = getattr(self._store.db, "lost", None) if self._store is not None else None
+        return isinstance(e, OSError) or (lost is not None and isinstance(e, lost))
+
+    def _lost(self, e: BaseException) -> None:
+        """Nothing can be written now: say why, and connect again later."""
+        first = e.diagnostics[0].message if isinstance(e, PolicyError) else str(e).strip().split("\n")[0] or type(e).__name__
+        if self.problem != first:
+            log.error("the service cannot write: %s", first)
+        self.problem, self._failed_at = first, clock.monotonic()
+        self.metrics.ready.set(0)
+        if self._store is not None:
+            try:
+                self._store.close()
+            except Exception:
+                log.debug("closing the lost connection failed", exc_info=True)
+            self._store = None
+
+    def _take_back(self) -> None:
+        if self.desk is not None:
+            self._unsure |= set(self.desk.writes.records)
+            self.desk.take_back()
+
+    def close(self) -> None:
+        """Let go of the ledger."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def group(self, jobs: Sequence[Job]) -> list[tuple[int, Json, bool]]:
+        """Decide and commit some jobs together, and answer them. Whatever fails, nothing is committed."""
+        started = clock.perf_counter()
+        store = self._connected()
+        tables = ServiceStore(store.db)
+        now = self.time.now()
+        with store.writing(LOCK_WAIT) as tx:
+            desk = self._caught_up(tables)
+            desk.begin(self._prefetched(tables, jobs))
+            at = max(now, desk.last) if desk.last is not None else now  # the order of entries stands if the clock goes back
+            earlier = tables.answers([job.key for job in jobs if job.key])
+            fired = desk.fire_due(at, MOST_TIMERS)
+            made = [self._reply(desk, job, at, earlier, tables) for job in jobs]
+            desk.number(list(tx.append(desk.entries, self._server_run(tx, at))) if desk.entries else [])
+            answers = [(status, make(), old) for status, make, old in made]
+            desk.writes.answers += [
+                Answer(job.key, job.digest, status, _json(body))
+                for job, (status, body, old) in zip(jobs, answers, strict=True)
+                if job.key and not old and status < 429
+            ]
+            desk.writes.known = desk.state.changes()
+            if desk.writes:
+                tables.write(desk.writes, desk.seq + 1, millis(at))
+            if clock.monotonic() - self._pruned_at > PRUNE:
+                tables.prune(millis(at))
+                self._pruned_at = clock.monotonic()
+        desk.written(at)
+        if self.problem:
+            log.info("the service is ready")
+        self.problem = ""
+        self.metrics.ready.set(1)
+        self.metrics.group(len(jobs), clock.perf_counter() - started, desk, fired)
+        return answers
+
+    def _reply(
+        self, desk: Desk, job: Job, at: datetime, earlier: Mapping[str, Answer], tables: ServiceStore
+    ) -> tuple[int, Callable[[], Json], bool]:
+        """What a job is answered, and whether that is what an earlier request with its key was answered."""
+        known = earlier.get(job.key) if job.key else None
+        try:
+            if known is not None:
+                if known.digest != job.digest:
+                    raise Refused(422, "R905", "this Idempotency-Key was used for another request", "use a new key for each new request")
+                return known.status, lambda: json.loads(known.body), True
+            if job.message is not None:
+                source, message, subject = job.message
+                if tables.received(source, [message]) or any(m[:2] == (source, message) for m in desk.writes.inbox):
+                    return 200, lambda: {"received": message, "repeated": True}, True
+                desk.writes.inbox.append((source, message, subject))
+            status, make = job.act(desk, at)
+            desk.settled(at)
+        except Refused as e:
+            status, make = e.status, e.document
+            desk.refused(e)
+        return status, make, False
+
+    # --- connection and catching up -----------------------------------------------------------------------------------
+
+    def _connected(self) -> Store:
+        if self._store is None:
+            self._store = self.connect()
+            self._run = None
+        return self._store
+
+    def _server_run(self, tx: Writing, at: datetime) -> int:
+        """The ledger's entry for this server under this policy; the decisions that it makes belong to it."""
+        if self._run is None:
+            self._run = tx.head.number + 1
+            tx.keep_policy(self.policy.digest, self.policy.files)
+            run = Run(
+                at=At.of(at),
+                id=f"serve-{self._run}",
+                what="service",
+                policy=self.policy.name,
+                digest=self.policy.digest,
+                version=__version__,
+            )
+            tx.run(run)
+        return self._run
+
+    def _caught_up(self, tables: ServiceStore) -> Desk:
+        """The desk, with everything that others have written since; read whole the first time."""
+        seq = tables.seq()
+        if self.desk is None or seq < self.desk.seq:
+            if self.desk is not None:
+                log.error(
+                    "the database is older than what this server has seen (commit %s, not %s): reading all of it again", seq, self.desk.seq
+                )
+            self.desk = Desk(self.policy, State(tables.known_since(-1)), tables.records_since(-1), self.receivers)
+            self.desk.seq = seq
+            self._unsure.clear()
+        desk = self.desk
+        if self._unsure:
+            kept = tables.records(self._unsure)
+            for entity, id in self._unsure:
+                desk.records.learn(kept.get((entity, id)) or Mirrored(entity, id, deleted=True))
+            self._unsure.clear()
+        if seq > desk.seq:
+            desk.learn(tables.known_since(desk.seq), tables.records_since(desk.seq))
+            desk.seq = seq
+        return desk
+
+    def _prefetched(self, tables: ServiceStore, jobs: Sequence[Job]) -> Callable[[str, str], Mirrored | None]:
+        """A look-up of records in the mirror; those that jobs are known to touch are read together."""
+        wanted = {touched for job in jobs for touched in job.touches}
+        cache: dict[tuple[str, str], Mirrored | None] = dict(tables.records(wanted)) if wanted else {}
+        cache |= dict.fromkeys(wanted - set(cache))
+
+        def fetch(entity: str, id: str) -> Mirrored | None:
+            if (entity, id) not in cache:
+                cache[entity, id] = tables.records([(entity, id)]).get((entity, id))
+            return cache[entity, id]
+
+        return fetch
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,232 @@
+"""The service for tests: in one process on a clock that tests set, and as real servers that can be killed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from helpers import policy_text
+from roe.ledger.store import open_store
+from roe.serve import events
+from roe.serve.desk import Desk
+from roe.serve.letters import Receiver
+from roe.serve.local import Local
+from roe.serve.policies import Ready, load
+from roe.serve.times import SetTime
+from roe.serve.writer import Act, Reply
+
+MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)  # ten o'clock in Berlin
+REPS = ("ann", "ben", "cid")
+
+POLICY = """
+roe: 1
+name: desk
+timezone: Europe/Berlin
+calendar: DE
+working_hours: 09:00-17:00
+roles: [ae, sdr]
+pools:
+  inbound:
+    members: rep.role = "SDR"
+    strategy: round_robin
+    caps: {per_day: PER_DAY}
+    sla: {within: 2 working hours, times: 1, escalate: boss}
+    debt: 3
+  partners:
+    members: rep.role = "SDR"
+    strategy: round_robin
+    caps: {per_day: PER_DAY}
+  nobody:
+    members: rep.role = "ghost"
+engagement:
+  lead:
+    sdr:
+      - {name: waits, when: lead.form = "wait", then: {route: nobody}}
+      - {name: asks, when: lead.form = "ask", then: {refer: boss, within: 2 days}, because: "a person looks at {lead.email}"}
+      - {name: customer, when: account.owner.ae != null, then: {assign: account.owner.ae}, because: "{account.name} is a customer"}
+      - {name: partner, when: lead.form = "partner", then: {route: partners}}
+      - {name: rest, then: {route: inbound}}
+"""
+
+
+def policy(folder: Path, text: str = POLICY, per_day: int = 1000) -> Path:
+    policy_text(folder, text.replace("PER_DAY", str(per_day)))
+    return folder
+
+
+def said(**values: Any) -> Reply:
+    return 200, lambda: values
+
+
+class Service:
+    """A desk with its ledger in one process, as of a clock that the test sets."""
+
+    def __init__(self, state: str, ready: Ready, at: datetime = MONDAY, receivers: tuple[Receiver, ...] = ()) -> None:
+        self.state, self.ready = state, ready
+        self.time = SetTime(at)
+        self.local = Local(state, ready, self.time)
+        self.local.writer.receivers = receivers
+
+    def do(self, act: Act) -> dict[str, Any]:
+        return self.local.do(act)[0][1]
+
+    def put(self, entity: str, version: str = "", **values: Any) -> dict[str, Any]:
+        def act(desk: Desk, at: datetime) -> Reply:
+            id, stale = desk.put(entity, values, version, at)
+            return 200, lambda: {"id": id, "stale": stale}
+
+        return self.do(act)
+
+    def patch(self, entity: str, id: str, version: str = "", **values: Any) -> dict[str, Any]:
+        return self.do(lambda desk, at: said(stale=desk.patch(entity, id, values, version, at)))
+
+    def delete(self, entity: str, id: str, version: str = "") -> dict[str, Any]:
+        return self.do(lambda desk, at: said(stale=desk.delete(entity, id, version, at)))
+
+    def route(self, id: str, **values: Any) -> dict[str, Any]:
+        return self.local.route("lead", {"id": id, **values})[1]
+
+    def event(self, event: str, **values: Any) -> dict[str, Any]:
+        def act(desk: Desk, at: datetime) -> Reply:
+            outcome = events.handle(desk, {"event": event, **values}, at)
+            return 200, lambda: outcome
+
+        return self.do(act)
+
+    def owner(self, id: str) -> str | None:
+        found: str | None = self.shown(id)["owner"]
+        return found
+
+    def shown(self, id: str) -> dict[str, Any]:
+        return self.do(lambda desk, at: (200, lambda: desk.shown("lead", id, "sdr")))
+
+    def to(self, at: datetime) -> None:
+        """Set the clock, and let what is due happen."""
+        self.time.at = at
+        while self.local.writer.desk is None or self.local.writer._is_due():
+            self.local.do()
+        self.local.do()
+
+    def after(self, **step: float) -> None:
+        self.to(self.time.at + timedelta(**step))
+
+    def entries(self, *kinds: str) -> list[Any]:
+        with open_store(self.state) as store:
+            return [x.entry for x in store.entries(kinds=kinds)]
+
+    def close(self) -> None:
+        self.local.writer.close()
+
+
+def with_reps(service: Service, reps: tuple[str, ...] = REPS) -> Service:
+    for rep in reps:
+        service.put("rep", id=rep, name=rep.title(), role="SDR", active="yes")
+    service.put("rep", id="boss", name="Boss", role="head", active="yes")
+    return service
+
+
+@contextlib.contextmanager
+def service(state: str, folder: Path, at: datetime = MONDAY, reps: tuple[str, ...] = REPS, text: str = POLICY, per_day: int = 1000, receivers: tuple[Receiver, ...] = ()) -> Iterator[Service]:  # fmt: skip
+    made = Service(state, load(policy(folder / "policy", text, per_day)), at, receivers)
+    try:
+        yield with_reps(made, reps)
+    finally:
+        made.close()
+
+
+# --- real servers -----------------------------------------------------------------------------------------------------
+
+
+class Process:
+    """`roe serve` in a process of its own."""
+
+    def __init__(self, policy: Path, state: str, *args: str, environment: Mapping[str, str] | None = None) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.command = [sys.executable, "-m", "roe", "serve", str(policy), "--state", state, "--port", str(self.port), *args]
+        self.environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **(environment or {})}
+        self.log = Path(os.environ.get("ROE_CACHE", "/tmp")) / f"serve-{self.port}.log"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, ready: bool = True) -> Process:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self.command, env=self.environment, stdout=log, stderr=log)
+        until = time.monotonic() + 60
+        while ready and time.monotonic() < until:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.url}/ready", timeout=2).status_code == 200:
+                    return self
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.02)
+        assert not ready, self.log.read_text()
+        return self
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        if self.process is None or self.process.poll() is not None:
+            return -1
+        self.process.terminate()
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+    def client(self, **more: Any) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=30, **more)
+
+
+@contextlib.contextmanager
+def servers(policy: Path, state: str, number: int = 1, *args: str, **more: Any) -> Iterator[list[Process]]:
+    made = [Process(policy, state, *args, **more) for _ in range(number)]
+    try:
+        for one in made:
+            one.start()
+        yield made
+    finally:
+        for one in made:
+            one.stop()
+
+
+def fill(client: httpx.Client, reps: tuple[str, ...] = REPS) -> None:
+    for rep in reps:
+        assert client.put(f"/v1/reps/{rep}", json={"name": rep.title(), "role": "SDR", "active": "yes"}).status_code == 200
+    client.put("/v1/reps/boss", json={"name": "Boss", "role": "head", "active": "yes"})
+
+
+def feed(client: httpx.Client, kinds: str = "") -> list[dict[str, Any]]:
+    """All entries, page by page."""
+    found: list[dict[str, Any]] = []
+    after, more = 0, True
+    while more:
+        page = client.get("/v1/changes", params={"after": after, "kinds": kinds}).json()
+        found += page["entries"]
+        after, more = page["next"], page["more"]
+    return found
+
+
+def jsonl(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+__all__ = ["MONDAY", "POLICY", "REPS", "Process", "Service", "feed", "fill", "policy", "pytest", "servers", "service"]

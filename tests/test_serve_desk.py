@@ -1,0 +1,391 @@
+"""The service's core in one process: routing, events, timers and the mirror, on a clock that the tests set.
+
+Where a scenario of the service's list is meant, the name of the test has its number.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from helpers import EXAMPLES, policy_text
+from ledgers import STORES, place
+from roe.data.read import read_tables
+from roe.serve.desk import Desk
+from roe.serve.policies import load
+from roe.serve.writer import Act, Reply
+from services import MONDAY, POLICY, Service, service
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.fixture(params=STORES)
+def state(request: Any, tmp_path: Path) -> str:
+    return place(request.param, tmp_path)
+
+
+# --- routing ----------------------------------------------------------------------------------------------------------
+
+
+def test_turns_go_round_and_a_known_lead_keeps_its_owner_without_a_turn(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        assert [desk.route(f"L{i}", email=f"a@x{i}.com")["owner"] for i in range(4)] == ["ann", "ben", "cid", "ann"]
+        again = desk.route("L1", email="a@x1.com", country="DE")
+        assert (again["owner"], again["known"]) == ("ben", True)
+        assert desk.route("L9", email="a@x9.com")["owner"] == "ben"
+        assert [t.number for t in desk.entries("turn")] == [1, 2, 3, 4, 5]
+
+
+def test_an_answer_names_decision_policy_rule_sentence_and_end(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        answer = desk.route("L1", email="a@x1.com")
+        owned = [x for x in desk.entries("owned") if x.record == "L1"]
+        assert answer["rule"] == "rest" and answer["sentence"] and answer["policy"] == desk.ready.digest
+        assert datetime.fromisoformat(answer["until"]) == MONDAY + timedelta(hours=2)
+        assert (owned[0].rep, owned[0].rule, owned[0].sentence) == (answer["owner"], "rest", answer["sentence"])
+
+
+def test_a_stream_through_the_desk_is_the_stream_decided_one_by_one(state: str, tmp_path: Path) -> None:
+    """The same leads, one after the other, with nothing but the engine and the state it leaves: owners, rules and sentences are the same."""
+    ready = load(EXAMPLES / "inbound")
+    tables, _ = read_tables(ready.evaluator.policy, EXAMPLES / "inbound" / "data")
+    desk = Service(state, ready, datetime(2026, 2, 2, 16, 0, tzinfo=UTC))
+    plain = {entity: [{k: x for k, x in row.items() if k[0] != "$"} for row in rows] for entity, rows in tables.items()}
+    for entity in ("rep", "account"):
+        for row in plain[entity]:
+            desk.put(entity, **row)
+    memory: dict[str, Any] = {}
+    leads: list[dict[str, Any]] = []
+    for lead in plain["lead"]:
+        leads.append(lead)
+        bound = ready.evaluator.bind({**plain, "lead": leads}, as_of=desk.time.at, state=memory)
+        record = bound.world.find("lead", lead["id"])
+        assert record is not None
+        expected = bound.decide_alone(record, "sdr")
+        owners = memory.get("owners", {})
+        if expected.owner is not None:
+            owners = {**owners, bound.key(expected): {"rep": expected.owner, "since": "2026-02-02"}}
+        memory = bound.saved(owners)
+        answer = desk.route(lead["id"], **{k: x for k, x in lead.items() if k != "id"})
+        assert (answer["owner"], answer["rule"], answer["sentence"]) == (expected.owner, expected.rule or None, expected.reason), lead
+    desk.close()
+
+
+def test_an_entity_without_rules_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    with service(str(tmp_path / "s"), tmp_path) as desk:
+        answer = desk.local.route("account", {"id": "A1", "name": "Acme"})[1]
+        assert answer["code"] == "R504" and "PUT" in answer["help"]
+        assert desk.do(lambda d, at: (200, lambda: {"n": len(d.records.ids("account"))})) == {"n": 0}
+
+
+def test_a_record_that_cannot_be_read_is_refused_with_its_field(tmp_path: Path) -> None:
+    with service(str(tmp_path / "s"), tmp_path) as desk:
+        answer = desk.route("L1", created="soon")
+        assert (answer["code"], answer["field"], answer["value"]) == ("R602", "created", "soon")
+        assert not desk.entries("owned")
+
+
+# --- the mirror -------------------------------------------------------------------------------------------------------
+
+
+def test_an_older_version_never_overwrites_a_newer_one(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        assert desk.put("account", version="000000000000002", id="A1", name="New")["stale"] is False
+        assert desk.put("account", version="000000000000001", id="A1", name="Old")["stale"] is True
+        assert desk.patch("account", "A1", version="000000000000001", city="Bonn", name="Old")["stale"] is True
+        assert desk.patch("account", "A1", version="000000000000003", city="Bonn")["stale"] is False
+        assert desk.patch("account", "A1", version="000000000000004", name="Newer")["stale"] is False
+        assert desk.put("account", version="000000000000003", id="A1", name="Between", city="Ulm")["stale"] is False
+        fields = desk.do(lambda d, at: (200, lambda: dict(d.records.fields("account", "A1") or {})))
+        assert (fields["name"], fields["city"]) == ("Newer", "Ulm")
+        assert desk.delete("account", "A1", version="000000000000003")["stale"] is True
+        assert desk.delete("account", "A1", version="000000000000005")["stale"] is False
+        assert desk.put("account", version="000000000000004", id="A1", name="Ghost")["stale"] is True
+        assert desk.do(lambda d, at: (200, lambda: {"n": d.records.fields("account", "A1")})) == {"n": None}
+
+
+def test_another_process_reads_what_this_one_has_committed(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as one:
+        two = Service(state, one.ready)
+        owners = [(one if i % 2 else two).route(f"L{i}", email=f"a@x{i}.com")["owner"] for i in range(6)]
+        assert owners == ["ann", "ben", "cid"] * 2
+        one.event("unavailable", rep="ann")
+        assert two.route("L7", email="a@x7.com")["owner"] == "ben"
+        assert [t.number for t in two.entries("turn")] == [1, 2, 3, 4, 5, 6, 7]
+        two.close()
+
+
+def test_a_customer_of_the_mirror_is_seen_by_the_next_lead(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        desk.put("account", id="A1", name="Acme", domain="acme.com", owner_ae="boss")
+        desk.put("lead", id="L1", email="a@acme.com", account="A1")
+        assert desk.route("L1", email="a@acme.com", account="A1")["owner"] == "boss"
+        desk.patch("account", "A1", owner_ae="")
+        assert desk.route("L2", email="b@acme.com", account="A1")["owner"] == "ann"
+
+
+# --- changes in the CRM -----------------------------------------------------------------------------------------------
+
+
+def test_an_owner_changed_by_hand_is_an_entry_and_keeps_the_deadline(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        before = desk.route("L1", email="a@x1.com")
+        desk.patch("lead", "L1", owner_sdr="")  # the CRM has nobody yet: still to be loaded
+        assert desk.owner("L1") == "ann"
+        desk.patch("lead", "L1", owner_sdr="ann")  # loaded
+        assert desk.entries("loaded")[0].rep == "ann"
+        desk.patch("lead", "L1", owner_sdr="Ben")
+        shown = desk.shown("L1")
+        assert (shown["owner"], shown["by"], shown["former"]) == ("ben", "hand", "ann")
+        assert desk.entries("owned")[-1].by == "hand"
+        desk.to(datetime.fromisoformat(before["until"]))
+        assert desk.owner("L1") not in ("ben", "ann")  # ben has not worked it either
+
+
+def test_a_lead_that_was_cleared_by_hand_is_decided_anew(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        desk.route("L1", email="a@x1.com")
+        desk.patch("lead", "L1", owner_sdr="ann")
+        desk.patch("lead", "L1", owner_sdr="")
+        assert desk.owner("L1") == "ben"
+        assert [(x.by, x.rep) for x in desk.entries("owned")] == [("rule", "ann"), ("hand", None), ("rule", "ben")]
+
+
+# --- timers -----------------------------------------------------------------------------------------------------------
+
+
+def test_scenario_13_due_times_follow_the_working_calendar(tmp_path: Path) -> None:
+    """Two working hours from Friday 16:30 in Berlin end on Monday at 10:30, also across both changes of the clocks."""
+    cases = [
+        (datetime(2026, 3, 27, 16, 30), datetime(2026, 3, 30, 10, 30)),
+        (datetime(2026, 10, 23, 16, 30), datetime(2026, 10, 26, 10, 30)),
+    ]
+    cases.append((datetime(2026, 4, 2, 16, 0), datetime(2026, 4, 7, 10, 0)))  # Easter between
+    for n, (start, end) in enumerate(cases):
+        with service(str(tmp_path / f"s{n}"), tmp_path / str(n), start.replace(tzinfo=BERLIN)) as desk:
+            assert datetime.fromisoformat(desk.route("L1", email="a@x.com")["until"]) == end.replace(tzinfo=BERLIN)
+
+
+def test_scenario_13_a_cap_of_a_day_counts_the_days_of_23_and_25_hours(tmp_path: Path) -> None:
+    for n, day in enumerate(((2026, 3, 29), (2026, 10, 25))):
+        first = datetime(*day, tzinfo=BERLIN)
+        with service(str(tmp_path / f"s{n}"), tmp_path / str(n), first, per_day=2) as desk:
+            given = [desk.route(f"A{i}", email=f"a@x{i}.com")["owner"] for i in range(3)]
+            desk.to(first.replace(hour=23, minute=59))
+            given += [desk.route(f"B{i}", email=f"a@y{i}.com")["owner"] for i in range(4)]
+            assert sorted(filter(None, given)) == ["ann", "ann", "ben", "ben", "cid", "cid"]
+            desk.to(datetime(*day, tzinfo=BERLIN) + timedelta(days=1))
+            assert desk.route("C1", email="a@z.com")["owner"] is not None
+
+
+def test_a_lead_that_is_not_worked_goes_to_the_next_and_then_up(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        desk.route("L1", email="a@x1.com")
+        desk.to(MONDAY + timedelta(hours=2) - timedelta(seconds=1))
+        assert desk.owner("L1") == "ann"
+        desk.after(seconds=1)
+        assert desk.owner("L1") == "ben"
+        desk.after(hours=2)
+        assert (desk.owner("L1"), desk.shown("L1")["sentence"].count("boss") + desk.shown("L1")["sentence"].count("Boss")) == ("boss", 1)
+        desk.after(days=30)
+        assert desk.owner("L1") == "boss"
+        assert [x.rep for x in desk.entries("owned")] == ["ann", "ben", "boss"]
+
+
+def test_scenario_14_a_timer_that_was_due_while_the_service_was_down_fires_once_late_and_marked(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        desk.route("L1", email="a@x1.com")
+        desk.close()
+        later = Service(state, desk.ready, MONDAY + timedelta(hours=2, minutes=30))
+        later.local.do()
+        assert (later.owner("L1"), later.shown("L1")["late"]) == ("ben", 1800)
+        later.local.do()
+        assert [x.rep for x in later.entries("owned")] == ["ann", "ben"]
+        later.close()
+
+
+def test_scenario_15_two_servers_one_timer(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as one:
+        two = Service(state, one.ready)
+        for i in range(6):
+            one.route(f"L{i}", email=f"a@x{i}.com")
+        two.local.do()
+        one.time.at = two.time.at = MONDAY + timedelta(hours=2)
+        two.local.do()
+        one.local.do()
+        two.local.do()
+        assert len([x for x in one.entries("owned") if x.record == "L0"]) == 2
+        assert len(one.entries("turn")) == 12
+        two.close()
+
+
+def test_scenario_16_worked_or_missed_and_never_both(state: str, tmp_path: Path) -> None:
+    due = MONDAY + timedelta(hours=2)
+    with service(state, tmp_path) as desk:
+        for i in range(3):
+            desk.route(f"L{i}", email=f"a@x{i}.com")
+        desk.time.at = due - timedelta(milliseconds=1)
+        assert desk.event("worked", id="L0", rep="ann")["worked"] is True
+        desk.time.at = due  # the same instant: the timer fires first, and the event is a proof
+        answer = desk.event("worked", id="L1", rep="ben", at=due.isoformat())
+        assert answer["owner"] == "ben" and answer["worked"] is True
+        desk.to(due + timedelta(hours=1))
+        owners = [desk.owner(f"L{i}") for i in range(3)]
+        assert owners[:2] == ["ann", "ben"] and owners[2] != "cid"
+
+
+def test_a_late_proof_gives_the_lead_back_unless_the_new_owner_has_worked_it(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        for i in range(2):
+            desk.route(f"L{i}", email=f"a@x{i}.com")
+        worked = MONDAY + timedelta(hours=1)
+        desk.after(hours=2)
+        second = desk.owner("L1")
+        assert (desk.owner("L0"), second) == ("cid", "cid")  # ben cannot have his own again, and cid has waited longer than ann
+        desk.event("worked", id="L1", rep=second)
+        desk.after(minutes=1)
+        assert desk.event("worked", id="L0", rep="ann", at=worked.isoformat())["given_back"] is True
+        assert desk.event("worked", id="L1", rep="ben", at=worked.isoformat())["given_back"] is False
+        assert (desk.owner("L0"), desk.owner("L1")) == ("ann", second)
+        assert [(x.record, x.rep) for x in desk.entries("turn-back")] == [("L0", "cid")]
+        assert desk.route("L9", email="a@z.com")["owner"] == "cid"  # who is owed the turn
+
+
+def test_scenario_12_a_clock_that_goes_back_keeps_the_order_and_fires_nothing_twice(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        desk.route("L1", email="a@x1.com")
+        desk.after(hours=2)
+        assert desk.owner("L1") == "ben"
+        desk.time.at -= timedelta(hours=1)
+        desk.route("L2", email="a@x2.com")
+        desk.local.do()
+        assert [x.rep for x in desk.entries("owned") if x.record == "L1"] == ["ann", "ben"]
+        moments = [x.at.instant for x in desk.entries("owned")]
+        assert moments == sorted(moments)
+
+
+def test_a_referral_becomes_overdue_once_and_keeps_its_day(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        asked = desk.route("L1", email="a@x.com", form="ask")
+        assert (asked["action"], asked["owner"]) == ("refer", None)
+        desk.after(days=3)
+        assert desk.shown("L1")["overdue"] is True and desk.shown("L1")["until"] == asked["until"]
+        desk.after(days=3)
+        assert [x.lapsed for x in desk.entries("answered")] == [True]
+        assert desk.event("answered", id="L1", rep="cid", answer="hers", by="boss")["owner"] == "cid"
+        assert desk.event("answered", id="L1", rep="ann")["code"] == "R903"
+
+
+# --- nobody able ------------------------------------------------------------------------------------------------------
+
+
+def test_held_leads_are_visible_and_go_first(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        desk.route("H1", email="a@x1.com", form="wait")
+        desk.route("H2", email="a@x2.com", form="wait")
+        answer = desk.do(lambda d, at: (200, lambda: d.answer("lead", "H1")))
+        assert answer["held"] is True and answer["owner"] is None
+        desk.put("rep", id="gus", name="Gus", role="ghost", active="yes")
+        assert desk.route("H3", email="a@x3.com", form="wait")["owner"] == "gus"
+        turns = [(x.record, x.number) for x in desk.entries("turn") if x.pool == "nobody"]
+        assert turns == [("H1", 1), ("H2", 2), ("H3", 3)]
+
+
+def test_reps_who_are_away_take_nothing_and_come_back_by_themselves(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        for rep in ("ann", "ben", "cid"):
+            desk.event("unavailable", rep=rep, until=(MONDAY + timedelta(hours=1)).isoformat())
+        assert desk.route("L1", email="a@x.com")["held"] is True
+        desk.after(minutes=59)
+        assert desk.owner("L1") is None
+        desk.after(minutes=1)
+        assert desk.owner("L1") is not None
+        desk.event("unavailable", rep="ann", until="2026-03-09")
+        assert {desk.route(f"M{i}", email=f"a@y{i}.com")["owner"] for i in range(4)} == {"ben", "cid"}
+        desk.event("available", rep="ann")
+        assert "ann" in {desk.route(f"N{i}", email=f"a@z{i}.com")["owner"] for i in range(3)}
+
+
+def test_scenario_19_a_rep_who_is_deactivated_gets_nothing_more(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        desk.route("L1", email="a@x.com")
+        desk.patch("rep", "ben", active="no")
+        assert [desk.route(f"M{i}", email=f"a@y{i}.com")["owner"] for i in range(3)] == ["cid", "ann", "cid"]
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_lead_that_is_returned_goes_to_somebody_else(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        desk.route("L1", email="a@x.com")
+        assert desk.event("returned", id="L1", rep="ann", reason="not mine")["owner"] == "ben"
+        assert desk.event("returned", id="L1", rep="ann")["code"] == "R903"
+        assert [(x.rep, x.reason) for x in desk.entries("returned")] == [("ann", "not mine")]
+
+
+def test_a_lead_that_nobody_has_can_be_claimed_once(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        desk.route("L1", email="a@x.com", form="wait")
+        assert desk.event("claimed", id="L1", rep="cid")["granted"] is True
+        refused = desk.event("claimed", id="L1", rep="ann")
+        assert (refused["granted"], refused["reason"], desk.owner("L1")) == (False, "Cid owns it", "cid")
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        ({"event": "worked", "id": "L1", "rep": "nobody-known"}, "R903"),
+        ({"event": "worked", "id": "L2", "rep": "ann"}, "R904"),
+        ({"event": "worked", "id": "L1", "rep": "ann", "role": "csm"}, "R502"),
+        ({"event": "worked", "id": "L1", "rep": "ann", "at": "yesterday"}, "R903"),
+        ({"event": "danced", "id": "L1"}, "R903"),
+        ({"event": "answered", "id": "L1", "rep": "ann"}, "R903"),
+        ({"event": "worked", "id": "L1", "rep": "ann", "entity": "lamp"}, "R904"),
+    ],
+)
+def test_an_event_that_makes_no_sense_is_refused_and_changes_nothing(tmp_path: Path, event: dict[str, Any], code: str) -> None:
+    with service(str(tmp_path / "s"), tmp_path) as desk:
+        desk.route("L1", email="a@x.com")
+        before = len(desk.entries())
+        answer = desk.event(**{"event": event["event"], **{k: x for k, x in event.items() if k != "event"}})
+        assert answer["code"] == code and answer["help"], answer
+        assert len(desk.entries()) == before
+
+
+# --- pause ------------------------------------------------------------------------------------------------------------
+
+
+def pausing(value: Any) -> Act:
+    def act(desk: Desk, at: datetime) -> Reply:
+        desk.state.put("pause", "all", value)
+        return 200, dict
+
+    return act
+
+
+def test_paused_the_service_routes_and_reassigns_nothing(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        desk.route("L1", email="a@x1.com")
+        desk.do(pausing({"by": "me"}))
+        desk.after(hours=3)
+        assert desk.owner("L1") == "ann" and desk.route("L2", email="a@x2.com")["owner"] == "ben"
+        desk.do(pausing(None))
+        desk.after(seconds=1)
+        assert desk.owner("L1") not in ("ann", None) and desk.shown("L1")["late"] == 3601
+
+
+def test_scenario_18_a_timer_whose_pool_is_gone_is_decided_by_the_rules_of_today(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        desk.route("L1", email="a@x1.com")
+        text = POLICY.replace("{route: inbound}", "{assign: '\"boss\"'}").replace("  inbound:", "  other:").replace("PER_DAY", "1000")
+        policy_text(tmp_path / "new", text)
+        later = Service(state, load(tmp_path / "new"), MONDAY + timedelta(hours=2))
+        later.local.do()
+        assert (later.owner("L1"), later.shown("L1")["gone"]) == ("boss", "inbound")
+        assert later.entries("owned")[-1].rep == "boss"
+        later.close()
