@@ -20,7 +20,8 @@ from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld, Group, Table, TableRow
 from roe.data.write import turn_line
-from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, given_by, label
+from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, label
+from roe.evaluator.memory import given_by
 from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.plan.operators import Choose, Expr, Rule
@@ -108,10 +109,32 @@ class ColumnRun:
         for (e, name), step in self.bound.plan.steps.items():
             if e == entity and isinstance(step, Choose) and step.hit in EXCLUSIVE:
                 table.column(name)
+        self._know(entity, done)
         for part in done:
             table.set_owner(part.role, Refs("rep", part.owner.astype(np.int32), self.world))
         self.found += done
         self.world.forget()
+
+    def _know(self, entity: str, done: list[Allocations]) -> None:
+        """Let what is decided later see since when and after whom records have their new owners, where its rules may ask."""
+        entities = self.bound.entities()
+        if entity == entities[-1] or not self.bound.evaluator.compiled.asks_for_history:
+            return
+        moved: dict[tuple[str, str], list[Any]] = {}
+        for part in done:
+            rows = np.flatnonzero(part.owner != part.previous)
+            since = part.table.column(f"owner_since.{part.role}")
+            days = [None] * len(rows) if since is None else since.take(rows).values()
+            ids, reps = part.table.ids.take(pa.array(rows)).to_pylist(), self.world.tables["rep"].ids.to_pylist()
+            found = {}
+            for at, record, day in zip(rows.tolist(), ids, days, strict=True):
+                owner, previous = (None if i < 0 else str(reps[i]) for i in (int(part.owner[at]), int(part.previous[at])))
+                facts = self.bound.memory.of(entity, record, part.role, previous, day)
+                found[at] = facts.moved_to(owner, self.world.clock.today, given_by(ACTIONS[part.action[at]]))
+            moved[entity, part.role] = [found]
+        for (of, role), (found,) in moved.items():
+            if found:
+                self.world.know_rows(of, role, found)
 
     def _turns(self, table: Table, parts: list[Part]) -> None:
         """The turns of all pools, in the order of the queue, and of the roles for one record."""

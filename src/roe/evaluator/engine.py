@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from roe.evaluator.able import reason_left, receiver
 from roe.evaluator.choose import Choice
 from roe.evaluator.expressions import Scope
-from roe.evaluator.memory import Memory
+from roe.evaluator.memory import Memory, given_by
 from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
@@ -182,6 +182,7 @@ class Bound:
 
     def _decide_entity(self, entity: str) -> Iterator[Decision]:
         decided: list[tuple[Row, dict[str, Any]]] = []
+        known: dict[int, tuple[Row, dict[str, Any]]] = {}
         exclusive = [
             name for (e, name), step in self.plan.steps.items() if e == entity and isinstance(step, Choose) and step.hit in EXCLUSIVE
         ]
@@ -190,12 +191,15 @@ class Bound:
             for role in self.roles(entity):
                 decision = self._decide(row, role)
                 owners[role] = self.world.rep(decision.owner)
+                if decision.owner != decision.previous:
+                    after = self.memory.decided(decision, row[f"owner_since.{role}"])
+                    known.setdefault(id(row), (row, {}))[1].update(self.world.known_of(entity, role, after))
                 yield decision
             for name in exclusive:  # a table that allows one row is held to it on every record, asked for or not
                 row[name]
             decided.append((row, owners))
-        # what comes later sees the owners of this run
-        self.world.own(entity, [(row, Owners(owners)) for row, owners in decided])
+        # what comes later sees the owners of this run, and since when and after whom
+        self.world.own(entity, [(row, Owners(owners)) for row, owners in decided], list(known.values()))
         self._settled.add(entity)
 
     def new(self, record: Mapping[str, Any], entity: str = "lead") -> Row:
@@ -406,8 +410,3 @@ class Run:
             (d.entity, d.id, d.role, d.owner, d.previous, d.row[f"owner_since.{d.role}"], d.action, given_by(d.action))
             for d in self.decisions
         )
-
-
-def given_by(action: str) -> str:
-    """What gives a record to somebody by an action."""
-    return {"exception": "exception", "route": "pool"}.get(action, "rule")

@@ -17,6 +17,7 @@ from roe.grammar import values as v
 from roe.ledger.reconcile import Held, Kind, Shown, decided, reconcile
 
 if TYPE_CHECKING:
+    from roe.evaluator.engine import Decision
     from roe.evaluator.world import Row, World
 
 NOTHING_HELD = Held(None)
@@ -125,6 +126,10 @@ class Memory:
         by = "import" if shown else ""
         return Facts(shown, since, self.today, None, by, shown, Kind.FIRST_SIGHT, Held(shown, shown))
 
+    def decided(self, d: Decision, since: Any) -> Facts:
+        """The facts of a record once it is decided; `since` is the day that the data has."""
+        return self.of(d.entity, d.id, d.role, d.previous, since).moved_to(d.owner, self.today, given_by(d.action))
+
     def after(self, decisions: Iterable[tuple[str, str, str, str | None, str | None, Any, str, str]]) -> dict[str, Any]:
         """What the next run is to know: `owners`, `returned` and `referred`, from decisions as (entity, record, role, owner, today's owner
         in the data, since when there, action, what gave it). Records that were not decided are as they were.
@@ -151,6 +156,11 @@ class Memory:
     def counts(self) -> dict[str, int]:
         """How many records are what, for the summary."""
         return dict(sorted(Counter(found.kind.value for found in self.known.values() if found.kind is not None).items()))
+
+
+def given_by(action: str) -> str:
+    """What gives a record to somebody by an action."""
+    return {"exception": "exception", "route": "pool"}.get(action, "rule")
 
 
 def _day(entry: Mapping[str, Any]) -> date | None:

@@ -24,7 +24,7 @@ from roe.evaluator.relate import Matcher
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
-from roe.grammar.history import by_role
+from roe.grammar.history import PER_ROLE, by_role
 from roe.grammar.parser import parse
 from roe.plan.operators import TEMPLATE, Choose, Derive, Expr, Relate
 from roe.plan.outcome import RoleSteps, Sentence
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from roe.evaluator.memory import Facts
 
 Make = Callable[["Row"], Any]
+
+
+NOT_STORED: Any = object()  # in place of the value of a field that is computed
 
 
 class Circle(Exception):
@@ -98,6 +101,9 @@ class Row(dict[str, Any]):
         return {"entity": self.entity, **{k: v.plain(x) for k, x in stored.items() if x is not None}}
 
 
+Known = list[tuple[Row, dict[str, Any]]]
+
+
 class Owners(dict[str, Any]):
     """role -> rep of one record."""
 
@@ -124,6 +130,23 @@ class Compiled:
         self._templates: dict[str, list[tuple[str, Code | None]]] = {}
         self._sentences: dict[int, tuple[Sentence, list[tuple[str, Code | None]]]] = {}
         self._roles: dict[tuple[str, str], RoleSteps] = {}
+
+    @cached_property
+    def asks_for_history(self) -> bool:
+        """Whether anything in the policy reads since when, after whom or by what somebody owns a record."""
+        plan = self.policy.plan
+        trees: list[s.Node] = [step.expr.tree for step in plan.steps.values() if isinstance(step, Derive) and step.expr is not None]
+        for step in (*plan.steps.values(), *plan.engagement.values()):
+            if isinstance(step, Choose):
+                trees += [c.tree for rule in step.rules for c in rule.conditions]
+        for rules in plan.engagement.values():
+            for rule in rules.rules:
+                action = rule.value
+                trees += [x for part in TEMPLATE.split(rule.because or "")[1::2] if (x := parse(part)[0]) is not None]
+                while action is not None:
+                    trees += [e.tree for e in (action.assign, action.until) if e is not None]
+                    action = action.otherwise
+        return any(isinstance(n, s.Path) and n.field.partition(".")[0] in PER_ROLE for tree in trees for n in s.walk(tree))
 
     def role(self, entity: str, role: str) -> RoleSteps:
         """The steps that the rules of a role lower to. KeyError if it has none."""
@@ -212,7 +235,9 @@ class World:
         self._keyed: dict[tuple[str, str], dict[Any, list[Row]]] = {}
         self._strangers: dict[str, Row] = {}
         self._matchers: dict[str, Matcher] = {}
-        self._owned: list[tuple[str, list[tuple[Row, Owners]]]] = []  # what was decided so far, by entity
+        self._owned: list[
+            tuple[str, list[tuple[Row, Owners]], Known, Known]
+        ] = []  # by entity what was decided so far, and what was known before
         self._ranks: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
         self.frozen: Mapping[str, Any] = {}  # values that earlier runs froze
         self.returned: Mapping[str, Any] = {}  # by `entity|record|role`: when a record was last given back, and by whom
@@ -543,29 +568,41 @@ class World:
     def know_one(self, row: Row, role: str, found: Facts) -> None:
         row.forget()
         row[f"owner.{role}"] = found.holder
+        row.update(self.known_of(row.entity, role, found))
+
+    def known_of(self, entity: str, role: str, found: Facts) -> dict[str, Any]:
+        """The fields that say how a record came to its owner in a role."""
         former = self.rep(found.former)
-        row[f"owner_since.{role}"], row[f"owner_from.{role}"] = found.owner_since, found.start
-        row[f"former_owner.{role}"], row[f"owner_by.{role}"] = former, found.by or None
-        row[f"returned_on.{role}"], row[f"referred_on.{role}"] = found.returned_on, found.referred_on
-        if role == self.first_role(row.entity):
-            row["owner_since"], row["former_owner"] = found.owner_since, former
+        fields = {
+            f"owner_since.{role}": found.owner_since, f"owner_from.{role}": found.start, f"former_owner.{role}": former,
+            f"owner_by.{role}": found.by or None, f"returned_on.{role}": found.returned_on, f"referred_on.{role}": found.referred_on,
+        }  # fmt: skip
+        return fields | ({"owner_since": found.owner_since, "former_owner": former} if role == self.first_role(entity) else {})
 
     def first_role(self, entity: str) -> str:
         """The role that is meant where none is named: the first that the entity has rules for."""
         return next((role for role in self.policy.roles if (entity, role) in self.policy.plan.engagement), self.policy.roles[0])
 
-    def own(self, entity: str, owners: list[tuple[Row, Owners]]) -> None:
-        """Give the records of an entity the owners that were decided for them."""
-        self._owned.append((entity, owners))
-        self._show(owners)
+    def own(self, entity: str, owners: list[tuple[Row, Owners]], known: list[tuple[Row, dict[str, Any]]]) -> None:
+        """Give the records of an entity the owners that were decided for them, and those that moved what is `known` of the new ones."""
+        self.forget_computed()
+        before = [(row, {name: dict.get(row, name, NOT_STORED) for name in values}) for row, values in known]
+        self._owned.append((entity, owners, known, before))
+        self._show(owners, known)
 
-    def _show(self, owners: Iterable[tuple[Row, Owners | None]]) -> None:
+    def _show(self, owners: Iterable[tuple[Row, Owners | None]], known: Iterable[tuple[Row, dict[str, Any]]]) -> None:
         self.forget_computed()
         for row, own in owners:
             if own is None:
                 dict.pop(row, "owner", None)
             else:
                 row["owner"] = own
+        for row, values in known:
+            for name, value in values.items():
+                if value is NOT_STORED:
+                    dict.pop(row, name, None)
+                else:
+                    row[name] = value
 
     @contextmanager
     def as_before(self, entity: str) -> Iterator[None]:
@@ -575,12 +612,12 @@ class World:
             yield
             return
         later, self._owned = self._owned[since:], self._owned[:since]
-        self._show((row, None) for _, owners in later for row, _ in owners)
+        self._show([(row, None) for _, owners, _, _ in later for row, _ in owners], [x for _, _, _, before in later for x in before])
         try:
             yield
         finally:
-            for decided, owners in later:
-                self.own(decided, owners)
+            for decided, owners, known, _ in later:
+                self.own(decided, owners, known)
 
     def open_records(self) -> dict[tuple[str, str], int]:
         """Open records per entity and rep, in any role; a converted or disqualified lead is not open."""
