@@ -607,7 +607,7 @@ class World:
     @contextmanager
     def as_before(self, entity: str) -> Iterator[None]:
         """The records as they were when an entity was being decided: its own owners, and later ones', are the data's."""
-        since = next((i for i, (e, _) in enumerate(self._owned) if e == entity), None)
+        since = next((i for i, (e, _, _, _) in enumerate(self._owned) if e == entity), None)
         if since is None:
             yield
             return
