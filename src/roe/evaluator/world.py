@@ -96,8 +96,13 @@ class Row(dict[str, Any]):
         return str(dict.get(self, WRITTEN) or self["id"])
 
     def as_json(self) -> dict[str, Any]:
-        """The record's own values; related records are left out, as are the marks of the loader."""
-        stored = {k: x for k, x in self.items() if k not in self.derived and k[0] != "$" and not isinstance(x, (dict, list))}
+        """The record's own values; related records are left out, as are the marks of the loader and what the ledger knows."""
+        remembered = {f"{name}.{role}" for name in PER_ROLE for role in self.world.policy.roles}
+        stored = {
+            k: x
+            for k, x in self.items()
+            if k not in self.derived and k[0] != "$" and k not in remembered and not isinstance(x, (dict, list))
+        }
         return {"entity": self.entity, **{k: v.plain(x) for k, x in stored.items() if x is not None}}
 
 
@@ -431,7 +436,7 @@ class World:
         return None
 
     def is_stranger(self, rep: Row) -> bool:
-        return rep["id"] in self._strangers
+        return rep["id"] not in self._keys["rep"]
 
     def owners(self, row: Row) -> Owners:
         """Today's owners, as the data says."""
