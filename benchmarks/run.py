@@ -382,7 +382,7 @@ def rows_rate(count: int) -> dict[str, float]:
 def pools(count: int) -> dict[str, float]:
     """Seconds to hand out leads to a weighted, capped pool of 200 reps, and microseconds a lead one by one."""
     from roe.columns.run import ColumnRun
-    from roe.columns.write import write_run
+    from roe.run.files import write_run
 
     with tempfile.TemporaryDirectory() as folder:
         made.pool_policy(Path(folder))

@@ -19,9 +19,11 @@ from click.testing import CliRunner  # noqa: E402
 
 import roe  # noqa: E402
 from helpers import SHARED, policy_text  # noqa: E402
-from roe.analysis.backtest import auc, calibration, deciles, fit, stability, thresholds, wilson  # noqa: E402
-from roe.analysis.history import hold_out, leave_out_leaks, read_history  # noqa: E402
 from roe.cli import main  # noqa: E402
+from roe.scoring.backtest import auc, calibration, deciles, stability, thresholds, wilson  # noqa: E402
+from roe.scoring.card import fit  # noqa: E402
+from roe.scoring.history import hold_out, read_history  # noqa: E402
+from roe.scoring.leakage import leave_out_leaks  # noqa: E402
 
 
 def sample(seed: int, n: int = 300) -> tuple[Any, Any]:
@@ -101,9 +103,11 @@ def test_leakage_is_left_out_unless_it_is_kept(tmp_path: Path) -> None:
     found = read_history(history(tmp_path / "h"), "seller != null", "Came On", "Account")
     assert set(found.features) == {"source", "size", "opted_in", "plan", "count_touches"}
     assert found.dropped["seller"] == "the outcome is made of it" and found.dropped["lead_id"].startswith("it is another value")
-    assert leave_out_leaks(found, []) == ["plan"] and "plan" not in found.features
+    assert [x.column for x in leave_out_leaks(found)] == ["plan"] and "plan" not in found.features
     again = read_history(tmp_path / "h", "seller != null")
-    assert leave_out_leaks(again, ["plan"]) == ["plan"] and "plan" in again.features
+    assert [x.what_becomes for x in leave_out_leaks(again, ["Plan"])] == ["kept by name"] and "plan" in again.features
+    leave_out_leaks(again, (), ["Source"])
+    assert "source" not in again.features and again.dropped["source"] == "dropped by name"
 
 
 def test_a_history_says_what_it_leaves_out_and_keeps_words_that_may_be_names(tmp_path: Path) -> None:
@@ -247,17 +251,6 @@ def test_groups_that_go_on_are_held_out_whole(tmp_path: Path) -> None:
     early, late, how = hold_out(found)
     assert found.group is not None and not {found.group[i] for i in early} & {found.group[i] for i in late}
     assert sorted([*early, *late]) == list(range(100)) and 0 < len(late) <= 30 and "whole" in how
-
-
-@pytest.mark.parametrize(
-    ("value", "leaks"),
-    [(lambda won, i: 100 + i if won else -1, True), (lambda won, i: i % 50, False), (lambda won, i: "Closed" if won else "Open", True), (lambda won, i: "ab"[i % 2], False)],
-)  # fmt: skip
-def test_what_says_the_outcome_alone_is_leakage(value: Any, leaks: bool) -> None:
-    from roe.analysis.history import leaks as found
-
-    won = [i % 3 == 0 for i in range(200)]
-    assert found([value(w, i) for i, w in enumerate(won)], won) is leaks
 
 
 def test_a_score_is_what_it_was_when_the_record_came(tmp_path: Path) -> None:

@@ -25,16 +25,16 @@ import yaml
 
 import roe
 from helpers import policy_text
-from roe.data.write import write_run as write_rows
 from roe.evaluator.expressions import CLOCK, compile_expression
 from roe.grammar import values as v
 from roe.grammar.clock import OFFICE, Clock, hours_of
 from roe.grammar.parser import parse
+from roe.run.files import write_run as write_rows
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("numpy")
 from roe.columns.run import ColumnRun
-from roe.columns.write import write_run as write_columns
+from roe.run.files import write_run as write_columns
 
 FOLDER = Path(__file__).parent / "boundaries"
 CLOCKS = list(csv.DictReader((FOLDER / "clocks.csv").read_text("utf-8").splitlines(), skipinitialspace=True))

@@ -78,7 +78,7 @@ def test_claims_never_overlap_and_caps_always_hold(tmp_path: Path, asked: Any, w
     world = evaluator.bind(data, as_of=NOW).world
     found = world.settled
     lines = found.lines()
-    assert len(lines) == sum(c["at"] <= NOW for c in asked) and all(line[6] for line in lines)  # each says why
+    assert len(lines) == sum(c["at"] <= f"{NOW}T00:00:00" for c in asked) and all(line[6] for line in lines)  # each says why
     held = [o for o in found.outcomes.values() if o.held]
     spans = [(o.claim["at"], o.until, o.claim["account"]["id"], o.claim["rep"]["id"]) for o in held]
     assert all(start <= end for start, end, _, _ in spans) and all(account != "C" for _, _, account, _ in spans)

@@ -13,12 +13,13 @@ import roe
 from helpers import AS_OF, EXAMPLES
 from made_policies import make_data, make_policy
 from roe.data.read import read_tables
-from roe.data.write import write_run as write_rows
+from roe.run.files import write_run as write_rows
 
 pytest.importorskip("pyarrow")
 np = pytest.importorskip("numpy")
 from roe.columns.run import ColumnRun  # noqa: E402
-from roe.columns.write import write_run as write_columns  # noqa: E402
+from roe.run.columns import batch_of  # noqa: E402
+from roe.run.files import write_run as write_columns  # noqa: E402
 
 POLICIES = 1000 if os.environ.get("ROE_HEAVY") else 80
 
@@ -84,7 +85,9 @@ def test_portions_of_a_table_give_what_the_whole_gives(seed: int, tmp_path: Path
 
     from roe.columns import stream
     from roe.columns.read import read_columns
-    from roe.columns.write import write_runs
+    from roe.run.engines import Job, choose
+    from roe.run.run import run
+    from roe.run.source import Source
 
     monkeypatch.setattr(stream, "LARGE", 10)
     monkeypatch.setattr(stream, "PORTION", 16)
@@ -98,9 +101,9 @@ def test_portions_of_a_table_give_what_the_whole_gives(seed: int, tmp_path: Path
     columns = {key: pa.array([None if (x := row[key]) is None else str(x) for row in rows]) for key in rows[0]}
     parquet.write_table(pa.table(columns), data / "accounts.parquet")
     evaluator = roe.compile(roe.load(folder))
-    parts = stream.portions(evaluator, data, "2026-02-01", {})
-    assert parts is not None
-    write_runs(parts, tmp_path / "portions")
+    job = Job(evaluator, Source(evaluator.policy, data), "2026-02-01")
+    assert choose("columns", job).name == "portions"
+    run(job, tmp_path / "portions", asked="columns")
     write_columns(ColumnRun.of(evaluator, read_columns(evaluator.policy, data)[0], as_of="2026-02-01"), tmp_path / "whole")
     write_rows(evaluator.run(read_tables(evaluator.policy, data)[0], as_of="2026-02-01"), tmp_path / "rows")
     for path in sorted((tmp_path / "rows").iterdir()):
@@ -118,11 +121,11 @@ def test_what_leads_to_other_records_is_taken_whole() -> None:
 def same_traces(evaluator: Any, tables: Any, as_of: str, out: Path) -> int:
     """Every trace made from the evidence of a columns run is the trace of a row run; how many there were."""
     from roe.columns.evidence import Evidence, EvidenceWriter
-    from roe.columns.write import write_runs
+    from roe.run.files import write_batches
 
     run = ColumnRun.of(evaluator, tables, as_of=as_of)
     writer = EvidenceWriter(out, evaluator, as_of)
-    write_runs([run], out, "csv", writer.add)
+    write_batches([batch_of(run)], out, watch=lambda batch, tables: writer.add(batch.run, tables["allocations"]))
     writer.close()
     evidence = Evidence(out)
     found = 0

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from helpers import AS_OF, EXAMPLES, ROOT, example, policy_text, tables
 from roe.cli import main
-from roe.data.write import read_state
 from roe.diagnostics import PolicyError
 from roe.evaluator.engine import Evaluator
 from roe.policy.build import build
+from roe.run.memory import read_state
 
 EVALUATORS = {name: example(name) for name in ("static", "inbound", "wild-west")}
 
@@ -177,7 +177,7 @@ def test_a_damaged_state_is_refused(tmp_path: Path, content: str) -> None:
 def test_state_is_replaced_whole_and_read_back(tmp_path: Path) -> None:
     inbound = EVALUATORS["inbound"]
     data = tables(inbound, EXAMPLES / "inbound" / "data")
-    from roe.data.write import write_state
+    from roe.run.memory import write_state
 
     run = inbound.run(data, as_of="2026-02-02T10:00")
     write_state(tmp_path, run.state())

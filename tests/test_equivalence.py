@@ -18,13 +18,12 @@ import pytest
 from helpers import AS_OF, EXAMPLES, example, tables
 from made_policies import make_data, make_policy
 from roe.analysis.equivalence import compare
-from roe.analysis.reads import expressions
-from roe.data.extra import extra_rows
-from roe.data.write import credits_of
 from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.policy.build import build
+from roe.policy.reads import expressions
+from roe.run.rows import extra_of
 from single_changes import apply, edits, shuffled
 
 HEAVY = bool(os.environ.get("ROE_HEAVY"))
@@ -40,8 +39,7 @@ def outcome(evaluator: Evaluator, given: Any, moments: list[str]) -> list[Any]:
     for moment in moments:
         run = evaluator.run(given, as_of=moment, state=state)
         seen.append([(d.entity, d.id, d.role, d.owner, d.until, d.action, d.reason) for d in run.decisions])
-        ordered = sorted(run.decisions, key=lambda d: (d.entity, d.id, d.role))
-        seen.append(extra_rows(run.bound, {h.name: credits_of(ordered, h) for h in run.bound.plan.holdovers}))
+        seen.append(extra_of(run))
         state = run.state()
     return seen
 

@@ -14,7 +14,6 @@ from jsonschema import Draft202012Validator
 
 from helpers import AS_OF, EXAMPLES, HEAVY, example, tables
 from roe.data.read import read_tables
-from roe.data.write import write_run
 from roe.evaluator.expressions import CLOCK, IMPLICIT, compile_expression
 from roe.evaluator.observe import leaves
 from roe.evaluator.world import Row
@@ -25,6 +24,7 @@ from roe.grammar.parser import parse
 from roe.grammar.printer import show
 from roe.policy.build import build
 from roe.policy.format import format_policy
+from roe.run.files import write_run
 from roe.testing.cases import load_cases
 from roe.testing.runner import run_case
 
@@ -79,7 +79,7 @@ def test_the_order_of_rows_changes_nothing(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_trace_and_run_agree(name: str, tmp_path: Path) -> None:
     """Replaying one record, with pool turns read back from the run's records, gives the run's owner and rule."""
-    from roe.data.write import read_turns
+    from roe.evaluator.recorded import read_turns
 
     evaluator = example(name)
     data, _ = read_tables(evaluator.policy, EXAMPLES / name / "data")

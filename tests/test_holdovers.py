@@ -10,8 +10,8 @@ from typing import Any
 import roe
 from helpers import policy_text
 from roe.columns.run import ColumnRun
-from roe.columns.write import write_run as write_columns
-from roe.data.write import write_run
+from roe.run.files import write_run
+from roe.run.files import write_run as write_columns
 
 POLICY = """
 roe: 1

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 import roe
 from helpers import policy_text
 from roe.columns.run import ColumnRun
-from roe.columns.write import write_run as write_columns
-from roe.data.write import write_run
 from roe.evaluator.engine import Evaluator
+from roe.run.files import write_run
+from roe.run.files import write_run as write_columns
 
 RANKED = """
 roe: 1

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 import roe
 from helpers import policy_text
 from roe.columns.run import ColumnRun
-from roe.columns.write import write_run as write_columns
 from roe.crm import PROFILES
 from roe.crm.ids import checksum, fold, fold_all
 from roe.crm.profile import label
 from roe.data.coerce import columns_of
-from roe.data.write import write_run
 from roe.policy.model import standard_fields
 from roe.policy.standard import STANDARD
+from roe.run.files import write_run
+from roe.run.files import write_run as write_columns
 
 AS_OF = "2026-03-02"
 

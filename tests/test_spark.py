@@ -16,11 +16,12 @@ import roe
 from helpers import AS_OF, EXAMPLES
 from made_policies import make_data, make_policy
 from roe.data.read import read_tables
-from roe.data.write import write_run
 from roe.policy.standard import FILES
+from roe.run.files import write_run
 
 heavy = pytest.mark.skipif(not os.environ.get("ROE_HEAVY") or shutil.which("java") is None, reason="needs ROE_HEAVY=1 and Java")
 POLICIES = 200
+TOGETHER = "the records stay in one task: "
 WHY = {
     "distribution": "pools take turns over all records",
     "crm": "",
@@ -51,14 +52,17 @@ def session() -> Iterator[Any]:
 
 
 def compare(evaluator: Any, data: Path, as_of: str, folder: Path, session: Any) -> str:
-    from roe.spark.run import run_spark
+    from roe.run.engines import Job
+    from roe.run.run import run
+    from roe.run.source import Source
 
     tables, _ = read_tables(evaluator.policy, data)
     write_run(evaluator.run(tables, as_of=as_of), folder / "rows")
-    _, why = run_spark(evaluator, data, as_of, folder / "spark", session=session, buckets=2)
+    job = Job(evaluator, Source(evaluator.policy, data), as_of, session=session, buckets=2)
+    notes = run(job, folder / "spark", asked="spark").notes
     for path in sorted((folder / "rows").iterdir()):
         assert (folder / "spark" / path.name).read_text("utf-8") == path.read_text("utf-8"), path.name
-    return why
+    return next((n.removeprefix(TOGETHER) for n in notes if n.startswith(TOGETHER)), "")
 
 
 @pytest.mark.parametrize("name", sorted(AS_OF))

@@ -19,7 +19,8 @@ from sqlglot import exp  # noqa: E402
 
 from roe.sql import DIALECTS  # noqa: E402
 from roe.sql.forms import grouped, literal  # noqa: E402
-from roe.sql.statement import UNDECIDED, compile_sql, printed  # noqa: E402
+from roe.sql.outcome import UNDECIDED  # noqa: E402
+from roe.sql.statement import compile_sql, printed  # noqa: E402
 
 ENTITY = {"inbound": "lead", "distribution": "lead", "matching": "lead"}  # of the rules that are compiled; accounts elsewhere
 STATEFUL = {"territories", "scoring"}  # they rest on what the state froze, or on ranks among all records, so hardly a rule is for SQL
@@ -35,6 +36,7 @@ def compare(evaluator: Any, data: Any, entity: str, as_of: str, engines: Any = E
     for dialect, run in engines:
         query = compile_sql(evaluator.compiled, entity, dialect, evaluator.clock(as_of))
         found = run(query.sql, tables)
+        said = "\n".join(x.message for x in query.found)
         assert len(found) == len({d.id for d in decisions.values()})
         for row in found:
             for role in bound.roles(entity):
@@ -47,6 +49,10 @@ def compare(evaluator: Any, data: Any, entity: str, as_of: str, engines: Any = E
                     assert row[f"{role}_action"] == d.action, (dialect, d, row)
                     who = row[f"{role}_owner"]
                     assert who == d.owner or (who not in ids and bound.world.rep(who)["id"] == d.owner), (dialect, d, row)
+                    known = str(row[f"{role}_until"])[:10] if row[f"{role}_until"] is not None else None
+                    assert known == (None if d.until is None else str(d.until)[:10]) or "until when it holds" in said, (dialect, d, row)
+                    if who is None or who in ids:  # SQL has the name of nobody whom the data does not list
+                        assert row[f"{role}_reason"] == d.reason or "the reason" in said, (dialect, d, row)
     return left
 
 

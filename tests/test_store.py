@@ -14,7 +14,7 @@ import yaml
 import roe
 from helpers import EXAMPLES, policy_text
 from roe.grammar import values as v
-from roe.plan.store import LazyRules, Reader, _Writer, write_policy
+from roe.policy.store import LazyRules, Reader, _Writer, write_policy
 from roe.source import Text
 
 TABLES = Path(__file__).parent / "boundaries"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shutil
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,12 +17,13 @@ pytest.importorskip("starlette")
 
 from browsing import Browser, example_snapshot, said, snapshot_of, users
 from helpers import EXAMPLES, policy_text, tables
-from roe.evaluator.engine import Evaluator
+from roe.evaluator.engine import Evaluator, Run
 from roe.policy.build import build
 from roe.web.app.access import Sessions, Viewer, digest, users_of
+from roe.web.app.pages.people import members
 from roe.web.app.search import Hit, Index, plain
 from roe.web.app.site import HEADERS, Options
-from roe.web.app.snapshot import RowSnapshot
+from roe.web.app.snapshot import RowSnapshot, territories
 from test_security import NAMES
 
 example_of = cache(example_snapshot)
@@ -421,3 +423,155 @@ def test_every_page_of_an_example_is_well_formed() -> None:
         entity, record = snapshot.outcomes.all[0].entity, snapshot.outcomes.all[0].id
         for path in ("/", "/?q=a", f"/record/{entity}/{record}", f"/what-if?entity={entity}&record={record}", "/what-if", "/sign-in"):
             assert faults(browser.page(path)) == [], (name, path)
+
+
+# --- the other pages ------------------------------------------------------------------------------------------------------------
+
+EVERY = ("/teams", "/changes", "/policy", "/policy/findings", "/policy/tests", "/review", "/books", "/data", "/data/rejects", "/audit")
+
+
+@pytest.mark.parametrize("name", ["abm", "static", "distribution", "wild-west", "dynamic-books", "crm"])
+def test_every_page_opens_and_is_well_formed(name: str) -> None:
+    snapshot = example_of(name)
+    browser = Browser(snapshot)
+    paths = [*EVERY, *(f"/team/{quote(team)}" for team in snapshot.team_names()), *(f"/pool/{pool}" for pool in snapshot.plan.pools)]
+    paths += [f"/rep/{rep['id']}" for rep in snapshot.reps()[:6]] + [f"/territory/{t}" for t in territories(snapshot)[:6]]
+    for path in paths:
+        assert faults(browser.page(path)) == [], path
+
+
+def test_a_reps_day_has_what_they_hold_and_their_place_in_each_pool() -> None:
+    snapshot = example_of("distribution")
+    text = Browser(snapshot).text("/rep/bea")
+    mine = [o for o in snapshot.outcomes.all if o.owner == "bea"]
+    assert mine and all(o.name in text for o in mine) and f"{len(mine)} leads as sdr" in text
+    assert "skipped: at the cap of 4 per day" in text
+    assert "champions top score" in text
+    assert "On leave from 9 Feb 2026 until 14 Feb 2026" in Browser(snapshot).text("/rep/dor")
+
+
+def test_the_rep_whose_turn_is_said_to_be_next_gets_the_next_record() -> None:
+    snapshot = example_of("distribution")
+    said_next = [rep for rep, p in members(snapshot, "desk") if p.ahead == 0]
+    assert len(said_next) == 1
+    d = snapshot.turns("desk")[-1]
+    bound = snapshot_of(snapshot.evaluator, EXAMPLES / "distribution" / "data", "2026-02-10T10:00").bound
+    values = {k: x for k, x in d.row.items() if k not in d.row.derived and isinstance(x, (str, int, float)) and "$" not in k}
+    new = bound.world.restore("lead", [{**values, "id": "zz", "email": "z@elsewhere.org", "company": "Elsewhere"}])[0]
+    assert bound.decide_alone(new, "sdr").owner == said_next[0]
+
+
+def test_who_must_decide_sees_it_on_their_day(tmp_path: Path) -> None:
+    text = (
+        "roe: 1\nname: x\nroles: [ae]\nengagement:\n  account:\n    ae:\n"
+        "      - {name: big, when: account.employees > 10, then: {refer: head-of-sales, within: 2 days}}\n      - {name: rest, then: open}\n"
+    )
+    policy, found = build(policy_text(tmp_path / "p", text))
+    assert policy is not None, found
+    (tmp_path / "reps.csv").write_text("id,name,role\nhan,Han,Head-of-Sales\nbob,Bob,AE\n", "utf-8")
+    (tmp_path / "accounts.csv").write_text("id,name,employees\nA,Alpha,20\nB,Beta,5\n", "utf-8")
+    browser = Browser(snapshot_of(Evaluator(policy), tmp_path, "2026-02-01"))
+    assert "You must decide Alpha" in browser.text("/rep/han") and "You must decide" not in browser.text("/rep/bob")
+
+
+def test_changes_are_those_of_a_run_with_filters_pages_and_csv() -> None:
+    snapshot = example_of("static")
+    browser = Browser(snapshot)
+    moved = [d for key in snapshot._decisions for d in snapshot.decisions(*key) if d.moved and d.action not in ("hold", "refer")]
+    text = browser.text("/changes")
+    assert f"{len(moved)} of 32 allocations would change hands" in text
+    rows = list(csv.DictReader(io.StringIO(browser.get("/changes.csv").text)))
+    assert sorted((r["record"], r["role"], r["to"]) for r in rows) == sorted((d.id, d.role, d.owner_name) for d in moved)
+    for name, value in (("role", "ae"), ("rule", "desk"), ("rep", "ann"), ("rep", "-"), ("q", "globex"), ("action", "exception")):
+        kept = list(csv.DictReader(io.StringIO(browser.get(f"/changes.csv?{name}={value}").text)))
+        wanted = {
+            "role": [d for d in moved if d.role == "ae"], "rule": [d for d in moved if d.rule == "desk"], "action": [d for d in moved if d.exception],
+            "rep": [d for d in moved if value in (d.owner or "-", d.previous or "-")], "q": [d for d in moved if "globex" in d.name.lower()],
+        }[name]  # fmt: skip
+        assert len(kept) == len(wanted) > 0, (name, value)
+
+
+def test_the_policy_is_searched() -> None:
+    browser = Browser(example_of("static"))
+    assert "protected" in browser.text("/policy?q=protected") and "What each rule decided" in browser.text("/policy")
+    assert "No rule says “zzz”" in browser.text("/policy?q=zzz")
+
+
+def test_a_policys_findings_and_tests_are_shown() -> None:
+    browser = Browser(example_of("static"))
+    assert "tests pass" in browser.text("/policy/tests")
+    assert "What a check finds" in browser.text("/policy/findings")
+
+
+def test_a_review_shows_what_moves_with_both_reasons(tmp_path: Path) -> None:
+    static = EXAMPLES / "static"
+    other = tmp_path / "other"
+    shutil.copytree(static, other)
+    table = other / "tables" / "staffing.csv"
+    table.write_text(table.read_text("utf-8").replace("dach,ae,eva", "dach,ae,gus"), "utf-8")
+    browser = Browser(example_of("static"), Options(data=static / "data", revision=lambda text, _: Path(text)))
+    form = {"csrf": browser.csrf("/review"), "old": str(static), "new": str(other)}
+    made = browser.post("/review/start", form)
+    assert made.status_code == 303
+    text = browser.text(made.headers["location"])
+    assert "Nordwind AG" in text and "Eva Ebert" in text and "Gus" in text and "of 32 change hands" in text
+    assert faults(browser.page(made.headers["location"])) == []
+    rows = list(csv.DictReader(io.StringIO(browser.get(made.headers["location"] + "/moves.csv").text)))
+    assert rows and all(r["from"] == "Eva Ebert" for r in rows)
+    assert browser.post("/review/start", {**form, "new": str(tmp_path)}).status_code == 400
+    assert browser.post("/review/start", {**form, "new": ""}).status_code == 400
+    assert browser.get("/review/unknown").status_code == 404
+    same = browser.post("/review/start", {**form, "new": str(static)}).headers["location"]
+    assert "Equivalent (proven)" in browser.text(same)
+
+
+def test_books_are_planned_and_filtered() -> None:
+    pytest.importorskip("ortools")
+    browser = Browser(example_of("dynamic-books"))
+    assert browser.post("/books/plan", {"csrf": browser.csrf("/books")}).status_code == 303
+    plan = browser.site.__dict__["plan"]["books"]
+    (name, part), *_ = plan.items()
+    assert f"{len(part['moves'])} moves in {name}" in browser.text("/books")
+    rep = part["reps"][0]["rep"]
+    rows = list(csv.DictReader(io.StringIO(browser.get(f"/books/moves.csv?rep={rep}").text)))
+    assert len([r for r in rows if r["book"] == name]) == sum(rep in (m["from"], m["to"]) for m in part["moves"])
+
+
+def test_rejected_records_have_their_line_and_reason(tmp_path: Path) -> None:
+    policy, found = build(policy_text(tmp_path / "p", TEAMS))
+    assert policy is not None, found
+    (tmp_path / "accounts.csv").write_text("id,name,employees\nA,Alpha,many\nB,Beta,5\nA,Again,1\n", "utf-8")
+    evaluator = Evaluator(policy)
+    from roe.data.read import read_tables
+
+    bound = evaluator.bind(read_tables(policy, tmp_path)[0], as_of="2026-02-01")
+    browser = Browser(RowSnapshot(Run(bound, list(bound.decide_all()))))
+    text = browser.text("/data/rejects")
+    assert bound.world.rejects and all(r.reason in text and f" {r.line} " in text for r in bound.world.rejects)
+    assert "accounts.csv" in browser.text("/data")
+
+
+@pytest.mark.parametrize("name", ["ann", "mia"])
+def test_pages_of_revops_are_closed_to_others(teams: RowSnapshot, name: str) -> None:
+    browser = Browser(teams, Options(users=SIGNED_IN), name)
+    closed = ["/review", "/data", "/data/rejects", "/audit", "/review/x", "/review/x/moves.csv"] + (["/books"] if name == "ann" else [])
+    for path in closed:
+        assert browser.get(path).status_code == 403, path
+    for path in ("/", "/teams", "/changes", "/policy", "/changes.csv", f"/rep/{name}"):
+        page = browser.page(path)
+        assert not any(secret in page for secret in SECRETS), path
+        assert 'href="/data"' not in page and 'href="/audit"' not in page
+
+
+def test_a_rep_sees_the_own_day_and_a_manager_the_teams(teams: RowSnapshot) -> None:
+    ann, mia = (Browser(teams, Options(users=SIGNED_IN), name) for name in ("ann", "mia"))
+    for browser, rep, whole in ((ann, "ann", True), (ann, "abe", False), (ann, "bob", False), (mia, "ann", True), (mia, "bob", False)):
+        assert ("All records" in browser.text(f"/rep/{rep}")) == whole, rep
+    assert "Bob" not in mia.text("/changes") and "Team of Max" not in mia.text("/teams")
+    assert ann.get("/team/Team%20of%20Max").status_code == 404
+
+
+def test_signing_out_ends_the_session(teams: RowSnapshot) -> None:
+    browser = Browser(teams, Options(users=SIGNED_IN), "ann")
+    browser.post("/sign-out", {"csrf": browser.csrf("/")})
+    assert browser.get("/").status_code == 303

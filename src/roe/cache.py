@@ -17,8 +17,8 @@ from typing import Any
 
 from roe.diagnostics import Diagnostic, errors
 from roe.files import cache_folder, uncollected
-from roe.plan.store import Reader, write_policy
 from roe.policy.model import Policy
+from roe.policy.store import Reader, write_policy
 from roe.progress import phase
 from roe.source import Span
 

@@ -13,9 +13,9 @@ import pytest
 from helpers import EXAMPLES, SHARED
 from roe.data.files import csv_text
 from roe.data.read import read_tables
-from roe.data.write import write_run
 from roe.evaluator.engine import Evaluator
 from roe.policy.build import build
+from roe.run.files import write_run
 
 DATA = SHARED / "data"
 absent = pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not there")

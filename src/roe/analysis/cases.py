@@ -18,7 +18,6 @@ from typing import Any
 from roe.analysis.axis import Axis
 from roe.analysis.date_cells import DateAxis
 from roe.analysis.dates import Dates
-from roe.analysis.reads import names_of
 from roe.analysis.space import Alternative, Space, Undecided, spaces
 from roe.data.coerce import NORMALIZERS
 from roe.grammar import syntax as s
@@ -30,6 +29,7 @@ from roe.plan.index import ELSE, MOST_POINTS, KnownTests, as_tests
 from roe.plan.operators import Choose, Derive, Rule
 from roe.plan.subjects import Test, is_true
 from roe.policy.model import Field, Policy
+from roe.policy.reads import names_of
 
 MAX_WRITTEN_OUT = 12  # rules of a step that is written out
 MAX_DEPTH = 6

@@ -15,9 +15,9 @@ from roe.analysis.judge import differs
 from roe.analysis.lists import MOST, Difference
 from roe.analysis.verdicts import PROVEN
 from roe.analysis.witness import Witness
-from roe.data.extra import COLUMNS, extra_rows
-from roe.data.write import credits_of
 from roe.evaluator.engine import Decision, Run
+from roe.evaluator.extra import COLUMNS
+from roe.run.rows import extra_of
 
 ABOUT = ("record", "account", "ObjectId")  # columns that name the record of a line, whichever there is
 
@@ -61,8 +61,7 @@ def _lines(old: Run, new: Run) -> Iterator[Difference]:
 
 
 def _files(run: Run) -> dict[str, list[list[str]]]:
-    decisions = sorted(run.decisions, key=lambda d: (d.entity, d.id, d.role))
-    return extra_rows(run.bound, {h.name: credits_of(decisions, h) for h in run.bound.plan.holdovers})
+    return extra_of(run)
 
 
 def _gives(d: Decision | None) -> str:

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from roe.analysis.invariants import customer, live
 from roe.evaluator.engine import Decision, Run
 from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.plan.operators import Action, Choose, Derive, Expr, Plan, Relate, Rule
 from roe.policy.model import Policy
+from roe.run.invariants import customer, live
 
 NOBODY = "(nobody)"
 SHOWN_APART = (

@@ -8,8 +8,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from roe.analysis.witness import TODAY, Witness
-from roe.data.extra import credit_lines
 from roe.evaluator.engine import Bound, Decision, Evaluator
+from roe.evaluator.extra import credit_lines
 from roe.plan.operators import Choose
 
 Tables = dict[str, list[dict[str, Any]]]

@@ -8,7 +8,6 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from roe.analysis.axis import Axis
-from roe.analysis.reads import expressions
 from roe.analysis.space import Space
 from roe.analysis.verdicts import POSSIBLE, PROVEN, Table
 from roe.analysis.witness import path_of
@@ -21,6 +20,7 @@ from roe.grammar.printer import show
 from roe.plan.bitsets import bits
 from roe.plan.operators import Action, Allocate, Choose, Expr, Rule
 from roe.plan.subjects import Test
+from roe.policy.reads import expressions
 from roe.source import Span, Text, span_of
 
 if TYPE_CHECKING:

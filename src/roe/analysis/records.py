@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from roe.analysis.reads import expressions, reads
 from roe.data.report import Report, broken, changes
 from roe.grammar import syntax as s
 from roe.policy.model import Policy
+from roe.policy.reads import expressions, reads
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """Explanations of what a run writes besides its allocations: a claim, a credit, a dispute, an event, and the value of any one field.
 
-What became of them is read from the same rows that the run writes (`data/extra.py`); the steps below are those of a trace, made by
+What became of them is read from the same rows that the run writes (`evaluator/extra.py`); the steps below are those of a trace, made by
 the same builder, so that a value is explained as it was computed.
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from roe.data.extra import credit_lines, raised
 from roe.evaluator.engine import Bound, Decision
+from roe.evaluator.extra import credit_lines, raised
 from roe.evaluator.trace import Trace, steps_of
 from roe.evaluator.world import Row
 from roe.grammar import values as v

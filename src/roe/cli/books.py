@@ -84,9 +84,9 @@ def _show(book: str, part: Mapping[str, Any]) -> None:
 def apply(plan: Path, state: Path, out: Path | None) -> None:
     """Apply a plan: save its books in the state folder, so that the next runs use them."""
     _packages()
-    from roe.data.write import read_state, write_state
     from roe.evaluator.books import applied, digest
     from roe.evaluator.engine import empty_state
+    from roe.run.memory import read_state, write_state
 
     path = plan / PLAN if plan.is_dir() else plan
     found = _read(path)
@@ -119,7 +119,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _write_allocations(found: Mapping[str, Any], out: Path) -> None:
     from roe.data.files import csv_text, write_whole
-    from roe.data.write import ALLOCATIONS, CHANGES, undone
+    from roe.run.files import CHANGES, undone
+    from roe.run.result import ALLOCATIONS
 
     out.mkdir(parents=True, exist_ok=True)
     allocations: list[list[Any]] = []

@@ -173,7 +173,7 @@ def clock(evaluator: Any, as_of: str) -> str:
 
 def bind(evaluator: Any, data: Path, as_of: str, state: Path | None, say: bool = False, last: Path | None = None) -> Any:
     """The policy on the records of a folder, once they are what it expects; `say` prints what was read, against the report in `last`."""
-    from roe.data.write import read_state
+    from roe.run.memory import read_state
 
     try:
         bound = well_named(evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=read_state(state)))
@@ -207,8 +207,8 @@ def bind_large(evaluator: Any, data: Path, as_of: str, state: Path | None) -> An
         return bind(evaluator, data, as_of, state)
     from roe.columns.read import read_columns
     from roe.columns.world import ColumnWorld
-    from roe.data.write import read_state
     from roe.evaluator.engine import Bound
+    from roe.run.memory import read_state
 
     tables, found = read_columns(evaluator.policy, data, complete=True)
     heed(found)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from roe.analysis.compared import said, sections, sides
 from roe.cli.comment import comment, introduction, run_link
 from roe.cli.common import bind, clock, fail, large, load, put, table, unwritable
 from roe.cli.repository import NotThere, folder_at, revision
@@ -156,7 +157,7 @@ def _with_own_records(compared: Comparison, evaluators: list[Evaluator]) -> Comp
 
 def newly_broken(old: Run, new: Run) -> list[Diagnostic]:
     """Invariants of the new policy that do not hold under it, and did under the old or were not asked there."""
-    from roe.analysis.invariants import of_run, told
+    from roe.run.invariants import of_run, told
 
     known = {(str(b.invariant.name), b.record) for b in of_run(old)}
     return list(told([b for b in of_run(new) if (str(b.invariant.name), b.record) not in known]))
@@ -181,42 +182,10 @@ def _holds(text: str, facts: dict[str, float]) -> bool:
         fail(e.diagnostics)
 
 
-def said(compared: Comparison, found: list[Change]) -> str:
-    """The verdict in a sentence."""
-    rest = f"; could not be compared: {', '.join(compared.unproven)}" if compared.unproven else ""
-    if compared.verdict == "equivalent":
-        how = "they say the same" if not found else "they say it differently"
-        return f"equivalent (proven): whatever a record is, both decide the same; {how}"
-    if compared.verdict == "same outcome":
-        return "same outcome (proven): every record gets the same owner, action and end; some sentences name another rule"
-    if compared.verdict == "different":
-        shown = len(compared.differences)
-        return f"different: {shown} case{'s' if shown != 1 else ''} that they decide differently{rest}"
-    return f"undecided: no record is known that they decide differently{rest}"
-
-
-def sections(compared: Comparison) -> list[tuple[str, tuple[Difference, ...]]]:
-    """Every kind of case that there is, under its heading."""
-    all_of_them = (
-        ("Cases that are decided differently", compared.differences),
-        ("Cases that may be decided differently", compared.possible),
-        ("Same outcome, decided by a rule of another name", compared.renamed),
-        ("Same outcome, but a field on the way has another value", compared.fields),
-    )
-    return [(heading, cases) for heading, cases in all_of_them if cases]
-
-
-def _sides(d: Difference) -> tuple[tuple[str, str], tuple[str, str]]:
-    """(the rule, what it gives) before and after."""
-    renamed = not d.gives_before and not d.gives_after
-    gives = [x or ("" if renamed else "nothing") for x in (d.gives_before, d.gives_after)]
-    return (d.before or "(no rule)", gives[0]), (d.after or "(no rule)", gives[1])
-
-
 def _case(d: Difference) -> list[str]:
     """A case, and what each policy makes of it."""
     lines = [f"{d.where}: {d.witness or 'some record'}" + ("" if d.certainty == "proven" else f"  [{d.certainty}]")]
-    return lines + [f"  {sign} {rule}" + (f": {gives}" if gives else "") for sign, (rule, gives) in zip("-+", _sides(d), strict=True)]
+    return lines + [f"  {sign} {rule}" + (f": {gives}" if gives else "") for sign, (rule, gives) in zip("-+", sides(d), strict=True)]
 
 
 def _json(found: list[Change], compared: Comparison, made: Impact | None, facts: dict[str, float], failed: bool) -> dict[str, Any]:
@@ -284,8 +253,8 @@ def _markdown(found: list[Change], compared: Comparison, made: Impact | None, ol
     for heading, cases in sections(compared):
         lines += [f"### {heading}", "", "| where | for example | before | after |", "|---|---|---|---|"]
         for d in cases[:MOST]:
-            sides = (": ".join(filter(None, side)) for side in _sides(d))
-            lines.append("| " + " | ".join(map(cell, (d.where, d.witness, *sides))) + " |")
+            both = (": ".join(filter(None, side)) for side in sides(d))
+            lines.append("| " + " | ".join(map(cell, (d.where, d.witness, *both))) + " |")
         lines += [f"\n… and {len(cases) - MOST} more"] if len(cases) > MOST else []
         lines.append("")
     if found:
@@ -335,7 +304,7 @@ def _page(path: Path, found: list[Change], compared: Comparison, made: Impact | 
         page.heading(heading)
         page.table(
             ("where", "for example", "before", "", "after", ""),
-            ((d.where, d.witness, *_sides(d)[0], *_sides(d)[1]) for d in cases),
+            ((d.where, d.witness, *sides(d)[0], *sides(d)[1]) for d in cases),
             "text",
         )
     if found:

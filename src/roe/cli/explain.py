@@ -97,7 +97,7 @@ def _bound(policy: Path | None, data: Path | None, as_of: str | None, state: Pat
     assert data is not None and as_of is not None
     bound = bind(load(policy), data, as_of, state)
     if run_folder is not None:
-        from roe.data.write import read_turns
+        from roe.evaluator.recorded import read_turns
 
         try:
             bound.turns = read_turns(run_folder)

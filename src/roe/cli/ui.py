@@ -50,10 +50,30 @@ def command(
     snapshot = snapshot_of(bind(evaluator, data, as_of, state, say=True), str(data))
     token = "" if users is not None else secrets.token_urlsafe(24)
     options = Options(
-        users=known, header=trust_header, open_token=token, hosts=LOCAL, out=run_folder, plan=plan, data=data, state=state, folders=True
+        users=known,
+        header=trust_header,
+        open_token=token,
+        hosts=LOCAL,
+        out=run_folder,
+        plan=plan,
+        data=data,
+        state=state,
+        revision=_revision,
     )
     site = Site(lambda: snapshot, options)
     _serve(site, port, token, not no_browser)
+
+
+def _revision(text: str, scratch: Path) -> Path:
+    """The folder of a policy, or of one in git. Raises ValueError where there is none."""
+    from roe.cli.repository import NotThere, folder_at
+
+    try:
+        return folder_at(text, scratch)
+    except NotThere as e:
+        raise ValueError(f"git cannot find `{text}`: {e}") from e
+    except SystemExit as e:  # it has said why on the terminal
+        raise ValueError(f"git cannot find `{text}`. Write REVISION:FOLDER, such as main:rules.") from e
 
 
 def _packages() -> None:

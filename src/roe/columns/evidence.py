@@ -17,11 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.analysis.reads import reads
 from roe.columns.column import NO_DAY, Coded, Column, Constant, Days, Instants, Numbers, Truths
 from roe.columns.load import all_text
 from roe.columns.run import ColumnRun
-from roe.columns.write import File, allocations
+from roe.data.arrow_files import File, ParquetFile
 from roe.evaluator.engine import Bound, Decision, Evaluator
 from roe.evaluator.expressions import compile_expression
 from roe.evaluator.relate import blocking_keys, plan_of
@@ -30,6 +29,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
 from roe.plan.operators import Derive, Relate
+from roe.policy.reads import reads
 
 FOLDER = "trace"
 
@@ -51,17 +51,16 @@ class EvidenceWriter:
         self.files: dict[str, File] = {}
         self.begun = False
 
-    def add(self, run: ColumnRun) -> None:
+    def add(self, run: ColumnRun, allocations: pa.Table) -> None:
+        """Keep what a run, or a share of one, saw, and the owners that it gave."""
         decided = {part.entity for part in run.found}
         for entity, table in run.world.tables.items():
             if table.listed and (not self.begun or entity in decided):
                 self._write(entity, _stored(run, entity))
-        self._write("owners", allocations(run).select(["entity", "record", "role", "owner", "action"]))
+        self._write("owners", allocations.select(["entity", "record", "role", "owner", "action"]))
         self.begun = True
 
     def _write(self, name: str, table: pa.Table) -> None:
-        from roe.columns.write import ParquetFile
-
         if name not in self.files:
             self.files[name] = ParquetFile(self.folder / f"{name}.parquet")
         self.files[name].add(table)
@@ -158,7 +157,7 @@ class Evidence:
 
     def decision(self, entity: str, record: str, role: str) -> Decision:
         """The run's decision on a record, with its trace. KeyError if it was not decided."""
-        from roe.data.write import read_turns
+        from roe.evaluator.recorded import read_turns
 
         world = World(self.evaluator.compiled, {}, self.evaluator.clock(self.as_of))
         loaded = _Neighbourhood(self, world)

@@ -19,9 +19,9 @@ from roe.columns.column import Array, Coded, Column, Constant, Dictionary, Lists
 from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld, Group, Table, TableRow
-from roe.data.write import turn_line
 from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, label
 from roe.evaluator.memory import given_by
+from roe.evaluator.recorded import turn_line
 from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.plan.operators import Choose, Expr, Rule
@@ -134,7 +134,7 @@ class ColumnRun:
             moved[entity, part.role] = [found]
         for (of, role), (found,) in moved.items():
             if found:
-                self.world.know_rows(of, role, found)
+                self.world.know_rows(of, role, found, decided=True)
 
     def _turns(self, table: Table, parts: list[Part]) -> None:
         """The turns of all pools, in the order of the queue, and of the roles for one record."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.analysis.reads import reads
 from roe.columns.load import Raw
-from roe.columns.read import habits_of_file, read_columns
+from roe.columns.read import habits_of_file
 from roe.columns.run import ColumnRun
+from roe.crm.ids import fold_all
 from roe.data.coerce import columns_of
 from roe.data.read import file_of
 from roe.data.scan import Origin
@@ -27,39 +29,70 @@ from roe.data.shape import misshapen
 from roe.evaluator.engine import Evaluator
 from roe.plan.operators import Action, Derive
 from roe.policy.model import Policy
+from roe.policy.reads import reads
 
 PORTION = 500_000  # rows decided together
 LARGE = 1_500_000  # rows from which portions are worth it
 
 
-class OutOfOrder(Exception):
-    """The ids are not in order after all: the table must be taken whole."""
+@dataclass
+class Portioned:
+    """A table that can be decided in portions: its file, the other tables, and whether the file must be sorted first."""
+
+    entity: str
+    path: Path
+    key: str  # the column of the ids
+    others: dict[str, Raw]
+    sort: bool
 
 
-def portions(evaluator: Evaluator, folder: Path, as_of: Any, state: Any) -> Iterator[ColumnRun] | None:
-    """The runs of a large table's portions, or None where the data is to be taken whole."""
-    policy = evaluator.policy
-    if state or not folder.is_dir():
-        return None
-    decided = {entity for entity, _ in policy.plan.engagement}
-    if len(decided) != 1:
-        return None
-    entity = decided.pop()
+def portioned(policy: Policy, entity: str, path: Path, others: dict[str, Raw]) -> Portioned | str:
+    """How to take a Parquet file in portions; or, as a text, why that would not give what the whole gives."""
+    from pyarrow import parquet
+
+    if _referred(policy, entity, others):
+        return "other tables name its records"
+    file = parquet.ParquetFile(path)
+    key = columns_of(entity, policy.model.entities[entity], file.schema_arrow.names, policy.model.roles()).get("id")
+    if key is None:
+        return "it has no column of ids"
+    order = _order(file, key)
+    if order == PLAIN and find_spec("duckdb") is None:
+        return "its ids are not in order, and sorting a large file needs the package duckdb"
+    return NO_ORDER if order == OTHER else Portioned(entity, path, key, others, order == PLAIN)
+
+
+def large_file(policy: Policy, entity: str, folder: Path) -> Path | None:
+    """The Parquet file of an entity's records, if it is sound and so large that portions are worth it."""
     path, _ = file_of(policy, entity, folder)
-    if path is None or path.suffix.lower() != ".parquet" or not alone(policy, entity):
+    if path is None or path.suffix.lower() != ".parquet":
         return None
     from pyarrow import parquet
 
     try:
         file = parquet.ParquetFile(path)
-        if file.metadata.num_rows < LARGE or misshapen(policy, entity, Origin(str(path), tuple(file.schema_arrow.names)), 1):
-            return None
+        sound = not misshapen(policy, entity, Origin(str(path), tuple(file.schema_arrow.names)), 1)
+        return path if sound and file.metadata.num_rows >= LARGE else None
     except (pa.ArrowException, OSError):  # whoever reads the whole file says what is wrong with it
         return None
-    others, found = read_columns(policy, folder, leave_out=(entity,))
-    if found or _referred(policy, entity, others):
-        return None
-    return _portions(evaluator, entity, path, others, as_of)
+
+
+def portions(evaluator: Evaluator, table: Portioned, as_of: Any) -> Iterator[ColumnRun]:
+    """The runs of a table's portions, in the order of the ids."""
+    from pyarrow import parquet
+
+    policy, entity = evaluator.policy, table.entity
+    with tempfile.TemporaryDirectory() as scratch:
+        path = _sorted(table.path, table.key, Path(scratch) / "sorted.parquet") if table.sort else table.path
+        names = tuple(parquet.ParquetFile(table.path).schema_arrow.names)
+        file = parquet.ParquetFile(path)
+        habits = habits_of_file(policy, entity, file)
+        at = 0
+        for rows in _tables(file, table.key):
+            lines = rows["$line"].to_numpy() if table.sort else np.arange(at + 1, at + rows.num_rows + 1)
+            at += rows.num_rows
+            raw = Raw.of_table(rows.drop_columns(["$line"]) if table.sort else rows, lines, Origin(str(table.path), names), habits)
+            yield ColumnRun.of(evaluator, {**table.others, entity: raw}, as_of=as_of)
 
 
 def alone(policy: Policy, entity: str) -> bool:
@@ -108,58 +141,35 @@ def _referred(policy: Policy, entity: str, others: dict[str, Raw]) -> bool:
     return False
 
 
-def _portions(evaluator: Evaluator, entity: str, path: Path, others: dict[str, Raw], as_of: Any) -> Iterator[ColumnRun]:
-    from pyarrow import parquet
-
-    policy = evaluator.policy
-    file = parquet.ParquetFile(path)
-    shown, names_there = path, file.schema_arrow.names
-    names = columns_of(entity, policy.model.entities[entity], names_there, policy.model.roles())
-    key = names.get("id")
-    if key is None:
-        raise OutOfOrder
-    with tempfile.TemporaryDirectory() as scratch:
-        if not _ordered(file, key):
-            path = _sorted(path, key, Path(scratch) / "sorted.parquet")
-            file = parquet.ParquetFile(path)
-        at, last = 0, None
-        habits = habits_of_file(policy, entity, file)
-        origin = Origin(str(shown), tuple(names_there))
-        numbered = "$line" in file.schema_arrow.names
-        for table in _tables(file, key):
-            lines = table["$line"].to_numpy() if numbered else np.arange(at + 1, at + table.num_rows + 1)
-            at += table.num_rows
-            raw = Raw.of_table(table.drop_columns(["$line"]) if numbered else table, lines, origin, habits)
-            run = ColumnRun.of(evaluator, {**others, entity: raw}, as_of=as_of)
-            ids = run.world.tables[entity].ids
-            if len(ids):
-                if last is not None and not last < ids[0].as_py():
-                    raise OutOfOrder
-                last = ids[-1].as_py()
-            yield run
+ORDERED, PLAIN, OTHER = "ordered", "plain", "other"
+NO_ORDER = "its ids are in no order that portions could follow"
+_PLAIN_ID = "^([!-~]([ -~]*[!-~])?)?$"  # a text that means itself: nothing is trimmed, folded to another case or recomposed
 
 
-def _ordered(file: Any, key: str) -> bool:
-    last = None
+def _order(file: Any, key: str) -> str:
+    """Whether all ids are plain texts, so that sorting them sorts the records, and whether they are in order already.
+
+    Of one record's two forms of an id the short one comes first, and nothing can stand between them.
+    """
+    last, ordered = None, True
     for batch in file.iter_batches(batch_size=1 << 20, columns=[key]):
-        ids = batch.column(0).cast(pa.string())
-        if ids.null_count or not len(ids):
-            return False
-        raw = ids.cast(pa.binary())
-        if not pc.all(pc.less(raw[:-1], raw[1:])).as_py() and len(ids) > 1:
-            return False
-        if last is not None and not last < ids[0].as_py():
-            return False
-        last = ids[-1].as_py()
-    return True
+        column = batch.column(0).cast(pa.string())
+        ids = column.drop_null()
+        ordered = ordered and not column.null_count
+        if not pc.all(pc.match_substring_regex(ids, _PLAIN_ID), min_count=0).as_py():
+            return OTHER
+        if len(ids):
+            raw = fold_all(ids).cast(pa.binary())
+            ordered = ordered and (last is None or last < raw[0].as_py())
+            ordered = ordered and (len(ids) == 1 or pc.all(pc.less(raw[:-1], raw[1:])).as_py())
+            last = raw[-1].as_py()
+    return ORDERED if ordered else PLAIN
 
 
 def _sorted(path: Path, key: str, to: Path) -> Path:
     """The file in the order of its ids, with the records' numbers as `$line`."""
-    try:
-        import duckdb
-    except ImportError as e:
-        raise OutOfOrder from e
+    import duckdb
+
     quoted = key.replace('"', '""')
     con = duckdb.connect(config={"temp_directory": str(to.parent), "memory_limit": "1GB", "preserve_insertion_order": "false"})
     con.execute("SET enable_progress_bar = false")
@@ -179,7 +189,7 @@ def _tables(file: Any, key: str) -> Iterator[pa.Table]:
         table = pa.Table.from_batches([batch])
         if rest is not None and rest.num_rows:
             table = pa.concat_tables([rest, table])
-        ids = table[key].combine_chunks().cast(pa.string())
+        ids = fold_all(table[key].combine_chunks().cast(pa.string()))
         cut = len(ids) - 1
         while cut > 0 and ids[cut - 1].as_py() == ids[len(ids) - 1].as_py():
             cut -= 1

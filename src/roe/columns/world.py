@@ -65,6 +65,7 @@ class Table:
         self.strangers: list[str] = []
         self.stranger_names: list[str] = []  # as the data writes them
         self.stored = typed.columns
+        self.decided: dict[str, Column] = {}  # what a run says of the owners that it gave, in place of what is stored
         self.derived: dict[str, Column | None] = {}
         self.busy: set[str] = set()
         self._frame: Frame | None = None
@@ -173,6 +174,8 @@ class Table:
             return self.given(name) if name in makers or name in self.stored else None
         if f.via and f.type.item:
             return self._same_key(f.type.item.entity, f.via, f.key) if f.key else self._back(f.type.item.entity, f.via)
+        if name in self.decided:
+            return self.decided[name]
         base, _, role = name.partition(".")
         if role and name not in self.stored:
             return self._of_role(base, role)
@@ -623,28 +626,34 @@ class ColumnWorld(World):
         self.know_rows(entity, role, rows)
         self.forget()
 
-    def know_rows(self, entity: str, role: str, rows: Mapping[int, Facts]) -> None:
-        """What is known of the owners of some rows."""
+    def know_rows(self, entity: str, role: str, rows: Mapping[int, Facts], decided: bool = False) -> None:
+        """What is known of the owners of some rows: of those of today, or of those that the run has `decided`."""
         table = self.tables[entity]
         first = role == self.first_role(entity)
         for name, read in _KNOWN.items():
             values = {i: read(found) for i, found in rows.items()}
-            if first and name in ("owner_since", "former_owner"):
-                self._put(table, name, values)
-            self._put(table, f"{name}.{role}", values)
+            for full in (name, f"{name}.{role}") if first and name in ("owner_since", "former_owner") else (f"{name}.{role}",):
+                if decided:
+                    now = self._with(table, table.column(full), values)
+                    is_rep = name == "former_owner"
+                    table.decided[full] = self.refer(from_values(now), "rep", table.n, None) if is_rep else from_values(now)
+                else:
+                    self._put(table, full, values)
 
     def _put(self, table: Table, name: str, values: Mapping[int, Any]) -> None:
         base, _, role = name.partition(".")
         old = table.stored.get(name)
         if old is None and role and base != "owner":
-            column = table._of_role(base, role)
-            now = [None] * table.n if column is None else [x["id"] if isinstance(x, Row) else x for x in column.values()]
-        else:
-            now = [None] * table.n if old is None else old.values()
+            old = table._of_role(base, role)
+        table.stored[name] = from_values(self._with(table, old, values))
+        self.references.pop((table.entity, name), None)
+
+    def _with(self, table: Table, column: Column | None, values: Mapping[int, Any]) -> list[Any]:
+        """A column's values with others at some rows; reps as their ids."""
+        now = [None] * table.n if column is None else [x["id"] if isinstance(x, Row) else x for x in column.values()]
         for i, value in values.items():
             now[i] = value
-        table.stored[name] = from_values(now)
-        self.references.pop((table.entity, name), None)
+        return now
 
     def open_records(self) -> dict[tuple[str, str], int]:
         found: dict[tuple[str, str], int] = {}

@@ -141,12 +141,7 @@ class Bound:
         self.exceptions: dict[tuple[str, str, str], ExceptionRow] = {}  # by entity, record and role
         for row in self.plan.exceptions:
             record = world.find(row.entity, row.record) if row.entity in world.rows else None
-            today = world.clock.today
-            in_force = (row.start is None or row.start <= today) and today < row.until
-            if record is None or record["is_open"] is False or not in_force:
-                continue
-            owner = world.rep(row.owner)
-            if owner is None or not reason_left(owner):
+            if record is not None and self.excepts(row, record):
                 self.exceptions.setdefault((row.entity, record["id"], str(row.role)), row)
 
     def recall_books(self, only: Collection[str] | None = None) -> None:
@@ -156,6 +151,11 @@ class Bound:
                 accounts = kept["accounts"] if only is None else {key: kept["accounts"][key] for key in only if key in kept["accounts"]}
                 for part, key in KEPT:
                     self.world.recall(f"{book}{part}", {account: x[key] for account, x in accounts.items()})
+
+    def excepts(self, row: ExceptionRow, record: Row) -> bool:
+        """Whether an exception decides a record today: one for a rep who has left does not."""
+        owner = self.world.rep(row.owner)
+        return self.evaluator.compiled.in_force(row, self.world.scope(record)) and not (owner is not None and reason_left(owner))
 
     def approved(self, row: Row, role: str) -> ExceptionRow | None:
         """The exception that holds for a record."""

@@ -328,19 +328,13 @@ class Live(Bound):
         """The exception that holds for a record today."""
         texts = [dict.get(row, name) for name in ("id", "name", "email", "domain")]
         named = dict.fromkeys(key for text in texts if text for key in (str(text), str(text).lower()))
-        today = self.world.clock.today
         holding = [
             x
             for key in named
             for x in self._excepted.get((row.entity, key), ())
-            if str(x.role) == role
-            and (x.start is None or x.start <= today)
-            and today < x.until
-            and self.world.find(x.entity, x.record) is row
+            if str(x.role) == role and self.excepts(x, row) and self.world.find(x.entity, x.record) is row
         ]
-        if not holding or row["is_open"] is False:
-            return None
-        return min(holding, key=self.plan.exceptions.index)
+        return min(holding, key=self.plan.exceptions.index, default=None)
 
     def _decided_owners(self, row: Row) -> Owners:
         """The owners that a record's own rules give it now; what would be a turn of a pool leaves the owner that it has."""

@@ -26,8 +26,8 @@ from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
 from roe.grammar.history import PER_ROLE, by_role
 from roe.grammar.parser import parse
-from roe.plan.operators import TEMPLATE, Choose, Derive, Expr, Relate
-from roe.plan.outcome import RoleSteps, Sentence
+from roe.plan.operators import TEMPLATE, Choose, Derive, ExceptionRow, Expr, Relate
+from roe.plan.outcome import RoleSteps, Sentence, conditions
 from roe.policy.model import DataSource, Policy
 from roe.source import Span, Text
 
@@ -135,6 +135,7 @@ class Compiled:
         self._templates: dict[str, list[tuple[str, Code | None]]] = {}
         self._sentences: dict[int, tuple[Sentence, list[tuple[str, Code | None]]]] = {}
         self._roles: dict[tuple[str, str], RoleSteps] = {}
+        self._excepted: dict[int, tuple[ExceptionRow, list[Code]]] = {}
 
     @cached_property
     def asks_for_history(self) -> bool:
@@ -159,6 +160,13 @@ class Compiled:
         if found is None:
             found = self._roles[entity, role] = RoleSteps(self.policy.plan, entity, role, self.policy.roles)
         return found
+
+    def in_force(self, row: ExceptionRow, scope: Scope) -> bool:
+        """Whether an approved exception decides the record of a scope, which is the one that it names."""
+        found = self._excepted.get(id(row))
+        if found is None:
+            found = self._excepted[id(row)] = (row, [compile_expression(tree) for tree in conditions(row)])
+        return all(code(scope) is True for code in found[1])
 
     def code(self, expr: Expr) -> Code:
         found = self._codes.get(id(expr))

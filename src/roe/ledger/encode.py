@@ -145,10 +145,11 @@ def entry(d: Draft, erased: bool = False) -> Entry:
             values["read_at"] = At(instant, day, zone)
     if d.value is not None:
         values |= json.loads(d.value)
-        if "tried" in values:
-            values["tried"] = tuple(values["tried"])
     elif erased:
         values |= {n: FORGOTTEN for n in s.privates if isinstance(s.defaults[n], str)}
+    for name in ("tried", "others"):  # JSON has no tuples
+        if name in values:
+            values[name] = tuple(values[name])
     return s.make(**values)
 
 

@@ -111,6 +111,7 @@ class Owned(About):
     action: str = word()
     pool: str = word()
     until: At | None = None
+    past: bool = word(False)  # fills in the past alone, until what is known to come later
     since_unknown: bool = word(False)  # first seen at `at`, held since nobody knows when
     read_at: At | None = None  # when the CRM showed it, where that is not `at`
     source_at: str = fact("")  # the fact's own time, where it lies after as-of
@@ -380,6 +381,7 @@ class Erased(Entry):
     subject: int = fact(0)
     before: str = fact("")
     values: int = fact(0)
+    others: tuple[int, ...] = _kept("fact", ())  # entries about other subjects whose values named it
     by: str = private("")
     why: str = private("")
 

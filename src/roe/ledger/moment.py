@@ -6,7 +6,8 @@ A day is its first moment. Where the clocks jump over a local time the next vali
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from functools import cache
 from zoneinfo import ZoneInfo
 
 _START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -15,7 +16,8 @@ _TICK = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True, order=True)
 class At:
-    """`instant` is in microseconds since 1970 UTC; `day` says that only the day is known; `zone` is a name such as Europe/Berlin."""
+    """`instant` is in microseconds since 1970 UTC; `day` says that only the day is known; `zone` is a name such as Europe/Berlin, or an
+    offset such as +01:00."""
 
     instant: int
     day: bool = False
@@ -29,8 +31,8 @@ class At:
         if isinstance(value, str):
             value = date.fromisoformat(value) if len(value) == 10 else datetime.fromisoformat(value)
         if not isinstance(value, datetime):
-            return cls(ticks(first_valid(datetime.combine(value, time()), ZoneInfo(zone))), True, zone)
-        aware = value if value.tzinfo is not None else first_valid(value, ZoneInfo(zone))
+            return cls(ticks(first_valid(datetime.combine(value, time()), zone_of(zone))), True, zone)
+        aware = value if value.tzinfo is not None else first_valid(value, zone_of(zone))
         return cls(ticks(aware), False, zone)
 
     @property
@@ -39,7 +41,7 @@ class At:
 
     @property
     def local(self) -> datetime:
-        return self.utc.astimezone(ZoneInfo(self.zone))
+        return self.utc.astimezone(zone_of(self.zone))
 
     @property
     def date(self) -> date:
@@ -49,6 +51,14 @@ class At:
     def __str__(self) -> str:
         """`2026-03-02` for a day; else `2026-03-02T09:30:00+01:00`."""
         return str(self.date) if self.day else self.local.isoformat()
+
+
+@cache
+def zone_of(name: str) -> tzinfo:
+    if name[:1] in "+-" and name:
+        hours, _, minutes = name[1:].partition(":")
+        return timezone(timedelta(hours=int(hours), minutes=int(minutes or 0)) * (-1 if name[0] == "-" else 1))
+    return ZoneInfo(name)
 
 
 def ticks(moment: datetime) -> int:

@@ -173,7 +173,7 @@ def _row(h: Hold) -> tuple[Any, ...]:
 def hold(holds: list[Hold], n: Noted, e: Owned) -> None:
     at, last = e.at.instant, holds[-1] if holds else None
     confirmed = e.by in CONFIRMED_BY_CRM
-    if e.by in FILLS and last is not None and last.start > at:
+    if (e.past or e.by in FILLS) and last is not None and last.start > at:
         following = next(h for h in holds if h.start > at)
         holds[:] = [h for h in holds if h.start != at]
         for h in holds:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from roe.grammar import values as v
@@ -17,6 +17,7 @@ from roe.ledger.entries import Claimed, Cycle, Entry, Frozen, Owned, Placed, Rai
 from roe.ledger.moment import At
 from roe.ledger.store import Store
 
+COUNTED = timedelta(days=14)  # days older than that count for no cap
 VERSION = 2  # of the shape that engines read
 State = dict[str, Any]
 
@@ -45,7 +46,7 @@ def remembered(store: Store) -> State:
         return {}
     zone = last.entry.at.zone
     state: State = {"version": VERSION, "as_of": _literal(last.entry.at), "owners": _owners(store), "assigned": _assigned(store)}
-    state |= {"pools": _pools(store), "days": store.days()}
+    state |= {"pools": _pools(store), "days": store.days(str(last.entry.at.date - COUNTED))}
     for part, found in (
         ("frozen", _frozen(store)), ("claims", _claims(store)), ("books", _books(store)), ("events", _events(store, zone)),
     ):  # fmt: skip
@@ -169,7 +170,7 @@ def _owned(before: State, after: State, at: At, details: Mapping[str, Decided]) 
         first_sight = old is None and d is not None and d.owner == d.previous
         by = "import" if first_sight else d.by if d is not None else "rule"
         yield Owned(
-            at=min(since, at), entity=entity, record=record, role=role, rep=rep, former=former, by=by, read_at=at if by == "import" else None,
+            at=min(since, at), source_at="" if since <= at else str(since), entity=entity, record=record, role=role, rep=rep, former=former, by=by, read_at=at if by == "import" else None,
             **_how(d, at),
         )  # fmt: skip
 

@@ -92,10 +92,11 @@ class Open:
     due: datetime | None
 
 
-def open_store(place: str | Path, *, create: bool = True, wait: float = 60, clock: Clock | None = None) -> Store:
+def open_store(place: str | Path, *, create: bool = True, wait: float = 60, clock: Clock | None = None, zone: str = "") -> Store:
     """The ledger of a `--state`: a folder, or an address that starts with `postgresql://`. Raises PolicyError if it cannot be used.
 
-    `clock` gives the time that entries are recorded at, in microseconds since 1970 UTC; nothing else reads a clock.
+    The memory of a roe before the ledger, in the folder's `state.json`, is taken over once; `zone` is the
+    policy's, in which its days are meant. `clock` gives the time that entries are recorded at, in microseconds since 1970 UTC; nothing else reads a clock.
     """
     text = str(place)
     if text.startswith(("postgresql:", "postgres:")):
@@ -108,7 +109,16 @@ def open_store(place: str | Path, *, create: bool = True, wait: float = 60, cloc
         db = SqliteDatabase(Path(text), create)
     try:
         migrate(db, wait)
-        return Store(db, clock or _now)
+        store = Store(db, clock or _now)
+        if db.dialect == "sqlite" and (Path(text) / "state.json").is_file():
+            from roe.ledger.legacy import take_over
+
+            take_over(store, Path(text), zone)
+        if db.dialect == "sqlite" and (Path(text) / "forgotten.jsonl").is_file():
+            from roe.ledger.erase import forget_again
+
+            forget_again(store, Path(text) / "forgotten.jsonl")
+        return store
     except BaseException:
         db.close()
         raise

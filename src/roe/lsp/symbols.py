@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from roe.analysis.reads import names_of, texts
 from roe.grammar import check
 from roe.grammar import syntax as s
 from roe.grammar import types as t
@@ -15,6 +14,7 @@ from roe.grammar.types import Type
 from roe.plan.operators import Action, Choose, Derive
 from roe.policy.loader import Map
 from roe.policy.model import Policy
+from roe.policy.reads import names_of, texts
 from roe.source import Span, Text, span_of
 
 Name = tuple[str, str]  # (field, list or pool; `account.size`, `strategic`, `emea-sdr`)

@@ -9,7 +9,7 @@ To add an outcome, add it here: an action to `_ACTIONS`, how it lowers to `_Lowe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -37,7 +37,15 @@ class Sentence:
 
     def __init__(self, *pieces: str | s.Node, instead: Sentence | None = None) -> None:
         self.instead = instead  # the sentence where a pool gave the owner without a turn, for a reason: `ae.why`
-        self.pieces: tuple[tuple[str, s.Node | None], ...] = tuple((p, None) if isinstance(p, str) else (show(p), p) for p in pieces)
+        joined: list[tuple[str, s.Node | None]] = []
+        for piece in pieces:
+            if not isinstance(piece, str):
+                joined.append((show(piece), piece))
+            elif joined and joined[-1][1] is None:
+                joined[-1] = (joined[-1][0] + piece, None)
+            elif piece:
+                joined.append((piece, None))
+        self.pieces = tuple(joined)
 
 
 def _pieces(template: str, roles: Sequence[str]) -> list[str | s.Node]:
@@ -86,6 +94,7 @@ class RoleSteps:
         self.rules: Choose = plan.engagement[entity, role]
         self.names = Names.of(role)
         windows = [w for w in plan.windows if w.entity == entity and w.role == role]
+        self.exceptions = tuple(row for row in plan.exceptions if row.entity == entity and str(row.role) == role)
         self.previous = s.Path(s.Path(s.Name(entity), "owner"), role)
         self.window = _window_text(entity, self.previous, windows)
         self.territory = _territory(plan, entity)
@@ -128,12 +137,17 @@ def expression(tree: s.Node) -> Expr:
     return Expr(tree, Text(show(tree), Inline()))
 
 
-def conditions(row: ExceptionRow) -> tuple[s.Node, ...]:
-    """When an approved exception decides the record that it names: on its days, while the record is open."""
+def conditions(row: ExceptionRow, fields: Container[str] | None = None) -> tuple[s.Node, ...]:
+    """When an approved exception decides the record that it names: on its days, while the record is open.
+
+    With `fields`, the names that the record has, what tests any other is left out: it has no value, and so is not false.
+    """
     today, is_open = s.Name("today"), s.Path(s.Name(row.entity), "is_open")
-    found: list[s.Node] = [s.Compare("!=", is_open, s.Literal(False, "false")), s.Compare("<", today, _literal(row.until))]
+    found: list[s.Node] = [s.Compare("<", today, _literal(row.until))]
     if row.start is not None:
         found.append(s.Compare(">=", today, _literal(row.start)))
+    if fields is None or is_open.field in fields:
+        found.append(s.Compare("!=", is_open, s.Literal(False, "false")))
     return tuple(found)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from roe.analysis.reads import reads
 from roe.columns.stream import leads_to, ranks, routed
 from roe.policy.model import Policy
+from roe.policy.reads import reads
 
 
 @dataclass(frozen=True)

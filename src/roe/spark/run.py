@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,11 @@ import pyarrow as pa
 
 from roe.columns.load import Raw
 from roe.columns.read import habits_of_file, read_columns
-from roe.columns.run import ColumnRun
-from roe.columns.write import Summary, allocations, changes, extra_of, portion, write_rejects, write_tables
 from roe.crm.ids import LONG, SHORT
 from roe.data.coerce import cells_of, columns_of
-from roe.data.extra import write_extra
-from roe.data.files import write_whole
 from roe.data.read import files_of, kind_of, unreadable_parquet
-from roe.data.report import broken, read_report, report_of, write_report
 from roe.data.scan import Origin
 from roe.data.shape import misshapen
-from roe.data.write import ALLOCATIONS, CHANGES, POOLS_START, pools_json, write_turns
 from roe.diagnostics import PolicyError, errors
 from roe.evaluator.engine import Evaluator
 from roe.grammar.clock import zone_of
@@ -37,19 +32,29 @@ from roe.policy.model import DataSource
 from roe.spark.plan import Share, share
 
 ROWS_A_TASK = 200_000
-MARK = "$portion"  # what a row is: an allocation, a change, the way back, or a task's summary
-KINDS = {"allocations": ALLOCATIONS, "changes": CHANGES, "rollback": CHANGES}
-WIDTH = max(len(names) for names in KINDS.values())
+MARK = "$portion"  # what a row is: a line of a table, or anything else that a task has to say
+WIDTH = 15  # columns of the widest table
 RESULT = pa.schema([(MARK, pa.string()), *((f"c{i}", pa.string()) for i in range(WIDTH))])
 
 
-def run_spark(
-    evaluator: Evaluator, data: Path, as_of: str, out: Path, form: str = "csv", session: Any = None, buckets: int | None = None
-) -> tuple[dict[str, Any], str]:
-    """Decide every record on Spark; the summary, and why the records stayed together if they did.
+@dataclass
+class SharedOut:
+    """Results of all tasks, as one Spark frame with the columns of `RESULT`; the entities that tasks share out; what the reading of those
+    said, where no task has it; and why the records stayed together, if they did.
+    """
 
-    `session` is a SparkSession; `local[2]` if none is given. Raises PolicyError for data that cannot be read, OSError
-    for a folder that cannot be written.
+    results: Any
+    split: set[str]
+    origins: dict[str, Origin]
+    together: str
+
+
+Decide = Callable[[Evaluator, str, dict[str, Raw]], pa.Table]  # as of a moment, tables by entity -> rows of `RESULT`
+
+
+def share_out(evaluator: Evaluator, data: Path, as_of: str, decide: Decide, session: Any = None, buckets: int | None = None) -> SharedOut:
+    """Let tasks decide every record. `session` is a SparkSession; `local[2]` if none is given. Raises PolicyError for data that cannot
+    be read.
     """
     spark = session or local_session()
     how = share(evaluator.policy)
@@ -61,19 +66,15 @@ def run_spark(
     files = _policy_files(evaluator.policy.root, evaluator.policy.files)
     if isinstance(how, Share):
         number = buckets or max(1, rows // ROWS_A_TASK)
-        task = _task(files, as_of, _sent(broadcast), {entity: (raw.habits, raw.origin.shown) for entity, raw in portions.items()})
-        found = frame.repartition(number, "$key").mapInArrow(task, _schema())  # all rows of a record in one task
-        split = {how.entity, *how.children}
-    else:
-        portions = {}
-        raws, problems = read_columns(evaluator.policy, data, complete=True)
-        if errors(problems):
-            raise PolicyError(problems)
-        whole = _whole(files, as_of, _sent(raws))
-        found = spark.range(1, numPartitions=1).mapInArrow(whole, _schema())
-        split = set(evaluator.policy.model.entities)
-    summary = _collect(found, evaluator, as_of, out, form, split, {entity: raw.origin for entity, raw in portions.items()})
-    return summary, how if isinstance(how, str) else ""
+        whole = {entity: (raw.habits, raw.origin.shown) for entity, raw in portions.items()}
+        task = _task(decide, files, as_of, _sent(broadcast), whole)
+        results = frame.repartition(number, "$key").mapInArrow(task, _schema())  # all rows of a record in one task
+        return SharedOut(results, {how.entity, *how.children}, {entity: raw.origin for entity, raw in portions.items()}, "")
+    raws, problems = read_columns(evaluator.policy, data, complete=True)
+    if errors(problems):
+        raise PolicyError(problems)
+    results = spark.range(1, numPartitions=1).mapInArrow(_whole(decide, files, as_of, _sent(raws)), _schema())
+    return SharedOut(results, set(evaluator.policy.model.entities), {}, how)
 
 
 def local_session() -> Any:
@@ -241,50 +242,12 @@ def _evaluator(files: tuple[tuple[str, bytes], ...]) -> Evaluator:
     return Evaluator(policy)
 
 
-def _decide(files: tuple[tuple[str, bytes], ...], as_of: str, tables: dict[str, Raw]) -> pa.Table:
-    run = ColumnRun.of(_evaluator(files), tables, as_of=as_of)
-    whole = allocations(run)
-    forth, back = changes(run, whole)
-    parts = [_shaped(name, table) for name, table in (("allocations", whole), ("changes", forth), ("rollback", back))]
-    said = json.dumps(portion(run, forth.num_rows))
-    cells = {f"c{i}": pa.array([said if i == 0 else None], pa.string()) for i in range(WIDTH)}
-    lines = run.turn_lines()
-    lines.append(pools_json(run.bound.pools.histories()))  # the last one says what the pools were
-    order = [str(i) for i in range(len(lines))]
-    turned = pa.table(
-        {
-            MARK: pa.array(["turns"] * len(lines), pa.string()),
-            "c0": pa.array(order, pa.string()),
-            "c1": pa.array(lines, pa.string()),
-            **{f"c{i}": pa.nulls(len(lines), pa.string()) for i in range(2, WIDTH)},
-        }
-    )
-    extra = extra_of(run)
-    more = pa.table(
-        {
-            MARK: pa.array(["extra"] * len(extra), pa.string()),
-            "c0": pa.array(list(extra), pa.string()),
-            "c1": pa.array([json.dumps(rows) for rows in extra.values()], pa.string()),
-            **{f"c{i}": pa.nulls(len(extra), pa.string()) for i in range(2, WIDTH)},
-        }
-    )
-    return pa.concat_tables([*parts, turned.cast(RESULT), more.cast(RESULT), pa.table({MARK: pa.array(["summary"]), **cells}).cast(RESULT)])
-
-
-def _shaped(name: str, table: pa.Table) -> pa.Table:
-    columns: dict[str, Any] = {MARK: pa.array([name] * table.num_rows, pa.string())}
-    for i in range(WIDTH):
-        held = table.column(i).cast(pa.string()) if i < table.num_columns else pa.nulls(table.num_rows, pa.string())
-        columns[f"c{i}"] = held
-    return pa.table(columns).cast(RESULT)
-
-
 def _task(
-    files: dict[str, bytes], as_of: str, others: bytes, whole: dict[str, tuple[Any, str]]
+    decide: Decide, files: dict[str, bytes], as_of: str, others: bytes, whole: dict[str, tuple[Any, str]]
 ) -> Callable[[Iterator[Any]], Iterator[Any]]:
     given = tuple(sorted(files.items()))
 
-    def decide(batches: Iterator[Any]) -> Iterator[Any]:
+    def task(batches: Iterator[Any]) -> Iterator[Any]:
         import pyarrow.compute as pc
 
         held = list(batches)
@@ -303,59 +266,17 @@ def _task(
             raw = pa.table(own).take(pa.array(order))
             habits, path = whole[entity]
             tables[entity] = Raw.of_table(raw, lines[order], Origin(path), habits)
-        yield from _decide(given, as_of, tables).to_batches()
+        yield from decide(_evaluator(given), as_of, tables).to_batches()
 
-    return decide
+    return task
 
 
-def _whole(files: dict[str, bytes], as_of: str, tables: bytes) -> Callable[[Iterator[Any]], Iterator[Any]]:
+def _whole(decide: Decide, files: dict[str, bytes], as_of: str, tables: bytes) -> Callable[[Iterator[Any]], Iterator[Any]]:
     given = tuple(sorted(files.items()))
 
-    def decide(batches: Iterator[Any]) -> Iterator[Any]:
+    def task(batches: Iterator[Any]) -> Iterator[Any]:
         for _ in batches:
             pass
-        yield from _decide(given, as_of, _received(tables)).to_batches()
+        yield from decide(_evaluator(given), as_of, _received(tables)).to_batches()
 
-    return decide
-
-
-# --- results --------------------------------------------------------------------------------------------------------
-
-
-def _collect(
-    found: Any, evaluator: Evaluator, as_of: str, out: Path, form: str, split: set[str], origins: dict[str, Origin]
-) -> dict[str, Any]:
-    from pyspark.sql import functions as f
-
-    out.mkdir(parents=True, exist_ok=True)
-    found = found.persist()
-    try:
-        summary = Summary(split, origins)
-        for row in found.where(f.col(MARK) == "summary").toLocalIterator():
-            summary.add(json.loads(row["c0"]))
-        tables = {}
-        for name, columns in KINDS.items():
-            keys = ("c0", "c1", "c3") if name == "allocations" else ("c0", "c1", "c2")
-            some = found.where(f.col(MARK) == name)
-            some = some.orderBy(*keys)
-            tables[name] = some.select(*(f.col(f"c{i}").alias(c) for i, c in enumerate(columns))).toArrow()
-        turns = [(int(r["c0"]), r["c1"]) for r in found.where(f.col(MARK) == "turns").toLocalIterator()]
-        extra: dict[str, list[list[str]]] = {}
-        for r in found.where(f.col(MARK) == "extra").toLocalIterator():
-            extra.setdefault(r["c0"], []).extend(json.loads(r["c1"]))
-    finally:
-        found.unpersist()
-    report = report_of(summary.readings())
-    broken_guards = broken(evaluator.policy, report, read_report(out))
-    if broken_guards:
-        raise PolicyError(broken_guards)
-    write_extra(extra, out)
-    write_tables(tables, out, form)
-    write_rejects(summary.rejects(evaluator.policy.model.entities), out)
-    write_report(report, out)
-    lines = [line for _, line in sorted(turns)]
-    kept = [line for line in lines if line.startswith(POOLS_START)]  # one of each task; pools take turns in one task alone
-    write_turns(max(kept, key=len), (line for line in lines if not line.startswith(POOLS_START)), out)
-    whole = summary.as_json(evaluator.policy, evaluator.clock(as_of))
-    write_whole(out / "summary.json", json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
-    return whole
+    return task

@@ -7,7 +7,7 @@ diagnostics; a record that only they could decide says so, and is never guessed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,13 +20,13 @@ from roe.evaluator.world import Compiled
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.plan.operators import Action, Choose, Derive, Expr, Rule
+from roe.plan.operators import Choose, Derive, Expr, Rule
 from roe.policy.standard import FILES
 from roe.source import Span, Text
 from roe.sql.forms import NoSql, Sql, column, comment, grouped, literal, named, plain
-from roe.sql.translate import Found, Group, Many, Owners, Query, Ref, Row, Struct, Translator, Value
+from roe.sql.outcome import UNDECIDED, RoleSql, when
+from roe.sql.translate import Found, Group, Many, Query, Ref, Row, Struct, Translator, Value
 
-UNDECIDED = "(needs roe)"
 Reader = Callable[[Translator, Row], Found]
 
 
@@ -71,11 +71,12 @@ class Statement:
         self.lists: dict[str, list[Any]] = {**plan.lists, **dated}
         self._current: dict[str, str] = {}
         self._ready: dict[tuple[str, str], Reader | None] = {}
-        self._names = {n for e in (*plan.steps.values(), *plan.engagement.values()) for n in _names(e, self.compiled)}
+        self._roles = [RoleSql(self, self.compiled.role(e, role)) for e, role in plan.engagement if e == self.entity]
+        of_steps = [tree for step in plan.steps.values() for tree in _trees(step)]
+        of_roles = [tree for e, role in plan.engagement for tree in RoleSql(self, self.compiled.role(e, role)).trees()]
+        self._names = names_in([*of_steps, *of_roles])
         if "open_opportunities" in self._names:
             self._names.add("is_closed")
-        for window in plan.windows:
-            self._names |= {window.state, window.until}
 
     # --- tables -----------------------------------------------------------------------------------------------------
 
@@ -141,7 +142,7 @@ class Statement:
 
     def ensure(self, tree: s.Node) -> None:
         """Put the steps that an expression may read into tables first."""
-        names = {n.id if isinstance(n, s.Name) else n.field for n in s.walk(tree) if isinstance(n, (s.Name, s.Path))}
+        names = names_in([tree])
         relations = [f for fields in self.policy.model.entities.values() for f in fields.values() if f.key and f.name in names]
         names |= {name for f in relations for name in (f.via, f.key)}
         for key in list(self.policy.plan.steps):
@@ -209,7 +210,7 @@ class Statement:
 
     def _choose(self, step: Choose) -> Reader | None:
         query, t = self.start(step.entity)
-        conditions = [self._rule(t, rule, f"{step.entity}.{step.name}") for rule in step.rules]
+        conditions = [self.condition(t, rule, f"{step.entity}.{step.name}") for rule in step.rules]
         if any(c is None for c in conditions):
             return None
         held = [c for c in conditions if c is not None]
@@ -231,7 +232,7 @@ class Statement:
         if step.hit not in ("first", "unique"):
             self.say(
                 NoSql(f"the hit policy `{step.hit}` cannot be written the same way in every warehouse"),
-                step.rules[0].name if step.rules else Text("", self._nowhere()),
+                step.rules[0].name if step.rules else Text("", self.nowhere()),
                 f"{step.entity}.{step.name}",
             )
             return None
@@ -241,7 +242,7 @@ class Statement:
         """The row that holds: its number first, then what it gives."""
         case = exp.Case()
         for i, (condition, rule) in enumerate(zip(held, step.rules, strict=True), 1):
-            case = _when(case, condition, exp.Literal.number(i), rule)
+            case = when(case, condition, exp.Literal.number(i), rule)
         number: Sql = case
         if step.hit == "unique" and len(held) > 1:
             ones = [exp.Case().when(c.copy(), exp.Literal.number(1)).else_(exp.Literal.number(0)) for c in held]
@@ -283,7 +284,7 @@ class Statement:
             (v.kind(x) for rule in step.rules if isinstance(rule.value, dict) and (x := rule.value.get(name)) is not None), "string"
         )
 
-    def _rule(self, t: Translator, rule: Rule, where: str) -> Sql | None:
+    def condition(self, t: Translator, rule: Rule, where: str) -> Sql | None:
         """A rule's conditions; None after a diagnostic."""
         self.rules += 1
         try:
@@ -296,7 +297,7 @@ class Statement:
         return exp.and_(*parts) if parts else exp.true()
 
     def say(self, e: NoSql, at: Text, where: str) -> None:
-        text = at if isinstance(at, Text) else Text(str(at), self._nowhere())
+        text = at if isinstance(at, Text) else Text(str(at), self.nowhere())
         span: Span = text.span()
         self.found.append(
             Diagnostic(
@@ -304,7 +305,7 @@ class Statement:
             )
         )
 
-    def _nowhere(self) -> Any:
+    def nowhere(self) -> Any:
         from roe.source import Inline
 
         return Inline()
@@ -312,114 +313,22 @@ class Statement:
     # --- the whole --------------------------------------------------------------------------------------------------
 
     def write(self) -> Warehouse:
-        plan = self.policy.plan
-        roles = [role for e, role in plan.engagement if e == self.entity]
-        for key in list(plan.steps):
+        for key in list(self.policy.plan.steps):
             if key[0] == self.entity:
                 self.make(key)
-        for role in roles:
-            self._engagement(role, plan.engagement[self.entity, role])
+        for role in self._roles:
+            role.write()
         query, t = self.start(self.entity)
         has_name = "name" in self.policy.model.entities[self.entity]
         columns: list[Sql] = [column("id", "r"), *([column("name", "r")] if has_name else [])]
         if self._ready.get((self.entity, "territory")):
             columns.append(named(column("territory__name", "r"), "territory"))
-        for role in roles:
-            owner, action = self._outcome(t, role, plan.engagement[self.entity, role])
-            columns += [column(f"{role}_rule", "r"), named(action, f"{role}_action"), named(owner, f"{role}_owner")]
+        for role in self._roles:
+            columns += [named(sql, name) for name, sql in role.columns(t).items()]
         final = query.select(*columns)
-        return Warehouse(self._text(final, roles), self.found, self.rules, self.translated)
+        return Warehouse(self._text(final), self.found, self.rules, self.translated)
 
-    def _engagement(self, role: str, step: Choose) -> None:
-        for rule in step.rules:
-            for condition in rule.conditions:
-                self.ensure(condition.tree)
-            action = rule.value
-            while isinstance(action, Action):
-                if action.assign is not None:
-                    self.ensure(action.assign.tree)
-                action = action.otherwise
-        query, t = self.start(self.entity)
-        case = exp.Case()
-        case = self._exceptions(case, role)
-        whole = True
-        for rule in step.rules:
-            held = self._rule(t, rule, f"{self.entity}.{role}")
-            if held is None:
-                if whole:  # from here on this rule might come first
-                    case = _when(case, exp.true(), exp.Literal.string(UNDECIDED), rule)
-                whole = False
-            elif whole:
-                case = _when(case, held, literal(str(rule.name)), rule)
-        self.layer(self.entity, {f"{role}_rule": case}, query, f"the rules of {self.entity} {role}: the first that holds decides")
-
-    def _exceptions(self, case: exp.Case, role: str) -> exp.Case:
-        for row in self.policy.plan.exceptions:
-            if row.entity == self.entity and str(row.role) == role:
-                when: list[Sql] = [exp.EQ(this=column("id", "r"), expression=literal(str(row.record)))]
-                today = literal(self.clock.today) if self.clock else exp.CurrentDate()
-                when.append(exp.LT(this=today, expression=literal(row.until)))
-                if row.start is not None:
-                    when.append(exp.GTE(this=today.copy(), expression=literal(row.start)))
-                case = case.when(exp.and_(*when), exp.Literal.string("exception"))
-        return case
-
-    def _outcome(self, t: Translator, role: str, step: Choose) -> tuple[Sql, Sql]:
-        """(the owner, the action), by the rule that decided."""
-        owner, action = exp.Case(), exp.Case()
-        rule_column = column(f"{role}_rule", "r")
-        for row in self.policy.plan.exceptions:
-            if row.entity == self.entity and str(row.role) == role:
-                same = exp.and_(
-                    exp.EQ(this=rule_column.copy(), expression=exp.Literal.string("exception")),
-                    exp.EQ(this=column("id", "r"), expression=literal(str(row.record))),
-                )
-                owner = owner.when(same, literal(str(row.owner)))
-                action = action.when(same.copy(), exp.Literal.string("exception"))
-        for rule in step.rules:
-            here = exp.EQ(this=rule_column.copy(), expression=literal(str(rule.name)))
-            try:
-                who, what = self._act(t, rule.value, role)
-            except NoSql as e:
-                self.say(e, rule.name, f"{self.entity}.{role}: {rule.name}")
-                who, what = exp.null(), exp.Literal.string(UNDECIDED)
-            owner = owner.when(here, who, copy=False)
-            action = action.when(here.copy(), what, copy=False)
-        undecided = exp.EQ(this=rule_column.copy(), expression=exp.Literal.string(UNDECIDED))
-        action = action.when(undecided, exp.Literal.string(UNDECIDED))
-        return owner, action.else_(exp.Literal.string("unassigned"))
-
-    def _act(self, t: Translator, action: Action, role: str) -> tuple[Sql, Sql]:
-        previous = column(f"owner_{role}", "r")
-
-        def known(who: Sql) -> tuple[Sql, Sql]:
-            rest, what = self._act(t, action.otherwise, role) if action.otherwise else (exp.null(), exp.Literal.string("unassigned"))
-            missing = exp.Is(this=who.copy(), expression=exp.null())
-            whole = who if isinstance(rest, exp.Null) else exp.func("COALESCE", who, rest)
-            return whole, exp.Case().when(missing, what).else_(exp.Literal.string(action.kind))
-
-        if action.kind == "keep":
-            return known(previous)
-        if action.kind == "assign" and action.assign is not None:
-            return known(self._assignee(t, action.assign, role))
-        if action.kind == "route":
-            return exp.null(), literal(f"route: {action.pool}")
-        stays = action.kind in ("hold", "refer")
-        return (previous if stays else exp.null()), exp.Literal.string(action.kind)
-
-    def _assignee(self, t: Translator, expr: Expr, role: str) -> Sql:
-        found = t.value(expr.tree)
-        if isinstance(found, (Ref, Row)):
-            return found.key
-        if isinstance(found, Group):
-            return column(found.steps[role], found.row.alias)
-        if isinstance(found, Value) and found.kind in ("string", "null"):
-            return found.sql
-        if isinstance(found, Owners):
-            return column(f"owner_{role}", found.row.alias)
-        raise NoSql(f"`{expr.text}` does not name a rep in SQL", expr.tree)
-
-    def _text(self, final: exp.Expression, roles: list[str]) -> str:
+    def _text(self, final: exp.Expression) -> str:
         when = f"as of {v.literal(self.clock.today)}" if self.clock else "as of the day it runs"
         head = [f"{self.policy.name}: who owns each {self.entity}, {when}. Written by `roe compile --dialect {self.dialect}`; do not edit."]
         head += [
@@ -443,14 +352,6 @@ def printed(query: exp.Expression, dialect: str, every: bool = False) -> str:
     return str(grouped(query, every).sql(dialect=dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE))
 
 
-def _when(case: exp.Case, condition: Sql, value: Sql, rule: Rule) -> exp.Case:
-    """One more branch, with the rule's name beside it."""
-    made = case.when(condition, value, copy=False)
-    if not isinstance(value, exp.Literal) or not value.is_string:
-        made.args["ifs"][-1].args["true"].add_comments([comment(rule.name)])
-    return made
-
-
 def _named(case: Sql, rule: Rule) -> Sql:
     case.add_comments([comment(rule.name)])
     return case
@@ -472,19 +373,16 @@ def _by_number(at: Sql, given: list[Any], default: Any) -> Sql:
     return case.when(exp.Literal.number(0), exp.null()).else_(literal(default))  # 0: several rows of a unique table held
 
 
-def _names(step: Any, compiled: Compiled) -> set[str]:
-    """Every name that a step's expressions mention."""
-    trees: list[s.Node] = []
+def _trees(step: Any) -> Iterator[s.Node]:
+    """Every expression of a step."""
     if isinstance(step, Derive) and step.expr is not None:
-        trees = [step.expr.tree]
+        yield step.expr.tree
     elif isinstance(step, Choose):
-        trees = [c.tree for rule in step.rules for c in rule.conditions]
-        for rule in step.rules:
-            action = rule.value
-            while isinstance(action, Action):
-                if action.assign is not None:
-                    trees.append(action.assign.tree)
-                action = action.otherwise
+        yield from (c.tree for rule in step.rules for c in rule.conditions)
+
+
+def names_in(trees: Iterable[s.Node]) -> set[str]:
+    """Every name that expressions mention."""
     return {n.id if isinstance(n, s.Name) else n.field for tree in trees for n in s.walk(tree) if isinstance(n, (s.Name, s.Path))}
 
 

@@ -105,9 +105,9 @@ class Query:
 
     def join(self, table: str, on: Callable[[str], Sql]) -> str:
         """The alias of a left join, made once for one table and condition."""
-        probe = on("?").sql()
+        probe = on(_ANY).sql()
         for alias, (known, condition) in self.joins.items():
-            if known == table and condition.sql().replace(f"{alias}.", "?.") == probe:
+            if known == table and condition.sql().replace(f"{alias}.", f"{_ANY}.") == probe:
                 return alias
         alias = f"j{len(self.joins) + 1}"
         self.joins[alias] = (table, on(alias))
@@ -120,11 +120,15 @@ class Query:
         return made
 
 
+_ANY = "any_alias"  # in place of a join's alias, to see whether two joins are one
+
+
 class Translator:
     def __init__(self, query: Query, names: dict[str, Row], items: tuple[Row, ...] = ()) -> None:
         self.query, self.names, self.items = query, names, items
         self.statement = query.statement
         self.model = query.statement.policy.model
+        self.steps: dict[str, Found] = {}  # those of a role that are computed by now, by name
 
     # --- conditions -------------------------------------------------------------------------------------------------
 
@@ -346,7 +350,7 @@ class Translator:
         if isinstance(node, s.Name):
             return self._name(node)
         if isinstance(node, s.Path):
-            return self._field(self.value(node.base), node.field, node)
+            return self.field(self.value(node.base), node.field, node)
         if isinstance(node, s.Filter):
             return self._filter(node)
         if isinstance(node, s.If):
@@ -389,20 +393,22 @@ class Translator:
         return _constant(found, node)
 
     def _name(self, node: s.Name) -> Found:
+        if node.id in self.steps:
+            return self.steps[node.id]
         for item in reversed(self.items):
             if self._has(item, node.id):
-                return self._field(item, node.id, node)
+                return self.field(item, node.id, node)
         if node.id in self.names:
             return self.names[node.id]
         for row in self.names.values():
             if self._has(row, node.id):
-                return self._field(row, node.id, node)
+                return self.field(row, node.id, node)
         raise NoSql(f"`{node.id}` cannot be reached in SQL", node)
 
     def _has(self, row: Row, name: str) -> bool:
         return name in self.model.entities[row.entity] or (row.entity, name) in self.statement.policy.plan.steps
 
-    def _field(self, of: Found, name: str, node: s.Node) -> Found:
+    def field(self, of: Found, name: str, node: s.Node) -> Found:
         if isinstance(of, Ref):
             if name == "id":
                 return Value(of.key, "string")
@@ -420,10 +426,10 @@ class Translator:
         if isinstance(of, Row):
             return self._row_field(of, name, node)
         if isinstance(of, Value) and of.kind == "date" and name in ("year", "month", "day"):
-            return Value(self._part(of.sql, name), "number", EXACT)
+            return Value(self.part(of.sql, name), "number", EXACT)
         raise NoSql(f"`{show(node)}` cannot be written the same way in every warehouse", node)
 
-    def _part(self, day: Sql, part: str) -> Sql:
+    def part(self, day: Sql, part: str) -> Sql:
         """A date's year, month or day as a number."""
         if self.statement.dialect == "sqlite":
             of = exp.Literal.string({"year": "%Y", "month": "%m", "day": "%d"}[part])
@@ -435,7 +441,7 @@ class Translator:
         fiscal = self.statement.policy.fiscal
         if day.kind == "null":
             return Value(exp.null(), "null")
-        month, year = self._part(day.sql, "month"), self._part(day.sql.copy(), "year")
+        month, year = self.part(day.sql, "month"), self.part(day.sql.copy(), "year")
         if name == "fiscal_quarter":
             case = exp.Case()
             for quarter in range(4):
@@ -575,7 +581,7 @@ class Translator:
     def _item(self, inner: Translator, item: Row, many: Many) -> Value:
         found: Found = item
         for name in many.of:
-            found = inner._field(found, name, s.Name(name))
+            found = inner.field(found, name, s.Name(name))
         if not isinstance(found, Value):
             raise NoSql(f"the `{'.'.join(many.of)}` of related records is not a single value")
         return found

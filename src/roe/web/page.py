@@ -12,7 +12,7 @@ from roe.untrusted import visible
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2530; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .4rem; }
-p { margin: .3rem 0; max-width: 46rem; } .quiet { color: #5b6875; } .warn { color: #9a3412; }
+p { margin: .3rem 0; max-width: 46rem; } .quiet { color: #5b6875; } .warn { color: #9a3412; } .verdict { font-size: 1.15rem; font-weight: 600; margin: .8rem 0; } .care { color: #8a6100; }
 table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid #d8dee5; text-align: right; vertical-align: top; }
 th:first-child, td:first-child { text-align: left; } th { color: #5b6875; font-weight: 600; }
@@ -39,6 +39,9 @@ class Page:
 
     def say(self, text: str, kind: str = "") -> None:
         self.parts.append(f'<p class="{escape(kind)}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>")
+
+    def bullets(self, texts: Iterable[str]) -> None:
+        self.parts.append("<ul>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + "</ul>")
 
     def table(self, header: Iterable[Any], rows: Iterable[Iterable[Any]], kind: str = "") -> None:
         head = "".join(f"<th>{escape(str(h))}</th>" for h in header)

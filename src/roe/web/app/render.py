@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote
@@ -32,7 +33,7 @@ def environment() -> Environment:
     )
     found.filters |= {
         "day": day, "in_days": relative, "short": short, "value": value, "number": number, "percent": percent, "signed": signed,
-        "words": words, "place": place, "part": lambda x: quote(str(x), safe=""),
+        "words": words, "place": place, "pairs": pairs, "swapped": swapped, "named": named, "id_names": id_names, "sum_of": sum_of, "part": lambda x: quote(str(x), safe=""),
     }  # fmt: skip
     found.globals |= {"ACTIONS": ACTIONS, "open_pages_of": open_pages}
     return found
@@ -93,6 +94,29 @@ def percent(x: float | None) -> str:
 
 def signed(x: float) -> str:
     return f"{x:+,.0f}" if x else "0"
+
+
+def pairs(values: Iterable[str]) -> list[tuple[str, str]]:
+    """Values as the options of a list."""
+    return [(x, x) for x in values]
+
+
+def swapped(found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(value, text) for text, value in found]
+
+
+def named(ids: Iterable[str], name: Callable[[str], str]) -> list[tuple[str, str]]:
+    """Ids as options, each with its name, in the order of the names."""
+    return sorted(((x, name(x)) for x in ids), key=lambda x: x[1])
+
+
+def id_names(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    return [(str(row["rep"]), str(row["name"])) for row in rows]
+
+
+def sum_of(loads: Iterable[Any], key: tuple[str, str]) -> int:
+    """How many records of an entity in a role all reps of a team hold."""
+    return sum(x.counts[key] for x in loads)
 
 
 def words(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from roe.web.app.pages import find, record, what_if
+from roe.web.app.pages import audit, books, changes, find, health, people, policy, record, review, what_if
 from roe.web.app.site import View
 
 
@@ -24,4 +24,25 @@ PAGES: tuple[Page, ...] = (
     Page("/timeline/{entity}/{id:path}", record.timeline_part),
     Page("/what-if", what_if.form),
     Page("/what-if/answer", what_if.answered, posts=True),
+    Page("/rep/{id:path}", people.day),
+    Page("/teams", people.teams, "team"),
+    Page("/team/{name:path}", people.team, "team"),
+    Page("/pool/{name:path}", people.pool),
+    Page("/territory/{name:path}", people.territory),
+    Page("/changes", changes.show, "changes"),
+    Page("/changes.csv", changes.as_csv, "changes"),
+    Page("/policy", policy.show, "policy"),
+    Page("/policy/findings", policy.findings, "policy"),
+    Page("/policy/tests", policy.tests, "policy"),
+    Page("/review", review.form, "review"),
+    Page("/review/start", review.start, "review", posts=True),
+    Page("/review/{key}", review.show, "review"),
+    Page("/review/{key}/moves.csv", review.as_csv, "review"),
+    Page("/books", books.show, "books"),
+    Page("/books/plan", books.make, "books", posts=True),
+    Page("/books/moves.csv", books.as_csv, "books"),
+    Page("/data", health.show, "data"),
+    Page("/data/rejects", health.rejects, "data"),
+    Page("/audit", audit.show, "audit"),
+    Page("/sign-out", lambda ask: ask.site.leave(ask), posts=True),
 )

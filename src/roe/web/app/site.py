@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -46,7 +45,7 @@ class Options:
 
     Without `users` everybody who has `open_token` may see all; with neither, everybody. `header` names the header in which a trusted
     proxy gives the login. `hosts` are the names that the server answers to; empty for any. `out` is the folder of a run, `plan` one of a plan of
-    books. `folders` says whether a review may name folders of this machine.
+    books. `revision` lays out the folder or git revision that a review names, in a scratch folder, and raises ValueError where there is none.
     """
 
     users: Users = field(default_factory=lambda: Users({}))
@@ -57,7 +56,7 @@ class Options:
     plan: Path | None = None
     data: Path | None = None
     state: Path | None = None
-    folders: bool = False
+    revision: Callable[[str, Path], Path] | None = None
     history: Any = None  # what a ledger knows of records; see `roe.web.app.history`
 
 
@@ -302,7 +301,3 @@ class Guard:
             await send(message)
 
         await self.app(scope, receive, with_headers)
-
-
-Shown = Mapping[str, Any]
-Day = date | datetime

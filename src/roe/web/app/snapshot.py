@@ -29,6 +29,7 @@ class Snapshot(ABC):
     evaluator: Evaluator
     outcomes: Outcomes
     source: str = ""
+    rows_alone: bool = True  # whether the world is one of rows, which every analysis can read
 
     def __init__(self) -> None:
         self.lock = threading.RLock()

@@ -31,3 +31,6 @@ CREATE TABLE latest (
 CREATE INDEX latest_due ON latest (due) WHERE due IS NOT NULL AND open = 1;
 CREATE INDEX latest_subject ON latest (subject);
 CREATE TABLE day (rep INTEGER NOT NULL, day TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (rep, day));
+
+-- What the ledger knows of itself, such as how many lines of the list of forgotten subjects it has applied.
+CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);

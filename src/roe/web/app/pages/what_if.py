@@ -7,11 +7,11 @@ from typing import Any
 from starlette.responses import Response
 
 from roe.analysis.changes import FieldChange
-from roe.analysis.reads import reads
 from roe.analysis.replay import Impossible, changed, column_for, decided, given, read_back
 from roe.evaluator.engine import Decision
 from roe.evaluator.world import Row
 from roe.grammar import values as v
+from roe.policy.reads import reads
 from roe.web.app.pages.record import answer
 from roe.web.app.site import Ask
 from roe.web.app.snapshot import Snapshot

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from roe.crm.ids import fold, spelt
-from roe.data.files import csv_text, write_whole
 from roe.evaluator.engine import Bound
 from roe.evaluator.world import Row, World
 from roe.grammar import values as v
@@ -20,19 +18,13 @@ COLUMNS = {
     "events.csv": ("entity", "record", "event", "since", "status", "reason"),
     "territories.csv": ("Operation", "Id", "ObjectId", "Territory2Id", "AssociationCause"),
 }
-KEYS = {
-    "events.csv": 3,
-    "claims.csv": 1,
-    "credits.csv": 4,
-    "territories.csv": 4,
-}  # how many cells order the lines; lines of one key stay as they are
 CAUSE = "Territory2Manual"  # how Salesforce calls an association that no rule of its own has made
-Held = tuple[str, Any, Any, Any, Any, Any]  # id, owner, previous owner, former owner, their share, until when
+Owners = Mapping[tuple[str, str], list[tuple[str | None, str | None]]]  # (entity, role) -> (owner, previous owner) of records, by id
 Rows = dict[str, list[list[str]]]
 
 
-def extra_rows(bound: Bound, held: Mapping[str, Iterable[Held]]) -> Rows:
-    """The lines of each file; `held` are the records that a holdover may be about, by its name. Cells are texts."""
+def extra_rows(bound: Bound, owners: Owners) -> Rows:
+    """The lines of each file, for a run that gave these owners. Cells are texts."""
     plan, world = bound.plan, bound.world
     found: dict[str, list[list[Any]]] = {}
     if plan.claims is not None:
@@ -40,7 +32,7 @@ def extra_rows(bound: Bound, held: Mapping[str, Iterable[Held]]) -> Rows:
     if plan.holdovers or plan.credits or any(e.shares for e in plan.exceptions):
         lines = found["credits.csv"] = []
         for h in plan.holdovers:
-            lines += _held(h, world, held[h.name])
+            lines += _held(h, world, owners.get(("account", h.role), []))
         for credit in plan.credits:
             lines += credit_lines(credit, world)
         lines += _excepted(bound)
@@ -53,18 +45,21 @@ def extra_rows(bound: Bound, held: Mapping[str, Iterable[Held]]) -> Rows:
     return spelt(texts, spelling) if spelling else texts
 
 
-def write_extra(found: Mapping[str, list[list[str]]], out: Path) -> None:
-    for name, rows in found.items():
-        keys = KEYS[name]
-        write_whole(out / name, csv_text(COLUMNS[name], sorted(rows, key=lambda row, n=keys: row[:n])))  # type: ignore[misc]
-
-
-def _held(h: Holdover, world: World, records: Iterable[Held]) -> Iterator[list[Any]]:
+def _held(h: Holdover, world: World, owners: list[tuple[str | None, str | None]]) -> Iterator[list[Any]]:
+    """Two lines for each account whose former owner has a share: the former owner's, and the rest."""
     clock = world.clock
-    for record, owner, previous, former, share, until in records:
-        if owner != previous and owner and previous:  # handed over by this very run
+    shares = world.values("account", f"{h.name}_credit")
+    for record, share, (owner, previous) in zip(world.values("account", "id"), shares, owners, strict=True):
+        handed_over = owner != previous and owner and previous  # by this very run
+        if not (share or handed_over) or not owner:
+            continue
+        if handed_over:
             former, share, until = previous, h.shares[0], clock.add(clock.today, h.each)
-        if share and former and owner and former != owner:
+        else:
+            row = world.find("account", record)
+            was = row["former_owner"] if row is not None else None
+            former, until = was and was["id"], row and row[f"{h.name}_stage_until"]
+        if share and former and former != owner:
             reason = f"{h.name}: handed over from {former} to {owner}"
             yield [h.name, "account", record, h.role, former, share, "holdover", until, reason]
             yield [h.name, "account", record, h.role, owner, 100 - share, "holdover", until, reason]

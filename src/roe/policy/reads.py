@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from roe.grammar import check
 from roe.grammar import syntax as s
@@ -28,6 +28,16 @@ def reads(policy: Policy) -> set[tuple[str, str]]:
     for window in policy.plan.windows:
         found |= {(window.entity, name) for name in (window.state, window.until, window.grace_until) if name}
     return found
+
+
+def reads_of(policy: Policy, entity: str, expressions: Iterable[Expr | None]) -> set[tuple[str, str]]:
+    """Every (entity, field) that expressions about an entity's records read."""
+    read: set[tuple[str, str]] = set()
+    names = names_of(policy, entity)
+    for expr in expressions:
+        if expr is not None:
+            _Watcher("", read).type_of(expr.tree, names)
+    return read
 
 
 def followed(policy: Policy) -> set[tuple[str, str]]:

@@ -6,7 +6,7 @@ A run adds up what it decided, in portions if it comes in portions; both evaluat
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ from roe.evaluator.world import World
 from roe.plan.operators import Invariant
 from roe.plan.outcome import LIVE
 from roe.policy.model import Policy
+from roe.run import lists
+from roe.run.result import Batch
 
 HEADER = ("invariant", "severity", "entity", "record", "name", "found")
 NAMED = 5
@@ -45,18 +47,23 @@ class Tally:
     owned: Counter[tuple[str, str]] = field(default_factory=Counter)  # (role, rep) -> accounts
     broken: list[Broken] = field(default_factory=list)
 
-    def add(self, decided: int, unowned: int, owned: Counter[tuple[str, str]], moves: Iterable[tuple[Any, str]]) -> None:
-        """`owned` are accounts by (role, rep); `moves` are (the record, its window) of those that change hands."""
-        self.facts["decided"] += decided
-        self.facts["unowned"] += unowned
-        self.owned.update(owned)
-        for row, window in moves:
-            self.facts["moved"] += 1
-            self.facts["customers_moved"] += customer(row)
-            self.facts["windows_cut"] += live(window)
+    def add(self, batch: Batch) -> None:
+        """Count what a batch decided, and ask its records what is asked of records, now that they have their owners."""
+        world = batch.bound.world
+        for p in batch.portions:
+            owners = lists.counted(p.lines["owner"])
+            self.facts["decided"] += p.n
+            self.facts["unowned"] += p.n - sum(owners.values())
+            if p.entity == "account":
+                self.owned.update({(p.role, rep): n for rep, n in owners.items()})
+            moves = lists.where(p.lines, "$moved")
+            for record, window in zip(lists.listed(moves["record"]), lists.listed(moves["window"]), strict=True):
+                self.facts["moved"] += 1
+                self.facts["customers_moved"] += customer(world.find(p.entity, record))
+                self.facts["windows_cut"] += live(window or "")
+        self._look(world)
 
-    def look(self, world: World) -> None:
-        """What is asked of records, now that they have their owners."""
+    def _look(self, world: World) -> None:
         for invariant in self.policy.plan.invariants:
             if not invariant.step:
                 continue
@@ -74,11 +81,11 @@ class Tally:
                 continue
             code = world.compiled.code(invariant.holds)
             for rep in reps:
-                n = self.owned[invariant.role, str(rep["id"])]
+                n = self.owned[invariant.role, rep.written]
                 if code({**world.scope(rep), "rep": rep, "owned": n}) is not True:
                     of = "" if rep["capacity"] is None else f" of {brief(rep['capacity'])}"
                     self.broken.append(Broken(invariant, "rep", str(rep["id"]), rep.label, f"owns {n}{of}"))
-        over = sum(rep["capacity"] is not None and self.owned[self.policy.roles[0], str(rep["id"])] > rep["capacity"] for rep in reps)
+        over = sum(rep["capacity"] is not None and self.owned[self.policy.roles[0], rep.written] > rep["capacity"] for rep in reps)
         facts = figures(self.facts, over)
         for invariant in self.policy.plan.invariants:
             if invariant.entity == "run" and world.compiled.code(invariant.holds)({**world.base, **facts}) is not True:
@@ -116,13 +123,12 @@ def live(window: str) -> bool:
 
 def of_run(run: Run) -> list[Broken]:
     """What does not hold after a run of the row evaluator."""
+    from roe.run.rows import batch_of
+
     if not run.bound.plan.invariants:
         return []
     tally = Tally(run.bound.policy)
-    settled = [(d, d.previous if d.action == "refer" else d.owner) for d in run.decisions]
-    owned = Counter((d.role, owner) for d, owner in settled if owner is not None and d.entity == "account")
-    tally.add(len(settled), sum(o is None for _, o in settled), owned, ((d.row, d.window) for d, o in settled if o != d.previous))
-    tally.look(run.world)
+    tally.add(batch_of(run))
     return tally.close(run.world)
 
 

@@ -1,0 +1,41 @@
+"""What a comparison of two policies found, in words: the verdict, and its cases under headings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from roe.analysis.diff import Change
+    from roe.analysis.equivalence import Comparison, Difference
+
+
+def said(compared: Comparison, found: list[Change]) -> str:
+    """The verdict in a sentence."""
+    rest = f"; could not be compared: {', '.join(compared.unproven)}" if compared.unproven else ""
+    if compared.verdict == "equivalent":
+        how = "they say the same" if not found else "they say it differently"
+        return f"equivalent (proven): whatever a record is, both decide the same; {how}"
+    if compared.verdict == "same outcome":
+        return "same outcome (proven): every record gets the same owner, action and end; some sentences name another rule"
+    if compared.verdict == "different":
+        shown = len(compared.differences)
+        return f"different: {shown} case{'s' if shown != 1 else ''} that they decide differently{rest}"
+    return f"undecided: no record is known that they decide differently{rest}"
+
+
+def sections(compared: Comparison) -> list[tuple[str, tuple[Difference, ...]]]:
+    """Every kind of case that there is, under its heading."""
+    all_of_them = (
+        ("Cases that are decided differently", compared.differences),
+        ("Cases that may be decided differently", compared.possible),
+        ("Same outcome, decided by a rule of another name", compared.renamed),
+        ("Same outcome, but a field on the way has another value", compared.fields),
+    )
+    return [(heading, cases) for heading, cases in all_of_them if cases]
+
+
+def sides(d: Difference) -> tuple[tuple[str, str], tuple[str, str]]:
+    """(the rule, what it gives) before and after."""
+    renamed = not d.gives_before and not d.gives_after
+    gives = [x or ("" if renamed else "nothing") for x in (d.gives_before, d.gives_after)]
+    return (d.before or "(no rule)", gives[0]), (d.after or "(no rule)", gives[1])

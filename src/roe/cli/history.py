@@ -1,0 +1,143 @@
+"""`roe history`: who owned a record when, and why, as the ledger has it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import click
+
+from roe.cli.common import fail, table
+from roe.cli.ledger import open_ledger, state_argument
+from roe.diagnostics import Diagnostic
+from roe.source import Span
+
+
+@click.command("history")
+@click.argument("record", required=False)
+@state_argument
+@click.option("--entity", help="The record's entity, where several have this id.")
+@click.option("--role", default="", help="Show only this role, such as ae or sdr.")
+@click.option("--on", "day", metavar="DAY", help="Show who had it on this day, such as 2026-03-17.")
+@click.option("--rep", default="", help="Show only what is about this rep. Without RECORD: the rep's book, now or on the --on day.")
+@click.option("--since", metavar="DAY", help="Show only what happened from this day on.")
+@click.option("--format", "shape", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True, help="Output format.")
+def command(
+    record: str | None, state: str, entity: str | None, role: str, day: str | None, rep: str, since: str | None, shape: str
+) -> None:
+    """Show the history of RECORD: who owned it when, by what, and why.
+
+    Times are when something held, not when it was written. Two answers are given for a day: as it was, and as roe knew it that night, if they
+    are not the same.
+    """
+    from roe.crm.ids import fold
+    from roe.ledger import history
+
+    on = _day(day, "--on")
+    with open_ledger(state) as store:
+        if record is None:
+            if not rep:
+                fail([Diagnostic("R801", "RECORD is missing", Span("RECORD", 1, 1, 2), "name a record by its id, or a rep with --rep")])
+            _book(store, fold(rep), on, shape)
+            return
+        key = fold(record)
+        kind = _entity(history.entities_of(store, key), entity, record)
+        if on is not None:
+            _on_day(history.on_day(store, kind, key, on, role), kind, record, on, shape)
+            return
+        lines = history.story(store, kind, key, role=role, rep=fold(rep), since=_day(since, "--since"))
+    if shape == "json":
+        click.echo(json.dumps([line.as_json() for line in lines], indent=2, ensure_ascii=False))
+        return
+    if shape == "csv":
+        _csv(
+            ["number", "at", "role", "kind", "what", "because"],
+            [[x.stored.number, x.when, x.role, x.stored.kind, x.what, x.because] for x in lines],
+        )
+        return
+    click.echo(f"{kind} {record}\n")
+    if not lines:
+        click.echo("nothing of this kind is in the ledger")
+        return
+    click.echo(table([[x.when, x.role, x.what, x.because] for x in lines], ["on", "role", "what happened", "because"]))
+
+
+def _entity(known: list[str], asked: str | None, record: str) -> str:
+    at = Span("RECORD", 1, 1, len(record) + 1, record)
+    if asked is not None:
+        known = [x for x in known if x == asked]
+    if not known:
+        fail([Diagnostic("R604", f"the ledger has no record `{record}`", at, "name it by its id, as the CRM has it")])
+    if len(known) > 1:
+        fail([Diagnostic("R605", f"{len(known)} records have the id `{record}`: {', '.join(known)}", at, "add --entity")])
+    return known[0]
+
+
+def _day(text: str | None, option: str) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text[:10])
+    except ValueError:
+        fail([Diagnostic("R801", f"`{text}` is not a date", Span(option, 1, 1, len(text) + 1, text), "write 2026-03-17")])
+
+
+def _on_day(found: list[Any], entity: str, record: str, day: date, shape: str) -> None:
+    from roe.ledger.history import in_words, policy_of
+
+    if shape != "text":
+        rows = [
+            [x.role, h and h.rep, h and h.queue, h and str(h.start.date), h and h.stop and str(h.stop.date), h and h.by, h and h.rule,
+             k and k.rep, x.run and x.run.entry.id, x.run and x.run.entry.digest]
+            for x in found for h, k in [(x.was, x.known)]
+        ]  # fmt: skip
+        header = ["role", "rep", "queue", "since", "until", "by", "rule", "rep_known_then", "run", "policy_digest"]
+        if shape == "csv":
+            _csv(header, rows)
+        else:
+            click.echo(json.dumps([dict(zip(header, row, strict=True)) for row in rows], indent=2))
+        return
+    click.echo(f"{entity} {record} on {day}, as it was\n")
+    for x in found:
+        click.echo("\n".join(in_words(x)))
+    run = found[0].run if found else None
+    if not found:
+        click.echo("the ledger does not know who had it")
+    elif run is None:
+        click.echo("\nno run was made by then: this is what the ledger learned later")
+    else:
+        policy = policy_of(run)
+        click.echo(
+            f"\nlast decided as of {run.entry.at}"
+            + (f" by the policy {policy}" if policy else "")
+            + f"; the whole decision: roe explain {record} --on {day}"
+        )
+
+
+def _book(store: Any, rep: str, on: date | None, shape: str) -> None:
+    from roe.ledger.history import book_lines
+    from roe.ledger.moment import At
+
+    last = store.last_run()
+    zone = last.entry.at.zone if last is not None else "UTC"
+    held = store.book(rep, None if on is None else At.of(on, zone))
+    if not held and store._find("rep", rep) is None:
+        at = Span("--rep", 1, 1, len(rep) + 1, rep)
+        fail([Diagnostic("R604", f"the ledger has no rep `{rep}`", at, "name the rep by the id that the CRM has")])
+    rows, header = book_lines(held), ["entity", "record", "role", "since", "until", "how"]
+    if shape == "json":
+        click.echo(json.dumps([dict(zip(header, row, strict=True)) for row in rows], indent=2))
+    elif shape == "csv":
+        _csv(header, rows)
+    else:
+        click.echo(f"{rep} {'now has' if on is None else f'had on {on}'} {len(rows)} record{'' if len(rows) == 1 else 's'}\n")
+        click.echo(table(rows, header))
+
+
+def _csv(header: list[str], rows: Sequence[Sequence[Any]]) -> None:
+    from roe.cli.terminal import document
+    from roe.data.files import csv_text
+
+    document(csv_text(header, rows))

@@ -1,0 +1,294 @@
+"""`roe ledger`: what the ledger has, whether it is untouched, and how it is copied, filled, thinned out and made to forget."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from roe.cli.common import fail, table
+from roe.diagnostics import Diagnostic, PolicyError
+from roe.source import Span
+
+_STATE = "The ledger: the --state of your runs, a folder or postgresql://…  Or set ROE_STATE. The default is the folder `state`."
+
+
+def state_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--state", envvar="ROE_STATE", default="state", help=_STATE)(command)
+
+
+@contextmanager
+def open_ledger(state: str, create: bool = False) -> Iterator[Any]:
+    """The ledger of a `--state`; what is wrong with it ends the command."""
+    from roe.ledger.store import open_store
+
+    try:
+        store = open_store(state, create=create or (Path(state) / "state.json").is_file())
+    except PolicyError as e:
+        fail(e.diagnostics)
+    try:
+        yield store
+    except PolicyError as e:
+        fail(e.diagnostics)
+    finally:
+        store.close()
+
+
+@click.group("ledger")
+def command() -> None:
+    """Look after the ledger: everything that runs decided and noticed."""
+
+
+@command.command("status")
+@state_argument
+@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format.")
+def status(state: str, shape: str) -> None:
+    """Show how much the ledger has, since when, and what is open in it."""
+    with open_ledger(state) as store:
+        from roe.ledger.entries import Run
+
+        head, runs = store.head(), [x for x in store.runs() if isinstance(x.entry, Run)]
+        kinds = {store._text(k): n for k, n in store.db.rows("SELECT kind, count(*) FROM entry GROUP BY kind ORDER BY count(*) DESC, kind")}
+        is_open = {kind: len(store.latest(kind, is_open=True)) for kind in ("turn", "claimed", "referred")}
+        found: dict[str, Any] = {
+            "entries": head.number, "epoch": head.epoch, "hash": head.hash.hex(), "organisation": head.label or None, "kinds": kinds,
+            "runs": len(runs), "open": is_open, "held": sum(h.rep is not None for h in store.holdings()),
+            "last_run": None if not runs else {
+                "id": runs[-1].entry.id, "as_of": str(runs[-1].entry.at), "policy": runs[-1].entry.policy, "digest": runs[-1].entry.digest,
+            },
+        }  # fmt: skip
+    if shape == "json":
+        click.echo(json.dumps(found, indent=2))
+        return
+    click.echo(f"{head.number} entries of {len(runs)} runs; the head is {head.hash.hex()[:16] or 'none'}")
+    if runs:
+        last = found["last_run"]
+        policy = f", by the policy `{last['policy']}`" if last["policy"] else ""
+        click.echo(f"from {runs[0].entry.at} to {last['as_of']}: the last run is {last['id']}{policy}")
+    click.echo(
+        f"{found['held']} records are held by reps; open: {is_open['turn']} turns, {is_open['claimed']} claims, {is_open['referred']} referrals\n"
+    )
+    click.echo(table([[k, n] for k, n in kinds.items()], ["kind", "entries"]))
+
+
+@command.command("verify")
+@state_argument
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    help="A run.json, or an --out folder with one: the ledger must contain that run unchanged.",
+)
+@click.option("--projections", is_flag=True, help="Also make who owns what again from all entries, and compare.")
+def verify(state: str, against: Path | None, projections: bool) -> None:
+    """Check that no entry was changed, removed or put in since it was written.
+
+    Whoever can write to the database could write all of it anew. So check against the run.json of a run, too: keep these elsewhere.
+    """
+    from roe.ledger import audit
+
+    with open_ledger(state) as store:
+        checked = audit.verify(store)
+        problems = [] if checked.bad is None else [f"entry {checked.bad} is the first that is not as it was written: {checked.why}"]
+        if against is not None:
+            said = audit.anchored(store, _anchor(against))
+            problems += [f"the ledger does not contain {against}: {said}"] if said else []
+        if projections and not problems and not store.rebuild():
+            problems.append("who owns what was not what the entries say; it has been made again from them")
+        if problems:
+            fail([Diagnostic("R644", p, Span(store.url, 1, 1, 2), "restore the last backup that verifies") for p in problems], code=1)
+        erased = f", {checked.erased} of them erased" if checked.erased else ""
+        click.echo(f"verified: {checked.entries} entries in one unbroken chain{erased}; the head is {store.head().hash.hex()[:16]}")
+
+
+def _anchor(path: Path) -> dict[str, Any]:
+    place = path / "run.json" if path.is_dir() else path
+    try:
+        said = json.loads(place.read_text("utf-8"))
+        found = said["ledger"]
+        if not isinstance(found, dict):
+            raise TypeError
+    except (OSError, ValueError, KeyError, TypeError):
+        help = "name the run.json of a `roe run --state`"
+        fail([Diagnostic("R801", "this is not the run.json of a run with a ledger", Span(str(place), 1, 1, 2), help)])
+    return dict(found)
+
+
+@command.command("export")
+@state_argument
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write entries, holdings and runs to.")
+@click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True, help="File format.")
+@click.option("--values", is_flag=True, help="Write sentences and other values that `roe ledger forget` can erase, too.")
+def export(state: str, out: Path, form: str, values: bool) -> None:
+    """Write all entries, and who held what from when to when, as tables."""
+    from roe.ledger.export import write
+
+    with open_ledger(state) as store:
+        try:
+            written = write(store, out, form, values)
+        except OSError as e:
+            fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", Span(str(out), 1, 1, 2), "name a place that you may write to")])
+        except ImportError:
+            fail([Diagnostic("R406", "Parquet needs the package pyarrow", Span("--format", 1, 1, 2), "pip install 'roe-policy[parquet]'")])
+    click.echo(f"wrote {', '.join(f'{n} {what}' for what, n in written.items())} to {out}")
+    if values:
+        click.echo("note: these files have values that `roe ledger forget` cannot reach any more", err=True)
+
+
+@command.command("import")
+@click.argument("source", type=click.Path(path_type=Path))
+@state_argument
+@click.option(
+    "--role", default="", help="The role that owner changes in the file are about. The default is the first role of the policy, or `owner`."
+)
+@click.option("--policy", type=click.Path(path_type=Path), help="The policy, for its roles and time zone.")
+@click.option("--timezone", "zone", default="", help="The time zone of times without one. The default is the policy's, or UTC.")
+@click.option("--reps", type=click.Path(path_type=Path), help="A table with the columns id and name, for exports that name owners.")
+def import_(source: Path, state: str, role: str, policy: Path | None, zone: str, reps: Path | None) -> None:
+    """Take over the history in SOURCE: what your CRM exports, or the --out folder of an earlier run.
+
+    Salesforce: AccountHistory, LeadHistory, OpportunityFieldHistory and ContactHistory as CSV. HubSpot: property history as CSV or JSON.
+    Importing the same file again adds nothing. What was decided since is not changed.
+    """
+    from roe.ledger.imports import read_source, take_in
+
+    if policy is not None or not role:
+        from roe.cli.settings import policy_folder
+
+        if policy_folder(policy) is not None:
+            from roe.cli.common import load
+
+            loaded = load(policy).policy
+            role, zone = role or str(loaded.roles[0]), zone or str(loaded.timezone)
+    with open_ledger(state, create=True) as store:
+        found = read_source(source, role or "owner", zone or "UTC", reps)
+        for line in found.notes:
+            click.echo(f"note: {line}", err=True)
+        added = take_in(store, source.name, found.entries)
+    known = len(found.entries) - added
+    click.echo(f"{added} entries from {found.what}" + (f"; {known} were in the ledger already" if known else ""))
+
+
+@command.command("prune")
+@state_argument
+@click.option("--evidence", required=True, metavar="AGE", help="Erase evidence older than this, such as `24 months` or `90 days`.")
+@click.option("--as-of", "as_of", metavar="DAY", help="The day that ages are counted from. The default is the day of the last run.")
+@click.option("--by", default="", help="Who asks for it.")
+def prune(state: str, evidence: str, as_of: str | None, by: str) -> None:
+    """Erase old evidence. Owners, rules and sentences stay, and so does the newest evidence of each record."""
+    from roe.ledger.erase import prune as prune_evidence
+    from roe.ledger.moment import At
+
+    with open_ledger(state) as store:
+        last = store.last_run()
+        today = _date(as_of) if as_of is not None else last.entry.at.date if last is not None else date.today()
+        zone = last.entry.at.zone if last is not None else "UTC"
+        before = _ago(today, evidence)
+        gone = prune_evidence(store, At.of(before, zone), by)
+    click.echo(f"{gone} pieces of evidence from before {before} are erased; the chain still verifies")
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text[:10])
+    except ValueError:
+        fail([Diagnostic("R801", f"`{text}` is not a date", Span("--as-of", 1, 1, 2, text), "write 2026-03-17")])
+
+
+def _ago(today: date, age: str) -> date:
+    from roe.grammar.values import add_months
+
+    number, _, unit = age.strip().partition(" ")
+    unit = unit.strip().rstrip("s")
+    if not number.isdigit() or int(number) > 12_000 or unit not in ("day", "week", "month", "year"):
+        fail([Diagnostic("R801", f"`{age}` is not an age", Span("--evidence", 1, 1, 2, age), "write `24 months`, `2 years` or `90 days`")])
+    n = int(number)
+    try:
+        if unit in ("day", "week"):
+            return today - timedelta(days=n * (7 if unit == "week" else 1))
+        earlier: date = add_months(today, -n * (12 if unit == "year" else 1))
+    except (OverflowError, ValueError):
+        fail([Diagnostic("R801", f"`{age}` ago is before the calendar begins", Span("--evidence", 1, 1, 2, age), "write a shorter age")])
+    return earlier
+
+
+@command.command("forget")
+@click.argument("subject")
+@state_argument
+@click.option("--entity", default="", help="Only the subject of this entity, such as rep, lead or account.")
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="TEXT",
+    help="A name or an e-mail address of the subject: values with it are erased, too. Can be repeated.",
+)
+@click.option("--by", required=True, help="Who asks for it; this is kept.")
+@click.option("--why", default="", help="The reason; this is kept.")
+@click.option(
+    "--list",
+    "list_file",
+    type=click.Path(path_type=Path),
+    help="Where the list of forgotten subjects is kept. The default is forgotten.jsonl in the state folder, or in the current one for a database.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+def forget(subject: str, state: str, entity: str, also: tuple[str, ...], by: str, why: str, list_file: Path | None, yes: bool) -> None:
+    """Erase what the ledger has about SUBJECT, the id of a record or a rep. This cannot be taken back.
+
+    The entries stay as a skeleton (a time, a kind, a rule), and the chain still verifies. What roe cannot reach is listed.
+    """
+    from roe.crm.ids import fold
+    from roe.ledger.erase import LIST
+    from roe.ledger.erase import forget as forget_subject
+
+    with open_ledger(state) as store:
+        key = fold(subject)
+        at = Span("SUBJECT", 1, 1, len(subject) + 1, subject)
+        if not store.db.rows("SELECT 1 FROM subject WHERE record = ?", (key,)):
+            fail(
+                [Diagnostic("R604", f"the ledger has nothing about `{subject}`", at, "name a record or a rep by its id, as the CRM has it")]
+            )
+        if not yes and not click.confirm(f"Erase everything about `{subject}` from {store.url}? This cannot be taken back."):
+            sys.exit(1)
+        place = list_file or (Path(state) / LIST if store.db.dialect == "sqlite" else Path(LIST))
+        found = forget_subject(store, key, entity=entity, also=also, by=by, why=why, list_file=place)
+    click.echo(
+        f"forgotten: {found.values} values of {found.subjects} subject{'' if found.subjects == 1 else 's'}; the list is {place}\n\nroe cannot reach:"
+    )
+    for line in found.unreachable:
+        click.echo(f"- {line}")
+
+
+@command.command("backup")
+@click.argument("folder", type=click.Path(path_type=Path))
+@state_argument
+@click.option("--keep", type=click.IntRange(1, 3650), default=30, show_default=True, help="Days after which earlier backups in FOLDER go.")
+def backup(folder: Path, state: str, keep: int) -> None:
+    """Copy the ledger into FOLDER, as a ledger of its own in a folder named by the time."""
+    from roe.ledger.backup import backup as copy
+
+    with open_ledger(state) as store:
+        try:
+            place = copy(store, folder, keep=keep)
+        except OSError as e:
+            fail([Diagnostic("R801", f"cannot write: {e.strerror or e}", Span(str(folder), 1, 1, 2), "name a place that you may write to")])
+        click.echo(f"copied {store.head().number} entries to {place}")
+
+
+@command.command("restore")
+@click.argument("folder", type=click.Path(path_type=Path))
+@state_argument
+def restore(folder: Path, state: str) -> None:
+    """Copy the backup in FOLDER to an empty ledger. What was forgotten since is forgotten again."""
+    from roe.ledger.backup import restore as copy
+
+    with open_ledger(state, create=True) as store:
+        copy(folder, store)
+        number = store.head().number
+    with open_ledger(state):  # which applies the list of forgotten subjects
+        pass
+    click.echo(f"restored {number} entries to {state}, as a new epoch; the next run compares them with the CRM before it decides")

@@ -1,0 +1,147 @@
+"""Whether a ledger is what was appended: every hash again, from the rows as they are.
+
+Somebody who can write to the database can write a whole new chain. That is why the head is anchored elsewhere: each run's `run.json`
+has it, and `anchored` holds a ledger against one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from roe.ledger.encode import Draft, chained, is_evidence, salted, subject_bytes, unpacked
+from roe.ledger.entries import Erased
+from roe.ledger.store import PAGE, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """How much was looked at; and the first entry that is not what was appended, if there is one, with what is wrong with it."""
+
+    entries: int
+    values: int
+    erased: int
+    bad: int | None = None
+    why: str = ""
+
+
+def anchor(store: Store, number: int | None = None) -> dict[str, Any]:
+    """What ties a ledger to a file outside of it: epoch, number and hash of its head, or of an earlier entry."""
+    head = store.head()
+    if number is None or number == head.number:
+        return {"epoch": head.epoch, "number": head.number, "hash": head.hash.hex()}
+    rows = store.db.rows("SELECT hash FROM entry WHERE number = ?", (number,))
+    return {"epoch": head.epoch, "number": number, "hash": bytes(rows[0][0]).hex() if rows else ""}
+
+
+def anchored(store: Store, written: Mapping[str, Any]) -> str:
+    """What is wrong with a ledger that should have an anchor in its chain; empty if nothing is."""
+    number, expected = written.get("number"), written.get("hash")
+    if type(number) is not int or not isinstance(expected, str):
+        return "the file has no number and hash of a ledger"
+    if number > store.head().number:
+        return f"it ends with entry {store.head().number}, and the file was written at entry {number}"
+    if number and anchor(store, number)["hash"] != expected:
+        return f"entry {number} is not the one that the file was written at"
+    return ""
+
+
+def verify(store: Store) -> Verified:
+    """Go through the chain from its beginning."""
+    head, previous, values, erased = store.head(), bytes(32), 0, 0
+    allowed = _Allowed(store)
+    wrong_subject = _wrong_subjects(store)
+    number = 0
+    for row in _rows(store, head.number):
+        number += 1
+        if row[0] != number:
+            return Verified(number - 1, values, erased, number, "it is missing")
+        found, d, digest, salt, value, hashes = _taken_apart(store, row)
+        why = ""
+        for subject in found:
+            if subject is not None and subject in wrong_subject:
+                why = "the record or rep that it names was changed"
+        if value is not None and (digest is None or salted(salt, value) != digest):
+            why = "its values were changed"
+        elif value is None and digest is not None:
+            erased += 1
+            if not allowed.missing(number, d.kind, d.at, found):
+                why = "its values are missing, and no entry says that they were erased"
+        values += value is not None
+        previous = chained(previous, number, row[1], row[2], d, hashes[0], hashes[1], hashes[2], digest)
+        if not why and previous != bytes(row[3]):
+            why = "it was changed, or one before it was"
+        if why:
+            return Verified(number, values, erased, number, why)
+    if number != head.number:
+        return Verified(number, values, erased, number + 1, "it is missing")
+    if number and previous != head.hash:
+        return Verified(number, values, erased, number, "the ledger's head does not have its hash")
+    return Verified(number, values, erased)
+
+
+def _rows(store: Store, last: int) -> Iterator[Any]:
+    after = 0
+    while after < last:
+        rows = store.db.rows(
+            "SELECT e.number, e.run, e.recorded, e.hash, e.kind, e.name, e.at, e.grain, e.until, e.word, e.fact, e.digest, e.subject, "
+            "e.target, e.former, s.digest, t.digest, f.digest, v.salt, v.value, x.salt, x.value "
+            "FROM (SELECT * FROM entry WHERE number > ? AND number <= ?) e LEFT JOIN subject s ON s.id = e.subject "
+            "LEFT JOIN subject t ON t.id = e.target LEFT JOIN subject f ON f.id = e.former LEFT JOIN value v ON v.number = e.number "
+            "LEFT JOIN evidence x ON x.number = e.number ORDER BY e.number", (after, after + PAGE),
+        )  # fmt: skip
+        yield from rows
+        after += PAGE
+
+
+def _taken_apart(store: Store, row: Any) -> tuple[Any, ...]:
+    (_, _, _, _, kind, name, at, grain, until, word, fact, digest, s, t, f, s_digest, t_digest, f_digest, salt, value, e_salt,
+     evidence) = row  # fmt: skip
+    text = store._text
+    d = Draft(text(kind), None, text(name), at, text(grain), until, None, None, text(word), fact, None)
+    if evidence is not None:
+        salt, value = e_salt, _inflated(bytes(evidence))
+    hashes = [None if x is None else bytes(x) for x in (s_digest, t_digest, f_digest)]
+    own = bytes(value) if value is not None else None
+    return (s, t, f), d, None if digest is None else bytes(digest), None if salt is None else bytes(salt), own, hashes
+
+
+def _inflated(value: bytes) -> bytes:
+    import zlib
+
+    try:
+        return unpacked(value)
+    except zlib.error:
+        return b"\0"  # which fits no digest
+
+
+def _wrong_subjects(store: Store) -> set[int]:
+    """Subjects whose text is not the one that the chain covers."""
+    rows = store.db.rows("SELECT id, entity, record, salt, digest FROM subject WHERE record IS NOT NULL")
+    return {
+        id_ for id_, entity, record, salt, digest in rows
+        if salt is None or salted(bytes(salt), subject_bytes((store._text(entity), record))) != bytes(digest)
+    }  # fmt: skip
+
+
+class _Allowed:
+    """Which values may be missing: those that an `erased` entry accounts for."""
+
+    def __init__(self, store: Store) -> None:
+        self.subjects: set[int] = set()
+        self.others: set[int] = set()
+        self.before = ""
+        for x in store.entries(kinds=("erased",)):
+            e = x.entry
+            if isinstance(e, Erased):
+                self.subjects |= {e.subject} if e.subject else set()
+                self.others |= set(e.others)
+                self.before = max(self.before, e.before)
+
+    def missing(self, number: int, kind: str, at: int, subjects: tuple[int | None, ...]) -> bool:
+        from roe.ledger.moment import At
+
+        if number in self.others or any(s in self.subjects for s in subjects if s is not None):
+            return True
+        return is_evidence(kind) and bool(self.before) and str(At(at).date) <= self.before

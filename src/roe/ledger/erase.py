@@ -1,0 +1,201 @@
+"""Forgetting a subject, and evidence that was kept long enough. The skeleton of each entry stays, and so does the chain.
+
+Values go with their salts, so that nobody can try values against the digest that is left. The list of forgotten subjects is kept beside
+the ledger and not in it: a backup that is restored is older than the list, and what the list names is erased again before anything reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from roe.ledger.encode import SALT, canonical, salted, subject_bytes, unpacked
+from roe.ledger.entries import Erased
+from roe.ledger.moment import At
+from roe.ledger.store import Store, Writing
+
+LIST = "forgotten.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What was erased, and what a ledger cannot reach."""
+
+    subjects: int
+    values: int
+    unreachable: tuple[str, ...]
+
+
+ALWAYS = (
+    "the CRM, and files of earlier runs (allocations.csv and so on): delete them there",
+    "the policy's git repository, if a table or a rule names the subject",
+    "database replicas and archives of its write-ahead log, until they expire",
+    "backups of the ledger, until they expire (30 days); the list of forgotten subjects is applied when one is restored",
+)
+
+
+def forget(
+    store: Store, record: str, *, entity: str = "", also: Sequence[str] = (), by: str = "", why: str = "", list_file: Path | None = None
+) -> Forgotten:
+    """Erase what the ledger has of a record or a rep: its id, and every value of entries that are about it, name it or have `also` in them.
+
+    `list_file` is the list of forgotten subjects; None keeps none. Nothing is left in the files of the database.
+    """
+    with store.writing() as tx:
+        ids = _subjects(store, record, entity)
+        erased = 0
+        if ids:
+            erased = _erase(tx, ids, [record, *also], by, why)
+        unreachable = [*_policies(store, [record, *also]), *_words(store, [record, *also]), *ALWAYS]
+        if ids and list_file is not None:
+            _remember(list_file, [(kind, record) for _, kind in ids])
+            _applied(store, _lines(list_file))
+    if ids:
+        store._subjects.clear()
+        store.db.scrub()
+    return Forgotten(len(ids), erased, tuple(unreachable))
+
+
+def _subjects(store: Store, record: str, entity: str) -> list[tuple[int, str]]:
+    rows = store.db.rows("SELECT id, entity FROM subject WHERE record = ? ORDER BY id", (record,))
+    found = [(id_, store._text(kind)) for id_, kind in rows]
+    return [x for x in found if not entity or x[1] == entity]
+
+
+def _erase(tx: Writing, ids: Sequence[tuple[int, str]], words: Sequence[str], by: str, why: str) -> int:
+    db, erased = tx.db, 0
+    for id_, _ in ids:
+        about = [n for (n,) in db.rows("SELECT number FROM entry WHERE subject = ? OR target = ? OR former = ?", (id_, id_, id_))]
+        others = sorted(set(_naming(tx.store, words)) - set(about))
+        gone = _drop(db, [*about, *others])
+        db.run("UPDATE subject SET record = NULL, salt = NULL WHERE id = ?", (id_,))
+        at = At(tx.store.clock())
+        tx.append([Erased(at=at, subject=id_, values=gone, others=tuple(others), by=by, why=why)])
+        erased += gone
+    return erased
+
+
+def _drop(db: Any, numbers: Sequence[int]) -> int:
+    gone = 0
+    for at in range(0, len(numbers), 500):
+        some = numbers[at : at + 500]
+        marks = ",".join("?" * len(some))
+        for table in ("value", "evidence"):
+            gone += db.rows(f"SELECT count(*) FROM {table} WHERE number IN ({marks})", some)[0][0]
+            db.run(f"DELETE FROM {table} WHERE number IN ({marks})", some)
+    return gone
+
+
+def _naming(store: Store, words: Iterable[str]) -> Iterator[int]:
+    """The entries whose values have one of the words: an id as a whole text, anything else wherever it stands."""
+    record, *also = words
+    needles = [f'"{record}"'.encode(), *(_inside(word) for word in also if word)]
+    last = store.head().number
+    for table in ("value", "evidence"):
+        after = 0
+        while after < last:
+            for number, value in store.db.rows(
+                f"SELECT number, value FROM {table} WHERE number > ? AND number <= ?", (after, after + 5000)
+            ):
+                text = unpacked(bytes(value)) if table == "evidence" else bytes(value)
+                if any(needle in text for needle in needles):
+                    yield number
+            after += 5000
+
+
+def _inside(word: str) -> bytes:
+    return canonical(word)[1:-1].encode()
+
+
+def _policies(store: Store, words: Sequence[str]) -> list[str]:
+    found = []
+    for digest, files in store.db.rows("SELECT digest, files FROM policy ORDER BY digest"):
+        content = [bytes.fromhex(x) for x in json.loads(unpacked(bytes(files))).values()]
+        if any(word.encode() in x for word in words for x in content):
+            found.append(f"the policy {digest[:12]}, whose files name it and are kept to explain decisions")
+    return found
+
+
+def _words(store: Store, words: Sequence[str]) -> list[str]:
+    rows = store.db.rows("SELECT text FROM word ORDER BY id")
+    named = [text for (text,) in rows if any(_inside(word).decode() in text for word in words[1:] if word)]
+    return [f"the name of a rule, queue or pool: {text}" for text in named]
+
+
+# --- the list of forgotten subjects ---------------------------------------------------------------------------------------
+
+
+def _remember(path: Path, subjects: Iterable[tuple[str, str]]) -> None:
+    """Add subjects to the list, as salted digests: the list itself names nobody."""
+    lines = []
+    for subject in subjects:
+        salt = os.urandom(SALT)
+        lines.append(json.dumps({"salt": salt.hex(), "digest": salted(salt, subject_bytes(subject)).hex(), "entity": subject[0], "on": time.strftime("%Y-%m-%d")}) + "\n")  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _lines(path: Path) -> int:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return sum(1 for line in file if line.strip())
+    except OSError:
+        return 0
+
+
+def _applied(store: Store, n: int) -> None:
+    store.db.run(
+        "INSERT INTO setting (name, value) VALUES ('forgotten', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (str(n),)
+    )
+
+
+def forget_again(store: Store, path: Path) -> int:
+    """Erase what the list names and the ledger has again, since it was restored from a backup; how many subjects."""
+    n = _lines(path)
+    known = store.db.rows("SELECT value FROM setting WHERE name = 'forgotten'")
+    if not n or (known and int(known[0][0]) >= n):
+        return 0
+    with path.open(encoding="utf-8") as file:
+        listed = [json.loads(line) for line in file if line.strip()]
+    gone = []
+    for id_, entity, record in store.db.rows("SELECT id, entity, record FROM subject WHERE record IS NOT NULL"):
+        subject = (store._text(entity), record)
+        for x in listed:
+            if x["entity"] == subject[0] and salted(bytes.fromhex(x["salt"]), subject_bytes(subject)).hex() == x["digest"]:
+                gone.append((id_, subject))
+                break
+    with store.writing() as tx:
+        for id_, (kind, record) in gone:
+            _erase(tx, [(id_, kind)], [record], "", "the ledger was restored from a backup")
+        _applied(store, n)
+    store._subjects.clear()
+    if gone:
+        store.db.scrub()
+    return len(gone)
+
+
+# --- evidence that was kept long enough -----------------------------------------------------------------------------------
+
+
+def prune(store: Store, before: At, by: str = "", why: str = "") -> int:
+    """Erase the evidence of decisions before a day, but for the newest of each record and role, which explains today; how much."""
+    with store.writing() as tx:
+        kind = store._word_or_none("evidence")
+        newest = "SELECT max(number) FROM entry WHERE kind = ? GROUP BY subject, name"
+        rows = store.db.rows(
+            f"SELECT number FROM entry WHERE kind = ? AND at < ? AND number NOT IN ({newest})", (kind, before.instant, kind)
+        )
+        gone = _drop(tx.db, [n for (n,) in rows])
+        if gone:
+            tx.append([Erased(at=At(store.clock()), before=str(before.date), values=gone, by=by, why=why)])
+    if gone:
+        store.db.scrub()
+    return gone

@@ -1,0 +1,218 @@
+"""The history of a record as a story: what happened, when, and why, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, timedelta
+from typing import Any
+
+from roe.ledger import entries as e
+from roe.ledger.entries import Entry, Run, Stored
+from roe.ledger.moment import At
+from roe.ledger.store import Holding, Store
+
+QUIET = ("evidence", "standing")  # what no reader wants a line for
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`role` is the role, field, event or credit that it is about; `what` happened, `because` of what."""
+
+    stored: Stored
+    when: str
+    role: str
+    what: str
+    because: str
+
+    def as_json(self) -> dict[str, Any]:
+        x = self.stored
+        return {
+            "number": x.number, "at": str(x.entry.at), "recorded": x.recorded.isoformat(timespec="seconds"), "kind": x.kind,
+            **{f.name: _plain(getattr(x.entry, f.name)) for f in fields(x.entry) if f.name != "at"}, "what": self.what, "because": self.because,
+        }  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, At) else list(value) if isinstance(value, tuple) else value
+
+
+def entities_of(store: Store, record: str) -> list[str]:
+    """The entities in which the ledger knows a record of this id; reps and claims are only named by others."""
+    rows = store.db.rows("SELECT entity FROM subject WHERE record = ? ORDER BY id", (record,))
+    return [x for (id_,) in rows if (x := store._text(id_)) not in ("rep", "claim")]
+
+
+def story(store: Store, entity: str, record: str, *, role: str = "", rep: str = "", since: date | None = None) -> list[Line]:
+    """What the ledger has of a record, in the order in which it held; of one role, about one rep, or from a day on."""
+    lines = []
+    for x in sorted(store.of_record(entity, record), key=lambda x: (x.entry.at.instant, x.number)):
+        if x.kind in QUIET or (since is not None and x.entry.at.date < since):
+            continue
+        named = getattr(x.entry, x.entry.NAME, "")
+        if (role and named != role) or (rep and rep not in (getattr(x.entry, "rep", None), getattr(x.entry, "former", None))):
+            continue
+        what, because = told(x.entry)
+        lines.append(Line(x, str(x.entry.at) if x.entry.at.day else f"{x.entry.at.local:%Y-%m-%d %H:%M}", named, what, because))
+    return lines
+
+
+def told(entry: Entry) -> tuple[str, str]:
+    """What happened, and because of what."""
+    tell = _TOLD.get(entry.KIND)
+    return tell(entry) if tell is not None else (entry.KIND, "")
+
+
+def _who(rep: str | None, queue: str = "") -> str:
+    return rep if rep is not None else f"the queue {queue}" if queue else "nobody"
+
+
+def _until(x: Any) -> str:
+    return f", until {x.until.date}" if x.until is not None else ""
+
+
+def _owned(x: e.Owned) -> tuple[str, str]:
+    who = _who(x.rep, x.queue)
+    if x.by == "import" and x.since_unknown:
+        what = f"{who} has it when roe first sees it; since when is not known"
+    elif x.by == "import":
+        what = f"{who} has it, as the CRM says"
+    elif x.rep is None and not x.queue:
+        what = f"nobody has it any more; {x.former} had it" if x.former else "nobody has it"
+    elif x.action == "keep" or x.former == x.rep:
+        what = f"{who} keeps it"
+    else:
+        what = f"{who} takes over from {x.former}" if x.former else f"{who} gets it"
+    return what + _until(x), _cause(x)
+
+
+def _cause(x: e.Owned) -> str:
+    cause = {
+        "hand": "changed in the CRM by hand", "system": f"changed in the CRM by {x.system or 'a system'}", "import": "", "claim": "by a claim",
+        "conversion": "the record was converted", "correction": "a correction", "undo": "a run was undone", "exception": "an approved exception",
+        "book": "by its book", "pool": f"the pool `{x.pool}`" if x.pool else "by a pool",
+    }.get(x.by, f"rule `{x.rule}`" if x.rule else "")  # fmt: skip
+    cause = f"rule `{x.rule}`" if x.by in ("pool", "book", "claim") and x.rule else cause
+    cause += f", undoing entry {x.undoes}" if x.undoes else ""
+    return ": ".join(part for part in (cause, x.sentence) if part)
+
+
+def _turn(x: e.Turn) -> tuple[str, str]:
+    what = f"the pool `{x.pool}` gives it to {_who(x.rep)}" + (f" as turn {x.number}" if x.number else "")
+    return what + (f", to be worked by {x.until.local:%Y-%m-%d %H:%M}" if x.until is not None else ""), x.why
+
+
+def _claimed(x: e.Claimed) -> tuple[str, str]:
+    who = x.by or _who(x.rep)
+    if x.status == "refused":
+        return f"the claim {x.claim or ''} by {who} is refused".replace("  ", " "), x.reason
+    return (f"the claim of {who} ends" if x.status == "ended" else f"{_who(x.rep)} claims it{_until(x)}"), x.reason
+
+
+_TOLD: dict[str, Callable[[Any], tuple[str, str]]] = {
+    "owned": _owned,
+    "turn": _turn,
+    "claimed": _claimed,
+    "loaded": lambda x: (f"the CRM has {_who(x.rep, x.queue)}", ""),
+    "refused": lambda x: ("the CRM refuses to load the decision", x.reason),
+    "turn-back": lambda x: (f"the turn of {_who(x.rep)} is given back to the pool `{x.pool}`", x.reason),
+    "returned": lambda x: (f"{_who(x.rep)} gives it back" + (f"; it can be claimed again from {x.until.date} on" if x.until else ""), x.reason),
+    "rested": lambda x: (f"it rests{_until(x)}", x.reason),
+    "referred": lambda x: (f"{x.to or _who(x.rep)} must decide" + (f" by {x.until.date}" if x.until else "") + (" (escalated)" if x.step else ""), x.sentence),
+    "answered": lambda x: ("nobody has decided in time" if x.lapsed else f"{x.by or 'somebody'} has decided: {x.answer}", ""),
+    "frozen": lambda x: (f"{x.field} is frozen at {x.value} for the period from {x.on}", ""),
+    "raised": lambda x: (f"the event `{x.event}` {'is raised' if x.up else 'is over'}", ""),
+    "seen": lambda x: (f"{x.field} is {x.value}" + (f", was {x.before}" if x.before is not None else ""), ""),
+    "credit": lambda x: (f"credit {x.credit}: " + ", ".join(f"{rep} {share}" for rep, share in x.shares.items()) + _until(x), x.status),
+    "disputed": lambda x: (f"the credit {x.credit} is disputed", x.reason),
+    "became": lambda x: (f"it becomes the {x.to_entity} {x.to_record}", ""),
+    "merged": lambda x: (f"it is merged into {x.survivor}", ""),
+    "absent": lambda x: ("it is no longer in the data", ""),
+    "deleted": lambda x: ("it is deleted", ""),
+    "restored": lambda x: ("it is back", ""),
+    "placed": lambda x: (f"{_who(x.rep)} has it in the book `{x.book}`" if x.rep else f"it is in nobody's book `{x.book}`", x.reason),
+}  # fmt: skip
+
+
+# --- a day ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OnDay:
+    """Who had a record in a role on a day: as it was, and as roe knew it that night; the run of that night, or None before the first."""
+
+    role: str
+    was: Holding | None
+    known: Holding | None
+    run: Stored | None
+
+
+def run_of(store: Store, day: At) -> Stored | None:
+    """The last run whose as-of is not after a day. Services and imports are not nights, but their as-of counts alike."""
+    end = At.of(day.date + timedelta(days=1), day.zone).instant
+    runs = [x for x in store.runs() if x.entry.at.instant < end]
+    return runs[-1] if runs else None
+
+
+def last_number(store: Store, run: Stored) -> int:
+    return int(store.db.rows("SELECT last FROM run WHERE number = ?", (run.number,))[0][0])
+
+
+def on_day(store: Store, entity: str, record: str, day: date, role: str = "") -> list[OnDay]:
+    """Every role of a record on a day: at its end, in the zone in which the ledger's entries are meant."""
+    past = store.history_of(entity, record)
+    zone = past[-1].start.zone if past else "UTC"
+    moment = At(At.of(day + timedelta(days=1), zone).instant - 1, False, zone)
+    run = run_of(store, At.of(day, zone))
+    found = []
+    for name in dict.fromkeys(h.role for h in past):
+        if not role or name == role:
+            was = store.holding(entity, record, name, moment)
+            known = store.holding(entity, record, name, moment, known=last_number(store, run)) if run is not None else None
+            found.append(OnDay(name, was, known, run))
+    return found
+
+
+def policy_of(run: Stored | None) -> str:
+    """The policy of a run, as a reader wants it: its name, git revision, and the start of its digest."""
+    if run is None or not isinstance(run.entry, Run) or not run.entry.policy:
+        return ""
+    parts = [
+        f"revision {run.entry.revision[:10]}" if run.entry.revision else "",
+        f"digest {run.entry.digest[:12]}" if run.entry.digest else "",
+    ]
+    shown = ", ".join(p for p in parts if p)
+    return f"`{run.entry.policy}`" + (f" ({shown})" if shown else "")
+
+
+def in_words(x: OnDay) -> list[str]:
+    """The answer for one role, in sentences."""
+    if x.was is None:
+        said = [f"{x.role}: the ledger does not know who had it"]
+    else:
+        h = x.was
+        since = "since a day that is not known" if h.since_unknown else f"since {h.start.date}"
+        how = _because(h)
+        said = [
+            f"{x.role}: {_who(h.rep, h.queue)}, {since}"
+            + (f", until {h.stop.date}" if h.stop is not None else "")
+            + (f"; {how}" if how else "")
+        ]
+    if (x.run is not None and (x.known is None) != (x.was is None)) or (
+        x.known and x.was and (x.known.rep, x.known.queue) != (x.was.rep, x.was.queue)
+    ):
+        said.append(f"    that night roe knew: {_who(x.known.rep, x.known.queue) if x.known else 'nothing of it'}")
+    return said
+
+
+def _because(h: Holding) -> str:
+    by = {"hand": "by hand in the CRM", "system": "by a system in the CRM", "import": "as the CRM said"}.get(h.by, "")
+    return by or (f"by rule `{h.rule}`" if h.rule else f"by {h.by}" if h.by != "rule" else "")
+
+
+def book_lines(holdings: Iterable[Holding]) -> list[Sequence[Any]]:
+    """A rep's book as rows: entity, record, role, since, until, why."""
+    return [
+        [h.entity, h.record, h.role, "not known" if h.since_unknown else str(h.start.date), str(h.stop.date) if h.stop else "", _because(h)]
+        for h in holdings
+    ]  # fmt: skip

@@ -1,0 +1,92 @@
+"""Fields that rest on themselves through the data, such as a score of an account that reads its parent's score.
+
+Record by record such a field can be followed, since a chain of parents ends; as one column it cannot be computed. So an engine
+that computes columns asks here, of the policy alone, before it begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from roe.grammar import syntax as s
+from roe.plan.operators import Choose, Derive, Expr, Relate, Step
+from roe.policy.model import Policy
+from roe.policy.reads import reads_of
+
+Field = tuple[str, str]  # (entity, field)
+
+
+def circles(policy: Policy) -> list[Field]:
+    """Every field that may read itself on another record, in the order of the policy."""
+    edges = {field: set(_reads(policy, field)) for field in _fields(policy)}
+    return [field for field in edges if _leads_back(field, edges)]
+
+
+def _leads_back(field: Field, edges: dict[Field, set[Field]]) -> bool:
+    seen: set[Field] = set()
+    waiting = list(edges[field])
+    while waiting:
+        other = waiting.pop()
+        if other == field:
+            return True
+        if other not in seen:
+            seen.add(other)
+            waiting += edges.get(other, ())
+    return False
+
+
+def _fields(policy: Policy) -> Iterator[Field]:
+    """Every field that is computed."""
+    yield from policy.plan.steps
+    for entity, fields in policy.model.entities.items():
+        for name, f in fields.items():
+            if (f.via or name == "account") and (entity, name) not in policy.plan.steps:
+                yield entity, name
+    if policy.plan.claims is not None:
+        yield from (("account", "claim"), ("claim", "status"), ("claim", "reason"), ("claim", "until"))
+
+
+def _reads(policy: Policy, field: Field) -> Iterator[Field]:
+    """What a field reads directly."""
+    entity, name = field
+    step = policy.plan.steps.get(field)
+    if step is not None:
+        read = reads_of(policy, entity, _expressions(step))
+        if isinstance(step, Relate) and not _names(step):  # there the name of the target means a candidate
+            read -= {(entity, step.target)}
+        yield from read
+        if isinstance(step, Derive):
+            yield from ((entity, other) for other in (step.group or {}).values())
+            if step.among is not None:
+                yield from ((entity, f"{name}_of"), (entity, f"{name}_within"))
+        return
+    f = policy.model.entities.get(entity, {}).get(name)
+    if f is not None and f.via and f.type.item is not None:
+        yield f.type.item.entity, f.via
+        if f.key:
+            yield entity, f.key
+    if name == "account" and (entity, "matched_account") in policy.plan.steps:
+        yield entity, "matched_account"
+    claims = policy.plan.claims
+    if claims is not None and (field == ("account", "claim") or entity == "claim"):
+        yield from reads_of(policy, "claim", claims.caps.values())
+        yield from reads_of(policy, "account", (c for rule in claims.blocked_by for c in rule.conditions))
+        yield from reads_of(policy, "activity", (claims.worked_by,))
+
+
+def _names(step: Relate) -> bool:
+    """Whether a step that looks for a record reads the reference that the data may have, such as `lead.account`."""
+    parts = (part for expr in _expressions(step) if expr is not None for part in s.walk(expr.tree))
+    return any(isinstance(p, s.Path) and p.field == step.target and isinstance(p.base, s.Name) and p.base.id == step.entity for p in parts)
+
+
+def _expressions(step: Step) -> Iterator[Expr | None]:
+    if isinstance(step, Derive):
+        yield step.expr
+    elif isinstance(step, Choose):
+        for rule in step.rules:
+            yield from rule.conditions
+    elif isinstance(step, Relate):
+        for method in step.methods:
+            yield from (method.match, *(method.similar or ()), method.unless)
+        yield from (expr for _, expr in step.tie_break)

@@ -1,0 +1,56 @@
+"""Arrow columns: what summaries and files do with them (see `roe.run.lists`)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def counted(values: Any) -> Counter[Any]:
+    """value -> how often it stands there; what is missing or empty is not counted."""
+    pairs = pc.value_counts(values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values)
+    texts, counts = pairs.field("values"), pairs.field("counts").to_pylist()
+    total: Counter[Any] = Counter()
+    for text, n in zip(texts.to_pylist(), counts, strict=True):
+        if text is not None and text != "":
+            total[text] += n
+    return total
+
+
+def same(text: str, n: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), pa.array([text]))
+
+
+def interleaved(tables: list[pa.Table]) -> pa.Table:
+    at = np.arange(tables[0].num_rows * len(tables)).reshape(len(tables), tables[0].num_rows).T.ravel()
+    return pa.concat_tables([t.unify_dictionaries() for t in alike(tables)]).unify_dictionaries().take(pa.array(at))
+
+
+def stacked(tables: list[pa.Table], columns: tuple[str, ...]) -> pa.Table:
+    return pa.concat_tables([t.select(columns) for t in alike(tables)], promote_options="permissive")
+
+
+def alike(tables: list[pa.Table]) -> list[pa.Table]:
+    """The same, where a column that is plain texts in one of them is so in all."""
+    texts = {name for t in tables for name in t.column_names if not pa.types.is_dictionary(t.schema.field(name).type)}
+    return [plain(t, texts) for t in tables]
+
+
+def plain(table: pa.Table, names: set[str]) -> pa.Table:
+    for i, name in enumerate(table.column_names):
+        if name in names and pa.types.is_dictionary(table.schema.field(i).type):
+            table = table.set_column(i, name, table[name].cast(pa.string()))
+    return table
+
+
+def table(values: dict[str, Any]) -> pa.Table:
+    return pa.table(values)
+
+
+def of_lists(lines: dict[str, list[Any]]) -> pa.Table:
+    """Columns of texts as Arrow has them."""
+    return pa.table({name: pa.array([None if x is None else str(x) for x in values], pa.string()) for name, values in lines.items()})

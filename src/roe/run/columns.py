@@ -1,0 +1,110 @@
+"""A run in columns as portions: what the engine numbers becomes Arrow arrays of texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roe.columns.column import Array, Coded
+from roe.columns.run import EXCEPTION, Allocations, ColumnRun
+from roe.evaluator.extra import extra_rows
+from roe.evaluator.recorded import pools_json
+from roe.grammar import values as v
+from roe.plan.operators import Crm
+from roe.plan.outcome import ACTIONS
+from roe.run.arrow import same
+from roe.run.result import ALLOCATIONS, Batch, Portion
+from roe.run.rows import called
+from roe.run.summary import read_of
+
+
+def batch_of(run: ColumnRun) -> Batch:
+    """Everything that files and summaries say of a run, or of a share of one."""
+    world = run.world
+    rejects = {}
+    for entity, typed in world.columns_of.items():
+        flagged = [(i >= len(typed.rejects) - typed.repeated, r) for i, r in enumerate(typed.rejects)]
+        rejects[entity] = sorted(flagged, key=lambda x: (x[0], x[1].line))
+    return Batch(
+        [_portion(run, part) for part in run.found],
+        run.bound,
+        read_of(world, {entity: table.listed for entity, table in world.tables.items()}, rejects),
+        run.turn_lines(),
+        pools_json(run.bound.pools.histories()),
+        extra_rows(run.bound, {(part.entity, part.role): _owners(run, part) for part in run.found if run.bound.plan.holdovers}),
+        run=run,
+    )
+
+
+def _portion(run: ColumnRun, part: Allocations) -> Portion:
+    n = part.table.n
+    reps, labels = run.world.tables["rep"].written_ids, _labels(run)
+    names = part.table.stored.get("name")
+    shown = names.arrow() if isinstance(names, Coded) else pa.nulls(n, pa.string())
+    shown = pc.if_else(pc.or_kleene(pc.is_null(shown), pc.equal(shown, "")), part.table.written_ids, shown)
+    rules = [str(r.name) for r in part.rules]
+    arrays = [
+        same(part.entity, n), part.table.written_ids, shown, same(part.role, n),
+        _coded(part.owner, reps), _coded(part.owner, labels), _coded(part.previous, reps), _coded(part.previous, labels),
+        _coded(part.action, pa.array(ACTIONS)), _coded(np.where(part.rule == EXCEPTION, len(rules), part.rule), pa.array([*rules, "exception"])),
+        _text(part.territory), _coded(part.pool, pa.array(part.pools, pa.string())), _text(part.window),
+        _coded(part.until, pa.array([str(v.string(x)) for x in part.untils], pa.string())), part.reason,
+    ]  # fmt: skip
+    crm = run.bound.plan.crm
+    queue = crm.queues.get((part.entity, part.role))
+    names_there = _called(run, crm)
+    more = {
+        "$moved": pa.array(part.moved()),
+        "$value": _or(_coded(part.owner, names_there), queue),
+        "$old": _or(_coded(part.previous, names_there), _queues(run, part), queue),
+    }
+    unknown = {rule: int(part.unknown[i]) for i, rule in enumerate(rules) if part.unknown[i]}
+    return Portion(
+        part.entity,
+        part.role,
+        run.world.owner_column(part.entity, part.role),
+        pa.table({**dict(zip(ALLOCATIONS, arrays, strict=True)), **more}),
+        unknown,
+    )
+
+
+def _labels(run: ColumnRun) -> pa.Array:
+    """The names of all reps."""
+    table = run.world.tables["rep"]
+    return pa.array([table.row(i).label for i in range(table.n)], pa.string())
+
+
+def _called(run: ColumnRun, crm: Crm) -> pa.Array:
+    """What the CRM's files have for each rep."""
+    table = run.world.tables["rep"]
+    return table.written_ids if crm.owner == "id" else pa.array([called(table.row(i), crm) for i in range(table.n)], pa.string())
+
+
+def _queues(run: ColumnRun, part: Allocations) -> pa.Array | None:
+    """The queue that each record is in; the owner's column is that of the first role."""
+    column = part.table.stored.get("owner_queue") if part.role == run.world.policy.roles[0] else None
+    return None if column is None else pa.array(column.values(), pa.string())
+
+
+def _or(texts: pa.Array, *instead: Any) -> pa.Array:
+    """Texts, and where there is none the first of these that is one."""
+    given = [x for x in instead if x is not None]
+    return pc.coalesce(texts.cast(pa.string()), *given) if given else texts
+
+
+def _coded(codes: Array, meaning: pa.Array) -> pa.Array:
+    codes = codes.astype(np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), meaning if len(meaning) else pa.array([""]))
+
+
+def _text(column: Coded) -> pa.Array:
+    return _coded(column.codes, pa.array(column.meaning.list, pa.string()))
+
+
+def _owners(run: ColumnRun, part: Allocations) -> list[tuple[str | None, str | None]]:
+    """(owner, previous owner) of each record, as ids."""
+    ids = [*run.world.tables["rep"].ids.to_pylist(), None]
+    return [(ids[a], ids[b]) for a, b in zip(part.owner.tolist(), part.previous.tolist(), strict=True)]

@@ -1,0 +1,265 @@
+"""The engines of a run, and which of them decides it.
+
+An engine says what it cannot do of a job, asked of the policy, the source and the options before anything is computed. The first one of a
+preference that can do all of it decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from roe.diagnostics import Diagnostic, PolicyError
+from roe.evaluator.engine import Bound, Evaluator, Run
+from roe.evaluator.reps import misnamed
+from roe.evaluator.world import World
+from roe.policy.circles import circles
+from roe.progress import counted
+from roe.run.files import Files, Watch
+from roe.run.source import Source
+from roe.source import Span
+
+
+@dataclass
+class Job:
+    """What is to be decided, and what is wanted of it. `state` is what the last run left; `remembers` says that this one leaves something."""
+
+    evaluator: Evaluator
+    source: Source
+    as_of: str
+    state: Mapping[str, Any] = field(default_factory=dict)
+    remembers: bool = False
+    form: str = "csv"
+    traces: bool = False
+    session: Any = None  # of Spark, if there is one already
+    buckets: int | None = None  # tasks of Spark
+
+    def bound(self, world: World) -> Bound:
+        """The policy on the records of a world. Raises PolicyError where a rep whom the policy names is not one rep of the data."""
+        problems = misnamed(world)
+        if problems:
+            raise PolicyError(problems)
+        return Bound(self.evaluator, world, self.state)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What an engine cannot do of a job. An `error` is for whoever asked for this very engine; a `note` says why another one decides;
+    what is `quiet` is only a matter of speed.
+    """
+
+    what: str
+    reason: str
+    help: str = ""
+    weight: Literal["error", "note", "quiet"] = "error"
+    code: str = "R801"
+    option: str = "--engine"
+
+    def diagnostic(self) -> Diagnostic:
+        return Diagnostic(self.code, self.reason, Span(self.option, 1, 1, 2), self.help)
+
+
+class Engine:
+    """One way of deciding a job. `limits` is asked before `fill`; the notes are for after."""
+
+    name: ClassVar[str]
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.notes: list[str] = []
+
+    def limits(self) -> list[Limit]:
+        raise NotImplementedError
+
+    def fill(self, files: Files, watch: Watch) -> None:
+        """Decide, and add every batch to the files. `watch` sees each of them before it is written."""
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Any] | None:
+        """What the next run needs, once everything is decided; None where the engine keeps no memory."""
+        return None
+
+
+class Rows(Engine):
+    """Record by record; it can decide anything that fits into memory."""
+
+    name = "rows"
+
+    def limits(self) -> list[Limit]:
+        if (self.job.form == "parquet" or self.job.source.is_database) and not _packages("pyarrow", "numpy"):
+            return [_lacking("columns", "batch", "numpy", "pyarrow", help=", or write CSV from a folder of files")]
+        return []
+
+    def fill(self, files: Files, watch: Watch) -> None:
+        from roe.run.rows import batch_of
+
+        job = self.job
+        bound = job.bound(World(job.evaluator.compiled, job.source.rows(), job.evaluator.clock(job.as_of)))
+        total = sum(len(bound.world.rows[entity]) for entity, _ in bound.plan.engagement)
+        self.run = Run(bound, list(counted(bound.decide_all(), total, "deciding")))
+        files.add(batch_of(self.run), watch)
+
+    def state(self) -> dict[str, Any] | None:
+        return self.run.state()
+
+
+class Columns(Engine):
+    """All records at once, as Arrow columns."""
+
+    name = "columns"
+
+    def limits(self) -> list[Limit]:
+        if not _packages("numpy", "pyarrow"):
+            return [_lacking("columns", "batch", "numpy", "pyarrow", help=", or use --engine rows")]
+        own = [f"{entity}.{name}" for entity, name in circles(self.job.evaluator.policy)]
+        found = [_circle(own)] if own else []
+        if self.job.form != "parquet" and not self.job.source.is_large():
+            found.append(Limit("size", "the data is so small that columns are not worth their start", weight="quiet"))
+        return found
+
+    def fill(self, files: Files, watch: Watch) -> None:
+        from roe.columns.run import ColumnRun
+        from roe.columns.world import ColumnWorld
+        from roe.run.columns import batch_of
+
+        job = self.job
+        world = ColumnWorld(job.evaluator.compiled, job.source.columns(), job.evaluator.clock(job.as_of))
+        self.run = ColumnRun(job.bound(world))
+        files.add(batch_of(self.run), watch)
+
+    def state(self) -> dict[str, Any] | None:
+        return self.run.state()
+
+
+class Portions(Columns):
+    """A large Parquet file in portions, so that memory does not grow with it."""
+
+    name = "portions"
+
+    def limits(self) -> list[Limit]:
+        if any(x.what != "size" for x in super().limits()):
+            return [Limit("portions", "portions are columns, which cannot do it", weight="quiet")]
+        if self._file is None:
+            why = "a table is taken in portions if it is a large Parquet file, no record needs the others, and no memory is kept"
+            return [Limit("portions", why, weight="quiet")]
+        return [Limit("portions", self._table, weight="note")] if isinstance(self._table, str) else []
+
+    @cached_property
+    def _file(self) -> Path | None:
+        """The file of the one entity that is decided, if each of its records can be decided without the others."""
+        from roe.columns import stream
+
+        policy, source = self.job.evaluator.policy, self.job.source
+        decided = {entity for entity, _ in policy.plan.engagement}
+        if self.job.remembers or len(decided) != 1 or not source.is_folder or not stream.alone(policy, min(decided)):
+            return None
+        return stream.large_file(policy, min(decided), source.place)
+
+    @cached_property
+    def _table(self) -> Any:
+        from roe.columns import stream
+
+        assert self._file is not None
+        entity = next(entity for entity, _ in self.job.evaluator.policy.plan.engagement)
+        others = self.job.source.others((entity,))
+        if others is None:
+            return "the other tables cannot be read without a word"
+        return stream.portioned(self.job.evaluator.policy, entity, self._file, others)
+
+    def fill(self, files: Files, watch: Watch) -> None:
+        from roe.columns import stream
+        from roe.run.columns import batch_of
+
+        for run in stream.portions(self.job.evaluator, self._table, self.job.as_of):
+            files.add(batch_of(run), watch)
+
+    def state(self) -> dict[str, Any] | None:
+        return None
+
+
+class Spark(Engine):
+    """Records shared out to tasks, each of which decides its own in columns."""
+
+    name = "spark"
+
+    def limits(self) -> list[Limit]:
+        job = self.job
+        instead = "use `--engine columns`, or leave out "
+        found = []
+        if not _packages("pyspark", "pandas", "pyarrow"):
+            found.append(_lacking("Spark", "spark", "pyspark", "pandas", "pyarrow", help=", and Java 17"))
+        if job.remembers:
+            found.append(Limit("memory", "a run on Spark keeps no state", f"{instead}`--state`", option="--state"))
+        if job.traces:
+            found.append(Limit("traces", "a run on Spark keeps no traces", f"{instead}`--trace`", option="--trace"))
+        if not job.source.is_folder:
+            found.append(Limit("source", "a run on Spark reads a folder", "name the folder of the tables", option="--data"))
+        own = [f"{entity}.{name}" for entity, name in circles(job.evaluator.policy)]
+        return [*found, _circle(own)] if own else found
+
+    def fill(self, files: Files, watch: Watch) -> None:
+        from pyspark.errors import PySparkException
+
+        from roe.run.spark import collect, decide
+        from roe.spark.run import share_out
+
+        job = self.job
+        try:
+            shared = share_out(job.evaluator, job.source.place, job.as_of, decide, job.session, job.buckets)
+            collect(shared, files)
+        except PySparkException as e:
+            first = next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)
+            help = "use `--engine columns`, or look into Spark's own log"
+            raise PolicyError([Diagnostic("R803", f"Spark did not finish: {first[:200]}", Span("--engine", 1, 1, 2), help)]) from e
+        if shared.together:
+            self.notes.append(f"the records stay in one task: {shared.together}")
+        if job.evaluator.policy.plan.invariants:
+            self.notes.append("invariants are not checked on Spark")
+
+
+PREFERENCES: dict[str, tuple[type[Engine], ...]] = {
+    "auto": (Portions, Columns, Rows),
+    "columns": (Portions, Columns, Rows),
+    "rows": (Rows,),
+    "spark": (Spark, Rows),
+}
+
+
+def choose(asked: str, job: Job) -> Engine:
+    """The first engine of a preference that can do the job, with notes on why others cannot. Raises PolicyError if none can, or if the
+    engine that was asked for lacks more than another one makes up for.
+    """
+    notes: list[str] = []
+    refused: list[Limit] = []
+    for kind in PREFERENCES[asked]:
+        engine = kind(job)
+        limits = [x for x in engine.limits() if asked == "auto" or x.what != "size"]
+        if not limits:
+            engine.notes += notes
+            return engine
+        refused = [x for x in limits if x.weight == "error"] or refused
+        if refused and asked == engine.name:
+            break
+        notes += [f"{x.reason}: {_INSTEAD[x.what]}" for x in limits if x.weight == "note"]
+    raise PolicyError([x.diagnostic() for x in refused])
+
+
+_INSTEAD = {"portions": "taking the table whole", "circle": "computing by rows"}
+
+
+def _packages(*names: str) -> bool:
+    return all(find_spec(name) is not None for name in names)
+
+
+def _lacking(what: str, extra: str, *names: str, help: str = "") -> Limit:
+    listed = f"{', '.join(names[:-1])} and {names[-1]}"
+    needs = "needs" if what == "Spark" else "need"
+    return Limit("packages", f"{what} {needs} the packages {listed}", f"pip install 'roe-policy[{extra}]'{help}", code="R406")
+
+
+def _circle(fields: list[str]) -> Limit:
+    return Limit("circle", f"{fields[0]} rests on itself through the data, which only rows can follow", weight="note")

@@ -1,0 +1,76 @@
+"""Columns as plain lists: what summaries and files do with them. Arrow columns go to `roe.run.arrow`, which does the same to those."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from roe.run.result import Lines
+
+
+def counted(values: Any) -> Counter[Any]:
+    """value -> how often it stands there; what is missing or empty is not counted."""
+    if isinstance(values, list):
+        return Counter(x for x in values if x is not None and x != "")
+    from roe.run import arrow
+
+    return arrow.counted(values)
+
+
+def interleaved(tables: list[Lines]) -> Lines:
+    """Tables with a line for the same records, side by side record by record."""
+    if len(tables) == 1:
+        return tables[0]
+    if isinstance(tables[0], dict):
+        return {name: [x for row in zip(*(t[name] for t in tables), strict=True) for x in row] for name in tables[0]}
+    from roe.run import arrow
+
+    return arrow.interleaved(tables)
+
+
+def stacked(tables: list[Lines], columns: tuple[str, ...]) -> Lines:
+    """Tables one below the other; one of these columns without lines if there is none."""
+    if not tables or isinstance(tables[0], dict):
+        return {name: [x for t in tables for x in t[name]] for name in columns}
+    from roe.run import arrow
+
+    return arrow.stacked(tables, columns)
+
+
+def same(text: str, lines: Lines) -> Any:
+    """A column of one text, as long as these lines are, and of their kind."""
+    if isinstance(lines, dict):
+        return [text] * len(next(iter(lines.values())))
+    from roe.run import arrow
+
+    return arrow.same(text, lines.num_rows)
+
+
+def where(lines: Lines, column: str) -> Lines:
+    """The lines for which a column of yes or no says yes."""
+    if isinstance(lines, dict):
+        return {name: [x for x, yes in zip(values, lines[column], strict=True) if yes] for name, values in lines.items()}
+    return lines.filter(lines[column])
+
+
+def renamed(lines: Lines, names: dict[str, Any]) -> Lines:
+    """A table with these columns: the name of one of `lines`, or values."""
+    values = {name: lines[x] if isinstance(x, str) else x for name, x in names.items()}
+    if isinstance(lines, dict):
+        return values
+    from roe.run import arrow
+
+    return arrow.table(values)
+
+
+def listed(values: Any) -> list[Any]:
+    return values if isinstance(values, list) else list(values.to_pylist())
+
+
+def plain(lines: Lines, names: tuple[str, ...]) -> Lines:
+    """The same lines with some columns as plain texts, which lists are already."""
+    if isinstance(lines, dict):
+        return lines
+    from roe.run import arrow
+
+    return arrow.plain(lines, set(names))

@@ -1,0 +1,60 @@
+"""What every engine gives: plain columns of what it decided, by entity and role.
+
+A column is a list of texts (None where there is nothing), or an Arrow array of the same. Summaries, files and invariants read these
+columns and nothing of an engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from roe.evaluator.engine import Bound
+
+ALLOCATIONS = (
+    "entity", "record", "name", "role", "owner", "owner_name", "previous_owner", "previous_owner_name", "action", "rule", "territory",
+    "pool", "window", "expires", "reason",
+)  # fmt: skip
+CALM = ("hold", "refer")  # actions that change nothing in the CRM, whoever the owner would be
+
+Lines = Any  # column -> its values: a dict of lists, or an Arrow table
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Decisions on records of one entity in one role, in the order of their ids.
+
+    `lines` has the columns of `ALLOCATIONS`, and three for the CRM: `$moved` (yes or no: does the record change hands), and the new and the
+    old owner as the CRM calls them, `$value` and `$old`. `field` is the CRM's column of the owner. `unknown` counts, for each rule, the
+    records on which it could not be decided.
+    """
+
+    entity: str
+    role: str
+    field: str
+    lines: Lines
+    unknown: Mapping[str, int]
+
+    @property
+    def n(self) -> int:
+        return len(self.lines["record"])
+
+
+@dataclass(slots=True)
+class Batch:
+    """What an engine decided on all records, or on one share of them, and what it read.
+
+    `read` is what the data said, as plain JSON (see `roe.run.summary.read_of`). `turns` are the lines of turns.jsonl in the order in which
+    pools took their turns, `pools` is what pools.json says, `extra` the rows of the files that only some policies have.
+    `traces` makes the lines of trace.jsonl for one entity; None where explanations are made from evidence.
+    """
+
+    portions: list[Portion]
+    bound: Bound
+    read: dict[str, Any]
+    turns: list[str]
+    pools: str
+    extra: dict[str, list[list[str]]]
+    traces: Callable[[str], Iterator[str]] | None = None
+    run: Any = field(default=None, repr=False)  # what the engine made, for its own evidence

@@ -1,0 +1,105 @@
+"""A run of the row evaluator as portions of plain columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from roe.crm.ids import spelt
+from roe.data.reading import Reject
+from roe.evaluator.engine import Decision, Run
+from roe.evaluator.extra import extra_rows
+from roe.evaluator.recorded import pools_json, turn_line
+from roe.evaluator.world import Row
+from roe.grammar import values as v
+from roe.plan.operators import Crm
+from roe.run.result import CALM, Batch, Lines, Portion
+from roe.run.summary import read_of
+
+
+def batch_of(run: Run) -> Batch:
+    """Everything that files and summaries say of a run."""
+    decided = _by_role(run)
+    portions = [_portion(run, entity, role, decisions) for (entity, role), decisions in decided.items()]
+    rejects: dict[str, list[tuple[bool, Reject]]] = {}
+    for reject in run.world.rejects:
+        rejects.setdefault(reject.entity, []).append((False, reject))
+    turns = sorted((d.turn.n, turn_line(d.turn, run.bound.key(d))) for d in run.decisions if d.turn is not None)
+    return Batch(
+        portions,
+        run.bound,
+        read_of(run.world, {entity: len(rows) for entity, rows in run.world.rows.items()}, rejects),
+        [line for _, line in turns],
+        pools_json(run.bound.pools.histories()),
+        extra_of(run),
+        lambda entity: _traces(run, entity),
+        run,
+    )
+
+
+def extra_of(run: Run) -> dict[str, list[list[str]]]:
+    """The rows of the files that only some policies have."""
+    owners = {key: [(d.owner, d.previous) for d in own] for key, own in _by_role(run).items()}
+    return extra_rows(run.bound, owners)
+
+
+def _by_role(run: Run) -> dict[tuple[str, str], list[Decision]]:
+    """The decisions by entity and role, in the order of the ids."""
+    decided: dict[tuple[str, str], list[Decision]] = {key: [] for key in run.bound.plan.engagement}
+    for d in sorted(run.decisions, key=lambda d: d.id):
+        decided[d.entity, d.role].append(d)
+    return decided
+
+
+def _portion(run: Run, entity: str, role: str, decisions: list[Decision]) -> Portion:
+    crm, world = run.bound.plan.crm, run.world
+    queue = crm.queues.get((entity, role))
+    first = role == world.policy.roles[0]  # whose column a queue may stand in
+    unknown: dict[str, int] = {}
+    for d in decisions:
+        for name in d.unknown:
+            unknown[name] = unknown.get(name, 0) + 1
+    owners = [world.rep(d.owner) for d in decisions]
+    previous = [world.rep(d.previous) for d in decisions]
+    queues = [(d.row["owner_queue"] if first else None) or queue for d in decisions]
+    lines: Lines = {
+        "entity": [entity] * len(decisions),
+        "record": [d.row.written for d in decisions],
+        "name": [d.name for d in decisions],
+        "role": [role] * len(decisions),
+        "owner": _each(owners, lambda rep: rep.written),
+        "owner_name": _each(owners, lambda rep: rep.label),
+        "previous_owner": _each(previous, lambda rep: rep.written),
+        "previous_owner_name": _each(previous, lambda rep: rep.label),
+        "action": [d.action for d in decisions],
+        "rule": [d.rule or None for d in decisions],
+        "territory": [d.territory for d in decisions],
+        "pool": [d.pool or None for d in decisions],
+        "window": [d.window or None for d in decisions],
+        "expires": [None if d.until is None else str(v.string(d.until)) for d in decisions],
+        "reason": [d.reason for d in decisions],
+        "$moved": [d.moved and d.action not in CALM for d in decisions],
+        "$value": [queue if rep is None else called(rep, crm) for rep in owners],
+        "$old": [q if rep is None else called(rep, crm) for rep, q in zip(previous, queues, strict=True)],
+    }
+    return Portion(entity, role, world.owner_column(entity, role), lines, unknown)
+
+
+def _each(reps: list[Row | None], word: Callable[[Row], str]) -> list[str | None]:
+    return [None if rep is None else word(rep) for rep in reps]
+
+
+def called(rep: Row, crm: Crm) -> str:
+    """What the CRM's files have for a rep: the id, or a name or e-mail address if there is one."""
+    return rep.written if crm.owner == "id" or not rep[crm.owner] else str(rep[crm.owner])
+
+
+def _traces(run: Run, entity: str) -> Iterator[str]:
+    """The explanations of all decisions on an entity's records, a line of JSON each."""
+    spelling = run.world.spelling()
+    decisions = sorted((d for d in run.decisions if d.entity == entity), key=lambda d: (d.id, d.role))
+    with run.world.as_before(entity):
+        for d in decisions:
+            trace: Any = d.trace.as_json()
+            yield json.dumps(spelt(trace, spelling) if spelling else trace, ensure_ascii=False, separators=(",", ":"))

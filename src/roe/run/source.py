@@ -1,0 +1,86 @@
+"""The one reader of a run's data: a folder of files, or a DuckDB database, as the tables that an engine asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from pathlib import Path
+from typing import Any
+
+from roe.data.coerce import Records
+from roe.data.read import DATABASES, Tables, files_of, read_tables
+from roe.data.report import Report, broken
+from roe.diagnostics import Diagnostic, PolicyError, errors
+from roe.policy.model import Policy
+
+LARGE = 2 << 20  # bytes of data: below, starting NumPy and Arrow takes longer than the rows
+
+
+class Source:
+    """A place with records of a policy's entities. What its readers say short of an error is in `warnings`."""
+
+    def __init__(self, policy: Policy, place: Path) -> None:
+        self.policy, self.place = policy, place
+        self.warnings: list[Diagnostic] = []
+
+    @property
+    def is_folder(self) -> bool:
+        return self.place.is_dir()
+
+    @property
+    def is_database(self) -> bool:
+        return self.place.is_file() and self.place.suffix in DATABASES
+
+    def is_large(self) -> bool:
+        """Whether columns are worth their start; smaller data is faster row by row."""
+        if self.is_folder:
+            return sum(p.stat().st_size for p in self.place.iterdir() if p.is_file()) >= LARGE
+        return self.is_database or self.place.is_file()
+
+    def rows(self) -> Tables:
+        """Every entity's records as rows of raw cells. Raises PolicyError for data that cannot be read."""
+        if self.is_database:
+            tables, found = self._columns(())
+            self._heed(found)
+            return {entity: _rows(raw) for entity, raw in tables.items()}
+        tables, found = read_tables(self.policy, self.place, complete=True)
+        self._heed(found)
+        return tables
+
+    def columns(self) -> dict[str, Any]:
+        """The same as Arrow columns, by entity."""
+        tables, found = self._columns(())
+        self._heed(found)
+        return tables
+
+    def others(self, leave_out: Container[str]) -> dict[str, Any] | None:
+        """The columns of the other entities; None where anything is to be said about them."""
+        tables, found = self._columns(leave_out)
+        return None if found else tables
+
+    def _columns(self, leave_out: Container[str]) -> tuple[dict[str, Any], list[Diagnostic]]:
+        from roe.columns.read import read_columns
+
+        return read_columns(self.policy, self.place, leave_out, complete=not leave_out)
+
+    def _heed(self, found: list[Diagnostic]) -> None:
+        if errors(found):
+            raise PolicyError(found)
+        self.warnings += found
+
+    def files(self) -> dict[str, Path]:
+        """entity -> the file that its records are read from."""
+        if not self.is_folder:
+            return dict.fromkeys(self.policy.model.entities, self.place) if self.place.is_file() else {}
+        return files_of(self.policy, self.place)[0]
+
+
+def _rows(raw: Any) -> Records:
+    columns = [x if isinstance(x, list) else x.to_pylist() for x in raw.columns.values()]
+    names = (*raw.columns, "$line")
+    return Records([dict(zip(names, cells, strict=True)) for cells in zip(*columns, raw.lines.tolist(), strict=True)], raw.origin)
+
+
+def expected(policy: Policy, report: Report, last: Report) -> list[Diagnostic]:
+    """What the policy expects of its data and the reading report does not show."""
+    guarded = any(s.rows or s.fall is not None or s.filled for s in policy.data.values())
+    return broken(policy, report, last) if guarded else []

@@ -1,0 +1,199 @@
+"""The summary of a run: counts over the portions of every engine, and what was read of the data.
+
+What a portion adds is plain JSON, so that it can come from another machine.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple
+from typing import Any
+
+from roe.crm.ids import spelt
+from roe.data.reading import Reading, Reject
+from roe.data.scan import Origin
+from roe.evaluator.world import World
+from roe.grammar import values as v
+from roe.grammar.clock import Clock
+from roe.policy.model import Policy
+from roe.policy.reads import followed
+from roe.run import lists
+from roe.run.result import Batch, Portion
+
+
+def read_of(world: World, records: Mapping[str, int], rejects: Mapping[str, list[tuple[bool, Reject]]]) -> dict[str, Any]:
+    """What the data said. `records` counts an entity's records; a reject comes with whether it repeats another record."""
+    reps = list(world.rows["rep"])
+    spelling = world.spelling() if world.conflicts else {}
+    return {
+        "capacity": [[rep.written, rep["capacity"]] for rep in reps if rep["capacity"] is not None],
+        "listed": [rep.written for rep in reps if not world.is_stranger(rep)],
+        "entities": {
+            entity: {
+                "records": records.get(entity, 0),
+                "rejects": [[repeats, *astuple(r)] for repeats, r in rejects.get(entity, ())],
+                "corrected": [[*key, n] for key, n in reading.corrected.items()],
+                "reading": reading.kept(),
+                "dangling": [[name, value, n] for (e, name, value), n in world.dangling.items() if e == entity],
+            }
+            for entity, reading in world.readings.items()
+        },
+        "conflicts": [[*key, spelt(ids, spelling)] for key, ids in world.conflicts.items()],
+    }
+
+
+def counts_of(batch: Batch) -> dict[str, Any]:
+    """What a batch adds to a summary, as plain JSON values."""
+    territories: dict[str, dict[str, int]] = {}
+    owned: Counter[str] = Counter()
+    actions: Counter[str] = Counter()
+    pools: Counter[str] = Counter()
+    first = dict(reversed(list(batch.bound.plan.engagement)))  # entity -> its first role
+    for p in batch.portions:
+        owned.update(lists.counted(p.lines["owner"]))
+        actions.update(lists.counted(p.lines["action"]))
+        pools.update(lists.counted(p.lines["pool"]))
+        if p.role == first[p.entity]:
+            placed = lists.counted(p.lines["territory"])
+            territories[p.entity] = {"": p.n - sum(placed.values()), **placed}
+    return {
+        "moved": sum(lists.counted(p.lines["$moved"])[True] for p in batch.portions),
+        "rules": {f"{p.entity}.{p.role}": _rules(p) for p in batch.portions},
+        "unknown": {f"{p.entity}.{p.role}: {rule}": n for p in batch.portions for rule, n in p.unknown.items() if n},
+        "actions": dict(actions),
+        "pools": dict(pools),
+        "territories": territories,
+        "reps": dict(owned),
+        **batch.read,
+    }
+
+
+def _rules(p: Portion) -> dict[str, int]:
+    """rule -> how many records it decided."""
+    by_rule = lists.counted(p.lines["rule"])
+    return {**by_rule, "(no rule)": p.n - sum(by_rule.values())}
+
+
+class Summary:
+    """A summary put together from what batches add. `split` are the entities whose records they share out, None for all of them;
+    `origins` what the reading of those said, where no batch has it.
+    """
+
+    def __init__(self, split: set[str] | None = None, origins: Mapping[str, Origin] | None = None) -> None:
+        self.split, self.origins = split, origins or {}
+        self.parts: list[dict[str, Any]] = []
+
+    def add(self, counts: dict[str, Any]) -> None:
+        self.parts.append(counts)
+
+    def _each(self, entity: str) -> list[dict[str, Any]]:
+        """What was read of an entity: by each batch, or by one where all have the same records."""
+        whole = [p["entities"][entity] for p in self.parts if entity in p["entities"]]
+        return whole if self.split is None or entity in self.split else whole[:1]
+
+    def _total(self, key: str) -> Counter[str]:
+        total: Counter[str] = Counter()
+        for counts in self.parts:
+            total.update(counts[key])
+        return total
+
+    def rejects(self, entities: Iterable[str]) -> list[Reject]:
+        """As if all records had been read at once: an entity's in the order of its file, repetitions after the others."""
+        every: list[Reject] = []
+        for entity in entities:
+            each = self._each(entity)
+            rows = [r for read in each for r in read["rejects"]]
+            if entity in self.origins:
+                rows += [[False, entity, "", line, "", text, reason] for line, text, reason in self.origins[entity].rejects]
+            together = len(each) > 1 or entity in self.origins
+            every += [Reject(*r[1:]) for r in (sorted(rows, key=lambda r: (r[0], r[3])) if together else rows)]
+        return every
+
+    def readings(self) -> dict[str, Reading]:
+        """entity -> what was read of it."""
+        readings: dict[str, Reading] = {}
+        for entity in dict.fromkeys(entity for counts in self.parts for entity in counts["entities"]):
+            for read in self._each(entity):
+                if entity in readings:
+                    readings[entity].merge(Reading.of(read["reading"]))
+                else:
+                    readings[entity] = Reading.of(read["reading"])
+        for entity, origin in self.origins.items():
+            rejects = [Reject(entity, "", line, "", text, reason) for line, text, reason in origin.rejects]
+            more = Reading(entity, origin.shown, len(rejects), origin.blank, list(origin.notes))
+            more.count(rejects)
+            readings.setdefault(entity, Reading(entity, origin.shown)).merge(more)
+        return readings
+
+    def as_json(self, policy: Policy, clock: Clock) -> dict[str, Any]:
+        """summary.json: counts per rule, rep, pool and territory, unknowns, rejects and corrections."""
+        entities = list(policy.model.entities)
+        rules = self._rules(policy)
+        reps = self._total("reps")
+        listed = set(self.parts[0]["listed"])
+        corrected: Counter[tuple[str, str, str, str]] = Counter()
+        dangling: Counter[tuple[str, str, str]] = Counter()
+        for entity in entities:
+            for read in self._each(entity):
+                corrected.update({(entity, f, a, b): n for f, a, b, n in read["corrected"]})
+                dangling.update({(entity, f, x): n for f, x, n in read["dangling"]})
+        conflicts: dict[tuple[str, str, str], set[str]] = {}
+        for counts in self.parts:
+            for e, name, which, ids in counts["conflicts"]:
+                conflicts.setdefault((e, name, which), set()).update(ids)
+        placed: Counter[tuple[str, str]] = Counter()
+        for counts in self.parts:
+            placed.update({(entity, name): n for entity, names in counts["territories"].items() for name, n in names.items()})
+        follows = followed(policy)
+        records = {e: sum(read["records"] for read in self._each(e)) for e in entities}
+        return {
+            "policy": policy.name,
+            "as_of": v.literal(clock.now),
+            "records": {e: n for e, n in records.items() if n},
+            "rejected": dict(sorted(Counter(r.entity for r in self.rejects(entities)).items())),
+            "allocations": sum(sum(c.values()) for c in rules.values()),
+            "moved": sum(counts["moved"] for counts in self.parts),
+            "actions": dict(sorted(self._total("actions").items())),
+            "rules": {k: c for k, c in sorted(rules.items()) if c},
+            "reps": dict(sorted(reps.items())),
+            "pools": dict(sorted(self._total("pools").items())),
+            "territories": rolled_up(policy.plan.levels, placed),
+            "unknown": dict(sorted(self._total("unknown").items())),
+            "capacity": {rep: {"owned": reps.get(rep, 0), "capacity": most} for rep, most in self.parts[0]["capacity"]},
+            "corrected": [
+                {"entity": e, "field": f, "written": a, "meant": b, "records": n} for (e, f, a, b), n in sorted(corrected.items())
+            ],
+            "dangling": [
+                {"entity": e, "field": f, "value": x, "records": n} for (e, f, x), n in sorted(dangling.items()) if (e, f) in follows
+            ],
+            "conflicts": [
+                {"entity": e, "step": name, "rules": which, "records": sorted(ids)} for (e, name, which), ids in sorted(conflicts.items())
+            ],
+            "unlisted_reps": sorted(rep for rep in reps if rep not in listed),
+        }
+
+    def _rules(self, policy: Policy) -> dict[str, dict[str, int]]:
+        """`entity.role` -> rule -> records, the greatest first; of equals the one that comes first in the policy."""
+        rules = {}
+        for (entity, role), step in policy.plan.engagement.items():
+            key = f"{entity}.{role}"
+            total: Counter[str] = Counter()
+            for counts in self.parts:
+                total.update(counts["rules"].get(key, {}))
+            names = [*(str(r.name) for r in step.rules), "(no rule)", "exception"]
+            rules[key] = dict(sorted(((name, total[name]) for name in names if total[name]), key=lambda item: -item[1]))
+        return rules
+
+
+def rolled_up(levels: Mapping[str, Mapping[str, tuple[str, ...]]], placed: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
+    """Records per territory and everything that it is part of, as paths: `EMEA`, `EMEA > DACH`, `EMEA > DACH > berlin`."""
+    rolled: dict[str, dict[str, int]] = {}
+    for entity, parts in levels.items():
+        total: Counter[str] = Counter()
+        for (of, territory), n in placed.items():
+            if of == entity and n:
+                path = (*parts.get(territory, ()), territory or "(none)")
+                total.update({" > ".join(path[: i + 1]): n for i in range(len(path))})
+        rolled[entity] = dict(sorted(total.items()))
+    return rolled

@@ -1,0 +1,240 @@
+"""History as records with an outcome: raw tables joined by their keys, typed by what their columns hold; or a policy's own records."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from roe.api import parse_checked, scope_of
+from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.evaluator.expressions import IMPLICIT, compile_expression
+from roe.grammar import syntax as s
+from roe.scoring.tables import Joined, Tables, failure, is_key, join_tables, main_tables, name_of, read_tables, typed
+from roe.source import Inline, Text
+
+_KEY = re.compile(r"(^|_)(id|key|number|no|nr|num|index|row)$")
+
+
+@dataclass(slots=True)
+class History:
+    """Records with what is known of each; `outcome` is won or not, `time` and `group` what they are held out by (or None).
+
+    `aside` are columns that cannot be features, such as dates, but may tell of leakage. `tables` names the joined table of a column,
+    `matched` says for which records such a table has a row. `raw` are the cells of features as the data has them.
+    """
+
+    ids: list[str]
+    features: dict[str, list[Any]]
+    outcome: list[bool]
+    time: list[Any] | None = None
+    group: list[str] | None = None
+    scores: dict[str, list[float]] = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)  # feature -> why it is left out
+    notes: list[str] = field(default_factory=list)
+    aside: dict[str, list[Any]] = field(default_factory=dict)
+    tables: dict[str, str] = field(default_factory=dict)
+    matched: dict[str, list[bool]] = field(default_factory=dict)
+    raw: dict[str, list[Any]] = field(default_factory=dict)
+
+    def take(self, rows: Sequence[int]) -> History:
+        def of(values: list[Any]) -> list[Any]:
+            return [values[i] for i in rows]
+
+        return History(
+            of(self.ids), {k: of(x) for k, x in self.features.items()}, of(self.outcome), of(self.time) if self.time is not None else None,
+            of(self.group) if self.group is not None else None, {k: of(x) for k, x in self.scores.items()}, self.dropped, self.notes,
+            {k: of(x) for k, x in self.aside.items()}, self.tables, {k: of(x) for k, x in self.matched.items()}, {k: of(x) for k, x in self.raw.items()},
+        )  # fmt: skip
+
+
+def read_history(folder: Path, outcome: str, time: str = "", group: str = "", records: str = "") -> History:
+    """The records of the main table of a folder, with those of others that one key joins to them.
+
+    The main table is the one that the others refer to, the largest of them, or the first that has what the outcome names and both
+    outcomes, unless `records` names it. A table with one row for each key adds its columns; one with several adds their number
+    and the list. Records whose outcome is not known are left out. Raises PolicyError.
+    """
+    tables = read_tables(folder)
+    first: History | PolicyError | None = None
+    for main in main_tables(tables, records):
+        try:
+            history = _history(tables, main, outcome, time, group)
+        except PolicyError as e:
+            first = first or e
+            continue
+        history.notes += tables.notes
+        if any(history.outcome) and not all(history.outcome):
+            return history
+        first = history if not isinstance(first, History) else first
+    if isinstance(first, PolicyError):
+        raise first
+    assert first is not None
+    return first
+
+
+def _history(tables: Tables, main: str, outcome: str, time: str, group: str) -> History:
+    """The records of one table as the main one."""
+    joined = join_tables(tables, main)
+    n = len(joined.rows)
+    raw = {name: [row.get(name) for row in joined.rows] for name in dict.fromkeys(k for row in joined.rows for k in row)}
+    columns = _columns(joined, raw)
+    headers = {header: name for header, name in tables.headers.items() if name in columns and header not in columns}
+    tree = _parse(outcome, [*columns, *headers])
+    won, how = _won(tree, columns, raw, headers, n)
+    named = {x.id for x in s.walk(tree) if isinstance(x, s.Name)} | {x.field for x in s.walk(tree) if isinstance(x, s.Path)}
+    used = {headers.get(name, name) for name in named}
+    _check_columns(columns, time, group)
+    ids = next((columns[c] for c in columns if c not in joined.lists and c.endswith("id") and is_key(columns[c])), None)
+    history = History(
+        [str(i + 1) for i in range(n)] if ids is None else [str(x) for x in ids], {}, won, notes=joined.notes + ([how] if how else [])
+    )
+    history.time = columns[name_of(time)] if time else None
+    history.group = [str(x) for x in columns[name_of(group)]] if group else None
+    history.tables, history.matched = joined.source, joined.matched  # the main table is not in `matched`
+    skip = {name_of(time) if time else "", name_of(group) if group else "", *joined.lists}
+    _choose(history, {name: values for name, values in columns.items() if name not in skip}, used)
+    history.raw = {name: raw.get(name, columns[name]) for name in history.features}
+    return _without_unknown(history, tree, [raw[name] for name in used if name in raw], joined, used)
+
+
+def _columns(joined: Joined, raw: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """The typed columns: those of the rows, the number of rows in each list, and the lists last."""
+    columns = {name: typed(values) for name, values in raw.items() if name not in joined.lists}
+    lists: dict[str, list[Any]] = {}
+    for name, rows_of in joined.lists.items():
+        columns[f"count_{name}"] = [len(x) for x in rows_of]
+        names = dict.fromkeys(k for rows in rows_of for row in rows for k in row)
+        flat = {k: iter(typed([row.get(k) for rows in rows_of for row in rows])) for k in names}
+        lists[name] = [[{k: next(flat[k]) for k in names} for _ in rows] for rows in rows_of]
+    return columns | lists
+
+
+def _check_columns(columns: Mapping[str, Any], time: str, group: str) -> None:
+    for name, option in ((time, "--time"), (group, "--group")):
+        if name and name_of(name) not in columns:
+            raise failure(f"there is no column `{name}`", suggest(name, columns, f"there are {', '.join(list(columns)[:12])}"), option)
+
+
+def _without_unknown(history: History, tree: s.Node, cells: Sequence[Sequence[Any]], joined: Joined, used: set[str]) -> History:
+    """The records whose outcome is known: neither blank where others have both outcomes, nor in a row that is stored wrong."""
+    n = len(history.ids)
+    null = any(isinstance(x, s.Literal) and x.value is None for x in s.walk(tree))
+    blank = [bool(cells) and not null and all(column[i] is None for column in cells) for i in range(n)]
+    if len({won for won, empty in zip(history.outcome, blank, strict=True) if not empty}) < 2:
+        blank = [False] * n  # the column marks one outcome, and a blank is the other
+    read = {joined.source.get(name, name.removeprefix("count_")) for name in used}
+    broken = [any(joined.damaged[t][i] for t in read & joined.damaged.keys()) and not history.outcome[i] for i in range(n)]
+    for rows, why in ((blank, "have no outcome"), (broken, "may have an outcome in a row that is stored wrong")):
+        if any(rows):
+            history.notes.append(f"{sum(rows):,} records {why}: they are left out, and do not count as lost")
+    stays = [i for i in range(n) if not blank[i] and not broken[i]]
+    return history if len(stays) == n else history.take(stays)
+
+
+def _won(tree: s.Node, columns: dict[str, list[Any]], raw: dict[str, list[Any]], headers: dict[str, str], n: int) -> tuple[list[bool], str]:
+    """Which records are won, and how the columns had to be read for there to be any: as typed, as texts, or 1 and 0 as true and false."""
+    code = compile_expression(tree)
+    base = scope_of({})
+    flags = {
+        name: [None if x is None else x == 1 for x in values]
+        for name, values in columns.items()
+        if name in raw and set(values) <= {0, 1, None}
+    }
+    readings = (
+        (columns, ""),
+        ({**columns, **raw}, "the outcome reads columns as texts"),
+        ({**columns, **flags}, "the outcome reads 1 and 0 as true and false"),
+    )
+    found: list[bool] = []
+    for reading, how in readings:
+        by_name = {**reading, **{header: reading[name] for header, name in headers.items()}}
+        won = []
+        for i in range(n):
+            record = {name: values[i] for name, values in by_name.items()}
+            won.append(code({**base, **record, IMPLICIT: record}) is True)
+        found = found or won
+        if any(won):
+            return won, how
+    return found, ""
+
+
+def _parse(outcome: str, known: list[str]) -> s.Node:
+    """The outcome as an expression about the columns."""
+    text = Text(outcome, Inline("--outcome"))
+    tree, problems = parse_checked(text)
+    if tree is None:
+        raise PolicyError(problems)
+    bound = {b.name for n in s.walk(tree) if isinstance(n, (s.Quantified, s.For)) for b in n.bindings} | {"item", "today", "now", "?"}
+    inner = {id(x) for n in s.walk(tree) if isinstance(n, s.Filter) for x in s.walk(n.condition)}
+    inner |= {id(x) for n in s.walk(tree) if isinstance(n, s.Pick) for x in s.walk(n.by)}
+    found = [n for n in s.walk(tree) if isinstance(n, s.Name) and n.id not in known and n.id not in bound and id(n) not in inner]
+    if found:
+        raise PolicyError([
+            Diagnostic("R201", f"there is no column `{n.id}`", text.span(*n.at), suggest(n.id, known, f"there are {', '.join(known[:12])}")) for n in found
+        ])  # fmt: skip
+    return tree
+
+
+# --- features -------------------------------------------------------------------------------------------------------
+
+
+def _choose(history: History, features: Mapping[str, list[Any]], used: set[str]) -> None:
+    """Keep what may be learnt from: nothing that the outcome is made of, no keys, no dates, no lists."""
+    for name, values in features.items():
+        present = [x for x in values if x is not None]
+        if name in used:
+            history.dropped[name] = "the outcome is made of it"
+        elif not present or (len({str(x) for x in present}) < 2 and len(present) == len(values)):
+            history.dropped[name] = "it is the same everywhere"
+        elif _numbered(name, values):
+            history.dropped[name] = "it is a number of the record"
+        elif isinstance(present[0], (date, list, dict)):
+            history.dropped[name] = "dates and lists are not features"
+            history.aside[name] = values
+        elif isinstance(present[0], str) and len(set(present)) > 0.9 * len(present) and len(present) > 20:
+            history.dropped[name] = "it is another value nearly everywhere"
+            history.aside[name] = values
+        else:
+            history.features[name] = values
+
+
+def _numbered(name: str, values: list[Any]) -> bool:
+    """Whether whole numbers are but names of the records: all different, and called so or hardly with gaps."""
+    whole = all(isinstance(x, (int, float)) and not isinstance(x, bool) and float(x).is_integer() for x in values)
+    if len(values) < 20 or not whole or not is_key(values):
+        return False
+    return bool(_KEY.search(name)) or max(values) - min(values) < 10 * len(values)
+
+
+def hold_out(found: History, share: float = 0.3) -> tuple[list[int], list[int], str]:
+    """(earlier rows, held-out rows, how): the last by time, without the groups that the earlier ones have.
+
+    Where that would leave out most of them, the groups that came last are held out whole; without a time, groups by a hash.
+    """
+    n = len(found.ids)
+    groups = found.group or found.ids
+    if found.time is None:
+        held = [int(hashlib.sha256(g.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF < share for g in groups]
+        return [i for i in range(n) if not held[i]], [i for i in range(n) if held[i]], "by chance, since no --time is given"
+    moments = found.time
+    texts = len({type(x) for x in moments if x is not None}) > 1
+    order = sorted((i for i in range(n) if moments[i] is not None), key=lambda i: (str(moments[i]) if texts else moments[i], found.ids[i]))
+    cut = len(order) - int(len(order) * share)
+    early, late = order[:cut], order[cut:]
+    seen = {groups[i] for i in early}
+    kept = [i for i in late if groups[i] not in seen]
+    if len(kept) * 2 >= len(late):
+        gone = len(late) - len(kept)
+        return early, kept, f"the last {share:.0%} by time" + (f", without {gone} whose group is among the earlier" if gone else "")
+    first: dict[str, int] = {}
+    for place, i in enumerate(order):
+        first.setdefault(groups[i], place)
+    by_group = sorted(order, key=lambda i: first[groups[i]])
+    cut_at = first[groups[by_group[min(cut, len(by_group) - 1)]]]
+    early, late = ([i for i in by_group if (first[groups[i]] < cut_at) is before] for before in (True, False))
+    return early, late, "the groups that came last, whole: most of the latest records are of groups that are among the earlier"

@@ -1,0 +1,144 @@
+"""The records of a policy as a history: its scores, each as of the day the record came, and the fields that the data fills."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.evaluator.engine import Bound, Evaluator
+from roe.grammar import syntax as s
+from roe.grammar import types as t
+from roe.grammar import values as v
+from roe.plan.operators import Expr
+from roe.policy.context import Context
+from roe.scoring.history import History
+from roe.source import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a back-test asks of a policy: expressions about a record of `entity`, and the scores (all where none is named)."""
+
+    entity: str
+    outcome: str
+    time: str = ""
+    group: str = ""
+    scores: tuple[str, ...] = ()
+    as_of: str = ""
+
+
+def policy_history(evaluator: Evaluator, question: Question, bind: Callable[[str], Bound]) -> History:
+    """The records with their scores. `bind` reads the data as of a date. Raises PolicyError."""
+    policy, entity = evaluator.policy, question.entity
+    names = score_names(evaluator, question)
+    outcome, time, group = _expressions(evaluator, question)
+    world = bind(question.as_of or "1970-01-01").world
+
+    def values(expr: Expr | None) -> list[Any] | None:
+        code = None if expr is None else world.compiled.code(expr)
+        return None if code is None else [code(world.scope(row)) for row in world.rows[entity]]
+
+    times = values(time)
+    last = question.as_of or v.string(max((x for x in times or () if x is not None), key=str, default=None))
+    if not last:
+        raise PolicyError([Diagnostic("R801", "`today` is not known", Span("--as-of", 1, 1, 2), "give --as-of, or a --time")])
+    world.at(evaluator.clock(last))
+    rows = world.rows[entity]
+    won, groups = [x is True for x in values(outcome) or ()], values(group)
+    history = History([str(r["id"]) for r in rows], {}, won, times, None if groups is None else [str(_id(x)) for x in groups])
+    of_its_day = times is not None and not question.as_of
+    moments = [str(v.string(x))[:10] if x is not None else "" for x in times] if of_its_day and times else [last] * len(rows)
+    history.scores |= _scores(evaluator, world, rows, names, moments)
+    when = "of the day of each record" if of_its_day else f"as of {last}"
+    history.notes.append(f"records: the {len(rows)} {entity}s of {policy.name}; scores {when}")
+    used = {x.id for x in s.walk(outcome.tree) if isinstance(x, s.Name)} | {x.field for x in s.walk(outcome.tree) if isinstance(x, s.Path)}
+    _fields(history, evaluator, entity, rows, used)
+    return history
+
+
+def score_names(evaluator: Evaluator, question: Question) -> list[str]:
+    """The scores that are asked for, or all of the entity. Raises PolicyError if there are none."""
+    policy, entity = evaluator.policy, question.entity
+    here = Span(str(policy.root), 1, 1, 2)
+    if entity not in policy.model.entities:
+        raise PolicyError(
+            [Diagnostic("R504", f"there is no entity `{entity}`", here, suggest(entity, policy.model.entities, "correct --for"))]
+        )
+    known = [n for (e, n) in policy.model.steps if e == entity and policy.model.field_type(e, n) == t.NUMBER]
+    unknown = [n for n in question.scores if n not in known]
+    if unknown:
+        help = suggest(unknown[0], known, f"there are {', '.join(known) or 'none'}")
+        raise PolicyError([Diagnostic("R501", f"there is no score `{unknown[0]}` of a {entity}", here, help)])
+    if not known:
+        help = f"add `scores:` for {entity}, or leave the policy out"
+        raise PolicyError([Diagnostic("R501", f"the policy has no score of a {entity}", here, help)])
+    return list(question.scores) or known
+
+
+def _expressions(evaluator: Evaluator, question: Question) -> tuple[Expr, Expr | None, Expr | None]:
+    cx = Context(evaluator.policy.root, evaluator.policy.model)
+    names = cx.names(question.entity, implicit=True)
+    outcome = cx.condition(question.outcome, names)
+    time, group = (cx.value(x, names) if x else None for x in (question.time, question.group))
+    if outcome is None or any(d.severity == "error" for d in cx.found):
+        raise PolicyError(cx.found)
+    return outcome, time, group
+
+
+def _scores(evaluator: Evaluator, world: Any, rows: Sequence[Any], names: Sequence[str], moments: Sequence[str]) -> dict[str, list[float]]:
+    """Each score as it was when the record came."""
+    scores = {name: [0.0] * len(rows) for name in names}
+    by_moment: dict[str, list[int]] = {}
+    for i, moment in enumerate(moments):
+        by_moment.setdefault(moment, []).append(i)
+    for moment in sorted(by_moment.keys() - {""}):
+        world.at(evaluator.clock(moment))
+        for i in by_moment[moment]:
+            for name, column in scores.items():
+                column[i] = float(rows[i][name]) if v.is_number(rows[i][name]) else 0.0
+    return scores
+
+
+def _fields(history: History, evaluator: Evaluator, entity: str, rows: Sequence[Any], used: set[str]) -> None:
+    for name, f in evaluator.policy.model.entities[entity].items():
+        if f.type.name not in ("string", "number", "boolean", "date", "datetime") or name in ("id", "name"):
+            continue
+        stored = [dict.get(row, name) for row in rows]
+        if not any(x is not None for x in stored):
+            continue
+        if name in used:
+            history.dropped[name] = "the outcome is made of it"
+        else:
+            (history.aside if f.type.name in ("date", "datetime") else history.features)[name] = stored
+
+
+def fields_read(evaluator: Evaluator, entity: str, score: str) -> frozenset[str]:
+    """The fields of the entity that a score looks at, also through the steps that it is made of."""
+    plan = evaluator.policy.plan
+    read: set[str] = set()
+    todo = [score]
+    while todo:
+        name = todo.pop()
+        if name in read:
+            continue
+        read.add(name)
+        step = plan.steps.get((entity, name))
+        trees = [e.tree for e in _expressions_of(step)]
+        todo += [x.field for tree in trees for x in s.walk(tree) if isinstance(x, s.Path)]
+    return frozenset(read)
+
+
+def _expressions_of(part: Any) -> list[Expr]:
+    """Every expression inside of a step, wherever it stands."""
+    if isinstance(part, Expr):
+        return [part]
+    if isinstance(part, (tuple, list)):
+        return [e for item in part for e in _expressions_of(item)]
+    slots = getattr(type(part), "__dataclass_fields__", {})
+    return [e for name in slots for e in _expressions_of(getattr(part, name, None))]
+
+
+def _id(value: Any) -> Any:
+    return value["id"] if isinstance(value, Mapping) else value

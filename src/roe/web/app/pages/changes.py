@@ -1,0 +1,80 @@
+"""What a run changes: every record that gets another owner, with filters, in pages, and as CSV."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from starlette.responses import Response
+
+from roe.data.files import csv_text
+from roe.web.app.outcomes import Outcome, page_of
+from roe.web.app.site import Ask
+
+SIZE = 50
+FILTERS = ("entity", "role", "rule", "territory", "pool", "action")
+COLUMNS = ("entity", "record", "name", "role", "from", "to", "action", "rule", "territory", "pool", "until", "reason")
+NOBODY = "-"
+
+
+def rows_of(ask: Ask) -> list[Outcome]:
+    """The moves that the viewer may see: all, or those of the own team."""
+    moved = ask.snapshot.outcomes.moved
+    if ask.viewer.sees_all:
+        return moved
+    own = ask.viewer.team(ask.snapshot)
+    return [o for o in moved if o.owner in own or o.previous in own]
+
+
+def filtered(rows: Iterable[Outcome], asked: dict[str, str]) -> list[Outcome]:
+    """The moves that answer to every filter that is given."""
+    text = asked.get("q", "").lower()
+    return [
+        o
+        for o in rows
+        if all(getattr(o, name) == asked[name] for name in FILTERS if asked.get(name))
+        and (not asked.get("rep") or asked["rep"] in (o.owner or NOBODY, o.previous or NOBODY))
+        and (not asked.get("from") or asked["from"] == (o.previous or NOBODY))
+        and (not asked.get("to") or asked["to"] == (o.owner or NOBODY))
+        and (not text or text in o.name.lower() or text == o.id.lower())
+    ]
+
+
+def asked_of(ask: Ask) -> dict[str, str]:
+    return {name: found for name in (*FILTERS, "rep", "from", "to", "q") if (found := ask.text(name))}
+
+
+def show(ask: Ask) -> Response:
+    every, asked = rows_of(ask), asked_of(ask)
+    found = filtered(every, asked)
+    rows, page, pages = page_of(found, ask.number("page"), SIZE)
+    choices = {name: sorted({getattr(o, name) for o in every if getattr(o, name)}) for name in FILTERS}
+    reps = sorted({(o.owner_name, o.owner) for o in every if o.owner} | {(o.previous_name, o.previous) for o in every if o.previous})
+    ways: Counter[tuple[Any, ...]] = Counter((o.previous, o.previous_name, o.owner, o.owner_name) for o in found)
+    return ask.render(
+        "changes.html", rows=rows, page=page, pages=pages, total=len(found), every=len(every), asked=asked, choices=choices, reps=reps,
+        ways=ways.most_common(8), figures=figures(found), decided=len(ask.snapshot.outcomes.all),
+    )  # fmt: skip
+
+
+def figures(found: list[Outcome]) -> list[tuple[str, int]]:
+    return [
+        ("change hands", len(found)),
+        ("had nobody until now", sum(o.previous is None for o in found)),
+        ("are left to nobody", sum(o.owner is None for o in found)),
+        ("go from one rep to another", sum(o.owner is not None and o.previous is not None for o in found)),
+    ]
+
+
+def as_csv(ask: Ask) -> Response:
+    found = filtered(rows_of(ask), asked_of(ask))
+    rows = (
+        [o.entity, o.id, o.name, o.role, o.previous_name, o.owner_name, o.action, o.rule, o.territory, o.pool, o.until, o.reason]
+        for o in found
+    )
+    return download(csv_text(COLUMNS, rows), "changes.csv")
+
+
+def download(text: str, name: str) -> Response:
+    return Response(text, media_type="text/csv; charset=utf-8", headers={"content-disposition": f'attachment; filename="{name}"'})

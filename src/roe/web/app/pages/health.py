@@ -1,0 +1,53 @@
+"""Data health: what was read of each file and what was not, fields that rules need and the data leaves empty, and how fresh it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from starlette.responses import Response
+
+from roe.analysis.records import Overview, overview
+from roe.data.report import read_report, report_of
+from roe.web.app.outcomes import page_of
+from roe.web.app.site import Ask
+
+SIZE = 50
+
+
+def show(ask: Ask) -> Response:
+    seen = seen_of(ask)
+    return ask.render("data.html", seen=seen, files=[(entity, read, Path(str(read["file"])).name or entity) for entity, read in seen.report.items()],
+                      rejects=len(ask.snapshot.world.rejects), dangling=dangling(ask))  # fmt: skip
+
+
+def seen_of(ask: Ask) -> Overview:
+    """The overview of the records, made once for a snapshot."""
+    snapshot = ask.snapshot
+    kept: Overview | None = snapshot.__dict__.get("_overview")
+    if kept is None:
+        last = read_report(ask.options.out or ask.options.state)
+        kept = overview(snapshot.policy, snapshot.world, report_of(snapshot.world.readings), last)
+        snapshot.__dict__["_overview"] = kept
+    return kept
+
+
+def dangling(ask: Ask) -> list[tuple[str, str, str, int]]:
+    """(entity, field, value, records) of references that find no record, the most first."""
+    found: list[Any] = sorted(ask.snapshot.world.dangling.items(), key=lambda x: -x[1])
+    return [(*key, n) for key, n in found[:SIZE]]
+
+
+def rejects(ask: Ask) -> Response:
+    """Every record that was rejected, with its line and the reason, in pages."""
+    entity, text = ask.text("entity"), ask.text("q").lower()
+    found = [
+        r
+        for r in ask.snapshot.world.rejects
+        if (not entity or r.entity == entity) and (not text or text in f"{r.record} {r.value} {r.reason}".lower())
+    ]
+    rows, page, pages = page_of(found, ask.number("page"), SIZE)
+    entities = sorted({r.entity for r in ask.snapshot.world.rejects})
+    return ask.render(
+        "rejects.html", rows=rows, page=page, pages=pages, total=len(found), entities=entities, entity=entity, q=ask.text("q")
+    )

@@ -1,0 +1,260 @@
+"""A rep's day and a team: what they hold, what ends soon, what they must answer, their place in each pool, and how full they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from starlette.responses import Response
+
+from roe.evaluator.turns import Slots
+from roe.evaluator.world import Row
+from roe.plan.operators import TEMPLATE
+from roe.web.app.outcomes import Outcome, page_of
+from roe.web.app.pages.find import moment
+from roe.web.app.site import Ask
+from roe.web.app.snapshot import Snapshot
+
+SIZE = 50  # records of one page
+FEW = 12  # of a list beside others
+WEEK = timedelta(days=14)
+LOOKED_AHEAD = 200  # turns of a pool that are worked out to find the rep's own
+
+
+@dataclass(slots=True)
+class Place:
+    """A rep's place in a pool: the weight, turns so far, credit owed, why they are skipped, and whose turn comes before theirs."""
+
+    pool: str
+    strategy: str
+    weight: float
+    turns: int
+    credit: float
+    skipped: str
+    ahead: int | None
+    load: int | None
+
+
+def day(ask: Ask) -> Response:
+    snapshot, rep_id = ask.snapshot, ask.request.path_params["id"]
+    rep = snapshot.world.find("rep", rep_id)
+    if rep is None or str(rep["id"]) != rep_id:
+        return ask.missing("There is no such rep in the data that is loaded now.")
+    if not ask.viewer.may_see_rep(snapshot, rep_id):
+        return ask.render("person.html", rep=rep)
+    now: datetime = snapshot.clock.now
+    mine = snapshot.outcomes.owned(rep_id)
+    served = sorted((o for o in mine if o.action == "route" and o.until is not None), key=lambda o: moment(o.until, now))
+    ends = sorted((o for o in mine if o.until is not None and o.action != "route"), key=lambda o: moment(o.until, now))
+    rows, page, pages = page_of(sorted(mine, key=lambda o: (o.entity, o.name.lower(), o.id)), ask.number("page"), SIZE)
+    return ask.render(
+        "day.html",
+        rep=rep,
+        counts=Counter((o.entity, o.role) for o in mine),
+        capacity=rep["capacity"],
+        served=served[:FEW],
+        ends=[o for o in ends if moment(o.until, now) >= now][:FEW],
+        referred=list(islice(referred_to(snapshot, rep), FEW)),
+        gained=[o for o in snapshot.outcomes.moved if o.owner == rep_id][:FEW],
+        lost=[o for o in snapshot.outcomes.moved if o.previous == rep_id][:FEW],
+        claims=claims_of(snapshot, rep),
+        places=places_of(snapshot, rep),
+        leaves=[x for x in rep["leaves"] or () if x["until"] is None or x["until"] >= snapshot.clock.today],
+        rows=rows,
+        page=page,
+        pages=pages,
+        total=len(mine),
+    )
+
+
+def referred_to(snapshot: Snapshot, rep: Row) -> Iterator[Outcome]:
+    """The records that the rep must decide on: by id, name, e-mail or role, as the policy names who decides."""
+    names = {str(x).lower() for x in (rep["id"], rep.label, rep["email"], rep["role"]) if x}
+    for o in snapshot.outcomes.all:
+        if o.action != "refer":
+            continue
+        rule = next((r for r in snapshot.plan.engagement[o.entity, o.role].rules if str(r.name) == o.rule), None)
+        to = rule.value.refers() if rule is not None else ""
+        row = snapshot.row(o.entity, o.id) if TEMPLATE.search(to) else None
+        if row is not None:
+            to = snapshot.bound.fill(to, row)
+        if to.lower() in names:
+            yield o
+
+
+def claims_of(snapshot: Snapshot, rep: Row) -> list[tuple[Row | None, Any, str, str, Any]]:
+    """(account, claimed at, status, reason, until) of the rep's claims, the newest first."""
+    if snapshot.plan.claims is None:
+        return []
+    rows = sorted(rep["claims"] or (), key=lambda c: str(c["at"]), reverse=True)
+    return [(c["account"], c["at"], str(c["status"] or ""), str(c["reason"] or ""), c["until"]) for c in rows][:FEW]
+
+
+def places_of(snapshot: Snapshot, rep: Row) -> list[Place]:
+    found = (place(snapshot, name, str(rep["id"])) for name in snapshot.plan.pools)
+    return [x for x in found if x is not None]
+
+
+def place(snapshot: Snapshot, name: str, rep: str) -> Place | None:
+    """The rep's place in a pool as it stood at its last turn of the run; None for one who is not a member."""
+    found = members(snapshot, name)
+    return next((x for r, x in found if r == rep), None)
+
+
+def members(snapshot: Snapshot, name: str) -> list[tuple[str, Place]]:
+    """Every member of a pool at its last turn, with what that turn left them."""
+    handed = snapshot.turns(name)
+    turn = next(
+        (t for d in reversed(handed[-50:]) for t in _chain(d.turn) if t.pool == name and t.history is not None and t.standing), None
+    )
+    if turn is None or turn.standing is None:
+        return []
+    pool = snapshot.bound.pools.pools[name]
+    ledger = pool.ledger()
+    ahead: dict[str, int] = {}
+    if pool.step.strategy in ("round_robin", "weighted") and turn.standing.able:
+        slots = Slots(turn.standing, ledger)
+        for number in range(LOOKED_AHEAD):
+            ahead.setdefault(turn.standing.able[slots.next()][0], number)
+            if len(ahead) == len(turn.standing.able):
+                break
+    return [
+        (
+            m.rep["id"],
+            Place(
+                name, pool.step.strategy, float(m.weight), pool.counts[m.rep["id"]], float(ledger.credit(m.rep["id"])), m.skipped,
+                None if m.skipped else ahead.get(m.rep["id"]), m.load,
+            ),
+        )
+        for m in turn.members
+    ]  # fmt: skip
+
+
+def _chain(turn: Any) -> Iterator[Any]:
+    while turn is not None:
+        yield turn
+        turn = turn.before
+
+
+# --- teams --------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Load:
+    """What a rep holds: records by entity and role, the capacity, how full that is, and what ends soon."""
+
+    rep: Row
+    counts: Counter[tuple[str, str]]
+    capacity: float | None
+    ends: int
+    gained: int
+    lost: int
+
+    @property
+    def held(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def use(self) -> float | None:
+        return None if not self.capacity else self.held / self.capacity
+
+
+@dataclass(slots=True)
+class Team:
+    name: str
+    reps: list[Load] = field(default_factory=list)
+
+    @property
+    def held(self) -> int:
+        return sum(x.held for x in self.reps)
+
+    @property
+    def capacity(self) -> float | None:
+        known = [x.capacity for x in self.reps if x.capacity is not None]
+        return sum(known) if known else None
+
+
+def teams_of(ask: Ask) -> dict[str, list[Row]]:
+    """The teams that the viewer may open: all of them, or the own one."""
+    found = ask.snapshot.team_names()
+    if ask.viewer.sees_all:
+        return found
+    own = ask.viewer.team(ask.snapshot)
+    return {name: reps for name, reps in found.items() if any(str(rep["id"]) in own for rep in reps)}
+
+
+def teams(ask: Ask) -> Response:
+    found = [Team(name, [load(ask.snapshot, rep) for rep in reps]) for name, reps in teams_of(ask).items()]
+    keys = sorted({key for team in found for x in team.reps for key in x.counts})
+    return ask.render("teams.html", teams=found, keys=keys)
+
+
+def team(ask: Ask) -> Response:
+    snapshot, name = ask.snapshot, ask.request.path_params["name"]
+    reps = teams_of(ask).get(name)
+    if reps is None:
+        return ask.missing("There is no such team among those that you may open.")
+    loads = [load(snapshot, rep) for rep in reps]
+    ids = {str(rep["id"]) for rep in reps}
+    keys = sorted({key for x in loads for key in x.counts})
+    pools = [(pool, [(r, x) for r, x in members(snapshot, pool) if r in ids]) for pool in snapshot.plan.pools]
+    held = [o for rep in ids for o in snapshot.outcomes.owned(rep)]
+    territories = Counter(o.territory for o in held if o.territory)
+    waiting = [o for o in snapshot.outcomes.all if o.action == "refer" and o.previous in ids]
+    return ask.render(
+        "team.html", name=name, loads=loads, keys=keys, pools=[(p, m, shares(m)) for p, m in pools if m], territories=territories.most_common(30),
+        waiting=waiting[:FEW], most=max((x.capacity or x.held for x in loads), default=1) or 1,
+    )  # fmt: skip
+
+
+def load(snapshot: Snapshot, rep: Row) -> Load:
+    mine = snapshot.outcomes.touching(str(rep["id"]))
+    own = str(rep["id"])
+    now: datetime = snapshot.clock.now
+    held = [o for o in mine if o.owner == own]
+    ends = sum(o.until is not None and now <= moment(o.until, now) <= now + WEEK for o in held)
+    gained, lost = (sum(o.moved and getattr(o, side) == own for o in mine) for side in ("owner", "previous"))
+    return Load(rep, Counter((o.entity, o.role) for o in held), rep["capacity"], ends, gained, lost)
+
+
+def shares(found: Iterable[tuple[str, Place]]) -> dict[str, tuple[float, float]]:
+    """Of each member of a pool (the share of turns that the weights ask for, the share that the rep had)."""
+    rows = list(found)
+    weight, turns = sum(x.weight for _, x in rows) or 1, sum(x.turns for _, x in rows) or 1
+    return {rep: (x.weight / weight, x.turns / turns) for rep, x in rows}
+
+
+# --- pools and territories ----------------------------------------------------------------------------------------------------
+
+
+def pool(ask: Ask) -> Response:
+    snapshot, name = ask.snapshot, ask.request.path_params["name"]
+    if name not in snapshot.plan.pools:
+        return ask.missing("The policy has no such pool.")
+    found = members(snapshot, name)
+    own = ask.viewer.team(snapshot)
+    if not ask.viewer.sees_all and not any(rep in own for rep, _ in found):
+        return ask.missing("You are not in this pool, nor is anybody of your team.")
+    handed = [d for d in snapshot.turns(name) if d.pool == name]
+    rows, page, pages = page_of(list(reversed(handed)), ask.number("page"), SIZE)
+    step = snapshot.plan.pools[name]
+    return ask.render(
+        "pool.html", name=name, step=step, members=found, shares=shares(found), rows=rows, page=page, pages=pages, total=len(handed),
+        caps={k: str(e.text) for k, e in step.caps.items()},
+    )  # fmt: skip
+
+
+def territory(ask: Ask) -> Response:
+    from roe.web.app.snapshot import territories
+
+    snapshot, name = ask.snapshot, ask.request.path_params["name"]
+    if name not in territories(snapshot):
+        return ask.missing("The policy has no such territory.")
+    found = [o for o in snapshot.outcomes.all if o.territory == name]
+    rows, page, pages = page_of(found, ask.number("page"), SIZE)
+    owners = Counter((o.entity, o.role, o.owner, o.owner_name) for o in found)
+    return ask.render("territory.html", name=name, owners=owners.most_common(40), rows=rows, page=page, pages=pages, total=len(found))

@@ -1,0 +1,135 @@
+"""The policy as the rulebook that reps read, with what each rule decided in this run, what `roe check` finds, and the policy's tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup, escape
+from starlette.responses import Response
+
+from roe.analysis.handbook import Block, handbook
+from roe.untrusted import visible
+from roe.web.app.search import plain
+from roe.web.app.site import Ask
+from roe.web.app.snapshot import Snapshot
+
+MOST = 400  # rows of a table that a search looks through are shown up to this
+_MARKS = (
+    (re.compile(r"\*\*(.+?)\*\*"), r"<strong>\1</strong>"),
+    (re.compile(r"\*(.+?)\*"), r"<em>\1</em>"),
+    (re.compile(r"`(.+?)`"), r"<code>\1</code>"),
+)
+
+
+@dataclass(slots=True)
+class Section:
+    """A heading of the handbook and what stands below it; `roles` are the rules' counts by the rule's name."""
+
+    title: str
+    anchor: str
+    blocks: list[Block]
+
+
+def show(ask: Ask) -> Response:
+    text = ask.text("q")
+    found = [s for s in (searched(section, text) for section in sections(ask.snapshot)) if s is not None]
+    rules = counts(ask.snapshot)
+    return ask.render("policy.html", q=text, sections=found, marked=marked, rules=rules, share=share(ask.snapshot))
+
+
+def counts(snapshot: Snapshot) -> list[tuple[str, str, str, int]]:
+    """(entity, role, rule, how many records it decided) of every rule, in the order of the rules."""
+    return [
+        (entity, role, str(rule.name), snapshot.outcomes.rules[entity, role, str(rule.name)])
+        for (entity, role), step in snapshot.plan.engagement.items()
+        for rule in step.rules
+        if not rule.is_built_in or snapshot.outcomes.rules[entity, role, str(rule.name)]
+    ][:MOST]
+
+
+def share(snapshot: Snapshot) -> dict[tuple[str, str], int]:
+    """How many records were decided for each entity and role."""
+    found: dict[tuple[str, str], int] = {}
+    for (entity, role, _), n in snapshot.outcomes.rules.items():
+        found[entity, role] = found.get((entity, role), 0) + n
+    return found
+
+
+def sections(snapshot: Snapshot) -> list[Section]:
+    """The handbook in its sections; made once for a snapshot."""
+    kept: list[Section] | None = snapshot.__dict__.get("_handbook")
+    if kept is None:
+        kept = []
+        for block in blocks(snapshot):
+            if block.kind == "h2":
+                kept.append(Section(block.text, f"part-{len(kept) + 1}", []))
+            elif kept:
+                kept[-1].blocks.append(block)
+        snapshot.__dict__["_handbook"] = kept
+    return kept
+
+
+def blocks(snapshot: Snapshot) -> list[Block]:
+    from roe.testing.cases import load_cases
+
+    cases, _ = load_cases(snapshot.policy)
+    return handbook(snapshot.evaluator, snapshot.bound, cases, None, "")
+
+
+def searched(section: Section, text: str) -> Section | None:
+    """The section with only what answers to a text; None if nothing does."""
+    wanted = plain(text)
+    if not wanted or wanted in plain(section.title):
+        return section
+    left = []
+    for block in section.blocks:
+        if block.kind in ("ol", "ul"):
+            items = tuple(x for x in block.items if wanted in plain(x))
+            left += [Block(block.kind, block.text, items)] if items else []
+        elif block.kind == "table":
+            header, *rows = block.items
+            rows = [row for row in rows if any(wanted in plain(str(cell)) for cell in row)]
+            left += [Block("table", block.text, (header, *rows))] if rows else []
+        elif wanted in plain(block.text):
+            left.append(block)
+    return Section(section.title, section.anchor, left) if left else None
+
+
+def marked(text: str) -> Markup:
+    """The few marks that rules have; everything else is escaped before they are looked for."""
+    found = str(escape(visible(text)))
+    for pattern, made in _MARKS:
+        found = pattern.sub(made, found)
+    return Markup(found)
+
+
+def findings(ask: Ask) -> Response:
+    """What `roe check` finds with the records that are loaded."""
+    from roe.analysis.check import Subject
+    from roe.analysis.check import findings as found
+
+    snapshot = ask.snapshot
+    kept: Any = snapshot.__dict__.get("_findings")
+    if kept is None:
+        bound = snapshot.bound if snapshot.rows_alone else None
+        kept = snapshot.__dict__["_findings"] = found(Subject(snapshot.evaluator, bound, snapshot.clock.today))
+    shown = [d for d in kept if d.severity != "hint"]
+    return ask.render("findings.html", findings=shown, hints=len(kept) - len(shown))
+
+
+def tests(ask: Ask) -> Response:
+    """The policy's own tests, and whether each passes."""
+    from roe.testing.cases import load_cases
+    from roe.testing.runner import run_case
+
+    kept: Any = ask.snapshot.__dict__.get("_tests")
+    if kept is None:
+        cases, problems = load_cases(ask.snapshot.policy)
+        kept = ask.snapshot.__dict__["_tests"] = ([run_case(ask.snapshot.evaluator, case) for case in cases], problems)
+    return ask.render("tests.html", results=kept[0], problems=kept[1])
+
+
+Rows = Iterable[Any]

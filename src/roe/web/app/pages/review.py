@@ -1,0 +1,173 @@
+"""Review of a policy change: what it is proved to change, who gains and loses what, and every move with both reasons."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.responses import Response
+
+from roe.analysis.compared import said, sections, sides
+from roe.analysis.decided import with_records
+from roe.analysis.diff import Change, Impact, Moved, changes, impact
+from roe.analysis.equivalence import Comparison, compare
+from roe.cache import load_policy
+from roe.data.files import csv_text
+from roe.data.read import read_tables
+from roe.diagnostics import PolicyError, errors
+from roe.evaluator.engine import Evaluator, Run
+from roe.web.app.outcomes import page_of
+from roe.web.app.pages.changes import download
+from roe.web.app.site import Ask
+
+SIZE = 40
+KEPT = 8  # reviews that are kept in memory
+MOST = 40  # cases and changes that are shown
+COLUMNS = (
+    "entity",
+    "record",
+    "name",
+    "role",
+    "from",
+    "to",
+    "customer",
+    "live_window",
+    "rule_before",
+    "reason_before",
+    "rule_after",
+    "reason_after",
+)
+
+
+@dataclass(slots=True)
+class Review:
+    """Two versions compared; `moved` has customers and live windows first."""
+
+    old: str
+    new: str
+    changes: list[Change]
+    compared: Comparison
+    impact: Impact | None
+    moved: list[Moved]
+
+
+def form(ask: Ask, said_: str = "", status: int = 200) -> Response:
+    old, new = (str(ask.form.get(x, "")) for x in ("old", "new")) if ask.form is not None else (ask.text("old"), ask.text("new"))
+    return ask.render("review_form.html", status, old=old, new=new or str(ask.snapshot.policy.root), said=said_)
+
+
+def start(ask: Ask) -> Response:
+    """Compare two versions, keep what was found, and go to it."""
+    assert ask.form is not None
+    old, new = (str(ask.form.get(x, ""))[:500].strip() for x in ("old", "new"))
+    try:
+        found = review_of(ask, old, new)
+    except (PolicyError, ValueError, OSError, OverflowError) as e:
+        message = str(e.diagnostics[0]) if isinstance(e, PolicyError) else str(e)
+        return form(ask, message, 400)
+    kept: dict[str, Review] = ask.site.__dict__.setdefault("reviews", {})
+    while len(kept) >= KEPT:
+        del kept[next(iter(kept))]
+    key = secrets.token_urlsafe(12)
+    kept[key] = found
+    return ask.go(f"/review/{key}")
+
+
+def review_of(ask: Ask, old: str, new: str) -> Review:
+    """Both versions loaded, compared, and with the loaded records decided. Raises PolicyError or ValueError for what cannot be loaded."""
+    with tempfile.TemporaryDirectory() as scratch:
+        evaluators = [_evaluator(ask, text, Path(scratch) / str(i)) for i, text in enumerate((old, new))]
+        found = changes(*(e.policy for e in evaluators))
+        compared = compare(*evaluators)
+        made = None
+        if ask.options.data is not None:
+            runs = [_run(ask, e, ask.options.data) for e in evaluators]
+            made = impact(*runs)
+            compared = with_records(compared, *runs)
+    moved = sorted(made.moved, key=lambda m: (not m.customer, not m.cut, m.entity, m.name)) if made is not None else []
+    return Review(old, new, found, compared, made, moved)
+
+
+def _evaluator(ask: Ask, text: str, scratch: Path) -> Evaluator:
+    if not text:
+        raise ValueError("Name both versions.")
+    if ask.options.revision is None:
+        raise ValueError("This service reviews no folders or revisions.")
+    folder = ask.options.revision(text, scratch)
+    if not (folder / "policy.yaml").is_file():
+        raise ValueError(f"There is no policy.yaml in `{text}`.")
+    policy, found = load_policy(folder)
+    if policy is None:
+        raise PolicyError(errors(found))
+    return Evaluator(policy)
+
+
+def _run(ask: Ask, evaluator: Evaluator, data: Path) -> Run:
+    tables, found = read_tables(evaluator.policy, data)
+    if errors(found):
+        raise PolicyError(errors(found))
+    bound = evaluator.bind(tables, as_of=ask.snapshot.clock.now.isoformat(), state=ask.snapshot.bound.state)
+    return Run(bound, list(bound.decide_all()))
+
+
+def show(ask: Ask) -> Response:
+    found = _kept(ask)
+    if found is None:
+        return ask.missing("This review is not kept any more. Compare the two versions again.")
+    rows = filtered(ask, found)
+    shown, page, pages = page_of(rows, ask.number("page"), SIZE)
+    every = found.moved
+    asked = {name: x for name in ("rep", "rule", "kind", "q") if (x := ask.text(name))}
+    return ask.render(
+        "review.html", review=found, verdict=said(found.compared, found.changes), sections=[(h, c[:MOST], len(c)) for h, c in sections(found.compared)],
+        sides=sides, moved=shown, page=page, pages=pages, total=len(rows), asked=asked, key=ask.request.path_params["key"], most=MOST,
+        load=_load(found), matrix=found.impact.matrix().most_common(8) if found.impact else [], name=ask.snapshot.rep_name,
+        reps=sorted({x for m in every for x in (m.before, m.after) if x}), rules=sorted({x for m in every for x in (m.rule_before, m.rule_after) if x}),
+        customers=sum(m.customer for m in every), cut=sum(m.cut for m in every),
+    )  # fmt: skip
+
+
+def _kept(ask: Ask) -> Review | None:
+    kept: dict[str, Review] = ask.site.__dict__.setdefault("reviews", {})
+    return kept.get(ask.request.path_params["key"])
+
+
+def filtered(ask: Ask, found: Review) -> list[Moved]:
+    rep, rule, kind, text = ask.text("rep"), ask.text("rule"), ask.text("kind"), ask.text("q").lower()
+    return [
+        m
+        for m in found.moved
+        if (not rep or rep in (m.before, m.after))
+        and (not rule or rule in (m.rule_before, m.rule_after))
+        and (kind != "customer" or m.customer)
+        and (kind != "window" or m.cut)
+        and (kind != "nobody" or m.after is None)
+        and (not text or text in m.name.lower() or text == m.record.lower())
+    ]
+
+
+def _load(found: Review) -> list[tuple[str, int, int, float | None]]:
+    """(rep, before, after, capacity) of the reps who gain or lose, the most first."""
+    if found.impact is None:
+        return []
+    rows = [(rep, was, now, c) for rep, (was, now, c) in found.impact.load.items() if was != now]
+    return sorted(rows, key=lambda x: -abs(x[2] - x[1]))[:MOST]
+
+
+def as_csv(ask: Ask) -> Response:
+    found = _kept(ask)
+    if found is None:
+        return ask.missing("This review is not kept any more. Compare the two versions again.")
+    name: Any = ask.snapshot.rep_name
+    rows = (
+        [m.entity, m.record, m.name, m.role, name(m.before), name(m.after), m.customer, m.cut, m.rule_before, m.reason_before, m.rule_after, m.reason_after]
+        for m in filtered(ask, found)
+    )  # fmt: skip
+    return download(csv_text(COLUMNS, rows), "review.csv")
+
+
+Counts = Counter[str]

@@ -1,0 +1,186 @@
+"""The chain names what was changed; forgetting leaves no trace and a chain that verifies; a backup is a ledger."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ledgers import STORES, Ticks, place, state
+from roe.ledger import entries as e
+from roe.ledger.audit import anchor, anchored, verify
+from roe.ledger.backup import backup, restore
+from roe.ledger.database import Database
+from roe.ledger.erase import forget, forget_again, prune
+from roe.ledger.projections import dump
+from roe.ledger.store import Store, open_store
+from test_ledger import EXAMPLES, day, owned
+
+__all__ = ["state"]
+
+
+def full(state: str) -> Store:
+    store = open_store(state, clock=Ticks())
+    store.append(EXAMPLES)
+    return store
+
+
+def test_a_ledger_that_nobody_touched_verifies(state: str) -> None:
+    with full(state) as store:
+        checked = verify(store)
+        assert (checked.bad, checked.entries, checked.erased) == (None, len(EXAMPLES), 0)
+    with open_store(state) as again:
+        assert verify(again).bad is None
+
+
+def at_number(number: int, sql: str) -> Callable[[Database], None]:
+    return lambda db: db.run(sql, (number,))
+
+
+CHANGES: tuple[tuple[str, int, Callable[[Database], None]], ...] = (
+    ("a time", 3, at_number(3, "UPDATE entry SET at = at + 1 WHERE number = ?")),
+    ("a rep", 3, at_number(3, "UPDATE entry SET target = former WHERE number = ?")),
+    ("a fact", 7, at_number(7, "UPDATE entry SET fact = '{\"number\":8}' WHERE number = ?")),
+    ("a word", 3, lambda db: db.run("UPDATE word SET text = 'x' || text WHERE id = (SELECT word FROM entry WHERE number = 3)")),
+    ("a sentence", 3, at_number(3, "UPDATE value SET value = CAST('{\"sentence\":\"Bob\"}' AS TYPE) WHERE number = ?")),
+    ("a record's id", 3, at_number(3, "UPDATE subject SET record = 'A-99' WHERE id = (SELECT subject FROM entry WHERE number = ?)")),
+    ("a removed entry", 5, at_number(5, "DELETE FROM entry WHERE number = ?")),
+    ("a removed value", 3, at_number(3, "DELETE FROM value WHERE number = ?")),
+    ("removed evidence", len(EXAMPLES), at_number(len(EXAMPLES), "DELETE FROM evidence WHERE number = ?")),
+    ("a removed last entry", len(EXAMPLES), at_number(len(EXAMPLES), "DELETE FROM entry WHERE number = ?")),
+    ("a recorded time", 9, at_number(9, "UPDATE entry SET recorded = recorded - 1 WHERE number = ?")),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "number", "change"), CHANGES, ids=[c[0] for c in CHANGES])
+def test_the_first_bad_entry_is_named(what: str, number: int, change: Callable[[Database], None], state: str) -> None:
+    with full(state) as store:
+        kind = "BLOB" if store.db.dialect == "sqlite" else "BYTEA"
+        run = store.db.run
+        store.db.run = lambda sql, values=(): run(sql.replace("TYPE", kind), values)  # type: ignore[method-assign]
+        change(store.db)
+    with open_store(state) as again:
+        assert verify(again).bad == number
+
+
+def test_an_anchor_outside_finds_a_chain_that_was_written_anew(tmp_path: Path) -> None:
+    with full(str(tmp_path / "one")) as store:
+        written = anchor(store)
+        store.append([owned("A-9", "r1", "2026-03-02")])
+        assert anchored(store, written) == "" and anchored(store, anchor(store)) == ""
+    with open_store(tmp_path / "two") as other:
+        other.append([*EXAMPLES[:-1], owned("A-9", "r1", "2026-03-02")])
+        assert "is not the one" in anchored(other, written)
+    with open_store(tmp_path / "three") as short:
+        assert "ends with entry 0" in anchored(short, written)
+
+
+# --- forgetting ---------------------------------------------------------------------------------------------------------
+
+SECRET = "Zebulon Quirk"
+
+
+def telling(state: str) -> Store:
+    """A ledger in which the rep zq-17 is a rep, a former rep, in shares, in evidence and in sentences."""
+    store = open_store(state, clock=Ticks())
+    store.append(
+        [
+            owned("A-1", "zq-17", "2026-03-02", sentence=f"{SECRET} is assigned"),
+            owned("A-1", "r2", "2026-03-04", former="zq-17", sentence=f"r2 takes over from {SECRET}"),
+            e.Credit(at=day("2026-03-04"), entity="opportunity", record="O-1", credit="split", shares={"zq-17": "1/2", "r2": "1/2"}),
+            e.Evidence(at=day("2026-03-04"), entity="account", record="A-1", role="ae", values={"rep": {"zq-17": {"name": SECRET}}}),
+            owned("A-2", "zq-170", "2026-03-04", sentence="somebody else"),
+            e.Standing(at=day("2026-03-04"), pool="p", turns=1, counts={"zq-17": 1}),
+        ]
+    )
+    return store
+
+
+def test_forgetting_a_rep_leaves_no_trace_and_the_chain_verifies(state: str) -> None:
+    with telling(state) as store:
+        found = forget(store, "zq-17", also=[SECRET], by="Ann", why="request")
+        assert found.subjects == 1 and any("backups" in line for line in found.unreachable)
+        text = repr([x.entry for x in store.entries()])
+        assert "zq-17'" not in text and SECRET not in text and e.FORGOTTEN in text and "somebody else" in text
+        checked = verify(store)
+        assert (checked.bad, checked.erased) == (None, 5)
+        first, second = store.history_of("account", "A-1")
+        assert (first.rep, second.rep, second.former) == (e.FORGOTTEN, "r2", e.FORGOTTEN)
+        assert [h.record for h in store.book("zq-170")] == ["A-2"]
+        assert store.rebuild()
+    with open_store(state) as again:
+        assert verify(again).bad is None
+
+
+def test_nothing_is_left_in_the_files(tmp_path: Path) -> None:
+    with telling(str(tmp_path)) as store:
+        assert any(b"Zebulon" in p.read_bytes() for p in tmp_path.iterdir())
+        forget(store, "zq-17", also=[SECRET], list_file=tmp_path / "forgotten.jsonl")
+        for path in tmp_path.iterdir():
+            data = path.read_bytes()
+            assert b"Zebulon" not in data and b'zq-17"' not in data and b"zq-17\0" not in data, path.name
+        with open_store(tmp_path / "copy") as copy:
+            copy.append([owned("zq-17", "r1", "2026-03-02")])
+
+
+def test_a_record_is_forgotten_and_its_neighbours_stay(state: str) -> None:
+    with telling(state) as store:
+        forget(store, "A-1", entity="account")
+        assert store.of_record("account", "A-1") == []
+        assert "somebody else" in repr(list(store.entries())) and store.holding("account", "A-2", "ae") is not None
+        assert verify(store).bad is None
+        assert forget(store, "A-1").subjects == 0
+
+
+def test_a_restored_backup_forgets_again_before_it_is_read(tmp_path: Path) -> None:
+    here = tmp_path / "state"
+    with telling(str(here)) as store:
+        saved = backup(store, tmp_path / "backups", datetime(2026, 3, 5, tzinfo=UTC))
+        forget(store, "zq-17", also=[SECRET], list_file=here / "forgotten.jsonl")
+    kept = (here / "forgotten.jsonl").read_text()
+    shutil.rmtree(here)
+    shutil.copytree(saved, here)
+    (here / "forgotten.jsonl").write_text(kept)
+    assert "zq-17" not in kept
+    with open_store(here) as again:
+        assert again._find("rep", "zq-17") is None and again._find("rep", "zq-170") is not None
+        assert SECRET not in repr([x.entry for x in again.entries(kinds=("owned",))])
+        assert verify(again).bad is None
+        assert forget_again(again, here / "forgotten.jsonl") == 0
+
+
+def test_old_evidence_goes_and_the_newest_of_each_record_stays(state: str) -> None:
+    with open_store(state) as store:
+        for month in (1, 2, 3):
+            at = day(f"2026-0{month}-01")
+            store.append([e.Evidence(at=at, entity="account", record=r, role="ae", values={"n": month}) for r in ("A-1", "A-2")])
+        assert prune(store, day("2026-02-15")) == 4
+        assert store.evidence_of("account", "A-1", "ae").entry.values == {"n": 3}  # type: ignore[union-attr]
+        assert prune(store, day("2027-01-01")) == 0
+        assert verify(store).bad is None
+
+
+# --- backups ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", STORES)
+@pytest.mark.parametrize("target", STORES)
+def test_a_backup_of_either_store_restores_to_either(source: str, target: str, tmp_path: Path) -> None:
+    with full(place(source, tmp_path / "a")) as store:
+        saved = backup(store, tmp_path / "backups", datetime(2026, 3, 5, tzinfo=UTC))
+        with open_store(place(target, tmp_path / "b")) as back:
+            restore(saved, back)
+            assert list(back.entries()) == list(store.entries())
+            assert dump(back.db) == dump(store.db) and verify(back).bad is None
+            assert back.head().epoch != store.head().epoch and back.head().hash == store.head().hash
+            assert back.append([owned("A-1", "r9", "2026-03-09")]) == range(len(EXAMPLES) + 1, len(EXAMPLES) + 2)
+
+
+def test_old_backups_go(tmp_path: Path) -> None:
+    with full(str(tmp_path / "a")) as store:
+        for month in (1, 2, 3):
+            backup(store, tmp_path / "b", datetime(2026, month, 20, tzinfo=UTC))
+        assert [p.name for p in sorted((tmp_path / "b").iterdir())] == ["ledger-20260220T000000Z", "ledger-20260320T000000Z"]
