@@ -16,10 +16,13 @@ from sqlglot import exp
 
 from roe.crm.ids import SHORT
 from roe.diagnostics import Diagnostic
+from roe.evaluator.able import ABLE, MAY_HOLD
 from roe.evaluator.world import Compiled
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
+from roe.grammar.history import PER_ROLE
+from roe.grammar.parser import parse
 from roe.plan.operators import Choose, Derive, Expr, Rule
 from roe.policy.standard import FILES
 from roe.source import Span, Text
@@ -28,6 +31,9 @@ from roe.sql.outcome import UNDECIDED, RoleSql, when
 from roe.sql.translate import Found, Group, Many, Query, Ref, Row, Struct, Translator, Value
 
 Reader = Callable[[Translator, Row], Found]
+
+
+OF_REPS = {"may_hold": MAY_HOLD, "able": ABLE}  # what is known of every rep
 
 
 @dataclass
@@ -77,6 +83,8 @@ class Statement:
         self._names = names_in([*of_steps, *of_roles])
         if "open_opportunities" in self._names:
             self._names.add("is_closed")
+        if self._names & OF_REPS.keys():
+            self._names |= {"active", "starts", "ends", "until", *OF_REPS}
 
     # --- tables -----------------------------------------------------------------------------------------------------
 
@@ -107,7 +115,7 @@ class Statement:
             } & fields.keys()
             wanted |= {f.key for f in fields.values() if f.key} & fields.keys()
             columns = [
-                column(n, "r")
+                self._stored(n)
                 for n, f in fields.items()
                 if n in wanted and not f.via and f.type.name != "owners" and n != "ultimate_parent"
             ]
@@ -117,6 +125,16 @@ class Statement:
             made = exp.select(*columns).from_(exp.to_table(source).as_("r"))
             found = self._current[entity] = self.add(entity, made, "the staged records: one row each, references as ids")
         return found
+
+    def _stored(self, name: str) -> Sql:
+        """A column of a staged table. Of owners it has what the data says of the record alone; the ledger's memory is not in SQL."""
+        base, _, role = name.partition(".")
+        if not role:
+            return column(name, "r")
+        source = {"owner_since": "owner_since", "owner_from": "owner_since"}.get(base, base if role == self.policy.roles[0] else "")
+        if source in ("owner_since", "former_owner"):
+            return named(column(source, "r"), name)
+        return named(exp.cast(exp.null(), "DATE" if PER_ROLE[base] == "date" else "TEXT"), name)
 
     def layer(self, entity: str, columns: dict[str, Sql], query: Query, comment: str) -> None:
         """One more table of the entity's records, with more columns."""
@@ -133,7 +151,7 @@ class Statement:
     def step(self, entity: str, name: str) -> Reader | None:
         """How a step is read; None for a stored field. Raises NoSql for a step that could not be put into SQL."""
         key = (entity, name)
-        if key not in self.policy.plan.steps:
+        if key not in self.policy.plan.steps and not (entity == "rep" and name in OF_REPS):
             return None
         found = self._ready.get(key)
         if found is None:
@@ -148,6 +166,17 @@ class Statement:
         for key in list(self.policy.plan.steps):
             if key[1] in names:
                 self.make(key)
+        for name, text in OF_REPS.items():
+            if name in names and ("rep", name) not in self._ready:
+                self._of_reps(name, text)
+
+    def _of_reps(self, name: str, text: str) -> None:
+        """Whether each rep may hold or receive records."""
+        tree, _ = parse(text)
+        assert tree is not None
+        query, t = self.start("rep")
+        self.layer("rep", {name: t.true(tree)}, query, f"rep.{name}: {text}")
+        self._ready["rep", name] = lambda t, row: Value(column(name, row.alias), "boolean")
 
     def make(self, key: tuple[str, str]) -> None:
         if key in self._ready:
