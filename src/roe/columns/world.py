@@ -65,6 +65,7 @@ class Table:
         self.strangers: list[str] = []
         self.stranger_names: list[str] = []  # as the data writes them
         self.stored = typed.columns
+        self.data_since: Column | None = None  # `owner_since` of the data, once the field says what is known of the first role
         self.decided: dict[str, Column] = {}  # what a run says of the owners that it gave, in place of what is stored
         self.derived: dict[str, Column | None] = {}
         self.busy: set[str] = set()
@@ -186,6 +187,8 @@ class Table:
     def _of_role(self, name: str, role: str) -> Column | None:
         """What the data says of an owner in a role, where it says it of the record alone."""
         if name in ("owner_since", "owner_from"):
+            if name == "owner_since" and self.data_since is not None:
+                return self.data_since
             return self.column("owner_since" if name == "owner_since" else f"owner_since.{role}")
         first = name == "former_owner" and role == self.world.policy.roles[0]
         if name == "former_owner":
@@ -630,6 +633,8 @@ class ColumnWorld(World):
         """What is known of the owners of some rows: of those of today, or of those that the run has `decided`."""
         table = self.tables[entity]
         first = role == self.first_role(entity)
+        if first and table.data_since is None:
+            table.data_since = table.given("owner_since")
         for name, read in _KNOWN.items():
             values = {i: read(found) for i, found in rows.items()}
             for full in (name, f"{name}.{role}") if first and name in ("owner_since", "former_owner") else (f"{name}.{role}",):

@@ -58,6 +58,7 @@ class Decision:
     pool: str = ""
     window: str = ""
     until: date | datetime | None = None
+    since: date | None = None  # since when today's owner, the `previous` one, has it
     reason: str = ""
     unknown: tuple[str, ...] = ()
     row: Row = field(repr=False, kw_only=True)
@@ -192,8 +193,8 @@ class Bound:
                 decision = self._decide(row, role)
                 owners[role] = self.world.rep(decision.owner)
                 if decision.owner != decision.previous:
-                    after = self.memory.decided(decision, row[f"owner_since.{role}"])
-                    known.setdefault(id(row), (row, {}))[1].update(self.world.known_of(entity, role, after))
+                    after = self.memory.decided(decision)
+                    known.setdefault(id(row), (row, {}))[1].update(self.world.known_of(row, role, after))
                 yield decision
             for name in exclusive:  # a table that allows one row is held to it on every record, asked for or not
                 row[name]
@@ -234,6 +235,7 @@ class Bound:
         decision = Decision(row.entity, str(row["id"]), row.label, role, "unassigned", row=row)
         previous = row["owner"].get(role)
         decision.previous = previous["id"] if previous is not None else None
+        decision.since = row[f"owner_since.{role}"]
         decision.territory, decision.window = self._text(steps.territory, scope), self._text(steps.window, scope)
         approved = self.approved(row, role)
         if approved is not None:
@@ -407,6 +409,5 @@ class Run:
     def state(self) -> dict[str, Any]:
         """What the next run needs: owners with the day they began, pool pointers, what pools have assigned."""
         return self.bound.saved(
-            (d.entity, d.id, d.role, d.owner, d.previous, d.row[f"owner_since.{d.role}"], d.action, given_by(d.action))
-            for d in self.decisions
+            (d.entity, d.id, d.role, d.owner, d.previous, d.since, d.action, given_by(d.action)) for d in self.decisions
         )

@@ -126,9 +126,9 @@ class Memory:
         by = "import" if shown else ""
         return Facts(shown, since, self.today, None, by, shown, Kind.FIRST_SIGHT, Held(shown, shown))
 
-    def decided(self, d: Decision, since: Any) -> Facts:
-        """The facts of a record once it is decided; `since` is the day that the data has."""
-        return self.of(d.entity, d.id, d.role, d.previous, since).moved_to(d.owner, self.today, given_by(d.action))
+    def decided(self, d: Decision) -> Facts:
+        """The facts of a record once it is decided."""
+        return self.of(d.entity, d.id, d.role, d.previous, d.since).moved_to(d.owner, self.today, given_by(d.action))
 
     def after(self, decisions: Iterable[tuple[str, str, str, str | None, str | None, Any, str, str]]) -> dict[str, Any]:
         """What the next run is to know: `owners`, `returned` and `referred`, from decisions as (entity, record, role, owner, today's owner

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 Make = Callable[["Row"], Any]
 
 
+DATA_SINCE = "$owner_since"  # what the data says of a record, once `owner_since` says what is known of its first role
 NOT_STORED: Any = object()  # in place of the value of a field that is computed
 
 
@@ -581,16 +582,20 @@ class World:
     def know_one(self, row: Row, role: str, found: Facts) -> None:
         row.forget()
         row[f"owner.{role}"] = found.holder
-        row.update(self.known_of(row.entity, role, found))
+        row.update(self.known_of(row, role, found))
 
-    def known_of(self, entity: str, role: str, found: Facts) -> dict[str, Any]:
+    def known_of(self, row: Row, role: str, found: Facts) -> dict[str, Any]:
         """The fields that say how a record came to its owner in a role."""
         former = self.rep(found.former)
         fields = {
             f"owner_since.{role}": found.owner_since, f"owner_from.{role}": found.start, f"former_owner.{role}": former,
             f"owner_by.{role}": found.by or None, f"returned_on.{role}": found.returned_on, f"referred_on.{role}": found.referred_on,
         }  # fmt: skip
-        return fields | ({"owner_since": found.owner_since, "former_owner": former} if role == self.first_role(entity) else {})
+        if role != self.first_role(row.entity):
+            return fields
+        data = dict.get(row, DATA_SINCE, NOT_STORED)
+        data = dict.get(row, "owner_since") if data is NOT_STORED else data
+        return fields | {"owner_since": found.owner_since, "former_owner": former, DATA_SINCE: data}
 
     def first_role(self, entity: str) -> str:
         """The role that is meant where none is named: the first that the entity has rules for."""
@@ -723,7 +728,7 @@ def _same_key(entity: str, via: str, key: str) -> Make:
 def _of_role(name: str, role: str) -> Make:
     """What the data says of an owner in a role, where it says it of the record alone."""
     if name == "owner_since":
-        return lambda row: row["owner_since"]
+        return lambda row: row["owner_since"] if (data := dict.get(row, DATA_SINCE, NOT_STORED)) is NOT_STORED else data
     if name == "owner_from":
         return lambda row: row[f"owner_since.{role}"]
     if name == "former_owner":
