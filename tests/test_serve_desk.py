@@ -100,12 +100,12 @@ def test_an_older_version_never_overwrites_a_newer_one(state: str, tmp_path: Pat
         assert desk.patch("account", "A1", version="000000000000003", city="Bonn")["stale"] is False
         assert desk.patch("account", "A1", version="000000000000004", name="Newer")["stale"] is False
         assert desk.put("account", version="000000000000003", id="A1", name="Between", city="Ulm")["stale"] is False
-        fields = desk.do(lambda d, at: (200, lambda: dict(d.records.fields("account", "A1") or {})))
+        fields = desk.do(lambda d, at: (200, lambda: dict(d.records.row("account", "A1") or {})))
         assert (fields["name"], fields["city"]) == ("Newer", "Ulm")
         assert desk.delete("account", "A1", version="000000000000003")["stale"] is True
         assert desk.delete("account", "A1", version="000000000000005")["stale"] is False
         assert desk.put("account", version="000000000000004", id="A1", name="Ghost")["stale"] is True
-        assert desk.do(lambda d, at: (200, lambda: {"n": d.records.fields("account", "A1")})) == {"n": None}
+        assert desk.do(lambda d, at: (200, lambda: {"n": d.records.row("account", "A1")})) == {"n": None}
 
 
 def test_another_process_reads_what_this_one_has_committed(state: str, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ from faults import ROOT, Fault, faults
 
 LONGEST = 60  # seconds of the processor for the tests of one fault, and at least
 SHORTEST = 15
-QUICK = 10  # seconds of the processor: the tests of one fault, measured once without it
+QUICK = 10  # seconds of the processor: the tests of one guard for one fault, measured once without it
 MEMORY = 6 << 30  # bytes of a child: a fault that eats memory is noticed
 TESTS = ("test", "helpers", "made_policies")  # their modules keep policies, which are made anew for faults in what makes them:
 BUILDING = ("src/roe/plan", "src/roe/stages", "src/roe/policy")
@@ -122,19 +122,19 @@ class Planter:
         return item.nodeid, took, sorted(reached), failed
 
     def tests(self, fault: Fault) -> list[Any]:
-        """The tests that guard a fault's file and reach its function, quickest first, as many as `QUICK` has room for; of code outside of
-        functions, those that guard the file.
+        """The tests that reach a fault's function, quickest first: of each guard of its file as many as `QUICK` has room for, and at least
+        one. Of code outside of functions, all tests of the guards are asked.
         """
-        found = self.reached[fault.file, fault.function] if fault.function else list(self.seconds)
-        guards = tuple(self.guards[fault.file])
-        chosen: list[Any] = []
-        total = 0.0
-        for test in sorted((x for x in found if x.nodeid.startswith(guards)), key=lambda x: self.seconds[x]):
-            total += self.seconds[test]
-            if chosen and total > QUICK:
-                break
-            chosen.append(test)
-        return chosen
+        reaching = self.reached[fault.file, fault.function] if fault.function else list(self.seconds)
+        chosen: dict[Any, None] = {}
+        for guard in self.guards[fault.file]:
+            total = 0.0
+            for test in sorted((x for x in reaching if x.nodeid.startswith(guard)), key=lambda x: self.seconds[x]):
+                total += self.seconds[test]
+                if total > QUICK and total > self.seconds[test]:
+                    break
+                chosen[test] = None
+        return sorted(chosen, key=lambda x: self.seconds[x])
 
     def _wait(self, running: dict[int, tuple[Fault, float]]) -> None:
         child, status = os.wait()

@@ -410,6 +410,8 @@ class Facts:
         now = self.value(tree, scope)
         literals = [n.value for n in s.walk(tree) if isinstance(n, s.Literal) and n.value is not None]
         for leaf in leaves(tree):
+            if leaf == tree:  # a path that reads no record: nothing in it can be changed apart from the rest
+                continue
             text = show(leaf)
 
             def put(node: s.Node, code: Code, text: str = text) -> Code:

@@ -20,7 +20,7 @@ from roe.evaluator.engine import Bound, Decision
 from roe.evaluator.expressions import Scope
 from roe.evaluator.observe import observe
 from roe.evaluator.render import brief
-from roe.evaluator.world import Row, current_leave
+from roe.evaluator.world import Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.operators import Action, Choose, Expr, Rule
@@ -229,7 +229,7 @@ class _Router:
         """What would let a member who is skipped take a turn."""
         step, clock, rep = self.bound.plan.pools[name], self.world.clock, self.rep
         yield from self.facts.field(rep, "active", lambda x: x is not False, [True])
-        leave = current_leave(rep)
+        leave = rep["leave"]
         days = [rep["starts"], leave["until"] if leave is not None else None, clock.today + timedelta(days=1)]
         days += [clock.today + timedelta(days=7 - clock.today.weekday())] if "per_week" in step.caps else []
         opens = opening(self.bound, rep) if step.hours else None

@@ -10,7 +10,21 @@ from typing import Any
 
 import click
 
-from roe.cli.common import as_of_option, bind, bind_large, data_option, fail, load, named, policy_argument, state_option, table, unwritable
+from roe.cli.common import (
+    STATE,
+    as_of_option,
+    bind,
+    bind_large,
+    data_option,
+    fail,
+    load,
+    named,
+    policy_argument,
+    state_option,
+    table,
+    unwritable,
+    wait_option,
+)
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.source import Span
 
@@ -31,7 +45,7 @@ def command() -> None:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write plan.json and moves.csv to.")
 @click.option("--only", multiple=True, help="Only the book with this name; repeat for several. Default: all books.")
 @click.option("--greedy", is_flag=True, help="Assign the best account and rep pair first, without the solver.")
-def plan(policy: Path | None, data: Path, as_of: str, state: Path | None, out: Path, only: tuple[str, ...], greedy: bool) -> None:
+def plan(policy: Path | None, data: Path, as_of: str, state: str | None, out: Path, only: tuple[str, ...], greedy: bool) -> None:
     """Plan a cycle: list every move with its reason, value and runner-up. Nothing changes until you apply the plan."""
     _packages()
     from roe.data.files import csv_text, write_whole
@@ -79,30 +93,24 @@ def _show(book: str, part: Mapping[str, Any]) -> None:
 
 @command.command("apply")
 @click.argument("plan", type=click.Path(path_type=Path))
-@click.option("--state", type=click.Path(path_type=Path), required=True, help="The state folder, which keeps the books from now on.")
+@click.option("--state", envvar="ROE_STATE", required=True, help=f"{STATE} It keeps the books from now on.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write allocations.csv, changes.csv and rollback.csv to.")
-def apply(plan: Path, state: Path, out: Path | None) -> None:
-    """Apply a plan: save its books in the state folder, so that the next runs use them."""
+@wait_option
+def apply(plan: Path, state: str, out: Path | None, wait: float) -> None:
+    """Apply a plan: write its books into the ledger, so that the next runs use them."""
     _packages()
-    from roe.evaluator.books import applied, digest
-    from roe.evaluator.engine import empty_state
-    from roe.run.memory import read_state, write_state
+    from roe.run.books import apply_plan
 
     path = plan / PLAN if plan.is_dir() else plan
     found = _read(path)
     try:
-        kept = read_state(state)
-    except PolicyError as e:
-        fail(e.diagnostics)
-    here = Span(str(path), 1, 1, 2)
-    if found["base"] != digest(kept.get("books", {})):
-        fail([Diagnostic("R610", "the books have changed since this plan was made", here, "plan again, from the state as it is now")])
-    try:
-        write_state(state, applied(kept or empty_state(found["as_of"]), found))
+        apply_plan(found, str(path), state, wait)
         if out is not None:
             _write_allocations(found, out)
+    except PolicyError as e:
+        fail(e.diagnostics)
     except OSError as e:
-        unwritable(out or state, e)
+        unwritable(out or Path(state), e)
     moves = sum(len(part["moves"]) for part in found["books"].values())
     click.echo(f"{', '.join(found['books'])}: {moves} moves applied; see {state}")
 

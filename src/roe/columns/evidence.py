@@ -29,7 +29,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
 from roe.plan.operators import Derive, Relate
-from roe.policy.reads import reads
+from roe.policy.reads import reads_through
 
 FOLDER = "trace"
 
@@ -131,7 +131,7 @@ class Evidence:
         self.as_of = said["as_of"]
         self.evaluator = _evaluator(said)
         self.policy = self.evaluator.policy
-        self._reads = reads(self.policy)
+        self._reads = reads_through(self.policy)
         self._zone = zone_of(self.policy.timezone)
 
     def find(self, text: str) -> list[tuple[str, str]]:
@@ -218,13 +218,9 @@ class _Neighbourhood:
         known = [(e, n, f) for e, n in evidence._reads if (f := model.get(e, {}).get(n)) is not None]
         self.up = [(e, n, f.type.entity) for e, n, f in known if f.type.name == "record" and not f.via]
         lists = [(e, n, f, f.type.item.entity) for e, n, f in known if f.via and f.type.item is not None]
-        self.down = [(e, item, f.via) for e, n, f, item in lists if not f.key and n != "ancestors"]
+        self.down = [(e, item, f.via) for e, n, f, item in lists if not f.key and (e, n) not in world.compiled.steps]
         for of in {item for _, _, f, item in lists if f.key}:  # found by a key that may be computed
             self.keep(of, evidence.rows(of, None))
-        if evidence._reads & {("account", "ultimate_parent"), ("account", "ancestors")}:
-            self.up.append(("account", "parent", "account"))
-        if ("account", "open_opportunities") in evidence._reads:
-            self.down.append(("account", "opportunity", "account"))
         for row in evidence.rows("rep", None):
             self.rows["rep"][row["id"]] = row
         self.keep("leave", evidence.rows("leave", None))

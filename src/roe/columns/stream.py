@@ -27,9 +27,9 @@ from roe.data.read import file_of
 from roe.data.scan import Origin
 from roe.data.shape import misshapen
 from roe.evaluator.engine import Evaluator
-from roe.plan.operators import Action, Derive
+from roe.plan.operators import Action, Derive, Relate
 from roe.policy.model import Policy
-from roe.policy.reads import reads
+from roe.policy.reads import reads_through
 
 PORTION = 500_000  # rows decided together
 LARGE = 1_500_000  # rows from which portions are worth it
@@ -102,7 +102,7 @@ def alone(policy: Policy, entity: str) -> bool:
         and policy.plan.claims is None
         and not policy.plan.credits
         and not ranks(policy)
-        and not any(leads_to(policy, entity, of, name) for of, name in reads(policy))
+        and not any(leads_to(policy, entity, of, name) for of, name in reads_through(policy))
     )
 
 
@@ -127,7 +127,8 @@ def leads_to(policy: Policy, entity: str, of: str, name: str) -> bool:
     """Whether a field of some entity is a record of another, or a list of its records."""
     f = policy.model.entities.get(of, {}).get(name)
     if f is None:
-        return name in ("ultimate_parent", "matched_account") and entity == "account"
+        step = policy.plan.steps.get((of, name))
+        return isinstance(step, Relate) and step.target == entity
     return (f.type.name == "record" and f.type.entity == entity) or bool(f.via and f.type.item and f.type.item.entity == entity)
 
 

@@ -22,16 +22,19 @@ from roe.columns.vector import Frame, join
 from roe.crm.ids import fold
 from roe.data.coerce import WRITTEN
 from roe.data.reading import Reading
+from roe.evaluator.able import day_of
 from roe.evaluator.choose import HIT_POLICIES, Chooser
-from roe.evaluator.world import CLAIMED, OF_REPS, Circle, Compiled, Owners, Row, World, ancestors, key_of
+from roe.evaluator.world import UNKNOWN_REP, Circle, Compiled, Owners, Row, World, key_of, walk
 from roe.grammar.clock import Clock
 from roe.grammar.values import parse_date
 from roe.plan.index import Hits
-from roe.plan.operators import Choose, Derive, Expr, Relate
+from roe.plan.operators import Choose, Derive, Expr, Fill, Relate, Settle, Walk
 from roe.progress import phase
 
 if TYPE_CHECKING:
     from roe.evaluator.memory import Facts
+
+DEEP = 64  # steps of a walk that are made for all records at once
 
 
 class TableRow(Row):
@@ -147,30 +150,17 @@ class Table:
         return found
 
     def _make(self, name: str) -> Column | None:
-        step = self.world.policy.plan.steps.get((self.entity, name))
+        step = self.world.compiled.steps.get((self.entity, name))
         if step is not None:
             phase(f"computing {name} of {self.n:,} {self.entity} records")
-            return self._step(step)
+            found = self._step(step)
+            if self.entity == "rep" and name in UNKNOWN_REP and self.listed < self.n:
+                return from_values([x or i >= self.listed for i, x in enumerate(found.values())])
+            return found
         makers = self.world.fields[self.entity]
         f = self.world.policy.model.entities[self.entity].get(name)
-        if name == "ultimate_parent" and self.entity == "account":
-            return self._ultimate_parent()
-        if name == "ancestors" and self.entity == "account":
-            return self._ancestors()
-        if name == "open_opportunities" and self.entity == "account":
-            return self._open_opportunities()
-        if self.world.policy.plan.claims is not None and name in CLAIMED.get(self.entity, ()):
-            return self._claimed(name)
-        if name in OF_REPS and self.entity == "rep":
-            found: list[Any] = [OF_REPS[name](self.row(i)) for i in range(self.n)]
-            if name != "leave":
-                return from_values(found)
-            return Refs("leave", np.array([-1 if x is None else x.at for x in found], np.int32), self.world)
-        if name == "account" and (self.entity, "matched_account") in self.world.policy.plan.steps:
-            linked = self.reference("account", "account")
-            matched = self.column("matched_account")
-            assert isinstance(matched, Refs)
-            return Refs("account", np.where(linked.at >= 0, linked.at, matched.at), self.world)
+        if name == "local_day" and self.entity == "rep":
+            return from_values([day_of(self.row(i)) for i in range(self.n)])
         if f is None:
             return self.given(name) if name in makers or name in self.stored else None
         if f.via and f.type.item:
@@ -195,16 +185,23 @@ class Table:
             return self.column(name) if first else Refs("rep", np.full(self.n, -1, np.int32), self.world)
         return Constant(None, self.n)
 
-    def _claimed(self, name: str) -> Column:
-        """What the claims stage says of accounts and claims."""
-        if self.entity == "account":
-            at = np.full(self.n, -1, np.int32)
-            live: dict[str, Any] = self.world.settled.live
-            for account, outcome in live.items():
-                at[self.world.finder("account").one(account)] = outcome.claim.at
-            return Refs("claim", at, self.world)
-        make = CLAIMED[self.entity][name]
-        return from_values([make(self.row(i)) for i in range(self.n)], self.world)
+    def _settled(self, step: Settle) -> Column:
+        """What became of claims, or which claim is live."""
+        if step.gives:
+            return from_values([self.world.settled.given(self.row(i), step.gives) for i in range(self.n)], self.world)
+        at, entity = np.full(self.n, -1, np.int32), ""
+        live: dict[str, Any] = self.world.settled.live
+        for record, outcome in live.items():
+            at[self.world.finder(self.entity).one(record)] = outcome.claim.at
+            entity = outcome.claim.entity
+        return Refs(entity, at, self.world) if entity else Constant(None, self.n)
+
+    def _filled(self, step: Fill) -> Column:
+        """A reference, and where the data has none, what another step gives."""
+        entity = self.world.policy.model.entities[self.entity][step.name].type.entity
+        linked, found = self.reference(step.name, entity), self.column(step.source)
+        assert isinstance(found, Refs)
+        return Refs(entity, np.where(linked.at >= 0, linked.at, found.at), self.world)
 
     def reference(self, name: str, entity: str) -> Refs:
         found = self.world.references.get((self.entity, name))
@@ -262,51 +259,38 @@ class Table:
         items = flat[np.repeat(begin[codes], counts[codes]) + np.arange(len(rows)) - np.repeat(first, counts[codes])]
         return Lists(rows, Refs(entity, items, self.world), self.n)
 
-    def _ancestors(self) -> Column:
-        """Each account's parent, its parent and so on, the nearest first; a circle ends where it closes."""
-        parent = self.column("parent")
-        assert isinstance(parent, Refs)
-        up = parent.at.astype(np.int64)
+    def _walked(self, step: Walk) -> Column:
+        """The records that a reference leads to one after the other, the nearest first; a circle ends where it closes."""
+        after = self.column(step.along)
+        assert isinstance(after, Refs)
+        up = after.at.astype(np.int64)
+        if step.last:
+            return Refs(after.entity, self._last(up, step.along).astype(np.int32), self.world)
         rows, at = np.arange(self.n), up
         levels: list[tuple[Array, Array]] = []
-        while len(rows) and len(levels) < 64:
+        while len(rows) and len(levels) < DEEP:
             there = at >= 0
             rows, at = rows[there], at[there]
             levels.append((rows, at))
             at = up[at]
         endless = np.unique(rows)  # very deep, or a circle: one by one
-        deep = {int(i): [x.at for x in ancestors(self.row(int(i)))] for i in endless}  # type: ignore[attr-defined]
+        deep = {int(i): [x.at for x in walk(self.row(int(i)), step.along)] for i in endless}  # type: ignore[attr-defined]
         rows = np.concatenate([*(r[~np.isin(r, endless)] for r, _ in levels), *(np.full(len(x), i) for i, x in deep.items())])
         at = np.concatenate([*(a[~np.isin(r, endless)] for r, a in levels), *(np.array(x, np.int64) for x in deep.values())])
         order = np.argsort(rows, kind="stable")
-        return Lists(rows[order].astype(np.int64), Refs("account", at[order].astype(np.int32), self.world), self.n)
+        return Lists(rows[order].astype(np.int64), Refs(after.entity, at[order].astype(np.int32), self.world), self.n)
 
-    def _open_opportunities(self) -> Column:
-        every = self.column("opportunities")
-        assert isinstance(every, Lists) and isinstance(every.items, Refs)
-        is_open = self.world.tables["opportunity"].column("is_open")
-        flags = Constant(None, every.items.n) if is_open is None else is_open.take(every.items.at)
-        kept = np.array([x is not False for x in flags.values()], bool) if flags.n else np.zeros(0, bool)
-        kept = np.flatnonzero(kept)
-        return Lists(every.rows[kept], every.items.take(kept), every.n)
-
-    def _ultimate_parent(self) -> Column:
-        parent = self.column("parent")
-        assert isinstance(parent, Refs)
-        up = parent.at.astype(np.int64)
+    def _last(self, up: Array, along: str) -> Array:
+        """The last record of each walk, itself where it leads nowhere; `up` is where each leads next, -1 for nowhere."""
         at = np.arange(self.n)
-        for _ in range(64):
+        for _ in range(DEEP):
             above = up[at]
             if (above < 0).all():
-                return Refs("account", at.astype(np.int32), self.world)
+                return at
             at = np.where(above < 0, at, above)
-        for i in np.flatnonzero(up[at] >= 0).tolist():  # very deep, or a circle among parents: up to where it closes
-            row, seen = i, {i}
-            while (above := int(up[row])) >= 0 and above not in seen:
-                seen.add(above)
-                row = above
-            at[i] = row
-        return Refs("account", at.astype(np.int32), self.world)
+        for i in np.flatnonzero(up[at] >= 0).tolist():  # very deep, or a circle
+            at[i] = ([x.at for x in walk(self.row(i), along)] or [i])[-1]  # type: ignore[attr-defined]
+        return at
 
     # --- steps ------------------------------------------------------------------------------------------------------
 
@@ -333,6 +317,12 @@ class Table:
         if isinstance(step, Choose):
             chooser = self.world.compiled.choosers[step.entity, step.name]
             return self.choose(step, chooser)
+        if isinstance(step, Walk):
+            return self._walked(step)
+        if isinstance(step, Fill):
+            return self._filled(step)
+        if isinstance(step, Settle):
+            return self._settled(step)
         assert isinstance(step, Relate)
         return match_columns(step, self)
 
@@ -489,8 +479,9 @@ class ColumnWorld(World):
         n = self.tables["rep"].n  # strangers may have come since
         known = self._may.get(what, np.zeros(0, bool))
         if len(known) < n:
-            more = np.array([OF_REPS[what](self.rep_row(i)) for i in range(len(known), n)], bool)
-            known = self._may[what] = np.concatenate([known, more])
+            column = self.tables["rep"].column(what)
+            assert column is not None
+            known = self._may[what] = np.array([x is True for x in column.values()], bool)
         return known
 
     def receivers(self, rep: Array, holder: Array) -> Array:

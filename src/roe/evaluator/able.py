@@ -16,12 +16,6 @@ if TYPE_CHECKING:
     from roe.evaluator.world import Row
 
 
-# the same as expressions about a rep, for engines that compute them; the day is the policy's there, not that of the rep's own zone
-MAY_HOLD = "rep.active != false and (rep.ends = null or today < rep.ends)"
-ON_LEAVE = "some x in rep.leaves satisfies (x.starts = null or x.starts <= today) and (x.until = null or today < x.until)"
-ABLE = f"{MAY_HOLD} and (rep.starts = null or rep.starts <= today) and not ({ON_LEAVE})"
-
-
 def day_of(rep: Row) -> date:
     """The day that it is where the rep is."""
     clock = rep.world.clock

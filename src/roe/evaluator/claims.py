@@ -55,6 +55,14 @@ class Settled:
     def of(self, row: Row) -> Outcome | None:
         return self.outcomes.get(str(row["id"]))
 
+    def given(self, row: Row, part: str) -> Any:
+        """A part of what became of a claim; with no part, the live claim on an account. None where there is none."""
+        if part:
+            found = self.of(row)
+            return None if found is None else getattr(found, part)
+        live = self.live.get(str(row["id"]))
+        return None if live is None else live.claim
+
     def on(self, account: Row) -> list[Outcome]:
         """The claims on an account, in the order of time."""
         return self._by_account.get(str(account["id"]), [])

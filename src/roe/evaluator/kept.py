@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from roe.crm.ids import fold
 from roe.evaluator.relate import by_id
-from roe.evaluator.world import CLAIMED, Row, key_of
+from roe.evaluator.world import Row, key_of
 from roe.grammar import syntax as s
 from roe.grammar.functions import BY_NAME
 from roe.plan.operators import Derive
@@ -210,7 +210,7 @@ class KeptUp:
 
     def _is_own(self, entity: str, name: str, seen: frozenset[str] = frozenset()) -> bool:
         """Whether a field is stored in the record, or is computed from such fields alone."""
-        step = self.world.policy.plan.steps.get((entity, name))
+        step = self.world.compiled.steps.get((entity, name))
         if step is not None:
             plain = isinstance(step, Derive) and step.expr is not None and step.among is None and step.frozen is None and name not in seen
             return plain and self._is_alone(entity, step.expr.tree, seen | {name})  # type: ignore[union-attr]
@@ -226,12 +226,7 @@ class KeptUp:
 
     def _computed(self, entity: str, name: str) -> bool:
         """Whether a field is worked out where a record does not have it."""
-        plan = self.world.policy.plan
-        if (entity, name) in plan.steps or (plan.claims is not None and name in CLAIMED.get(entity, {})):
-            return True
-        return (entity, name) in (("rep", "leave"), ("account", "ultimate_parent")) or (
-            name == "account" and (entity, "matched_account") in plan.steps
-        )
+        return (entity, name) in self.world.compiled.steps
 
 
 def _place(rows: list[Row], row: Row) -> int:

@@ -291,7 +291,7 @@ class Live(Bound):
             decision = self._decide(row, role)
         turn = decision.turn
         if turn is not None and turn.rep is not None and not turn.repeated:
-            if turn.why != FALLBACK:
+            if turn.history is not None and turn.why != FALLBACK:  # who it was escalated to has taken nothing that counts
                 self.pools.uncount()
             self.own(row, role, turn.rep["id"])
             self._accompany(self.key(decision))
@@ -313,6 +313,32 @@ class Live(Bound):
             if keys:
                 entity, record, _ = keys[0].split("|", 2)
                 self.pools.companions[company] = self.assigned[keys[0]]["rep"], f"{entity} {record}"
+
+    def ask(self, row: Row, role: str) -> Decision:
+        """What is decided of a record as things are; a record that no pool has given to anybody takes no turn."""
+        before, self._quiet = self._quiet, f"{row.entity}|{row['id']}|{role}" not in self.assigned
+        try:
+            with self.world.as_before(row.entity):
+                return self._decide(row, role)
+        finally:
+            self._quiet = before
+
+    def recall(self, assigned: Mapping[str, Any], pools: Mapping[str, Any], days: Mapping[str, Any]) -> None:
+        """Take over what was decided elsewhere: assignments by key (None where one is gone), and pools and days as they are then."""
+        from roe.evaluator.allocate import Pools
+
+        companions = self.pools.companions
+        self.state |= {"pools": dict(pools), "days": dict(days)}
+        self.pools = Pools(self.plan.pools, self.world, {"pools": pools, "days": days})
+        self.pools.companions = companions
+        for key, given in assigned.items():
+            if given is not None:
+                self.assigned[key] = dict(given)
+                self._accompany(key)
+            elif self.assigned.get(key) is not None:
+                self.assigned[key] = {**self.assigned[key], "company": None}
+                self._accompany(key)
+                del self.assigned[key]
 
     def _row(self, record: Row | Mapping[str, Any] | str, entity: str) -> Row:
         if isinstance(record, Row):

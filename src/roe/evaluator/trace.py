@@ -14,8 +14,9 @@ from roe.evaluator.choose import Choice, Chooser
 from roe.evaluator.observe import Observed, observe, watch
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.plan.operators import Choose, Derive, Expr, Relate, Rule
+from roe.plan.operators import Choose, Derive, Expr, Fill, Relate, Rule, Settle
 from roe.plan.outcome import claimable
+from roe.plan.standard import STANDARD
 from roe.source import Span
 
 if TYPE_CHECKING:
@@ -235,15 +236,18 @@ class _Builder:
 
         for name, code in self.compiled.reads(node):
             base = code(scope)
-            claimed = self.plan.claims is not None and name == "claim" and isinstance(base, Row) and base.entity == "account"
-            if isinstance(base, Row) and (claimed or (base.entity, name) in self.plan.steps or _matched(base, name)):
-                self.ask(base, "matched_account" if _matched(base, name) else name)
+            step = self.compiled.steps.get((base.entity, name)) if isinstance(base, Row) else None
+            if isinstance(step, Fill):
+                if step.source in base.derived:
+                    self.ask(base, step.source)
+            elif step is not None and (step.stage != STANDARD or (isinstance(step, Settle) and not step.gives)):
+                self.ask(base, name)
 
     def _nested(self, row: Row, name: str) -> None:
-        if name == "claim" and row.entity == "account":
-            self._claims(row)
+        step = self.compiled.steps.get((row.entity, name))
+        if isinstance(step, Settle):
+            self._claims(row, name)
             return
-        step = self.plan.steps.get((row.entity, name))
         scope = self.world.scope(row)
         if isinstance(step, Derive):
             if step.group is not None:
@@ -260,7 +264,7 @@ class _Builder:
         elif isinstance(step, Relate):
             self.steps.append(self._relate(step, row))
 
-    def _claims(self, row: Row) -> None:
+    def _claims(self, row: Row, name: str) -> None:
         """What became of every claim on an account."""
         claims = self.plan.claims
         assert claims is not None
@@ -271,7 +275,7 @@ class _Builder:
             }
             for o in self.world.settled.on(row)
         ]  # fmt: skip
-        live = row["claim"]
+        live = row[name]
         held = None if live is None else live["id"]
         self.steps.append(
             StepTrace("claim", "allocate", "claims", row.label, held, place=self.compiled.place(claims.text), details={"claims": told})
@@ -337,7 +341,3 @@ class _Builder:
         place = step.methods[0].match.text.span()
         found = None if match.row is None else match.row["id"]
         return StepTrace(step.stage, "relate", step.name, row.label, found, place=place, details=details)
-
-
-def _matched(row: Row, name: str) -> bool:
-    return name == "account" and (row.entity, "matched_account") in row.world.policy.plan.steps and "matched_account" in row.derived

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from roe.crm.ids import fold
 from roe.data.coerce import WRITTEN, Typed, coerce_table
 from roe.data.reading import Reading, Reject
-from roe.evaluator.able import current_leave, reason_left, reason_unable, receiver
+from roe.evaluator.able import day_of, reason_left, receiver
 from roe.evaluator.choose import Chooser
 from roe.evaluator.expressions import CLOCK, IMPLICIT, Code, Scope, compile_expression
 from roe.evaluator.relate import Matcher
@@ -26,8 +26,9 @@ from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
 from roe.grammar.history import PER_ROLE, by_role
 from roe.grammar.parser import parse
-from roe.plan.operators import TEMPLATE, Choose, Derive, ExceptionRow, Expr, Relate
+from roe.plan.operators import TEMPLATE, Choose, Derive, ExceptionRow, Expr, Fill, Relate, Settle, Walk
 from roe.plan.outcome import RoleSteps, Sentence, conditions
+from roe.plan.standard import standard_steps
 from roe.policy.model import DataSource, Policy
 from roe.source import Span, Text
 
@@ -39,6 +40,7 @@ Make = Callable[["Row"], Any]
 
 
 DATA_SINCE = "$owner_since"  # what the data says of a record, once `owner_since` says what is known of its first role
+UNKNOWN_REP = {"able": True, "may_hold": True}  # of a rep whom the data does not list nothing is known that speaks against it
 NOT_STORED: Any = object()  # in place of the value of a field that is computed
 
 
@@ -98,7 +100,7 @@ class Row(dict[str, Any]):
 
     def as_json(self) -> dict[str, Any]:
         """The record's own values; related records are left out, as are the marks of the loader and what the ledger knows."""
-        remembered = {f"{name}.{role}" for name in PER_ROLE for role in self.world.policy.roles}
+        remembered = {*UNKNOWN_REP, *(f"{name}.{role}" for name in PER_ROLE for role in self.world.policy.roles)}
         stored = {
             k: x
             for k, x in self.items()
@@ -125,6 +127,7 @@ class Compiled:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         lists = policy.plan.lists
+        self.steps = {**standard_steps(policy.plan), **policy.plan.steps}  # every field that is computed
         self.choosers = {key: Chooser(step, lists) for key, step in policy.plan.steps.items() if isinstance(step, Choose)}
         self.engagement = {key: Chooser(step, lists) for key, step in policy.plan.engagement.items()}
         self.kernels: dict[int, Any] = {}  # column indexes by their chooser, made by the batch evaluator
@@ -159,7 +162,7 @@ class Compiled:
         """The steps that the rules of a role lower to. KeyError if it has none."""
         found = self._roles.get((entity, role))
         if found is None:
-            found = self._roles[entity, role] = RoleSteps(self.policy.plan, entity, role, self.policy.roles)
+            found = self._roles[entity, role] = RoleSteps(self.policy.plan, entity, role, self.policy.roles, self.policy.model.field_names(entity))
         return found
 
     def in_force(self, row: ExceptionRow, scope: Scope) -> bool:
@@ -179,9 +182,7 @@ class Compiled:
         """The parts of an expression that may be steps of the plan: (name, the code of the record that has it)."""
         found = self._reads.get(id(node))
         if found is None:
-            names = (
-                {name for _, name in self.policy.plan.steps} | {"account"} | ({"claim"} if self.policy.plan.claims is not None else set())
-            )
+            names = {name for _, name in self.steps}
             made: list[tuple[str, Code]] = []
             for part in s.walk(node):
                 if isinstance(part, s.Path) and part.field in names:
@@ -382,7 +383,7 @@ class World:
             short = fold(str(key))
             row = self._strangers.get(short)
             if row is None:
-                values = {"id": short, "name": str(key), "active": not self.rows["rep"], WRITTEN: str(key)}
+                values = {"id": short, "name": str(key), "active": not self.rows["rep"], WRITTEN: str(key), **UNKNOWN_REP}
                 row = self._strangers[short] = Row("rep", self, values)
         return row
 
@@ -465,19 +466,11 @@ class World:
                 makers[name] = _of_role(*name.split(".", 1))
             else:
                 makers[name] = _nothing
-        for (of, name), step in self.policy.plan.steps.items():
+        for (of, name), step in self.compiled.steps.items():
             if of == entity:
                 makers[name] = self._step(step)
-        if (entity, "matched_account") in self.policy.plan.steps:
-            makers["account"] = lambda row: row["matched_account"]
-        if self.policy.plan.claims is not None and entity in ("account", "claim"):
-            makers |= CLAIMED[entity]
         if entity == "rep":
-            makers |= OF_REPS
-        if entity == "account":
-            makers["ultimate_parent"] = _ultimate_parent
-            makers["ancestors"] = ancestors
-            makers["open_opportunities"] = lambda row: [o for o in row["opportunities"] if o["is_open"] is not False]
+            makers["local_day"] = day_of
         return makers
 
     def _step(self, step: Any) -> Make:
@@ -506,6 +499,14 @@ class World:
                 return choice.value
 
             return choose
+        if isinstance(step, Walk):
+            along = step.along
+            return (lambda row: [row, *walk(row, along)][-1]) if step.last else (lambda row: walk(row, along))
+        if isinstance(step, Fill):
+            source = step.source
+            return lambda row: row[source]
+        if isinstance(step, Settle):
+            return lambda row: row.world.settled.given(row, step.gives)
         assert isinstance(step, Relate)
         return lambda row: row.world.matcher(step).best(row)
 
@@ -736,47 +737,11 @@ def _of_role(name: str, role: str) -> Make:
     return _nothing
 
 
-def _live_claim(row: Row) -> Row | None:
-    found = row.world.settled.live.get(str(row["id"]))
-    return None if found is None else found.claim
-
-
-def _outcome(name: str) -> Make:
-    def read(row: Row) -> Any:
-        found = row.world.settled.of(row)
-        return None if found is None else getattr(found, name)
-
-    return read
-
-
-# what the claims stage adds to the entities, beside the steps that it lowers to
-CLAIMED: dict[str, dict[str, Make]] = {
-    "account": {"claim": _live_claim},
-    "claim": {name: _outcome(name) for name in ("status", "reason", "until")},
-}
-
-
-# what is known of every rep today
-OF_REPS: dict[str, Make] = {
-    "leave": current_leave,
-    "able": lambda rep: not reason_unable(rep),
-    "may_hold": lambda rep: not reason_left(rep),
-}
-
-
-def ancestors(row: Row) -> list[Row]:
-    """The parent, its parent and so on, the nearest first; a circle ends where it closes."""
+def walk(row: Row, along: str) -> list[Row]:
+    """The rows that a reference leads to one after the other, the nearest first; a circle ends where it closes."""
     seen, found = {id(row)}, []
-    while (parent := row["parent"]) is not None and id(parent) not in seen:
-        seen.add(id(parent))
-        found.append(parent)
-        row = parent
+    while (after := row[along]) is not None and id(after) not in seen:
+        seen.add(id(after))
+        found.append(after)
+        row = after
     return found
-
-
-def _ultimate_parent(row: Row) -> Row:
-    seen = {id(row)}
-    while (parent := row["parent"]) is not None and id(parent) not in seen:
-        seen.add(id(parent))
-        row = parent
-    return row

@@ -111,6 +111,40 @@ class Relate:
 
 
 @node
+class Walk:
+    """row -> the rows that a reference leads to one after the other, the nearest first; a circle ends where it closes.
+
+    With `last` only the last of them, which is the row itself where it leads nowhere.
+    """
+
+    entity: str
+    name: str
+    stage: str
+    along: str
+    last: bool = False
+
+
+@node
+class Fill:
+    """row -> what another step gives, where the data has no value of the field."""
+
+    entity: str
+    name: str
+    stage: str
+    source: str
+
+
+@node
+class Settle:
+    """row -> what became of the claims: of a claim the part `gives` of its outcome, of an account the claim that is live."""
+
+    entity: str
+    name: str
+    stage: str
+    gives: str = ""
+
+
+@node
 class DatedValue:
     """A value that holds from one day on, up to and not on another; None is open."""
 
@@ -264,7 +298,7 @@ class Kpis:
     targets: tuple[tuple[str, str, float | None, float | None, str], ...]
 
 
-RUN_FACTS = ("decided", "moved", "moved_share", "unowned", "customers_moved", "windows_cut", "over_capacity")
+RUN_FACTS = ("decided", "moved", "moved_share", "unowned", "customers_moved", "windows_cut", "over_capacity", "vanished")
 
 
 @node

@@ -89,8 +89,9 @@ class Names:
 class RoleSteps:
     """The steps that the rules of one role lower to. A rule's are made when it first decides a record."""
 
-    def __init__(self, plan: Plan, entity: str, role: str, roles: Sequence[str]) -> None:
+    def __init__(self, plan: Plan, entity: str, role: str, roles: Sequence[str], fields: Container[str]) -> None:
         self.entity, self.role, self.roles = entity, role, roles
+        self.can_be_closed = "is_open" in fields
         self.rules: Choose = plan.engagement[entity, role]
         self.names = Names.of(role)
         windows = [w for w in plan.windows if w.entity == entity and w.role == role]
@@ -207,6 +208,7 @@ class _Lowering:
         self.plan = plan
         self.previous, self.names = steps.previous, steps.names
         self.entity, self.role, self.roles = steps.entity, steps.role, steps.roles
+        self.can_be_closed = steps.can_be_closed
         self.start = _Left(protected_until)
         self.owner = s.Name(self.names.owner)
         self.says = self._sentences()
@@ -277,9 +279,10 @@ class _Lowering:
             start = s.If(_missing(since), s.Name("today"), since)
             until = s.Binary("+", start, _span(action.within))
         failed = _Left(until if action.within is not None or left.unowned else None, unowned=True)
-        # what is closed stays as it is, whoever has it
-        closed = s.Compare("=", s.Path(s.Name(self.entity), "is_open"), s.Literal(False, "false"))
-        owner = s.If(s.Or((closed, s.Path(self.previous, "may_hold"))), self.previous, NULL)
+        may_hold: s.Node = s.Path(self.previous, "may_hold")
+        if self.can_be_closed:  # what is closed stays as it is, whoever has it
+            may_hold = s.Or((s.Compare("=", s.Path(s.Name(self.entity), "is_open"), s.Literal(False, "false")), may_hold))
+        owner = s.If(may_hold, self.previous, NULL)
         return self._outcome("keep", owner, until, because, otherwise=self._otherwise(action, because, failed))
 
     def assign(self, action: Action, because: str | None, left: _Left) -> Outcome:

@@ -10,7 +10,8 @@ from roe.grammar import types as t
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.types import Type
-from roe.plan.operators import TEMPLATE, Action, Choose, Derive, Expr, Relate
+from roe.plan.operators import TEMPLATE, Action, Choose, Derive, Expr, Fill, Relate, Walk
+from roe.plan.standard import BuiltIn, standard_steps
 from roe.policy.model import Policy
 from roe.source import Text, part_of
 
@@ -30,6 +31,28 @@ def reads(policy: Policy) -> set[tuple[str, str]]:
     return found
 
 
+def reads_through(policy: Policy) -> set[tuple[str, str]]:
+    """The same, with what the built-in fields among them read in their turn."""
+    steps = standard_steps(policy.plan)
+    found = reads(policy)
+    todo = list(found)
+    while todo:
+        step = steps.get(todo.pop())
+        more = _read_by(policy, step) - found if step is not None else set()
+        found |= more
+        todo += more
+    return found
+
+
+def _read_by(policy: Policy, step: BuiltIn) -> set[tuple[str, str]]:
+    """What a built-in field reads directly."""
+    if isinstance(step, Walk):
+        return {(step.entity, step.along)}
+    if isinstance(step, Fill):
+        return {(step.entity, step.source)}
+    return reads_of(policy, step.entity, [step.expr]) if isinstance(step, Derive) else set()
+
+
 def reads_of(policy: Policy, entity: str, expressions: Iterable[Expr | None]) -> set[tuple[str, str]]:
     """Every (entity, field) that expressions about an entity's records read."""
     read: set[tuple[str, str]] = set()
@@ -43,10 +66,11 @@ def reads_of(policy: Policy, entity: str, expressions: Iterable[Expr | None]) ->
 def followed(policy: Policy) -> set[tuple[str, str]]:
     """The references that the policy follows: those that it reads, and those behind the lists that it reads."""
     found = reads(policy)
+    found |= {(step.entity, step.along) for key, step in standard_steps(policy.plan).items() if isinstance(step, Walk) and key in found}
     lists = [f for of, name in found if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.via]
     out = found | {(f.type.item.entity, f.via) for f in lists if f.type.item is not None}
     out |= {(of, f.key) for of, name in found if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.key}
-    return out | ({("account", "parent")} if ("account", "ultimate_parent") in found else set())
+    return out
 
 
 def names_of(policy: Policy, entity: str) -> Names:

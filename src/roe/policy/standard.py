@@ -46,7 +46,7 @@ STANDARD: dict[str, dict[str, str]] = {
         "team": "string", "role": "string",
         "region": "string", "segment": "string", "manager": "rep", "active": "boolean", "ramp": "number",
         "capacity": "number", "starts": "date", "ends": "date", "timezone": "string", "hours": "string hours", "calendar": "string",
-        "leaves": "leave[] via rep", "leave": "leave", "able": "boolean", "may_hold": "boolean", "claims": "claim[] via rep",
+        "leaves": "leave[] via rep", "leave": "leave", "able": "boolean", "may_hold": "boolean", "local_day": "date", "claims": "claim[] via rep",
         "opportunities": "opportunity[] via rep", "activities": "activity[] via rep",
     },
     "claim": {

@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from roe.serve.logs import request_line
-from roe.serve.problems import MEDIA_TYPE, Refused, unreadable
+from roe.serve.problems import MEDIA_TYPE, Refused
 from roe.serve.routes import routes
 from roe.serve.server import Server
 
@@ -44,7 +44,6 @@ def build_app(server: Server, more: Sequence[BaseRoute] = ()) -> Starlette:
         lifespan=lifespan,
         middleware=[Middleware(Watched, server=server)],
         exception_handlers={Refused: _refused, HTTPException: _not_routed, Exception: _failed},
-        max_body_size=server.settings.body_limit,
     )
     app.state.server = server
     return app
@@ -60,10 +59,8 @@ async def _refused(request: Request, e: Exception) -> Response:
 
 
 async def _not_routed(request: Request, e: Exception) -> Response:
-    """An address or method that the service does not have, or a body that is too large."""
+    """An address or a method that the service does not have."""
     assert isinstance(e, HTTPException)
-    if e.status_code == 413:
-        return problem(unreadable("the body is too large", "send fewer records at a time", 413))
     detail = f"{request.method} {request.url.path} is not an address of the service" if e.status_code in (404, 405) else e.detail
     refused = Refused(e.status_code, "R904" if e.status_code == 404 else "R903", detail, "see /v1/openapi.json", e.headers)
     return problem(refused)

@@ -17,11 +17,13 @@ Json = dict[str, Any]
 def explained(desk: Desk, entity: str, id: str, why_not: str = "") -> Json:
     """The answer about a record, and for each role the whole trace of its rules, from the records as they are now."""
     answer = desk.answer(entity, id)
-    bound = desk.records.bound(datetime.fromisoformat(desk.state.get("owner", f"{entity}|{id}|{answer['role']}")["at"]))
-    row = bound.world.find(entity, id)
+    bound, row = (
+        desk.records.at(datetime.fromisoformat(desk.state.get("owner", f"{entity}|{id}|{answer['role']}")["at"])),
+        desk.records.row(entity, id),
+    )
     if row is None:
         return {**answer, "traces": {}}
-    decisions = {role: bound.decide_alone(row, role) for role in answer["roles"]}
+    decisions = {role: bound.ask(row, role) for role in answer["roles"]}
     traces = {role: d.trace.as_json() for role, d in decisions.items()}
     if not why_not:
         return {**answer, "traces": traces}
@@ -46,8 +48,7 @@ def rep(desk: Desk, text: str, at: datetime) -> Json:
          for key, timer in desk.state.all("timer").items() if (desk.state.get("owner", key) or {}).get("owner") == id),
         key=lambda x: x["due"],
     )  # fmt: skip
-    bound = desk.records.bound(at)
-    row = bound.world.find("rep", id)
+    bound, row = desk.records.at(at), desk.records.row("rep", id)
     assert row is not None
     return {
         "rep": id,

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from fractions import Fraction
 from typing import Any
 
-from roe.evaluator.engine import Bound, Decision
+from roe.evaluator.engine import Decision
 from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
@@ -85,24 +85,38 @@ class Desk:
         self.last = at
         self.state.written()
 
-    def take_back(self) -> None:
-        """The group was not committed: what is known is as it was before. Records are for the caller to read again."""
-        for kind, key in self.state.take_back():
-            self._renew(kind, key)
+    def take_back(self) -> set[tuple[str, str]]:
+        """The group was not committed: what is known is as it was before. Returns the records that the caller must read again."""
+        return self._renew(self.state.take_back()) | set(self.writes.records)
 
     def refused(self, problem: Refused) -> None:
         """A request was refused. It has changed nothing: whatever can be refused is checked before anything changes."""
 
-    def learn(self, known: Iterable[Change], records: Iterable[Mirrored]) -> None:
-        """Take over what another server has committed."""
-        for kind, key in self.state.learn(known):
-            self._renew(kind, key)
+    def learn(self, known: Iterable[Change], records: Iterable[Mirrored]) -> set[tuple[str, str]]:
+        """Take over what another server has committed; returns further records that the caller must read again."""
+        stale = self._renew(self.state.learn(known))
         for record in records:
             self.records.learn(record)
+            stale.discard((record.entity, record.id))
+        return stale
 
-    def _renew(self, kind: str, key: str) -> None:
-        if kind == "timer" and (timer := self.state.get("timer", key)) is not None:
-            self._timers.add(key, timer["due"])
+    def _renew(self, changed: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Follow values that changed elsewhere; returns the records whose owners did."""
+        stale: set[tuple[str, str]] = set()
+        pools, assigned = False, []
+        for kind, key in changed:
+            if kind == "timer" and (timer := self.state.get("timer", key)) is not None:
+                self._timers.add(key, timer["due"])
+            elif kind == "owner":
+                self.records.remember(key)
+                entity, id, _ = key.split("|", 2)
+                stale.add((entity, id))
+            elif kind == "assigned":
+                assigned.append(key)
+            pools |= kind in ("pool", "days")
+        if pools or assigned:
+            self.records.recall(assigned)
+        return stale
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -218,7 +232,7 @@ class Desk:
         self.own(key, rep, at, by="hand", action="hand", sentence=sentence, more={"base": rep})
         if given is None:
             return
-        self.state.put("assigned", key, {**given, "rep": rep} if rep else None)
+        self.assign(key, {**given, "rep": rep} if rep else None)
         if rep is None:
             self.schedule(key, None)
             self.decide(entity, id, at, only=(role,))
@@ -252,25 +266,20 @@ class Desk:
 
         `marks` stand in the owner that comes of it, such as how many seconds late a timer was.
         """
-        bound = self.records.bound(at)
-        row = bound.world.find(entity, id)
+        row = self.records.row(entity, id)
         if row is None:
             raise unknown(f"there is no {entity} `{id}`")
-        return [self._settle(bound, row, role, at, tried, marks or {}) for role in (only or self.roles(entity))]
+        return [self._settle(row, role, at, tried, marks or {}) for role in (only or self.roles(entity))]
 
-    def _settle(
-        self, bound: Bound, row: Row, role: str, at: datetime, tried: Mapping[str, str] | None, marks: Mapping[str, Any]
-    ) -> Decision:
+    def _settle(self, row: Row, role: str, at: datetime, tried: Mapping[str, str] | None, marks: Mapping[str, Any]) -> Decision:
         key = f"{row.entity}|{row['id']}|{role}"
-        bound.tried = {key: tried} if tried else {}
-        d = bound.decide_alone(row, role)
+        d = self.records.decide(row, role, at, tried)
         self.decided.append((d.entity, role, d.action))
-        self._keep_pools(bound, key)
         before = self.state.get("owner", key)
         until = None if d.until is None else first_moment(d.until, self.tz)
         now = {"owner": d.owner, "action": d.action, "rule": d.rule or None, "until": v.plain(d.until), "pool": d.pool or None}
         if before is None or any(before[name] != now[name] for name in TOLD_AGAIN):
-            base = self._shown_by_crm(row, role) if before is None else before["base"]
+            base = d.previous if before is None else before["base"]  # of a record that is new here, what the CRM shows
             former = before["owner"] if before is not None else d.previous
             more = {"base": base, "owner_name": d.owner_name or None, "rule": d.rule or None, "pool": d.pool or None, **marks}
             self.own(key, d.owner, at, d.until, sentence=d.reason, action=d.action, was=former, more=more)
@@ -280,11 +289,6 @@ class Desk:
         self._hold(key, d, at)
         self._tell(key, d, before)
         return d
-
-    def _shown_by_crm(self, row: Row, role: str) -> str | None:
-        """The owner that the CRM shows of a record that is decided for the first time."""
-        rep = row["owner"].get(role)
-        return str(rep["id"]) if rep is not None else None
 
     def own(
         self, key: str, rep: str | None, at: datetime, until: date | datetime | None = None, *, sentence: str, action: str, by: str = "rule",
@@ -307,16 +311,12 @@ class Desk:
         self._numbered[key] = len(self.entries)
         self.entries.append(entry)
         self.state.put("owner", key, owner)
+        self.records.own(key, self.record(entity, id))
 
-    def _keep_pools(self, bound: Bound, key: str) -> None:
-        """Remember what pools did for a decision."""
-        self.state.put("assigned", key, bound.assigned.get(key))
-        if "pools" in bound.__dict__:  # the decision asked for them
-            saved = bound.pools.saved()
-            for name, pool in saved["pools"].items():
-                self.state.put("pool", name, pool)
-            for rep in {*self.state.all("days"), *saved["days"]}:
-                self.state.put("days", rep, saved["days"].get(rep))
+    def assign(self, key: str, given: Json | None) -> None:
+        """Change what pools remember of a record; None where a pool is to give it anew."""
+        self.state.put("assigned", key, given)
+        self.records.recall([key])
 
     def give_turn_back(self, pool: str, rep: str, day: str) -> None:
         """A turn does not count any more: the rep is owed one."""
@@ -328,6 +328,7 @@ class Desk:
         days = self.state.get("days", rep)
         if days is not None and days.get(day):
             self.state.put("days", rep, {**days, day: days[day] - 1})
+        self.records.recall(())
 
     def _take_turn(self, d: Decision, at: datetime) -> None:
         turn, given = d.turn, self.state.get("assigned", f"{d.entity}|{d.id}|{d.role}") or {}

@@ -71,7 +71,7 @@ def _late_proof(desk: Desk, key: str, rep: str, missed: Mapping[str, Any], at: d
     if given is not None and other is not None:
         desk.entries.append(TurnBack(at=desk.moment(at), entity=entity, record=id, role=role, rep=other, pool=given["by"], reason=sentence))
         desk.give_turn_back(given["by"], other, given["on"])
-        desk.state.put("assigned", key, {**given, "rep": rep, "tried": [x for x in given.get("tried", ()) if x != rep]})
+        desk.assign(key, {**given, "rep": rep, "tried": [x for x in given.get("tried", ()) if x != rep]})
     desk.own(key, rep, at, by="correction", action="keep", sentence=sentence, more={"worked": missed["at"]})
     desk.schedule(key, None)
     desk.send("returned", key)
@@ -84,12 +84,11 @@ def _has_worked(desk: Desk, key: str, at: datetime) -> bool:
     given, owner = desk.state.get("assigned", key), desk.state.get("owner", key)
     if given is None or owner["owner"] is None:
         return False
-    bound = desk.records.bound(at)
-    row, rep = bound.world.find(entity, id), bound.world.rep(owner["owner"])
-    pool = bound.pools.pools.get(given["pool"])
+    live, row = desk.records.at(at), desk.records.row(entity, id)
+    rep, pool = live.world.rep(owner["owner"]), live.pools.pools.get(given["pool"])
     if row is None or rep is None or pool is None or pool.step.sla is None:
         return False
-    return bound.pools.worked(pool, row, rep, v.parse_temporal(given["at"]))
+    return live.pools.worked(pool, row, rep, v.parse_temporal(given["at"]))
 
 
 @_event("claimed")
@@ -101,7 +100,8 @@ def claimed(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
     if entity == "account" and claims is not None and role == claims.role:
         claim = f"claim:{desk.state.count('claim')}"
         desk.put("claim", {"id": claim, "account": id, "rep": rep, "at": when.isoformat()}, "", at)
-        outcome = desk.records.bound(at).world.find("claim", claim)
+        desk.records.at(at)
+        outcome = desk.records.row("claim", claim)
         status, reason = (str(outcome["status"]), str(outcome["reason"] or "")) if outcome is not None else ("refused", "")
         granted = status not in ("refused",)
         entry = Claimed(at=desk.moment(when), entity=entity, record=id, role=role, rep=rep, claim=claim, status="granted" if granted else "refused", reason=reason)  # fmt: skip
@@ -138,13 +138,13 @@ def returned(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
     who = desk.records.rep_name(rep)
     desk.own(key, None, at, action="return", sentence=f"{who} gave it back" + (f": {reason}" if reason else ""))
     desk.schedule(key, None)
-    desk.state.put("assigned", key, None)
+    desk.assign(key, None)
     if given is not None:
         tried = dict.fromkeys([*given.get("tried", ()), rep], "gave it back")
         desk.decide(entity, id, at, only=(role,), tried=tried)
         again = desk.state.get("assigned", key)
         if again is not None:
-            desk.state.put("assigned", key, {**again, "tried": list(tried)})
+            desk.assign(key, {**again, "tried": list(tried)})
     return desk.shown(entity, id, role)
 
 

@@ -1,78 +1,98 @@
-"""The records that decisions look into, bound to a policy: changed one at a time, and asked as of any moment."""
+"""The records that decisions look into, bound to a policy: changed one at a time, and asked as of any moment.
+
+What was decided here stands, whether the CRM shows it yet or not. So where the service knows a record's owner, the owner
+that the CRM shows is left out of what rules see, and the known one stands in its place.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from roe.crm.ids import fold
-from roe.data.coerce import coerce_table, columns_of
+from roe.data.coerce import columns_of
 from roe.data.reading import Reject
-from roe.evaluator.engine import Bound, Evaluator
-from roe.grammar import values as v
-from roe.grammar.clock import zone_of
-from roe.policy.model import DataSource
+from roe.evaluator.engine import Decision, Evaluator, owned
+from roe.evaluator.live import Live
+from roe.evaluator.world import Row
 from roe.serve.problems import Refused
 from roe.serve.state import State
 from roe.serve.versions import Mirrored
 
+RENEW = 20_000  # turns after which pools are made anew from the state: a pool keeps a log of its turns
+START = datetime(2000, 1, 1, tzinfo=UTC)
+
 
 class Records:
-    """The mirror's records as a policy reads them."""
+    """The mirror's records as a policy reads them, and its decisions about them."""
 
     def __init__(self, evaluator: Evaluator, state: State, records: Iterable[Mirrored] = ()) -> None:
         self.evaluator, self.policy, self.state = evaluator, evaluator.policy, state
-        self._raw: dict[str, dict[str, dict[str, Any]]] = {entity: {} for entity in self.policy.model.entities}
-        self._rep_names: dict[str, str] | None = None
+        self.unreadable: dict[tuple[str, str], str] = {}  # records of the mirror that this policy cannot read, and why
+        tables: dict[str, list[dict[str, Any]]] = {entity: [] for entity in self.policy.model.entities}
         for record in records:
-            self.learn(record)
+            if record.entity in tables and not record.deleted:
+                tables[record.entity].append(self._without_owners(record))
+        remembered = {key: _remembered(owner) for key, owner in state.all("owner").items() if owner["owner"]}
+        kept = {
+            "owners": remembered,
+            "assigned": dict(state.all("assigned")),
+            "pools": dict(state.all("pool")),
+            "days": dict(state.all("days")),
+        }
+        self._taken = 0  # turns since pools were made
+        self.live: Live = evaluator.live(tables, as_of=START, state=kept)
+        for reject in self.live.world.rejects:
+            self.unreadable[reject.entity, reject.record] = reject.reason
+
+    # --- records ------------------------------------------------------------------------------------------------------
 
     def typed(self, entity: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The record's fields with their types, `id` among them. Raises Refused where the policy cannot read it."""
-        model = self.policy.model
-        source = self.policy.data.get(entity, DataSource())
-        decided = any(entity == e for e, _ in self.policy.plan.engagement)
-        found = coerce_table(entity, model.entities[entity], [dict(fields)], model.roles(), zone_of(self.policy.timezone), source, decided)
-        if found.rejects:
-            raise rejected(found.rejects[0])
-        return found.rows[0]
+        rows, rejects = self.live.world.typed_records(entity, [fields])
+        if rejects:
+            raise rejected(rejects[0])
+        return rows[0]
 
     def learn(self, record: Mirrored) -> None:
-        """Take over a record as the mirror has it; a deleted one goes."""
-        rows = self._raw.get(record.entity)
-        if rows is None:
-            return  # an entity that this policy does not know
-        if record.entity == "rep":
-            self._rep_names = None
+        """Take over a record as the mirror has it; a deleted one goes. One that the policy cannot read is left out, and noted."""
+        if record.entity not in self.policy.model.entities:
+            return
+        known = self.live.world._keys[record.entity].get(record.id)
         if record.deleted:
-            rows.pop(record.id, None)
-        else:
-            rows[record.id] = record.fields
+            if known is not None:
+                self.live.remove(record.entity, record.id)
+            return
+        try:
+            self.live.put(record.entity, self._without_owners(record))
+            self.unreadable.pop((record.entity, record.id), None)
+        except ValueError as e:
+            self.unreadable[record.entity, record.id] = str(e)
+            if known is not None:
+                self.live.remove(record.entity, record.id)
 
-    def fields(self, entity: str, id: str) -> Mapping[str, Any] | None:
-        return self._raw[entity].get(id)
+    def row(self, entity: str, id: str) -> Row | None:
+        """A record by its id."""
+        return self.live.world._keys[entity].get(id)
 
     def ids(self, entity: str) -> list[str]:
-        return list(self._raw[entity])
+        return list(self.live.world._keys[entity])
 
-    def bound(self, at: datetime) -> Bound:
-        """The policy over the records as of a moment, with the owners, assignments and pools of the state."""
-        tables = {entity: list(rows.values()) for entity, rows in self._raw.items()}
-        found = self.evaluator.bind(tables, as_of=at, state=engine_state(self.state))
-        for key, owner in self.state.all("owner").items():
-            entity, id, role = key.split("|", 2)
-            row = found.world.find(entity, id) if entity in found.world.rows else None
-            if row is not None:  # what was decided here stands, whether the CRM has it yet or not
-                row[f"owner.{role}"] = owner["owner"]
-                if role == self.policy.roles[0]:
-                    row["owner_since"] = v.parse_date(owner["since"][:10])
-                row.forget()
-        return found
+    def _without_owners(self, record: Mirrored) -> dict[str, Any]:
+        """The fields of a record without the owners of those roles whose owner is known here."""
+        prefix = f"{record.entity}|{record.id}|"
+        known = [role for role in self.policy.roles if self.state.get("owner", prefix + role) is not None]
+        if not known:
+            return record.fields
+        columns = columns_of(record.entity, self.policy.model.entities[record.entity], record.fields, self.policy.roles)
+        left_out = {columns.get(f"owner.{role}") for role in known}
+        return {name: x for name, x in record.fields.items() if name not in left_out}
+
+    # --- reps ---------------------------------------------------------------------------------------------------------
 
     def owners(self, record: Mirrored) -> dict[str, str | None]:
         """The owner that the CRM shows in each role whose column the record has: a rep's id, or None for nobody."""
-        fields, roles = self.policy.model.entities[record.entity], self.policy.model.roles()
+        fields, roles = self.policy.model.entities[record.entity], self.policy.roles
         columns = columns_of(record.entity, fields, record.fields, roles)
         shown = [role for role in roles if f"owner.{role}" in columns]
         if not shown:
@@ -82,29 +102,83 @@ class Records:
 
     def rep_name(self, rep: str | None) -> str:
         """A rep's name, or the id where nothing else is known."""
-        known = self.fields("rep", rep) if rep else None
-        return str(self.typed("rep", known)["name"]) if known else rep or "nobody"
+        row = self.live.world.rep(rep)
+        return "nobody" if row is None else row.label
 
     def known_rep(self, text: str) -> str | None:
         """The id of a rep of the mirror, by id or by name; None if there is none."""
-        rep = self._rep(text)
-        return rep if rep in self._raw["rep"] else None
+        row = self.live.world.find("rep", text) if text else None
+        return None if row is None else str(row["id"])
 
     def _rep(self, text: Any) -> str | None:
-        """The id of the rep whom a cell names by id or by name."""
-        if not text:
-            return None
-        reps = self._raw["rep"]
-        if text in reps:
-            return str(text)
-        if self._rep_names is None:
-            self._rep_names = {str(self.typed("rep", fields)["name"]).lower(): id for id, fields in reps.items()}
-        return self._rep_names.get(str(text).lower(), fold(str(text)))
+        row = self.live.world.rep(text)
+        return None if row is None else str(row["id"])
+
+    # --- decisions ----------------------------------------------------------------------------------------------------
+
+    def at(self, at: datetime) -> Live:
+        """The binding as of a moment."""
+        self.live.at(at)
+        return self.live
+
+    def decide(self, row: Row, role: str, at: datetime, tried: Mapping[str, str] | None = None) -> Decision:
+        """The decision on a record; a pool's turn is booked and stands in the state. `tried` are reps who must not have it."""
+        live = self.live
+        key = f"{row.entity}|{row['id']}|{role}"
+        live.tried = {key: tried} if tried else {}
+        d = live.decide(row, role, as_of=at)
+        self.state.put("assigned", key, live.assigned.get(key))
+        if d.turn is not None and d.turn.rep is not None and d.turn.history is not None:
+            self._keep_pools(d)
+        return d
+
+    def own(self, key: str, record: Mirrored | None) -> None:
+        """Show the owner that the state has of a record in a role. `record` is the record as the mirror has it."""
+        entity, id, role = key.split("|", 2)
+        owner, row, owners = self.state.get("owner", key), self.row(entity, id), self.live.state["owners"]
+        if owner is None or not owner["owner"]:
+            owners.pop(key, None)
+            if record is not None:
+                self.learn(record)
+        elif row is not None:
+            shown = row["owner"].get(role)
+            if shown is None or shown["id"] != owner["owner"]:
+                self.live.own(row, role, owner["owner"])
+            owners[key] = _remembered(owner)
+
+    def remember(self, key: str) -> None:
+        """Take over an owner that another server has decided; its record is to be learnt again."""
+        owner = self.state.get("owner", key)
+        if owner is not None and owner["owner"]:
+            self.live.state["owners"][key] = _remembered(owner)
+        else:
+            self.live.state["owners"].pop(key, None)
+
+    def recall(self, keys: Iterable[str]) -> None:
+        """Take over pools, days and assignments of these keys from the state, where they were decided elsewhere or taken back."""
+        self._taken = 0
+        self.live.recall({key: self.state.get("assigned", key) for key in keys}, self.state.all("pool"), self.state.all("days"))
+
+    def _keep_pools(self, d: Decision) -> None:
+        """Remember the pool that gave the record, and what caps count of the rep."""
+        assert d.turn is not None and d.turn.rep is not None
+        pools, rep = self.live.pools, d.turn.rep["id"]
+        pool = pools.pools[d.turn.pool]
+        credits = {name: str(c) for name, c in pool.ledger().credits().items()}
+        turns = pool.history.turns.position + pool.history.turns.taken
+        self.state.put(
+            "pool", d.turn.pool, {"turns": turns, "counts": {r: n for r, n in sorted(pool.counts.items()) if n}, "credits": credits}
+        )
+        oldest = str(self.live.world.clock.today - timedelta(days=14))
+        self.state.put("days", rep, {day: n for day, n in sorted(pools.days.get(rep, {}).items()) if day >= oldest} or None)
+        self._taken += 1
+        if self._taken >= RENEW:
+            self.recall(())
 
 
-def engine_state(state: State) -> dict[str, Any]:
-    """What the engine remembers between decisions, from what the service knows."""
-    return {"assigned": state.all("assigned"), "pools": state.all("pool"), "days": state.all("days")}
+def _remembered(owner: Mapping[str, Any]) -> dict[str, str]:
+    """An owner as the engine remembers it."""
+    return owned(owner["owner"], owner["since"][:10], owner["former"])
 
 
 def rejected(reject: Reject) -> Refused:

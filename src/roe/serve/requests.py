@@ -49,7 +49,14 @@ def noted(request: Request, **values: Any) -> None:
 
 
 async def body_of(request: Request) -> bytes:
-    return await request.body()
+    """The bytes of the body, as long as they are within the limit."""
+    limit, parts, size = server_of(request).settings.body_limit, [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise unreadable(f"the body has more than {limit} bytes", "send fewer or shorter fields", 413)
+        parts.append(part)
+    return b"".join(parts)
 
 
 async def fields_of(request: Request) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from starlette.routing import Route
 
 from roe.crm.ids import fold
 from roe.ledger.store import Store
-from roe.serve import asked, events, hooked, shown
+from roe.serve import asked, events, hooked, outbox, shown
 from roe.serve.desk import Desk
 from roe.serve.openapi import document
 from roe.serve.problems import Refused, busy, unknown, unreadable
 from roe.serve.requests import authorized, fields_of, id_of, key_of, noted, server_of, version_of, whole_number
+from roe.serve.times import millis
 from roe.serve.tokens import Token
 from roe.serve.writer import Act, Job, Reply
 
@@ -225,6 +226,25 @@ async def resume(request: Request) -> Response:
     return await written(request, token, None, act)
 
 
+async def letters(request: Request) -> Response:
+    authorized(request, "admin")
+    state = request.query_params.get("state", "dead")
+    if state not in ("waiting", "sent", "dead"):
+        raise unreadable("`state` must be waiting, sent or dead", "leave it out for dead letters", 422)
+    most = whole_number(request, "limit", FEED, FEED)
+    return JSONResponse({"letters": await read(request, lambda store: outbox.letters(store, state, most))})
+
+
+async def send_again(request: Request) -> Response:
+    authorized(request, "admin")
+    server, text = server_of(request), request.path_params["number"]
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        raise unreadable(f"`{text[:40]}` is not the number of a letter", "see /v1/letters", 422)
+    if not await read(request, lambda store: outbox.again(store, int(text), millis(server.time.now()))):
+        raise unknown(f"there is no dead letter {text}", "see /v1/letters")
+    return JSONResponse({"number": int(text), "state": "waiting"})
+
+
 async def alive(request: Request) -> Response:
     return JSONResponse({"alive": True})
 
@@ -261,6 +281,8 @@ def routes() -> list[Route]:
         Route("/v1/pause", resume, methods=["DELETE"]),
         Route("/v1/decisions/{number}", decision, methods=["GET"]),
         Route("/v1/reps/{id}", rep, methods=["GET"]),
+        Route("/v1/letters", letters, methods=["GET"]),
+        Route("/v1/letters/{number}/send", send_again, methods=["POST"]),
         *hooked.routes(),
         Route("/v1/{entity}", route, methods=["POST"]),
         Route("/v1/{entity}/{id}", owners, methods=["GET"]),

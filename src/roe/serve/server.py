@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from roe.ledger.store import Store, open_store
 from roe.serve.metrics import Metrics
+from roe.serve.outbox import Sender
 from roe.serve.policies import Ready, load
 from roe.serve.settings import Settings
 from roe.serve.times import SystemTime, Time
@@ -27,15 +28,18 @@ class Server:
         self.connect = connect or (lambda: open_store(settings.state, wait=10))
         self.tokens: Tokens = read_tokens(settings.tokens)
         self.writer = Writer(self.connect, policy or load(settings.policy), self.time, settings.receivers, settings.queue, self.metrics)
+        self.sender = Sender(self.connect, settings.receivers, self.time, self.metrics)
         self.under_way: set[str] = set()  # idempotency keys of requests that wait for their answer
         self._reader: Store | None = None
         self._reading = threading.Lock()
 
     def start(self) -> None:
         self.writer.start()
+        self.sender.start()
 
     def stop(self) -> None:
         self.writer.stop()
+        self.sender.stop()
         with self._reading:
             if self._reader is not None:
                 self._reader.close()

@@ -18,6 +18,8 @@ def entry(x: Stored) -> Json:
     """One entry: its number, kind, moments, and the values that are set."""
     values = {f.name: _plain(getattr(x.entry, f.name)) for f in fields(x.entry)}
     said = {name: value for name, value in values.items() if value not in (None, "", (), {}, [])}
+    if "number" in said:  # a turn's place in its pool
+        said["turn"] = said.pop("number")
     return {"number": x.number, "kind": x.kind, "recorded": x.recorded.isoformat(), **said}
 
 

@@ -82,7 +82,7 @@ def _service_level(desk: Desk, key: str, timer: dict[str, Any], at: datetime, ma
     before = desk.state.get("owner", key)
     gone = timer["pool"] not in desk.plan.pools
     if gone:  # the pool that gave the record is not in the policy any more: today's rules decide
-        desk.state.put("assigned", key, None)
+        desk.assign(key, None)
     decision = desk.decide(entity, id, at, only=(role,), marks={**marks, **({"gone": timer["pool"]} if gone else {})})[0]
     if gone or is_repeated(decision):
         desk.state.put("timer", key, None)

@@ -233,8 +233,7 @@ class Writer:
 
     def _take_back(self) -> None:
         if self.desk is not None:
-            self._unsure |= set(self.desk.writes.records)
-            self.desk.take_back()
+            self._unsure |= self.desk.take_back()
 
     def close(self) -> None:
         """Let go of the ledger."""
@@ -256,11 +255,11 @@ class Writer:
             fired = desk.fire_due(at, MOST_TIMERS)
             made = [self._reply(desk, job, at, earlier, tables) for job in jobs]
             desk.number(list(tx.append(desk.entries, self._server_run(tx, at))) if desk.entries else [])
-            answers = [(status, make(), old) for status, make, old in made]
+            answers = [(status, make(), replayed) for status, make, replayed in made]
             desk.writes.answers += [
                 Answer(job.key, job.digest, status, _json(body))
-                for job, (status, body, old) in zip(jobs, answers, strict=True)
-                if job.key and not old and status < 429
+                for job, (status, body, _) in zip(jobs, answers, strict=True)
+                if job.key and job.key not in earlier and status < 429
             ]
             desk.writes.known = desk.state.changes()
             if desk.writes:
@@ -282,9 +281,9 @@ class Writer:
         """What a job is answered, and whether that is what an earlier request with its key was answered."""
         known = earlier.get(job.key) if job.key else None
         try:
+            if known is not None and known.digest != job.digest:
+                raise Refused(422, "R905", "this Idempotency-Key was used for another request", "use a new key for each new request")
             if known is not None:
-                if known.digest != job.digest:
-                    raise Refused(422, "R905", "this Idempotency-Key was used for another request", "use a new key for each new request")
                 return known.status, lambda: json.loads(known.body), True
             if job.message is not None:
                 source, message, subject = job.message
@@ -334,14 +333,14 @@ class Writer:
             self.desk.seq = seq
             self._unsure.clear()
         desk = self.desk
+        if seq > desk.seq:
+            self._unsure |= desk.learn(tables.known_since(desk.seq), tables.records_since(desk.seq))
+            desk.seq = seq
         if self._unsure:
             kept = tables.records(self._unsure)
             for entity, id in self._unsure:
                 desk.records.learn(kept.get((entity, id)) or Mirrored(entity, id, deleted=True))
             self._unsure.clear()
-        if seq > desk.seq:
-            desk.learn(tables.known_since(desk.seq), tables.records_since(desk.seq))
-            desk.seq = seq
         return desk
 
     def _prefetched(self, tables: ServiceStore, jobs: Sequence[Job]) -> Callable[[str, str], Mirrored | None]:

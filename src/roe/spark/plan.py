@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from roe.columns.stream import leads_to, ranks, routed
 from roe.policy.model import Policy
-from roe.policy.reads import reads
+from roe.policy.reads import reads_through
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def share(policy: Policy) -> Share | str:
     if ranks(policy):
         return "ranks and events look at all records"
     children: dict[str, str] = {}
-    found = reads(policy)
+    found = reads_through(policy)
     lists = [(of, name, f) for of, name in found if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.via]
     for of, name, f in lists:
         if f.key:
@@ -44,8 +44,6 @@ def share(policy: Policy) -> Share | str:
             child = f.type.item.entity
             if child == entity or children.setdefault(child, f.via) != f.via:
                 return f"{of}.{name} leads to other records that are shared out"
-    if ("account", "open_opportunities") in found and entity == "account":
-        children.setdefault("opportunity", "account")
     for of, name, f in lists:
         if of != entity and f.type.item is not None and f.type.item.entity in (entity, *children):
             return f"{of}.{name} leads to records of many {entity}s"

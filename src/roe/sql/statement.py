@@ -16,14 +16,12 @@ from sqlglot import exp
 
 from roe.crm.ids import SHORT
 from roe.diagnostics import Diagnostic
-from roe.evaluator.able import ABLE, MAY_HOLD
 from roe.evaluator.world import Compiled
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.grammar.history import PER_ROLE
-from roe.grammar.parser import parse
-from roe.plan.operators import Choose, Derive, Expr, Rule
+from roe.plan.operators import Choose, Derive, Expr, Fill, Rule, Walk
 from roe.policy.standard import FILES
 from roe.source import Span, Text
 from roe.sql.forms import NoSql, Sql, column, comment, grouped, literal, named, plain
@@ -31,9 +29,6 @@ from roe.sql.outcome import UNDECIDED, RoleSql, when
 from roe.sql.translate import Found, Group, Many, Query, Ref, Row, Struct, Translator, Value
 
 Reader = Callable[[Translator, Row], Found]
-
-
-OF_REPS = {"may_hold": MAY_HOLD, "able": ABLE}  # what is known of every rep
 
 
 @dataclass
@@ -81,10 +76,8 @@ class Statement:
         of_steps = [tree for step in plan.steps.values() for tree in _trees(step)]
         of_roles = [tree for e, role in plan.engagement for tree in RoleSql(self, self.compiled.role(e, role)).trees()]
         self._names = names_in([*of_steps, *of_roles])
-        if "open_opportunities" in self._names:
-            self._names.add("is_closed")
-        if self._names & OF_REPS.keys():
-            self._names |= {"active", "starts", "ends", "until", *OF_REPS}
+        built_in = [step for key, step in self.compiled.steps.items() if key not in plan.steps and key[1] in self._names]
+        self._names |= names_in(tree for step in built_in for tree in _trees(step))
 
     # --- tables -----------------------------------------------------------------------------------------------------
 
@@ -117,7 +110,11 @@ class Statement:
             columns = [
                 self._stored(n)
                 for n, f in fields.items()
-                if n in wanted and not f.via and f.type.name != "owners" and n != "ultimate_parent"
+                if n in wanted
+                and n != "local_day"
+                and not f.via
+                and f.type.name != "owners"
+                and not isinstance(self.compiled.steps.get((entity, n)), (Walk, Derive))
             ]
             if any(f.type.name == "owners" for f in fields.values()):
                 columns += [column(f"owner_{role}", "r") for role in self.policy.roles]
@@ -151,38 +148,34 @@ class Statement:
     def step(self, entity: str, name: str) -> Reader | None:
         """How a step is read; None for a stored field. Raises NoSql for a step that could not be put into SQL."""
         key = (entity, name)
-        if key not in self.policy.plan.steps and not (entity == "rep" and name in OF_REPS):
+        if key not in self.compiled.steps:
             return None
         found = self._ready.get(key)
         if found is None:
-            raise NoSql(f"`{entity}.{name}` is not available in SQL")
+            raise NoSql(f"`{entity}.{name}` {self._why_not(self.compiled.steps[key])}")
         return found
+
+    def _why_not(self, step: Any) -> str:
+        if isinstance(step, Walk):
+            return "needs a recursive walk"
+        if isinstance(step, Fill):
+            return f"is found by {self.compiled.steps[step.entity, step.source].stage} where the data has none"
+        return "is not available in SQL"
 
     def ensure(self, tree: s.Node) -> None:
         """Put the steps that an expression may read into tables first."""
         names = names_in([tree])
         relations = [f for fields in self.policy.model.entities.values() for f in fields.values() if f.key and f.name in names]
         names |= {name for f in relations for name in (f.via, f.key)}
-        for key in list(self.policy.plan.steps):
+        for key in list(self.compiled.steps):
             if key[1] in names:
                 self.make(key)
-        for name, text in OF_REPS.items():
-            if name in names and ("rep", name) not in self._ready:
-                self._of_reps(name, text)
-
-    def _of_reps(self, name: str, text: str) -> None:
-        """Whether each rep may hold or receive records."""
-        tree, _ = parse(text)
-        assert tree is not None
-        query, t = self.start("rep")
-        self.layer("rep", {name: t.true(tree)}, query, f"rep.{name}: {text}")
-        self._ready["rep", name] = lambda t, row: Value(column(name, row.alias), "boolean")
 
     def make(self, key: tuple[str, str]) -> None:
         if key in self._ready:
             return
         self._ready[key] = None
-        step = self.policy.plan.steps[key]
+        step = self.compiled.steps[key]
         if isinstance(step, Derive):
             if step.group is not None:
                 for name in step.group.values():
@@ -202,15 +195,14 @@ class Statement:
                 self.say(NoSql("ranking across records is not supported in SQL"), step.expr.text, f"{step.entity}.{step.name}")
                 return
             if step.frozen is not None:
-                self.say(
-                    NoSql("the value at the start of the period is kept in the state folder"), step.expr.text, f"{step.entity}.{step.name}"
-                )
+                self.say(NoSql("the value at the start of the period is kept in the ledger"), step.expr.text, f"{step.entity}.{step.name}")
                 return
             self.ensure(step.expr.tree)
             try:
                 self._ready[key] = self._derive(step, step.expr)
             except NoSql as e:
-                self.say(e, step.expr.text, f"{step.entity}.{step.name}")
+                if key in self.policy.plan.steps:  # what a policy has not written is named where it is used
+                    self.say(e, step.expr.text, f"{step.entity}.{step.name}")
         elif isinstance(step, Choose):
             for rule in step.rules:
                 for condition in rule.conditions:
@@ -218,7 +210,7 @@ class Statement:
             self._ready[key] = self._choose(step)
 
     def _rules_of(self, entity: str, name: str) -> Sequence[Rule]:
-        step = self.policy.plan.steps.get((entity, name))
+        step = self.compiled.steps.get((entity, name))
         return step.rules if isinstance(step, Choose) else ()
 
     def _derive(self, step: Derive, expr: Expr) -> Reader:
@@ -307,7 +299,7 @@ class Statement:
         return {k: [x.get(k) if isinstance(x, dict) else None for x in values] for k in keys} if keys else {step.name: values}
 
     def struct_kind(self, prefix: str, entity: str, name: str) -> str:
-        step = self.policy.plan.steps[entity, prefix]
+        step = self.compiled.steps[entity, prefix]
         assert isinstance(step, Choose)
         return next(
             (v.kind(x) for rule in step.rules if isinstance(rule.value, dict) and (x := rule.value.get(name)) is not None), "string"

@@ -406,7 +406,7 @@ class Translator:
         raise NoSql(f"`{node.id}` cannot be reached in SQL", node)
 
     def _has(self, row: Row, name: str) -> bool:
-        return name in self.model.entities[row.entity] or (row.entity, name) in self.statement.policy.plan.steps
+        return name in self.model.entities[row.entity] or (row.entity, name) in self.statement.compiled.steps
 
     def field(self, of: Found, name: str, node: s.Node) -> Found:
         if isinstance(of, Ref):
@@ -457,30 +457,22 @@ class Translator:
         return Value(exp.Case().when(begun, after).when(exp.Not(this=begun.copy()), before), "number", EXACT)
 
     def _row_field(self, row: Row, name: str, node: s.Node) -> Found:
-        step = self.statement.step(row.entity, name)
+        try:
+            step = self.statement.step(row.entity, name)
+        except NoSql as e:
+            raise NoSql(str(e), node) from e
         if step is not None:
             return step(self, row)
         if name == "owner":
             return Owners(row)
-        if row.entity == "account" and name == "open_opportunities":
-            return self._narrowed(
-                Many(row, "opportunity", self.statement.table("opportunity"), "account"),
-                s.Compare("!=", s.Name("is_closed"), s.Literal(True, "true")),
-            )
-        if name == "leave" and row.entity == "rep":
-            raise NoSql("whether a rep is on leave is not available in SQL", node)
-        if name == "ultimate_parent":
-            raise NoSql("the ultimate parent needs a recursive walk", node)
+        if name == "local_day" and row.entity == "rep":  # the policy's day: a warehouse has no clocks of other zones
+            return self.value(s.Name("today"))
         f = self.model.entities[row.entity].get(name)
         if f is None:
             raise NoSql(f"`{show(node)}` is not a stored field", node)
-        if name == "ancestors" and row.entity == "account":
-            raise NoSql("the ancestors need a recursive walk", node)
         if f.via and f.type.item:
             return Many(row, f.type.item.entity, self._keyed(row, f), f.via, key=f.key)
         if f.type.name == "record":
-            if row.entity == "lead" and name == "account" and ("lead", "matched_account") in self.statement.policy.plan.steps:
-                raise NoSql("the account of a lead is found by matching", node)
             return Ref(f.type.entity, column(name, row.alias))
         return Value(column(name, row.alias), f.type.name)
 

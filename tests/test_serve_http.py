@@ -1,0 +1,319 @@
+"""The service over HTTP: tokens, keys, problems, limits and what each address answers."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from ledgers import STORES, place
+from roe.diagnostics import CODES, PolicyError
+from roe.serve.app import build_app
+from roe.serve.main import settings_of
+from roe.serve.server import Server
+from roe.serve.settings import Settings, read_settings
+from roe.serve.times import SetTime
+from roe.serve.tokens import SCOPES, made, read_tokens
+from services import MONDAY, fill, policy
+
+
+@pytest.fixture(params=STORES)
+def state(request: Any, tmp_path: Path) -> str:
+    return place(request.param, tmp_path)
+
+
+@contextmanager
+def client(state: str, tmp_path: Path, **more: Any) -> Iterator[TestClient]:
+    server = Server(Settings(policy(tmp_path / "policy"), state, **more), SetTime(MONDAY))
+    with TestClient(build_app(server), raise_server_exceptions=False) as made_client:
+        while not server.writer.ready:
+            threading.Event().wait(0.01)
+        if not server.tokens:
+            fill(made_client)
+        yield made_client
+
+
+def lead(c: Any, id: str, key: str = "", **values: Any) -> Any:
+    return c.post("/v1/leads", json={"id": id, "email": f"a@{id.lower()}.com", **values}, headers={"Idempotency-Key": key} if key else {})
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_key_and_body_give_the_stored_answer(state: str, tmp_path: Path) -> None:
+    with client(state, tmp_path) as c:
+        first = lead(c, "L1", "k1")
+        again = lead(c, "L1", "k1")
+        assert first.status_code == again.status_code == 201 and first.json() == again.json()
+        assert (first.headers.get("Idempotent-Replayed"), again.headers["Idempotent-Replayed"]) == (None, "true")
+        assert lead(c, "L1").status_code == 200  # known, without a key
+
+
+def test_scenario_6_a_key_with_another_body_and_after_a_restart(state: str, tmp_path: Path) -> None:
+    with client(state, tmp_path) as c:
+        first = lead(c, "L1", "k1")
+        other = lead(c, "L2", "k1")
+        assert (other.status_code, other.json()["code"]) == (422, "R905")
+    with client(state, tmp_path) as c:
+        assert lead(c, "L1", "k1").json() == first.json()
+        assert lead(c, "L1", '"k1"').json() == first.json()  # as a structured field has it
+        assert lead(c, "L2", "k1").status_code == 422
+
+
+def test_scenario_5_the_same_key_fifty_times_at_once(state: str, tmp_path: Path) -> None:
+    with client(state, tmp_path) as c, ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(lambda _: lead(c, "L1", "k1"), range(50)))
+        assert {a.status_code for a in answers} <= {201, 409}
+        assert len({a.text for a in answers if a.status_code == 201}) == 1
+        assert all(a.headers["Retry-After"] == "1" for a in answers if a.status_code == 409)
+        assert len(c.get("/v1/changes", params={"kinds": "turn"}).json()["entries"]) == 1
+
+
+def test_a_refusal_is_kept_under_its_key_too(tmp_path: Path) -> None:
+    with client(str(tmp_path / "s"), tmp_path) as c:
+        assert lead(c, "L1", "k1", created="soon").status_code == 422
+        again = lead(c, "L1", "k1", created="soon")
+        assert (again.status_code, again.json()["code"], again.headers["Idempotent-Replayed"]) == (422, "R602", "true")
+        assert again.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("key", ["x" * 256, "a\tb"])
+def test_a_key_that_cannot_be_one(tmp_path: Path, key: str) -> None:
+    with client(str(tmp_path / "s"), tmp_path) as c:
+        assert lead(c, "L1", key).status_code == 400
+
+
+# --- tokens -----------------------------------------------------------------------------------------------------------
+
+
+def test_each_scope_allows_what_it_says_and_nothing_else(tmp_path: Path) -> None:
+    tokens = {scope: made(scope, [scope]) for scope in SCOPES}
+    (tmp_path / "tokens.toml").write_text("\n".join(lines for _, lines in tokens.values()))
+    asks: list[tuple[str, str, str, Any]] = [
+        ("write", "PUT", "/v1/reps/ann", {"name": "Ann", "role": "SDR", "active": "yes"}),
+        ("route", "POST", "/v1/leads", {"id": "L1", "email": "a@x.com"}),
+        ("route", "POST", "/v1/events", {"event": "worked", "id": "L1", "rep": "ann"}),
+        ("read", "GET", "/v1/leads/L1", None),
+        ("read", "GET", "/v1/leads/L1/explain", None),
+        ("read", "GET", "/v1/leads/L1/history", None),
+        ("read", "GET", "/v1/changes", None),
+        ("read", "GET", "/v1/reps/ann", None),
+        ("read", "GET", "/metrics", None),
+        ("admin", "PUT", "/v1/pause", {}),
+        ("admin", "DELETE", "/v1/pause", None),
+        ("admin", "GET", "/v1/letters", None),
+    ]
+    with client(str(tmp_path / "s"), tmp_path, tokens=tmp_path / "tokens.toml") as c:
+        for needed, method, path, body in asks:
+            for scope, (token, _) in sorted(tokens.items(), key=lambda t: t[0] in (needed, "admin")):
+                answer = c.request(method, path, json=body, headers={"Authorization": f"Bearer {token}"})
+                assert (answer.status_code < 300) is (scope in (needed, "admin")), (scope, method, path, answer.text)
+                if answer.status_code >= 300:
+                    assert (answer.status_code, answer.json()["code"]) == (403, "R902")
+            for wrong in ({}, {"Authorization": "Bearer roe_guess"}, {"Authorization": f"Basic {token}"}):
+                assert c.request(method, path, json=body, headers=wrong).status_code == 401
+        assert c.get("/healthz").status_code == c.get("/ready").status_code == 200
+
+
+def test_a_file_of_tokens_has_digests_only(tmp_path: Path) -> None:
+    token, lines = made("web", ["route", "read"])
+    (tmp_path / "t.toml").write_text(lines)
+    found = read_tokens(tmp_path / "t.toml", {}).find(token)
+    assert token not in lines and found is not None and found.scopes == {"route", "read"}
+    digest = lines.split('"')[-2]
+    assert read_tokens(None, {"ROE_TOKENS": f"web=route+read={digest}"}).find(token) == found
+    for wrong in (
+        "[a]\n",
+        '[a]\nscopes=["rout"]\ndigest="sha256:0"\n',
+        "[a]\nscopes=[]\n",
+        "[",
+        '["a b"]\n',
+        '[a]\nscopes=["route"]\ndigest="x"\n',
+    ):
+        (tmp_path / "t.toml").write_text(wrong)
+        with pytest.raises(PolicyError) as e:
+            read_tokens(tmp_path / "t.toml", {})
+        assert e.value.diagnostics[0].code == "R908" and e.value.diagnostics[0].help
+
+
+def test_without_tokens_only_this_machine_is_answered(tmp_path: Path) -> None:
+    with client(str(tmp_path / "s"), tmp_path) as c:
+        assert c.get("/v1/changes", headers={"Host": "roe.evil.example"}).status_code == 401
+    with pytest.raises(PolicyError):
+        settings_of({"policy": str(tmp_path / "policy"), "state": "s", "host": "0.0.0.0"})
+
+
+# --- requests ---------------------------------------------------------------------------------------------------------
+
+UNREADABLE: list[tuple[bytes, dict[str, str], int]] = [
+    (b"{", {}, 400),
+    (b"[1]", {}, 422),
+    (b'"x"', {}, 422),
+    (b'{"a": NaN}', {}, 400),
+    (b'{"a": {"b": 1}}', {}, 422),
+    (b'{"a": [1]}', {}, 422),
+    (b'{"id": "\\ud800"}', {}, 400),
+    (b'{"id": "a\\u0000b"}', {}, 422),
+    (b"{}", {"Content-Type": "text/plain"}, 415),
+    (b"[" * 100_000, {}, 400),
+    (json.dumps({f"f{i}": 1 for i in range(501)}).encode(), {}, 422),
+    (json.dumps({"email": "x" * 40_000}).encode(), {}, 422),
+    (b'{"id": "' + b"x" * (1 << 20) + b'"}', {}, 413),
+    (b"{}", {}, 422),
+    (b'{"id": "L1", "email": 5e400}', {}, 422),
+]
+
+
+@pytest.mark.parametrize("number", range(len(UNREADABLE)))
+def test_a_body_that_cannot_be_read_is_a_problem_document(tmp_path: Path, number: int) -> None:
+    body, headers, status = UNREADABLE[number]
+    with client(str(tmp_path / "s"), tmp_path) as c:
+        answer = c.post("/v1/leads", content=body, headers={"Content-Type": "application/json", **headers})
+        said = answer.json()
+        assert answer.status_code == status == said["status"], answer.text
+        assert answer.headers["Content-Type"] == "application/problem+json" and said["title"] == CODES[said["code"]][0] and said["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nowhere", 404), ("POST", "/v1/lamps", 404), ("PATCH", "/v1/leads", 405), ("GET", "/v1/leads/NOBODY", 404),
+        ("GET", "/v1/leads/NOBODY/explain", 404), ("GET", "/v1/leads/NOBODY/history", 404), ("GET", "/v1/decisions/99", 404),
+        ("GET", "/v1/decisions/x", 422), ("GET", "/v1/reps/nobody", 404), ("GET", "/v1/changes?after=x", 422), ("GET", "/v1/changes?after=-1", 422),
+        ("DELETE", "/v1/leads/NOBODY", 404), ("PUT", "/v1/leads/a%7Cb", 422), ("PUT", "/v1/leads/L1?version=soon", 422),
+        ("POST", "/v1/letters/9/send", 404), ("GET", "/v1/letters?state=x", 422),
+    ],
+)  # fmt: skip
+def test_what_the_service_does_not_know(tmp_path: Path, method: str, path: str, status: int) -> None:
+    with client(str(tmp_path / "s"), tmp_path) as c:
+        answer = c.request(method, path, json={"id": "L1"} if method in ("PUT", "POST", "PATCH") else None)
+        assert answer.status_code == status, answer.text
+        assert answer.json()["code"].startswith("R9") and answer.json()["help"]
+
+
+def test_what_is_asked_about_a_record(state: str, tmp_path: Path) -> None:
+    with client(state, tmp_path) as c:
+        answer = lead(c, "L1").json()
+        assert c.get("/v1/leads/L1").json()["decision"] == answer["decision"]
+        explained = c.get("/v1/leads/L1/explain", params={"why_not": "Ben"}).json()
+        assert explained["traces"]["sdr"]["outcome"]["owner"] == "ann" and "sdr" in explained["why_not"]
+        kinds = [e["kind"] for e in c.get("/v1/leads/L1/history").json()["entries"]]
+        assert sorted(kinds) == ["owned", "turn"]
+        decision = c.get(f"/v1/decisions/{answer['decision']}").json()
+        assert (decision["rep"], decision["rule"], decision["policy"]) == ("ann", "rest", answer["policy"])
+        rep = c.get("/v1/reps/Ann").json()
+        assert [o["id"] for o in rep["book"]] == ["L1"] and rep["due"][0]["what"] == "sla" and rep["takes_records"] is True
+        assert rep["pools"]["inbound"] == {"turns": 1, "credit": -0.6667, "skipped": None, "next": "ben"}
+        text = c.get("/metrics").text
+        assert 'roe_decisions_total{action="route",entity="lead",role="sdr"} 1.0' in text and "roe_request_seconds_bucket" in text
+
+
+def test_scenario_8_a_reader_of_the_feed_misses_no_entry(state: str, tmp_path: Path) -> None:
+    with client(state, tmp_path) as c:
+        seen: list[int] = []
+        done = threading.Event()
+
+        def follow() -> None:
+            after = 0
+            while True:
+                last = done.is_set()
+                page = c.get("/v1/changes", params={"after": after, "limit": 7}).json()
+                seen.extend(e["number"] for e in page["entries"])
+                after = page["next"]
+                if last and not page["more"]:
+                    return
+
+        reader = threading.Thread(target=follow)
+        reader.start()
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda n: lead(c, f"L{n}"), range(60)))
+        done.set()
+        reader.join()
+        assert seen == list(range(1, seen[-1] + 1)) and len(seen) == 121  # a run's entry, and two for each lead
+
+
+# --- trouble ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_queue_is_503_with_a_time_to_repeat(tmp_path: Path) -> None:
+    with client(str(tmp_path / "s"), tmp_path, queue=1) as c:
+        server: Server = c.app.state.server  # type: ignore[attr-defined]
+        hold, go = threading.Event(), threading.Event()
+
+        def slow(desk: Any, at: Any) -> Any:
+            hold.set()
+            go.wait(10)
+            return {}
+
+        waiting = server.writer.ask(slow)
+        hold.wait(10)
+        with ThreadPoolExecutor(8) as pool:
+            answers = pool.map(lambda n: lead(c, f"L{n}", f"k{n}"), range(8))
+            threading.Event().wait(0.3)
+            go.set()
+            codes = sorted(a.status_code for a in answers)
+        waiting.result(10)
+        assert codes == [201] + [503] * 7
+        refused = lead(c, "L9", "k3")
+        assert refused.status_code in (201, 422)  # a refusal for want of room is not kept under its key
+
+
+def test_scenario_3_a_full_disk_is_503_and_recovers_by_itself(tmp_path: Path) -> None:
+    state = str(tmp_path / "s")
+    with client(state, tmp_path) as c:
+        server: Server = c.app.state.server  # type: ignore[attr-defined]
+        first = lead(c, "L1").json()
+        db = server.writer._store.db  # type: ignore[union-attr]
+        pages = db.rows("PRAGMA page_count")[0][0]
+        db.rows(f"PRAGMA max_page_count = {pages}")  # SQLite says `database or disk is full`
+        big = {"campaign": "x" * 30_000}
+        answers = [lead(c, f"M{n}", f"m{n}", **big) for n in range(12)]
+        assert answers[-1].status_code == 503 and answers[-1].headers["Retry-After"]
+        assert c.get("/ready").status_code == 503 and c.get("/healthz").status_code == 200
+        acknowledged = {a.json()["id"]: a.json()["owner"] for a in answers if a.status_code == 201}
+        until = 0
+        while lead(c, "L2", "l2").status_code != 201 and until < 100:  # a new connection has no such limit
+            threading.Event().wait(0.1)
+            until += 1
+        assert c.get("/ready").status_code == 200
+        assert {id: c.get(f"/v1/leads/{id}").json()["owner"] for id in acknowledged} == acknowledged
+        assert c.get("/v1/leads/L1").json()["owner"] == first["owner"]
+        turns = c.get("/v1/changes", params={"kinds": "turn"}).json()["entries"]
+        assert len(turns) == len(acknowledged) + 2 and len({t["record"] for t in turns}) == len(turns)
+
+
+def test_settings_are_read_and_secrets_stay_in_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "serve.toml"
+    file.write_text('[server]\nqueue = 5\n[hubspot]\nsecret = "env:H"\n[forms.web]\nsecrets = ["env:F"]\n[receivers.crm]\nurl = "https://x.example"\nsecrets = ["env:R"]\nkinds = ["assigned"]\n')  # fmt: skip
+    found = read_settings(file, {"H": "hs", "F": "fs", "R": "c2VjcmV0"})
+    assert (found["queue"], found["hubspot"], found["forms"]["web"].secrets, found["receivers"][0].kinds) == (
+        5,
+        "hs",
+        ("fs",),
+        ("assigned",),
+    )
+    wrong = {
+        '[server]\nqueue = "x"\n': "whole number",
+        "[servr]\n": "section",
+        "[server]\nprot = 1\n": "setting",
+        '[hubspot]\nsecret = "plain"\n': "in the file itself",
+        '[hubspot]\nsecret = "env:NONE"\n': "no NONE",
+        "[forms.web]\n": "no secret",
+        '[receivers.crm]\nurl = "https://x"\n': "no secret",
+        '[receivers.crm]\nform = "fax"\n': "form of letters",
+        '[receivers.crm]\nkinds = ["x"]\n': "kind",
+        '[receivers.crm]\nsecrets = ["env:H"]\n': "base64",
+        "x": "cannot be read",
+    }
+    for text, said in wrong.items():
+        file.write_text(text)
+        with pytest.raises(PolicyError) as e:
+            read_settings(file, {"H": "not base64!"})
+        assert said in e.value.diagnostics[0].message and e.value.diagnostics[0].code == "R908", text

@@ -1,0 +1,194 @@
+"""Real servers: killed again and again, two beside each other, and without their database for a while."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from helpers import HEAVY
+from ledgers import STORES, place
+from roe.ledger.store import open_store
+from services import feed, fill, policy, servers
+
+KILLS = 200 if HEAVY else 3
+LEADS = 10_000 if HEAVY else 200
+
+
+@pytest.fixture(params=STORES)
+def state(request: Any, tmp_path: Path) -> str:
+    return place(request.param, tmp_path)
+
+
+def persistent(url: str, id: str, stop: threading.Event, form: str = "") -> dict[str, Any]:
+    """A client that repeats its request, with its key, until it has an answer."""
+    while not stop.is_set():
+        try:
+            answer = httpx.post(
+                f"{url}/v1/leads",
+                json={"id": id, "email": f"a@{id.lower()}.com", "form": form},
+                headers={"Idempotency-Key": f"key-{id}"},
+                timeout=10,
+            )
+        except httpx.HTTPError:
+            time.sleep(0.02)
+            continue
+        if answer.status_code in (200, 201):
+            found: dict[str, Any] = answer.json()
+            return found
+        assert answer.status_code in (409, 503), answer.text
+        time.sleep(0.02)
+    return {}
+
+
+def check(answers: list[dict[str, Any]], entries: list[dict[str, Any]]) -> None:
+    """Every answer has its entry, no record has two, and turns and numbers have no gap."""
+    owned = {e["record"]: e for e in entries if e["kind"] == "owned"}
+    turns = [e for e in entries if e["kind"] == "turn"]
+    for answer in answers:
+        assert owned[answer["id"]]["rep"] == answer["owner"] and owned[answer["id"]]["number"] == answer["decision"]
+    assert len(owned) == len([e for e in entries if e["kind"] == "owned"]) == len(turns)
+    assert sorted(t["turn"] for t in turns) == list(range(1, len(turns) + 1))
+    assert [e["number"] for e in entries] == list(range(1, len(entries) + 1))
+    given = Counter(t["rep"] for t in turns)
+    assert max(given.values()) - min(given.values()) <= 1, given
+
+
+def test_scenario_1_a_server_that_is_killed_loses_nothing_it_has_answered(state: str, tmp_path: Path) -> None:
+    rules = policy(tmp_path / "policy")
+    stop = threading.Event()
+    with servers(rules, state) as (server,):
+        with server.client() as client:
+            fill(client)
+        answers: list[dict[str, Any]] = []
+        numbers = iter(range(10**6))
+
+        def visitor() -> None:
+            while not stop.is_set():
+                answers.append(persistent(server.url, f"L{next(numbers)}", ended))
+
+        ended = threading.Event()
+        visitors = [threading.Thread(target=visitor) for _ in range(6)]
+        for v in visitors:
+            v.start()
+        random.seed(19)
+        for _ in range(KILLS):
+            time.sleep(random.uniform(0.05, 0.6))
+            server.kill()
+            server.start()
+        stop.set()
+        for v in visitors:
+            v.join(60)
+        ended.set()
+        with server.client() as client:
+            entries = feed(client)
+    assert len(answers) >= KILLS
+    check(answers, entries)
+    with open_store(state) as store:
+        assert store.rebuild()
+
+
+def test_scenario_4_two_servers_give_turns_without_a_gap(state: str, tmp_path: Path) -> None:
+    rules = policy(tmp_path / "policy", per_day=10**6)
+    with servers(rules, state, 2) as both:
+        with both[0].client() as client:
+            fill(client)
+        stop = threading.Event()
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda n: persistent(both[n % 2].url, f"L{n}", stop), range(LEADS)))
+        with both[1].client() as client:
+            entries = feed(client)
+    assert len(answers) == LEADS
+    check(answers, entries)
+    # the order in which turns were taken, played in one process: round robin
+    turns = sorted((e for e in entries if e["kind"] == "turn"), key=lambda t: t["turn"])
+    assert [t["rep"] for t in turns] == [("ann", "ben", "cid")[i % 3] for i in range(LEADS)]
+
+
+def test_scenario_7_a_cap_across_pools_and_servers_is_never_exceeded(state: str, tmp_path: Path) -> None:
+    rules = policy(tmp_path / "policy", per_day=4)
+    with servers(rules, state, 2) as both:
+        with both[0].client() as client:
+            fill(client)
+        stop = threading.Event()
+        with ThreadPoolExecutor(8) as pool:
+            forms = ("", "partner")
+            answers = list(pool.map(lambda n: persistent(both[n % 2].url, f"L{n}", stop, forms[n // 2 % 2]), range(30)))
+        given = Counter(a["owner"] for a in answers)
+        assert given == {"ann": 4, "ben": 4, "cid": 4, None: 18}
+        with both[1].client() as client:
+            assert len(client.get("/v1/held").json()["held"]) == 18
+
+
+def test_a_stop_answers_what_was_asked_before_it_ends(tmp_path: Path) -> None:
+    rules = policy(tmp_path / "policy")
+    with servers(rules, str(tmp_path / "s")) as (server,):
+        with server.client() as client:
+            fill(client)
+        with ThreadPoolExecutor(4) as pool:
+            waiting = [
+                pool.submit(httpx.post, f"{server.url}/v1/leads", json={"id": f"L{n}", "email": f"a@x{n}.com"}, timeout=20)
+                for n in range(12)
+            ]
+            assert server.stop() in (0, -15)  # it ends by the signal once everything is done
+            codes: Counter[Any] = Counter()
+            for w in waiting:
+                try:
+                    codes[w.result().status_code] += 1
+                except httpx.HTTPError:
+                    codes["not taken"] += 1
+    with open_store(str(tmp_path / "s")) as store:
+        assert len(list(store.entries(kinds=("owned",)))) >= codes[201]
+        assert set(codes) <= {201, 503, "not taken"}
+
+
+def test_workers_of_one_server_share_the_ledger(tmp_path: Path) -> None:
+    rules = policy(tmp_path / "policy")
+    with servers(rules, str(tmp_path / "s"), 1, "--workers", "2") as (server,):
+        with server.client() as client:
+            fill(client)
+        stop = threading.Event()
+        with ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(lambda n: persistent(server.url, f"L{n}", stop), range(30)))
+        with server.client() as client:
+            check(answers, feed(client))
+
+
+def test_route_and_sync_work_beside_a_running_server(tmp_path: Path) -> None:
+    import json
+    import subprocess
+    import sys
+
+    rules, state = policy(tmp_path / "policy"), str(tmp_path / "s")
+    export = tmp_path / "export"
+    export.mkdir()
+    (export / "reps.csv").write_text("id,name,role,active\nann,Ann,SDR,yes\nben,Ben,SDR,yes\n")
+    with servers(rules, state) as (server,), server.client() as client:
+
+        def roe(*args: str) -> str:
+            done = subprocess.run(
+                [sys.executable, "-m", "roe", *args, "--state", state], env=server.environment, capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        assert "2 rep records" in roe("sync", str(export), str(rules))
+        assert client.post("/v1/leads", json={"id": "L1", "email": "a@x1.com"}).json()["owner"] == "ann"
+        (tmp_path / "lead.json").write_text('{"id": "L2", "email": "a@x2.com"}')
+        found = json.loads(roe("route", str(tmp_path / "lead.json"), str(rules), "--format", "json"))
+        assert found["owner"] == "ben" and found["known"] is False
+        assert client.get("/v1/leads/L2").json()["decision"] == found["decision"]
+        assert client.post("/v1/leads", json={"id": "L3", "email": "a@x3.com"}).json()["owner"] == "ann"
+        roe("pause", str(rules))
+        time.sleep(1.5)  # a server that nobody asks looks once a second
+        assert client.get("/ready").json()["paused"] is True
+        (export / "reps.csv").write_text("id,name,role,active\nben,Ben,SDR,yes\n")
+        roe("sync", str(export), str(rules), "--complete", "rep")
+        assert client.post("/v1/leads", json={"id": "L4", "email": "a@x4.com"}).json()["owner"] == "ben"
