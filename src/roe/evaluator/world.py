@@ -162,7 +162,9 @@ class Compiled:
         """The steps that the rules of a role lower to. KeyError if it has none."""
         found = self._roles.get((entity, role))
         if found is None:
-            found = self._roles[entity, role] = RoleSteps(self.policy.plan, entity, role, self.policy.roles, self.policy.model.field_names(entity))
+            found = self._roles[entity, role] = RoleSteps(
+                self.policy.plan, entity, role, self.policy.roles, self.policy.model.field_names(entity)
+            )
         return found
 
     def in_force(self, row: ExceptionRow, scope: Scope) -> bool:

@@ -30,6 +30,9 @@ def take_over(store: Store, folder: Path, zone: str = "") -> int:
         if not isinstance(state, dict) or state.get("version") != VERSION:
             raise ValueError("it is not a state that this version knows")
         state = _folded(state)
+        for x in state["owners"].values():
+            if "by" not in x:  # written before the base was kept: what roe had decided counted as what the CRM had
+                x |= {"by": "import", "base": x["rep"]}
         at = moment_of(state["as_of"], zone)
         entries = list(entries_between({}, state, at))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as e:
