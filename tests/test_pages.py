@@ -120,7 +120,7 @@ def test_pages_of_a_change_open_without_a_word_on_the_console(tmp_path: Path) ->
         assert opened(page, page.with_suffix(".png")) == "", page.name
         found = seen(page.with_suffix(".png"))
         assert found["text"] > 3000, (page.name, found)
-        assert page.suffix != ".svg" or found["#1f5fa8"] > 300  # the path that is lit
+        assert page.suffix != ".svg" or found[COLORS[0]] > 300  # the path that is lit
 
 
 @in_browser

@@ -334,6 +334,93 @@ def test_a_run_says_what_has_changed_since_the_last_one(tmp_path: Path) -> None:
     assert "since the run as of 2026-03-02: 2 by rules, 0 by hand, 0 by time" in invoke(command(tmp_path, state, 1)).output
 
 
+# --- undo ---------------------------------------------------------------------------------------------------------------
+
+BY_COUNTRY = """roe: 1
+name: countries
+roles: [ae]
+engagement: {account: {ae: [{name: west, when: account.country = "US", then: {assign: '"eva"'}}, {name: rest, then: keep}]}}
+"""
+
+
+def accounts(folder: Path, *countries: str, owner: str = "") -> None:
+    lines = "".join(f"A{i},{country},{owner}\n" for i, country in enumerate(countries))
+    (folder / "data" / "accounts.csv").write_text("id,country,owner\n" + lines, "utf-8")
+
+
+def owners_of(folder: Path) -> dict[str, str]:
+    with (folder / "out" / "allocations.csv").open(encoding="utf-8") as file:
+        return {row["record"]: row["owner"] for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize("engine", ["rows", "columns"])
+@pytest.mark.parametrize("kind", STORES)
+def test_what_a_run_gave_is_given_back_and_held(kind: str, engine: str, tmp_path: Path) -> None:
+    policy_text(tmp_path / "policy", BY_COUNTRY)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "reps.csv").write_text("id,name\neva,Eva\nbob,Bob\n", "utf-8")
+    state, more = place(kind, tmp_path), ("--engine", engine)
+    accounts(tmp_path, "DE", "DE", "US", owner="bob")
+    invoke(command(tmp_path, state, 0, "out", *more))
+    accounts(tmp_path, "US", "DE", "US", owner="bob")  # somebody mistyped a country
+    invoke(command(tmp_path, state, 1, "out", *more))
+    assert owners_of(tmp_path) == {"A0": "eva", "A1": "bob", "A2": "eva"}
+    name = read_mark(tmp_path / "out")["run"]
+    with open_store(state) as store:
+        assert store.holding("account", "A0", "ae").rep == "eva"  # type: ignore[union-attr]
+    said = invoke(["undo", name, "--state", state, "--accept", "Ann: a typing error"]).output
+    assert "account A0" in said and "undone: 1 owners" in said
+    with open_store(state) as store:
+        now = store.holding("account", "A0", "ae")
+        assert now is not None and (now.rep, str(now.start)) == ("bob", str(FIRST))
+        assert verify(store).bad is None and store.rebuild()
+    accounts(tmp_path, "US", "DE", "US", owner="bob")
+    invoke(command(tmp_path, state, 2, "out", *more))
+    assert owners_of(tmp_path) == {"A0": "bob", "A1": "bob", "A2": "eva"}  # it holds
+    policy_text(tmp_path / "policy", BY_COUNTRY.replace("west", "states"))
+    invoke(command(tmp_path, state, 3, "out", *more))
+    assert owners_of(tmp_path)["A0"] == "eva"  # until the policy changes
+    assert "undone already" in invoke(["undo", name, "--state", state, "--accept", "x"], code=2).output
+    assert "R604" in invoke(["undo", "nothing", "--state", state, "--accept", "x"], code=2).output
+
+
+def test_an_undo_ends_on_its_day_and_leaves_what_was_touched_since(tmp_path: Path) -> None:
+    policy_text(tmp_path / "policy", BY_COUNTRY)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "reps.csv").write_text("id,name\neva,Eva\nbob,Bob\n", "utf-8")
+    state = str(tmp_path / "state")
+    accounts(tmp_path, "DE", "DE", owner="bob")
+    invoke(command(tmp_path, state))
+    accounts(tmp_path, "US", "US", owner="bob")
+    invoke(command(tmp_path, state, 1))
+    name = read_mark(tmp_path / "out")["run"]
+    policy_text(tmp_path / "policy", BY_COUNTRY.replace("country =", 'id != "A1" and account.country ='))
+    accounts(tmp_path, "US", "US", owner="eva")
+    (tmp_path / "data" / "accounts.csv").write_text("id,country,owner\nA0,US,eva\nA1,US,bob\n", "utf-8")  # moved back by hand
+    invoke(command(tmp_path, state, 2))
+    said = invoke(["undo", name, "--state", state, "--accept", "Ann: too early", "--until", str(FIRST + timedelta(days=5))]).output
+    assert "undone: 1 owners" in said and "account A1 (ae)" in said.partition("left as they are")[2]
+    for night, owner in ((3, "bob"), (4, "bob"), (5, "eva")):
+        accounts(tmp_path, "US", "DE", owner="bob")
+        invoke(command(tmp_path, state, night))
+        assert owners_of(tmp_path)["A0"] == owner, night
+
+
+def test_turns_that_are_undone_are_taken_again(tmp_path: Path) -> None:
+    pool(tmp_path)
+    state = str(tmp_path / "state")
+    leads(tmp_path, 4)
+    invoke(command(tmp_path, state))
+    before = read_memory(state)
+    leads(tmp_path, 9)
+    invoke(command(tmp_path, state, 1))
+    said = invoke(["undo", read_mark(tmp_path / "out")["run"], "--state", state, "--accept", "Ann: test leads"]).output
+    assert "5 turns" in said
+    after = read_memory(state)
+    assert after["assigned"] == before["assigned"] and after["pools"] == before["pools"]
+    assert {k: x["rep"] for k, x in after["owners"].items() if x["rep"]} == {k: x["rep"] for k, x in before["owners"].items()}
+
+
 # --- faults -------------------------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from roe.untrusted import visible
 if TYPE_CHECKING:
     from roe.evaluator.engine import Decision
 
-LIT, DIM, INK, QUIET = "#1f5fa8", "#d8dee5", "#1c2530", "#5b6875"
+LIT, DIM, INK, QUIET = "#0b5d51", "#dcdfd9", "#1a211f", "#59645f"
 WIDE, GAP, LINE = 300, 60, 17
 
 
@@ -77,7 +77,7 @@ def mermaid(charts: Sequence[Chart]) -> str:
         if lit:
             out.append(f"  class {','.join(lit)} lit")
     if any(c.record for c in charts):
-        out.append(f"  classDef lit fill:#dbe8f7,stroke:{LIT},stroke-width:3px")
+        out.append(f"  classDef lit fill:#d3e8e1,stroke:{LIT},stroke-width:3px")
     return "\n".join(out) + "\n"
 
 
@@ -122,13 +122,13 @@ def _svg(c: Chart, y: int, parts: list[str]) -> int:
         high = 18 + LINE * max(len(asks) + 1, len(does))
         color, wide = (LIT, 2.5) if rung.asked else (DIM, 1.2)
         parts.append(
-            f'<rect x="{left}" y="{y}" width="{WIDE}" height="{high}" rx="6" fill="{"#eef4fb" if rung.asked else "#fff"}" stroke="{color}" stroke-width="{wide}"/>'
+            f'<rect x="{left}" y="{y}" width="{WIDE}" height="{high}" rx="6" fill="{"#eef6f3" if rung.asked else "#fff"}" stroke="{color}" stroke-width="{wide}"/>'
         )
         parts.append(f'<text x="{left + 12}" y="{y + 20}" font-weight="600">{_escaped(rung.name)}</text>')
         parts += [f'<text x="{left + 12}" y="{y + 20 + LINE * n}">{_escaped(line)}</text>' for n, line in enumerate(asks, 1)]
         color, wide = (LIT, 2.5) if rung.decides else (DIM, 1.2)
         parts.append(
-            f'<rect x="{right}" y="{y}" width="{WIDE}" height="{high}" rx="18" fill="{"#dbe8f7" if rung.decides else "#fff"}" stroke="{color}" stroke-width="{wide}"/>'
+            f'<rect x="{right}" y="{y}" width="{WIDE}" height="{high}" rx="18" fill="{"#d3e8e1" if rung.decides else "#fff"}" stroke="{color}" stroke-width="{wide}"/>'
         )
         parts += [f'<text x="{right + 14}" y="{y + 20 + LINE * n}">{_escaped(line)}</text>' for n, line in enumerate(does)]
         middle = y + high // 2

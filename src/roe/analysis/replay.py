@@ -86,11 +86,12 @@ def given(world: World) -> Records:
         typed = world.typed.get(entity)
         loaded = list(typed.rows) if typed is not None else []
         known = {values["id"] for values in loaded}
-        found[entity] = loaded + [_stored(row) for row in rows if row["id"] not in known]
+        found[entity] = loaded + [stored(row) for row in rows if row["id"] not in known]
     return found
 
 
-def _stored(row: Row) -> dict[str, Any]:
+def stored(row: Row) -> dict[str, Any]:
+    """A record's own values as the loader gives them: references as ids, nothing that was computed."""
     plain = {name: x["id"] if isinstance(x, Row) else x for name, x in row.items() if name not in row.derived}
     return {name: x for name, x in plain.items() if not isinstance(x, (list, dict)) or name == "$extra"}
 
@@ -209,7 +210,7 @@ def _plan(plan: Plan, change: Change, bound: Bound) -> Plan:
         return replace(plan, lists={**plan.lists, change.name: new})
     if isinstance(change, ExceptionEnds):
         left = tuple(x for x in plan.exceptions if str(x.record.span()) != change.place)
-        return replace(plan, exceptions=left)
+        return plan.with_part("exceptions", left)
     if isinstance(change, MemberChange):
         pool = plan.pools[change.pool]
         assert isinstance(pool.members, tuple)

@@ -51,27 +51,31 @@ def plan(policy: Path | None, data: Path, as_of: str, state: str | None, out: Pa
     from roe.data.files import csv_text, write_whole
     from roe.evaluator.books import plan_books
     from roe.evaluator.world import Circle
+    from roe.web.books import plan_page
 
     evaluator = load(policy)
     named(evaluator.policy, evaluator.policy.plan.books, only, "book", "books")
     try:
-        found = plan_books(bind_large(evaluator, data, as_of, state), only, greedy)
+        found = plan_books(bind_large(evaluator, data, as_of, state), only, greedy, reviewed=True)
     except Circle as e:
         click.echo(f"note: {e} depends on itself through the data, which only the row engine can follow; using rows", err=True)
-        found = plan_books(bind(evaluator, data, as_of, state), only, greedy)
+        found = plan_books(bind(evaluator, data, as_of, state), only, greedy, reviewed=True)
     rows = [[book, *(m[key] for key in ("account", "name", *MOVES[3:]))] for book, part in found["books"].items() for m in part["moves"]]
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / PLAN, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
         write_whole(out / "moves.csv", csv_text(MOVES, rows))
+        write_whole(out / "plan.html", plan_page(found))
     except OSError as e:
         unwritable(out, e)
     for book, part in found["books"].items():
         _show(book, part)
-    click.echo(f"see {out / 'moves.csv'}; to apply it: roe books apply {out} --state DIR")
+    click.echo(f"see {out / 'plan.html'} and {out / 'moves.csv'}; to apply it: roe books apply {out} --state DIR")
 
 
 def _show(book: str, part: Mapping[str, Any]) -> None:
+    from roe.evaluator.questions import sentences
+
     solution = part["solution"]
     click.echo(f"{book}: the cycle of {part['cycle']}\n")
     rows = [[r["name"], r["capacity"], r["before"], r["came"], r["after"], round(r["value"], 1)] for r in part["reps"][:30]]
@@ -80,10 +84,10 @@ def _show(book: str, part: Mapping[str, Any]) -> None:
         click.echo(f"… and {len(part['reps']) - 30} more reps, in {PLAN}")
     left = ", ".join(f"{n} {why}" for why, n in part["returned"].items()) or "none"
     click.echo(f"\n{len(part['moves'])} moves; accounts that left a book: {left}")
-    better = solution.get("greedy")
-    gain = f"; greedy would have {better:,.1f}" if better is not None else ""
     gap = "" if solution["gap"] is None else "proven best" if solution["gap"] == 0 else f"within {100 * solution['gap']:.3f} % of the best"
-    click.echo(f"worth {solution['objective']:,.1f} by {solution['method']}{', ' + gap if gap else ''}{gain}")
+    click.echo(f"worth {solution['objective']:,.1f} by {solution['method']}{', ' + gap if gap else ''}")
+    for line in sentences(solution):
+        click.echo(line)
     for line in part["relaxed"]:
         click.echo(f"relaxed: {line}")
     for line in part["refused"]:

@@ -19,9 +19,12 @@ from roe.diagnostics import PolicyError
 @click.option("--tokens", type=click.Path(path_type=Path), help="File with the digests of bearer tokens; `roe token` writes it.")
 @click.option("--config", type=click.Path(path_type=Path, exists=True), help="File serve.toml: webhooks, receivers and limits.")
 @click.option("--shadow", type=click.Path(path_type=Path), metavar="CANDIDATE", help="Policy that decides everything too, without effect.")
+@click.option("--users", type=click.Path(path_type=Path), help="TOML file with who may sign in to the pages, as whom; see docs/ui.md.")
+@click.option("--trust-header", metavar="NAME", default="", help="Header in which a proxy gives the login of a user of the pages.")
 @click.option("--watch", is_flag=True, help="Reload the policy when its folder changes.")
 def command(
-    policy: Path | None, state: str, host: str, port: int, workers: int, tokens: Path | None, config: Path | None, shadow: Path | None, watch: bool
+    policy: Path | None, state: str, host: str, port: int, workers: int, tokens: Path | None, config: Path | None, shadow: Path | None,
+    users: Path | None, trust_header: str, watch: bool,
 ) -> None:  # fmt: skip
     """Answer who gets a record, why and until when, in milliseconds.
 
@@ -37,7 +40,7 @@ def command(
             click.echo("no policy here: serving the example that comes with roe", err=True)
         arguments = {
             "policy": root or example(), "state": state, "host": host, "port": port, "tokens": tokens, "config": config, "shadow": shadow,
-            "watch": watch,
+            "users": users, "trust_header": trust_header, "watch": watch,
         }  # fmt: skip
         serve(arguments, workers)
     except PolicyError as e:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from roe.cli.common import as_of_option, bind, data_option, fail, load, policy_argument, state_option
+from roe.cli.common import as_of_option, bind, bind_large, data_option, fail, load, policy_argument, state_option
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.source import Span
 
@@ -38,6 +38,7 @@ def command(
     The server answers on this machine only. It stores nothing, and ends with Ctrl-C.
     """
     _packages()
+    from roe.evaluator.world import Circle
     from roe.web.app.access import Users, read_users
     from roe.web.app.laptop import snapshot_of
     from roe.web.app.site import Options, Site
@@ -47,7 +48,11 @@ def command(
     except PolicyError as e:
         fail(e.diagnostics)
     evaluator = load(policy)
-    snapshot = snapshot_of(bind(evaluator, data, as_of, state, say=True), str(data))
+    try:
+        snapshot = snapshot_of(bind_large(evaluator, data, as_of, state), str(data))
+    except Circle as e:
+        click.echo(f"note: {e} depends on itself through the data, which only the row engine can follow; using rows", err=True)
+        snapshot = snapshot_of(bind(evaluator, data, as_of, state), str(data))
     token = "" if users is not None else secrets.token_urlsafe(24)
     options = Options(
         users=known,
@@ -62,6 +67,14 @@ def command(
     )
     site = Site(lambda: snapshot, options)
     _serve(site, port, token, not no_browser)
+
+
+def _history(state: Path | None) -> object | None:
+    """What the ledger of the state folder knows; None without one."""
+    from roe.ledger.store import exists
+    from roe.web.app.history import History
+
+    return History(str(state)) if state is not None and exists(state) else None
 
 
 def _revision(text: str, scratch: Path) -> Path:
@@ -89,6 +102,7 @@ def _serve(site: object, port: int, token: str, browser: bool) -> None:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.bind(("127.0.0.1", port))
+        listener.listen(128)  # whoever is told the address may come before the server is up
     except OSError as e:
         at = Span("--port", 1, 1, 2)
         fail([Diagnostic("R801", f"cannot listen on port {port}: {e.strerror or e}", at, "name another port, or leave --port out")])

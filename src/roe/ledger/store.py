@@ -278,6 +278,18 @@ class Store:
             return self._holdings("h.rep = ? AND h.stop IS NULL", [subject])
         return self._holdings("h.rep = ? AND h.start <= ? AND (h.stop IS NULL OR h.stop > ?)", [subject, on.instant, on.instant])
 
+    def book_ids(self, rep: str, on: At) -> list[tuple[str, str, str, int, int | None]]:
+        """The same without why: entity, record, role, start and stop in microseconds since 1970 UTC."""
+        rows = self.db.rows(
+            "SELECT s.entity, s.record, h.role, h.start, h.stop FROM holding h JOIN subject s ON s.id = h.subject "
+            "WHERE h.rep = (SELECT id FROM subject WHERE record = ? AND entity = ?) AND h.start <= ? AND (h.stop IS NULL OR h.stop > ?)",
+            (rep, self._word_or_none("rep") or 0, on.instant, on.instant),
+        )  # fmt: skip
+        text = self._text
+        return [
+            (text(entity), FORGOTTEN if record is None else record, text(role), start, stop) for entity, record, role, start, stop in rows
+        ]
+
     def _holdings(self, where: str, values: Sequence[Any]) -> list[Holding]:
         rows = self.db.rows(
             "SELECT s.entity, s.record, h.role, r.record, h.rep, h.queue, h.start, h.stop, h.entry, h.decision, a.word, a.grain, f.record, "

@@ -16,12 +16,13 @@ from typing import Any, NoReturn
 
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.ledger.audit import anchor
-from roe.ledger.entries import About, Entry, Run
+from roe.ledger.entries import About, Entry, Owned, Run
 from roe.ledger.moment import At
 from roe.ledger.state import State, remembered
 from roe.ledger.store import Store, Writing, open_store
 from roe.source import Span
 
+UNDO = "undo"  # what an undo is called, as a run and as what gave a record back
 AHEAD = timedelta(hours=36)  # how far as-of may lie after the clock: a typing error in it would lock the ledger
 
 
@@ -34,11 +35,11 @@ class Memory:
     number: int = 0
     last: Run | None = None
 
-    def read(self) -> State:
-        """The memory as of now, all of one moment."""
+    def read(self, digest: str = "") -> State:
+        """The memory as of now, all of one moment. `digest` is the policy's: what was undone under another one is no longer held."""
         while True:
             self.number = self.store.head().number
-            state = remembered(self.store)
+            state = remembered(self.store) | held(self.store, digest)
             last = self.store.last_run()
             if self.store.head().number == self.number:
                 self.last = last.entry if last is not None and isinstance(last.entry, Run) else None
@@ -138,6 +139,26 @@ def read_memory(place: Path | str | None, zone: str = "", wait: float = 60) -> S
         return {}
     with open_store(place, wait=wait, zone=zone) as store:
         return remembered(store)
+
+
+def held(store: Store, digest: str) -> State:
+    """`held`: `entity|record|role` -> where a record stays since a run was undone, until when, and who said so."""
+    found: dict[str, Any] = {}
+    for x in store.runs():
+        run = x.entry
+        if isinstance(run, Run) and run.what == UNDO and (not digest or run.digest == digest):
+            for e in store.of_run(x.number):
+                if isinstance(e.entry, Owned) and e.entry.until is not None:
+                    now = store.holding(e.entry.entity, e.entry.record, e.entry.role)
+                    if now is not None and now.by == UNDO:
+                        key = f"{e.entry.entity}|{e.entry.record}|{e.entry.role}"
+                        found[key] = {
+                            "rep": now.rep,
+                            "until": str(e.entry.until.date),
+                            "by": run.accepted,
+                            "run": run.counts.get("run", ""),
+                        }
+    return {"held": dict(sorted(found.items()))} if found else {}
 
 
 def changed(before: State, after: State) -> set[str]:

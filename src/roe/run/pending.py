@@ -43,6 +43,7 @@ def apply_dry_run(out: Path, state: str, zone: str, as_of: str, policy: str, wai
     """
     folder = OutFolder(out)
     with folder.locked(wait), opened(state, zone, wait) as memory:
+        folder.recover(lambda mark: not mark.get("ledger") or memory.has(str(mark["run"])))
         mark = read_mark(out)
         if mark.get("outcome") == "dry" and memory.has(str(mark.get("run"))):  # committed, and killed before run.json said so
             return _committed(out, mark, memory.place_of(str(mark["run"])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ def settings_of(arguments: dict[str, Any]) -> Settings:
     """The settings of a command line. Raises PolicyError for what cannot be used together."""
     config = arguments.get("config")
     found = read_settings(Path(config) if config else None)
-    paths = {name: Path(arguments[name]) for name in ("policy", "tokens", "shadow") if arguments.get(name)}
-    plain = {name: arguments[name] for name in ("state", "host", "port", "watch") if arguments.get(name) is not None}
+    paths = {name: Path(arguments[name]) for name in ("policy", "tokens", "shadow", "users") if arguments.get(name)}
+    plain = {name: arguments[name] for name in ("state", "host", "port", "watch", "trust_header") if arguments.get(name) is not None}
     settings = Settings(**{**found, **paths, **plain})
     if settings.host not in LOCAL_HOSTS and not read_tokens(settings.tokens):
         message = f"the service would answer anybody who reaches `{settings.host}`, since it has no tokens"
@@ -55,10 +56,21 @@ def serve(arguments: dict[str, Any], workers: int) -> None:
         os.environ[ARGUMENTS] = json.dumps(arguments, default=str)
         uvicorn.run("roe.serve.main:worker", factory=True, workers=workers, **options)
     else:
-        uvicorn.run(build_app(Server(settings)), **options)
+        uvicorn.run(_app(settings), **options)
 
 
 def worker() -> Any:
     """The application of one worker process."""
     set_up()
     return build_app(Server(settings_of(json.loads(os.environ[ARGUMENTS]))))
+
+
+def _app(settings: Settings) -> Any:
+    """The API, and the pages where they have their packages and nobody reaches them who may not. One process has all sessions."""
+    server = Server(settings)
+    alone = settings.host in LOCAL_HOSTS and not read_tokens(settings.tokens)
+    if find_spec("jinja2") is None or not (settings.users or alone):
+        return build_app(server)
+    from roe.serve.pages import page_routes
+
+    return build_app(server, page_routes(server, settings.users, settings.trust_header))

@@ -33,7 +33,7 @@ class Records:
         for record in records:
             if record.entity in tables and not record.deleted:
                 tables[record.entity].append(self._without_owners(record))
-        remembered = {key: _remembered(owner) for key, owner in state.all("owner").items() if owner["owner"]}
+        remembered = {key: kept_owner(owner) for key, owner in state.all("owner").items() if owner["owner"]}
         kept = {
             "owners": remembered,
             "assigned": dict(state.all("assigned")),
@@ -144,13 +144,13 @@ class Records:
             shown = row["owner"].get(role)
             if shown is None or shown["id"] != owner["owner"]:
                 self.live.own(row, role, owner["owner"])
-            owners[key] = _remembered(owner)
+            owners[key] = kept_owner(owner)
 
     def remember(self, key: str) -> None:
         """Take over an owner that another server has decided; its record is to be learnt again."""
         owner = self.state.get("owner", key)
         if owner is not None and owner["owner"]:
-            self.live.state["owners"][key] = _remembered(owner)
+            self.live.state["owners"][key] = kept_owner(owner)
         else:
             self.live.state["owners"].pop(key, None)
 
@@ -176,7 +176,7 @@ class Records:
             self.recall(())
 
 
-def _remembered(owner: Mapping[str, Any]) -> dict[str, str]:
+def kept_owner(owner: Mapping[str, Any]) -> dict[str, str]:
     """An owner as the engine remembers it: decided here, whatever the CRM shows."""
     found = {"rep": owner["owner"], "since": owner["since"][:10], "by": "rule"}
     return found | ({"former": owner["former"]} if owner["former"] else {})

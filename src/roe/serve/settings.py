@@ -71,6 +71,8 @@ class Settings:
     organization: str = ""
     forms: Mapping[str, Form] = field(default_factory=dict)
     receivers: tuple[Receiver, ...] = ()
+    users: Path | None = None  # who may sign in to the pages
+    trust_header: str = ""  # the header in which a proxy gives the login of a user
 
 
 _SECTIONS: Mapping[str, tuple[str, ...]] = {

@@ -1,28 +1,27 @@
-"""One self-contained HTML page: headings, sentences, tables and charts (SVG by matplotlib), every text escaped."""
+"""One self-contained HTML page: headings, sentences, tables and charts (SVG by matplotlib), every text escaped.
+
+Its style sheet is the house style, which the pages of `roe ui` have too.
+"""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from html import escape
+from importlib.resources import files
 from typing import Any
 
 from roe.untrusted import visible
 
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1c2530; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .4rem; }
-p { margin: .3rem 0; max-width: 46rem; } .quiet { color: #5b6875; } .warn { color: #9a3412; } .verdict { font-size: 1.15rem; font-weight: 600; margin: .8rem 0; } .care { color: #8a6100; }
-table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid #d8dee5; text-align: right; vertical-align: top; }
-th:first-child, td:first-child { text-align: left; } th { color: #5b6875; font-weight: 600; }
-.wide { overflow-x: auto; } .text td, .text th { text-align: left; }
-.source { font: 13px/1.45 ui-monospace, monospace; overflow-x: auto; border: 1px solid #d8dee5; } .line { display: block; padding: 0 .5rem; }
-.line b { display: inline-block; width: 3rem; color: #8a949e; font-weight: 400; } .full { background: #dcf3e3; } .part { background: #fdf3cf; } .none { background: #fbdedb; }
-.charts { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; } figure svg { max-width: 100%; height: auto; }
-"""
-COLORS = ("#1f5fa8", "#d9822b", "#2d8659", "#8a4fa3", "#b3352f", "#5b6875")
+COLORS = ("#0b5d51", "#c9722a", "#3b6ea5", "#8a4fa3", "#98261f", "#59645f")
 Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]  # name -> xs, ys
+
+
+@cache
+def style() -> str:
+    """The house style."""
+    return (files("roe.web") / "app" / "static" / "house.css").read_text("utf-8")
 
 
 class Page:
@@ -31,10 +30,12 @@ class Page:
     def __init__(self, title: str, subtitle: str = "") -> None:
         self.title = title
         self.parts = [f"<h1>{escape(title)}</h1>"]
+        self._last = title  # the heading that a table stands under
         if subtitle:
             self.parts.append(f'<p class="quiet">{escape(subtitle)}</p>')
 
     def heading(self, text: str) -> None:
+        self._last = text
         self.parts.append(f"<h2>{escape(text)}</h2>")
 
     def say(self, text: str, kind: str = "") -> None:
@@ -44,10 +45,10 @@ class Page:
         self.parts.append("<ul>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + "</ul>")
 
     def table(self, header: Iterable[Any], rows: Iterable[Iterable[Any]], kind: str = "") -> None:
-        head = "".join(f"<th>{escape(str(h))}</th>" for h in header)
+        head = "".join(f'<th scope="col">{escape(str(h))}</th>' if str(h) else "<td></td>" for h in header)
         body = "".join("<tr>" + "".join(f"<td>{escape('' if c is None else str(c))}</td>" for c in row) + "</tr>" for row in rows)
         self.parts.append(
-            f'<div class="wide"><table class="{escape(kind)}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+            f'<div class="wide" tabindex="0" role="group" aria-label="{escape(self._last)}"><table class="{escape(kind)}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         )
 
     def charts(self, found: Iterable[str]) -> None:
@@ -60,7 +61,7 @@ class Page:
         policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
         body = "\n".join(self.parts)
         return visible(
-            f'<!doctype html>\n<html lang="en">\n<head>{head}{policy}<link rel="icon" href="data:,"><style>{STYLE}</style></head>\n<body>\n{body}\n</body>\n</html>\n'
+            f'<!doctype html>\n<html lang="en">\n<head>{head}{policy}<link rel="icon" href="data:,"><meta name="color-scheme" content="light dark"><style>{style()}</style></head>\n<body class="report">\n<main>\n{body}\n</main>\n</body>\n</html>\n'
         )
 
 
@@ -83,8 +84,7 @@ def lines(
         axes.plot(xs, ys, label=name, color=color, linewidth=1.8, marker="o" if dots else None, markersize=4)
     if ticks:
         axes.set_xticks(range(1, len(ticks) + 1), [_plain(t) for t in ticks], fontsize=8)
-    if len(series) > 1:
-        axes.legend(frameon=False, fontsize=8)
+    _legend(figure, len(series))
     return _svg(figure, axes, percent)
 
 
@@ -104,9 +104,14 @@ def bars(
         fontsize=8,
         ha="right" if max(map(len, names), default=0) > 4 else "center",
     )
-    if len(values) > 1:
-        axes.legend(frameon=False, fontsize=8)
+    _legend(figure, len(values))
     return _svg(figure, axes, percent)
+
+
+def _legend(figure: Any, entries: int) -> None:
+    """What the colours mean, below the axes, where it covers nothing."""
+    if entries > 1:
+        figure.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=min(entries, 4), handlelength=1.2, columnspacing=1.2)
 
 
 def _axes(title: str, x: str, y: str) -> tuple[Any, Any]:

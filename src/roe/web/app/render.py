@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from roe.evaluator.render import brief
 from roe.evaluator.world import Row
@@ -33,7 +34,7 @@ def environment() -> Environment:
     )
     found.filters |= {
         "day": day, "in_days": relative, "short": short, "value": value, "number": number, "percent": percent, "signed": signed,
-        "words": words, "place": place, "pairs": pairs, "swapped": swapped, "named": named, "id_names": id_names, "sum_of": sum_of, "part": lambda x: quote(str(x), safe=""),
+        "words": words, "place": place, "ticks": ticks, "pairs": pairs, "swapped": swapped, "named": named, "id_names": id_names, "sum_of": sum_of, "part": lambda x: quote(str(x), safe=""),
     }  # fmt: skip
     found.globals |= {"ACTIONS": ACTIONS, "open_pages_of": open_pages}
     return found
@@ -94,6 +95,14 @@ def percent(x: float | None) -> str:
 
 def signed(x: float) -> str:
     return f"{x:+,.0f}" if x else "0"
+
+
+_TICKS = re.compile(r"`([^`]+)`")
+
+
+def ticks(text: Any) -> Markup:
+    """A sentence of roe's own, in which names between backticks are shown as code; everything else is escaped first."""
+    return Markup(_TICKS.sub(r"<code>\1</code>", str(escape(_shown(str(text))))))
 
 
 def pairs(values: Iterable[str]) -> list[tuple[str, str]]:

@@ -53,6 +53,11 @@ class Snapshot(ABC):
     def turns(self, pool: str) -> list[Decision]:
         """The decisions that a pool handed out in the run, the last one last."""
 
+    @property
+    def pools(self) -> Any:
+        """The pools as the run left them."""
+        return self.bound.pools
+
     # --- and these follow -------------------------------------------------------------------------------------------------
 
     @property

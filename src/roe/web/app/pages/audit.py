@@ -1,4 +1,4 @@
-"""The ledger's entries, the newest first; without a ledger, what that would be."""
+"""The ledger's entries, the newest first, and where its chain ends; the entries of a record are on the record's own page."""
 
 from __future__ import annotations
 
@@ -8,4 +8,19 @@ from roe.web.app.site import Ask
 
 
 def show(ask: Ask) -> Response:
-    return ask.render("audit.html")
+    history = ask.options.history
+    if history is None:
+        return ask.render("audit_none.html")
+    kind = ask.text("kind")
+    lines, page, pages = history.page(ask.number("page"), [kind] if kind else [], ask.snapshot.rep_name)
+    number, digest = history.head()
+    return ask.render("audit.html", lines=lines, page=page, pages=pages, total=number, digest=digest, kind=kind, kinds=history.kinds)
+
+
+def of_record(ask: Ask) -> Response:
+    """What the ledger says of a record, for those who may see the record's values."""
+    entity, record = ask.request.path_params["entity"], ask.request.path_params["id"]
+    if ask.options.history is None or not ask.viewer.may_see_values(ask.snapshot, entity, record):
+        return ask.refused()
+    lines = ask.options.history.of_record(entity, record, ask.snapshot.rep_name)
+    return ask.render("history.html", lines=lines, entity=entity, record=record, row=ask.snapshot.row(entity, record))

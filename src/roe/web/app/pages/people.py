@@ -113,7 +113,7 @@ def members(snapshot: Snapshot, name: str) -> list[tuple[str, Place]]:
     )
     if turn is None or turn.standing is None:
         return []
-    pool = snapshot.bound.pools.pools[name]
+    pool = snapshot.pools.pools[name]
     ledger = pool.ledger()
     ahead: dict[str, int] = {}
     if pool.step.strategy in ("round_robin", "weighted") and turn.standing.able:

@@ -204,7 +204,7 @@ def next_part(ask: Ask) -> Response:
     entity, record = ask.request.path_params["entity"], ask.request.path_params["id"]
     found = []
     for d in ask.snapshot.decisions(entity, record):
-        if d.until is None or d.owner is None or (ask.text("role") and d.role != ask.text("role")):
+        if d.until is None or d.owner is None or d.action == "refer" or (ask.text("role") and d.role != ask.text("role")):
             continue
         replays = Replays(ask.snapshot.replayable(entity, record), entity, record, d.role)
         after = replays.decide((Wait(d.until),))

@@ -1,0 +1,83 @@
+"""The web pages of the service: the same as those of `roe ui`, about the records that the service has now.
+
+A snapshot is made of what is committed, away from the writer, and again when something was committed since or its moment is old.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
+from starlette.routing import BaseRoute, Mount, Route
+
+from roe.analysis.replay import stored
+from roe.evaluator.engine import Bound, Run
+from roe.evaluator.world import World
+from roe.serve.records import kept_owner
+from roe.serve.server import Server
+from roe.web.app.access import Users, read_users
+from roe.web.app.history import History
+from roe.web.app.site import Options, Site
+from roe.web.app.snapshot import RowSnapshot, Snapshot
+
+PLACE = "/app"  # where the pages are
+FRESH = timedelta(seconds=60)  # how long a snapshot's moment is now
+PATIENCE = 30  # seconds for the writer's answer
+
+
+class Mirror:
+    """The newest snapshot of a service."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._lock = threading.Lock()
+        self._kept: tuple[tuple[str, int], datetime, Snapshot] | None = None
+
+    def current(self) -> Snapshot:
+        """The snapshot of what is committed now. One is made at a time; others wait for it."""
+        with self._lock:
+            key = self._ask(lambda desk, at: {"key": (desk.policy.digest, desk.seq), "at": at})
+            kept = self._kept
+            if kept is not None and kept[0] == key["key"] and key["at"] - kept[1] < FRESH:
+                return kept[2]
+            found = self._ask(_copied)
+            evaluator = found["evaluator"]
+            world = World(evaluator.compiled, {}, evaluator.clock(found["at"]))
+            for entity, rows in found["rows"].items():
+                world.restore(entity, rows)
+            bound = Bound(evaluator, world, found["state"])
+            snapshot = RowSnapshot(Run(bound, list(bound.decide_all())), f"the service at {found['at']:%Y-%m-%d %H:%M} UTC")
+            self._kept = (found["key"], found["at"], snapshot)
+            return snapshot
+
+    def _ask(self, ask: Any) -> Any:
+        return self.server.writer.ask(ask).result(PATIENCE)
+
+
+def _copied(desk: Any, at: datetime) -> dict[str, Any]:
+    """What a snapshot is made of, so that the desk can go on while it is made."""
+    world, state = desk.records.live.world, desk.state
+    rows = {entity: [stored(row) for row in found] for entity, found in world.rows.items()}
+    remembered = {key: kept_owner(owner) for key, owner in state.all("owner").items() if owner["owner"]}
+    kept = {
+        "owners": remembered,
+        **{name: dict(state.all(kind)) for name, kind in (("assigned", "assigned"), ("pools", "pool"), ("days", "days"))},
+    }
+    return {"key": (desk.policy.digest, desk.seq), "at": at, "evaluator": desk.policy.evaluator, "rows": rows, "state": kept}
+
+
+def page_routes(server: Server, users: Path | None, header: str = "") -> list[BaseRoute]:
+    """The pages as routes of the service. Raises PolicyError for a file of users that cannot be read."""
+    known = read_users(users) if users is not None else Users({})
+    hosts = ("127.0.0.1", "localhost", "::1") if users is None else ()
+    options = Options(users=known, header=header, hosts=hosts, history=History(server.settings.state))
+    site = Site(Mirror(server).current, options)
+
+    async def to_pages(request: Request) -> RedirectResponse:
+        return RedirectResponse(f"{request.scope.get('root_path', '')}{PLACE}/")
+
+    return [Route("/", to_pages), Mount(PLACE, app=site.app())]

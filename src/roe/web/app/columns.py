@@ -1,0 +1,178 @@
+"""A snapshot of large data: the records stay columns, and a record becomes a row when somebody opens its page.
+
+The run is made in columns. A record is explained in a world as it was before its entity was decided, with the owners that the run gave
+to what is decided earlier; there is one such world for each entity, over the same typed columns. Turns of pools are read back from
+the run. What has to be replayed (why not, what if, the timeline) is replayed among the records around the one that is asked about.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from roe.columns.column import Refs
+from roe.columns.evidence import Evidence, EvidenceWriter
+from roe.columns.run import Allocations, ColumnRun
+from roe.columns.world import ColumnWorld, Table
+from roe.data.files import write_whole
+from roe.evaluator.engine import Bound, Decision, Evaluator
+from roe.evaluator.recorded import read_turns
+from roe.plan.outcome import ACTIONS
+from roe.progress import phase
+from roe.run.columns import batch_of
+from roe.run.result import ALLOCATIONS, Batch
+from roe.web.app.outcomes import Outcome, Outcomes
+from roe.web.app.snapshot import Snapshot
+
+LAST_TURNS = 1_000  # of each pool that are kept
+
+
+class ColumnSnapshot(Snapshot):
+    """See above."""
+
+    rows_alone = False
+
+    def __init__(self, bound: Bound, source: str = "") -> None:
+        super().__init__()
+        assert isinstance(bound.world, ColumnWorld)
+        self.evaluator: Evaluator = bound.evaluator
+        self.source = source
+        self._state = bound.state
+        # their typed columns are shared before a run adds anything to them
+        self._before = {entity: _again(bound) for entity in bound.entities()} or {"": _again(bound)}
+        self.run = ColumnRun(bound)
+        phase("keeping what was decided")
+        batch = batch_of(self.run)
+        self._allocations = pa.concat_tables([pa.table(p.lines).select(ALLOCATIONS) for p in batch.portions]) if batch.portions else None
+        self.outcomes = Outcomes(_outcomes(self.run, batch))
+        self._folder = tempfile.TemporaryDirectory(prefix="roe-ui-")
+        folder = Path(self._folder.name)
+        write_whole(folder / "turns.jsonl", "".join(f"{line}\n" for line in batch.turns))
+        write_whole(folder / "pools.json", batch.pools + "\n")
+        turns = read_turns(folder)
+        self._last: dict[str, list[str]] = {}
+        for key, turn in turns.items():
+            for pool in {turn["pool"], *(name for name, _, _ in turn["before"])}:
+                self._last.setdefault(pool, []).append(key)
+        for entity, world in self._before.items():
+            world.turns = turns
+            self._settle(entity, world)
+            self._warm(entity, world)
+
+    def _settle(self, entity: str, bound: Bound) -> None:
+        """Give the records that are decided before an entity the owners of the run."""
+        world = bound.world
+        assert isinstance(world, ColumnWorld)
+        reps = self.run.world.tables["rep"]
+        for stranger in reps.stranger_names:
+            world.rep(stranger)
+        place = np.array([world.finder("rep").one(str(x)) for x in reps.ids.to_pylist()], np.int32)
+        place[place < 0] = [world.finder("rep").rep(x) for x, at in zip(reps.ids.to_pylist(), place.tolist(), strict=True) if at < 0]
+        for part in self.run.found:
+            if part.entity == entity:
+                break
+            at = np.where(part.owner >= 0, np.append(place, np.int32(-1))[part.owner], -1)
+            world.tables[part.entity].set_owner(part.role, Refs("rep", at.astype(np.int32), world))
+        world.forget()
+
+    def _warm(self, entity: str, bound: Bound) -> None:
+        """Explain one record, so that the columns that explanations read are there when somebody asks."""
+        phase(f"preparing the pages of {entity} records")
+        table = bound.world.tables[entity] if entity else None  # type: ignore[attr-defined]
+        if table is not None and table.listed:
+            for d in self.decisions(entity, str(table.row(0)["id"])):
+                _ = d.trace.steps
+
+    @property
+    def bound(self) -> Bound:
+        return next(iter(self._before.values()))
+
+    @property
+    def pools(self) -> Any:
+        return self.run.bound.pools
+
+    def row(self, entity: str, record: str) -> Any:
+        if entity not in self.policy.model.entities:
+            return None
+        found = self._before.get(entity, self.bound).world.find(entity, record)
+        return found if found is not None and str(found["id"]) == record else None
+
+    def decisions(self, entity: str, record: str) -> list[Decision]:
+        bound, row = self._before.get(entity), self.row(entity, record)
+        if bound is None or row is None:
+            return []
+        return [bound.decide_alone(row, role) for role in bound.roles(entity)]
+
+    def turns(self, pool: str) -> list[Decision]:
+        found = []
+        for key in self._last.get(pool, [])[-LAST_TURNS:]:
+            entity, record, role = key.split("|", 2)
+            found += [d for d in self.decisions(entity, record) if d.role == role]
+        return found
+
+    @cached_property
+    def _evidence(self) -> Evidence:
+        """What the run saw, in a folder that ends with the snapshot."""
+        folder = Path(self._folder.name)
+        writer = EvidenceWriter(folder, self.evaluator, self.clock.now.isoformat())
+        writer.add(self.run, self._allocations)
+        writer.close()
+        return Evidence(folder)
+
+    def replayable(self, entity: str, record: str) -> Bound:
+        """The records around one, as rows."""
+        evidence = self._evidence
+        d = evidence.decision(entity, record, evidence.roles(entity)[0])
+        return Bound(evidence.evaluator, d.row.world, {})
+
+
+def _again(bound: Bound) -> Bound:
+    """The same records in another world of columns, before anything is decided."""
+    first = bound.world
+    assert isinstance(first, ColumnWorld)
+    world = ColumnWorld(first.compiled, {}, first.clock)
+    for entity, typed in first.columns_of.items():
+        world.columns_of[entity] = own = replace(typed, columns=dict(typed.columns))
+        world.tables[entity] = Table(entity, world, own)
+    world.rejects = first.rejects
+    world.rows["rep"] = [world.tables["rep"].row(i) for i in range(world.tables["rep"].n)]
+    return Bound(bound.evaluator, world, bound.state)
+
+
+def _outcomes(run: ColumnRun, batch: Batch) -> Iterator[Outcome]:
+    """The outcomes of a run, by entity and record, the roles of a record together."""
+    parts: dict[str, list[tuple[Allocations, list[str]]]] = {}
+    for part, portion in zip(run.found, batch.portions, strict=True):
+        parts.setdefault(part.entity, []).append((part, portion.lines["name"].to_pylist()))
+    reps = run.world.tables["rep"]
+    rep_ids = [str(reps.row(i)["id"]) for i in range(reps.n)]
+    labels = [reps.row(i).label for i in range(reps.n)]
+    for entity, several in parts.items():
+        ids, names = several[0][0].table.ids.to_pylist(), several[0][1]
+        columns = [(part.role, _column(part)) for part, _ in several]
+        for at, record in enumerate(ids):
+            for role, column in columns:
+                action, owner, previous, rule, territory, pool, window, until, reason = (x[at] for x in column)
+                yield Outcome(
+                    entity, str(record), str(names[at] or record), role, ACTIONS[action],
+                    rep_ids[owner] if owner >= 0 else None, labels[owner] if owner >= 0 else "",
+                    rep_ids[previous] if previous >= 0 else None, labels[previous] if previous >= 0 else "",
+                    rule, territory, pool, window, until, reason,
+                )  # fmt: skip
+
+
+def _column(part: Allocations) -> tuple[list[Any], ...]:
+    """The values of a role's allocations by row: action, owner, previous, rule, territory, pool, window, until, reason."""
+    rules = [*(str(rule.name) for rule in part.rules), "exception", ""]  # -2 and -1 from the end
+    return (
+        part.action.tolist(), part.owner.tolist(), part.previous.tolist(), [rules[i] for i in part.rule.tolist()],
+        [x or "" for x in part.territory.values()], [part.pools[i] if i >= 0 else "" for i in part.pool.tolist()],
+        [x or "" for x in part.window.values()], [part.untils[i] if i >= 0 else None for i in part.until.tolist()], part.reason.to_pylist(),
+    )  # fmt: skip

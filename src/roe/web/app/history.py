@@ -1,0 +1,116 @@
+"""What a ledger knows of records, in words: one line for each entry, for a record's timeline and for the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from roe.ledger.entries import KINDS, Stored
+from roe.ledger.moment import At
+from roe.ledger.store import Store, open_store
+
+Name = Callable[[Any], str]
+PAGE = 100
+QUIET = ("evidence", "standing", "placed")  # kinds that a timeline leaves out
+BY = {
+    "rule": "by a rule", "exception": "by an exception", "claim": "by a claim", "book": "by a book", "pool": "from a pool", "hand": "by hand",
+    "system": "by another system", "conversion": "by conversion", "import": "as first seen", "correction": "by a correction",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An entry to read. `at` is when it holds, `recorded` when it was written; `record` is empty where it is about none."""
+
+    number: int
+    run: int
+    at: date | datetime
+    recorded: datetime
+    kind: str
+    entity: str
+    record: str
+    role: str
+    text: str
+    why: str
+
+
+class History:
+    """A ledger that is opened for each question, so that no thread holds another's connection."""
+
+    kinds = tuple(KINDS)
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def of_record(self, entity: str, record: str, name: Name) -> list[Line]:
+        """What happened to a record, the newest first."""
+        with self._open() as store:
+            found = store.of_record(entity, record)
+        return [line(x, name) for x in reversed(found) if x.kind not in QUIET]
+
+    def page(self, number: int, kinds: Sequence[str], name: Name) -> tuple[list[Line], int, int]:
+        """(the lines of a page, the newest first; the page; how many there are). Pages are cut by the entries' numbers."""
+        with self._open() as store:
+            last = store.head().number
+            pages = max(1, -(-last // PAGE))
+            number = min(max(1, number), pages)
+            upto = last - (number - 1) * PAGE
+            found = list(store.entries(max(0, upto - PAGE), upto, [k for k in kinds if k in KINDS]))
+        return [line(x, name) for x in reversed(found)], number, pages
+
+    def head(self) -> tuple[int, str]:
+        """(how many entries there are, the hash of the last)."""
+        with self._open() as store:
+            head = store.head()
+        return head.number, head.hash.hex()
+
+    def _open(self) -> Store:
+        return open_store(self.place, create=False)
+
+
+def line(stored: Stored, name: Name) -> Line:
+    e: Any = stored.entry
+    at: At = e.at
+    text, why = _words(stored.kind, e, name)
+    return Line(
+        stored.number, stored.run, at.date if at.day else at.local, stored.recorded, stored.kind, getattr(e, "entity", ""),
+        getattr(e, "record", ""), getattr(e, "role", "") or "", text, "erased" if stored.erased else why,
+    )  # fmt: skip
+
+
+def _words(kind: str, e: Any, name: Name) -> tuple[str, str]:
+    """(what happened, why) of an entry."""
+    who = name(getattr(e, "rep", None)) or "nobody"
+    role = f" as {e.role}" if getattr(e, "role", "") else ""
+    until = f" until {_day(e.until)}" if getattr(e, "until", None) is not None else ""
+    if kind == "owned":
+        holder = f"the queue {e.queue}" if e.queue else who
+        how = f"{BY.get(e.by, e.by)}{f' {e.rule}' if e.rule and e.by == 'rule' else ''}{f' {e.pool}' if e.pool and e.by == 'pool' else ''}"
+        former = f", after {name(e.former)}" if e.former else ""
+        return f"{holder} owns it{role}{until}, {how}{former}", e.sentence
+    said: dict[str, Callable[[], tuple[str, str]]] = {
+        "run": lambda: (f"{e.what} of {e.policy}" + (f", {e.engine}" if e.engine else ""), f"accepted: {e.accepted}" if e.accepted else ""),
+        "activated": lambda: (f"the policy {e.policy} is in force", f"by {e.by}" if e.by else ""),
+        "loaded": lambda: (f"the CRM has {who}{role}", ""),
+        "turn": lambda: (f"{who} takes a turn", ""),
+        "turn-back": lambda: (f"{who} gets a turn back", getattr(e, "reason", "")),
+        "claimed": lambda: (f"{who} claims it{role}: {e.status}{until}", e.reason),
+        "returned": lambda: (f"{who} gives it back{role}{until}", e.reason),
+        "rested": lambda: (f"it rests{until}", e.reason),
+        "referred": lambda: (f"{name(e.rep) or e.to} must decide{role}" + (f" by {_day(e.until)}" if e.until else ""), e.sentence),
+        "answered": lambda: ("nobody answered in time" if e.lapsed else f"{e.by or who} answers: {e.answer}", ""),
+        "raised": lambda: (f"the event {e.event} is {'up' if getattr(e, 'up', True) else 'down again'}", ""),
+        "frozen": lambda: (f"{e.field} is frozen", ""),
+        "absent": lambda: ("it is not in the data any more", ""),
+        "deleted": lambda: ("it is deleted", ""),
+        "restored": lambda: ("it is back", ""),
+    }
+    if kind in said:
+        return said[kind]()
+    return kind.replace("-", " "), str(getattr(e, "reason", "") or "")
+
+
+def _day(at: At) -> str:
+    return f"{at.date.day} {at.date:%b %Y}" if at.day else f"{at.local.day} {at.local:%b %Y, %H:%M}"

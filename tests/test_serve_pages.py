@@ -1,0 +1,62 @@
+"""The pages of the service: they show what it has committed, and only to those who may see it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("starlette")
+pytest.importorskip("jinja2")
+
+import httpx
+
+from browsing import said
+from roe.web.app.access import digest
+from services import fill, policy, servers
+
+
+def page(client: httpx.Client, path: str) -> str:
+    found = client.get(path, follow_redirects=True)
+    assert found.status_code == 200, (path, found.status_code, found.text[:400])
+    return said(found.text)
+
+
+def test_the_pages_of_a_service_show_what_it_decided(tmp_path: Path) -> None:
+    with servers(policy(tmp_path / "policy"), str(tmp_path / "state")) as (server,), server.client() as client:
+        fill(client)
+        answer = client.post("/v1/leads", json={"id": "L1", "email": "ada@lovelace.org", "company": "Lovelace"})
+        assert answer.status_code == 201, answer.text
+        owner = answer.json()["decisions"]["sdr"]["owner_name"] if "decisions" in answer.json() else ""
+        assert "Who owns it, and why?" in page(client, "/")
+        assert "lead Lovelace L1" in page(client, "/app/?q=lovelace") or "L1" in page(client, "/app/?q=lovelace")
+        record = page(client, "/app/record/lead/L1")
+        assert owner in record and "ada@lovelace.org" in record
+        assert "owns it as sdr" in page(client, "/app/history/lead/L1")
+        assert "the chain ends with" in page(client, "/app/audit") and "/app/static/app.css" in client.get("/app/").text
+        client.patch("/v1/leads/L1", json={"company": "Babbage"})
+        assert "Babbage" in page(client, "/app/record/lead/L1")
+        assert client.get("/app/", headers={"host": "evil.test"}).status_code == 421
+
+
+def test_users_sign_in_to_the_pages_of_a_service(tmp_path: Path) -> None:
+    users = tmp_path / "users.toml"
+    users.write_text(f'[[user]]\nname = "Rev"\nrole = "revops"\ntoken_sha256 = "{digest("t")}"\n', "utf-8")
+    with servers(policy(tmp_path / "policy"), str(tmp_path / "state"), 1, "--users", str(users)) as (server,), server.client() as client:
+        fill(client)
+        assert client.get("/app/").headers["location"] == "/app/sign-in?next=%2F"
+        assert client.post("/app/sign-in", data={"token": "wrong"}).status_code == 401
+        assert client.post("/app/sign-in", data={"token": "t"}).headers["location"] == "/app/"
+        assert "RevOps Rev" in page(client, "/app/")
+
+
+def test_pages_are_closed_where_the_api_has_tokens_and_nobody_is_named(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.toml"
+    from click.testing import CliRunner
+
+    from roe.cli import main
+
+    made = CliRunner().invoke(main, ["token", "crm", "--file", str(tokens)])
+    assert made.exit_code == 0, made.output
+    with servers(policy(tmp_path / "policy"), str(tmp_path / "state"), 1, "--tokens", str(tokens)) as (server,), server.client() as client:
+        assert client.get("/app/").status_code == 404

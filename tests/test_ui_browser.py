@@ -1,0 +1,310 @@
+"""The pages in a real browser, against the real `roe ui`: ten tasks done as a new user would, nothing on the console, nothing for axe.
+
+Needs ROE_HEAVY=1 and Chromium. ROE_SHOTS names a folder for a picture of every page, for somebody to look at.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette")
+pytest.importorskip("playwright")
+
+from helpers import AS_OF, EXAMPLES
+from roe.web.app.access import digest
+
+BROWSER = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), "")
+pytestmark = pytest.mark.skipif(not os.environ.get("ROE_HEAVY") or not BROWSER, reason="needs ROE_HEAVY=1 and Chromium")
+USERS = [("cal", "rep", "cal"), ("bea", "rep", "bea"), ("boss", "manager", "bea"), ("rev", "revops", None)]
+
+
+class Server:
+    """A running `roe ui` about an example."""
+
+    def __init__(self, name: str, folder: Path, users: bool = False) -> None:
+        policy = EXAMPLES / name
+        more = []
+        if users:
+            lines = [
+                f'[[user]]\nname = "{u}"\nrole = "{role}"\n' + (f'rep = "{rep}"\n' if rep else "") + f'token_sha256 = "{digest(u)}"\n'
+                for u, role, rep in USERS
+            ]
+            (folder / "users.toml").write_text("\n".join(lines), "utf-8")
+            more = ["--users", str(folder / "users.toml")]
+        command = [
+            sys.executable,
+            "-m",
+            "roe",
+            "ui",
+            str(policy),
+            "--data",
+            str(policy / "data"),
+            "--as-of",
+            AS_OF[name],
+            "--no-browser",
+            *more,
+        ]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder)
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            found = re.search(r"open (http://\S+)", line)
+            if found:
+                self.address = found[1]
+                break
+        else:
+            raise AssertionError("roe ui did not start")
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    running: dict[tuple[str, bool], Server] = {}
+
+    def server(name: str, users: bool = False) -> Server:
+        if (name, users) not in running:
+            running[name, users] = Server(name, tmp_path_factory.mktemp("ui"), users)
+        return running[name, users]
+
+    yield server
+    for found in running.values():
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class User:
+    """Somebody with a browser, who counts clicks and seconds; what the console says is an error."""
+
+    def __init__(self, chromium: Any, address: str, **context: Any) -> None:
+        self.page = chromium.new_context(viewport={"width": 1280, "height": 900}, **context).new_page()
+        self.said: list[str] = []
+        self.page.on("console", lambda m: self.said.append(m.text))
+        self.page.on("pageerror", lambda e: self.said.append(str(e)))
+        self.page.goto(address)
+        self.clicks, self.started = 0, time.perf_counter()
+
+    def click(self, where: str) -> None:
+        self.clicks += 1
+        self.page.click(where)
+        self.page.wait_for_load_state("networkidle")
+
+    def link(self, name: str) -> None:
+        self.clicks += 1
+        self.page.get_by_role("link", name=name, exact=True).first.click()
+        self.page.wait_for_load_state("networkidle")
+
+    def button(self, name: str) -> None:
+        self.clicks += 1
+        self.page.get_by_role("button", name=name, exact=True).first.click()
+        self.page.wait_for_load_state("networkidle")
+
+    def type(self, where: str, text: str) -> None:
+        self.clicks += 1
+        self.page.fill(where, "")
+        self.page.locator(where).press_sequentially(text, delay=5)
+        self.page.wait_for_timeout(400)
+        self.page.wait_for_load_state("networkidle")
+
+    def choose(self, where: str, value: str) -> None:
+        self.clicks += 1
+        self.page.select_option(where, value)
+
+    def reads(self, *texts: str) -> None:
+        body = " ".join(self.page.inner_text("body").split())
+        missing = [t for t in texts if t not in body]
+        assert not missing, (missing, body[:1500])
+
+    def done(self, task: str, most: int) -> None:
+        print(f"{task}: {self.clicks} clicks, {time.perf_counter() - self.started:.1f} s")
+        assert self.said == [] and self.clicks <= most
+
+
+def signed_in(chromium: Any, server: Server, token: str, **context: Any) -> User:
+    user = User(chromium, server.address, **context)
+    user.page.fill("#token", token)
+    user.page.click("button")
+    user.page.wait_for_load_state("networkidle")
+    user.clicks, user.started = 0, time.perf_counter()
+    return user
+
+
+def test_whose_is_hooli_until_when_and_why_not_mine(chromium: Any, servers: Callable[..., Server]) -> None:
+    user = signed_in(chromium, servers("static", True), "cal")
+    user.type("#q", "hooli")
+    user.click("#results a")
+    user.reads("Hooli Inc.", "Dee Dunn", "until 15 Apr 2026")
+    user.button("Ask")
+    user.page.wait_for_selector(".whyanswer .headline")
+    user.reads("This would give it to Cal Cruz: Wait until 29 April 2026")
+    user.done("Whose is Hooli, until when, and why not mine?", 3)
+
+
+def test_which_customers_a_policy_change_would_move(chromium: Any, servers: Callable[..., Server], tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(EXAMPLES / "static", other)
+    table = other / "tables" / "staffing.csv"
+    table.write_text(table.read_text("utf-8").replace("dach,ae,eva", "dach,ae,gus"), "utf-8")
+    user = User(chromium, servers("static").address)
+    user.link("Review a change")
+    user.type("#old", str(EXAMPLES / "static"))
+    user.page.fill("#new", str(other))
+    user.clicks += 1
+    user.button("Compare")
+    user.reads("change hands", "Nordwind AG", "Eva Ebert", "Who gains and loses")
+    user.choose("#by-kind", "customer")
+    user.button("Show")
+    user.done("Which customers would this change move?", 6)
+
+
+def test_who_would_own_an_account_without_its_ae(chromium: Any, servers: Callable[..., Server]) -> None:
+    user = User(chromium, servers("abm").address)
+    user.type("#q", "torrosnor")
+    user.click("#results a")
+    user.link("What if something changed?")
+    user.page.fill('[name="field.owner.ae"]', "")
+    user.clicks += 1
+    user.button("Who would own it?")
+    user.page.wait_for_selector("#answer .decision")
+    user.reads("With owner ae empty instead of bob", "Sam Shaw")
+    user.done("Who would own Torrosnor if Bob left?", 5)
+
+
+def test_where_am_i_in_the_pools_and_why_was_i_skipped(chromium: Any, servers: Callable[..., Server]) -> None:
+    user = signed_in(chromium, servers("distribution", True), "bea")
+    user.link("My day")
+    user.reads("Your place in each pool", "skipped: at the cap of 4 per day", "To be worked", "12:00")
+    user.done("Where am I in each pool, and why was I skipped?", 1)
+
+
+def test_who_is_over_capacity_and_is_the_pool_fair(chromium: Any, servers: Callable[..., Server]) -> None:
+    user = User(chromium, servers("distribution").address)
+    user.type("#q", "desk")
+    user.click("#results a >> nth=0")
+    user.reads("Share due", "Share had", "Credit")
+    user.done("Is the pool fair?", 2)
+
+
+def test_what_ends_soon_and_what_waits_for_a_decision(chromium: Any, servers: Callable[..., Server]) -> None:
+    user = User(chromium, servers("abm").address)
+    user.reads("Ends soon", "Somebody must decide", "Farlumfar Energy")
+    user.link("Farlumfar Energy")
+    user.reads("is qualified", "by 4 Mar 2026")
+    user.done("What waits for a decision, and why?", 1)
+
+
+def test_what_a_run_would_move_away_from_a_rep(chromium: Any, servers: Callable[..., Server]) -> None:
+    user = User(chromium, servers("static").address)
+    user.link("Changes")
+    user.choose("#by-rep", "cal")
+    user.button("Show")
+    user.reads("Cal Cruz", "Ann Archer", "Globex Corporation is a named account", "1 changes")
+    user.done("What would a run take from Cal?", 3)
+
+
+def test_which_rule_says_so_and_how_often(chromium: Any, servers: Callable[..., Server]) -> None:
+    user = User(chromium, servers("static").address)
+    user.link("Policy")
+    user.reads("What each rule decided", "protected")
+    user.type("#pq", "strategic")
+    user.reads("strategic")
+    user.done("What do the rules say about strategic accounts?", 2)
+
+
+def test_what_the_next_cycle_of_books_does(chromium: Any, servers: Callable[..., Server]) -> None:
+    pytest.importorskip("ortools")
+    user = User(chromium, servers("dynamic-books").address)
+    user.link("Books")
+    user.button("Plan a cycle")
+    user.reads("moves in", "nothing is applied yet")
+    user.choose("#by-rep", "ann")
+    user.button("Show")
+    user.done("What would the next cycle give Ann?", 4)
+
+
+def test_what_of_the_export_was_not_understood(chromium: Any, servers: Callable[..., Server]) -> None:
+    user = User(chromium, servers("crm").address)
+    user.link("Data")
+    user.reads("What was read, and what was not", "Account.csv", "Not understood")
+    user.done("What of the export was not understood?", 1)
+
+
+def test_the_search_works_from_the_keyboard(chromium: Any, servers: Callable[..., Server]) -> None:
+    user = User(chromium, servers("static").address)
+    keys = user.page.keyboard
+    user.page.click("h1")
+    keys.press("/")
+    keys.type("hooli", delay=5)
+    user.page.wait_for_selector("text=found for “hooli”")
+    keys.press("ArrowDown")
+    keys.press("Enter")
+    user.page.wait_for_url("**/record/account/A04")
+    user.reads("Dee Dunn")
+
+
+def test_pages_are_read_without_script(chromium: Any, servers: Callable[..., Server]) -> None:
+    user = User(chromium, servers("static").address, java_script_enabled=False)
+    user.page.fill("#q", "hooli")
+    user.page.press("#q", "Enter")
+    user.page.click("#results a")
+    user.page.fill("#rep-1", "Cal Cruz")
+    user.page.click(".whynot button >> nth=0")
+    user.reads("This would give it to Cal Cruz")
+    user.page.click("text=What comes after")
+    user.reads("if nothing else happens")
+
+
+PAGES = {
+    "static": ["/", "/?q=a", "/record/account/A04?role=ae&rep=cal", "/what-if?entity=account&record=A04", "/changes", "/policy", "/policy/findings", "/policy/tests",
+               "/teams", "/territory/dach", "/rep/ann", "/review", "/data", "/data/rejects", "/audit", "/nothing"],
+    "distribution": ["/record/lead/L03", "/rep/bea", "/pool/desk", "/what-if"],
+    "windows": ["/record/account/W1"],
+    "dynamic-books": ["/books"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+def test_axe_finds_nothing_and_nothing_overflows(chromium: Any, servers: Callable[..., Server], look: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    pictures = Path(os.environ["ROE_SHOTS"]) if os.environ.get("ROE_SHOTS") else None
+    wrong = []
+    for name, paths in PAGES.items():
+        context: dict[str, Any] = {"color_scheme": "dark" if look == "dark" else "light"}
+        user = User(chromium, servers(name).address, **context)
+        if look == "phone":
+            user.page.set_viewport_size({"width": 390, "height": 844})
+        base = servers(name).address.partition("/open")[0]
+        for path in paths:
+            user.page.goto(base + path)
+            user.page.wait_for_load_state("networkidle")
+            user.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+            found = Axe().run(user.page).response["violations"]
+            wrong += [f"{path} {look}: {v['id']}: {n['target']} {n['failureSummary']}" for v in found for n in v["nodes"][:3]]
+            width = user.page.evaluate("document.documentElement.scrollWidth")
+            wrong += [f"{path} {look}: {width} wide"] if width > (390 if look == "phone" else 1280) else []
+            if pictures is not None:
+                pictures.mkdir(parents=True, exist_ok=True)
+                user.page.screenshot(path=str(pictures / f"{name}{re.sub('[^a-z0-9]+', '-', path.lower())}-{look}.png"), full_page=True)
+        wrong += [x for x in user.said if "404" not in x]
+    assert not wrong, "\n".join(wrong)
