@@ -310,10 +310,14 @@ class Pool:
         """Who is able is to be found out again."""
         self._fixed_seats = self._fixed_standing = self._interned = None
 
-    def renew(self) -> None:
-        """Begin again where the turns taken so far have led, for a new moment or changed records; earlier turns keep their history."""
+    def renew(self, reps: bool = True) -> None:
+        """Begin again where the turns taken so far have led, for a new moment or changed records; earlier turns keep their history.
+
+        Unless `reps` have changed, the members and weights of a fixed pool are what they were: they read nothing but reps.
+        """
         self.forget()
-        self._reps_cached, self._terms_known = None, {}
+        if reps or not self.fixed or self._members is None:
+            self._reps_cached, self._terms_known = None, {}
         if self.history.log_is_empty:
             return
         turns = History(self.step.debt, self.ledger().credits(), dict(self.counts), self.history.turns.position + self.history.turns.taken)
@@ -481,14 +485,14 @@ class Pools:
         for pool in self.pools.values():
             pool.changed(rep, row)
 
-    def renew(self) -> None:
-        """Another moment, or other records: what was found out of reps is forgotten, turns and days stay."""
+    def renew(self, reps: bool = True) -> None:
+        """Another moment, or other records: what was found out of reps is forgotten, turns and days stay. `reps`: whether one has changed."""
         self.n, self._open = 0, None
         self._given.clear()
         self._existing.clear()
         self._away.clear()
         for pool in self.pools.values():
-            pool.renew()
+            pool.renew(reps)
 
     def uncount(self) -> None:
         """What was taken last now stands in the data as the rep's own, where it is counted."""

@@ -91,6 +91,11 @@ class LiveWorld(World):
         self.forget_computed()
         return row
 
+    def stored(self, row: Row) -> dict[str, Any]:
+        """The values that a record was put with."""
+        values = {name: x for name, x in row.items() if name not in row.derived and not name.startswith(AS_WRITTEN)}
+        return values | {name.removeprefix(AS_WRITTEN): x for name, x in row.items() if name.startswith(AS_WRITTEN)}
+
     def remove(self, entity: str, key: str) -> bool:
         assert self._kept_up is not None
         row = self._keys[entity].get(fold(key))
@@ -208,6 +213,7 @@ class Live(Bound):
         world.keep_up()
         self._quiet = False  # whether a decision is asked for its owners alone: then no pool takes a turn
         self._renew = False
+        self._reps_changed = False
         self._company_of: dict[str, tuple[str, Any]] = {}  # key of an assignment -> (pool, company)
         self._together: dict[tuple[str, Any], list[str]] = {}  # (pool, company) -> the keys of its assignments, in order
         for key in sorted(self.assigned):
@@ -225,14 +231,19 @@ class Live(Bound):
         typed, rejects = self.world.typed_records(entity, records)
         if rejects:
             raise ValueError(f"{rejects[0].field}: {rejects[0].reason}")
-        self._renew = True
+        self._renew, self._reps_changed = True, self._reps_changed or entity == "rep"
         return [self.world.put(entity, values, self._finish) for values in typed]
+
+    def put_typed(self, entity: str, values: dict[str, Any]) -> Row:
+        """Insert or replace a record whose values are typed already, as `world.typed_records` gives them."""
+        self._renew, self._reps_changed = True, self._reps_changed or entity == "rep"
+        return self.world.put(entity, values, self._finish)
 
     def remove(self, entity: str, key: str) -> None:
         """Delete a record by its id. Raises KeyError if there is none."""
         if not self.world.remove(entity, key):
             raise KeyError(f"{entity} {key}: {NO_RECORD}")
-        self._renew = True
+        self._renew, self._reps_changed = True, self._reps_changed or entity == "rep"
 
     def own(self, row: Row, role: str, rep: str) -> None:
         """Show that a rep owns a record from today on, as a run shows it to the next; it stays so where the data names no owner."""
@@ -284,8 +295,8 @@ class Live(Bound):
         self.world.conflicts.clear()
         row = self._row(record, entity)
         if self._renew and "pools" in self.__dict__:
-            self.pools.renew()
-        self._renew = False
+            self.pools.renew(self._reps_changed)
+        self._renew = self._reps_changed = False
         role = role if role is not None else next(iter(self.roles(row.entity)), "")
         with self.world.as_before(row.entity):
             decision = self._decide(row, role)

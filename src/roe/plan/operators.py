@@ -88,7 +88,8 @@ class Choose:
 class Method:
     """One way to find related rows: `match` over both rows, and what rules a candidate out.
 
-    With `similar`, the company names of both rows, candidates have a score, of which `least` is asked.
+    With `similar`, the company names of both rows, candidates have a score, of which `least` is asked; with `group` it is the one of a
+    corporate group.
     """
 
     name: Text
@@ -96,6 +97,7 @@ class Method:
     unless: Expr | None
     similar: tuple[Expr, Expr] | None = None
     least: float = 0.0
+    group: bool = False
 
 
 @node
