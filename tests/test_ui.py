@@ -631,6 +631,12 @@ def test_a_record_has_its_history_and_every_entry_is_in_the_audit(tmp_path: Path
     assert kinds and all(f" {kind} " in audit for kind in kinds) and "the chain ends with" in audit
     assert faults(browser.page("/audit")) == [] and "Dee Dunn owns it" in browser.text("/audit?kind=owned")
     assert "Show what the ledger knows" in browser.text("/record/account/A04")
+    number = re.search(r'href="/entry/(\d+)"', browser.page("/history/account/A04"))
+    assert number is not None and "Dee Dunn owns it as ae" in browser.text(f"/entry/{number[1]}")
     people = users(new=("rep", "a-rep-of-no-team"))
     stranger = Browser(example_of("static"), Options(history=History(str(tmp_path)), users=people), "new")
+    foreign = stranger.text(f"/entry/{number[1]}")
+    assert "Dee Dunn owns it as ae <b>worked</b> by Dee" in foreign and "written" not in foreign and "by a rule" not in foreign
+    assert stranger.get("/entry/1").status_code == 403
+    assert browser.get("/entry/99999").status_code == 404 == browser.get("/entry/x").status_code
     assert stranger.get("/history/account/A04").status_code == 403 and stranger.get("/audit").status_code == 403
