@@ -221,7 +221,7 @@ def test_what_a_run_would_move_away_from_a_rep(chromium: Any, servers: Callable[
     user.link("Changes")
     user.choose("#by-rep", "cal")
     user.button("Show")
-    user.reads("Cal Cruz", "Ann Archer", "Globex Corporation is a named account", "1 changes")
+    user.reads("Cal Cruz", "Ann Archer", "Globex Corporation is a named account", "1 change")
     user.done("What would a run take from Cal?", 3)
 
 
