@@ -458,7 +458,8 @@ def test_the_rep_whose_turn_is_said_to_be_next_gets_the_next_record() -> None:
     snapshot = example_of("distribution")
     said_next = [rep for rep, p in members(snapshot, "desk") if p.ahead == 0]
     assert len(said_next) == 1
-    d = snapshot.turns("desk")[-1]
+    entity, record, _ = snapshot.handed("desk")[-1]
+    d = snapshot.decisions(entity, record)[0]
     bound = snapshot_of(snapshot.evaluator, EXAMPLES / "distribution" / "data", "2026-02-10T10:00").bound
     values = {k: x for k, x in d.row.items() if k not in d.row.derived and isinstance(x, (str, int, float)) and "$" not in k}
     new = bound.world.restore("lead", [{**values, "id": "zz", "email": "z@elsewhere.org", "company": "Elsewhere"}])[0]
