@@ -23,7 +23,7 @@ from roe.companies.likeness import WEIGHTS
 from roe.companies.name import names_in, parse
 from roe.companies.tables import common_words, places
 
-FOR = ("contained", "letters", "written_alike", "same", "rarest_shared", "initials", "same_form")
+FOR = ("contained", "letters", "written_alike", "same", "rarest_shared", "more_shared", "initials", "same_form")
 CLOSEST = 8
 PENALTY = 0.3
 MADE_UP = 0.3  # the weight of a made-up pair

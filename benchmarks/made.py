@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -310,15 +311,34 @@ def pool_tables(leads: int, reps: int) -> dict[str, Any]:
 
 
 def company_names(accounts: int, leads: int) -> tuple[list[str], list[str]]:
-    """Made-up company names, and some of them with a letter missing in every second one."""
+    """Company names that are made up of the words of real ones, and some of them with a letter missing in every second one.
+
+    A name begins with a rare word of a real name or a surname, made up and as unevenly frequent as surnames are; the words that follow are
+    as frequent as they are in real names.
+    """
     rng = random.Random(12)
+    real = [
+        name.split()
+        for path in sorted((Path(__file__).resolve().parent / "names").glob("*.csv"))
+        for name in (r["name"] for r in _rows(path))
+    ]
+    count = Counter(word for words in real for word in words)
+    firsts = sorted({words[0] for words in real if count[words[0]] <= 2 and len(words[0]) > 3})
+    follow = [word for words in real for word in words[1:] if count[word] >= 3]
     parts = [c + w for c in "bcdfghklmnprstvwz" for w in ("a", "e", "i", "o", "u", "an", "er", "in", "ol", "ar")]
-    kinds = ["Systems", "Software", "Logistics", "Foods", "Pharma", "Bank", "Energy", "Group", "Partners", "Media", "Labs", "Motors"]
+    surnames = ["".join(rng.choice(parts) for _ in range(rng.randint(2, 4))).title() for _ in range(60_000)]
     forms = ["Inc", "GmbH", "Ltd", "LLC", "", ""]
 
+    def own() -> str:
+        if rng.random() < 0.35:
+            return rng.choice(firsts)
+        return surnames[int(len(surnames) * rng.random() ** 2)]
+
     def name() -> str:
-        own = "".join(rng.choice(parts) for _ in range(rng.randint(2, 4))).title()
-        return " ".join(x for x in (own, rng.choice(kinds) if rng.random() < 0.8 else "", rng.choice(forms)) if x)
+        words = [own(), *(rng.choice(follow) for _ in range(rng.choice((0, 1, 1, 2, 2, 3))))]
+        if rng.random() < 0.25:
+            words.insert(1, own())
+        return " ".join(x for x in (*words, rng.choice(forms)) if x)
 
     names = [name() for _ in range(accounts)]
     asked = [rng.choice(names) for _ in range(leads)]
@@ -361,6 +381,39 @@ def book_problem(accounts: int, reps: int, places: int, able: int) -> Any:
     none, size = np.zeros((reps, 0), np.int64), np.full(reps, places)
     nowhere = np.full(accounts, -1)
     return Problem(accounts, account, rep, worth, size, nowhere, none, none, nowhere, value, np.zeros(reps), size)
+
+
+def weighted_problem(accounts: int, reps: int) -> Any:
+    """Accounts that take places: type D of Chu and Beasley (Computers & Operations Research 24, 1997), the hardest, with worths for costs."""
+    import numpy as np
+
+    from roe.evaluator.weighted import Pairs
+
+    rng = np.random.default_rng(7)
+    size = rng.integers(1, 101, (accounts, reps))
+    worth = size + rng.integers(-10, 11, size.shape) + 11.0
+    capacity = np.full(reps, int(0.8 * size.sum() / reps / reps))
+    account, rep = np.repeat(np.arange(accounts), reps), np.tile(np.arange(reps), accounts)
+    none = np.zeros((reps, 0), np.int64)
+    return Pairs(accounts, account, rep, worth.ravel(), size.ravel(), capacity, np.full(accounts, -1), none, none)
+
+
+def weighted_solver(name: str, accounts: int, reps: int) -> None:
+    """Print seconds, the worth of the plan, and its gap: of roe's search, or of one call of CP-SAT that has as long."""
+    import time
+
+    import numpy as np
+
+    from roe.evaluator.weighted import SECONDS, exact, solve_weighted
+
+    pairs = weighted_problem(accounts, reps)
+    start = time.perf_counter()
+    if name == "bare":
+        chosen, bound = exact(pairs, pairs.worth.astype(np.int64), np.ones(len(pairs.worth), bool), None, SECONDS, 0)
+    else:
+        chosen, bound = solve_weighted(pairs, 1.0)
+    worth = float(pairs.worth[chosen].sum())
+    print(time.perf_counter() - start, worth, (bound - worth) / bound)
 
 
 def book_solver(name: str, *size: int) -> None:

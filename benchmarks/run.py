@@ -450,6 +450,19 @@ def match_large(accounts: int, leads: int) -> dict[str, float]:
         shutil.rmtree(root)
 
 
+def weighted(accounts: int, reps: int) -> dict[str, float]:
+    """Books whose accounts take several places, beside one call of CP-SAT that has as long."""
+    out: dict[str, float] = {}
+    for name in ("bare", "ours"):
+        script = f"import sys; sys.path.insert(0, 'benchmarks'); import made; made.weighted_solver({name!r}, {accounts}, {reps})"
+        done = subprocess.run(
+            [sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=Path(__file__).resolve().parent.parent
+        )
+        for figure, value in zip(("s", "worth", "gap"), map(float, done.stdout.split()), strict=True):
+            out[f"weighted_{name}_{figure}"] = value
+    return out
+
+
 def books(accounts: int, reps: int, places: int, able: int) -> dict[str, float]:
     """The solver of dynamic books beside a bare call of OR-Tools on the same problem, and a greedy plan; and a whole cycle of a policy."""
     out: dict[str, float] = {}
@@ -567,6 +580,7 @@ def main() -> None:
         "pools": lambda: pools(100_000 if quick else 1_000_000),
         "matching": lambda: matching(20_000 if quick else 200_000, 300 if quick else 3_000),
         "books": lambda: books(*((10_000, 50, 100, 20) if quick else (200_000, 500, 200, 20))),
+        "weighted": lambda: weighted(*((100, 10) if quick else (400, 40))),
         "match_large": lambda: match_large(20_000 if quick else 1_000_000, 1_000 if quick else 100_000),
         "analysis": lambda: analysis(
             [250, 1000] if quick else [250, 500, 1000, 2000, 4000],

@@ -47,7 +47,7 @@ def sections() -> set[str]:
 def declared() -> set[str]:
     """The fields that stages declare under a fixed name, and those that every policy has as steps."""
     asked = Claims("ae", None, None, None, None, None, None, {}, ())  # type: ignore[arg-type]
-    standard = {name for _, name in standard_steps(Plan({}, {}, {}, claims=asked))}
+    standard = {name for _, name in standard_steps(Plan({}, {}, {}, parts={"claims": asked}))}
     return (standard | {name for _, name, _ in claims.FIELDS} | {crm.OPEN, matching.NAME} | TERRITORIES) - COMMON
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import random
 import subprocess
@@ -24,6 +25,7 @@ from roe.cli import main
 from roe.columns.world import ColumnWorld
 from roe.evaluator.books import applied, check_plan, plan_books
 from roe.evaluator.engine import Bound, empty_state
+from roe.evaluator.questions import sentences
 
 POLICY = """
 roe: 1
@@ -291,3 +293,41 @@ def test_history_greed_and_one_book_by_name(tmp_path: Path) -> None:
     assert wrong.exit_code == 2 and "did you mean `core`" in wrong.output
     late = CliRunner().invoke(main, ["books", "simulate", *data[:3], "--as-of", "9999-12-01", "--weeks", "9", "--out", str(tmp_path / "l")])
     assert late.exit_code == 2 and "R801" in late.output
+
+
+def test_accounts_take_places_and_a_pair_has_a_worth_of_its_own(tmp_path: Path) -> None:
+    """Capacities and mixes count places; the plan is the best of all, tried one by one."""
+    more = "places: 'if account.tier = \"A\" then 3 else 1'\n    worth: 'if rep.region = account.country then 4 else 0'"
+    text = POLICY.replace("    eligible: account.country = null or rep.region = null or rep.region = account.country\n", "")
+    text = text.replace("    mix: [{{name: a, when: 'account.tier = \"A\"', least: 20, most: 50}}]\n", "").replace(
+        "    affinity: [{{name: known, when: some a in account.activities satisfies a.rep = rep, worth: 3}}]\n", ""
+    )
+    policy_text(tmp_path, text.format(more=more))
+    evaluator = roe.compile(roe.load(tmp_path))
+    rng = random.Random(4)
+    for _ in range(10):
+        reps: list[dict[str, Any]] = [
+            {"id": f"R{k}", "name": f"Rep {k}", "book": rng.randint(2, 4), "region": rng.choice(["DE", "FR"])} for k in range(2)
+        ]
+        accounts: list[dict[str, Any]] = [
+            {"id": f"A{k}", "name": f"Co {k}", "points": rng.randint(1, 9), "tier": rng.choice("AB"), "country": rng.choice(["DE", "FR"])}
+            for k in range(6)
+        ]
+        plan = plan_books(evaluator.bind({"account": accounts, "rep": reps}, as_of=str(TODAY)), reviewed=True)["books"]["core"]
+        size = [3 if a["tier"] == "A" else 1 for a in accounts]
+        worth = [[a["points"] + (4 if r["region"] == a["country"] else 0) for r in reps] for a in accounts]
+        best = 0
+        for choice in itertools.product((-1, 0, 1), repeat=6):
+            if all(sum(s for s, c in zip(size, choice, strict=True) if c == k) <= reps[k]["book"] for k in (0, 1)):
+                best = max(best, sum(worth[i][c] for i, c in enumerate(choice) if c >= 0))
+        assert plan["solution"]["objective"] == best and plan["solution"]["gap"] == 0
+        for more_places in plan["solution"]["more_places"]:
+            assert more_places["gain"] >= 0 and more_places["places"] == 10
+        lines = sentences(plan["solution"])
+        assert lines[0].startswith("A greedy plan") and all("more places for Rep" in line for line in lines[1:])
+
+
+def test_a_greedy_plan_that_misses_the_mix_is_not_called_better() -> None:
+    lines = sentences({"objective": 10.0, "greedy": 12.0, "greedy_short": 2, "mix_costs": 3.0})
+    assert lines[0] == "A greedy plan would be worth 12.0, but leave 2 more places of the mix empty, so the two do not compare."
+    assert lines[1] == "The mix costs 3.0: without it the plan would be worth 13.0."

@@ -86,7 +86,7 @@ def test_portions_of_a_table_give_what_the_whole_gives(seed: int, tmp_path: Path
     from roe.columns import stream
     from roe.columns.read import read_columns
     from roe.run.engines import Job, choose
-    from roe.run.run import run
+    from roe.run.run import Options, run
     from roe.run.source import Source
 
     monkeypatch.setattr(stream, "LARGE", 10)
@@ -103,7 +103,7 @@ def test_portions_of_a_table_give_what_the_whole_gives(seed: int, tmp_path: Path
     evaluator = roe.compile(roe.load(folder))
     job = Job(evaluator, Source(evaluator.policy, data), "2026-02-01")
     assert choose("columns", job).name == "portions"
-    run(job, tmp_path / "portions", asked="columns")
+    run(job, tmp_path / "portions", Options(engine="columns"))
     write_columns(ColumnRun.of(evaluator, read_columns(evaluator.policy, data)[0], as_of="2026-02-01"), tmp_path / "whole")
     write_rows(evaluator.run(read_tables(evaluator.policy, data)[0], as_of="2026-02-01"), tmp_path / "rows")
     for path in sorted((tmp_path / "rows").iterdir()):

@@ -15,12 +15,10 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import AS_OF, EXAMPLES, ROOT, example, policy_text, tables
+from helpers import AS_OF, EXAMPLES, ROOT, example, policy_text
 from roe.cli import main
-from roe.diagnostics import PolicyError
 from roe.evaluator.engine import Evaluator
 from roe.policy.build import build
-from roe.run.memory import read_state
 
 EVALUATORS = {name: example(name) for name in ("static", "inbound", "wild-west")}
 
@@ -159,30 +157,6 @@ def test_a_plain_locale_does_not_matter(tmp_path: Path) -> None:
     done = subprocess.run(args, env=env, cwd=ROOT, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert "für Müller & Söhne 😀 ✓" in " ".join(done.stdout.decode("utf-8").split())
-
-
-@pytest.mark.parametrize(
-    "content",
-    ["", "[]", "{}", "null", '{"version": 2}', '{"version": 1, "owners": []}', '{"version": 1, "owners": {"a": 1}}',
-     '{"version": 1, "owners": {"a": {"rep": 5}}}', '{"version": 1, "pools": {"p": 3}}', '{"version": 1, "pools": {"p": {"counts": {"a": "x"}}}}',
-     '{"version": 1, "days": {"r": {"d": null}}}', '{"version": 1, "assigned": {"a": {"rep": "x"}}}'],
-)  # fmt: skip
-def test_a_damaged_state_is_refused(tmp_path: Path, content: str) -> None:
-    (tmp_path / "state.json").write_text(content)
-    with pytest.raises(PolicyError) as e:
-        read_state(tmp_path)
-    assert e.value.diagnostics[0].code == "R608"
-
-
-def test_state_is_replaced_whole_and_read_back(tmp_path: Path) -> None:
-    inbound = EVALUATORS["inbound"]
-    data = tables(inbound, EXAMPLES / "inbound" / "data")
-    from roe.run.memory import write_state
-
-    run = inbound.run(data, as_of="2026-02-02T10:00")
-    write_state(tmp_path, run.state())
-    assert read_state(tmp_path) == json.loads(json.dumps(run.state()))
-    assert [p.name for p in tmp_path.iterdir()] == ["state.json"]
 
 
 @pytest.mark.parametrize(

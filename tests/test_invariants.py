@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -15,6 +14,7 @@ from click.testing import CliRunner
 import roe
 from helpers import EXAMPLES, policy_text
 from roe.cli import main
+from roe.run.memory import read_memory
 
 STATIC = EXAMPLES / "static"
 DATA = ("--data", str(STATIC / "data"), "--as-of", "2026-02-01")
@@ -44,7 +44,7 @@ def test_what_does_not_hold_is_kept_in_a_file(engine: str, tmp_path: Path) -> No
     )  # fmt: skip
     done = run("run", str(policy), *DATA, "--out", str(tmp_path / "out"), "--engine", engine, "--state", str(tmp_path / "state"))
     assert done.exit_code == 1 and "`every account has exactly one ae` does not hold for 2 account records" in done.output
-    assert not (tmp_path / "state").exists()
+    assert read_memory(tmp_path / "state") == {}
     found = rows(tmp_path / "out" / "invariants.csv")
     by = Counter(r["invariant"] for r in found)
     allocations = [a for a in rows(tmp_path / "out" / "allocations.csv") if a["entity"] == "account"]
@@ -66,7 +66,7 @@ def test_invariants_that_hold_let_the_state_be_written(tmp_path: Path) -> None:
     policy = with_invariants(tmp_path / "p", "moved <= 100 %", "{name: w, holds: moved = 0, severity: warn}")
     done = run("run", str(policy), *DATA, "--out", str(tmp_path / "out"), "--state", str(tmp_path / "state"))
     assert done.exit_code == 0 and "`w` does not hold" in done.output
-    assert json.loads((tmp_path / "state" / "state.json").read_text("utf-8"))["owners"]
+    assert read_memory(tmp_path / "state")["owners"]
 
 
 def test_a_diff_fails_on_what_only_the_new_policy_breaks(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import roe
+from helpers import HEAVY
 from roe.evaluator.expressions import CLOCK
 from roe.grammar.clock import Clock
 from roe.grammar.parser import parse
@@ -115,7 +116,7 @@ engagement:
 """
 
 
-@pytest.mark.parametrize("count", [5, 80, 3000])
+@pytest.mark.parametrize("count", [5, 80, 3000 if HEAVY else 1000])
 def test_a_rule_set_decides_as_the_index_does(count: int, tmp_path: Any) -> None:
     rng = random.Random(count)
     lines = []

@@ -187,12 +187,12 @@ def test_the_base_is_what_the_crm_showed_last(state: str) -> None:
     with open_store(state) as store:
         read = At.of("2026-03-02T07:00", BERLIN)
         store.append([owned("A-1", "r1", "2025-11-01", by="import", read_at=read)])
-        assert store.holding("account", "A-1", "ae").base == ("r1", "", read.utc)  # type: ignore[union-attr]
+        assert store.holding("account", "A-1", "ae").base == ("r1", "", read)  # type: ignore[union-attr]
         store.append([owned("A-1", "r2", "2026-03-03")])
-        assert store.holding("account", "A-1", "ae").base == ("r1", "", read.utc)  # type: ignore[union-attr]
+        assert store.holding("account", "A-1", "ae").base == ("r1", "", read)  # type: ignore[union-attr]
         later = At.of("2026-03-04T07:00", BERLIN)
-        store.append([e.Loaded(at=later, entity="account", record="A-1", role="ae", rep="r2", decision=2)])
-        assert store.holding("account", "A-1", "ae").base == ("r2", "", later.utc)  # type: ignore[union-attr]
+        store.append([e.Loaded(at=later, entity="account", record="A-1", role="ae", rep="r2", decision=2, read_at=later)])
+        assert store.holding("account", "A-1", "ae").base == ("r2", "", later)  # type: ignore[union-attr]
         first, second = store.history_of("account", "A-1")
         assert first.base is None and second.former is None
 
@@ -273,6 +273,8 @@ class Model:
         last_start = max((i for i, b in enumerate(began) if b), default=-1)
         if x.by in ("import", "correction") and last_start > first:
             end = next(i for i, b in enumerate(began) if b and i > first)
+            if end == last_start and days[-1] == x.rep:
+                began[end] = False  # the same holder's: it began earlier than was known
         else:
             end = len(self.DAYS)
             if last_start <= first and last_start >= 0 and days[-1] == x.rep:

@@ -28,8 +28,9 @@ class Editor:
     def __init__(self, client: LanguageClient, root: Path) -> None:
         self.client, self.root = client, root
         self.said: dict[str, list[lsp.Diagnostic]] = {}
-        self.news = asyncio.Event()
+        self.news = asyncio.Condition()
         self.version = 1
+        self.answered: dict[str, int] = {}  # the version of a text that the server spoke about last
         self.texts: dict[str, str] = {}
 
     def uri(self, name: str) -> str:
@@ -37,29 +38,28 @@ class Editor:
 
     async def open(self, name: str) -> None:
         self.texts[name] = (self.root / name).read_text("utf-8")
-        self.news.clear()
         self.client.text_document_did_open(
-            lsp.DidOpenTextDocumentParams(lsp.TextDocumentItem(self.uri(name), lsp.LanguageKind.Yaml, 1, self.texts[name]))
+            lsp.DidOpenTextDocumentParams(lsp.TextDocumentItem(self.uri(name), lsp.LanguageKind.Yaml, self.version, self.texts[name]))
         )
-        await self.settled()
+        await self.settled(name)
 
     async def write(self, name: str, old: str, new: str) -> None:
         """Change the text that is open, and save nothing."""
         assert old in self.texts[name]
         self.texts[name] = self.texts[name].replace(old, new, 1)
         self.version += 1
-        self.news.clear()
         self.client.text_document_did_change(
             lsp.DidChangeTextDocumentParams(
                 lsp.VersionedTextDocumentIdentifier(self.version, self.uri(name)),
                 [lsp.TextDocumentContentChangeWholeDocument(self.texts[name])],
             )
         )
-        await self.settled()
+        await self.settled(name)
 
-    async def settled(self) -> None:
-        """Wait for what the server has to say; it says something of every change."""
-        await asyncio.wait_for(self.news.wait(), 30)
+    async def settled(self, name: str) -> None:
+        """Wait until the server has spoken about the text as it is now."""
+        async with self.news:
+            await asyncio.wait_for(self.news.wait_for(lambda: self.answered.get(self.uri(name)) == self.version), 600)
         await self.client.text_document_code_lens_async(lsp.CodeLensParams(lsp.TextDocumentIdentifier(self.uri("policy.yaml"))))
 
     def at(self, name: str, text: str, inside: int = 1) -> Any:
@@ -85,9 +85,11 @@ def session(tmp_path: Path) -> Callable[[str, Session], None]:
             editor = Editor(client, root)
 
             @client.feature(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)  # type: ignore[untyped-decorator]
-            def told(params: lsp.PublishDiagnosticsParams) -> None:
-                editor.said[params.uri] = list(params.diagnostics)
-                editor.news.set()
+            async def hear(params: lsp.PublishDiagnosticsParams) -> None:
+                async with editor.news:
+                    editor.said[params.uri] = list(params.diagnostics)
+                    editor.answered[params.uri] = params.version or 0
+                    editor.news.notify_all()
 
             await client.start_io(sys.executable, "-m", "roe", "lsp")
             try:

@@ -53,13 +53,13 @@ def session() -> Iterator[Any]:
 
 def compare(evaluator: Any, data: Path, as_of: str, folder: Path, session: Any) -> str:
     from roe.run.engines import Job
-    from roe.run.run import run
+    from roe.run.run import Options, run
     from roe.run.source import Source
 
     tables, _ = read_tables(evaluator.policy, data)
     write_run(evaluator.run(tables, as_of=as_of), folder / "rows")
     job = Job(evaluator, Source(evaluator.policy, data), as_of, session=session, buckets=2)
-    notes = run(job, folder / "spark", asked="spark").notes
+    notes = run(job, folder / "spark", Options(engine="spark")).notes
     for path in sorted((folder / "rows").iterdir()):
         assert (folder / "spark" / path.name).read_text("utf-8") == path.read_text("utf-8"), path.name
     return next((n.removeprefix(TOGETHER) for n in notes if n.startswith(TOGETHER)), "")

@@ -31,7 +31,7 @@ VARIANTS = {
     "parquet": ("--engine", "columns", "--format", "parquet"),
     "spark": ("--engine", "spark"),
 }
-BESIDE = ("run.json", "ledger.db", "ledger.db-wal", "ledger.db-shm")  # what says when and by which version
+BESIDE = ("run.json", "ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm")  # what says when and by which version
 
 
 def digests(variants: list[str], names: list[str]) -> Iterator[tuple[str, str]]:

@@ -14,18 +14,11 @@ from typing import Any
 from roe.evaluator.engine import Decision, Run
 from roe.grammar import values as v
 from roe.grammar.printer import show
-from roe.plan.operators import Action, Choose, Derive, Expr, Plan, Relate, Rule
+from roe.plan.operators import Action, Choose, Derive, Expr, Relate, Rule
 from roe.policy.model import Policy
 from roe.run.invariants import customer, live
 
 NOBODY = "(nobody)"
-SHOWN_APART = (
-    "steps",
-    "engagement",
-    "pools",
-    "lists",
-    "dated_lists",
-)  # parts of a plan that are shown one by one; all others are shown whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +102,7 @@ def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str
         {
             **{f.name: said(getattr(policy, f.name)) for f in fields(Policy) if f.name not in ("root", "name", "files", "model", "plan", "hours")},
             "working hours": said(policy.hours), "roles": ", ".join(policy.roles), "order of roles": ", ".join(f"{e} {r}" for e, r in p.engagement),
-            **{f.name: said(getattr(p, f.name)) for f in fields(Plan) if f.name not in SHOWN_APART},
+            **{name: said(part) for name, part in p.parts.items()},
         }
         for policy, p in ((old, a), (new, b))
     ]  # fmt: skip

@@ -30,7 +30,6 @@ from roe.policy.model import Policy
 __all__ = ["Comparison", "Difference", "as_list", "compare", "compare_lists"]
 
 WHEREABOUTS = ("root", "name", "files")  # of a policy, which decide nothing
-APART = ("steps", "engagement", "lists", "dated_lists")  # parts of a plan that are compared as fields, as rules, and where they are read
 ONE = {
     "pools": "pool",
     "windows": "window",
@@ -348,9 +347,8 @@ def parts(policy: Policy) -> Iterator[tuple[str, Any]]:
     for f in fields(Policy):
         if f.name not in (*WHEREABOUTS, "model", "plan"):
             yield from _items(f.name, getattr(policy, f.name))
-    for f in fields(Plan):
-        if f.name not in APART:
-            yield from _items(f.name, getattr(policy.plan, f.name))
+    for title, part in (("pools", policy.plan.pools), *policy.plan.parts.items()):
+        yield from _items(title, part)
 
 
 def _items(title: str, found: Any) -> Iterator[tuple[str, Any]]:

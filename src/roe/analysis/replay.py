@@ -210,7 +210,7 @@ def _plan(plan: Plan, change: Change, bound: Bound) -> Plan:
         return replace(plan, lists={**plan.lists, change.name: new})
     if isinstance(change, ExceptionEnds):
         left = tuple(x for x in plan.exceptions if str(x.record.span()) != change.place)
-        return replace(plan, exceptions=left)
+        return plan.with_part("exceptions", left)
     if isinstance(change, MemberChange):
         pool = plan.pools[change.pool]
         assert isinstance(pool.members, tuple)

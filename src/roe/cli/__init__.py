@@ -12,7 +12,7 @@ from roe import __version__
 
 COMMANDS = {
     "init": "init", "data": "data", "check": "check", "run": "run", "explain": "explain", "audit": "audit", "history": "history", "timeline": "timeline", "match": "match", "report": "report", "score": "score", "books": "books", "kpi": "kpi", "calc": "calc", "test": "test", "diff": "diff",
-    "handbook": "handbook", "graph": "graph", "ui": "ui", "compile": "compile", "fmt": "fmt", "serve": "serve", "route": "route", "sync": "sync", "pause": "pause", "token": "token", "lsp": "lsp", "ledger": "ledger", "hook": "hook", "eval": "evaluate", "repl": "repl",
+    "handbook": "handbook", "graph": "graph", "ui": "ui", "compile": "compile", "fmt": "fmt", "serve": "serve", "route": "route", "sync": "sync", "pause": "pause", "token": "token", "lsp": "lsp", "ledger": "ledger", "undo": "undo", "hook": "hook", "eval": "evaluate", "repl": "repl",
 }  # fmt: skip
 
 

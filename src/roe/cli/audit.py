@@ -21,7 +21,7 @@ from roe.progress import counted
 @state_option
 @click.option("--format", "shape", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True, help="Output format.")
 @click.option("--limit", default=20, show_default=True, help="Number of differing records to show as text.")
-def command(policy: Path | None, data: Path, as_of: str, state: Path | None, shape: str, limit: int) -> None:
+def command(policy: Path | None, data: Path, as_of: str, state: str | None, shape: str, limit: int) -> None:
     """Compare today's owners in the CRM with the policy. Changes nothing.
 
     Exits with 1 if any record differs.

@@ -10,7 +10,21 @@ from typing import Any
 
 import click
 
-from roe.cli.common import as_of_option, bind, bind_large, data_option, fail, load, named, policy_argument, state_option, table, unwritable
+from roe.cli.common import (
+    STATE,
+    as_of_option,
+    bind,
+    bind_large,
+    data_option,
+    fail,
+    load,
+    named,
+    policy_argument,
+    state_option,
+    table,
+    unwritable,
+    wait_option,
+)
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.source import Span
 
@@ -31,33 +45,37 @@ def command() -> None:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write plan.json and moves.csv to.")
 @click.option("--only", multiple=True, help="Only the book with this name; repeat for several. Default: all books.")
 @click.option("--greedy", is_flag=True, help="Assign the best account and rep pair first, without the solver.")
-def plan(policy: Path | None, data: Path, as_of: str, state: Path | None, out: Path, only: tuple[str, ...], greedy: bool) -> None:
+def plan(policy: Path | None, data: Path, as_of: str, state: str | None, out: Path, only: tuple[str, ...], greedy: bool) -> None:
     """Plan a cycle: list every move with its reason, value and runner-up. Nothing changes until you apply the plan."""
     _packages()
     from roe.data.files import csv_text, write_whole
     from roe.evaluator.books import plan_books
     from roe.evaluator.world import Circle
+    from roe.web.books import plan_page
 
     evaluator = load(policy)
     named(evaluator.policy, evaluator.policy.plan.books, only, "book", "books")
     try:
-        found = plan_books(bind_large(evaluator, data, as_of, state), only, greedy)
+        found = plan_books(bind_large(evaluator, data, as_of, state), only, greedy, reviewed=True)
     except Circle as e:
         click.echo(f"note: {e} depends on itself through the data, which only the row engine can follow; using rows", err=True)
-        found = plan_books(bind(evaluator, data, as_of, state), only, greedy)
+        found = plan_books(bind(evaluator, data, as_of, state), only, greedy, reviewed=True)
     rows = [[book, *(m[key] for key in ("account", "name", *MOVES[3:]))] for book, part in found["books"].items() for m in part["moves"]]
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / PLAN, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
         write_whole(out / "moves.csv", csv_text(MOVES, rows))
+        write_whole(out / "plan.html", plan_page(found))
     except OSError as e:
         unwritable(out, e)
     for book, part in found["books"].items():
         _show(book, part)
-    click.echo(f"see {out / 'moves.csv'}; to apply it: roe books apply {out} --state DIR")
+    click.echo(f"see {out / 'plan.html'} and {out / 'moves.csv'}; to apply it: roe books apply {out} --state DIR")
 
 
 def _show(book: str, part: Mapping[str, Any]) -> None:
+    from roe.evaluator.questions import sentences
+
     solution = part["solution"]
     click.echo(f"{book}: the cycle of {part['cycle']}\n")
     rows = [[r["name"], r["capacity"], r["before"], r["came"], r["after"], round(r["value"], 1)] for r in part["reps"][:30]]
@@ -66,10 +84,10 @@ def _show(book: str, part: Mapping[str, Any]) -> None:
         click.echo(f"… and {len(part['reps']) - 30} more reps, in {PLAN}")
     left = ", ".join(f"{n} {why}" for why, n in part["returned"].items()) or "none"
     click.echo(f"\n{len(part['moves'])} moves; accounts that left a book: {left}")
-    better = solution.get("greedy")
-    gain = f"; greedy would have {better:,.1f}" if better is not None else ""
     gap = "" if solution["gap"] is None else "proven best" if solution["gap"] == 0 else f"within {100 * solution['gap']:.3f} % of the best"
-    click.echo(f"worth {solution['objective']:,.1f} by {solution['method']}{', ' + gap if gap else ''}{gain}")
+    click.echo(f"worth {solution['objective']:,.1f} by {solution['method']}{', ' + gap if gap else ''}")
+    for line in sentences(solution):
+        click.echo(line)
     for line in part["relaxed"]:
         click.echo(f"relaxed: {line}")
     for line in part["refused"]:
@@ -79,30 +97,24 @@ def _show(book: str, part: Mapping[str, Any]) -> None:
 
 @command.command("apply")
 @click.argument("plan", type=click.Path(path_type=Path))
-@click.option("--state", type=click.Path(path_type=Path), required=True, help="The state folder, which keeps the books from now on.")
+@click.option("--state", envvar="ROE_STATE", required=True, help=f"{STATE} It keeps the books from now on.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write allocations.csv, changes.csv and rollback.csv to.")
-def apply(plan: Path, state: Path, out: Path | None) -> None:
-    """Apply a plan: save its books in the state folder, so that the next runs use them."""
+@wait_option
+def apply(plan: Path, state: str, out: Path | None, wait: float) -> None:
+    """Apply a plan: write its books into the ledger, so that the next runs use them."""
     _packages()
-    from roe.evaluator.books import applied, digest
-    from roe.evaluator.engine import empty_state
-    from roe.run.memory import read_state, write_state
+    from roe.run.books import apply_plan
 
     path = plan / PLAN if plan.is_dir() else plan
     found = _read(path)
     try:
-        kept = read_state(state)
-    except PolicyError as e:
-        fail(e.diagnostics)
-    here = Span(str(path), 1, 1, 2)
-    if found["base"] != digest(kept.get("books", {})):
-        fail([Diagnostic("R610", "the books have changed since this plan was made", here, "plan again, from the state as it is now")])
-    try:
-        write_state(state, applied(kept or empty_state(found["as_of"]), found))
+        apply_plan(found, str(path), state, wait)
         if out is not None:
             _write_allocations(found, out)
+    except PolicyError as e:
+        fail(e.diagnostics)
     except OSError as e:
-        unwritable(out or state, e)
+        unwritable(out or Path(state), e)
     moves = sum(len(part["moves"]) for part in found["books"].values())
     click.echo(f"{', '.join(found['books'])}: {moves} moves applied; see {state}")
 

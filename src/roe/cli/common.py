@@ -15,14 +15,14 @@ from roe.diagnostics import Diagnostic, PolicyError, as_text, errors, suggest
 from roe.source import Span
 from roe.untrusted import one_line
 
-COLUMNS_FROM = 2 << 20  # bytes of data: below, starting NumPy and Arrow takes longer than the rows
-
 policy_argument = click.argument("policy", required=False, type=click.Path(path_type=Path))
 data_option = data_setting("Folder with the records: accounts.csv, leads.csv, reps.csv and so on.", required=True)
 as_of_option = as_of_setting("The date or date-time to use as `today` and `now`, such as 2026-02-01.", required=True)
-state_option = click.option(
-    "--state", type=click.Path(path_type=Path), help="The state folder: owners and round-robin pointers kept between runs."
+STATE = "Ledger with what earlier runs decided: a folder, or postgresql://… for teams. Or set ROE_STATE."
+wait_option = click.option(
+    "--wait", type=click.FloatRange(0), default=60, show_default=True, metavar="SECONDS", help="How long to wait for another run to end."
 )
+state_option = click.option("--state", envvar="ROE_STATE", help=STATE)
 service_state = click.option(
     "--state",
     default="roe-state",
@@ -127,10 +127,14 @@ def load(given: Path | None) -> Any:
 
 def read(evaluator: Any, data: Path) -> Any:
     """The tables of a data folder; a file that cannot be read ends the command, a bad row is reported and goes on."""
-    from roe.data.read import read_tables
+    from roe.run.source import Source
 
-    tables, found = read_tables(evaluator.policy, data, complete=True)
-    heed(found)
+    source = Source(evaluator.policy, data)
+    try:
+        tables = source.rows()
+    except PolicyError as e:
+        fail(e.diagnostics)
+    heed(source.warnings)
     return tables
 
 
@@ -171,15 +175,18 @@ def clock(evaluator: Any, as_of: str) -> str:
     return as_of
 
 
-def bind(evaluator: Any, data: Path, as_of: str, state: Path | None, say: bool = False, last: Path | None = None) -> Any:
+def bind(evaluator: Any, data: Path, as_of: str, state: str | None, say: bool = False, last: Path | None = None) -> Any:
     """The policy on the records of a folder, once they are what it expects; `say` prints what was read, against the report in `last`."""
-    from roe.run.memory import read_state
+    from roe.data.report import beside
+    from roe.run.memory import read_memory
 
     try:
-        bound = well_named(evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=read_state(state)))
+        bound = well_named(
+            evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=read_memory(state, evaluator.policy.timezone))
+        )
     except PolicyError as e:
         fail(e.diagnostics)
-    guard(evaluator.policy, bound.world, last or state, say)
+    guard(evaluator.policy, bound.world, last or beside(state), say)
     return bound
 
 
@@ -195,30 +202,31 @@ def well_named(bound: Any) -> Any:
 
 def large(data: Path) -> bool:
     """Whether columns are worth their start; smaller data is faster row by row."""
-    size = sum(p.stat().st_size for p in data.iterdir() if p.is_file()) if data.is_dir() else COLUMNS_FROM
-    return size >= COLUMNS_FROM
+    from roe.run.source import is_large
+
+    return is_large(data)
 
 
-def bind_large(evaluator: Any, data: Path, as_of: str, state: Path | None) -> Any:
+def bind_large(evaluator: Any, data: Path, as_of: str, state: str | None) -> Any:
     """`bind`, in columns where the data is large and their packages are there."""
     from importlib.util import find_spec
 
     if not data.exists() or not large(data) or find_spec("pyarrow") is None or find_spec("numpy") is None:
         return bind(evaluator, data, as_of, state)
-    from roe.columns.read import read_columns
     from roe.columns.world import ColumnWorld
+    from roe.data.report import beside
     from roe.evaluator.engine import Bound
-    from roe.run.memory import read_state
+    from roe.run.memory import read_memory
+    from roe.run.source import Source
 
-    tables, found = read_columns(evaluator.policy, data, complete=True)
-    heed(found)
+    source, moment = Source(evaluator.policy, data), evaluator.clock(clock(evaluator, as_of))
     try:
-        bound = well_named(
-            Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(clock(evaluator, as_of))), read_state(state))
-        )
+        world = ColumnWorld(evaluator.compiled, source.columns(), moment)
+        heed(source.warnings)
+        bound = well_named(Bound(evaluator, world, read_memory(state, evaluator.policy.timezone)))
     except PolicyError as e:
         fail(e.diagnostics)
-    guard(evaluator.policy, bound.world, state)
+    guard(evaluator.policy, bound.world, beside(state))
     return bound
 
 

@@ -34,7 +34,7 @@ FACTS = "decided, moved, moved_share, unowned, customers_moved, windows_cut, ove
 @click.argument("new")
 @data_setting("Folder with records, to show which of them change hands.", policy="new")
 @as_of_setting("With --data: the date or date-time to use as `today` and `now`.", policy="new", default="")
-@click.option("--state", type=click.Path(path_type=Path), help="With --data: the state folder. It is only read.")
+@click.option("--state", envvar="ROE_STATE", help="With --data: ledger with what earlier runs decided. It is only read.")
 @click.option("--fail-if", "fail_if", default="", metavar="EXPR", help=f"Exit with 1 if this expression is true. It can use {FACTS}.")
 @click.option(
     "--format",
@@ -50,7 +50,7 @@ FACTS = "decided, moved, moved_share, unowned, customers_moved, windows_cut, ove
 )
 @click.option("--new-is-fine", is_flag=True, help="Pass, with a note, if OLD does not exist yet or cannot be read.")
 def command(
-    old: str, new: str, data: Path | None, as_of: str, state: Path | None, fail_if: str, shape: str, page: Path | None,
+    old: str, new: str, data: Path | None, as_of: str, state: str | None, fail_if: str, shape: str, page: Path | None,
     comment_file: Path | None, new_is_fine: bool,
 ) -> None:  # fmt: skip
     """Compare two policies. OLD and NEW are folders, or REVISION:FOLDER in this git repository."""

@@ -35,7 +35,7 @@ from roe.source import Span
 )
 @click.option("--format", "shape", type=click.Choice(["text", "json", "md"]), default="text", show_default=True, help="Output format.")
 def command(
-    record: str, policy: Path | None, data: Path | None, as_of: str | None, state: Path | None, role: str | None, field: str | None,
+    record: str, policy: Path | None, data: Path | None, as_of: str | None, state: str | None, role: str | None, field: str | None,
     why_not_rep: str | None, run_folder: Path | None, shape: str,
 ) -> None:  # fmt: skip
     """Explain who owns RECORD (an id, a name or a domain), and why.
@@ -89,7 +89,7 @@ class Explained:
         return words(self.why_not, self.decision, markdown) + "\n\n" + text
 
 
-def _bound(policy: Path | None, data: Path | None, as_of: str | None, state: Path | None, run_folder: Path | None) -> Any:
+def _bound(policy: Path | None, data: Path | None, as_of: str | None, state: str | None, run_folder: Path | None) -> Any:
     for option, given in (("--data", data), ("--as-of", as_of)):
         if given is None:
             at = Span(option, 1, 1, 2)

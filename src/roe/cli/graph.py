@@ -23,7 +23,7 @@ from roe.source import Span
 @click.option("--format", "shape", type=click.Choice(["mermaid", "svg"]), default="mermaid", show_default=True, help="Output format.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write. Default: standard output.")
 def command(
-    policy: Path | None, entity: str | None, role: str | None, record: str | None, data: Path | None, as_of: str | None, state: Path | None,
+    policy: Path | None, entity: str | None, role: str | None, record: str | None, data: Path | None, as_of: str | None, state: str | None,
     shape: str, out: Path | None,
 ) -> None:  # fmt: skip
     """Draw the rules as a flow chart, and highlight one record's path."""

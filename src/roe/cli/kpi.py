@@ -34,7 +34,7 @@ def command(
     policy: Path | None,
     data: Path,
     as_of: str,
-    state: Path | None,
+    state: str | None,
     by: str,
     every: str,
     count: int,

@@ -20,7 +20,7 @@ from roe.cli.terminal import document
 @state_option
 @click.option("--only", multiple=True, help="Only the report with this name; repeat for several. Default: all reports.")
 @click.option("--format", "shape", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True, help="Output format.")
-def command(policy: Path | None, data: Path, as_of: str, state: Path | None, only: tuple[str, ...], shape: str) -> None:
+def command(policy: Path | None, data: Path, as_of: str, state: str | None, only: tuple[str, ...], shape: str) -> None:
     """Print the counts declared under `reports:`, such as coverage, engagement, or what is missing from a list."""
     from roe.analysis.report import run_reports
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from roe.cli.common import as_of_option, clock, data_option, fail, heed, load, policy_argument, state_option, table, unwritable
-from roe.diagnostics import PolicyError, as_text
+from roe.cli.common import as_of_option, clock, data_option, fail, heed, load, policy_argument, state_option, table, unwritable, wait_option
+from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
+from roe.source import Span
 
 
 @click.command("run")
@@ -41,22 +42,38 @@ from roe.diagnostics import PolicyError, as_text
     show_default=True,
     help="File format of allocations and changes.",
 )
-def command(policy: Path | None, data: Path, as_of: str, state: Path | None, out: Path, traces: bool, engine: str, form: str) -> None:
+@wait_option
+@click.option("--dry-run", "dry", is_flag=True, help="Decide and write the files, and commit nothing to the ledger.")
+@click.option("--apply", "apply", is_flag=True, help="Commit the dry run that is in the --out folder, just as it is.")
+@click.option("--replay", is_flag=True, help="Decide on a copy of the ledger as it was on the --as-of day, and commit nothing.")
+@click.option("--accept", "accepted", metavar="WHO AND WHY", default="", help="Commit although an invariant does not hold. It is recorded.")
+def command(
+    policy: Path | None, data: Path, as_of: str, state: str | None, out: Path, traces: bool, engine: str, form: str, wait: float, dry: bool,
+    apply: bool, replay: bool, accepted: str,
+) -> None:  # fmt: skip
     """Decide every record, and write allocations, changes and rejects.
 
-    The state folder is replaced last, once everything else is written.
+    All of it appears at once: the files, with run.json last, and what the next run needs to know, in the ledger that --state names. A run
+    that is interrupted never happened, or is finished by the next command.
     """
     from roe.data.report import in_lines
     from roe.run.engines import Job
-    from roe.run.memory import read_state
-    from roe.run.run import run
+    from roe.run.run import Options, run, unknown_state
     from roe.run.source import Source
 
     evaluator = load(policy)
     source = Source(evaluator.policy, data)
+    wrong = unknown_state(state or "")
+    if wrong is not None:
+        fail([wrong])
+    if dry + apply + replay > 1:
+        fail([Diagnostic("R801", "--dry-run, --apply and --replay exclude each other", Span("--apply", 1, 1, 2), "give one of them")])
+    if apply:
+        _apply(evaluator, clock(evaluator, as_of), out, state, wait, accepted)
+        return
     try:
-        job = Job(evaluator, source, clock(evaluator, as_of), read_state(state), state is not None, form, traces)
-        finished = run(job, out, state, engine)
+        job = Job(evaluator, source, clock(evaluator, as_of), form=form, traces=traces)
+        finished = run(job, out, Options(state or "", engine, wait, dry, replay, accepted))
     except PolicyError as e:
         fail([*source.warnings, *e.diagnostics])
     except OSError as e:
@@ -65,12 +82,36 @@ def command(policy: Path | None, data: Path, as_of: str, state: Path | None, out
     for line in (*(f"note: {n}" for n in finished.notes), *in_lines(finished.report, finished.last)):
         click.echo(line, err=True)
     _show(finished.summary, out)
+    if finished.since is not None:
+        s = finished.since
+        click.echo(f"owners changed since the run as of {s.last}: {s.by_rules} by rules, {s.by_hand} by hand, {s.by_time} by time")
+    if finished.outcome == "dry":
+        click.echo("nothing was committed: this was a " + ("replay" if replay else "dry run"))
     if finished.broken:
         click.echo(as_text(finished.broken), err=True)
-    if not finished.kept:
-        kept = f"; the state in {state} is as it was" if state is not None else ""
+    if finished.outcome == "refused" or (state is None and errors(finished.broken)):
+        kept = f"; the ledger in {state} is as it was" if state is not None else ""
         click.echo(f"invariants do not hold: see {out / 'invariants.csv'}{kept}", err=True)
         sys.exit(1)
+
+
+def _apply(evaluator: Any, as_of: str, out: Path, state: str | None, wait: float, accepted: str) -> None:
+    """Commit the dry run in a folder."""
+    from roe.grammar import values as v
+    from roe.run.inputs import digest_of, policy_files
+    from roe.run.pending import apply_dry_run
+
+    if state is None:
+        fail([Diagnostic("R801", "--apply needs a ledger", Span("--apply", 1, 1, 2), "add --state")])
+    policy = evaluator.policy
+    try:
+        moment = v.literal(evaluator.clock(as_of).now)
+        mark = apply_dry_run(out, state, policy.timezone, moment, digest_of(policy_files(policy)), wait, accepted)
+    except PolicyError as e:
+        fail(e.diagnostics)
+    except OSError as e:
+        unwritable(out, e)
+    click.echo(f"committed: {mark['counts']['moved']} of {mark['counts']['allocations']} allocations change hands; see {out}")
 
 
 def _show(summary: dict[str, Any], out: Path) -> None:

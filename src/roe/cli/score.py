@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from roe.cli.common import bind, fail, load, table, unwritable
+from roe.cli.common import bind, fail, load, read, table, unwritable
 from roe.cli.settings import data_setting
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.source import Span
@@ -84,37 +84,61 @@ def backtest_command(
 
 
 @command.command("fit")
+@click.argument("policy", required=False, type=click.Path(path_type=Path))
 @history_options
 @click.option("--for", "entity", default="lead", show_default=True, metavar="ENTITY", help="Entity whose fields the criteria use.")
 @click.option("--name", default="fitted", show_default=True, help="Name of the score.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="YAML file to write, for a policy to include.")
 def fit_command(
-    data: Path, outcome: str, time: str, group: str, records: str, keep: tuple[str, ...], drop: tuple[str, ...], entity: str, name: str, out: Path
+    policy: Path | None, data: Path, outcome: str, time: str, group: str, records: str, keep: tuple[str, ...], drop: tuple[str, ...],
+    entity: str, name: str, out: Path,
 ) -> None:  # fmt: skip
-    """Fit a score card with whole points to history, and write it as YAML for a policy to include."""
+    """Fit a score card with whole points to history, and write it as YAML for a policy to include.
+
+    The card is written in the values that the policy reads, loaded into it, and compared with the test there. Without a policy, the standard
+    fields are the policy.
+    """
     _packages()
     from roe.data.files import write_whole
-    from roe.scoring.card import fit
-    from roe.scoring.history import hold_out, read_history
-    from roe.scoring.landing import card_yaml
-    from roe.scoring.leakage import grouped, leave_out_leaks
+    from roe.scoring.history import read_history
+    from roe.scoring.landing import Place, fit_for, no_policy
+    from roe.scoring.leakage import grouped
 
     try:
         history = read_history(data, outcome, time, group, records)
-        leaks = leave_out_leaks(history, keep, drop)
-        early, late, how = hold_out(history)
-        card = fit(history.take(early))
+        with no_policy() as empty:
+            if policy is None:
+                place = Place(empty, entity, "card.yaml")
+            else:
+                evaluator = load(policy)
+                place = Place(
+                    evaluator.policy.root, entity, _name_in(evaluator.policy.root, out), read(evaluator, data) if data.is_dir() else None
+                )
+            fitted = fit_for(history, place, name, outcome, keep, drop)
     except PolicyError as e:
         fail(e.diagnostics)
     except ValueError as e:
         _nothing("fit", e, outcome)
     try:
-        write_whole(out, card_yaml(card, history, entity, name, outcome, how))
+        write_whole(out, fitted.text)
     except OSError as e:
         unwritable(out, e)
-    for line in grouped(leaks):
+    for line in grouped(fitted.leaks):
         click.echo(f"leakage: {line}")
-    click.echo(f"{len(card.criteria)} criteria from {len(early)} records ({len(late)} held out); see {out}")
+    for note in fitted.notes:
+        click.echo(note)
+    click.echo(f"{len(fitted.card.criteria)} criteria from {fitted.card.trained} records ({fitted.held_out} held out); see {out}")
+    click.echo(fitted.proof.sentence(name))
+    if fitted.proof.different:
+        raise SystemExit(1)
+
+
+def _name_in(root: Path, out: Path) -> str:
+    """The name by which a policy includes the card: where it stands in the policy's folder, or any name that no file has."""
+    try:
+        return out.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError:
+        return "fitted-card.yaml"
 
 
 def _nothing(what: str, e: ValueError, outcome: str) -> NoReturn:

@@ -21,7 +21,7 @@ from roe.source import Span
 @as_of_option
 @state_option
 @click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format.")
-def command(record: str, policy: Path | None, data: Path, as_of: str, state: Path | None, shape: str) -> None:
+def command(record: str, policy: Path | None, data: Path, as_of: str, state: str | None, shape: str) -> None:
     """Show every state of RECORD's windows: when it starts and ends, and what caused it.
 
     States after --as-of are a forecast: what happens if nobody does anything more.

@@ -30,7 +30,7 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port to listen on. Default: any that is free.")
 @click.option("--no-browser", is_flag=True, help="Do not open the browser; print the address only.")
 def command(
-    policy: Path | None, data: Path, as_of: str, state: Path | None, run_folder: Path | None, plan: Path | None, users: Path | None,
+    policy: Path | None, data: Path, as_of: str, state: str | None, run_folder: Path | None, plan: Path | None, users: Path | None,
     trust_header: str, port: int, no_browser: bool,
 ) -> None:  # fmt: skip
     """Open pages about the records of a policy in the browser: who owns what, and why.

@@ -14,27 +14,41 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from rapidfuzz import fuzz
+from rapidfuzz.distance import OSA
+
 from roe.companies.name import KEPT, CompanyName
-from roe.companies.tables import common_words, places, same_words
+from roe.companies.tables import COMPOSED_WITH, common_words, places, same_words
 
 COMMON = 15  # names of listed companies that a word stands in, for it to be one that people shorten
 SAYS_LITTLE = 0.35  # rarity up to which a word may stand beside initials
 MOST_INITIALS = 6
+MUCH_SHARED = 3.0  # rarity of shared words beside the rarest, beyond which more says nothing
+MUCH = 15  # letters of the other words, for a wrong one in a short word to be a mistake
+MOST_WRONG = 3  # letters of a misspelt word
 
 # sign -> weight; fitted by benchmarks/fit_names.py
-INTERCEPT = -5.31
+INTERCEPT = -4.24
 WEIGHTS = {
-    "contained": 0.87, "other_word": -0.76, "letters": 3.26, "written_alike": 0.99, "same": 1.07, "rarest_shared": 3.27, "initials":
-    5.93, "same_form": 0.22, "both_have_more": -0.86, "other_beginning": -1.79, "other_number": -3.98, "more_number": -2.74,
-    "other_place": -3.74, "more_place": -2.89, "other_form": -6.89,
+    "contained": 0.43, "other_word": -1.08, "letters": 3.25, "written_alike": 1.07, "same": 0.62, "rarest_shared": 2.31, "more_shared": 0.3,
+    "initials": 4.63, "same_form": 0.42, "both_have_more": -1.0, "rarer_left": -1.57, "other_beginning": -1.75, "other_number": -4.28, "more_number": -3.4,
+    "other_place": -4.38, "more_place": -2.99, "other_form": -6.18,
 }  # fmt: skip
 # Kinds of legal forms that exclude each other, and how surely. People write Inc and Ltd for whatever a company is.
 _OTHER_FORM = {
     frozenset(pair): sure
     for sure, pairs in {
-        1.0: (("stock", "limited"), ("stock", "partners")),
-        0.5: (("limited", "partners"), ("inc", "limited"), ("inc", "partners"), ("plc", "ltd"), ("plc", "limited"), ("ltd", "partners")),
-        0.2: (("inc", "ltd"), ("inc", "plc"), ("stock", "ltd"), ("plc", "partners")),
+        1.0: (("stock", "limited"), ("stock", "partners"), ("plc", "partners"), ("trader", "stock"), ("trader", "limited")),
+        0.5: (
+            ("trader", "partners"),
+            ("limited", "partners"),
+            ("inc", "limited"),
+            ("inc", "partners"),
+            ("plc", "ltd"),
+            ("plc", "limited"),
+            ("ltd", "partners"),
+        ),
+        0.2: (("inc", "ltd"), ("inc", "plc"), ("stock", "ltd")),
     }.items()
     for pair in pairs
 }
@@ -59,25 +73,40 @@ def probability(signs: dict[str, float]) -> float:
 def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str], float]) -> dict[str, float]:
     """What speaks for and against one company. `letters` is the cosine of the names' groups of three letters, 0 to 1."""
     pairing = pair(a, b, rarity)
-    alone = [[a.words[i] for i in pairing.left], [b.words[i] for i in pairing.right]]
-    numbers = [any(w.isdigit() for w in words) for words in alone]
-    regions = [any(w in places() for w in words) for words in alone]
-    more = [sum(rarity(w) for w in words if not w.isdigit() and w not in places()) for words in alone]
+    regions, common = places(), common_words()
+    number, region, other, more, rarest_left = [False, False], [False, False], [False, False], [0.0, 0.0], 0.0
+    for side, (name, left) in enumerate(((a, pairing.left), (b, pairing.right))):
+        for i in left:
+            word = name.words[i]
+            if word.isdigit():
+                number[side] = True
+                continue
+            other[side] = other[side] or word in common
+            if word in regions:
+                region[side] = True
+            else:
+                rare = rarity(word)
+                more[side] += rare
+                rarest_left = max(rarest_left, rare)
+    shared = [_rarity_of(a.words[i], b.words[j], rarity) * like for i, j, like in pairing.pairs]
+    rarest = max(shared, default=0.0)
     return {
         "letters": 1.0 if a.glued == b.glued else letters,
         "written_alike": _alike_as_a_whole(a.glued, b.glued),
         "same": float(a.glued == b.glued),
-        "rarest_shared": max((rarity(a.words[i]) * like for i, _, like in pairing.pairs), default=0.0),
+        "rarest_shared": rarest,
+        "more_shared": min(sum(shared) - rarest, MUCH_SHARED),
+        "rarer_left": max(0.0, rarest_left - rarest) if pairing.pairs else 0.0,
         "initials": float(pairing.initials),
         "same_form": float(bool(a.kinds & b.kinds)),
         "contained": float(bool(pairing.pairs) and not (pairing.left and pairing.right)),
         "both_have_more": min(more),
-        "other_word": float(all(any(w in common_words() and not w.isdigit() for w in words) for words in alone)),
+        "other_word": float(all(other)),
         "other_beginning": float(0 in pairing.left or 0 in pairing.right),
-        "other_number": float(all(numbers)),
-        "more_number": float(numbers[0] != numbers[1]),
-        "other_place": float(all(regions)),
-        "more_place": float(regions[0] != regions[1]),
+        "other_number": float(all(number)),
+        "more_number": float(number[0] != number[1]),
+        "other_place": float(all(region)),
+        "more_place": float(region[0] != region[1]),
         "other_form": _other_form(a, b),
     }
 
@@ -85,7 +114,10 @@ def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str]
 def pair(a: CompanyName, b: CompanyName, rarity: Callable[[str], float]) -> Pairing:
     """The words of both names, the most alike first; of those equally alike the ones that stand at the same place."""
     alike = [
-        (likeness, -abs(i - j), -i, -j) for i, x in enumerate(a.words) for j, y in enumerate(b.words) if (likeness := word_likeness(x, y))
+        (likeness, -abs(i - j), -i, -j)
+        for i, x in enumerate(a.words)
+        for j, y in enumerate(b.words)
+        if (likeness := 1.0 if x == y else word_likeness(x, y))
     ]
     found = Pairing([], set(range(len(a.words))), set(range(len(b.words))))
     for likeness, _, i, j in sorted(alike, reverse=True):
@@ -93,10 +125,26 @@ def pair(a: CompanyName, b: CompanyName, rarity: Callable[[str], float]) -> Pair
             found.left.discard(-i)
             found.right.discard(-j)
             found.pairs.append((-i, -j, likeness))
+    if not found.left or not found.right:
+        return found
+    _misread(a, b, found)
     for mine, other, left, right, swapped in ((a, b, found.left, found.right, False), (b, a, found.right, found.left, True)):
         _glue(mine.words, other.words, left, right, found.pairs, swapped)
         found.initials |= _initials(mine, other, left, right, rarity)
     return found
+
+
+def _misread(a: CompanyName, b: CompanyName, found: Pairing) -> None:
+    """One letter of a short word may be wrong where everything else agrees, and that is much."""
+    if len(found.left) != 1 or len(found.right) != 1 or sum(len(a.words[i]) for i, _, like in found.pairs if like > 0.9) < MUCH:
+        return
+    (i,), (j,) = found.left, found.right
+    x, y = a.words[i], b.words[j]
+    known = common_words().keys() | places()
+    if abs(i - j) <= 1 and len(x) == len(y) >= 4 and x.isalpha() and y.isalpha() and not {x, y} <= known and OSA.distance(x, y) == 1:
+        found.pairs.append((i, j, 0.6))
+        found.left.clear()
+        found.right.clear()
 
 
 def _glue(
@@ -114,22 +162,38 @@ def _glue(
 
 def _initials(mine: CompanyName, other: CompanyName, left: set[int], right: set[int], rarity: Callable[[str], float]) -> bool:
     """Whether what one name has alone is the initials of what the other has alone; then nothing of it is left over."""
+    if not right or not left:
+        return False
     telling = [i for i in left if rarity(mine.words[i]) > SAYS_LITTLE]
-    if len(telling) != 1 or len(right) < 2 or not 2 <= len(mine.words[telling[0]]) <= MOST_INITIALS:
+    if len(telling) != 1 or not 2 <= len(mine.words[telling[0]]) <= MOST_INITIALS:
         return False
     short = mine.words[telling[0]]
     words = "".join(other.words[i][0] for i in sorted(right))
     spoken = "".join(word[0] for word in other.spoken)
-    if short not in (words, spoken) or (len(short) == 2 and not mine.kinds & other.kinds):
+    parts = "".join(_first_letters(other.words[i]) for i in sorted(right))
+    if short not in (words, spoken, parts) or (len(short) == 2 and not mine.kinds & other.kinds):
         return False
     left.discard(telling[0])
     right.clear()
     return True
 
 
-def _alike_as_a_whole(a: str, b: str) -> float:
-    from rapidfuzz import fuzz
+def _rarity_of(x: str, y: str, rarity: Callable[[str], float]) -> float:
+    """How rare what two words mean is: a shortened or misspelt common word is common, a rare one as rare as its rarer spelling."""
+    if x == y:
+        return rarity(x)
+    common = common_words()
+    return (min if x in common or y in common else max)(rarity(x), rarity(y))
 
+
+@lru_cache(maxsize=KEPT)
+def _first_letters(word: str) -> str:
+    """The first letter of a word, and of what it is composed with: `Kreditbank` is `kb`."""
+    end = next((end for end in COMPOSED_WITH if word.endswith(end) and len(word) >= len(end) + 3), "")
+    return word[0] + end[:1]
+
+
+def _alike_as_a_whole(a: str, b: str) -> float:
     return float(fuzz.ratio(a, b)) / 100
 
 
@@ -149,31 +213,45 @@ def word_likeness(a: str, b: str) -> float:
     """
     if a == b:
         return 1.0
-    if a.isdigit() or b.isdigit():
+    meant, spelt, letters = _read(a)
+    other, spelt_too, letters_too = _read(b)
+    if not letters or not letters_too:
         return 0.0
-    same = same_words()
-    if same.get(a, a) == same.get(b, b):
+    if meant == other:
         return 0.97
     short, long = (a, b) if len(a) <= len(b) else (b, a)
-    if len(short) >= 4 and _spelt(a) == _spelt(b):
+    if spelt == spelt_too and len(short) >= 4:
         return 0.95
-    if short + "s" == long:
-        return 0.9 if len(short) >= 5 else 0.6
-    known = common_words().get(long, 0)
-    if known >= COMMON and len(short) >= 3 and long.startswith(short) and common_words().get(short, 0) < known:
-        return 0.85
-    if _without_vowels(short, long, known >= COMMON):
-        return 0.85
+    if short[0] == long[0]:
+        if short + "s" == long:
+            return 0.9 if len(short) >= 5 else 0.6
+        known = common_words().get(long, 0)
+        if known >= COMMON and len(short) >= 3 and long.startswith(short) and common_words().get(short, 0) < known:
+            return 0.85
+        if _without_vowels(short, long, known >= COMMON):
+            return 0.9
+    if a in common_words() and b in common_words():  # two words, not one misspelt
+        return 0.0
+    if (letters ^ letters_too).bit_count() > 2 * MOST_WRONG:  # one wrong letter makes two letters differ at most
+        return 0.0
     return _misspelt(a, b)
 
 
-def _misspelt(a: str, b: str) -> float:
-    from rapidfuzz.distance import OSA
+@lru_cache(maxsize=KEPT)
+def _read(word: str) -> tuple[str, str, int]:
+    """(the word that stands for all its spellings, what it sounds like, its letters as bits; none of a number)."""
+    letters = 0
+    if not word.isdigit():
+        for c in word:
+            letters |= 1 << (ord(c) & 63)
+    return same_words().get(word, word), _spelt(word), letters
 
+
+def _misspelt(a: str, b: str) -> float:
     letters = max(len(a), len(b))
-    if letters < 6 or abs(len(a) - len(b)) > 3:
+    if letters < 6 or abs(len(a) - len(b)) > MOST_WRONG:
         return 0.0
-    wrong = OSA.distance(a, b, score_cutoff=3)
+    wrong = OSA.distance(a, b, score_cutoff=MOST_WRONG)
     if wrong == 1:
         return {6: 0.5, 7: 0.75, 8: 0.85}.get(letters, 0.92)
     if wrong == 2 and letters >= 8:
@@ -185,10 +263,13 @@ def _without_vowels(short: str, long: str, common: bool) -> bool:
     """Whether the shorter word is the longer one without its vowels: `WRKZG`, `Mfg`, `Svcs`."""
     if len(short) < 3 or len(long) < 5 or short[0] != long[0]:
         return False
-    bare = long[0] + "".join(c for c in long[1:] if c not in "aeiouy")
-    if any(c in "aeiouy" for c in short[1:]):
+    if any(c in "aeiou" for c in short[1:]):
         return False
-    return (bare == short and (common or len(short) >= 4)) or (bare.startswith(short) and len(short) >= 4)
+    for vowels in ("aeiouy", "aeiou"):
+        bare = long[0] + "".join(c for c in long[1:] if c not in vowels)
+        if (bare == short and (common or len(short) >= 4)) or (bare.startswith(short) and len(short) >= 4):
+            return True
+    return False
 
 
 # What one sound is spelt like, in names that came from other scripts and languages
@@ -204,10 +285,12 @@ _SOUNDS = (
     ("oe", "o"),
     ("ue", "u"),
     ("z", "s"),
+    ("j", "i"),
+    ("x", "ks"),
+    ("ou", "u"),
 )
 
 
-@lru_cache(maxsize=KEPT)
 def _spelt(word: str) -> str:
     for written, meant in _SOUNDS:
         word = word.replace(written, meant)

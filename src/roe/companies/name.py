@@ -11,7 +11,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from roe.companies.tables import NUMBERS, READ_ALOUD, ROMAN, SMALL, TENS, WRITTEN_TOGETHER, legal_forms
+from roe.companies.tables import NUMBERS, READ_ALOUD, ROMAN, SMALL, TENS, WRITTEN_TOGETHER, common_words, legal_forms, places
 from roe.grammar.node import node
 
 KEPT = 200_000  # distinct names that are remembered
@@ -21,6 +21,31 @@ _ELIDED = re.compile(r"\b[dl]['’´`](?=\w)", re.IGNORECASE)
 _SILENT = re.compile(r"['’`´]")
 _ASIDE = re.compile(r"\((?:publ|the)\)", re.IGNORECASE)
 _ALSO = re.compile(r"\b(?:d[/.]?b[/.]?a|t/a|trading as|doing business as|a[/.]?k[/.]?a|f[/.]?k[/.]?a|formerly)\b\.?", re.IGNORECASE)
+# What is written behind a name and is not part of it
+_NOTES = (
+    # the state of the company
+    re.compile(
+        r"[\s,(]+(?:(?:in|en|im|i|v|w)\.?\s+(?:li[qk][uvw]\w*\.?|konkurs\w*|insolven\w*|administration|receivership|bankruptcy|faillissement|"
+        r"fallimento|concurso|faillite|abwicklung|vereffening)|aufgel[öo]st|erloschen|dissolved|struck off|i\.\s?l\.|i\.\s?k\.)(?!\w)[.,)]*",
+        re.IGNORECASE,
+    ),
+    # a reference to another place in the register
+    re.compile(r"\s*[,(]?\s*\b(?:siehe|vgl\.)(?!\w).*$", re.IGNORECASE),
+    # a street and its number
+    re.compile(
+        r",[^,()\d]*?(?:str\.|stra(?:ss|ß)e|street|\bst\.?|platz|allee|gasse|damm|weg|ufer|linden|\bave(?:nue)?|\broad|\brd|\bblvd|\brue\b.*?|"
+        r"\bvia\b.*?|\bcalle\b.*?)[.,]?\s*\d+.*$",
+        re.IGNORECASE,
+    ),
+    # the kind of its shares, and the state that a regulator adds
+    re.compile(
+        r"\s+(?:(?:american|global) deposit[ao]ry|(?:spons?ored|sponosred) (?:adr|gdr)|adrs?\b|gdrs?\b|class [a-d]\b|common (?:stock|shares)|ord(?:inary)? sh).*$|"
+        r"\s*/\s?[a-z]{2,3}\s?/?$|\s*-,\d+$",
+        re.IGNORECASE,
+    ),
+)
+_MAY_HAVE_NOTES = re.compile(r"\d|/|siehe|vgl\.|\b(?:in|en|im|i|v|w)\b|lös|los|soff|struck|deposit|adr|gdr|class|common|ord", re.IGNORECASE)
+_IN_BRACKETS = re.compile(r"\(([^()]{3,})\)")
 _ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)?")
 _COUNTED = TENS | NUMBERS
 _SAYS_A_NUMBER = frozenset(_COUNTED) | frozenset(ROMAN)
@@ -41,9 +66,33 @@ class CompanyName:
 @lru_cache(maxsize=KEPT)
 def names_in(text: str) -> tuple[CompanyName, ...]:
     """The name that a text is, first; and the names in it, where it has several."""
-    parts = [part for part in _ALSO.split(text) if part.strip(" ,.()")] if _ALSO.search(text) else ()
+    parts = [part for part in _ALSO.split(text) if part.strip(" ,.()")] if _ALSO.search(text) else _bracketed(text)
     whole = (parse(text),)
     return whole + tuple(parse(part) for part in parts) if len(parts) > 1 else whole
+
+
+def _bracketed(text: str) -> list[str]:
+    """A name and the short one in brackets behind it: `International Grain Trust (Intergrain)` is known by either.
+
+    What is in brackets may also be a place, a number or a common word, which belongs to the name.
+    """
+    inside = _IN_BRACKETS.search(text) if "(" in text else None
+    if inside is None:
+        return []
+    words = words_of(inside[1])
+    known = common_words().keys() | places() | SMALL | legal_forms().keys()
+    if not words or any(word.isdigit() or word in known or len(word) < 3 for word in words):
+        return []
+    return [text[: inside.start()] + " " + text[inside.end() :], inside[1]]
+
+
+def without_notes(text: str) -> str:
+    """A name without what registers and exchanges write behind it; a text that is nothing but a note stays as it is."""
+    for note in _NOTES if _MAY_HAVE_NOTES.search(text) else ():
+        left = note.sub(" ", text)
+        if left.strip(" ,.()"):
+            text = left
+    return text
 
 
 def parse(text: str) -> CompanyName:
@@ -55,6 +104,7 @@ def parse(text: str) -> CompanyName:
                 kinds.add(kind)
     if "(" in text:
         text = _ASIDE.sub(" ", text)
+    text = without_notes(text)
     spoken, more = _without_forms(_joined(words_of(text)))
     kept = [w for w in spoken if w not in SMALL] or spoken
     words = tuple(_with_digits(kept))
@@ -109,7 +159,7 @@ def _joined(words: list[str]) -> list[str]:
         if len(word) == 1 and word.isalpha():
             run += word
             continue
-        joined += [w for w in (run, word) if w]
+        joined += [w for w in (run, "o" if word == "0" and len(words) > 1 else word) if w]  # a scanner's O
         run = ""
     return joined
 

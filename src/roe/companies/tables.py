@@ -57,6 +57,85 @@ _SAME = {
     "united": "utd",
     "university": "univ",
 }
+# The same in other languages: the word that stands for all of them, and the words that mean it in names. Each is as common as it is.
+_TRANSLATED = {
+    "agriculture": "landwirtschaft agricola agricole agricultura landbouw rolnictwo",
+    "airlines": "airline aerolineas luftfahrt lineas linee aeree flyg fly",
+    "assurance": "versicherung versicherungen versicherungs assurances seguros assicurazioni verzekeringen forsikring forsakring ubezpieczenia",
+    "bakery": "backerei boulangerie panaderia panificio bageri piekarnia bakkerij",
+    "beverages": "getranke boissons bebidas bevande drycker napoje dranken",
+    "brewery": "brauerei brasserie brasseries cerveceria cervejaria birreria bryggeri brouwerij browar pivovar",
+    "building": "bau baugesellschaft bouw construcciones construcoes costruzioni bygg byg byggeri budowa budownictwo stavby batiment construction constructions",
+    "cement": "zement ciment cementos cimento cementi",
+    "chemical": "chemie chemische chimie chimica quimica kemi kemisk chemicals chemia",
+    "club": "klub klubb klubben idrottsklubben idrottsklubb sportsklubben sportklub sportverein ik sk bk",
+    "clinic": "klinik clinique clinica klinika",
+    "clothing": "bekleidung vetements ropa abbigliamento klader odziez",
+    "coffee": "kaffee cafes kaffe koffie",
+    "consulting": "beratung unternehmensberatung conseil conseils consultoria consulenza consultores advies radgivning doradztwo",
+    "dairy": "molkerei laiterie lacteos latticini mejeri zuivel",
+    "data": "daten donnees datos dati",
+    "east": "ost este",
+    "energy": "energie energia energi energies energetik",
+    "environment": "environnement umwelt ambiente medioambiente miljo milieu environmental",
+    "equipment": "ausrustung equipement equipements equipos",
+    "factory": "fabrik fabrique fabrica fabbrica fabriek fabryka",
+    "fish": "fisch poisson pescado pesce fisk",
+    "food": "lebensmittel alimentation alimentos alimentari livsmedel foods alimentaire",
+    "football": "fc fussball fotboll fodbold fotball futbol futebol calcio voetbal",
+    "forest": "forst foret bosque foresta skog skov",
+    "furniture": "mobel meubles muebles mobili meubelen meble",
+    "glass": "glas verre vidrio vetro vetri szklo",
+    "gold": "oro",
+    "harbour": "hafen havn havne havner hamn hamnar haven puerto puertos porto porti port ports harbor",
+    "health": "gesundheit sante salud salute saude halsa sundhed helse zdrowie",
+    "hospital": "krankenhaus hopital ospedale sjukhus sykehus ziekenhuis szpital",
+    "hotels": "hotel hoteles hoteis alberghi",
+    "house": "haus maison casa hus huis dom",
+    "iron": "eisen fer hierro ferro jern",
+    "logistics": "logistik logistique logistica logistiek logistyka",
+    "machines": "maschinen maschinenbau maschinenfabrik maquinas maquinaria macchine maskiner maskin machinery machine",
+    "metal": "metall metaux metales metalli metals",
+    "mining": "bergbau bergwerk mineria minera minas miniere gruvor",
+    "north": "nord norte nordic",
+    "oil": "ol petrole petroleo petrolio olje olie petroleum",
+    "paper": "papier papel carta papir papper",
+    "plant": "zavod werk werke fabrika",
+    "post": "poste correos posten poczta",
+    "power": "strom kraft kraftwerk kraftwerke elkraft",
+    "printing": "druck druckerei imprimerie imprenta stampa tryk tryckeri drukkerij drukarnia",
+    "railway": "eisenbahn bahn bahnen chemin ferrocarriles ferrocarril ferrovie ferrovia ferrovias jarnvag jernbane spoorwegen kolej railways rail railroad",
+    "realty": "immobilien immobilier immobiliere immobiliaria inmobiliaria imobiliaria immobiliare fastigheter ejendomme eiendom vastgoed nieruchomosci realestate",
+    "research": "forschung recherche investigacion ricerca forskning",
+    "school": "schule ecole escuela scuola skola skole",
+    "security": "sicherheit securite seguridad sicurezza sakerhet sikkerhed beveiliging",
+    "services": "dienste dienstleistungen servicios servicos servizi tjanster diensten",
+    "shipping": "reederei schiffahrt schifffahrt navigation naviera navigazione rederi rederij zegluga armement",
+    "south": "sud sur sul syd",
+    "steel": "stahl acier acero aceros acciaio acciaierie stal staal aco",
+    "stone": "stein pierre piedra pietra sten steen",
+    "sugar": "zucker sucre azucar zucchero socker sukker cukier",
+    "textile": "textil textiles tessile tessuti",
+    "tires": "tire tyre tyres reifen pneus neumaticos pneumatici llantas dack daek banden opony",
+    "tobacco": "tabak tabac tabaco tabacco tobak",
+    "tools": "werkzeug werkzeuge outils herramientas utensili verktyg tool",
+    "tourism": "tourismus tourisme turismo turism reisen voyages viajes viaggi resor rejser",
+    "transport": "transporte transports transportes trasporti transporter spedition transportation",
+    "water": "wasser eau eaux agua aguas acqua acque vatten vand water",
+    "west": "ouest oeste ovest vest",
+    "wine": "wein weingut vin vins vino vinos vini bodegas",
+    "wood": "holz bois madera madeira legno legnami legname tra trae hout drewno",
+    "workshop": "werkstatt werkstatten atelier ateliers taller talleres officina officine verksted verkstad",
+}
+# Cities under the names that they have in several languages
+_CITIES = {
+    "antwerp": "antwerpen anvers amberes", "athens": "athen athenes atene athina", "basel": "basle bale basilea", "belgrade": "beograd belgrad", "bruges": "brugge",
+    "brussels": "bruxelles brussel brussel bruselas", "bucharest": "bucuresti bukarest", "cologne": "koln koeln keulen colonia", "copenhagen": "kobenhavn kobenhavns kopenhagen koebenhavn copenhague",
+    "florence": "firenze florenz florencia", "geneva": "geneve genf ginevra", "genoa": "genova genua genes", "ghent": "gent gand", "gothenburg": "goteborg goeteborg", "hanover": "hannover",
+    "krakow": "cracow krakau cracovie", "lisbon": "lisboa lissabon lisbonne", "lyon": "lyons", "mexico": "mexiko mexique", "milan": "milano mailand", "moscow": "moskva moskau moskwa moscou",
+    "munich": "munchen muenchen monaco", "naples": "napoli neapel", "nuremberg": "nurnberg nuernberg norimberga", "prague": "praha prag praga", "rome": "roma rom", "seville": "sevilla",
+    "turin": "torino", "venice": "venezia venedig", "vienna": "wien vienne", "warsaw": "warszawa warschau varsovie", "zurich": "zuerich zurigo",
+}  # fmt: skip
 _UNITS = [
     "zero",
     "one",
@@ -154,6 +233,10 @@ ROMAN = {
         1,
     )
 }
+# What words of several parts end with, each of which has a letter among the initials of a name
+COMPOSED_WITH = (
+    "gesellschaft", "versicherung", "versicherungen", "zeitung", "verband", "verein", "kasse", "bank", "werke", "werk", "bahnen", "bahn", "haus", "stadt", "land", "bau", "post",
+)  # fmt: skip
 # Legal forms in scripts without spaces between words
 WRITTEN_TOGETHER = {
     "股份有限公司": "stock", "有限责任公司": "limited", "有限公司": "limited", "株式会社": "stock", "(株)": "stock", "（株）": "stock", "㈱": "stock",
@@ -167,6 +250,15 @@ READ_ALOUD = {
     "不動産": "fudosan", "鉄道": "tetsudo", "運輸": "unyu", "運送": "unso", "通信": "tsushin", "放送": "hoso", "印刷": "insatsu", "食品": "shokuhin",
     "自動車": "jidosha", "機械": "kikai", "精機": "seiki", "精密": "seimitsu", "金属": "kinzoku", "硝子": "garasu", "研究所": "kenkyujo", "日本": "nihon",
 }  # fmt: skip
+# The same for words that Chinese and Korean companies translate
+READ_ALOUD |= {
+    "科技": "technology", "集团": "group", "电子": "electronics", "实业": "industrial", "贸易": "trading", "国际": "international", "控股": "holdings",
+    "投资": "investment", "银行": "bank", "保险": "insurance", "证券": "securities", "能源": "energy", "医药": "pharmaceutical", "汽车": "auto", "化工": "chemical",
+    "钢铁": "steel", "建设集团": "construction group", "发展": "development", "物流": "logistics", "航空": "airlines", "中国": "china", "北京": "beijing",
+    "上海": "shanghai", "深圳": "shenzhen", "广州": "guangzhou", "天津": "tianjin", "重庆": "chongqing", "南京": "nanjing", "武汉": "wuhan", "杭州": "hangzhou",
+    "전자": "electronics", "건설": "construction", "은행": "bank", "화학": "chemical", "제약": "pharmaceutical", "증권": "securities", "보험": "insurance",
+    "자동차": "motor", "중공업": "heavy industries", "산업": "industries", "그룹": "group", "전기": "electric", "에너지": "energy", "식품": "foods", "제철": "steel",
+}  # fmt: skip
 _MORE_PLACES = (
     "chad cuba fiji iran iraq laos mali oman peru togo uk usa us american europe european asia asian africa african nordic chinese indian deutschland german french italian espana brasil japanese "
     "schweiz suisse swiss osterreich austrian belgique nederland holland polska russian canadian australian mexicana hong kong korea korean "
@@ -178,7 +270,15 @@ _MORE_PLACES = (
 @cache
 def same_words() -> dict[str, str]:
     """Each word that has several spellings, as the one that stands for all of them."""
-    return {word: meant for meant, words in _SAME.items() for word in (meant, *words.split())}
+    found: dict[str, str] = {}
+    from roe.grammar.field_functions import country_names
+
+    found |= {name: f"({code})" for name, code in country_names().items() if name in places()}
+    for table in (_CITIES, _TRANSLATED, _SAME):  # what stands for a word in the last of them counts
+        for meant, words in table.items():
+            stands = found.get(meant, meant)
+            found |= dict.fromkeys((meant, *words.split()), stands)
+    return found
 
 
 @cache
@@ -199,12 +299,18 @@ def legal_forms() -> dict[str, list[tuple[tuple[str, ...], str]]]:
 
 @cache
 def common_words() -> dict[str, int]:
-    """In how many of 44,097 names of listed companies a word stands, if in fifteen or more."""
+    """In how many of 44,097 names of listed companies a word stands, if in fifteen or more; a translation as often as the word it means."""
     with (HERE / "words.csv").open(encoding="utf-8", newline="") as file:
-        return {row["word"]: int(row["names"]) for row in csv.DictReader(file)}
+        counted = {row["word"]: int(row["names"]) for row in csv.DictReader(file)}
+    for meant, words in _TRANSLATED.items():
+        every = (meant, *words.split())
+        often = max(LEAST_COUNTED, *(counted.get(word, 0) for word in every))
+        counted |= {word: max(counted.get(word, 0), often) for word in every}
+    return counted
 
 
 NAMES_COUNTED = 44_097
+LEAST_COUNTED = 15
 
 
 @cache

@@ -28,6 +28,11 @@ def write_report(report: Report, folder: Path) -> None:
     write_whole(folder / FILE, json.dumps({"version": 1, "entities": report}, indent=2, ensure_ascii=False) + "\n")
 
 
+def beside(state: str | None) -> Path | None:
+    """Where the report of the last run is kept beside its ledger; None for a ledger that is no folder."""
+    return None if not state or "://" in state else Path(state)
+
+
 def read_report(folder: Path | None) -> Report:
     """The report of the last run; empty where there is none, or none that can be read."""
     if folder is None or not (folder / FILE).is_file():

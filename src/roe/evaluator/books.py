@@ -17,6 +17,7 @@ import numpy as np
 
 from roe.crm import PROFILES
 from roe.evaluator.engine import Bound
+from roe.evaluator.questions import compare_greedy, questions
 from roe.evaluator.solve import Array, Problem, Solution, greedy, measure, solve
 from roe.evaluator.world import Row
 from roe.grammar import syntax as s
@@ -85,8 +86,8 @@ def digest(books: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(books, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
 
 
-def plan_books(bound: Bound, only: Sequence[str] = (), fast: bool = False) -> dict[str, Any]:
-    """The plan of every book, or of those that are named, as JSON. `fast` is the greedy plan."""
+def plan_books(bound: Bound, only: Sequence[str] = (), fast: bool = False, reviewed: bool = False) -> dict[str, Any]:
+    """The plan of every book, or of those that are named, as JSON. `fast` is the greedy plan; if `reviewed`, with what reviewers ask."""
     kept = bound.state.get("books", {})
     found: dict[str, Any] = {}
     for name, step in bound.plan.books.items():
@@ -95,7 +96,7 @@ def plan_books(bound: Bound, only: Sequence[str] = (), fast: bool = False) -> di
         others = [other for other in bound.plan.books.values() if other.role == step.role and other.name != name]
         books = [found[o.name]["accounts"] if o.name in found else kept.get(o.name, {}).get("accounts", {}) for o in others]
         elsewhere = {account for book in books for account, x in book.items() if x["rep"] is not None}
-        found[name] = _Cycle(bound, step, kept.get(name, {}), fast, elsewhere, bool(others)).plan().as_json()
+        found[name] = _Cycle(bound, step, kept.get(name, {}), fast, elsewhere, bool(others), reviewed).plan().as_json()
     return {
         "roe": 1, "policy": bound.policy.name, "as_of": v.literal(bound.world.clock.now), "base": digest(kept), "books": found,
     }  # fmt: skip
@@ -136,9 +137,11 @@ class _Cycle:
     the first cycle are the book's only if it may have their accounts.
     """
 
-    def __init__(self, bound: Bound, step: Solve, kept: Mapping[str, Any], fast: bool, elsewhere: set[str], shared: bool) -> None:
+    def __init__(
+        self, bound: Bound, step: Solve, kept: Mapping[str, Any], fast: bool, elsewhere: set[str], shared: bool, reviewed: bool
+    ) -> None:
         self.bound, self.world, self.step, self.fast = bound, bound.world, step, fast
-        self.elsewhere, self.shared = elsewhere, shared
+        self.elsewhere, self.shared, self.reviewed = elsewhere, shared, reviewed
         self.kept: Mapping[str, Any] = kept.get("accounts", {})
         self.today: date = self.world.clock.today
         code = self.world.compiled.code(step.reps)
@@ -146,6 +149,7 @@ class _Cycle:
         self.place = {r["id"]: i for i, r in enumerate(self.reps)}
         self.begun, self.given = self._cycle(kept)
         self.relaxed: list[str] = []
+        self.unit = "accounts" if step.places is None else "places"
 
     def _works(self, rep: Row) -> bool:
         ends, starts = rep["ends"], rep["starts"]
@@ -207,12 +211,12 @@ class _Cycle:
         step = self.step
         capacity = np.array([_count(x) for x in self._of_reps(step.capacity)], np.int64)
         away = np.array([r["leave"] is not None for r in self.reps], bool)
-        held = now[pinned & (now >= 0)]
-        fixed = np.bincount(held, minlength=len(self.reps))
+        held = np.flatnonzero(pinned & (now >= 0))
+        fixed = self._count_places(held, now[held])
         for i in np.flatnonzero(fixed > capacity).tolist():
             over = int(fixed[i] - capacity[i])
             self.relaxed.append(
-                f"capacity of {self.reps[i].label}: {fixed[i]} accounts cannot leave the book, {over} more than its {capacity[i]}"
+                f"capacity of {self.reps[i].label}: {fixed[i]} {self.unit} cannot leave the book, {over} more than its {capacity[i]}"
             )
         room = np.maximum(capacity - fixed, 0)
         if step.fixed is not None:
@@ -228,7 +232,26 @@ class _Cycle:
         today = np.where(free & stays, now, -1)
         stuck = pinned & (now >= 0)
         base = np.bincount(now[stuck], weights=value[stuck], minlength=len(self.reps))
-        return Problem(len(ids), account, rep, worth, room, kind, most, least, today, value, base, capacity, step.fairness), capacity
+        return Problem(
+            len(ids),
+            account,
+            rep,
+            worth,
+            room,
+            kind,
+            most,
+            least,
+            today,
+            value,
+            base,
+            capacity,
+            step.fairness,
+            self._places(account, rep) if step.places is not None else None,
+        ), capacity
+
+    def _count_places(self, accounts: Array, reps: Array) -> Array:
+        """The places that accounts take in the book of each rep, int[reps]."""
+        return np.bincount(reps, weights=self._places(accounts, reps), minlength=len(self.reps)).astype(np.int64)
 
     def _of_reps(self, expr: Expr) -> list[Any]:
         code = self.world.compiled.code(expr)
@@ -246,10 +269,11 @@ class _Cycle:
         )
         least = np.stack([np.ceil(capacity * s.least / 100 - 1e-9) for s in shares], 1).astype(np.int64) if shares else most.copy()
         for k, share in enumerate(shares):
-            have = np.bincount(now[pinned & (kind == k) & (now >= 0)], minlength=len(capacity))
+            stuck = np.flatnonzero(pinned & (kind == k) & (now >= 0))
+            have = self._count_places(stuck, now[stuck])
             for i in np.flatnonzero(have > most[:, k]).tolist():
                 self.relaxed.append(
-                    f"mix of {self.reps[i].label}: {have[i]} accounts of `{share.name}` cannot leave the book, {have[i] - most[i, k]} more than {share.most:g} %"
+                    f"mix of {self.reps[i].label}: {have[i]} {self.unit} of `{share.name}` cannot leave the book, {have[i] - most[i, k]} more than {share.most:g} %"
                 )
             most[:, k] = np.maximum(most[:, k] - have, 0)
             least[:, k] = np.maximum(least[:, k] - have, 0)
@@ -265,10 +289,12 @@ class _Cycle:
         step = self.step
         found = np.ones((1, len(self.reps)), bool), np.zeros(len(accounts), np.int64)
         if step.eligible is not None:
-            found = self._ask(step.eligible, accounts)
+            answers, groups = self._ask(step.eligible, accounts)
+            found = answers.astype(bool), groups
         table, group = found
         extra = np.zeros((1, len(self.reps))), np.zeros(len(accounts), np.int64)
-        for _, expr, worth in step.affinity:
+        more = [(step.worth, 1.0)] if step.worth is not None else []
+        for expr, worth in [*((expr, worth) for _, expr, worth in step.affinity), *more]:
             held, of = self._ask(expr, accounts)
             both, inverse = np.unique(extra[1] * (of.max(initial=0) + 1) + of, return_inverse=True)
             size = int(of.max(initial=0)) + 1
@@ -281,7 +307,7 @@ class _Cycle:
         return accounts[at], rep.astype(np.int64), worth_of
 
     def _ask(self, expr: Expr, accounts: Array) -> tuple[Array, Array]:
-        """Whether a condition holds: (a table of groups by reps, the group of each account)."""
+        """An expression about pairs: (a table of groups by reps, the group of each account). True is 1; what is no number is 0."""
         parts = list(dict.fromkeys(_parts(expr.tree)))
         codes = [self.world.compiled.code(Expr(part, expr.text)) for part in parts]
         rows = self.world.all("account")
@@ -296,23 +322,32 @@ class _Cycle:
                 first.append(a)
             group[i] = n
         code = self.world.compiled.code(expr)
-        table = np.zeros((max(len(first), 1), len(self.reps)), bool)
+        table = np.zeros((max(len(first), 1), len(self.reps)))
         for g, a in enumerate(first):
             scope = self.world.scope(rows[a])
             for j, rep in enumerate(self.reps):
                 scope["rep"] = rep
-                table[g, j] = code(scope) is True
+                answer = code(scope)
+                table[g, j] = 1.0 if answer is True else float(answer) if v.is_number(answer) else 0.0
         return table, group
+
+    def _places(self, accounts: Array, reps: Array) -> Array:
+        """How many places each account takes with a rep, int[n]: whole, 0 at least, 1 if the policy does not say."""
+        if self.step.places is None or not len(accounts):
+            return np.ones(len(accounts), np.int64)
+        table, group = self._ask(self.step.places, accounts)
+        return np.maximum(np.ceil(table[group, reps] - 1e-9), 0).astype(np.int64)
 
     # --- the result -------------------------------------------------------------------------------------------------
 
     def _short(self, after: Array, capacity: Array, kind: Array) -> None:
         """Say where a mix asks for more than there was room for, or than may go there."""
         for k, share in enumerate(self.step.mix):
-            have = np.bincount(after[(kind == k) & (after >= 0)], minlength=len(capacity))
+            given = np.flatnonzero((kind == k) & (after >= 0))
+            have = self._count_places(given, after[given])
             need = np.ceil(capacity * share.least / 100 - 1e-9).astype(np.int64)
             for i in np.flatnonzero(have < need).tolist():
-                said = f"{have[i]} accounts of `{share.name}`, {need[i] - have[i]} fewer than {share.least:g} % of {capacity[i]}"
+                said = f"{have[i]} {self.unit} of `{share.name}`, {need[i] - have[i]} fewer than {share.least:g} % of {capacity[i]}"
                 self.relaxed.append(f"mix of {self.reps[i].label}: {said}")
 
     def _result(
@@ -321,6 +356,8 @@ class _Cycle:
     ) -> BookPlan:  # fmt: skip
         step = self.step
         runner, runner_worth, own = _runners(problem, after)
+        chosen = problem.rep == solution.rep[problem.account]
+        full = np.bincount(problem.rep[chosen], weights=problem.taken[chosen], minlength=len(self.reps)) >= problem.capacity
         moves: list[Move] = []
         accounts: dict[str, dict[str, Any]] = {}
         given = dict(self.given)
@@ -341,7 +378,8 @@ class _Cycle:
             fate = why[i] if returns[i] else "distributed" if before[i] is None else "moved" if rep else "displaced"
             worth = float(own[i]) if rep is not None else None
             other = float(runner_worth[i]) if second is not None else None
-            reason = self._reason(fate, before[i], rep, worth, second, other, rest)
+            is_full = bool(runner[i] >= 0 and full[runner[i]])
+            reason = self._reason(fate, before[i], rep, worth, second, other, rest, is_full)
             moves.append(
                 Move(
                     account,
@@ -369,7 +407,9 @@ class _Cycle:
             "gap": solution.gap if np.isfinite(solution.bound) else None, "spread": round(apart, 6),
         }  # fmt: skip
         if not self.fast:
-            said["greedy"] = round(greedy(problem).objective, 6)
+            said |= compare_greedy(problem, solution)
+        if self.reviewed:
+            said |= questions(problem, solution, [rep.label for rep in self.reps])
         counts: dict[str, int] = {}
         for m in moves:
             if m.before is not None:
@@ -394,6 +434,7 @@ class _Cycle:
         second: Row | None,
         other: float | None,
         rest: date | None,
+        is_full: bool,
     ) -> str:
         who = {r: self._label(r) for r in (before, rep) if r}
         parts = []
@@ -402,7 +443,8 @@ class _Cycle:
         if rep is not None and worth is not None:
             parts.append(f"came to {who[rep]} on {self.today} for a worth of {v.show_number(round(worth, 2))}")
         if second is not None and other is not None:
-            parts.append(f"next would be {second.label} with {v.show_number(round(other, 2))}")
+            why_not = ", whose book is full" if is_full else ""
+            parts.append(f"next would be {second.label} with {v.show_number(round(other, 2))}{why_not}")
         elif rep is not None:
             parts.append("nobody else may have it")
         return "; ".join(parts)

@@ -21,6 +21,7 @@ from roe.grammar.clock import Clock
 from roe.plan.operators import Choose, ExceptionRow, Expr
 from roe.plan.outcome import Outcome, RoleSteps
 from roe.policy.model import Policy
+from roe.source import Inline, Text
 
 if TYPE_CHECKING:
     from roe.evaluator.allocate import Pools, Turn
@@ -137,7 +138,7 @@ class Bound:
         self.turns: Mapping[str, Any] = {}  # turns of an earlier run, read back instead of taken again
         self.tried: Mapping[str, Mapping[str, str]] = {}  # by record and role the reps who must not have it now, with the reasons
         self.exceptions: dict[tuple[str, str, str], ExceptionRow] = {}  # by entity, record and role
-        for row in self.plan.exceptions:
+        for row in (*self.plan.exceptions, *held_back(state)):
             record = world.find(row.entity, row.record) if row.entity in world.rows else None
             if record is not None and evaluator.compiled.in_force(row, world.scope(record)):
                 self.exceptions.setdefault((row.entity, record["id"], str(row.role)), row)
@@ -348,6 +349,15 @@ class Bound:
     def fill(self, template: str, row: Row) -> str:
         """A sentence with its `{expression}` parts replaced by their values."""
         return self.world.fill(template, self.world.scope(row))
+
+
+def held_back(state: Mapping[str, Any]) -> Iterator[ExceptionRow]:
+    """The records that stay where they were before a run that was undone, as approved exceptions."""
+    for key, x in state.get("held", {}).items():
+        entity, _, rest = key.partition("|")
+        record, _, role = rest.rpartition("|")
+        texts = [Text(text, Inline()) for text in (record, role, x["rep"] or "", x["by"], f"the run {x['run']} was undone")]
+        yield ExceptionRow(entity, texts[0], texts[1], texts[2], texts[3], texts[4], None, v.parse_date(x["until"]))
 
 
 def empty_state(as_of: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 Array = Any  # a NumPy array
 DIGITS = 6  # of the worth of a pair, where it does not fit into fewer
 ROUNDS = 12  # of the search for prices
+SECONDS = 50.0  # of a search where accounts take more than one place
 ENOUGH = 1e-3  # of the bound: the search for prices ends at a gap as small
 
 
@@ -25,7 +26,7 @@ class Problem:
 
     `kind` is the class of each account that a mix is about, or -1; `most` and `least` are counts by rep and class. `now` is the
     rep who has the account today, or -1. Fairness, of the weight `fairness`, looks at `value`: `base` is what is in each book
-    whatever the plan, `size` says which share of all value a book should have.
+    whatever the plan, `size` says which share of all value a book should have. A pair takes `places` of a capacity and of a mix; without them, one.
     """
 
     accounts: int
@@ -41,6 +42,12 @@ class Problem:
     base: Array
     size: Array
     fairness: float = 0.0
+    places: Array | None = None
+
+    @property
+    def taken(self) -> Array:
+        """How many places each pair takes, int[pairs]."""
+        return np.ones(len(self.account), np.int64) if self.places is None else self.places
 
 
 @dataclass(slots=True)
@@ -91,17 +98,20 @@ def _able_today(problem: Problem) -> Array:
 
 
 def _feasible(problem: Problem, rep: Array) -> bool:
-    held = rep >= 0
-    if (np.bincount(rep[held], minlength=len(problem.capacity)) > problem.capacity).any():
+    chosen = problem.rep == rep[problem.account]
+    full = np.bincount(problem.rep[chosen], weights=problem.taken[chosen], minlength=len(problem.capacity))
+    if (full > problem.capacity).any():
         return False
     return bool((_kinds(problem, rep) <= problem.most).all())
 
 
 def _kinds(problem: Problem, rep: Array) -> Array:
-    """How many accounts of each class each rep has."""
+    """The places of each class that each rep has filled."""
     reps, kinds = problem.most.shape
-    held = (rep >= 0) & (problem.kind >= 0)
-    return np.bincount(rep[held] * kinds + problem.kind[held], minlength=reps * kinds).reshape(reps, kinds)
+    kind = problem.kind[problem.account]
+    chosen = (problem.rep == rep[problem.account]) & (kind >= 0)
+    places = problem.rep[chosen] * kinds + kind[chosen]
+    return np.bincount(places, weights=problem.taken[chosen], minlength=reps * kinds).astype(np.int64).reshape(reps, kinds)
 
 
 def _short(problem: Problem, rep: Array) -> list[tuple[int, int, int]]:
@@ -141,18 +151,19 @@ def greedy(problem: Problem) -> Solution:
     order = np.lexsort((problem.rep, problem.account, -problem.worth))
     order = order[problem.worth[order] >= 0]
     accounts, reps, kinds = problem.account[order].tolist(), problem.rep[order].tolist(), problem.kind[problem.account[order]].tolist()
+    sizes = problem.taken[order].tolist()
     taken = bytearray(problem.accounts)
     for first in (True, False):
         if first and not any(owed):
             continue
-        for a, r, k in zip(accounts, reps, kinds, strict=True):
-            if taken[a] or not room[r] or (k >= 0 and not most[r][k]) or (first and (k < 0 or not least[r][k])):
+        for a, r, k, size in zip(accounts, reps, kinds, sizes, strict=True):
+            if taken[a] or room[r] < size or (k >= 0 and most[r][k] < size) or (first and (k < 0 or least[r][k] <= 0)):
                 continue
             taken[a], rep[a] = 1, r
-            room[r] -= 1
+            room[r] -= size
             if k >= 0:
-                most[r][k] -= 1
-                least[r][k] -= least[r][k] > 0
+                most[r][k] -= size
+                least[r][k] = max(least[r][k] - size, 0)
     objective, apart = measure(problem, rep)
     return Solution(rep, objective, float("inf"), apart, "greedy", _short(problem, rep))
 
@@ -168,6 +179,8 @@ def scale_of(worth: Array) -> tuple[float, bool]:
 
 def _linear(problem: Problem, worth: Array) -> Solution:
     """The plan of the greatest total worth; `ArithmeticError` where the solver does not find it."""
+    if (problem.taken != 1).any():
+        return _weighted(problem, worth)
     from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
 
     n, (reps, kinds) = problem.accounts, problem.most.shape
@@ -216,6 +229,25 @@ def _linear(problem: Problem, worth: Array) -> Solution:
     return Solution(found, objective, bound, apart, "min-cost flow", short)
 
 
+def _weighted(problem: Problem, worth: Array) -> Solution:
+    """The same where some accounts take more than one place."""
+    from roe.evaluator.weighted import Pairs, solve_weighted
+
+    good = np.flatnonzero((worth >= 0) & (problem.taken <= problem.capacity[problem.rep]))
+    account, rep = problem.account[good], problem.rep[good]
+    scale, exact = scale_of(worth)
+    pairs = Pairs(
+        problem.accounts, account, rep, worth[good], problem.taken[good], problem.capacity, problem.kind, problem.most, problem.least
+    )
+    chosen, bound = solve_weighted(pairs, scale, SECONDS / (ROUNDS if problem.fairness else 1))
+    plan = np.full(problem.accounts, -1, np.int64)
+    plan[account[chosen]] = rep[chosen]
+    objective, apart = measure(problem, plan)
+    worth_of = float(worth[good][chosen].sum())
+    bound = max(bound, worth_of) + (0.0 if exact else len(np.unique(account)) / scale)
+    return Solution(plan, objective, bound, apart, "branch and bound", _short(problem, plan))
+
+
 def _fair(problem: Problem, first: Solution) -> Solution:
     """Search prices of the books' value; the plan that is best with fairness counted, and the least bound found."""
     best, bound = first, first.bound
@@ -233,4 +265,4 @@ def _fair(problem: Problem, first: Solution) -> Solution:
             best = plan
         if bound - best.objective <= ENOUGH * abs(bound):
             break
-    return replace(best, bound=max(bound, best.objective), method="min-cost flow, priced for fairness")
+    return replace(best, bound=max(bound, best.objective), method=f"{first.method}, priced for fairness")

@@ -23,9 +23,9 @@ def holding_from(entries: Sequence[Stored], role: str, on: At | None) -> Holding
         e = x.entry
         if isinstance(e, Owned) and e.role == role:
             by_number[x.number] = e
-            hold(holds, Noted(x.number, e, 0, 0, number(e.rep), None, number(e.queue)), e)
+            hold(holds, Noted(x.number, e, 0, 0, number(e.rep), None, number(e.queue), number("")), e)
         elif isinstance(e, Loaded) and e.role == role:
-            loaded(holds, Noted(x.number, e, 0, 0, number(e.rep), None, number(e.queue)), e)
+            loaded(holds, Noted(x.number, e, 0, 0, number(e.rep), None, number(e.queue), number("")), e)
         elif isinstance(e, (Merged, Deleted)) and holds and holds[-1].stop is None:
             holds[-1].stop = max(e.at.instant, holds[-1].start)
     for h in reversed(holds):

@@ -19,7 +19,7 @@ TABLES = {
     "evidence": ("number", "number, salt, value"),
     "policy": ("digest", "digest, files"),
     "run": ("number", "number, id, last"),
-    "holding": ("subject, role, start", "subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at"),
+    "holding": ("subject, role, start", "subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at, decided"),
     "latest": ("kind, subject, name", "kind, subject, name, entry, open, due"),
     "day": ("rep, day", "rep, day, n"),
     "setting": ("name", "name, value"),

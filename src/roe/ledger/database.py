@@ -77,4 +77,5 @@ def _version(db: Database) -> int:
 def _has_table(db: Database, name: str) -> bool:
     if db.dialect == "sqlite":
         return bool(db.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)))
-    return bool(db.rows("SELECT to_regclass(?) IS NOT NULL", (name,))[0][0])
+    # a scan, not to_regclass: whoever has waited for the lock would read there what it knew before
+    return bool(db.rows("SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = ?", (name,)))

@@ -121,12 +121,13 @@ class Owned(About):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded(About):
-    """The CRM has a decision of ours. `at` is when it was read."""
+    """The CRM has a decision of ours. `read_at` is when the data was read, where that is known."""
 
     KIND: ClassVar[str] = "loaded"
     role: str
     rep: str | None = None
     queue: str = word()
+    read_at: At | None = None
     decision: int = fact(0)
 
 

@@ -30,7 +30,10 @@ def take_over(store: Store, folder: Path, zone: str = "") -> int:
         if not isinstance(state, dict) or state.get("version") != VERSION:
             raise ValueError("it is not a state that this version knows")
         state = _folded(state)
-        at = _as_of(state, zone)
+        for x in state["owners"].values():
+            if "by" not in x:  # written before the base was kept: what roe had decided counted as what the CRM had
+                x |= {"by": "import", "base": x["rep"]}
+        at = moment_of(state["as_of"], zone)
         entries = list(entries_between({}, state, at))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as e:
         why = "it is nested too deeply" if isinstance(e, RecursionError) else "it is damaged" if isinstance(e, (KeyError, TypeError)) else e
@@ -43,9 +46,9 @@ def take_over(store: Store, folder: Path, zone: str = "") -> int:
         return len(tx.append(entries))
 
 
-def _as_of(state: dict[str, Any], zone: str) -> At:
-    """The state's as-of in the policy's zone; where that is not known, in the offset that it is written with."""
-    moment = v.parse_temporal(state["as_of"])
+def moment_of(text: str, zone: str = "") -> At:
+    """A written as-of in the policy's zone; where that is not known, in the offset that it is written with. Raises ValueError."""
+    moment = v.parse_temporal(text)
     if not isinstance(moment, datetime):
         if isinstance(moment, date):
             return At.of(moment, zone or "UTC")

@@ -7,6 +7,7 @@ known of later times before gives way. One that names the same holder again conf
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,13 @@ class Noted:
     name: int
     target: int | None
     former: int | None
-    queue: int
+    queue: int  # the word of its queue; `nobody` is the word of the empty text
+    nobody: int
+
+
+Holder = tuple[int | None, int]  # a rep, or a queue's word; the word of the empty text for no queue
+Base = tuple[int | None, int | None, int | None]  # what the CRM last showed: rep, queue, when it was read
+NO_BASE: Base = (None, None, None)
 
 
 @dataclass(slots=True)
@@ -47,7 +54,8 @@ class Hold:
     queue: int
     entry: int  # that began it
     decision: int  # the newest that confirmed it
-    base: tuple[int | None, int | None, int | None] = (None, None, None)
+    base: Base = NO_BASE
+    decided: tuple[Holder, ...] = ()  # our decisions since the base, before this one
 
 
 Key = tuple[int, int]
@@ -134,11 +142,13 @@ class Projector:
     def _holdings(self, subjects: Sequence[int]) -> dict[Key, list[Hold]]:
         found: dict[Key, list[Hold]] = {}
         marks = ",".join("?" * len(subjects))
-        columns = "subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at"
-        for subject, role, start, stop, rep, queue, entry, decision, *base in self.db.rows(
+        columns = "subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at, decided"
+        for subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at, decided in self.db.rows(
             f"SELECT {columns} FROM holding WHERE subject IN ({marks}) ORDER BY subject, role, start", subjects
         ):
-            found.setdefault((subject, role), []).append(Hold(start, stop, rep, queue, entry, decision, (base[0], base[1], base[2])))
+            found.setdefault((subject, role), []).append(
+                Hold(start, stop, rep, queue, entry, decision, (base_rep, base_queue, base_at), _holders(decided))
+            )
         return found
 
     def _latests(self, subjects: Sequence[int]) -> dict[tuple[int, int, int], Latest]:
@@ -157,8 +167,8 @@ class Projector:
             new += [(*key, *row) for row in now if row not in old]
         self.db.many("DELETE FROM holding WHERE subject = ? AND role = ? AND start = ?", gone)
         self.db.many(
-            "INSERT INTO holding (subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", new,
+            "INSERT INTO holding (subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at, decided) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", new,
         )  # fmt: skip
         changed = [key for key, value in before_latest.items() if latest.get(key) != value]
         self.db.many("DELETE FROM latest WHERE kind = ? AND subject = ? AND name = ?", changed)
@@ -167,38 +177,72 @@ class Projector:
 
 
 def _row(h: Hold) -> tuple[Any, ...]:
-    return (h.start, h.stop, h.rep, h.queue, h.entry, h.decision, *h.base)
+    return (
+        h.start,
+        h.stop,
+        h.rep,
+        h.queue,
+        h.entry,
+        h.decision,
+        *h.base,
+        json.dumps(h.decided, separators=(",", ":")) if h.decided else None,
+    )
+
+
+def _holders(text: str | None) -> tuple[Holder, ...]:
+    return tuple((rep, queue) for rep, queue in json.loads(text)) if text else ()
 
 
 def hold(holds: list[Hold], n: Noted, e: Owned) -> None:
-    at, last = e.at.instant, holds[-1] if holds else None
-    confirmed = e.by in CONFIRMED_BY_CRM
-    if (e.past or e.by in FILLS) and last is not None and last.start > at:
-        following = next(h for h in holds if h.start > at)
-        holds[:] = [h for h in holds if h.start != at]
-        for h in holds:
-            if h.start < at and (h.stop is None or h.stop > at):
-                h.stop = at
-        holds.append(Hold(at, following.start, n.target, n.queue, n.number, n.number))
-        holds.sort(key=lambda h: h.start)
+    """Take in who holds from an entry's `at` on."""
+    at, last, holder = e.at.instant, holds[-1] if holds else None, (n.target, n.queue)
+    if last is not None and last.start > at and (e.past or e.by in FILLS):
+        _fill(holds, n, at, holder)
         return
-    base = last.base if last is not None else (None, None, None)
-    if confirmed:
-        base = (n.target, n.queue, (e.read_at or e.at).instant)
-    if last is not None and last.stop is None and last.start <= at and (last.rep, last.queue) == (n.target, n.queue):
-        last.decision, last.base = n.number, base
+    base, decided = (last.base, last.decided) if last is not None else (NO_BASE, ())
+    is_same = last is not None and (last.rep, last.queue) == holder
+    if e.by in CONFIRMED_BY_CRM:
+        base, decided = (n.target, n.queue, None if e.read_at is None else e.read_at.instant), ()
+    elif last is not None and not is_same and not _is_base(last, (last.rep, last.queue), n.nobody):
+        decided = tuple(dict.fromkeys((*decided, (last.rep, last.queue))))
+    if last is not None and last.stop is None and last.start <= at and is_same:
+        last.decision, last.base, last.decided = n.number, base, decided
         return
     holds[:] = [h for h in holds if h.start < at]
     for h in holds[-1:]:
-        h.base = (None, None, None)
+        h.base, h.decided = NO_BASE, ()
     if holds and (holds[-1].stop is None or holds[-1].stop > at):
         holds[-1].stop = at
-    holds.append(Hold(at, None, n.target, n.queue, n.number, n.number, base))
+    holds.append(Hold(at, None, n.target, n.queue, n.number, n.number, base, decided))
+
+
+def _fill(holds: list[Hold], n: Noted, at: int, holder: Holder) -> None:
+    """What is known of the past: until the next holding that is known, which begins earlier if it is the same holder's and goes on."""
+    following = next(h for h in holds if h.start > at)
+    holds[:] = [h for h in holds if h.start != at]
+    for h in holds:
+        if h.start < at and (h.stop is None or h.stop > at):
+            h.stop = at
+    if following is holds[-1] and (following.rep, following.queue) == holder:
+        following.start, following.entry = at, n.number
+        return
+    holds.append(Hold(at, following.start, *holder, n.number, n.number))
+    holds.sort(key=lambda h: h.start)
+
+
+def _is_base(h: Hold, holder: Holder, nobody: int) -> bool:
+    """Whether a holder is what the CRM showed; nobody is, where it never showed anything."""
+    return holder == ((h.base[0], h.base[1]) if h.base[1] is not None else (None, nobody))
 
 
 def loaded(holds: list[Hold], n: Noted, e: Loaded) -> None:
-    if holds and holds[-1].stop is None:
-        holds[-1].base = (n.target, n.queue, e.at.instant)
+    """Take in that the CRM shows a decision of ours: the newest, or an earlier one."""
+    if not holds or holds[-1].stop is not None:
+        return
+    last, shown = holds[-1], (n.target, n.queue)
+    later = last.decided[last.decided.index(shown) + 1 :] if shown in last.decided else ()
+    last.decided = () if shown == (last.rep, last.queue) else later
+    last.base = (n.target, n.queue, None if e.read_at is None else e.read_at.instant)
 
 
 TABLES = ("run", "holding", "latest", "day")
@@ -209,7 +253,11 @@ def dump(db: Database) -> bytes:
     lines: list[str] = []
     for table, columns, order in (
         ("run", "number, id, last", "number"),
-        ("holding", "subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at", "subject, role, start"),
+        (
+            "holding",
+            "subject, role, start, stop, rep, queue, entry, decision, base_rep, base_queue, base_at, decided",
+            "subject, role, start",
+        ),
         ("latest", "kind, subject, name, entry, open, due", "kind, subject, name"),
         ("day", "rep, day, n", "rep, day"),
     ):

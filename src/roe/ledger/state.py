@@ -8,18 +8,34 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from roe.grammar import values as v
-from roe.ledger.entries import Claimed, Cycle, Entry, Frozen, Owned, Placed, Raised, Referred, Standing, Turn
+from roe.ledger.entries import (
+    CONFIRMED_BY_CRM,
+    Answered,
+    Claimed,
+    Cycle,
+    Entry,
+    Frozen,
+    Loaded,
+    Owned,
+    Placed,
+    Raised,
+    Referred,
+    Returned,
+    Standing,
+    Turn,
+)
 from roe.ledger.moment import At
 from roe.ledger.store import Store
 
 COUNTED = timedelta(days=14)  # days older than that count for no cap
 VERSION = 2  # of the shape that engines read
 State = dict[str, Any]
+QUEUE = "queue:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +64,7 @@ def remembered(store: Store) -> State:
     state: State = {"version": VERSION, "as_of": _literal(last.entry.at), "owners": _owners(store), "assigned": _assigned(store)}
     state |= {"pools": _pools(store), "days": store.days(str(last.entry.at.date - COUNTED))}
     for part, found in (
-        ("frozen", _frozen(store)), ("claims", _claims(store)), ("books", _books(store)), ("events", _events(store, zone)),
+        ("returned", _returned(store)), ("referred", _referred(store)), ("frozen", _frozen(store)), ("claims", _claims(store)), ("books", _books(store)), ("events", _events(store, zone)),
     ):  # fmt: skip
         if found:
             state[part] = found
@@ -62,10 +78,26 @@ def _literal(at: At) -> str:
 def _owners(store: Store) -> State:
     found: State = {}
     for h in store.holdings():
-        if h.rep is not None:
-            former = {"former": h.former} if h.former is not None else {}
-            found[f"{h.entity}|{h.record}|{h.role}"] = {"rep": h.rep, "since": None if h.since_unknown else str(h.start.date)} | former
+        base, base_at = (holder_of(h.base[0], h.base[1]), h.base[2]) if h.base is not None else (None, None)
+        more = {
+            "seen": str(h.start.date) if h.since_unknown else None, "former": h.former, "by": h.by, "base": base,
+            "base_at": None if base_at is None else _literal(base_at), "decided": [holder_of(*x) for x in h.decided],
+        }  # fmt: skip
+        holder = holder_of(h.rep, h.queue)
+        if holder is not None or base is not None or h.decided:
+            since = None if h.since_unknown else str(h.start.date)
+            found[f"{h.entity}|{h.record}|{h.role}"] = {"rep": holder, "since": since} | {k: x for k, x in more.items() if x}
     return dict(sorted(found.items()))
+
+
+def holder_of(rep: str | None, queue: str) -> str | None:
+    """A holder as engines have it: a rep's id, `queue:NAME`, or None for nobody."""
+    return f"{QUEUE}{queue}" if queue else rep
+
+
+def holder_fields(holder: str | None) -> dict[str, Any]:
+    """The same as the fields of an entry."""
+    return {"queue": holder.removeprefix(QUEUE)} if holder is not None and holder.startswith(QUEUE) else {"rep": holder}
 
 
 def _assigned(store: Store) -> State:
@@ -85,6 +117,17 @@ def _pools(store: Store) -> State:
         e.pool: {"turns": e.turns, "counts": dict(e.counts), "credits": dict(e.credits)}
         for e in sorted((e for e in entries if isinstance(e, Standing)), key=lambda e: e.pool)
     }
+
+
+def _returned(store: Store) -> State:
+    entries = (o.stored.entry for o in store.latest("returned"))
+    found = {f"{e.entity}|{e.record}|{e.role}": {"on": _literal(e.at), "rep": e.rep} for e in entries if isinstance(e, Returned)}
+    return dict(sorted(found.items()))
+
+
+def _referred(store: Store) -> State:
+    entries = (o.stored.entry for o in store.latest("referred", is_open=True))
+    return dict(sorted((f"{e.entity}|{e.record}|{e.role}", {"on": str(e.at.date)}) for e in entries if isinstance(e, Referred)))
 
 
 def _frozen(store: Store) -> State:
@@ -123,10 +166,17 @@ def _books(store: Store) -> State:
 # --- what a run appends -------------------------------------------------------------------------------------------------
 
 
-def entries_between(before: State, after: State, at: At, decided: Iterable[Decided] = ()) -> Iterator[Entry]:
-    """The entries that lead from one memory to the next, in an order that depends on nothing but them."""
+def entries_between(
+    before: State, after: State, at: At, decided: Iterable[Decided] = (), last: Mapping[str, How] | None = None
+) -> Iterator[Entry]:
+    """The entries that lead from one memory to the next, in an order that depends on nothing but them.
+
+    `decided` has the rules and sentences; with `last` (see `how_decided`) a record whose owner stays gets an entry if its rule, action or
+    end is another.
+    """
     details = {f"{d.entity}|{d.record}|{d.role}": d for d in decided}
-    yield from _owned(before.get("owners", {}), after.get("owners", {}), at, details)
+    yield from _owned(before.get("owners", {}), after.get("owners", {}), at, details, last or {})
+    yield from _given_back(before, after, at, details)
     yield from _turns(before.get("assigned", {}), after.get("assigned", {}), at, before.get("days", {}), after.get("days", {}))
     for pool, x in _changed(before, after, "pools"):
         yield Standing(at=at, pool=pool, turns=x["turns"], counts=x["counts"], credits=x["credits"])
@@ -146,6 +196,27 @@ def entries_between(before: State, after: State, at: At, decided: Iterable[Decid
     yield from book_entries(before.get("books", {}), after.get("books", {}), at)
 
 
+def _given_back(before: State, after: State, at: At, details: Mapping[str, Decided]) -> Iterator[Entry]:
+    """Records that were returned, and those that wait for a person or do so no longer."""
+    for key, x in _changed(before, after, "returned"):
+        entity, record, role = _key(key)
+        yield Returned(at=At.of(v.parse_temporal(x["on"]), at.zone), entity=entity, record=record, role=role, rep=x.get("rep"))
+    asked = before.get("referred", {})
+    for key, x in sorted(after.get("referred", {}).items()):
+        if key not in asked:
+            entity, record, role = _key(key)
+            d, on = details.get(key), At.of(x["on"], at.zone)
+            how: dict[str, Any] = (
+                {}
+                if d is None
+                else {"rep": d.owner, "rule": d.rule, "sentence": d.reason, "until": None if d.until is None else At.of(d.until, at.zone)}
+            )
+            yield Referred(at=at if x["on"] == str(at.date) else on, entity=entity, record=record, role=role, **how)
+    for key in sorted(set(asked) - set(after.get("referred", {}))):
+        entity, record, role = _key(key)
+        yield Answered(at=at, entity=entity, record=record, role=role, answer="a rule decides it")
+
+
 def _changed(before: State, after: State, part: str) -> list[tuple[str, Any]]:
     old = before.get(part, {})
     return [(key, x) for key, x in sorted(after.get(part, {}).items()) if key not in old or old[key] != x]
@@ -158,21 +229,81 @@ def _key(key: str) -> tuple[str, str, str]:
     return entity, record, name
 
 
-def _owned(before: State, after: State, at: At, details: Mapping[str, Decided]) -> Iterator[Entry]:
-    for key in sorted({*before, *after}):
+def _owned(before: State, after: State, at: At, details: Mapping[str, Decided], last: Mapping[str, How]) -> Iterator[Entry]:
+    for key in sorted({*before, *after, *(key for key in details if key in last)}):
         old, new, d = before.get(key), after.get(key), details.get(key)
-        if (old is None) == (new is None) and (new is None or old is None or old.get("rep") == new.get("rep")):
-            continue
         entity, record, role = _key(key)
-        since = At.of(new["since"], at.zone) if new is not None and new.get("since") and new["since"] != str(at.date) else at
-        rep = None if new is None else new["rep"]
-        former = (new or {}).get("former") or (None if old is None or old["rep"] == rep else old["rep"])
-        first_sight = old is None and d is not None and d.owner == d.previous
-        by = "import" if first_sight else d.by if d is not None else "rule"
-        yield Owned(
-            at=min(since, at), source_at="" if since <= at else str(since), entity=entity, record=record, role=role, rep=rep, former=former, by=by, read_at=at if by == "import" else None,
-            **_how(d, at),
-        )  # fmt: skip
+        about: dict[str, Any] = {"entity": entity, "record": record, "role": role}
+        entries = list(_changes(old, new or {"rep": None, "since": None}, at, about)) if old != new else []
+        owned = entries[-1] if entries and isinstance(entries[-1], Owned) else None
+        if owned is not None and d is not None:
+            entries[-1] = replace(owned, **_how(d, at))
+        elif owned is None and d is not None and new is not None and key in last and last[key] != how_of(d, at):
+            by = new.get("by", "rule")
+            entries.append(
+                Owned(
+                    at=at,
+                    **about,
+                    **holder_fields(new["rep"]),
+                    former=new.get("former"),
+                    by="rule" if by in CONFIRMED_BY_CRM else by,
+                    **_how(d, at),
+                )
+            )
+        yield from entries
+
+
+def _changes(old: State | None, new: State, at: At, about: Mapping[str, Any]) -> Iterator[Entry]:
+    """What happened to one record in one role: what the CRM showed, then what was decided."""
+    base, current = new.get("base"), None if old is None else old["rep"]
+    read_at = At.of(v.parse_temporal(new["base_at"]), at.zone) if new.get("base_at") else None
+    is_left = new["rep"] == base and new.get("by", "") in CONFIRMED_BY_CRM  # nothing was decided since
+    from_crm = None
+    if old is None and (base is not None or new.get("by") == "import"):
+        from_crm = "import"
+    elif old is not None and base != old.get("base") and (base == old["rep"] or base in old.get("decided", ())):
+        yield Loaded(at=at, **about, **holder_fields(base), read_at=read_at)
+    elif old is not None and base != old.get("base"):
+        from_crm = new["by"] if new.get("by") in ("hand", "system") else "hand"
+    elif old is not None and old.get("decided") and not new.get("decided") and new["rep"] == old["rep"]:
+        yield Loaded(at=at, **about, **holder_fields(base), read_at=read_at)
+    if from_crm is not None:
+        since = _since(new, at) if is_left else {"at": at, "since_unknown": from_crm == "import"}
+        former = new.get("former") if is_left else current
+        yield Owned(**about, **holder_fields(base), **since, former=_rep_of(former), by=from_crm, read_at=read_at)
+        current = base
+    told = ("since", "seen", "by", "former") if "by" in new else ()
+    changed = new["rep"] != current or (old is not None and from_crm is None and any(old.get(k) != new.get(k) for k in told))
+    if changed or (old is None and from_crm is None):
+        yield Owned(**about, **holder_fields(new["rep"]), **_since(new, at), former=_rep_of(new.get("former")), by=new.get("by", "rule"))
+
+
+def _rep_of(holder: str | None) -> str | None:
+    return None if holder is None or holder.startswith(QUEUE) else holder
+
+
+def _since(new: State, at: At) -> dict[str, Any]:
+    """Since when: a fact later than as-of is taken at as-of, and its own time is kept."""
+    if not new.get("since"):
+        return {
+            "at": At.of(new["seen"], at.zone) if new.get("seen") and new["seen"] != str(at.date) else at,
+            "since_unknown": bool(new.get("seen")),
+        }
+    since = at if new["since"] == str(at.date) else At.of(new["since"], at.zone)
+    return {"at": min(since, at), "source_at": "" if since <= at else str(since)}
+
+
+How = tuple[str, str, str]  # rule, action, until
+
+
+def how_of(d: Decided, at: At) -> How:
+    """How a record was decided, to be held against how it was the last time."""
+    return d.rule, d.action, "" if d.until is None else str(At.of(d.until, at.zone))
+
+
+def how_decided(store: Store) -> dict[str, How]:
+    """How each record that somebody holds was decided the last time."""
+    return {f"{h.entity}|{h.record}|{h.role}": (h.rule, h.action, "" if h.until is None else str(h.until)) for h in store.holdings()}
 
 
 def _how(d: Decided | None, at: At) -> dict[str, Any]:
@@ -214,11 +345,3 @@ def book_entries(before: State, after: State, at: At) -> Iterator[Entry]:
                     at=at, entity="account", record=account, book=name, rep=x.get("rep"), since=x.get("since") or "", rest=x.get("rest") or "",
                     reason=x.get("reason") or "", runner_up=x.get("runner_up"),
                 )  # fmt: skip
-
-
-def referral(d: Decided, at: At, to: str) -> Entry:
-    """A decision that waits for a person."""
-    until = None if d.until is None else At.of(d.until, at.zone)
-    return Referred(
-        at=at, entity=d.entity, record=d.record, role=d.role, rep=d.owner, until=until, rule=d.rule, to=to, sentence=d.reason,
-    )  # fmt: skip

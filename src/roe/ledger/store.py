@@ -61,7 +61,7 @@ class Holding:
     """Who holds a record in a role from `start` until `stop` (None while it goes on): a rep, a named queue, or nobody.
 
     `entry` is the number of the entry that began it: `by`, `former` and `since_unknown` are its. `decision` is the newest that confirmed
-    it: `rule`, `action` and `until` are its. `base` is what the CRM last showed: (rep, queue, read at), or None if it never showed anything.
+    it: `rule`, `action` and `until` are its. `base` is what the CRM last showed: (rep, queue, when that was read), or None if it never showed anything.
     """
 
     entity: str
@@ -80,7 +80,8 @@ class Holding:
     action: str = ""
     pool: str = ""
     until: At | None = None
-    base: tuple[str | None, str, datetime] | None = None
+    base: tuple[str | None, str, At | None] | None = None
+    decided: tuple[tuple[str | None, str], ...] = ()  # our decisions since the base, before this one: (rep, queue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,10 +278,22 @@ class Store:
             return self._holdings("h.rep = ? AND h.stop IS NULL", [subject])
         return self._holdings("h.rep = ? AND h.start <= ? AND (h.stop IS NULL OR h.stop > ?)", [subject, on.instant, on.instant])
 
+    def book_ids(self, rep: str, on: At) -> list[tuple[str, str, str, int, int | None]]:
+        """The same without why: entity, record, role, start and stop in microseconds since 1970 UTC."""
+        rows = self.db.rows(
+            "SELECT s.entity, s.record, h.role, h.start, h.stop FROM holding h JOIN subject s ON s.id = h.subject "
+            "WHERE h.rep = (SELECT id FROM subject WHERE record = ? AND entity = ?) AND h.start <= ? AND (h.stop IS NULL OR h.stop > ?)",
+            (rep, self._word_or_none("rep") or 0, on.instant, on.instant),
+        )  # fmt: skip
+        text = self._text
+        return [
+            (text(entity), FORGOTTEN if record is None else record, text(role), start, stop) for entity, record, role, start, stop in rows
+        ]
+
     def _holdings(self, where: str, values: Sequence[Any]) -> list[Holding]:
         rows = self.db.rows(
             "SELECT s.entity, s.record, h.role, r.record, h.rep, h.queue, h.start, h.stop, h.entry, h.decision, a.word, a.grain, f.record, "
-            "a.former, d.word, d.grain, d.until, b.record, h.base_rep, h.base_queue, h.base_at FROM holding h "
+            "a.former, d.word, d.grain, d.until, b.record, h.base_rep, h.base_queue, h.base_at, h.decided FROM holding h "
             "JOIN subject s ON s.id = h.subject JOIN entry a ON a.number = h.entry JOIN entry d ON d.number = h.decision "
             "LEFT JOIN subject r ON r.id = h.rep LEFT JOIN subject f ON f.id = a.former LEFT JOIN subject b ON b.id = h.base_rep "
             f"WHERE {where} ORDER BY h.subject, h.role, h.start", values,
@@ -289,7 +302,7 @@ class Store:
 
     def _holding(self, row: Sequence[Any]) -> Holding:
         (entity, record, role, rep, rep_id, queue, start, stop, number, decision, word, grain, former, former_id, last_word, last_grain,
-         until, base, base_id, base_queue, base_at) = row  # fmt: skip
+         until, base, base_id, base_queue, base_at, decided) = row  # fmt: skip
         text = self._text
         began, newest, grain, last_grain = words_of(text(word)), words_of(text(last_word)), text(grain), text(last_grain)
         zone = grain[grain.index(" ") + 1 :]
@@ -298,8 +311,17 @@ class Store:
             None if stop is None else At(stop, grain[0] == "d", zone), number, decision, began.get("by", "rule"), _rep(former, former_id),
             began.get("since_unknown", False), newest.get("rule", ""), newest.get("action", ""), newest.get("pool", ""),
             None if until is None else At(until, last_grain[1] == "d", zone),
-            None if base_at is None else (_rep(base, base_id), text(base_queue), _utc(base_at)),
+            None if base_queue is None else (_rep(base, base_id), text(base_queue), None if base_at is None else At(base_at, False, zone)),
+            self._decided(decided),
         )  # fmt: skip
+
+    def _decided(self, text: str | None) -> tuple[tuple[str | None, str], ...]:
+        if not text:
+            return ()
+        records = "SELECT record FROM subject WHERE id = ?"
+        return tuple(
+            (None if rep is None else _rep(self.db.rows(records, (rep,))[0][0], rep), self._text(q)) for rep, q in json.loads(text)
+        )
 
     def _as_known(self, entity: str, record: str, role: str, on: At | None, known: int) -> Holding | None:
         """The same from the entries up to a number: an earlier ledger, as it stood then."""
@@ -500,7 +522,7 @@ class Writing:
             rows.append(
                 (number, run, words[d.kind], s, words[d.name], d.at, words[d.grain], d.until, recorded, t, f, words[d.word], d.fact, digest, previous)
             )  # fmt: skip
-            noted.append(Noted(number, e, s or 0, words[d.name], t, f, words[getattr(e, "queue", "")]))
+            noted.append(Noted(number, e, s or 0, words[d.name], t, f, words[getattr(e, "queue", "")], words[""]))
         self.db.many(
             "INSERT INTO entry (number, run, kind, subject, name, at, grain, until, recorded, target, former, word, fact, digest, hash) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows,
@@ -527,7 +549,7 @@ class Writing:
             for row in rows:
                 stored, d = store._stored(row)
                 queue = self._word(getattr(stored.entry, "queue", ""))
-                noted.append(Noted(stored.number, stored.entry, row[3] or 0, self._word(d.name), row[11], row[14], queue))
+                noted.append(Noted(stored.number, stored.entry, row[3] or 0, self._word(d.name), row[11], row[14], queue, self._word("")))
             self.projector.apply(noted)
             after += PAGE
         last = dict(self.db.rows("SELECT run, max(number) FROM entry WHERE run > 0 GROUP BY run"))

@@ -57,7 +57,9 @@ class Server(LanguageServer):
         asked = {own.relative_to(project.root).as_posix()} if own is not None else set()  # an editor waits for a word about its own file
         for file in sorted({*by_file, *self.told.get(project.root, set()), *asked}):
             uri_of = _uri(project, file)
-            self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri_of, by_file.get(file, [])))
+            document = self.workspace.text_documents.get(uri_of)
+            version = document.version if document is not None else None
+            self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri_of, by_file.get(file, []), version))
         self.told[project.root] = set(by_file)
 
     def at(self, params: Any) -> tuple[Project, str, int, int, str] | None:

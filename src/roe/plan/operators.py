@@ -222,7 +222,7 @@ class Solve:
     """a set of accounts + reps -> who has which: the greatest total worth within capacities, eligibility and mixes.
 
     The steps `<name>_now`, `_able`, `_value`, `_return` and `_mix` are read from each account. Expressions about pairs see `account`
-    and `rep`. The worth of a pair is the value, every affinity that holds, and `continuity` with today's rep; `fairness` is what
+    and `rep`. The worth of a pair is the value, `worth`, every affinity that holds, and `continuity` with today's rep; `fairness` is what
     a unit of the books' spread costs. `fixed` is how many accounts a rep gets per cycle; without it books are topped off.
     `returns` are the values of `_return` that end an account's time in a book.
     """
@@ -240,6 +240,8 @@ class Solve:
     rest: Any
     cadence: Any
     returns: tuple[str, ...]
+    worth: Expr | None = None  # extra worth of a pair
+    places: Expr | None = None  # of a book, that an account takes with a rep; 1 without it
 
 
 @node
@@ -297,7 +299,7 @@ class Kpis:
     targets: tuple[tuple[str, str, float | None, float | None, str], ...]
 
 
-RUN_FACTS = ("decided", "moved", "moved_share", "unowned", "customers_moved", "windows_cut", "over_capacity")
+RUN_FACTS = ("decided", "moved", "moved_share", "unowned", "customers_moved", "windows_cut", "over_capacity", "vanished")
 
 
 @node
@@ -387,22 +389,71 @@ Step = Derive | Choose | Relate
 
 @node
 class Plan:
-    """All steps by (entity, name), the pools, and per (entity, role) the step whose value is an `Action`."""
+    """All steps by (entity, name), the pools, per (entity, role) the step whose value is an `Action`, lists, and the parts of stages by name.
+
+    A part is what a stage says besides steps, under the name that `roe.stages.STAGES` has for it. Those that other code reads have a typed
+    name here; a part that nobody else reads needs none.
+    """
 
     steps: Mapping[tuple[str, str], Step]
     pools: Mapping[str, Allocate]
     engagement: Mapping[tuple[str, str], Choose]
-    windows: tuple[Window, ...] = ()
-    exceptions: tuple[ExceptionRow, ...] = ()
     lists: Mapping[str, list[Any]] = field(default_factory=dict)
     dated_lists: Mapping[str, list[DatedValue]] = field(default_factory=dict)
-    claims: Claims | None = None
-    reports: Mapping[str, Report] = field(default_factory=dict)
-    holdovers: tuple[Holdover, ...] = ()
-    levels: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)  # entity -> territory -> what it is part of
-    credits: tuple[Credit, ...] = ()
-    crm: Crm = field(default_factory=Crm)
-    books: Mapping[str, Solve] = field(default_factory=dict)
-    events: tuple[Event, ...] = ()
-    kpis: Kpis | None = None
-    invariants: tuple[Invariant, ...] = ()
+    parts: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_part(self, name: str, part: Any) -> Plan:
+        """The same plan with another part of a stage."""
+        return Plan(self.steps, self.pools, self.engagement, self.lists, self.dated_lists, {**self.parts, name: part})
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        return self.parts.get("windows") or ()
+
+    @property
+    def exceptions(self) -> tuple[ExceptionRow, ...]:
+        return self.parts.get("exceptions") or ()
+
+    @property
+    def claims(self) -> Claims | None:
+        return self.parts.get("claims")
+
+    @property
+    def reports(self) -> Mapping[str, Report]:
+        return self.parts.get("reports") or {}
+
+    @property
+    def holdovers(self) -> tuple[Holdover, ...]:
+        return self.parts.get("holdovers") or ()
+
+    @property
+    def levels(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+        """entity -> territory -> what it is part of."""
+        return self.parts.get("levels") or {}
+
+    @property
+    def credits(self) -> tuple[Credit, ...]:
+        return self.parts.get("credits") or ()
+
+    @property
+    def crm(self) -> Crm:
+        return self.parts.get("crm") or _NO_CRM
+
+    @property
+    def books(self) -> Mapping[str, Solve]:
+        return self.parts.get("books") or {}
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        return self.parts.get("events") or ()
+
+    @property
+    def kpis(self) -> Kpis | None:
+        return self.parts.get("kpis")
+
+    @property
+    def invariants(self) -> tuple[Invariant, ...]:
+        return self.parts.get("invariants") or ()
+
+
+_NO_CRM = Crm()

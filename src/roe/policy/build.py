@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from roe.crm import PROFILES
 from roe.crm.ids import fold
 from roe.diagnostics import Diagnostic, errors, suggest
+from roe.files import schema
 from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.clock import CALENDAR_YEAR, OFFICE, Fiscal, holidays_of, hours_of, zone_of
@@ -15,57 +17,24 @@ from roe.grammar.functions import BY_NAME, MONTHS
 from roe.grammar.types import Type
 from roe.plan.operators import Plan
 from roe.policy.context import Context
-from roe.policy.loader import Map, Seq, load_policy_files, validate_files
+from roe.policy.loader import Map, Seq, load_policy_files, parse_yaml, validate_files
 from roe.policy.model import NUMBERS, DataSource, Field, Keys, Model, Policy, coded, keys_of, standard_fields, type_named
 from roe.source import Span, Text, span_of
-from roe.stages import (
-    books,
-    claims,
-    credits,
-    crm,
-    definitions,
-    engagement,
-    events,
-    exceptions,
-    freezes,
-    holdovers,
-    invariants,
-    kpis,
-    matching,
-    pools,
-    relations,
-    reports,
-    scores,
-    sources,
-    territories,
-    windows,
-)
-
-DECLARE = (
-    relations.declare,
-    books.declare,
-    claims.declare,
-    credits.declare,
-    holdovers.declare,
-    definitions.declare,
-    crm.declare,
-    events.declare,
-    freezes.declare,
-    invariants.declare,
-    sources.declare,
-    matching.declare,
-    scores.declare,
-    territories.declare,
-    windows.declare,
-)
-LOWER = (relations.lower, definitions.lower, crm.lower_open, freezes.lower, sources.lower, matching.lower, scores.lower, territories.lower)
+from roe.stages import lowered, relations
 
 
-def build(root: Path) -> tuple[Policy | None, list[Diagnostic]]:
-    """The policy in a folder and all findings; no policy if one of them is an error."""
+def build(root: Path, instead: Mapping[str, str] | None = None) -> tuple[Policy | None, list[Diagnostic]]:
+    """The policy in a folder and all findings; no policy if one of them is an error.
+
+    `instead` are texts of included files by name, which stand for the files themselves, or are added to them.
+    """
     files, found = load_policy_files(root)
     if not files:
         return None, found
+    for name, text in (instead or {}).items():
+        content, problems = parse_yaml(text, name, schema("policy"))
+        found += problems
+        files = [f for f in files if f[0] != name] + ([(name, content)] if content is not None else [])
     found += validate_files(files)
     if errors(found):
         return None, found
@@ -127,36 +96,9 @@ def _build(root: Path, raw: Map, cx: Context) -> Policy:
         cx.say("R311", raw["working_hours"], f"`{raw['working_hours']}` are not working hours", "write them as 09:00-17:30")
     _entities(raw, cx)
     _lists(raw, cx)
-    for declare in DECLARE:
-        declare(raw, cx)
-    for lower in LOWER:
-        lower(raw, cx)
-    claimed, found_windows = claims.lower(raw, cx)
-    found_windows += windows.lower(raw, cx)
-    cx.windows = found_windows
-    found_pools = pools.lower(raw, cx)
-    _fallbacks(found_pools, cx)
-    rules = engagement.lower(raw, cx, found_pools)
-    excepted = exceptions.lower(raw, cx)
-    plan = Plan(
-        cx.steps,
-        found_pools,
-        rules,
-        tuple(found_windows),
-        excepted,
-        cx.lists,
-        cx.dated,
-        claimed,
-        reports.lower(raw, cx),
-        holdovers.lower(raw, cx),
-        territories.levels(raw, cx),
-        credits.lower(raw, cx),
-        crm.lower(raw, cx),
-        books.lower(raw, cx),
-        events.lower(raw, cx),
-        kpis.lower(raw, cx),
-        invariants.lower(raw, cx),
-    )
+    parts = lowered(raw, cx)
+    rules = parts.pop("engagement")
+    plan = Plan(cx.steps, parts.pop("pools"), rules, cx.lists, cx.dated, parts)
     data = {str(e): _source(str(e), d, cx) for e, d in (raw.get("data") or {}).items()}
     return Policy(
         root,
@@ -220,18 +162,6 @@ def _share(text: Any, cx: Context) -> float | None:
         cx.say("R311", text, f"`{text}` is not a share", "write `20 %`")
         return None
     return share
-
-
-def _fallbacks(found: dict[str, Any], cx: Context) -> None:
-    """A pool that falls back on another must not come back to itself."""
-    for name, pool in found.items():
-        seen = [name]
-        while pool.fallback and str(pool.fallback) in found:
-            if str(pool.fallback) in seen:
-                cx.say("R208", pool.fallback, f"the pool `{name}` falls back on itself", "give the last pool a rep as its fallback")
-                break
-            seen.append(str(pool.fallback))
-            pool = found[str(pool.fallback)]
 
 
 def _entities(raw: Map, cx: Context) -> None:

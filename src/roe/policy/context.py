@@ -17,7 +17,7 @@ from roe.grammar import values as v
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.types import Type
-from roe.plan.operators import TEMPLATE, Choose, DatedValue, Expr, Rule, Step, Window
+from roe.plan.operators import TEMPLATE, Allocate, Choose, DatedValue, Expr, Rule, Step, Window
 from roe.policy.cells import read_cell
 from roe.policy.model import Model
 from roe.policy.tables import Table, inline_table, read_table
@@ -46,6 +46,7 @@ class Context:
     dated: dict[str, list[DatedValue]] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
+    pools: dict[str, Allocate] = field(default_factory=dict)
     variables: dict[str, dict[str, Type]] = field(default_factory=dict)
 
     def say(self, code: str, at: Any, message: str, help: str, related: tuple[tuple[str, Span], ...] = ()) -> None:

@@ -6,7 +6,7 @@ tuple, list, dict, or temporal value. Only the classes named here can come out o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -22,10 +22,13 @@ from roe.plan import operators as o
 from roe.policy.model import DataSource, Field, Keys, Model, Policy
 from roe.source import Cell, Inline, Same, Scalar, Span, Text
 
-_PLAN = (
-    o.Expr, o.Rule, o.Derive, o.Choose, o.Method, o.Relate, o.DatedValue, o.Allocate, o.Sla, o.Claims, o.Report, o.Holdover, o.Credit, o.Crm, o.Solve, o.Share, o.Event, o.Kpis, o.Invariant, o.Action, o.ExceptionRow, o.Window,
-    Field, Keys, DataSource, Type,
-)  # fmt: skip
+# every node of a plan, whichever stage has it
+_NODES = [
+    c
+    for c in vars(o).values()
+    if isinstance(c, type) and c.__module__ == o.__name__ and c is not o.Plan and hasattr(c, "__dataclass_fields__")
+]
+_PLAN = (*_NODES, Field, Keys, DataSource, Type)
 CLASSES: dict[str, type[Any]] = {**s.NODES, **{c.__name__: c for c in _PLAN}, "Span": Span}
 _FIELDS = {name: tuple(f.name for f in fields(c)) for name, c in CLASSES.items()}
 _TEMPORAL = (date, datetime, time, timedelta)
@@ -128,11 +131,8 @@ def write_policy(policy: Policy) -> dict[str, Any]:
         "types": [[*key, w.value(model.field_type(*key))] for key in model.steps],
         "steps": [[*key, w.value(step)] for key, step in plan.steps.items()],
         "engagement": [[*key, w.value(step)] for key, step in plan.engagement.items()],
-        "pools": w.value(dict(plan.pools)), "windows": w.value(plan.windows), "exceptions": w.value(plan.exceptions),
-        "claims": w.value(plan.claims), "reports": w.value(dict(plan.reports)),
-        "holdovers": w.value(plan.holdovers), "levels": w.value({e: dict(found) for e, found in plan.levels.items()}),
-        "credits": w.value(plan.credits), "crm": w.value(plan.crm), "books": w.value(dict(plan.books)), "events": w.value(plan.events), "kpis": w.value(plan.kpis),
-        "invariants": w.value(plan.invariants),
+        "pools": w.value(dict(plan.pools)),
+        "parts": w.value({name: dict(part) if isinstance(part, Mapping) else part for name, part in plan.parts.items()}),
         "lists": w.value(dict(plan.lists)), "dated": w.value(dict(plan.dated_lists)),
         "trees": trees, "excerpts": list(w.excerpts),
     }  # fmt: skip
@@ -173,20 +173,9 @@ class Reader:
             {(e, name): self.value(step) for e, name, step in kept["steps"]},
             self.value(kept["pools"]),
             {(e, role): self.value(step) for e, role, step in kept["engagement"]},
-            self.value(kept["windows"]),
-            self.value(kept["exceptions"]),
             self.value(kept["lists"]),
             self.value(kept["dated"]),
-            self.value(kept["claims"]),
-            self.value(kept["reports"]),
-            self.value(kept["holdovers"]),
-            self.value(kept["levels"]),
-            self.value(kept["credits"]),
-            self.value(kept["crm"]),
-            self.value(kept["books"]),
-            self.value(kept["events"]),
-            self.value(kept["kpis"]),
-            self.value(kept["invariants"]),
+            self.value(kept["parts"]),
         )
         return Policy(
             self.root, str(kept["name"]), str(kept["timezone"]), str(kept["calendar"]), self.value(kept["hours"]),

@@ -38,6 +38,9 @@ ORDERED_BY = {
 }  # cells that order the lines; equals stay as they are
 OTHERS = ("summary.json", "reading.json", "turns.jsonl", "pools.json", "trace.jsonl")
 FORMATS = ("csv", "parquet")
+KNOWN = (  # every file that a run may write
+    *(f"{name}.{form}" for name in TABLES for form in FORMATS), *(name for name in COLUMNS if name.endswith(".csv")), *OTHERS,
+)  # fmt: skip
 ROLLBACK = {
     "object": "object", "record": "record", "name": "name", "field": "field", "value": "old_value", "owner_name": "previous_owner_name",
     "old_value": "value", "previous_owner_name": "owner_name",

@@ -6,10 +6,11 @@ A run adds up what it decided, in portions if it comes in portions; both evaluat
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from roe.crm.ids import fold
 from roe.diagnostics import Diagnostic
 from roe.evaluator.engine import Run
 from roe.evaluator.render import brief
@@ -43,14 +44,19 @@ class Tally:
     """What a run has decided so far."""
 
     policy: Policy
+    before: Mapping[str, Any] = field(default_factory=dict)  # `entity|record|role` -> its owner before this run, as the ledger has it
     facts: Counter[str] = field(default_factory=Counter)
     owned: Counter[tuple[str, str]] = field(default_factory=Counter)  # (role, rep) -> accounts
     broken: list[Broken] = field(default_factory=list)
+    seen: dict[str, set[str]] = field(default_factory=dict)  # entity -> ids of the records in the data, where an invariant asks for them
 
     def add(self, batch: Batch) -> None:
         """Count what a batch decided, and ask its records what is asked of records, now that they have their owners."""
         world = batch.bound.world
+        watches = any("vanished" in str(i.holds.text) for i in self.policy.plan.invariants if i.entity == "run")
         for p in batch.portions:
+            if watches:
+                self.seen.setdefault(p.entity, set()).update(map(fold, lists.listed(p.lines["record"])))
             owners = lists.counted(p.lines["owner"])
             self.facts["decided"] += p.n
             self.facts["unowned"] += p.n - sum(owners.values())
@@ -62,6 +68,11 @@ class Tally:
                 self.facts["customers_moved"] += customer(world.find(p.entity, record))
                 self.facts["windows_cut"] += live(window or "")
         self._look(world)
+
+    def _vanished(self) -> int:
+        """How many records that somebody owned are no longer in the data."""
+        owned = {(entity, rest.rpartition("|")[0]) for key in self.before for entity, _, rest in [key.partition("|")]}
+        return sum(entity in self.seen and record not in self.seen[entity] for entity, record in owned) if self.seen else 0
 
     def _look(self, world: World) -> None:
         for invariant in self.policy.plan.invariants:
@@ -85,6 +96,7 @@ class Tally:
                 if code({**world.scope(rep), "rep": rep, "owned": n}) is not True:
                     of = "" if rep["capacity"] is None else f" of {brief(rep['capacity'])}"
                     self.broken.append(Broken(invariant, "rep", str(rep["id"]), rep.label, f"owns {n}{of}"))
+        self.facts["vanished"] = self._vanished()
         over = sum(rep["capacity"] is not None and self.owned[self.policy.roles[0], rep.written] > rep["capacity"] for rep in reps)
         facts = figures(self.facts, over)
         for invariant in self.policy.plan.invariants:
@@ -97,7 +109,7 @@ class Tally:
 
 def figures(facts: Counter[str], over: int) -> dict[str, float]:
     """The figures of a run that invariants are about."""
-    names = ("decided", "moved", "unowned", "customers_moved", "windows_cut")
+    names = ("decided", "moved", "unowned", "customers_moved", "windows_cut", "vanished")
     return {**{n: facts[n] for n in names}, "moved_share": facts["moved"] / max(facts["decided"], 1), "over_capacity": over}
 
 

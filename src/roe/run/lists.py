@@ -74,3 +74,10 @@ def plain(lines: Lines, names: tuple[str, ...]) -> Lines:
     from roe.run import arrow
 
     return arrow.plain(lines, set(names))
+
+
+def some(values: Any, numbers: list[int]) -> list[Any]:
+    """The values at some places."""
+    if isinstance(values, list):
+        return [values[i] for i in numbers]
+    return list(values.take(numbers).to_pylist())

@@ -1,98 +1,171 @@
-"""What a run leaves to the next one, in the folder that `--state` names."""
+"""The memory of runs: what one leaves to the next, in the ledger that `--state` names.
+
+A run decides at the number that it has read, without the lock. Under the lock it looks whether anybody has appended since; if so it
+reads again and decides anew. So nothing is lost or given twice, and a run that was killed never happened.
+"""
 
 from __future__ import annotations
 
-import json
-import re
-from datetime import datetime
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from roe.crm.ids import fold
-from roe.data.files import write_whole
 from roe.diagnostics import Diagnostic, PolicyError
-from roe.evaluator.engine import KEPT, STATE
-from roe.grammar import values as v
+from roe.ledger.audit import anchor
+from roe.ledger.entries import About, Entry, Owned, Run
+from roe.ledger.moment import At
+from roe.ledger.state import State, remembered
+from roe.ledger.store import Store, Writing, open_store
 from roe.source import Span
 
-STATE_FILE = "state.json"
-_FRACTION = re.compile(r"-?\d{1,40}(/[1-9]\d{0,40})?", re.ASCII)
+UNDO = "undo"  # what an undo is called, as a run and as what gave a record back
+AHEAD = timedelta(hours=36)  # how far as-of may lie after the clock: a typing error in it would lock the ledger
 
 
-def read_state(folder: Path | None) -> dict[str, Any]:
-    """The state that the last run left; empty at the first. Raises PolicyError if it cannot be used."""
-    if folder is None or not (folder / STATE_FILE).is_file():
+@dataclass
+class Memory:
+    """A ledger, and what a run has read of it. `number` is that of the last entry that it knows."""
+
+    store: Store
+    wait: float
+    number: int = 0
+    last: Run | None = None
+
+    def read(self, digest: str = "") -> State:
+        """The memory as of now, all of one moment. `digest` is the policy's: what was undone under another one is no longer held."""
+        while True:
+            self.number = self.store.head().number
+            state = remembered(self.store) | held(self.store, digest)
+            last = self.store.last_run()
+            if self.store.head().number == self.number:
+                self.last = last.entry if last is not None and isinstance(last.entry, Run) else None
+                return state
+
+    def check(self, at: At, now: datetime) -> None:
+        """Raises PolicyError for an as-of before the last run's, or far ahead of the clock."""
+        last = self.store.last_run()
+        help = "name a later day, or see what it would have decided: --replay"
+        if last is not None and at.instant < last.entry.at.instant:
+            _refuse("R646", f"the ledger has a run as of {last.entry.at}, which is later than {at}", help)
+        if at.utc > now.astimezone(UTC) + AHEAD:
+            help = "name the day on which you run it, or see what it would decide: --replay"
+            _refuse("R646", f"{at} is more than {AHEAD / timedelta(hours=1):g} hours from now, and no earlier run could follow", help)
+
+    def ended(self, at: At) -> set[tuple[str, str, str]]:
+        """(entity, record, role) of every owner whose time, deadline or claim has ended by a moment."""
+        due = (o.stored.entry for o in self.store.due(At(at.instant + 1)))
+        return {(e.entity, e.record, str(getattr(e, "role", ""))) for e in due if isinstance(e, About)}
+
+    def has(self, run: str) -> bool:
+        """Whether a run was committed."""
+        return any(isinstance(x.entry, Run) and x.entry.id == run for x in self.store.runs())
+
+    def place_of(self, run: str) -> dict[str, Any]:
+        """Where a run that was committed ends in the ledger (see `roe.ledger.audit.anchor`)."""
+        return anchor(self.store, self.store.of_run(run)[-1].number)
+
+    @property
+    def base(self) -> dict[str, Any]:
+        """The end of the ledger: its epoch (empty while it has no entry) and number."""
+        head = self.store.head()
+        return {"epoch": head.epoch if head.number else "", "number": head.number}
+
+    @contextmanager
+    def committing(self) -> Iterator[Commit]:
+        """The lock of the ledger, and one transaction. Raises PolicyError if another writer has it for longer than `wait` seconds."""
+        with self.store.writing(self.wait) as tx:
+            yield Commit(self, tx)
+
+
+@dataclass
+class Commit:
+    """What a run appends: all of it appears as the block ends, or nothing if it raises."""
+
+    memory: Memory
+    tx: Writing
+
+    @property
+    def base(self) -> dict[str, Any]:
+        """The end of the ledger before anything is appended: its epoch (empty while it has no entry) and number."""
+        head = self.tx.head
+        return {"epoch": head.epoch if head.number else "", "number": head.number}
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nobody has appended anything since the memory was read."""
+        return self.tx.head.number == self.memory.number
+
+    def append(self, run: Run, policy_files: Mapping[str, bytes], entries: Iterable[Entry]) -> dict[str, Any]:
+        """The run and its entries; what ties the ledger to the run's files (see `roe.ledger.audit.anchor`)."""
+        if run.digest:
+            self.tx.keep_policy(run.digest, policy_files)
+        self.tx.run(run)
+        self.tx.append(entries)
+        head = self.tx.head
+        return {"epoch": head.epoch, "number": head.number, "hash": head.hash.hex()}
+
+
+@contextmanager
+def opened(place: str, zone: str, wait: float, replay: At | None = None) -> Iterator[Memory]:
+    """The memory of a `--state`. With `replay` it is a copy that has the runs up to a moment, and is thrown away at the end."""
+    with open_store(place, wait=wait, zone=zone) as store:
+        if replay is None:
+            yield Memory(store, wait)
+            return
+        with tempfile.TemporaryDirectory() as folder, open_store(folder) as copy:
+            _copy(store, copy, replay)
+            yield Memory(copy, wait)
+
+
+def _copy(store: Store, to: Store, until: At) -> None:
+    """The runs of a ledger up to a moment, entry by entry."""
+    runs = [x for x in store.runs() if x.entry.at.instant <= until.instant]
+    for run in runs:
+        entries = [x.entry for x in store.of_run(run.number)]
+        assert isinstance(entries[0], Run)
+        to.append(entries[1:], entries[0])
+
+
+def read_memory(place: Path | str | None, zone: str = "", wait: float = 60) -> State:
+    """What the last run left, for whoever only reads it; empty where there was none. Raises PolicyError if it cannot be read."""
+    from roe.ledger.legacy import FILE
+    from roe.ledger.store import exists
+
+    if place is None or not (exists(place) or (Path(place) / FILE).is_file()):
         return {}
-    path = folder / STATE_FILE
-    try:
-        found = json.loads(path.read_text("utf-8"))
-        if not isinstance(found, dict) or found.get("version") != STATE:
-            raise ValueError("it is not a state from this version")
-        _check_state(found)
-        folded: dict[str, Any] = _folded(found)
-    except (OSError, ValueError, RecursionError) as e:
-        at = Span(str(path), 1, 1, 2)
-        raise PolicyError(
-            [
-                Diagnostic(
-                    "R608",
-                    f"the state cannot be read: {'it is nested too deeply' if isinstance(e, RecursionError) else e}",
-                    at,
-                    "restore it from a backup, or name another folder",
-                )
-            ]
-        ) from e
-    return folded
+    with open_store(place, wait=wait, zone=zone) as store:
+        return remembered(store)
 
 
-def _folded(kept: Any) -> Any:
-    """A state with every id of Salesforce in its short form, as records have it."""
-    if isinstance(kept, str):
-        return "|".join(map(fold, kept.split("|")))
-    if isinstance(kept, dict):
-        return {_folded(k): _folded(x) for k, x in kept.items()}
-    return [_folded(x) for x in kept] if isinstance(kept, list) else kept
+def held(store: Store, digest: str) -> State:
+    """`held`: `entity|record|role` -> where a record stays since a run was undone, until when, and who said so."""
+    found: dict[str, Any] = {}
+    for x in store.runs():
+        run = x.entry
+        if isinstance(run, Run) and run.what == UNDO and (not digest or run.digest == digest):
+            for e in store.of_run(x.number):
+                if isinstance(e.entry, Owned) and e.entry.until is not None:
+                    now = store.holding(e.entry.entity, e.entry.record, e.entry.role)
+                    if now is not None and now.by == UNDO:
+                        key = f"{e.entry.entity}|{e.entry.record}|{e.entry.role}"
+                        found[key] = {
+                            "rep": now.rep,
+                            "until": str(e.entry.until.date),
+                            "by": run.accepted,
+                            "run": run.counts.get("run", ""),
+                        }
+    return {"held": dict(sorted(found.items()))} if found else {}
 
 
-def _check_state(found: dict[str, Any]) -> None:
-    """Raise ValueError for a state that no run wrote."""
-
-    def need(good: bool, what: str) -> None:
-        if not good:
-            raise ValueError(f"its {what} are damaged")
-
-    def text(value: Any) -> bool:
-        return value is None or isinstance(value, str)
-
-    def counts(value: Any) -> bool:
-        return isinstance(value, dict) and all(type(n) is int and n >= 0 for n in value.values())
-
-    need(isinstance(found.get("claims", {}), dict) and all(isinstance(x, str) for x in found.get("claims", {}).values()), "claims")
-    events = found.get("events", {})
-    need(isinstance(events, dict) and all(k.count("|") >= 2 and isinstance(x, str) for k, x in events.items()), "events")
-    frozen = found.get("frozen", {})
-    need(isinstance(frozen, dict), "frozen values")
-    scalar = (str, int, float, bool, type(None))
-    need(all(isinstance(x, dict) and text(x.get("on")) and isinstance(x.get("value"), scalar) for x in frozen.values()), "frozen values")
-    books = found.get("books", {})
-    need(isinstance(books, dict) and all(isinstance(x, dict) and isinstance(x.get("accounts"), dict) for x in books.values()), "books")
-    for book in books.values():
-        need(text(book.get("cycle")) and counts(book.get("given")), "books")
-        need(all(isinstance(x, dict) and all(k in x and text(x[k]) for _, k in KEPT) for x in book["accounts"].values()), "books")
-    for part in ("owners", "assigned", "pools", "days"):
-        need(isinstance(found.get(part), dict) and all(isinstance(x, dict) for x in found[part].values()), part)
-    need(all(k.count("|") >= 2 and text(x.get("rep")) and text(x.get("since")) for k, x in found["owners"].items()), "owners")
-    for key, x in found["assigned"].items():
-        good = all(isinstance(x.get(k), str) for k in ("rep", "pool", "by", "on", "at")) and type(x.get("position")) is int
-        good = good and key.count("|") >= 2 and isinstance(v.parse_temporal(x["at"]), datetime)
-        good = good and isinstance(x.get("tried", []), list) and all(isinstance(r, str) for r in x.get("tried", []))
-        need(good and isinstance(x.get("company", ""), (str, int, float)), "assignments")
-    for x in found["pools"].values():
-        need(counts(x.get("counts")) and type(x.get("turns")) is int and isinstance(x.get("credits"), dict), "pools")
-        need(all(isinstance(c, str) and _FRACTION.fullmatch(c) for c in x["credits"].values()), "pools")
-    need(all(counts(x) for x in found["days"].values()), "days")
+def changed(before: State, after: State) -> set[str]:
+    """The keys of `owners`, `entity|record|role`, that a run leaves otherwise than it found them."""
+    old, new = before.get("owners", {}), after.get("owners", {})
+    return {key for key in {*old, *new} if old.get(key) != new.get(key)}
 
 
-def write_state(folder: Path, state: dict[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / STATE_FILE, json.dumps(state, indent=1, ensure_ascii=False) + "\n")
+def _refuse(code: str, message: str, help: str) -> NoReturn:
+    raise PolicyError([Diagnostic(code, message, Span("--as-of", 1, 1, 2), help)])

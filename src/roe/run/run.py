@@ -1,26 +1,62 @@
-"""A run from its data to its files: choose an engine, decide, check what was read, ask the invariants, write, remember."""
+"""A run from its data to its files: read the memory, choose an engine, decide, check, write, and commit all of it at once."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from roe.data.report import FILE, Report, read_report, write_report
+from roe import __version__
+from roe.crm.ids import fold
+from roe.data.report import FILE, Report, beside, read_report, write_report
 from roe.diagnostics import Diagnostic, PolicyError, errors
+from roe.grammar import values as v
+from roe.run import lists
 from roe.run.engines import Engine, Job, choose
-from roe.run.files import Files, Tables, write_rows
+from roe.run.files import KNOWN, Files, Tables, write_rows
+from roe.run.folder import OutFolder, read_mark
+from roe.run.inputs import digest_of, inputs_of, policy_files, revision, run_id
 from roe.run.invariants import Broken, Tally, told
-from roe.run.memory import write_state
-from roe.run.result import Batch
+from roe.run.result import Batch, Portion
 from roe.run.source import expected
+from roe.source import Span
+
+if TYPE_CHECKING:
+    from roe.ledger.entries import Entry, Run
+    from roe.ledger.moment import At
+    from roe.ledger.state import Decided, State
+    from roe.run.memory import Memory
+
+TRIES = 3  # how often a run decides anew because somebody else has appended to the ledger; the last time it holds the lock
+
+
+@dataclass
+class Options:
+    """Where a run keeps its memory (`state`, a folder or a database address), and how it commits.
+
+    `wait` is for how many seconds it waits for another run. `dry` writes files and commits nothing; `replay` does so on a copy of the
+    ledger as it was at as-of. `accepted` says who let the run pass its guards, and why. `now` is the clock that as-of is held against.
+    """
+
+    state: str = ""
+    engine: str = "auto"
+    wait: float = 60
+    dry: bool = False
+    replay: bool = False
+    accepted: str = ""
+    now: datetime | None = None
 
 
 @dataclass
 class Finished:
     """What became of a run: its summary, what was read now and by the run before, notes, and the invariants that do not hold.
 
-    `kept` says whether the next run will know of this one; it does not if an invariant with severity error does not hold.
+    `outcome` says whether the ledger has it: `committed`, `refused` by an invariant, `dry`, or `forgetful` without a ledger. `since` counts
+    the changes of owner since the last run by what made them.
     """
 
     summary: dict[str, Any]
@@ -28,53 +64,249 @@ class Finished:
     last: Report
     notes: list[str]
     broken: list[Diagnostic] = field(default_factory=list)
-    kept: bool = True
+    outcome: Literal["committed", "refused", "dry", "forgetful"] = "forgetful"
+    id: str = ""
+    since: Since | None = None
 
 
-def run(job: Job, out: Path, state: Path | None = None, asked: str = "auto") -> Finished:
-    """Decide every record, and write the files. Raises PolicyError for what is wrong with data or options, OSError for a folder that
-    cannot be written.
+@dataclass
+class Since:
+    """Changes of owner between the last run and this one: by rules, by hand in the CRM, and because a time had ended."""
+
+    last: str
+    by_rules: int = 0
+    by_hand: int = 0
+    by_time: int = 0
+
+
+def run(job: Job, out: Path, options: Options | None = None) -> Finished:
+    """Decide every record, write the files, and commit. Raises PolicyError for what is wrong with data, options or the ledger, OSError for
+    a folder that cannot be written.
     """
-    engine = choose(asked, job)
-    last = read_report(state if state is not None and (state / FILE).is_file() else out)
-    out.mkdir(parents=True, exist_ok=True)
-    policy = job.evaluator.policy
-    clock = job.evaluator.clock(job.as_of)
-    watcher = _Watcher(job, out, engine)
-    files = Files(out, policy, job.form, job.traces)
-    try:
-        engine.fill(files, watcher.see)
-        report = files.report()
-        problems = expected(policy, report, last)
-        if problems:
-            raise PolicyError(problems)
-        summary = files.close(clock)
-    finally:
-        files.abandon()
-        watcher.close()
-    broken = watcher.broken()
-    if policy.plan.invariants and engine.name != "spark":
-        write_rows("invariants.csv", (b.row() for b in broken), out)
-    finished = Finished(summary, report, last, engine.notes, list(told(broken)))
-    finished.kept = not errors(finished.broken)
-    left = engine.state() if state is not None and finished.kept else None
-    if state is not None and left is not None:
-        write_state(state, left)
-        write_report(report, state)
+    given = options or Options()
+    folder = OutFolder(out)
+    job.remembers = bool(given.state)
+    choose(given.engine, job)  # what no engine can do is said before anything is waited for
+    with folder.locked(given.wait), _memory(job, given) as memory:
+        note = folder.recover(lambda mark: memory is None or not mark.get("ledger") or memory.has(str(mark.get("run"))))
+        if memory is not None and not given.replay:
+            memory.check(_at(job), given.now or datetime.now(UTC))
+        try:
+            finished = _decided(job, folder, given, memory)
+        except BaseException:
+            if not read_mark(folder.staged):  # what was sealed may have happened: the next command will know
+                folder.discard()
+            raise
+        finished.notes = [x for x in (note, *finished.notes) if x]
     return finished
 
 
-class _Watcher:
-    """Sees every batch before it is written: for the invariants, and for explanations made from evidence."""
+def _memory(job: Job, given: Options) -> Any:
+    if not given.state:
+        return nullcontext()
+    from roe.run.memory import opened
 
-    def __init__(self, job: Job, out: Path, engine: Engine) -> None:
-        self.tally = Tally(job.evaluator.policy)
+    return opened(given.state, job.evaluator.policy.timezone, given.wait, _at(job) if given.replay else None)
+
+
+def _at(job: Job) -> At:
+    from roe.ledger.moment import At
+
+    now = job.evaluator.clock(job.as_of).now
+    midnight = (now.hour, now.minute, now.second, now.microsecond) == (0, 0, 0, 0)
+    return At.of(now.date() if midnight else now, job.evaluator.policy.timezone)
+
+
+def _decided(job: Job, folder: OutFolder, given: Options, memory: Memory | None) -> Finished:
+    """Decide until nobody has appended to the ledger meanwhile, and put the files in place."""
+    digest = digest_of(policy_files(job.evaluator.policy))
+    for attempt in range(TRIES):
+        if memory is None:
+            draft = _Draft(job, folder, given, {})
+            return draft.finish("dry" if given.dry else "forgetful")
+        if attempt < TRIES - 1:
+            draft = _Draft(job, folder, given, memory.read(digest), memory)
+            if given.dry or given.replay or draft.is_refused:
+                return draft.finish("refused" if draft.is_refused else "dry")
+        with memory.committing() as commit:
+            if attempt == TRIES - 1:
+                draft = _Draft(job, folder, given, memory.read(digest), memory)
+            elif not commit.is_current:
+                continue
+            if draft.is_refused:
+                break
+            draft.commit(commit)
+        folder.put_in_place()
+        draft.remember_report()
+        return draft.finished
+    return draft.finish("refused")
+
+
+class _Draft:
+    """A run that is decided and written under a temporary name, and not committed yet."""
+
+    def __init__(self, job: Job, folder: OutFolder, given: Options, state: State, memory: Memory | None = None) -> None:
+        self.job, self.folder, self.given, self.before, self.memory = job, folder, given, state, memory
+        job.state = state
+        self.base = memory.base if memory is not None else {}
+        engine = choose(given.engine, job)
+        policy = job.evaluator.policy
+        last = self._last_report()
+        place = folder.begin(KNOWN)
+        self.watcher = _Watcher(job, place, engine)
+        files = Files(place, policy, job.form, job.traces)
+        try:
+            engine.fill(files, self.watcher.see)
+            report = files.report()
+            problems = expected(policy, report, last)
+            if problems:
+                raise PolicyError(problems)
+            summary = files.close(job.evaluator.clock(job.as_of))
+            self.watcher.close()
+            broken = self.watcher.broken()
+            if policy.plan.invariants and engine.name != "spark":
+                write_rows("invariants.csv", (b.row() for b in broken), place)
+        finally:
+            files.abandon()
+        self.after = engine.state() if memory is not None else None
+        self.finished = Finished(summary, report, last, engine.notes, list(told(broken)))
+        self.is_refused = bool(errors(self.finished.broken)) and not given.accepted
+        self.about = self._about(engine)
+
+    def _last_report(self) -> Report:
+        """What the run before read: kept with the memory, or where it wrote."""
+        kept = beside(self.given.state)
+        return read_report(kept if kept is not None and (kept / FILE).is_file() else self.folder.place)
+
+    def remember_report(self) -> None:
+        kept = beside(self.given.state)
+        if kept is not None:
+            write_report(self.finished.report, kept)
+
+    def _about(self, engine: Engine) -> dict[str, Any]:
+        """What run.json says of the run itself."""
+        policy, summary = self.job.evaluator.policy, self.finished.summary
+        self.files = policy_files(policy)
+        digest, inputs = digest_of(self.files), inputs_of(self.job.source)
+        base = str(self.memory.number) if self.memory is not None else ""
+        name = run_id(str(summary["as_of"]), digest, json.dumps(inputs, sort_keys=True), base, self.job.form, __version__)
+        self.finished.id = name
+        return {
+            "run": name,
+            "as_of": summary["as_of"],
+            "policy": {"name": policy.name, "digest": digest, "revision": revision(policy.root)},
+            "version": __version__,
+            "engine": engine.name,
+            "inputs": inputs,
+            "counts": {key: summary[key] for key in ("records", "allocations", "moved", "rejected")},
+        }
+
+    def finish(self, outcome: Literal["refused", "dry", "forgetful"]) -> Finished:
+        """Put the files in place without a commit."""
+        self.finished.outcome = outcome
+        if outcome == "dry" and self.memory is not None and not self.given.replay:
+            from roe.run.pending import keep
+
+            keep(self.folder.staged, self.base, self._entry(), self.files, self._entries())
+        self.folder.seal({**self.about, "outcome": outcome})
+        self.folder.put_in_place()
+        return self.finished
+
+    def commit(self, commit: Any) -> None:
+        """Append the run and its entries, and seal the files with where they stand in the ledger."""
+        entries = self._entries()
+        place = commit.append(self._entry(), self.files, entries)
+        self.finished.outcome = "committed"
+        self.folder.seal({**self.about, "outcome": "committed", "ledger": place})
+
+    def _entry(self) -> Run:
+        """The run's own entry."""
+        from roe.ledger.entries import Run
+
+        about = self.about
+        return Run(
+            at=_at(self.job),
+            id=about["run"],
+            policy=about["policy"]["name"],
+            digest=about["policy"]["digest"],
+            revision=about["policy"]["revision"],
+            version=__version__,
+            engine=about["engine"],
+            inputs=about["inputs"],
+            counts={key: about["counts"][key] for key in ("allocations", "moved")},
+            accepted=self.given.accepted,
+        )
+
+    def _entries(self) -> list[Entry]:
+        """What the run has to say, in the order of the ledger."""
+        from roe.ledger.state import entries_between
+
+        assert self.after is not None and self.memory is not None
+        at = _at(self.job)
+        entries = list(entries_between(self.before, self.after, at, self._details()))
+        self.finished.since = since(entries, self.memory, at)
+        return entries
+
+    def _details(self) -> Iterator[Decided]:
+        """The decisions on the records whose owners the run leaves otherwise than it found them."""
+        from roe.run.memory import changed
+
+        assert self.after is not None
+        wanted: dict[tuple[str, str], set[str]] = {}
+        for key in changed(self.before, self.after):
+            entity, _, rest = key.partition("|")
+            record, _, role = rest.rpartition("|")
+            wanted.setdefault((entity, role), set()).add(record)
+        for portion in self.watcher.portions:
+            yield from decisions(portion, wanted.get((portion.entity, portion.role), set()))
+
+
+def decisions(p: Portion, records: set[str]) -> Iterator[Decided]:
+    """The decisions of a portion on some records, with ids as the ledger has them."""
+    from roe.ledger.state import Decided
+
+    if not records:
+        return
+    numbers = [i for i, record in enumerate(lists.listed(p.lines["record"])) if fold(record) in records]
+    names = ("record", "owner", "previous_owner", "action", "rule", "pool", "expires", "reason")
+    for record, owner, previous, action, rule, pool, expires, reason in zip(*(lists.some(p.lines[c], numbers) for c in names), strict=True):
+        yield Decided(
+            p.entity, fold(record), p.role, owner and fold(owner), previous and fold(previous), action, rule or "", pool or "",
+            v.parse_temporal(expires) if expires else None, reason or "", "exception" if action == "exception" else "rule",
+        )  # fmt: skip
+
+
+def since(entries: Iterable[Any], memory: Memory, at: At) -> Since | None:
+    """What the entries of a run say about owners; None for the first run."""
+    from roe.ledger.entries import CONFIRMED_BY_CRM, Owned
+
+    if memory.last is None:
+        return None
+    counts, ended = Since(str(memory.last.at)), memory.ended(at)
+    for e in entries:
+        if isinstance(e, Owned) and e.rep != e.former:
+            if e.by in CONFIRMED_BY_CRM:
+                counts.by_hand += 1
+            elif (e.entity, e.record, e.role) in ended:
+                counts.by_time += 1
+            else:
+                counts.by_rules += 1
+    return counts
+
+
+class _Watcher:
+    """Sees every batch before it is written: for the invariants, for the ledger, and for explanations made from evidence."""
+
+    def __init__(self, job: Job, place: Path, engine: Engine) -> None:
+        self.tally = Tally(job.evaluator.policy, job.state.get("owners", {}))
+        self.remembers = job.remembers
+        self.portions: list[Portion] = []
         self.world: Any = None
         self.evidence: Any = None
         if job.traces and engine.name in ("columns", "portions"):
             from roe.columns.evidence import EvidenceWriter
 
-            self.evidence = EvidenceWriter(out, job.evaluator, job.as_of)
+            self.evidence = EvidenceWriter(place, job.evaluator, job.as_of)
 
     def see(self, batch: Batch, tables: Tables) -> None:
         if self.evidence is not None:
@@ -82,6 +314,8 @@ class _Watcher:
         if self.tally.policy.plan.invariants:
             self.tally.add(batch)
             self.world = batch.bound.world
+        if self.remembers:
+            self.portions += batch.portions
 
     def close(self) -> None:
         if self.evidence is not None:
@@ -90,3 +324,11 @@ class _Watcher:
     def broken(self) -> list[Broken]:
         """The invariants that do not hold, of the whole run."""
         return self.tally.close(self.world) if self.world is not None else []
+
+
+def unknown_state(state: str) -> Diagnostic | None:
+    """What is wrong with the text of a `--state`, if anything is."""
+    if "://" in state and not state.startswith(("postgresql://", "postgres://")):
+        kinds = "a folder, or postgresql://user@host/database"
+        return Diagnostic("R801", f"`{state.partition('://')[0]}` is not a kind of ledger", Span("--state", 1, 1, 2), f"name {kinds}")
+    return None

@@ -31,10 +31,7 @@ class Source:
         return self.place.is_file() and self.place.suffix in DATABASES
 
     def is_large(self) -> bool:
-        """Whether columns are worth their start; smaller data is faster row by row."""
-        if self.is_folder:
-            return sum(p.stat().st_size for p in self.place.iterdir() if p.is_file()) >= LARGE
-        return self.is_database or self.place.is_file()
+        return is_large(self.place)
 
     def rows(self) -> Tables:
         """Every entity's records as rows of raw cells. Raises PolicyError for data that cannot be read."""
@@ -78,6 +75,11 @@ def _rows(raw: Any) -> Records:
     columns = [x if isinstance(x, list) else x.to_pylist() for x in raw.columns.values()]
     names = (*raw.columns, "$line")
     return Records([dict(zip(names, cells, strict=True)) for cells in zip(*columns, raw.lines.tolist(), strict=True)], raw.origin)
+
+
+def is_large(place: Path) -> bool:
+    """Whether columns are worth their start; smaller data is faster row by row."""
+    return not place.is_dir() or sum(p.stat().st_size for p in place.iterdir() if p.is_file()) >= LARGE
 
 
 def expected(policy: Policy, report: Report, last: Report) -> list[Diagnostic]:

@@ -25,7 +25,8 @@ class History:
     """Records with what is known of each; `outcome` is won or not, `time` and `group` what they are held out by (or None).
 
     `aside` are columns that cannot be features, such as dates, but may tell of leakage. `tables` names the joined table of a column,
-    `matched` says for which records such a table has a row. `raw` are the cells of features as the data has them.
+    `matched` says for which records such a table has a row. `raw` are the cells of features as the data has them, `keys` the columns that
+    tell all records apart.
     """
 
     ids: list[str]
@@ -40,6 +41,7 @@ class History:
     tables: dict[str, str] = field(default_factory=dict)
     matched: dict[str, list[bool]] = field(default_factory=dict)
     raw: dict[str, list[Any]] = field(default_factory=dict)
+    keys: dict[str, list[Any]] = field(default_factory=dict)
 
     def take(self, rows: Sequence[int]) -> History:
         def of(values: list[Any]) -> list[Any]:
@@ -49,6 +51,7 @@ class History:
             of(self.ids), {k: of(x) for k, x in self.features.items()}, of(self.outcome), of(self.time) if self.time is not None else None,
             of(self.group) if self.group is not None else None, {k: of(x) for k, x in self.scores.items()}, self.dropped, self.notes,
             {k: of(x) for k, x in self.aside.items()}, self.tables, {k: of(x) for k, x in self.matched.items()}, {k: of(x) for k, x in self.raw.items()},
+            {k: of(x) for k, x in self.keys.items()},
         )  # fmt: skip
 
 
@@ -98,6 +101,7 @@ def _history(tables: Tables, main: str, outcome: str, time: str, group: str) -> 
     history.tables, history.matched = joined.source, joined.matched  # the main table is not in `matched`
     skip = {name_of(time) if time else "", name_of(group) if group else "", *joined.lists}
     _choose(history, {name: values for name, values in columns.items() if name not in skip}, used)
+    history.keys = {name: values for name, values in raw.items() if is_key(values)}
     history.raw = {name: raw.get(name, columns[name]) for name in history.features}
     return _without_unknown(history, tree, [raw[name] for name in used if name in raw], joined, used)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from roe.diagnostics import errors
 from roe.evaluator.engine import Evaluator
 from roe.policy.model import Policy
+from roe.run.inputs import digest_of, policy_files
 from roe.serve.problems import of_diagnostics
 
 
@@ -26,17 +26,8 @@ class Ready:
         return self.evaluator.policy.name
 
 
-def digest_of(files: Mapping[str, bytes]) -> str:
-    """What names a policy: the digest of its files' names and bytes."""
-    digest = hashlib.sha256()
-    for name, content in sorted(files.items()):
-        digest.update(f"{name}\0{len(content)}\0".encode())
-        digest.update(content)
-    return digest.hexdigest()
-
-
 def ready(policy: Policy) -> Ready:
-    files = {name: (policy.root / name).read_bytes() for name in policy.files}
+    files = policy_files(policy)
     return Ready(Evaluator(policy), digest_of(files), files)
 
 

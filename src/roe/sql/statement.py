@@ -183,9 +183,7 @@ class Statement:
                 self.say(NoSql("ranking across records is not supported in SQL"), step.expr.text, f"{step.entity}.{step.name}")
                 return
             if step.frozen is not None:
-                self.say(
-                    NoSql("the value at the start of the period is kept in the state folder"), step.expr.text, f"{step.entity}.{step.name}"
-                )
+                self.say(NoSql("the value at the start of the period is kept in the ledger"), step.expr.text, f"{step.entity}.{step.name}")
                 return
             self.ensure(step.expr.tree)
             try:

@@ -1,5 +1,85 @@
 """Domain stages: one file each, which says how a section of the policy lowers to operators.
 
-A stage is two functions: `declare` tells the model which fields the stage adds and of what type, `lower` builds the
-operators. All stages declare before any lowers, so that sections may refer to each other in any order.
+`STAGES` is the one list of them. `declare` tells the model which fields a stage adds and of what type, `lower` builds steps, and `part` gives what
+the stage says besides steps, under its name in `Plan.parts`. All stages declare before any lowers, so that sections may refer to
+each other in any order; all lower before any gives its part. A new stage is a file here and a line in this list.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from roe.policy.context import Context
+from roe.stages import (
+    books,
+    claims,
+    credits,
+    crm,
+    definitions,
+    engagement,
+    events,
+    exceptions,
+    freezes,
+    holdovers,
+    invariants,
+    kpis,
+    matching,
+    pools,
+    relations,
+    reports,
+    scores,
+    sources,
+    territories,
+    windows,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A section of the policy. With `names_first` it declares before the sections in which people choose names, so that a name that is
+    taken is reported where it was chosen.
+    """
+
+    name: str
+    declare: Callable[[dict[str, Any], Context], None] | None = None
+    lower: Callable[[dict[str, Any], Context], None] | None = None
+    part: Callable[[dict[str, Any], Context], Any] | None = None
+    part_name: str = ""
+    names_first: bool = False
+
+
+STAGES = (
+    Stage("relations", relations.declare, relations.lower, names_first=True),
+    Stage("define", definitions.declare, definitions.lower),
+    Stage("crm", crm.declare, crm.lower_open, crm.lower),
+    Stage("freezes", freezes.declare, freezes.lower),
+    Stage("sources", sources.declare, sources.lower),
+    Stage("matching", matching.declare, matching.lower),
+    Stage("scores", scores.declare, scores.lower),
+    Stage("territories", territories.declare, territories.lower, territories.levels, "levels"),
+    Stage("claims", claims.declare, None, claims.lower, names_first=True),
+    Stage("windows", windows.declare, None, windows.lower),
+    Stage("pools", None, None, pools.lower),
+    Stage("engagement", None, None, engagement.lower),
+    Stage("exceptions", None, None, exceptions.lower),
+    Stage("reports", None, None, reports.lower),
+    Stage("holdovers", holdovers.declare, None, holdovers.lower, names_first=True),
+    Stage("credits", credits.declare, None, credits.lower, names_first=True),
+    Stage("books", books.declare, None, books.lower, names_first=True),
+    Stage("events", events.declare, None, events.lower),
+    Stage("kpis", None, None, kpis.lower),
+    Stage("invariants", invariants.declare, None, invariants.lower),
+)
+
+
+def lowered(policy: dict[str, Any], cx: Context) -> dict[str, Any]:
+    """Run every stage; the parts by name. Steps and fields are in the context then."""
+    for stage in sorted(STAGES, key=lambda stage: not stage.names_first):
+        if stage.declare is not None:
+            stage.declare(policy, cx)
+    for stage in STAGES:
+        if stage.lower is not None:
+            stage.lower(policy, cx)
+    return {stage.part_name or stage.name: stage.part(policy, cx) for stage in STAGES if stage.part is not None}

@@ -31,10 +31,10 @@ def declare(policy: dict[str, Any], cx: Context) -> None:
             cx.model.steps[entity, name] = lambda kind=kind: kind  # type: ignore[misc]
 
 
-def lower(policy: dict[str, Any], cx: Context) -> tuple[Claims | None, list[Window]]:
+def lower(policy: dict[str, Any], cx: Context) -> Claims | None:
     raw = policy.get("claims")
     if not raw:
-        return None, []
+        return None
     role = raw.get("role") or cx.model.roles()[0]
     if role not in cx.model.roles():
         cx.say("R502", role, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
@@ -61,5 +61,5 @@ def lower(policy: dict[str, Any], cx: Context) -> tuple[Claims | None, list[Wind
     state = s.If(nobody, s.Literal("none", "none"), s.Literal("protected", "protected"))
     cx.steps["account", "claim_state"] = Derive("account", "claim_state", "claim", written(state, text))
     cx.steps["account", "claim_until"] = Derive("account", "claim_until", "claim", written(s.Path(live, "until"), text))
-    step = Claims(str(role), text, lasts, work, counts, wait, rest, caps, tuple(blocked))
-    return step, [Window("claim", "account", str(role), "claim_state", "claim_until")]
+    cx.windows.append(Window("claim", "account", str(role), "claim_state", "claim_until"))
+    return Claims(str(role), text, lasts, work, counts, wait, rest, caps, tuple(blocked))

@@ -12,7 +12,7 @@ from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
-from roe.plan.operators import Action, Allocate, Choose, Expr, Rule
+from roe.plan.operators import Action, Choose, Expr, Rule
 from roe.policy.context import Context, written
 from roe.source import Inline, Same, Text
 from roe.stages.crm import OPEN
@@ -20,7 +20,7 @@ from roe.stages.crm import OPEN
 CLOSED = "closed"  # the name of the rule that every list of leads begins with
 
 
-def lower(policy: dict[str, Any], cx: Context, pools: dict[str, Allocate]) -> dict[tuple[str, str], Choose]:
+def lower(policy: dict[str, Any], cx: Context) -> dict[tuple[str, str], Choose]:
     out: dict[tuple[str, str], Choose] = {}
     for entity, by_role in (policy.get("engagement") or {}).items():
         if entity not in cx.model.entities:
@@ -39,7 +39,7 @@ def lower(policy: dict[str, Any], cx: Context, pools: dict[str, Allocate]) -> di
                 cx.say(
                     "R306", taken, f"`{CLOSED}` is the built-in rule for leads that are converted or disqualified", "choose another name"
                 )
-            rules = (*_closed(entity, cx), *(_rule(raw, str(entity), str(role), names, cx, pools) for raw in found))
+            rules = (*_closed(entity, cx), *(_rule(raw, str(entity), str(role), names, cx) for raw in found))
             out[str(entity), str(role)] = Choose(str(entity), f"engagement_{role}", "engagement", "first", rules)
     return out
 
@@ -57,12 +57,12 @@ def _closed(entity: Text, cx: Context) -> tuple[Rule, ...]:
     )
 
 
-def _rule(raw: Any, entity: str, role: str, others: list[Text], cx: Context, pools: dict[str, Allocate]) -> Rule:
+def _rule(raw: Any, entity: str, role: str, others: list[Text], cx: Context) -> Rule:
     names = cx.names(entity)
     when = cx.condition(raw["when"], names) if raw.get("when") else None
     conditions = ((when,) if when else ()) + cx.period(raw.get("from"), raw.get("until"))
-    otherwise = _action(raw["else"], entity, role, cx, pools, None) if "else" in raw else None
-    action = _action(raw["then"], entity, role, cx, pools, otherwise)
+    otherwise = _action(raw["else"], entity, role, cx, None) if "else" in raw else None
+    action = _action(raw["then"], entity, role, cx, otherwise)
     because = raw.get("because")
     cx.sentence(because, names)
     return Rule(raw["name"], conditions, action, because, cx.overrides(raw.get("overrides"), raw["name"], others))
@@ -87,7 +87,7 @@ def _person(text: Text, names: Names) -> Expr | None:
     return Expr(s.Literal(fold(str(text)), str(text), (0, len(text))), text) if person else None
 
 
-def _action(raw: Any, entity: str, role: str, cx: Context, pools: dict[str, Allocate], otherwise: Action | None) -> Action:
+def _action(raw: Any, entity: str, role: str, cx: Context, otherwise: Action | None) -> Action:
     if isinstance(raw, str):
         if raw == "refer":
             cx.say("R503", raw, "`refer` needs a person", "write `then: {refer: emea-manager, within: 2 working days}`")
@@ -99,8 +99,8 @@ def _action(raw: Any, entity: str, role: str, cx: Context, pools: dict[str, Allo
         return Action("assign", assign=expr, until=until, otherwise=otherwise)
     if "route" in raw:
         pool = raw["route"]
-        if pool not in pools:
-            cx.say("R501", pool, f"there is no pool `{pool}`", suggest(pool, pools, "declare it under `pools:`"))
+        if pool not in cx.pools:
+            cx.say("R501", pool, f"there is no pool `{pool}`", suggest(pool, cx.pools, "declare it under `pools:`"))
         return Action("route", pool=pool, otherwise=otherwise)
     if "refer" in raw:
         return Action("refer", to=_decider(raw["refer"], entity, role, cx), within=cx.duration(raw.get("within")), otherwise=otherwise)

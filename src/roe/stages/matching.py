@@ -43,7 +43,7 @@ DEFAULT: tuple[dict[str, Any], ...] = (
     },
     {"name": "phone", "match": f"{_phone('lead')} = {_phone('account')}"},
     {"name": "company-name", "similar": ["lead.company", "account.name"], "unless": "contradicts(lead.country, account.country)"},
-    {"name": "name-and-place", "similar": ["lead.company", "account.name"], "at_least": 0.03, "match": PLACE},
+    {"name": "name-and-place", "similar": ["lead.company", "account.name"], "at_least": 0.2, "match": PLACE},
     {"name": "name-and-address", "similar": ["lead.company", "account.name"], "at_least": 0.01, "match": ADDRESS},
 )
 TIES = (

@@ -16,7 +16,7 @@ COMPANY = "if lead.account != null then lead.account.id else if is_freemail(doma
 
 
 def lower(policy: dict[str, Any], cx: Context) -> dict[str, Allocate]:
-    pools: dict[str, Allocate] = {}
+    pools = cx.pools
     names = cx.names("lead").binding(rep=t.record("rep"), account=t.record("account"))
     for name, raw in (policy.get("pools") or {}).items():
         given = raw["members"]
@@ -42,7 +42,20 @@ def lower(policy: dict[str, Any], cx: Context) -> dict[str, Allocate]:
             str(name), strategy, members, weight, caps, raw.get("fallback"), name, score, sticky, _together(raw, name, cx, names),
             debt, hours, _sla(raw.get("sla"), cx),
         )  # fmt: skip
+    _fallbacks(pools, cx)
     return pools
+
+
+def _fallbacks(pools: dict[str, Allocate], cx: Context) -> None:
+    """A pool that falls back on another must not come back to itself."""
+    for name, pool in pools.items():
+        seen = [name]
+        while pool.fallback and str(pool.fallback) in pools:
+            if str(pool.fallback) in seen:
+                cx.say("R208", pool.fallback, f"the pool `{name}` falls back on itself", "give the last pool a rep as its fallback")
+                break
+            seen.append(str(pool.fallback))
+            pool = pools[str(pool.fallback)]
 
 
 NEEDS = {"weight": "weighted", "score": "top_score"}

@@ -32,8 +32,9 @@ def declare(policy: dict[str, Any], cx: Context) -> None:
             cx.model.steps[entity, f"{name}_grace_until"] = lambda: t.DATE
 
 
-def lower(policy: dict[str, Any], cx: Context) -> list[Window]:
-    windows = []
+def lower(policy: dict[str, Any], cx: Context) -> tuple[Window, ...]:
+    """Every window of the policy, those of other stages first."""
+    windows = cx.windows
     for name, raw in (policy.get("windows") or {}).items():
         entity = str(raw.get("for") or "account")
         if (entity, f"{name}_state") not in cx.model.steps:
@@ -68,7 +69,7 @@ def lower(policy: dict[str, Any], cx: Context) -> list[Window]:
             cx.steps[entity, grace_until] = Derive(entity, grace_until, "window", written(tree, raw["grace"]))
         cx.steps[entity, f"{name}_state"] = _states(entity, str(name), text, raw, grace_until, cool)
         windows.append(Window(str(name), entity, str(role), f"{name}_state", f"{name}_until", grace_until))
-    return windows
+    return tuple(windows)
 
 
 def _freeze(raw: Any, cx: Context, entity: str, name: str, role: str) -> list[Window]:

@@ -55,7 +55,7 @@ class Options:
     out: Path | None = None
     plan: Path | None = None
     data: Path | None = None
-    state: Path | None = None
+    state: str | None = None
     revision: Callable[[str, Path], Path] | None = None
     history: Any = None  # what a ledger knows of records; see `roe.web.app.history`
 

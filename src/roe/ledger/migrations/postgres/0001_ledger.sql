@@ -20,7 +20,7 @@ CREATE TABLE policy (digest TEXT PRIMARY KEY, files BYTEA NOT NULL);
 CREATE TABLE run (number BIGINT PRIMARY KEY, id TEXT NOT NULL UNIQUE, last BIGINT NOT NULL);
 CREATE TABLE holding (
   subject INTEGER NOT NULL, role INTEGER NOT NULL, start BIGINT NOT NULL, stop BIGINT, rep INTEGER, queue INTEGER NOT NULL,
-  entry BIGINT NOT NULL, decision BIGINT NOT NULL, base_rep INTEGER, base_queue INTEGER, base_at BIGINT, PRIMARY KEY (subject, role, start)
+  entry BIGINT NOT NULL, decision BIGINT NOT NULL, base_rep INTEGER, base_queue INTEGER, base_at BIGINT, decided TEXT, PRIMARY KEY (subject, role, start)
 );
 CREATE UNIQUE INDEX holding_open ON holding (subject, role) WHERE stop IS NULL;
 CREATE INDEX holding_rep ON holding (rep, start, stop) WHERE rep IS NOT NULL;

@@ -19,7 +19,7 @@ CREATE TABLE policy (digest TEXT PRIMARY KEY, files BLOB NOT NULL);
 CREATE TABLE run (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, last INTEGER NOT NULL);
 CREATE TABLE holding (
   subject INTEGER NOT NULL, role INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER, rep INTEGER, queue INTEGER NOT NULL,
-  entry INTEGER NOT NULL, decision INTEGER NOT NULL, base_rep INTEGER, base_queue INTEGER, base_at INTEGER, PRIMARY KEY (subject, role, start)
+  entry INTEGER NOT NULL, decision INTEGER NOT NULL, base_rep INTEGER, base_queue INTEGER, base_at INTEGER, decided TEXT, PRIMARY KEY (subject, role, start)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX holding_open ON holding (subject, role) WHERE stop IS NULL;
 CREATE INDEX holding_rep ON holding (rep, start, stop) WHERE rep IS NOT NULL;

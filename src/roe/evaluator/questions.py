@@ -1,0 +1,84 @@
+"""What reviewers ask of a plan: what the mix costs, what ten more places would bring, and how it compares with a greedy plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from roe.evaluator.solve import Array, Problem, Solution, greedy, solve
+
+MORE = 10  # places
+PAIRS = 20_000  # up to which a plan is made again for each question
+REPS = 12  # of those with a full book, those with the most accounts who could still join it
+
+
+def questions(problem: Problem, solution: Solution, names: Sequence[str]) -> dict[str, Any]:
+    """The answers as JSON; `names` are the reps'. Questions that would take long are left out."""
+    if len(problem.account) > PAIRS or solution.method == "greedy":
+        return {}
+    small = problem.places is None or (problem.places == 1).all() or len(problem.account) <= 1500
+    answers: dict[str, Any] = {}
+    if problem.most.shape[1] and small:
+        free = replace(problem, most=np.repeat(problem.capacity[:, None], problem.most.shape[1], 1), least=np.zeros_like(problem.least))
+        answers["mix_costs"] = round(max(solve(free).objective - solution.objective, 0.0), 6)
+    if small:
+        answers["more_places"] = [_with_more(problem, solution, r, names[r]) for r in _full(problem, solution.rep)]
+    return answers
+
+
+def _full(problem: Problem, rep: Array) -> list[int]:
+    """The reps without room for the smallest of the accounts that they may have and do not, the most wanted first."""
+    chosen = problem.rep == rep[problem.account]
+    room = problem.capacity - np.bincount(problem.rep[chosen], weights=problem.taken[chosen], minlength=len(problem.capacity))
+    waiting = ~chosen & (rep[problem.account] < 0)
+    wanted = np.bincount(problem.rep[waiting], minlength=len(problem.capacity))
+    blocked = np.bincount(problem.rep[~chosen & (problem.taken > room[problem.rep])], minlength=len(problem.capacity))
+    return [int(r) for r in np.lexsort((-blocked, -wanted)) if blocked[r]][:REPS]
+
+
+def _with_more(problem: Problem, solution: Solution, r: int, name: str) -> dict[str, Any]:
+    capacity, most = problem.capacity.copy(), problem.most.copy()
+    capacity[r] += MORE
+    most[r][problem.most[r] >= problem.capacity[r]] += MORE  # a class that only the capacity bounds
+    other = solve(replace(problem, capacity=capacity, most=most))
+    before, after = (int((plan == r).sum()) for plan in (solution.rep, other.rep))
+    return {"rep": name, "places": MORE, "gain": round(max(other.objective - solution.objective, 0.0), 6), "accounts": after - before}
+
+
+def compare_greedy(problem: Problem, solution: Solution) -> dict[str, Any]:
+    """What a greedy plan has; `greedy_short`, how many more places of the mix it leaves empty than the plan."""
+    plan = greedy(problem)
+    missing = sum(n for *_, n in plan.short) - sum(n for *_, n in solution.short)
+    return {"greedy": round(plan.objective, 6), "greedy_short": max(missing, 0)}
+
+
+def sentences(solution: dict[str, Any]) -> list[str]:
+    """The answers in words."""
+    lines = []
+    better, missing = solution.get("greedy"), solution.get("greedy_short", 0)
+    if better is not None and missing:
+        lines.append(
+            f"A greedy plan would be worth {better:,.1f}, but leave {missing} more places of the mix empty, so the two do not compare."
+        )
+    elif better is not None:
+        lines.append(
+            f"A greedy plan with the same mix would be worth {better:,.1f}, which is {max(solution['objective'] - better, 0):,.1f} less."
+        )
+    cost = solution.get("mix_costs")
+    if cost is not None:
+        lines.append(
+            f"The mix costs {cost:,.1f}: without it the plan would be worth {solution['objective'] + cost:,.1f}."
+            if cost
+            else "The mix costs nothing."
+        )
+    for more in solution.get("more_places", ()):
+        gain = (
+            f"the plan would be worth {more['gain']:,.1f} more ({more['gain'] / more['places']:,.1f} a place)"
+            if more["gain"]
+            else "nothing would be gained"
+        )
+        lines.append(f"With {more['places']} more places for {more['rep']}, {gain}.")
+    return lines

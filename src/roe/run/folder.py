@@ -1,0 +1,188 @@
+"""The folder that a run writes: put together under a temporary name, and put in place with `run.json` last.
+
+Whoever loads the files can tell by `run.json`, which has the digest of each, that they are whole and belong together. What an earlier run
+left there is replaced whole; files that are not roe's stay. A run that was killed is finished by the next command if it had happened (the
+ledger has it), and otherwise it never did.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from roe.diagnostics import Diagnostic, PolicyError
+from roe.source import Span
+
+MARK = "run.json"
+STAGED = ".roe-run"  # the temporary name, inside the folder, so that putting in place is a matter of names alone
+OLD = "old.json"  # in the staged folder: the files of the run before
+LOCK = ".roe-lock"
+VERSION = 1
+BLOCK = 1 << 20
+
+
+class OutFolder:
+    """The --out folder of a run."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.staged = place / STAGED
+
+    @contextmanager
+    def locked(self, wait: float) -> Iterator[None]:
+        """Keep other runs away. Raises PolicyError if one of them is still writing after `wait` seconds, OSError for a place that cannot
+        be written.
+        """
+        self.place.mkdir(parents=True, exist_ok=True)
+        until = time.monotonic() + wait
+        while (file := _lock(self.place / LOCK)) is None:
+            if time.monotonic() >= until:
+                help = "try again when it is done, wait longer: --wait 600, or name another --out folder"
+                message = f"another run is writing to this folder, also after {wait:g} seconds"
+                raise PolicyError([Diagnostic("R642", message, Span(str(self.place), 1, 1, 2), help)])
+            time.sleep(0.05)
+        try:
+            yield
+        finally:
+            (self.place / LOCK).unlink(missing_ok=True)
+            file.close()
+
+    def begin(self, known: tuple[str, ...]) -> Path:
+        """An empty folder to write to. `known` are the files that a roe without `run.json` may have left."""
+        shutil.rmtree(self.staged, ignore_errors=True)
+        self.staged.mkdir(parents=True)
+        files = list(read_mark(self.place).get("files", ())) or [name for name in known if (self.place / name).is_file()]
+        _write(self.staged / OLD, json.dumps(files))
+        return self.staged
+
+    def seal(self, about: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the mark, with the digests of all files; from now on the run can be put in place even after a crash."""
+        files = {name: digest(self.staged / name) for name in _files(self.staged)}
+        mark = {"roe": VERSION, **about, "files": files}
+        for name in files:
+            _synchronise(self.staged / name)
+        _write(self.staged / MARK, json.dumps(mark, indent=2, ensure_ascii=False) + "\n")
+        _synchronise(self.staged)
+        return mark
+
+    def put_in_place(self) -> None:
+        """Move the sealed files over those of the run before, the mark last. It may be interrupted, and called again."""
+        mark = read_mark(self.staged)
+        old = [name for name in json.loads((self.staged / OLD).read_text("utf-8")) if _inside(self.place, name)]
+        (self.place / MARK).unlink(missing_ok=True)
+        _synchronise(self.place)
+        for name in sorted({*old} - {*mark["files"]}):
+            (self.place / name).unlink(missing_ok=True)
+        for name in mark["files"]:
+            (self.place / name).parent.mkdir(parents=True, exist_ok=True)
+            if (self.staged / name).is_file():
+                os.replace(self.staged / name, self.place / name)
+        for folder in {(self.place / name).parent for name in old} - {self.place}:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        _synchronise(self.place)
+        os.replace(self.staged / MARK, self.place / MARK)
+        _synchronise(self.place)
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove what was staged."""
+        shutil.rmtree(self.staged, ignore_errors=True)
+
+    def recover(self, happened: Callable[[Mapping[str, Any]], bool]) -> str:
+        """Finish what a killed run left, if it `happened`, or remove it; a sentence about it, empty if there was nothing."""
+        if not self.staged.exists():
+            return ""
+        mark = read_mark(self.staged)
+        if mark and (self.staged / OLD).is_file() and happened(mark):
+            self.put_in_place()
+            return f"the run {mark['run']} was interrupted while its files were put in place; that is finished now"
+        self.discard()
+        return "a run was interrupted before it was complete; what it left is removed"
+
+
+def read_mark(folder: Path) -> dict[str, Any]:
+    """What `run.json` says; empty where there is none, or none that can be read."""
+    try:
+        mark = json.loads((folder / MARK).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    sound = isinstance(mark, dict) and isinstance(mark.get("files"), dict) and mark.get("roe") == VERSION
+    return mark if sound and all(_inside(folder, name) for name in mark["files"]) else {}
+
+
+def damaged(folder: Path) -> list[str]:
+    """The files that are not as `run.json` says they are, or `run.json` itself: what a loader should ask first."""
+    mark = read_mark(folder)
+    if not mark:
+        return [MARK]
+    return [name for name, expected in mark["files"].items() if not (folder / name).is_file() or digest(folder / name) != expected]
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    total = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            total.update(block)
+    return total.hexdigest()
+
+
+def _files(folder: Path) -> list[str]:
+    """The files of a staged run, by their path in it."""
+    every = (p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file())
+    return [name for name in every if name not in (OLD, MARK)]
+
+
+def _inside(folder: Path, name: object) -> bool:
+    return isinstance(name, str) and bool(name) and (folder / name).resolve().is_relative_to(folder.resolve())
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _synchronise(path: Path) -> None:
+    """Let the disk confirm a file or a folder; a system that cannot do it for folders goes without."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        if path.is_file():
+            raise
+    finally:
+        os.close(handle)
+
+
+def _lock(path: Path) -> Any:
+    """An open file with a lock that ends with this process; None while another process has it."""
+    file = path.open("a+b")
+    try:
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                raise OSError("whoever had it before has removed the file")
+    except OSError:
+        file.close()
+        return None
+    return file

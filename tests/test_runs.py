@@ -1,0 +1,509 @@
+"""A run happens whole or not at all: killed at any moment, two at once, on a full disk, over a torn folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import roe
+from helpers import EXAMPLES, policy_text
+from ledgers import STORES, place
+from roe.cli import main
+from roe.diagnostics import PolicyError
+from roe.ledger.audit import verify
+from roe.ledger.entries import Run, Turn
+from roe.ledger.store import Store, open_store
+from roe.run.engines import Job
+from roe.run.folder import LOCK, MARK, STAGED, OutFolder, damaged, read_mark
+from roe.run.memory import read_memory
+from roe.run.run import Options, run
+from roe.run.source import Source
+
+HEAVY = bool(os.environ.get("ROE_HEAVY"))
+KILLS = 200 if HEAVY else 6
+PAIRS = 50 if HEAVY else 2
+POOL = """roe: 1
+name: pool
+roles: [sdr]
+pools: {team: {members: 'rep.team = "in"'}}
+engagement: {lead: {sdr: [{name: all, then: {route: team}}]}}
+"""
+FIRST = date(2026, 3, 2)
+
+
+def pool(folder: Path) -> Path:
+    """A policy that hands leads out in turn, and five reps."""
+    policy = policy_text(folder / "policy", POOL)
+    (folder / "data").mkdir(parents=True)
+    reps = "".join(f"r{i},Rep {i},in\n" for i in range(5))
+    (folder / "data" / "reps.csv").write_text("id,name,team\n" + reps, "utf-8")
+    return policy
+
+
+def leads(folder: Path, count: int) -> None:
+    lines = "".join(f"L{i:04},Lead {i},2026-01-0{1 + i % 9}\n" for i in range(count))
+    (folder / "data" / "leads.csv").write_text("id,name,created\n" + lines, "utf-8")
+
+
+def command(folder: Path, state: str, night: int = 0, out: str = "out", *more: str) -> list[str]:
+    day = str(FIRST + timedelta(days=night))
+    return [
+        "run",
+        str(folder / "policy"),
+        "--data",
+        str(folder / "data"),
+        "--as-of",
+        day,
+        "--out",
+        str(folder / out),
+        "--state",
+        state,
+        *more,
+    ]
+
+
+def invoke(arguments: list[str], code: int = 0) -> Result:
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == code, (done.output, done.exception)
+    return done
+
+
+def turns_of(store: Store) -> list[tuple[str, str, int]]:
+    found = [x.entry for x in store.entries(kinds=("turn",))]
+    return [(e.record, str(e.rep), e.number) for e in found if isinstance(e, Turn)]
+
+
+def is_sound(store: Store) -> None:
+    assert verify(store).bad is None
+    turns = turns_of(store)
+    assert len({record for record, _, _ in turns}) == len(turns), "a lead was given twice"
+    ids = [x.entry.id for x in store.runs() if isinstance(x.entry, Run)]
+    assert len(set(ids)) == len(ids), "a run was committed twice"
+
+
+def in_process(arguments: list[str], **more: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "roe", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
+
+
+# --- the folder ---------------------------------------------------------------------------------------------------------
+
+
+def write(folder: OutFolder, run: str, **files: str) -> None:
+    staged = folder.begin(("changes.csv",))
+    for name, text in files.items():
+        path = staged / name.replace("_", ".").replace("0", "/")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, "utf-8")
+    folder.seal({"run": run})
+
+
+def names(place: Path) -> list[str]:
+    return sorted(p.relative_to(place).as_posix() for p in place.rglob("*") if p.is_file())
+
+
+def test_what_an_earlier_run_left_is_replaced_whole(tmp_path: Path) -> None:
+    folder = OutFolder(tmp_path)
+    (tmp_path / "mine.txt").write_text("not roe's", "utf-8")
+    (tmp_path / "changes.csv").write_text("of a roe without run.json", "utf-8")
+    write(folder, "one", a_csv="1", trace0b_csv="2")
+    folder.put_in_place()
+    assert names(tmp_path) == ["a.csv", "mine.txt", MARK, "trace/b.csv"] and damaged(tmp_path) == []
+    write(folder, "two", a_csv="3", c_csv="4")
+    folder.put_in_place()
+    assert names(tmp_path) == ["a.csv", "c.csv", "mine.txt", MARK] and damaged(tmp_path) == []
+    assert not (tmp_path / "trace").exists() and read_mark(tmp_path)["run"] == "two"
+    (tmp_path / "c.csv").write_text("changed", "utf-8")
+    assert damaged(tmp_path) == ["c.csv"]
+    (tmp_path / MARK).unlink()
+    assert damaged(tmp_path) == [MARK]
+
+
+@pytest.mark.parametrize("happened", [True, False])
+def test_a_folder_torn_at_any_step_is_finished_or_undone(happened: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every replacing and removing of a file is a moment at which the run may be killed."""
+    steps = 0
+    for step in range(1, 40):
+        place = tmp_path / str(step)
+        folder = OutFolder(place)
+        write(folder, "one", a_csv="1", b_csv="2")
+        folder.put_in_place()
+        write(folder, "two", a_csv="3", c_csv="4")
+        with monkeypatch.context() as patch:
+            left = [step]
+
+            def counted(real: Any, left: list[int] = left) -> Any:
+                def torn(*given: Any, **more: Any) -> Any:
+                    left[0] -= 1
+                    if left[0] == 0:
+                        raise KeyboardInterrupt
+                    return real(*given, **more)
+
+                return torn
+
+            patch.setattr(os, "replace", counted(os.replace))
+            patch.setattr(Path, "unlink", counted(Path.unlink))
+            try:
+                folder.put_in_place()
+            except KeyboardInterrupt:
+                steps += 1
+        if (place / MARK).exists():  # a loader that looks now sees one run, whole
+            assert damaged(place) == []
+        note = folder.recover(lambda mark: happened)
+        assert not (place / STAGED).exists()
+        if left[0] > 0:  # nothing was torn
+            assert note == "" and damaged(place) == []
+            break
+        if happened:
+            assert names(place) == ["a.csv", "c.csv", MARK] and damaged(place) == [] and "two" in note
+    assert steps >= 5
+
+
+def test_a_name_that_leads_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("x", "utf-8")
+    place = tmp_path / "out"
+    place.mkdir()
+    (place / MARK).write_text(json.dumps({"roe": 1, "run": "x", "files": {"../precious.txt": "0"}}), "utf-8")
+    folder = OutFolder(place)
+    write(folder, "two", a_csv="1")
+    folder.put_in_place()
+    assert (tmp_path / "precious.txt").exists()
+
+
+# --- runs ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["rows", "columns"])
+def test_a_run_says_in_run_json_what_it_was(engine: str, tmp_path: Path) -> None:
+    pool(tmp_path)
+    leads(tmp_path, 7)
+    state = str(tmp_path / "state")
+    for night in range(2):
+        invoke(command(tmp_path, state, night, "out", "--engine", engine))
+        mark = read_mark(tmp_path / "out")
+        assert damaged(tmp_path / "out") == [] and mark["outcome"] == "committed" and mark["engine"] == engine
+        assert mark["as_of"].startswith(str(FIRST + timedelta(days=night))) and mark["version"] == roe.__version__
+        assert set(mark["inputs"]) == {"leads.csv", "reps.csv"} and mark["policy"]["name"] == "pool"
+        with open_store(state) as store:
+            assert store.last_run().entry.id == mark["run"]  # type: ignore[union-attr]
+            assert set(store.policy(mark["policy"]["digest"])) == {"policy.yaml"}
+        assert "verified" in invoke(["ledger", "verify", "--state", state, "--against", str(tmp_path / "out")]).output
+    assert not (tmp_path / "out" / LOCK).exists()
+
+
+def test_both_engines_leave_the_same_ledger(tmp_path: Path) -> None:
+    for name in ("inbound", "static", "windows", "wild-west", "dynamic-books"):
+        told: dict[str, list[Any]] = {}
+        for engine in ("rows", "columns"):
+            state = str(tmp_path / name / engine)
+            source = EXAMPLES / name
+            for day in ("2026-06-10", "2026-06-12"):
+                job = Job(roe.compile(roe.load(source)), Source(roe.load(source), source / "data"), day)
+                run(job, tmp_path / "out", Options(state, engine))
+            with open_store(state) as store:
+                told[engine] = [x.entry for x in store.entries() if not isinstance(x.entry, Run)]
+        assert told["rows"] == told["columns"] and told["rows"]
+
+
+def test_a_dry_run_commits_nothing(tmp_path: Path) -> None:
+    pool(tmp_path)
+    leads(tmp_path, 5)
+    state = str(tmp_path / "state")
+    invoke(command(tmp_path, state))
+    before = read_memory(state)
+    leads(tmp_path, 8)
+    assert "nothing was committed" in invoke(command(tmp_path, state, 1, "dry", "--dry-run")).output
+    assert read_memory(state) == before and read_mark(tmp_path / "dry")["outcome"] == "dry"
+    invoke(command(tmp_path, state, 1))
+    assert (tmp_path / "out" / "allocations.csv").read_bytes() == (tmp_path / "dry" / "allocations.csv").read_bytes()
+
+
+def test_a_dry_run_is_applied_just_as_it_is(tmp_path: Path) -> None:
+    """The ledger is then what a plain run would have made of it; files that were changed and a ledger that went on are refused."""
+    pool(tmp_path)
+    memories = []
+    for way in ("plain", "applied"):
+        state = str(tmp_path / way)
+        for night, count in enumerate((5, 8)):
+            leads(tmp_path, count)
+            if way == "plain":
+                invoke(command(tmp_path, state, night))
+                continue
+            dry = command(tmp_path, state, night, "dry")
+            assert "R647" in invoke([*dry, "--apply"], code=2).output
+            invoke([*dry, "--dry-run"])
+            changes = tmp_path / "dry" / "changes.csv"
+            text = changes.read_text("utf-8")
+            changes.write_text(text + "x", "utf-8")
+            assert "`changes.csv` is not as the dry run left it" in invoke([*dry, "--apply"], code=2).output
+            changes.write_text(text, "utf-8")
+            assert "committed: " in invoke([*dry, "--apply"]).output
+            assert damaged(tmp_path / "dry") == [] and read_mark(tmp_path / "dry")["outcome"] == "committed"
+            invoke(["ledger", "verify", "--state", state, "--against", str(tmp_path / "dry")])
+        memories.append(read_memory(state))
+    assert memories[0] == memories[1]
+    invoke([*command(tmp_path, state, 2, "dry"), "--dry-run"])
+    leads(tmp_path, 9)
+    invoke(command(tmp_path, state, 2))
+    assert "the ledger has gone on" in invoke([*command(tmp_path, state, 2, "dry"), "--apply"], code=2).output
+
+
+def test_records_that_vanish_stop_the_commit(tmp_path: Path) -> None:
+    pool(tmp_path)
+    policy_text(tmp_path / "policy", POOL + "invariants: ['vanished <= 2']\n")
+    state = str(tmp_path / "state")
+    leads(tmp_path, 9)
+    invoke(command(tmp_path, state))
+    leads(tmp_path, 7)
+    invoke(command(tmp_path, state, 1))
+    leads(tmp_path, 4)
+    for engine in ("rows", "columns"):
+        done = invoke(command(tmp_path, state, 2, "out", "--engine", engine), code=1)
+        assert "vanished = 5" in done.output
+    invoke(command(tmp_path, state, 2, "out", "--accept", "Bob: the old export had test leads"))
+
+
+def test_a_replay_decides_as_it_would_have_then(tmp_path: Path) -> None:
+    pool(tmp_path)
+    state = str(tmp_path / "state")
+    for night, count in enumerate((5, 8, 12)):
+        leads(tmp_path, count)
+        invoke(command(tmp_path, state, night, f"night{night}"))
+    leads(tmp_path, 8)
+    with open_store(state) as store:
+        head = store.head()
+    invoke(command(tmp_path, state, 0, "again"), code=2)
+    invoke(command(tmp_path, state, 0, "again", "--replay"))
+    with open_store(state) as store:
+        assert store.head() == head
+    again, then = (list(csv.DictReader((tmp_path / name / "allocations.csv").open())) for name in ("again", "night1"))
+    owners = [{row["record"]: row["owner"] for row in found} for found in (again, then)]
+    assert owners[0] == owners[1]  # the first night's five leads stay, and the turns go on from there
+
+
+def test_runs_go_forward_in_time(tmp_path: Path) -> None:
+    pool(tmp_path)
+    leads(tmp_path, 3)
+    state, now = str(tmp_path / "state"), datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+    def at(as_of: str, **more: Any) -> Any:
+        policy = roe.load(tmp_path / "policy")
+        return run(Job(roe.compile(policy), Source(policy, tmp_path / "data"), as_of), tmp_path / "out", Options(state, now=now, **more))
+
+    assert at("2026-03-02").outcome == "committed" and at("2026-03-02").outcome == "committed"
+    assert at("2026-03-03T23:59").outcome == "committed"  # 35 hours and 59 minutes ahead
+    for as_of in ("2026-03-02", "2026-03-04T00:01", "2062-03-02"):
+        with pytest.raises(PolicyError) as refused:
+            at(as_of)
+        assert refused.value.diagnostics[0].code == "R646"
+        assert at(as_of, replay=True).outcome == "dry"
+    assert not (tmp_path / "out" / STAGED).exists()
+
+
+def test_an_invariant_that_does_not_hold_stops_the_commit_unless_it_is_accepted(tmp_path: Path) -> None:
+    pool(tmp_path)
+    leads(tmp_path, 3)
+    policy_text(tmp_path / "policy", POOL + "invariants: ['moved <= 50 %']\n")
+    state = str(tmp_path / "state")
+    refused = invoke(command(tmp_path, state), code=1)
+    assert "the ledger in" in refused.output and read_memory(state) == {} and read_mark(tmp_path / "out")["outcome"] == "refused"
+    invoke(command(tmp_path, state, 0, "out", "--accept", "Ann: the team is new"))
+    with open_store(state) as store:
+        entry = store.last_run().entry  # type: ignore[union-attr]
+    assert isinstance(entry, Run) and entry.accepted == "Ann: the team is new"
+
+
+def test_a_run_says_what_has_changed_since_the_last_one(tmp_path: Path) -> None:
+    pool(tmp_path)
+    state = str(tmp_path / "state")
+    leads(tmp_path, 3)
+    assert "owners changed" not in invoke(command(tmp_path, state)).output
+    leads(tmp_path, 5)
+    assert "since the run as of 2026-03-02: 2 by rules, 0 by hand, 0 by time" in invoke(command(tmp_path, state, 1)).output
+
+
+# --- undo ---------------------------------------------------------------------------------------------------------------
+
+BY_COUNTRY = """roe: 1
+name: countries
+roles: [ae]
+engagement: {account: {ae: [{name: west, when: account.country = "US", then: {assign: '"eva"'}}, {name: rest, then: keep}]}}
+"""
+
+
+def accounts(folder: Path, *countries: str, owner: str = "") -> None:
+    lines = "".join(f"A{i},{country},{owner}\n" for i, country in enumerate(countries))
+    (folder / "data" / "accounts.csv").write_text("id,country,owner\n" + lines, "utf-8")
+
+
+def owners_of(folder: Path) -> dict[str, str]:
+    with (folder / "out" / "allocations.csv").open(encoding="utf-8") as file:
+        return {row["record"]: row["owner"] for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize("engine", ["rows", "columns"])
+@pytest.mark.parametrize("kind", STORES)
+def test_what_a_run_gave_is_given_back_and_held(kind: str, engine: str, tmp_path: Path) -> None:
+    policy_text(tmp_path / "policy", BY_COUNTRY)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "reps.csv").write_text("id,name\neva,Eva\nbob,Bob\n", "utf-8")
+    state, more = place(kind, tmp_path), ("--engine", engine)
+    accounts(tmp_path, "DE", "DE", "US", owner="bob")
+    invoke(command(tmp_path, state, 0, "out", *more))
+    accounts(tmp_path, "US", "DE", "US", owner="bob")  # somebody mistyped a country
+    invoke(command(tmp_path, state, 1, "out", *more))
+    assert owners_of(tmp_path) == {"A0": "eva", "A1": "bob", "A2": "eva"}
+    name = read_mark(tmp_path / "out")["run"]
+    with open_store(state) as store:
+        assert store.holding("account", "A0", "ae").rep == "eva"  # type: ignore[union-attr]
+    said = invoke(["undo", name, "--state", state, "--accept", "Ann: a typing error"]).output
+    assert "account A0" in said and "undone: 1 owners" in said
+    with open_store(state) as store:
+        now = store.holding("account", "A0", "ae")
+        assert now is not None and (now.rep, str(now.start)) == ("bob", str(FIRST))
+        assert verify(store).bad is None and store.rebuild()
+    accounts(tmp_path, "US", "DE", "US", owner="bob")
+    invoke(command(tmp_path, state, 2, "out", *more))
+    assert owners_of(tmp_path) == {"A0": "bob", "A1": "bob", "A2": "eva"}  # it holds
+    policy_text(tmp_path / "policy", BY_COUNTRY.replace("west", "states"))
+    invoke(command(tmp_path, state, 3, "out", *more))
+    assert owners_of(tmp_path)["A0"] == "eva"  # until the policy changes
+    assert "undone already" in invoke(["undo", name, "--state", state, "--accept", "x"], code=2).output
+    assert "R604" in invoke(["undo", "nothing", "--state", state, "--accept", "x"], code=2).output
+
+
+def test_an_undo_ends_on_its_day_and_leaves_what_was_touched_since(tmp_path: Path) -> None:
+    policy_text(tmp_path / "policy", BY_COUNTRY)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "reps.csv").write_text("id,name\neva,Eva\nbob,Bob\n", "utf-8")
+    state = str(tmp_path / "state")
+    accounts(tmp_path, "DE", "DE", owner="bob")
+    invoke(command(tmp_path, state))
+    accounts(tmp_path, "US", "US", owner="bob")
+    invoke(command(tmp_path, state, 1))
+    name = read_mark(tmp_path / "out")["run"]
+    policy_text(tmp_path / "policy", BY_COUNTRY.replace("country =", 'id != "A1" and account.country ='))
+    accounts(tmp_path, "US", "US", owner="eva")
+    (tmp_path / "data" / "accounts.csv").write_text("id,country,owner\nA0,US,eva\nA1,US,bob\n", "utf-8")  # moved back by hand
+    invoke(command(tmp_path, state, 2))
+    said = invoke(["undo", name, "--state", state, "--accept", "Ann: too early", "--until", str(FIRST + timedelta(days=5))]).output
+    assert "undone: 1 owners" in said and "account A1 (ae)" in said.partition("left as they are")[2]
+    for night, owner in ((3, "bob"), (4, "bob"), (5, "eva")):
+        accounts(tmp_path, "US", "DE", owner="bob")
+        invoke(command(tmp_path, state, night))
+        assert owners_of(tmp_path)["A0"] == owner, night
+
+
+def test_turns_that_are_undone_are_taken_again(tmp_path: Path) -> None:
+    pool(tmp_path)
+    state = str(tmp_path / "state")
+    leads(tmp_path, 4)
+    invoke(command(tmp_path, state))
+    before = read_memory(state)
+    leads(tmp_path, 9)
+    invoke(command(tmp_path, state, 1))
+    said = invoke(["undo", read_mark(tmp_path / "out")["run"], "--state", state, "--accept", "Ann: test leads"]).output
+    assert "5 turns" in said
+    after = read_memory(state)
+    assert after["assigned"] == before["assigned"] and after["pools"] == before["pools"]
+    assert {k: x["rep"] for k, x in after["owners"].items() if x["rep"]} == {k: x["rep"] for k, x in before["owners"].items()}
+
+
+# --- faults -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_run_that_is_killed_at_any_moment_never_happened_or_is_finished(kind: str, tmp_path: Path) -> None:
+    pool(tmp_path)
+    state = place(kind, tmp_path)
+    leads(tmp_path, 40)
+    began = time.monotonic()
+    invoke(command(tmp_path, state))
+    done = in_process(command(tmp_path, state))
+    done.wait()
+    whole = time.monotonic() - began
+    rng = random.Random(1)
+    kills = KILLS if kind == "sqlite" else max(2, KILLS // 4)
+    for n in range(1, kills + 1):
+        leads(tmp_path, 40 + 3 * n)
+        process = in_process(command(tmp_path, state, n))
+        time.sleep(rng.uniform(0.2, 0.9) * whole)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        mark = read_mark(tmp_path / "out")
+        assert not mark or damaged(tmp_path / "out") == [], "a loader would take files that do not belong together"
+        if n % 2:
+            invoke(command(tmp_path, state, n))
+            assert damaged(tmp_path / "out") == [] and not (tmp_path / "out" / STAGED).exists()
+            with open_store(state) as store:
+                is_sound(store)
+                assert store.last_run().entry.id == read_mark(tmp_path / "out")["run"]  # type: ignore[union-attr]
+                assert len(turns_of(store)) == 40 + 3 * n
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_two_at_once_lose_nothing_and_give_nothing_twice(kind: str, tmp_path: Path) -> None:
+    pool(tmp_path)
+    state = place(kind, tmp_path)
+    for n in range(PAIRS):
+        leads(tmp_path, 30 * (n + 1))
+        pair = [in_process(command(tmp_path, state, n, out)) for out in ("one", "one" if n % 2 else "other")]
+        for process in pair:
+            output, _ = process.communicate(timeout=120)
+            assert process.returncode == 0, output
+        with open_store(state) as store:
+            is_sound(store)
+            assert len(store.runs()) == 2 * (n + 1) and len(turns_of(store)) == 30 * (n + 1)
+        assert damaged(tmp_path / "one") == []
+
+
+def test_who_waits_too_long_is_told_so(tmp_path: Path) -> None:
+    pool(tmp_path)
+    leads(tmp_path, 3)
+    state = str(tmp_path / "state")
+    invoke(command(tmp_path, state))
+    with OutFolder(tmp_path / "out").locked(0):
+        assert "R642" in invoke(command(tmp_path, state, 1, "out", "--wait", "0.2"), code=2).output
+    with open_store(state) as store, store.writing():
+        said = invoke(command(tmp_path, state, 1, "out", "--wait", "0.2"), code=2).output
+    assert "R642" in said and "another run is writing" in said
+    assert damaged(tmp_path / "out") == [] and not (tmp_path / "out" / STAGED).exists()
+    invoke(command(tmp_path, state, 1))
+
+
+@pytest.mark.parametrize("limit", [1_000, 5_000, 20_000, 60_000, 200_000])
+def test_a_full_disk_is_said_and_the_next_run_is_right(limit: int, tmp_path: Path) -> None:
+    pool(tmp_path)
+    state = str(tmp_path / "state")
+    leads(tmp_path, 20)
+    invoke(command(tmp_path, state))
+    before = read_memory(state)
+    leads(tmp_path, 900)
+
+    def full() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    process = in_process(command(tmp_path, state, 1), preexec_fn=full)
+    output, _ = process.communicate()
+    assert b"Traceback" not in output, output.decode()
+    if process.returncode:
+        assert b"R801" in output or b"R641" in output
+        assert read_memory(state) == before
+    assert damaged(tmp_path / "out") == []
+    invoke(command(tmp_path, state, 1))
+    with open_store(state) as store:
+        is_sound(store)
+        assert len(turns_of(store)) == 900
