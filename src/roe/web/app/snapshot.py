@@ -21,6 +21,7 @@ from roe.web.app.search import Hit, Index
 
 FOUND_BY = ("email", "domain", "website", "phone")
 OLD_NAMES = ("former_name", "old_name", "old_names", "previous_name", "other_domains")
+BELONGS_TO = ("account", "lead", "contact")
 Key = tuple[str, str, str]
 ALSO_FOUND = ("contact", "opportunity")
 
@@ -101,8 +102,13 @@ class Snapshot(ABC):
         return list(self.world.all("rep"))
 
     def holders(self, entity: str, record: str) -> set[str]:
-        """The reps who own a record in any role, or owned it until now."""
-        return {rep for o in self.outcomes.of(entity, record) for rep in (o.owner, o.previous) if rep is not None}
+        """The reps who own a record in any role, or owned it until now; of one that nobody decides, those of what it belongs to."""
+        found = self.outcomes.of(entity, record)
+        if found or entity in self.entities:
+            return {rep for o in found for rep in (o.owner, o.previous) if rep is not None}
+        row = self.row(entity, record)
+        above = [row[name] for name in BELONGS_TO if name in self.policy.model.entities[entity]] if row is not None else []
+        return {rep for other in above if isinstance(other, Row) for rep in self.holders(other.entity, str(other["id"]))}
 
     @cached_property
     def _teams(self) -> dict[str, frozenset[str]]:
