@@ -64,8 +64,14 @@ def show(ask: Ask) -> Response:
         return ask.missing("There is no such record in the data that is loaded now.")
     full = ask.viewer.may_see_values(ask.snapshot, entity, record)
     decisions = ask.snapshot.decisions(entity, record)
-    whole = full and ask.viewer.may_see_whole(ask.snapshot, row)
-    answers = [answer(ask.snapshot, d, full, whole) for d in decisions]
+    with ask.snapshot.world.as_before(entity):  # the values that its rules read, and not what the run made of them
+        whole = full and ask.viewer.may_see_whole(ask.snapshot, row)
+        answers = [answer(ask.snapshot, d, full, whole) for d in decisions]
+        shown: dict[str, Any] = {
+            "values": values(row) if full else [],
+            "computed": computed(row, answers) if whole else [],
+            "related": related(ask, row) if full else [],
+        }
     rep, role = ask.text("rep"), ask.text("role")
     chosen = next((d for d in decisions if d.role == role), None)
     return ask.render(
@@ -77,12 +83,10 @@ def show(ask: Ask) -> Response:
         whole=whole,
         answers=answers,
         reps=ask.snapshot.reps(),
-        related=related(ask, row) if full else [],
-        values=values(row) if full else [],
-        computed=computed(row, answers) if whole else [],
         windows=bool(full and any(w.entity == entity for w in ask.snapshot.plan.windows)),
         asked=(role, rep),
         why=why_not_answer(ask, chosen, rep) if chosen is not None and rep else None,
+        **shown,
     )
 
 
@@ -249,7 +253,7 @@ def values(row: Row) -> list[tuple[str, Any]]:
     fields = row.world.policy.model.entities[row.entity]
     found = []
     for name, f in fields.items():
-        if f.via or f.type.name in ("owners", "record") or name in ("id", "name"):
+        if f.via or f.type.name in ("owners", "record") or name in ("id", "name") or "." in name:
             continue
         x = row[name] if (row.entity, name) not in row.world.policy.plan.steps else None
         if x is not None and not isinstance(x, (list, dict)):

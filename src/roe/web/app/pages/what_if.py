@@ -54,7 +54,8 @@ def fields_of(snapshot: Snapshot, entity: str) -> list[str]:
     """The fields that a form offers: those that rules read first, then what every record has."""
     model = snapshot.policy.model.entities[entity]
     read = {name for of, name in reads(snapshot.policy) if of == entity}
-    plain = [n for n, f in model.items() if not f.via and f.type.name != "owners" and n != "id" and (f.type.name != "record" or n in read)]
+    stored = {n: f for n, f in model.items() if not f.via and f.type.name != "owners" and n != "id" and "." not in n}
+    plain = [n for n, f in stored.items() if f.type.name != "record" or n in read]
     owners = [f"owner.{role}" for role in snapshot.bound.roles(entity)]
     first = [n for n in plain if n in read or n in FIRST]
     return [*sorted(first, key=lambda n: FIRST.index(n) if n in FIRST else len(FIRST)), *owners, *(n for n in plain if n not in first)]
