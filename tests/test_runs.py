@@ -395,7 +395,8 @@ def test_an_undo_ends_on_its_day_and_leaves_what_was_touched_since(tmp_path: Pat
     invoke(command(tmp_path, state, 1))
     name = read_mark(tmp_path / "out")["run"]
     policy_text(tmp_path / "policy", BY_COUNTRY.replace("country =", 'id != "A1" and account.country ='))
-    accounts(tmp_path, "US", "US", owner="eva")
+    accounts(tmp_path, "US", "US", owner="eva")  # loaded into the CRM
+    invoke(command(tmp_path, state, 2))
     (tmp_path / "data" / "accounts.csv").write_text("id,country,owner\nA0,US,eva\nA1,US,bob\n", "utf-8")  # moved back by hand
     invoke(command(tmp_path, state, 2))
     said = invoke(["undo", name, "--state", state, "--accept", "Ann: too early", "--until", str(FIRST + timedelta(days=5))]).output
