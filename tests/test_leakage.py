@@ -13,7 +13,10 @@ import pytest
 np = pytest.importorskip("numpy")
 pytest.importorskip("sklearn")
 
-from helpers import SHARED  # noqa: E402
+from click.testing import CliRunner  # noqa: E402
+
+from helpers import SHARED, policy_text  # noqa: E402
+from roe.cli import main  # noqa: E402
 from roe.scoring.history import History, read_history  # noqa: E402
 from roe.scoring.leakage import find_leaks, leave_out_leaks  # noqa: E402
 from roe.scoring.marks import mark_of, steps_of_a_sale  # noqa: E402
@@ -185,3 +188,44 @@ def test_on_olist_the_table_of_closed_deals_is_found_and_the_origin_stays() -> N
     leaks = leave_out_leaks(history)
     assert {leak.kind for leak in leaks} == {"table"} and len(leaks) == 12
     assert set(history.features) == {"landing_page_id", "origin"}
+
+
+def test_a_score_that_looks_at_a_leak_through_a_definition_is_not_trusted(tmp_path: Path) -> None:
+    """Twice, since the second run reads the policy as it was kept by the first."""
+    rng = random.Random(2)
+    won = [rng.random() < 0.4 for _ in range(600)]
+    rows = [
+        f"L{i},{'hot' if rng.random() < (0.9 if w else 0.05) else 'cold'},{rng.choice('ab')},{'yes' if w else 'no'}"
+        for i, w in enumerate(won)
+    ]
+    (tmp_path / "leads.csv").write_text("id,tags,source,converted\n" + "\n".join(rows) + "\n", "utf-8")
+    text = """
+roe: 1
+name: looks
+roles: [sdr]
+fields: {lead: {tags: string, source: string}}
+define: {lead.hot: 'lead.tags = "hot"'}
+scores:
+  bad: {for: lead, criteria: [{name: hot, when: lead.hot, points: 10}]}
+  fair: {for: lead, criteria: [{name: a, when: 'lead.source = "a"', points: 10}]}
+engagement: {lead: {sdr: [{name: all, then: open}]}}
+"""
+    policy = policy_text(tmp_path / "p", text)
+    command = [
+        "score",
+        "backtest",
+        str(policy),
+        "--data",
+        str(tmp_path),
+        "--outcome",
+        "lead.converted",
+        "--as-of",
+        "2026-01-01",
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    for _ in range(2):
+        done = CliRunner().invoke(main, [*command, "--score", "bad"])
+        assert done.exit_code == 0 and "Do not trust this score: it uses `tags`" in done.output, done.output
+    assert "leakage" not in CliRunner().invoke(main, [*command, "--score", "fair"]).output
+    assert "vouched for with --keep" in CliRunner().invoke(main, [*command, "--keep", "tags"]).output

@@ -134,7 +134,7 @@ def _expressions_of(part: Any) -> list[Expr]:
     """Every expression inside of a step, wherever it stands."""
     if isinstance(part, Expr):
         return [part]
-    if isinstance(part, (tuple, list)):
+    if isinstance(part, Sequence) and not isinstance(part, str):  # rules of a kept policy are made when they are asked for
         return [e for item in part for e in _expressions_of(item)]
     slots = getattr(type(part), "__dataclass_fields__", {})
     return [e for name in slots for e in _expressions_of(getattr(part, name, None))]
