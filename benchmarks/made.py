@@ -320,7 +320,7 @@ def company_names(accounts: int, leads: int) -> tuple[list[str], list[str]]:
     real = [
         name.split()
         for path in sorted((Path(__file__).resolve().parent / "names").glob("*.csv"))
-        for name in (r["name"] for r in _rows(path))
+        for name in (r["name"] for r in rows_of(path))
     ]
     count = Counter(word for words in real for word in words)
     firsts = sorted({words[0] for words in real if count[words[0]] <= 2 and len(words[0]) > 3})
@@ -483,6 +483,16 @@ engagement: {account: {ae: [{name: book, when: account.core != null, then: {assi
         writer.writerows([f"r{i}", f"Rep {i}", "AE", places, f"R{i % regions}", " ".join(rng.sample(kinds, 2))] for i in range(reps))
 
 
+def register_pairs(data: Path | None = None) -> list[tuple[dict[str, str], dict[str, str]]]:
+    """neer_match's pairs with their cities, as two records each; none where the data is not at hand."""
+    folder = (data or Path(__file__).resolve().parent.parent.parent / "shared" / "data") / "neer_match"
+    if not folder.is_dir():
+        return []
+    left, right, pairs = (rows_of(folder / f"{name}.csv") for name in ("left", "right", "matches"))
+    known = {row["company_id"]: {"id": row["company_id"], "name": row["company_name"], "city": row["city"]} for row in (*left, *right)}
+    return [(known[m["company_id_left"]], known[m["company_id_right"]]) for m in pairs]
+
+
 Labelled = tuple[list[str], list[str], list[int | None]]  # names, the names they are looked for in, and the place of the right one
 
 
@@ -491,10 +501,10 @@ def name_pairs(data: Path | None = None) -> dict[str, list[tuple[str, str]]]:
     two exchanges, and, where the data is at hand, neer_match: German companies in badly scanned registers.
     """
     here = Path(__file__).resolve().parent / "names"
-    found = {path.stem: [(row["name"], row["other"]) for row in _rows(path)] for path in sorted(here.glob("*.csv"))}
+    found = {path.stem: [(row["name"], row["other"]) for row in rows_of(path)] for path in sorted(here.glob("*.csv"))}
     folder = (data or Path(__file__).resolve().parent.parent.parent / "shared" / "data") / "neer_match"
     if folder.is_dir():
-        left, right, pairs = (_rows(folder / f"{name}.csv") for name in ("left", "right", "matches"))
+        left, right, pairs = (rows_of(folder / f"{name}.csv") for name in ("left", "right", "matches"))
         names = {row["company_id"]: row["company_name"] for row in (*left, *right)}
         found["neer_match"] = [(names[m["company_id_left"]], names[m["company_id_right"]]) for m in pairs]
     return found
@@ -540,6 +550,51 @@ def agreement(right: list[str], truth: list[int | None], answers: Answers, least
     return (2 * precision * recall / (precision + recall) if correct else 0.0), precision, recall
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def live_policy(folder: Path) -> None:
+    """Leads go to their account's owner, else to a pool of eight."""
+    reps = ", ".join(f"r{i}" for i in range(8))
+    (folder / "policy.yaml").write_text(
+        f"""roe: 1
+name: live
+roles: [sdr]
+matching: default
+pools:
+  desk: {{strategy: round_robin, members: [{reps}]}}
+engagement:
+  lead:
+    sdr:
+      - {{name: owned, when: lead.account.owner.sdr != null, then: {{assign: lead.account.owner.sdr}}}}
+      - {{name: desk, then: {{route: desk}}}}
+""",
+        "utf-8",
+    )
+
+
+def live_records(accounts: int, leads: int) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, Any]]]:
+    """(tables, leads that come in): a quarter of them with an account's domain, a quarter with its misspelt name, half with neither."""
+    rng = random.Random(14)
+    names, _ = company_names(accounts + leads, 0)
+    cities = ["Boston", "Berlin", "Lyon", "Osaka", "Oslo"]
+    table = [
+        {"id": f"A{i}", "name": name, "domain": f"c{i}.com", "country": "US", "city": rng.choice(cities), "owner": f"r{i % 8}"}
+        for i, name in enumerate(names[:accounts])
+    ]
+    incoming = []
+    for n in range(leads):
+        i = rng.randrange(accounts)
+        name = names[i][:4] + names[i][5:] if n % 4 == 1 else names[accounts + n]
+        email = f"x@c{i}.com" if n % 4 == 3 else f"x{n}@gmail.com"
+        incoming.append({"id": f"L{n}", "company": name, "email": email, "country": "US", "city": rng.choice(cities)})
+    return {"account": table, "lead": [], "rep": [{"id": f"r{i}", "name": f"Rep {i}"} for i in range(8)]}, incoming
+
+
+def write_records(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))

@@ -9,7 +9,7 @@ from helpers import ROOT
 
 # A package may import those above it in this list, and those on its own line; imports for types and inside functions count.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("roe.source", "roe.diagnostics", "roe.files", "roe.untrusted", "roe.progress"),
+    ("roe.source", "roe.diagnostics", "roe.files", "roe.untrusted", "roe.progress", "roe.parallel"),
     ("roe.crm",),
     ("roe.grammar", "roe.companies"),
     ("roe.evaluator.expressions",),
@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("roe.stages",),
     ("roe.policy.build",),
     ("roe.data",),
+    ("roe.ledger.reconcile",),
     ("roe.evaluator",),
     ("roe.ledger",),
     ("roe.columns",),

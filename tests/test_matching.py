@@ -13,6 +13,7 @@ import pytest
 import roe
 from helpers import policy_text
 from roe.companies.index import NameIndex
+from roe.plan.operators import Relate
 from test_cli import roe as command
 
 POLICY = """
@@ -162,3 +163,46 @@ def test_duplicate_leads_are_found(tmp_path: Path) -> None:
     command("match", "--leads", write(tmp_path / "l.csv", rows), "--duplicates", "--out", str(out))
     found = {r["lead"]: (r["duplicate_of"], r["method"]) for r in csv.DictReader(out.open(encoding="utf-8"))}
     assert found == {"1": ("", ""), "2": ("", ""), "3": ("1", "same-email"), "4": ("1", "same-person"), "5": ("1", "same-phone")}
+
+
+GROUP_LEADS = [
+    ({"company": "Wexmark AG"}, "A1", "company-name"),  # the same company is found as such
+    ({"company": "Wexmark Chile SpA", "email": "jo@wexmark.cl"}, "A1", "group-domain"),
+    ({"company": "Wexmark Peru SA"}, "A1", "group-name"),
+    ({"company": "Quentari Fund IV"}, "A2", "group-name"),
+    ({"company": "National Copper Company"}, None, ""),  # a common word is not a brand
+    ({"company": "Peru Holding SA"}, None, ""),  # nor is a place
+    ({"email": "jo@abc.de"}, None, ""),  # nor three letters of a domain
+]
+GROUP_ACCOUNTS = [
+    {"id": "A1", "name": "Wexmark Chemicals AG", "domain": "wexmark.com"},
+    {"id": "A2", "name": "Quentari Fund III"},
+    {"id": "A3", "name": "National Steel Company", "domain": "abc.com"},
+    {"id": "A4", "name": "Peru Copper SA"},
+]
+
+
+@pytest.mark.parametrize("number", range(len(GROUP_LEADS)))
+def test_a_company_of_the_same_group_is_found_where_groups_are_asked_for(tmp_path: Path, number: int) -> None:
+    lead, account, method = GROUP_LEADS[number]
+    policy_text(tmp_path, POLICY.replace("matching: default", "matching: group"))
+    world = roe.compile(roe.load(tmp_path)).bind({"lead": [{"id": "L", **lead}], "account": GROUP_ACCOUNTS}, as_of="2026-02-01").world
+    row = world.rows["lead"][0]
+    step = world.policy.plan.steps["lead", "matched_account"]
+    assert isinstance(step, Relate)
+    found = world.matcher(step).match(row)
+    assert ((found.row["id"] if found.row else None), found.method) == (account, method)
+    exact = matched(tmp_path / "exact", [{"id": "L", **lead}], GROUP_ACCOUNTS)
+    alone = exact.rows["lead"][0]["account"]
+    assert (alone is not None) == (method == "company-name")  # the default definition does not take one for the other
+
+
+def test_groups_on_the_command_line(tmp_path: Path) -> None:
+    leads = write(tmp_path / "l.csv", [{"id": str(i), "company": "", "email": "", **lead} for i, (lead, _, _) in enumerate(GROUP_LEADS)])
+    accounts = write(tmp_path / "a.csv", GROUP_ACCOUNTS)
+    out = tmp_path / "out.csv"
+    command("match", "--leads", leads, "--accounts", accounts, "--group", "--out", str(out))
+    found = [(r["account"] or None, r["method"]) for r in csv.DictReader(out.open(encoding="utf-8"))]
+    assert found == [(account, method) for _, account, method in GROUP_LEADS]
+    wrong = command("match", "--leads", leads, "--duplicates", "--group", "--out", str(out), code=2).output
+    assert "matching: group" in wrong

@@ -57,6 +57,8 @@ def command(
         click.echo(explain_on(record, state or "state", day, role or "", shape))
         return
     bound = None
+    if run_folder is not None:
+        _is_whole(run_folder)
     if data is None and run_folder is not None:
         if field is not None or why_not_rep is not None:
             at = Span("--field" if field is not None else "--why-not", 1, 1, 2)
@@ -75,6 +77,15 @@ def command(
         click.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=2, ensure_ascii=False))
         return
     click.echo("\n\n".join(x.as_text(shape == "md") for x in found), color=color())
+
+
+def _is_whole(folder: Path) -> None:
+    """A folder with the files of two runs explains neither."""
+    from roe.run.folder import MARK, STAGED
+
+    if (folder / STAGED).is_dir() and not (folder / MARK).is_file():
+        help = "repeat the `roe run` with this --out folder: it finishes that run first"
+        fail([Diagnostic("R608", "a run was interrupted while its files were put in place here", Span(str(folder), 1, 1, 2), help)])
 
 
 @dataclass(slots=True)

@@ -13,9 +13,11 @@ import click
 from roe.cli.common import fail, find_policy, load, table
 from roe.data.coerce import columns_of, normal
 from roe.diagnostics import Diagnostic, suggest
+from roe.files import uncollected
+from roe.parallel import each
 from roe.plan.operators import Relate
 from roe.policy.model import Policy
-from roe.progress import counted
+from roe.progress import phase
 from roe.source import Span
 
 RESULT = ("lead", "lead_name", "account", "account_name", "score", "method", "runner_up", "runner_up_name", "runner_up_score", "reason")
@@ -71,6 +73,7 @@ SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
     type=click.FloatRange(0, 1),
     help="Accept a name only with at least this probability that it is the same company, 0 to 1. Default: 0.5, and less at the same address.",
 )
+@click.option("--group", is_flag=True, help="Where no account is the same company, find one of the same corporate group.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="CSV file to write, with one line for each lead.")
 def command(
     leads: Path,
@@ -79,12 +82,15 @@ def command(
     mapped: tuple[str, ...],
     policy: Path | None,
     at_least: float | None,
+    group: bool,
     out: Path,
 ) -> None:
     """Find the account for each lead, with score, runner-up and reason."""
     if (accounts is None) is not duplicates:
         raise click.UsageError("name the file of accounts with --accounts, or ask for --duplicates")
-    own = resources.files("roe") / "policies" / ("duplicates" if duplicates else "matching")
+    if group and (duplicates or policy is not None):
+        raise click.UsageError("--group is about the built-in definition: write `matching: group` in a policy of your own")
+    own = resources.files("roe") / "policies" / ("duplicates" if duplicates else "group" if group else "matching")
     evaluator = load(find_policy(policy) if policy is not None else Path(str(own)))
     loaded = evaluator.policy
     if ("lead", "matched_account") not in loaded.plan.steps:
@@ -98,7 +104,8 @@ def command(
         raw["lead"] = [{**row, "\0person": _person(row, columns["lead"])} for row in raw["lead"]]
         columns["lead"]["person"] = "\0person"
     tables = {entity: [_renamed(row, columns[entity]) for row in rows] for entity, rows in raw.items()}
-    bound = evaluator.bind(tables, as_of="1970-01-01")
+    with uncollected():
+        bound = evaluator.bind(tables, as_of="1970-01-01")
     step = loaded.plan.steps["lead", "matched_account"]
     assert isinstance(step, Relate)
     matcher = bound.world.matcher(step if at_least is None else _at_least(step, at_least))
@@ -108,7 +115,9 @@ def command(
     def earlier(candidate: Any, row: Any) -> bool:
         return not duplicates or place[candidate["id"]] < row["$line"]
 
-    found = [_line(row, matcher.match(row, lambda c, row=row: earlier(c, row))) for row in counted(iter(rows), len(rows), "matching")]
+    phase("indexing accounts")
+    matcher.prepare()
+    found = list(each(lambda i: _line(rows[i], matcher.match(rows[i], lambda c: earlier(c, rows[i]))), len(rows), "matching"))
     found.sort(key=lambda line: place[line[0]])
     from roe.data.files import csv_text, write_whole
 

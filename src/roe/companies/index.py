@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
-from roe.companies.likeness import MOST_INITIALS, probability, rarity_in, signs
+from roe.companies.likeness import MOST_INITIALS, of_one_group, probability, rarity_in, signs
 from roe.companies.name import CompanyName, names_in, trigrams
 from roe.files import uncollected
 
 BLOCKS = 18  # the rarest keys of a name that are looked up
 FEW, TOO_MANY = 4, 20_000  # the rarest few are looked up unless more names than this have them
 LOOKED_AT = 5_000  # names with a name's rarest keys, beyond which further keys are left
-CLOSEST, AS_CLOSE, MOST = 20, 0.95, 150  # names that are compared in full; more, where they share as much as the last one
+CLOSEST, AS_CLOSE, MOST = 8, 0.95, 60  # names that are compared in full; more, where they share as much as the last one
 SHARES_LITTLE = 0.35  # of what the closest name shares: names that share less are not compared
 MANY = 5_000  # names from which on numpy adds up what they share, where it is installed
 
@@ -102,12 +102,16 @@ class NameIndex:
 
     # --- searching --------------------------------------------------------------------------------------------------
 
-    def search(self, name: str, least: float) -> list[tuple[float, int]]:
-        """(probability, place) of the names that are the same company at least so likely, the best first; of equals the first."""
+    def search(self, name: str, least: float, group: bool = False) -> list[tuple[float, int]]:
+        """(probability, place) of the names that are the same company at least so likely, the best first; of equals the first.
+
+        With `group`, the probability that both are of one corporate group.
+        """
         asked = names_in(name)
         if not asked[0].words:
             return []
-        found = [(self._likely(asked, i), i) for i in self.candidates(name)]
+        likely = self._of_one_group if group else self._likely
+        found = [(likely(asked, i), i) for i in self.candidates(name)]
         scored = [(score, place) for score, i in found if score >= least for place in self._at[i]]
         return sorted(scored, key=lambda x: (-x[0], x[1]))
 
@@ -177,11 +181,20 @@ class NameIndex:
         """The probability that a name is the i-th one; of names that carry several, of those that are most alike."""
         return round(max(probability(self.signs(mine, other, i)) for mine in asked for other in self.names[i]), 4)
 
-    def signs(self, mine: CompanyName, other: CompanyName, i: int) -> dict[str, float]:
-        """What speaks for and against `mine` being `other`, which is one of the i-th name's."""
+    def _of_one_group(self, asked: Iterable[CompanyName], i: int) -> float:
+        pairs = [(mine, other) for mine in asked for other in self.names[i]]
+        return round(max(of_one_group(mine, other, self._cosine(mine, other), self.rarity) for mine, other in pairs), 4)
+
+    @property
+    def rarity(self) -> Callable[[str], float]:
+        """How rare a word is, 0 to 1, among the names that are there and listed companies."""
         if self._rarity is None:
             self._rarity = rarity_in(self._words, self._count)
-        return signs(mine, other, self._cosine(mine, other), self._rarity)
+        return self._rarity
+
+    def signs(self, mine: CompanyName, other: CompanyName, i: int) -> dict[str, float]:
+        """What speaks for and against `mine` being `other`, which is one of the i-th name's."""
+        return signs(mine, other, self._cosine(mine, other), self.rarity)
 
     def _cosine(self, mine: CompanyName, other: CompanyName) -> float:
         """How alike the groups of letters of two names are, each weighted by its rarity, 0 to 1."""

@@ -25,6 +25,7 @@ SAYS_LITTLE = 0.35  # rarity up to which a word may stand beside initials
 MOST_INITIALS = 6
 MUCH_SHARED = 3.0  # rarity of shared words beside the rarest, beyond which more says nothing
 MUCH = 15  # letters of the other words, for a wrong one in a short word to be a mistake
+RARE, SURELY = 0.75, 0.9  # of the word that a group's companies share: its rarity, and how alike it is
 MOST_WRONG = 3  # letters of a misspelt word
 
 # sign -> weight; fitted by benchmarks/fit_names.py
@@ -68,6 +69,17 @@ def probability(signs: dict[str, float]) -> float:
     """The logistic function of the weighted signs, 0 to 1."""
     odds = INTERCEPT + sum(WEIGHTS[name] * value for name, value in signs.items())
     return 1 / (1 + math.exp(-max(-50.0, min(50.0, odds))))
+
+
+def of_one_group(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str], float]) -> float:
+    """How likely two names are of one corporate group, 0 to 1: both begin with the same rare word, and nothing that tells companies
+    apart (places, numbers, legal forms, what else they do) speaks against it.
+    """
+    pairing = pair(a, b, rarity)
+    brand = [(a.words[i], like) for i, j, like in pairing.pairs if i == j == 0 and a.words[i].isalpha() and a.words[i] not in places()]
+    if not brand or brand[0][1] < SURELY or rarity(brand[0][0]) < RARE or brand[0][0] in common_words():
+        return 0.0
+    return probability({name: max(value, 0.0) if WEIGHTS[name] > 0 else 0.0 for name, value in signs(a, b, letters, rarity).items()})
 
 
 def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str], float]) -> dict[str, float]:

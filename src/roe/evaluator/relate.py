@@ -187,7 +187,7 @@ class _Method:
         self.match = compile_expression(method.match.tree)
         self.unless = compile_expression(method.unless.tree) if method.unless else None
         self.unless_text = str(method.unless.text) if method.unless else ""
-        self.least = method.least
+        self.least, self.group = method.least, method.group
         self.kind, mine, theirs = plan_of(method.match.tree, step.entity, step.target)
         if method.similar is not None:
             self.kind, mine, theirs = "similar", method.similar[0].tree, method.similar[1].tree
@@ -261,7 +261,7 @@ class _Method:
             return ((1.0, row) for row in self._possible(scope))
         assert self._mine is not None and self.theirs is not None
         value = self._mine(scope)
-        return self.matcher.names(self.theirs).search(value, max(self.least - BELOW, 0.0)) if isinstance(value, str) else ()
+        return self.matcher.names(self.theirs).search(value, max(self.least - BELOW, 0.0), self.group) if isinstance(value, str) else ()
 
     def _possible(self, scope: Scope) -> Iterable[Row]:
         if self._mine is None:
@@ -284,7 +284,7 @@ class Names:
         self._rows: list[Row | None] = [row for row in self._world.all(self._target) if self._name(row)]
         self._place = {id(row): place for place, row in enumerate(self._rows)}
         self._index = NameIndex([self._name(row) for row in self._rows if row is not None])
-        self._last: tuple[str, list[tuple[float, Row]]] = ("", [])
+        self._last: tuple[str, bool, list[tuple[float, Row]]] = ("", False, [])
 
     def _name(self, row: Row) -> str:
         value = self._code({**self._world.base, self._target: row})
@@ -296,7 +296,7 @@ class Names:
             self._place[id(row)] = len(self._rows)
             self._index.add(name, len(self._rows))
             self._rows.append(row)
-            self._last = "", []
+            self._last = "", False, []
 
     def remove(self, row: Row) -> None:
         name = self._name(row)
@@ -304,15 +304,15 @@ class Names:
             place = self._place.pop(id(row))
             self._index.remove(name, place)
             self._rows[place] = None
-            self._last = "", []
+            self._last = "", False, []
 
-    def search(self, name: str, least: float) -> list[tuple[float, Row]]:
+    def search(self, name: str, least: float, group: bool = False) -> list[tuple[float, Row]]:
         """(score, row) of the rows whose names are the same company at least so likely, the best first; of equals by their ids."""
-        if self._last[0] != name:  # methods ask for one name after the other
+        if self._last[:2] != (name, group):  # methods ask for one name after the other
             rows = self._rows
-            found = [(score, row) for score, place in self._index.search(name, 0.0) if (row := rows[place]) is not None]
-            self._last = name, sorted(found, key=lambda x: (-x[0], by_id(x[1])))
-        return [x for x in self._last[1] if x[0] >= least]
+            found = [(score, row) for score, place in self._index.search(name, 0.0, group) if (row := rows[place]) is not None]
+            self._last = name, group, sorted(found, key=lambda x: (-x[0], by_id(x[1])))
+        return [x for x in self._last[2] if x[0] >= least]
 
 
 def by_id(row: Row) -> str:

@@ -88,7 +88,8 @@ class Choose:
 class Method:
     """One way to find related rows: `match` over both rows, and what rules a candidate out.
 
-    With `similar`, the company names of both rows, candidates have a score, of which `least` is asked.
+    With `similar`, the company names of both rows, candidates have a score, of which `least` is asked; with `group` it is the one of a
+    corporate group.
     """
 
     name: Text
@@ -96,6 +97,7 @@ class Method:
     unless: Expr | None
     similar: tuple[Expr, Expr] | None = None
     least: float = 0.0
+    group: bool = False
 
 
 @node
@@ -187,6 +189,7 @@ class Allocate:
     debt: int = 3
     hours: bool = False
     sla: Sla | None = None
+    together_within: Any = None  # how long after a record came the others of its company follow it
 
 
 @node

@@ -9,12 +9,14 @@ To add an outcome, add it here: an action to `_ACTIONS`, how it lowers to `_Lowe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.history import by_role
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
 from roe.plan.operators import TEMPLATE, Action, Choose, ExceptionRow, Expr, Plan, Rule, Window
@@ -46,9 +48,10 @@ class Sentence:
         self.pieces = tuple(joined)
 
 
-def _pieces(template: str) -> list[str | s.Node]:
+def _pieces(template: str, roles: Sequence[str]) -> list[str | s.Node]:
     parts = TEMPLATE.split(template)
-    return [(parse(part)[0] or part) if i % 2 else part for i, part in enumerate(parts)]
+    trees = [parse(part)[0] if i % 2 else None for i, part in enumerate(parts)]
+    return [part if tree is None else by_role(tree, roles) for part, tree in zip(parts, trees, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +68,7 @@ class Outcome:
     pool: str = ""
     otherwise: Outcome | None = None
     names_pool: bool = True  # whether a pool that was asked before is still worth naming
+    asks_if_able: bool = False  # whether the owner must be able to receive the record, or have it and be one who may hold it
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,9 @@ class Names:
 class RoleSteps:
     """The steps that the rules of one role lower to. A rule's are made when it first decides a record."""
 
-    def __init__(self, plan: Plan, entity: str, role: str) -> None:
-        self.entity, self.role = entity, role
+    def __init__(self, plan: Plan, entity: str, role: str, roles: Sequence[str], fields: Container[str]) -> None:
+        self.entity, self.role, self.roles = entity, role, roles
+        self.can_be_closed = "is_open" in fields
         self.rules: Choose = plan.engagement[entity, role]
         self.names = Names.of(role)
         windows = [w for w in plan.windows if w.entity == entity and w.role == role]
@@ -202,7 +207,8 @@ class _Lowering:
     def __init__(self, steps: RoleSteps, plan: Plan, protected_until: s.Node | None) -> None:
         self.plan = plan
         self.previous, self.names = steps.previous, steps.names
-        self.entity, self.role = steps.entity, steps.role
+        self.entity, self.role, self.roles = steps.entity, steps.role, steps.roles
+        self.can_be_closed = steps.can_be_closed
         self.start = _Left(protected_until)
         self.owner = s.Name(self.names.owner)
         self.says = self._sentences()
@@ -248,7 +254,7 @@ class _Lowering:
     def _of_rule(self, because: str) -> Sentence:
         found = self._because.get(because)
         if found is None:
-            found = self._because[because] = Sentence(*_pieces(because))
+            found = self._because[because] = Sentence(*_pieces(because, self.roles))
         return found
 
     def _expr(self, tree: s.Node | None) -> Expr | None:
@@ -269,18 +275,22 @@ class _Lowering:
     def keep(self, action: Action, because: str | None, left: _Left) -> Outcome:
         until = left.until
         if action.within is not None:
-            since = s.Path(s.Name(self.entity), "owner_since")
+            since = s.Path(s.Name(self.entity), f"owner_from.{self.role}")
             start = s.If(_missing(since), s.Name("today"), since)
-            until = s.Binary("+", start, _literal(action.within))
+            until = s.Binary("+", start, _span(action.within))
         failed = _Left(until if action.within is not None or left.unowned else None, unowned=True)
-        return self._outcome("keep", self.previous, until, because, otherwise=self._otherwise(action, because, failed))
+        may_hold: s.Node = s.Path(self.previous, "may_hold")
+        if self.can_be_closed:  # what is closed stays as it is, whoever has it
+            may_hold = s.Or((s.Compare("=", s.Path(s.Name(self.entity), "is_open"), s.Literal(False, "false")), may_hold))
+        owner = s.If(may_hold, self.previous, NULL)
+        return self._outcome("keep", owner, until, because, otherwise=self._otherwise(action, because, failed))
 
     def assign(self, action: Action, because: str | None, left: _Left) -> Outcome:
         until = self._if_same(left)
         if action.until is not None:
             until = action.until.tree if until is None else s.If(_missing(action.until.tree), until, action.until.tree)
         found = self._outcome("assign", None, until, because, otherwise=self._otherwise(action, because, left))
-        return Outcome("assign", action.assign, found.until, found.reason, otherwise=found.otherwise)
+        return Outcome("assign", action.assign, found.until, found.reason, otherwise=found.otherwise, asks_if_able=True)
 
     def route(self, action: Action, because: str | None, left: _Left) -> Outcome:
         until, due, pool = self._if_same(left), s.Name(self.names.due), self.plan.pools[action.pool]
@@ -289,9 +299,15 @@ class _Lowering:
         return self._outcome("route", None, until, because, pool=str(action.pool), otherwise=self._otherwise(action, because, left))
 
     def refer(self, action: Action, because: str | None, left: _Left) -> Outcome:
-        until = None if action.within is None else s.Binary("+", s.Name("today"), _literal(action.within))
-        decides = (*_pieces(action.to), " must decide")
-        reason = (*_pieces(because.rstrip(".")), "; ", *decides) if because else (*decides, ", by rule `", s.Name(self.names.rule), "`")
+        asked = s.Path(s.Name(self.entity), f"referred_on.{self.role}")  # asking again does not move the day
+        start = s.If(_missing(asked), s.Name("today"), asked)
+        until = None if action.within is None else s.Binary("+", start, _span(action.within))
+        decides = (*_pieces(action.to, self.roles), " must decide")
+        reason = (
+            (*_pieces(because.rstrip("."), self.roles), "; ", *decides)
+            if because
+            else (*decides, ", by rule `", s.Name(self.names.rule), "`")
+        )
         return Outcome("refer", self._expr(self.previous), self._expr(until), Sentence(*reason), names_pool=False)
 
     def hold(self, action: Action, because: str | None, left: _Left) -> Outcome:
@@ -319,6 +335,11 @@ def _key(action: Action | None, because: str | None) -> Any:
 
 def _literal(value: Any) -> s.Literal:
     return s.Literal(value, v.literal(value))
+
+
+def _span(within: Any) -> s.Literal:
+    """A duration that is added to a day, to which calendar days and days are the same."""
+    return _literal(timedelta(days=within.days) if isinstance(within, v.CalendarDays) else within)
 
 
 def _missing(tree: s.Node) -> s.Compare:

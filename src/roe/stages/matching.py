@@ -12,6 +12,7 @@ from roe.policy.context import Context, written
 from roe.source import Text
 
 ENTITY, NAME = "lead", "matched_account"
+BRAND = 4  # letters of a domain that is a brand
 LEAST = 0.5  # two names are as likely as not one company, see docs/matching.md
 
 
@@ -46,6 +47,20 @@ DEFAULT: tuple[dict[str, Any], ...] = (
     {"name": "name-and-place", "similar": ["lead.company", "account.name"], "at_least": 0.2, "match": PLACE},
     {"name": "name-and-address", "similar": ["lead.company", "account.name"], "at_least": 0.01, "match": ADDRESS},
 )
+
+
+def _brand(domain: str) -> str:
+    """What a domain begins with, `acme` of acme.co.uk; short ones say nothing."""
+    label = f'split({domain}, "\\.")[1]'
+    return f"if string_length({label}) >= {BRAND} then {label} else null"
+
+
+# what `matching: group` tries after those: another company of the same corporate group, by its brand as a domain or its rare first word
+GROUP: tuple[dict[str, Any], ...] = (
+    {"name": "group-domain", "match": f"({_brand('company_domain(lead.email)')}) = ({_brand(_own('account'))})"},
+    {"name": "group-name", "similar": ["lead.company", "account.name"], "group": True},
+)
+DEFINITIONS = {"default": DEFAULT, "group": DEFAULT + GROUP}
 TIES = (
     {"most": f"if {PLACE} then 1 else 0"},
     {"most": "if account.country = lead.country then 1 else 0"},
@@ -77,7 +92,7 @@ def lower(policy: dict[str, Any], cx: Context) -> None:
         if match and None not in similar:
             pair = (similar[0], similar[1]) if similar else None
             least = LEAST if raw.get("at_least") is None else float(raw["at_least"])
-            methods.append(Method(raw["name"], match, unless, pair, least if similar else 0.0))  # type: ignore[arg-type]
+            methods.append(Method(raw["name"], match, unless, pair, least if similar else 0.0, raw.get("group") is True))  # type: ignore[arg-type]
     ties = []
     for raw in section.get("tie_break") or []:
         for kind in ("most", "least"):
@@ -89,7 +104,7 @@ def lower(policy: dict[str, Any], cx: Context) -> None:
 
 
 def _default(section: str, cx: Context, names: Names) -> Relate:
-    """The default definition, at the place where the policy asks for it."""
+    """A built-in definition, at the place where the policy asks for it."""
     assert isinstance(section, Text)
     origin = section.origin
 
@@ -99,12 +114,13 @@ def _default(section: str, cx: Context, names: Names) -> Relate:
         return written(found.tree, Text(section, origin))
 
     methods = []
-    for raw in DEFAULT:
+    for raw in DEFINITIONS[str(section)]:
         similar = tuple(map(expr, raw.get("similar", ())))
         methods.append(
             Method(
                 Text(raw["name"], origin), expr(raw.get("match", "true")), expr(raw["unless"]) if "unless" in raw else None,
                 (similar[0], similar[1]) if similar else None, raw.get("at_least", LEAST) if similar else 0.0,
+                "group" in raw,
             )
         )  # fmt: skip
     ties = tuple((kind, expr(text)) for tie in TIES for kind, text in tie.items())

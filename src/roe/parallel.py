@@ -1,0 +1,53 @@
+"""The same work on many items, shared out to processes that are copies of this one.
+
+A copy has everything that was made before it, look-ups of a million names included, without anything being sent to it. Where processes
+cannot be copied (Windows, macOS), or the work is small, it is done here.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from roe.progress import advance, phase
+
+FEW = 2_000  # items that are not worth a second process
+PORTION = 250  # items that are handed to a process together
+
+_work: tuple[Callable[[int], Any], int] | None = None  # what is done, and of how many items
+
+
+def each(work: Callable[[int], Any], count: int, name: str, few: int = FEW) -> Iterator[Any]:
+    """`work(0)`, `work(1)`, … in order, counted as they are done. What it gives must be plain data."""
+    global _work
+    phase(name, count)
+    workers = processors() if count >= few and sys.platform == "linux" else 1
+    if workers == 1:
+        for number in range(count):
+            yield work(number)
+            advance(1)
+        return
+    _work = work, count
+    gc.freeze()  # a collection in a copy would touch, and so duplicate, everything
+    try:
+        with multiprocessing.get_context("fork").Pool(workers) as pool:
+            for results in pool.imap(_portion, range(0, count, PORTION), chunksize=1):
+                yield from results
+                advance(len(results))
+    finally:
+        gc.unfreeze()
+        _work = None
+
+
+def processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _portion(start: int) -> Sequence[Any]:
+    assert _work is not None
+    work, count = _work
+    return [work(number) for number in range(start, min(start + PORTION, count))]
