@@ -250,14 +250,18 @@ class _Draft:
         return entries
 
     def _evidence(self, entries: list[Entry], at: At) -> list[Entry]:
-        """What explains the decisions among some entries, where the engine decides record by record."""
+        """What explains the decisions of a run. Traces are made by rows: of data that is too large for them the ledger keeps none."""
         from roe.evaluator.engine import Run as RowRun
+        from roe.evaluator.world import World
         from roe.run.evidence import decided_keys, evidence_of
 
-        run = getattr(self.engine, "run", None)
-        if not isinstance(run, RowRun):
-            return []
         assert self.memory is not None
+        job, run = self.job, getattr(self.engine, "run", None)
+        if not isinstance(run, RowRun):
+            if job.source.is_large():
+                return []
+            bound = job.bound(World(job.evaluator.compiled, job.source.rows(), job.evaluator.clock(job.as_of)))
+            run = RowRun(bound, list(bound.decide_all()))
         return list(evidence_of(run, decided_keys(entries), at, self.about["policy"]["digest"], self.memory.store))
 
     def _details(self, last: Mapping[str, How], at: At) -> Iterator[Decided]:
