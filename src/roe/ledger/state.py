@@ -175,7 +175,7 @@ def entries_between(
     or end is another, and so does one that nobody has.
     """
     details = {f"{d.entity}|{d.record}|{d.role}": d for d in decided}
-    yield from _owned(before.get("owners", {}), after.get("owners", {}), at, details, last or {})
+    yield from _owned(before.get("owners", {}), after.get("owners", {}), at, details, last)
     yield from _given_back(before, after, at, details)
     yield from _turns(before.get("assigned", {}), after.get("assigned", {}), at, before.get("days", {}), after.get("days", {}))
     for pool, x in _changed(before, after, "pools"):
@@ -229,7 +229,7 @@ def _key(key: str) -> tuple[str, str, str]:
     return entity, record, name
 
 
-def _owned(before: State, after: State, at: At, details: Mapping[str, Decided], last: Mapping[str, How]) -> Iterator[Entry]:
+def _owned(before: State, after: State, at: At, details: Mapping[str, Decided], last: Mapping[str, How] | None) -> Iterator[Entry]:
     for key in sorted({*before, *after, *details}):
         old, new, d = before.get(key), after.get(key), details.get(key)
         entity, record, role = _key(key)
@@ -238,11 +238,11 @@ def _owned(before: State, after: State, at: At, details: Mapping[str, Decided], 
         owned = entries[-1] if entries and isinstance(entries[-1], Owned) else None
         if owned is not None and d is not None:
             entries[-1] = replace(owned, **_how(d, at))
-        elif owned is None and d is not None and new is not None and key in last and last[key] != how_of(d, at):
+        elif owned is None and d is not None and new is not None and last is not None and key in last and last[key] != how_of(d, at):
             by = new.get("by", "rule")
             same = {**holder_fields(new["rep"]), "former": _rep_of(new["rep"])}  # it confirms the holding and begins none
             entries.append(Owned(at=at, **about, **same, by="rule" if by in CONFIRMED_BY_CRM else by, **_how(d, at)))
-        elif d is not None and old is None and new is None and last.get(key) != how_of(d, at):
+        elif d is not None and last is not None and old is None and new is None and last.get(key) != how_of(d, at):
             entries.append(Owned(at=at, **about, **_how(d, at)))  # nobody has it, and this is why
         yield from entries
 
