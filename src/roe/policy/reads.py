@@ -15,7 +15,6 @@ from roe.plan.standard import BuiltIn, standard_steps
 from roe.policy.model import Policy
 from roe.source import Text, part_of
 
-
 _LAST: list[
     tuple[Policy, frozenset[tuple[str, str]]]
 ] = []  # of the policy that was asked about last, which several parts of a run ask about
