@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 
 from helpers import ROOT
-from test_ledger import EXAMPLES
-
 from roe.ledger.entries import KINDS
 from roe.ledger.history import told
+from test_ledger import EXAMPLES
 
 PAGE = (ROOT / "docs" / "ledger.md").read_text("utf-8")
 
