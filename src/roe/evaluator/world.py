@@ -45,7 +45,7 @@ NOT_STORED: Any = object()  # in place of the value of a field that is computed
 
 
 class Circle(Exception):
-    """A field rests on itself, through the data: only the row evaluator follows that."""
+    """A field rests on itself, through the data: only the row evaluator follows that. `roe.policy.circles` tells it beforehand."""
 
 
 class Row(dict[str, Any]):

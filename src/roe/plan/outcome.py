@@ -109,15 +109,15 @@ class RoleSteps:
 
     def of(self, number: int) -> Outcome:
         """What the rule of this number makes of a record; rules that say the same share one outcome."""
-        found = self._of_rules.get(number)
-        if found is None:
+        outcome = self._of_rules.get(number)
+        if outcome is None:
             rule = self.rules.rules[number]
             key = _key(rule.value, rule.because)
-            found = self._same.get(key)
-            if found is None:
-                found = self._same[key] = self._lowering.of(rule)
-            self._of_rules[number] = found
-        return found
+            outcome = self._same.get(key)
+            if outcome is None:
+                outcome = self._same[key] = self._lowering.of(rule)
+            self._of_rules[number] = outcome
+        return outcome
 
     def approved(self, row: ExceptionRow) -> Outcome:
         """What an approved exception makes of its record."""
@@ -144,12 +144,12 @@ def conditions(row: ExceptionRow, fields: Container[str] | None = None) -> tuple
     With `fields`, the names that the record has, what tests any other is left out: it has no value, and so is not false.
     """
     today, is_open = s.Name("today"), s.Path(s.Name(row.entity), "is_open")
-    found: list[s.Node] = [s.Compare("<", today, _literal(row.until))]
+    tests: list[s.Node] = [s.Compare("<", today, _literal(row.until))]
     if row.start is not None:
-        found.append(s.Compare(">=", today, _literal(row.start)))
+        tests.append(s.Compare(">=", today, _literal(row.start)))
     if fields is None or is_open.field in fields:
-        found.append(s.Compare("!=", is_open, s.Literal(False, "false")))
-    return tuple(found)
+        tests.append(s.Compare("!=", is_open, s.Literal(False, "false")))
+    return tuple(tests)
 
 
 def claimable(plan: Plan, entity: str, role: str) -> bool:
@@ -163,12 +163,12 @@ def claimable(plan: Plan, entity: str, role: str) -> bool:
 def _protected_until(entity: str, previous: s.Node, windows: list[Window]) -> s.Node | None:
     """When the first window that protects today's owner ends; None if the role has no windows."""
     record = s.Name(entity)
-    found: s.Node = NULL
+    until: s.Node = NULL
     for window in reversed(windows):
         for state in reversed(LIVE):
             if window.end(state):
-                found = s.If(_is(s.Path(record, window.state), state), s.Path(record, window.end(state)), found)
-    return s.If(_missing(previous), NULL, found) if windows else None
+                until = s.If(_is(s.Path(record, window.state), state), s.Path(record, window.end(state)), until)
+    return s.If(_missing(previous), NULL, until) if windows else None
 
 
 def _window_text(entity: str, previous: s.Node, windows: list[Window]) -> Expr | None:
@@ -177,12 +177,12 @@ def _window_text(entity: str, previous: s.Node, windows: list[Window]) -> Expr |
         return None
     states = [s.Path(s.Name(entity), window.state) for window in windows]
     texts = [s.Binary("+", _literal(f"{w.name}: "), state) for w, state in zip(windows, states, strict=True)]
-    found: s.Node = texts[0]
+    shown: s.Node = texts[0]
     for state, text in reversed(list(zip(states, texts, strict=True))[1:]):
-        found = s.If(s.In(state, tuple(map(_literal, LIVE))), text, found)
+        shown = s.If(s.In(state, tuple(map(_literal, LIVE))), text, shown)
     if len(windows) > 1:
-        found = s.If(s.In(states[0], tuple(map(_literal, LIVE))), texts[0], found)
-    return expression(s.If(_missing(previous), NULL, found))
+        shown = s.If(s.In(states[0], tuple(map(_literal, LIVE))), texts[0], shown)
+    return expression(s.If(_missing(previous), NULL, shown))
 
 
 def _territory(plan: Plan, entity: str) -> Expr | None:
@@ -252,10 +252,10 @@ class _Lowering:
         return Outcome(kind, self._expr(owner), self._expr(until), self._of_rule(because) if because else self.says[kind], **more)
 
     def _of_rule(self, because: str) -> Sentence:
-        found = self._because.get(because)
-        if found is None:
-            found = self._because[because] = Sentence(*_pieces(because, self.roles))
-        return found
+        sentence = self._because.get(because)
+        if sentence is None:
+            sentence = self._because[because] = Sentence(*_pieces(because, self.roles))
+        return sentence
 
     def _expr(self, tree: s.Node | None) -> Expr | None:
         """The one expression of a tree, so that what is the same for many rules is computed for all their records at once."""
@@ -289,8 +289,10 @@ class _Lowering:
         until = self._if_same(left)
         if action.until is not None:
             until = action.until.tree if until is None else s.If(_missing(action.until.tree), until, action.until.tree)
-        found = self._outcome("assign", None, until, because, otherwise=self._otherwise(action, because, left))
-        return Outcome("assign", action.assign, found.until, found.reason, otherwise=found.otherwise, asks_if_able=True)
+        without_owner = self._outcome("assign", None, until, because, otherwise=self._otherwise(action, because, left))
+        return Outcome(
+            "assign", action.assign, without_owner.until, without_owner.reason, otherwise=without_owner.otherwise, asks_if_able=True
+        )
 
     def route(self, action: Action, because: str | None, left: _Left) -> Outcome:
         until, due, pool = self._if_same(left), s.Name(self.names.due), self.plan.pools[action.pool]
