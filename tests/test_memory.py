@@ -143,7 +143,7 @@ engagement:
         ("2026-03-01", None, "cal", "ann"), ("2026-03-02", "ann", "cal", "ben"), ("2026-03-03", "ben", "ann", "ben"),
     ):  # fmt: skip
         rows = [{"id": "A", "owner_ae": ae, "owner_csm": csm, "wants": wants}]
-        tables = {"rep": REPS, "account": rows}
+        tables: dict[str, Any] = {"rep": REPS, "account": rows}
         run = night.evaluator.run(tables, as_of=day, state=night.state)
         night(day, account=rows)
         reasons.append([d.reason for d in run.decisions])
