@@ -20,6 +20,7 @@ from typing import Any
 
 from roe import __version__
 from roe.diagnostics import PolicyError
+from roe.ledger.database import MISSING, Database, refuse
 from roe.ledger.entries import Run
 from roe.ledger.moment import At
 from roe.ledger.store import Store, Writing
@@ -90,6 +91,7 @@ class Writer:
         self.shadow = Shadow(shadow, self.metrics) if shadow is not None else None
         self._activate = activate  # whether this policy takes over if another is in force
         self._swap: Swap | None = None
+        self._timeline = 0  # of the cluster, as PostgreSQL counts fail-overs
         self._run: int | None = None  # the number of this server's entry under this policy
         self._committed_run: int | None = None
         self._jobs: deque[Job] = deque()
@@ -338,7 +340,12 @@ class Writer:
 
     def _connected(self) -> Store:
         if self._store is None:
-            self._store = self.connect()
+            store = self.connect()
+            timeline = timeline_of(store.db)
+            if timeline < self._timeline:
+                store.close()
+                refuse(MISSING, f"the database has timeline {timeline}, and this server has seen {self._timeline}: it is an older one", store.url, "stop it, and let the new primary serve alone")  # fmt: skip
+            self._store, self._timeline = store, timeline
             self._run = self._committed_run = None
         return self._store
 
@@ -361,26 +368,26 @@ class Writer:
     def _caught_up(self, tables: ServiceStore) -> Desk:
         """The desk, with everything that others have written since; read whole the first time."""
         seq = tables.seq()
-        if self.desk is None or seq < self.desk.seq:
-            if self.desk is not None:
-                log.error(
-                    "the database is older than what this server has seen: commit %s, not %s; reading all of it again", seq, self.desk.seq
-                )
+        desk = self.desk
+        if desk is not None and seq < desk.seq:
+            log.error("the database is older than what this server has seen: commit %s, not %s; reading all of it again", seq, desk.seq)
+            desk = None
+        elif desk is not None and seq > desk.seq:
+            self._unsure |= desk.learn(tables.known_since(desk.seq), tables.records_since(desk.seq))
+            desk.seq = seq
+            desk = None if desk.outdated else desk
+        if desk is None:
             state, records = State(tables.known_since(-1)), tables.records_since(-1)
             self._take_policy_of(state)
-            self.desk = Desk(self.policy, state, records, self.receivers)
-            self.desk.seq = seq
+            desk = self.desk = Desk(self.policy, state, records, self.receivers)
+            desk.seq = seq
             self._unsure.clear()
             if self.shadow is not None:
                 self.shadow.begin(tables.known_since(-1), records)
-        desk = self.desk
-        if seq > desk.seq:
-            self._unsure |= desk.learn(tables.known_since(desk.seq), tables.records_since(desk.seq))
-            desk.seq = seq
         if self._unsure:
-            kept = tables.records(self._unsure)
+            found = tables.records(self._unsure)
             for entity, id in self._unsure:
-                desk.records.learn(kept.get((entity, id)) or Mirrored(entity, id, deleted=True))
+                desk.records.learn(found.get((entity, id)) or Mirrored(entity, id, deleted=True))
             self._unsure.clear()
         if self._take_policy_of(desk.state):
             desk.take_policy(self.policy, tables.records_since(-1))
@@ -429,3 +436,13 @@ class Writer:
 
 def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def timeline_of(db: Database) -> int:
+    """PostgreSQL's timeline, which grows with each fail-over; 0 where it is not told."""
+    if db.dialect != "postgres":
+        return 0
+    try:
+        return int(db.rows("SELECT timeline_id FROM pg_control_checkpoint()")[0][0])
+    except Exception:  # the role may not ask
+        return 0
