@@ -46,6 +46,8 @@ def command(
         if field is not None and given is not None:
             fail([Diagnostic("R801", f"`--field` and `{option}` do not go together", Span(option, 1, 1, 2), "leave one of the two out")])
     bound = None
+    if run_folder is not None:
+        _is_whole(run_folder)
     if data is None and run_folder is not None:
         if field is not None or why_not_rep is not None:
             at = Span("--field" if field is not None else "--why-not", 1, 1, 2)
@@ -64,6 +66,15 @@ def command(
         click.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=2, ensure_ascii=False))
         return
     click.echo("\n\n".join(x.as_text(shape == "md") for x in found), color=color())
+
+
+def _is_whole(folder: Path) -> None:
+    """A folder with the files of two runs explains neither."""
+    from roe.run.folder import MARK, STAGED
+
+    if (folder / STAGED).is_dir() and not (folder / MARK).is_file():
+        help = "repeat the `roe run` with this --out folder: it finishes that run first"
+        fail([Diagnostic("R608", "a run was interrupted while its files were put in place here", Span(str(folder), 1, 1, 2), help)])
 
 
 @dataclass(slots=True)

@@ -39,7 +39,7 @@ class NameIndex:
         self._numbers: dict[str, int] = {}
         self._count = 0  # distinct names that are there
         self._words: Counter[str] = Counter()
-        self._having: dict[str, array[int]] = {}  # key -> the names that have it, or had it
+        self._having: dict[str, int | array[int]] = {}  # key -> the name, or the names, that have it, or had it
         self._gone: Counter[str] = Counter()  # key -> how many of those are gone
         self._weights = _SquaredWeights(self)
         self._norms: dict[str, float] = {}
@@ -47,7 +47,15 @@ class NameIndex:
         self._sums: Any = None
         with uncollected():
             for place, name in enumerate(names):
-                self.add(name, place)
+                number = self._numbers.get(name)
+                if number is None:
+                    number = self._numbers[name] = len(self.names)
+                    self._take_up(name, number)
+                self._at[number].append(place)
+            self._count = len(self.names)
+            for meant in self.names:
+                for word in _words_of(meant):
+                    self._words[word] += 1
 
     # --- what is in it ----------------------------------------------------------------------------------------------
 
@@ -55,22 +63,27 @@ class NameIndex:
         number = self._numbers.get(name)
         if number is None:
             number = self._numbers[name] = len(self.names)
-            meant = names_in(name)
-            self.names.append(meant)
-            self._texts.append(name)
-            self._at.append([])
-            having = self._having
-            for key in keys_of_all(meant):
-                numbers = having.get(key)
-                if numbers is None:
-                    having[key] = array("I", (number,))
-                else:
-                    numbers.append(number)
+            self._take_up(name, number)
         elif not self._at[number]:
             self._gone.subtract(keys_of_all(self.names[number]))
         if not self._at[number]:
             self._count_name(number, 1)
         self._at[number].append(place)
+
+    def _take_up(self, name: str, number: int) -> None:
+        meant = names_in(name)
+        self.names.append(meant)
+        self._texts.append(name)
+        self._at.append([])
+        having = self._having
+        for key in keys_of(meant[0]) if len(meant) == 1 else keys_of_all(meant):
+            numbers = having.get(key)
+            if numbers is None:
+                having[key] = number
+            elif type(numbers) is int:
+                having[key] = array("I", (numbers, number))
+            else:
+                numbers.append(number)  # type: ignore[union-attr]
 
     def remove(self, name: str, place: int) -> None:
         number = self._numbers[name]
@@ -81,7 +94,7 @@ class NameIndex:
 
     def _count_name(self, number: int, n: int) -> None:
         """Rarity changes with every name that comes or goes."""
-        for word in {word for name in self.names[number] for word in name.words}:
+        for word in _words_of(self.names[number]):
             self._words[word] += n
         self._count += n
         self._rarity = None
@@ -98,7 +111,7 @@ class NameIndex:
 
     def having(self, key: str) -> int:
         """How many names have a key."""
-        return len(self._having.get(key, ())) - self._gone[key]
+        return _count(self._having.get(key)) - self._gone[key]
 
     # --- searching --------------------------------------------------------------------------------------------------
 
@@ -132,13 +145,14 @@ class NameIndex:
         having, gone = self._having, self._gone
         looked_up = []
         for meant in names_in(name):
-            keys = sorted((len(at) - gone[key], key) for key in keys_of(meant) if (at := having.get(key)) is not None)
+            keys = sorted((_count(at) - gone[key], key) for key in keys_of(meant) if (at := having.get(key)) is not None)
             seen = 0
             for n, (size, key) in enumerate([x for x in keys if x[0]][:BLOCKS]):
                 seen += size
                 if size > TOO_MANY or (n >= FEW and seen > LOOKED_AT):
                     break
-                looked_up.append((math.log(1 + self._count / size), having[key]))
+                numbers = having[key]
+                looked_up.append((math.log(1 + self._count / size), array("I", (numbers,)) if isinstance(numbers, int) else numbers))
         return looked_up
 
     def _shared(self, looked_up: list[tuple[float, array[int]]]) -> list[tuple[float, int]]:
@@ -222,6 +236,10 @@ class _SquaredWeights(dict[str, float]):
         return weight
 
 
+def _count(numbers: int | array[int] | None) -> int:
+    return 0 if numbers is None else 1 if isinstance(numbers, int) else len(numbers)
+
+
 @cache
 def _numpy() -> Any:
     try:
@@ -229,6 +247,10 @@ def _numpy() -> Any:
     except ImportError:
         return None
     return numpy
+
+
+def _words_of(meant: Iterable[CompanyName]) -> set[str]:
+    return {word for name in meant for word in name.words}
 
 
 def keys_of_all(meant: Iterable[CompanyName]) -> set[str]:

@@ -189,6 +189,7 @@ class Allocate:
     debt: int = 3
     hours: bool = False
     sla: Sla | None = None
+    together_within: Any = None  # how long after a record came the others of its company follow it
 
 
 @node

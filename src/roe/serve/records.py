@@ -12,7 +12,7 @@ from typing import Any
 
 from roe.data.coerce import columns_of
 from roe.data.reading import Reject
-from roe.evaluator.engine import Decision, Evaluator, owned
+from roe.evaluator.engine import Decision, Evaluator
 from roe.evaluator.live import Live
 from roe.evaluator.world import Row
 from roe.serve.problems import Refused
@@ -182,8 +182,9 @@ class Records:
 
 
 def kept_owner(owner: Mapping[str, Any]) -> dict[str, str]:
-    """An owner as the engine remembers it."""
-    return owned(owner["owner"], owner["since"][:10], owner["former"])
+    """An owner as the engine remembers it: decided here, whatever the CRM shows."""
+    found = {"rep": owner["owner"], "since": owner["since"][:10], "by": "rule"}
+    return found | ({"former": owner["former"]} if owner["former"] else {})
 
 
 def rejected(reject: Reject) -> Refused:
