@@ -79,7 +79,9 @@ def _owned(x: e.Owned) -> tuple[str, str]:
         what = f"{who} has it, as the CRM says"
     elif x.rep is None and not x.queue:
         what = f"nobody has it any more; {x.former} had it" if x.former else "nobody has it"
-    elif x.action == "keep" or x.former == x.rep:
+    elif x.action == "refer":
+        what = f"{who} has it while a person decides"
+    elif x.action == "keep" or (x.former == x.rep and x.rep is not None):
         what = f"{who} keeps it"
     else:
         what = f"{who} takes over from {x.former}" if x.former else f"{who} gets it"
@@ -170,6 +172,36 @@ def on_day(store: Store, entity: str, record: str, day: date, role: str = "") ->
             was = store.holding(entity, record, name, moment)
             known = store.holding(entity, record, name, moment, known=last_number(store, run)) if run is not None else None
             found.append(OnDay(name, was, known, run))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedOn:
+    """The newest decision about a role of a record as of a day, the run that made it, and its evidence; None for what there is not."""
+
+    role: str
+    decision: Stored | None
+    evidence: Stored | None
+    run: Stored | None
+
+
+def decided_on(store: Store, entity: str, record: str, day: date, role: str = "") -> list[DecidedOn]:
+    """What the runs up to the end of a day had decided about each role of a record, as roe knew it that night."""
+    entries = store.of_record(entity, record, ("owned", "referred", "evidence"))
+    if not entries:
+        return []
+    last = run_of(store, At.of(day, entries[0].entry.at.zone))
+    upto = last_number(store, last) if last is not None else 0
+    found = []
+    for name in dict.fromkeys(str(getattr(x.entry, "role", "")) for x in entries):
+        own = [x for x in entries if getattr(x.entry, "role", "") == name and x.number <= upto]
+        decisions = [x for x in own if x.kind != "evidence"]
+        if (role and name != role) or not own:
+            continue
+        decision = decisions[-1] if decisions else None
+        evidence = next((x for x in reversed(own) if x.kind == "evidence" and (decision is None or x.number > decision.number)), None)
+        number = evidence.run if evidence is not None else decision.run if decision is not None else 0
+        found.append(DecidedOn(name, decision, evidence, store.entry(number) if number else None))
     return found
 
 

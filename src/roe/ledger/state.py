@@ -171,11 +171,11 @@ def entries_between(
 ) -> Iterator[Entry]:
     """The entries that lead from one memory to the next, in an order that depends on nothing but them.
 
-    `decided` has the rules and sentences; with `last` (see `how_decided`) a record whose owner stays gets an entry if its rule, action or
-    end is another.
+    `decided` has the rules and sentences. With `last` (see `how_decided`) a record whose owner stays gets an entry, too, if its rule, action
+    or end is another, and so does one that nobody has.
     """
     details = {f"{d.entity}|{d.record}|{d.role}": d for d in decided}
-    yield from _owned(before.get("owners", {}), after.get("owners", {}), at, details, last or {})
+    yield from _owned(before.get("owners", {}), after.get("owners", {}), at, details, last)
     yield from _given_back(before, after, at, details)
     yield from _turns(before.get("assigned", {}), after.get("assigned", {}), at, before.get("days", {}), after.get("days", {}))
     for pool, x in _changed(before, after, "pools"):
@@ -229,8 +229,8 @@ def _key(key: str) -> tuple[str, str, str]:
     return entity, record, name
 
 
-def _owned(before: State, after: State, at: At, details: Mapping[str, Decided], last: Mapping[str, How]) -> Iterator[Entry]:
-    for key in sorted({*before, *after, *(key for key in details if key in last)}):
+def _owned(before: State, after: State, at: At, details: Mapping[str, Decided], last: Mapping[str, How] | None) -> Iterator[Entry]:
+    for key in sorted({*before, *after, *details}):
         old, new, d = before.get(key), after.get(key), details.get(key)
         entity, record, role = _key(key)
         about: dict[str, Any] = {"entity": entity, "record": record, "role": role}
@@ -238,18 +238,12 @@ def _owned(before: State, after: State, at: At, details: Mapping[str, Decided], 
         owned = entries[-1] if entries and isinstance(entries[-1], Owned) else None
         if owned is not None and d is not None:
             entries[-1] = replace(owned, **_how(d, at))
-        elif owned is None and d is not None and new is not None and key in last and last[key] != how_of(d, at):
+        elif owned is None and d is not None and new is not None and last is not None and key in last and last[key] != how_of(d, at):
             by = new.get("by", "rule")
-            entries.append(
-                Owned(
-                    at=at,
-                    **about,
-                    **holder_fields(new["rep"]),
-                    former=new.get("former"),
-                    by="rule" if by in CONFIRMED_BY_CRM else by,
-                    **_how(d, at),
-                )
-            )
+            same = {**holder_fields(new["rep"]), "former": _rep_of(new["rep"])}  # it confirms the holding and begins none
+            entries.append(Owned(at=at, **about, **same, by="rule" if by in CONFIRMED_BY_CRM else by, **_how(d, at)))
+        elif d is not None and last is not None and old is None and new is None and last.get(key) != how_of(d, at):
+            entries.append(Owned(at=at, **about, **_how(d, at)))  # nobody has it, and this is why
         yield from entries
 
 
@@ -299,6 +293,20 @@ How = tuple[str, str, str]  # rule, action, until
 def how_of(d: Decided, at: At) -> How:
     """How a record was decided, to be held against how it was the last time."""
     return d.rule, d.action, "" if d.until is None else str(At.of(d.until, at.zone))
+
+
+def decided_otherwise(
+    last: Mapping[str, How], entity: str, role: str, at: At, rows: Iterable[tuple[str, str | None, str, str | None]]
+) -> Iterator[str]:
+    """The records of some that were decided by another rule, with another action or end than the last time.
+
+    `rows` are (record, rule, action, end as it is written) of one entity and role.
+    """
+    for record, rule, action, end in rows:
+        how = last.get(f"{entity}|{record}|{role}")
+        until = "" if not end else end if len(end) == 10 else str(At.of(v.parse_temporal(end), at.zone))
+        if how != (rule or "", action, until):
+            yield record
 
 
 def how_decided(store: Store) -> dict[str, How]:
