@@ -102,6 +102,10 @@ class Desk:
             stale.discard((record.entity, record.id))
         return stale
 
+    def follow(self, changed: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Follow values that were changed in the state itself; returns the records that the caller must read again."""
+        return self._renew(changed)
+
     def _renew(self, changed: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
         """Follow values that changed elsewhere; returns the records whose owners did."""
         stale: set[tuple[str, str]] = set()
@@ -407,7 +411,7 @@ class Desk:
         full: set[str] = set()
         for key, waiting in sorted(self.state.all("held").items(), key=lambda item: item[1]["number"]):
             entity, id, role = key.split("|", 2)
-            if self.record(entity, id).deleted or role not in self.roles(entity):
+            if self.records.row(entity, id) is None or role not in self.roles(entity):
                 self.state.put("held", key, None)
             elif waiting["pool"] not in full:
                 d = self.decide(entity, id, at, only=(role,))[0]

@@ -12,7 +12,7 @@ import logging
 import threading
 import time as clock
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +20,7 @@ from typing import Any
 
 from roe import __version__
 from roe.diagnostics import PolicyError
+from roe.grammar.clock import zone_of
 from roe.ledger.database import MISSING, Database, refuse
 from roe.ledger.entries import Run
 from roe.ledger.moment import At
@@ -29,6 +30,7 @@ from roe.serve.letters import Receiver
 from roe.serve.metrics import Metrics
 from roe.serve.policies import Ready
 from roe.serve.problems import Refused, busy
+from roe.serve.shared import KNOWN, standings, take_over
 from roe.serve.state import State
 from roe.serve.store import Answer, ServiceStore
 from roe.serve.swap import Shadow, kept
@@ -283,12 +285,15 @@ class Writer:
             at = max(now, desk.last) if desk.last is not None else now  # the order of entries stands if the clock goes back
             swap, desk = self._swapped(tables, desk)
             desk.begin(self._prefetched(tables, jobs))
+            self._read_again(tables, desk, take_over(desk, store, tx.head.number))
             if swap is not None or desk.in_force is None or (self._activate and desk.in_force != self.policy.digest):
                 desk.activate(swap.by if swap is not None else "the start of a server", at)
             earlier = tables.answers([job.key for job in jobs if job.key])
             fired = desk.fire_due(at, MOST_TIMERS)
             made = [self._reply(desk, job, at, earlier, tables) for job in jobs]
+            standings(desk, at)
             desk.number(list(tx.append(desk.entries, self._server_run(tx, at))) if desk.entries else [])
+            desk.state.put(*KNOWN, tx.head.number)
             answers = [(status, make(), replayed) for status, make, replayed in made]
             desk.writes.answers += [
                 Answer(job.key, job.digest, status, _json(body))
@@ -355,7 +360,7 @@ class Writer:
             self._run = tx.head.number + 1
             tx.keep_policy(self.policy.digest, self.policy.files)
             run = Run(
-                at=At.of(at),
+                at=At.of(at.astimezone(zone_of(self.policy.evaluator.policy.timezone)).date(), self.policy.evaluator.policy.timezone),
                 id=f"serve-{self._run}",
                 what="service",
                 policy=self.policy.name,
@@ -384,14 +389,17 @@ class Writer:
             self._unsure.clear()
             if self.shadow is not None:
                 self.shadow.begin(tables.known_since(-1), records)
-        if self._unsure:
-            found = tables.records(self._unsure)
-            for entity, id in self._unsure:
-                desk.records.learn(found.get((entity, id)) or Mirrored(entity, id, deleted=True))
-            self._unsure.clear()
+        self._read_again(tables, desk, self._unsure)
+        self._unsure = set()
         if self._take_policy_of(desk.state):
             desk.take_policy(self.policy, tables.records_since(-1))
         return desk
+
+    def _read_again(self, tables: ServiceStore, desk: Desk, stale: Set[tuple[str, str]]) -> None:
+        """Show records as the mirror has them, and their owners as the state has them."""
+        found = tables.records(stale) if stale else {}
+        for entity, id in stale:
+            desk.records.learn(found.get((entity, id)) or Mirrored(entity, id, deleted=True))
 
     def _take_policy_of(self, state: State) -> bool:
         """Decide by the policy in force where it is another one; whether it is."""
@@ -413,9 +421,7 @@ class Writer:
             return None, desk
         new = swap.desk
         stale = new.learn(tables.known_since(new.seq), tables.records_since(new.seq))
-        found = tables.records(stale)
-        for entity, id in stale:
-            new.records.learn(found.get((entity, id)) or Mirrored(entity, id, deleted=True))
+        self._read_again(tables, new, stale)
         new.seq, new.last, new.receivers = desk.seq, desk.last, desk.receivers
         self.desk, self.policy, self._run = new, new.policy, None
         return swap, new
