@@ -702,12 +702,12 @@ class _OneByOne:
         self.block: dict[int, list[Any]] = {}
 
     def __getitem__(self, at: int) -> Any:
-        start = at >> 10
+        start = at >> 6
         found = self.block.get(start)
         if found is None:
-            rows = np.arange(start << 10, min(self.column.n, (start + 1) << 10))
+            rows = np.arange(start << 6, min(self.column.n, (start + 1) << 6))
             found = self.block[start] = self.column.take(rows).values()
-        return found[at & 1023]
+        return found[at & 63]
 
 
 class _Finder:
