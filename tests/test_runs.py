@@ -289,6 +289,30 @@ def test_many_changes_in_the_crm_stop_the_commit(tmp_path: Path) -> None:
     assert "0 by rules, 3 by hand" in said
 
 
+TRIAL = """roe: 1
+name: trial
+roles: [ae]
+engagement:
+  account:
+    ae:
+      - {name: after, when: 'today >= date("2026-03-04")', then: {assign: '"bob"'}}
+      - {name: trial, when: account.owner.ae = null, then: {assign: '"eva"', until: 'date("2026-03-04")'}}
+      - {name: rest, then: {assign: '"eva"', until: 'date("2026-03-04")'}}
+"""
+
+
+def test_an_owner_whose_time_has_ended_changes_by_time(tmp_path: Path) -> None:
+    policy_text(tmp_path / "policy", TRIAL)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "reps.csv").write_text("id,name\neva,Eva\nbob,Bob\n", "utf-8")
+    state = str(tmp_path / "state")
+    accounts(tmp_path, "DE", "DE")
+    invoke(command(tmp_path, state))
+    accounts(tmp_path, "DE", "DE", owner="eva")
+    assert "0 by rules, 0 by hand, 0 by time" in invoke(command(tmp_path, state, 1)).output
+    assert "0 by rules, 0 by hand, 2 by time" in invoke(command(tmp_path, state, 2)).output
+
+
 def test_a_replay_decides_as_it_would_have_then(tmp_path: Path) -> None:
     pool(tmp_path)
     state = str(tmp_path / "state")

@@ -52,8 +52,8 @@ def story(store: Store, entity: str, record: str, *, role: str = "", rep: str = 
         named = getattr(x.entry, x.entry.NAME, "")
         if (role and named != role) or (rep and rep not in (getattr(x.entry, "rep", None), getattr(x.entry, "former", None))):
             continue
-        what, because = told(x.entry)
-        lines.append(Line(x, str(x.entry.at) if x.entry.at.day else f"{x.entry.at.local:%Y-%m-%d %H:%M}", named, what, because))
+        what, reason = told(x.entry)
+        lines.append(Line(x, str(x.entry.at) if x.entry.at.day else f"{x.entry.at.local:%Y-%m-%d %H:%M}", named, what, reason))
     return lines
 
 
@@ -224,7 +224,7 @@ def in_words(x: OnDay) -> list[str]:
     else:
         h = x.was
         since = "since a day that is not known" if h.since_unknown else f"since {h.start.date}"
-        how = _because(h)
+        how = because(h)
         said = [
             f"{x.role}: {_who(h.rep, h.queue)}, {since}"
             + (f", until {h.stop.date}" if h.stop is not None else "")
@@ -237,7 +237,8 @@ def in_words(x: OnDay) -> list[str]:
     return said
 
 
-def _because(h: Holding) -> str:
+def because(h: Holding) -> str:
+    """By what somebody has a record, in a few words."""
     by = {"hand": "by hand in the CRM", "system": "by a system in the CRM", "import": "as the CRM said"}.get(h.by, "")
     return by or (f"by rule `{h.rule}`" if h.rule else f"by {h.by}" if h.by != "rule" else "")
 
@@ -245,6 +246,6 @@ def _because(h: Holding) -> str:
 def book_lines(holdings: Iterable[Holding]) -> list[Sequence[Any]]:
     """A rep's book as rows: entity, record, role, since, until, why."""
     return [
-        [h.entity, h.record, h.role, "not known" if h.since_unknown else str(h.start.date), str(h.stop.date) if h.stop else "", _because(h)]
+        [h.entity, h.record, h.role, "not known" if h.since_unknown else str(h.start.date), str(h.stop.date) if h.stop else "", because(h)]
         for h in holdings
     ]  # fmt: skip

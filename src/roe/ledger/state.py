@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from roe.grammar import values as v
@@ -75,17 +76,26 @@ def _literal(at: At) -> str:
     return v.literal(at.local)
 
 
+@cache
+def _day(instant: int, zone: str) -> str:
+    """The day of an instant in a zone; owners share few of them."""
+    return str(At(instant, True, zone).date)
+
+
+_moment = cache(_literal)
+
+
 def _owners(store: Store) -> State:
     found: State = {}
     for h in store.holdings():
         base, base_at = (holder_of(h.base[0], h.base[1]), h.base[2]) if h.base is not None else (None, None)
         more = {
-            "seen": str(h.start.date) if h.since_unknown else None, "former": h.former, "by": h.by, "base": base,
-            "base_at": None if base_at is None else _literal(base_at), "decided": [holder_of(*x) for x in h.decided],
+            "seen": _day(h.start.instant, h.start.zone) if h.since_unknown else None, "former": h.former, "by": h.by, "base": base,
+            "base_at": None if base_at is None else _moment(base_at), "decided": [holder_of(*x) for x in h.decided],
         }  # fmt: skip
         holder = holder_of(h.rep, h.queue)
         if holder is not None or base is not None or h.decided:
-            since = None if h.since_unknown else str(h.start.date)
+            since = None if h.since_unknown else _day(h.start.instant, h.start.zone)
             found[f"{h.entity}|{h.record}|{h.role}"] = {"rep": holder, "since": since} | {k: x for k, x in more.items() if x}
     return dict(sorted(found.items()))
 

@@ -304,15 +304,16 @@ def since(entries: Iterable[Any], memory: Memory, at: At) -> Since | None:
 
     if memory.last is None:
         return None
-    counts, ended = Since(str(memory.last.at)), memory.ended(at)
-    for e in entries:
-        if isinstance(e, Owned) and e.rep != e.former:
-            if e.by in CONFIRMED_BY_CRM:
-                counts.by_hand += 1
-            elif (e.entity, e.record, e.role) in ended:
-                counts.by_time += 1
-            else:
-                counts.by_rules += 1
+    counts = Since(str(memory.last.at))
+    moves = [e for e in entries if isinstance(e, Owned) and e.rep != e.former]
+    ended = memory.ended(at) if moves else set()
+    for e in moves:
+        if e.by in CONFIRMED_BY_CRM:
+            counts.by_hand += 1
+        elif (e.entity, e.record, e.role) in ended:
+            counts.by_time += 1
+        else:
+            counts.by_rules += 1
     return counts
 
 
