@@ -391,6 +391,10 @@ class World:
         leave = rep["leave"] if rep is not None and step.cover else None
         return leave["cover"] if leave is not None and leave["cover"] is not None else rep
 
+    def stranger(self, key: str) -> Row | None:
+        """A rep whom the data names as an owner, and the policy as a member or a holder, but whom no record of a rep lists."""
+        return self._strangers.get(fold(key))
+
     def is_stranger(self, rep: Row) -> bool:
         return rep["id"] in self._strangers
 
