@@ -37,7 +37,7 @@ def examples(pairs: list[tuple[str, str]], removed: float, weight: float) -> lis
     index = NameIndex(right)
     found: list[Example] = []
     for name, wanted in zip(left, truth, strict=True):
-        closest = [max((index.signs(a, b, i) for a in names_in(name) for b in index.names[i]), key=_near) for i in index.candidates(name)]
+        closest = [max((index.signs(a, b, i) for a in names_in(name) for b in index.meant(i)), key=_near) for i in index.candidates(name)]
         places_of = [index.places(i) for i in index.candidates(name)]
         ranked = sorted(zip(closest, places_of, strict=True), key=lambda x: -_near(x[0]))[:CLOSEST]
         found += [(signs, wanted is not None and wanted in at, weight) for signs, at in ranked]

@@ -74,10 +74,12 @@ def said(**values: Any) -> Reply:
 class Service:
     """A desk with its ledger in one process, as of a clock that the test sets."""
 
-    def __init__(self, state: str, ready: Ready, at: datetime = MONDAY, receivers: tuple[Receiver, ...] = ()) -> None:
+    def __init__(
+        self, state: str, ready: Ready, at: datetime = MONDAY, receivers: tuple[Receiver, ...] = (), activate: bool = False
+    ) -> None:
         self.state, self.ready = state, ready
         self.time = SetTime(at)
-        self.local = Local(state, ready, self.time)
+        self.local = Local(state, ready, self.time, activate)
         self.local.writer.receivers = receivers
 
     def do(self, act: Act) -> dict[str, Any]:

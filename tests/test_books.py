@@ -168,7 +168,8 @@ def test_what_a_cycle_keeps_to(mode: str, tmp_path: Path) -> None:
             assert again["moves"] == [], (seed, week)
             if week == 0:
                 run = evaluator.run(data, as_of=as_of, state=state)
-                assert {d.id: d.owner for d in run.decisions if d.owner} == after
+                here = {r["id"] for r in world.rows["rep"] if r["active"] is not False}  # a book may keep what a leaver had: nobody owns it
+                assert {d.id: d.owner for d in run.decisions if d.owner} == {a: r for a, r in after.items() if r in here}
                 assert run.state()["books"] == state["books"]
     assert moves > 200
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
 
 import roe
-from helpers import policy_text
+from helpers import SHARED, policy_text
 from roe.companies.index import NameIndex
 from roe.companies.name import names_in, parse
 from roe.grammar.field_functions import company_domain
@@ -177,3 +178,16 @@ def test_a_page_on_a_shared_host_is_no_companys_domain(tmp_path: Path, page: str
 
 def test_a_shop_at_a_host_that_gives_each_its_own_name_is_its_own() -> None:
     assert company_domain("https://palenque.myshopify.com/products") == "palenque.myshopify.com"
+
+
+def test_pairs_of_names_that_others_made_up(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each pair is a lead and an account at the default probability; at least 22 of 27 must come out right, where the list is at hand."""
+    path = SHARED / "cases" / "names.csv"
+    if not path.is_file():
+        pytest.skip("the list is not here")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    right = [bool(NameIndex([r["account_name"]]).search(r["lead_company"], 0.5)) is (r["same_company"] == "yes") for r in rows]
+    with capsys.disabled():
+        print(f"\n{sum(right)} of {len(right)} pairs of names")
+    assert sum(right) >= 22

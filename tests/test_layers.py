@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("roe.stages",),
     ("roe.policy.build",),
     ("roe.data",),
+    ("roe.ledger.reconcile",),
     ("roe.evaluator",),
     ("roe.ledger",),
     ("roe.columns",),

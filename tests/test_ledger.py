@@ -167,7 +167,7 @@ def test_the_same_owner_again_confirms_the_holding(state: str) -> None:
 def test_an_import_fills_in_the_past_alone(state: str) -> None:
     with open_store(state) as store:
         store.append([owned("A-1", "r3", "2026-03-10")])
-        store.append([owned("A-1", "r1", "2026-01-01", by="import"), owned("A-1", "r2", "2026-02-01", by="import")])
+        store.append([owned("A-1", "r1", "2026-01-01", by="import", past=True), owned("A-1", "r2", "2026-02-01", by="import", past=True)])
         assert held(store, "A-1") == [("r1", "2026-01-01", "2026-02-01"), ("r2", "2026-02-01", "2026-03-10"), ("r3", "2026-03-10", None)]
 
 
@@ -243,9 +243,19 @@ def _random_entries(rng: random.Random, n: int) -> list[Entry]:
         record, rep = f"A-{rng.randrange(4)}", rng.choice(["r1", "r2", "r3", None])
         kind = rng.random()
         if kind < 0.7:
-            by = rng.choice(["rule", "rule", "hand", "import", "correction"])
+            by = rng.choice(["rule", "rule", "hand", "import"])
+            past = rng.random() < 0.3
             found.append(
-                Owned(at=at, entity="account", record=record, role=rng.choice(["ae", "csm"]), rep=rep, by=by, sentence=f"{rng.random()}")
+                Owned(
+                    at=at,
+                    entity="account",
+                    record=record,
+                    role=rng.choice(["ae", "csm"]),
+                    rep=rep,
+                    by=by,
+                    past=past,
+                    sentence=f"{rng.random()}",
+                )
             )
         elif kind < 0.8:
             found.append(e.Loaded(at=at, entity="account", record=record, role="ae", rep=rep))
@@ -271,7 +281,7 @@ class Model:
         began = self.began.setdefault(key, [False] * len(self.DAYS))
         first = self.DAYS.index(x.at.date)
         last_start = max((i for i, b in enumerate(began) if b), default=-1)
-        if x.by in ("import", "correction") and last_start > first:
+        if x.past and last_start > first:
             end = next(i for i, b in enumerate(began) if b and i > first)
             if end == last_start and days[-1] == x.rep:
                 began[end] = False  # the same holder's: it began earlier than was known

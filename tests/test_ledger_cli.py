@@ -238,3 +238,50 @@ def test_a_file_that_is_no_history(text: str, tmp_path: Path) -> None:
     path = tmp_path / ("x.json" if text.startswith("{") else "x.csv")
     path.write_text(text)
     assert "[R601]" in roe("ledger", "import", path, "--role", "ae", "--state", tmp_path / "state", code=2).output
+
+
+# --- nights -------------------------------------------------------------------------------------------------------------
+
+POLICY = """roe: 1
+name: regions
+timezone: Europe/Berlin
+roles: [ae]
+engagement:
+  account:
+    ae:
+      - {name: large, when: account.employees >= LIMIT, then: {assign: '"r1"'}, because: "{account.name} has {account.employees} employees"}
+      - {name: west, when: account.country = "DE", then: {assign: '"r2"'}}
+"""
+REP_TABLE = "id,name,active\nr1,Ann,true\nr2,Bob,true\n"
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_day_is_explained_from_the_ledger_alone_by_the_policy_of_that_day(kind: str, tmp_path: Path) -> None:
+    state, policy, data = place(kind, tmp_path / "ledger"), tmp_path / "policy", tmp_path / "data"
+    data.mkdir()
+    policy.mkdir()
+    (data / "reps.csv").write_text(REP_TABLE)
+    nights = (("2026-03-02", 500, 100), ("2026-03-03", 700, 100), ("2026-03-04", 900, 100), ("2026-03-05", 900, 1000))
+    for as_of, employees, limit in nights:
+        (policy / "policy.yaml").write_text(POLICY.replace("LIMIT", str(limit)))
+        (data / "accounts.csv").write_text(f"id,name,country,employees\nA-1,Acme,DE,{employees}\nA-2,Bolt,FR,5\n")
+        roe("run", policy, "--data", data, "--as-of", as_of, "--state", state, "--out", tmp_path / as_of)
+    for path in (*data.iterdir(), policy / "policy.yaml"):
+        path.unlink()
+    first = roe("explain", "A-1", "--on", "2026-03-02", "--state", state).output
+    assert "Acme has 500 employees" in first and "account.employees >= 100" in first and "decided as of 2026-03-02" in first
+    second = roe("explain", "A-1", "--on", "2026-03-03", "--state", state).output
+    assert "Acme has 700 employees" in second and "decided as of 2026-03-03" in second  # the same rule and owner, from another value
+    last = roe("explain", "A-1", "--on", "2026-05-01", "--state", state).output
+    assert "decided as of 2026-03-05" in last and "account.employees >= 1000" in last and "Bob" in last
+    trace = json.loads(roe("explain", "A-1", "--on", "2026-03-02", "--format", "json", "--state", state).output)
+    assert trace["outcome"]["rule"] == "large" and trace["outcome"]["owner"] == "r1"
+    assert "no ae rule holds" in roe("explain", "A-2", "--on", "2026-03-04", "--state", state).output
+    assert "[R604]" in roe("explain", "A-1", "--on", "2026-03-01", "--state", state, code=2).output
+    assert "[R801]" in roe("explain", "A-1", "--on", "2026-03-02", "--why-not", "r2", "--state", state, code=2).output
+    said = roe("history", "A-1", "--state", state).output
+    assert "rule `large`: Acme has 500 employees" in said and "r2 takes over from r1" in said
+    roe("ledger", "verify", "--projections", "--against", tmp_path / "2026-03-05", "--state", state)
+    with open_store(state) as store:
+        digests = {x.entry.digest for x in store.runs()}  # type: ignore[attr-defined]
+        assert len(digests) == 2 and all(b"name: regions" in store.policy(d)["policy.yaml"] for d in digests)

@@ -275,6 +275,44 @@ def test_records_that_vanish_stop_the_commit(tmp_path: Path) -> None:
     invoke(command(tmp_path, state, 2, "out", "--accept", "Bob: the old export had test leads"))
 
 
+def test_many_changes_in_the_crm_stop_the_commit(tmp_path: Path) -> None:
+    policy_text(tmp_path / "policy", BY_COUNTRY + "invariants: ['changed_in_crm <= 1']\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "reps.csv").write_text("id,name\neva,Eva\nbob,Bob\nzoe,Zoe\n", "utf-8")
+    state = str(tmp_path / "state")
+    accounts(tmp_path, "DE", "DE", "DE", owner="bob")
+    invoke(command(tmp_path, state))
+    accounts(tmp_path, "DE", "DE", "DE", owner="zoe")
+    for engine in ("rows", "columns"):
+        assert "changed_in_crm = 3" in invoke(command(tmp_path, state, 1, "out", "--engine", engine), code=1).output
+    said = invoke(command(tmp_path, state, 1, "out", "--accept", "Ann: Zoe took over")).output
+    assert "0 by rules, 3 by hand" in said
+
+
+TRIAL = """roe: 1
+name: trial
+roles: [ae]
+engagement:
+  account:
+    ae:
+      - {name: after, when: 'today >= date("2026-03-04")', then: {assign: '"bob"'}}
+      - {name: trial, when: account.owner.ae = null, then: {assign: '"eva"', until: 'date("2026-03-04")'}}
+      - {name: rest, then: {assign: '"eva"', until: 'date("2026-03-04")'}}
+"""
+
+
+def test_an_owner_whose_time_has_ended_changes_by_time(tmp_path: Path) -> None:
+    policy_text(tmp_path / "policy", TRIAL)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "reps.csv").write_text("id,name\neva,Eva\nbob,Bob\n", "utf-8")
+    state = str(tmp_path / "state")
+    accounts(tmp_path, "DE", "DE")
+    invoke(command(tmp_path, state))
+    accounts(tmp_path, "DE", "DE", owner="eva")
+    assert "0 by rules, 0 by hand, 0 by time" in invoke(command(tmp_path, state, 1)).output
+    assert "0 by rules, 0 by hand, 2 by time" in invoke(command(tmp_path, state, 2)).output
+
+
 def test_a_replay_decides_as_it_would_have_then(tmp_path: Path) -> None:
     pool(tmp_path)
     state = str(tmp_path / "state")
@@ -395,7 +433,8 @@ def test_an_undo_ends_on_its_day_and_leaves_what_was_touched_since(tmp_path: Pat
     invoke(command(tmp_path, state, 1))
     name = read_mark(tmp_path / "out")["run"]
     policy_text(tmp_path / "policy", BY_COUNTRY.replace("country =", 'id != "A1" and account.country ='))
-    accounts(tmp_path, "US", "US", owner="eva")
+    accounts(tmp_path, "US", "US", owner="eva")  # loaded into the CRM
+    invoke(command(tmp_path, state, 2))
     (tmp_path / "data" / "accounts.csv").write_text("id,country,owner\nA0,US,eva\nA1,US,bob\n", "utf-8")  # moved back by hand
     invoke(command(tmp_path, state, 2))
     said = invoke(["undo", name, "--state", state, "--accept", "Ann: too early", "--until", str(FIRST + timedelta(days=5))]).output

@@ -384,7 +384,7 @@ def test_scenario_18_a_timer_whose_pool_is_gone_is_decided_by_the_rules_of_today
         desk.route("L1", email="a@x1.com")
         text = POLICY.replace("{route: inbound}", "{assign: '\"boss\"'}").replace("  inbound:", "  other:").replace("PER_DAY", "1000")
         policy_text(tmp_path / "new", text)
-        later = Service(state, load(tmp_path / "new"), MONDAY + timedelta(hours=2))
+        later = Service(state, load(tmp_path / "new"), MONDAY + timedelta(hours=2), activate=True)
         later.local.do()
         assert (later.owner("L1"), later.shown("L1")["gone"]) == ("boss", "inbound")
         assert later.entries("owned")[-1].rep == "boss"

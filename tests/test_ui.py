@@ -240,6 +240,44 @@ def test_of_other_teams_records_only_the_answer_is_in_the_html(teams: RowSnapsho
         assert all(secret in page for secret in SECRETS), name
 
 
+LINKED = """roe: 1
+name: linked
+roles: [ae]
+engagement:
+  account:
+    ae: [{name: kept, then: keep}]
+  lead:
+    ae:
+      - {name: large, when: lead.account.employees > 99999, then: open}
+      - {name: kept, when: lead.owner.ae != null, then: keep}
+"""
+
+
+def test_a_lead_shows_no_values_of_an_account_of_another_team(tmp_path: Path) -> None:
+    policy, found = build(policy_text(tmp_path / "p", LINKED))
+    assert policy is not None, found
+    (tmp_path / "reps.csv").write_text("id,name,team\nann,Ann,A\nbob,Bob,B\n", "utf-8")
+    (tmp_path / "accounts.csv").write_text("id,name,employees,type,owner\nS2,Two,77123,theirs-secret,bob\nS1,One,12,ours,ann\n", "utf-8")
+    (tmp_path / "leads.csv").write_text("id,name,account,owner\nL1,Lea,S2,ann\nL2,Leo,S1,ann\n", "utf-8")
+    (tmp_path / "contacts.csv").write_text("id,name,title,account\nC1,Con,ours-title,S1\nC2,Cor,theirs-secret,S2\n", "utf-8")
+    snapshot = snapshot_of(Evaluator(policy), tmp_path, "2026-02-01")
+    ann = Browser(snapshot, Options(users=SIGNED_IN), "ann")
+    pages = [ann.page(f"/record/lead/L1?role=ae&rep={rep}") for rep in ("bob", "ann")] + [ann.page("/record/contact/C2")]
+    form = {
+        "csrf": ann.csrf("/what-if?entity=lead&record=L1"),
+        "entity": "lead",
+        "record": "L1",
+        "field.name": "Lea",
+        "field.account": "S2",
+        "field.owner.ae": "ann",
+    }
+    pages.append(ann.post("/what-if/answer", form).text)
+    assert not any(secret in page for page in pages for secret in SECRETS)
+    assert "Two" in pages[0] and "<svg" in pages[0]
+    assert "12" in ann.text("/record/lead/L2") and "ours-title" in ann.page("/record/contact/C1")
+    assert "77123" in Browser(snapshot, Options(users=SIGNED_IN), "rev").page("/record/lead/L1")
+
+
 def test_own_teams_records_are_shown_whole(teams: RowSnapshot) -> None:
     for name in ("ann", "mia"):
         page = Browser(teams, Options(users=SIGNED_IN), name).page("/record/account/S1")
@@ -458,7 +496,8 @@ def test_the_rep_whose_turn_is_said_to_be_next_gets_the_next_record() -> None:
     snapshot = example_of("distribution")
     said_next = [rep for rep, p in members(snapshot, "desk") if p.ahead == 0]
     assert len(said_next) == 1
-    d = snapshot.turns("desk")[-1]
+    entity, record, _ = snapshot.handed("desk")[-1]
+    d = snapshot.decisions(entity, record)[0]
     bound = snapshot_of(snapshot.evaluator, EXAMPLES / "distribution" / "data", "2026-02-10T10:00").bound
     values = {k: x for k, x in d.row.items() if k not in d.row.derived and isinstance(x, (str, int, float)) and "$" not in k}
     new = bound.world.restore("lead", [{**values, "id": "zz", "email": "z@elsewhere.org", "company": "Elsewhere"}])[0]
@@ -631,6 +670,12 @@ def test_a_record_has_its_history_and_every_entry_is_in_the_audit(tmp_path: Path
     assert kinds and all(f" {kind} " in audit for kind in kinds) and "the chain ends with" in audit
     assert faults(browser.page("/audit")) == [] and "Dee Dunn owns it" in browser.text("/audit?kind=owned")
     assert "Show what the ledger knows" in browser.text("/record/account/A04")
+    number = re.search(r'href="/entry/(\d+)"', browser.page("/history/account/A04"))
+    assert number is not None and "Dee Dunn owns it as ae" in browser.text(f"/entry/{number[1]}")
     people = users(new=("rep", "a-rep-of-no-team"))
     stranger = Browser(example_of("static"), Options(history=History(str(tmp_path)), users=people), "new")
+    foreign = stranger.text(f"/entry/{number[1]}")
+    assert "Dee Dunn owns it as ae <b>worked</b> by Dee" in foreign and "written" not in foreign and "by a rule" not in foreign
+    assert stranger.get("/entry/1").status_code == 403
+    assert browser.get("/entry/99999").status_code == 404 == browser.get("/entry/x").status_code
     assert stranger.get("/history/account/A04").status_code == 403 and stranger.get("/audit").status_code == 403

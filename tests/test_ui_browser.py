@@ -5,6 +5,7 @@ Needs ROE_HEAVY=1 and Chromium. ROE_SHOTS names a folder for a picture of every 
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shutil
@@ -20,7 +21,7 @@ import pytest
 pytest.importorskip("starlette")
 pytest.importorskip("playwright")
 
-from helpers import AS_OF, EXAMPLES
+from helpers import AS_OF, EXAMPLES, policy_text
 from roe.web.app.access import digest
 
 BROWSER = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), "")
@@ -31,8 +32,10 @@ USERS = [("cal", "rep", "cal"), ("bea", "rep", "bea"), ("boss", "manager", "bea"
 class Server:
     """A running `roe ui` about an example."""
 
-    def __init__(self, name: str, folder: Path, users: bool = False) -> None:
-        policy = EXAMPLES / name
+    def __init__(
+        self, name: str, folder: Path, users: bool = False, policy: Path | None = None, data: Path | None = None, as_of: str = ""
+    ) -> None:
+        policy = policy or EXAMPLES / name
         more = []
         if users:
             lines = [
@@ -48,9 +51,9 @@ class Server:
             "ui",
             str(policy),
             "--data",
-            str(policy / "data"),
+            str(data or policy / "data"),
             "--as-of",
-            AS_OF[name],
+            as_of or AS_OF[name],
             "--no-browser",
             *more,
         ]
@@ -218,7 +221,7 @@ def test_what_a_run_would_move_away_from_a_rep(chromium: Any, servers: Callable[
     user.link("Changes")
     user.choose("#by-rep", "cal")
     user.button("Show")
-    user.reads("Cal Cruz", "Ann Archer", "Globex Corporation is a named account", "1 changes")
+    user.reads("Cal Cruz", "Ann Archer", "Globex Corporation is a named account", "1 change")
     user.done("What would a run take from Cal?", 3)
 
 
@@ -272,6 +275,49 @@ def test_pages_are_read_without_script(chromium: Any, servers: Callable[..., Ser
     user.reads("This would give it to Cal Cruz")
     user.page.click("text=What comes after")
     user.reads("if nothing else happens")
+
+
+def test_a_hostile_organisation_executes_nothing_and_breaks_no_layout(chromium: Any, tmp_path: Path) -> None:
+    from test_security import NAMES
+    from test_ui import TEAMS
+
+    names = [
+        *NAMES,
+        "x" * 10_000,
+        "W" * 300,
+        '"><img src=x onerror=alert(1)>',
+        "' onfocus=alert(1) autofocus x='",
+        "</script><script>alert(2)</script>",
+    ]
+    policy_text(tmp_path / "p", TEAMS)
+    for file, header in (("reps", ["id", "name", "team"]), ("accounts", ["id", "name", "secret", "owner"])):
+        with (tmp_path / f"{file}.csv").open("w", encoding="utf-8", newline="") as out:
+            rows = [[f"r{i}", name, name[:60]] if file == "reps" else [f"a{i}", name, name, f"r{i}"] for i, name in enumerate(names)]
+            csv.writer(out).writerows([header, *rows])
+    server = Server("", tmp_path, policy=tmp_path / "p", data=tmp_path, as_of="2026-02-01")
+    try:
+        user = User(chromium, server.address)
+        user.page.on("dialog", lambda d: user.said.append(f"a dialog: {d.message}"))
+        base = server.address.partition("/open")[0]
+        for path in [
+            "/",
+            "/changes",
+            "/teams",
+            "/policy",
+            "/data",
+            *(f"/record/account/a{i}?role=ae&rep=r{i}" for i in range(len(names))),
+            *(f"/rep/r{i}" for i in range(len(names))),
+        ]:
+            user.page.goto(base + path)
+            user.page.wait_for_load_state("networkidle")
+            for width in (1280, 390):
+                user.page.set_viewport_size({"width": width, "height": 844})
+                assert user.page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+        user.page.goto(base)
+        user.type("#q", "<script>")
+        assert user.said == [], user.said
+    finally:
+        server.close()
 
 
 PAGES = {

@@ -11,12 +11,11 @@ import contextlib
 import hashlib
 import json
 import os
-import stat
 from pathlib import Path
 from typing import Any
 
 from roe.diagnostics import Diagnostic, errors
-from roe.files import cache_folder, uncollected
+from roe.files import cache_folder, is_private, own_digest, uncollected
 from roe.policy.model import Policy
 from roe.policy.store import Reader, write_policy
 from roe.progress import phase
@@ -27,7 +26,7 @@ def load_policy(path: Path, fresh: bool = False) -> tuple[Policy | None, list[Di
     """The policy of a folder (or policy.yaml) and its findings; `fresh` checks everything again."""
     root = path.parent if path.name == "policy.yaml" else path
     folder = cache_folder()
-    if folder is not None and not _is_private(folder):
+    if folder is not None and not is_private(folder):
         folder = None
     place = _place(folder, root) if folder and not fresh else None
     if place is not None:
@@ -44,54 +43,18 @@ def load_policy(path: Path, fresh: bool = False) -> tuple[Policy | None, list[Di
     return policy, found
 
 
-def _is_private(folder: Path) -> bool:
-    """Whether only this user (or the administrator) can put files into a folder: it, and every folder above it, links followed.
-
-    A folder above that everybody may write to is fine where it keeps others from renaming what is not theirs, as /tmp does.
-    """
-    if os.name == "nt":
-        return True
-    trusted = (0, os.getuid())
-    try:
-        real = folder.resolve()
-        for place in (real, *real.parents):
-            if not place.exists():
-                continue
-            found = place.stat()
-            shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-            if found.st_uid not in trusted or (shared and (place == real or not found.st_mode & stat.S_ISVTX)):
-                return False
-    except (OSError, RuntimeError):
-        return False
-    return True
-
-
 def _place(folder: Path, root: Path) -> Path:
     """One cache file per policy folder; what it says counts only if its digest is that of the files of today."""
     return folder / (hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:32] + ".json")
 
 
 def _digest(root: Path, files: list[str]) -> str:
-    digest = hashlib.sha256(_own_digest().encode())
+    digest = hashlib.sha256(own_digest().encode())
     for name in files:
         data = (root / name).read_bytes()
         digest.update(f"{name}\0{len(data)}\0".encode())
         digest.update(data)
     return digest.hexdigest()
-
-
-def _own_digest() -> str:
-    """The digest of roe itself: its version and the sizes and times of its source files."""
-    from roe import __version__
-
-    here = Path(__file__).parent
-    marks = []
-    for folder, _, names in os.walk(here):
-        for name in names:
-            if name.endswith((".py", ".json")):
-                found = os.stat(os.path.join(folder, name))
-                marks.append(f"{name}:{found.st_size}:{found.st_mtime_ns}")
-    return f"{__version__} {' '.join(sorted(marks))}"
 
 
 def _read(place: Path, root: Path) -> tuple[Policy, list[Diagnostic]] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -108,3 +109,39 @@ def cache_folder() -> Path | None:
     if os.name == "nt":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "roe" / "cache"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "roe"
+
+
+def is_private(folder: Path) -> bool:
+    """Whether only this user (or the administrator) can put files into a folder: it, and every folder above it, links followed.
+
+    A folder above that everybody may write to is fine where it keeps others from renaming what is not theirs, as /tmp does.
+    """
+    if os.name == "nt":
+        return True
+    trusted = (0, os.getuid())
+    try:
+        real = folder.resolve()
+        for place in (real, *real.parents):
+            if not place.exists():
+                continue
+            found = place.stat()
+            shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+            if found.st_uid not in trusted or (shared and (place == real or not found.st_mode & stat.S_ISVTX)):
+                return False
+    except (OSError, RuntimeError):
+        return False
+    return True
+
+
+def own_digest() -> str:
+    """The digest of roe itself: its version and the sizes and times of its source files."""
+    from roe import __version__
+
+    here = Path(__file__).parent
+    marks = []
+    for folder, _, names in os.walk(here):
+        for name in names:
+            if name.endswith((".py", ".json", ".csv")):
+                found = os.stat(os.path.join(folder, name))
+                marks.append(f"{name}:{found.st_size}:{found.st_mtime_ns}")
+    return f"{__version__} {' '.join(sorted(marks))}"

@@ -13,7 +13,6 @@ import click
 from roe.cli.common import (
     STATE,
     as_of_option,
-    bind,
     bind_large,
     data_option,
     fail,
@@ -50,16 +49,11 @@ def plan(policy: Path | None, data: Path, as_of: str, state: str | None, out: Pa
     _packages()
     from roe.data.files import csv_text, write_whole
     from roe.evaluator.books import plan_books
-    from roe.evaluator.world import Circle
     from roe.web.books import plan_page
 
     evaluator = load(policy)
     named(evaluator.policy, evaluator.policy.plan.books, only, "book", "books")
-    try:
-        found = plan_books(bind_large(evaluator, data, as_of, state), only, greedy, reviewed=True)
-    except Circle as e:
-        click.echo(f"note: {e} depends on itself through the data, which only the row engine can follow; using rows", err=True)
-        found = plan_books(bind(evaluator, data, as_of, state), only, greedy, reviewed=True)
+    found = plan_books(bind_large(evaluator, data, as_of, state), only, greedy, reviewed=True)
     rows = [[book, *(m[key] for key in ("account", "name", *MOVES[3:]))] for book, part in found["books"].items() for m in part["moves"]]
     try:
         out.mkdir(parents=True, exist_ok=True)

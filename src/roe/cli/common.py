@@ -208,10 +208,17 @@ def large(data: Path) -> bool:
 
 
 def bind_large(evaluator: Any, data: Path, as_of: str, state: str | None) -> Any:
-    """`bind`, in columns where the data is large and their packages are there."""
+    """`bind`, in columns where the data is large, their packages are there, and no field rests on itself."""
     from importlib.util import find_spec
 
+    from roe.policy.circles import circles
+
     if not data.exists() or not large(data) or find_spec("pyarrow") is None or find_spec("numpy") is None:
+        return bind(evaluator, data, as_of, state)
+    own = circles(evaluator.policy)
+    if own:
+        name = ".".join(own[0])
+        click.echo(f"note: {name} depends on itself through the data, which only the row engine can follow; using rows", err=True)
         return bind(evaluator, data, as_of, state)
     from roe.columns.world import ColumnWorld
     from roe.data.report import beside

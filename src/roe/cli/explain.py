@@ -19,8 +19,11 @@ from roe.source import Span
 @click.command("explain")
 @click.argument("record")
 @policy_argument
-@data_setting("Folder with the records. Not needed with a --run that kept its traces.", without="run_folder")
+@data_setting("Folder with the records. Not needed with --on, or a --run that kept its traces.", without="run_folder")
 @as_of_setting("The date or date-time to use as `today` and `now`. Not needed with --run, which keeps its own.", without="run_folder")
+@click.option(
+    "--on", "day", metavar="DAY", help="Explain the decision of this day from the ledger (--state) alone, by the policy of that day."
+)
 @state_option
 @click.option("--role", help="Explain only this role, such as ae or sdr.")
 @click.option(
@@ -35,7 +38,7 @@ from roe.source import Span
 )
 @click.option("--format", "shape", type=click.Choice(["text", "json", "md"]), default="text", show_default=True, help="Output format.")
 def command(
-    record: str, policy: Path | None, data: Path | None, as_of: str | None, state: str | None, role: str | None, field: str | None,
+    record: str, policy: Path | None, data: Path | None, as_of: str | None, day: str | None, state: str | None, role: str | None, field: str | None,
     why_not_rep: str | None, run_folder: Path | None, shape: str,
 ) -> None:  # fmt: skip
     """Explain who owns RECORD (an id, a name or a domain), and why.
@@ -45,7 +48,17 @@ def command(
     for option, given in (("--role", role), ("--why-not", why_not_rep)):
         if field is not None and given is not None:
             fail([Diagnostic("R801", f"`--field` and `{option}` do not go together", Span(option, 1, 1, 2), "leave one of the two out")])
+    if day is not None:
+        from roe.cli.history import explain_on
+
+        for option, is_given in (("--why-not", why_not_rep), ("--field", field), ("--run", run_folder)):
+            if is_given is not None:
+                fail([Diagnostic("R801", f"`--on` and `{option}` do not go together", Span(option, 1, 1, 2), "leave one of the two out")])
+        click.echo(explain_on(record, state or "state", day, role or "", shape))
+        return
     bound = None
+    if run_folder is not None:
+        _is_whole(run_folder)
     if data is None and run_folder is not None:
         if field is not None or why_not_rep is not None:
             at = Span("--field" if field is not None else "--why-not", 1, 1, 2)
@@ -64,6 +77,15 @@ def command(
         click.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=2, ensure_ascii=False))
         return
     click.echo("\n\n".join(x.as_text(shape == "md") for x in found), color=color())
+
+
+def _is_whole(folder: Path) -> None:
+    """A folder with the files of two runs explains neither."""
+    from roe.run.folder import MARK, STAGED
+
+    if (folder / STAGED).is_dir() and not (folder / MARK).is_file():
+        help = "repeat the `roe run` with this --out folder: it finishes that run first"
+        fail([Diagnostic("R608", "a run was interrupted while its files were put in place here", Span(str(folder), 1, 1, 2), help)])
 
 
 @dataclass(slots=True)

@@ -117,6 +117,62 @@ def _on_day(found: list[Any], entity: str, record: str, day: date, shape: str) -
         )
 
 
+def explain_on(record: str, state: str, day: str, role: str, shape: str) -> str:
+    """What was decided about a record as of a day, from the ledger alone: the traces that the runs kept, by the policies of their days."""
+    from roe.crm.ids import fold
+    from roe.ledger import history
+    from roe.run.evidence import shown
+
+    on = _day(day, "--on")
+    assert on is not None
+    with open_ledger(state) as store:
+        key = fold(record)
+        kind = _entity(history.entities_of(store, key), None, record)
+        decided = history.decided_on(store, kind, key, on, role)
+    if not decided:
+        at = Span("--on", 1, 1, len(day) + 1, day)
+        fail(
+            [
+                Diagnostic(
+                    "R604", f"nothing was decided about `{record}` as of {on} or before", at, f"see what is known: roe history {record}"
+                )
+            ]
+        )
+    kept = [values for x in decided if (values := _values(x))]
+    if shape == "json":
+        return (
+            shown(kept, shape)
+            if kept
+            else json.dumps(
+                [history.Line(x.decision, "", x.role, *history.told(x.decision.entry)).as_json() for x in decided if x.decision],
+                indent=2,
+                ensure_ascii=False,
+            )
+        )
+    return "\n\n".join(_explained(x, kind, record, on, shape) for x in decided)
+
+
+def _values(x: Any) -> dict[str, Any]:
+    """The evidence of a decision; empty where none was kept, or it was erased."""
+    return dict(x.evidence.entry.values) if x.evidence is not None else {}
+
+
+def _explained(x: Any, kind: str, record: str, on: date, shape: str) -> str:
+    from roe.ledger import history
+    from roe.run.evidence import shown
+
+    policy = history.policy_of(x.run)
+    head = f"{kind} {record}, {x.role}, on {on}: decided as of {x.run.entry.at if x.run else x.decision.entry.at}" + (
+        f" by the policy {policy}" if policy else ""
+    )
+    values = _values(x)
+    if values:
+        return f"{head}\n\n{shown([values], shape)}"
+    what, because = history.told(x.decision.entry) if x.decision is not None else ("", "")
+    why = "its evidence was erased" if x.evidence is not None else "the run kept no evidence of it: only runs by rows do"
+    return f"{head}\n\n{what}" + (f", because of {because}" if because else "") + f"\n\nnote: {why}"
+
+
 def _book(store: Any, rep: str, on: date | None, shape: str) -> None:
     from roe.ledger.history import book_lines
     from roe.ledger.moment import At

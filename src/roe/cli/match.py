@@ -106,6 +106,7 @@ def command(
     tables = {entity: [_renamed(row, columns[entity]) for row in rows] for entity, rows in raw.items()}
     with uncollected():
         bound = evaluator.bind(tables, as_of="1970-01-01")
+        del raw, tables  # as large as what was made of them
     step = loaded.plan.steps["lead", "matched_account"]
     assert isinstance(step, Relate)
     matcher = bound.world.matcher(step if at_least is None else _at_least(step, at_least))

@@ -23,9 +23,10 @@ from roe.source import Span
 @click.option("--users", type=click.Path(path_type=Path), help="TOML file with who may sign in to the pages, as whom; see docs/ui.md.")
 @click.option("--trust-header", metavar="NAME", default="", help="Header in which a proxy gives the login of a user of the pages.")
 @click.option("--watch", is_flag=True, help="Reload the policy when its folder changes.")
+@click.option("--activate", is_flag=True, help="Put this policy in force if the ledger has another one in force.")
 def command(
     policy: Path | None, state: str, host: str, port: int, workers: int, tokens: Path | None, config: Path | None, shadow: Path | None,
-    users: Path | None, trust_header: str, watch: bool,
+    users: Path | None, trust_header: str, watch: bool, activate: bool,
 ) -> None:  # fmt: skip
     """Answer who gets a record, why and until when, in milliseconds.
 
@@ -41,7 +42,7 @@ def command(
             click.echo("no policy here: serving the example that comes with roe", err=True)
         arguments = {
             "policy": root or example(), "state": state, "host": host, "port": port, "tokens": tokens, "config": config, "shadow": shadow,
-            "users": users, "trust_header": trust_header, "watch": watch,
+            "users": users, "trust_header": trust_header, "watch": watch, "activate": activate,
         }  # fmt: skip
         _is_free(host, port)
         click.echo(f"serving {root or 'the example'} at http://{host}:{port}; the addresses are in docs/serve.md; to end: Ctrl-C", err=True)

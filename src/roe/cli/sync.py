@@ -31,7 +31,6 @@ def command(data: Path, policy: Path | None, state: str, complete: tuple[str, ..
     from roe.progress import phase
     from roe.serve.local import Local
     from roe.serve.policies import load
-    from roe.serve.problems import Refused
 
     try:
         ready = load(find_policy(policy))
@@ -45,8 +44,6 @@ def command(data: Path, policy: Path | None, state: str, complete: tuple[str, ..
             taken, problems = local.sync(tables, complete)
     except PolicyError as e:
         fail(e.diagnostics)
-    except Refused as e:
-        fail([Diagnostic(e.code, e.detail, Span("DIR", 1, 1, 2), e.help)])
     for problem in problems[:MOST_SHOWN]:
         click.echo(f"warning: {problem['detail']}" + (f" (record {problem['record']})" if problem.get("record") else ""), err=True)
     if len(problems) > MOST_SHOWN:

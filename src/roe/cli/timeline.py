@@ -22,7 +22,9 @@ from roe.source import Span
 @state_option
 @click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format.")
 def command(record: str, policy: Path | None, data: Path, as_of: str, state: str | None, shape: str) -> None:
-    """Show every state of RECORD's windows: when it starts and ends, and what caused it.
+    """Show who owned RECORD when, and every state of its windows: when it starts and ends, and what caused it.
+
+    Earlier owners are those in the ledger (--state); without one, today's owners are shown.
 
     States after --as-of are a forecast: what happens if nobody does anything more.
     """
@@ -31,18 +33,58 @@ def command(record: str, policy: Path | None, data: Path, as_of: str, state: str
     evaluator = load(policy)
     bound = bind(evaluator, data, as_of, state)
     row = find_record(bound, record)
-    if not any(w.entity == row.entity for w in evaluator.policy.plan.windows):
+    owners = _from_ledger(state, row, bound.world) or _of_today(row)
+    if state is None and not any(w.entity == row.entity for w in evaluator.policy.plan.windows):
         at = Span(str(evaluator.policy.root), 1, 1, 1)
         fail([Diagnostic("R501", f"the policy has no windows for {row.entity} records", at, "add `windows:` or `claims:`")])
     now = bound.world.clock.now
     found = timeline(bound, row)
     if shape == "json":
-        click.echo(json.dumps({"record": row["id"], "as_of": now.isoformat(), "states": [s.as_json() for s in found]}, indent=2))
+        click.echo(
+            json.dumps({"record": row["id"], "as_of": now.isoformat(), "owners": owners, "states": [s.as_json() for s in found]}, indent=2)
+        )
         return
     click.echo(f"{row.label} ({row.entity} {row['id']})\n")
+    if owners:
+        rows = [[x["role"], x["owner"] or "nobody", x["from"] or "not known", x["until"] or "", (x["because"] or "")[:30]] for x in owners]
+        click.echo(table(rows, ["role", "owner", "from", "until", "because"]) + "\n")
+    if not found:
+        return
     lines = [[s.window, _mark(s, now) + s.state.replace("_", " "), _shown(s.start), _shown(s.until), s.cause[:30]] for s in found]
     click.echo(table(lines, ["window", "state", "from", "until", "because"]))
     click.echo("\n* now; + if nothing more happens")
+
+
+def _from_ledger(state: str | None, row: Any, world: Any) -> list[dict[str, str | None]]:
+    """Every owner that the ledger knows of a record, by role and time."""
+    from roe.ledger.history import because
+    from roe.ledger.store import exists
+
+    if state is None or not exists(state):
+        return []
+    from roe.cli.ledger import open_ledger
+
+    with open_ledger(state) as store:
+        held = store.history_of(row.entity, str(row["id"]))
+    return [
+        {
+            "role": h.role, "owner": (rep.label if (rep := world.rep(h.rep)) is not None else None) or (f"queue {h.queue}" if h.queue else None),
+            "from": None if h.since_unknown else str(h.start.date), "until": None if h.stop is None else str(h.stop.date), "because": because(h),
+        }
+        for h in held
+    ]  # fmt: skip
+
+
+def _of_today(row: Any) -> list[dict[str, str | None]]:
+    """Who owns a record by the data, and since when."""
+    found = []
+    for role, rep in row["owner"].items() if isinstance(row["owner"], dict) else ():
+        if rep is not None:
+            since = row["owner_since"] if role == row.world.policy.roles[0] else None
+            found.append(
+                {"role": role, "owner": rep.label, "from": str(since)[:10] if since else None, "until": None, "because": "as the data says"}
+            )
+    return found
 
 
 def _mark(state: Any, now: Any) -> str:

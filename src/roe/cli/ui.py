@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from roe.cli.common import as_of_option, bind, bind_large, data_option, fail, load, policy_argument, state_option
+from roe.cli.common import as_of_option, bind_large, data_option, fail, load, policy_argument, state_option
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.source import Span
 
@@ -38,7 +38,6 @@ def command(
     The server answers on this machine only. It stores nothing, and ends with Ctrl-C.
     """
     _packages()
-    from roe.evaluator.world import Circle
     from roe.web.app.access import Users, read_users
     from roe.web.app.laptop import snapshot_of
     from roe.web.app.site import Options, Site
@@ -48,11 +47,7 @@ def command(
     except PolicyError as e:
         fail(e.diagnostics)
     evaluator = load(policy)
-    try:
-        snapshot = snapshot_of(bind_large(evaluator, data, as_of, state), str(data))
-    except Circle as e:
-        click.echo(f"note: {e} depends on itself through the data, which only the row engine can follow; using rows", err=True)
-        snapshot = snapshot_of(bind(evaluator, data, as_of, state), str(data))
+    snapshot = snapshot_of(bind_large(evaluator, data, as_of, state), str(data))
     token = "" if users is not None else secrets.token_urlsafe(24)
     options = Options(
         users=known,

@@ -19,7 +19,8 @@ from roe.columns.column import Array, Coded, Column, Constant, Dictionary, Lists
 from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld, Group, Table, TableRow
-from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, label, owned
+from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, label
+from roe.evaluator.memory import given_by
 from roe.evaluator.recorded import turn_line
 from roe.evaluator.world import Row
 from roe.grammar import values as v
@@ -85,21 +86,19 @@ class ColumnRun:
         """What the next run needs; the row evaluator's, from columns."""
         for _, turns, handed, _ in self.handed:
             self.bound.assigned.update(turns.assignments(handed))
-        before = self.bound.state.get("owners", {})
-        today = str(self.world.clock.today)
-        owners = dict(before)
-        reps = self.world.tables["rep"].ids.to_pylist()
+        return self.bound.saved(self._decided())
+
+    def _decided(self) -> Iterator[tuple[Any, ...]]:
+        """Every decision as the memory takes it."""
+        reps = [None if x is None else str(x) for x in self.world.tables["rep"].ids.to_pylist()]
         for part in self.found:
-            since = part.table.given("owner_since").values()
-            ids = part.table.ids.to_pylist()
-            for record, owner, previous, day in zip(ids, part.owner.tolist(), part.previous.tolist(), since, strict=True):
-                key = f"{part.entity}|{record}|{part.role}"
-                if owner < 0:
-                    owners.pop(key, None)
-                elif before.get(key, {}).get("rep") != reps[owner]:
-                    former = reps[previous] if previous >= 0 and owner != previous else None
-                    owners[key] = owned(reps[owner], str((day if owner == previous else None) or today), former)
-        return self.bound.saved(owners)
+            since = part.table.column(f"owner_since.{part.role}")
+            days = [None] * part.table.n if since is None else since.values()
+            ids, by = part.table.ids.to_pylist(), [given_by(kind) for kind in ACTIONS]
+            rows = zip(ids, part.owner.tolist(), part.previous.tolist(), days, part.action.tolist(), strict=True)
+            for record, owner, previous, day, action in rows:
+                who, before = (reps[at] if at >= 0 else None for at in (owner, previous))
+                yield part.entity, record, part.role, who, before, day, ACTIONS[action], by[action]
 
     def _entity(self, entity: str) -> None:
         table = self.world.tables[entity]
@@ -110,10 +109,32 @@ class ColumnRun:
         for (e, name), step in self.bound.plan.steps.items():
             if e == entity and isinstance(step, Choose) and step.hit in EXCLUSIVE:
                 table.column(name)
+        self._know(entity, done)
         for part in done:
             table.set_owner(part.role, Refs("rep", part.owner.astype(np.int32), self.world))
         self.found += done
         self.world.forget()
+
+    def _know(self, entity: str, done: list[Allocations]) -> None:
+        """Let what is decided later see since when and after whom records have their new owners, where its rules may ask."""
+        entities = self.bound.entities()
+        if entity == entities[-1] or not self.bound.evaluator.compiled.asks_for_history:
+            return
+        moved: dict[tuple[str, str], list[Any]] = {}
+        for part in done:
+            rows = np.flatnonzero(part.owner != part.previous)
+            since = part.table.column(f"owner_since.{part.role}")
+            days = [None] * len(rows) if since is None else since.take(rows).values()
+            ids, reps = part.table.ids.take(pa.array(rows)).to_pylist(), self.world.tables["rep"].ids.to_pylist()
+            found = {}
+            for at, record, day in zip(rows.tolist(), ids, days, strict=True):
+                owner, previous = (None if i < 0 else str(reps[i]) for i in (int(part.owner[at]), int(part.previous[at])))
+                facts = self.bound.memory.of(entity, record, part.role, previous, day)
+                found[at] = facts.moved_to(owner, self.world.clock.today, given_by(ACTIONS[part.action[at]]))
+            moved[entity, part.role] = [found]
+        for (of, role), (found,) in moved.items():
+            if found:
+                self.world.know_rows(of, role, found, decided=True)
 
     def _turns(self, table: Table, parts: list[Part]) -> None:
         """The turns of all pools, in the order of the queue, and of the roles for one record."""
@@ -232,7 +253,8 @@ class Part:
         elif outcome.owner is None:
             self._take(rows, outcome, np.full(len(rows), -1))
         else:
-            self._take(rows, outcome, self.assignee(rows, self.frame(rows).eval(outcome.owner.tree)))
+            rep = self.assignee(rows, self.frame(rows).eval(outcome.owner.tree))
+            self._take(rows, outcome, self.world.receivers(rep, self.previous[rows]) if outcome.asks_if_able else rep)
 
     def _take(self, rows: Array, outcome: Outcome, rep: Array) -> None:
         """What an outcome gave stands, except where it found nobody and there is another behind it."""

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Array, Column, Days, Instants
+from roe.columns.column import Array, Column, Days, Instants, Refs
 from roe.evaluator.allocate import FALLBACK, Pool, Pools, together
 from roe.evaluator.engine import assignment
 from roe.evaluator.turns import Slots, Standing
@@ -161,6 +161,7 @@ class Turns:
         # the queue: by the time of creation, then by id (rows are in the order of the ids), of one record by its roles
         order = np.lexsort((role, self.row, created(table, self.row)))
         self.row, self.action, self.role = self.row[order], self.action[order], role[order]
+        self.holder = np.stack([part.previous for part in parts])[self.role, self.row]  # who has each record
         self.names = sorted(pools.pools)
         asked = np.array([self.names.index(action.pool) for _, action in actions])
         self.asked = asked[self.action]
@@ -172,12 +173,34 @@ class Turns:
             return False
         if any(other.pool for _, outcome in self.actions for other in _others(outcome)):
             return False
+        if self._are_owned(used) or self._follow_others(used):
+            return False
         assigned = self.parts[0].bound.assigned
         if not assigned:
             return True
         ids = self.table.ids
         held = pa.array([key.split("|", 2)[1] for key in assigned if key.startswith(f"{self.table.entity}|")], pa.string())
         return not pc.any(pc.is_in(ids.take(pa.array(self.row)), value_set=held)).as_py()
+
+    def _are_owned(self, used: set[str]) -> bool:
+        """Whether a member of the pools has one of the records, so that its place must not count."""
+        any_row = self.table.row(int(self.row[0]))
+        members = {seat.rep for name in used for seat in self.pools.pools[name].fixed_standing(any_row).seats}
+        finder = self.table.world.finder("rep")
+        at = np.array(sorted(finder.rep(rep) for rep in members), np.int64)
+        owned = [owner.at for role in self.table.world.policy.roles if isinstance(owner := self.table.owner(role), Refs)]
+        return any(bool(np.isin(by[self.row], at).any()) for by in owned)
+
+    def _follow_others(self, used: set[str]) -> bool:
+        """Whether somebody has a record of the same company as one of these."""
+        for name in used:
+            pool = self.pools.pools[name]
+            existing = [self.pools.existing(pool, self.table.entity, part.role) for part in self.parts]
+            if pool.step.together is not None and any(existing):
+                waiting = self.parts[0].frame(self.row).eval(pool.step.together.tree).encode()[1].list
+                if any(x in found for found in existing for x in waiting if isinstance(x, (str, int, float))):
+                    return True
+        return False
 
     def _chain(self, name: str) -> list[str]:
         """A pool and those that it falls back on."""
@@ -266,7 +289,8 @@ class Turns:
         standing = column.seats()
         if not standing.able:
             fallback = self.pools.world.rep(column.pool.step.fallback)
-            out.rep[places] = -1 if fallback is None else fallback.at  # type: ignore[attr-defined]
+            at = np.full(len(places), -1 if fallback is None else fallback.at)  # type: ignore[attr-defined]
+            out.rep[places] = self.table.world.receivers(at, self.holder[places])
             out.why[places], out.leader[places] = self._why(FALLBACK, out), -1
             return places, np.zeros(len(places), bool)
         rep = np.full(len(places), -1, np.int64)
@@ -366,7 +390,7 @@ class Turns:
         counted = rep[(rep >= 0) & self._counted(why, out)]
         for i, n in zip(*(x.tolist() for x in np.unique(counted, return_counts=True)), strict=True):
             self.pools.count(self.table.entity, self.rep_ids[i], n)
-        self.pools.unlogged += len(rep)
+        self.pools.n += len(rep)
         if reached >= 0:
             rep_row = self.pools.world.rep(self.rep_ids[reached])
             assert rep_row is not None

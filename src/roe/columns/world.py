@@ -6,8 +6,9 @@ whose fields are read from the columns, so that whatever the columns cannot expr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,13 +22,17 @@ from roe.columns.vector import Frame, join
 from roe.crm.ids import fold
 from roe.data.coerce import WRITTEN
 from roe.data.reading import Reading
+from roe.evaluator.able import day_of
 from roe.evaluator.choose import HIT_POLICIES, Chooser
-from roe.evaluator.world import Circle, Compiled, Owners, Row, World, key_of, walk
+from roe.evaluator.world import UNKNOWN_REP, Circle, Compiled, Owners, Row, World, key_of, walk
 from roe.grammar.clock import Clock
 from roe.grammar.values import parse_date
 from roe.plan.index import Hits
-from roe.plan.operators import Choose, Derive, Fill, Relate, Settle, Walk
+from roe.plan.operators import Choose, Derive, Expr, Fill, Relate, Settle, Walk
 from roe.progress import phase
+
+if TYPE_CHECKING:
+    from roe.evaluator.memory import Facts
 
 DEEP = 64  # steps of a walk that are made for all records at once
 
@@ -63,6 +68,8 @@ class Table:
         self.strangers: list[str] = []
         self.stranger_names: list[str] = []  # as the data writes them
         self.stored = typed.columns
+        self.data_since: Column | None = None  # `owner_since` of the data, once the field says what is known of the first role
+        self.decided: dict[str, Column] = {}  # what a run says of the owners that it gave, in place of what is stored
         self.derived: dict[str, Column | None] = {}
         self.busy: set[str] = set()
         self._frame: Frame | None = None
@@ -146,16 +153,37 @@ class Table:
         step = self.world.compiled.steps.get((self.entity, name))
         if step is not None:
             phase(f"computing {name} of {self.n:,} {self.entity} records")
-            return self._step(step)
+            found = self._step(step)
+            if self.entity == "rep" and name in UNKNOWN_REP and self.listed < self.n:
+                return from_values([x or i >= self.listed for i, x in enumerate(found.values())])
+            return found
         makers = self.world.fields[self.entity]
         f = self.world.policy.model.entities[self.entity].get(name)
+        if name == "local_day" and self.entity == "rep":
+            return from_values([day_of(self.row(i)) for i in range(self.n)])
         if f is None:
             return self.given(name) if name in makers or name in self.stored else None
         if f.via and f.type.item:
             return self._same_key(f.type.item.entity, f.via, f.key) if f.key else self._back(f.type.item.entity, f.via)
+        if name in self.decided:
+            return self.decided[name]
+        base, _, role = name.partition(".")
+        if role and name not in self.stored:
+            return self._of_role(base, role)
         if f.type.name == "record":
             return self.reference(name, f.type.entity)
         return self.given(name)
+
+    def _of_role(self, name: str, role: str) -> Column | None:
+        """What the data says of an owner in a role, where it says it of the record alone."""
+        if name in ("owner_since", "owner_from"):
+            if name == "owner_since" and self.data_since is not None:
+                return self.data_since
+            return self.column("owner_since" if name == "owner_since" else f"owner_since.{role}")
+        first = name == "former_owner" and role == self.world.policy.roles[0]
+        if name == "former_owner":
+            return self.column(name) if first else Refs("rep", np.full(self.n, -1, np.int32), self.world)
+        return Constant(None, self.n)
 
     def _settled(self, step: Settle) -> Column:
         """What became of claims, or which claim is live."""
@@ -358,11 +386,14 @@ class Group(Column):
         if found is None:
             texts = self.table.column(name)
             named = world.refer(texts, "rep", self.table.n, None)
-            used, codes = np.unique(named.at, return_inverse=True)
-            keys = [world.rep_row(i) if i >= 0 else None for i in used.tolist()]
-            reps: list[Any] = [world.staffed(self.step, role, key) for key in keys]
+            owner = self.table.owner(role)
+            holder = owner.at if isinstance(owner, Refs) else np.full(self.table.n, -1, np.int32)
+            n = world.tables["rep"].n + 1
+            pairs, codes = np.unique((named.at.astype(np.int64) + 1) * n + holder + 1, return_inverse=True)
+            rows = [[world.rep_row(i - 1) if i else None for i in divmod(pair, n)] for pair in pairs.tolist()]
+            reps: list[Any] = [world.staffed(self.step, role, *pair) for pair in rows]
             stand_in = np.array([-1 if rep is None else rep.at for rep in reps], np.int32)
-            found = Refs("rep", stand_in[codes] if len(used) else named.at, world)
+            found = Refs("rep", stand_in[codes] if len(reps) else named.at, world)
             world.references[key] = found
         return found.take(self.at)
 
@@ -390,6 +421,7 @@ class ColumnWorld(World):
         self.tables: dict[str, Table] = {}
         self.references: dict[tuple[str, str], Refs] = {}
         self._finders: dict[str, _Finder] = {}
+        self._may: dict[str, Array] = {}
         self.columns_of: dict[str, TypedColumns] = {}
         reads = {entity: typed_columns(self.policy, entity, given) for entity in self.rows if (given := _raw(raw.get(entity))) is not None}
         for entity in self.rows:
@@ -441,6 +473,21 @@ class ColumnWorld(World):
 
     def rep_row(self, at: int) -> Row:
         return self.tables["rep"].row(at)
+
+    def may(self, what: str) -> Array:
+        """Whether each rep is `able`, or `may_hold` records."""
+        n = self.tables["rep"].n  # strangers may have come since
+        known = self._may.get(what, np.zeros(0, bool))
+        if len(known) < n:
+            column = self.tables["rep"].column(what)
+            assert column is not None
+            known = self._may[what] = np.array([x is True for x in column.values()], bool)
+        return known
+
+    def receivers(self, rep: Array, holder: Array) -> Array:
+        """The reps, by row, of those who are able to have a record, or who have it and may hold it; -1 for the others."""
+        able, may_hold = np.append(self.may("able"), False), np.append(self.may("may_hold"), False)
+        return np.where(np.where(rep == holder, may_hold[rep], able[rep]), rep, -1)
 
     def kernel(self, chooser: Chooser) -> ColumnIndex:
         found = self.compiled.kernels.get(id(chooser))
@@ -534,6 +581,16 @@ class ColumnWorld(World):
         found = table.column(name)
         return [None] * table.listed if found is None else found.values()[: table.listed]
 
+    def evaluated(self, entity: str, expr: Expr) -> list[Any]:
+        return self.tables[entity].frame.eval(expr.tree).values()
+
+    def owner_ids(self, entity: str, role: str) -> list[str | None]:
+        owner = self.tables[entity].owner(role)
+        if not isinstance(owner, Refs):
+            return [None] * self.tables[entity].n
+        ids = self.tables["rep"].ids.to_pylist()
+        return [None if at < 0 else str(ids[at]) for at in owner.at.tolist()]
+
     def recall(self, name: str, found: Mapping[str, Any]) -> None:
         table = self.tables["account"]
         kind = self.policy.model.entities["account"][name].type
@@ -545,33 +602,54 @@ class ColumnWorld(World):
         table.stored[name] = from_values(values)
         self.references.pop(("account", name), None)
 
-    def remember(self, owners: Mapping[str, Mapping[str, Any]]) -> None:
-        """Where the data has no owner column, today's owners are those of the last run."""
-        reps: dict[tuple[str, str], dict[int, tuple[str, Any, Any]]] = {}
-        for key, saved in owners.items():
-            entity, record, role = key.split("|", 2)
-            at = self.finder(entity).one(record) if entity in self.tables else -1
-            if at >= 0 and saved.get("rep"):
-                former = saved.get("former") if entity == "account" and role == self.policy.roles[0] else None
-                reps.setdefault((entity, role), {})[at] = (saved["rep"], saved.get("since"), former)
-        for (entity, role), found in reps.items():
-            table = self.tables[entity]
-            old = table.stored.get(f"owner.{role}", Constant(None, table.n))
-            texts = old.values()
-            since = table.stored.get("owner_since", Constant(None, table.n)).values()
-            formers = table.stored.get("former_owner", Constant(None, table.n)).values()
-            for at, (rep, day, former) in found.items():
-                if texts[at] is None:
-                    texts[at] = rep
-                    formers[at] = formers[at] or former
-                    if since[at] is None and day:
-                        since[at] = parse_date(day)
-            table.stored[f"owner.{role}"] = from_values(texts)
-            table.stored["owner_since"] = from_values(since)
-            if any(formers):
-                table.stored["former_owner"] = from_values(formers)
-                self.references.pop((entity, "former_owner"), None)
-            table._owners.pop(role, None)
+    def shown(self, entity: str, role: str, records: Iterable[str]) -> dict[str, tuple[str | None, date | None, bool] | None]:
+        has = self._column_of(entity, f"owner.{role}") is not None
+        finder, table = self.finder(entity), self.tables[entity]
+        at = {record: finder.exactly(record) for record in records}
+        owners, since = self.owner_ids(entity, role), table.column(f"owner_since.{role}")
+        days = [None] * table.n if since is None else since.values()
+        return {record: None if i < 0 else (owners[i], days[i], has) for record, i in at.items()}
+
+    def know(self, entity: str, role: str, facts: Mapping[str, Facts]) -> None:
+        table, finder = self.tables[entity], self.finder(entity)
+        rows = {i: found for record, found in facts.items() if (i := finder.exactly(record)) >= 0}
+        if not rows:
+            return
+        self._put(table, f"owner.{role}", {i: found.holder for i, found in rows.items()})
+        table._owners.pop(role, None)
+        self.know_rows(entity, role, rows)
+        self.forget()
+
+    def know_rows(self, entity: str, role: str, rows: Mapping[int, Facts], decided: bool = False) -> None:
+        """What is known of the owners of some rows: of those of today, or of those that the run has `decided`."""
+        table = self.tables[entity]
+        first = role == self.first_role(entity)
+        if first and table.data_since is None:
+            table.data_since = table.given("owner_since")
+        for name, read in _KNOWN.items():
+            values = {i: read(found) for i, found in rows.items()}
+            for full in (name, f"{name}.{role}") if first and name in ("owner_since", "former_owner") else (f"{name}.{role}",):
+                if decided:
+                    now = self._with(table, table.column(full), values)
+                    is_rep = name == "former_owner"
+                    table.decided[full] = self.refer(from_values(now), "rep", table.n, None) if is_rep else from_values(now)
+                else:
+                    self._put(table, full, values)
+
+    def _put(self, table: Table, name: str, values: Mapping[int, Any]) -> None:
+        base, _, role = name.partition(".")
+        old = table.stored.get(name)
+        if old is None and role and base != "owner":
+            old = table._of_role(base, role)
+        table.stored[name] = from_values(self._with(table, old, values))
+        self.references.pop((table.entity, name), None)
+
+    def _with(self, table: Table, column: Column | None, values: Mapping[int, Any]) -> list[Any]:
+        """A column's values with others at some rows; reps as their ids."""
+        now = [None] * table.n if column is None else [x["id"] if isinstance(x, Row) else x for x in column.values()]
+        for i, value in values.items():
+            now[i] = value
+        return now
 
     def open_records(self) -> dict[tuple[str, str], int]:
         found: dict[tuple[str, str], int] = {}
@@ -610,6 +688,12 @@ def _raw(given: Any) -> Raw | None:
     return Raw.of_rows(given)
 
 
+_KNOWN: dict[str, Callable[[Facts], Any]] = {
+    "owner_since": lambda facts: facts.owner_since, "owner_from": lambda facts: facts.start, "former_owner": lambda facts: facts.former,
+    "owner_by": lambda facts: facts.by or None, "returned_on": lambda facts: facts.returned_on, "referred_on": lambda facts: facts.referred_on,
+}  # fmt: skip
+
+
 class _OneByOne:
     """A column that is read here and there."""
 
@@ -618,12 +702,12 @@ class _OneByOne:
         self.block: dict[int, list[Any]] = {}
 
     def __getitem__(self, at: int) -> Any:
-        start = at >> 10
+        start = at >> 6
         found = self.block.get(start)
         if found is None:
-            rows = np.arange(start << 10, min(self.column.n, (start + 1) << 10))
+            rows = np.arange(start << 6, min(self.column.n, (start + 1) << 6))
             found = self.block[start] = self.column.take(rows).values()
-        return found[at & 1023]
+        return found[at & 63]
 
 
 class _Finder:
@@ -657,6 +741,12 @@ class _Finder:
             if known < 0:
                 known = self._known[text] = self.otherwise(text)
         return known
+
+    def exactly(self, record: str) -> int:
+        """The row of a record by its id alone; -1 for none."""
+        if self._ids is None:
+            self._ids = {x: i for i, x in enumerate(self.table.ids.to_pylist())}
+        return self._ids.get(fold(record), -1)
 
     def otherwise(self, text: str) -> int:
         if self._names is None:

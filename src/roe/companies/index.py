@@ -33,13 +33,13 @@ class NameIndex:
     """Names, each at one or more places (numbers that the caller chooses), ready to be searched."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        self.names: list[tuple[CompanyName, ...]] = []  # the distinct names, taken apart
-        self._texts: list[str] = []
+        self._texts: list[str] = []  # the distinct names
+        self._meant: list[tuple[CompanyName, ...] | None] = []  # and taken apart, once one of a kept index is asked for
         self._at: list[list[int]] = []  # their places; none for a name that is gone
         self._numbers: dict[str, int] = {}
         self._count = 0  # distinct names that are there
         self._words: Counter[str] = Counter()
-        self._having: dict[str, array[int]] = {}  # key -> the names that have it, or had it
+        self._having: dict[str, int | array[int]] = {}  # key -> the name, or the names, that have it, or had it
         self._gone: Counter[str] = Counter()  # key -> how many of those are gone
         self._weights = _SquaredWeights(self)
         self._norms: dict[str, float] = {}
@@ -47,46 +47,95 @@ class NameIndex:
         self._sums: Any = None
         with uncollected():
             for place, name in enumerate(names):
-                self.add(name, place)
+                number = self._numbers.get(name)
+                if number is None:
+                    number = self._numbers[name] = len(self._texts)
+                    self._take_up(name, number)
+                self._at[number].append(place)
+            self._count = len(self._texts)
+            for number in range(self._count):
+                for word in _words_of(self.meant(number)):
+                    self._words[word] += 1
+
+    @classmethod
+    def of(cls, names: Iterable[str], keys: list[str], sizes: array[int], numbers: array[int], words: Counter[str]) -> NameIndex:
+        """The index of names whose keys and words are known: `numbers` are the names of each key, one after the other."""
+        found = cls()
+        for place, name in enumerate(names):
+            number = found._numbers.setdefault(name, len(found._texts))
+            if number == len(found._texts):
+                found._texts.append(name)
+                found._meant.append(None)
+                found._at.append([])
+            found._at[number].append(place)
+        found._count, found._words = len(found._texts), words
+        start = 0
+        for key, size in zip(keys, sizes, strict=True):
+            found._having[key] = numbers[start] if size == 1 else numbers[start : start + size]
+            start += size
+        return found
+
+    def parts(self) -> tuple[list[str], array[int], array[int], Counter[str]]:
+        """What `of` makes an index from, of one that no name has left."""
+        sizes, numbers = array("I"), array("I")
+        for having in self._having.values():
+            sizes.append(_count(having))
+            if isinstance(having, int):
+                numbers.append(having)
+            else:
+                numbers.extend(having)
+        return list(self._having), sizes, numbers, self._words
 
     # --- what is in it ----------------------------------------------------------------------------------------------
 
     def add(self, name: str, place: int) -> None:
         number = self._numbers.get(name)
         if number is None:
-            number = self._numbers[name] = len(self.names)
-            meant = names_in(name)
-            self.names.append(meant)
-            self._texts.append(name)
-            self._at.append([])
-            having = self._having
-            for key in keys_of_all(meant):
-                numbers = having.get(key)
-                if numbers is None:
-                    having[key] = array("I", (number,))
-                else:
-                    numbers.append(number)
+            number = self._numbers[name] = len(self._texts)
+            self._take_up(name, number)
         elif not self._at[number]:
-            self._gone.subtract(keys_of_all(self.names[number]))
+            self._gone.subtract(keys_of_all(self.meant(number)))
         if not self._at[number]:
             self._count_name(number, 1)
         self._at[number].append(place)
+
+    def _take_up(self, name: str, number: int) -> None:
+        meant = names_in(name)
+        self._meant.append(meant)
+        self._texts.append(name)
+        self._at.append([])
+        having = self._having
+        for key in keys_of(meant[0]) if len(meant) == 1 else keys_of_all(meant):
+            numbers = having.get(key)
+            if numbers is None:
+                having[key] = number
+            elif type(numbers) is int:
+                having[key] = array("I", (numbers, number))
+            else:
+                numbers.append(number)  # type: ignore[union-attr]
 
     def remove(self, name: str, place: int) -> None:
         number = self._numbers[name]
         self._at[number].remove(place)
         if not self._at[number]:
-            self._gone.update(keys_of_all(self.names[number]))
+            self._gone.update(keys_of_all(self.meant(number)))
             self._count_name(number, -1)
 
     def _count_name(self, number: int, n: int) -> None:
         """Rarity changes with every name that comes or goes."""
-        for word in {word for name in self.names[number] for word in name.words}:
+        for word in _words_of(self.meant(number)):
             self._words[word] += n
         self._count += n
         self._rarity = None
         self._weights.clear()
         self._norms.clear()
+
+    def meant(self, i: int) -> tuple[CompanyName, ...]:
+        """The i-th distinct name, taken apart."""
+        meant = self._meant[i]
+        if meant is None:
+            meant = self._meant[i] = names_in(self._texts[i])
+        return meant
 
     def places(self, i: int) -> list[int]:
         """Where the i-th distinct name stands."""
@@ -98,7 +147,7 @@ class NameIndex:
 
     def having(self, key: str) -> int:
         """How many names have a key."""
-        return len(self._having.get(key, ())) - self._gone[key]
+        return _count(self._having.get(key)) - self._gone[key]
 
     # --- searching --------------------------------------------------------------------------------------------------
 
@@ -132,25 +181,26 @@ class NameIndex:
         having, gone = self._having, self._gone
         looked_up = []
         for meant in names_in(name):
-            keys = sorted((len(at) - gone[key], key) for key in keys_of(meant) if (at := having.get(key)) is not None)
+            keys = sorted((_count(at) - gone[key], key) for key in keys_of(meant) if (at := having.get(key)) is not None)
             seen = 0
             for n, (size, key) in enumerate([x for x in keys if x[0]][:BLOCKS]):
                 seen += size
                 if size > TOO_MANY or (n >= FEW and seen > LOOKED_AT):
                     break
-                looked_up.append((math.log(1 + self._count / size), having[key]))
+                numbers = having[key]
+                looked_up.append((math.log(1 + self._count / size), array("I", (numbers,)) if isinstance(numbers, int) else numbers))
         return looked_up
 
     def _shared(self, looked_up: list[tuple[float, array[int]]]) -> list[tuple[float, int]]:
         """(weight of the keys that it shares, number) of the names that share enough to be compared."""
-        numpy = _numpy() if len(self.names) > MANY else None
+        numpy = _numpy() if len(self._texts) > MANY else None
         if numpy is not None:
             return self._shared_by_columns(looked_up, numpy)
         shared: dict[int, float] = {}
         for weight, numbers in looked_up:
             for i in numbers:
                 shared[i] = shared.get(i, 0.0) + weight
-        if len(self.names) > self._count:
+        if len(self._texts) > self._count:
             shared = {i: weight for i, weight in shared.items() if self._at[i]}
         enough = SHARES_LITTLE * max(shared.values(), default=0.0)
         return [(weight, i) for i, weight in shared.items() if weight >= enough]
@@ -160,15 +210,15 @@ class NameIndex:
         if not looked_up:
             return []
         sums = self._sums
-        if sums is None or len(sums) < len(self.names):
-            sums = self._sums = np.zeros(len(self.names) * 5 // 4)
+        if sums is None or len(sums) < len(self._texts):
+            sums = self._sums = np.zeros(len(self._texts) * 5 // 4)
         columns = [np.frombuffer(numbers, np.uintc) for _, numbers in looked_up]
         for (weight, _), numbers in zip(looked_up, columns, strict=True):
             sums[numbers] += weight  # a key has each name once
         touched = np.concatenate(columns)
         weights = sums[touched]
         sums[touched] = 0.0
-        if len(self.names) > self._count:  # names that are gone share nothing
+        if len(self._texts) > self._count:  # names that are gone share nothing
             there = np.fromiter((bool(self._at[i]) for i in touched.tolist()), bool, len(touched))
             touched, weights = touched[there], weights[there]
         if not len(touched):
@@ -179,10 +229,10 @@ class NameIndex:
 
     def _likely(self, asked: Iterable[CompanyName], i: int) -> float:
         """The probability that a name is the i-th one; of names that carry several, of those that are most alike."""
-        return round(max(probability(self.signs(mine, other, i)) for mine in asked for other in self.names[i]), 4)
+        return round(max(probability(self.signs(mine, other, i)) for mine in asked for other in self.meant(i)), 4)
 
     def _of_one_group(self, asked: Iterable[CompanyName], i: int) -> float:
-        pairs = [(mine, other) for mine in asked for other in self.names[i]]
+        pairs = [(mine, other) for mine in asked for other in self.meant(i)]
         return round(max(of_one_group(mine, other, self._cosine(mine, other), self.rarity) for mine, other in pairs), 4)
 
     @property
@@ -222,6 +272,10 @@ class _SquaredWeights(dict[str, float]):
         return weight
 
 
+def _count(numbers: int | array[int] | None) -> int:
+    return 0 if numbers is None else 1 if isinstance(numbers, int) else len(numbers)
+
+
 @cache
 def _numpy() -> Any:
     try:
@@ -229,6 +283,10 @@ def _numpy() -> Any:
     except ImportError:
         return None
     return numpy
+
+
+def _words_of(meant: Iterable[CompanyName]) -> set[str]:
+    return {word for name in meant for word in name.words}
 
 
 def keys_of_all(meant: Iterable[CompanyName]) -> set[str]:

@@ -33,7 +33,7 @@ _NOTES = (
     re.compile(r"\s*[,(]?\s*\b(?:siehe|vgl\.)(?!\w).*$", re.IGNORECASE),
     # a street and its number
     re.compile(
-        r",[^,()\d]*?(?:str\.|stra(?:ss|ß)e|street|\bst\.?|platz|allee|gasse|damm|weg|ufer|linden|\bave(?:nue)?|\broad|\brd|\bblvd|\brue\b.*?|"
+        r"(?:,|(?<=\w\w\w)\.)[^,()\d]*?(?:str\.|stra(?:ss|ß)e|street|\bst\.?|platz|allee|gasse|damm|weg|ufer|ring|linden|\bave(?:nue)?|\broad|\brd|\bblvd|\brue\b.*?|"
         r"\bvia\b.*?|\bcalle\b.*?)[.,]?\s*\d+.*$",
         re.IGNORECASE,
     ),

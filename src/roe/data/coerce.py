@@ -292,7 +292,7 @@ def started(
 ) -> Reading:
     """A reading report before the first cell is read."""
     keys = list(keys)
-    columns = columns_of(entity, fields, keys, roles)
+    columns = _known_columns(entity, fields, tuple(keys), roles)
     used = set(columns.values())
     unknown = [k for k in keys if k not in used]
     notes = list(origin.notes)
@@ -300,6 +300,21 @@ def started(
         instead = [f"`{columns[k]}`" for k in ("email", "name", "domain") if k in columns]
         notes.append(f"it has no id column: {' or else '.join(instead) or 'nothing'} is what tells its records apart")
     return Reading(entity, origin.shown, rows + len(origin.rejects), origin.blank, notes, columns, unknown)
+
+
+_COLUMNS: dict[tuple[int, str, tuple[str, ...], tuple[str, ...]], tuple[Mapping[str, Field], dict[str, str]]] = {}
+MOST_HEADERS = 1000
+
+
+def _known_columns(entity: str, fields: Mapping[str, Field], keys: tuple[str, ...], roles: list[str]) -> dict[str, str]:
+    """`columns_of`, remembered: a service reads one record after another with the same few headers."""
+    key = id(fields), entity, keys, tuple(roles)
+    known = _COLUMNS.get(key)
+    if known is None or known[0] is not fields:
+        if len(_COLUMNS) >= MOST_HEADERS:
+            _COLUMNS.clear()
+        known = _COLUMNS[key] = fields, columns_of(entity, fields, keys, roles)
+    return dict(known[1])
 
 
 def listed(columns: Mapping[str, str], fields: Mapping[str, Field]) -> list[str]:

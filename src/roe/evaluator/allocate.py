@@ -7,12 +7,14 @@ was skipped and why) and the turn's place in the pool's history. Both go to the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from roe.evaluator.able import reason_not_here, reason_on_leave, receiver
 from roe.evaluator.expressions import IMPLICIT, Code, Scope, compile_expression
 from roe.evaluator.turns import History, Ledger, Seat, Slots, Standing
 from roe.grammar import syntax as s
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from roe.evaluator.world import Row, World
 
 FALLBACK = "nobody in the pool can take it"
+OPEN_CAPS = {"open_leads": "lead", "open_accounts": "account"}  # caps on what a rep has, and the entity that they count
 
 
 @dataclass(slots=True)
@@ -53,6 +56,7 @@ class Turn:
     repeated: str = ""  # the day of the earlier run that made this allocation
     until: Any = None  # when it must be worked
     kept_position: int = 0
+    loads: Mapping[str, int] | None = None  # open leads of the members just before it, where the strategy asks for them
 
     @property
     def position(self) -> int:
@@ -87,7 +91,7 @@ class Turn:
             "n": self.n, "pool": self.pool, "standing": self._number(), "index": self.index,
             "rep": self.rep["id"] if self.rep is not None else None, "key": key, "why": self.why, "repeated": self.repeated,
             "until": v.string(self.until), "before": [[t.pool, t._number(), t.index] for t in self.chain()],
-            "position": self.position,
+            "position": self.position, **({"loads": dict(self.loads)} if self.loads is not None else {}),
         }  # fmt: skip
 
     def _number(self) -> int:
@@ -101,8 +105,6 @@ class PoolHistory:
     strategy: str
     turns: History
     reps: Any  # id -> Row
-    loads: dict[str, int] | None = None
-    taken: list[tuple[str, str]] = field(default_factory=list)  # all pools' (entity, rep) by `n`; entity "" for none
     standings: dict[tuple[Seat, ...], int] = field(default_factory=dict)
     made: list[Standing] = field(default_factory=list)
 
@@ -111,7 +113,7 @@ class PoolHistory:
         """What `as_json` wrote; its turns are to be added to its log."""
         credits = {str(rep): Fraction(c) for rep, c in kept["credits"].items()}
         counts = {str(rep): int(n) for rep, n in kept["counts"].items()}
-        found = cls(kept["strategy"], History(int(kept["debt"]), credits, counts, int(kept["position"])), None, kept["loads"])
+        found = cls(kept["strategy"], History(int(kept["debt"]), credits, counts, int(kept["position"])), None)
         for seats in kept["standings"]:
             found.intern([Seat(str(rep), Fraction(weight), str(skipped), owed is True) for rep, weight, skipped, owed in seats])
         return found
@@ -134,11 +136,10 @@ class PoolHistory:
     def members(self, turn: Turn) -> list[Member]:
         assert turn.standing is not None
         ledger, counts = self.turns.at(turn.index)
-        more = Counter(rep for entity, rep in self.taken[: turn.n] if entity == "lead") if self.loads is not None else {}
         return [
             Member(
                 self.reps(seat.rep), seat.weight, counts[seat.rep], ledger.credit(seat.rep),
-                None if self.loads is None else self.loads.get(seat.rep, 0) + more.get(seat.rep, 0), seat.skipped,
+                None if turn.loads is None else turn.loads.get(seat.rep, 0), seat.skipped,
             )
             for seat in turn.standing.seats
         ]  # fmt: skip
@@ -148,7 +149,6 @@ class PoolHistory:
             "strategy": self.strategy, "debt": self.turns.limit, "position": self.turns.position,
             "counts": dict(sorted(self.turns.counts.items())),
             "credits": {rep: str(c) for rep, c in sorted(self.turns.credits.items())},
-            "loads": self.loads and dict(sorted(self.loads.items())),
             "standings": [[seat.as_json() for seat in standing.seats] for standing in self.made],
         }  # fmt: skip
 
@@ -162,8 +162,7 @@ class Pool:
         credits = {str(rep): Fraction(c) for rep, c in saved.get("credits", {}).items()}
         self.counts = Counter({str(rep): int(n) for rep, n in saved.get("counts", {}).items()})
         history = History(step.debt, credits, dict(self.counts), int(saved.get("turns", 0)))
-        loads = pools.loads() if step.strategy == "least_loaded" else None
-        self.history = PoolHistory(step.strategy, history, self.world.rep, loads, pools.taken)
+        self.history = PoolHistory(step.strategy, history, self.world.rep)
         self._ledger = Ledger(step.debt, credits)
         self._standing: Standing | None = None  # of the turns that are not booked yet
         self._slots: Slots | None = None
@@ -194,7 +193,7 @@ class Pool:
 
     def route(self, row: Row, role: str, before: Turn | None = None, tried: Mapping[str, str] | None = None) -> Turn:
         """The turn of a record, booked. `tried` are reps who must not have it, with the reasons."""
-        standing = self.standing(row)
+        standing = self.standing(row, role)
         if tried:
             standing = self.history.intern(standing.without(tried))
         turn = self._turn(standing, before)
@@ -204,12 +203,15 @@ class Pool:
         if turn.rep is None:
             turn.rep = self.world.rep(self.next(standing))
         assert turn.rep is not None
-        self.pools.took(turn, row)
+        self.pools.took(turn, row, role)
         return turn
 
     def _turn(self, standing: Standing, before: Turn | None) -> Turn:
         index = self.history.turns.taken
-        return Turn(self.step.name, self.step.strategy, None, self.pools.n, index, standing, self.history, before=before)
+        found = Turn(self.step.name, self.step.strategy, None, self.pools.n, index, standing, self.history, before=before)
+        if self.step.strategy == "least_loaded":
+            found.loads = {seat.rep: self.pools.open_leads(seat.rep) for seat in standing.seats}
+        return found
 
     def _remembered(self, turn: Turn, row: Row, role: str) -> None:
         """The rep whom the record belongs with, if that rep can take it: no turn is taken then."""
@@ -220,8 +222,8 @@ class Pool:
             if rep is not None and rep["id"] in able:
                 turn.rep, turn.why = rep, f"{rep.label} is who it stays with"
                 return
-        kept = self.pools.companion(self, row)
-        if kept is not None and kept[0] in able:
+        kept = self.pools.companion(self, row, role, able)
+        if kept is not None:
             turn.rep, turn.why = self.world.rep(kept[0]), together(kept[1])
 
     def next(self, standing: Standing) -> str:
@@ -260,18 +262,27 @@ class Pool:
         if name is not None and str(name) in self.pools.pools:
             return self.pools.pools[str(name)].route(row, role, turn, tried)
         turn.why = FALLBACK
-        turn.rep = self.world.rep(name)
-        self.pools.taken.append(("", ""))
+        turn.rep = receiver(self.world.rep(name), self.pools.holder(row, role))
+        self.pools.n += 1
         return turn
 
     # --- who takes part -----------------------------------------------------------------------------------------------
 
-    def standing(self, row: Row) -> Standing:
-        """Who takes part in a record's turn, and who is skipped."""
+    def standing(self, row: Row, role: str) -> Standing:
+        """Who takes part in a record's turn, and who is skipped. A record's own place counts against nobody's cap."""
+        owners = self.pools.owners(row) if self._caps else {}
         if not self.fixed:
-            return self.history.intern(self._ranked([self._seat(rep, row) for rep in self._reps(row)], row))
+            return self.history.intern(self._ranked([self._seat(rep, row, owners, role) for rep in self._reps(row)], row))
+        standing = self.fixed_standing(row)
+        own = [rep for rep in set(owners.values()) if rep in self._place]
+        if own:
+            seats = list(self._fixed_seats or ())
+            for rep in own:
+                seats[self._place[rep]] = self._seat(self.world.rep(rep), row, owners, role)  # type: ignore[arg-type]
+            if seats != self._fixed_seats:
+                return self.history.intern(self._ranked(seats, row))
         if self._interned is None:
-            self._interned = self.history.intern(self.fixed_standing(row).seats)
+            self._interned = self.history.intern(standing.seats)
         return self._interned
 
     def fixed_standing(self, row: Row) -> Standing:
@@ -299,16 +310,18 @@ class Pool:
         """Who is able is to be found out again."""
         self._fixed_seats = self._fixed_standing = self._interned = None
 
-    def renew(self) -> None:
-        """Begin again where the turns taken so far have led, for a new moment or changed records; earlier turns keep their history."""
+    def renew(self, reps: bool = True) -> None:
+        """Begin again where the turns taken so far have led, for a new moment or changed records; earlier turns keep their history.
+
+        Unless `reps` have changed, the members and weights of a fixed pool are what they were: they read nothing but reps.
+        """
         self.forget()
-        self._reps_cached, self._terms_known = None, {}
-        loads = self.pools.loads() if self.step.strategy == "least_loaded" else None
-        if self.history.log_is_empty and loads == self.history.loads:
-            self.history.taken = self.pools.taken
+        if reps or not self.fixed or self._members is None:
+            self._reps_cached, self._terms_known = None, {}
+        if self.history.log_is_empty:
             return
         turns = History(self.step.debt, self.ledger().credits(), dict(self.counts), self.history.turns.position + self.history.turns.taken)
-        self.history = PoolHistory(self.step.strategy, turns, self.world.rep, loads, self.pools.taken)
+        self.history = PoolHistory(self.step.strategy, turns, self.world.rep)
 
     def _reps(self, row: Row) -> list[Row]:
         """The members for a record, by id; found once where membership rests on the rep alone."""
@@ -336,13 +349,16 @@ class Pool:
         today = self.world.clock.today
         return [] if isinstance(self.step.members, Expr) else [str(m.value) for m in self.step.members if m.holds(today)]
 
-    def _seat(self, rep: Row, row: Row) -> Seat:
+    def _seat(self, rep: Row, row: Row, owners: Mapping[str, str] = MappingProxyType({}), role: str = "") -> Seat:
+        """A rep's part in the turn of a record that has these owners."""
         weight, limits = self.terms(rep, row)
         gone = self.pools.gone(rep) or ("weight 0" if weight == 0 else "")
         if gone:
             return Seat(rep["id"], weight, gone)
         away = self.pools.away(rep, self.step.hours)
-        skipped = away or next(filter(None, (self._capped(cap, limit, rep) for cap, limit in limits.items())), "")
+        own = rep["id"] in owners.values() and self.pools.counts_open(row)
+        keeps = owners.get(role) == rep["id"]
+        skipped = away or next(filter(None, (self._capped(cap, limit, rep, row, own, keeps) for cap, limit in limits.items())), "")
         return Seat(rep["id"], weight, skipped, bool(skipped))
 
     def terms(self, rep: Row, row: Row) -> tuple[Fraction, dict[str, Any]]:
@@ -361,8 +377,13 @@ class Pool:
                 self._terms_known[rep["id"]] = found
         return found
 
-    def _capped(self, cap: str, limit: Any, rep: Row) -> str:
-        full = v.is_number(limit) and self.pools.used(cap, rep["id"]) >= limit
+    def _capped(self, cap: str, limit: Any, rep: Row, row: Row, own: bool, keeps: bool) -> str:
+        """Why a cap keeps a rep from taking a record that is among those counted as the rep's `own`, or that the rep `keeps`."""
+        if cap in OPEN_CAPS:
+            own_place = int(own and OPEN_CAPS[cap] == row.entity)
+            full = v.is_number(limit) and self.pools.used(cap, rep["id"]) - own_place >= limit
+        else:  # what a rep has already is not given again
+            full = v.is_number(limit) and not keeps and self.pools.used(cap, rep["id"]) >= limit
         return f"at the cap of {v.literal(limit)} {cap.replace('_', ' ')}" if full else ""
 
     def _ranked(self, seats: list[Seat], row: Row) -> list[Seat]:
@@ -386,6 +407,23 @@ class Pool:
         return list(map(lower, seats))
 
 
+class Existing(NamedTuple):
+    """A record that somebody has; such records sort as a queue does."""
+
+    dated: bool
+    created: str
+    order: str
+    rep: str
+    id: str
+
+
+def queue_place(created: Any, record: Any) -> tuple[bool, str, str]:
+    """What orders records that wait for a pool: when they came, those without a date first, then their ids."""
+    if isinstance(created, datetime) and created.tzinfo is not None:
+        created = created.astimezone(UTC)
+    return (created is not None, "" if created is None else v.literal(created), str(record))
+
+
 def together(label: str) -> str:
     return f"{label} of the same company went there"
 
@@ -404,8 +442,10 @@ class Pools:
     def __init__(self, plan: Mapping[str, Allocate], world: World, state: Mapping[str, Any]) -> None:
         self.world, self.state = world, state
         self.days: dict[str, dict[str, int]] = {r: dict(d) for r, d in state.get("days", {}).items()}
-        self.taken: list[tuple[str, str]] = []
-        self.unlogged = 0  # allocations made in columns before those of `taken`
+        self.n = 0  # how many allocations there were in the run
+        self._last: list[tuple[str, str, int]] = []  # what the last record that was taken added to what caps count
+        self._given: dict[tuple[str, str], dict[str, str]] = {}  # (entity, record) -> role -> the rep whom the run gave it to
+        self._existing: dict[tuple[str, str, str], dict[Any, list[Existing]]] = {}
         self._open: dict[tuple[str, str], int] | None = None
         self._away: dict[tuple[str, Any], str] = {}
         self.pools: dict[str, Pool] = {}
@@ -420,51 +460,116 @@ class Pools:
     def route(self, pool: str, row: Row, role: str, tried: Mapping[str, str] | None = None) -> Turn:
         return self.pools[pool].route(row, role, None, tried)
 
-    def took(self, turn: Turn, row: Row) -> None:
+    def took(self, turn: Turn, row: Row, role: str) -> None:
         rep = turn.rep
         assert rep is not None
-        self.taken.append((row.entity, rep["id"]))
-        self.count(row.entity, rep["id"], 1)
+        self.n += 1
+        owners = self.owners(row)
+        if owners.get(role) != rep["id"]:
+            self._count_day(rep["id"], 1)
+        after = {**owners, role: rep["id"]}
+        self._last = []
+        if self.counts_open(row):  # a rep counts once for a record, whatever the roles
+            changed = sorted({*owners.values()} ^ {*after.values()})
+            self._last = [(row.entity, one, 1 if one == rep["id"] else -1) for one in changed]
+            for entity, one, n in self._last:
+                self._count_open(entity, one, n)
+                other = self.world.rep(one)
+                for pool in self.pools.values():
+                    if other is not None:
+                        pool.changed(other, row)
+        self._given.setdefault((row.entity, row["id"]), {})[role] = rep["id"]
         company = self.company(self.pools[turn.pool], row)
         if company is not None:
             self.companions.setdefault((turn.pool, company), (rep["id"], f"{row.entity} {row['id']}"))
         for pool in self.pools.values():
             pool.changed(rep, row)
 
-    def renew(self) -> None:
-        """Another moment, or other records: what was found out of reps is forgotten, turns and days stay."""
-        self.taken, self.unlogged, self._open = [], 0, None
+    def renew(self, reps: bool = True) -> None:
+        """Another moment, or other records: what was found out of reps is forgotten, turns and days stay. `reps`: whether one has changed."""
+        self.n, self._open = 0, None
+        self._given.clear()
+        self._existing.clear()
         self._away.clear()
         for pool in self.pools.values():
-            pool.renew()
+            pool.renew(reps)
 
-    def uncount(self, entity: str, rep: str) -> None:
-        """A record that was taken now stands in the data as the rep's own, where it is counted."""
-        counts = self._counts()
-        counts[entity, rep] -= 1
+    def uncount(self) -> None:
+        """What was taken last now stands in the data as the rep's own, where it is counted."""
+        for entity, rep, n in self._last:
+            self._count_open(entity, rep, -n)
+        self._last = []
 
     def count(self, entity: str, rep: str, n: int) -> None:
-        """Add to what caps count."""
+        """Add records that are new to a rep to what caps count."""
+        self._count_day(rep, n)
+        self._count_open(entity, rep, n)
+
+    def _count_day(self, rep: str, n: int) -> None:
         today = str(self.world.clock.today)
         by_day = self.days.setdefault(rep, {})
         by_day[today] = by_day.get(today, 0) + n
+
+    def _count_open(self, entity: str, rep: str, n: int) -> None:
         counts = self._counts()
         counts[entity, rep] = counts.get((entity, rep), 0) + n
 
-    @property
-    def n(self) -> int:
-        """How many allocations there were in the run."""
-        return self.unlogged + len(self.taken)
+    def owners(self, row: Row) -> dict[str, str]:
+        """role -> who has a record now, what the run gave included."""
+        found = {role: str(rep["id"]) for role, rep in row["owner"].items() if rep is not None}
+        return {**found, **self._given.get((row.entity, row["id"]), {})}
+
+    def counts_open(self, row: Row) -> bool:
+        """Whether a record is one of those that caps count."""
+        return row.entity in OPEN_CAPS.values() and row["is_open"] is not False
 
     def company(self, pool: Pool, row: Row) -> Any:
         """What records of one company have in common, or None."""
         found = pool.together(self.world.scope(row)) if pool.together is not None else None
         return found if isinstance(found, (str, int, float)) else None
 
-    def companion(self, pool: Pool, row: Row) -> tuple[str, str] | None:
-        """The rep who got another record of the same company from the pool, and which record."""
+    def companion(self, pool: Pool, row: Row, role: str, able: Container[str]) -> tuple[str, str] | None:
+        """Who of the able has another record of the same company, and which: the oldest record counts, then what the pool gave."""
         company = self.company(pool, row)
-        return None if company is None else self.companions.get((pool.step.name, company))
+        if company is None:
+            return None
+        for other in self.existing(pool, row.entity, role).get(company, ()):
+            if other.rep in able and other.id != row["id"]:
+                return other.rep, f"{row.entity} {other.id}"
+        given = self.companions.get((pool.step.name, company))
+        return given if given is not None and given[0] in able else None
+
+    def existing(self, pool: Pool, entity: str, role: str) -> Mapping[Any, list[Existing]]:
+        """company -> its records that somebody has in a role already, the oldest first."""
+        step = pool.step
+        key = (step.name, entity, role)
+        found = self._existing.get(key)
+        if found is None:
+            found = self._existing[key] = {}
+            reps = self.world.owner_ids(entity, role) if step.together is not None else ()
+            if step.together is None or not any(reps):
+                return found
+            ids, created = self.world.values(entity, "id"), self.world.values(entity, "created")
+            since = self.world.values(entity, "owner_since")
+            for i, (rep, company) in enumerate(zip(reps, self.world.evaluated(entity, step.together), strict=True)):
+                if rep and isinstance(company, (str, int, float)) and self._recent(step, created[i] or since[i]):
+                    found.setdefault(company, []).append(Existing(*queue_place(created[i], ids[i]), rep, str(ids[i])))
+            for records in found.values():
+                records.sort()
+        return found
+
+    def _recent(self, step: Allocate, when: Any) -> bool:
+        """Whether a record came within the time in which a company's records stay together; one without a date did not."""
+        if step.together_within is None:
+            return True
+        until = None if when is None else self.world.clock.add(when, step.together_within)
+        now = self.world.clock.now if isinstance(until, datetime) else self.world.clock.today
+        return until is not None and v.less(now, until) is True
+
+    def holder(self, row: Row, role: str) -> str | None:
+        """Who has a record in a role."""
+        owner = row["owner"].get(role)
+        return None if owner is None else str(owner["id"])
 
     def histories(self) -> dict[str, PoolHistory]:
         return {name: pool.history for name, pool in self.pools.items()}
@@ -473,22 +578,15 @@ class Pools:
 
     def gone(self, rep: Row) -> str:
         """Why a rep takes part in no turn at all."""
-        today = self.world.clock.today
-        if rep["active"] is False:
-            return "not active"
-        if rep["starts"] is not None and rep["starts"] > today:
-            return f"starts on {v.readable(rep['starts'])}"
-        return f"left on {v.readable(rep['ends'])}" if rep["ends"] is not None and rep["ends"] <= today else ""
+        return "not active" if rep["active"] is False else reason_not_here(rep)
 
     def away(self, rep: Row, hours: bool) -> str:
         """Why a rep cannot take a record now: on leave, or outside working hours where the pool heeds them."""
         key = (rep["id"], hours)
         found = self._away.get(key)
         if found is None:
-            leave = rep["leave"]
-            if leave is not None:
-                found = f"on leave until {v.readable(leave['until'])}" if leave["until"] is not None else "on leave"
-            else:
+            found = reason_on_leave(rep)
+            if not found:
                 at = self.world.clock.of(rep["timezone"], rep["calendar"]) if hours else None
                 found = "" if at is None or at.is_open(rep["hours"]) else f"outside working hours ({at.now:%a %H:%M} there)"
             self._away[key] = found
@@ -507,10 +605,6 @@ class Pools:
     def open_leads(self, rep: str) -> int:
         return self._counts().get(("lead", rep), 0)
 
-    def loads(self) -> dict[str, int]:
-        """Open leads of each rep, now."""
-        return {rep: n for (entity, rep), n in self._counts().items() if entity == "lead"}
-
     def _counts(self) -> dict[tuple[str, str], int]:
         if self._open is None:
             self._open = self.world.open_records()
@@ -520,7 +614,8 @@ class Pools:
 
     def due(self, pool: Pool, since: datetime) -> Any:
         """When a record that a pool assigned must be worked; None if there is no such limit."""
-        return None if pool.step.sla is None else self.world.clock.add(since, pool.step.sla.within)
+        clock = self.world.clock
+        return None if pool.step.sla is None else clock.add(clock.here(since), pool.step.sla.within)
 
     def worked(self, pool: Pool, row: Row, rep: Row, since: datetime) -> bool:
         """Whether the rep has worked a record since it was assigned."""
@@ -543,7 +638,7 @@ class Pools:
             by, self.pools[by].step.strategy, rep, self.n, 0, None, None, f"assigned on {v.readable(v.parse_date(on))} already", repeated=on
         )
         turn.kept_position, turn.until = int(earlier["position"]), until
-        self.taken.append(("", ""))
+        self.n += 1
         return turn
 
     # --- state --------------------------------------------------------------------------------------------------------
@@ -578,5 +673,5 @@ def recorded(kept: Mapping[str, Any], world: World) -> Turn:
     found = turn(kept["pool"], kept["standing"], kept["index"], before)
     found.rep, found.why, found.repeated = world.rep(kept["rep"]), kept["why"], kept["repeated"]
     found.until = v.parse_temporal(kept["until"]) if kept["until"] else None
-    found.kept_position = kept["position"]
+    found.kept_position, found.loads = kept["position"], kept.get("loads")
     return found

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from roe.crm import PROFILES
+from roe.evaluator.able import reason_not_here
 from roe.evaluator.engine import Bound
 from roe.evaluator.questions import compare_greedy, questions
 from roe.evaluator.solve import Array, Problem, Solution, greedy, measure, solve
@@ -152,9 +153,7 @@ class _Cycle:
         self.unit = "accounts" if step.places is None else "places"
 
     def _works(self, rep: Row) -> bool:
-        ends, starts = rep["ends"], rep["starts"]
-        here = (ends is None or self.today < ends) and (starts is None or starts <= self.today)
-        return here and rep["active"] is not False and not self.world.is_stranger(rep)
+        return not reason_not_here(rep) and not self.world.is_stranger(rep)
 
     def _cycle(self, kept: Mapping[str, Any]) -> tuple[str, dict[str, int]]:
         """When the cycle began, and how many accounts each rep was given in it."""

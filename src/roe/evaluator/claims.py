@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from roe.evaluator.able import current_leave, reason_left
 from roe.evaluator.expressions import IMPLICIT
 from roe.grammar import values as v
 from roe.plan.operators import Claims
@@ -73,6 +74,9 @@ class Settled:
             found = Outcome(row, REFUSED, reason or "it names no account or no rep that the data has")
         else:
             until, why = self._end(row, account, rep)
+            left = reason_left(rep)
+            if left and (until is None or until > self.world.clock.now):
+                until, why = self._gone(row, rep), f"{rep.label} is {left}" if left == "not active" else f"{rep.label} {left}"
             live = until is None or until > self.world.clock.now
             found = Outcome(row, GRANTED if live else ENDED, why, until)
         self.outcomes[str(row["id"])] = found
@@ -87,8 +91,9 @@ class Settled:
         """Why a claim cannot be granted, in the order in which it is asked."""
         if account is None or rep is None:
             return f"there is no {'account' if account is None else 'rep'} of this name"
-        if rep["active"] is False:
-            return f"{rep.label} is not active"
+        unable = self._unable(rep, row["at"])
+        if unable:
+            return f"{rep.label} {unable}"
         at, step = row["at"], self.step
         held = [o for o in self.on(account) if o.held]
         for other in held:
@@ -102,6 +107,9 @@ class Settled:
             rested = None if step.rest is None else self.world.clock.add(other.until, step.rest)
             if rested is not None and at < rested:
                 return f"it rests until {_day(rested)}"
+        waits = self._returned(account, rep, at)
+        if waits:
+            return waits
         full = self._full(row, rep)
         if full:
             return full
@@ -111,6 +119,36 @@ class Settled:
             if all(self.world.compiled.code(c)(scope) is True for c in rule.conditions):
                 return self.world.fill(rule.because, scope) if rule.because else f"`{rule.name}` holds"
         return ""
+
+    def _returned(self, account: Row, rep: Row, at: datetime) -> str:
+        """Why an account that a rule returned cannot be claimed yet."""
+        given = self.world.returned.get(f"account|{account['id']}|{self.step.role}")
+        on = None if given is None else v.parse_temporal(given["on"])
+        if given is None or on is None or at < on:
+            return ""
+        again = None if self.step.wait is None else self.world.clock.add(on, self.step.wait)
+        if given["rep"] == rep["id"] and again is not None and at < again:
+            return f"{rep.label} gave it back on {_day(on)} and may claim it again from {_day(again)}"
+        rested = None if self.step.rest is None else self.world.clock.add(on, self.step.rest)
+        return f"it rests until {_day(rested)}" if rested is not None and at < rested else ""
+
+    def _unable(self, rep: Row, at: datetime) -> str:
+        """Why a rep could not receive an account at the time of the claim."""
+        if rep["active"] is False and not self.world.is_stranger(rep):
+            return "is not active"
+        day = self.world.clock.here(at).date() if rep["timezone"] is None else self.world.clock.of(rep["timezone"], None).here(at).date()
+        if rep["starts"] is not None and day < rep["starts"]:
+            return f"starts on {_day(rep['starts'])}"
+        if rep["ends"] is not None and rep["ends"] <= day:
+            return f"left on {_day(rep['ends'])}"
+        away = current_leave(rep, day)
+        return "" if away is None else "was on leave that day"
+
+    def _gone(self, row: Row, rep: Row) -> datetime:
+        """When a rep who has left no longer held a claim: the day of leaving, else now."""
+        now = self.world.clock.now
+        ends = _moment(rep["ends"], now)
+        return max(self.world.clock.here(row["at"]), now if ends is None else min(ends, now))
 
     def _full(self, row: Row, rep: Row) -> str:
         at = row["at"]
@@ -130,7 +168,8 @@ class Settled:
 
     def _end(self, row: Row, account: Row, rep: Row) -> tuple[Any, str]:
         """When a granted claim ends, by what is known today, and why."""
-        step, clock, start = self.step, self.world.clock, row["at"]
+        step, clock = self.step, self.world.clock
+        start = clock.here(row["at"])
         first = step.work_within if step.work_within is not None else step.lasts
         until = clock.add(start, first) if first is not None else None
         worked = None

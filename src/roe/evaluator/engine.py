@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from roe.evaluator.able import reason_left, receiver
 from roe.evaluator.choose import Choice
 from roe.evaluator.expressions import Scope
+from roe.evaluator.memory import Memory, given_by
 from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
@@ -57,6 +59,7 @@ class Decision:
     pool: str = ""
     window: str = ""
     until: date | datetime | None = None
+    since: date | None = None  # since when today's owner, the `previous` one, has it
     reason: str = ""
     unknown: tuple[str, ...] = ()
     row: Row = field(repr=False, kw_only=True)
@@ -131,7 +134,7 @@ class Bound:
         world.frozen = state.get("frozen", {})
         world.decided_claims = state.get("claims", {})
         world.resolve_all()
-        world.remember(state.get("owners", {}))
+        self.memory = Memory(world, state)
         self.recall_books()
         self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
         self._settled: set[str] = set()
@@ -140,7 +143,7 @@ class Bound:
         self.exceptions: dict[tuple[str, str, str], ExceptionRow] = {}  # by entity, record and role
         for row in (*self.plan.exceptions, *held_back(state)):
             record = world.find(row.entity, row.record) if row.entity in world.rows else None
-            if record is not None and evaluator.compiled.in_force(row, world.scope(record)):
+            if record is not None and self.excepts(row, record):
                 self.exceptions.setdefault((row.entity, record["id"], str(row.role)), row)
 
     def recall_books(self, only: Collection[str] | None = None) -> None:
@@ -150,6 +153,11 @@ class Bound:
                 accounts = kept["accounts"] if only is None else {key: kept["accounts"][key] for key in only if key in kept["accounts"]}
                 for part, key in KEPT:
                     self.world.recall(f"{book}{part}", {account: x[key] for account, x in accounts.items()})
+
+    def excepts(self, row: ExceptionRow, record: Row) -> bool:
+        """Whether an exception decides a record today: one for a rep who has left does not."""
+        owner = self.world.rep(row.owner)
+        return self.evaluator.compiled.in_force(row, self.world.scope(record)) and not (owner is not None and reason_left(owner))
 
     def approved(self, row: Row, role: str) -> ExceptionRow | None:
         """The exception that holds for a record."""
@@ -176,6 +184,7 @@ class Bound:
 
     def _decide_entity(self, entity: str) -> Iterator[Decision]:
         decided: list[tuple[Row, dict[str, Any]]] = []
+        known: dict[int, tuple[Row, dict[str, Any]]] = {}
         exclusive = [
             name for (e, name), step in self.plan.steps.items() if e == entity and isinstance(step, Choose) and step.hit in EXCLUSIVE
         ]
@@ -184,12 +193,15 @@ class Bound:
             for role in self.roles(entity):
                 decision = self._decide(row, role)
                 owners[role] = self.world.rep(decision.owner)
+                if decision.owner != decision.previous:
+                    after = self.memory.decided(decision)
+                    known.setdefault(id(row), (row, {}))[1].update(self.world.known_of(row, role, after))
                 yield decision
             for name in exclusive:  # a table that allows one row is held to it on every record, asked for or not
                 row[name]
             decided.append((row, owners))
-        # what comes later sees the owners of this run
-        self.world.own(entity, [(row, Owners(owners)) for row, owners in decided])
+        # what comes later sees the owners of this run, and since when and after whom
+        self.world.own(entity, [(row, Owners(owners)) for row, owners in decided], list(known.values()))
         self._settled.add(entity)
 
     def new(self, record: Mapping[str, Any], entity: str = "lead") -> Row:
@@ -224,6 +236,7 @@ class Bound:
         decision = Decision(row.entity, str(row["id"]), row.label, role, "unassigned", row=row)
         previous = row["owner"].get(role)
         decision.previous = previous["id"] if previous is not None else None
+        decision.since = row[f"owner_since.{role}"]
         decision.territory, decision.window = self._text(steps.territory, scope), self._text(steps.window, scope)
         approved = self.approved(row, role)
         if approved is not None:
@@ -255,6 +268,8 @@ class Bound:
                 rep = self._allocate(d, outcome.pool)
             else:
                 rep = None if outcome.owner is None else self.world.assignee(code(outcome.owner)(scope), d.role)
+                if outcome.asks_if_able:
+                    rep = receiver(rep, d.previous)
             if rep is not None or outcome.otherwise is None:
                 break
             outcome = outcome.otherwise
@@ -305,24 +320,29 @@ class Bound:
         due = pools.due(pools.pools[pool], since)
         tried = [*earlier.get("tried", ()), earlier["rep"]]
         missed = due is not None and due <= self.world.clock.now and len(tried) <= step.sla.times + 1  # type: ignore[union-attr]
-        if rep is None or not missed or pools.worked(pools.pools[pool], d.row, rep, since):
+        left = reason_left(rep) if rep is not None else ""
+        if rep is None or (not left and (not missed or pools.worked(pools.pools[pool], d.row, rep, since))):
             return pools.kept(pool, rep, earlier, due)
+        if left:  # what a leaver has goes to the next in turn
+            turn = pools.route(pool, d.row, d.role, {rep["id"]: left})
+            self._assigned(d, pool, turn, tried[:-1])
+            return turn
         late = f"not worked by {v.readable(due)}"
         if len(tried) <= step.sla.times:  # type: ignore[union-attr]
             turn = pools.route(pool, d.row, d.role, dict.fromkeys(tried, late))
         else:
             to = step.sla.escalate  # type: ignore[union-attr]
-            turn = pools.kept(pool, self.world.rep(to) if to else rep, earlier, None)
+            turn = pools.kept(pool, receiver(self.world.rep(to) if to else rep, rep["id"]) or rep, earlier, None)
             turn.repeated, turn.why = "", f"escalated: {rep.label} has {late}"
         self._assigned(d, pool, turn, tried)
         return turn
 
-    def saved(self, owners: Mapping[str, Any]) -> dict[str, Any]:
-        """The state after a run that leaves these owners."""
+    def saved(self, decisions: Iterable[Any]) -> dict[str, Any]:
+        """The state after a run of these decisions; see `Memory.after`."""
         return {
             "version": STATE,
             "as_of": v.literal(self.world.clock.now),
-            "owners": dict(sorted(owners.items())),
+            **self.memory.after(decisions),
             "assigned": dict(sorted(self.assigned.items())),
             **self.pools.saved(),
             **({"frozen": frozen} if (frozen := self.world.freeze()) else {}),
@@ -370,11 +390,6 @@ def label(value: Any) -> str:
     return str(value) if value and not isinstance(value, (list, dict)) else ""
 
 
-def owned(rep: str, since: str, former: str | None) -> dict[str, str]:
-    """What the state keeps of an owner."""
-    return {"rep": rep, "since": since} | ({"former": former} if former else {})
-
-
 def assignment(rep: str, pool: str, by: str, at: datetime, position: int, company: Any, tried: list[str]) -> dict[str, Any]:
     """What the state keeps of an assignment: `pool` was asked, and `by` is it or the one it fell back on."""
     found = {"rep": rep, "pool": pool, "by": by, "on": str(at.date()), "at": v.literal(at), "position": position}
@@ -385,10 +400,9 @@ def assignment(rep: str, pool: str, by: str, at: datetime, position: int, compan
 
 def queue(row: Row) -> tuple[bool, str, str]:
     """What orders records that wait for a pool."""
-    created = row["created"]
-    if isinstance(created, datetime) and created.tzinfo is not None:
-        created = created.astimezone(UTC)
-    return (created is not None, "" if created is None else v.literal(created), str(row["id"]))
+    from roe.evaluator.allocate import queue_place
+
+    return queue_place(row["created"], row["id"])
 
 
 @dataclass(slots=True)
@@ -404,14 +418,6 @@ class Run:
 
     def state(self) -> dict[str, Any]:
         """What the next run needs: owners with the day they began, pool pointers, what pools have assigned."""
-        before = self.bound.state.get("owners", {})
-        today = str(self.world.clock.today)
-        owners = dict(before)
-        for d in self.decisions:
-            key = f"{d.entity}|{d.id}|{d.role}"
-            if d.owner is None:
-                owners.pop(key, None)
-            elif before.get(key, {}).get("rep") != d.owner:
-                since = d.row["owner_since"] if d.owner == d.previous else None
-                owners[key] = owned(d.owner, str(since or today), d.previous if d.owner != d.previous else None)
-        return self.bound.saved(owners)
+        return self.bound.saved(
+            (d.entity, d.id, d.role, d.owner, d.previous, d.since, d.action, given_by(d.action)) for d in self.decisions
+        )

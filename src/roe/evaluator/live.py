@@ -26,7 +26,7 @@ from roe.crm.ids import fold
 from roe.data.coerce import NAMELESS, coerce_table
 from roe.data.reading import Reject
 from roe.evaluator.allocate import FALLBACK
-from roe.evaluator.engine import Bound, Decision, Tables, empty_state, owned
+from roe.evaluator.engine import Bound, Decision, Tables, empty_state
 from roe.evaluator.kept import AS_WRITTEN, KeptUp
 from roe.evaluator.world import Owners, Row, World
 from roe.grammar.clock import zone_of
@@ -36,6 +36,7 @@ from roe.policy.model import DataSource
 if TYPE_CHECKING:
     from roe.evaluator.claims import Settled
     from roe.evaluator.engine import Evaluator
+    from roe.evaluator.memory import Facts
 
 NO_RECORD = "there is no record of this id"
 
@@ -90,6 +91,11 @@ class LiveWorld(World):
         self.forget_computed()
         return row
 
+    def stored(self, row: Row) -> dict[str, Any]:
+        """The values that a record was put with."""
+        values = {name: x for name, x in row.items() if name not in row.derived and not name.startswith(AS_WRITTEN)}
+        return values | {name.removeprefix(AS_WRITTEN): x for name, x in row.items() if name.startswith(AS_WRITTEN)}
+
     def remove(self, entity: str, key: str) -> bool:
         assert self._kept_up is not None
         row = self._keys[entity].get(fold(key))
@@ -101,18 +107,12 @@ class LiveWorld(World):
         self.forget_computed()
         return True
 
-    def own_now(self, row: Row, role: str, rep: str) -> None:
-        """Show an owner in the data of a record."""
+    def own_now(self, row: Row, role: str, facts: Facts) -> None:
+        """Show today's owner in the data of a record."""
         assert self._kept_up is not None
         self.changed()
-        before = row["owner"].get(role)
         self._kept_up.take_out(row)
-        row[f"owner.{role}"] = rep
-        if before is None or before["id"] != rep:
-            row["owner_since"] = self.clock.today
-            if before is not None and row.entity == "account" and role == self.policy.roles[0]:
-                row["former_owner"] = before
-        row.forget()
+        self.know_one(row, role, facts)
         self._kept_up.put_in(row)
         self.forget_computed()
 
@@ -213,6 +213,7 @@ class Live(Bound):
         world.keep_up()
         self._quiet = False  # whether a decision is asked for its owners alone: then no pool takes a turn
         self._renew = False
+        self._reps_changed = False
         self._company_of: dict[str, tuple[str, Any]] = {}  # key of an assignment -> (pool, company)
         self._together: dict[tuple[str, Any], list[str]] = {}  # (pool, company) -> the keys of its assignments, in order
         for key in sorted(self.assigned):
@@ -230,30 +231,40 @@ class Live(Bound):
         typed, rejects = self.world.typed_records(entity, records)
         if rejects:
             raise ValueError(f"{rejects[0].field}: {rejects[0].reason}")
-        self._renew = True
+        self._renew, self._reps_changed = True, self._reps_changed or entity == "rep"
         return [self.world.put(entity, values, self._finish) for values in typed]
+
+    def put_typed(self, entity: str, values: dict[str, Any]) -> Row:
+        """Insert or replace a record whose values are typed already, as `world.typed_records` gives them."""
+        self._renew, self._reps_changed = True, self._reps_changed or entity == "rep"
+        return self.world.put(entity, values, self._finish)
 
     def remove(self, entity: str, key: str) -> None:
         """Delete a record by its id. Raises KeyError if there is none."""
         if not self.world.remove(entity, key):
             raise KeyError(f"{entity} {key}: {NO_RECORD}")
-        self._renew = True
+        self._renew, self._reps_changed = True, self._reps_changed or entity == "rep"
 
     def own(self, row: Row, role: str, rep: str) -> None:
         """Show that a rep owns a record from today on, as a run shows it to the next; it stays so where the data names no owner."""
-        former = row["owner"].get(role)
-        self.world.own_now(row, role, rep)
-        since = str(dict.get(row, "owner_since") or self.world.clock.today)
-        self.state["owners"][f"{row.entity}|{row['id']}|{role}"] = owned(rep, since, former["id"] if former is not None else None)
+        key = f"{row.entity}|{row['id']}|{role}"
+        before = row["owner"].get(role)
+        shown = None if before is None else str(before["id"])
+        facts = self.memory.of(row.entity, str(row["id"]), role, shown, row[f"owner_since.{role}"])
+        facts = self.memory.known[key] = facts.moved_to(rep, self.world.clock.today, "pool")
+        self.world.own_now(row, role, facts)
+        self.state["owners"][key] = facts.saved()
         self._renew = True
 
     def _finish(self, row: Row) -> None:
         """What the state knows of a record that its data does not say."""
         owners = self.state.get("owners", {})
         for role in self.policy.roles:
-            saved = owners.get(f"{row.entity}|{row['id']}|{role}")
-            if saved is not None:
-                self.world.remember_owner(row, role, saved)
+            key = f"{row.entity}|{row['id']}|{role}"
+            if key in owners:
+                facts = self.memory.refresh(row, role, owners[key])
+                self.world.know_one(row, role, facts)
+                owners[key] = facts.saved()
         if row.entity == "account" and self.state.get("books"):
             self.recall_books({str(row["id"])})
 
@@ -284,15 +295,15 @@ class Live(Bound):
         self.world.conflicts.clear()
         row = self._row(record, entity)
         if self._renew and "pools" in self.__dict__:
-            self.pools.renew()
-        self._renew = False
+            self.pools.renew(self._reps_changed)
+        self._renew = self._reps_changed = False
         role = role if role is not None else next(iter(self.roles(row.entity)), "")
         with self.world.as_before(row.entity):
             decision = self._decide(row, role)
         turn = decision.turn
         if turn is not None and turn.rep is not None and not turn.repeated:
             if turn.history is not None and turn.why != FALLBACK:  # who it was escalated to has taken nothing that counts
-                self.pools.uncount(row.entity, turn.rep["id"])
+                self.pools.uncount()
             self.own(row, role, turn.rep["id"])
             self._accompany(self.key(decision))
         return decision
@@ -354,12 +365,11 @@ class Live(Bound):
         """The exception that holds for a record today."""
         texts = [dict.get(row, name) for name in ("id", "name", "email", "domain")]
         named = dict.fromkeys(key for text in texts if text for key in (str(text), str(text).lower()))
-        scope = self.world.scope(row)
         holding = [
             x
             for key in named
             for x in self._excepted.get((row.entity, key), ())
-            if str(x.role) == role and self.evaluator.compiled.in_force(x, scope) and self.world.find(x.entity, x.record) is row
+            if str(x.role) == role and self.excepts(x, row) and self.world.find(x.entity, x.record) is row
         ]
         return min(holding, key=self.plan.exceptions.index, default=None)
 

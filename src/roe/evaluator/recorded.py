@@ -32,15 +32,13 @@ def _json(item: Any) -> str:
 
 def read_turns(folder: Path, only: str = "") -> dict[str, Any]:
     """The turns of an earlier run's pools, by record and role; of one of them alone if it is named."""
-    from roe.evaluator.allocate import FALLBACK, PoolHistory
+    from roe.evaluator.allocate import PoolHistory
 
     path = folder / "turns.jsonl"
     try:
         pools = json.loads((folder / "pools.json").read_text("utf-8"))["pools"]
         histories = {str(name): PoolHistory.of(found) for name, found in pools.items()}
-        taken: list[tuple[str, str]] = []
-        for history in histories.values():
-            history.taken = taken
+        read = 0
         wanted = ',"key":' + json.dumps(only, ensure_ascii=False) + ","
         turns: dict[str, Any] = {}
         with path.open(encoding="utf-8") as file:
@@ -54,14 +52,12 @@ def read_turns(folder: Path, only: str = "") -> dict[str, Any]:
                 else:
                     raise ValueError("a turn is damaged")
                 n, pool, standing, rep, key, why = short
-                if not 0 <= n - len(taken) < 1000:
+                if not 0 <= n - read < 1000:  # of two pools that a rule asks, one after the other, the last is kept
                     raise ValueError("turns are missing")
-                taken += [("", "")] * (n - len(taken))  # of two pools that a rule asks, one after the other, the last is kept
+                read = n + 1
                 if turn is not None:
                     turns[key] = {**turn, "histories": histories}
-                took = standing >= 0 and why != FALLBACK and rep is not None
-                taken.append((key.partition("|")[0], rep) if took else ("", ""))
-                if took and not why:
+                if standing >= 0 and why == "" and rep is not None:
                     histories[pool].turns.log.append((histories[pool].made[standing], rep))
                 if only and turn is not None:
                     break

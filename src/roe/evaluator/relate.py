@@ -277,13 +277,13 @@ class Names:
     """The names of rows, as one expression has them, searched by all methods that compare them."""
 
     def __init__(self, theirs: s.Node, matcher: Matcher) -> None:
-        from roe.companies.index import NameIndex
+        from roe.companies.kept import index_of
 
         self._code, self._world, self._target = compile_expression(theirs), matcher.world, matcher.step.target
         self.theirs = theirs
         self._rows: list[Row | None] = [row for row in self._world.all(self._target) if self._name(row)]
         self._place = {id(row): place for place, row in enumerate(self._rows)}
-        self._index = NameIndex([self._name(row) for row in self._rows if row is not None])
+        self._index = index_of([self._name(row) for row in self._rows if row is not None])
         self._last: tuple[str, bool, list[tuple[float, Row]]] = ("", False, [])
 
     def _name(self, row: Row) -> str:

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 from roe.crm.ids import fold
 from roe.data.coerce import WRITTEN, Typed, coerce_table
 from roe.data.reading import Reading, Reject
+from roe.evaluator.able import day_of, reason_left, receiver
 from roe.evaluator.choose import Chooser
 from roe.evaluator.expressions import CLOCK, IMPLICIT, Code, Scope, compile_expression
 from roe.evaluator.relate import Matcher
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
+from roe.grammar.history import PER_ROLE, by_role
 from roe.grammar.parser import parse
 from roe.plan.operators import TEMPLATE, Choose, Derive, ExceptionRow, Expr, Fill, Relate, Settle, Walk
 from roe.plan.outcome import RoleSteps, Sentence, conditions
@@ -32,12 +34,18 @@ from roe.source import Span, Text
 
 if TYPE_CHECKING:
     from roe.evaluator.claims import Settled
+    from roe.evaluator.memory import Facts
 
 Make = Callable[["Row"], Any]
 
 
+DATA_SINCE = "$owner_since"  # what the data says of a record, once `owner_since` says what is known of its first role
+UNKNOWN_REP = {"able": True, "may_hold": True}  # of a rep whom the data does not list nothing is known that speaks against it
+NOT_STORED: Any = object()  # in place of the value of a field that is computed
+
+
 class Circle(Exception):
-    """A field rests on itself, through the data: only the row evaluator follows that."""
+    """A field rests on itself, through the data: only the row evaluator follows that. `roe.policy.circles` tells it beforehand."""
 
 
 class Row(dict[str, Any]):
@@ -91,9 +99,17 @@ class Row(dict[str, Any]):
         return str(dict.get(self, WRITTEN) or self["id"])
 
     def as_json(self) -> dict[str, Any]:
-        """The record's own values; related records are left out, as are the marks of the loader."""
-        stored = {k: x for k, x in self.items() if k not in self.derived and k[0] != "$" and not isinstance(x, (dict, list))}
+        """The record's own values; related records are left out, as are the marks of the loader and what the ledger knows."""
+        remembered = {*UNKNOWN_REP, *(f"{name}.{role}" for name in PER_ROLE for role in self.world.policy.roles)}
+        stored = {
+            k: x
+            for k, x in self.items()
+            if k not in self.derived and k[0] != "$" and k not in remembered and not isinstance(x, (dict, list))
+        }
         return {"entity": self.entity, **{k: v.plain(x) for k, x in stored.items() if x is not None}}
+
+
+Known = list[tuple[Row, dict[str, Any]]]
 
 
 class Owners(dict[str, Any]):
@@ -125,11 +141,30 @@ class Compiled:
         self._roles: dict[tuple[str, str], RoleSteps] = {}
         self._excepted: dict[int, tuple[ExceptionRow, list[Code]]] = {}
 
+    @cached_property
+    def asks_for_history(self) -> bool:
+        """Whether anything in the policy reads since when, after whom or by what somebody owns a record."""
+        plan = self.policy.plan
+        trees: list[s.Node] = [step.expr.tree for step in plan.steps.values() if isinstance(step, Derive) and step.expr is not None]
+        for step in (*plan.steps.values(), *plan.engagement.values()):
+            if isinstance(step, Choose):
+                trees += [c.tree for rule in step.rules for c in rule.conditions]
+        for rules in plan.engagement.values():
+            for rule in rules.rules:
+                action = rule.value
+                trees += [x for part in TEMPLATE.split(rule.because or "")[1::2] if (x := parse(part)[0]) is not None]
+                while action is not None:
+                    trees += [e.tree for e in (action.assign, action.until) if e is not None]
+                    action = action.otherwise
+        return any(isinstance(n, s.Path) and n.field.partition(".")[0] in PER_ROLE for tree in trees for n in s.walk(tree))
+
     def role(self, entity: str, role: str) -> RoleSteps:
         """The steps that the rules of a role lower to. KeyError if it has none."""
         found = self._roles.get((entity, role))
         if found is None:
-            found = self._roles[entity, role] = RoleSteps(self.policy.plan, entity, role)
+            found = self._roles[entity, role] = RoleSteps(
+                self.policy.plan, entity, role, self.policy.roles, self.policy.model.field_names(entity)
+            )
         return found
 
     def in_force(self, row: ExceptionRow, scope: Scope) -> bool:
@@ -171,7 +206,9 @@ class Compiled:
         found = self._pieces.get(text)
         if found is None:
             parts = TEMPLATE.split(text)
-            found = self._pieces[text] = [(part, parse(part)[0] if i % 2 else None) for i, part in enumerate(parts)]
+            trees = [parse(part)[0] if i % 2 else None for i, part in enumerate(parts)]
+            roles = self.policy.roles
+            found = self._pieces[text] = [(part, tree and by_role(tree, roles)) for part, tree in zip(parts, trees, strict=True)]
         return found
 
     def template(self, text: str) -> list[tuple[str, Code | None]]:
@@ -215,9 +252,12 @@ class World:
         self._keyed: dict[tuple[str, str], dict[Any, list[Row]]] = {}
         self._strangers: dict[str, Row] = {}
         self._matchers: dict[str, Matcher] = {}
-        self._owned: list[tuple[str, list[tuple[Row, Owners]]]] = []  # what was decided so far, by entity
+        self._owned: list[
+            tuple[str, list[tuple[Row, Owners]], Known, Known]
+        ] = []  # by entity what was decided so far, and what was known before
         self._ranks: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
         self.frozen: Mapping[str, Any] = {}  # values that earlier runs froze
+        self.returned: Mapping[str, Any] = {}  # by `entity|record|role`: when a record was last given back, and by whom
         self.decided_claims: Mapping[str, Any] = {}  # of earlier runs, with the reasons of those that were refused
         for entity in self.rows:
             if entity in tables:
@@ -285,6 +325,15 @@ class World:
         """A field of every record of an entity, by id."""
         return [row[name] for row in self.rows[entity]]
 
+    def evaluated(self, entity: str, expr: Expr) -> list[Any]:
+        """An expression's value for every record of an entity, by id."""
+        code = self.compiled.code(expr)
+        return [code(self.scope(row)) for row in self.rows[entity]]
+
+    def owner_ids(self, entity: str, role: str) -> list[str | None]:
+        """Who has each record of an entity in a role, by id."""
+        return [None if (rep := row["owner"].get(role)) is None else str(rep["id"]) for row in self.rows[entity]]
+
     def recall(self, name: str, found: Mapping[str, Any]) -> None:
         """A field of accounts that the state knows, by id; what the data says comes first."""
         kind = self.policy.model.entities["account"][name].type
@@ -336,7 +385,7 @@ class World:
             short = fold(str(key))
             row = self._strangers.get(short)
             if row is None:
-                values = {"id": short, "name": str(key), "active": not self.rows["rep"], WRITTEN: str(key)}
+                values = {"id": short, "name": str(key), "active": not self.rows["rep"], WRITTEN: str(key), **UNKNOWN_REP}
                 row = self._strangers[short] = Row("rep", self, values)
         return row
 
@@ -383,20 +432,27 @@ class World:
                     found[f"{entity}|{row['id']}|{name}"] = {"on": on, "value": row[name]}
         return dict(sorted(found.items()))
 
-    def staffed(self, step: Derive, role: str, key: Any) -> Row | None:
-        """The rep of a staffing row; for what is vacant the fallback; for a rep on leave who covers, if that is asked."""
-        rep = self.rep(key)
-        if rep is None:
-            rep = self.rep(step.vacant.get(role))
-        leave = rep["leave"] if rep is not None and step.cover else None
-        return leave["cover"] if leave is not None and leave["cover"] is not None else rep
+    def staffed(self, step: Derive, role: str, key: Any, holder: Row | None = None) -> Row | None:
+        """The rep of a staffing row, else the fallback; for one of them on leave who covers, if that is asked.
+
+        Only reps who are able count; `holder` has the record, and keeps it on leave.
+        """
+        for rep in (self.rep(key), self.rep(step.vacant.get(role))):
+            if rep is None or reason_left(rep):
+                continue
+            leave = rep["leave"] if step.cover else None
+            cover = receiver(leave["cover"]) if leave is not None else None
+            found = cover or receiver(rep, None if holder is None else holder["id"])
+            if found is not None:
+                return found
+        return None
 
     def stranger(self, key: str) -> Row | None:
         """A rep whom the data names as an owner, and the policy as a member or a holder, but whom no record of a rep lists."""
         return self._strangers.get(fold(key))
 
     def is_stranger(self, rep: Row) -> bool:
-        return rep["id"] in self._strangers
+        return rep["id"] not in self._keys["rep"]
 
     def owners(self, row: Row) -> Owners:
         """Today's owners, as the data says."""
@@ -412,18 +468,24 @@ class World:
                 makers[name] = _related(f.type.item.entity, f.via) if not f.key else _same_key(f.type.item.entity, f.via, f.key)
             elif f.type.name == "owners":
                 makers[name] = lambda row: row.world.owners(row)
+            elif "." in name and not f.via:
+                makers[name] = _of_role(*name.split(".", 1))
             else:
                 makers[name] = _nothing
         for (of, name), step in self.compiled.steps.items():
             if of == entity:
                 makers[name] = self._step(step)
+        if entity == "rep":
+            makers["local_day"] = day_of
         return makers
 
     def _step(self, step: Any) -> Make:
         if isinstance(step, Derive):
             if step.group is not None:
                 group = step.group
-                return lambda row: Owners({role: row.world.staffed(step, role, row[name]) for role, name in group.items()})
+                return lambda row: Owners(
+                    {role: row.world.staffed(step, role, row[name], row["owner"].get(role)) for role, name in group.items()}
+                )
             assert step.expr is not None
             code = self.compiled.code(step.expr)
             if step.among is not None:
@@ -504,49 +566,83 @@ class World:
             for row in rows:
                 self.resolve(row)
 
-    def remember(self, owners: Mapping[str, Mapping[str, Any]]) -> None:
-        """Where the data has no owner column, today's owners are those of the last run."""
-        for key, saved in owners.items():
-            entity, record, role = key.split("|", 2)
-            row = self.find(entity, record) if entity in self.rows else None
+    def shown(self, entity: str, role: str, records: Iterable[str]) -> dict[str, tuple[str | None, date | None, bool] | None]:
+        """Of some records the owner in a role and the day that the data shows, and whether it has a column of that owner; None for those
+        that are not in the data.
+        """
+        rows = {record: self._keys[entity].get(fold(record)) for record in records}
+        return {record: None if row is None else self.shown_by(row, role) for record, row in rows.items()}
+
+    def shown_by(self, row: Row, role: str) -> tuple[str | None, date | None, bool]:
+        """The same of one record that is in the data."""
+        rep = self.rep(dict.get(row, f"owner.{role}"))
+        has = self._column_of(row.entity, f"owner.{role}") is not None
+        return None if rep is None else rep["id"], row[f"owner_since.{role}"], has
+
+    def know(self, entity: str, role: str, facts: Mapping[str, Facts]) -> None:
+        """Let records have the owners of today, and what is known of them."""
+        for record, found in facts.items():
+            row = self._keys[entity].get(fold(record))
             if row is not None:
-                self.remember_owner(row, role, saved)
+                self.know_one(row, role, found)
 
-    def remember_owner(self, row: Row, role: str, saved: Mapping[str, Any]) -> None:
-        if dict.get(row, f"owner.{role}") is None and saved.get("rep"):
-            row[f"owner.{role}"] = saved["rep"]
-            if saved.get("former") and row.entity == "account" and role == self.policy.roles[0] and dict.get(row, "former_owner") is None:
-                row["former_owner"] = self.rep(saved["former"])
-            if dict.get(row, "owner_since") is None and saved.get("since"):
-                row["owner_since"] = v.parse_date(saved["since"])
+    def know_one(self, row: Row, role: str, found: Facts) -> None:
+        row.forget()
+        row[f"owner.{role}"] = found.holder
+        row.update(self.known_of(row, role, found))
 
-    def own(self, entity: str, owners: list[tuple[Row, Owners]]) -> None:
-        """Give the records of an entity the owners that were decided for them."""
-        self._owned.append((entity, owners))
-        self._show(owners)
+    def known_of(self, row: Row, role: str, found: Facts) -> dict[str, Any]:
+        """The fields that say how a record came to its owner in a role."""
+        former = self.rep(found.former)
+        fields = {
+            f"owner_since.{role}": found.owner_since, f"owner_from.{role}": found.start, f"former_owner.{role}": former,
+            f"owner_by.{role}": found.by or None, f"returned_on.{role}": found.returned_on, f"referred_on.{role}": found.referred_on,
+        }  # fmt: skip
+        if role != self.first_role(row.entity):
+            return fields
+        data = dict.get(row, DATA_SINCE, NOT_STORED)
+        data = dict.get(row, "owner_since") if data is NOT_STORED else data
+        return fields | {"owner_since": found.owner_since, "former_owner": former, DATA_SINCE: data}
 
-    def _show(self, owners: Iterable[tuple[Row, Owners | None]]) -> None:
+    def first_role(self, entity: str) -> str:
+        """The role that is meant where none is named: the first that the entity has rules for."""
+        return next((role for role in self.policy.roles if (entity, role) in self.policy.plan.engagement), self.policy.roles[0])
+
+    def own(self, entity: str, owners: list[tuple[Row, Owners]], known: list[tuple[Row, dict[str, Any]]]) -> None:
+        """Give the records of an entity the owners that were decided for them, and those that moved what is `known` of the new ones."""
+        self.forget_computed()
+        before = [(row, {name: dict.get(row, name, NOT_STORED) for name in values}) for row, values in known]
+        self._owned.append((entity, owners, known, before))
+        self._show(owners, known)
+
+    def _show(self, owners: Iterable[tuple[Row, Owners | None]], known: Iterable[tuple[Row, dict[str, Any]]]) -> None:
         self.forget_computed()
         for row, own in owners:
             if own is None:
                 dict.pop(row, "owner", None)
             else:
                 row["owner"] = own
+        for row, values in known:
+            for name, value in values.items():
+                if value is NOT_STORED:
+                    dict.pop(row, name, None)
+                else:
+                    row[name] = value
 
     @contextmanager
     def as_before(self, entity: str) -> Iterator[None]:
         """The records as they were when an entity was being decided: its own owners, and later ones', are the data's."""
-        since = next((i for i, (e, _) in enumerate(self._owned) if e == entity), None)
+        since = next((i for i, (e, _, _, _) in enumerate(self._owned) if e == entity), None)
         if since is None:
             yield
             return
         later, self._owned = self._owned[since:], self._owned[:since]
-        self._show((row, None) for _, owners in later for row, _ in owners)
+        self._show([(row, None) for _, owners, _, _ in later for row, _ in owners], [x for _, _, _, before in later for x in before])
         try:
             yield
         finally:
-            for decided, owners in later:
-                self.own(decided, owners)
+            for decided, owners, known, _ in later:
+                self.own(decided, owners, known)
 
     def open_records(self) -> dict[tuple[str, str], int]:
         """Open records per entity and rep, in any role; a converted or disqualified lead is not open."""
@@ -634,6 +730,17 @@ def _same_key(entity: str, via: str, key: str) -> Make:
         return [] if value is None else list(row.world.keyed(entity, via).get(value, ()))
 
     return related
+
+
+def _of_role(name: str, role: str) -> Make:
+    """What the data says of an owner in a role, where it says it of the record alone."""
+    if name == "owner_since":
+        return lambda row: row["owner_since"] if (data := dict.get(row, DATA_SINCE, NOT_STORED)) is NOT_STORED else data
+    if name == "owner_from":
+        return lambda row: row[f"owner_since.{role}"]
+    if name == "former_owner":
+        return lambda row: row["former_owner"] if role == row.world.policy.roles[0] else None
+    return _nothing
 
 
 def walk(row: Row, along: str) -> list[Row]:

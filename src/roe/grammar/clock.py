@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from roe.grammar.values import WorkingDays, WorkingHours, add, attempt, existing, subtract
+from roe.grammar.values import CalendarDays, WorkingDays, WorkingHours, add, attempt, existing, subtract
 
 SATURDAY = 5
 OFFICE = (time(9), time(17))
@@ -74,6 +74,10 @@ class Clock:
         theirs = self.calendar if calendar is None or _known(holidays_of, calendar) is None else calendar
         return Clock(self.now if tz is None else self.now.astimezone(tz), theirs, self.hours, self.fiscal)
 
+    def here(self, moment: datetime) -> datetime:
+        """A moment as the clocks of this zone show it; one without a zone stays as it is."""
+        return moment.astimezone(self.now.tzinfo) if moment.tzinfo is not None else moment
+
     def is_open(self, hours: str | None = None) -> bool:
         """Whether it is working time now, by the clock's own hours or by others such as `08:00-16:30`."""
         start, end = hours_of(hours or "") or self.hours
@@ -133,9 +137,11 @@ class Clock:
         return count
 
     def add(self, a: Any, b: Any) -> Any:
-        """`a + b`, working days and hours included."""
+        """`a + b`, calendar days and working time included."""
         if type(a) is int or type(a) is float:
             return add(a, b)
+        if isinstance(b, CalendarDays) and isinstance(a, datetime):
+            return attempt(lambda: existing(self.here(a) + b))
         if isinstance(b, WorkingHours) and isinstance(a, date):
             return self.after(a, b)
         if isinstance(a, WorkingHours) and isinstance(b, date):

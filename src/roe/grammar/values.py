@@ -52,6 +52,18 @@ class WorkingHours:
         return f"{show_number(self.hours)} working hours"
 
 
+class CalendarDays(timedelta):
+    """Days by the calendar, as a section of a policy means `30 days`: a moment keeps its time of day, though clocks change in between.
+
+    An expression never has one: there `30 days` are 720 hours, as FEEL says. See `Clock.add`.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is CalendarDays and super().__eq__(other)
+
+    __hash__ = timedelta.__hash__
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """`[low..high)`; an end of None is unbounded only where `open_low` or `open_high` says so, else unknown."""
@@ -69,7 +81,7 @@ class Range:
 
 _KINDS: dict[type[Any], str] = {
     bool: "boolean", int: "number", float: "number", str: "string", datetime: "date and time", date: "date",
-    time: "time", timedelta: "days and time duration", Months: "years and months duration",
+    time: "time", timedelta: "days and time duration", CalendarDays: "days and time duration", Months: "years and months duration",
     WorkingDays: "working days duration", WorkingHours: "working hours duration", Range: "range", list: "list", tuple: "list", dict: "context",
     type(None): "null",
 }  # fmt: skip

@@ -52,8 +52,8 @@ def story(store: Store, entity: str, record: str, *, role: str = "", rep: str = 
         named = getattr(x.entry, x.entry.NAME, "")
         if (role and named != role) or (rep and rep not in (getattr(x.entry, "rep", None), getattr(x.entry, "former", None))):
             continue
-        what, because = told(x.entry)
-        lines.append(Line(x, str(x.entry.at) if x.entry.at.day else f"{x.entry.at.local:%Y-%m-%d %H:%M}", named, what, because))
+        what, reason = told(x.entry)
+        lines.append(Line(x, str(x.entry.at) if x.entry.at.day else f"{x.entry.at.local:%Y-%m-%d %H:%M}", named, what, reason))
     return lines
 
 
@@ -79,7 +79,9 @@ def _owned(x: e.Owned) -> tuple[str, str]:
         what = f"{who} has it, as the CRM says"
     elif x.rep is None and not x.queue:
         what = f"nobody has it any more; {x.former} had it" if x.former else "nobody has it"
-    elif x.action == "keep" or x.former == x.rep:
+    elif x.action == "refer":
+        what = f"{who} has it while a person decides"
+    elif x.action == "keep" or (x.former == x.rep and x.rep is not None):
         what = f"{who} keeps it"
     else:
         what = f"{who} takes over from {x.former}" if x.former else f"{who} gets it"
@@ -173,6 +175,36 @@ def on_day(store: Store, entity: str, record: str, day: date, role: str = "") ->
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class DecidedOn:
+    """The newest decision about a role of a record as of a day, the run that made it, and its evidence; None for what there is not."""
+
+    role: str
+    decision: Stored | None
+    evidence: Stored | None
+    run: Stored | None
+
+
+def decided_on(store: Store, entity: str, record: str, day: date, role: str = "") -> list[DecidedOn]:
+    """What the runs up to the end of a day had decided about each role of a record, as roe knew it that night."""
+    entries = store.of_record(entity, record, ("owned", "referred", "evidence"))
+    if not entries:
+        return []
+    last = run_of(store, At.of(day, entries[0].entry.at.zone))
+    upto = last_number(store, last) if last is not None else 0
+    found = []
+    for name in dict.fromkeys(str(getattr(x.entry, "role", "")) for x in entries):
+        own = [x for x in entries if getattr(x.entry, "role", "") == name and x.number <= upto]
+        decisions = [x for x in own if x.kind != "evidence"]
+        if (role and name != role) or not own:
+            continue
+        decision = decisions[-1] if decisions else None
+        evidence = next((x for x in reversed(own) if x.kind == "evidence" and (decision is None or x.number > decision.number)), None)
+        number = evidence.run if evidence is not None else decision.run if decision is not None else 0
+        found.append(DecidedOn(name, decision, evidence, store.entry(number) if number else None))
+    return found
+
+
 def policy_of(run: Stored | None) -> str:
     """The policy of a run, as a reader wants it: its name, git revision, and the start of its digest."""
     if run is None or not isinstance(run.entry, Run) or not run.entry.policy:
@@ -192,7 +224,7 @@ def in_words(x: OnDay) -> list[str]:
     else:
         h = x.was
         since = "since a day that is not known" if h.since_unknown else f"since {h.start.date}"
-        how = _because(h)
+        how = because(h)
         said = [
             f"{x.role}: {_who(h.rep, h.queue)}, {since}"
             + (f", until {h.stop.date}" if h.stop is not None else "")
@@ -205,7 +237,8 @@ def in_words(x: OnDay) -> list[str]:
     return said
 
 
-def _because(h: Holding) -> str:
+def because(h: Holding) -> str:
+    """By what somebody has a record, in a few words."""
     by = {"hand": "by hand in the CRM", "system": "by a system in the CRM", "import": "as the CRM said"}.get(h.by, "")
     return by or (f"by rule `{h.rule}`" if h.rule else f"by {h.by}" if h.by != "rule" else "")
 
@@ -213,6 +246,6 @@ def _because(h: Holding) -> str:
 def book_lines(holdings: Iterable[Holding]) -> list[Sequence[Any]]:
     """A rep's book as rows: entity, record, role, since, until, why."""
     return [
-        [h.entity, h.record, h.role, "not known" if h.since_unknown else str(h.start.date), str(h.stop.date) if h.stop else "", _because(h)]
+        [h.entity, h.record, h.role, "not known" if h.since_unknown else str(h.start.date), str(h.stop.date) if h.stop else "", because(h)]
         for h in holdings
     ]  # fmt: skip

@@ -187,7 +187,7 @@ def _with_firsts(found: Read, changes: Mapping[tuple[str, At], tuple[str, str]],
             first[record] = (at, before)
     earlier: list[Entry] = [
         Owned(
-            at=At(at.instant - 1, False, at.zone), entity=entity, record=record, role=role, by="import", since_unknown=True,
+            at=At(at.instant - 1, False, at.zone), entity=entity, record=record, role=role, by="import", past=True, since_unknown=True,
             **_holder(before, reps, set()),
         )
         for record, (at, before) in sorted(first.items())
@@ -212,7 +212,7 @@ def _holder(text: str, reps: Mapping[str, str], unknown: set[str]) -> dict[str, 
 
 def _owned(at: At, entity: str, record: str, role: str, after: str, before: str, reps: Mapping[str, str], unknown: set[str]) -> Owned:
     former = _holder(before, reps, set()).get("rep")
-    return Owned(at=at, entity=entity, record=record, role=role, former=former, by="import", **_holder(after, reps, unknown))
+    return Owned(at=at, entity=entity, record=record, role=role, former=former, by="import", past=True, **_holder(after, reps, unknown))
 
 
 def _field(name: str) -> str:
@@ -287,7 +287,9 @@ def _hubspot(found: Read, entity: str, changes: Iterable[tuple[str, str, str, st
         if old == value:
             continue
         if name.lower().strip() in OWNER or name.lower().strip().endswith(" owner"):
-            found.entries.append(Owned(at=at, entity=entity, record=record, role=role, rep=value or None, former=old or None, by="import"))
+            found.entries.append(
+                Owned(at=at, entity=entity, record=record, role=role, rep=value or None, former=old or None, by="import", past=True)
+            )
         else:
             found.entries.append(Seen(at=at, entity=entity, record=record, field=name, value=value or None, before=old))
     _notes(found, bad, ())

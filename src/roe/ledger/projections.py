@@ -1,7 +1,7 @@
 """What is so now, and what was so on a day: made from the entries alone, so that it can be made again and compared.
 
 `holding` has who holds a record in a role from when to when. An entry says who holds from its `at` on, as far as anybody knows: what was
-known of later times before gives way. One that names the same holder again confirms the holding and does not begin another. An import or a correction of the past fills in only the time until the next holding that is known.
+known of later times before gives way. One that names the same holder again confirms the holding and does not begin another. An entry about the `past` fills in only the time until the next holding that is known.
 `latest` has of each key the entry that counts, whether it is still open, and when it falls due. `day` has what caps count.
 """
 
@@ -16,7 +16,6 @@ from roe.ledger.database import Database
 from roe.ledger.entries import CONFIRMED_BY_CRM, Claimed, Entry, Loaded, Owned, Raised, Run, Turn
 
 CHUNK = 500  # records whose projections are read and written together
-FILLS = ("import", "correction")
 GONE = ("became", "merged", "absent", "deleted")
 CLOSES: Mapping[str, tuple[str, ...]] = {  # kind -> the kinds of the same key that it ends
     "turn-back": ("turn",), "returned": ("claimed", "turn"), "answered": ("referred",), "restored": ("gone",),
@@ -24,7 +23,7 @@ CLOSES: Mapping[str, tuple[str, ...]] = {  # kind -> the kinds of the same key t
     "deleted": ("turn", "claimed", "referred", "until"),
 }  # fmt: skip
 WHOLE = ("became", "merged", "deleted")  # what ends it for every role of a record
-KEPT = ("turn", "returned", "rested", "referred", "answered", "frozen", "raised", "seen", "credit", "disputed", "standing", "placed", "cycle", "activated")  # fmt: skip
+KEPT = ("turn", "returned", "rested", "referred", "answered", "frozen", "raised", "seen", "credit", "disputed", "standing", "placed", "cycle", "activated", "evidence")  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -196,7 +195,7 @@ def _holders(text: str | None) -> tuple[Holder, ...]:
 def hold(holds: list[Hold], n: Noted, e: Owned) -> None:
     """Take in who holds from an entry's `at` on."""
     at, last, holder = e.at.instant, holds[-1] if holds else None, (n.target, n.queue)
-    if last is not None and last.start > at and (e.past or e.by in FILLS):
+    if last is not None and last.start > at and e.past:
         _fill(holds, n, at, holder)
         return
     base, decided = (last.base, last.decided) if last is not None else (NO_BASE, ())

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from roe.grammar import values as v
@@ -75,17 +76,26 @@ def _literal(at: At) -> str:
     return v.literal(at.local)
 
 
+@cache
+def _day(instant: int, zone: str) -> str:
+    """The day of an instant in a zone; owners share few of them."""
+    return str(At(instant, True, zone).date)
+
+
+_moment = cache(_literal)
+
+
 def _owners(store: Store) -> State:
     found: State = {}
     for h in store.holdings():
         base, base_at = (holder_of(h.base[0], h.base[1]), h.base[2]) if h.base is not None else (None, None)
         more = {
-            "seen": str(h.start.date) if h.since_unknown else None, "former": h.former, "by": h.by, "base": base,
-            "base_at": None if base_at is None else _literal(base_at), "decided": [holder_of(*x) for x in h.decided],
+            "seen": _day(h.start.instant, h.start.zone) if h.since_unknown else None, "former": h.former, "by": h.by, "base": base,
+            "base_at": None if base_at is None else _moment(base_at), "decided": [holder_of(*x) for x in h.decided],
         }  # fmt: skip
         holder = holder_of(h.rep, h.queue)
         if holder is not None or base is not None or h.decided:
-            since = None if h.since_unknown else str(h.start.date)
+            since = None if h.since_unknown else _day(h.start.instant, h.start.zone)
             found[f"{h.entity}|{h.record}|{h.role}"] = {"rep": holder, "since": since} | {k: x for k, x in more.items() if x}
     return dict(sorted(found.items()))
 
@@ -171,11 +181,11 @@ def entries_between(
 ) -> Iterator[Entry]:
     """The entries that lead from one memory to the next, in an order that depends on nothing but them.
 
-    `decided` has the rules and sentences; with `last` (see `how_decided`) a record whose owner stays gets an entry if its rule, action or
-    end is another.
+    `decided` has the rules and sentences. With `last` (see `how_decided`) a record whose owner stays gets an entry, too, if its rule, action
+    or end is another, and so does one that nobody has.
     """
     details = {f"{d.entity}|{d.record}|{d.role}": d for d in decided}
-    yield from _owned(before.get("owners", {}), after.get("owners", {}), at, details, last or {})
+    yield from _owned(before.get("owners", {}), after.get("owners", {}), at, details, last)
     yield from _given_back(before, after, at, details)
     yield from _turns(before.get("assigned", {}), after.get("assigned", {}), at, before.get("days", {}), after.get("days", {}))
     for pool, x in _changed(before, after, "pools"):
@@ -229,8 +239,8 @@ def _key(key: str) -> tuple[str, str, str]:
     return entity, record, name
 
 
-def _owned(before: State, after: State, at: At, details: Mapping[str, Decided], last: Mapping[str, How]) -> Iterator[Entry]:
-    for key in sorted({*before, *after, *(key for key in details if key in last)}):
+def _owned(before: State, after: State, at: At, details: Mapping[str, Decided], last: Mapping[str, How] | None) -> Iterator[Entry]:
+    for key in sorted({*before, *after, *details}):
         old, new, d = before.get(key), after.get(key), details.get(key)
         entity, record, role = _key(key)
         about: dict[str, Any] = {"entity": entity, "record": record, "role": role}
@@ -238,18 +248,12 @@ def _owned(before: State, after: State, at: At, details: Mapping[str, Decided], 
         owned = entries[-1] if entries and isinstance(entries[-1], Owned) else None
         if owned is not None and d is not None:
             entries[-1] = replace(owned, **_how(d, at))
-        elif owned is None and d is not None and new is not None and key in last and last[key] != how_of(d, at):
+        elif owned is None and d is not None and new is not None and last is not None and key in last and last[key] != how_of(d, at):
             by = new.get("by", "rule")
-            entries.append(
-                Owned(
-                    at=at,
-                    **about,
-                    **holder_fields(new["rep"]),
-                    former=new.get("former"),
-                    by="rule" if by in CONFIRMED_BY_CRM else by,
-                    **_how(d, at),
-                )
-            )
+            same = {**holder_fields(new["rep"]), "former": _rep_of(new["rep"])}  # it confirms the holding and begins none
+            entries.append(Owned(at=at, **about, **same, by="rule" if by in CONFIRMED_BY_CRM else by, **_how(d, at)))
+        elif d is not None and last is not None and old is None and new is None and last.get(key) != how_of(d, at):
+            entries.append(Owned(at=at, **about, **_how(d, at)))  # nobody has it, and this is why
         yield from entries
 
 
@@ -299,6 +303,20 @@ How = tuple[str, str, str]  # rule, action, until
 def how_of(d: Decided, at: At) -> How:
     """How a record was decided, to be held against how it was the last time."""
     return d.rule, d.action, "" if d.until is None else str(At.of(d.until, at.zone))
+
+
+def decided_otherwise(
+    last: Mapping[str, How], entity: str, role: str, at: At, rows: Iterable[tuple[str, str | None, str, str | None]]
+) -> Iterator[str]:
+    """The records of some that were decided by another rule, with another action or end than the last time.
+
+    `rows` are (record, rule, action, end as it is written) of one entity and role.
+    """
+    for record, rule, action, end in rows:
+        how = last.get(f"{entity}|{record}|{role}")
+        until = "" if not end else end if len(end) == 10 else str(At.of(v.parse_temporal(end), at.zone))
+        if how != (rule or "", action, until):
+            yield record
 
 
 def how_decided(store: Store) -> dict[str, How]:

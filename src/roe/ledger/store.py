@@ -348,6 +348,14 @@ class Store:
             self._latest("l.open = 1 AND l.due IS NOT NULL AND l.due < ?", [before.instant]), key=lambda o: (o.due, o.stored.number)
         )
 
+    def keys_due(self, before: At) -> set[tuple[str, str, str]]:
+        """(entity, record, role or other name) of all that is open and falls due before a moment."""
+        rows = self.db.rows(
+            "SELECT DISTINCT s.entity, s.record, l.name FROM latest l JOIN subject s ON s.id = l.subject "
+            "WHERE l.open = 1 AND l.due IS NOT NULL AND l.due < ?", (before.instant,),
+        )  # fmt: skip
+        return {(self._text(entity), record, self._text(name)) for entity, record, name in rows if record is not None}
+
     def _latest(self, where: str, values: Sequence[Any]) -> list[Open]:
         inner = f"SELECT l.entry, l.open, l.due, l.kind AS sort_kind, l.subject AS sort_subject, l.name AS sort_name FROM latest l WHERE {where}"
         rows = self.db.rows(

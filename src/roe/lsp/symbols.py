@@ -16,6 +16,7 @@ from roe.policy.loader import Map
 from roe.policy.model import Policy
 from roe.policy.reads import names_of, texts
 from roe.source import Span, Text, span_of
+from roe.stages import STAGES
 
 Name = tuple[str, str]  # (field, list or pool; `account.size`, `strategic`, `emea-sdr`)
 
@@ -41,11 +42,11 @@ def _declared(policy: Policy, files: list[tuple[str, Any]]) -> Iterator[Use]:
             continue
         for entity, fields in (content.get("fields") or {}).items():
             yield from (Use(("field", f"{entity}.{name}"), span_of(name), True) for name in fields)
-        for section in ("define", "freezes", "events"):
+        for section in (section for stage in STAGES for section in stage.fields_in):
             for key in content.get(section) or {}:
                 entity, _, name = str(key).partition(".")
                 yield Use(("field", f"{entity}.{name}"), span_of(key, len(entity) + 1, len(key)), True)
-        for section in ("scores", "tables", "overlays"):
+        for section in (section for stage in STAGES for section in stage.names_in):
             for key, spec in (content.get(section) or {}).items():
                 given = spec.get("for") if isinstance(spec, Map) else None
                 entity = str((given[0] if isinstance(given, list) else given) or "account")

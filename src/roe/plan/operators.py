@@ -189,6 +189,7 @@ class Allocate:
     debt: int = 3
     hours: bool = False
     sla: Sla | None = None
+    together_within: Any = None  # how long after a record came the others of its company follow it
 
 
 @node
@@ -301,7 +302,7 @@ class Kpis:
     targets: tuple[tuple[str, str, float | None, float | None, str], ...]
 
 
-RUN_FACTS = ("decided", "moved", "moved_share", "unowned", "customers_moved", "windows_cut", "over_capacity", "vanished")
+RUN_FACTS = ("decided", "moved", "moved_share", "unowned", "customers_moved", "windows_cut", "over_capacity", "vanished", "changed_in_crm")
 
 
 @node

@@ -9,12 +9,14 @@ To add an outcome, add it here: an action to `_ACTIONS`, how it lowers to `_Lowe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.history import by_role
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
 from roe.plan.operators import TEMPLATE, Action, Choose, ExceptionRow, Expr, Plan, Rule, Window
@@ -46,9 +48,10 @@ class Sentence:
         self.pieces = tuple(joined)
 
 
-def _pieces(template: str) -> list[str | s.Node]:
+def _pieces(template: str, roles: Sequence[str]) -> list[str | s.Node]:
     parts = TEMPLATE.split(template)
-    return [(parse(part)[0] or part) if i % 2 else part for i, part in enumerate(parts)]
+    trees = [parse(part)[0] if i % 2 else None for i, part in enumerate(parts)]
+    return [part if tree is None else by_role(tree, roles) for part, tree in zip(parts, trees, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +68,7 @@ class Outcome:
     pool: str = ""
     otherwise: Outcome | None = None
     names_pool: bool = True  # whether a pool that was asked before is still worth naming
+    asks_if_able: bool = False  # whether the owner must be able to receive the record, or have it and be one who may hold it
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,9 @@ class Names:
 class RoleSteps:
     """The steps that the rules of one role lower to. A rule's are made when it first decides a record."""
 
-    def __init__(self, plan: Plan, entity: str, role: str) -> None:
-        self.entity, self.role = entity, role
+    def __init__(self, plan: Plan, entity: str, role: str, roles: Sequence[str], fields: Container[str]) -> None:
+        self.entity, self.role, self.roles = entity, role, roles
+        self.can_be_closed = "is_open" in fields
         self.rules: Choose = plan.engagement[entity, role]
         self.names = Names.of(role)
         windows = [w for w in plan.windows if w.entity == entity and w.role == role]
@@ -104,15 +109,15 @@ class RoleSteps:
 
     def of(self, number: int) -> Outcome:
         """What the rule of this number makes of a record; rules that say the same share one outcome."""
-        found = self._of_rules.get(number)
-        if found is None:
+        outcome = self._of_rules.get(number)
+        if outcome is None:
             rule = self.rules.rules[number]
             key = _key(rule.value, rule.because)
-            found = self._same.get(key)
-            if found is None:
-                found = self._same[key] = self._lowering.of(rule)
-            self._of_rules[number] = found
-        return found
+            outcome = self._same.get(key)
+            if outcome is None:
+                outcome = self._same[key] = self._lowering.of(rule)
+            self._of_rules[number] = outcome
+        return outcome
 
     def approved(self, row: ExceptionRow) -> Outcome:
         """What an approved exception makes of its record."""
@@ -139,12 +144,12 @@ def conditions(row: ExceptionRow, fields: Container[str] | None = None) -> tuple
     With `fields`, the names that the record has, what tests any other is left out: it has no value, and so is not false.
     """
     today, is_open = s.Name("today"), s.Path(s.Name(row.entity), "is_open")
-    found: list[s.Node] = [s.Compare("<", today, _literal(row.until))]
+    tests: list[s.Node] = [s.Compare("<", today, _literal(row.until))]
     if row.start is not None:
-        found.append(s.Compare(">=", today, _literal(row.start)))
+        tests.append(s.Compare(">=", today, _literal(row.start)))
     if fields is None or is_open.field in fields:
-        found.append(s.Compare("!=", is_open, s.Literal(False, "false")))
-    return tuple(found)
+        tests.append(s.Compare("!=", is_open, s.Literal(False, "false")))
+    return tuple(tests)
 
 
 def claimable(plan: Plan, entity: str, role: str) -> bool:
@@ -158,12 +163,12 @@ def claimable(plan: Plan, entity: str, role: str) -> bool:
 def _protected_until(entity: str, previous: s.Node, windows: list[Window]) -> s.Node | None:
     """When the first window that protects today's owner ends; None if the role has no windows."""
     record = s.Name(entity)
-    found: s.Node = NULL
+    until: s.Node = NULL
     for window in reversed(windows):
         for state in reversed(LIVE):
             if window.end(state):
-                found = s.If(_is(s.Path(record, window.state), state), s.Path(record, window.end(state)), found)
-    return s.If(_missing(previous), NULL, found) if windows else None
+                until = s.If(_is(s.Path(record, window.state), state), s.Path(record, window.end(state)), until)
+    return s.If(_missing(previous), NULL, until) if windows else None
 
 
 def _window_text(entity: str, previous: s.Node, windows: list[Window]) -> Expr | None:
@@ -172,12 +177,12 @@ def _window_text(entity: str, previous: s.Node, windows: list[Window]) -> Expr |
         return None
     states = [s.Path(s.Name(entity), window.state) for window in windows]
     texts = [s.Binary("+", _literal(f"{w.name}: "), state) for w, state in zip(windows, states, strict=True)]
-    found: s.Node = texts[0]
+    shown: s.Node = texts[0]
     for state, text in reversed(list(zip(states, texts, strict=True))[1:]):
-        found = s.If(s.In(state, tuple(map(_literal, LIVE))), text, found)
+        shown = s.If(s.In(state, tuple(map(_literal, LIVE))), text, shown)
     if len(windows) > 1:
-        found = s.If(s.In(states[0], tuple(map(_literal, LIVE))), texts[0], found)
-    return expression(s.If(_missing(previous), NULL, found))
+        shown = s.If(s.In(states[0], tuple(map(_literal, LIVE))), texts[0], shown)
+    return expression(s.If(_missing(previous), NULL, shown))
 
 
 def _territory(plan: Plan, entity: str) -> Expr | None:
@@ -202,7 +207,8 @@ class _Lowering:
     def __init__(self, steps: RoleSteps, plan: Plan, protected_until: s.Node | None) -> None:
         self.plan = plan
         self.previous, self.names = steps.previous, steps.names
-        self.entity, self.role = steps.entity, steps.role
+        self.entity, self.role, self.roles = steps.entity, steps.role, steps.roles
+        self.can_be_closed = steps.can_be_closed
         self.start = _Left(protected_until)
         self.owner = s.Name(self.names.owner)
         self.says = self._sentences()
@@ -246,10 +252,10 @@ class _Lowering:
         return Outcome(kind, self._expr(owner), self._expr(until), self._of_rule(because) if because else self.says[kind], **more)
 
     def _of_rule(self, because: str) -> Sentence:
-        found = self._because.get(because)
-        if found is None:
-            found = self._because[because] = Sentence(*_pieces(because))
-        return found
+        sentence = self._because.get(because)
+        if sentence is None:
+            sentence = self._because[because] = Sentence(*_pieces(because, self.roles))
+        return sentence
 
     def _expr(self, tree: s.Node | None) -> Expr | None:
         """The one expression of a tree, so that what is the same for many rules is computed for all their records at once."""
@@ -269,18 +275,24 @@ class _Lowering:
     def keep(self, action: Action, because: str | None, left: _Left) -> Outcome:
         until = left.until
         if action.within is not None:
-            since = s.Path(s.Name(self.entity), "owner_since")
+            since = s.Path(s.Name(self.entity), f"owner_from.{self.role}")
             start = s.If(_missing(since), s.Name("today"), since)
-            until = s.Binary("+", start, _literal(action.within))
+            until = s.Binary("+", start, _span(action.within))
         failed = _Left(until if action.within is not None or left.unowned else None, unowned=True)
-        return self._outcome("keep", self.previous, until, because, otherwise=self._otherwise(action, because, failed))
+        may_hold: s.Node = s.Path(self.previous, "may_hold")
+        if self.can_be_closed:  # what is closed stays as it is, whoever has it
+            may_hold = s.Or((s.Compare("=", s.Path(s.Name(self.entity), "is_open"), s.Literal(False, "false")), may_hold))
+        owner = s.If(may_hold, self.previous, NULL)
+        return self._outcome("keep", owner, until, because, otherwise=self._otherwise(action, because, failed))
 
     def assign(self, action: Action, because: str | None, left: _Left) -> Outcome:
         until = self._if_same(left)
         if action.until is not None:
             until = action.until.tree if until is None else s.If(_missing(action.until.tree), until, action.until.tree)
-        found = self._outcome("assign", None, until, because, otherwise=self._otherwise(action, because, left))
-        return Outcome("assign", action.assign, found.until, found.reason, otherwise=found.otherwise)
+        without_owner = self._outcome("assign", None, until, because, otherwise=self._otherwise(action, because, left))
+        return Outcome(
+            "assign", action.assign, without_owner.until, without_owner.reason, otherwise=without_owner.otherwise, asks_if_able=True
+        )
 
     def route(self, action: Action, because: str | None, left: _Left) -> Outcome:
         until, due, pool = self._if_same(left), s.Name(self.names.due), self.plan.pools[action.pool]
@@ -289,9 +301,15 @@ class _Lowering:
         return self._outcome("route", None, until, because, pool=str(action.pool), otherwise=self._otherwise(action, because, left))
 
     def refer(self, action: Action, because: str | None, left: _Left) -> Outcome:
-        until = None if action.within is None else s.Binary("+", s.Name("today"), _literal(action.within))
-        decides = (*_pieces(action.to), " must decide")
-        reason = (*_pieces(because.rstrip(".")), "; ", *decides) if because else (*decides, ", by rule `", s.Name(self.names.rule), "`")
+        asked = s.Path(s.Name(self.entity), f"referred_on.{self.role}")  # asking again does not move the day
+        start = s.If(_missing(asked), s.Name("today"), asked)
+        until = None if action.within is None else s.Binary("+", start, _span(action.within))
+        decides = (*_pieces(action.to, self.roles), " must decide")
+        reason = (
+            (*_pieces(because.rstrip("."), self.roles), "; ", *decides)
+            if because
+            else (*decides, ", by rule `", s.Name(self.names.rule), "`")
+        )
         return Outcome("refer", self._expr(self.previous), self._expr(until), Sentence(*reason), names_pool=False)
 
     def hold(self, action: Action, because: str | None, left: _Left) -> Outcome:
@@ -319,6 +337,11 @@ def _key(action: Action | None, because: str | None) -> Any:
 
 def _literal(value: Any) -> s.Literal:
     return s.Literal(value, v.literal(value))
+
+
+def _span(within: Any) -> s.Literal:
+    """A duration that is added to a day, to which calendar days and days are the same."""
+    return _literal(timedelta(days=within.days) if isinstance(within, v.CalendarDays) else within)
 
 
 def _missing(tree: s.Node) -> s.Compare:

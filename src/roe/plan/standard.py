@@ -6,10 +6,15 @@ They are computed like the steps of a policy, and belong to none of its sections
 from __future__ import annotations
 
 from roe.grammar import syntax as s
+from roe.grammar.parser import parse
 from roe.plan.operators import Derive, Expr, Fill, Plan, Settle, Walk
 from roe.source import Inline, Text
 
 STANDARD = "standard"  # their stage
+# who may keep what she has, and who may receive: one notion for rules, territories, pools, claims and books, by the day where the rep is
+MAY_HOLD = "rep.active != false and (rep.ends = null or rep.local_day < rep.ends)"
+ON_LEAVE = "some x in rep.leaves satisfies (x.starts = null or x.starts <= rep.local_day) and (x.until = null or rep.local_day < x.until)"
+ABLE = f"{MAY_HOLD} and (rep.starts = null or rep.starts <= rep.local_day) and not ({ON_LEAVE})"
 NULL = s.Literal(None, "null")
 BuiltIn = Derive | Walk | Fill | Settle
 
@@ -21,6 +26,8 @@ def standard_steps(plan: Plan) -> dict[tuple[str, str], BuiltIn]:
         Walk("account", "ultimate_parent", STANDARD, "parent", last=True),
         _derive("account", "open_opportunities", _open_opportunities()),
         _derive("rep", "leave", _leave()),
+        _derive("rep", "may_hold", _parsed(MAY_HOLD)),
+        _derive("rep", "able", _parsed(ABLE)),
     ]
     matched = {entity: name for (entity, name), step in plan.steps.items() if step.stage == "matching"}
     steps += [Fill(entity, "account", STANDARD, name) for entity, name in matched.items()]
@@ -34,6 +41,12 @@ def _derive(entity: str, name: str, tree: s.Node) -> Derive:
     return Derive(entity, name, STANDARD, Expr(tree, Text(f"{entity}.{name}", Inline())))
 
 
+def _parsed(text: str) -> s.Node:
+    tree, _ = parse(text)
+    assert tree is not None
+    return tree
+
+
 def _item(name: str) -> s.Path:
     return s.Path(s.Name("item"), name)
 
@@ -45,7 +58,7 @@ def _open_opportunities() -> s.Node:
 
 def _leave() -> s.Node:
     """The leave that a rep is on today: of several the one that ends last, or has no end."""
-    today = s.Name("today")
+    today = s.Path(s.Name("rep"), "local_day")
     begun = s.Or((s.Compare("=", _item("starts"), NULL), s.Compare("<=", _item("starts"), today)))
     lasting = s.Or((s.Compare("=", _item("until"), NULL), s.Compare("<", today, _item("until"))))
     current = s.Filter(s.Path(s.Name("rep"), "leaves"), s.And((begun, lasting)))

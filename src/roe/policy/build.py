@@ -14,6 +14,7 @@ from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.clock import CALENDAR_YEAR, OFFICE, Fiscal, holidays_of, hours_of, zone_of
 from roe.grammar.functions import BY_NAME, MONTHS
+from roe.grammar.history import PER_ROLE
 from roe.grammar.types import Type
 from roe.plan.operators import Plan
 from roe.policy.context import Context
@@ -174,6 +175,11 @@ def _entities(raw: Map, cx: Context) -> None:
             found = _field(str(entity), name, spec, cx)
             if found:
                 cx.model.entities[str(entity)][str(name)] = found
+    for known in cx.model.entities.values():
+        if any(f.type == t.OWNERS for f in known.values()):
+            for base, kind in PER_ROLE.items():
+                for role in cx.model.roles():
+                    known.setdefault(f"{base}.{role}", Field(f"{base}.{role}", type_named(kind), standard=True))
 
 
 def _field(entity: str, name: Text, spec: Any, cx: Context) -> Field | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from roe.diagnostics import Diagnostic, suggest
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
+from roe.grammar.history import by_role
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.types import Type
@@ -23,6 +24,7 @@ from roe.policy.model import Model
 from roe.policy.tables import Table, inline_table, read_table
 from roe.source import Inline, Same, Span, Text, span_of
 
+_BY_DAYS = re.compile(r"(?:days?|weeks?)\s*$|^@\"-?P[^T]*\"$")
 RESERVED = ("name", "from", "until", "because", "description")
 
 
@@ -81,7 +83,13 @@ class Context:
     def parse(self, text: str, kind: str = "expr") -> Expr | None:
         tree, problems = parse(text, kind)
         self.found += problems
-        return Expr(tree, text if isinstance(text, Text) else Text(text, Inline())) if tree is not None else None
+        if tree is None:
+            return None
+        return Expr(by_role(tree, self.model.roles()), text if isinstance(text, Text) else Text(text, Inline()))
+
+    def of_role(self, name: str, role: str) -> str:
+        """The field that says something of the owner in a role; see `roe.grammar.history`."""
+        return name if role == self.model.roles()[0] else f"{name}.{role}"
 
     def condition(self, text: str, names: Names) -> Expr | None:
         """A checked expression that must be true or false."""
@@ -129,6 +137,12 @@ class Context:
             self.say("R311", text, f"`{text}` is not a duration", "write `90 days`, `48 hours`, `5 working days`, `6 months`")
             return None
         return value
+
+    def lasting(self, text: Any) -> Any:
+        """A duration that is counted from a moment: whole days and weeks are calendar days, hours are exact; None after a diagnostic."""
+        value = self.duration(text)
+        by_days = isinstance(value, timedelta) and not value % timedelta(days=1) and _BY_DAYS.search(str(text))
+        return v.CalendarDays(days=value.days) if by_days else value
 
     def sentence(self, text: Text | None, names: Names) -> None:
         """Check the `{expressions}` inside of a sentence; a finding's place is within it."""

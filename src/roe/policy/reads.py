@@ -15,9 +15,22 @@ from roe.plan.standard import BuiltIn, standard_steps
 from roe.policy.model import Policy
 from roe.source import Text, part_of
 
+_LAST: list[
+    tuple[Policy, frozenset[tuple[str, str]]]
+] = []  # of the policy that was asked about last, which several parts of a run ask about
+
 
 def reads(policy: Policy) -> set[tuple[str, str]]:
     """Every (entity, field) that some expression of the policy reads; fields of whole records by their names alone."""
+    for known, fields in _LAST:
+        if known is policy:
+            return set(fields)
+    fields = frozenset(_read(policy))
+    _LAST[:] = [(policy, fields)]
+    return set(fields)
+
+
+def _read(policy: Policy) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     for entity, tree in expressions(policy):
         watcher = _Watcher("", found)

@@ -24,7 +24,7 @@ STANDARD: dict[str, dict[str, str]] = {
         "country": "string country", "state": "string", "city": "string", "postal_code": "string", "street": "string", "industry": "string",
         "employees": "number", "form": "string", "campaign": "string", "lead_source": "string", "status": "string",
         "rating": "string", "created": "datetime", "created_by": "rep", "workspace_users": "number",
-        "converted": "boolean", "account": "account", "owner": "owners", "owner_queue": "string queue", "owner_since": "date",
+        "converted": "boolean", "account": "account", "owner": "owners", "owner_queue": "string queue", "owner_since": "date", "former_owner": "rep",
         "activities": "activity[] via lead", "signals": "signal[] via lead",
     },
     "contact": {
@@ -35,7 +35,7 @@ STANDARD: dict[str, dict[str, str]] = {
     "opportunity": {
         "id": "string", "name": "string", "account": "account", "stage": "string", "amount": "number",
         "is_closed": "boolean", "is_won": "boolean", "created": "date", "closed": "date", "owner": "owners", "owner_queue": "string queue",
-        "owner_since": "date", "rep": "rep", "product": "string",
+        "owner_since": "date", "former_owner": "rep", "rep": "rep", "product": "string",
     },
     "activity": {
         "id": "string", "type": "string", "role": "string", "subject": "string", "status": "string", "date": "date",
@@ -46,7 +46,7 @@ STANDARD: dict[str, dict[str, str]] = {
         "team": "string", "role": "string",
         "region": "string", "segment": "string", "manager": "rep", "active": "boolean", "ramp": "number",
         "capacity": "number", "starts": "date", "ends": "date", "timezone": "string", "hours": "string hours", "calendar": "string",
-        "leaves": "leave[] via rep", "leave": "leave", "claims": "claim[] via rep",
+        "leaves": "leave[] via rep", "leave": "leave", "able": "boolean", "may_hold": "boolean", "local_day": "date", "claims": "claim[] via rep",
         "opportunities": "opportunity[] via rep", "activities": "activity[] via rep",
     },
     "claim": {

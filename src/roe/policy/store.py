@@ -94,6 +94,8 @@ class _Writer:
             return ["d", *([self.value(k), self.value(y)] for k, y in x.items())]
         if isinstance(x, v.Months):
             return ["m", x.months]
+        if isinstance(x, v.CalendarDays):
+            return ["c", x.days]
         if isinstance(x, v.WorkingDays):
             return ["w", x.days]
         if isinstance(x, v.WorkingHours):
@@ -207,6 +209,8 @@ class Reader:
             return {self.value(k): self.value(y) for k, y in x[1:]}
         if head == "m":
             return v.Months(x[1])
+        if head == "c":
+            return v.CalendarDays(days=x[1])
         if head == "w":
             return v.WorkingDays(x[1])
         if head == "h":

@@ -67,6 +67,7 @@ class Tally:
                 self.facts["moved"] += 1
                 self.facts["customers_moved"] += customer(world.find(p.entity, record))
                 self.facts["windows_cut"] += live(window or "")
+        self.facts["changed_in_crm"] = len(batch.bound.memory.changed)
         self._look(world)
 
     def _vanished(self) -> int:
@@ -109,7 +110,7 @@ class Tally:
 
 def figures(facts: Counter[str], over: int) -> dict[str, float]:
     """The figures of a run that invariants are about."""
-    names = ("decided", "moved", "unowned", "customers_moved", "windows_cut", "vanished")
+    names = ("decided", "moved", "unowned", "customers_moved", "windows_cut", "vanished", "changed_in_crm")
     return {**{n: facts[n] for n in names}, "moved_share": facts["moved"] / max(facts["decided"], 1), "over_capacity": over}
 
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.ledger.audit import anchor
-from roe.ledger.entries import About, Entry, Owned, Run
+from roe.ledger.entries import Entry, Owned, Run
 from roe.ledger.moment import At
 from roe.ledger.state import State, remembered
 from roe.ledger.store import Store, Writing, open_store
@@ -57,8 +57,7 @@ class Memory:
 
     def ended(self, at: At) -> set[tuple[str, str, str]]:
         """(entity, record, role) of every owner whose time, deadline or claim has ended by a moment."""
-        due = (o.stored.entry for o in self.store.due(At(at.instant + 1)))
-        return {(e.entity, e.record, str(getattr(e, "role", ""))) for e in due if isinstance(e, About)}
+        return self.store.keys_due(At(at.instant + 1))
 
     def has(self, run: str) -> bool:
         """Whether a run was committed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ from roe.source import Span
 if TYPE_CHECKING:
     from roe.ledger.entries import Entry, Run
     from roe.ledger.moment import At
-    from roe.ledger.state import Decided, State
+    from roe.ledger.state import Decided, How, State
     from roe.run.memory import Memory
 
 TRIES = 3  # how often a run decides anew because somebody else has appended to the ledger; the last time it holds the lock
@@ -149,7 +149,7 @@ class _Draft:
         self.job, self.folder, self.given, self.before, self.memory = job, folder, given, state, memory
         job.state = state
         self.base = memory.base if memory is not None else {}
-        engine = choose(given.engine, job)
+        engine = self.engine = choose(given.engine, job)
         policy = job.evaluator.policy
         last = self._last_report()
         place = folder.begin(KNOWN)
@@ -239,16 +239,34 @@ class _Draft:
 
     def _entries(self) -> list[Entry]:
         """What the run has to say, in the order of the ledger."""
-        from roe.ledger.state import entries_between
+        from roe.ledger.state import entries_between, how_decided
 
         assert self.after is not None and self.memory is not None
         at = _at(self.job)
-        entries = list(entries_between(self.before, self.after, at, self._details()))
+        last = how_decided(self.memory.store)
+        entries = list(entries_between(self.before, self.after, at, self._details(last, at), last))
+        entries += self._evidence(entries, at)
         self.finished.since = since(entries, self.memory, at)
         return entries
 
-    def _details(self) -> Iterator[Decided]:
-        """The decisions on the records whose owners the run leaves otherwise than it found them."""
+    def _evidence(self, entries: list[Entry], at: At) -> list[Entry]:
+        """What explains the decisions of a run. Traces are made by rows: of data that is too large for them the ledger keeps none."""
+        from roe.evaluator.engine import Run as RowRun
+        from roe.evaluator.world import World
+        from roe.run.evidence import decided_keys, evidence_of
+
+        assert self.memory is not None
+        job, run = self.job, getattr(self.engine, "run", None)
+        if not isinstance(run, RowRun):
+            if job.source.is_large():
+                return []
+            bound = job.bound(World(job.evaluator.compiled, job.source.rows(), job.evaluator.clock(job.as_of)))
+            run = RowRun(bound, list(bound.decide_all()))
+        return list(evidence_of(run, decided_keys(entries), at, self.about["policy"]["digest"], self.memory.store))
+
+    def _details(self, last: Mapping[str, How], at: At) -> Iterator[Decided]:
+        """The decisions on the records that the run leaves otherwise than it found them: another owner, rule, action or end."""
+        from roe.ledger.state import decided_otherwise
         from roe.run.memory import changed
 
         assert self.after is not None
@@ -258,7 +276,11 @@ class _Draft:
             record, _, role = rest.rpartition("|")
             wanted.setdefault((entity, role), set()).add(record)
         for portion in self.watcher.portions:
-            yield from decisions(portion, wanted.get((portion.entity, portion.role), set()))
+            records = wanted.setdefault((portion.entity, portion.role), set())
+            columns = (lists.listed(portion.lines[name]) for name in ("record", "rule", "action", "expires"))
+            rows = ((fold(record), rule, action, end) for record, rule, action, end in zip(*columns, strict=True))
+            records.update(decided_otherwise(last, portion.entity, portion.role, at, rows))
+            yield from decisions(portion, records)
 
 
 def decisions(p: Portion, records: set[str]) -> Iterator[Decided]:
@@ -282,15 +304,16 @@ def since(entries: Iterable[Any], memory: Memory, at: At) -> Since | None:
 
     if memory.last is None:
         return None
-    counts, ended = Since(str(memory.last.at)), memory.ended(at)
-    for e in entries:
-        if isinstance(e, Owned) and e.rep != e.former:
-            if e.by in CONFIRMED_BY_CRM:
-                counts.by_hand += 1
-            elif (e.entity, e.record, e.role) in ended:
-                counts.by_time += 1
-            else:
-                counts.by_rules += 1
+    counts = Since(str(memory.last.at))
+    moves = [e for e in entries if isinstance(e, Owned) and e.rep != e.former]
+    ended = memory.ended(at) if moves else set()
+    for e in moves:
+        if e.by in CONFIRMED_BY_CRM:
+            counts.by_hand += 1
+        elif (e.entity, e.record, e.role) in ended:
+            counts.by_time += 1
+        else:
+            counts.by_rules += 1
     return counts
 
 

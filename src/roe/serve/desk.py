@@ -16,7 +16,7 @@ from roe.evaluator.engine import Decision
 from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
-from roe.ledger.entries import Entry, Loaded, Owned, Referred, Turn
+from roe.ledger.entries import Activated, Entry, Loaded, Owned, Referred, Turn
 from roe.ledger.moment import At
 from roe.policy.standard import FILES
 from roe.serve import timers
@@ -64,7 +64,7 @@ class Desk:
         self.entries: list[Entry] = []
         self._numbered: dict[str, int] = {}  # of owners that are to carry the number of an entry, its place in `entries`
         self._letters: list[tuple[int, Receiver, str, Json, Json, int | None]] = []  # letters whose decision has no number yet
-        self.decided: list[tuple[str, str, str]] = []  # entity, role, action
+        self.decided: list[tuple[str, str, str, str]] = []  # entity, record, role, action
         self.missed = 0
 
     def number(self, numbers: list[int]) -> None:
@@ -117,6 +117,17 @@ class Desk:
         if pools or assigned:
             self.records.recall(assigned)
         return stale
+
+    def activate(self, by: str, at: datetime) -> None:
+        """The desk's policy is in force from now on, for all servers."""
+        self.state.put("policy", "active", {"digest": self.policy.digest, "name": self.policy.name, "by": by, "at": at.isoformat()})
+        self.entries.append(Activated(at=self.moment(at), policy=self.policy.name, digest=self.policy.digest, by=by))
+
+    @property
+    def in_force(self) -> str | None:
+        """The digest of the policy in force; None if none was ever activated."""
+        active = self.state.get("policy", "active")
+        return None if active is None else str(active["digest"])
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -171,8 +182,10 @@ class Desk:
 
     def put(self, entity: str, values: Mapping[str, Any], version: str, at: datetime) -> tuple[str, bool]:
         """Take the whole of a record over; returns its id and whether it was too old to count."""
-        id = str(self.records.typed(entity, values)["id"])
-        return id, not self._take(replaced(self.record(entity, id), values, version), at)
+        typed = self.records.typed(entity, values)
+        id = str(typed["id"])
+        new = replaced(self.record(entity, id), values, version)
+        return id, not self._take(new, at, typed if new is not None and new.fields == values else None)
 
     def patch(self, entity: str, id: str, values: Mapping[str, Any], version: str, at: datetime) -> bool:
         """Take some fields of a record over; returns whether all of them were too old to count."""
@@ -181,20 +194,20 @@ class Desk:
             return True
         if "id" not in {name.lower() for name in new.fields}:
             new.fields["id"] = id
-        written = self.records.typed(entity, new.fields)["id"]
-        if written != id:
-            raise Refused(422, "R602", f"the record's id is `{written}`, and the address says `{id}`", "send one id")
-        return not self._take(new, at)
+        typed = self.records.typed(entity, new.fields)
+        if typed["id"] != id:
+            raise Refused(422, "R602", f"the record's id is `{typed['id']}`, and the address says `{id}`", "send one id")
+        return not self._take(new, at, typed)
 
     def delete(self, entity: str, id: str, version: str, at: datetime) -> bool:
         """Mark a record as deleted; returns whether it was changed after that."""
         return not self._take(deleted(self.record(entity, id), version), at)
 
-    def _take(self, new: Mirrored | None, at: datetime) -> bool:
+    def _take(self, new: Mirrored | None, at: datetime, typed: Json | None = None) -> bool:
         if new is None:
             return False
         self.writes.records[new.entity, new.id] = new
-        self.records.learn(new)
+        self.records.learn(new, typed)
         self.able_changed |= new.entity in MAKES_ABLE
         if not new.deleted:
             self._compare_owners(new, at)
@@ -274,7 +287,7 @@ class Desk:
     def _settle(self, row: Row, role: str, at: datetime, tried: Mapping[str, str] | None, marks: Mapping[str, Any]) -> Decision:
         key = f"{row.entity}|{row['id']}|{role}"
         d = self.records.decide(row, role, at, tried)
-        self.decided.append((d.entity, role, d.action))
+        self.decided.append((d.entity, d.id, role, d.action))
         before = self.state.get("owner", key)
         until = None if d.until is None else first_moment(d.until, self.tz)
         now = {"owner": d.owner, "action": d.action, "rule": d.rule or None, "until": v.plain(d.until), "pool": d.pool or None}

@@ -34,7 +34,9 @@ def settings_of(arguments: dict[str, Any]) -> Settings:
     config = arguments.get("config")
     found = read_settings(Path(config) if config else None)
     paths = {name: Path(arguments[name]) for name in ("policy", "tokens", "shadow", "users") if arguments.get(name)}
-    plain = {name: arguments[name] for name in ("state", "host", "port", "watch", "trust_header") if arguments.get(name) is not None}
+    plain = {
+        name: arguments[name] for name in ("state", "host", "port", "watch", "activate", "trust_header") if arguments.get(name) is not None
+    }
     settings = Settings(**{**found, **paths, **plain})
     if settings.host not in LOCAL_HOSTS and not read_tokens(settings.tokens):
         message = f"the service would answer anybody who reaches `{settings.host}`, since it has no tokens"

@@ -47,7 +47,7 @@ class Metrics:
         self.timers.inc(fired)
         self.held.set(len(desk.state.all("held")))
         self.open_timers.set(len(desk.state.all("timer")))
-        for entity, role, action in desk.decided:
+        for entity, _, role, action in desk.decided:
             self.decisions.labels(entity, role, action).inc()
         self.missed.inc(desk.missed)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import subprocess
+import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from roe.diagnostics import errors
+from roe.diagnostics import PolicyError, errors
 from roe.evaluator.engine import Evaluator
 from roe.policy.model import Policy
 from roe.run.inputs import digest_of, policy_files
-from roe.serve.problems import of_diagnostics
+from roe.serve.problems import Refused, of_diagnostics
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,78 @@ def ready(policy: Policy) -> Ready:
 
 
 def load(root: Path) -> Ready:
-    """The policy of a folder. Raises Refused with everything that is wrong with it."""
+    """The policy of a folder. Raises PolicyError with everything that is wrong with it."""
     from roe.cache import load_policy
 
     policy, found = load_policy(root)
     if policy is None:
-        raise of_diagnostics(errors(found), 422, "R910", f"the policy in `{root}` has errors")
+        raise PolicyError(errors(found))
     return ready(policy)
+
+
+# --- taking over ------------------------------------------------------------------------------------------------------
+
+
+def checked(root: Path) -> Ready:
+    """The policy of a folder, if it has no errors and passes its tests. Raises Refused with everything that is wrong."""
+    from roe.testing.cases import load_cases
+    from roe.testing.runner import run_case
+
+    try:
+        found = load(root)
+    except PolicyError as e:
+        raise of_diagnostics(e.diagnostics, 422, "R910", f"the policy in `{root}` has errors") from None
+    cases, problems = load_cases(found.evaluator.policy)
+    if errors(problems):
+        raise of_diagnostics(errors(problems), 422, "R910", f"the tests of the policy in `{root}` cannot be read")
+    failed = [result for result in (run_case(found.evaluator, case) for case in cases) if not result.passed]
+    if failed:
+        said = [
+            {"code": "R910", "message": f"{r.case.name}: {f.what}: expected {f.wanted}, got {f.got}", "place": f.place}
+            for r in failed
+            for f in r.failures
+        ]
+        raise Refused(422, "R910", f"{len(failed)} of {len(cases)} tests of the policy fail", "see `roe test`", errors=said)
+    return found
+
+
+def from_files(files: Mapping[str, bytes], scratch: Path) -> Ready:
+    """The policy that a ledger keeps, laid out in a scratch folder."""
+    for name, content in files.items():
+        path = scratch / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return load(scratch)
+
+
+def at_revision(root: Path, revision: str, scratch: Path) -> Path:
+    """The folder of a policy as it was at a git revision, laid out in a scratch folder. Raises Refused if git has none such."""
+    if revision.startswith("-") or not revision:
+        raise Refused(422, "R910", f"`{revision}` is not a revision", "name a branch, a tag or a commit")
+    prefix = _git(root, "rev-parse", "--show-prefix").decode().strip()
+    commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
+    top = Path(_git(root, "rev-parse", "--show-toplevel").decode().strip())
+    archive = _git(top, "archive", "--format=tar", f"{commit}:{prefix}")
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        tar.extractall(scratch, filter="data")
+    return scratch
+
+
+def _git(root: Path, *args: str) -> bytes:
+    try:
+        done = subprocess.run(["git", "-C", str(root), *args], capture_output=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as e:
+        raise Refused(422, "R910", f"git cannot be run: {e}", "reload the policy from its folder") from None
+    if done.returncode != 0:
+        why = done.stderr.decode(errors="replace").strip().split("\n")[0] or "there is no such revision"
+        raise Refused(422, "R910", f"git cannot find the policy: {why}", "fetch the revision first, or name another")
+    return done.stdout
+
+
+def marks(root: Path) -> tuple[tuple[str, int, int], ...]:
+    """What changes when a file of a folder does: names, sizes and times."""
+    found = []
+    for path in sorted(p for p in root.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(root).parts)):
+        stat = path.stat()
+        found.append((str(path), stat.st_size, stat.st_mtime_ns))
+    return tuple(found)

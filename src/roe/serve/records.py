@@ -12,7 +12,7 @@ from typing import Any
 
 from roe.data.coerce import columns_of
 from roe.data.reading import Reject
-from roe.evaluator.engine import Decision, Evaluator, owned
+from roe.evaluator.engine import Decision, Evaluator
 from roe.evaluator.live import Live
 from roe.evaluator.world import Row
 from roe.serve.problems import Refused
@@ -32,7 +32,7 @@ class Records:
         tables: dict[str, list[dict[str, Any]]] = {entity: [] for entity in self.policy.model.entities}
         for record in records:
             if record.entity in tables and not record.deleted:
-                tables[record.entity].append(self._without_owners(record))
+                tables[record.entity].append(record.fields)
         remembered = {key: kept_owner(owner) for key, owner in state.all("owner").items() if owner["owner"]}
         kept = {
             "owners": remembered,
@@ -42,6 +42,11 @@ class Records:
         }
         self._taken = 0  # turns since pools were made
         self.live: Live = evaluator.live(tables, as_of=START, state=kept)
+        for key in state.all("owner"):  # of records that the CRM shows with another owner than the one known here
+            entity, id, role = key.split("|", 2)
+            row = self.row(entity, id) if entity in tables else None
+            if row is not None and dict.get(row, f"owner.{role}") is not None:
+                self._put(entity, id, self.live.world.stored(row))
         for reject in self.live.world.rejects:
             self.unreadable[reject.entity, reject.record] = reject.reason
 
@@ -54,22 +59,32 @@ class Records:
             raise rejected(rejects[0])
         return rows[0]
 
-    def learn(self, record: Mirrored) -> None:
-        """Take over a record as the mirror has it; a deleted one goes. One that the policy cannot read is left out, and noted."""
+    def learn(self, record: Mirrored, typed: dict[str, Any] | None = None) -> None:
+        """Take over a record as the mirror has it; a deleted one goes. One that the policy cannot read is left out, and noted.
+
+        `typed` is what `typed` gives for its fields, where that is known.
+        """
         if record.entity not in self.policy.model.entities:
             return
-        known = self.live.world._keys[record.entity].get(record.id)
-        if record.deleted:
-            if known is not None:
-                self.live.remove(record.entity, record.id)
-            return
-        try:
-            self.live.put(record.entity, self._without_owners(record))
-            self.unreadable.pop((record.entity, record.id), None)
-        except ValueError as e:
-            self.unreadable[record.entity, record.id] = str(e)
-            if known is not None:
-                self.live.remove(record.entity, record.id)
+        place = record.entity, record.id
+        if not record.deleted:
+            try:
+                values = dict(self.typed(record.entity, record.fields) if typed is None else typed)
+            except Refused as e:
+                self.unreadable[place] = e.detail
+            else:
+                self.unreadable.pop(place, None)
+                self._put(record.entity, record.id, values)
+                return
+        if self.row(*place) is not None:
+            self.live.remove(*place)
+
+    def _put(self, entity: str, id: str, values: dict[str, Any]) -> None:
+        """Show typed values, without the owners of those roles whose owner is known here."""
+        for role in self.policy.roles:
+            if f"owner.{role}" in values and self.state.get("owner", f"{entity}|{id}|{role}") is not None:
+                del values[f"owner.{role}"]
+        self.live.put_typed(entity, values)
 
     def row(self, entity: str, id: str) -> Row | None:
         """A record by its id."""
@@ -77,16 +92,6 @@ class Records:
 
     def ids(self, entity: str) -> list[str]:
         return list(self.live.world._keys[entity])
-
-    def _without_owners(self, record: Mirrored) -> dict[str, Any]:
-        """The fields of a record without the owners of those roles whose owner is known here."""
-        prefix = f"{record.entity}|{record.id}|"
-        known = [role for role in self.policy.roles if self.state.get("owner", prefix + role) is not None]
-        if not known:
-            return record.fields
-        columns = columns_of(record.entity, self.policy.model.entities[record.entity], record.fields, self.policy.roles)
-        left_out = {columns.get(f"owner.{role}") for role in known}
-        return {name: x for name, x in record.fields.items() if name not in left_out}
 
     # --- reps ---------------------------------------------------------------------------------------------------------
 
@@ -177,8 +182,9 @@ class Records:
 
 
 def kept_owner(owner: Mapping[str, Any]) -> dict[str, str]:
-    """An owner as the engine remembers it."""
-    return owned(owner["owner"], owner["since"][:10], owner["former"])
+    """An owner as the engine remembers it: decided here, whatever the CRM shows."""
+    found = {"rep": owner["owner"], "since": owner["since"][:10], "by": "rule"}
+    return found | ({"former": owner["former"]} if owner["former"] else {})
 
 
 def rejected(reject: Reject) -> Refused:

@@ -226,6 +226,29 @@ async def resume(request: Request) -> Response:
     return await written(request, token, None, act)
 
 
+async def take_policy(request: Request) -> Response:
+    """Have the policy of the server's folder take over: as it is, or as it was at a git revision."""
+    token = authorized(request, "admin")
+    revision = str((await fields_of(request)).get("revision") or "")
+    server = server_of(request)
+    return JSONResponse(await asyncio.to_thread(server.activate, server.settings.policy, token.name, revision))
+
+
+async def policy(request: Request) -> Response:
+    authorized(request, "read")
+    return JSONResponse(
+        await known(request, lambda desk, at: {**(desk.state.get("policy", "active") or {}), "unreadable": len(desk.records.unreadable)})
+    )
+
+
+async def shadow(request: Request) -> Response:
+    authorized(request, "read")
+    found = server_of(request).writer.shadow
+    if found is None:
+        raise unknown("no candidate policy is decided beside the one in force", "start the service with --shadow CANDIDATE")
+    return JSONResponse(found.as_json(whole_number(request, "limit", FEED, FEED)))
+
+
 async def letters(request: Request) -> Response:
     authorized(request, "admin")
     state = request.query_params.get("state", "dead")
@@ -281,6 +304,9 @@ def routes() -> list[Route]:
         Route("/v1/pause", resume, methods=["DELETE"]),
         Route("/v1/decisions/{number}", decision, methods=["GET"]),
         Route("/v1/reps/{id}", rep, methods=["GET"]),
+        Route("/v1/policy", policy, methods=["GET"]),
+        Route("/v1/policy", take_policy, methods=["PUT"]),
+        Route("/v1/shadow", shadow, methods=["GET"]),
         Route("/v1/letters", letters, methods=["GET"]),
         Route("/v1/letters/{number}/send", send_again, methods=["POST"]),
         *hooked.routes(),

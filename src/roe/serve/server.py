@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from roe.ledger.store import Store, open_store
 from roe.serve.metrics import Metrics
 from roe.serve.outbox import Sender
-from roe.serve.policies import Ready, load
+from roe.serve.policies import Ready, at_revision, checked, load
+from roe.serve.problems import busy
 from roe.serve.settings import Settings
+from roe.serve.swap import Watching, readable_as_before, scratch, warmed
 from roe.serve.times import SystemTime, Time
 from roe.serve.tokens import Tokens, read_tokens
 from roe.serve.writer import Writer
 
 T = TypeVar("T")
+Json = dict[str, Any]
+TAKE_OVER = 60  # seconds in which a policy must have taken over
 
 
 class Server:
@@ -27,7 +32,11 @@ class Server:
         self.settings, self.time, self.metrics = settings, time or SystemTime(), Metrics()
         self.connect = connect or (lambda: open_store(settings.state, wait=10))
         self.tokens: Tokens = read_tokens(settings.tokens)
-        self.writer = Writer(self.connect, policy or load(settings.policy), self.time, settings.receivers, settings.queue, self.metrics)
+        shadow = load(settings.shadow) if settings.shadow is not None else None
+        self.writer = Writer(
+            self.connect, policy or load(settings.policy), self.time, settings.receivers, settings.queue, self.metrics, settings.activate, shadow
+        )  # fmt: skip
+        self.watching = Watching(settings.policy, lambda root: self.activate(root, "the folder of the policy")) if settings.watch else None
         self.sender = Sender(self.connect, settings.receivers, self.time, self.metrics)
         self.under_way: set[str] = set()  # idempotency keys of requests that wait for their answer
         self._reader: Store | None = None
@@ -36,14 +45,30 @@ class Server:
     def start(self) -> None:
         self.writer.start()
         self.sender.start()
+        if self.watching is not None:
+            self.watching.start()
 
     def stop(self) -> None:
+        if self.watching is not None:
+            self.watching.stop()
         self.writer.stop()
         self.sender.stop()
         with self._reading:
             if self._reader is not None:
                 self._reader.close()
                 self._reader = None
+
+    def activate(self, root: Path, by: str, revision: str = "") -> Json:
+        """Have the policy of a folder take over, as it is or as it was at a git revision. Raises Refused, and changes nothing, if it cannot."""
+        if self.writer.desk is None:
+            raise busy(self.writer.problem, 2)
+        ready = checked(at_revision(root, revision, scratch()) if revision else root)
+        if ready.digest == self.writer.policy.digest:
+            return {"policy": ready.digest, "name": ready.name, "activated": False}
+        with self.connect() as store:
+            desk = warmed(store, ready)
+        readable_as_before(desk, self.writer.desk)
+        return {"policy": self.writer.swap(desk, by).result(TAKE_OVER), "name": ready.name, "activated": True}
 
     def read(self, ask: Callable[[Store], T]) -> T:
         """Ask the ledger on the connection for reading; called from any thread, one at a time."""
@@ -59,6 +84,3 @@ class Server:
                     self._reader.close()
                 self._reader = None
                 raise
-
-
-Json = dict[str, Any]

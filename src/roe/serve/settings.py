@@ -64,6 +64,7 @@ class Settings:
     queue: int = QUEUE
     body_limit: int = BODY_LIMIT
     watch: bool = False  # whether the folder of the policy is looked at for changes
+    activate: bool = False  # whether this policy takes over if another is in force
     shadow: Path | None = None
     hubspot: str = ""
     hubspot_objects: Mapping[str, str] = field(default_factory=dict)

@@ -30,6 +30,7 @@ from roe.serve.policies import Ready
 from roe.serve.problems import Refused, busy
 from roe.serve.state import State
 from roe.serve.store import Answer, ServiceStore
+from roe.serve.swap import Shadow, kept
 from roe.serve.times import Time, millis
 from roe.serve.versions import Mirrored
 
@@ -54,6 +55,15 @@ class Question:
 
 
 @dataclass(slots=True)
+class Swap:
+    """A desk with another policy that is to take over, and who wants it."""
+
+    desk: Desk
+    by: str
+    future: Future[str] = field(default_factory=Future)
+
+
+@dataclass(slots=True)
 class Job:
     """A request that changes something: what it does, which records it reads, and the key by which its answer is kept."""
 
@@ -70,14 +80,18 @@ class Writer:
 
     def __init__(
         self, connect: Callable[[], Store], policy: Ready, time: Time, receivers: Iterable[Receiver] = (), queue: int = 1000,
-        metrics: Metrics | None = None,
+        metrics: Metrics | None = None, activate: bool = False, shadow: Ready | None = None,
     ) -> None:  # fmt: skip
         self.connect, self.time, self.receivers, self.most = connect, time, tuple(receivers), queue
         self.policy, self.metrics = policy, metrics or Metrics()
         self.desk: Desk | None = None
         self.problem = "the service is starting"  # why it cannot write now; empty if it can
         self._store: Store | None = None
-        self._run: int | None = None
+        self.shadow = Shadow(shadow, self.metrics) if shadow is not None else None
+        self._activate = activate  # whether this policy takes over if another is in force
+        self._swap: Swap | None = None
+        self._run: int | None = None  # the number of this server's entry under this policy
+        self._committed_run: int | None = None
         self._jobs: deque[Job] = deque()
         self._questions: deque[Question] = deque()
         self._wake = threading.Condition()
@@ -118,6 +132,15 @@ class Writer:
             self._wake.notify()
         return question.future
 
+    def swap(self, desk: Desk, by: str) -> Future[str]:
+        """Have a desk with another policy take over before the next request; the digest of its policy once it has."""
+        with self._wake:
+            if self._swap is not None:
+                raise busy("another policy is about to take over", 2)
+            swap = self._swap = Swap(desk, by)
+            self._wake.notify()
+        return swap.future
+
     def stop(self, wait: float = 30) -> None:
         """Handle what is queued, and end."""
         with self._wake:
@@ -142,7 +165,7 @@ class Writer:
             jobs = self._next()
             if jobs is None:
                 break
-            if jobs or self.problem or self._is_due() or self._has_news():
+            if jobs or self.problem or self._swap is not None or self._is_due() or self._has_news():
                 self._handle(jobs)
             self._answer()
         self.close()
@@ -150,7 +173,7 @@ class Writer:
     def _next(self) -> list[Job] | None:
         """What waits now, perhaps nothing if a timer is due; None at the end."""
         with self._wake:
-            if not self._jobs and not self._questions and not self._stopping:
+            if not self._jobs and not self._questions and not self._stopping and self._swap is None:
                 if self.ready and not self._is_due():
                     self._wake.wait(self._pause())
                 elif not self.ready and self._failed_at:
@@ -192,8 +215,13 @@ class Writer:
         try:
             for job, answer in zip(jobs, self.group(jobs), strict=True):
                 job.future.set_result(answer)
+            if self.shadow is not None and self.desk is not None and self.desk.last is not None:
+                self.shadow.follow(self.desk, self.desk.last)
         except Exception as e:
             self._take_back()
+            if self._swap is not None:
+                self._swap.future.set_exception(e)
+                self._swap = None
             unavailable = self._is_unavailable(e)
             if unavailable:
                 self._lost(e)
@@ -232,6 +260,7 @@ class Writer:
             self._store = None
 
     def _take_back(self) -> None:
+        self._run = self._committed_run
         if self.desk is not None:
             self._unsure |= self.desk.take_back()
 
@@ -249,8 +278,11 @@ class Writer:
         now = self.time.now()
         with store.writing(LOCK_WAIT) as tx:
             desk = self._caught_up(tables)
-            desk.begin(self._prefetched(tables, jobs))
             at = max(now, desk.last) if desk.last is not None else now  # the order of entries stands if the clock goes back
+            swap, desk = self._swapped(tables, desk)
+            desk.begin(self._prefetched(tables, jobs))
+            if swap is not None or desk.in_force is None or (self._activate and desk.in_force != self.policy.digest):
+                desk.activate(swap.by if swap is not None else "the start of a server", at)
             earlier = tables.answers([job.key for job in jobs if job.key])
             fired = desk.fire_due(at, MOST_TIMERS)
             made = [self._reply(desk, job, at, earlier, tables) for job in jobs]
@@ -268,6 +300,11 @@ class Writer:
                 tables.prune(millis(at))
                 self._pruned_at = clock.monotonic()
         desk.written(at)
+        self._committed_run, self._activate = self._run, False
+        if swap is not None:
+            log.info("the policy %s is in force", self.policy.digest[:12])
+            self._swap = None
+            swap.future.set_result(self.policy.digest)
         if self.problem:
             log.info("the service is ready")
         self.problem = ""
@@ -302,7 +339,7 @@ class Writer:
     def _connected(self) -> Store:
         if self._store is None:
             self._store = self.connect()
-            self._run = None
+            self._run = self._committed_run = None
         return self._store
 
     def _server_run(self, tx: Writing, at: datetime) -> int:
@@ -327,11 +364,15 @@ class Writer:
         if self.desk is None or seq < self.desk.seq:
             if self.desk is not None:
                 log.error(
-                    "the database is older than what this server has seen (commit %s, not %s): reading all of it again", seq, self.desk.seq
+                    "the database is older than what this server has seen: commit %s, not %s; reading all of it again", seq, self.desk.seq
                 )
-            self.desk = Desk(self.policy, State(tables.known_since(-1)), tables.records_since(-1), self.receivers)
+            state, records = State(tables.known_since(-1)), tables.records_since(-1)
+            self._take_policy_of(state)
+            self.desk = Desk(self.policy, state, records, self.receivers)
             self.desk.seq = seq
             self._unsure.clear()
+            if self.shadow is not None:
+                self.shadow.begin(tables.known_since(-1), records)
         desk = self.desk
         if seq > desk.seq:
             self._unsure |= desk.learn(tables.known_since(desk.seq), tables.records_since(desk.seq))
@@ -341,7 +382,36 @@ class Writer:
             for entity, id in self._unsure:
                 desk.records.learn(kept.get((entity, id)) or Mirrored(entity, id, deleted=True))
             self._unsure.clear()
+        if self._take_policy_of(desk.state):
+            desk.take_policy(self.policy, tables.records_since(-1))
         return desk
+
+    def _take_policy_of(self, state: State) -> bool:
+        """Decide by the policy in force where it is another one; whether it is."""
+        active = state.get("policy", "active")
+        if active is None or active["digest"] == self.policy.digest or self._activate:
+            return False
+        assert self._store is not None
+        log.warning(
+            "the policy in force is %s (%s), and not the %s of this server's folder, which takes over with --activate",
+            active["digest"][:12], active["name"], self.policy.digest[:12],
+        )  # fmt: skip
+        self.policy, self._run = kept(self._store, active["digest"]), None
+        return True
+
+    def _swapped(self, tables: ServiceStore, desk: Desk) -> tuple[Swap | None, Desk]:
+        """The desk that decides from now on, and the swap that made it so."""
+        swap = self._swap
+        if swap is None:
+            return None, desk
+        new = swap.desk
+        stale = new.learn(tables.known_since(new.seq), tables.records_since(new.seq))
+        found = tables.records(stale)
+        for entity, id in stale:
+            new.records.learn(found.get((entity, id)) or Mirrored(entity, id, deleted=True))
+        new.seq, new.last, new.receivers = desk.seq, desk.last, desk.receivers
+        self.desk, self.policy, self._run = new, new.policy, None
+        return swap, new
 
     def _prefetched(self, tables: ServiceStore, jobs: Sequence[Job]) -> Callable[[str, str], Mirrored | None]:
         """A look-up of records in the mirror; those that jobs are known to touch are read together."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from roe.columns.stream import leads_to, ranks, routed
 from roe.policy.model import Policy
-from roe.policy.reads import reads_through
+from roe.policy.reads import reads, reads_through
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ def share(policy: Policy) -> Share | str:
     if ranks(policy):
         return "ranks and events look at all records"
     children: dict[str, str] = {}
-    found = reads_through(policy)
+    own = reads(policy)  # what the policy itself reads comes first: a reason names that
+    found = [*sorted(own), *sorted(reads_through(policy) - own)]
     lists = [(of, name, f) for of, name in found if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.via]
     for of, name, f in lists:
         if f.key:

@@ -41,6 +41,8 @@ class RoleSql:
             yield from (c.tree for c in rule.conditions)
         for outcome in (*(self.steps.of(i) for i in range(len(self.rules))), self.steps.no_rule):
             yield from trees_of(outcome)
+            if asks_if_able(outcome):
+                yield from (s.Name("able"), s.Name("may_hold"))
         yield from (c for row in self.excepted for c in conditions(row))
 
     def write(self) -> None:
@@ -117,6 +119,8 @@ class RoleSql:
         if outcome.pool:
             return exp.null(), self._number(outcome, name)
         who = exp.null() if outcome.owner is None else self._assignee(t, outcome.owner)
+        if outcome.asks_if_able:
+            who = self._able(t, who, name)
         if outcome.otherwise is None or isinstance(who, exp.Literal):
             return who, self._number(outcome, name)
         number = self._number(outcome, name)
@@ -124,6 +128,13 @@ class RoleSql:
         missing = exp.Is(this=who.copy(), expression=exp.null())
         whole = who if isinstance(rest, exp.Null) else exp.func("COALESCE", who, rest)
         return whole, exp.Case().when(missing, behind).else_(number)
+
+    def _able(self, t: Translator, who: Sql, name: Text) -> Sql:
+        """The rep, if able to receive the record, or who has it and may hold it; of whom the data does not list nothing is known."""
+        rep = Ref("rep", who)
+        able, may_hold = (exp.func("COALESCE", t.field(rep, x, s.Name(x)).sql, exp.true()) for x in ("able", "may_hold"))  # type: ignore[union-attr]
+        keeps = exp.and_(exp.EQ(this=who.copy(), expression=column(f"owner_{self.role}", "r")), may_hold)
+        return exp.Case().when(exp.or_(keeps, able), who.copy())
 
     def _assignee(self, t: Translator, expr: Expr) -> Sql:
         found = t.value(expr.tree)
@@ -185,6 +196,10 @@ def trees_of(outcome: Outcome | None) -> Iterator[s.Node]:
         yield from (x.tree for x in (outcome.owner, outcome.until) if x is not None)
         yield from (tree for _, tree in outcome.reason.pieces if tree is not None)
         outcome = outcome.otherwise
+
+
+def asks_if_able(outcome: Outcome | None) -> bool:
+    return outcome is not None and (outcome.asks_if_able or asks_if_able(outcome.otherwise))
 
 
 def when(case: exp.Case, condition: Sql, value: Sql, rule: Rule) -> exp.Case:

@@ -20,6 +20,7 @@ from roe.evaluator.world import Compiled
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
+from roe.grammar.history import PER_ROLE
 from roe.plan.operators import Choose, Derive, Expr, Fill, Rule, Walk
 from roe.policy.standard import FILES
 from roe.source import Span, Text
@@ -107,9 +108,10 @@ class Statement:
             } & fields.keys()
             wanted |= {f.key for f in fields.values() if f.key} & fields.keys()
             columns = [
-                column(n, "r")
+                self._stored(n)
                 for n, f in fields.items()
                 if n in wanted
+                and n != "local_day"
                 and not f.via
                 and f.type.name != "owners"
                 and not isinstance(self.compiled.steps.get((entity, n)), (Walk, Derive))
@@ -120,6 +122,16 @@ class Statement:
             made = exp.select(*columns).from_(exp.to_table(source).as_("r"))
             found = self._current[entity] = self.add(entity, made, "the staged records: one row each, references as ids")
         return found
+
+    def _stored(self, name: str) -> Sql:
+        """A column of a staged table. Of owners it has what the data says of the record alone; the ledger's memory is not in SQL."""
+        base, _, role = name.partition(".")
+        if not role:
+            return column(name, "r")
+        source = {"owner_since": "owner_since", "owner_from": "owner_since"}.get(base, base if role == self.policy.roles[0] else "")
+        if source in ("owner_since", "former_owner"):
+            return named(column(source, "r"), name)
+        return named(exp.cast(exp.null(), "DATE" if PER_ROLE[base] == "date" else "TEXT"), name)
 
     def layer(self, entity: str, columns: dict[str, Sql], query: Query, comment: str) -> None:
         """One more table of the entity's records, with more columns."""

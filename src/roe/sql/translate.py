@@ -465,6 +465,8 @@ class Translator:
             return step(self, row)
         if name == "owner":
             return Owners(row)
+        if name == "local_day" and row.entity == "rep":  # the policy's day: a warehouse has no clocks of other zones
+            return self.value(s.Name("today"))
         f = self.model.entities[row.entity].get(name)
         if f is None:
             raise NoSql(f"`{show(node)}` is not a stored field", node)

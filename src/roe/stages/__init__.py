@@ -40,6 +40,9 @@ from roe.stages import (
 class Stage:
     """A section of the policy. With `names_first` it declares before the sections in which people choose names, so that a name that is
     taken is reported where it was chosen.
+
+    `fields_in` are sections whose keys are fields, written `entity.name`; the keys of `names_in` are names of fields of the entity that the
+    item has under `for`. An editor finds declarations by them.
     """
 
     name: str
@@ -48,17 +51,19 @@ class Stage:
     part: Callable[[dict[str, Any], Context], Any] | None = None
     part_name: str = ""
     names_first: bool = False
+    fields_in: tuple[str, ...] = ()
+    names_in: tuple[str, ...] = ()
 
 
 STAGES = (
     Stage("relations", relations.declare, relations.lower, names_first=True),
-    Stage("define", definitions.declare, definitions.lower),
+    Stage("define", definitions.declare, definitions.lower, fields_in=("define",)),
     Stage("crm", crm.declare, crm.lower_open, crm.lower),
-    Stage("freezes", freezes.declare, freezes.lower),
+    Stage("freezes", freezes.declare, freezes.lower, fields_in=("freezes",)),
     Stage("sources", sources.declare, sources.lower),
     Stage("matching", matching.declare, matching.lower),
-    Stage("scores", scores.declare, scores.lower),
-    Stage("territories", territories.declare, territories.lower, territories.levels, "levels"),
+    Stage("scores", scores.declare, scores.lower, names_in=("scores", "tables")),
+    Stage("territories", territories.declare, territories.lower, territories.levels, "levels", names_in=("overlays",)),
     Stage("claims", claims.declare, None, claims.lower, names_first=True),
     Stage("windows", windows.declare, None, windows.lower),
     Stage("pools", None, None, pools.lower),
@@ -68,7 +73,7 @@ STAGES = (
     Stage("holdovers", holdovers.declare, None, holdovers.lower, names_first=True),
     Stage("credits", credits.declare, None, credits.lower, names_first=True),
     Stage("books", books.declare, None, books.lower, names_first=True),
-    Stage("events", events.declare, None, events.lower),
+    Stage("events", events.declare, None, events.lower, fields_in=("events",)),
     Stage("kpis", None, None, kpis.lower),
     Stage("invariants", invariants.declare, None, invariants.lower),
 )

@@ -38,7 +38,7 @@ def lower(policy: dict[str, Any], cx: Context) -> Claims | None:
     role = raw.get("role") or cx.model.roles()[0]
     if role not in cx.model.roles():
         cx.say("R502", role, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
-    lasts, work, wait, rest = (cx.duration(raw.get(key)) for key in ("lasts", "work_within", "wait", "rest"))
+    lasts, work, wait, rest = (cx.lasting(raw.get(key)) for key in ("lasts", "work_within", "wait", "rest"))
     about_rep = cx.names("claim").binding(rep=t.record("rep"))
     caps = {}
     for cap, text in (raw.get("caps") or {}).items():

@@ -43,7 +43,7 @@ def lower(policy: dict[str, Any], cx: Context) -> tuple[Credit, ...]:
             shares[str(rule["name"])] = _shares(rule, cx, entity)
         cx.steps[entity, str(name)] = Choose(entity, str(name), "credit", "first", tuple(rules))
         refer = raw.get("disputes") or {}
-        found.append(Credit(str(name), entity, shares, str(refer.get("refer") or ""), cx.duration(refer.get("within"))))
+        found.append(Credit(str(name), entity, shares, str(refer.get("refer") or ""), cx.lasting(refer.get("within"))))
     return tuple(found)
 
 

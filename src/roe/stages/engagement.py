@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 from roe.crm.ids import fold
@@ -63,9 +64,32 @@ def _rule(raw: Any, entity: str, role: str, others: list[Text], cx: Context) -> 
     conditions = ((when,) if when else ()) + cx.period(raw.get("from"), raw.get("until"))
     otherwise = _action(raw["else"], entity, role, cx, None) if "else" in raw else None
     action = _action(raw["then"], entity, role, cx, otherwise)
+    conditions += _still_holds(raw["then"], action, entity, role, names, cx)
     because = raw.get("because")
     cx.sentence(because, names)
     return Rule(raw["name"], conditions, action, because, cx.overrides(raw.get("overrides"), raw["name"], others))
+
+
+def _still_holds(raw: Any, action: Action, entity: str, role: str, names: Names, cx: Context) -> tuple[Expr, ...]:
+    """That the time of an action is not over: a rule whose hold has ended does not fire, and the next one decides."""
+    if isinstance(raw, str):
+        return ()
+    end: s.Node
+    if action.kind == "keep" and action.within is not None:
+        since = s.Path(s.Name(entity), f"owner_from.{role}")
+        within = (
+            timedelta(days=action.within.days) if isinstance(action.within, v.CalendarDays) else action.within
+        )  # of a date it is the same
+        end, text, clock = s.Binary("+", since, s.Literal(within, str(raw["keep"]))), raw["keep"], "today"
+    elif action.kind == "assign" and action.until is not None:
+        end, text, kind = action.until.tree, raw["until"], cx.type_of(action.until, names).name
+        if kind not in ("date", "date and time"):
+            return ()
+        clock = "today" if kind == "date" else "now"
+    else:
+        return ()
+    open_end = s.Compare("=", end, s.Literal(None, "null"))
+    return (written(s.Or((open_end, s.Compare("<", s.Name(clock), end))), text),)
 
 
 # a name, an e-mail address or an id, as people write them: no operator, no bracket
@@ -103,8 +127,8 @@ def _action(raw: Any, entity: str, role: str, cx: Context, otherwise: Action | N
             cx.say("R501", pool, f"there is no pool `{pool}`", suggest(pool, cx.pools, "declare it under `pools:`"))
         return Action("route", pool=pool, otherwise=otherwise)
     if "refer" in raw:
-        return Action("refer", to=_decider(raw["refer"], entity, role, cx), within=cx.duration(raw.get("within")), otherwise=otherwise)
-    return Action("keep", within=cx.duration(raw["keep"]), otherwise=otherwise)
+        return Action("refer", to=_decider(raw["refer"], entity, role, cx), within=cx.lasting(raw.get("within")), otherwise=otherwise)
+    return Action("keep", within=cx.lasting(raw["keep"]), otherwise=otherwise)
 
 
 def _assignee(text: Any, names: Names, cx: Context) -> Expr | None:

@@ -38,11 +38,12 @@ def lower(policy: dict[str, Any], cx: Context) -> tuple[Holdover, ...]:
             continue
         text = raw["each"]
         account = s.Name("account")
-        since, today = s.Path(account, "owner_since"), s.Name("today")
+        since, today = s.Path(account, cx.of_role("owner_since", str(role))), s.Name("today")
+        former = s.Path(account, cx.of_role("former_owner", str(role)))
         # each from the handover itself: a month after a month after 31 January would be 28 March
         ends: list[s.Node] = [s.Binary("+", since, _literal(_times(each, n), text, n)) for n in range(1, len(shares) + 1)]
         null = s.Literal(None, "null")
-        nobody = s.Or((s.Compare("=", s.Path(account, "former_owner"), null), s.Compare("=", since, null), s.Compare("<", today, since)))
+        nobody = s.Or((s.Compare("=", former, null), s.Compare("=", since, null), s.Compare("<", today, since)))
         credit = [_rule("nobody", nobody, 0, text)]
         for i, (share, end) in enumerate(zip(shares, ends, strict=True), 1):
             credit.append(_rule(f"stage {i}", s.Compare("<", today, end), int(share) if share == int(share) else share, text))
@@ -54,7 +55,7 @@ def lower(policy: dict[str, Any], cx: Context) -> tuple[Holdover, ...]:
         cx.steps["account", f"{name}_stage_until"] = Derive(
             "account", f"{name}_stage_until", "holdover", written(s.If(over, null, stage), text)
         )
-        whole = s.If(s.Compare("=", s.Path(account, "former_owner"), null), null, ends[-1])
+        whole = s.If(s.Compare("=", former, null), null, ends[-1])
         cx.steps["account", f"{name}_until"] = Derive("account", f"{name}_until", "holdover", written(whole, text))
         found.append(Holdover(str(name), str(role), each, tuple(shares)))
     return tuple(found)

@@ -27,7 +27,7 @@ def lower(policy: dict[str, Any], cx: Context) -> Kpis | None:
     activity = raw.get("activity") or {}
     counts, meeting = (cx.condition(activity[k], names) if activity.get(k) else None for k in ("counts", "meeting"))
     completed = raw.get("completed") or {}
-    within = cx.duration(raw.get("answer_within"))
+    within = cx.lasting(raw.get("answer_within"))
     return Kpis(
         roles[0],
         roles[1],

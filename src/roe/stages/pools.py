@@ -11,8 +11,8 @@ from roe.plan.operators import Allocate, DatedValue, Expr, Sla
 from roe.policy.context import Context, written
 from roe.source import Text
 
-# two leads of one company go to one rep: by its account, else by its own e-mail domain
-COMPANY = "if lead.account != null then lead.account.id else if is_freemail(domain(lead.email)) then null else domain(lead.email)"
+# two leads of one company go to one rep: by its account, else by its own e-mail domain, else by the person's e-mail address
+COMPANY = "if lead.account != null then lead.account.id else if is_freemail(domain(lead.email)) then lead.email else domain(lead.email)"
 
 
 def lower(policy: dict[str, Any], cx: Context) -> dict[str, Allocate]:
@@ -38,9 +38,10 @@ def lower(policy: dict[str, Any], cx: Context) -> dict[str, Allocate]:
         sticky = cx.value(raw["sticky"], names, "record", "owners", "string") if raw.get("sticky") else None
         debt = 3 if raw.get("debt") is None else int(raw["debt"])
         hours = str(raw.get("hours") or "any") == "working"
+        by, within = _together(raw, name, cx, names)
         pools[str(name)] = Allocate(
-            str(name), strategy, members, weight, caps, raw.get("fallback"), name, score, sticky, _together(raw, name, cx, names),
-            debt, hours, _sla(raw.get("sla"), cx),
+            str(name), strategy, members, weight, caps, raw.get("fallback"), name, score, sticky, by,
+            debt, hours, _sla(raw.get("sla"), cx), within,
         )  # fmt: skip
     _fallbacks(pools, cx)
     return pools
@@ -72,19 +73,23 @@ def _number(raw: Any, key: str, strategy: str, cx: Context, names: Names) -> Exp
     return found
 
 
-def _together(raw: Any, name: Text, cx: Context, names: Names) -> Expr | None:
-    given = raw.get("together")
+def _together(raw: Any, name: Text, cx: Context, names: Names) -> tuple[Expr | None, Any]:
+    """What records of one company have in common, and for how long they stay together."""
+    given: Any = raw.get("together")
+    within = None
+    if isinstance(given, dict):
+        given, within = given.get("by"), cx.lasting(given.get("within"))
     if given is None:
         tree, _ = parse(COMPANY)
         assert tree is not None
-        return written(tree, name)
-    return None if str(given) == "never" else cx.value(given, names, "string", "number")
+        return written(tree, name), within
+    return (None if str(given) == "never" else cx.value(given, names, "string", "number")), within
 
 
 def _sla(raw: Any, cx: Context) -> Sla | None:
     if raw is None:
         return None
-    within = cx.duration(raw["within"])
+    within = cx.lasting(raw["within"])
     if within is None:
         return None
     activity = cx.names("activity", implicit=True)

@@ -49,7 +49,7 @@ def lower(policy: dict[str, Any], cx: Context) -> tuple[Window, ...]:
             continue
         if lasts is None:
             continue
-        start: s.Node = s.Path(record, "owner_since")
+        start: s.Node = s.Path(record, cx.of_role("owner_since", str(role)))
         if raw.get("starts"):
             given = cx.value(raw["starts"], cx.names(entity), "date")
             start = given.tree if given else start

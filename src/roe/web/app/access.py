@@ -2,6 +2,7 @@
 
 Of any record everybody sees owner, role, end, the sentence and why not somebody else. Its values, activities, history and the full tree are
 for its own team: the rep who owns it or owned it until now, those who share that rep's team, and their manager. RevOps and auditors see all.
+A decision that rests on another team's record, as a lead's on its account, is shown without the values that it read.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from roe.diagnostics import Diagnostic, PolicyError, suggest
 from roe.source import Span
 
 if TYPE_CHECKING:
+    from roe.evaluator.world import Row
     from roe.web.app.snapshot import Snapshot
 
 ROLES = ("rep", "manager", "revops", "auditor")
@@ -60,6 +62,15 @@ class Viewer:
         if self.sees_all:
             return True
         return bool(snapshot.holders(entity, record) & self.team(snapshot))
+
+    def may_see_whole(self, snapshot: Snapshot, row: Row) -> bool:
+        """Whether that is so of the record and of every decided record that it refers to, whose values its rules may read."""
+        if self.sees_all:
+            return True
+        fields = snapshot.policy.model.entities[row.entity].items()
+        others = [row[name] for name, f in fields if f.type.name == "record" and f.type.entity in snapshot.entities]
+        known = {(x.entity, str(x["id"])) for x in (row, *others) if x is not None and hasattr(x, "entity")}
+        return all(self.may_see_values(snapshot, entity, record) for entity, record in known)
 
     def may_see_rep(self, snapshot: Snapshot, rep: str) -> bool:
         """Whether the viewer may open the day of a rep: their own, and a manager those of the team."""

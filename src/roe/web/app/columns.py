@@ -8,7 +8,7 @@ the run. What has to be replayed (why not, what if, the timeline) is replayed am
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from roe.columns.evidence import Evidence, EvidenceWriter
 from roe.columns.run import Allocations, ColumnRun
 from roe.columns.world import ColumnWorld, Table
 from roe.data.files import write_whole
+from roe.evaluator.allocate import Turn
 from roe.evaluator.engine import Bound, Decision, Evaluator
 from roe.evaluator.recorded import read_turns
 from roe.plan.outcome import ACTIONS
@@ -29,9 +30,9 @@ from roe.progress import phase
 from roe.run.columns import batch_of
 from roe.run.result import ALLOCATIONS, Batch
 from roe.web.app.outcomes import Outcome, Outcomes
-from roe.web.app.snapshot import Snapshot
+from roe.web.app.snapshot import Key, Snapshot, was_asked
 
-LAST_TURNS = 1_000  # of each pool that are kept
+LOOKED_AT = 20  # records of each pool that are looked at for its last turn
 
 
 class ColumnSnapshot(Snapshot):
@@ -57,10 +58,13 @@ class ColumnSnapshot(Snapshot):
         write_whole(folder / "turns.jsonl", "".join(f"{line}\n" for line in batch.turns))
         write_whole(folder / "pools.json", batch.pools + "\n")
         turns = read_turns(folder)
-        self._last: dict[str, list[str]] = {}
+        self._handed: dict[str, list[Key]] = {}
+        self._asked: dict[str, list[Key]] = {}  # the last records for which each pool was asked
         for key, turn in turns.items():
-            for pool in {turn["pool"], *(name for name, _, _ in turn["before"])}:
-                self._last.setdefault(pool, []).append(key)
+            entity, record, role = key.split("|", 2)
+            self._handed.setdefault(turn["pool"], []).append((entity, record, role))
+            for pool in (turn["pool"], *(name for name, _, _ in turn["before"])):
+                self._asked[pool] = [*self._asked.get(pool, [])[1 - LOOKED_AT :], (entity, record, role)]
         for entity, world in self._before.items():
             world.turns = turns
             self._settle(entity, world)
@@ -110,12 +114,16 @@ class ColumnSnapshot(Snapshot):
             return []
         return [bound.decide_alone(row, role) for role in bound.roles(entity)]
 
-    def turns(self, pool: str) -> list[Decision]:
-        found = []
-        for key in self._last.get(pool, [])[-LAST_TURNS:]:
-            entity, record, role = key.split("|", 2)
-            found += [d for d in self.decisions(entity, record) if d.role == role]
-        return found
+    def handed(self, pool: str) -> Sequence[Key]:
+        return self._handed.get(pool, [])
+
+    def last_turn(self, pool: str) -> Turn | None:
+        for entity, record, role in reversed(self._asked.get(pool, [])):
+            turn = next((d.turn for d in self.decisions(entity, record) if d.role == role), None)
+            found = next((x for x in (*turn.chain(), turn) if x.pool == pool and was_asked(x)), None) if turn is not None else None
+            if found is not None:
+                return found
+        return None
 
     @cached_property
     def _evidence(self) -> Evidence:

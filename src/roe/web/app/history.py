@@ -22,7 +22,10 @@ BY = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An entry to read. `at` is when it holds, `recorded` when it was written; `record` is empty where it is about none."""
+    """An entry to read. `at` is when it holds, `recorded` when it was written; `record` is empty where it is about none.
+
+    `answer` says who owns a record, and until when, for those who may know no more.
+    """
 
     number: int
     run: int
@@ -34,6 +37,7 @@ class Line:
     role: str
     text: str
     why: str
+    answer: str = ""
 
 
 class History:
@@ -60,6 +64,14 @@ class History:
             found = list(store.entries(max(0, upto - PAGE), upto, [k for k in kinds if k in KINDS]))
         return [line(x, name) for x in reversed(found)], number, pages
 
+    def entry(self, number: int, name: Name) -> Line | None:
+        """One entry, or None where there is none with this number."""
+        with self._open() as store:
+            try:
+                return line(store.entry(number), name)
+            except KeyError:
+                return None
+
     def head(self) -> tuple[int, str]:
         """(how many entries there are, the hash of the last)."""
         with self._open() as store:
@@ -74,9 +86,10 @@ def line(stored: Stored, name: Name) -> Line:
     e: Any = stored.entry
     at: At = e.at
     text, why = _words(stored.kind, e, name)
+    answer = _owns(e, name) if stored.kind == "owned" else ""
     return Line(
         stored.number, stored.run, at.date if at.day else at.local, stored.recorded, stored.kind, getattr(e, "entity", ""),
-        getattr(e, "record", ""), getattr(e, "role", "") or "", text, "erased" if stored.erased else why,
+        getattr(e, "record", ""), getattr(e, "role", "") or "", text, "erased" if stored.erased else why, answer,
     )  # fmt: skip
 
 
@@ -86,10 +99,9 @@ def _words(kind: str, e: Any, name: Name) -> tuple[str, str]:
     role = f" as {e.role}" if getattr(e, "role", "") else ""
     until = f" until {_day(e.until)}" if getattr(e, "until", None) is not None else ""
     if kind == "owned":
-        holder = f"the queue {e.queue}" if e.queue else who
         how = f"{BY.get(e.by, e.by)}{f' {e.rule}' if e.rule and e.by == 'rule' else ''}{f' {e.pool}' if e.pool and e.by == 'pool' else ''}"
         former = f", after {name(e.former)}" if e.former else ""
-        return f"{holder} owns it{role}{until}, {how}{former}", e.sentence
+        return f"{_owns(e, name)}, {how}{former}", e.sentence
     said: dict[str, Callable[[], tuple[str, str]]] = {
         "run": lambda: (f"{e.what} of {e.policy}" + (f", {e.engine}" if e.engine else ""), f"accepted: {e.accepted}" if e.accepted else ""),
         "activated": lambda: (f"the policy {e.policy} is in force", f"by {e.by}" if e.by else ""),
@@ -110,6 +122,11 @@ def _words(kind: str, e: Any, name: Name) -> tuple[str, str]:
     if kind in said:
         return said[kind]()
     return kind.replace("-", " "), str(getattr(e, "reason", "") or "")
+
+
+def _owns(e: Any, name: Name) -> str:
+    holder = f"the queue {e.queue}" if e.queue else name(e.rep) or "nobody"
+    return f"{holder} owns it as {e.role}" + (f" until {_day(e.until)}" if e.until is not None else "")
 
 
 def _day(at: At) -> str:

@@ -8,7 +8,7 @@ from roe.web.app.snapshot import RowSnapshot, Snapshot
 
 
 def snapshot_of(bound: Bound, source: str) -> Snapshot:
-    """Decide every record, and keep what the pages ask about. Raises `Circle` where columns cannot follow the data."""
+    """Decide every record, and keep what the pages ask about."""
     if type(bound.world).__name__ == "ColumnWorld":  # asked by name: without large data its packages are not needed
         from roe.web.app.columns import ColumnSnapshot
 

@@ -47,6 +47,7 @@ class Outcomes:
             for rep in {o.owner, o.previous} - {None}:
                 self._by_rep.setdefault(str(rep), []).append(number)
         self.moved: list[Outcome] = [o for o in self.all if o.moved]
+        self.referred: list[Outcome] = [o for o in self.all if o.action == "refer"]
         self.rules: Counter[tuple[str, str, str]] = Counter((o.entity, o.role, o.rule) for o in self.all)
 
     def of(self, entity: str, record: str) -> list[Outcome]:

@@ -23,6 +23,7 @@ PAGES: tuple[Page, ...] = (
     Page("/next/{entity}/{id:path}", record.next_part),
     Page("/timeline/{entity}/{id:path}", record.timeline_part),
     Page("/history/{entity}/{id:path}", audit.of_record),
+    Page("/entry/{number}", audit.entry),
     Page("/what-if", what_if.form),
     Page("/what-if/answer", what_if.answered, posts=True),
     Page("/rep/{id:path}", people.day),

@@ -53,14 +53,13 @@ class Index:
         wanted = " ".join(words)
         if not wanted:
             return []
-        ranked: dict[int, int] = {}
-        for rank, needle in enumerate((f"\n{wanted}\n", f"\n{wanted}", f" {wanted}", wanted)):
-            if rank == 3 and len(wanted) < SHORTEST:
-                break
-            for number in self._containing(needle):
-                ranked.setdefault(number, rank)
-            if len(ranked) >= LOOKED_AT:
-                break
+        ranked = {number: self._rank(number, wanted) for number in self._containing(wanted)} if len(wanted) >= SHORTEST else {}
+        if len(ranked) >= LOOKED_AT or len(wanted) < SHORTEST:  # there are more than were looked at: the best of them first
+            for rank, needle in enumerate((f"\n{wanted}\n", f"\n{wanted}", f" {wanted}")):
+                for number in self._containing(needle):
+                    ranked[number] = min(rank, ranked.get(number, rank))
+                if rank and sum(r <= rank for r in ranked.values()) >= most:
+                    break
         if len(words) > 1 and len(ranked) < most:
             for number in self._with_all(words):
                 ranked.setdefault(number, 4)
@@ -77,6 +76,11 @@ class Index:
         labels = [plain(hit.label) for hit in self.hits]
         found = process.extract(wanted, labels, scorer=fuzz.ratio, limit=most, score_cutoff=70)
         return [self.hits[number] for _, _, number in found]
+
+    def _rank(self, number: int, wanted: str) -> int:
+        """0 for a whole name, 1 for the start of one, 2 for the start of a word, 3 for any other place."""
+        lines = self._text[self._starts[number] : self._end(number)]
+        return next((rank for rank, needle in enumerate((f"\n{wanted}\n", f"\n{wanted}", f" {wanted}")) if needle in lines), 3)
 
     def _containing(self, needle: str) -> Iterator[int]:
         """The numbers of the hits with a needle, each once, in their order; the first of many."""

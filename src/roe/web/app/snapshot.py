@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
+from roe.evaluator.allocate import Turn
 from roe.evaluator.engine import Bound, Decision, Evaluator, Run
 from roe.evaluator.world import Row
 from roe.plan.operators import Choose
@@ -20,6 +21,8 @@ from roe.web.app.search import Hit, Index
 
 FOUND_BY = ("email", "domain", "website", "phone")
 OLD_NAMES = ("former_name", "old_name", "old_names", "previous_name", "other_domains")
+BELONGS_TO = ("account", "lead", "contact")
+Key = tuple[str, str, str]
 ALSO_FOUND = ("contact", "opportunity")
 
 
@@ -50,8 +53,12 @@ class Snapshot(ABC):
         """A bound evaluator in rows that a decision on the record can be replayed in."""
 
     @abstractmethod
-    def turns(self, pool: str) -> list[Decision]:
-        """The decisions that a pool handed out in the run, the last one last."""
+    def handed(self, pool: str) -> Sequence[Key]:
+        """(entity, record, role) of what a pool handed out in the run, the last one last."""
+
+    @abstractmethod
+    def last_turn(self, pool: str) -> Turn | None:
+        """The last turn of the run in which a pool was asked who is next, itself or as one that others fall back on."""
 
     @property
     def pools(self) -> Any:
@@ -95,8 +102,13 @@ class Snapshot(ABC):
         return list(self.world.all("rep"))
 
     def holders(self, entity: str, record: str) -> set[str]:
-        """The reps who own a record in any role, or owned it until now."""
-        return {rep for o in self.outcomes.of(entity, record) for rep in (o.owner, o.previous) if rep is not None}
+        """The reps who own a record in any role, or owned it until now; of one that nobody decides, those of what it belongs to."""
+        found = self.outcomes.of(entity, record)
+        if found or entity in self.entities:
+            return {rep for o in found for rep in (o.owner, o.previous) if rep is not None}
+        row = self.row(entity, record)
+        above = [row[name] for name in BELONGS_TO if name in self.policy.model.entities[entity]] if row is not None else []
+        return {rep for other in above if isinstance(other, Row) for rep in self.holders(other.entity, str(other["id"]))}
 
     @cached_property
     def _teams(self) -> dict[str, frozenset[str]]:
@@ -156,13 +168,13 @@ class RowSnapshot(Snapshot):
         super().__init__()
         self.evaluator, self._bound, self.source = run.bound.evaluator, run.bound, source
         self._decisions: dict[tuple[str, str], list[Decision]] = {}
-        self._turns: dict[str, list[Decision]] = {}
+        self._handed: dict[str, list[Key]] = {}
+        self._last: dict[str, Turn] = {}
         for d in run.decisions:
             self._decisions.setdefault((d.entity, d.id), []).append(d)
-            turn = d.turn
-            while turn is not None:  # the pools that it fell back from had their say too
-                self._turns.setdefault(turn.pool, []).append(d)
-                turn = turn.before
+            if d.turn is not None:
+                self._handed.setdefault(d.turn.pool, []).append((d.entity, d.id, d.role))
+                self._last |= {turn.pool: turn for turn in (*d.turn.chain(), d.turn) if was_asked(turn)}
         self.outcomes = Outcomes(outcome(d, self.rep_name) for d in run.decisions)
 
     @property
@@ -175,8 +187,16 @@ class RowSnapshot(Snapshot):
     def replayable(self, entity: str, record: str) -> Bound:
         return self._bound
 
-    def turns(self, pool: str) -> list[Decision]:
-        return self._turns.get(pool, [])
+    def handed(self, pool: str) -> Sequence[Key]:
+        return self._handed.get(pool, [])
+
+    def last_turn(self, pool: str) -> Turn | None:
+        return self._last.get(pool)
+
+
+def was_asked(turn: Turn) -> bool:
+    """Whether the pool's members are known at this turn: it was not one that an earlier run took."""
+    return turn.history is not None and turn.standing is not None
 
 
 def territories(snapshot: Snapshot) -> list[str]:

@@ -24,3 +24,17 @@ def of_record(ask: Ask) -> Response:
         return ask.refused()
     lines = ask.options.history.of_record(entity, record, ask.snapshot.rep_name)
     return ask.render("history.html", lines=lines, entity=entity, record=record, row=ask.snapshot.row(entity, record))
+
+
+def entry(ask: Ask) -> Response:
+    """One entry for good: what was decided then, in the words of then. Of another team's record only who owned it and the sentence."""
+    text = ask.request.path_params["number"]
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
+    found = ask.options.history.entry(number, ask.snapshot.rep_name) if ask.options.history is not None else None
+    if found is None:
+        return ask.missing("The ledger has no entry with this number.")
+    full = ask.viewer.sees_all or (bool(found.record) and ask.viewer.may_see_values(ask.snapshot, found.entity, found.record))
+    if not full and found.kind != "owned":
+        return ask.refused()
+    row = ask.snapshot.row(found.entity, found.record) if found.record else None
+    return ask.render("entry.html", x=found, row=row, full=full)

@@ -57,6 +57,9 @@ def address(hit: Hit) -> str:
 
 def overview(snapshot: Snapshot) -> dict[str, Any]:
     """The run in a few figures: for each entity and role how many records are owned, open or to be decided, and what ends soon."""
+    kept: dict[str, Any] | None = snapshot.__dict__.get("_overview_of_run")
+    if kept is not None:
+        return kept
     roles: dict[tuple[str, str], Counter[str]] = {}
     for o in snapshot.outcomes.all:
         count = roles.setdefault((o.entity, o.role), Counter())
@@ -64,11 +67,12 @@ def overview(snapshot: Snapshot) -> dict[str, Any]:
         count["owned"] += o.owner is not None
         count["moved"] += o.moved
         count["refer"] += o.action == "refer"
-    return {
+    kept = snapshot.__dict__["_overview_of_run"] = {
         "roles": [(entity, role, count) for (entity, role), count in roles.items()],
         "soon": ending_soon(snapshot)[:8],
-        "refer": [o for o in snapshot.outcomes.all if o.action == "refer"][:8],
+        "refer": snapshot.outcomes.referred[:8],
     }
+    return kept
 
 
 def ending_soon(snapshot: Snapshot) -> list[Outcome]:

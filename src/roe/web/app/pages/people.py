@@ -74,9 +74,7 @@ def day(ask: Ask) -> Response:
 def referred_to(snapshot: Snapshot, rep: Row) -> Iterator[Outcome]:
     """The records that the rep must decide on: by id, name, e-mail or role, as the policy names who decides."""
     names = {str(x).lower() for x in (rep["id"], rep.label, rep["email"], rep["role"]) if x}
-    for o in snapshot.outcomes.all:
-        if o.action != "refer":
-            continue
+    for o in snapshot.outcomes.referred:
         rule = next((r for r in snapshot.plan.engagement[o.entity, o.role].rules if str(r.name) == o.rule), None)
         to = rule.value.refers() if rule is not None else ""
         row = snapshot.row(o.entity, o.id) if TEMPLATE.search(to) else None
@@ -107,10 +105,7 @@ def place(snapshot: Snapshot, name: str, rep: str) -> Place | None:
 
 def members(snapshot: Snapshot, name: str) -> list[tuple[str, Place]]:
     """Every member of a pool at its last turn, with what that turn left them."""
-    handed = snapshot.turns(name)
-    turn = next(
-        (t for d in reversed(handed[-50:]) for t in _chain(d.turn) if t.pool == name and t.history is not None and t.standing), None
-    )
+    turn = snapshot.last_turn(name)
     if turn is None or turn.standing is None:
         return []
     pool = snapshot.pools.pools[name]
@@ -132,12 +127,6 @@ def members(snapshot: Snapshot, name: str) -> list[tuple[str, Place]]:
         )
         for m in turn.members
     ]  # fmt: skip
-
-
-def _chain(turn: Any) -> Iterator[Any]:
-    while turn is not None:
-        yield turn
-        turn = turn.before
 
 
 # --- teams --------------------------------------------------------------------------------------------------------------------
@@ -204,7 +193,7 @@ def team(ask: Ask) -> Response:
     pools = [(pool, [(r, x) for r, x in members(snapshot, pool) if r in ids]) for pool in snapshot.plan.pools]
     held = [o for rep in ids for o in snapshot.outcomes.owned(rep)]
     territories = Counter(o.territory for o in held if o.territory)
-    waiting = [o for o in snapshot.outcomes.all if o.action == "refer" and o.previous in ids]
+    waiting = [o for o in snapshot.outcomes.referred if o.previous in ids]
     return ask.render(
         "team.html", name=name, loads=loads, keys=keys, pools=[(p, m, shares(m)) for p, m in pools if m], territories=territories.most_common(30),
         waiting=waiting[:FEW], most=max((x.capacity or x.held for x in loads), default=1) or 1,
@@ -239,8 +228,9 @@ def pool(ask: Ask) -> Response:
     own = ask.viewer.team(snapshot)
     if not ask.viewer.sees_all and not any(rep in own for rep, _ in found):
         return ask.missing("You are not in this pool, nor is anybody of your team.")
-    handed = [d for d in snapshot.turns(name) if d.pool == name]
-    rows, page, pages = page_of(list(reversed(handed)), ask.number("page"), SIZE)
+    handed = snapshot.handed(name)
+    keys, page, pages = page_of(handed[::-1], ask.number("page"), SIZE)
+    rows = [d for entity, record, role in keys for d in snapshot.decisions(entity, record) if d.role == role]
     step = snapshot.plan.pools[name]
     return ask.render(
         "pool.html", name=name, step=step, members=found, shares=shares(found), rows=rows, page=page, pages=pages, total=len(handed),

@@ -64,7 +64,14 @@ def show(ask: Ask) -> Response:
         return ask.missing("There is no such record in the data that is loaded now.")
     full = ask.viewer.may_see_values(ask.snapshot, entity, record)
     decisions = ask.snapshot.decisions(entity, record)
-    answers = [answer(ask.snapshot, d, full) for d in decisions]
+    with ask.snapshot.world.as_before(entity):  # the values that its rules read, and not what the run made of them
+        whole = full and ask.viewer.may_see_whole(ask.snapshot, row)
+        answers = [answer(ask.snapshot, d, full, whole) for d in decisions]
+        shown: dict[str, Any] = {
+            "values": values(row) if full else [],
+            "computed": computed(row, answers) if whole else [],
+            "related": related(ask, row) if full else [],
+        }
     rep, role = ask.text("rep"), ask.text("role")
     chosen = next((d for d in decisions if d.role == role), None)
     return ask.render(
@@ -73,19 +80,18 @@ def show(ask: Ask) -> Response:
         record=record,
         row=row,
         full=full,
+        whole=whole,
         answers=answers,
         reps=ask.snapshot.reps(),
-        related=related(ask.snapshot, row) if full else [],
-        values=values(row) if full else [],
-        computed=computed(row, answers) if full else [],
         windows=bool(full and any(w.entity == entity for w in ask.snapshot.plan.windows)),
         asked=(role, rep),
         why=why_not_answer(ask, chosen, rep) if chosen is not None and rep else None,
+        **shown,
     )
 
 
-def answer(snapshot: Snapshot, d: Decision, full: bool) -> Answer:
-    """A decision as the page shows it; without `full` only what everybody may know."""
+def answer(snapshot: Snapshot, d: Decision, full: bool, whole: bool) -> Answer:
+    """A decision as the page shows it; without `full` only what everybody may know, without `whole` no values that it read."""
     trace = d.trace
     found = Answer(d.role, d.owner, d.owner_name, trace.sentence, sentence(d), d.action, d.until)
     if not full:
@@ -94,10 +100,10 @@ def answer(snapshot: Snapshot, d: Decision, full: bool) -> Answer:
     found.rule, found.previous, found.previous_name = d.rule, d.previous, snapshot.rep_name(d.previous)
     found.since = d.row["owner_since"] if d.owner is not None and d.owner == d.previous else None
     found.pool, found.territory, found.unknown = d.pool, d.territory, d.unknown
-    found.trace = trace
+    found.trace = trace if whole else None
     if step is not None and d.exception is None:
         found.flow = drawn(chart(step, d.role, d))
-        found.near = near(trace, d, step.rules)
+        found.near = near(trace, d, step.rules) if whole else []
     return found
 
 
@@ -178,7 +184,7 @@ def why_not_answer(ask: Ask, d: Decision, text: str) -> WhyNot | None:
         return None
     bound = ask.snapshot.replayable(d.entity, d.id)
     found = why_not(bound, d, bound.world.find("rep", str(rep["id"])) or rep)
-    full = ask.viewer.may_see_values(ask.snapshot, d.entity, d.id)
+    full = ask.viewer.may_see_whole(ask.snapshot, d.row)
     ways = [([_change(c, full) for c in way], rule) for way, rule in zip(found.ways, found.rules, strict=True)]
     route = found.route
     return WhyNot(
@@ -247,7 +253,7 @@ def values(row: Row) -> list[tuple[str, Any]]:
     fields = row.world.policy.model.entities[row.entity]
     found = []
     for name, f in fields.items():
-        if f.via or f.type.name in ("owners", "record") or name in ("id", "name"):
+        if f.via or f.type.name in ("owners", "record") or name in ("id", "name") or "." in name:
             continue
         x = row[name] if (row.entity, name) not in row.world.policy.plan.steps else None
         if x is not None and not isinstance(x, (list, dict)):
@@ -265,19 +271,26 @@ def computed(row: Row, answers: Iterable[Answer]) -> list[StepTrace]:
     return list(found.values())
 
 
-def related(snapshot: Snapshot, row: Row) -> list[Related]:
-    """The records that refer to this one, and those that it refers to; reps are left to the answers."""
+def related(ask: Ask, row: Row) -> list[Related]:
+    """The records that refer to this one, and those that it refers to; reps are left to the answers. Of other teams' only the name."""
     found = []
-    for name, f in snapshot.policy.model.entities[row.entity].items():
+
+    def link(other: Row) -> tuple[str, str, str]:
+        path, label, details = _link(other)
+        decided = other.entity in ask.snapshot.entities
+        hidden = decided and not ask.viewer.may_see_values(ask.snapshot, other.entity, str(other["id"]))
+        return path, label, "" if hidden else details
+
+    for name, f in ask.snapshot.policy.model.entities[row.entity].items():
         if f.type.name == "record" and f.type.entity not in ("rep", "leave"):
             other = row[name]
             if isinstance(other, Row) and other is not row:
-                found.append(Related(name, f.type.entity, 1, (_link(other),)))
+                found.append(Related(name, f.type.entity, 1, (link(other),)))
         elif f.via and f.type.item is not None and name not in ("ancestors", "open_opportunities"):
             others = row[name] or []
             if others:
                 ordered = sorted(others, key=_newest, reverse=True)[:RELATED]
-                found.append(Related(name, f.type.item.entity, len(others), tuple(_link(x) for x in ordered)))
+                found.append(Related(name, f.type.item.entity, len(others), tuple(link(x) for x in ordered)))
     return found
 
 

@@ -41,7 +41,7 @@ def answered(ask: Ask) -> Response:
     except Impossible:
         decisions, problems = [], ["These values cannot stand in a record of this kind: its name, or what it is known by, is missing."]
     full = ask.viewer.sees_all or row is not None
-    answers = [answer(ask.snapshot, d, full) for d in decisions]
+    answers = [answer(ask.snapshot, d, full, full and ask.viewer.may_see_whole(ask.snapshot, d.row)) for d in decisions]
     changed_fields = [f for f in _form(ask, entity, row, typed)["fields"] if row is not None and f["typed"] != f["now"]]
     return ask.render("what_if.html", **_form(ask, entity, row, typed), answers=answers, problems=problems, changed=changed_fields)
 
@@ -54,7 +54,8 @@ def fields_of(snapshot: Snapshot, entity: str) -> list[str]:
     """The fields that a form offers: those that rules read first, then what every record has."""
     model = snapshot.policy.model.entities[entity]
     read = {name for of, name in reads(snapshot.policy) if of == entity}
-    plain = [n for n, f in model.items() if not f.via and f.type.name != "owners" and n != "id" and (f.type.name != "record" or n in read)]
+    stored = {n: f for n, f in model.items() if not f.via and f.type.name != "owners" and n != "id" and "." not in n}
+    plain = [n for n, f in stored.items() if f.type.name != "record" or n in read]
     owners = [f"owner.{role}" for role in snapshot.bound.roles(entity)]
     first = [n for n in plain if n in read or n in FIRST]
     return [*sorted(first, key=lambda n: FIRST.index(n) if n in FIRST else len(FIRST)), *owners, *(n for n in plain if n not in first)]

@@ -1,0 +1,76 @@
+"""An index of names kept in the user's cache folder, so that the next run with the same accounts need not make it again.
+
+What is kept is texts and numbers: no code can come out of it. It counts only while the digest of the names and of roe's own
+files is the same, and only in a folder that nobody else may write to. One index is kept, the last one that was large enough.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from roe.companies.index import NameIndex
+from roe.files import cache_folder, is_private, own_digest, uncollected
+
+LARGE = 20_000  # names from which on an index is worth its place on the disk
+FILE = "names.index"
+
+
+def index_of(names: Sequence[str]) -> NameIndex:
+    """The index of these names, as it was kept or made now."""
+    folder = cache_folder() if len(names) >= LARGE else None
+    if folder is None or not is_private(folder):
+        return NameIndex(names)
+    digest = hashlib.sha256("\0".join((own_digest(), *names)).encode("utf-8", "surrogatepass")).hexdigest()
+    found = _read(folder / FILE, digest, names)
+    if found is None:
+        found = NameIndex(names)
+        _write(folder / FILE, digest, found)
+    return found
+
+
+def _write(path: Path, digest: str, index: NameIndex) -> None:
+    keys, sizes, numbers, words = index.parts()
+    counts = array("I", words.values())
+    parts = ["\n".join(keys).encode(), sizes.tobytes(), numbers.tobytes(), "\n".join(words).encode(), counts.tobytes()]
+    head = json.dumps({"digest": digest, "item": sizes.itemsize, "sizes": [len(part) for part in parts]}).encode()
+    with contextlib.suppress(OSError):  # a cache that cannot be written is not an error
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{os.getpid()}")
+        with draft.open("wb") as file:
+            file.write(head + b"\n")
+            file.writelines(parts)
+        os.replace(draft, path)
+
+
+def _read(path: Path, digest: str, names: Sequence[str]) -> NameIndex | None:
+    try:
+        if os.name != "nt" and path.stat().st_uid not in (0, os.getuid()):  # from when the folder was open to others
+            return None
+        with path.open("rb") as file:
+            head = json.loads(file.readline())
+            if head["digest"] != digest or head["item"] != array("I").itemsize:
+                return None
+            parts = [file.read(size) for size in head["sizes"]]
+            if [len(part) for part in parts] != head["sizes"] or file.read(1):
+                return None
+        keys, words = parts[0].decode().split("\n"), parts[3].decode().split("\n")
+        sizes, numbers, counts = (_numbers(part) for part in (parts[1], parts[2], parts[4]))
+        if len(keys) != len(sizes) or len(words) != len(counts) or sum(sizes) != len(numbers):
+            return None
+        with uncollected():
+            return NameIndex.of(names, keys, sizes, numbers, Counter(dict(zip(words, counts, strict=True))))
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+
+
+def _numbers(data: bytes) -> array[int]:
+    found = array("I")
+    found.frombytes(data)
+    return found

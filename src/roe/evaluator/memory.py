@@ -1,0 +1,173 @@
+"""What the run remembers of owners: who holds each record today by the ledger and the data together, and what the next run is to know.
+
+`state["owners"]` has, by `entity|record|role`, the holder (`rep`, null for nobody), since when (`since`, null where nobody knows) or when
+first seen (`seen`), the `former` holder, what gave it (`by`), the `base` with `base_at`, and the decisions since then (`decided`).
+`state["returned"]` has when a record was given back, and by whom; `state["referred"]` since when a person is asked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from roe.grammar import values as v
+from roe.ledger.reconcile import Held, Kind, Shown, decided, reconcile
+
+if TYPE_CHECKING:
+    from roe.evaluator.engine import Decision
+    from roe.evaluator.world import Row, World
+
+NOTHING_HELD = Held(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Who holds a record in a role today, and how that came about. `in_crm` is the holder that the data shows, where it shows any."""
+
+    holder: str | None
+    since: date | None = None
+    seen: date | None = None
+    former: str | None = None
+    by: str = ""
+    in_crm: str | None = None
+    kind: Kind | None = None
+    held: Held = NOTHING_HELD
+    returned_on: date | None = None
+    referred_on: date | None = None
+
+    @property
+    def start(self) -> date | None:
+        """Since when the holder has it, as far as anybody knows; None where nobody has it."""
+        return None if self.holder is None else self.since or self.seen
+
+    @property
+    def owner_since(self) -> date | None:
+        return None if self.holder is None else self.since
+
+    def moved_to(self, holder: str | None, today: date, by: str) -> Facts:
+        """The facts once a run has decided; the holder that it leaves as it is stays since when it was."""
+        if holder == self.holder:
+            return self
+        return replace(self, holder=holder, since=today, seen=None, former=self.holder, by=by, held=decided(self.held, holder))
+
+    def saved(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"rep": self.holder, "since": str(self.since) if self.since else None}
+        more = {
+            "seen": str(self.seen) if self.seen and not self.since else None, "former": self.former, "by": self.by, "base": self.held.base,
+            "base_at": v.literal(self.held.base_at) if self.held.base_at else None, "decided": list(self.held.decided),
+        }  # fmt: skip
+        return found | {key: x for key, x in more.items() if x}
+
+
+class Memory:
+    """The memory of one run: facts by `entity|record|role`, for the records that the ledger knows."""
+
+    def __init__(self, world: World, state: Mapping[str, Any]) -> None:
+        self.world, self.today = world, world.clock.today
+        self.known: dict[str, Facts] = {}
+        self.returned: Mapping[str, Any] = state.get("returned", {})
+        self.referred: Mapping[str, Any] = state.get("referred", {})
+        self.changed: list[tuple[str, Facts]] = []  # by hand or by a system, since the last run
+        by_role: dict[tuple[str, str], dict[str, Any]] = {}
+        for part in (state.get("owners", {}), self.returned, self.referred):
+            for key in part:
+                entity, role = key.partition("|")[0], key.rpartition("|")[2]
+                if entity in world.rows:
+                    by_role.setdefault((entity, role), {})[key[len(entity) + 1 : -len(role) - 1]] = state.get("owners", {}).get(key)
+        world.returned = self.returned
+        for (entity, role), saved in by_role.items():
+            self._role(entity, role, saved)
+
+    def _role(self, entity: str, role: str, saved: Mapping[str, Any]) -> None:
+        shown = self.world.shown(entity, role, saved)
+        facts = {record: self._facts(f"{entity}|{record}|{role}", saved[record], row) for record, row in shown.items()}
+        self.known |= {f"{entity}|{record}|{role}": found for record, found in facts.items()}
+        self.world.know(entity, role, facts)
+
+    def _facts(self, key: str, saved: Mapping[str, Any] | None, row: tuple[str | None, date | None, bool] | None) -> Facts:
+        """`row` is the holder and the day of the data, and whether the data has a column of that holder; None without a row."""
+        seen_now = Shown(row[0]) if row is not None and row[2] else None
+        held = None if saved is None else _held(saved)
+        verdict = reconcile(seen_now, held) if saved is not None or seen_now is not None else reconcile(None, None)
+        if saved is None and seen_now is None:
+            verdict = replace(verdict, kind=Kind.FIRST_SIGHT)
+        since = row[1] if row is not None else None
+        now = Held(verdict.holder, verdict.base, verdict.base_at, verdict.decided)
+        returned, referred = self.returned.get(key), self.referred.get(key)
+        more: dict[str, Any] = {
+            "in_crm": seen_now.holder if seen_now is not None else verdict.holder, "kind": verdict.kind, "held": now,
+            "returned_on": _day(returned) if returned else None, "referred_on": _day(referred) if referred else None,
+        }  # fmt: skip
+        if verdict.is_changed_in_crm:
+            found = Facts(verdict.holder, since or self.today, None, None if saved is None else saved.get("rep"), verdict.by, **more)
+            self.changed.append((key, found))
+        elif saved is None:
+            found = Facts(verdict.holder, since, self.today, None, verdict.by if verdict.holder else "", **more)
+        else:
+            began = v.parse_date(saved["since"]) if saved.get("since") else since
+            seen = v.parse_date(saved["seen"]) if saved.get("seen") else None
+            found = Facts(verdict.holder, began, seen, saved.get("former"), saved.get("by", ""), **more)
+        return found
+
+    def refresh(self, row: Row, role: str, saved: Mapping[str, Any]) -> Facts:
+        """The facts of a record whose data came anew."""
+        key = f"{row.entity}|{row['id']}|{role}"
+        found = self.known[key] = self._facts(key, saved, self.world.shown_by(row, role))
+        return found
+
+    def of(self, entity: str, record: str, role: str, shown: str | None, since: Any) -> Facts:
+        """The facts of a record; of one that the ledger does not know they are those of the data."""
+        found = self.known.get(f"{entity}|{record}|{role}")
+        if found is not None:
+            return found
+        by = "import" if shown else ""
+        return Facts(shown, since, self.today, None, by, shown, Kind.FIRST_SIGHT, Held(shown, shown))
+
+    def decided(self, d: Decision) -> Facts:
+        """The facts of a record once it is decided."""
+        return self.of(d.entity, d.id, d.role, d.previous, d.since).moved_to(d.owner, self.today, given_by(d.action))
+
+    def after(self, decisions: Iterable[tuple[str, str, str, str | None, str | None, Any, str, str]]) -> dict[str, Any]:
+        """What the next run is to know: `owners`, `returned` and `referred`, from decisions as (entity, record, role, owner, today's owner
+        in the data, since when there, action, what gave it). Records that were not decided are as they were.
+        """
+        owners = {key: found.saved() for key, found in self.known.items() if key not in self.returned or found.holder or found.held.base}
+        returned, referred = dict(self.returned), dict(self.referred)
+        for entity, record, role, owner, shown, since, action, by in decisions:
+            key = f"{entity}|{record}|{role}"
+            facts = self.of(entity, record, role, shown, since)
+            after = facts.moved_to(owner, self.today, by)
+            if after.holder is None and after.held.base is None and not after.held.decided:
+                owners.pop(key, None)
+            else:
+                owners[key] = after.saved()
+            if action == "return" and facts.holder is not None:
+                returned[key] = {"on": v.literal(self.world.clock.now), "rep": facts.holder}
+            if action == "refer":
+                referred.setdefault(key, {"on": str(self.today)})
+            else:
+                referred.pop(key, None)
+        found = {"owners": dict(sorted(owners.items()))}
+        return found | {k: dict(sorted(x.items())) for k, x in (("returned", returned), ("referred", referred)) if x}
+
+    def counts(self) -> dict[str, int]:
+        """How many records are what, for the summary."""
+        return dict(sorted(Counter(found.kind.value for found in self.known.values() if found.kind is not None).items()))
+
+
+def given_by(action: str) -> str:
+    """What gives a record to somebody by an action."""
+    return {"exception": "exception", "route": "pool"}.get(action, "rule")
+
+
+def _day(entry: Mapping[str, Any]) -> date | None:
+    return v.parse_date(str(entry["on"])[:10])
+
+
+def _held(saved: Mapping[str, Any]) -> Held:
+    base = saved.get("base") if "base" in saved or saved.get("by") else saved.get("rep")  # an old state has none: the CRM had it
+    at = v.parse_temporal(saved["base_at"]) if saved.get("base_at") else None
+    return Held(saved.get("rep"), base, at, tuple(saved.get("decided", ())))

@@ -1,0 +1,114 @@
+"""Which engine decides a run is asked of the policy, the source and the options, before anything is computed."""
+
+from __future__ import annotations
+
+import random
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import roe
+from helpers import EXAMPLES, ROOT, policy_text
+from made_policies import make_data, make_policy
+from roe.diagnostics import PolicyError
+from roe.evaluator.world import Circle
+from roe.policy.circles import circles
+from roe.run import engines
+from roe.run.engines import Columns, Job, Portions, Rows, Spark, choose
+from roe.run.source import Source
+
+pytest.importorskip("pyarrow")
+from roe.columns.run import ColumnRun
+
+UP = "[{name: up, when: 'account.parent.fit > 0', points: 1}, {name: own, when: 'account.employees > 5', points: 2}]"
+CASES = {  # sections, and whether account.fit rests on itself
+    "a score of the parent's": ("scores: {fit: {criteria: " + UP + "}}", True),
+    "through another score": (
+        "scores: {fit: {criteria: [{name: up, when: 'account.parent.other > 0', points: 1}]}, "
+        "other: {criteria: [{name: own, when: 'account.fit > 0', points: 1}]}}",
+        True,
+    ),
+    "through a definition": (
+        "define: {account.likes: 'account.fit > 1'}\nscores: {fit: {criteria: [{name: up, when: account.parent.likes, points: 1}]}}",
+        True,
+    ),
+    "through the children": (
+        "scores: {fit: {criteria: [{name: down, when: 'some a in account.children satisfies a.fit > 0', points: 1}]}}",
+        True,
+    ),
+    "the parent's plain field": ("scores: {fit: {criteria: [{name: up, when: 'account.parent.employees > 0', points: 1}]}}", False),
+    "the parent's other computed field": (
+        "define: {account.big: 'account.employees > 5'}\nscores: {fit: {criteria: [{name: up, when: account.parent.big, points: 1}]}}",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_field_that_rests_on_itself_is_seen_in_the_policy(name: str, tmp_path: Path) -> None:
+    sections, expected = CASES[name]
+    rules = "engagement: {account: {ae: [{name: x, when: 'account.fit > 0', then: open}, {name: rest, then: hold}]}}"
+    policy = roe.load(policy_text(tmp_path, f"roe: 1\nname: t\nroles: [ae]\n{sections}\n{rules}\n"))
+    assert bool(circles(policy)) == expected
+    rows = [{"id": i, "parent": p, "employees": n} for i, p, n in (("A", "B", 1), ("B", "C", 2), ("C", "", 9))]
+    try:
+        ColumnRun.of(roe.compile(policy), {"account": rows}, as_of="2026-02-01")
+    except Circle:
+        assert expected
+    else:
+        assert not expected
+
+
+def test_columns_never_meet_a_circle_that_the_policy_does_not_show(tmp_path: Path) -> None:
+    """And the examples, none of which has one, are not kept from columns."""
+    assert {p.parent.name for p in EXAMPLES.glob("*/policy.yaml") if circles(roe.load(p.parent))} == set()
+    clear = 0
+    for seed in range(60):
+        rng = random.Random(seed)
+        make_policy(rng, tmp_path / str(seed))
+        policy = roe.load(tmp_path / str(seed))
+        if not circles(policy):
+            ColumnRun.of(roe.compile(policy), make_data(rng), as_of="2026-02-01")
+            clear += 1
+    assert clear > 40
+
+
+def job(name: str = "static", **more: Any) -> Job:
+    policy = roe.load(EXAMPLES / name)
+    return Job(roe.compile(policy), Source(policy, EXAMPLES / name / "data"), "2026-02-01", **more)
+
+
+def lacks(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda name: None if name in names else find_spec(name))
+
+
+def test_an_engine_says_what_it_cannot_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def what(engine: Any) -> list[str]:
+        return [limit.what for limit in engine.limits()]
+
+    assert what(Rows(job())) == [] and what(Columns(job())) == ["size"] and what(Portions(job())) == ["portions"]
+    lacks(monkeypatch, "pyarrow", "pyspark")
+    assert what(Rows(job())) == [] and what(Rows(job(form="parquet"))) == ["packages"]
+    assert what(Columns(job())) == ["packages"] and what(Portions(job())) == ["portions"]
+    assert what(Spark(job(remembers=True, traces=True))) == ["packages", "memory", "traces"]
+
+
+def test_the_first_that_can_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose("auto", job()).name == "rows"  # small data
+    assert choose("auto", job(form="parquet")).name == "columns"
+    assert choose("columns", job()).name == "columns"
+    monkeypatch.setattr("roe.run.source.LARGE", 1)
+    assert choose("auto", job()).name == "columns"
+    lacks(monkeypatch, "numpy")
+    assert choose("auto", job()).name == "rows"
+    for asked, form in (("columns", "csv"), ("auto", "parquet"), ("rows", "parquet")):
+        with pytest.raises(PolicyError) as refused:
+            choose(asked, job(form=form))
+        assert [d.code for d in refused.value.diagnostics] == ["R406"]
+
+
+def test_nothing_of_a_run_is_found_out_by_catching_a_circle() -> None:
+    for path in (ROOT / "src").rglob("*.py"):
+        assert "except Circle" not in path.read_text("utf-8"), path

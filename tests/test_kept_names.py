@@ -1,0 +1,59 @@
+"""An index of names that was kept answers as the one that was made, and a file that cannot be trusted is as none."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from roe.companies import kept
+from roe.companies.index import NameIndex
+
+WORDS = ("Norrsken", "Kaltmeer", "Vetri", "Halden", "Group", "Systems", "Bank", "Energy", "Sixty-Two", "d/b/a Riverside")
+
+
+def made_up(count: int) -> list[str]:
+    rng = random.Random(2)
+    return [" ".join([*rng.sample(WORDS, rng.randint(1, 3)), rng.choice(("AB", "GmbH", ""))]) for _ in range(count)]
+
+
+@pytest.fixture(autouse=True)
+def small_is_large_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "LARGE", 1)
+    monkeypatch.setenv("ROE_CACHE", str(tmp_path / "cache"))
+
+
+def answers(index: NameIndex, asked: list[str]) -> list[list[tuple[float, int]]]:
+    return [index.search(name, 0.0) for name in asked]
+
+
+def test_a_kept_index_answers_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names, asked = made_up(300), made_up(40)
+    expected = answers(NameIndex(names), asked)
+    assert answers(kept.index_of(names), asked) == expected  # made, and kept
+    monkeypatch.setattr(NameIndex, "_take_up", None)  # nothing is taken apart again
+    again = kept.index_of(names)
+    assert answers(again, asked) == expected
+    again.remove(names[0], 0)
+    monkeypatch.undo()
+    other = NameIndex(names)
+    other.remove(names[0], 0)
+    assert answers(again, asked) == answers(other, asked)
+
+
+def test_other_names_are_another_index(tmp_path: Path) -> None:
+    names = made_up(50)
+    kept.index_of(names)
+    assert answers(kept.index_of(names[1:]), names) == answers(NameIndex(names[1:]), names)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-3], lambda data: b"", lambda data: data + b"x", lambda data: b"{}\n" + data, lambda data: b"[1]\n"]
+)
+def test_a_damaged_file_is_made_again(tmp_path: Path, damage: object) -> None:
+    names = made_up(50)
+    kept.index_of(names)
+    path = tmp_path / "cache" / kept.FILE
+    path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
+    assert answers(kept.index_of(names), names) == answers(NameIndex(names), names)

@@ -1,0 +1,146 @@
+"""Policies that take over while the service runs, and candidates that decide beside it."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from ledgers import STORES, place
+from roe.ledger.store import open_store
+from roe.serve.app import build_app
+from roe.serve.server import Server
+from roe.serve.settings import Settings
+from roe.serve.times import SetTime
+from services import MONDAY, POLICY, fill, policy
+
+TO_BOSS = POLICY.replace("{name: rest, then: {route: inbound}}", "{name: rest, then: {assign: '\"boss\"'}}")
+
+
+@pytest.fixture(params=STORES)
+def state(request: Any, tmp_path: Path) -> str:
+    return place(request.param, tmp_path)
+
+
+@contextmanager
+def running(state: str, root: Path, **more: Any) -> Iterator[tuple[TestClient, Server]]:
+    server = Server(Settings(root, state, **more), SetTime(MONDAY))
+    with TestClient(build_app(server), raise_server_exceptions=False) as client:
+        while not server.writer.ready:
+            threading.Event().wait(0.01)
+        yield client, server
+
+
+def route(c: Any, id: str) -> dict[str, Any]:
+    found: dict[str, Any] = c.post("/v1/leads", json={"id": id, "email": f"a@{id.lower()}.com"}).json()
+    return found
+
+
+def test_scenario_17_a_policy_takes_over_under_load_and_a_bad_one_changes_nothing(state: str, tmp_path: Path) -> None:
+    root = policy(tmp_path / "policy")
+    with running(state, root) as (c, _), ThreadPoolExecutor(4) as pool:
+        fill(c)
+        old = c.get("/v1/policy").json()["digest"]
+        leads = [pool.submit(route, c, f"L{n}") for n in range(40)]
+        policy(root, TO_BOSS)
+        taken = c.put("/v1/policy", json={})
+        leads += [pool.submit(route, c, f"M{n}") for n in range(5)]
+        answers = [lead.result() for lead in leads]
+        assert taken.status_code == 200 and taken.json()["activated"] is True, taken.text
+        new = taken.json()["policy"]
+        for answer in answers:
+            assert answer["policy"] in (old, new)
+            assert (answer["owner"] == "boss") is (answer["policy"] == new), answer
+            number = answer["decision"]
+            assert c.get(f"/v1/decisions/{number}").json()["policy"] == answer["policy"]
+        assert {a["policy"] for a in answers[40:]} == {new}
+        for bad in (TO_BOSS.replace("assign:", "asign:"), TO_BOSS.replace("lead.form", "lead.frm")):
+            policy(root, bad)
+            refused = c.put("/v1/policy", json={})
+            assert (refused.status_code, refused.json()["code"]) == (422, "R910") and refused.json()["errors"][0]["place"]
+        assert c.get("/v1/policy").json()["digest"] == new and route(c, "N1")["policy"] == new
+        kinds = c.get("/v1/changes", params={"kinds": "activated"}).json()["entries"]
+        assert [e["digest"] for e in kinds] == [old, new]
+
+
+def test_a_policy_whose_tests_fail_does_not_take_over(tmp_path: Path) -> None:
+    root = policy(tmp_path / "policy")
+    with running(str(tmp_path / "s"), root) as (c, _):
+        policy(root, TO_BOSS)
+        (root / "tests").mkdir()
+        (root / "tests" / "t.yaml").write_text(
+            "as_of: 2026-03-02T10:00\ntests:\n  - name: rest\n    given: {lead: {id: L1, email: a@x.com}}\n    expect: {sdr: {owner: ann}}\n"
+        )
+        refused = c.put("/v1/policy", json={})
+        assert (refused.status_code, refused.json()["code"]) == (422, "R910"), refused.text
+
+
+def test_scenario_17_all_servers_decide_by_the_policy_in_force(state: str, tmp_path: Path) -> None:
+    root, other = policy(tmp_path / "policy"), policy(tmp_path / "other")
+    with running(state, root) as (one, _), running(state, other) as (two, _):
+        fill(one)
+        assert (route(one, "L1")["owner"], route(two, "L2")["owner"]) == ("ann", "ben")
+        policy(root, TO_BOSS)
+        new = one.put("/v1/policy", json={}).json()["policy"]
+        answer = route(two, "L3")
+        assert (answer["owner"], answer["policy"]) == ("boss", new)
+    with running(state, other) as (three, _):  # a server that starts with another folder
+        assert route(three, "L4")["policy"] == new
+    with running(state, other, activate=True) as (four, _):
+        assert route(four, "L5")["owner"] in ("ann", "ben", "cid")
+
+
+def test_a_policy_of_a_git_revision_takes_over(tmp_path: Path) -> None:
+    root = policy(tmp_path / "repository" / "rules", TO_BOSS)
+
+    def git(*args: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *args], cwd=root, check=True, capture_output=True)
+
+    git("init", "-q", "..")
+    git("add", ".")
+    git("commit", "-qm", "boss")
+    policy(root)
+    with running(str(tmp_path / "s"), root) as (c, _):
+        fill(c)
+        assert route(c, "L1")["owner"] == "ann"
+        taken = c.put("/v1/policy", json={"revision": "HEAD"})
+        assert taken.status_code == 200 and taken.json()["activated"] is True, taken.text
+        assert route(c, "L2")["owner"] == "boss"
+        for wrong in ("nowhere", "--output=x"):
+            assert c.put("/v1/policy", json={"revision": wrong}).json()["code"] == "R910"
+
+
+def test_a_watched_folder_takes_over_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roe.serve.swap.LOOK", 0.05)
+    root = policy(tmp_path / "policy")
+    with running(str(tmp_path / "s"), root, watch=True) as (c, server):
+        fill(c)
+        before = server.writer.policy.digest
+        policy(root, TO_BOSS)
+        for _ in range(400):
+            if server.writer.policy.digest != before:
+                break
+            threading.Event().wait(0.05)
+        assert route(c, "L1")["owner"] == "boss"
+
+
+def test_a_candidate_decides_beside_the_policy_without_effect(state: str, tmp_path: Path) -> None:
+    root, candidate = policy(tmp_path / "policy"), policy(tmp_path / "candidate", TO_BOSS)
+    with running(state, root, shadow=candidate) as (c, _):
+        fill(c)
+        route(c, "L1")
+        c.post("/v1/leads", json={"id": "L2", "email": "b@x.com", "form": "ask"})
+        found = c.get("/v1/shadow").json()
+        assert (found["same"], found["different"], found["failed"]) == (1, 1, 0)
+        assert found["differences"][0]["policy"]["owner"] == "ann" and found["differences"][0]["candidate"]["owner"] == "boss"
+        assert found["differences"][0]["candidate"]["sentence"]
+        assert c.get("/v1/leads/L1").json()["owner"] == "ann"
+    with open_store(state) as store:
+        assert {x.entry.rep for x in store.entries(kinds=("owned",))} == {"ann", None}  # type: ignore[attr-defined]
