@@ -58,7 +58,9 @@ def command(policy: Path | None, shape: str, hints: bool, data: Path | None, no_
             rules = sum(len(c.rules) for c in loaded.plan.engagement.values())
             steps = len(loaded.plan.steps)
             weaker = f", {counted(len(found), 'warning')}" if found else ""
-            click.echo(f"{loaded.name}: fine{weaker} ({counted(len(loaded.files), 'file')}, {counted(steps, 'computed field')}, {counted(rules, 'engagement rule')})")
+            click.echo(
+                f"{loaded.name}: fine{weaker} ({counted(len(loaded.files), 'file')}, {counted(steps, 'computed field')}, {counted(rules, 'engagement rule')})"
+            )
         else:
             click.echo(counted(len(bad), "error"))
     sys.exit(1 if bad or (strict and found) else 0)

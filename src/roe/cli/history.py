@@ -70,7 +70,16 @@ def _entity(known: list[str], asked: str | None, record: str) -> str:
     if asked is not None:
         known = [x for x in known if x == asked]
     if not known:
-        fail([Diagnostic("R604", f"the ledger has no record `{record}`", at, "name it by its id, as the CRM has it; `roe explain NAME` shows the id")])
+        fail(
+            [
+                Diagnostic(
+                    "R604",
+                    f"the ledger has no record `{record}`",
+                    at,
+                    "name it by its id, as the CRM has it; `roe explain NAME` shows the id",
+                )
+            ]
+        )
     if len(known) > 1:
         fail([Diagnostic("R605", f"{len(known)} records have the id `{record}`: {', '.join(known)}", at, "add --entity")])
     return known[0]

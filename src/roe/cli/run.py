@@ -114,7 +114,9 @@ def _apply(evaluator: Any, as_of: str, out: Path, state: str | None, wait: float
     except OSError as e:
         unwritable(out, e)
     moved = mark["counts"]["moved"]
-    click.echo(f"committed: {moved} of {counted(mark['counts']['allocations'], 'allocation')} {verb(moved, 'changes', 'change')} hands; see {out}")
+    click.echo(
+        f"committed: {moved} of {counted(mark['counts']['allocations'], 'allocation')} {verb(moved, 'changes', 'change')} hands; see {out}"
+    )
 
 
 def _show(summary: dict[str, Any], out: Path, has_reps: bool) -> None:
@@ -137,15 +139,21 @@ def _show(summary: dict[str, Any], out: Path, has_reps: bool) -> None:
         missing[d["entity"], d["field"]] = missing.get((d["entity"], d["field"]), 0) + d["records"]
     for c in summary["conflicts"]:
         shown = ", ".join(c["records"][:5]) + (", …" if len(c["records"]) > 5 else "")
-        click.echo(f"warning: {c['step']} allows one row, and {c['rules']} all hold for {counted(len(c['records']), 'record')}: {shown} [R609]")
+        click.echo(
+            f"warning: {c['step']} allows one row, and {c['rules']} all hold for {counted(len(c['records']), 'record')}: {shown} [R609]"
+        )
     if summary["unlisted_reps"]:
         shown = ", ".join(summary["unlisted_reps"][:8]) + (", …" if len(summary["unlisted_reps"]) > 8 else "")
         if has_reps:
             click.echo(f"warning: these owners are not among the reps of the data: {shown}")
         else:
-            click.echo(f"note: the data has no list of reps, so owners are known by name only: {shown}. Add reps.csv for their capacity, leave and team")
+            click.echo(
+                f"note: the data has no list of reps, so owners are known by name only: {shown}. Add reps.csv for their capacity, leave and team"
+            )
     for (entity, field), n in missing.items():
-        click.echo(f"warning: {counted(n, 'value')} of {entity}.{field} {verb(n, 'matches', 'match')} no record; see `dangling` in summary.json")
+        click.echo(
+            f"warning: {counted(n, 'value')} of {entity}.{field} {verb(n, 'matches', 'match')} no record; see `dangling` in summary.json"
+        )
 
 
 MOST_ROWS = 100
