@@ -448,7 +448,7 @@ class World:
                 return found
         return None
 
-    def stranger(self, key: str) -> Row | None:
+    def unlisted_rep(self, key: str) -> Row | None:
         """A rep whom the data names as an owner, and the policy as a member or a holder, but whom no record of a rep lists."""
         return self._strangers.get(fold(key))
 
