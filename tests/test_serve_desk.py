@@ -15,10 +15,11 @@ import pytest
 from helpers import EXAMPLES, policy_text
 from ledgers import STORES, place
 from roe.data.read import read_tables
+from roe.evaluator.engine import Run
 from roe.serve.desk import Desk
 from roe.serve.policies import load
 from roe.serve.writer import Act, Reply
-from services import MONDAY, POLICY, Service, service
+from services import MONDAY, POLICY, Service, policy, service
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -66,10 +67,7 @@ def test_a_stream_through_the_desk_is_the_stream_decided_one_by_one(state: str, 
         record = bound.world.find("lead", lead["id"])
         assert record is not None
         expected = bound.decide_alone(record, "sdr")
-        owners = memory.get("owners", {})
-        if expected.owner is not None:
-            owners = {**owners, bound.key(expected): {"rep": expected.owner, "since": "2026-02-02"}}
-        memory = bound.saved(owners)
+        memory = Run(bound, [expected]).state()
         answer = desk.route(lead["id"], **{k: x for k, x in lead.items() if k != "id"})
         assert (answer["owner"], answer["rule"], answer["sentence"]) == (expected.owner, expected.rule or None, expected.reason), lead
     desk.close()
@@ -389,3 +387,38 @@ def test_scenario_18_a_timer_whose_pool_is_gone_is_decided_by_the_rules_of_today
         assert (later.owner("L1"), later.shown("L1")["gone"]) == ("boss", "inbound")
         assert later.entries("owned")[-1].rep == "boss"
         later.close()
+
+
+# --- one ledger with runs ---------------------------------------------------------------------------------------------
+
+
+def test_a_run_and_the_service_share_turns_and_owners(tmp_path: Path) -> None:
+    """Run, service, run: the pool goes on where the other has left it, and each knows the owners that the other has given."""
+    import csv
+
+    from click.testing import CliRunner
+
+    from roe.cli import main
+
+    rules, state, data = policy(tmp_path / "policy"), str(tmp_path / "s"), tmp_path / "data"
+    data.mkdir()
+    (data / "reps.csv").write_text(
+        "id,name,role,active\n" + "".join(f"{r},{r.title()},SDR,yes\n" for r in ("ann", "ben", "cid")) + "boss,Boss,head,yes\n"
+    )
+
+    def run(day: str, leads: list[str]) -> dict[str, str]:
+        (data / "leads.csv").write_text("id,email\n" + "".join(f"{id},a@{id.lower()}.com\n" for id in leads))
+        args = ["run", str(rules), "--data", str(data), "--as-of", day, "--state", state, "--out", str(tmp_path / "out")]
+        done = CliRunner().invoke(main, args, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        with (tmp_path / "out" / "allocations.csv").open() as file:
+            return {row["record"]: row["owner"] for row in csv.DictReader(file)}
+
+    assert run("2026-03-02T09:00", ["L1"]) == {"L1": "ann"}
+    with service(state, tmp_path, datetime(2026, 3, 2, 9, 0, tzinfo=UTC)) as desk:
+        desk.put("lead", id="L1", email="a@l1.com")
+        assert desk.route("L1", email="a@l1.com")["known"] is True and desk.owner("L1") == "ann"
+        assert [desk.route(f"L{n}", email=f"a@l{n}.com")["owner"] for n in (2, 3)] == ["ben", "cid"]
+        assert desk.shown("L1")["until"] is not None
+    found = run("2026-03-02T10:30", ["L1", "L2", "L3", "L4"])
+    assert (found["L2"], found["L3"], found["L4"]) == ("ben", "cid", "ann")

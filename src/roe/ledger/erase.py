@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from roe.ledger.beside import forget_beside
 from roe.ledger.encode import SALT, canonical, salted, subject_bytes, unpacked
 from roe.ledger.entries import Erased
 from roe.ledger.moment import At
@@ -69,7 +70,8 @@ def _subjects(store: Store, record: str, entity: str) -> list[tuple[int, str]]:
 
 def _erase(tx: Writing, ids: Sequence[tuple[int, str]], words: Sequence[str], by: str, why: str) -> int:
     db, erased = tx.db, 0
-    for id_, _ in ids:
+    for id_, kind in ids:
+        erased += forget_beside(db, kind, words[0], words[1:])
         about = [n for (n,) in db.rows("SELECT number FROM entry WHERE subject = ? OR target = ? OR former = ?", (id_, id_, id_))]
         others = sorted(set(_naming(tx.store, words)) - set(about))
         gone = _drop(db, [*about, *others])

@@ -16,6 +16,7 @@ from roe.evaluator.engine import Decision
 from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
+from roe.ledger.beside import RELOAD
 from roe.ledger.entries import Activated, Entry, Loaded, Owned, Referred, Turn
 from roe.ledger.moment import At
 from roe.policy.standard import FILES
@@ -40,6 +41,7 @@ class Desk:
     def __init__(self, policy: Ready, state: State, records: Iterable[Mirrored], receivers: Iterable[Receiver] = ()) -> None:
         self.state, self.receivers = state, tuple(receivers)
         self.able_changed = False  # whether somebody may be able to take a record who was not
+        self.outdated = False  # whether something was forgotten that the desk still has
         self.seq = 0  # the last commit that the desk has seen
         self.last: datetime | None = None  # the moment of the last group
         self.take_policy(policy, records)
@@ -100,6 +102,10 @@ class Desk:
             stale.discard((record.entity, record.id))
         return stale
 
+    def follow(self, changed: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Follow values that were changed in the state itself; returns the records that the caller must read again."""
+        return self._renew(changed)
+
     def _renew(self, changed: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
         """Follow values that changed elsewhere; returns the records whose owners did."""
         stale: set[tuple[str, str]] = set()
@@ -113,6 +119,7 @@ class Desk:
                 stale.add((entity, id))
             elif kind == "assigned":
                 assigned.append(key)
+            self.outdated |= (kind, key) == RELOAD
             pools |= kind in ("pool", "days")
         if pools or assigned:
             self.records.recall(assigned)
@@ -404,7 +411,7 @@ class Desk:
         full: set[str] = set()
         for key, waiting in sorted(self.state.all("held").items(), key=lambda item: item[1]["number"]):
             entity, id, role = key.split("|", 2)
-            if self.record(entity, id).deleted or role not in self.roles(entity):
+            if self.records.row(entity, id) is None or role not in self.roles(entity):
                 self.state.put("held", key, None)
             elif waiting["pool"] not in full:
                 d = self.decide(entity, id, at, only=(role,))[0]

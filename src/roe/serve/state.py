@@ -48,6 +48,10 @@ class State:
         self.put("counter", name, number)
         return number
 
+    def changed(self, kind: str) -> list[str]:
+        """The keys of a kind that have changed and are not written yet."""
+        return sorted(key for of, key in self._before if of == kind)
+
     def changes(self) -> list[Change]:
         """What has changed and is not written yet."""
         now = ((kind, key, self._values[kind].get(key)) for kind, key in self._before)

@@ -64,8 +64,8 @@ def fire(desk: Desk, key: str, at: datetime) -> None:
     if role == AVAILABLE:
         back_again(desk, id, at)
         return
-    if desk.record(entity, id).deleted or desk.state.get("owner", key) is None:
-        return
+    if desk.records.row(entity, id) is None or desk.state.get("owner", key) is None:
+        return  # deleted, or a run's record that the mirror does not have: the next run looks at it
     late = max(0, (millis(at) - millis(datetime.fromisoformat(timer["due"]))) // 1000)
     marks = {"late": int(late)} if late > LATE else {}
     if timer["kind"] == "referral":

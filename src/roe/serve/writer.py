@@ -12,7 +12,7 @@ import logging
 import threading
 import time as clock
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +20,8 @@ from typing import Any
 
 from roe import __version__
 from roe.diagnostics import PolicyError
+from roe.grammar.clock import zone_of
+from roe.ledger.database import MISSING, Database, refuse
 from roe.ledger.entries import Run
 from roe.ledger.moment import At
 from roe.ledger.store import Store, Writing
@@ -28,6 +30,7 @@ from roe.serve.letters import Receiver
 from roe.serve.metrics import Metrics
 from roe.serve.policies import Ready
 from roe.serve.problems import Refused, busy
+from roe.serve.shared import KNOWN, standings, take_over
 from roe.serve.state import State
 from roe.serve.store import Answer, ServiceStore
 from roe.serve.swap import Shadow, kept
@@ -90,6 +93,7 @@ class Writer:
         self.shadow = Shadow(shadow, self.metrics) if shadow is not None else None
         self._activate = activate  # whether this policy takes over if another is in force
         self._swap: Swap | None = None
+        self._timeline = 0  # of the cluster, as PostgreSQL counts fail-overs
         self._run: int | None = None  # the number of this server's entry under this policy
         self._committed_run: int | None = None
         self._jobs: deque[Job] = deque()
@@ -281,12 +285,15 @@ class Writer:
             at = max(now, desk.last) if desk.last is not None else now  # the order of entries stands if the clock goes back
             swap, desk = self._swapped(tables, desk)
             desk.begin(self._prefetched(tables, jobs))
+            self._read_again(tables, desk, take_over(desk, store, tx.head.number))
             if swap is not None or desk.in_force is None or (self._activate and desk.in_force != self.policy.digest):
                 desk.activate(swap.by if swap is not None else "the start of a server", at)
             earlier = tables.answers([job.key for job in jobs if job.key])
             fired = desk.fire_due(at, MOST_TIMERS)
             made = [self._reply(desk, job, at, earlier, tables) for job in jobs]
+            standings(desk, at)
             desk.number(list(tx.append(desk.entries, self._server_run(tx, at))) if desk.entries else [])
+            desk.state.put(*KNOWN, tx.head.number)
             answers = [(status, make(), replayed) for status, make, replayed in made]
             desk.writes.answers += [
                 Answer(job.key, job.digest, status, _json(body))
@@ -338,7 +345,12 @@ class Writer:
 
     def _connected(self) -> Store:
         if self._store is None:
-            self._store = self.connect()
+            store = self.connect()
+            timeline = timeline_of(store.db)
+            if timeline < self._timeline:
+                store.close()
+                refuse(MISSING, f"the database has timeline {timeline}, and this server has seen {self._timeline}: it is an older one", store.url, "stop it, and let the new primary serve alone")  # fmt: skip
+            self._store, self._timeline = store, timeline
             self._run = self._committed_run = None
         return self._store
 
@@ -348,7 +360,7 @@ class Writer:
             self._run = tx.head.number + 1
             tx.keep_policy(self.policy.digest, self.policy.files)
             run = Run(
-                at=At.of(at),
+                at=At.of(at.astimezone(zone_of(self.policy.evaluator.policy.timezone)).date(), self.policy.evaluator.policy.timezone),
                 id=f"serve-{self._run}",
                 what="service",
                 policy=self.policy.name,
@@ -361,30 +373,33 @@ class Writer:
     def _caught_up(self, tables: ServiceStore) -> Desk:
         """The desk, with everything that others have written since; read whole the first time."""
         seq = tables.seq()
-        if self.desk is None or seq < self.desk.seq:
-            if self.desk is not None:
-                log.error(
-                    "the database is older than what this server has seen: commit %s, not %s; reading all of it again", seq, self.desk.seq
-                )
+        desk = self.desk
+        if desk is not None and seq < desk.seq:
+            log.error("the database is older than what this server has seen: commit %s, not %s; reading all of it again", seq, desk.seq)
+            desk = None
+        elif desk is not None and seq > desk.seq:
+            self._unsure |= desk.learn(tables.known_since(desk.seq), tables.records_since(desk.seq))
+            desk.seq = seq
+            desk = None if desk.outdated else desk
+        if desk is None:
             state, records = State(tables.known_since(-1)), tables.records_since(-1)
             self._take_policy_of(state)
-            self.desk = Desk(self.policy, state, records, self.receivers)
-            self.desk.seq = seq
+            desk = self.desk = Desk(self.policy, state, records, self.receivers)
+            desk.seq = seq
             self._unsure.clear()
             if self.shadow is not None:
                 self.shadow.begin(tables.known_since(-1), records)
-        desk = self.desk
-        if seq > desk.seq:
-            self._unsure |= desk.learn(tables.known_since(desk.seq), tables.records_since(desk.seq))
-            desk.seq = seq
-        if self._unsure:
-            kept = tables.records(self._unsure)
-            for entity, id in self._unsure:
-                desk.records.learn(kept.get((entity, id)) or Mirrored(entity, id, deleted=True))
-            self._unsure.clear()
+        self._read_again(tables, desk, self._unsure)
+        self._unsure = set()
         if self._take_policy_of(desk.state):
             desk.take_policy(self.policy, tables.records_since(-1))
         return desk
+
+    def _read_again(self, tables: ServiceStore, desk: Desk, stale: Set[tuple[str, str]]) -> None:
+        """Show records as the mirror has them, and their owners as the state has them."""
+        found = tables.records(stale) if stale else {}
+        for entity, id in stale:
+            desk.records.learn(found.get((entity, id)) or Mirrored(entity, id, deleted=True))
 
     def _take_policy_of(self, state: State) -> bool:
         """Decide by the policy in force where it is another one; whether it is."""
@@ -406,9 +421,7 @@ class Writer:
             return None, desk
         new = swap.desk
         stale = new.learn(tables.known_since(new.seq), tables.records_since(new.seq))
-        found = tables.records(stale)
-        for entity, id in stale:
-            new.records.learn(found.get((entity, id)) or Mirrored(entity, id, deleted=True))
+        self._read_again(tables, new, stale)
         new.seq, new.last, new.receivers = desk.seq, desk.last, desk.receivers
         self.desk, self.policy, self._run = new, new.policy, None
         return swap, new
@@ -429,3 +442,13 @@ class Writer:
 
 def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def timeline_of(db: Database) -> int:
+    """PostgreSQL's timeline, which grows with each fail-over; 0 where it is not told."""
+    if db.dialect != "postgres":
+        return 0
+    try:
+        return int(db.rows("SELECT timeline_id FROM pg_control_checkpoint()")[0][0])
+    except Exception:  # the role may not ask
+        return 0

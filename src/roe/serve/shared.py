@@ -1,0 +1,86 @@
+"""One ledger for the service and for runs: what a run has appended is taken over before anything is decided, and the other way round.
+
+The service notes up to which entry it knows the ledger. What lies beyond was appended by a run, a correction or an undo.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from roe.grammar import values as v
+from roe.ledger.entries import CONFIRMED_BY_CRM, Owned, Standing, Stored, Turn, TurnBack
+from roe.ledger.store import Store
+from roe.serve.desk import Desk
+from roe.serve.state import State
+
+KNOWN = ("source", "ledger")  # under which the number of the last entry that the service knows is kept
+KINDS = ("owned", "turn", "turn-back", "standing")
+
+
+def take_over(desk: Desk, store: Store, upto: int) -> set[tuple[str, str]]:
+    """Take over the entries that the desk does not know yet, up to a number; returns the records whose owners changed."""
+    state: State = desk.state
+    after = state.get(*KNOWN) or 0
+    if after >= upto:
+        return set()
+    changed: list[tuple[str, str]] = []
+    counted = False
+    for x in store.entries(after, upto, KINDS):
+        e = x.entry
+        if isinstance(e, Owned):
+            key = f"{e.entity}|{e.record}|{e.role}"
+            state.put("owner", key, _owner(x, e, state.get("owner", key), store))
+            desk.schedule(
+                key,
+                None if e.until is None else {"due": e.until.utc.isoformat(), "kind": "end", "pool": None, "rule": e.rule, "policy": ""},
+            )
+            changed.append(("owner", key))
+        elif isinstance(e, Turn):
+            key, counted = f"{e.entity}|{e.record}|{e.role}", True
+            state.put("assigned", key, _assigned(e))
+            if e.until is not None:
+                timer = {"due": e.until.utc.isoformat(), "kind": "sla", "pool": e.asked or e.pool, "rule": "", "policy": ""}
+                desk.schedule(key, timer)
+            changed.append(("assigned", key))
+        elif isinstance(e, TurnBack):
+            key = f"{e.entity}|{e.record}|{e.role}"
+            state.put("assigned", key, None)
+            changed.append(("assigned", key))
+        elif isinstance(e, Standing):
+            state.put("pool", e.pool, {"turns": e.turns, "counts": dict(e.counts), "credits": dict(e.credits)})
+            changed.append(("pool", e.pool))
+    if counted:
+        for rep, days in store.days().items():
+            state.put("days", rep, dict(sorted(days.items())[-14:]))
+        changed.append(("days", ""))
+    state.put(*KNOWN, upto)
+    return desk.follow(changed)
+
+
+def standings(desk: Desk, at: Any) -> None:
+    """Entries with the pools as a group of requests leaves them, which a run begins from."""
+    for name in desk.state.changed("pool"):
+        pool = desk.state.get("pool", name)
+        if pool is not None:
+            desk.entries.append(
+                Standing(at=desk.moment(at), pool=name, turns=pool["turns"], counts=pool["counts"], credits=pool["credits"])
+            )
+
+
+def _owner(x: Stored, e: Owned, before: Any, store: Store) -> dict[str, Any]:
+    run = store.entry(x.run).entry if x.run else None
+    stays = before is not None and before["owner"] == e.rep
+    base = e.rep if e.by in CONFIRMED_BY_CRM else None if before is None else before["base"]
+    at = e.at.local.isoformat()
+    return {
+        "decision": x.number, "owner": e.rep, "owner_name": None if e.rep is None else e.rep, "former": e.former, "by": e.by,
+        "action": e.action or e.by, "rule": e.rule or None, "sentence": e.sentence, "until": None if e.until is None else str(e.until),
+        "pool": e.pool or None, "since": before["since"] if stays else at, "at": at, "policy": getattr(run, "digest", "") or "", "base": base,
+    }  # fmt: skip
+
+
+def _assigned(e: Turn) -> dict[str, Any]:
+    """An assignment as the engine remembers it."""
+    found = {"rep": e.rep, "pool": e.asked or e.pool, "by": e.pool, "on": str(e.at.date), "at": v.literal(e.at.local), "position": e.number}
+    found |= {"company": e.company} if e.company is not None else {}
+    return found | ({"tried": list(e.tried)} if e.tried else {})

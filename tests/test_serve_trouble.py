@@ -1,0 +1,259 @@
+"""What goes wrong below the service: a torn log, a database that is gone or fails in the middle of a commit, an older one that comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import pytest
+from starlette.testclient import TestClient
+
+from ledgers import place
+from roe.ledger.audit import verify
+from roe.ledger.erase import forget
+from roe.ledger.store import open_store
+from roe.serve.app import build_app
+from roe.serve.server import Server
+from roe.serve.settings import Settings
+from roe.serve.times import SetTime
+from services import MONDAY, fill, policy, service
+
+
+def lead(c: Any, id: str) -> Any:
+    return c.post("/v1/leads", json={"id": id, "email": f"a@{id.lower()}.com"}, headers={"Idempotency-Key": f"key-{id}"})
+
+
+@contextlib.contextmanager
+def running(state: str, tmp_path: Path) -> Iterator[tuple[TestClient, Server]]:
+    server = Server(Settings(policy(tmp_path / "policy"), state), SetTime(MONDAY))
+    with TestClient(build_app(server), raise_server_exceptions=False) as client:
+        while not server.writer.ready:
+            threading.Event().wait(0.01)
+        fill(client)
+        yield client, server
+
+
+# --- a torn log -------------------------------------------------------------------------------------------------------
+
+
+def test_scenario_2_what_is_left_of_a_torn_log_is_a_prefix(tmp_path: Path) -> None:
+    """The write-ahead log is cut at many places, as a loss of power may: entries, owners and answers end at the same commit."""
+    state = tmp_path / "state"
+    with service(str(state), tmp_path) as desk:
+        desk.local.writer._store.db.rows("PRAGMA wal_autocheckpoint = 0")  # type: ignore[union-attr]
+        for n in range(12):
+            desk.route(f"L{n}", email=f"a@x{n}.com")
+        log = state / "ledger.sqlite-wal"
+        whole = log.stat().st_size
+        for cut in (whole, *range(whole, 0, -whole // 9)):
+            copy = tmp_path / f"copy-{cut}"
+            copy.mkdir(exist_ok=True)
+            for part in ("", "-wal"):
+                shutil.copy(state / f"ledger.sqlite{part}", copy / f"ledger.sqlite{part}")
+            with (copy / "ledger.sqlite-wal").open("r+b") as torn:
+                torn.truncate(cut)
+            try:
+                store = open_store(copy)
+            except Exception:
+                assert cut < whole
+                continue
+            with store:
+                owned = [x.entry.record for x in store.entries(kinds=("owned",))]  # type: ignore[attr-defined]
+                assert owned == [f"L{n}" for n in range(len(owned))] and (cut < whole or len(owned) == 12)
+                known = {row[0].split("|")[1] for row in store.db.rows("SELECT key FROM known WHERE kind = 'owner'")}
+                mirrored = {row[0] for row in store.db.rows("SELECT id FROM mirror WHERE entity = 'lead'")}
+                assert known == mirrored == set(owned)
+
+
+# --- a database that is gone ------------------------------------------------------------------------------------------
+
+
+class Between:
+    """Stands between the service and PostgreSQL: can cut the line, also just after a COMMIT was handed on and before its answer."""
+
+    def __init__(self, path: str) -> None:
+        self.path, self.cut, self.cut_after_commit, self.mute = path, False, False, False
+        self.pairs: list[socket.socket] = []
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self.server.accept()
+            except OSError:
+                return
+            if self.cut:
+                near.close()
+                continue
+            far = socket.socket(socket.AF_UNIX)
+            far.connect(self.path)
+            self.pairs += [near, far]
+            for one, other, asks in ((near, far, True), (far, near, False)):
+                threading.Thread(target=self._hand_on, args=(one, other, asks), daemon=True).start()
+
+    def _hand_on(self, one: socket.socket, other: socket.socket, asks: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                last = asks and self.cut_after_commit and b"COMMIT\0" in data
+                self.mute = self.mute or last
+                if asks or not self.mute:
+                    other.sendall(data)
+                if last:
+                    self.cut_after_commit = False
+                    threading.Event().wait(0.2)  # PostgreSQL commits, and nobody hears of it
+                    self.drop()
+                    self.mute = False
+        for s in (one, other):
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+
+    def drop(self) -> None:
+        for s in self.pairs:
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+        self.pairs.clear()
+
+
+@contextlib.contextmanager
+def between(tmp_path: Path) -> Iterator[tuple[str, Between]]:
+    state = place("postgres", tmp_path)
+    host = unquote(state.split("host=")[1].split("&")[0])
+    line = Between(f"{host}/.s.PGSQL.5432")
+    try:
+        yield state.replace(f"host={quote(host, safe='')}", f"host=127.0.0.1&port={line.port}"), line
+    finally:
+        line.cut = True
+        line.drop()
+        line.server.close()
+
+
+def repeated(c: Any, id: str) -> Any:
+    for _ in range(200):
+        answer = lead(c, id)
+        if answer.status_code in (200, 201):
+            return answer
+        assert answer.status_code in (409, 503), answer.text
+        threading.Event().wait(0.05)
+    raise AssertionError(answer.text)
+
+
+def test_scenario_9_a_commit_that_is_cut_off_is_settled_by_its_key(tmp_path: Path) -> None:
+    with between(tmp_path) as (state, line), running(state, tmp_path) as (c, _):
+        lead(c, "L0")
+        replayed = 0
+        for n in range(1, 6):
+            line.drop()  # on a new connection the word COMMIT is on the line, and not the number of a prepared statement
+            lead(c, "L0")
+            while c.get("/ready").status_code != 200:
+                threading.Event().wait(0.05)
+            line.cut_after_commit = True
+            replayed += repeated(c, f"L{n}").headers.get("Idempotent-Replayed") == "true"
+        assert replayed == 5, "each commit was made, and its answer kept"
+        turns = [e for e in c.get("/v1/changes").json()["entries"] if e["kind"] == "turn"]
+        assert [t["turn"] for t in turns] == [1, 2, 3, 4, 5, 6] and [t["rep"] for t in turns] == ["ann", "ben", "cid"] * 2
+
+
+def test_scenario_10_a_database_that_is_gone_for_a_while(tmp_path: Path) -> None:
+    with between(tmp_path) as (state, line), running(state, tmp_path) as (c, _):
+        before = lead(c, "L0").json()
+        line.cut = True
+        line.drop()
+        with ThreadPoolExecutor(8) as pool:
+            refused = list(pool.map(lambda n: lead(c, f"M{n}"), range(40)))
+        assert {r.status_code for r in refused} == {503} and all(int(r.headers["Retry-After"]) >= 1 for r in refused)
+        assert c.get("/healthz").status_code == 200 and c.get("/ready").status_code == 503
+        assert c.get("/v1/changes").status_code == 503
+        line.cut = False
+        answers = [repeated(c, f"M{n}").json() for n in range(6)]
+        assert c.get("/ready").status_code == 200
+        turns = [e for e in c.get("/v1/changes").json()["entries"] if e["kind"] == "turn"]
+        assert [t["turn"] for t in turns] == list(range(1, 8)) and [t["rep"] for t in turns] == [
+            before["owner"],
+            *(a["owner"] for a in answers),
+        ]
+
+
+def test_scenario_11_an_older_database_that_comes_back_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    timeline = [2]
+    monkeypatch.setattr("roe.serve.writer.timeline_of", lambda db: timeline[0])
+    with between(tmp_path) as (state, line), running(state, tmp_path) as (c, _):
+        lead(c, "L0")
+        timeline[0] = 1
+        line.drop()
+        with caplog.at_level(logging.ERROR):
+            assert lead(c, "L1").status_code == 503
+            threading.Event().wait(1.2)
+            assert lead(c, "L1").status_code == 503
+        assert "older" in caplog.text and "timeline" in c.get("/ready").json()["detail"]
+        timeline[0] = 3
+        assert repeated(c, "L1").status_code == 201
+
+
+def test_scenario_11_commits_that_are_gone_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with service(str(tmp_path / "s"), tmp_path) as desk:
+        desk.route("L1", email="a@x.com")
+        shutil.copytree(tmp_path / "s", tmp_path / "backup")
+        desk.route("L2", email="a@y.com")
+        desk.local.writer.close()
+        shutil.rmtree(tmp_path / "s")
+        shutil.copytree(tmp_path / "backup", tmp_path / "s")
+        with caplog.at_level(logging.ERROR):
+            assert desk.route("L2", email="a@y.com")["known"] is False
+        assert "older than what this server has seen" in caplog.text
+
+
+# --- what the ledger keeps ----------------------------------------------------------------------------------------------
+
+
+def test_scenario_22_projections_are_the_entries_replayed_and_old_decisions_name_their_policy(tmp_path: Path) -> None:
+    state = str(tmp_path / "s")
+    with running(state, tmp_path) as (c, _):
+        old = lead(c, "L1").json()
+        policy(tmp_path / "policy", per_day=7)
+        new = c.put("/v1/policy", json={}).json()["policy"]
+        assert lead(c, "L2").json()["policy"] == new
+        assert c.get(f"/v1/decisions/{old['decision']}").json()["policy"] == old["policy"] != new
+    with open_store(state) as store:
+        assert store.rebuild()
+        assert b"per_day: 1000" in store.policy(old["policy"])["policy.yaml"] and b"per_day: 7" in store.policy(new)["policy.yaml"]
+
+
+def test_scenario_24_what_is_forgotten_leaves_no_trace(tmp_path: Path) -> None:
+    """Nothing about the lead is in the files of the ledger: tables, stored answers, outbox, inbox, and the log; the chain verifies."""
+    state = tmp_path / "s"
+    with running(str(state), tmp_path) as (c, server):
+        c.post("/v1/leads", json={"id": "secret-lead", "email": "zaphod@beeblebrox.example"}, headers={"Idempotency-Key": "k"})
+        lead(c, "L2")
+        with open_store(state) as store:
+            assert forget(store, "secret-lead", entity="lead").unreachable
+        assert lead(c, "L3").status_code == 201
+        assert c.get("/v1/leads/secret-lead").status_code == 404 and c.get("/v1/leads/L2").status_code == 200
+        assert server.writer.desk is not None and server.writer.desk.records.row("lead", "secret-lead") is None
+    with open_store(state) as store:
+        tables = ("mirror", "known", "answer", "outbox", "inbox")
+        texts = [str(row) for table in tables for row in store.db.rows(f"SELECT * FROM {table}")]
+        assert not any("zaphod" in text or "secret-lead" in text for text in texts) and any("L2" in text for text in texts)
+        assert verify(store).bad is None, verify(store).why
+    assert not any(b"zaphod" in path.read_bytes() or b"secret-lead" in path.read_bytes() for path in state.iterdir())
+
+
+def test_scenario_25_a_changed_entry_of_the_service_is_named(tmp_path: Path) -> None:
+    with service(str(tmp_path / "s"), tmp_path) as desk:
+        for n in range(4):
+            desk.route(f"L{n}", email=f"a@x{n}.com")
+        with open_store(desk.state) as store:
+            number = store.db.rows("SELECT number FROM entry WHERE number > 4 ORDER BY number")[0][0]
+            store.db.run("UPDATE value SET value = ? WHERE number = ?", (b"{}", number))
+            assert verify(store).bad == number
