@@ -61,7 +61,17 @@ class Allocations:
         return self.table.entity
 
     def moved(self) -> Array:
-        return np.asarray(self.owner != self.previous)
+        return np.asarray(self.owner != self.in_crm())
+
+    def in_crm(self) -> Array:
+        """The owners whom the CRM shows: today's, unless an earlier decision is not loaded yet."""
+        memory, finder = self.table.world.memory, self.table.world.finder(self.entity)
+        found = self.previous.copy()
+        for record, facts in memory.of_role(self.entity, self.role) if memory is not None else ():
+            if facts.in_crm != facts.holder and (at := finder.exactly(record)) >= 0:
+                rep = self.table.world.rep(facts.in_crm)
+                found[at] = -1 if rep is None else rep.at  # type: ignore[attr-defined]
+        return found
 
 
 class ColumnRun:
@@ -327,11 +337,26 @@ class Part:
 
     # --- until when, and why ----------------------------------------------------------------------------------------
 
+    def _say_what_is_undone(self, reasons: pa.Array) -> pa.Array:
+        """The sentences, with what is said where a decision takes back a change in the CRM."""
+        said: dict[int, str] = {}
+        for key, _ in self.bound.memory.changed:
+            entity, role = key.partition("|")[0], key.rpartition("|")[2]
+            mine = (entity, role) == (self.table.entity, self.role)
+            at = self.world.finder(entity).exactly(key[len(entity) + 1 : -len(role) - 1]) if mine else -1
+            if at >= 0 and at not in self.decisions:
+                row, owner = self.table.row(at), int(self.owner[at])
+                rep = str(self.world.rep_row(owner)["id"]) if owner >= 0 else None
+                said[at] = self.bound.undoes(Decision(entity, str(row["id"]), "", role, "", owner=rep, row=row))
+        if not any(said.values()):
+            return reasons
+        return pa.array([text + said.get(i, "") for i, text in enumerate(reasons.to_pylist())], pa.string())
+
     def finish(self) -> Allocations:
         self._untils()
         return Allocations(
             self.table, self.role, self.rules, self.rule, self.action, self.owner, self.previous, self.until, self.untils,
-            self.territory, self.window, self.pool, self.pools, self._reasons(), self.unknown, self.decisions,
+            self.territory, self.window, self.pool, self.pools, self._say_what_is_undone(self._reasons()), self.unknown, self.decisions,
         )  # fmt: skip
 
     def _decided(self, rows: Array) -> Frame:

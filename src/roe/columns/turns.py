@@ -196,9 +196,9 @@ class Turns:
         for name in used:
             pool = self.pools.pools[name]
             existing = [self.pools.existing(pool, self.table.entity, part.role) for part in self.parts]
-            if pool.step.together is not None and any(existing):
+            if pool.step.together is not None and any(found.of for found in existing):
                 waiting = self.parts[0].frame(self.row).eval(pool.step.together.tree).encode()[1].list
-                if any(x in found for found in existing for x in waiting if isinstance(x, (str, int, float))):
+                if any(x in found.of for found in existing for x in waiting if isinstance(x, (str, int, float))):
                     return True
         return False
 

@@ -6,6 +6,7 @@ was skipped and why) and the turn's place in the pool's history. Both go to the 
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -417,6 +418,30 @@ class Existing(NamedTuple):
     id: str
 
 
+class Companies:
+    """Records by company, the oldest first."""
+
+    def __init__(self) -> None:
+        self.of: dict[Any, list[Existing]] = {}
+        self._company_of: dict[str, tuple[Any, Existing]] = {}
+
+    def add(self, company: Any, record: Existing) -> None:
+        insort(self.of.setdefault(company, []), record)
+        self._company_of[record.id] = company, record
+
+    def drop(self, record: str) -> None:
+        if record in self._company_of:
+            company, known = self._company_of.pop(record)
+            self.of[company].remove(known)
+
+
+def _about_itself(expr: Expr, entity: str) -> bool:
+    """Whether an expression reads nothing but plain fields of the record itself."""
+    paths = [n for n in s.walk(expr.tree) if isinstance(n, s.Path)]
+    names = [n for n in s.walk(expr.tree) if isinstance(n, s.Name)]
+    return all(isinstance(p.base, s.Name) and p.base.id == entity for p in paths) and len(names) == len(paths)
+
+
 def queue_place(created: Any, record: Any) -> tuple[bool, str, str]:
     """What orders records that wait for a pool: when they came, those without a date first, then their ids."""
     if isinstance(created, datetime) and created.tzinfo is not None:
@@ -445,7 +470,7 @@ class Pools:
         self.n = 0  # how many allocations there were in the run
         self._last: list[tuple[str, str, int]] = []  # what the last record that was taken added to what caps count
         self._given: dict[tuple[str, str], dict[str, str]] = {}  # (entity, record) -> role -> the rep whom the run gave it to
-        self._existing: dict[tuple[str, str, str], dict[Any, list[Existing]]] = {}
+        self._existing: dict[tuple[str, str, str], Companies] = {}  # by pool, entity and role
         self._open: dict[tuple[str, str], int] | None = None
         self._away: dict[tuple[str, Any], str] = {}
         self.pools: dict[str, Pool] = {}
@@ -489,7 +514,7 @@ class Pools:
         """Another moment, or other records: what was found out of reps is forgotten, turns and days stay. `reps`: whether one has changed."""
         self.n, self._open = 0, None
         self._given.clear()
-        self._existing.clear()
+        self._existing = {key: found for key, found in self._existing.items() if self.pools[key[0]].step.together_within is None}
         self._away.clear()
         for pool in self.pools.values():
             pool.renew(reps)
@@ -533,19 +558,19 @@ class Pools:
         company = self.company(pool, row)
         if company is None:
             return None
-        for other in self.existing(pool, row.entity, role).get(company, ()):
+        for other in self.existing(pool, row.entity, role).of.get(company, ()):
             if other.rep in able and other.id != row["id"]:
                 return other.rep, f"{row.entity} {other.id}"
         given = self.companions.get((pool.step.name, company))
         return given if given is not None and given[0] in able else None
 
-    def existing(self, pool: Pool, entity: str, role: str) -> Mapping[Any, list[Existing]]:
-        """company -> its records that somebody has in a role already, the oldest first."""
+    def existing(self, pool: Pool, entity: str, role: str) -> Companies:
+        """The companies' records that somebody has in a role already."""
         step = pool.step
         key = (step.name, entity, role)
         found = self._existing.get(key)
         if found is None:
-            found = self._existing[key] = {}
+            found = self._existing[key] = Companies()
             reps = self.world.owner_ids(entity, role) if step.together is not None else ()
             if step.together is None or not any(reps):
                 return found
@@ -553,10 +578,22 @@ class Pools:
             since = self.world.values(entity, "owner_since")
             for i, (rep, company) in enumerate(zip(reps, self.world.evaluated(entity, step.together), strict=True)):
                 if rep and isinstance(company, (str, int, float)) and self._recent(step, created[i] or since[i]):
-                    found.setdefault(company, []).append(Existing(*queue_place(created[i], ids[i]), rep, str(ids[i])))
-            for records in found.values():
-                records.sort()
+                    found.add(company, Existing(*queue_place(created[i], ids[i]), rep, str(ids[i])))
         return found
+
+    def follow(self, row: Row, gone: bool) -> None:
+        """A record has changed, or is gone: what is known of its company's records follows."""
+        for key, found in list(self._existing.items()):
+            name, entity, role = key
+            pool, record = self.pools[name], str(row["id"])
+            if entity != row.entity:
+                if pool.step.together is not None and not _about_itself(pool.step.together, entity):
+                    del self._existing[key]
+                continue
+            found.drop(record)
+            company, rep = (None, None) if gone else (self.company(pool, row), row["owner"].get(role))
+            if company is not None and rep is not None and self._recent(pool.step, row["created"] or row["owner_since"]):
+                found.add(company, Existing(*queue_place(row["created"], record), str(rep["id"]), record))
 
     def _recent(self, step: Allocate, when: Any) -> bool:
         """Whether a record came within the time in which a company's records stay together; one without a date did not."""

@@ -75,8 +75,16 @@ class Decision:
             return trace(self)
 
     @property
+    def in_crm(self) -> str | None:
+        """The owner whom the CRM shows: today's, unless an earlier decision is not loaded yet."""
+        memory = self.row.world.memory
+        facts = None if memory is None else memory.known.get(f"{self.entity}|{self.id}|{self.role}")
+        return self.previous if facts is None else facts.in_crm
+
+    @property
     def moved(self) -> bool:
-        return self.owner != self.previous
+        """Whether the CRM must learn of the decision."""
+        return self.owner != self.in_crm
 
 
 class Evaluator:
@@ -134,9 +142,10 @@ class Bound:
         world.frozen = state.get("frozen", {})
         world.decided_claims = state.get("claims", {})
         world.resolve_all()
-        self.memory = Memory(world, state)
+        self.memory = world.memory = Memory(world, state)
         self.recall_books()
         self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
+        self._heed_changes()
         self._settled: set[str] = set()
         self.turns: Mapping[str, Any] = {}  # turns of an earlier run, read back instead of taken again
         self.tried: Mapping[str, Mapping[str, str]] = {}  # by record and role the reps who must not have it now, with the reasons
@@ -145,6 +154,27 @@ class Bound:
             record = world.find(row.entity, row.record) if row.entity in world.rows else None
             if record is not None and self.excepts(row, record):
                 self.exceptions.setdefault((row.entity, record["id"], str(row.role)), row)
+
+    def _heed_changes(self) -> None:
+        """What was changed in the CRM since the last run: a record that a pool gave stays with its new owner, and its service level goes
+        on; one whose owner was taken away is given anew. `by_hand: decide` leaves it to the rules.
+        """
+        for key, facts in self.memory.changed:
+            entity, role = key.partition("|")[0], key.rpartition("|")[2]
+            if key not in self.assigned or self.plan.by_hand.get(f"{entity}|{role}") == "decide":
+                continue
+            if facts.holder is None:
+                del self.assigned[key]
+            else:
+                self.assigned[key] = {**self.assigned[key], "rep": facts.holder}
+
+    def undoes(self, d: Decision) -> str:
+        """What a decision says where it takes back what somebody changed in the CRM since the last run."""
+        facts = self.memory.known.get(self.key(d))
+        if facts is None or not facts.is_changed_in_crm or d.owner == facts.holder:
+            return ""
+        rep = self.world.rep(facts.holder)
+        return f"; this undoes the change to {'nobody' if rep is None else rep.label} that was made in the CRM"
 
     def recall_books(self, only: Collection[str] | None = None) -> None:
         """What the state knows of accounts in books: of all of them, or of those with these ids."""
@@ -281,7 +311,7 @@ class Bound:
         names = steps.names
         scope |= {names.rule: d.rule, names.owner: rep, names.pool: d.pool, names.why: why, names.due: due}
         d.until = None if outcome.until is None else code(outcome.until)(scope)
-        d.reason = self.world.fill((outcome.reason.instead if why else None) or outcome.reason, scope)
+        d.reason = self.world.fill((outcome.reason.instead if why else None) or outcome.reason, scope) + self.undoes(d)
 
     def _allocate(self, d: Decision, pool: str) -> Row | None:
         """The rep whom a pool gives."""

@@ -46,6 +46,7 @@ class LiveWorld(World):
 
     decided: Callable[[Row], Owners]  # the owners of a record, as its own rules give them now
     earlier: Callable[[str, str], bool]  # whether an entity is decided before another
+    followed: Callable[[Row, bool], None]  # what a record that has changed, or is gone, means to the pools
 
     def __init__(self, *args: Any) -> None:
         self.deciding = ""  # the entity of the record that is being decided; '' for the data as it is
@@ -89,6 +90,7 @@ class LiveWorld(World):
         finish(row)
         self._kept_up.put_in(row)
         self.forget_computed()
+        self.followed(row, False)
         return row
 
     def stored(self, row: Row) -> dict[str, Any]:
@@ -105,6 +107,7 @@ class LiveWorld(World):
         self._kept_up.take_out(row)
         self._kept_up.gone(row)
         self.forget_computed()
+        self.followed(row, True)
         return True
 
     def own_now(self, row: Row, role: str, facts: Facts) -> None:
@@ -115,6 +118,7 @@ class LiveWorld(World):
         self.know_one(row, role, facts)
         self._kept_up.put_in(row)
         self.forget_computed()
+        self.followed(row, False)
 
     def changed(self) -> None:
         self.__dict__.pop("settled", None)
@@ -210,6 +214,7 @@ class Live(Bound):
         order = {entity: n for n, entity in enumerate(self.entities())}
         world.earlier = lambda entity, other: entity in order and other in order and order[entity] < order[other]
         world.decided = self._decided_owners
+        world.followed = self._follow
         world.keep_up()
         self._quiet = False  # whether a decision is asked for its owners alone: then no pool takes a turn
         self._renew = False
@@ -307,6 +312,10 @@ class Live(Bound):
             self.own(row, role, turn.rep["id"])
             self._accompany(self.key(decision))
         return decision
+
+    def _follow(self, row: Row, gone: bool) -> None:
+        if "pools" in self.__dict__:
+            self.pools.follow(row, gone)
 
     def _accompany(self, key: str) -> None:
         """Of a company's records that a pool assigned, the next one follows the first by its key, wherever that has gone since."""

@@ -44,6 +44,10 @@ class Facts:
         return None if self.holder is None else self.since or self.seen
 
     @property
+    def is_changed_in_crm(self) -> bool:
+        return self.kind in (Kind.BY_HAND, Kind.BY_SYSTEM)
+
+    @property
     def owner_since(self) -> date | None:
         return None if self.holder is None else self.since
 
@@ -68,6 +72,7 @@ class Memory:
     def __init__(self, world: World, state: Mapping[str, Any]) -> None:
         self.world, self.today = world, world.clock.today
         self.known: dict[str, Facts] = {}
+        self._by_role: dict[tuple[str, str], dict[str, Facts]] = {}
         self.returned: Mapping[str, Any] = state.get("returned", {})
         self.referred: Mapping[str, Any] = state.get("referred", {})
         self.changed: list[tuple[str, Facts]] = []  # by hand or by a system, since the last run
@@ -84,6 +89,7 @@ class Memory:
     def _role(self, entity: str, role: str, saved: Mapping[str, Any]) -> None:
         shown = self.world.shown(entity, role, saved)
         facts = {record: self._facts(f"{entity}|{record}|{role}", saved[record], row) for record, row in shown.items()}
+        self._by_role[entity, role] = facts
         self.known |= {f"{entity}|{record}|{role}": found for record, found in facts.items()}
         self.world.know(entity, role, facts)
 
@@ -111,6 +117,10 @@ class Memory:
             seen = v.parse_date(saved["seen"]) if saved.get("seen") else None
             found = Facts(verdict.holder, began, seen, saved.get("former"), saved.get("by", ""), **more)
         return found
+
+    def of_role(self, entity: str, role: str) -> Iterable[tuple[str, Facts]]:
+        """The records that the ledger knows an owner of in a role, with the facts."""
+        return self._by_role.get((entity, role), {}).items()
 
     def refresh(self, row: Row, role: str, saved: Mapping[str, Any]) -> Facts:
         """The facts of a record whose data came anew."""

@@ -34,7 +34,7 @@ from roe.source import Span, Text
 
 if TYPE_CHECKING:
     from roe.evaluator.claims import Settled
-    from roe.evaluator.memory import Facts
+    from roe.evaluator.memory import Facts, Memory
 
 Make = Callable[["Row"], Any]
 
@@ -257,6 +257,7 @@ class World:
         ] = []  # by entity what was decided so far, and what was known before
         self._ranks: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
         self.frozen: Mapping[str, Any] = {}  # values that earlier runs froze
+        self.memory: Memory | None = None
         self.returned: Mapping[str, Any] = {}  # by `entity|record|role`: when a record was last given back, and by whom
         self.decided_claims: Mapping[str, Any] = {}  # of earlier runs, with the reasons of those that were refused
         for entity in self.rows:

@@ -451,6 +451,11 @@ class Plan:
         return self.parts.get("events") or ()
 
     @property
+    def by_hand(self) -> Mapping[str, str]:
+        """By `entity|role` what rules do about an owner whom somebody changed in the CRM, where the policy says it: keep, decide or refer."""
+        return self.parts.get("by_hand") or {}
+
+    @property
     def kpis(self) -> Kpis | None:
         return self.parts.get("kpis")
 

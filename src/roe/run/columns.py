@@ -59,7 +59,7 @@ def _portion(run: ColumnRun, part: Allocations) -> Portion:
     more = {
         "$moved": pa.array(part.moved()),
         "$value": _or(_coded(part.owner, names_there), queue),
-        "$old": _or(_coded(part.previous, names_there), _queues(run, part), queue),
+        "$old": _or(_coded(part.in_crm(), names_there), _queues(run, part), queue),
     }
     unknown = {rule: int(part.unknown[i]) for i, rule in enumerate(rules) if part.unknown[i]}
     return Portion(

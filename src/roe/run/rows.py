@@ -62,6 +62,7 @@ def _portion(run: Run, entity: str, role: str, decisions: list[Decision]) -> Por
             unknown[name] = unknown.get(name, 0) + 1
     owners = [world.rep(d.owner) for d in decisions]
     previous = [world.rep(d.previous) for d in decisions]
+    in_crm = [world.rep(d.in_crm) for d in decisions]
     queues = [(d.row["owner_queue"] if first else None) or queue for d in decisions]
     lines: Lines = {
         "entity": [entity] * len(decisions),
@@ -81,7 +82,7 @@ def _portion(run: Run, entity: str, role: str, decisions: list[Decision]) -> Por
         "reason": [d.reason for d in decisions],
         "$moved": [d.moved and d.action not in CALM for d in decisions],
         "$value": [queue if rep is None else called(rep, crm) for rep in owners],
-        "$old": [q if rep is None else called(rep, crm) for rep, q in zip(previous, queues, strict=True)],
+        "$old": [q if rep is None else called(rep, crm) for rep, q in zip(in_crm, queues, strict=True)],
     }
     return Portion(entity, role, world.owner_column(entity, role), lines, unknown)
 

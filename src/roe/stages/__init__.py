@@ -68,6 +68,7 @@ STAGES = (
     Stage("windows", windows.declare, None, windows.lower),
     Stage("pools", None, None, pools.lower),
     Stage("engagement", None, None, engagement.lower),
+    Stage("by_hand", None, None, engagement.declared_by_hand),
     Stage("exceptions", None, None, exceptions.lower),
     Stage("reports", None, None, reports.lower),
     Stage("holdovers", holdovers.declare, None, holdovers.lower, names_first=True),

@@ -19,6 +19,7 @@ from roe.source import Inline, Same, Text
 from roe.stages.crm import OPEN
 
 CLOSED = "closed"  # the name of the rule that every list of leads begins with
+BY_HAND = "by-hand"  # of the one for an owner whom somebody changed in the CRM
 
 
 def lower(policy: dict[str, Any], cx: Context) -> dict[tuple[str, str], Choose]:
@@ -40,9 +41,48 @@ def lower(policy: dict[str, Any], cx: Context) -> dict[tuple[str, str], Choose]:
                 cx.say(
                     "R306", taken, f"`{CLOSED}` is the built-in rule for leads that are converted or disqualified", "choose another name"
                 )
-            rules = (*_closed(entity, cx), *(_rule(raw, str(entity), str(role), names, cx) for raw in found))
+            by_hand = _by_hand(policy, entity, role, cx)
+            rules = (*_closed(entity, cx), *by_hand, *(_rule(raw, str(entity), str(role), names, cx) for raw in found))
             out[str(entity), str(role)] = Choose(str(entity), f"engagement_{role}", "engagement", "first", rules)
     return out
+
+
+def declared_by_hand(policy: dict[str, Any], cx: Context) -> dict[str, str]:
+    """By `entity|role` what rules do about an owner whom somebody changed in the CRM: keep, decide or refer."""
+    found = {}
+    for entity, by_role in (policy.get("by_hand") or {}).items():
+        if entity not in cx.model.entities:
+            cx.say("R504", entity, f"there is no entity `{entity}`", suggest(entity, cx.model.entities, "correct it"))
+            continue
+        for role, raw in by_role.items():
+            if role not in cx.model.roles():
+                cx.say("R502", role, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
+            found[f"{entity}|{role}"] = str(raw) if isinstance(raw, str) else "refer" if "refer" in raw else "keep"
+    return found
+
+
+def _by_hand(policy: dict[str, Any], entity: Text, role: Text, cx: Context) -> tuple[Rule, ...]:
+    """The rule for a record whose owner somebody changed in the CRM, where the policy says what follows."""
+    raw = ((policy.get("by_hand") or {}).get(entity) or {}).get(role)
+    if raw is None or raw == "decide":
+        return ()
+    at, record = Inline(BY_HAND), s.Name(str(entity))
+    changed = s.In(s.Path(record, f"owner_by.{role}"), (s.Literal("hand", '"hand"'), s.Literal("system", '"system"')))
+    conditions = [written(changed, Text(BY_HAND, at))]
+    since = f"{{{entity}.owner_since.{role}}}"
+    if raw == "refer" or (not isinstance(raw, str) and "refer" in raw):
+        to = "sales operations" if isinstance(raw, str) else str(raw["refer"])
+        within = None if isinstance(raw, str) else cx.lasting(raw.get("within"))
+        return (
+            Rule(Text(BY_HAND, at), tuple(conditions), Action("refer", to=to, within=within), Text(f"changed in the CRM on {since}", at)),
+        )
+    has_owner = s.Compare("!=", s.Path(s.Path(record, "owner"), str(role)), s.Literal(None, "null"))
+    conditions.append(written(has_owner, Text(BY_HAND, at)))
+    action = Action("keep") if isinstance(raw, str) else Action("keep", within=cx.lasting(raw["keep"]))
+    conditions += _still_holds(
+        {"keep": Text("keep", at)} if action.within else "keep", action, str(entity), str(role), cx.names(str(entity)), cx
+    )
+    return (Rule(Text(BY_HAND, at), tuple(conditions), action, Text(f"changed in the CRM on {since}: it stays as it is", at)),)
 
 
 def _closed(entity: Text, cx: Context) -> tuple[Rule, ...]:

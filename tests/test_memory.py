@@ -1,0 +1,154 @@
+"""What a run remembers from night to night: hand moves, loads that are late, and what the policy says of them; rows and columns alike."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import roe
+from helpers import policy_text
+
+pytest.importorskip("pyarrow")
+from roe.columns.run import ColumnRun
+from roe.plan.outcome import ACTIONS
+
+HEAD = "roe: 1\nname: t\n"
+REPS = [{"id": "ann", "name": "Ann"}, {"id": "ben", "name": "Ben"}, {"id": "cal", "name": "Cal"}]
+
+
+class Nights:
+    """A policy that runs night after night in both engines, which must agree on everything."""
+
+    def __init__(self, folder: Path, text: str) -> None:
+        self.evaluator = roe.compile(roe.load(policy_text(folder, HEAD + text)))
+        self.state: dict[str, Any] = {}
+
+    def __call__(self, as_of: str, **tables: Any) -> dict[str, Any]:
+        tables = {"rep": REPS, **tables}
+        run = self.evaluator.run(tables, as_of=as_of, state=self.state)
+        columns = ColumnRun.of(self.evaluator, tables, as_of=as_of, state=self.state)
+        reps = [str(x) for x in columns.world.tables["rep"].ids.to_pylist()]
+        found = {}
+        for part in columns.found:
+            moved, in_crm = part.moved(), part.in_crm()
+            for i, record in enumerate(part.table.ids.to_pylist()):
+                until = part.untils[part.until[i]] if part.until[i] >= 0 else None
+                who = [reps[at] if at >= 0 else None for at in (int(part.owner[i]), int(in_crm[i]))]
+                found[record, part.role] = (*who, ACTIONS[part.action[i]], until, bool(moved[i]), part.reason[i].as_py())
+        assert found == {(d.id, d.role): (d.owner, d.in_crm, d.action, d.until, d.moved, d.reason) for d in run.decisions}
+        assert columns.state() == run.state()
+        self.state = json.loads(json.dumps(run.state()))
+        return {d.id: d for d in run.decisions}
+
+
+POOL = """roles: [sdr]
+{more}pools: {{desk: {{members: [ann, ben], together: never, sla: {{within: 3 days, worked_by: type = "call"}}}}}}
+engagement: {{lead: {{sdr: [{{name: all, then: {{route: desk}}}}]}}}}"""
+
+
+def lead(owner: str | None) -> list[dict[str, Any]]:
+    return [{"id": "L", "created": "2026-03-01T08:00", "owner": owner}]
+
+
+def test_a_record_of_a_pool_that_was_moved_by_hand_stays_and_its_service_level_goes_on(tmp_path: Path) -> None:
+    night = Nights(tmp_path, POOL.format(more=""))
+    assert night("2026-03-01T12:00", lead=lead(None))["L"].owner == "ann"
+    moved = night("2026-03-02T12:00", lead=lead("cal"))["L"]
+    assert (moved.owner, moved.moved, str(moved.until)) == ("cal", False, "2026-03-04 12:00:00+00:00")
+    late = night("2026-03-04T12:00", lead=lead("cal"))["L"]
+    assert late.owner == "ben" and late.moved
+
+
+def test_a_record_of_a_pool_that_was_cleared_by_hand_is_given_anew(tmp_path: Path) -> None:
+    night = Nights(tmp_path, POOL.format(more=""))
+    night("2026-03-01T12:00", lead=lead(None))
+    assert night("2026-03-02T12:00", lead=lead("ann"))["L"].owner == "ann"  # loaded
+    again = night("2026-03-03T12:00", lead=lead(None))["L"]
+    assert again.owner == "ben" and again.previous is None
+
+
+def test_what_the_policy_decides_undoes_a_change_and_says_so(tmp_path: Path) -> None:
+    night = Nights(tmp_path, POOL.format(more="by_hand: {lead: {sdr: decide}}\n"))
+    night("2026-03-01T12:00", lead=lead(None))
+    undone = night("2026-03-02T12:00", lead=lead("cal"))["L"]
+    assert undone.owner == "ann" and undone.reason.endswith("; this undoes the change to Cal that was made in the CRM")
+
+
+RULES = """roles: [ae]
+{more}fields: {{account: {{wants: rep}}}}
+engagement: {{account: {{ae: [{{name: wanted, then: {{assign: account.wants}}, else: open}}]}}}}"""
+
+
+def account(owner: str | None, wants: str = "ann", **more: Any) -> list[dict[str, Any]]:
+    return [{"id": "A", "owner": owner, "wants": wants, **more}]
+
+
+def test_rules_decide_about_a_change_by_hand_unless_the_policy_keeps_it(tmp_path: Path) -> None:
+    night = Nights(tmp_path / "decide", RULES.format(more=""))
+    night("2026-03-01", account=account(None))
+    undone = night("2026-03-02", account=account("ben"))["A"]
+    assert undone.owner == "ann" and "undoes the change to Ben" in undone.reason
+    cleared = night("2026-03-03", account=account(None))["A"]  # and taken away again
+    assert cleared.owner == "ann" and cleared.moved
+
+    kept = Nights(tmp_path / "keep", RULES.format(more="by_hand: {account: {ae: {keep: 30 days}}}\n"))
+    kept("2026-03-01", account=account(None))
+    for day, owner in (("2026-03-02", "ben"), ("2026-03-20", "ben"), ("2026-03-31", "ben"), ("2026-04-01", "ann")):
+        decision = kept(day, account=account("ben"))["A"]
+        assert decision.owner == owner, day
+    assert kept.state["owners"]["account|A|ae"]["former"] == "ben"
+
+    asked = Nights(tmp_path / "refer", RULES.format(more="by_hand: {account: {ae: {refer: vp, within: 2 days}}}\n"))
+    asked("2026-03-01", account=account(None))
+    for day in ("2026-03-02", "2026-03-05"):
+        decision = asked(day, account=account("ben"))["A"]
+        assert (decision.action, decision.owner, str(decision.until)) == ("refer", "ben", "2026-03-04")
+
+
+def test_a_decision_that_is_not_loaded_yet_is_written_again_and_a_late_load_is_not_a_change(tmp_path: Path) -> None:
+    night = Nights(tmp_path, RULES.format(more=""))
+    assert night("2026-03-01", account=account("ben"))["A"].moved
+    pending = night("2026-03-02", account=account("ben"))["A"]
+    assert (pending.owner, pending.previous, pending.in_crm, pending.moved) == ("ann", "ann", "ben", True)
+    third = night("2026-03-03", account=account("ben", "cal"))["A"]
+    assert (third.owner, third.previous, third.in_crm) == ("cal", "ann", "ben")
+    late = night("2026-03-04", account=account("ann", "cal"))["A"]  # the decision of the 1st arrives
+    assert (late.owner, late.previous, late.in_crm, late.moved) == ("cal", "cal", "ann", True)
+    loaded = night("2026-03-05", account=account("cal", "cal"))["A"]
+    assert (loaded.owner, loaded.moved) == ("cal", False)
+    assert night.state["owners"]["account|A|ae"] == {"rep": "cal", "since": "2026-03-03", "former": "ann", "by": "rule", "base": "cal"}
+
+
+def test_a_record_that_is_not_in_the_data_keeps_its_place(tmp_path: Path) -> None:
+    night = Nights(tmp_path, RULES.format(more=""))
+    night("2026-03-01", account=account(None))
+    night("2026-03-02", account=[{"id": "B", "owner": None, "wants": "ben"}])
+    assert night.state["owners"]["account|A|ae"]["since"] == "2026-03-01"
+    assert night("2026-03-03", account=account("ann"))["A"].previous == "ann"
+
+
+def test_what_rules_may_ask_of_each_role(tmp_path: Path) -> None:
+    text = """roles: [ae, csm]
+fields: {account: {wants: rep}}
+engagement:
+  account:
+    ae: [{name: wanted, then: {assign: account.wants}, because: "{account.owner_since.ae}, {account.former_owner.ae.name}, {account.owner_by.ae}"}]
+    csm: [{name: mine, then: keep, because: "{account.owner_since.csm}, {account.former_owner.csm.name}, {account.owner_by.csm}"}]"""
+    night = Nights(tmp_path, text)
+    reasons = []
+    for day, ae, csm, wants in (
+        ("2026-03-01", None, "cal", "ann"), ("2026-03-02", "ann", "cal", "ben"), ("2026-03-03", "ben", "ann", "ben"),
+    ):  # fmt: skip
+        rows = [{"id": "A", "owner_ae": ae, "owner_csm": csm, "wants": wants}]
+        tables: dict[str, Any] = {"rep": REPS, "account": rows}
+        run = night.evaluator.run(tables, as_of=day, state=night.state)
+        night(day, account=rows)
+        reasons.append([d.reason for d in run.decisions])
+    assert reasons == [
+        ["(unknown), (unknown), (unknown)", "(unknown), (unknown), (unknown)"],
+        ["1 March 2026, (unknown), rule", "(unknown), (unknown), import"],
+        ["2 March 2026, Ann, rule", "3 March 2026, Cal, hand"],
+    ]
