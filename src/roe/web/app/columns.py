@@ -91,8 +91,11 @@ class ColumnSnapshot(Snapshot):
         phase(f"preparing the pages of {entity} records")
         table = bound.world.tables[entity] if entity else None  # type: ignore[attr-defined]
         if table is not None and table.listed:
-            for d in self.decisions(entity, str(table.row(0)["id"])):
+            first = table.row(0)
+            for d in self.decisions(entity, str(first["id"])):
                 _ = d.trace.steps
+            for name in self.policy.model.entities[entity]:  # its related records, and what stands in it
+                _ = first[name]
 
     @property
     def bound(self) -> Bound:

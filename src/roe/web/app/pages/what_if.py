@@ -99,6 +99,8 @@ def given_value(row: Row, name: str) -> Any:
 
 def _decide(snapshot: Snapshot, entity: str, row: Row | None, typed: dict[str, str]) -> tuple[list[Decision], list[str]]:
     if row is None:
+        if not snapshot.rows_alone:
+            return [], ["There is too much data to add a record to all of it here. Open a record, and ask what if of that."]
         return _described(snapshot, entity, typed)
     problems: list[str] = []
     way = []
