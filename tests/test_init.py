@@ -118,7 +118,7 @@ def test_a_draft_stands_on_its_own(name: str, tmp_path: Path) -> None:
     said = roe("init", policy, "--from", str(folder))
     assert said.exit_code == 0, said.output
     lines = said.output.splitlines()
-    assert len(lines) <= 25 and lines[-4] == "next:" and "every row was read" in said.output
+    assert len(lines) <= 25 and lines[-5] == "next:" and "every row was read" in said.output
     assert yaml.safe_load((tmp_path / "policy" / "policy.yaml").read_text("utf-8"))["profile"] == profile
     checked = roe("check", policy)
     assert checked.exit_code == 0 and ": fine (" in checked.output and "warning" not in checked.output, checked.output
@@ -222,7 +222,7 @@ def test_the_printed_commands_work_as_they_are_printed(
     assert said.exit_code == 0, said.output
     lines = said.output.splitlines()
     commands = [shlex.split(line)[1:] for line in lines[lines.index("next:") + 1 :]]
-    assert [c[0] for c in commands] == ["test", "run", "explain"] and not any("--data" in c for c in commands)
+    assert [c[0] for c in commands] == ["check", "test", "run", "explain"] and not any("--data" in c for c in commands)
     assert roe("check", "rules", "--strict").exit_code == 0
     for command in commands:
         assert roe(*command).exit_code == 0, command
@@ -236,7 +236,7 @@ def test_a_draft_says_how_the_export_was_read(tmp_path: Path) -> None:
     said = roe("init", str(tmp_path / "p"), "--from", str(tmp_path / "export")).output
     for line in (
         "read as Windows-1252",
-        "revenue: 1 cells taken for missing: `n/a` 1",
+        "revenue: 1 cell taken for missing: `n/a` 1",
         "Umsatz: its decimal sign is `,`",
         "`1067` to `01067`",
         "a line of the report",

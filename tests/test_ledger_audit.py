@@ -184,3 +184,14 @@ def test_old_backups_go(tmp_path: Path) -> None:
         for month in (1, 2, 3):
             backup(store, tmp_path / "b", datetime(2026, month, 20, tzinfo=UTC))
         assert [p.name for p in sorted((tmp_path / "b").iterdir())] == ["ledger-20260220T000000Z", "ledger-20260320T000000Z"]
+
+
+@pytest.mark.parametrize("source", STORES)
+def test_a_backup_has_what_a_service_keeps(source: str, tmp_path: Path) -> None:
+    with full(place(source, tmp_path / "a")) as store:
+        store.db.run("INSERT INTO mirror (entity, id, fields, versions, deleted, seq) VALUES ('lead', 'L-1', '{}', '{}', 0, 1)")
+        store.db.run("INSERT INTO known (kind, key, body, seq) VALUES ('owner', 'lead|L-1|sdr', '{}', 1)")
+        saved = backup(store, tmp_path / "backups", datetime(2026, 3, 5, tzinfo=UTC))
+        with open_store(place("sqlite", tmp_path / "b")) as back:
+            restore(saved, back)
+            assert back.db.rows("SELECT id FROM mirror") == [("L-1",)] and back.db.rows("SELECT key FROM known") == [("lead|L-1|sdr",)]

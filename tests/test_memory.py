@@ -152,3 +152,23 @@ engagement:
         ["1 March 2026, (unknown), rule", "(unknown), (unknown), import"],
         ["2 March 2026, Ann, rule", "3 March 2026, Cal, hand"],
     ]
+
+
+def test_a_referral_keeps_its_day_is_overdue_and_escalates(tmp_path: Path) -> None:
+    text = """roles: [ae]
+engagement:
+  account:
+    ae:
+      - {name: dispute, when: account.name = "open", then: {refer: [{to: sales-ops}, {to: vp, after: 5 days}, {to: ceo, after: 9 days}], within: 2 days}}
+      - {name: settled, then: keep}"""
+    night = Nights(tmp_path, text)
+    said = []
+    for day in ("02", "03", "04", "06", "07", "10", "11", "20"):
+        decision = night(f"2026-03-{day}", account=[{"id": "A", "name": "open", "owner": "ann"}])["A"]
+        said.append((str(decision.until), decision.reason.split(",")[0].replace(" must decide", ""), "overdue" in decision.reason))
+    days = [False, False, True, True, True, True, True, True]
+    who = ["sales-ops"] * 4 + ["vp"] * 2 + ["ceo"] * 2
+    assert said == [("2026-03-04", w, late) for w, late in zip(who, days, strict=True)]
+    assert night("2026-03-21", account=[{"id": "A", "name": "done", "owner": "ann"}])["A"].action == "keep"
+    again = night("2026-03-22", account=[{"id": "A", "name": "open", "owner": "ann"}])["A"]  # another question
+    assert str(again.until) == "2026-03-24" and "sales-ops" in again.reason

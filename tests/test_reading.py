@@ -582,7 +582,7 @@ def test_a_run_says_what_it_read(tmp_path: Path) -> None:
     assert (
         "accounts.csv: 4 rows, 2 rejected (1: the row has 2 cells, and the header 4; 1: employees: a value is not a number)" in done.output
     )
-    assert "not understood: Foo" in done.output and "employees: 1 cells taken for missing: `n/a` 1" in done.output
+    assert "not understood: Foo" in done.output and "employees: 1 cell taken for missing: `n/a` 1" in done.output
     kept = json.loads((tmp_path / "out" / "reading.json").read_text())["entities"]["account"]
     assert (kept["rows"], kept["rejected"], kept["not_understood"]) == (4, 2, ["Foo"])
     (tmp_path / "d" / "accounts.csv").write_text("id,name\n1,a\n")

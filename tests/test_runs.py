@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from roe.run.memory import read_memory
 from roe.run.run import Options, run
 from roe.run.source import Source
 
+resource = pytest.importorskip("resource")  # limits and signals of POSIX
 HEAVY = bool(os.environ.get("ROE_HEAVY"))
 KILLS = 200 if HEAVY else 6
 PAIRS = 50 if HEAVY else 2

@@ -89,7 +89,7 @@ class _Search:
             # what was decided rests on more than the data: an earlier run's turns, say
             return Answer(self.rep, False, replays=1, complete=False)
         bound, d = base
-        rep = bound.world.find("rep", self.rep["id"])
+        rep = bound.world.rep(self.rep["id"])
         assert rep is not None
         found = routes(bound, d, rep)
         now = bound.world.clock.now
@@ -133,7 +133,7 @@ class _Search:
 
     def _further(self, way: Way, bound: Bound, d: Decision) -> None:
         """Add what stands in the way in the world of a way that did not help."""
-        rep = bound.world.find("rep", self.rep["id"])
+        rep = bound.world.rep(self.rep["id"])
         same = (d.owner, d.rule, turned(d)) == (self.d.owner, self.d.rule, turned(self.d))
         if rep is None or same or len(way) >= LARGEST:
             return

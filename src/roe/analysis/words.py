@@ -16,6 +16,7 @@ COMPARED = {
     "=": "is", "!=": "is not", "<": "is less than", "<=": "is at most", ">": "is more than", ">=": "is at least",
 }  # fmt: skip
 DAYS = {"<": "is before", "<=": "is not after", ">": "is after", ">=": "is not before"}
+_IS = re.compile(r"(?:(.+)'s )?is (.+)")
 DATES = ("date", "created", "closed", "since", "until", "starts", "ends", "activity", "at", "seen", "engaged", "today")
 
 
@@ -93,7 +94,11 @@ def _compare(tree: s.Compare, entity: str) -> str:
     if isinstance(tree.right, s.Literal) and tree.right.value is None:
         return f"{what} is {'missing' if tree.op == '=' else 'known'}"
     if isinstance(tree.right, s.Literal) and isinstance(tree.right.value, bool):
-        return f"{what} is {'true' if tree.right.value is (tree.op == '=') else 'not true'}"
+        holds = tree.right.value is (tree.op == "=")
+        adjective = _IS.fullmatch(what)  # a field that is named for what it says: `is_open`, `account.is_customer`
+        if adjective:
+            return f"{adjective[1] or 'it'} is {'' if holds else 'not '}{adjective[2]}"
+        return f"{what} is {'true' if holds else 'not true'}"
     last = what.rpartition(" ")[2].strip("`").rpartition(".")[2]
     days = tree.op in DAYS and (last in DATES or "today" in show(tree.right))
     return f"{what} {(DAYS if days else COMPARED)[tree.op]} {value(tree.right)}"

@@ -16,6 +16,13 @@ COMMANDS = {
 }  # fmt: skip
 
 
+ELSEWHERE = {  # what people type for something that has another name
+    "why": "roe explain RECORD", "why-not": "roe explain RECORD --why-not REP", "plan": "roe books plan", "apply": "roe books apply",
+    "simulate": "roe books simulate", "backtest": "roe score backtest", "fit": "roe score fit", "server": "roe serve", "validate": "roe check",
+    "lint": "roe check", "format": "roe fmt", "help": "roe --help", "import": "roe init DIR --from EXPORT",
+}  # fmt: skip
+
+
 class Lazy(click.Group):
     """Commands in the order that a new user meets them, none imported before it is called."""
 
@@ -40,7 +47,8 @@ class Lazy(click.Group):
         from roe.diagnostics import suggest
 
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f"there is no command `{args[0]}`; {suggest(args[0], COMMANDS, 'roe --help lists them')}")
+            hint = f"use `{ELSEWHERE[args[0]]}`" if args[0] in ELSEWHERE else suggest(args[0], COMMANDS, "roe --help lists them")
+            raise click.UsageError(f"there is no command `{args[0]}`; {hint}")
         return super().resolve_command(ctx, args)
 
 

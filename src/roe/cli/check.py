@@ -14,6 +14,7 @@ from roe.cli.repository import in_repository
 from roe.cli.settings import as_of_setting, data_setting, is_setting
 from roe.cli.terminal import commands
 from roe.diagnostics import FORMATS, errors
+from roe.words import counted
 
 if TYPE_CHECKING:
     from roe.analysis.check import Subject
@@ -56,10 +57,12 @@ def command(policy: Path | None, shape: str, hints: bool, data: Path | None, no_
         if loaded is not None and not bad:
             rules = sum(len(c.rules) for c in loaded.plan.engagement.values())
             steps = len(loaded.plan.steps)
-            weaker = f", {len(found)} warning{'s' if len(found) > 1 else ''}" if found else ""
-            click.echo(f"{loaded.name}: fine{weaker} ({len(loaded.files)} files, {steps} computed fields, {rules} engagement rules)")
+            weaker = f", {counted(len(found), 'warning')}" if found else ""
+            click.echo(
+                f"{loaded.name}: fine{weaker} ({counted(len(loaded.files), 'file')}, {counted(steps, 'computed field')}, {counted(rules, 'engagement rule')})"
+            )
         else:
-            click.echo(f"{len(bad)} error{'s' if len(bad) != 1 else ''}")
+            click.echo(counted(len(bad), "error"))
     sys.exit(1 if bad or (strict and found) else 0)
 
 

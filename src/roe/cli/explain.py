@@ -272,7 +272,7 @@ def find_record(bound: Any, text: str, among: Iterable[str] | None = None) -> An
 
 
 def _rep(world: Any, text: str) -> Any:
-    rep = world.find("rep", text)
+    rep = world.find("rep", text) or world.unlisted_rep(text)
     if rep is None:
         known = [str(x) for row in world.rows["rep"] for x in (row["id"], row.label)]
         fail(

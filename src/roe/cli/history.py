@@ -13,12 +13,13 @@ from roe.cli.common import fail, table
 from roe.cli.ledger import open_ledger, state_argument
 from roe.diagnostics import Diagnostic
 from roe.source import Span
+from roe.words import counted
 
 
 @click.command("history")
 @click.argument("record", required=False)
 @state_argument
-@click.option("--entity", help="The record's entity, where several have this id.")
+@click.option("--entity", help="The record's entity, if several have this id.")
 @click.option("--role", default="", help="Show only this role, such as ae or sdr.")
 @click.option("--on", "day", metavar="DAY", help="Show who had it on this day, such as 2026-03-17.")
 @click.option("--rep", default="", help="Show only what is about this rep. Without RECORD: the rep's book, now or on the --on day.")
@@ -27,10 +28,10 @@ from roe.source import Span
 def command(
     record: str | None, state: str, entity: str | None, role: str, day: str | None, rep: str, since: str | None, shape: str
 ) -> None:
-    """Show the history of RECORD: who owned it when, by what, and why.
+    """Show the history of RECORD (an id): who owned it when, by what, and why.
 
-    Times are when something held, not when it was written. Two answers are given for a day: as it was, and as roe knew it that night, if they
-    are not the same.
+    It reads the ledger that `roe run --state` writes. A time says when something held, not when it was recorded. For a day (--on) you get
+    what was true then, and what roe knew that night if that differs.
     """
     from roe.crm.ids import fold
     from roe.ledger import history
@@ -69,7 +70,16 @@ def _entity(known: list[str], asked: str | None, record: str) -> str:
     if asked is not None:
         known = [x for x in known if x == asked]
     if not known:
-        fail([Diagnostic("R604", f"the ledger has no record `{record}`", at, "name it by its id, as the CRM has it")])
+        fail(
+            [
+                Diagnostic(
+                    "R604",
+                    f"the ledger has no record `{record}`",
+                    at,
+                    "name it by its id, as the CRM has it; `roe explain NAME` shows the id",
+                )
+            ]
+        )
     if len(known) > 1:
         fail([Diagnostic("R605", f"{len(known)} records have the id `{record}`: {', '.join(known)}", at, "add --entity")])
     return known[0]
@@ -188,7 +198,7 @@ def _book(store: Any, rep: str, on: date | None, shape: str) -> None:
     elif shape == "csv":
         _csv(header, rows)
     else:
-        click.echo(f"{rep} {'now has' if on is None else f'had on {on}'} {len(rows)} record{'' if len(rows) == 1 else 's'}\n")
+        click.echo(f"{rep} {'now has' if on is None else f'had on {on}'} {counted(len(rows), 'record')}\n")
         click.echo(table(rows, header))
 
 

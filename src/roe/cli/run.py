@@ -11,6 +11,7 @@ import click
 from roe.cli.common import as_of_option, clock, data_option, fail, heed, load, policy_argument, state_option, table, unwritable, wait_option
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
 from roe.source import Span
+from roe.words import counted, verb
 
 
 @click.command("run")
@@ -81,10 +82,11 @@ def command(
     heed(source.warnings)
     for line in (*(f"note: {n}" for n in finished.notes), *in_lines(finished.report, finished.last)):
         click.echo(line, err=True)
-    _show(finished.summary, out)
+    _show(finished.summary, out, "rep" in finished.report)
     if finished.since is not None:
         s = finished.since
-        click.echo(f"owners changed since the run as of {s.last}: {s.by_rules} by rules, {s.by_hand} by hand, {s.by_time} by time")
+        changes = f"{s.by_rules} by rules, {s.by_hand} by hand, {s.by_time} by time" if s.by_rules or s.by_hand or s.by_time else "none"
+        click.echo(f"owners changed since the run as of {s.last}: {changes}")
     if finished.outcome == "dry":
         click.echo("nothing was committed: this was a " + ("replay" if replay else "dry run"))
     if finished.broken:
@@ -111,18 +113,25 @@ def _apply(evaluator: Any, as_of: str, out: Path, state: str | None, wait: float
         fail(e.diagnostics)
     except OSError as e:
         unwritable(out, e)
-    click.echo(f"committed: {mark['counts']['moved']} of {mark['counts']['allocations']} allocations change hands; see {out}")
+    moved = mark["counts"]["moved"]
+    click.echo(
+        f"committed: {moved} of {counted(mark['counts']['allocations'], 'allocation')} {verb(moved, 'changes', 'change')} hands; see {out}"
+    )
 
 
-def _show(summary: dict[str, Any], out: Path) -> None:
+def _show(summary: dict[str, Any], out: Path, has_reps: bool) -> None:
+    """What the run decided. `has_reps`: whether the data lists reps, so that an owner whom it does not list is odd."""
     rows = [[key, rule, n, f"{n / sum(rules.values()):.1%}"] for key, rules in summary["rules"].items() for rule, n in rules.items()]
     click.echo(table(rows[:MOST_ROWS], ["records and role", "rule", "decided", "share"]))
     if len(rows) > MOST_ROWS:
         click.echo(f"… and {len(rows) - MOST_ROWS} more rules, in summary.json")
     rejected = sum(summary["rejected"].values())
-    click.echo(f"\n{summary['allocations']} allocations, {summary['moved']} change hands, {rejected} records rejected; see {out}")
+    moved = summary["moved"]
+    click.echo(
+        f"\n{counted(summary['allocations'], 'allocation')}, {moved:,} {verb(moved, 'changes', 'change')} hands, {counted(rejected, 'record')} rejected; see {out}"
+    )
     for c in summary["corrected"][:MOST_CORRECTED]:
-        click.echo(f"corrected: {c['entity']}.{c['field']} `{c['written']}` to `{c['meant']}` in {c['records']} records")
+        click.echo(f"corrected: {c['entity']}.{c['field']} `{c['written']}` to `{c['meant']}` in {counted(c['records'], 'record')}")
     if len(summary["corrected"]) > MOST_CORRECTED:
         click.echo(f"… and {len(summary['corrected']) - MOST_CORRECTED} more corrections, in summary.json")
     missing: dict[tuple[str, str], int] = {}
@@ -130,11 +139,21 @@ def _show(summary: dict[str, Any], out: Path) -> None:
         missing[d["entity"], d["field"]] = missing.get((d["entity"], d["field"]), 0) + d["records"]
     for c in summary["conflicts"]:
         shown = ", ".join(c["records"][:5]) + (", …" if len(c["records"]) > 5 else "")
-        click.echo(f"warning: {c['step']} allows one row, and {c['rules']} all hold for {len(c['records'])} records: {shown} [R609]")
+        click.echo(
+            f"warning: {c['step']} allows one row, and {c['rules']} all hold for {counted(len(c['records']), 'record')}: {shown} [R609]"
+        )
     if summary["unlisted_reps"]:
-        click.echo("warning: owners that no rep record has: " + ", ".join(summary["unlisted_reps"][:8]))
+        shown = ", ".join(summary["unlisted_reps"][:8]) + (", …" if len(summary["unlisted_reps"]) > 8 else "")
+        if has_reps:
+            click.echo(f"warning: these owners are not among the reps of the data: {shown}")
+        else:
+            click.echo(
+                f"note: the data has no list of reps, so owners are known by name only: {shown}. Add reps.csv for their capacity, leave and team"
+            )
     for (entity, field), n in missing.items():
-        click.echo(f"warning: {n} values of {entity}.{field} find no record; see `dangling` in summary.json")
+        click.echo(
+            f"warning: {counted(n, 'value')} of {entity}.{field} {verb(n, 'matches', 'match')} no record; see `dangling` in summary.json"
+        )
 
 
 MOST_ROWS = 100

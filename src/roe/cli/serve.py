@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from roe.cli.common import fail, find_policy, needs_service, policy_argument, service_state
-from roe.diagnostics import PolicyError
+from roe.diagnostics import Diagnostic, PolicyError
+from roe.source import Span
 
 
 @click.command("serve")
@@ -43,9 +44,26 @@ def command(
             "policy": root or example(), "state": state, "host": host, "port": port, "tokens": tokens, "config": config, "shadow": shadow,
             "users": users, "trust_header": trust_header, "watch": watch, "activate": activate,
         }  # fmt: skip
+        _is_free(host, port)
+        click.echo(f"serving {root or 'the example'} at http://{host}:{port}; the addresses are in docs/serve.md; to end: Ctrl-C", err=True)
         serve(arguments, workers)
     except PolicyError as e:
         fail(e.diagnostics)
+
+
+def _is_free(host: str, port: int) -> None:
+    """End the command if something else listens on the port: uvicorn would say so in the middle of its log."""
+    import errno
+    import socket
+
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, proto) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as e:
+        if e.errno == errno.EADDRINUSE:
+            fail([Diagnostic("R801", f"port {port} is in use", Span("--port", 1, 1, 2), "stop what listens there, or name another port")])
 
 
 def _own_policy(given: Path | None) -> Path | None:

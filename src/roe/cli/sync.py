@@ -10,6 +10,7 @@ import click
 from roe.cli.common import fail, find_policy, heed, needs_service, policy_argument, service_state
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.source import Span
+from roe.words import counted
 
 MOST_SHOWN = 20
 
@@ -47,7 +48,7 @@ def command(data: Path, policy: Path | None, state: str, complete: tuple[str, ..
         click.echo(f"warning: {problem['detail']}" + (f" (record {problem['record']})" if problem.get("record") else ""), err=True)
     if len(problems) > MOST_SHOWN:
         click.echo(f"… and {len(problems) - MOST_SHOWN} more records that cannot be read", err=True)
-    click.echo(", ".join(f"{n} {entity} records" for entity, n in taken.items()) + " are in the mirror")
+    click.echo("now in the mirror: " + ", ".join(counted(n, entity) for entity, n in taken.items()))
 
 
 def tables_of(policy: Any, data: Path) -> dict[str, Any]:

@@ -51,7 +51,7 @@ _EMPLOYEES = (
     "Empleados", "Número de empleados", "Funcionários", "Número de funcionários", "Dipendenti", "Medewerkers", "従業員数",
 )  # fmt: skip
 _REVENUE = (
-    "Revenue", "Annual Revenue", "Turnover", "Umsatz", "Jahresumsatz", "Chiffre d'affaires", "Ingresos", "Ingresos anuales", "Facturación",
+    "Revenue", "Annual Revenue", "Turnover", "Umsatz", "Jahresumsatz", "Jährlicher Umsatz", "Chiffre d'affaires", "Ingresos", "Ingresos anuales", "Facturación",
     "Receita", "Receita anual", "Faturamento", "Fatturato", "Omzet", "売上高",
 )  # fmt: skip
 _WEBSITE = ("Website", "Web", "URL", "Homepage", "Webseite", "Site web", "Sitio web", "Site", "Sito web", "ウェブサイト")
@@ -84,7 +84,7 @@ _PHONE = (
 )
 _CREATED = (
     "Created", "Created At", "Created Date", "Created On", "Create Date", "Created Time", "Date Created", "Date Added", "First Contact Date",
-    "Erstellt", "Erstellt am", "Angelegt am", "Erstelldatum", "Créé le", "Date de création", "Fecha de creación", "Creado", "Data de criação",
+    "Erstellt", "Erstellt am", "Angelegt am", "Erstelldatum", "Erstellungsdatum", "Datum der Erstellung", "Créé le", "Date de création", "Fecha de creación", "Creado", "Data de criação",
     "Criado em", "作成日", "作成日時",
 )  # fmt: skip
 _ID = (

@@ -21,7 +21,7 @@ _COMPANY_NAME = (
     "Nome da empresa", "会社名", "企業名",
 )  # fmt: skip
 _DOMAIN = (
-    "Company Domain Name", "Domain", "Nombre de dominio de la empresa", "Domain-Name des Unternehmens", "Unternehmensdomain", "Domainname des Unternehmens",
+    "Company Domain Name", "Domain", "Nombre de dominio de la empresa", "Domain-Name des Unternehmens", "Domain des Unternehmens", "Unternehmensdomain", "Domainname des Unternehmens",
     "Domänenname des Unternehmens", "Unternehmens-Domain-Name", "Nom de domaine de l'entreprise", "Nome de domínio da empresa", "Nome do domínio da empresa", "会社のドメイン名", "会社ドメイン名", "企業のドメイン名",
 )  # fmt: skip
 _COMPANY_OWNER = (
@@ -43,6 +43,7 @@ _CREATED = (
     "Fecha de creación",
     "Erstelldatum",
     "Erstellungsdatum",
+    "Datum der Erstellung",
     "Erstellt am",
     "Date de création",
     "Data de criação",
@@ -87,6 +88,7 @@ _REVENUE = (
     "Annual Revenue",
     "Ingresos anuales",
     "Jahresumsatz",
+    "Jährlicher Umsatz",
     "Chiffre d'affaires annuel",
     "Receita anual",
     "年間売上高",
@@ -110,7 +112,7 @@ _WEBSITE = (
 _COMPANY = (  # associations: today's exports mark the primary one
     "Associated Company IDs (Primary)", "Associated Company ID (Primary)", "Primary Associated Company ID", "Associated Company IDs", "Associated Company ID",
     "Primary Company ID", "Associated Company (Primary)", "Associated Company Names (Primary)", "Associated Company", "Associated Companies", "Primary Company",
-    "IDs de empresa asociada", "ID de empresa asociada", "Empresa asociada", "IDs zugehöriger Unternehmen", "ID des zugehörigen Unternehmens", "Zugehöriges Unternehmen",
+    "IDs de empresa asociada", "ID de empresa asociada", "Empresa asociada", "IDs zugehöriger Unternehmen", "Zugehörige Unternehmens-IDs", "Zugeordnete Unternehmens-IDs", "Zugeordnetes Unternehmen", "ID des zugehörigen Unternehmens", "Zugehöriges Unternehmen",
     "ID d'entreprise associée", "Entreprise associée", "ID da empresa associada", "Empresa associada", "関連会社ID", "関連付けられた会社",
 )  # fmt: skip
 _STAGE = (

@@ -12,6 +12,7 @@ from roe.data.reading import Reading, in_order
 from roe.diagnostics import Diagnostic
 from roe.policy.model import Policy
 from roe.source import Span
+from roe.words import counted
 
 FILE = "reading.json"
 FALLEN = 0.1  # a loss of rows, or of filled cells, that is worth a word
@@ -96,7 +97,7 @@ def cells_in_lines(read: Mapping[str, Any]) -> list[str]:
     odd = [(name, f["unread"], f["unread_texts"]) for name, f in read["fields"].items() if f["unread"]]
     for name, number, texts in sorted(odd, key=lambda x: -x[1])[:4]:
         commonest = ", ".join(f"`{text}` {n:,}" for text, n in list(texts.items())[:3])
-        said.append(f"{name}: {number:,} cells taken for missing: {commonest}")
+        said.append(f"{name}: {counted(number, 'cell')} taken for missing: {commonest}")
     mended = [(name, f["corrected"], f["corrections"]) for name, f in read["fields"].items() if f["corrected"]]
     for name, number, pairs in mended[:4]:
         said.append(f"{name}: {number:,} corrected: " + ", ".join(f"`{c['written']}` to `{c['meant']}`" for c in pairs[:3]))

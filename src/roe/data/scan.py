@@ -93,7 +93,7 @@ def scan(text: str, shown: str) -> Sheet:
             rows.append(cells[:width] if len(cells) > width else cells)
             places.append(line)
         else:
-            origin.rejects.append((line, delimiter.join(cells)[:200], misfit(cells, width, delimiter)))
+            origin.rejects.append((line, delimiter.join(cells)[:200], misfit(cells, width, delimiter, 0 < origin.below == len(rows))))
     if not text.endswith("\n") and len(rows) > 1:
         origin.notes.append("the last line has no line end: make sure that the file is whole")
     drop_marginal(rows, places, origin)
@@ -183,13 +183,15 @@ def names_of(cells: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(names), tuple(dict.fromkeys(twice))
 
 
-def misfit(cells: Sequence[str], width: int, delimiter: str) -> str:
-    """Why a row with another number of cells than the header is not a record."""
+def misfit(cells: Sequence[str], width: int, delimiter: str, below: bool = False) -> str:
+    """Why a row with another number of cells than the header is not a record. `below`: no record stands between it and the last blank line."""
     filled = [c for c in cells if c.strip()]
     if len(filled) == 1 and _footer().match(filled[0].strip()):
         return "a line of the report, not a record"
     if len(cells) == 1 and cells[0].count(delimiter) >= width - 1 > 0:
         return "the whole row is in one pair of quotes"
+    if below and len(cells) == 1 and width > 2:
+        return "a line of the report, not a record"
     return f"the row has {len(cells)} cell{'s' if len(cells) != 1 else ''}, and the header {width}"
 
 

@@ -448,6 +448,10 @@ class World:
                 return found
         return None
 
+    def unlisted_rep(self, key: str) -> Row | None:
+        """A rep whom the data names as an owner, and the policy as a member or a holder, but whom no record of a rep lists."""
+        return self._strangers.get(fold(key))
+
     def is_stranger(self, rep: Row) -> bool:
         return rep["id"] not in self._keys["rep"]
 

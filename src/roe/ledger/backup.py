@@ -23,6 +23,12 @@ TABLES = {
     "latest": ("kind, subject, name", "kind, subject, name, entry, open, due"),
     "day": ("rep, day", "rep, day, n"),
     "setting": ("name", "name, value"),
+    "service": ("one", "one, seq"),
+    "mirror": ("entity, id", "entity, id, fields, versions, deleted, seq"),
+    "known": ("kind, key", "kind, key, body, seq"),
+    "answer": ("key", "key, digest, status, body, at"),
+    "inbox": ("source, message", "source, message, subject, at"),
+    "outbox": ("number", "number, receiver, kind, subject, body, at, due, attempts, state, problem"),
     "head": ("one", "one, epoch, number, hash, label"),
 }
 KEEP = 30  # days

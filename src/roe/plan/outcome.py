@@ -304,7 +304,8 @@ class _Lowering:
         asked = s.Path(s.Name(self.entity), f"referred_on.{self.role}")  # asking again does not move the day
         start = s.If(_missing(asked), s.Name("today"), asked)
         until = None if action.within is None else s.Binary("+", start, _span(action.within))
-        decides = (*_pieces(action.to, self.roles), " must decide")
+        late = () if until is None else (s.If(s.Compare("<=", until, s.Name("today")), _literal(", which is overdue"), _literal("")),)
+        decides: tuple[str | s.Node, ...] = (*_pieces(action.to, self.roles), " must decide", *late)
         reason = (
             (*_pieces(because.rstrip("."), self.roles), "; ", *decides)
             if because

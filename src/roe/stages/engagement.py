@@ -167,7 +167,9 @@ def _action(raw: Any, entity: str, role: str, cx: Context, otherwise: Action | N
             cx.say("R501", pool, f"there is no pool `{pool}`", suggest(pool, cx.pools, "declare it under `pools:`"))
         return Action("route", pool=pool, otherwise=otherwise)
     if "refer" in raw:
-        return Action("refer", to=_decider(raw["refer"], entity, role, cx), within=cx.lasting(raw.get("within")), otherwise=otherwise)
+        to: Any = raw["refer"]
+        decider = _decider(to, entity, role, cx) if isinstance(to, Text) else _deciders(to, entity, role, cx)
+        return Action("refer", to=decider, within=cx.lasting(raw.get("within")), otherwise=otherwise)
     return Action("keep", within=cx.lasting(raw["keep"]), otherwise=otherwise)
 
 
@@ -184,6 +186,26 @@ def _is_given(text: Any, cx: Context) -> bool:
     tree, _ = parse(str(text))
     own = isinstance(tree, s.Path) and isinstance(tree.base, s.Name) and tree.field in cx.model.entities.get(tree.base.id, {})
     return not own
+
+
+def _deciders(steps: Any, entity: str, role: str, cx: Context) -> str:
+    """Who must decide by how long the question has been open: the last of a list whose time has come."""
+    asked = f"{entity}.referred_on.{role}"
+    found = ""
+    for step in reversed(steps):
+        text = _decider(step["to"], entity, role, cx)
+        who = f"{text[1:-1]}.name" if text.startswith("{") else f'"{text}"'
+        after = None if step is steps[0] else step.get("after")  # somebody is asked from the first day on
+        if after is not None:
+            cx.duration(after)
+        since = "today" if after is None else f"(if {asked} = null then today else {asked}) + {after} <= today"
+        found = (who if not found else f"{found} else {who}") if after is None else _before(found, f"if {since} then {who}")
+    return Text(f"{{{found}}}", Same(steps[0]["to"]))
+
+
+def _before(later: str, step: str) -> str:
+    """A step behind those that come later, which are asked first."""
+    return f"{later} else {step}" if later else step
 
 
 def _decider(raw: Text, entity: str, role: str, cx: Context) -> str:

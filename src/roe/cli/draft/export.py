@@ -123,7 +123,9 @@ def _by_headers(export: Export, rest: list[tuple[Path, Rows, list[str]]]) -> Non
     for _, entity, path, rows, headers in sorted(found, key=lambda x: -x[0])[:1]:
         export.sources[entity] = Source(entity, path, rows, headers)
         rest = [x for x in rest if x[0] != path]
-    export.unread += [(path.name, "its name says nothing of accounts, leads, reps, opportunities or activities") for path, _, _ in rest]
+    export.unread += [
+        (path.name, "its name does not say whether it holds accounts, leads, reps, opportunities or activities") for path, _, _ in rest
+    ]
 
 
 def matched(entity: str, headers: Iterable[str], profile: Profile) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -41,6 +42,9 @@ FORMATS = tuple(
     for day in ("%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%m-%d-%Y", "%d-%m-%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%d-%b-%Y", "%d %B %Y")
     for clock in ("", " %H:%M", " %H:%M:%S", " %I:%M %p", ", %H:%M", ", %I:%M %p", " %I:%M:%S %p")
 )
+_GERMAN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss"})
+_ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
+_GROUPED = re.compile(r"-?\d{1,3}(?:[.,]\d{3})*(?:[.,]\d{1,2})?|-?\d+(?:[.,]\d{1,2})?", re.ASCII)
 WORDED = (
     "industry",
     "segment",
@@ -163,17 +167,20 @@ def _columns(known: Understood, source: Source, standard: dict[str, Field]) -> N
     spellings = {
         label(x) for name in columns for x in (*_headers(entity, standard, name), *WORDS.get(entity, {}).get(name.partition(".")[0], ()))
     }
-    for header in source.headers:
-        name = normal(header)
+    for number, header in enumerate(source.headers, 1):
+        name = _field_name(header) or f"column_{number}"
         if header in columns.values() or label(header) in spellings:  # a second column for a field, such as the owner's name
             continue
         name = f"x_{name}" if name in taken or not name.isidentifier() else name
         values = [x for x in source.values(header) if x.lower() not in MISSING]
-        if not name.isidentifier() or name in taken or not values:
+        if not values:
             continue
+        if name in taken or not name.isidentifier():
+            name = f"column_{number}"
         taken.add(name)
         known.own.setdefault(entity, []).append(header)
-        specs[name] = Spec("number" if all(map(_is_number, values)) else "string", "" if header == name else header, seen=_seen(values))
+        kind, form = _kind(values)
+        specs[name] = Spec(kind, "" if header == name else header, form, seen=_seen(values) if kind == "string" else ())
     for name, header in columns.items():
         if name in WORDED and name not in specs and (seen := _seen(source.values(header))):
             specs[name] = Spec("string", seen=seen)
@@ -195,6 +202,27 @@ def _seen(values: list[str]) -> tuple[str, ...]:
     few = 1 < len(found) <= FEW and len(found) * 2 <= len(values)
     plain = few and not any(PRIVATE.search(x) or "\n" in x or len(x) > 40 for x in found) and not all(map(_is_number, found))
     return tuple(sorted(found)) if plain else ()
+
+
+def _field_name(header: str) -> str:
+    """A header as the name of a field, without accents: `Jährlicher Umsatz` is `jaehrlicher_umsatz`. Empty where no Latin letter is in it."""
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", header).translate(_GERMAN))
+    return normal("".join(c for c in plain if not unicodedata.combining(c)))
+
+
+def _kind(values: list[str]) -> tuple[str, str]:
+    """Type and format of a field of its own, as all its values are written; text where that is not certain."""
+    if all(map(_is_number, values)):
+        return "number", ""
+    form = _format(values)
+    if form:
+        return ("datetime" if "%M" in form else "date"), form
+    if all(_ISO.fullmatch(x) for x in values):
+        return ("date" if all(len(x) == 10 for x in values) else "datetime"), ""
+    decimal = {max(".,", key=x.rfind) for x in values if "." in x and "," in x}
+    written = ("1.234,5" if "," in decimal else "1,234.5") if len(decimal) == 1 else _numbers(values)
+    form = written if all(_GROUPED.fullmatch(x) for x in values) else ""
+    return ("number", form) if form else ("string", "")
 
 
 def _is_number(text: str) -> bool:

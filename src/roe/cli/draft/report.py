@@ -1,4 +1,4 @@
-"""What `roe init --from` says: what was understood, what was not, and the next three commands."""
+"""What `roe init --from` says: what was understood, what was not, and the next commands."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from roe.cli.draft.fields import Understood
 from roe.cli.draft.territories import Carved
 from roe.cli.draft.text import POOL, Written
 from roe.data.report import cells_in_lines
+from roe.words import counted, plural, verb
 
 MOST_NAMES = 6  # of headers or people in one line
 MOST_CELLS = 5  # lines about cells
 FROM = {"hubspot": "HubSpot", "zoho": "Zoho CRM", "dynamics": "Dynamics 365"}
-PLURALS = {"opportunity": "opportunities", "activity": "activities"}
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         profile = self.known.profile
-        yield f"made {self.folder}: policy.yaml, tables, {self.written.tests} tests, a CI workflow and editor settings"
+        yield f"made {self.folder}: policy.yaml, tables, {counted(self.written.tests, 'test')}, a CI workflow and editor settings"
         from_ = f"an export of {FROM.get(profile, profile.title())}" if profile != "generic" else "an export of no particular CRM"
         what = "its newest record is of" if self.written.dated else "no record has a date, and it was saved on"
         yield f"read as {from_}; {what} {self.written.day}"
@@ -37,15 +37,15 @@ class Report:
             keys = ", ".join(
                 f"{name} from `{columns[c]}`" for c, name in (("id", "id"), (f"owner.{self.known.roles[0]}", "owner")) if c in columns
             )
-            rest = f", {len(own)} more as fields of their own" if own else ""
-            yield f"  {PLURALS.get(entity, entity + 's'):<13} {source.path.name}: {len(source.rows)} rows; {len(used)} columns understood{rest}{'; ' + keys if keys else ''}"
+            rest = f", {len(own)} more {verb(len(own), 'becomes a field of its own', 'become fields of their own')}" if own else ""
+            yield f"  {plural(entity):<13} {source.path.name}: {counted(len(source.rows), 'row')}; {counted(len(used), 'column')} understood{rest}{'; ' + keys if keys else ''}"
         own = [f"{entity}.{header}" for entity, headers in self.known.own.items() for header in headers]
         if own:
-            yield f"  not understood, kept as text or numbers: {_some(own)}"
+            yield f"  not a standard field, kept as {verb(len(own), 'a field of its own', 'fields of their own')}: {_some(own)}"
         for name, why in self.known.export.unread[:4]:
             yield f"  not read: {name}: {why}"
         if len(self.known.export.unread) > 4:
-            yield f"  not read: {len(self.known.export.unread) - 4} more files"
+            yield f"  not read: {len(self.known.export.unread) - 4} more"
         yield from (f"  {note}" for note in self.known.notes[:4])
         yield from self._aliases()
         yield from self._people()
@@ -53,47 +53,53 @@ class Report:
         yield self._rejected()
         yield "next:"
         policy = _word(str(self.folder))
+        yield f"  roe check {policy}"
         yield f"  roe test {policy}"
-        yield f"  roe run {policy} --out out"
+        yield f"  roe run {policy} --state state --out out"
         yield f"  roe explain {_word(self.written.example)} {policy}"
 
     def _aliases(self) -> Iterator[str]:
         found = [(f"{e}.{name}", spec.aliases) for e, specs in self.known.fields.items() for name, spec in specs.items() if spec.aliases]
         for name, aliases in found[:3]:
             shown = ", ".join(f"`{a}` is read as `{b}`" for a, b in list(aliases.items())[:3])
-            yield f"  perhaps a slip, see `aliases` of {name}: {shown}" + (f", and {len(aliases) - 3} more" if len(aliases) > 3 else "")
+            yield f"  perhaps a typo, see `aliases` of {name}: {shown}" + (f", and {len(aliases) - 3} more" if len(aliases) > 3 else "")
 
     def _people(self) -> Iterator[str]:
         c = self.carved
+        total, entities = len(self.known.rows(c.entity)), plural(c.entity)
+        people = f"{counted(len(c.reps), 'person')} can be assigned records"
         if not c.reps:
-            yield "  nobody is known who could own a record: name reps in tables/staffing.csv, or export the users"
-        elif c.owned and c.owned < len(self.known.rows(c.entity)):
-            yield f"  {c.owned} of {len(self.known.rows(c.entity))} {c.entity}s have an owner and keep it; {len(c.reps)} people can be assigned records"
+            yield "  the export names nobody who could own a record: name reps in tables/staffing.csv, or export the users"
+        elif c.owned and c.owned < total:
+            yield f"  {c.owned:,} of {total:,} {entities} {verb(c.owned, 'has an owner and keeps', 'have an owner and keep')} it; {people}"
         elif c.owned:
-            yield f"  all {c.owned} {c.entity}s have an owner and keep it; {len(c.reps)} people can be assigned records"
+            yield f"  {'the only ' + c.entity + ' has an owner and keeps' if total == 1 else f'all {total:,} {entities} have an owner and keep'} it; {people}"
         else:
-            yield f"  no {c.entity} has an owner; {len(c.reps)} people can be assigned records"
+            yield f"  no {c.entity} has an owner; {people}"
         if c.strangers:
-            yield f"  owners whom the file of reps does not list: {_some(c.strangers)}"
+            yield f"  owners who are not in the file of reps: {_some(c.strangers)}"
         if c.left:
             yield f"  reps who have left and own records: {_some(c.left)}"
         if c.by:
-            share = f", and today's owner in {round(100 * c.agree / c.owned)} % of cases" if c.owned else ""
+            share = f"; that is today's owner in {round(100 * c.agree / c.owned)} % of cases" if c.owned else ""
             rep = (
                 ", with the rep who owns most of it" if c.owned else ", with the rep who has most opportunities there" if c.by_deals else ""
             )
-            yield f"  territories: one for each of {len(c.territories)} values of {c.by}{rep}{share}"
+            yield f"  territories: one for each value of {c.by}, {len(c.territories)} in total{rep}{share}"
         if self.written.unowned:
-            counts = [
-                (
-                    n,
-                    {"territory": "go to their territory", "the-rest": f"to the pool `{POOL}`" if c.reps else "are open"}.get(
-                        r, f"by `{r}`"
-                    ),
-                )
-                for r, n in self.written.rules.items()
-            ]
-            yield f"  {self.written.unowned} {c.entity}s have no owner: " + ", ".join(f"{n} {what}" for n, what in counts)
+            yield f"  {counted(self.written.unowned, c.entity)} {verb(self.written.unowned, 'has', 'have')} no owner: {', '.join(self._placed())}"
+
+    def _placed(self) -> Iterator[str]:
+        """Where the records without an owner go: one phrase for each rule that places some."""
+        for rule, n in self.written.rules.items():
+            if rule == "territory":
+                yield f"{n:,} {verb(n, 'goes to its', 'go to their')} territory"
+            elif rule != "the-rest":
+                yield f"{n:,} {verb(n, 'is', 'are')} decided by `{rule}`"
+            elif self.carved.reps:
+                yield f"{n:,} {verb(n, 'goes', 'go')} to the pool `{POOL}`"
+            else:
+                yield f"{n:,} {verb(n, 'is', 'are')} open"
 
     def _reading(self) -> Iterator[str]:
         """What of the cells is not as it stands in the file, as the reading report has it."""
@@ -105,7 +111,9 @@ class Report:
     def _rejected(self) -> str:
         if not self.written.rejected:
             return "  every row was read"
-        return f"  {self.written.rejected} rows are rejected: " + "; ".join(self.written.reasons)
+        n = self.written.rejected
+        more = f"; and {n - len(self.written.reasons)} more" if n > len(self.written.reasons) else ""
+        return f"  {counted(n, 'row')} {verb(n, 'is', 'are')} rejected: {'; '.join(self.written.reasons)}{more}"
 
 
 def _word(text: str) -> str:

@@ -115,7 +115,7 @@ def _role(entity: str, role: str, known: Understood, carved: Carved, linked: boo
         lines.extend([f"        when: {when}"] if when else [])
         lines.extend([f"        then: {then}", f"        because: {quote(because)}"])
 
-    rule("as-it-is", f"{entity}.owner.{role} != null", "keep", "it has an owner today")
+    rule("as-it-is", f"{entity}.owner.{role} != null", "keep", "today's owner keeps it")
     if entity == "lead" and linked:
         rule(
             "with-account",
@@ -129,9 +129,9 @@ def _role(entity: str, role: str, known: Understood, carved: Carved, linked: boo
         elif not carved.reps:
             rule("territory", "territory != null", "open", "it is in {territory.name}, which nobody staffs yet")
     if carved.reps:
-        rule("the-rest", "", f"{{route: {POOL}}}", "nobody owns it")
+        rule("the-rest", "", f"{{route: {POOL}}}", "it had no owner, and the next in turn gets it")
     else:
-        rule("the-rest", "", "open", "nobody owns it")
+        rule("the-rest", "", "open", "nobody owns it yet")
     return lines
 
 

@@ -122,7 +122,7 @@ def _gap(gap: Gap, y: int, parts: list[str], more: bool) -> int:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(one_line(text)[:LONGEST], width) or [""]
+    return textwrap.wrap(one_line(text)[:LONGEST].replace("`", ""), width) or [""]
 
 
 def _text(text: str) -> str:
