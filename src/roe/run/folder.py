@@ -40,6 +40,7 @@ class OutFolder:
         """Keep other runs away. Raises PolicyError if one of them is still writing after `wait` seconds, OSError for a place that cannot
         be written.
         """
+        new = not self.place.exists()
         self.place.mkdir(parents=True, exist_ok=True)
         until = time.monotonic() + wait
         while (file := _lock(self.place / LOCK)) is None:
@@ -53,6 +54,8 @@ class OutFolder:
         finally:
             (self.place / LOCK).unlink(missing_ok=True)
             file.close()
+            if new and not any(self.place.iterdir()):  # nothing was decided
+                self.place.rmdir()
 
     def begin(self, known: tuple[str, ...]) -> Path:
         """An empty folder to write to. `known` are the files that a roe without `run.json` may have left."""
