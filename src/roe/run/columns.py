@@ -16,7 +16,7 @@ from roe.grammar import values as v
 from roe.plan.operators import Crm
 from roe.plan.outcome import ACTIONS
 from roe.run.arrow import same
-from roe.run.result import ALLOCATIONS, Batch, Portion
+from roe.run.result import ALLOCATIONS, CALM, Batch, Portion
 from roe.run.rows import called
 from roe.run.summary import read_of
 
@@ -57,7 +57,7 @@ def _portion(run: ColumnRun, part: Allocations) -> Portion:
     queue = crm.queues.get((part.entity, part.role))
     names_there = _called(run, crm)
     more = {
-        "$moved": pa.array(part.moved()),
+        "$moved": pa.array(part.moved() & ~np.isin(part.action, [ACTIONS.index(action) for action in CALM])),
         "$value": _or(_coded(part.owner, names_there), queue),
         "$old": _or(_coded(part.in_crm(), names_there), _queues(run, part), queue),
     }
