@@ -23,8 +23,9 @@ from roe.columns.run import ColumnRun
 from roe.data.arrow_files import File, ParquetFile
 from roe.evaluator.engine import Bound, Decision, Evaluator
 from roe.evaluator.expressions import compile_expression
+from roe.evaluator.memory import given_by
 from roe.evaluator.relate import blocking_keys, plan_of
-from roe.evaluator.world import Owners, World
+from roe.evaluator.world import Owners, Row, World
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
@@ -57,7 +58,7 @@ class EvidenceWriter:
         for entity, table in run.world.tables.items():
             if table.listed and (not self.begun or entity in decided):
                 self._write(entity, _stored(run, entity))
-        self._write("owners", allocations.select(["entity", "record", "role", "owner", "action"]))
+        self._write("owners", allocations.select(["entity", "record", "role", "owner", "previous_owner", "action"]))
         self.begun = True
 
     def _write(self, name: str, table: pa.Table) -> None:
@@ -185,14 +186,17 @@ class Evidence:
                 if ids
                 else []
             )
-            by_record: dict[str, dict[str, Any]] = {}
+            by_record: dict[str, list[dict[str, Any]]] = {}
             for x in found:
-                if x["action"] != "refer":
-                    by_record.setdefault(x["record"], {})[x["role"]] = world.rep(x["owner"])
+                by_record.setdefault(x["record"], []).append(x)
             for row in world.rows[earlier]:
-                owners = {**row["owner"], **by_record.get(str(row["id"]), {})}
+                decided = by_record.get(str(row["id"]), [])
+                owners = {**row["owner"], **{x["role"]: world.rep(x["owner"]) for x in decided if x["action"] != "refer"}}
+                known = [_known(world, row, x) for x in decided if x["owner"] != x.get("previous_owner", x["owner"])]
                 row.forget()
                 row["owner"] = Owners(owners)
+                for values in known:
+                    row.update(values)
 
     def _data(self, name: str) -> Any:
         from pyarrow import dataset
@@ -292,6 +296,14 @@ class _Neighbourhood:
                 i for i, x in zip(column["id"].to_pylist(), column[theirs.field].to_pylist(), strict=True) if keys & set(blocking_keys(x))
             ]
             self.want(step.target, near)
+
+
+def _known(world: World, row: Row, decided: dict[str, Any]) -> dict[str, Any]:
+    """Since when and after whom a record that changed hands in the run has its owner."""
+    owner, former = (None if (rep := world.rep(decided[who])) is None else rep["id"] for who in ("owner", "previous_owner"))
+    assert world.memory is not None
+    facts = world.memory.of(row.entity, str(row["id"]), decided["role"], former, None)
+    return world.known_of(row, decided["role"], facts.moved_to(owner, world.memory.today, given_by(decided["action"])))
 
 
 def _evaluator(said: dict[str, Any]) -> Evaluator:
