@@ -91,9 +91,12 @@ def _shown(value: Any) -> str:
 
 
 def _value(run: Run, row: Row, text: str) -> Any:
-    """The value of an expression about the record; a bare field name will do."""
+    """The value of an expression about the record, as its rules saw it; a bare field name will do."""
     tree, problems = parse(text)
-    return compile_expression(tree)(run.world.scope(row)) if tree is not None else problems[0].message
+    if tree is None:
+        return problems[0].message
+    with run.world.as_before(row.entity):
+        return compile_expression(tree)(run.world.scope(row))
 
 
 def _literal(text: str) -> tuple[Any, str]:
