@@ -225,5 +225,5 @@ def test_rows_that_overlap_under_unique_are_named(tmp_path: Path) -> None:
     (tmp_path / "d" / "accounts.csv").write_text("id,employees\n1,500\n2,400\n")
     args = ["run", str(tmp_path / "p"), "--data", str(tmp_path / "d"), "--as-of", "2026-01-01", "--out", str(tmp_path / "o")]
     result = CliRunner().invoke(main, args)
-    assert "big, middle all hold for 1 records: 1 [R609]" in result.output
+    assert "big, middle all hold for 1 record: 1 [R609]" in result.output
     assert json.loads((tmp_path / "o" / "summary.json").read_text())["conflicts"][0]["records"] == ["1"]

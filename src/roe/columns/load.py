@@ -31,6 +31,7 @@ from roe.data.coerce import (
     cells_of,
     clean,
     corrected,
+    field_of,
     finished,
     is_local,
     listed,
@@ -89,7 +90,7 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
     out.rejects += [Reject(entity, "", line, "", text, reason) for line, text, reason in raw.origin.rejects]
     problems = _Problems(n)
     for name, column in out.names.items():
-        f = fields[name.partition(".")[0]]
+        f = field_of(fields, name)
         habits = raw.habits_of(column, f)
         if habits is not None:
             settle(habits, column, out.reading)

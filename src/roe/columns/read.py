@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns.load import Raw, habits_of
-from roe.data.coerce import columns_of
+from roe.data.coerce import columns_of, field_of
 from roe.data.encoding import Unreadable
 from roe.data.habits import Habits, is_open
 from roe.data.read import DATABASES, files_of, kind_of, lacking, none_found, read_file, read_sheet, unreadable_parquet
@@ -79,7 +79,7 @@ def habits_of_file(policy: Policy, entity: str, file: Any) -> dict[str, Habits]:
     names = columns_of(entity, fields, file.schema_arrow.names, policy.model.roles())
     found: dict[str, Habits] = {}
     for name, column in names.items():
-        f = fields[name.partition(".")[0]]
+        f = field_of(fields, name)
         kind = file.schema_arrow.field(column).type
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         if is_open(f) and (pa.types.is_string(kind) or pa.types.is_large_string(kind)):

@@ -78,6 +78,11 @@ def normal(name: str) -> str:
     return re.sub(r"[^0-9a-z]+", "_", str(name).lower()).strip("_")
 
 
+def field_of(fields: Mapping[str, Field], name: str) -> Field:
+    """The field of a column: `owner_since.ae` is one of its own, `owner.ae` a part of `owner`."""
+    return fields.get(name) or fields[name.partition(".")[0]]
+
+
 def columns_of(entity: str, fields: Mapping[str, Field], keys: Iterable[str], roles: list[str]) -> dict[str, str]:
     """field -> column; owners have one per role, as `owner.ae`.
 
@@ -209,7 +214,7 @@ def coerce_table(
     columns = out.columns
     readers: dict[str, Cells] = {}
     for name, column in columns.items():
-        f = fields[name.partition(".")[0]]
+        f = field_of(fields, name)
         if is_open(f):
             out.habits[column] = _habits(f, raw, column, reading, earlier)
         readers[name] = cells_of(f, zone, source, out.habits.get(column), entity)

@@ -21,7 +21,7 @@ import pyarrow as pa
 from roe.columns.load import Raw
 from roe.columns.read import habits_of_file, read_columns
 from roe.crm.ids import LONG, SHORT
-from roe.data.coerce import cells_of, columns_of
+from roe.data.coerce import cells_of, columns_of, field_of
 from roe.data.read import files_of, kind_of, unreadable_parquet
 from roe.data.scan import Origin
 from roe.data.shape import misshapen
@@ -127,7 +127,7 @@ def _tables(spark: Any, evaluator: Evaluator, data: Path, how: Share, portions: 
             raw = _one(evaluator, data, entity)
             fields = policy.model.entities[entity]
             held = columns_of(entity, fields, raw.columns, policy.model.roles())
-            habits = {c: h for name, c in held.items() if (h := raw.habits_of(c, fields[name.partition(".")[0]])) is not None}
+            habits = {c: h for name, c in held.items() if (h := raw.habits_of(c, field_of(fields, name))) is not None}
             portions[entity] = Raw({}, 0, None, raw.origin, habits)
             table = pa.table({**{k: pa.array(x) if isinstance(x, list) else x for k, x in raw.columns.items()}, "$line": raw.lines})
             frames[entity] = spark.createDataFrame(table)
