@@ -309,7 +309,7 @@ def test_an_owner_whose_time_has_ended_changes_by_time(tmp_path: Path) -> None:
     accounts(tmp_path, "DE", "DE")
     invoke(command(tmp_path, state))
     accounts(tmp_path, "DE", "DE", owner="eva")
-    assert "0 by rules, 0 by hand, 0 by time" in invoke(command(tmp_path, state, 1)).output
+    assert "owners changed since the run as of 2026-03-02: none" in invoke(command(tmp_path, state, 1)).output
     assert "0 by rules, 0 by hand, 2 by time" in invoke(command(tmp_path, state, 2)).output
 
 
