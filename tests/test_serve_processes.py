@@ -179,7 +179,7 @@ def test_route_and_sync_work_beside_a_running_server(tmp_path: Path) -> None:
             assert done.returncode == 0, done.stderr
             return done.stdout
 
-        assert "2 rep records" in roe("sync", str(export), str(rules))
+        assert "2 reps" in roe("sync", str(export), str(rules))
         assert client.post("/v1/leads", json={"id": "L1", "email": "a@x1.com"}).json()["owner"] == "ann"
         (tmp_path / "lead.json").write_text('{"id": "L2", "email": "a@x2.com"}')
         found = json.loads(roe("route", str(tmp_path / "lead.json"), str(rules), "--format", "json"))
