@@ -17,3 +17,11 @@ settings.load_profile("heavy" if os.environ.get("ROE_HEAVY") else "day")
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `heavy` are run where somebody asks for long checks."""
+    if not os.environ.get("ROE_HEAVY"):
+        for item in items:
+            if item.get_closest_marker("heavy") is not None:
+                item.add_marker(pytest.mark.skip(reason="needs ROE_HEAVY=1"))
