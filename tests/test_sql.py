@@ -97,7 +97,10 @@ def test_random_policies(part: int, tmp_path: Path) -> None:
         folder.mkdir()
         (folder / "policy.yaml").write_text(_policy(rng), "utf-8")
         engines = [e for e in ENGINES if e[0] != "postgres" or (seed < 5 and postgres_programs())]
-        left += compare(roe.compile(roe.load(folder)), make_data(rng, 40), "account", "2026-02-01", engines)
+        data = make_data(rng, 40)
+        for rep in data["rep"]:  # SQL reckons the days of reps in the policy's time zone (docs/sql.md)
+            rep.pop("timezone", None)
+        left += compare(roe.compile(roe.load(folder)), data, "account", "2026-02-01", engines)
     assert left < 60 * 40
 
 

@@ -25,6 +25,7 @@ from roe.source import Inline, Text
 ACTIONS = ("unassigned", "keep", "assign", "route", "open", "hold", "return", "refer", "exception")  # what `action` may be in a decision
 LIVE = ("protected", "grace")  # the states of a window in which it protects an owner
 NULL = s.Literal(None, "null")
+FALSE = s.Literal(False, "false")
 
 
 class Sentence:
@@ -279,10 +280,10 @@ class _Lowering:
             start = s.If(_missing(since), s.Name("today"), since)
             until = s.Binary("+", start, _span(action.within))
         failed = _Left(until if action.within is not None or left.unowned else None, unowned=True)
-        may_hold: s.Node = s.Path(self.previous, "may_hold")
+        # of an owner whom the data does not list nothing is known: in SQL `may_hold` is null then, and the owner stays
+        owner: s.Node = s.If(s.Compare("=", s.Path(self.previous, "may_hold"), FALSE), NULL, self.previous)
         if self.can_be_closed:  # what is closed stays as it is, whoever has it
-            may_hold = s.Or((s.Compare("=", s.Path(s.Name(self.entity), "is_open"), s.Literal(False, "false")), may_hold))
-        owner = s.If(may_hold, self.previous, NULL)
+            owner = s.If(s.Compare("=", s.Path(s.Name(self.entity), "is_open"), FALSE), self.previous, owner)
         return self._outcome("keep", owner, until, because, otherwise=self._otherwise(action, because, failed))
 
     def assign(self, action: Action, because: str | None, left: _Left) -> Outcome:
