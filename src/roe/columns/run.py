@@ -127,8 +127,8 @@ class ColumnRun:
 
     def _know(self, entity: str, done: list[Allocations]) -> None:
         """Let what is decided later see since when and after whom records have their new owners, where its rules may ask."""
-        entities = self.bound.entities()
-        if entity == entities[-1] or not self.bound.evaluator.compiled.asks_for_history:
+        needed = self.bound.evaluator.compiled.asks_for_history and entity != self.bound.entities()[-1]
+        if not needed and not self.bound.plan.holdovers:  # whose credit is shared out once all is decided
             return
         moved: dict[tuple[str, str], list[Any]] = {}
         for part in done:
