@@ -255,7 +255,7 @@ class Facts:
         if (row.entity, "matched_account") in self.plan.steps and name == "account":
             hints = [*hints, *self.world.rows["account"][:TRIED]]
         stored = self.world.policy.model.entities[row.entity].get(name)
-        if stored is None or stored.via or name == "id":
+        if stored is None or stored.via or name == "id" or "." in name:  # `owner_from.ae` is what roe remembers: nobody can change it
             return
         if stored.type.name == "owners":
             for role in self.world.policy.roles:

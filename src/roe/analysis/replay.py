@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from roe.analysis.changes import Change, ExceptionEnds, FieldChange, ListChange, MemberChange, NewRecord, StaffingChange, Wait, Way
-from roe.data.coerce import MISSING, coerce_table, maker
+from roe.data.coerce import MISSING, coerce_table, field_of, maker
 from roe.evaluator.engine import Bound, Decision, Evaluator
 from roe.evaluator.world import Row, World
 from roe.grammar import syntax as s
@@ -161,7 +161,7 @@ def read_back(policy: Policy, entity: str, name: str, value: Any) -> Any:
     if value is None:
         return None
     source = policy.data.get(entity, DataSource())
-    field = policy.model.entities[entity][name.partition(".")[0]]
+    field = field_of(policy.model.entities[entity], name)
     text = v.string(value)
     missing = MISSING | {m.lower() for m in source.missing}
     if text is None or text.strip().lower() in missing or text in field.aliases or text != text.strip():

@@ -23,7 +23,12 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 @data_option
 @as_of_option
 @state_option
-@click.option("--run", "run_folder", type=click.Path(path_type=Path), help="The --out folder of an earlier run: the page of data compares with what it read.")
+@click.option(
+    "--run",
+    "run_folder",
+    type=click.Path(path_type=Path),
+    help="The --out folder of an earlier run: the page of data compares with what it read.",
+)
 @click.option("--plan", type=click.Path(path_type=Path), help="The --out folder of `roe books plan`, for the page of books.")
 @click.option("--users", type=click.Path(path_type=Path), help="TOML file with who may sign in, as whom. Default: only you, as RevOps.")
 @click.option("--trust-header", metavar="NAME", default="", help="Header in which a proxy on this machine gives the login of a user.")

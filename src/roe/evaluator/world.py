@@ -6,6 +6,7 @@ computed by its step on first use and kept, so evaluation order needs no plan of
 
 from __future__ import annotations
 
+import copy
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -140,6 +141,12 @@ class Compiled:
         self._sentences: dict[int, tuple[Sentence, list[tuple[str, Code | None]]]] = {}
         self._roles: dict[tuple[str, str], RoleSteps] = {}
         self._excepted: dict[int, tuple[ExceptionRow, list[Code]]] = {}
+
+    def apart(self) -> Compiled:
+        """A copy whose rules can be replaced: closures are shared, and what rules lower to is made anew."""
+        other = copy.copy(self)
+        other._roles, other.kernels = {}, {}
+        return other
 
     @cached_property
     def asks_for_history(self) -> bool:

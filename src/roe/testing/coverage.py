@@ -165,7 +165,7 @@ def watched(evaluator: Evaluator) -> tuple[Evaluator, dict[Key, Watching]]:
     """The evaluator with a watch on every list of rules that somebody wrote."""
     lists = evaluator.policy.plan.lists
     found: dict[Key, Watching] = {}
-    compiled = copy.copy(evaluator.compiled)
+    compiled = evaluator.compiled.apart()
     for attribute, kind in (("choosers", "steps"), ("engagement", "engagement")):
         known = dict(getattr(compiled, attribute))
         for (entity, name), chooser in known.items():
