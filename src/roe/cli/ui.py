@@ -69,14 +69,6 @@ def command(
     _serve(site, port, token, not no_browser)
 
 
-def _history(state: Path | None) -> object | None:
-    """What the ledger of the state folder knows; None without one."""
-    from roe.ledger.store import exists
-    from roe.web.app.history import History
-
-    return History(str(state)) if state is not None and exists(state) else None
-
-
 def _revision(text: str, scratch: Path) -> Path:
     """The folder of a policy, or of one in git. Raises ValueError where there is none."""
     from roe.cli.repository import NotThere, folder_at

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import cache
-from typing import Any
 
 from roe.grammar import values as v
 
@@ -148,11 +147,3 @@ def _offset(text: str) -> tzinfo | None:
 
 def _hint(text: str) -> str:
     return "; say its `format:` in the policy" if re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]\d|\d{1,2} \w+ \d{2}$", text) else ""
-
-
-def parse_day(text: str, zone: tzinfo, formats: tuple[str, ...], order: str, entity: str = "") -> date:
-    found: Any = v.parse_date(text)
-    if found is not None:
-        day: date = found
-        return day
-    return parse_datetime(text, zone, formats, order, entity).date()

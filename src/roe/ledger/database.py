@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Protocol
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.source import Span
 
-MISSING, BUSY, NEWER, DAMAGED, FOREIGN = "R641", "R642", "R643", "R644", "R645"
+MISSING, BUSY, NEWER, FOREIGN = "R641", "R642", "R643", "R645"
 
 
 class Database(Protocol):

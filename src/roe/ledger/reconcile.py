@@ -38,9 +38,6 @@ class Kind(Enum):
     BY_SYSTEM = "changed by a system"
 
 
-OF_THE_CRM = (Kind.FIRST_SIGHT, Kind.BY_HAND, Kind.BY_SYSTEM)  # where today's holder is the one that the data shows
-
-
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What a row says: who holds the record, when that was read (None: now), and which user of the CRM wrote it, where it says so."""

@@ -8,11 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from roe.diagnostics import Diagnostic
 from roe.ledger.store import open_store
 from roe.serve.desk import Desk
 from roe.serve.policies import Ready
-from roe.serve.problems import Refused
 from roe.serve.times import SystemTime, Time
 from roe.serve.writer import Act, Job, Reply, Writer
 
@@ -89,8 +87,3 @@ def _drop_others(entity: str, ids: set[str]) -> Act:
         return 200, lambda: {"deleted": len(gone)}
 
     return act
-
-
-def as_diagnostic(refused: Refused, span: Any) -> Diagnostic:
-    """A refusal of the service as a finding of the command line."""
-    return Diagnostic(refused.code, refused.detail, span, refused.help or "see docs/serve.md", severity="error")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -139,6 +138,3 @@ def whole_number(request: Request, name: str, default: int, most: int) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 15:
         raise unreadable(f"`{name}` must be a whole number", f"leave it out, or send one from 0 to {most}", 422)
     return min(int(text), most)
-
-
-Values = Mapping[str, Any]

@@ -153,11 +153,6 @@ class Writer:
         if self._thread.ident is not None:
             self._thread.join(wait)
 
-    def nudge(self) -> None:
-        """Look at the timers again: a test has set the clock."""
-        with self._wake:
-            self._wake.notify()
-
     @property
     def ready(self) -> bool:
         return self.desk is not None and not self.problem

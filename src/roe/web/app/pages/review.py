@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -168,6 +167,3 @@ def as_csv(ask: Ask) -> Response:
         for m in filtered(ask, found)
     )  # fmt: skip
     return download(csv_text(COLUMNS, rows), "review.csv")
-
-
-Counts = Counter[str]
