@@ -100,7 +100,7 @@ CODES: dict[str, tuple[str, str]] = {
     "R643": ("the ledger is newer than this roe", "error"),
     "R644": ("the ledger does not verify", "error"),
     "R645": ("the ledger belongs to another organisation", "error"),
-    "R646": ("a run does not fit into the time of the ledger", "error"),
+    "R646": ("the date of a run does not fit the ledger", "error"),
     "R647": ("a dry run cannot be applied", "error"),
     "R701": ("a test is malformed", "error"),
     "R703": ("no test was found", "error"),

@@ -84,11 +84,11 @@ def status(state: str, shape: str) -> None:
     type=click.Path(path_type=Path),
     help="A run.json, or an --out folder with one: the ledger must contain that run unchanged.",
 )
-@click.option("--projections", is_flag=True, help="Also make who owns what again from all entries, and compare.")
+@click.option("--projections", is_flag=True, help="Also work out who owns what from all entries, and compare.")
 def verify(state: str, against: Path | None, projections: bool) -> None:
     """Check that no entry was changed, removed or put in since it was written.
 
-    Whoever can write to the database could write all of it anew. So check against the run.json of a run, too: keep these elsewhere.
+    Somebody who can write to the database could rewrite all of it. So check it against the run.json of a run too, and keep those files elsewhere.
     """
     from roe.ledger import audit
 

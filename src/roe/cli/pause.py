@@ -14,7 +14,7 @@ from roe.diagnostics import PolicyError
 @click.command("pause")
 @policy_argument
 @service_state
-@click.option("--resume", is_flag=True, help="Go on again.")
+@click.option("--resume", is_flag=True, help="Resume what was paused.")
 @click.option("--reason", default="", help="Why, for whoever finds the service paused.")
 def command(policy: Path | None, state: str, resume: bool, reason: str) -> None:
     """Stop all webhooks and reassignments of the service, on all servers.

@@ -22,7 +22,7 @@ from roe.source import Span
 def command(record: Any, policy: Path | None, state: str, entity: str, shape: str) -> None:
     """Route the record in FILE, a JSON object of its fields (`-` is standard input).
 
-    The answer is the same as the service gives to the same request, and stands in the same ledger. A record that has an owner keeps it.
+    You get the answer that the service gives to the same request, recorded in the same ledger. A record that has an owner keeps it.
     """
     needs_service()
     from roe.serve.local import Local

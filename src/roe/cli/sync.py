@@ -23,7 +23,7 @@ MOST_SHOWN = 20
     "--complete", multiple=True, metavar="ENTITY", help="Entity of which the export has all records: the others are deleted. Repeatable."
 )
 def command(data: Path, policy: Path | None, state: str, complete: tuple[str, ...]) -> None:
-    """Bring the mirror of the service to the export in DIR.
+    """Load the export in DIR into the service.
 
     Servers that run see the records at once. Owners that were changed in the CRM become entries. A record that cannot be read is reported.
     """

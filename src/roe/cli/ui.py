@@ -31,7 +31,7 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 )
 @click.option("--plan", type=click.Path(path_type=Path), help="The --out folder of `roe books plan`, for the page of books.")
 @click.option("--users", type=click.Path(path_type=Path), help="TOML file with who may sign in, as whom. Default: only you, as RevOps.")
-@click.option("--trust-header", metavar="NAME", default="", help="Header in which a proxy on this machine gives the login of a user.")
+@click.option("--trust-header", metavar="NAME", default="", help="Header with a user's login, set by a proxy on this machine.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port to listen on. Default: any that is free.")
 @click.option("--no-browser", is_flag=True, help="Do not open the browser; print the address only.")
 def command(
