@@ -256,7 +256,9 @@ def test_operators_on_numbers_have_the_value_that_they_have_on_any_operands() ->
     ]  # fmt: skip
     whole = {"+": clock.add, "-": clock.subtract, "*": v.multiply, **v.COMPARE}
     for op, want in whole.items():
-        code = compile_expression(parse(f"a {op} b")[0])
+        tree, _ = parse(f"a {op} b")
+        assert tree is not None
+        code = compile_expression(tree)
         for a, b in itertools.product(values, repeat=2):
             got, wanted = code({"a": a, "b": b, CLOCK: clock}), want(a, b)
             assert (type(got), got) == (type(wanted), wanted), f"{a!r} {op} {b!r}"
