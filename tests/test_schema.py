@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import MISSING, fields
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from helpers import ROOT
 from roe.files import schema
 from roe.policy.loader import Map, parse_yaml
-from roe.policy.section import Section, keys, read, required
+from roe.policy.section import Section, keys, required
 from roe.stages import STAGES
 
 
@@ -95,4 +95,3 @@ def test_one_of_several_shapes_is_read_as_the_one_it_has() -> None:
     sentence, mapping = invariants.read(content)
     assert sentence == "no rep over capacity" and mapping.severity == "error" and mapping.every is None
     assert invariants.read(Map()) == ()
-    assert read(Annotated[float, "percent"], 3) == 3

@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, cast, dataclass_transform, get_args, get_origin, get_type_hints
 
 from roe.policy.loader import Map, Seq
 from roe.source import Text
@@ -38,6 +38,13 @@ Entity = Annotated[
     Text,
     Form("entity", description="account, lead, contact, opportunity, activity, rep, or one of your own", pattern="^[a-z][a-z0-9_]{0,40}$"),
 ]
+Overrides = Annotated[
+    Name | Annotated[tuple[Name, ...], Form(minItems=1)],
+    Form(
+        "overrides",
+        description="earlier rules that must not take this rule's records with a different outcome, or `all`; `roe check` proves it",
+    ),
+]
 Percent = Annotated[float, Form(minimum=0, maximum=100)]
 
 
@@ -50,10 +57,11 @@ def key(description: str = "", *, default: Any = MISSING, **keywords: Any) -> An
 
 
 class Section:
-    """A mapping of the policy. `given` is what was read: it knows where each key stands."""
+    """A mapping of the policy. `given` is what was read: it knows where each key stands; `heading` is the key that the mapping stands under."""
 
-    __slots__ = ("given",)
+    __slots__ = ("given", "heading")
     given: Map
+    heading: Text
     KEYWORDS: ClassVar[Mapping[str, Any]] = {}  # what JSON Schema says of the mapping as a whole
 
     def key(self, name: str) -> Text:
@@ -61,6 +69,10 @@ class Section:
         written = self.given.key(name)
         assert isinstance(written, Text)
         return written
+
+    def items(self) -> list[tuple[str, Any]]:
+        """The keys that are given, in the order of the file, with their values."""
+        return [(str(name), getattr(self, keys(type(self))[name][0])) for name in self.given]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(key,))
@@ -79,17 +91,14 @@ class Heading:
     description: str = ""
 
     def read(self, policy: Map) -> Any:
-        """What stands under this key; where it is left out, an empty mapping or list, and None for anything else."""
+        """What stands under this key; where nothing does, an empty mapping or list, and None for anything else."""
         given = policy.get(self.name)
-        if given is None:
+        if not given:
             origin = get_origin(self.kind)
             return {} if origin is Mapping else () if origin is tuple else None
-        return read(self.kind, given)
-
-
-def read(kind: Any, given: Any) -> Any:
-    """A value that the schema has passed, as the type `kind` that the schema was made from."""
-    return _reader(kind)(given)
+        heading = policy.key(self.name)
+        assert isinstance(heading, Text)
+        return _reader(self.kind)(given, heading)
 
 
 _KEYS: dict[type[Section], Mapping[str, tuple[str, Any]]] = {}
@@ -103,8 +112,11 @@ def keys(cls: type[Section]) -> Mapping[str, tuple[str, Any]]:
     return _KEYS[cls]
 
 
+_Reader = Callable[[Any, Text], Any]  # what was given, the key it stands under -> the same as its type
+
+
 @cache
-def _reader(kind: Any) -> Callable[[Any], Any]:
+def _reader(kind: Any) -> _Reader:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _reader(arguments[0])
@@ -112,30 +124,28 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
         return _of_one(arguments)
     if origin is tuple:
         item = _reader(arguments[0])
-        return lambda given: tuple(map(item, given))
+        return lambda given, heading: tuple(item(inner, heading) for inner in given)
     if origin is Mapping:
         value = _reader(arguments[1])
-        return lambda given: {name: value(inner) for name, inner in given.items()}
+        return lambda given, _: {name: value(inner, name) for name, inner in given.items()}
     if isinstance(kind, type) and issubclass(kind, Section):
-        return lambda given: _section(kind, given)
-    return lambda given: given
+        return lambda given, heading: _section(kind, given, heading)
+    return lambda given, _: given
 
 
-def _section(cls: type[Section], given: Map) -> Section:
-    values = {attribute: _reader(kind)(given[name]) for name, (attribute, kind) in keys(cls).items() if name in given}
-    made = cls(**values)
-    made.given = given
+def _section(cls: type[Section], given: Map, heading: Text) -> Section:
+    known = keys(cls)
+    made = cls(**{known[name][0]: _reader(known[name][1])(value, cast(Text, name)) for name, value in given.items()})
+    made.given, made.heading = given, heading
     return made
 
 
-def _of_one(kinds: tuple[Any, ...]) -> Callable[[Any], Any]:
+def _of_one(kinds: tuple[Any, ...]) -> _Reader:
     """A reader of a value that may have one of several types: the first that has its shape."""
 
-    def reader(given: Any) -> Any:
-        for kind in kinds:
-            if _has_shape(kind, given):
-                return _reader(kind)(given)
-        return given
+    def reader(given: Any, heading: Text) -> Any:
+        kind = next((kind for kind in kinds if _has_shape(kind, given)), Any)
+        return _reader(kind)(given, heading)
 
     return reader
 
