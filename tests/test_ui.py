@@ -324,7 +324,7 @@ def test_the_token_of_roe_ui_becomes_a_session(teams: RowSnapshot) -> None:
 def test_sessions_end() -> None:
     now = [0.0]
     sessions = Sessions(clock=lambda: now[0])
-    key = sessions.open(Viewer("a", "rep", "a"))
+    key, _ = sessions.open(Viewer("a", "rep", "a"))
     assert sessions.get(key) is not None and sessions.get("x") is None and sessions.get(None) is None
     now[0] = 11 * 3600
     assert sessions.get(key) is None
