@@ -141,7 +141,8 @@ class Bound:
         self.plan = self.policy.plan
         world.frozen = state.get("frozen", {})
         world.decided_claims = state.get("claims", {})
-        world.take_leaves(leaves_of(state))
+        for entity, values in state.get("records", {}).items():  # what people have entered, beside the data
+            world.take(entity, [typed_record(x) for x in values])
         world.resolve_all()
         self.memory = world.memory = Memory(world, state)
         self.recall_books()
@@ -418,14 +419,9 @@ def exception_of(key: str, rep: str | None, by: str, reason: str, until: str, st
     )
 
 
-def leaves_of(state: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The typed leaves of reps who have said themselves that they are away."""
-    days = ("start", "until")
-    return [
-        {"id": f"away:{rep}", "rep": rep, "kind": x["reason"] or "away", "$line": 0}
-        | {("starts" if day == "start" else day): v.parse_date(x[day]) for day in days if x[day]}
-        for rep, x in state.get("away", {}).items()
-    ]
+def typed_record(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A record that stands in the ledger, with its days as days."""
+    return {name: (v.parse_date(x) or x) if isinstance(x, str) and name != "id" else x for name, x in values.items()} | {"$line": 0}
 
 
 def held_back(state: Mapping[str, Any]) -> Iterator[ExceptionRow]:

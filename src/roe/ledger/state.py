@@ -68,7 +68,7 @@ def remembered(store: Store) -> State:
     state |= {"pools": _pools(store), "days": store.days(str(last.entry.at.date - COUNTED))}
     for part, found in (
         ("returned", _returned(store)), ("referred", _referred(store)), ("frozen", _frozen(store)), ("claims", _claims(store)), ("books", _books(store)), ("events", _events(store, zone)),
-        ("granted", granted(store)), ("away", away(store)),
+        ("granted", granted(store)), ("records", _entered(store)),
     ):  # fmt: skip
         if found:
             state[part] = found
@@ -168,15 +168,17 @@ def granted_of(e: Excepted) -> State:
     return {"rep": e.rep, "start": e.start, "until": str(e.until.date), "by": e.by, "reason": e.reason}
 
 
-def away(store: Store) -> State:
-    """The reps who have said that they take no records: rep -> from when, until when (empty where nobody knows), and why."""
+def _entered(store: Store) -> State:
+    """The records that people have entered beside the data, by entity: the leaves of reps who have said themselves that they are away."""
     entries = (o.stored.entry for o in store.latest("away", is_open=True))
-    found = {
-        e.record: {"start": e.start, "until": "" if e.until is None else str(e.until.date), "reason": e.reason}
+    leaves = [
+        {"id": f"away:{e.record}", "rep": e.record, "kind": e.reason or "away"}
+        | ({"starts": e.start} if e.start else {})
+        | ({"until": str(e.until.date)} if e.until is not None else {})
         for e in entries
         if isinstance(e, Away)
-    }
-    return dict(sorted(found.items()))
+    ]
+    return {"leave": sorted(leaves, key=lambda x: x["id"])} if leaves else {}
 
 
 def _events(store: Store, zone: str) -> State:
