@@ -265,7 +265,11 @@ class _Builder:
             self.steps.append(self._relate(step, row))
 
     def _claims(self, row: Row, name: str) -> None:
-        """What became of every claim on an account."""
+        """What became of every claim on an account; of a claim, all those on its account."""
+        if row.entity == "claim":
+            if row["account"] is not None:
+                self.ask(row["account"], "claim")
+            return
         claims = self.plan.claims
         assert claims is not None
         told = [
