@@ -12,6 +12,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -169,6 +170,7 @@ class Pool:
         self._slots: Slots | None = None
         self._weight, self._score, self.sticky = (_code(e) for e in (step.weight, step.score, step.sticky))
         self.together = _code(step.together)
+        self.company_name = f"$company {step.together.text}" if step.together is not None else ""  # pools that ask alike share the answer
         self._caps = {cap: compile_expression(e.tree) for cap, e in step.caps.items()}
         self._members = compile_expression(step.members.tree) if isinstance(step.members, Expr) else None
         asked = [e for e in (step.members, step.weight, step.score, *step.caps.values()) if isinstance(e, Expr)]
@@ -510,10 +512,20 @@ class Pools:
         for pool in self.pools.values():
             pool.changed(rep, row)
 
+    def again(self) -> None:
+        """The next decision at this moment: what the last one gave stands in the data now."""
+        self.n = 0
+        self._given.clear()
+
+    @cached_property
+    def counts_are_asked(self) -> bool:
+        """Whether who is able rests on how many open records each rep has."""
+        return any(cap in OPEN_CAPS for pool in self.pools.values() for cap in pool.step.caps)
+
     def renew(self, reps: bool = True) -> None:
         """Another moment, or other records: what was found out of reps is forgotten, turns and days stay. `reps`: whether one has changed."""
-        self.n, self._open = 0, None
-        self._given.clear()
+        self.again()
+        self._open = None
         self._existing = {key: found for key, found in self._existing.items() if self.pools[key[0]].step.together_within is None}
         self._away.clear()
         for pool in self.pools.values():
@@ -550,8 +562,12 @@ class Pools:
 
     def company(self, pool: Pool, row: Row) -> Any:
         """What records of one company have in common, or None."""
-        found = pool.together(self.world.scope(row)) if pool.together is not None else None
-        return found if isinstance(found, (str, int, float)) else None
+        if pool.together is None:
+            return None
+        if pool.company_name in row.derived:
+            return dict.get(row, pool.company_name)
+        found = pool.together(self.world.scope(row))
+        return row.remember(pool.company_name, found if isinstance(found, (str, int, float)) else None)
 
     def companion(self, pool: Pool, row: Row, role: str, able: Container[str]) -> tuple[str, str] | None:
         """Who of the able has another record of the same company, and which: the oldest record counts, then what the pool gave."""
@@ -591,8 +607,11 @@ class Pools:
                     del self._existing[key]
                 continue
             found.drop(record)
-            company, rep = (None, None) if gone else (self.company(pool, row), row["owner"].get(role))
-            if company is not None and rep is not None and self._recent(pool.step, row["created"] or row["owner_since"]):
+            rep = None if gone else row["owner"].get(role)
+            if rep is None or not self._recent(pool.step, row["created"] or row["owner_since"]):
+                continue
+            company = self.company(pool, row)
+            if company is not None:
                 found.add(company, Existing(*queue_place(row["created"], record), str(rep["id"]), record))
 
     def _recent(self, step: Allocate, when: Any) -> bool:

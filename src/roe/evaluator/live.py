@@ -32,6 +32,7 @@ from roe.evaluator.world import Owners, Row, World
 from roe.grammar.clock import zone_of
 from roe.plan.operators import ExceptionRow, Relate
 from roe.policy.model import DataSource
+from roe.policy.reads import rests_on_owner
 
 if TYPE_CHECKING:
     from roe.evaluator.claims import Settled
@@ -110,14 +111,16 @@ class LiveWorld(World):
         self.followed(row, True)
         return True
 
-    def own_now(self, row: Row, role: str, facts: Facts) -> None:
-        """Show today's owner in the data of a record."""
+    def own_now(self, row: Row, role: str, facts: Facts, unchanged: Mapping[str, Any]) -> None:
+        """Show today's owner in the data of a record. `unchanged` is what was computed of it and does not rest on the owner."""
         assert self._kept_up is not None
         self.changed()
         self._kept_up.take_out(row)
         self.know_one(row, role, facts)
         self._kept_up.put_in(row)
         self.forget_computed()
+        for name, value in unchanged.items():
+            row.remember(name, value)
         self.followed(row, False)
 
     def changed(self) -> None:
@@ -217,8 +220,11 @@ class Live(Bound):
         world.followed = self._follow
         world.keep_up()
         self._quiet = False  # whether a decision is asked for its owners alone: then no pool takes a turn
-        self._renew = False
+        self._renew = False  # whether who is able is to be found out again
         self._reps_changed = False
+        self._reps_rest_on_others = any(entity == "rep" for entity, _ in self.plan.steps)
+        self._as_of: date | datetime | str | None = None
+        self._owner_read: dict[tuple[str, str], bool] = {}  # by pool and entity, whether what companies have in common rests on the owner
         self._company_of: dict[str, tuple[str, Any]] = {}  # key of an assignment -> (pool, company)
         self._together: dict[tuple[str, Any], list[str]] = {}  # (pool, company) -> the keys of its assignments, in order
         for key in sorted(self.assigned):
@@ -236,30 +242,44 @@ class Live(Bound):
         typed, rejects = self.world.typed_records(entity, records)
         if rejects:
             raise ValueError(f"{rejects[0].field}: {rejects[0].reason}")
-        self._renew, self._reps_changed = True, self._reps_changed or entity == "rep"
-        return [self.world.put(entity, values, self._finish) for values in typed]
+        return [self.put_typed(entity, values) for values in typed]
 
     def put_typed(self, entity: str, values: dict[str, Any]) -> Row:
         """Insert or replace a record whose values are typed already, as `world.typed_records` gives them."""
-        self._renew, self._reps_changed = True, self._reps_changed or entity == "rep"
-        return self.world.put(entity, values, self._finish)
+        before = self.world._keys[entity].get(values["id"])
+        was_owned = before is not None and self._is_owned(before)
+        row = self.world.put(entity, values, self._finish)
+        self._heed(entity, was_owned or self._is_owned(row))
+        return row
 
     def remove(self, entity: str, key: str) -> None:
         """Delete a record by its id. Raises KeyError if there is none."""
         if not self.world.remove(entity, key):
             raise KeyError(f"{entity} {key}: {NO_RECORD}")
-        self._renew, self._reps_changed = True, self._reps_changed or entity == "rep"
+        self._heed(entity, True)
 
-    def own(self, row: Row, role: str, rep: str) -> None:
-        """Show that a rep owns a record from today on, as a run shows it to the next; it stays so where the data names no owner."""
+    def own(self, row: Row, role: str, rep: str, company: Mapping[str, Any] | None = None) -> None:
+        """Show that a rep owns a record from today on, as a run shows it to the next; it stays so where the data names no owner.
+
+        `company` is what pools know of the record's company, and does not change with its owner.
+        """
         key = f"{row.entity}|{row['id']}|{role}"
         before = row["owner"].get(role)
         shown = None if before is None else str(before["id"])
         facts = self.memory.of(row.entity, str(row["id"]), role, shown, row[f"owner_since.{role}"])
         facts = self.memory.known[key] = facts.moved_to(rep, self.world.clock.today, "pool")
-        self.world.own_now(row, role, facts)
+        self.world.own_now(row, role, facts, company or {})
         self.state["owners"][key] = facts.saved()
-        self._renew = True
+        self._heed(row.entity, True)
+
+    def _heed(self, entity: str, owned: bool) -> None:
+        """A record has changed: who is able rests on reps and their leave, and on how many records each has where a cap counts them."""
+        self._reps_changed = self._reps_changed or entity == "rep"
+        counted = owned and "pools" in self.__dict__ and self.pools.counts_are_asked
+        self._renew = self._renew or entity in ("rep", "leave") or counted or self._reps_rest_on_others
+
+    def _is_owned(self, row: Row) -> bool:
+        return any(dict.get(row, f"owner.{role}") is not None for role in self.policy.roles)
 
     def _finish(self, row: Row) -> None:
         """What the state knows of a record that its data does not say."""
@@ -277,10 +297,15 @@ class Live(Bound):
 
     def at(self, as_of: date | datetime | str) -> None:
         """Go to a moment, later or earlier."""
-        clock = self.evaluator.clock(as_of)
-        if clock != self.world.clock:
+        if as_of == self._as_of:
+            return
+        clock, before = self.evaluator.clock(as_of), self.world.clock
+        if clock != before:
             self.world.at(clock)
-            self._renew = True
+            # who is able changes with days and hours of work, which begin and end with a minute
+            same_minute = clock.now.replace(second=0, microsecond=0) == before.now.replace(second=0, microsecond=0)
+            self._renew = self._renew or not same_minute
+        self._as_of = as_of
 
     def decide(
         self,
@@ -299,8 +324,11 @@ class Live(Bound):
             self.at(as_of)
         self.world.conflicts.clear()
         row = self._row(record, entity)
-        if self._renew and "pools" in self.__dict__:
-            self.pools.renew(self._reps_changed)
+        if "pools" in self.__dict__:
+            if self._renew:
+                self.pools.renew(self._reps_changed)
+            else:
+                self.pools.again()
         self._renew = self._reps_changed = False
         role = role if role is not None else next(iter(self.roles(row.entity)), "")
         with self.world.as_before(row.entity):
@@ -309,9 +337,23 @@ class Live(Bound):
         if turn is not None and turn.rep is not None and not turn.repeated:
             if turn.history is not None and turn.why != FALLBACK:  # who it was escalated to has taken nothing that counts
                 self.pools.uncount()
-            self.own(row, role, turn.rep["id"])
+            self.own(row, role, turn.rep["id"], self._company(decision))
             self._accompany(self.key(decision))
         return decision
+
+    def _company(self, d: Decision) -> dict[str, Any]:
+        """The company of a record that a pool has just given, where that does not rest on its owner."""
+        assert d.turn is not None
+        pool = self.pools.pools[d.turn.pool]
+        if pool.together is None or self._rests_on_owner(pool.step.name, d.entity):
+            return {}
+        return {pool.company_name: self.assigned[self.key(d)].get("company")}
+
+    def _rests_on_owner(self, pool: str, entity: str) -> bool:
+        known = self._owner_read.get((pool, entity))
+        if known is None:
+            known = self._owner_read[pool, entity] = rests_on_owner(self.policy, entity, self.plan.pools[pool].together)
+        return known
 
     def _follow(self, row: Row, gone: bool) -> None:
         if "pools" in self.__dict__:

@@ -76,6 +76,35 @@ def reads_of(policy: Policy, entity: str, expressions: Iterable[Expr | None]) ->
     return read
 
 
+OWNERSHIP = ("owner", "former_owner", "returned_on", "referred_on")
+
+
+def rests_on_owner(policy: Policy, entity: str, expr: Expr | None) -> bool:
+    """Whether an expression reads who has, or had, a record of an entity; also where that cannot be told."""
+    steps = {**standard_steps(policy.plan), **policy.plan.steps}
+    todo = list(reads_of(policy, entity, [expr]))
+    seen = set(todo)
+    while todo:
+        of, name = todo.pop()
+        if of == entity and name.startswith(OWNERSHIP):
+            return True
+        step = steps.get((of, name))
+        if step is None:
+            continue
+        if isinstance(step, Relate):
+            parts = [e for m in step.methods for e in (m.match, m.unless, *(m.similar or ()))] + [e for _, e in step.tie_break]
+            more = reads_of(policy, of, parts)
+        elif isinstance(step, Derive) and step.expr is not None and step.group is None:
+            more = reads_of(policy, of, [step.expr])
+        elif isinstance(step, (Walk, Fill)):
+            more = _read_by(policy, step)
+        else:
+            return True
+        todo += more - seen
+        seen |= more
+    return False
+
+
 def followed(policy: Policy) -> set[tuple[str, str]]:
     """The references that the policy follows: those that it reads, and those behind the lists that it reads."""
     found = reads(policy)
