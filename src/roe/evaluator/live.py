@@ -16,7 +16,7 @@ Not safe for threads: one caller at a time.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from functools import cached_property
@@ -32,13 +32,13 @@ from roe.evaluator.world import Owners, Row, World
 from roe.grammar.clock import zone_of
 from roe.plan.operators import ExceptionRow, Relate
 from roe.policy.model import DataSource
-from roe.policy.reads import rests_on_owner
 
 if TYPE_CHECKING:
     from roe.evaluator.claims import Settled
     from roe.evaluator.engine import Evaluator
     from roe.evaluator.memory import Facts
 
+OWNERSHIP = ("owner", "owner_since", "owner_from", "owner_by", "former_owner", "returned_on", "referred_on")  # fields that say who has, or had, a record
 NO_RECORD = "there is no record of this id"
 
 
@@ -47,7 +47,7 @@ class LiveWorld(World):
 
     decided: Callable[[Row], Owners]  # the owners of a record, as its own rules give them now
     earlier: Callable[[str, str], bool]  # whether an entity is decided before another
-    followed: Callable[[Row, bool], None]  # what a record that has changed, or is gone, means to the pools
+    followed: Callable[[Row, bool, Collection[str]], None]  # what a record that has changed in some fields, or is gone, means to the pools
 
     def __init__(self, *args: Any) -> None:
         self.deciding = ""  # the entity of the record that is being decided; '' for the data as it is
@@ -80,10 +80,12 @@ class LiveWorld(World):
         assert self._kept_up is not None
         self.changed()
         row = self._keys[entity].get(values["id"])
+        before: dict[str, Any] = {}
         if row is None:
             row = Row(entity, self, values)
         else:
             self._kept_up.take_out(row)
+            before = self.stored(row)
             row.forget()
             row.clear()
             row.update(values)
@@ -91,7 +93,7 @@ class LiveWorld(World):
         finish(row)
         self._kept_up.put_in(row)
         self.forget_computed()
-        self.followed(row, False)
+        self.followed(row, False, [name.partition(".")[0] for name in {**before, **values} if before.get(name) != values.get(name)])
         return row
 
     def stored(self, row: Row) -> dict[str, Any]:
@@ -108,7 +110,7 @@ class LiveWorld(World):
         self._kept_up.take_out(row)
         self._kept_up.gone(row)
         self.forget_computed()
-        self.followed(row, True)
+        self.followed(row, True, list(row))
         return True
 
     def own_now(self, row: Row, role: str, facts: Facts, unchanged: Mapping[str, Any]) -> None:
@@ -121,7 +123,7 @@ class LiveWorld(World):
         self.forget_computed()
         for name, value in unchanged.items():
             row.remember(name, value)
-        self.followed(row, False)
+        self.followed(row, False, OWNERSHIP)
 
     def changed(self) -> None:
         self.__dict__.pop("settled", None)
@@ -352,12 +354,14 @@ class Live(Bound):
     def _rests_on_owner(self, pool: str, entity: str) -> bool:
         known = self._owner_read.get((pool, entity))
         if known is None:
-            known = self._owner_read[pool, entity] = rests_on_owner(self.policy, entity, self.plan.pools[pool].together)
+            read = self.pools.company_rests_on(self.pools.pools[pool], entity)
+            about_owners = read is None or any(of == entity and name.partition(".")[0] in OWNERSHIP for of, name in read)
+            known = self._owner_read[pool, entity] = about_owners
         return known
 
-    def _follow(self, row: Row, gone: bool) -> None:
+    def _follow(self, row: Row, gone: bool, changed: Collection[str]) -> None:
         if "pools" in self.__dict__:
-            self.pools.follow(row, gone)
+            self.pools.follow(row, gone, changed)
 
     def _accompany(self, key: str) -> None:
         """Of a company's records that a pool assigned, the next one follows the first by its key, wherever that has gone since."""
