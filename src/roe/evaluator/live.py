@@ -38,7 +38,15 @@ if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
     from roe.evaluator.memory import Facts
 
-OWNERSHIP = ("owner", "owner_since", "owner_from", "owner_by", "former_owner", "returned_on", "referred_on")  # fields that say who has, or had, a record
+OWNERSHIP = (
+    "owner",
+    "owner_since",
+    "owner_from",
+    "owner_by",
+    "former_owner",
+    "returned_on",
+    "referred_on",
+)  # fields that say who has, or had, a record
 NO_RECORD = "there is no record of this id"
 
 

@@ -77,7 +77,9 @@ def typed_fields(policy: Policy, entity: str, rows: Iterable[Mapping[str, Any]],
     typed = coerce_table(entity, model.entities[entity], raw, model.roles(), zone_of(policy.timezone), source, decided)
     by_line = {row.get("$line", number): row for number, row in enumerate(raw, 1)}
     open_columns = {
-        name: column for name, column in typed.columns.items() if (f := model.entities[entity].get(name)) is not None and f.type.name in SETTLED
+        name: column
+        for name, column in typed.columns.items()
+        if (f := model.entities[entity].get(name)) is not None and f.type.name in SETTLED
     }
     found: Fields = {}
     done.problems += [rejected(reject).document() for reject in typed.rejects]
