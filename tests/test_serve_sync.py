@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,9 @@ def test_a_column_settles_the_order_of_day_and_month_and_the_decimal_sign(state:
         assert fields(one, "A1") == {"id": "A1", "signed": "2024-04-03", "volume": 1234.5}
         # alone, `03/04/2024` says nothing; the mirror has what the whole column said
         one.patch("account", "A1", volume="8")
-        assert one.do(lambda desk, at: said(signed=str((desk.records.row("account", "A1") or {})["signed"]))) == {"signed": "2024-04-03"}
+        assert one.do(lambda desk, at: said(typed=desk.records.typed("account", desk.record("account", "A1").fields)["signed"])) == {
+            "typed": date(2024, 4, 3)
+        }
 
 
 def test_what_has_not_changed_is_not_written(state: str, tmp_path: Path) -> None:
