@@ -230,6 +230,8 @@ class Live(Bound):
         self._quiet = False  # whether a decision is asked for its owners alone: then no pool takes a turn
         self._renew = False  # whether who is able is to be found out again
         self._reps_changed = False
+        lists = (f.type.item for f in self.policy.model.entities["rep"].values() if f.via)
+        self._about_reps = {"rep", *(item.entity for item in lists if item is not None)}  # a leave, for one, is about its rep
         self._reps_rest_on_others = any(entity == "rep" for entity, _ in self.plan.steps)
         self._as_of: date | datetime | str | None = None
         self._owner_read: dict[tuple[str, str], bool] = {}  # by pool and entity, whether what companies have in common rests on the owner
@@ -281,10 +283,10 @@ class Live(Bound):
         self._heed(row.entity, True)
 
     def _heed(self, entity: str, owned: bool) -> None:
-        """A record has changed: who is able rests on reps and their leave, and on how many records each has where a cap counts them."""
+        """A record has changed: who is able rests on reps and what is about them, and on how many records each has where a cap counts them."""
         self._reps_changed = self._reps_changed or entity == "rep"
         counted = owned and "pools" in self.__dict__ and self.pools.counts_are_asked
-        self._renew = self._renew or entity in ("rep", "leave") or counted or self._reps_rest_on_others
+        self._renew = self._renew or entity in self._about_reps or counted or self._reps_rest_on_others
 
     def _is_owned(self, row: Row) -> bool:
         return any(dict.get(row, f"owner.{role}") is not None for role in self.policy.roles)
