@@ -182,7 +182,11 @@ def bind(evaluator: Any, data: Path, as_of: str, state: str | None, say: bool = 
 
     try:
         bound = well_named(
-            evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=read_memory(state, evaluator.policy.timezone))
+            evaluator.bind(
+                read(evaluator, data),
+                as_of=clock(evaluator, as_of),
+                state=read_memory(state, evaluator.policy.timezone, looks_back=evaluator.policy.plan.past.looks_back),
+            )
         )
     except PolicyError as e:
         fail(e.diagnostics)
@@ -230,7 +234,9 @@ def bind_large(evaluator: Any, data: Path, as_of: str, state: str | None) -> Any
     try:
         world = ColumnWorld(evaluator.compiled, source.columns(), moment)
         heed(source.warnings)
-        bound = well_named(Bound(evaluator, world, read_memory(state, evaluator.policy.timezone)))
+        bound = well_named(
+            Bound(evaluator, world, read_memory(state, evaluator.policy.timezone, looks_back=evaluator.policy.plan.past.looks_back))
+        )
     except PolicyError as e:
         fail(e.diagnostics)
     guard(evaluator.policy, bound.world, beside(state))

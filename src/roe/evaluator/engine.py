@@ -17,6 +17,7 @@ from roe.evaluator.able import reason_left, receiver
 from roe.evaluator.choose import Choice
 from roe.evaluator.expressions import Scope
 from roe.evaluator.memory import Memory, given_by
+from roe.evaluator.past import Past
 from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
@@ -143,6 +144,7 @@ class Bound:
         world.decided_claims = state.get("claims", {})
         world.resolve_all()
         self.memory = world.memory = Memory(world, state)
+        world.past = Past(world, state)
         self.recall_books()
         self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
         self._heed_changes()
@@ -376,6 +378,7 @@ class Bound:
             "assigned": dict(sorted(self.assigned.items())),
             **self.pools.saved(),
             **({"frozen": frozen} if (frozen := self.world.freeze()) else {}),
+            **({"seen": seen} if (seen := self.world.past.saved()) else {}),
             **({"claims": self.world.settled.saved()} if self.plan.claims is not None else {}),
             **({"books": self.state["books"]} if self.state.get("books") else {}),
             **({"events": {key: since for key, since, _ in self.raised()}} if self.plan.events else {}),

@@ -18,7 +18,7 @@ from roe.diagnostics import Diagnostic, PolicyError
 from roe.ledger.audit import anchor
 from roe.ledger.entries import Entry, Owned, Run
 from roe.ledger.moment import At
-from roe.ledger.state import State, remembered
+from roe.ledger.state import State, past, remembered
 from roe.ledger.store import Store, Writing, open_store
 from roe.source import Span
 
@@ -35,11 +35,13 @@ class Memory:
     number: int = 0
     last: Run | None = None
 
-    def read(self, digest: str = "") -> State:
-        """The memory as of now, all of one moment. `digest` is the policy's: what was undone under another one is no longer held."""
+    def read(self, digest: str = "", looks_back: bool = False) -> State:
+        """The memory as of now, all of one moment. `digest` is the policy's: what was undone under another one is no longer held.
+        `looks_back` says whether its rules ask for former owners and values.
+        """
         while True:
             self.number = self.store.head().number
-            state = remembered(self.store) | held(self.store, digest)
+            state = remembered(self.store) | held(self.store, digest) | (past(self.store) if looks_back else {})
             last = self.store.last_run()
             if self.store.head().number == self.number:
                 self.last = last.entry if last is not None and isinstance(last.entry, Run) else None
@@ -129,7 +131,7 @@ def _copy(store: Store, to: Store, until: At) -> None:
         to.append(entries[1:], entries[0])
 
 
-def read_memory(place: Path | str | None, zone: str = "", wait: float = 60) -> State:
+def read_memory(place: Path | str | None, zone: str = "", wait: float = 60, looks_back: bool = False) -> State:
     """What the last run left, for whoever only reads it; empty where there was none. Raises PolicyError if it cannot be read."""
     from roe.ledger.legacy import FILE
     from roe.ledger.store import exists
@@ -137,7 +139,7 @@ def read_memory(place: Path | str | None, zone: str = "", wait: float = 60) -> S
     if place is None or not (exists(place) or (Path(place) / FILE).is_file()):
         return {}
     with open_store(place, wait=wait, zone=zone) as store:
-        return remembered(store)
+        return remembered(store) | (past(store) if looks_back else {})
 
 
 def held(store: Store, digest: str) -> State:

@@ -22,6 +22,7 @@ from roe.stages import (
     events,
     exceptions,
     freezes,
+    history,
     holdovers,
     invariants,
     kpis,
@@ -57,6 +58,7 @@ class Stage:
 
 STAGES = (
     Stage("relations", relations.declare, relations.lower, names_first=True),
+    Stage("track", history.declare),
     Stage("define", definitions.declare, definitions.lower, fields_in=("define",)),
     Stage("crm", crm.declare, crm.lower_open, crm.lower),
     Stage("freezes", freezes.declare, freezes.lower, fields_in=("freezes",)),
@@ -77,6 +79,7 @@ STAGES = (
     Stage("events", events.declare, None, events.lower, fields_in=("events",)),
     Stage("kpis", None, None, kpis.lower),
     Stage("invariants", invariants.declare, None, invariants.lower),
+    Stage("past", None, None, history.lower),  # last: by then every expression is read
 )
 
 
