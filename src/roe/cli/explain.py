@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from roe.cli.common import bind, color, fail, load, policy_argument, state_option, table
+from roe.cli.common import bind, clock, color, fail, large, load, policy_argument, state_option, table
 from roe.cli.settings import as_of_setting, data_setting
 from roe.diagnostics import Diagnostic, PolicyError, suggest
 from roe.source import Span
@@ -56,7 +56,7 @@ def command(
                 fail([Diagnostic("R801", f"`--on` and `{option}` do not go together", Span(option, 1, 1, 2), "leave one of the two out")])
         click.echo(explain_on(record, state or "state", day, role or "", shape))
         return
-    bound = None
+    world = None
     if run_folder is not None:
         _is_whole(run_folder)
     if data is None and run_folder is not None:
@@ -65,14 +65,11 @@ def command(
             fail([Diagnostic("R801", "this is worked out from the records, which a run does not keep", at, "add --data and --as-of")])
         found = [Explained(d.trace) for d in _from_run(run_folder, record, role)]
     else:
-        bound = _bound(policy, data, as_of, state, run_folder)
-        found = _explained(bound, record, role, field)
-        if why_not_rep is not None:
-            _why_not(bound, found, _rep(bound.world, why_not_rep))
+        world, found = _from_data(policy, data, as_of, state, run_folder, record, role, field, why_not_rep)
     if shape == "json":
         from roe.crm.ids import spelt
 
-        spelling = bound.world.spelling() if bound is not None else {}
+        spelling = world.spelling() if world is not None else {}
         shown = [spelt(x.as_json(), spelling) for x in found]
         click.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=2, ensure_ascii=False))
         return
@@ -111,13 +108,22 @@ class Explained:
         return words(self.why_not, self.decision, markdown) + "\n\n" + text
 
 
-def _bound(policy: Path | None, data: Path | None, as_of: str | None, state: str | None, run_folder: Path | None) -> Any:
+def _from_data(
+    policy: Path | None, data: Path | None, as_of: str | None, state: str | None, run_folder: Path | None, record: str, role: str | None,
+    field: str | None, why_not_rep: str | None,
+) -> tuple[Any, list[Explained]]:  # fmt: skip
+    """The world that a record was explained in, and the explanations."""
     for option, given in (("--data", data), ("--as-of", as_of)):
         if given is None:
             at = Span(option, 1, 1, 2)
             fail([Diagnostic("R801", f"`{option}` is missing", at, "add it, or name the --run of a `roe run --trace --engine columns`")])
     assert data is not None and as_of is not None
-    bound = bind(load(policy), data, as_of, state)
+    evaluator = load(policy)
+    if data.exists() and large(data):
+        alone = _alone((evaluator, data, clock(evaluator, as_of), state, run_folder, record), role, field, why_not_rep)
+        if alone is not None:
+            return alone
+    bound = bind(evaluator, data, as_of, state)
     if run_folder is not None:
         from roe.evaluator.recorded import read_turns
 
@@ -125,7 +131,28 @@ def _bound(policy: Path | None, data: Path | None, as_of: str | None, state: str
             bound.turns = read_turns(run_folder)
         except PolicyError as e:
             fail(e.diagnostics)
-    return bound
+    explained = _explained(bound, record, role, field)
+    if why_not_rep is not None:
+        _why_not(bound, explained, _rep(bound.world, why_not_rep))
+    return bound.world, explained
+
+
+def _alone(at: tuple[Any, ...], role: str | None, field: str | None, why_not_rep: str | None) -> tuple[Any, list[Explained]] | None:
+    """The same for one record of large data; None where all of them are needed."""
+    from roe.cli import one
+
+    if why_not_rep is not None:
+        one.say("note: what would change it is tried on all records; reading them")
+        return None
+    if field is None:
+        decisions = one.decided(*at, role)
+        return (decisions[0].row.world, [Explained(d.trace, d) for d in decisions]) if decisions else None
+    entity, _, name = field.rpartition(".")
+    found = one.taken_out_for_value(*at)
+    if found is None or entity not in ("", found[1].entity):
+        return None
+    bound, row = found
+    return bound.world, [Explained(x) for x in _values(bound, row, name)]
 
 
 def _explained(bound: Any, text: str, role: str | None, field: str | None) -> list[Explained]:
@@ -139,7 +166,7 @@ def _explained(bound: Any, text: str, role: str | None, field: str | None) -> li
         return [Explained(x) for x in _values(bound, row, name)]
     row = find_record(bound, text, [*allocated, *written.entities(bound)])
     if row.entity in allocated:
-        decisions = _decide(bound, row, _roles(bound.roles(row.entity), row.entity, role))
+        decisions = decide_among(bound, row, roles_asked(bound.roles(row.entity), row.entity, role))
         return [Explained(d.trace, d) for d in decisions]
     found = [Explained(x) for x in written.about(bound, row)]
     if not found:
@@ -177,7 +204,7 @@ def _values(bound: Any, row: Any, name: str) -> list[Any]:
     return [written.value_of(bound, row, name)]
 
 
-def _roles(known: list[str], entity: str, role: str | None) -> list[str]:
+def roles_asked(known: list[str], entity: str, role: str | None) -> list[str]:
     if role is None:
         return known
     if role not in known:
@@ -204,7 +231,7 @@ def _from_run(folder: Path, record: str, role: str | None) -> list[Any]:
             ids = ", ".join(f"{e} {i}" for e, i in found[:8])
             fail([Diagnostic("R605", f"{len(found)} records match `{record}`: {ids}", asked, "name the one you mean by its id")])
         entity, key = found[0]
-        return [evidence.decision(entity, key, r) for r in _roles(evidence.roles(entity), entity, role)]
+        return [evidence.decision(entity, key, r) for r in roles_asked(evidence.roles(entity), entity, role)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as e:
         fail(
             [
@@ -215,7 +242,7 @@ def _from_run(folder: Path, record: str, role: str | None) -> list[Any]:
         )
 
 
-def _decide(bound: Any, row: Any, roles: list[str]) -> list[Any]:
+def decide_among(bound: Any, row: Any, roles: list[str]) -> list[Any]:
     """The decisions on one record: alone where nothing before it matters, else by replaying the run up to it."""
     stateless = row.entity == "account" and not (
         bound.plan.pools
@@ -262,7 +289,7 @@ def find_record(bound: Any, text: str, among: Iterable[str] | None = None) -> An
                     )
                 ]
             )
-        known = [str(x) for entity in entities for row in bound.world.rows[entity][:5000] for x in (row["id"], row.label)]
+        known = [str(x) for entity in entities for name in ("id", "name") for x in bound.world.values(entity, name)[:5000] if x]
         fail([Diagnostic("R604", f"no record matches `{text}`", at, suggest(text, known, "name it by id, name or domain"))])
     if len(found) > 1:
         rows = [[row.entity, row["id"], row.label, row["domain"] or row["email"] or "", row["country"] or ""] for row in found[:20]]

@@ -54,6 +54,14 @@ class TableRow(Row):
     def label(self) -> str:
         return str(self["name"] or self["id"])
 
+    def is_filled(self, step: Fill) -> bool:
+        table = self.world.tables[self.entity]  # type: ignore[attr-defined]
+        entity = self.world.policy.model.entities[self.entity][step.name].type.entity
+        return bool(table.reference(step.name, entity).at[self.at] < 0)
+
+    def stored(self) -> Iterable[tuple[str, Any]]:
+        return ((name, self[name]) for name in self.world.tables[self.entity].stored)  # type: ignore[attr-defined]
+
     @property
     def written(self) -> str:
         return self.world.tables[self.entity].written(self.at)  # type: ignore[attr-defined, no-any-return]
@@ -545,6 +553,20 @@ class ColumnWorld(World):
     def find(self, entity: str, key: str) -> Row | None:
         at = self.finder(entity).one(str(key))
         return None if at < 0 else self.tables[entity].row(at)
+
+    def search(self, entity: str, text: str, partly: bool = False) -> list[Row]:
+        exact = self.find(entity, text)
+        if exact is not None:
+            return [exact]
+        table, wanted = self.tables[entity], text.lower()
+        rows: dict[int, None] = {}
+        for name in ("name", "email", "domain"):
+            column = table.stored.get(name)
+            if isinstance(column, Coded):
+                lowered = pc.utf8_lower(column.arrow())
+                held = pc.match_substring(lowered, wanted) if partly else pc.equal(lowered, wanted)
+                rows |= dict.fromkeys(np.flatnonzero(pc.fill_null(held, False).to_numpy(zero_copy_only=False)).tolist())
+        return [table.row(i) for i in sorted(rows) if i < table.listed]
 
     def rep(self, key: Any) -> Row | None:
         if key is None or key == "":
