@@ -7,6 +7,7 @@ whose fields are read from the columns, so that whatever the columns cannot expr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -448,6 +449,23 @@ class ColumnWorld(World):
     @property
     def readings(self) -> dict[str, Reading]:
         return {entity: typed.reading for entity, typed in self.columns_of.items()}
+
+    def take(self, entity: str, typed: Sequence[dict[str, Any]]) -> None:
+        before = self.columns_of.get(entity)
+        known = set() if before is None else set(before.ids.to_pylist())
+        new = [x for x in typed if x["id"] not in known]
+        if before is None or not new:
+            return
+        ids = [*before.ids.to_pylist(), *(x["id"] for x in new)]
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        columns = {}
+        for name in dict.fromkeys((*before.columns, *(name for x in new for name in x if name != "$line"))):
+            stored = before.columns.get(name, Constant(None, before.n)).values()
+            values = [*stored, *(x.get(name) for x in new)]
+            columns[name] = from_values([values[i] for i in order])
+        lines = np.append(before.lines, np.zeros(len(new), np.int64))[order]
+        own = replace(before, n=len(ids), columns=columns, ids=pa.array([ids[i] for i in order], pa.string()), lines=lines)
+        self.columns_of[entity], self.tables[entity] = own, Table(entity, self, own)
 
     def _reader(self, entity: str, name: str) -> Callable[[Row], Any]:
         if name == "owner":

@@ -26,7 +26,7 @@ from roe.crm.ids import fold
 from roe.data.coerce import NAMELESS, coerce_table
 from roe.data.reading import Reject
 from roe.evaluator.allocate import FALLBACK
-from roe.evaluator.engine import Bound, Decision, Tables, empty_state
+from roe.evaluator.engine import Bound, Decision, Tables, empty_state, granted
 from roe.evaluator.kept import AS_WRITTEN, KeptUp
 from roe.evaluator.world import Owners, Row, World
 from roe.grammar.clock import zone_of
@@ -207,10 +207,8 @@ class Live(Bound):
         world = LiveWorld(evaluator.compiled, tables, evaluator.clock(as_of))
         before = empty_state(str(as_of)) if state is None else state
         super().__init__(evaluator, world, {**before, "owners": dict(before.get("owners", {}))})
-        self._excepted: dict[tuple[str, str], list[ExceptionRow]] = {}
-        for exception in self.plan.exceptions:
-            for text in dict.fromkeys((fold(exception.record), str(exception.record).lower())):
-                self._excepted.setdefault((exception.entity, text), []).append(exception)
+        self._in_files = _by_name(self.plan.exceptions)
+        self._granted = {key: next(granted({"granted": {key: x}})) for key, x in self.state.get("granted", {}).items()}
         order = {entity: n for n, entity in enumerate(self.entities())}
         world.earlier = lambda entity, other: entity in order and other in order and order[entity] < order[other]
         world.decided = self._decided_owners
@@ -371,16 +369,26 @@ class Live(Bound):
         return row
 
     def approved(self, row: Row, role: str) -> ExceptionRow | None:
-        """The exception that holds for a record today."""
+        """The exception that holds for a record today: one that was granted by an entry, before those of the policy's files."""
+        own = self._granted.get(f"{row.entity}|{row['id']}|{role}")
+        if own is not None and self.excepts(own, row):
+            return own
         texts = [dict.get(row, name) for name in ("id", "name", "email", "domain")]
         named = dict.fromkeys(key for text in texts if text for key in (str(text), str(text).lower()))
         holding = [
             x
             for key in named
-            for x in self._excepted.get((row.entity, key), ())
+            for x in self._in_files.get((row.entity, key), ())
             if str(x.role) == role and self.excepts(x, row) and self.world.find(x.entity, x.record) is row
         ]
         return min(holding, key=self.plan.exceptions.index, default=None)
+
+    def grant(self, key: str, given: Mapping[str, Any] | None) -> None:
+        """Heed an exception for `entity|record|role` as `state["granted"]` has it, or no longer."""
+        self._granted.pop(key, None)
+        if given is not None:
+            self._granted[key] = next(granted({"granted": {key: given}}))
+        self._renew = True
 
     def _decided_owners(self, row: Row) -> Owners:
         """The owners that a record's own rules give it now; what would be a turn of a pool leaves the owner that it has."""
@@ -402,3 +410,12 @@ class Live(Bound):
     def current_state(self) -> dict[str, Any]:
         """The state as decisions have left it: owners, turns, credits and days of the pools, and what they have assigned."""
         return {**self.state, **self.pools.saved(), "assigned": dict(sorted(self.assigned.items()))}
+
+
+def _by_name(exceptions: Iterable[ExceptionRow]) -> dict[tuple[str, str], list[ExceptionRow]]:
+    """Exceptions by their entity, and by what they call their record."""
+    found: dict[tuple[str, str], list[ExceptionRow]] = {}
+    for exception in exceptions:
+        for text in dict.fromkeys((fold(exception.record), str(exception.record).lower())):
+            found.setdefault((exception.entity, text), []).append(exception)
+    return found

@@ -329,6 +329,11 @@ class World:
         self._keyed.clear()
         return added
 
+    def take(self, entity: str, typed: Sequence[dict[str, Any]]) -> None:
+        """Add typed records that the data does not have. Those that are here already stay."""
+        if entity in self.rows:
+            self.restore(entity, (x for x in typed if x["id"] not in self._keys[entity]))
+
     def all(self, entity: str) -> Sequence[Row]:
         """The records of an entity, by id."""
         return self.rows[entity]

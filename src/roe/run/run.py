@@ -26,9 +26,11 @@ from roe.run.source import expected
 from roe.source import Span
 
 if TYPE_CHECKING:
+    from roe.evaluator.engine import Evaluator
     from roe.ledger.entries import Entry, Run
     from roe.ledger.moment import At
     from roe.ledger.state import Decided, How, State
+    from roe.ledger.store import Store
     from roe.run.memory import Memory
 
 TRIES = 3  # how often a run decides anew because somebody else has appended to the ledger; the last time it holds the lock
@@ -110,11 +112,16 @@ def _memory(job: Job, given: Options) -> Any:
 
 
 def _at(job: Job) -> At:
+    return moment_of(job.evaluator, job.as_of)
+
+
+def moment_of(evaluator: Evaluator, as_of: str) -> At:
+    """An as-of as the ledger has it: midnight is the day."""
     from roe.ledger.moment import At
 
-    now = job.evaluator.clock(job.as_of).now
+    now = evaluator.clock(as_of).now
     midnight = (now.hour, now.minute, now.second, now.microsecond) == (0, 0, 0, 0)
-    return At.of(now.date() if midnight else now, job.evaluator.policy.timezone)
+    return At.of(now.date() if midnight else now, evaluator.policy.timezone)
 
 
 def _decided(job: Job, folder: OutFolder, given: Options, memory: Memory | None) -> Finished:
@@ -239,12 +246,9 @@ class _Draft:
 
     def _entries(self) -> list[Entry]:
         """What the run has to say, in the order of the ledger."""
-        from roe.ledger.state import entries_between, how_decided
-
         assert self.after is not None and self.memory is not None
         at = _at(self.job)
-        last = how_decided(self.memory.store)
-        entries = list(entries_between(self.before, self.after, at, self._details(last, at), last))
+        entries = entries_of(self.before, self.after, self.watcher.portions, at, self.memory.store)
         entries += self._evidence(entries, at)
         self.finished.since = since(entries, self.memory, at)
         return entries
@@ -264,23 +268,31 @@ class _Draft:
             run = RowRun(bound, list(bound.decide_all()))
         return list(evidence_of(run, decided_keys(entries), at, self.about["policy"]["digest"], self.memory.store))
 
-    def _details(self, last: Mapping[str, How], at: At) -> Iterator[Decided]:
-        """The decisions on the records that the run leaves otherwise than it found them: another owner, rule, action or end."""
-        from roe.ledger.state import decided_otherwise
-        from roe.run.memory import changed
 
-        assert self.after is not None
-        wanted: dict[tuple[str, str], set[str]] = {}
-        for key in changed(self.before, self.after):
-            entity, _, rest = key.partition("|")
-            record, _, role = rest.rpartition("|")
-            wanted.setdefault((entity, role), set()).add(record)
-        for portion in self.watcher.portions:
-            records = wanted.setdefault((portion.entity, portion.role), set())
-            columns = (lists.listed(portion.lines[name]) for name in ("record", "rule", "action", "expires"))
-            rows = ((fold(record), rule, action, end) for record, rule, action, end in zip(*columns, strict=True))
-            records.update(decided_otherwise(last, portion.entity, portion.role, at, rows))
-            yield from decisions(portion, records)
+def entries_of(before: State, after: State, portions: Iterable[Portion], at: At, store: Store) -> list[Entry]:
+    """What a run has to say of its decisions: the entries that lead from the memory that it read to the one that it left."""
+    from roe.ledger.state import entries_between, how_decided
+
+    last = how_decided(store)
+    return list(entries_between(before, after, at, _details(before, after, portions, last, at), last))
+
+
+def _details(before: State, after: State, portions: Iterable[Portion], last: Mapping[str, How], at: At) -> Iterator[Decided]:
+    """The decisions on the records that a run leaves otherwise than it found them: another owner, rule, action or end."""
+    from roe.ledger.state import decided_otherwise
+    from roe.run.memory import changed
+
+    wanted: dict[tuple[str, str], set[str]] = {}
+    for key in changed(before, after):
+        entity, _, rest = key.partition("|")
+        record, _, role = rest.rpartition("|")
+        wanted.setdefault((entity, role), set()).add(record)
+    for portion in portions:
+        records = wanted.setdefault((portion.entity, portion.role), set())
+        columns = (lists.listed(portion.lines[name]) for name in ("record", "rule", "action", "expires"))
+        rows = ((fold(record), rule, action, end) for record, rule, action, end in zip(*columns, strict=True))
+        records.update(decided_otherwise(last, portion.entity, portion.role, at, rows))
+        yield from decisions(portion, records)
 
 
 def decisions(p: Portion, records: set[str]) -> Iterator[Decided]:
