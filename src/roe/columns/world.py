@@ -6,7 +6,7 @@ whose fields are read from the columns, so that whatever the columns cannot expr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,7 @@ class TableRow(Row):
         return bool(table.reference(step.name, entity).at[self.at] < 0)
 
     def stored(self) -> Iterable[tuple[str, Any]]:
-        return ((name, self[name]) for name in self.world.tables[self.entity].stored)  # type: ignore[attr-defined]
+        return self.world.tables[self.entity].stored_at(self.at)  # type: ignore[attr-defined, no-any-return]
 
     @property
     def written(self) -> str:
@@ -131,6 +131,14 @@ class Table:
             )
             column = self.stored[name] = join(column or Constant(None, known), from_values(values), self.world)
         return column if column is not None else Constant(None, self.n)
+
+    def stored_at(self, at: int) -> Iterator[tuple[str, Any]]:
+        """The stored fields of a record but for its references."""
+        fields = self.world.policy.model.entities[self.entity]
+        for name in list(self.stored):
+            column = self.given(name)
+            if (f := fields.get(name)) is None or f.type.name != "record":
+                yield name, column.value if isinstance(column, Constant) else self.world.listed(self.entity, f"\0{name}", column)[at]
 
     def row(self, at: int) -> TableRow:
         found = self._rows.get(at)

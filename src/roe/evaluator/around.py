@@ -15,8 +15,9 @@ from roe.evaluator.relate import blocking_keys, plan_of
 from roe.evaluator.world import Compiled, Row, World
 from roe.grammar import syntax as s
 from roe.grammar.clock import Clock
-from roe.plan.operators import Derive, Method, Relate
-from roe.policy.reads import reads_through
+from roe.plan.operators import Derive, Method, Relate, Settle
+from roe.plan.standard import STANDARD
+from roe.policy.reads import reads_of, reads_through
 
 Values = dict[str, Any]  # a typed record
 MOST = 50_000  # records around one, beyond which taking out all of them is faster
@@ -66,9 +67,13 @@ class Around:
         up = [(e, n) for e, n, f in known if f.type.name == "record" and not f.via] + [(item, via) for _, item, via in self._down]
         self._up = [(e, n, model[e][n].type.entity) for e, n in dict.fromkeys(up)]
         self._relates = [step for step in policy.plan.steps.values() if isinstance(step, Relate)]
-        whole = ["leave", *(item for _, _, f, item in lists if f.key)]  # found by a key that may be computed
+        whole = [item for _, _, f, item in lists if f.key]  # found by a key that may be computed
         whole += [item for e, item, via in self._down if e == "rep" or (item, via) in compiled.steps]  # whose lists nobody can look up
-        whole += ["claim"] if policy.plan.claims is not None else []  # what a claim finds depends on all the others
+        settled = [step for step in compiled.steps.values() if isinstance(step, Settle) and step.gives]
+        whole += [step.entity for step in settled]  # what one of them finds depends on all the others
+        of_reps = [x.expr for x in compiled.steps.values() if isinstance(x, Derive) and (x.entity, x.stage) == ("rep", STANDARD)]
+        read = [f for e, n in sorted(reads_of(policy, "rep", of_reps)) if (f := model.get(e, {}).get(n)) is not None]
+        whole += [f.type.item.entity for f in read if f.via and f.type.item is not None]  # who may receive anything rests on these
         whole += [step.entity for step in policy.plan.steps.values() if isinstance(step, Derive) and step.among is not None]
         self._whole.add("rep")
         self.rows["rep"] = {row["id"]: row for row in place.all("rep")}
