@@ -84,6 +84,14 @@ class Row(dict[str, Any]):
     def __eq__(self, other: object) -> bool:
         return self is other
 
+    def remember(self, name: str, value: Any) -> Any:
+        """Keep what was computed of the record until something that it may rest on has changed."""
+        if not self.derived:
+            self.world.touched.append(self)
+        self.derived.add(name)
+        self[name] = value
+        return value
+
     def forget(self) -> None:
         """Drop what was computed, since something it rests on has changed."""
         for name in self.derived:

@@ -338,6 +338,10 @@ class Writer:
 
     # --- connection and catching up -----------------------------------------------------------------------------------
 
+    def opened(self) -> Store:
+        """The ledger, for whoever writes beside the groups of requests."""
+        return self._connected()
+
     def _connected(self) -> Store:
         if self._store is None:
             store = self.connect()
