@@ -53,7 +53,9 @@ def compare(evaluator: Any, data: Path, as_of: str, run: Any, folder: Path, some
         try:
             bound = TakenOut(evaluator, Source(evaluator.policy, data), as_of, {}).bound(expected.entity, expected.id)
             bound.turns = TurnsOfRun(lambda: folder)
-            found = bound.decide(bound.world.find(expected.entity, expected.id), expected.role)
+            row = bound.world.find(expected.entity, expected.id)
+            assert row is not None
+            found = bound.decide(row, expected.role)
         except CannotLookUp as e:
             refused.append(str(e))
             continue

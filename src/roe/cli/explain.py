@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from roe.cli.common import bind, clock, color, fail, large, load, policy_argumen
 from roe.cli.settings import as_of_setting, data_setting
 from roe.diagnostics import Diagnostic, PolicyError, suggest
 from roe.source import Span
+
+if TYPE_CHECKING:
+    from roe.cli.one import Asked
 
 
 @click.command("explain")
@@ -120,7 +123,9 @@ def _from_data(
     assert data is not None and as_of is not None
     evaluator = load(policy)
     if data.exists() and large(data):
-        alone = _alone((evaluator, data, clock(evaluator, as_of), state, run_folder, record), role, field, why_not_rep)
+        from roe.cli.one import Asked
+
+        alone = _alone(Asked(evaluator, data, clock(evaluator, as_of), state, record, run_folder), role, field, why_not_rep)
         if alone is not None:
             return alone
     bound = bind(evaluator, data, as_of, state)
@@ -137,7 +142,7 @@ def _from_data(
     return bound.world, explained
 
 
-def _alone(at: tuple[Any, ...], role: str | None, field: str | None, why_not_rep: str | None) -> tuple[Any, list[Explained]] | None:
+def _alone(asked: Asked, role: str | None, field: str | None, why_not_rep: str | None) -> tuple[Any, list[Explained]] | None:
     """The same for one record of large data; None where all of them are needed."""
     from roe.cli import one
 
@@ -145,10 +150,10 @@ def _alone(at: tuple[Any, ...], role: str | None, field: str | None, why_not_rep
         one.say("note: what would change it is tried on all records; reading them")
         return None
     if field is None:
-        decisions = one.decided(*at, role)
+        decisions = one.decided(asked, role)
         return (decisions[0].row.world, [Explained(d.trace, d) for d in decisions]) if decisions else None
     entity, _, name = field.rpartition(".")
-    found = one.taken_out_for_value(*at)
+    found = one.taken_out_for_value(asked)
     if found is None or entity not in ("", found[1].entity):
         return None
     bound, row = found

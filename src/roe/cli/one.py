@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,19 @@ from roe.data.lookup import CannotLookUp
 from roe.diagnostics import PolicyError
 
 
-def taken_out(evaluator: Any, data: Path, as_of: str, state: str | None, run_folder: Path | None, text: str) -> tuple[Any, Any]:
+@dataclass(frozen=True)
+class Asked:
+    """A question about the record that a text means: by which policy, on which data, as of when, with which ledger, and after which run."""
+
+    evaluator: Any
+    data: Path
+    as_of: str
+    state: str | None
+    text: str
+    run_folder: Path | None = None
+
+
+def taken_out(asked: Asked) -> tuple[Any, Any]:
     """(a bound evaluator over the record that a text means and all around it, the record). Raises CannotLookUp; what is wrong with the
     data or the text ends the command.
     """
@@ -24,10 +37,11 @@ def taken_out(evaluator: Any, data: Path, as_of: str, state: str | None, run_fol
     from roe.run.record import TakenOut
     from roe.run.source import Source
 
-    source = Source(evaluator.policy, data)
+    evaluator, text, run_folder = asked.evaluator, asked.text, asked.run_folder
+    source = Source(evaluator.policy, asked.data)
     try:
-        memory = read_memory(state, evaluator.policy.timezone)
-        records = TakenOut(evaluator, source, as_of, memory)
+        memory = read_memory(asked.state, evaluator.policy.timezone)
+        records = TakenOut(evaluator, source, asked.as_of, memory)
         allocated = list(dict.fromkeys(entity for entity, _ in evaluator.policy.plan.engagement))
         known = records.called(text, dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan))))
         found = find_record(Bound(evaluator, known, {}), text, dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan))))
@@ -40,43 +54,41 @@ def taken_out(evaluator: Any, data: Path, as_of: str, state: str | None, run_fol
     if run_folder is not None:
         bound.turns = TurnsOfRun(lambda: run_folder)
     else:
-        bound.turns = turns_of(evaluator, Source(evaluator.policy, data), as_of, memory, say)
+        bound.turns = turns_of(evaluator, Source(evaluator.policy, asked.data), asked.as_of, memory, say)
     return bound, bound.world.find(found.entity, found["id"])
 
 
-def taken_out_for_value(
-    evaluator: Any, data: Path, as_of: str, state: str | None, run_folder: Path | None, text: str
-) -> tuple[Any, Any] | None:
+def taken_out_for_value(asked: Asked) -> tuple[Any, Any] | None:
     """The same for the value of one field; None, with a word, where that may rest on all records."""
     try:
-        plan = evaluator.policy.plan
+        plan = asked.evaluator.policy.plan
         if plan.credits or plan.events:
             raise CannotLookUp("credits and events rest on all records")
-        return taken_out(evaluator, data, as_of, state, run_folder, text)
+        return taken_out(asked)
     except CannotLookUp as e:
         all_instead(e)
         return None
 
 
-def decided(evaluator: Any, data: Path, as_of: str, state: str | None, run_folder: Path | None, text: str, role: str | None) -> list[Any]:
+def decided(asked: Asked, role: str | None) -> list[Any]:
     """The decisions on the record that a text means, in one role or all; none if it is not one that is allocated."""
     from roe.cli.explain import find_record, roles_asked
 
     try:
-        bound, row = taken_out(evaluator, data, as_of, state, run_folder, text)
+        bound, row = taken_out(asked)
         return [bound.decide(row, r) for r in roles_asked(bound.roles(row.entity), row.entity, role)]
     except CannotLookUp as e:
         all_instead(e)
     except PolicyError as e:
         fail(e.diagnostics)
-    bound = bind_large(evaluator, data, as_of, state)
+    bound = bind_large(asked.evaluator, asked.data, asked.as_of, asked.state)
     from roe.analysis.written import entities
 
     allocated = [entity for entity, _ in bound.plan.engagement]
-    row = find_record(bound, text, [*allocated, *entities(bound)])
+    row = find_record(bound, asked.text, [*allocated, *entities(bound)])
     if row.entity not in allocated:
         return []
-    return _among_all(bound, row, roles_asked(bound.roles(row.entity), row.entity, role), run_folder)
+    return _among_all(bound, row, roles_asked(bound.roles(row.entity), row.entity, role), asked.run_folder)
 
 
 def _among_all(bound: Any, row: Any, roles: list[str], run_folder: Path | None) -> list[Any]:

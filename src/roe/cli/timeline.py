@@ -56,12 +56,12 @@ def command(record: str, policy: Path | None, data: Path, as_of: str, state: str
 
 def _found(evaluator: Any, data: Path, as_of: str, state: str | None, record: str) -> tuple[Any, Any]:
     """The record that a text means, and a bound evaluator over it: alone, with what belongs to it, where the data is large."""
-    from roe.cli.one import all_instead, taken_out
+    from roe.cli.one import Asked, all_instead, taken_out
     from roe.data.lookup import CannotLookUp
 
     if data.exists() and large(data):
         try:
-            return taken_out(evaluator, data, clock(evaluator, as_of), state, None, record)
+            return taken_out(Asked(evaluator, data, clock(evaluator, as_of), state, record))
         except CannotLookUp as e:
             all_instead(e)
     bound = bind(evaluator, data, as_of, state)
