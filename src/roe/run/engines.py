@@ -6,12 +6,12 @@ preference that can do all of it decides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.evaluator.engine import Bound, Evaluator, Run
@@ -22,6 +22,10 @@ from roe.progress import counted
 from roe.run.files import Files, Watch
 from roe.run.source import Source
 from roe.source import Span
+
+if TYPE_CHECKING:
+    from roe.ledger.state import State
+    from roe.ledger.store import Store
 
 
 @dataclass
@@ -83,6 +87,11 @@ class Engine:
         """What the next run needs, once everything is decided; None where the engine keeps no memory."""
         return None
 
+    @property
+    def owners(self) -> Callable[[Store], Mapping[str, State]] | None:
+        """How the engine wants to have who holds what (see `roe.ledger.state.remembered`); None for plain values."""
+        return None
+
 
 class Rows(Engine):
     """Record by record; it can decide anything that fits into memory."""
@@ -133,6 +142,12 @@ class Columns(Engine):
 
     def state(self) -> dict[str, Any] | None:
         return self.run.state()
+
+    @property
+    def owners(self) -> Callable[[Store], Mapping[str, State]]:
+        from roe.ledger.columns import owners_of
+
+        return owners_of
 
 
 class Portions(Columns):

@@ -120,17 +120,18 @@ def _at(job: Job) -> At:
 def _decided(job: Job, folder: OutFolder, given: Options, memory: Memory | None) -> Finished:
     """Decide until nobody has appended to the ledger meanwhile, and put the files in place."""
     digest = digest_of(policy_files(job.evaluator.policy))
+    owners = choose(given.engine, job).owners
     for attempt in range(TRIES):
         if memory is None:
             draft = _Draft(job, folder, given, {})
             return draft.finish("dry" if given.dry else "forgetful")
         if attempt < TRIES - 1:
-            draft = _Draft(job, folder, given, memory.read(digest), memory)
+            draft = _Draft(job, folder, given, memory.read(digest, owners), memory)
             if given.dry or given.replay or draft.is_refused:
                 return draft.finish("refused" if draft.is_refused else "dry")
         with memory.committing() as commit:
             if attempt == TRIES - 1:
-                draft = _Draft(job, folder, given, memory.read(digest), memory)
+                draft = _Draft(job, folder, given, memory.read(digest, owners), memory)
             elif not commit.is_current:
                 continue
             if draft.is_refused:
@@ -138,6 +139,8 @@ def _decided(job: Job, folder: OutFolder, given: Options, memory: Memory | None)
             draft.commit(commit)
         folder.put_in_place()
         draft.remember_report()
+        if owners is not None:
+            memory.keep_copy()
         return draft.finished
     return draft.finish("refused")
 
@@ -243,7 +246,7 @@ class _Draft:
 
         assert self.after is not None and self.memory is not None
         at = _at(self.job)
-        last = how_decided(self.memory.store)
+        last = how_decided(self.memory.store, self.before.get("owners"))
         entries = list(entries_between(self.before, self.after, at, self._details(last, at), last))
         entries += self._evidence(entries, at)
         self.finished.since = since(entries, self.memory, at)
@@ -266,30 +269,41 @@ class _Draft:
 
     def _details(self, last: Mapping[str, How], at: At) -> Iterator[Decided]:
         """The decisions on the records that the run leaves otherwise than it found them: another owner, rule, action or end."""
-        from roe.ledger.state import decided_otherwise
         from roe.run.memory import changed
 
         assert self.after is not None
+        run = getattr(self.engine, "run", None)
+        if run is not None and hasattr(run.world, "columns_memory"):
+            from roe.run.columns import decided_anew
+
+            for portion in self.watcher.portions:
+                yield from decisions(portion, decided_anew(portion, run.world.columns_memory, at))
+            return
         wanted: dict[tuple[str, str], set[str]] = {}
         for key in changed(self.before, self.after):
             entity, _, rest = key.partition("|")
             record, _, role = rest.rpartition("|")
             wanted.setdefault((entity, role), set()).add(record)
         for portion in self.watcher.portions:
-            records = wanted.setdefault((portion.entity, portion.role), set())
-            columns = (lists.listed(portion.lines[name]) for name in ("record", "rule", "action", "expires"))
-            rows = ((fold(record), rule, action, end) for record, rule, action, end in zip(*columns, strict=True))
-            records.update(decided_otherwise(last, portion.entity, portion.role, at, rows))
-            yield from decisions(portion, records)
+            yield from decisions(portion, _decided_anew(portion, wanted.get((portion.entity, portion.role), set()), last, at))
 
 
-def decisions(p: Portion, records: set[str]) -> Iterator[Decided]:
-    """The decisions of a portion on some records, with ids as the ledger has them."""
+def _decided_anew(p: Portion, changed: set[str], last: Mapping[str, How], at: At) -> list[int]:
+    """The lines of a portion about records that have another owner, rule, action or end than the last time."""
+    from roe.ledger.state import decided_otherwise
+
+    records = [fold(record) for record in p.lines["record"]]
+    rows = zip(records, p.lines["rule"], p.lines["action"], p.lines["expires"], strict=True)
+    wanted = changed | set(decided_otherwise(last, p.entity, p.role, at, rows))
+    return [i for i, record in enumerate(records) if record in wanted]
+
+
+def decisions(p: Portion, numbers: list[int]) -> Iterator[Decided]:
+    """The decisions at some lines of a portion, with ids as the ledger has them."""
     from roe.ledger.state import Decided
 
-    if not records:
+    if not numbers:
         return
-    numbers = [i for i, record in enumerate(lists.listed(p.lines["record"])) if fold(record) in records]
     names = ("record", "owner", "previous_owner", "action", "rule", "pool", "expires", "reason")
     for record, owner, previous, action, rule, pool, expires, reason in zip(*(lists.some(p.lines[c], numbers) for c in names), strict=True):
         yield Decided(
