@@ -26,7 +26,7 @@ from roe.policy.build import build
 from roe.policy.format import format_policy
 from roe.run.files import write_run
 from roe.testing.cases import load_cases
-from roe.testing.runner import run_case
+from roe.testing.runner import play, run_case
 
 NAMES = sorted(p.name for p in EXAMPLES.iterdir() if (p / "policy.yaml").is_file())
 
@@ -58,7 +58,7 @@ def test_every_rule_of_an_example_is_tested(name: str) -> None:
     """Each engagement rule decides some test: a rule that nothing tests could be broken in silence."""
     evaluator = example(name)
     cases, _ = load_cases(evaluator.policy)
-    decided = {(d.entity, d.role, d.rule) for c in cases for d in evaluator.run(c.given, as_of=c.as_of).decisions}
+    decided = {(d.entity, d.role, d.rule) for c in cases for _, run in play(evaluator, c) for d in run.decisions}
     rules = {(e, r, str(rule.name)) for (e, r), c in evaluator.policy.plan.engagement.items() for rule in c.rules if not rule.is_built_in}
     assert rules <= decided, rules - decided
 

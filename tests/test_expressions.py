@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Any
@@ -14,9 +15,10 @@ from hypothesis import strategies as st
 import roe
 from helpers import ROOT
 from roe.diagnostics import PolicyError
-from roe.evaluator.expressions import compile_expression
+from roe.evaluator.expressions import CLOCK, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.clock import Clock
 from roe.grammar.functions import ALIASES, BY_NAME
 from roe.grammar.parser import MAX_DEPTH, parse
 from roe.grammar.printer import show
@@ -243,6 +245,24 @@ def test_a_pathological_regex_and_a_long_list_end() -> None:
     assert roe.evaluate("every x in xs satisfies x >= 0", {"xs": list(range(10_000))}) is True
     assert roe.evaluate("for x in xs, y in xs return 1", {"xs": list(range(10_000))}) is None, "bounded, not endless"
     assert len(roe.evaluate("distinct_values(xs)", {"xs": list(range(10_000))})) == 10_000
+
+
+def test_operators_on_numbers_have_the_value_that_they_have_on_any_operands() -> None:
+    """Numbers take a shorter way through the evaluator; `grammar.values` says what each operator gives."""
+    clock = Clock.at("2026-02-01")
+    values = [
+        0, 1, -3, 7, 2**53, -(2**53), 0.1, 0.2, -2.5, 1e-300, float(v.LARGEST), -float(v.LARGEST), True, False, None, "7", [7],
+        date(2026, 1, 31), datetime(2026, 1, 31, 9), timedelta(days=2), v.Months(1), v.WorkingDays(3),
+    ]  # fmt: skip
+    whole = {"+": clock.add, "-": clock.subtract, "*": v.multiply, **v.COMPARE}
+    for op, want in whole.items():
+        tree, _ = parse(f"a {op} b")
+        assert tree is not None
+        code = compile_expression(tree)
+        for a, b in itertools.product(values, repeat=2):
+            got, wanted = code({"a": a, "b": b, CLOCK: clock}), want(a, b)
+            assert (type(got), got) == (type(wanted), wanted), f"{a!r} {op} {b!r}"
+    assert roe.evaluate("a + b", {"a": 2**53, "b": 1}) == 2**53 and roe.evaluate("a * b", {"a": 1e200, "b": 1e200}) is None
 
 
 def test_variables_may_be_python_s_or_feel_text() -> None:

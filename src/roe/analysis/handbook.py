@@ -6,7 +6,7 @@ a list or a table; `as_markdown` and `web.handbook` show them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,8 @@ from roe.untrusted import markdown, paragraph
 
 if TYPE_CHECKING:
     from roe.analysis.diff import Change
-    from roe.evaluator.engine import Bound
-    from roe.testing.cases import Case
+    from roe.evaluator.engine import Bound, Run
+    from roe.testing.cases import Case, Step
 
 MOST_ROWS = 60  # of one table that are shown
 MOST_EXAMPLES = 40
@@ -234,22 +234,30 @@ class _Book:
             yield Block("ul", items=tuple(str(i.name) if " " in i.name else f"{i.name}: `{i.holds.text}`" for i in self.plan.invariants))
 
     def examples(self, cases: Sequence[Case]) -> Iterable[Block]:
+        from roe.testing.runner import play
+
         rows: list[tuple[str, ...]] = []
         for case in cases:
             try:
-                run = self.evaluator.run(case.given, as_of=case.as_of)
+                for step, run in play(self.evaluator, case):
+                    name = case.name if len(case.steps) == 1 else f"{case.name}, {step.as_of}"
+                    rows += _example_rows(name, step, run)
             except (ValueError, OverflowError):
                 continue
-            by = {(d.entity, d.id, d.role): d for d in run.decisions}
-            for e in case.expect:
-                row = run.world.find(e.entity, e.record)
-                d = by.get((e.entity, row["id"], e.role)) if row is not None else None
-                if d is not None and e.wanted and len(rows) < MOST_EXAMPLES:
-                    rows.append((case.name, f"{d.name} ({d.role})", d.owner_name or "nobody", f"{d.rule}: {d.reason}"))
         if rows:
             yield Block("h2", "Worked examples")
             yield Block("p", "From the policy's own tests, which hold at every change.")
-            yield Block("table", items=(("case", "record", "owner", "why"), *rows))
+            yield Block("table", items=(("case", "record", "owner", "why"), *rows[:MOST_EXAMPLES]))
+
+
+def _example_rows(name: str, step: Step, run: Run) -> Iterator[tuple[str, ...]]:
+    """What a run decided of the records that a test asks for: name, record, owner, why."""
+    by = {(d.entity, d.id, d.role): d for d in run.decisions}
+    for e in step.expect:
+        row = run.world.find(e.entity, e.record)
+        d = by.get((e.entity, row["id"], e.role)) if row is not None else None
+        if d is not None and e.wanted:
+            yield name, f"{d.name} ({d.role})", d.owner_name or "nobody", f"{d.rule}: {d.reason}"
 
 
 def _said(step: Derive) -> str:

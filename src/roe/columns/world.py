@@ -7,6 +7,7 @@ whose fields are read from the columns, so that whatever the columns cannot expr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -444,6 +445,23 @@ class ColumnWorld(World):
     def readings(self) -> dict[str, Reading]:
         return {entity: typed.reading for entity, typed in self.columns_of.items()}
 
+    def take(self, entity: str, typed: Sequence[dict[str, Any]]) -> None:
+        before = self.columns_of.get(entity)
+        known = set() if before is None else set(before.ids.to_pylist())
+        new = [x for x in typed if x["id"] not in known]
+        if before is None or not new:
+            return
+        ids = [*before.ids.to_pylist(), *(x["id"] for x in new)]
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        columns = {}
+        for name in dict.fromkeys((*before.columns, *(name for x in new for name in x if name != "$line"))):
+            stored = before.columns.get(name, Constant(None, before.n)).values()
+            values = [*stored, *(x.get(name) for x in new)]
+            columns[name] = from_values([values[i] for i in order])
+        lines = np.append(before.lines, np.zeros(len(new), np.int64))[order]
+        own = replace(before, n=len(ids), columns=columns, ids=pa.array([ids[i] for i in order], pa.string()), lines=lines)
+        self.columns_of[entity], self.tables[entity] = own, Table(entity, self, own)
+
     def _reader(self, entity: str, name: str) -> Callable[[Row], Any]:
         if name == "owner":
             return lambda row: Owners({role: self._owner(row, role) for role in self.policy.roles})
@@ -617,6 +635,8 @@ class ColumnWorld(World):
 
         table = self.tables[entity]
         first = role == self.first_role(entity)
+        if first and table.data_since is None:
+            table.data_since = table.given("owner_since")
         for name, read in KNOWN.items():
             for full in (name, f"{name}.{role}") if first and name in ("owner_since", "former_owner") else (f"{name}.{role}",):
                 column = table.column(full)

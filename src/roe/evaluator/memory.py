@@ -113,6 +113,9 @@ class Memory:
             "returned_on": _day(returned) if returned else None, "referred_on": _day(referred) if referred else None,
         }  # fmt: skip
         if verdict.is_changed_in_crm:
+            former_since = None if saved is None or not saved.get("since") else v.parse_date(saved["since"])
+            if since is not None and former_since is not None and since <= former_since:
+                since = None  # the day of an earlier owner, which the data did not follow up
             found = Facts(verdict.holder, since or self.today, None, None if saved is None else saved.get("rep"), verdict.by, **more)
             self.changed.append((key, found))
         elif saved is None:

@@ -84,6 +84,14 @@ class Row(dict[str, Any]):
     def __eq__(self, other: object) -> bool:
         return self is other
 
+    def remember(self, name: str, value: Any) -> Any:
+        """Keep what was computed of the record until something that it may rest on has changed."""
+        if not self.derived:
+            self.world.touched.append(self)
+        self.derived.add(name)
+        self[name] = value
+        return value
+
     def forget(self) -> None:
         """Drop what was computed, since something it rests on has changed."""
         for name in self.derived:
@@ -330,6 +338,11 @@ class World:
         self._back.clear()
         self._keyed.clear()
         return added
+
+    def take(self, entity: str, typed: Sequence[dict[str, Any]]) -> None:
+        """Add typed records that the data does not have. Those that are here already stay."""
+        if entity in self.rows:
+            self.restore(entity, (x for x in typed if x["id"] not in self._keys[entity]))
 
     def all(self, entity: str) -> Sequence[Row]:
         """The records of an entity, by id."""

@@ -195,12 +195,12 @@ def _clock(value: time) -> int:
 _ORDERED = {"number", "string", "date", "date and time", "time", "days and time duration", "years and months duration", "working days duration", "working hours duration"}  # fmt: skip
 
 
-_NUMBERS = frozenset((int, float))
+NUMBERS = frozenset((int, float))
 
 
 def less(a: Any, b: Any) -> bool | None:
     """`a < b`, or None where the two have no order."""
-    if type(a) in _NUMBERS and type(b) in _NUMBERS:
+    if type(a) in NUMBERS and type(b) in NUMBERS:
         return bool(a < b)
     ka = kind(a)
     if ka != kind(b) or ka not in _ORDERED:
@@ -272,7 +272,7 @@ def passes(value: Any, test: Any) -> bool | None:
 
 
 def add(a: Any, b: Any) -> Any:
-    if type(a) in _NUMBERS and type(b) in _NUMBERS:
+    if type(a) in NUMBERS and type(b) in NUMBERS:
         return number(a + b)
     ka, kb = kind(a), kind(b)
     if ka == kb == "number":

@@ -24,8 +24,12 @@ SYNCHRONISED = ("dropbox", "onedrive", "google drive", "googledrive", "mobile do
 class SqliteDatabase:
     dialect = "sqlite"
 
-    def __init__(self, folder: Path, create: bool = True) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None, create: bool = True) -> None:
+        """Without a folder the ledger is in memory, and ends with this object."""
+        if folder is None:
+            self.url = ":memory:"
+            self.con = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
+            return
         self.url = str(folder)
         place = folder / FILE
         _refuse_shared(folder)

@@ -18,9 +18,11 @@ from roe.ledger.changed import differing
 from roe.ledger.entries import (
     CONFIRMED_BY_CRM,
     Answered,
+    Away,
     Claimed,
     Cycle,
     Entry,
+    Excepted,
     Frozen,
     Loaded,
     Owned,
@@ -75,6 +77,7 @@ def remembered(store: Store, owners: Callable[[Store], Mapping[str, State]] | No
     state |= {"pools": _pools(store), "days": store.days(str(last.entry.at.date - COUNTED))}
     for part, found in (
         ("returned", _returned(store)), ("referred", _referred(store)), ("frozen", _frozen(store)), ("claims", _claims(store)), ("books", _books(store)), ("events", _events(store, zone)),
+        ("granted", granted(store)), ("records", _entered(store)),
     ):  # fmt: skip
         if found:
             state[part] = found
@@ -158,6 +161,33 @@ def _claims(store: Store) -> State:
     entries = (o.stored.entry for o in store.latest("claim"))
     found = {e.claim: e.reason if e.status == "refused" else "" for e in entries if isinstance(e, Claimed) and e.claim}
     return dict(sorted(found.items()))
+
+
+def granted(store: Store) -> State:
+    """The exceptions that somebody has granted and not ended, by `entity|record|role`: for whom, until when, from when, by whom, and why."""
+    entries = (o.stored.entry for o in store.latest("excepted", is_open=True))
+    return dict(
+        sorted((f"{e.entity}|{e.record}|{e.role}", granted_of(e)) for e in entries if isinstance(e, Excepted) and e.until is not None)
+    )
+
+
+def granted_of(e: Excepted) -> State:
+    """The same of one entry."""
+    assert e.until is not None
+    return {"rep": e.rep, "start": e.start, "until": str(e.until.date), "by": e.by, "reason": e.reason}
+
+
+def _entered(store: Store) -> State:
+    """The records that people have entered beside the data, by entity: the leaves of reps who have said themselves that they are away."""
+    entries = (o.stored.entry for o in store.latest("away", is_open=True))
+    leaves = [
+        {"id": f"away:{e.record}", "rep": e.record, "kind": e.reason or "away"}
+        | ({"starts": e.start} if e.start else {})
+        | ({"until": str(e.until.date)} if e.until is not None else {})
+        for e in entries
+        if isinstance(e, Away)
+    ]
+    return {"leave": sorted(leaves, key=lambda x: x["id"])} if leaves else {}
 
 
 def _events(store: Store, zone: str) -> State:

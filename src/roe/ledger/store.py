@@ -125,6 +125,15 @@ def open_store(place: str | Path, *, create: bool = True, wait: float = 60, cloc
         raise
 
 
+def store_in_memory() -> Store:
+    """A ledger that is on no disk and ends with the object: for policy tests in steps."""
+    from roe.ledger.sqlite import SqliteDatabase
+
+    db = SqliteDatabase(None)
+    migrate(db, 0)
+    return Store(db, _now)
+
+
 def exists(place: str | Path) -> bool:
     """Whether a folder has a ledger; of an address that is not known without asking, so it counts as one."""
     from roe.ledger.sqlite import FILE

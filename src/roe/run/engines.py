@@ -24,6 +24,7 @@ from roe.run.source import Source
 from roe.source import Span
 
 if TYPE_CHECKING:
+    from roe.columns.memory import ColumnMemory
     from roe.ledger.state import State
     from roe.ledger.store import Store
 
@@ -92,6 +93,11 @@ class Engine:
         """How the engine wants to have who holds what (see `roe.ledger.state.remembered`); None for plain values."""
         return None
 
+    @property
+    def columns(self) -> ColumnMemory | None:
+        """Its memory once everything is decided, where that is columns."""
+        return None
+
 
 class Rows(Engine):
     """Record by record; it can decide anything that fits into memory."""
@@ -148,6 +154,10 @@ class Columns(Engine):
         from roe.ledger.columns import owners_of
 
         return owners_of
+
+    @property
+    def columns(self) -> ColumnMemory:
+        return self.run.world.columns_memory
 
 
 class Portions(Columns):

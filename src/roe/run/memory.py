@@ -139,15 +139,18 @@ def _copy(store: Store, to: Store, until: At) -> None:
         to.append(entries[1:], entries[0])
 
 
-def read_memory(place: Path | str | None, zone: str = "", wait: float = 60) -> State:
-    """What the last run left, for whoever only reads it; empty where there was none. Raises PolicyError if it cannot be read."""
+def read_memory(place: Path | str | None, zone: str = "", wait: float = 60, digest: str = "") -> State:
+    """What the last run left, for whoever only reads it; empty where there was none. Raises PolicyError if it cannot be read.
+
+    With the `digest` of a policy also what is held since a run was undone, as `Memory.read` has it.
+    """
     from roe.ledger.legacy import FILE
     from roe.ledger.store import exists
 
     if place is None or not (exists(place) or (Path(place) / FILE).is_file()):
         return {}
     with open_store(place, wait=wait, zone=zone) as store:
-        return remembered(store)
+        return remembered(store) | (held(store, digest) if digest else {})
 
 
 def held(store: Store, digest: str) -> State:

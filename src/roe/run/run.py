@@ -26,9 +26,12 @@ from roe.run.source import expected
 from roe.source import Span
 
 if TYPE_CHECKING:
+    from roe.columns.memory import ColumnMemory
+    from roe.evaluator.engine import Evaluator
     from roe.ledger.entries import Entry, Run
     from roe.ledger.moment import At
     from roe.ledger.state import Decided, How, State
+    from roe.ledger.store import Store
     from roe.run.memory import Memory
 
 TRIES = 3  # how often a run decides anew because somebody else has appended to the ledger; the last time it holds the lock
@@ -110,11 +113,16 @@ def _memory(job: Job, given: Options) -> Any:
 
 
 def _at(job: Job) -> At:
+    return moment_of(job.evaluator, job.as_of)
+
+
+def moment_of(evaluator: Evaluator, as_of: str) -> At:
+    """An as-of as the ledger has it: midnight is the day."""
     from roe.ledger.moment import At
 
-    now = job.evaluator.clock(job.as_of).now
+    now = evaluator.clock(as_of).now
     midnight = (now.hour, now.minute, now.second, now.microsecond) == (0, 0, 0, 0)
-    return At.of(now.date() if midnight else now, job.evaluator.policy.timezone)
+    return At.of(now.date() if midnight else now, evaluator.policy.timezone)
 
 
 def _decided(job: Job, folder: OutFolder, given: Options, memory: Memory | None) -> Finished:
@@ -242,12 +250,9 @@ class _Draft:
 
     def _entries(self) -> list[Entry]:
         """What the run has to say, in the order of the ledger."""
-        from roe.ledger.state import entries_between, how_decided
-
         assert self.after is not None and self.memory is not None
         at = _at(self.job)
-        last = how_decided(self.memory.store, self.before.get("owners"))
-        entries = list(entries_between(self.before, self.after, at, self._details(last, at), last))
+        entries = entries_of(self.before, self.after, self.watcher.portions, at, self.memory.store, self.engine.columns)
         entries += self._evidence(entries, at)
         self.finished.since = since(entries, self.memory, at)
         return entries
@@ -267,33 +272,49 @@ class _Draft:
             run = RowRun(bound, list(bound.decide_all()))
         return list(evidence_of(run, decided_keys(entries), at, self.about["policy"]["digest"], self.memory.store))
 
-    def _details(self, last: Mapping[str, How], at: At) -> Iterator[Decided]:
-        """The decisions on the records that the run leaves otherwise than it found them: another owner, rule, action or end."""
-        from roe.run.memory import changed
 
-        assert self.after is not None
-        run = getattr(self.engine, "run", None)
-        if run is not None and hasattr(run.world, "columns_memory"):
-            from roe.run.columns import decided_anew
+def entries_of(
+    before: State, after: State, portions: Iterable[Portion], at: At, store: Store, columns: ColumnMemory | None = None
+) -> list[Entry]:
+    """What a run has to say of its decisions: the entries that lead from the memory that it read to the one that it left.
 
-            for portion in self.watcher.portions:
-                yield from decisions(portion, decided_anew(portion, run.world.columns_memory, at))
-            return
-        wanted: dict[tuple[str, str], set[str]] = {}
-        for key in changed(self.before, self.after):
-            entity, _, rest = key.partition("|")
-            record, _, role = rest.rpartition("|")
-            wanted.setdefault((entity, role), set()).add(record)
-        for portion in self.watcher.portions:
-            yield from decisions(portion, _decided_anew(portion, wanted.get((portion.entity, portion.role), set()), last, at))
+    `columns` is the memory of a run in columns, which knows without asking record by record what has changed.
+    """
+    from roe.ledger.state import entries_between, how_decided
+
+    last = how_decided(store, before.get("owners"))
+    details = _details_of_columns(portions, columns, at) if columns is not None else _details(before, after, portions, last, at)
+    return list(entries_between(before, after, at, details, last))
+
+
+def _details_of_columns(portions: Iterable[Portion], columns: ColumnMemory, at: At) -> Iterator[Decided]:
+    """The same as `_details`."""
+    from roe.run.columns import decided_anew
+
+    for portion in portions:
+        yield from decisions(portion, decided_anew(portion, columns, at))
+
+
+def _details(before: State, after: State, portions: Iterable[Portion], last: Mapping[str, How], at: At) -> Iterator[Decided]:
+    """The decisions on the records that a run leaves otherwise than it found them: another owner, rule, action or end."""
+    from roe.run.memory import changed
+
+    wanted: dict[tuple[str, str], set[str]] = {}
+    for key in changed(before, after):
+        entity, _, rest = key.partition("|")
+        record, _, role = rest.rpartition("|")
+        wanted.setdefault((entity, role), set()).add(record)
+    for portion in portions:
+        yield from decisions(portion, _decided_anew(portion, wanted.get((portion.entity, portion.role), set()), last, at))
 
 
 def _decided_anew(p: Portion, changed: set[str], last: Mapping[str, How], at: At) -> list[int]:
     """The lines of a portion about records that have another owner, rule, action or end than the last time."""
     from roe.ledger.state import decided_otherwise
 
-    records = [fold(record) for record in p.lines["record"]]
-    rows = zip(records, p.lines["rule"], p.lines["action"], p.lines["expires"], strict=True)
+    written, *columns = (lists.listed(p.lines[name]) for name in ("record", "rule", "action", "expires"))
+    records = [fold(record) for record in written]
+    rows = zip(records, *columns, strict=True)
     wanted = changed | set(decided_otherwise(last, p.entity, p.role, at, rows))
     return [i for i, record in enumerate(records) if record in wanted]
 

@@ -1,4 +1,4 @@
-"""`tests/*.yaml` and `tests/*.csv` beside a policy, read into cases.
+"""`tests/*.yaml` and `tests/*.csv` beside a policy, read into cases. A case is one run, or with `steps` several with a memory.
 
 A CSV table has one case a row: `name` and `as_of`; a column for each given field of the one record, as `account.country`;
 and a column for each expectation, as `expect.owner`.
@@ -7,7 +7,9 @@ and a column for each expectation, as `expect.owner`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from roe.crm.ids import fold
 from roe.data.coerce import Records, columns_of
 from roe.diagnostics import Diagnostic, errors, suggest
 from roe.files import MAX_TABLE_BYTES, read_text, schema
+from roe.grammar.clock import Clock
 from roe.policy.loader import Map, load_yaml, validate
 from roe.policy.model import Field, Policy
 from roe.policy.standard import FILES
@@ -38,13 +41,35 @@ class Expectation:
 
 
 @dataclass(slots=True)
-class Case:
-    name: str
-    file: str
+class Step:
+    """One run of a test. `given` are the records of the first step, and in later ones what has changed; `gone` are (entity, id) of records
+    that the data no longer has. `loaded` says whether the CRM has loaded by then what the runs before decided.
+    """
+
     as_of: str
     given: Given
     expect: list[Expectation] = field(default_factory=list)
+    gone: list[tuple[str, str]] = field(default_factory=list)
+    loaded: bool = True
+
+
+@dataclass(slots=True)
+class Case:
+    """A test: one run, or several one after another with a memory."""
+
+    name: str
+    file: str
+    steps: list[Step]
     place: Span | None = None
+
+    @property
+    def expect(self) -> list[Expectation]:
+        return [e for step in self.steps for e in step.expect]
+
+    @property
+    def size(self) -> int:
+        """How many records it gives."""
+        return sum(len(rows) for step in self.steps for rows in step.given.values())
 
 
 def load_cases(policy: Policy) -> tuple[list[Case], list[Diagnostic]]:
@@ -81,14 +106,97 @@ def _yaml(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diag
         shared = _join(_data(content["data"], policy, found), shared, policy)
     cases = []
     for raw in content["tests"]:
-        as_of = raw.get("as_of") or content.get("as_of")
-        if not as_of:
-            found.append(Diagnostic("R701", f"the test `{raw['name']}` has no date", span_of(raw["name"]), "add `as_of: 2026-02-01`"))
-            continue
         given = _join(shared, _given(raw.get("given") or Map(), policy, found), policy)
-        expect = [_expectation(e, given, policy, found) for e in raw["expect"]]
-        cases.append(Case(str(raw["name"]), shown, str(as_of), given, [e for e in expect if e], span_of(raw["name"])))
+        as_of = raw.get("as_of") or content.get("as_of")
+        steps = _steps(raw, given, as_of, policy, found) if raw.get("steps") else _one_step(raw, given, as_of, policy, found)
+        if steps:
+            cases.append(Case(str(raw["name"]), shown, steps, span_of(raw["name"])))
     return cases, found
+
+
+def _one_step(raw: Any, given: Given, as_of: Any, policy: Policy, found: list[Diagnostic]) -> list[Step]:
+    """The run of a test without `steps`."""
+    if not as_of:
+        found.append(Diagnostic("R701", f"the test `{raw['name']}` has no date", span_of(raw["name"]), "add `as_of: 2026-02-01`"))
+        return []
+    if not raw.get("expect"):
+        found.append(Diagnostic("R701", f"the test `{raw['name']}` expects nothing", span_of(raw["name"]), "add `expect:` or `steps:`"))
+        return []
+    return [Step(str(as_of), given, _expectations(raw, given, policy, found))]
+
+
+def _steps(raw: Any, given: Given, as_of: Any, policy: Policy, found: list[Diagnostic]) -> list[Step]:
+    """The runs of a test in steps; their days must be in order."""
+    if raw.get("expect"):
+        help = "move it into the last step"
+        found.append(Diagnostic("R701", "a test with `steps` has its expectations in the steps", span_of(raw.key("expect")), help))
+    steps: list[Step] = []
+    known, last = given, None
+    for number, one in enumerate(raw["steps"]):
+        day = one.get("as_of") or (as_of if number == 0 else None)
+        if not day:
+            help = "add `as_of: 2026-02-01` to each step"
+            found.append(Diagnostic("R701", f"step {number + 1} has no date", span_of(raw.key("steps")), help))
+            continue
+        at = _instant(str(day), policy)
+        if last is not None and at is not None and at < last:
+            found.append(
+                Diagnostic("R701", f"step {number + 1} is before step {number}", span_of(day), "put the steps in the order of time")
+            )
+        last = at if at is not None else last
+        changed = _given(one.get("given") or Map(), policy, found)
+        gone = _gone(one.get("gone") or Map(), known, policy, found)
+        known = updated(known, changed, gone, policy)
+        loaded = one.get("loaded") is not False
+        steps.append(Step(str(day), changed if steps else known, _expectations(one, known, policy, found), gone, loaded))
+    return steps
+
+
+def _expectations(raw: Any, given: Given, policy: Policy, found: list[Diagnostic]) -> list[Expectation]:
+    return [e for one in raw.get("expect") or () if (e := _expectation(one, given, policy, found)) is not None]
+
+
+def _instant(as_of: str, policy: Policy) -> datetime | None:
+    """A step's moment, to be held against the others'; None for what is not a date, which the run says."""
+    try:
+        return Clock.at(as_of, policy.timezone, policy.calendar, policy.hours, policy.fiscal).now
+    except (ValueError, OverflowError):
+        return None
+
+
+def _gone(raw: Map, known: Given, policy: Policy, found: list[Diagnostic]) -> list[tuple[str, str]]:
+    """The records that leave the data."""
+    gone = []
+    for key, ids in raw.items():
+        entity = entity_named(str(key), policy)
+        if entity is None:
+            help = suggest(str(key), policy.model.entities, "name an entity of the policy")
+            found.append(Diagnostic("R504", f"there is no entity `{key}`", span_of(key), help))
+            continue
+        there = {fold(str(row.get("id"))) for row in known.get(entity, ())}
+        for id_ in ids:
+            if fold(str(id_)) not in there:
+                help = suggest(str(id_), sorted(there), "name a record that an earlier step gives")
+                found.append(Diagnostic("R504", f"there is no {entity} `{id_}` before this step", span_of(id_), help))
+            gone.append((entity, fold(str(id_))))
+    return gone
+
+
+def updated(known: Given, changed: Given, gone: Iterable[tuple[str, str]], policy: Policy) -> Given:
+    """The records with what has changed: a record with a known id has the fields that are named anew, and another one is added."""
+    away = set(gone)
+    tables: Given = {entity: [r for r in rows if (entity, fold(str(r.get("id")))) not in away] for entity, rows in known.items()}
+    for entity, rows in changed.items():
+        old = list(_by_field(entity, tables.get(entity, []), policy))
+        place = {fold(str(r["id"])): i for i, r in enumerate(old) if r.get("id") is not None}
+        for row in _by_field(entity, rows, policy):
+            at = place.get(fold(str(row["id"]))) if row.get("id") is not None else None
+            if at is None:
+                old.append(row)
+            else:
+                old[at] = {**old[at], **row}
+        tables[entity] = old
+    return {entity: as_read(rows, known.get(entity)) for entity, rows in tables.items()}
 
 
 def _given(raw: Map, policy: Policy, found: list[Diagnostic]) -> Given:
@@ -141,10 +249,10 @@ def _join(first: Given, more: Given, policy: Policy) -> Given:
         added = _by_field(entity, rows, policy)
         ids = {fold(str(r["id"])) for r in added if r.get("id") is not None}
         out[entity] = [r for r in out.get(entity, []) if r.get("id") is None or fold(str(r["id"])) not in ids] + added
-    return {entity: _as_read(rows, first.get(entity)) for entity, rows in out.items()}
+    return {entity: as_read(rows, first.get(entity)) for entity, rows in out.items()}
 
 
-def _as_read(rows: list[dict[str, Any]], read: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+def as_read(rows: list[dict[str, Any]], read: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
     """The records with what their file's reading said, such as the rows that are not records."""
     if not isinstance(read, Records):
         return rows
@@ -245,5 +353,5 @@ def _csv(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diagn
         expect["record"], expect["entity"] = Text(record, name.origin), subject
         given = {entity: _by_field(entity, rows, policy) for entity, rows in given.items()}
         one = _expectation(expect, given, policy, found)
-        cases.append(Case(str(name), shown, str(row["as_of"]), given, [one] if one else [], name.span()))
+        cases.append(Case(str(name), shown, [Step(str(row["as_of"]), given, [one] if one else [])], name.span()))
     return cases, found

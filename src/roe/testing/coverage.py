@@ -60,11 +60,12 @@ class About:
 
     def __init__(self, case: Case) -> None:
         self.expected = {(e.entity, e.record) for e in case.expect}
-        self.found: set[tuple[str, str]] | None = None
+        self.found: set[tuple[str, str]] = set()
+        self.world: World | None = None  # whose records they are: each step of a case has its own
 
     def records(self, world: World) -> set[tuple[str, str]]:
-        if self.found is None:
-            self.found = set()
+        if self.world is not world:
+            self.world, self.found = world, set()
             for entity, key in self.expected:
                 row = world.find(entity, key) if entity in world.rows else None
                 if row is None:

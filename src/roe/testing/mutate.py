@@ -255,9 +255,9 @@ def fates(evaluator: Evaluator, cases: Sequence[Case]) -> tuple[list[Fate], Repo
     known: dict[Key, Known] = {}
     for number, mutant in enumerate(planned):
         first, then = ([case for case, seen in report.noticed if seen.get(number) is wanted] for wanted in (True, False))
-        by_size = sorted(then, key=lambda c: sum(map(len, c.given.values())))
+        by_size = sorted(then, key=lambda c: c.size)
         found.append(fate(evaluator, mutant, [*first, *by_size[:MOST_ELSEWHERE]], known.setdefault(mutant.key, {})))
-    everything = sorted(cases, key=lambda c: sum(map(len, c.given.values())))
+    everything = sorted(cases, key=lambda c: c.size)
     found += [fate(evaluator, mutant, everything, {}) for mutant in of_definitions(evaluator)]
     return found, report
 

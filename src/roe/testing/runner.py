@@ -1,10 +1,10 @@
-"""Cases run against a policy: each is a run of its own over the records it is given."""
+"""Cases run against a policy: each is a run of its own over the records it is given, or, in steps, several with one memory."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from roe.crm.ids import fold
@@ -14,8 +14,9 @@ from roe.evaluator.render import brief
 from roe.evaluator.reps import misnamed
 from roe.evaluator.world import Row
 from roe.grammar import values as v
+from roe.grammar.history import by_role
 from roe.grammar.parser import parse
-from roe.testing.cases import Case, Expectation
+from roe.testing.cases import Case, Expectation, Given, Step, as_read, updated
 
 
 @dataclass(slots=True)
@@ -42,13 +43,52 @@ class Result:
 def run_case(evaluator: Evaluator, case: Case) -> Result:
     failures: list[Failure] = []
     try:
-        run = evaluator.run(case.given, as_of=case.as_of)
+        for step, run in play(evaluator, case):
+            found = [Failure("rep", "the name of one rep", f"{d.message}; {d.help}", str(d.span)) for d in misnamed(run.world)]
+            for expected in step.expect:
+                found += _check(run, expected)
+            failures += found if len(case.steps) == 1 else [replace(f, what=f"{f.what} on {step.as_of}") for f in found]
     except (ValueError, OverflowError) as e:
-        return Result(case, [Failure("as_of", "a date or date-time", f"{case.as_of} ({e})", str(case.place))])
-    failures += [Failure("rep", "the name of one rep", f"{d.message}; {d.help}", str(d.span)) for d in misnamed(run.world)]
-    for expected in case.expect:
-        failures += _check(run, expected)
+        days = ", ".join(step.as_of for step in case.steps)
+        return Result(case, [Failure("as_of", "a date or date-time", f"{days} ({e})", str(case.place))])
     return Result(case, failures)
+
+
+def play(evaluator: Evaluator, case: Case) -> Iterator[tuple[Step, Run]]:
+    """The runs of a case, each with its step. Between two steps the CRM loads what was decided, unless the step says otherwise.
+
+    Raises ValueError or OverflowError for a step whose `as_of` is not a day.
+    """
+    if len(case.steps) == 1:
+        step = case.steps[0]
+        yield step, evaluator.run(step.given, as_of=step.as_of)
+        return
+    from roe.run.nights import Nights
+
+    tables: Given = {}
+    waiting: dict[tuple[str, str], dict[str, str]] = {}  # by record what was decided, and is not loaded yet
+    with Nights() as nights:
+        for step in case.steps:
+            if step.loaded:
+                tables = _load_back(tables, waiting)
+            tables = updated(tables, step.given, step.gone, evaluator.policy)
+            run = nights.run(evaluator, tables, step.as_of)
+            waiting = {}
+            for d in run.decisions:
+                if d.moved:
+                    waiting.setdefault((d.entity, d.id), {})[f"owner.{d.role}"] = d.owner or ""
+            yield step, run
+
+
+def _load_back(tables: Given, owners: Mapping[tuple[str, str], Mapping[str, str]]) -> Given:
+    """The records with the owners that were decided for them."""
+
+    def loaded(entity: str, row: dict[str, Any]) -> dict[str, Any]:
+        new = owners.get((entity, fold(str(row.get("id")))), {})
+        skipped = ("owner_queue",) if any(new.values()) else ()
+        return {**{k: x for k, x in row.items() if k not in skipped}, **new} if new else row
+
+    return {entity: as_read([loaded(entity, row) for row in rows], rows) for entity, rows in tables.items()}
 
 
 def _check(run: Run, e: Expectation) -> list[Failure]:
@@ -96,7 +136,7 @@ def _value(run: Run, row: Row, text: str) -> Any:
     if tree is None:
         return problems[0].message
     with run.world.as_before(row.entity):
-        return compile_expression(tree)(run.world.scope(row))
+        return compile_expression(by_role(tree, run.world.policy.roles))(run.world.scope(row))
 
 
 def _literal(text: str) -> tuple[Any, str]:

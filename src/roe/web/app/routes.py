@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from roe.web.app.pages import audit, books, changes, find, health, people, policy, record, review, what_if
+from roe.web.app.pages import acts, audit, books, changes, exceptions, find, health, people, policy, record, review, runs, what_if
 from roe.web.app.site import View
 
 
@@ -14,6 +14,7 @@ class Page:
     view: View
     page: str = ""
     posts: bool = False
+    acts: bool = False  # it writes into the ledger, and holds no lock of the snapshot while it waits
 
 
 PAGES: tuple[Page, ...] = (
@@ -46,5 +47,15 @@ PAGES: tuple[Page, ...] = (
     Page("/data", health.show, "data"),
     Page("/data/rejects", health.rejects, "data"),
     Page("/audit", audit.show, "audit"),
+    Page("/exceptions", exceptions.show, "exceptions"),
+    Page("/runs/{run}/undo", runs.undo_form, "changes"),
+    Page("/runs/{run}/undo", runs.undo, "changes", posts=True, acts=True),
+    Page("/act/answer/{entity}/{id:path}", acts.answer, posts=True, acts=True),
+    Page("/act/ask/{entity}/{id:path}", acts.request, posts=True, acts=True),
+    Page("/act/grant/{entity}/{id:path}", acts.grant, posts=True, acts=True),
+    Page("/act/decline/{entity}/{id:path}", acts.decline, posts=True, acts=True),
+    Page("/act/end/{entity}/{id:path}", acts.end, posts=True, acts=True),
+    Page("/act/leave/{id:path}", acts.leave, posts=True, acts=True),
+    Page("/act/back/{id:path}", acts.back, posts=True, acts=True),
     Page("/sign-out", lambda ask: ask.site.leave(ask), posts=True),
 )

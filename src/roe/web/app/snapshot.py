@@ -32,6 +32,7 @@ class Snapshot(ABC):
     evaluator: Evaluator
     outcomes: Outcomes
     source: str = ""
+    outdated: bool = False  # whether somebody has acted since, and the records are being decided anew
     rows_alone: bool = True  # whether the world is one of rows, which every analysis can read
 
     def __init__(self) -> None:
