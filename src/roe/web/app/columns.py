@@ -8,6 +8,7 @@ the run. What has to be replayed (why not, what if, the timeline) is replayed am
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -100,6 +101,16 @@ class ColumnSnapshot(Snapshot):
     @property
     def bound(self) -> Bound:
         return next(iter(self._before.values()))
+
+    @cached_property
+    def unknown(self) -> Counter[tuple[str, str, str]]:
+        return Counter(
+            {
+                (part.entity, part.role, str(rule.name)): int(n)
+                for part in self.run.found
+                for rule, n in zip(part.rules, part.unknown, strict=True)
+            }
+        )
 
     @property
     def pools(self) -> Any:
