@@ -58,13 +58,17 @@ def taken_out(asked: Asked) -> tuple[Any, Any]:
     return bound, bound.world.find(found.entity, found["id"])
 
 
-def taken_out_for_value(asked: Asked) -> tuple[Any, Any] | None:
+def taken_out_for_value(asked: Asked, field: str) -> tuple[Any, Any] | None:
     """The same for the value of one field; None, with a word, where that may rest on all records."""
     try:
         plan = asked.evaluator.policy.plan
         if plan.credits or plan.events:
             raise CannotLookUp("credits and events rest on all records")
-        return taken_out(asked)
+        bound, row = taken_out(asked)
+        stored = bound.policy.model.entities[row.entity].get(field)
+        if (row.entity, field) not in plan.steps and (stored is None or stored.via or stored.type.name in ("record", "owners")):
+            raise CannotLookUp(f"`{field}` may lead to any record")
+        return bound, row
     except CannotLookUp as e:
         all_instead(e)
         return None

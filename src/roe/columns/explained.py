@@ -45,7 +45,7 @@ def settle(run: ColumnRun, entity: str, bound: Bound) -> None:
             break
         at = np.where(part.owner >= 0, np.append(place, np.int32(-1))[part.owner], -1)
         if run.bound.evaluator.compiled.asks_for_history and (known := run.moved(part)):
-            world.know_rows(part.entity, part.role, known, decided=True)
+            world.know_rows(part.entity, part.role, known)
         world.tables[part.entity].set_owner(part.role, Refs("rep", at.astype(np.int32), world))
     world.forget()
 
