@@ -45,7 +45,7 @@ def part(policy: dict[str, Any], cx: Context) -> tuple[str, ...]:
 
 @pytest.fixture
 def with_toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages, "STAGES", (*STAGES, Stage("toys", declare, lower, part)))
+    monkeypatch.setattr(stages, "STAGES", (*STAGES, Stage("toys", (), declare, lower, part)))
 
 
 @pytest.mark.usefixtures("with_toys")

@@ -67,6 +67,24 @@ class Context:
             return entity, name
         return None
 
+    def has_entity(self, name: Text, help: str = "correct it") -> bool:
+        """Whether the policy has an entity of this name; says so where it has not."""
+        if name not in self.model.entities:
+            self.say("R504", name, f"there is no entity `{name}`", suggest(name, self.model.entities, help))
+        return name in self.model.entities
+
+    def has_role(self, name: Text) -> bool:
+        """Whether the policy has a role of this name; says so where it has not."""
+        if name not in self.model.roles():
+            self.say("R502", name, f"there is no role `{name}`", suggest(name, self.model.roles(), "add it under `roles:`"))
+        return name in self.model.roles()
+
+    def role(self, given: Text | None) -> str:
+        """The role that a section names, or the policy's first; says so where the policy has no such role."""
+        if given:
+            self.has_role(given)
+        return str(given or self.model.roles()[0])
+
     # --- names ------------------------------------------------------------------------------------------------------
 
     def names(self, entity: str, implicit: bool = False) -> Names:
@@ -127,7 +145,7 @@ class Context:
 
         return checker.check(tree, expr.text, names)[0]
 
-    def duration(self, text: Any) -> Any:
+    def duration(self, text: Text | None) -> Any:
         """The value of `90 days`; None after a diagnostic."""
         if text is None:
             return None
@@ -140,7 +158,7 @@ class Context:
             return None
         return value
 
-    def lasting(self, text: Any) -> Any:
+    def lasting(self, text: Text | None) -> Any:
         """A duration that is counted from a moment: whole days and weeks are calendar days, hours are exact; None after a diagnostic."""
         value = self.duration(text)
         by_days = isinstance(value, timedelta) and not value % timedelta(days=1) and _BY_DAYS.search(str(text))
@@ -154,46 +172,46 @@ class Context:
             for i, d in enumerate(self.found[before:], before):
                 self.found[i] = replace(d, span=text.span(m.start(1), m.end(1)))  # type: ignore[union-attr]
 
-    def day(self, text: Any) -> date | None:
-        if text is None or not str(text).strip("- "):
+    def day(self, text: Text | None) -> date | None:
+        if text is None or not text.strip("- "):
             return None
-        found = v.parse_date(str(text))
-        if found is None:
+        day = v.parse_date(str(text))
+        if day is None:
             self.say("R311", text, f"`{text}` is not a date", "write it as 2026-02-01")
-        return found
+        return day
 
     # --- rules and tables -------------------------------------------------------------------------------------------
 
-    def period(self, start: Any, until: Any) -> tuple[Expr, ...]:
+    def period(self, start: Text | None, until: Text | None) -> tuple[Expr, ...]:
         """The effective dates of a rule as conditions: from the first day on, up to and not on the last."""
         first, last = self.day(start), self.day(until)
         if first and last and last <= first:
             self.say("R507", until, f"the period ends ({until}) before it begins ({start})", "swap the dates, or remove the rule")
-        out = []
-        for op, text, day in ((">=", start, first), ("<", until, last)):
-            if day:
-                out.append(Expr(s.Compare(op, s.Name("today"), s.Literal(day, f'@"{day}"')), text))
-        return tuple(out)
+        return tuple(
+            Expr(s.Compare(op, s.Name("today"), s.Literal(day, f'@"{day}"')), text)
+            for op, text, day in ((">=", start, first), ("<", until, last))
+            if day and text
+        )
 
-    def dated_value(self, value: Text, start: Any, until: Any) -> DatedValue:
+    def dated_value(self, value: Text, start: Text | None, until: Text | None) -> DatedValue:
         self.period(start, until)  # says what is wrong with the dates
         return DatedValue(Text(fold(value), value.origin), *(v.parse_date(str(day)) if day else None for day in (start, until)))
 
-    def overrides(self, raw: Any, name: Text, names: list[Text]) -> tuple[Text, ...]:
+    def overrides(self, given: Text | tuple[Text, ...] | None, name: Text, names: list[Text]) -> tuple[Text, ...]:
         """The rules that one must come before: those it names, or for `all` every rule above it."""
-        if raw is None:
+        if given is None:
             return ()
-        if raw == "all" and "all" not in names:
-            return tuple(Text(other, raw.origin) for other in names[: names.index(name)])
-        for other in (asked := raw if isinstance(raw, list) else [raw]):
+        if isinstance(given, Text) and given == "all" and "all" not in names:
+            return tuple(Text(other, given.origin) for other in names[: names.index(name)])
+        for other in (asked := (given,) if isinstance(given, Text) else given):
             if other == name:
                 self.say("R508", other, f"`{name}` overrides itself", "name another rule, or remove it")
             elif other not in names:
                 self.say("R508", other, f"there is no rule `{other}` in this list", suggest(other, names, "name a rule of the same list"))
-        return tuple(asked)
+        return asked
 
-    def unique_names(self, names: list[Any], what: str) -> None:
-        seen: dict[str, Any] = {}
+    def unique_names(self, names: Iterable[Text | None], what: str) -> None:
+        seen: dict[str, Text] = {}
         for name in names:
             if name is None:
                 continue

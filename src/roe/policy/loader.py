@@ -216,18 +216,20 @@ def validate(value: Any, of: dict[str, Any], shown: str) -> list[Diagnostic]:
         while todo:
             e = todo.pop()
             if e.validator == "anyOf" and e.context:
-                todo.append(_likeliest(e))
+                todo.append(_likeliest(e, of))
                 continue
             found += _schema_diagnostics(e, value, shown)
     unique = {(d.code, d.message, d.span): d for d in found}
     return list(unique.values())
 
 
-def _likeliest(e: Any) -> Any:
+def _likeliest(e: Any, root: dict[str, Any]) -> Any:
     """Of several alternatives that all fail, the complaint about the one that the value resembles most."""
 
     def likeness(c: Any) -> tuple[int, int, bool]:
         shape = e.schema["anyOf"][c.schema_path[0]]
+        if "$ref" in shape:
+            shape = root["$defs"][shape["$ref"].rpartition("/")[2]]
         keys = set(shape.get("properties", ())) & set(e.instance) if isinstance(e.instance, dict) else ()
         return len(keys), len(c.absolute_path), c.validator != "type" and not (c.validator == "enum" and isinstance(e.instance, dict))
 

@@ -16,10 +16,11 @@ from roe.ledger.store import Store
 from roe.serve import asked, events, hooked, outbox, shown
 from roe.serve.desk import Desk
 from roe.serve.openapi import document
+from roe.serve.people import DECIDES
 from roe.serve.problems import Refused, busy, unknown, unreadable
 from roe.serve.requests import authorized, fields_of, id_of, key_of, noted, server_of, version_of, whole_number
 from roe.serve.times import millis
-from roe.serve.tokens import Token
+from roe.serve.tokens import ANYBODY, Token
 from roe.serve.writer import Act, Job, Reply
 
 FEED = 500  # entries in one answer of the feed
@@ -126,20 +127,23 @@ def _touched(entity: str, values: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 async def event(request: Request) -> Response:
-    token = authorized(request, "route")
     from roe.serve.requests import json_of
 
+    token = authorized(request, "route")
     value = await json_of(request)
+    if isinstance(value, dict) and value.get("event") in DECIDES:
+        token = authorized(request, "admin")
     if not isinstance(value, dict) or any(isinstance(x, list) for x in value.values()):
         raise unreadable("the body is not a JSON object", 'send {"event": "worked", "id": "L1", "rep": "ann"}', 422)
-    return await written(request, token, value, lambda desk, at: _event(desk, value, at))
+    by = value.get("by") or ("" if token is ANYBODY else token.name)
+    return await written(request, token, value, lambda desk, at: _event(desk, {**value, "by": by}, at))
 
 
 def _event(desk: Desk, value: Mapping[str, Any], at: datetime) -> Reply:
     outcome = events.handle(desk, value, at)
 
     def make() -> Json:
-        return {**outcome, **({"decision": desk.shown(*_key(outcome))["decision"]} if "role" in outcome else {})}
+        return {**outcome, **({"decision": desk.shown(*_key(outcome))["decision"]} if "decision" in outcome else {})}
 
     return 200, make
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from roe.policy.context import Context
+from roe.policy.loader import Map
+from roe.policy.section import Heading
 from roe.stages import (
     books,
     claims,
@@ -42,14 +44,16 @@ class Stage:
     """A section of the policy. With `names_first` it declares before the sections in which people choose names, so that a name that is
     taken is reported where it was chosen.
 
+    `sections` are the keys of the policy that it reads: its functions take what stands under each, and the context.
     `fields_in` are sections whose keys are fields, written `entity.name`; the keys of `names_in` are names of fields of the entity that the
     item has under `for`. An editor finds declarations by them.
     """
 
     name: str
-    declare: Callable[[dict[str, Any], Context], None] | None = None
-    lower: Callable[[dict[str, Any], Context], None] | None = None
-    part: Callable[[dict[str, Any], Context], Any] | None = None
+    sections: tuple[Heading, ...] = ()
+    declare: Callable[..., None] | None = None
+    lower: Callable[..., None] | None = None
+    part: Callable[..., Any] | None = None
     part_name: str = ""
     names_first: bool = False
     fields_in: tuple[str, ...] = ()
@@ -57,38 +61,39 @@ class Stage:
 
 
 STAGES = (
-    Stage("relations", relations.declare, relations.lower, names_first=True),
-    Stage("track", history.declare),
-    Stage("define", definitions.declare, definitions.lower, fields_in=("define",)),
-    Stage("crm", crm.declare, crm.lower_open, crm.lower),
-    Stage("freezes", freezes.declare, freezes.lower, fields_in=("freezes",)),
-    Stage("sources", sources.declare, sources.lower),
-    Stage("matching", matching.declare, matching.lower),
-    Stage("scores", scores.declare, scores.lower, names_in=("scores", "tables")),
-    Stage("territories", territories.declare, territories.lower, territories.levels, "levels", names_in=("overlays",)),
-    Stage("claims", claims.declare, None, claims.lower, names_first=True),
-    Stage("windows", windows.declare, None, windows.lower),
-    Stage("pools", None, None, pools.lower),
-    Stage("engagement", None, None, engagement.lower),
-    Stage("by_hand", None, None, engagement.declared_by_hand),
-    Stage("exceptions", None, None, exceptions.lower),
-    Stage("reports", None, None, reports.lower),
-    Stage("holdovers", holdovers.declare, None, holdovers.lower, names_first=True),
-    Stage("credits", credits.declare, None, credits.lower, names_first=True),
-    Stage("books", books.declare, None, books.lower, names_first=True),
-    Stage("events", events.declare, None, events.lower, fields_in=("events",)),
-    Stage("kpis", None, None, kpis.lower),
-    Stage("invariants", invariants.declare, None, invariants.lower),
-    Stage("past", None, None, history.lower),  # last: by then every expression is read
+    Stage("relations", (), relations.declare, relations.lower, names_first=True),
+    Stage("track", (history.TRACK,), history.declare),
+    Stage("define", (definitions.DEFINE,), definitions.declare, definitions.lower, fields_in=("define",)),
+    Stage("crm", (), crm.declare, crm.lower_open, crm.lower),
+    Stage("freezes", (freezes.FREEZES,), freezes.declare, freezes.lower, fields_in=("freezes",)),
+    Stage("sources", (sources.SOURCES,), sources.declare, sources.lower),
+    Stage("matching", (), matching.declare, matching.lower),
+    Stage("scores", (), scores.declare, scores.lower, names_in=("scores", "tables")),
+    Stage("territories", (), territories.declare, territories.lower, territories.levels, "levels", names_in=("overlays",)),
+    Stage("claims", (claims.CLAIMS,), claims.declare, None, claims.lower, names_first=True),
+    Stage("windows", (), windows.declare, None, windows.lower),
+    Stage("pools", (), None, None, pools.lower),
+    Stage("engagement", (), None, None, engagement.lower),
+    Stage("by_hand", (), None, None, engagement.declared_by_hand),
+    Stage("exceptions", (), None, None, exceptions.lower),
+    Stage("reports", (), None, None, reports.lower),
+    Stage("holdovers", (holdovers.HOLDOVERS,), holdovers.declare, None, holdovers.lower, names_first=True),
+    Stage("credits", (credits.CREDITS,), credits.declare, None, credits.lower, names_first=True),
+    Stage("books", (), books.declare, None, books.lower, names_first=True),
+    Stage("events", (events.EVENTS,), events.declare, None, events.lower, fields_in=("events",)),
+    Stage("kpis", (), None, None, kpis.lower),
+    Stage("invariants", (invariants.INVARIANTS,), invariants.declare, None, invariants.lower),
+    Stage("past", (), None, None, history.lower),  # last: by then every expression is read
 )
 
 
-def lowered(policy: dict[str, Any], cx: Context) -> dict[str, Any]:
+def lowered(policy: Map, cx: Context) -> dict[str, Any]:
     """Run every stage; the parts by name. Steps and fields are in the context then."""
+    read = {stage.name: [heading.read(policy) for heading in stage.sections] or [policy] for stage in STAGES}
     for stage in sorted(STAGES, key=lambda stage: not stage.names_first):
         if stage.declare is not None:
-            stage.declare(policy, cx)
+            stage.declare(*read[stage.name], cx)
     for stage in STAGES:
         if stage.lower is not None:
-            stage.lower(policy, cx)
-    return {stage.part_name or stage.name: stage.part(policy, cx) for stage in STAGES if stage.part is not None}
+            stage.lower(*read[stage.name], cx)
+    return {stage.part_name or stage.name: stage.part(*read[stage.name], cx) for stage in STAGES if stage.part is not None}

@@ -129,7 +129,7 @@ class _Book:
         add("future-meeting", 'some a in account.activities satisfies lower_case(a.type) = "meeting" and a.date > today')
         if raw.get("hold"):
             add("on-hold", self.said(raw, "hold", self.names))
-        settles = raw.get("settles") or "14 days"
+        settles = raw.get("settles") or Text("14 days", self.name.origin)
         if cx.duration(settles) is not None:
             add("recently-assigned", f"today < account.BOOK_begun + {settles}")
         for window in cx.windows:

@@ -6,13 +6,11 @@ It adds `claim.status`, `claim.reason` and `claim.until`, and for accounts `clai
 
 from __future__ import annotations
 
-from typing import Any
-
-from roe.diagnostics import suggest
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.plan.operators import Claims, Derive, Rule, Window
 from roe.policy.context import Context, written
+from roe.policy.section import Duration, Expression, Heading, Name, Section, key, section
 from roe.source import Text
 
 FIELDS: tuple[tuple[str, str, t.Type], ...] = (
@@ -25,41 +23,72 @@ FIELDS: tuple[tuple[str, str, t.Type], ...] = (
 )
 
 
-def declare(policy: dict[str, Any], cx: Context) -> None:
-    if policy.get("claims"):
+@section
+class ClaimCapsSection(Section):
+    """how many accounts a rep can claim"""
+
+    open: Expression | None = None
+    per_day: Expression | None = None
+
+
+@section
+class BlockedBySection(Section):
+    """a reason why an account cannot be claimed"""
+
+    name: Name
+    when: Expression
+    because: Text | None = None
+
+
+@section
+class ClaimsSection(Section):
+    """who asks first gets the account, within limits"""
+
+    role: Text | None = None
+    lasts: Duration | None = key("how long a claim holds, from the claim or from the last activity that counts", default=None)
+    work_within: Duration | None = key("how soon after the claim the rep must work the account", default=None)
+    worked_by: Expression | None = key("which of the rep's activities count; default: all", default=None)
+    wait: Duration | None = key("how long the same rep must wait to claim the account again", default=None)
+    rest: Duration | None = key("how long nobody can claim the account after a claim ends", default=None)
+    caps: ClaimCapsSection | None = None
+    blocked_by: tuple[BlockedBySection, ...] = ()
+    description: Text | None = None
+
+
+CLAIMS = Heading("claims", ClaimsSection, "instead of territories: first come, first served, within limits")
+
+
+def declare(claims: ClaimsSection | None, cx: Context) -> None:
+    if claims is not None:
         for entity, name, kind in FIELDS:
             cx.model.steps[entity, name] = lambda kind=kind: kind  # type: ignore[misc]
 
 
-def lower(policy: dict[str, Any], cx: Context) -> Claims | None:
-    raw = policy.get("claims")
-    if not raw:
+def lower(claims: ClaimsSection | None, cx: Context) -> Claims | None:
+    if claims is None:
         return None
-    role = raw.get("role") or cx.model.roles()[0]
-    if role not in cx.model.roles():
-        cx.say("R502", role, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
-    lasts, work, wait, rest = (cx.lasting(raw.get(key)) for key in ("lasts", "work_within", "wait", "rest"))
+    role = cx.role(claims.role)
+    lasts, work, wait, rest = map(cx.lasting, (claims.lasts, claims.work_within, claims.wait, claims.rest))
     about_rep = cx.names("claim").binding(rep=t.record("rep"))
     caps = {}
-    for cap, text in (raw.get("caps") or {}).items():
-        expr = cx.value(str(text) if not isinstance(text, Text) else text, about_rep, "number")
+    for cap, text in claims.caps.items() if claims.caps else ():
+        expr = cx.value(text, about_rep, "number")
         if expr:
-            caps[str(cap)] = expr
-    counts = cx.condition(raw["worked_by"], cx.names("activity", implicit=True)) if raw.get("worked_by") else None
+            caps[cap] = expr
+    counts = cx.condition(claims.worked_by, cx.names("activity", implicit=True)) if claims.worked_by else None
     names = cx.names("account").binding(rep=t.record("rep"), claim=t.record("claim"))
     blocked = []
-    cx.unique_names([b["name"] for b in raw.get("blocked_by") or ()], "reasons to block a claim")
-    for item in raw.get("blocked_by") or ():
-        when = cx.condition(item["when"], names)
+    cx.unique_names([reason.name for reason in claims.blocked_by], "reasons to block a claim")
+    for reason in claims.blocked_by:
+        when = cx.condition(reason.when, names)
         if when:
-            blocked.append(Rule(item["name"], (when,), None, item.get("because")))
-    place = policy.key("claims")  # type: ignore[attr-defined]
-    text = place if isinstance(place, Text) else Text("claims", raw["name"].origin)
+            blocked.append(Rule(reason.name, (when,), None, reason.because))
+    text = claims.heading
     account = s.Name("account")
     live = s.Path(account, "claim")
     nobody = s.Compare("=", live, s.Literal(None, "null"))
     state = s.If(nobody, s.Literal("none", "none"), s.Literal("protected", "protected"))
     cx.steps["account", "claim_state"] = Derive("account", "claim_state", "claim", written(state, text))
     cx.steps["account", "claim_until"] = Derive("account", "claim_until", "claim", written(s.Path(live, "until"), text))
-    cx.windows.append(Window("claim", "account", str(role), "claim_state", "claim_until"))
-    return Claims(str(role), text, lasts, work, counts, wait, rest, caps, tuple(blocked))
+    cx.windows.append(Window("claim", "account", role, "claim_state", "claim_until"))
+    return Claims(role, text, lasts, work, counts, wait, rest, caps, tuple(blocked))

@@ -6,53 +6,88 @@ the shares of each rule. Disputes are records (`disputes.csv`); an open one must
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated
 
-from roe.diagnostics import suggest
 from roe.grammar.types import Type
 from roe.plan.operators import Choose, Credit, Expr, Rule
 from roe.policy.context import Context
+from roe.policy.section import Day, Duration, Entity, Expression, Form, Heading, Identifier, Name, Percent, Section, key, section
+from roe.source import Text
 
 
-def declare(policy: dict[str, Any], cx: Context) -> None:
-    for name, raw in (policy.get("credits") or {}).items():
-        entity = str(raw.get("for") or "opportunity")
-        if entity not in cx.model.entities:
-            cx.say("R504", raw["for"], f"there is no entity `{entity}`", suggest(entity, cx.model.entities, "correct it"))
-        elif str(name) in cx.model.entities[entity] or (entity, str(name)) in cx.model.steps:
+@section
+class CreditRuleSection(Section):
+    """the shares of a record that a rule takes"""
+
+    name: Name
+    when: Expression | None = None
+    shares: Annotated[Mapping[Text, Percent], Form(minProperties=1)] = key("a rep, as an expression, and the percent")
+    because: Text | None = None
+    from_: Day | None = None
+    until: Day | None = None
+
+
+@section
+class DisputesSection(Section):
+    """who decides a dispute, and how soon"""
+
+    refer: Text = key("who decides")
+    within: Duration
+
+
+@section
+class CreditSection(Section):
+    """who gets credit for a record"""
+
+    for_: Entity | None = None
+    rules: Annotated[tuple[CreditRuleSection, ...], Form(minItems=1)]
+    disputes: DisputesSection | None = None
+    description: Text | None = None
+
+
+CREDITS = Heading("credits", Mapping[Identifier, CreditSection], "who gets credit for a record, in which shares; the first match counts")
+
+
+def declare(credits: Mapping[Text, CreditSection], cx: Context) -> None:
+    for name, credit in credits.items():
+        entity = str(credit.for_ or "opportunity")
+        if credit.for_ and not cx.has_entity(credit.for_):
+            continue
+        if str(name) in cx.model.entities[entity] or (entity, str(name)) in cx.model.steps:
             cx.say("R306", name, f"`{entity}.{name}` exists already", "choose another name")
         else:
-            names = tuple(str(rule["name"]) for rule in raw["rules"])
+            names = tuple(str(rule.name) for rule in credit.rules)
             cx.model.steps[entity, str(name)] = lambda names=names: Type("string", values=names)  # type: ignore[misc]
 
 
-def lower(policy: dict[str, Any], cx: Context) -> tuple[Credit, ...]:
-    found = []
-    for name, raw in (policy.get("credits") or {}).items():
-        entity = str(raw.get("for") or "opportunity")
+def lower(credits: Mapping[Text, CreditSection], cx: Context) -> tuple[Credit, ...]:
+    lowered = []
+    for name, credit in credits.items():
+        entity = str(credit.for_ or "opportunity")
         if (entity, str(name)) not in cx.model.steps:
             continue
-        cx.unique_names([r["name"] for r in raw["rules"]], "credit rules")
+        cx.unique_names([rule.name for rule in credit.rules], "credit rules")
         names = cx.names(entity)
         rules, shares = [], {}
-        for rule in raw["rules"]:
-            when = cx.condition(rule["when"], names) if rule.get("when") else None
-            conditions = ((when,) if when else ()) + cx.period(rule.get("from"), rule.get("until"))
-            cx.sentence(rule.get("because"), names)
-            rules.append(Rule(rule["name"], conditions, str(rule["name"]), rule.get("because")))
-            shares[str(rule["name"])] = _shares(rule, cx, entity)
+        for rule in credit.rules:
+            when = cx.condition(rule.when, names) if rule.when else None
+            conditions = ((when,) if when else ()) + cx.period(rule.from_, rule.until)
+            cx.sentence(rule.because, names)
+            rules.append(Rule(rule.name, conditions, str(rule.name), rule.because))
+            shares[str(rule.name)] = _shares(rule, cx, entity)
         cx.steps[entity, str(name)] = Choose(entity, str(name), "credit", "first", tuple(rules))
-        refer = raw.get("disputes") or {}
-        found.append(Credit(str(name), entity, shares, str(refer.get("refer") or ""), cx.lasting(refer.get("within"))))
-    return tuple(found)
+        refer, within = (credit.disputes.refer, credit.disputes.within) if credit.disputes else ("", None)
+        lowered.append(Credit(str(name), entity, shares, str(refer), cx.lasting(within)))
+    return tuple(lowered)
 
 
-def _shares(rule: Any, cx: Context, entity: str) -> tuple[tuple[Expr, float], ...]:
+def _shares(rule: CreditRuleSection, cx: Context, entity: str) -> tuple[tuple[Expr, float], ...]:
     shares = []
-    for who, percent in rule["shares"].items():
+    for who, percent in rule.shares.items():
         expr = cx.value(who, cx.names(entity), "record", "string")
         if expr:
             shares.append((expr, percent))
-    if (total := sum(rule["shares"].values())) != 100:
+    if (total := sum(rule.shares.values())) != 100:
         cx.say("R304", rule.key("shares"), f"the shares add up to {total:g} %", "make them add up to 100 %")
     return tuple(shares)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from roe.grammar import types as t
 from roe.grammar.types import Type
 from roe.plan.operators import Derive
 from roe.policy.context import Context
+from roe.policy.section import Expression, Heading
+from roe.source import Text
+
+DEFINE = Heading("define", Mapping[Text, Expression], "entity.name: an expression; a field computed once per record")
 
 
-def declare(policy: dict[str, Any], cx: Context) -> None:
+def declare(definitions: Mapping[Text, Text], cx: Context) -> None:
     busy: list[str] = []
-    for key, text in (policy.get("define") or {}).items():
+    for key, text in definitions.items():
         field = cx.new_field(key, "write `account.name_of_the_field: expression`")
         if field is None:
             continue
         entity, name = field
 
-        def find(key: str = key, text: str = text, entity: str = entity) -> Type:
+        def find(key: Text = key, text: Text = text, entity: str = entity) -> Type:
             if str(key) in busy:
                 chain = " -> ".join([*busy[busy.index(str(key)) :], str(key)])
                 cx.say("R208", key, f"`{key}` depends on itself: {chain}", "break the circle")
@@ -39,8 +43,8 @@ def declare(policy: dict[str, Any], cx: Context) -> None:
         cx.model.steps[entity, name] = find
 
 
-def lower(policy: dict[str, Any], cx: Context) -> None:
-    for key, text in (policy.get("define") or {}).items():
+def lower(definitions: Mapping[Text, Text], cx: Context) -> None:
+    for key, text in definitions.items():
         entity, _, name = str(key).partition(".")
         if (entity, name) not in cx.model.steps:
             continue

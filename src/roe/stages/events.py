@@ -4,31 +4,46 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from roe.grammar import types as t
 from roe.plan.operators import Derive, Event
 from roe.policy.context import Context
+from roe.policy.section import Expression, Heading, Section, key, section
+from roe.source import Text
 
 
-def declare(policy: dict[str, Any], cx: Context) -> None:
-    for key in policy.get("events") or {}:
-        field = cx.new_field(key, "write `lead.mql: {when: lead.score >= 65}`")
+@section
+class EventSection(Section):
+    """an event that fires once, until it is armed again"""
+
+    when: Expression
+    rearm: Expression | None = key("when the event can fire again; default: as soon as its condition is no longer true", default=None)
+    because: Text | None = None
+    description: Text | None = None
+
+
+EVENTS = Heading("events", Mapping[Text, EventSection], "thresholds that fire an event once: `lead.mql: {when: lead.score >= 65}`")
+
+
+def declare(events: Mapping[Text, EventSection], cx: Context) -> None:
+    for name in events:
+        field = cx.new_field(name, "write `lead.mql: {when: lead.score >= 65}`")
         if field is not None:
             cx.model.steps[field] = lambda: t.BOOLEAN
 
 
-def lower(policy: dict[str, Any], cx: Context) -> tuple[Event, ...]:
-    found = []
-    for key, raw in (policy.get("events") or {}).items():
-        entity, _, name = str(key).partition(".")
+def lower(events: Mapping[Text, EventSection], cx: Context) -> tuple[Event, ...]:
+    lowered = []
+    for field, event in events.items():
+        entity, _, name = str(field).partition(".")
         if (entity, name) not in cx.model.steps:
             continue
         names = cx.names(entity)
-        when = cx.condition(raw["when"], names)
-        rearm = cx.condition(raw["rearm"], names) if raw.get("rearm") else None
-        cx.sentence(raw.get("because"), names)
+        when = cx.condition(event.when, names)
+        rearm = cx.condition(event.rearm, names) if event.rearm else None
+        cx.sentence(event.because, names)
         if when:
             cx.steps[entity, name] = Derive(entity, name, "event", when)
-            found.append(Event(entity, name, rearm, raw.get("because")))
-    return tuple(found)
+            lowered.append(Event(entity, name, rearm, event.because))
+    return tuple(lowered)

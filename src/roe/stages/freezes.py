@@ -6,40 +6,54 @@ period takes the value, and the state keeps it; a record that comes later has it
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Literal
 
+from roe.grammar import types as t
 from roe.plan.operators import Derive
 from roe.policy.context import Context
+from roe.policy.section import Day, Expression, Heading, Section, section
+from roe.source import Text
 
 KINDS = ("string", "number", "boolean")
 MONTHS = {"year": 12, "half-year": 6, "quarter": 3, "month": 1}
 
 
-def declare(policy: dict[str, Any], cx: Context) -> None:
-    from roe.grammar import types as t
+@section
+class FreezeSection(Section):
+    """a value as it is on the first day of each period"""
 
-    for key, raw in (policy.get("freezes") or {}).items():
+    value: Expression
+    from_: Day
+    every: Literal["year", "half-year", "quarter", "month"] = "year"
+    description: Text | None = None
+
+
+FREEZES = Heading("freezes", Mapping[Text, FreezeSection], "values kept for a whole period; later changes wait for the next one")
+
+
+def declare(freezes: Mapping[Text, FreezeSection], cx: Context) -> None:
+    for key, freeze in freezes.items():
         field = cx.new_field(key, "write `account.fiscal_segment: {value: …}`")
         if field is None:
             continue
         entity, name = field
 
-        def find(raw: Any = raw, entity: str = entity) -> t.Type:
+        def find(freeze: FreezeSection = freeze, entity: str = entity) -> t.Type:
             before = len(cx.found)
-            expr = cx.value(raw["value"], cx.names(entity))
+            expr = cx.value(freeze.value, cx.names(entity))
             del cx.found[before:]
             return cx.type_of(expr, cx.names(entity)) if expr else t.ANY
 
         cx.model.steps[entity, name] = find
 
 
-def lower(policy: dict[str, Any], cx: Context) -> None:
-    for key, raw in (policy.get("freezes") or {}).items():
+def lower(freezes: Mapping[Text, FreezeSection], cx: Context) -> None:
+    for key, freeze in freezes.items():
         entity, _, name = str(key).partition(".")
         if (entity, name) not in cx.model.steps:
             continue
-        expr = cx.value(raw["value"], cx.names(entity), *KINDS)
-        start = cx.day(raw["from"])
+        expr = cx.value(freeze.value, cx.names(entity), *KINDS)
+        start = cx.day(freeze.from_)
         if expr and start:
-            every = MONTHS[str(raw.get("every") or "year")]
-            cx.steps[entity, name] = Derive(entity, name, "freeze", expr, frozen=(start, every))
+            cx.steps[entity, name] = Derive(entity, name, "freeze", expr, frozen=(start, MONTHS[freeze.every]))

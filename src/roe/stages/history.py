@@ -6,6 +6,7 @@ by runs of policies that ask for them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from roe.diagnostics import suggest
@@ -13,15 +14,18 @@ from roe.grammar import types as t
 from roe.grammar.history import HOLDING, OWNERS
 from roe.plan.operators import Past
 from roe.policy.context import Context
+from roe.policy.section import Heading
+from roe.source import Text
 
+TRACK = Heading("track", tuple[Text, ...], "fields whose values the ledger follows, such as opportunity.stage, for `value_at`")
 KINDS = ("string", "number", "boolean", "date", "date and time")
 
 
-def declare(policy: dict[str, Any], cx: Context) -> None:
+def declare(track: Sequence[Text], cx: Context) -> None:
     for entity, fields in cx.model.entities.items():
         if OWNERS not in fields and any(f.type == t.OWNERS for f in fields.values()):
             cx.model.steps[entity, OWNERS] = lambda: t.list_of(HOLDING)
-    for name in policy.get("track") or ():
+    for name in track:
         entity, _, field = str(name).partition(".")
         known = cx.model.entities.get(entity)
         if known is None:

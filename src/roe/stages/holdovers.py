@@ -7,39 +7,50 @@ in the state, and `owner_since` is the day of the handover.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from roe.diagnostics import suggest
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.plan.operators import Choose, Derive, Holdover, Rule
 from roe.policy.context import Context, written
+from roe.policy.section import Duration, Form, Heading, Identifier, Percent, Section, key, section
 from roe.source import Text
 
 STEPS = (("credit", t.NUMBER), ("stage_until", t.DATE), ("until", t.DATE))
 
 
-def declare(policy: dict[str, Any], cx: Context) -> None:
-    for name in policy.get("holdovers") or {}:
+@section
+class HoldoverSection(Section):
+    """the shares of a former owner after a handover, stage by stage"""
+
+    role: Text | None = None
+    credit: Annotated[tuple[Percent, ...], Form(minItems=1, maxItems=24)] = key("the former owner's share in percent, stage by stage")
+    each: Duration = key("how long a stage lasts")
+    description: Text | None = None
+
+
+HOLDOVERS = Heading("holdovers", Mapping[Identifier, HoldoverSection], "credit that a former owner keeps after a handover")
+
+
+def declare(holdovers: Mapping[Text, HoldoverSection], cx: Context) -> None:
+    for name in holdovers:
         for part, kind in STEPS:
             cx.model.steps["account", f"{name}_{part}"] = lambda kind=kind: kind  # type: ignore[misc]
 
 
-def lower(policy: dict[str, Any], cx: Context) -> tuple[Holdover, ...]:
-    found = []
-    for name, raw in (policy.get("holdovers") or {}).items():
-        role = raw.get("role") or cx.model.roles()[0]
-        if role not in cx.model.roles():
-            cx.say("R502", role, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
-        each = cx.duration(raw["each"])
-        shares = [float(x) for x in raw["credit"]]
+def lower(holdovers: Mapping[Text, HoldoverSection], cx: Context) -> tuple[Holdover, ...]:
+    lowered = []
+    for name, holdover in holdovers.items():
+        role, text = cx.role(holdover.role), holdover.each
+        each = cx.duration(text)
+        shares = [float(x) for x in holdover.credit]
         if each is None:
             continue
-        text = raw["each"]
         account = s.Name("account")
-        since, today = s.Path(account, cx.of_role("owner_since", str(role))), s.Name("today")
-        former = s.Path(account, cx.of_role("former_owner", str(role)))
+        since, today = s.Path(account, cx.of_role("owner_since", role)), s.Name("today")
+        former = s.Path(account, cx.of_role("former_owner", role))
         # each from the handover itself: a month after a month after 31 January would be 28 March
         ends: list[s.Node] = [s.Binary("+", since, _literal(_times(each, n), text, n)) for n in range(1, len(shares) + 1)]
         null = s.Literal(None, "null")
@@ -57,8 +68,8 @@ def lower(policy: dict[str, Any], cx: Context) -> tuple[Holdover, ...]:
         )
         whole = s.If(s.Compare("=", former, null), null, ends[-1])
         cx.steps["account", f"{name}_until"] = Derive("account", f"{name}_until", "holdover", written(whole, text))
-        found.append(Holdover(str(name), str(role), each, tuple(shares)))
-    return tuple(found)
+        lowered.append(Holdover(str(name), role, each, tuple(shares)))
+    return tuple(lowered)
 
 
 def _times(each: Any, n: int) -> Any:

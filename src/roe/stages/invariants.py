@@ -7,13 +7,14 @@ what is asked of reps and runs is an expression over a few figures.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from roe.diagnostics import suggest
 from roe.grammar import types as t
 from roe.grammar.names import Names
 from roe.plan.operators import RUN_FACTS, Derive, Expr, Invariant
 from roe.policy.context import Context
+from roe.policy.section import Expression, Form, Heading, Name, Section, key, section
 from roe.source import Text, span_of
 
 SENTENCES = (
@@ -24,46 +25,64 @@ SENTENCES = (
 EXAMPLES = "write `every account has exactly one ae`, `no rep over capacity`, `moved <= 5 %`, or `{name: …, every: account, holds: …}`"
 
 
+@section
+class InvariantSection(Section):
+    """what must be true of every record of an entity, of every rep, or of the run"""
+
+    name: Name
+    every: Text | None = key("the entity to check, `rep`, or `run` for the whole run; default: `run`", default=None)
+    holds: Expression
+    role: Text | None = key("with `every: rep`: the role whose accounts count as `owned`; default: the first role", default=None)
+    severity: Literal["error", "warn"] = key("whether a broken invariant fails the run; default: error", default="error")
+    description: Text | None = None
+
+
+Sentence = Annotated[Text, Form(description="a sentence: `every account has exactly one ae`, `no rep over capacity`, `moved <= 5 %`")]
+Invariants = tuple[Sentence | InvariantSection, ...]
+INVARIANTS = Heading("invariants", Invariants, "what must be true after every run and every policy change")
+
+
 def _fact(name: str, op: str, number: str, percent: str) -> str:
     return f"{name} {op} {number}" if not percent else f"{name} * 100 {op} {number} * decided"
 
 
-def declare(policy: dict[str, Any], cx: Context) -> None:
-    for number, raw in enumerate(policy.get("invariants") or ()):
-        found = _read(raw)
-        if found and found[0] in cx.model.entities and found[0] != "rep":
-            cx.model.steps[found[0], step_name(number)] = lambda: t.BOOLEAN
+def declare(invariants: Invariants, cx: Context) -> None:
+    for number, invariant in enumerate(invariants):
+        said = _read(invariant)
+        if said and said[0] in cx.model.entities and said[0] != "rep":
+            cx.model.steps[said[0], step_name(number)] = lambda: t.BOOLEAN
 
 
 def step_name(number: int) -> str:
     return f"invariant_{number + 1}"
 
 
-def _read(raw: Any) -> tuple[str, str, str] | None:
+def _read(invariant: Text | InvariantSection) -> tuple[str, str, str] | None:
     """(of what, the condition, the role whose records count) of a mapping or a sentence; None for what is not a sentence."""
-    if not isinstance(raw, str):
-        return str(raw.get("every") or "run"), raw["holds"], str(raw.get("role") or "")
+    if isinstance(invariant, InvariantSection):
+        return str(invariant.every or "run"), invariant.holds, str(invariant.role or "")
     for pattern, made in SENTENCES:
-        m = pattern.fullmatch(raw.strip())
+        m = pattern.fullmatch(invariant.strip())
         if m:
             return made(m)
     return None
 
 
-def lower(policy: dict[str, Any], cx: Context) -> tuple[Invariant, ...]:
-    found: list[Invariant] = []
-    given = policy.get("invariants") or ()
-    cx.unique_names([raw["name"] for raw in given if not isinstance(raw, str)], "invariants")
-    for number, raw in enumerate(given):
-        said = _read(raw)
+def lower(invariants: Invariants, cx: Context) -> tuple[Invariant, ...]:
+    lowered: list[Invariant] = []
+    cx.unique_names([x.name for x in invariants if isinstance(x, InvariantSection)], "invariants")
+    for number, invariant in enumerate(invariants):
+        said = _read(invariant)
         if said is None:
-            cx.say("R304", raw, f"`{raw}` is not one of the known sentences", EXAMPLES)
+            cx.say("R304", invariant, f"`{invariant}` is not one of the known sentences", EXAMPLES)
             continue
         of, text, role = said
-        whole = isinstance(raw, str)
-        text = Text(text, raw.origin) if whole and isinstance(raw, Text) else text
-        name = Text(str(raw), raw.origin) if whole and isinstance(raw, Text) else raw["name"]
-        place = span_of(raw if whole else raw.get("every") or raw["name"])
+        whole = not isinstance(invariant, InvariantSection)
+        if isinstance(invariant, InvariantSection):
+            name, severity, place = invariant.name, invariant.severity, span_of(invariant.every or invariant.name)
+        else:
+            name, severity, place = invariant, "error", span_of(invariant)
+            text = Text(text, invariant.origin)
         if role and role not in cx.model.roles():
             cx.say("R502", place, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
             continue
@@ -77,9 +96,8 @@ def lower(policy: dict[str, Any], cx: Context) -> tuple[Invariant, ...]:
         if of not in ("run", "rep"):
             step = step_name(number)
             cx.steps[of, step] = Derive(of, step, "invariant", holds)
-        severity = "error" if whole else str(raw.get("severity") or "error")
-        found.append(Invariant(name, of, holds, severity, role or cx.model.roles()[0], step))
-    return tuple(found)
+        lowered.append(Invariant(name, of, holds, severity, role or cx.model.roles()[0], step))
+    return tuple(lowered)
 
 
 def _condition(of: str, text: str, cx: Context, whole: bool, place: Any) -> Expr | None:

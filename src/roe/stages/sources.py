@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from roe.grammar.types import Type
 from roe.plan.operators import Choose, Rule
 from roe.policy.context import Context
+from roe.policy.section import Day, Expression, Heading, Name, Overrides, Section, key, section
+from roe.source import Text
 
 
-def declare(policy: dict[str, Any], cx: Context) -> None:
-    rules = policy.get("sources") or []
-    if rules:
-        names = tuple(str(rule["name"]) for rule in rules)
+@section
+class SourceSection(Section):
+    """a lead source, and the leads that come from it"""
+
+    name: Name
+    when: Expression
+    because: Text | None = None
+    description: Text | None = None
+    overrides: Overrides | None = None
+    from_: Day | None = key("in force from this day on", default=None)
+    until: Day | None = key("in force up to, but not including, this day", default=None)
+
+
+SOURCES = Heading("sources", tuple[SourceSection, ...], "lead sources, first match")
+
+
+def declare(sources: tuple[SourceSection, ...], cx: Context) -> None:
+    if sources:
+        names = tuple(str(source.name) for source in sources)
         cx.model.steps["lead", "source"] = lambda: Type("string", values=names)
 
 
-def lower(policy: dict[str, Any], cx: Context) -> None:
-    found = policy.get("sources") or []
-    if not found:
+def lower(sources: tuple[SourceSection, ...], cx: Context) -> None:
+    if not sources:
         return
-    names = [raw["name"] for raw in found]
+    names = [source.name for source in sources]
     cx.unique_names(names, "sources")
     rules = []
-    for raw in found:
-        when = cx.condition(raw["when"], cx.names("lead"))
-        conditions = ((when,) if when else ()) + cx.period(raw.get("from"), raw.get("until"))
-        overrides = cx.overrides(raw.get("overrides"), raw["name"], names)
-        rules.append(Rule(raw["name"], conditions, str(raw["name"]), raw.get("because"), overrides))
+    for source in sources:
+        when = cx.condition(source.when, cx.names("lead"))
+        conditions = ((when,) if when else ()) + cx.period(source.from_, source.until)
+        overrides = cx.overrides(source.overrides, source.name, names)
+        rules.append(Rule(source.name, conditions, str(source.name), source.because, overrides))
     cx.steps["lead", "source"] = Choose("lead", "source", "source", "first", tuple(rules))

@@ -1,0 +1,125 @@
+"""`python tools/schema.py` writes schemas/policy.schema.json from the classes of the policy's sections; `--check` says whether it is fresh.
+
+The classes are beside the stages that read them (`roe.stages.STAGES`) and in `roe.policy.settings`; `roe.policy.section` has their types.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import types
+from collections.abc import Mapping
+from dataclasses import fields
+from inspect import cleandoc
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from roe.policy.section import Form, Heading, Section, keys, required
+from roe.source import Text
+from roe.stages import STAGES
+
+PATH = Path(__file__).resolve().parents[1] / "schemas" / "policy.schema.json"
+SCALARS = {Text: "string", str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
+Schema = dict[str, Any]
+
+
+class Writer:
+    """JSON Schema of Python types; every section and every named form is a definition."""
+
+    def __init__(self) -> None:
+        self.definitions: dict[str, Schema] = {}
+
+    def of(self, kind: Any) -> Schema:
+        origin, arguments = get_origin(kind), get_args(kind)
+        if origin is Annotated:
+            schema = self.of(arguments[0])
+            for form in arguments[1:]:
+                schema = self._formed(schema, form)
+            return schema
+        if origin is Literal:
+            return {"const": arguments[0]} if len(arguments) == 1 else {"enum": list(arguments)}
+        if origin in (Union, types.UnionType):
+            return {"anyOf": [self.of(other) for other in arguments]}
+        if origin is tuple:
+            return {"type": "array", "items": self.of(arguments[0])}
+        if origin is Mapping:
+            names = self.of(arguments[0])
+            return {
+                "type": "object",
+                "additionalProperties": self.of(arguments[1]),
+                **({"propertyNames": names} if "$ref" in names else {}),
+            }
+        if kind in SCALARS:
+            return {"type": SCALARS[kind]}
+        assert issubclass(kind, Section), kind
+        return self._section(kind)
+
+    def _formed(self, schema: Schema, form: Form) -> Schema:
+        if not form.name:
+            return {**schema, **form.keywords}
+        self.definitions[form.name] = {**schema, **form.keywords}
+        return {"$ref": f"#/$defs/{form.name}"}
+
+    def _section(self, cls: type[Section]) -> Schema:
+        name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__.removesuffix("Section")).lower()
+        if name not in self.definitions:
+            self.definitions[name] = {}  # it may stand inside of itself
+            self.definitions[name] = self.mapping(cls)
+        return {"$ref": f"#/$defs/{name}"}
+
+    def mapping(self, cls: type[Section]) -> Schema:
+        about = {f.name: f.metadata.get("keywords", {}) for f in fields(cls)}  # type: ignore[arg-type]
+        must = required(cls)
+        return {
+            "type": "object",
+            **({"description": " ".join(cleandoc(cls.__doc__).split())} if cls.__doc__ else {}),
+            "properties": {name: self._property(kind, name in must, about[attribute]) for name, (attribute, kind) in keys(cls).items()},
+            **({"required": must} if must else {}),
+            "additionalProperties": False,
+            **cls.KEYWORDS,
+        }
+
+    def _property(self, kind: Any, needed: bool, keywords: Mapping[str, Any]) -> Schema:
+        """The schema of a key: `X | None` means that it may be left out, not that it may be empty."""
+        given = [other for other in get_args(kind) if other is not type(None)] if get_origin(kind) in (Union, types.UnionType) else []
+        kind = Union[tuple(given)] if given and not needed else kind  # noqa: UP007
+        return {**self.of(kind), **keywords}
+
+
+def headings() -> dict[str, Heading]:
+    return {heading.name: heading for stage in STAGES for heading in stage.sections}
+
+
+def generated(before: Schema) -> Schema:
+    writer = Writer()
+    properties = dict(before["properties"])
+    for name, heading in headings().items():
+        properties[name] = {**writer.of(heading.kind), **({"description": heading.description} if heading.description else {})}
+    made = {**before, "properties": properties, "$defs": {**before["$defs"], **writer.definitions}}
+    return {**made, "$defs": _referred(made)}
+
+
+def _referred(made: Schema) -> Schema:
+    """The definitions that something refers to."""
+    wanted: list[str] = []
+    waiting: list[Any] = [made["properties"]]
+    while waiting:
+        for name in re.findall(r'"\$ref": "#/\$defs/(\w+)"', json.dumps(waiting.pop())):
+            if name not in wanted:
+                wanted.append(name)
+                waiting.append(made["$defs"][name])
+    return {name: made["$defs"][name] for name in made["$defs"] if name in wanted}
+
+
+def main() -> None:
+    before = PATH.read_text("utf-8")
+    after = json.dumps(generated(json.loads(before)), indent=2, ensure_ascii=False) + "\n"
+    if "--check" in sys.argv and after != before:
+        sys.exit(f"{PATH.name} is not what the classes say: run `python tools/schema.py`")
+    if "--check" not in sys.argv:
+        PATH.write_text(after, "utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main()
