@@ -133,10 +133,11 @@ def _explained(bound: Any, text: str, role: str | None, field: str | None) -> li
     from roe.analysis import written
 
     allocated = [entity for entity, _ in bound.plan.engagement]
-    entity, _, name = (field or "").rpartition(".")
     if field is not None:
-        row = find_record(bound, text, [_entity(bound, entity)] if entity else [*allocated, *bound.policy.model.entities])
-        return [Explained(x) for x in _values(bound, row, name)]
+        known = bound.policy.model.entities
+        entity, _, name = field.partition(".") if field.partition(".")[0] in known else ("", "", field)
+        row = find_record(bound, text, [entity] if entity and name else [*allocated, *known])
+        return [Explained(x) for x in _values(bound, row, name or field)]
     row = find_record(bound, text, [*allocated, *written.entities(bound)])
     if row.entity in allocated:
         decisions = _decide(bound, row, _roles(bound.roles(row.entity), row.entity, role))
@@ -148,33 +149,40 @@ def _explained(bound: Any, text: str, role: str | None, field: str | None) -> li
     return found
 
 
-def _entity(bound: Any, name: str) -> str:
-    known = bound.policy.model.entities
-    if name not in known:
-        fail(
-            [
-                Diagnostic(
-                    "R504", f"there is no entity `{name}`", Span("--field", 1, 1, len(name) + 1, name), suggest(name, known, "correct it")
-                )
-            ]
-        )
-    return name
-
-
 def _values(bound: Any, row: Any, name: str) -> list[Any]:
     """The explanations of one field: of a credit or an event as a run writes it, of anything else its value."""
     from roe.analysis import written
 
-    if name not in row:
-        known = bound.policy.model.field_names(row.entity)
-        at = Span("--field", 1, 1, len(name) + 1, name)
-        fail([Diagnostic("R202", f"`{row.entity}` has no field `{name}`", at, suggest(name, known, "name a field or a definition"))])
+    field, path = written.root_of(row, name)
+    if field not in row:
+        known = [*bound.policy.model.field_names(row.entity), *(bound.policy.model.entities if path else ())]
+        at = Span("--field", 1, 1, len(field) + 1, field)
+        help = suggest(field, known, "name a field or a definition")
+        if path:
+            fail([Diagnostic("R504", f"there is no entity `{field}`, and `{row.entity}` has no such field", at, help)])
+        fail([Diagnostic("R202", f"`{row.entity}` has no field `{field}`", at, help)])
+    if path:
+        problems = _wrong_path(bound.policy, row.entity, name)
+        if problems:
+            fail(problems)
     plan = bound.plan
     if any((x.entity, x.name) == (row.entity, name) for x in (*plan.credits, *plan.events)):
         found = written.about(bound, row, name)
         if found:
             return found
     return [written.value_of(bound, row, name)]
+
+
+def _wrong_path(policy: Any, entity: str, name: str) -> list[Diagnostic]:
+    """What is wrong with a path such as `owner.ae` from a record on."""
+    from roe.grammar.check import check
+    from roe.grammar.parser import parse
+    from roe.policy.reads import names_of
+    from roe.source import Inline, Text
+
+    text = Text(f"{entity}.{name}", Inline("--field"))
+    tree, problems = parse(text)
+    return problems if tree is None else check(tree, text, names_of(policy, entity))[1]
 
 
 def _roles(known: list[str], entity: str, role: str | None) -> list[str]:

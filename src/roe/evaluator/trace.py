@@ -245,6 +245,12 @@ class _Builder:
 
     def _nested(self, row: Row, name: str) -> None:
         step = self.compiled.steps.get((row.entity, name))
+        if isinstance(step, Settle) and step.gives:  # what became of one claim: of all on the same record
+            live = ((entity, field) for (entity, field), x in self.compiled.steps.items() if isinstance(x, Settle) and not x.gives)
+            for entity, field in live:
+                if row[entity] is not None:
+                    self.ask(row[entity], field)
+            return
         if isinstance(step, Settle):
             self._claims(row, name)
             return

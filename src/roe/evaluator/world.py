@@ -296,6 +296,12 @@ class World:
         for row in touched:
             row.forget()
 
+    def remember(self, state: Mapping[str, Any]) -> Memory:
+        """The memory of a run on these records: what the ledger and they say together of owners."""
+        from roe.evaluator.memory import Memory
+
+        return Memory(self, state)
+
     # --- loading ----------------------------------------------------------------------------------------------------
 
     def add(self, entity: str, raw: Iterable[Mapping[str, Any]]) -> list[Row]:

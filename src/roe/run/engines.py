@@ -6,12 +6,12 @@ preference that can do all of it decides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.evaluator.engine import Bound, Evaluator, Run
@@ -22,6 +22,11 @@ from roe.progress import counted
 from roe.run.files import Files, Watch
 from roe.run.source import Source
 from roe.source import Span
+
+if TYPE_CHECKING:
+    from roe.columns.memory import ColumnMemory
+    from roe.ledger.state import State
+    from roe.ledger.store import Store
 
 
 @dataclass
@@ -83,6 +88,16 @@ class Engine:
         """What the next run needs, once everything is decided; None where the engine keeps no memory."""
         return None
 
+    @property
+    def owners(self) -> Callable[[Store], Mapping[str, State]] | None:
+        """How the engine wants to have who holds what (see `roe.ledger.state.remembered`); None for plain values."""
+        return None
+
+    @property
+    def columns(self) -> ColumnMemory | None:
+        """Its memory once everything is decided, where that is columns."""
+        return None
+
 
 class Rows(Engine):
     """Record by record; it can decide anything that fits into memory."""
@@ -133,6 +148,16 @@ class Columns(Engine):
 
     def state(self) -> dict[str, Any] | None:
         return self.run.state()
+
+    @property
+    def owners(self) -> Callable[[Store], Mapping[str, State]]:
+        from roe.ledger.columns import owners_of
+
+        return owners_of
+
+    @property
+    def columns(self) -> ColumnMemory:
+        return self.run.world.columns_memory
 
 
 class Portions(Columns):
