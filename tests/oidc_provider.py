@@ -35,18 +35,19 @@ def id_token(issuer: str, asked: dict[str, str]) -> str:
     claims: dict[str, Any] = {
         "iss": issuer, "sub": "u1", "aud": CLIENT, "iat": now, "exp": now + 300, "nonce": asked["nonce"], "email": "ann@acme.test", "email_verified": True,
     }  # fmt: skip
-    claims |= {
+    lies: dict[str, dict[str, Any]] = {
         "nonce": {"nonce": "another"}, "no nonce": {"nonce": None}, "audience": {"aud": "somebody-else"}, "issuer": {"iss": "http://127.0.0.1:1"},
         "expired": {"iat": now - 9000, "exp": now - 8000}, "future": {"nbf": now + 9000}, "stranger": {"email": "eve@evil.test"},
         "not verified": {"email_verified": False}, "no mail": {"email": None}, "several audiences": {"aud": [CLIENT, "other"]},
-    }.get(what, {})  # fmt: skip
+    }  # fmt: skip
+    claims |= lies.get(what, {})
     claims = {name: value for name, value in claims.items() if value is not None}
     if what == "none":
         parts = (json.dumps(x).encode() for x in ({"alg": "none", "typ": "JWT"}, claims))
         return ".".join(base64.urlsafe_b64encode(x).rstrip(b"=").decode() for x in parts) + "."
     if what == "shared secret":
-        return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(SECRET))
-    return jwt.encode({"alg": "RS256", "kid": "one"}, claims, OTHER if what == "key" else KEY)
+        return str(jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(SECRET)))
+    return str(jwt.encode({"alg": "RS256", "kid": "one"}, claims, OTHER if what == "key" else KEY))
 
 
 class Handler(BaseHTTPRequestHandler):
