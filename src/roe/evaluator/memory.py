@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from roe.evaluator.world import Row, World
 
 NOTHING_HELD = Held(None)
+NEW_IN_CRM = (Kind.FIRST_SIGHT, Kind.BY_HAND, Kind.BY_SYSTEM)  # the owner of the data is one that the ledger did not know of
+DecisionValues = tuple[str, str, str, str | None, str | None, Any, str, str]  # see `Memory.after`
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,16 @@ class Memory:
         self._by_role: dict[tuple[str, str], dict[str, Facts]] = {}
         self.returned: Mapping[str, Any] = state.get("returned", {})
         self.referred: Mapping[str, Any] = state.get("referred", {})
+        self.elsewhere: dict[str, Any] = {}  # owners of entities that the policy does not have, which stay as they are
         self.changed: list[tuple[str, Facts]] = []  # by hand or by a system, since the last run
         by_role: dict[tuple[str, str], dict[str, Any]] = {}
         for part in (state.get("owners", {}), self.returned, self.referred):
             for key in part:
                 entity, role = key.partition("|")[0], key.rpartition("|")[2]
-                if entity in world.rows:
+                if entity not in world.rows:
+                    if part is not self.returned and part is not self.referred:
+                        self.elsewhere[key] = part[key]
+                else:
                     by_role.setdefault((entity, role), {})[key[len(entity) + 1 : -len(role) - 1]] = state.get("owners", {}).get(key)
         world.returned = self.returned
         for (entity, role), saved in by_role.items():
@@ -143,28 +149,37 @@ class Memory:
         """The facts of a record once it is decided."""
         return self.of(d.entity, d.id, d.role, d.previous, d.since).moved_to(d.owner, self.today, given_by(d.action))
 
-    def after(self, decisions: Iterable[tuple[str, str, str, str | None, str | None, Any, str, str]]) -> dict[str, Any]:
-        """What the next run is to know: `owners`, `returned` and `referred`, from decisions as (entity, record, role, owner, today's owner
+    def after(self, decisions: Iterable[DecisionValues]) -> dict[str, Any]:
+        """What the next run is to know: `owners`, `returned` and `referred`; and, for the ledger alone, `crm_since`, since when the owner whom
+        the CRM showed first had a record that the run has moved on at once. From decisions as (entity, record, role, owner, today's owner
         in the data, since when there, action, what gave it). Records that were not decided are as they were.
         """
         owners = {key: found.saved() for key, found in self.known.items() if key not in self.returned or found.holder or found.held.base}
+        changes, parts = self._decided(decisions)
+        owners = self.elsewhere | {key: x for key, x in (owners | changes).items() if x is not None}
+        return {"owners": dict(sorted(owners.items())), **parts}
+
+    def _decided(self, decisions: Iterable[DecisionValues]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """What decisions leave of `owners` (None where nothing is left), and the whole of the other parts."""
+        owners: dict[str, Any] = {}
         returned, referred = dict(self.returned), dict(self.referred)
+        crm_since: dict[str, str] = {}
         for entity, record, role, owner, shown, since, action, by in decisions:
             key = f"{entity}|{record}|{role}"
             facts = self.of(entity, record, role, shown, since)
             after = facts.moved_to(owner, self.today, by)
-            if after.holder is None and after.held.base is None and not after.held.decided:
-                owners.pop(key, None)
-            else:
-                owners[key] = after.saved()
+            is_nobody = after.holder is None and after.held.base is None and not after.held.decided
+            owners[key] = None if is_nobody else after.saved()
+            if after.holder != facts.holder and facts.holder is not None and facts.since and facts.kind in NEW_IN_CRM:
+                crm_since[key] = str(facts.since)
             if action == "return" and facts.holder is not None:
                 returned[key] = {"on": v.literal(self.world.clock.now), "rep": facts.holder}
             if action == "refer":
                 referred.setdefault(key, {"on": str(self.today)})
             else:
                 referred.pop(key, None)
-        found = {"owners": dict(sorted(owners.items()))}
-        return found | {k: dict(sorted(x.items())) for k, x in (("returned", returned), ("referred", referred)) if x}
+        parts = (("returned", returned), ("referred", referred), ("crm_since", crm_since))
+        return owners, {name: dict(sorted(x.items())) for name, x in parts if x}
 
     def counts(self) -> dict[str, int]:
         """How many records are what, for the summary."""

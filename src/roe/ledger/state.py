@@ -7,13 +7,14 @@ read to what it left. Keys are `entity|record|role`, `entity|record|field` and s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from roe.grammar import values as v
+from roe.ledger.changed import differing
 from roe.ledger.entries import (
     CONFIRMED_BY_CRM,
     Answered,
@@ -29,6 +30,7 @@ from roe.ledger.entries import (
     Raised,
     Referred,
     Returned,
+    Seen,
     Standing,
     Turn,
 )
@@ -58,17 +60,25 @@ class Decided:
     by: str = "rule"
 
 
-def remembered(store: Store) -> State:
-    """The memory as of the ledger's head; empty for a ledger in which no run was written."""
+def remembered(store: Store, owners: Callable[[Store], Mapping[str, State]] | None = None) -> State:
+    """The memory as of the ledger's head; empty for a ledger in which no run was written.
+
+    `owners` reads who holds what; `roe.ledger.columns.owners_of` does so for evaluators that take it as columns.
+    """
     last = store.last_run()
     if last is None:
         return {}
     zone = last.entry.at.zone
-    state: State = {"version": VERSION, "as_of": _literal(last.entry.at), "owners": _owners(store), "assigned": _assigned(store)}
+    state: State = {
+        "version": VERSION,
+        "as_of": _literal(last.entry.at),
+        "owners": (owners or _owners)(store),
+        "assigned": _assigned(store),
+    }
     state |= {"pools": _pools(store), "days": store.days(str(last.entry.at.date - COUNTED))}
     for part, found in (
         ("returned", _returned(store)), ("referred", _referred(store)), ("frozen", _frozen(store)), ("claims", _claims(store)), ("books", _books(store)), ("events", _events(store, zone)),
-        ("granted", granted(store)), ("records", _entered(store)),
+        ("granted", granted(store)), ("records", _entered(store)), ("seen", _seen(store)),
     ):  # fmt: skip
         if found:
             state[part] = found
@@ -80,12 +90,12 @@ def _literal(at: At) -> str:
 
 
 @cache
-def _day(instant: int, zone: str) -> str:
+def day_text(instant: int, zone: str) -> str:
     """The day of an instant in a zone; owners share few of them."""
     return str(At(instant, True, zone).date)
 
 
-_moment = cache(_literal)
+moment_text = cache(_literal)
 
 
 def _owners(store: Store) -> State:
@@ -93,12 +103,12 @@ def _owners(store: Store) -> State:
     for h in store.holdings():
         base, base_at = (holder_of(h.base[0], h.base[1]), h.base[2]) if h.base is not None else (None, None)
         more = {
-            "seen": _day(h.start.instant, h.start.zone) if h.since_unknown else None, "former": h.former, "by": h.by, "base": base,
-            "base_at": None if base_at is None else _moment(base_at), "decided": [holder_of(*x) for x in h.decided],
+            "seen": day_text(h.start.instant, h.start.zone) if h.since_unknown else None, "former": h.former, "by": h.by, "base": base,
+            "base_at": None if base_at is None else moment_text(base_at), "decided": [holder_of(*x) for x in h.decided],
         }  # fmt: skip
         holder = holder_of(h.rep, h.queue)
         if holder is not None or base is not None or h.decided:
-            since = None if h.since_unknown else _day(h.start.instant, h.start.zone)
+            since = None if h.since_unknown else day_text(h.start.instant, h.start.zone)
             found[f"{h.entity}|{h.record}|{h.role}"] = {"rep": holder, "since": since} | {k: x for k, x in more.items() if x}
     return dict(sorted(found.items()))
 
@@ -186,6 +196,27 @@ def _events(store: Store, zone: str) -> State:
     return dict(sorted((f"{e.entity}|{e.record}|{e.event}", str(e.at.date)) for e in entries if isinstance(e, Raised)))
 
 
+def _seen(store: Store) -> State:
+    entries = (o.stored.entry for o in store.latest("seen"))
+    return dict(sorted((f"{e.entity}|{e.record}|{e.field}", e.value) for e in entries if isinstance(e, Seen)))
+
+
+def past(store: Store) -> State:
+    """`past`: who had each record in a role, and which values tracked fields have had, for policies whose rules ask; see `roe.evaluator.past`."""
+    owners: State = {}
+    for h in store.every_holding():
+        if h.rep is not None:
+            stop = None if h.stop is None else str(h.stop.date)
+            holding = [h.rep, str(h.start.date), stop, h.by, h.rule]
+            owners.setdefault(f"{h.entity}|{h.record}|{h.role}", []).append(holding)
+    seen: State = {}
+    for x in store.entries(0, None, ("seen",)):
+        e = x.entry
+        if isinstance(e, Seen):
+            seen.setdefault(f"{e.entity}|{e.record}|{e.field}", []).append([str(e.at.date), e.value])
+    return {"past": {"owners": owners, "seen": seen}} if owners or seen else {}
+
+
 def _books(store: Store) -> State:
     found: State = {}
     for o in store.latest("cycle"):
@@ -215,7 +246,7 @@ def entries_between(
     or end is another, and so does one that nobody has.
     """
     details = {f"{d.entity}|{d.record}|{d.role}": d for d in decided}
-    yield from _owned(before.get("owners", {}), after.get("owners", {}), at, details, last)
+    yield from _owned(before.get("owners", {}), after.get("owners", {}), at, details, last, after.get("crm_since", {}))
     yield from _given_back(before, after, at, details)
     yield from _turns(before.get("assigned", {}), after.get("assigned", {}), at, before.get("days", {}), after.get("days", {}))
     for pool, x in _changed(before, after, "pools"):
@@ -223,6 +254,10 @@ def entries_between(
     for key, x in _changed(before, after, "frozen"):
         entity, record, name = _key(key)
         yield Frozen(at=at, entity=entity, record=record, field=name, on=x["on"], value=x["value"])
+    seen = before.get("seen", {})
+    for key, value in _changed(before, after, "seen"):
+        entity, record, name = _key(key)
+        yield Seen(at=at, entity=entity, record=record, field=name, value=value, before=seen.get(key))
     for claim, reason in _changed(before, after, "claims"):
         status = "refused" if reason else "granted"
         yield Claimed(at=at, entity="claim", record=claim, role="", claim=claim, status=status, reason=reason)
@@ -269,12 +304,14 @@ def _key(key: str) -> tuple[str, str, str]:
     return entity, record, name
 
 
-def _owned(before: State, after: State, at: At, details: Mapping[str, Decided], last: Mapping[str, How] | None) -> Iterator[Entry]:
-    for key in sorted({*before, *after, *details}):
+def _owned(
+    before: State, after: State, at: At, details: Mapping[str, Decided], last: Mapping[str, How] | None, crm_since: Mapping[str, str]
+) -> Iterator[Entry]:
+    for key in sorted({*differing(before, after), *details}):
         old, new, d = before.get(key), after.get(key), details.get(key)
         entity, record, role = _key(key)
         about: dict[str, Any] = {"entity": entity, "record": record, "role": role}
-        entries = list(_changes(old, new or {"rep": None, "since": None}, at, about)) if old != new else []
+        entries = list(_changes(old, new or {"rep": None, "since": None}, at, about, crm_since.get(key))) if old != new else []
         owned = entries[-1] if entries and isinstance(entries[-1], Owned) else None
         if owned is not None and d is not None:
             entries[-1] = replace(owned, **_how(d, at))
@@ -287,8 +324,10 @@ def _owned(before: State, after: State, at: At, details: Mapping[str, Decided], 
         yield from entries
 
 
-def _changes(old: State | None, new: State, at: At, about: Mapping[str, Any]) -> Iterator[Entry]:
-    """What happened to one record in one role: what the CRM showed, then what was decided."""
+def _changes(old: State | None, new: State, at: At, about: Mapping[str, Any], crm_since: str | None) -> Iterator[Entry]:
+    """What happened to one record in one role: what the CRM showed, then what was decided. `crm_since` is since when the CRM had its owner,
+    where something else was decided at once.
+    """
     base, current = new.get("base"), None if old is None else old["rep"]
     read_at = At.of(v.parse_temporal(new["base_at"]), at.zone) if new.get("base_at") else None
     is_left = new["rep"] == base and new.get("by", "") in CONFIRMED_BY_CRM  # nothing was decided since
@@ -302,7 +341,8 @@ def _changes(old: State | None, new: State, at: At, about: Mapping[str, Any]) ->
     elif old is not None and old.get("decided") and not new.get("decided") and new["rep"] == old["rep"]:
         yield Loaded(at=at, **about, **holder_fields(base), read_at=read_at)
     if from_crm is not None:
-        since = _since(new, at) if is_left else {"at": at, "since_unknown": from_crm == "import"}
+        known = new if is_left else {"since": crm_since} if crm_since else None
+        since = {"at": at, "since_unknown": from_crm == "import"} if known is None else _since(known, at)
         former = new.get("former") if is_left else current
         yield Owned(**about, **holder_fields(base), **since, former=_rep_of(former), by=from_crm, read_at=read_at)
         current = base
@@ -349,8 +389,11 @@ def decided_otherwise(
             yield record
 
 
-def how_decided(store: Store) -> dict[str, How]:
-    """How each record that somebody holds was decided the last time."""
+def how_decided(store: Store, owners: Any = None) -> Mapping[str, How]:
+    """How each record that somebody holds was decided the last time; from `owners` where they were read as columns."""
+    columns = getattr(owners, "last_how", None)
+    if columns is not None:
+        return columns  # type: ignore[no-any-return]
     return {f"{h.entity}|{h.record}|{h.role}": (h.rule, h.action, "" if h.until is None else str(h.until)) for h in store.holdings()}
 
 
