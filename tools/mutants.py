@@ -55,8 +55,9 @@ NOTICED, SURVIVED, LATE = "noticed", "survived", "too slow"
 class Planter:
     """A pytest plugin that runs the tests of each fault instead of all tests once."""
 
-    def __init__(self, planned: list[Fault], guards: dict[str, list[str]], jobs: int, until: float, kept: Kept) -> None:
-        self.planned, self.guards, self.jobs, self.until, self.kept = planned, guards, jobs, until, kept
+    def __init__(self, planned: list[Fault], jobs: int, until: float, kept: Kept) -> None:
+        self.planned, self.jobs, self.until, self.kept = planned, jobs, until, kept
+        self.guards: dict[str, list[str]] = kept.config["modules"]
         self.reached: dict[str, dict[int, set[Any]]] = defaultdict(lambda: defaultdict(set))  # file -> line -> tests
         self.seconds: dict[Any, float] = {}
         self.noticing: dict[str, Counter[str]] = defaultdict(Counter)  # file -> test -> how many of its faults it was the first to notice
@@ -334,7 +335,7 @@ def main() -> int:
         import random
 
         planned = random.Random(given.seed).sample(sorted(planned, key=lambda f: f.digest), min(given.sample, total))
-    planter = Planter(planned, guards, given.jobs, start + 60 * given.minutes, kept)
+    planter = Planter(planned, given.jobs, start + 60 * given.minutes, kept)
     tests = list(dict.fromkeys(x for names in guards.values() for x in names))
     pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests], plugins=[planter])
     in_time = time.monotonic() < planter.until

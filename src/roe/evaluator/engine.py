@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from roe.evaluator.able import reason_left, receiver
 from roe.evaluator.choose import Choice
 from roe.evaluator.expressions import Scope
-from roe.evaluator.memory import Memory, given_by
+from roe.evaluator.memory import given_by
 from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
@@ -142,9 +142,11 @@ class Bound:
         world.frozen = state.get("frozen", {})
         world.decided_claims = state.get("claims", {})
         for entity, values in state.get("records", {}).items():  # what people have entered, beside the data
-            world.take(entity, [typed_record(x) for x in values])
+            model = self.policy.model.entities.get(entity, {})
+            days = [name for name, f in model.items() if f.type.name == "date"]
+            world.take(entity, [x | {name: v.parse_date(x[name]) for name in days if name in x} | {"$line": 0} for x in values])
         world.resolve_all()
-        self.memory = world.memory = Memory(world, state)
+        self.memory = world.memory = world.remember(state)
         self.recall_books()
         self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
         self._heed_changes()
@@ -417,11 +419,6 @@ def exception_of(key: str, rep: str | None, by: str, reason: str, until: str, st
     return ExceptionRow(
         entity, texts[0], texts[1], texts[2], texts[3], texts[4], v.parse_date(start) if start else None, v.parse_date(until)
     )
-
-
-def typed_record(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A record that stands in the ledger, with its days as days."""
-    return {name: (v.parse_date(x) or x) if isinstance(x, str) and name != "id" else x for name, x in values.items()} | {"$line": 0}
 
 
 def held_back(state: Mapping[str, Any]) -> Iterator[ExceptionRow]:

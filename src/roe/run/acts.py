@@ -6,14 +6,14 @@ ledger's lock, in an `adjustment` of its own. The service has its writer do the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, NoReturn
 
 from roe import __version__
 from roe.diagnostics import Diagnostic, PolicyError
-from roe.ledger.entries import Answered, Away, Declined, Entry, Excepted, Requested, Reviewed, Run, Weighed
+from roe.ledger.entries import Answered, Away, Declined, Entry, Evidence, Excepted, Requested, Reviewed, Run, Weighed
 from roe.ledger.moment import At
 from roe.ledger.store import Open, Store
 from roe.run.inputs import run_id
@@ -202,6 +202,17 @@ class Review(Act):
                 comment=self.comment,
             )
         ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep(OfRole):
+    """Keep the whole explanation of a decision as it is now, so that a link to it shows the same later."""
+
+    digest: str
+    values: Mapping[str, Any]
+
+    def entries(self, at: At) -> list[Entry]:
+        return [Evidence(at=at, entity=self.entity, record=self.record, role=self.role, digest=self.digest, values=dict(self.values))]
 
 
 def _excepting(kind: type[Requested], act: Ask, at: At) -> Requested:

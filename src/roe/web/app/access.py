@@ -49,6 +49,7 @@ ACTS = {
     "undo": ("revops",),
     "review": ("revops",),
     "books": ("revops",),
+    "keep": ("rep", "manager", "revops"),  # a link to a decision as it is now, of records whose values they may see
 }
 
 

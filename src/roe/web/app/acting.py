@@ -22,7 +22,7 @@ PATIENCE = 10.0  # seconds for the ledger's lock
 class Acts(Protocol):
     """The ledger that acts go to. Each raises PolicyError where it does not allow one, or where it is busy."""
 
-    def perform(self, acts: Sequence[Act], at: At) -> None: ...
+    def perform(self, acts: Sequence[Act], at: At) -> int: ...
     def would_undo(self, run: str) -> Undone: ...
     def undo(self, run: str, who: str, until: date) -> Undone: ...
     def apply_plan(self, plan: Mapping[str, Any], held: Collection[tuple[str, str]], by: str) -> None: ...
@@ -34,9 +34,11 @@ class LedgerActs:
     def __init__(self, place: str, followed: Callable[[], object] = lambda: None) -> None:
         self.place, self.followed = place, followed
 
-    def perform(self, acts: Sequence[Act], at: At) -> None:
-        perform(self.place, acts, at, wait=PATIENCE)
+    def perform(self, acts: Sequence[Act], at: At) -> int:
+        """The number of the last entry."""
+        number = perform(self.place, acts, at, wait=PATIENCE)
         self.followed()
+        return number
 
     def would_undo(self, run: str) -> Undone:
         return would_undo(run, self.place, PATIENCE)

@@ -23,6 +23,7 @@ DONE = {
     "undone": "The run is undone. What it gave is held as it was before.",
     "reviewed": "Your word on this change is written down.",
     "weighed": "Your choice is written down.",
+    "kept": "Send the address of this page: it shows this decision as it is now, whatever happens later.",
     "applied": "The plan is applied. The next run uses its books.",
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -65,6 +66,11 @@ class Snapshot(ABC):
     def pools(self) -> Any:
         """The pools as the run left them."""
         return self.bound.pools
+
+    @property
+    @abstractmethod
+    def unknown(self) -> Counter[tuple[str, str, str]]:
+        """(entity, role, rule) -> on how many records the rule lacks a value."""
 
     # --- and these follow -------------------------------------------------------------------------------------------------
 
@@ -181,6 +187,10 @@ class RowSnapshot(Snapshot):
     @property
     def bound(self) -> Bound:
         return self._bound
+
+    @cached_property
+    def unknown(self) -> Counter[tuple[str, str, str]]:
+        return Counter((d.entity, d.role, rule) for found in self._decisions.values() for d in found for rule in d.unknown)
 
     def decisions(self, entity: str, record: str) -> list[Decision]:
         return self._decisions.get((entity, record), [])

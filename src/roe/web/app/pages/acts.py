@@ -15,7 +15,9 @@ from starlette.responses import Response
 
 from roe.diagnostics import PolicyError
 from roe.ledger.moment import At
-from roe.run.acts import STANDS, Act, Answer, Ask, Decline, End, Grant, Leave, Return
+from roe.run.acts import STANDS, Act, Answer, Ask, Decline, End, Grant, Keep, Leave, Return
+from roe.run.evidence import explained
+from roe.run.inputs import digest_of, policy_files
 from roe.web.app.acting import Acts, day_of, said, text_of, wrong
 from roe.web.app.outcomes import Outcome
 from roe.web.app.pages.people import is_asked
@@ -60,8 +62,9 @@ def form_of(ask: Asked) -> Mapping[str, Any]:
     return ask.form
 
 
-def perform(ask: Asked, *acts: Act) -> None:
-    acts_of(ask).perform(acts, now(ask))
+def perform(ask: Asked, *acts: Act) -> int:
+    """Do some acts together; the number of the last entry."""
+    return acts_of(ask).perform(acts, now(ask))
 
 
 # --- a record in a role -----------------------------------------------------------------------------------------------------
@@ -157,6 +160,20 @@ def end(ask: Asked) -> Response:
     found = about(ask)
     perform(ask, End(by=ask.viewer.name, **found.key, reason=text_of(form_of(ask), "reason")))
     return ask.go(back_to(ask, found), done="ended")
+
+
+@acting("keep")
+def keep(ask: Asked) -> Response:
+    """Keep the explanation of a decision, and go to the link that shows it from now on."""
+    found, snapshot = about(ask), ask.snapshot
+    o = found.outcome
+    d = next((d for d in snapshot.decisions(o.entity, o.id) if d.role == o.role), None)
+    if d is None or not ask.viewer.may_see_whole(snapshot, d.row):
+        return ask.refused()
+    with snapshot.lock, snapshot.world.as_before(o.entity):
+        values = explained(d)
+    files = digest_of(policy_files(snapshot.policy))
+    return ask.go(f"/entry/{perform(ask, Keep(by=ask.viewer.name, **found.key, digest=files, values=values))}", done="kept")
 
 
 def start_of(ask: Asked) -> date | None:

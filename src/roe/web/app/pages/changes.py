@@ -56,8 +56,6 @@ def show(ask: Ask) -> Response:
     return ask.render(
         "changes.html", rows=rows, page=page, pages=pages, total=len(found), every=len(every), asked=asked, choices=choices, reps=reps,
         ways=ways.most_common(8), figures=figures(found), decided=len(ask.snapshot.outcomes.all),
-        runs=ask.options.history.runs(RUNS) if ask.options.history is not None and ask.viewer.sees_all else [],
-        may_undo=ask.options.acts is not None and ask.viewer.may("undo"),
     )  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def show(ask: Ask) -> Response:
     from roe.web.app.pages.acts import may_answer, proposed
 
     rep, role = ask.text("rep"), ask.text("role")
-    acts = {name: ask.options.acts is not None and ask.viewer.may(name) for name in ("ask", "grant")}
+    acts = {name: ask.options.acts is not None and ask.viewer.may(name) for name in ("ask", "grant", "keep")}
     chosen = next((d for d in decisions if d.role == role), None)
     return ask.render(
         "record.html",

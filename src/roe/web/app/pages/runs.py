@@ -39,4 +39,4 @@ def undo(ask: Ask) -> Response:
     why = text_of(form_of(ask), "reason", "Say why the run is undone: it stays in the ledger.")
     until = day_of(form_of(ask), "until", today + timedelta(days=1)) or today + HELD_FOR
     acts_of(ask).undo(run, f"{ask.viewer.name}: {why}", until)
-    return ask.go("/changes", done="undone")
+    return ask.go("/moves", done="undone")
