@@ -688,10 +688,26 @@ class Pools:
 
     # --- service levels -----------------------------------------------------------------------------------------------
 
-    def due(self, pool: Pool, since: datetime) -> Any:
-        """When a record that a pool assigned must be worked; None if there is no such limit."""
-        clock = self.world.clock
-        return None if pool.step.sla is None else clock.add(clock.here(since), pool.step.sla.within)
+    def due(self, pool: Pool, since: datetime, rep: Row | None) -> Any:
+        """When a record that a pool assigned to a rep must be worked; None if there is no such limit. Working time is the rep's own."""
+        if pool.step.sla is None:
+            return None
+        clock, within = self.world.clock, pool.step.sla.within
+        if rep is None or not isinstance(within, (v.WorkingHours, v.WorkingDays)):
+            return clock.add(clock.here(since), within)
+        theirs = clock.of_rep(rep["timezone"], rep["calendar"], rep["hours"])
+        due = theirs.add(theirs.here(since), within)
+        return clock.here(due) if isinstance(due, datetime) else due
+
+    def over(self, pool: Pool, due: Any) -> Any:
+        """When a record is taken away that was not worked until `due`."""
+        sla = pool.step.sla
+        return due if sla is None or sla.grace is None else self.world.clock.add(due, sla.grace)
+
+    def due_alike(self, pool: Pool) -> bool:
+        """Whether a record of a pool is due at the same moment whoever gets it."""
+        now = self.world.clock.now
+        return pool.step.sla is None or len({self.due(pool, now, rep) for rep in (None, *self.world.all("rep"))}) == 1
 
     def worked(self, pool: Pool, row: Row, rep: Row, since: datetime) -> bool:
         """Whether the rep has worked a record since it was assigned."""

@@ -357,7 +357,9 @@ class Live(Bound):
         """What pools know of the company of a record that is being decided, where that does not rest on its owner."""
         if "pools" not in self.__dict__:
             return {}
-        return {pool.company_name: self.pools.company(pool, row) for pool in self.pools.askers() if not self._rests_on_owner(pool, row.entity)}
+        return {
+            pool.company_name: self.pools.company(pool, row) for pool in self.pools.askers() if not self._rests_on_owner(pool, row.entity)
+        }
 
     def _rests_on_owner(self, pool: Pool, entity: str) -> bool:
         known = self._owner_read.get((pool.company_name, entity))
@@ -426,6 +428,8 @@ class Live(Bound):
 
     def approved(self, row: Row, role: str) -> ExceptionRow | None:
         """The exception that holds for a record today: one that was granted by an entry, before those of the policy's files."""
+        if self.world.is_untouched(row.entity, row["id"]):
+            return None
         own = self._granted.get(f"{row.entity}|{row['id']}|{role}")
         if own is not None and self.excepts(own, row):
             return own
