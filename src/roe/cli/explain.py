@@ -108,7 +108,8 @@ class Explained:
             return text
         from roe.analysis.whynot import as_text as words
 
-        return words(self.why_not, self.decision, markdown) + "\n\n" + text
+        sentence, _, rest = text.partition("\n\n")  # who owns it comes first, whatever was asked
+        return "\n\n".join((sentence, words(self.why_not, self.decision, markdown), rest))
 
 
 def _from_data(

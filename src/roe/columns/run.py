@@ -157,7 +157,7 @@ class ColumnRun:
         start = self.bound.pools.n
         handed = turns.run()
         now = self.world.clock.now
-        until = [self.bound.pools.due(self.bound.pools.pools[name], now) for name in turns.names]
+        until = [self.bound.pools.due(self.bound.pools.pools[name], now, None) for name in turns.names]
         for i, (k, action) in enumerate(turns.actions):
             parts[k].handed(turns, handed, np.flatnonzero(turns.action == i), action, until)
         self.handed.append((start, turns, handed, until))

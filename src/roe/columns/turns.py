@@ -170,7 +170,7 @@ class Turns:
     def alike(self) -> bool:
         """Whether pools treat all the records the same, and none of them comes back from an earlier run."""
         used = {name for i in set(self.asked.tolist()) for name in self._chain(self.names[i])}
-        if not all(self.pools.pools[name].fixed for name in used):
+        if not all(self.pools.pools[name].fixed and self.pools.due_alike(self.pools.pools[name]) for name in used):
             return False
         if any(other.pool for _, outcome in self.actions for other in _others(outcome)):
             return False

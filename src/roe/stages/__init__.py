@@ -20,10 +20,12 @@ from roe.stages import (
     credits,
     crm,
     definitions,
+    do_not_route,
     engagement,
     events,
     exceptions,
     freezes,
+    history,
     holdovers,
     invariants,
     kpis,
@@ -61,6 +63,7 @@ class Stage:
 
 STAGES = (
     Stage("relations", (), relations.declare, relations.lower, names_first=True),
+    Stage("track", (history.TRACK,), history.declare),
     Stage("define", (definitions.DEFINE,), definitions.declare, definitions.lower, fields_in=("define",)),
     Stage("crm", (), crm.declare, crm.lower_open, crm.lower),
     Stage("freezes", (freezes.FREEZES,), freezes.declare, freezes.lower, fields_in=("freezes",)),
@@ -71,6 +74,7 @@ STAGES = (
     Stage("claims", (claims.CLAIMS,), claims.declare, None, claims.lower, names_first=True),
     Stage("windows", (), windows.declare, None, windows.lower),
     Stage("pools", (), None, None, pools.lower),
+    Stage("do_not_route", (do_not_route.DO_NOT_ROUTE,), None, None, do_not_route.lower, "untouched"),
     Stage("engagement", (), None, None, engagement.lower),
     Stage("by_hand", (), None, None, engagement.declared_by_hand),
     Stage("exceptions", (), None, None, exceptions.lower),
@@ -81,6 +85,7 @@ STAGES = (
     Stage("events", (events.EVENTS,), events.declare, None, events.lower, fields_in=("events",)),
     Stage("kpis", (), None, None, kpis.lower),
     Stage("invariants", (invariants.INVARIANTS,), invariants.declare, None, invariants.lower),
+    Stage("past", (), None, None, history.lower),  # last: by then every expression is read
 )
 
 
