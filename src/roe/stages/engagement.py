@@ -15,15 +15,20 @@ from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.plan.operators import Action, Choose, Expr, Rule
 from roe.policy.context import Context, written
+from roe.policy.loader import Map
 from roe.source import Inline, Same, Text
+from roe.stages import do_not_route
 from roe.stages.crm import OPEN
 
 CLOSED = "closed"  # the name of the rule that every list of leads begins with
 BY_HAND = "by-hand"  # of the one for an owner whom somebody changed in the CRM
 
 
-def lower(policy: dict[str, Any], cx: Context) -> dict[tuple[str, str], Choose]:
+def lower(policy: Map, cx: Context) -> dict[tuple[str, str], Choose]:
     out: dict[tuple[str, str], Choose] = {}
+    found_before = len(cx.found)
+    untouched = do_not_route.lower(do_not_route.DO_NOT_ROUTE.read(policy), cx)
+    del cx.found[found_before:]  # which its own stage says
     for entity, by_role in (policy.get("engagement") or {}).items():
         if entity not in cx.model.entities:
             cx.say("R504", entity, f"there is no entity `{entity}`", suggest(entity, cx.model.entities, "declare it under `fields:`"))
@@ -42,7 +47,8 @@ def lower(policy: dict[str, Any], cx: Context) -> dict[tuple[str, str], Choose]:
                     "R306", taken, f"`{CLOSED}` is the built-in rule for leads that are converted or disqualified", "choose another name"
                 )
             by_hand = _by_hand(policy, entity, role, cx)
-            rules = (*_closed(entity, cx), *by_hand, *(_rule(raw, str(entity), str(role), names, cx) for raw in found))
+            first = (*do_not_route.rules(untouched, str(entity)), *_closed(entity, cx))
+            rules = (*first, *by_hand, *(_rule(raw, str(entity), str(role), names, cx) for raw in found))
             out[str(entity), str(role)] = Choose(str(entity), f"engagement_{role}", "engagement", "first", rules)
     return out
 

@@ -94,4 +94,5 @@ def _sla(raw: Any, cx: Context) -> Sla | None:
         return None
     activity = cx.names("activity", implicit=True)
     counts = cx.condition(raw["worked_by"], activity) if raw.get("worked_by") else None
-    return Sla(within, counts, 1 if raw.get("times") is None else int(raw["times"]), raw.get("escalate"))
+    grace = cx.lasting(raw["grace"]) if raw.get("grace") else None
+    return Sla(within, counts, 1 if raw.get("times") is None else int(raw["times"]), raw.get("escalate"), grace)
