@@ -102,6 +102,7 @@ class _Book:
             raw.get("continuity") or 0, raw.get("fairness") or 0, fixed, cx.duration(raw.get("rest")), cx.duration(raw.get("cadence")), returns,
             cx.value(raw["worth"], about_pair, "number") if raw.get("worth") else None,
             self._number(raw["places"], about_pair) if raw.get("places") is not None else None,
+            self._number(raw["total"], about_rep) if raw.get("total") is not None else None,
         )  # fmt: skip
 
     def _number(self, given: Any, names: Names) -> Expr | None:
