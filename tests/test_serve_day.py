@@ -23,7 +23,7 @@ from roe.serve.times import SetTime
 from roe.serve.writer import Job
 from services import policy
 
-EVENTS = int(os.environ.get("ROE_EVENTS", "10000")) if os.environ.get("ROE_HEAVY") else 300
+EVENTS = int(os.environ.get("ROE_EVENTS", "10000")) if os.environ.get("ROE_HEAVY") else 150
 NUMBERS = ("decision", "policy")  # which depend on how many servers there are
 
 
@@ -128,12 +128,11 @@ def compare(one: str, three: str) -> None:
         assert known_too[key] == value, key
 
 
-@pytest.mark.parametrize("store", STORES)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("store", "seed"), list(zip(STORES, (1, 2), strict=True)))
 def test_a_day_through_three_servers_is_the_day_in_one_process(store: str, seed: int, tmp_path: Path) -> None:
     ready = [load(policy(tmp_path / f"p{n}", text)) for n, text in enumerate(policies())]
     made = happenings(EVENTS, seed)
-    assert sum(h.policy is not None for h in made) >= 1 or EVENTS < 1000
+    assert any(h.policy is not None for h in made)
     one = Day(str(tmp_path / "one"), ready, 1, None)
     three = Day(place(store, tmp_path), ready, 3, random.Random(seed))
     together: list[Happening] = []
