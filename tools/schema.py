@@ -75,8 +75,8 @@ class Writer:
             "type": "object",
             **({"description": " ".join(cleandoc(cls.__doc__).split())} if cls.__doc__ else {}),
             "properties": {name: self._property(kind, name in must, about[attribute]) for name, (attribute, kind) in keys(cls).items()},
-            **({"required": must} if must else {}),
             "additionalProperties": False,
+            **({"required": must} if must else {}),
             **cls.KEYWORDS,
         }
 

@@ -65,10 +65,13 @@ class Section:
     KEYWORDS: ClassVar[Mapping[str, Any]] = {}  # what JSON Schema says of the mapping as a whole
 
     def key(self, name: str) -> Text:
-        """A key as it is written, which knows its place."""
+        """A key as it is written, which knows its place; the key of the section itself where it is not given."""
         written = self.given.key(name)
-        assert isinstance(written, Text)
-        return written
+        return written if isinstance(written, Text) else self.heading
+
+    def texts(self) -> Mapping[Text, Text]:
+        """The section as a row of a table: its texts by key."""
+        return {name: value for name, value in self.given.items() if isinstance(name, Text) and isinstance(value, Text)}
 
     def items(self) -> list[tuple[str, Any]]:
         """The keys that are given, in the order of the file, with their values."""
