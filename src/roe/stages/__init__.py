@@ -19,14 +19,17 @@ from roe.stages import (
     claims,
     credits,
     crm,
+    data,
     definitions,
     engagement,
     events,
     exceptions,
+    fields,
     freezes,
     holdovers,
     invariants,
     kpis,
+    lists,
     matching,
     pools,
     relations,
@@ -60,7 +63,10 @@ class Stage:
 
 
 STAGES = (
-    Stage("relations", (), relations.declare, relations.lower, names_first=True),
+    Stage("fields", (fields.FIELDS,), fields.declare, names_first=True),
+    Stage("lists", (lists.LISTS,), lists.declare, names_first=True),
+    Stage("data", (data.DATA,), None, None, data.lower),
+    Stage("relations", (fields.FIELDS,), relations.declare, relations.lower, names_first=True),
     Stage("define", (definitions.DEFINE,), definitions.declare, definitions.lower, fields_in=("define",)),
     Stage("crm", (crm.CRM,), crm.declare, crm.lower_open, crm.lower),
     Stage("freezes", (freezes.FREEZES,), freezes.declare, freezes.lower, fields_in=("freezes",)),
@@ -94,7 +100,7 @@ STAGES = (
 
 def lowered(policy: Map, cx: Context) -> dict[str, Any]:
     """Run every stage; the parts by name. Steps and fields are in the context then."""
-    read = {stage.name: [heading.read(policy) for heading in stage.sections] or [policy] for stage in STAGES}
+    read = {stage.name: [heading.read(policy) for heading in stage.sections] for stage in STAGES}
     for stage in sorted(STAGES, key=lambda stage: not stage.names_first):
         if stage.declare is not None:
             stage.declare(*read[stage.name], cx)
