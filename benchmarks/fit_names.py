@@ -18,7 +18,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 import made
-from roe.companies.index import NameIndex
+from roe.companies.index import NameIndex, pairs_of
 from roe.companies.likeness import WEIGHTS
 from roe.companies.name import names_in, parse
 from roe.companies.tables import common_words, places
@@ -26,7 +26,7 @@ from roe.companies.tables import common_words, places
 FOR = ("contained", "letters", "written_alike", "same", "rarest_shared", "more_shared", "initials", "same_form")
 CLOSEST = 8
 PENALTY = 0.3
-MADE_UP = 0.3  # the weight of a made-up pair
+MADE_UP = 0.5  # the weight of a made-up pair
 FORMS = (("AG", "GmbH"), ("SA", "SARL"), ("SpA", "Srl"), ("NV", "BV"), ("OAO", "OOO"), ("A/S", "ApS"), ("Inc", "LLC"))
 Example = tuple[dict[str, float], bool, float]
 
@@ -37,7 +37,7 @@ def examples(pairs: list[tuple[str, str]], removed: float, weight: float) -> lis
     index = NameIndex(right)
     found: list[Example] = []
     for name, wanted in zip(left, truth, strict=True):
-        closest = [max((index.signs(a, b, i) for a in names_in(name) for b in index.meant(i)), key=_near) for i in index.candidates(name)]
+        closest = [max((index.signs(a, b) for a, b in pairs_of(names_in(name), index.meant(i))), key=_near) for i in index.candidates(name)]
         places_of = [index.places(i) for i in index.candidates(name)]
         ranked = sorted(zip(closest, places_of, strict=True), key=lambda x: -_near(x[0]))[:CLOSEST]
         found += [(signs, wanted is not None and wanted in at, weight) for signs, at in ranked]
@@ -52,6 +52,7 @@ def sisters(names: list[str], rng: random.Random) -> list[tuple[str, str, bool]]
     """Made-up pairs: (a name, another, whether they are one company)."""
     found = []
     words = [w for w in common_words() if 4 <= len(w) <= 10 and w not in places()][:400]
+    arms = ["financial services", "leasing", "bank", "insurance", "capital", "ventures", "real estate", "credit", "foundation"]
     regions = sorted(p for p in places() if len(p) > 3)
     for name in names:
         own = [w.title() for w in parse(name).words]
@@ -71,6 +72,17 @@ def sisters(names: list[str], rng: random.Random) -> list[tuple[str, str, bool]]
             made_up.append((" ".join(own[1:]), text, False))
             made_up.append((" ".join(w[: max(4, len(w) * 2 // 3)] if len(w) > 6 else w for w in own), text, True))
             made_up.append((" ".join(w[0] + "".join(c for c in w[1:] if c not in "aeiouy") if len(w) > 5 else w for w in own), text, True))
+        brand, common = own[0], [rng.choice(words).title() for _ in range(2)]
+        if len(brand) > 4 and brand.isalpha() and brand.lower() not in common_words():
+            made_up.append((f"{brand} {rng.choice(arms).title()}", brand, False))
+            at = rng.randrange(1, len(brand) - 1)
+            changed = brand[:at] + rng.choice("abdefgiklmnoprstuz") + brand[at + 1 :]
+            if changed != brand:
+                made_up.append((f"{changed} {common[0]}", f"{brand} {common[0]}", len(brand) >= 9))
+            made_up += [
+                (f"{brand} {common[0]}", f"{brand} {common[1]}", False),
+                (f"{brand} {common[0]}", f"{brand} {_word(rng)} {common[0]}", False),
+            ]
         if len(own) > 2:
             made_up.append((f"{''.join(w[0] for w in own)} {one}", f"{text} {one}", True))
             if common_words().get(own[0].lower(), 0) == 0:
@@ -85,6 +97,11 @@ def sisters(names: list[str], rng: random.Random) -> list[tuple[str, str, bool]]
     return found
 
 
+def _word(rng: random.Random) -> str:
+    """A word that nobody has heard of."""
+    return "".join(rng.choice("bdfgklmnprstv") + rng.choice("aeiou") for _ in range(rng.randint(2, 3))).title()
+
+
 def main() -> None:
     sets = made.name_pairs(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
     data: list[Example] = []
@@ -94,10 +111,7 @@ def main() -> None:
     rng = random.Random(5)
     pairs = sisters([b for some in sets.values() for _, b in some[::2]][::2], rng)
     index = NameIndex([b for _, b, _ in pairs])
-    data += [
-        (max((index.signs(x, y, index.number(b)) for x in names_in(a) for y in names_in(b)), key=_near), same, MADE_UP)
-        for a, b, same in pairs
-    ]
+    data += [(max((index.signs(x, y) for x in names_in(a) for y in names_in(b)), key=_near), same, MADE_UP) for a, b, same in pairs]
     names = list(WEIGHTS)
     x = np.array([[signs[name] for name in names] for signs, _, _ in data])
     y = np.array([float(same) for _, same, _ in data])

@@ -511,11 +511,35 @@ def name_pairs(data: Path | None = None) -> dict[str, list[tuple[str, str]]]:
 
 
 def without_counterparts(pairs: list[tuple[str, str]], removed: float) -> Labelled:
-    """(names, the other names that are left, the place of each name's own one or None), with a share of them taken away."""
+    """(names, the other names that are left, the place of each name's own one or None), with a share of them taken away.
+
+    A company that stands in several pairs under one name is taken away from all of them.
+    """
     gone = set(random.Random(7).sample(range(len(pairs)), int(len(pairs) * removed)))
+    companies = one_company(pairs)
+    taken = {companies[i] for i in gone}
+    gone = {i for i, company in enumerate(companies) if company in taken}
     kept = [i for i in range(len(pairs)) if i not in gone]
     place = {i: n for n, i in enumerate(kept)}
     return [a for a, _ in pairs], [pairs[i][1] for i in kept], [place.get(i) for i in range(len(pairs))]
+
+
+def one_company(pairs: list[tuple[str, str]]) -> list[int]:
+    """The number of each pair's company: pairs that have a name in common, but for case and signs, are about one."""
+    company = list(range(len(pairs)))
+    first: dict[str, int] = {}
+
+    def root(i: int) -> int:
+        while company[i] != i:
+            i = company[i]
+        return i
+
+    for i, names in enumerate(pairs):
+        for name in names:
+            plain = "".join(c for c in name.lower() if c.isalnum())
+            if plain:
+                company[root(i)] = root(first.setdefault(plain, i))
+    return [root(i) for i in range(len(pairs))]
 
 
 Answers = list[tuple[float, int]]

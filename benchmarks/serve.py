@@ -47,6 +47,7 @@ def fill(state: str, root: Path, accounts: int) -> list[dict[str, Any]]:
     from made import company_names
     from roe.serve.local import Local
     from roe.serve.policies import load
+    from roe.serve.sync import sync
 
     names = company_names(accounts * 2, 0)[0]
     rows = [
@@ -61,7 +62,7 @@ def fill(state: str, root: Path, accounts: int) -> list[dict[str, Any]]:
     ]
     reps = [{"id": f"rep{i:03d}", "name": f"Rep {i}", "team": f"t{i % 20}", "active": "yes"} for i in range(200)]
     with Local(state, load(root)) as local:
-        local.sync({"rep": reps, "account": rows})
+        sync(local, {"rep": reps, "account": rows})
     chance = random.Random(1)
     made = []
     for i in range(200_000):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,8 @@ def users(**roles: tuple[str, str | None]) -> Users:
 class Browser:
     """Pages of a snapshot as one user sees them."""
 
-    def __init__(self, snapshot: Snapshot, options: Options | None = None, name: str = "") -> None:
-        self.site = Site(lambda: snapshot, options)
+    def __init__(self, snapshot: Snapshot | Callable[[], Snapshot], options: Options | None = None, name: str = "") -> None:
+        self.site = Site(snapshot if callable(snapshot) else lambda: snapshot, options)
         self.cookies = httpx.Cookies()
         if name:
             self.post("/sign-in", {"token": name})

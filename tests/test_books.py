@@ -20,7 +20,7 @@ pytest.importorskip("ortools")
 from click.testing import CliRunner
 
 import roe
-from helpers import EXAMPLES, policy_text
+from helpers import EXAMPLES, HEAVY, policy_text
 from roe.cli import main
 from roe.columns.world import ColumnWorld
 from roe.evaluator.books import applied, check_plan, plan_books
@@ -125,7 +125,7 @@ def test_what_a_cycle_keeps_to(mode: str, tmp_path: Path) -> None:
     policy_text(tmp_path, POLICY.format(more=MODES[mode]))
     evaluator = roe.compile(roe.load(tmp_path))
     moves = 0
-    for seed in range(40):
+    for seed in range(40 if HEAVY else 10):
         data = tables(random.Random(seed))
         state: dict[str, Any] = {}
         for week in range(3):
@@ -171,7 +171,7 @@ def test_what_a_cycle_keeps_to(mode: str, tmp_path: Path) -> None:
                 here = {r["id"] for r in world.rows["rep"] if r["active"] is not False}  # a book may keep what a leaver had: nobody owns it
                 assert {d.id: d.owner for d in run.decisions if d.owner} == {a: r for a, r in after.items() if r in here}
                 assert run.state()["books"] == state["books"]
-    assert moves > 200
+    assert moves > (200 if HEAVY else 50)
 
 
 def test_a_resting_account_comes_back_and_the_reason_is_told(tmp_path: Path) -> None:

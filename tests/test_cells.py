@@ -13,7 +13,8 @@ from roe.policy.build import build
 POLICY = """roe: 1
 name: cells
 roles: [ae]
-fields: {account: {signed: {type: date}, seen: {type: datetime}}}
+fields: {account: {signed: {type: date}, seen: {type: datetime}, stage: {type: string}}}
+lists: {strategic: {values: [US, CA]}}
 tables: {it: {hit: first, outputs: [it], rows: [{COLUMN: CELL, it: yes}]}}
 engagement: {account: {ae: [{name: all, then: open}]}}
 """
@@ -56,6 +57,28 @@ def test_days_in_a_column_of_dates(cell: str, expected: list[str], tmp_path: Pat
     assert passing(tmp_path, "signed", cell, DAYS) == expected
 
 
+STAGES = ["US", "CA", "New York", "in progress", "DE"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("strategic", ["US", "CA"]),
+        ("in strategic", ["US", "CA"]),
+        ("not(in strategic)", STAGES[2:]),
+        ("not in strategic", STAGES[2:]),
+        ('in strategic, "DE"', ["US", "CA", "DE"]),
+        ('in ("US", "DE")', ["US", "DE"]),
+        ("in progress", ["in progress"]),
+        ("not(US)", STAGES[1:]),
+        ("not(US, New York)", ["CA", "in progress", "DE"]),
+        ('not("US")', STAGES[1:]),
+    ],
+)
+def test_words_and_lists_in_a_column_of_texts(cell: str, expected: list[str], tmp_path: Path) -> None:
+    assert passing(tmp_path, "stage", cell, STAGES) == expected
+
+
 NUMBERS = [-3, 0, 1, 49, 50, 499, 500]
 
 
@@ -92,10 +115,18 @@ def test_bands_in_a_column_of_numbers(cell: str, expected: list[int], tmp_path: 
         ("employees", "1-2-3", "R207", "subtraction"),
         ("employees", "2026-01-01", "R205", '@"2026-01-01"'),
         ("seen", "< 2026-01-01", "R205", '@"2026-01-01"'),
+        ("signed", "31.1.2026", "R207", "`31.1.2026` is not a day"),
+        ("signed", "1/31/2026, 2026-02-01", "R207", "`1/31/2026` is not a day"),
+        ("signed", ">= 2026/01/31", "R207", "year first"),
+        ("signed", "2026-01..2026-03", "R207", "`2026-01` is not a day"),
+        ("stage", "in stratgic", "R201", "did you mean `strategic`"),
+        ("stage", "not in stratgic", "R201", "did you mean `strategic`"),
+        ("stage", '"US","CA', "R101", "never closed"),
+        ("stage", ">= New York", "R101", "does not belong"),
     ],
 )
 def test_what_would_be_misread_is_said(column: str, cell: str, code: str, said: str, tmp_path: Path) -> None:
-    (tmp_path / "policy.yaml").write_text(POLICY.replace("COLUMN", column).replace("CELL", f"'{cell}'"), "utf-8")
+    (tmp_path / "policy.yaml").write_text(POLICY.replace("COLUMN", column).replace("CELL", "'" + cell + "'"), "utf-8")
     policy, found = build(tmp_path)
     assert policy is None and [d.code for d in found] == [code]
     assert said in f"{found[0].message} {found[0].help}"

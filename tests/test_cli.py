@@ -45,6 +45,14 @@ def test_every_option_is_documented() -> None:
                 assert all(o in text for o in parameter.opts)
 
 
+def test_help_names_every_command_in_a_line_of_its_own() -> None:
+    lines = roe("--help").output.splitlines()
+    assert max(map(len, lines)) <= 80
+    for name in COMMANDS:
+        listed = [line.split(maxsplit=1)[1] for line in lines if line.startswith(f"  {name} ")]
+        assert len(listed) == 1 and listed[0].endswith((".", "?")) and "..." not in listed[0], name
+
+
 def test_run_writes_everything(tmp_path: Path) -> None:
     out, state = str(tmp_path / "out"), str(tmp_path / "state")
     result = roe("run", STATIC, *AT, "--out", out, "--state", state, "--trace")

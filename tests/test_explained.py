@@ -115,6 +115,46 @@ def test_everything_that_a_run_writes_is_explained(asked: tuple[str, ...], examp
     assert roe("explain", *asked, *of(example, as_of), "--format", "md").output.startswith("**")
 
 
+CLAIMS = """
+roe: 1
+name: t
+roles: [ae]
+claims: {lasts: 10 days}
+define: {account.large: account.employees > 100}
+engagement: {account: {ae: [{name: all, then: keep}]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("record", "field", "said"),
+    [
+        ("K2", "status", "Ben claimed One (account A1) on 30 January 2026, and the claim K2 is refused: Ann holds it"),
+        ("K2", "claim.reason", "Ben claimed One (account A1) on 30 January 2026, and the claim K2 is refused: Ann holds it"),
+        ("A1", "claim", "`claim` of One (account A1) is K1."),
+        ("A1", "owner.ae", "`owner.ae` of One (account A1) is Ben, as the data says."),
+        ("A1", "account.owner.ae.name", '`owner.ae.name` of One (account A1) is "Ben", as the data says.'),
+        ("A1", "owner_since.ae", "`owner_since.ae` of One (account A1) is 2 January 2026, as the data says."),
+        ("A1", "employees", "`employees` of One (account A1) has no value, as the data says."),
+        ("A1", "large", "`large` of One (account A1) has no value: something that it rests on is missing."),
+        ("ann", "able", "`able` of Ann (rep ann) is true."),
+    ],
+)
+def test_a_field_is_said_to_be_of_the_data_where_it_is(record: str, field: str, said: str, tmp_path: Path) -> None:
+    at = made(tmp_path, CLAIMS, "id,name,owner,owner_since\nA1,One,ben,2026-01-02\n")
+    (tmp_path / "data" / "claims.csv").write_text("id,account,rep,at\nK1,A1,ann,2026-01-29\nK2,A1,ben,2026-01-30\n", "utf-8")
+    sentence = json.loads(roe("explain", record, *at, "--field", field, "--format", "json").output)["sentence"]
+    assert sentence.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [("owner.sdr", "unknown field `sdr`"), ("acount.large", "did you mean `account`"), ("account.owner.ae.size", "unknown field `size`")],
+)
+def test_a_path_that_leads_nowhere_is_a_finding(field: str, said: str, tmp_path: Path) -> None:
+    at = made(tmp_path, CLAIMS, "id,name,owner\nA1,One,ben\n")
+    assert said in roe("explain", "A1", *at, "--field", field, code=2).output
+
+
 def test_every_event_of_a_run_is_explained(tmp_path: Path) -> None:
     at = of("scoring", "2026-03-01")
     roe("run", *at, "--out", str(tmp_path))

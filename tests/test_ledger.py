@@ -64,6 +64,13 @@ EXAMPLES: tuple[Entry, ...] = (
     e.Corrected(at=day("2026-03-02"), entry=3, what="Bob", by="Ann", why="typing error"),
     e.Erased(at=day("2026-03-02"), subject=4, values=2, by="Ann", why="request"),
     e.Evidence(at=day("2026-03-02"), entity="account", record="A-1", role="ae", decision=3, digest="ab", values={"account": {"A-1": {"employees": 500}}}),
+    e.Requested(at=day("2026-03-02"), entity="account", record="A-8", role="ae", rep="r2", until=day("2026-06-01"), by="r2", reason="an old customer"),
+    e.Excepted(at=day("2026-03-03"), entity="account", record="A-8", role="ae", rep="r2", until=day("2026-06-01"), start="2026-03-03", by="Mia", reason="agreed"),
+    e.Requested(at=day("2026-03-02"), entity="account", record="A-9", role="ae", rep="r2", until=day("2026-06-01"), by="r2"),
+    e.Declined(at=day("2026-03-03"), entity="account", record="A-9", role="ae", by="Mia", reason="not now"),
+    e.Away(at=day("2026-03-02"), entity="rep", record="r1", until=day("2026-04-01"), by="r1", reason="leave"),
+    e.Weighed(at=day("2026-03-02"), entity="account", record="A-7", book="smb", plan="ab12", accepted=False, by="Mia"),
+    e.Reviewed(at=day("2026-03-02"), entity="review", record="ab-cd", verdict="approved", before="ab", after="cd", names={"old": "v1"}, by="Mia", comment="fine"),
 )  # fmt: skip
 
 
@@ -204,6 +211,8 @@ def test_open_claims_referrals_and_events(state: str) -> None:
         assert [o.stored.entry.KIND for o in store.latest("referred", is_open=False)] == ["referred"]  # answered
         assert [o.stored.entry.KIND for o in store.latest("raised", is_open=True)] == ["raised"]
         assert store.latest("turn", is_open=True) == []  # given back
+        assert store.latest("requested", is_open=True) == []  # one is granted, one declined
+        assert [o.stored.entry.record for o in store.latest("excepted", is_open=True)] == ["A-8"]  # type: ignore[attr-defined]
         assert store.days() == {"r2": {"2026-03-02": 1}}
         assert [o.stored.entry.record for o in store.latest("gone", is_open=True)] == ["L-2", "A-5"]  # type: ignore[attr-defined]
 

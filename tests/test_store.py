@@ -13,6 +13,8 @@ import yaml
 
 import roe
 from helpers import EXAMPLES, policy_text
+from roe.evaluator.engine import Evaluator
+from roe.evaluator.trace import trace
 from roe.grammar import values as v
 from roe.policy.store import LazyRules, Reader, _Writer, write_policy
 from roe.source import Text
@@ -66,6 +68,18 @@ def test_a_policy_is_read_back_as_it_was(name: str, tmp_path: Path) -> None:
     assert list(policy.model.steps) == list(kept.model.steps)
     for key in policy.model.steps:
         alike(policy.model.field_type(*key), kept.model.field_type(*key), str(key))
+
+
+def test_a_policy_that_was_kept_is_explained_as_it_was(tmp_path: Path) -> None:
+    """Two roles ask the same of a record: each explanation names its own line."""
+    rule = "      - {name: abroad, when: account.employees > 5, then: open}"
+    text = f"roe: 1\nname: t\nroles: [ae, csm]\nengagement:\n  account:\n    ae:\n{rule}\n    csm:\n{rule}\n"
+    policy = roe.load(policy_text(tmp_path, text))
+    kept = Reader(json.loads(json.dumps(write_policy(policy))), policy.root).policy()
+    for each in (policy, kept):
+        run = Evaluator(each).run({"account": [{"id": "A", "employees": 9}]}, as_of="2026-02-01")
+        places = {d.role: trace(d).steps[0].rules[0].conditions[0].place for d in run.decisions}
+        assert {role: place.line for role, place in places.items()} == {"ae": 7, "csm": 9}
 
 
 def test_rules_are_a_sequence_like_a_tuple() -> None:

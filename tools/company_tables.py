@@ -36,7 +36,7 @@ OWN = {
     ),
     "partners": ("hb", "kg", "lp", "llp", "commanditgesellschaft", "kommanditgesellschaft"),
     "inc": ("inc", "incorporated", "corp", "corporation"),
-    "ltd": ("ltd", "limited", "pty", "pty ltd", "pty limited", "pte", "pte ltd", "co ltd", "co limited", "company limited", "sdn bhd", "berhad", "bhd"),
+    "ltd": ("ltd", "limited", "pvt ltd", "private limited", "p ltd", "pty", "pty ltd", "pty limited", "pte", "pte ltd", "co ltd", "co limited", "company limited", "sdn bhd", "berhad", "bhd"),
     "plc": ("plc", "public limited company", "public company limited", "pcl"),
     "": ("publ", "co", "company", "oy", "sas", "tbk", "pt", "sdn", "na", "psc", "qsc", "public", "ges", "gesellschaft"),
 }  # fmt: skip
@@ -54,6 +54,7 @@ NOT_FORMS = {
     "us",
     "cia",
     "partnership",
+    "jp",
 }
 
 

@@ -1,16 +1,19 @@
 """`python tools/mutants.py` plants small faults in roe's own code, one at a time, and counts those that a quick set of tests notices.
 
-One pytest session imports everything and runs the guarding tests once, noting how long each takes and which functions it reaches. Then it
+One pytest session imports everything and runs the guarding tests once, noting how long each takes and which lines it reaches. Then it
 forks for each fault: the child gets the faulty code in place of the function's own (`__code__`), so nothing is imported again, and runs the
-tests that reach the function, quickest first, until one fails. Faults outside of functions run in an interpreter of their own.
+tests that reach the statement, those first that notice most for their time, until one fails. Faults outside of functions run in an interpreter
+of their own.
 
-`--sample 100 --seed 2026` takes some of them, `--only clock` files by their names. The report is written to `--out`.
+`--sample 100 --seed 2026` takes some of them, `--only clock` files by their names. The report is written to `--out`. With `--kept FOLDER` a run
+takes up what earlier ones have measured and found, as long as the files that it rests on are the same: a noticed fault is not planted again
+until its file changes, one that survived is tried again when the tests change.
 """
 
 from __future__ import annotations
 
 import argparse
-import cProfile
+import ast
 import functools
 import gc
 import importlib
@@ -33,12 +36,15 @@ from typing import Any
 
 import pytest
 from _pytest.runner import runtestprotocol
+from coverage import Coverage
 
 sys.path.insert(0, str(Path(__file__).parent))
-from faults import ROOT, Fault, faults
+from kept_faults import Kept
 
-LONGEST = 60  # seconds of the processor for the tests of one fault, and at least
-SHORTEST = 15
+from faults import ROOT, Fault
+
+LONGEST = 60  # seconds of the processor for one test of a fault, and at least: a fault that makes a loop endless is noticed
+SHORTEST = 3
 QUICK = 10  # seconds of the processor: the tests of one guard for one fault, measured once without it
 MEMORY = 6 << 30  # bytes of a child: a fault that eats memory is noticed
 TESTS = ("test", "helpers", "made_policies")  # their modules keep policies, which are made anew for faults in what makes them:
@@ -49,10 +55,12 @@ NOTICED, SURVIVED, LATE = "noticed", "survived", "too slow"
 class Planter:
     """A pytest plugin that runs the tests of each fault instead of all tests once."""
 
-    def __init__(self, planned: list[Fault], guards: dict[str, list[str]], jobs: int, until: float) -> None:
-        self.planned, self.guards, self.jobs, self.until = planned, guards, jobs, until
-        self.reached: dict[tuple[str, str], list[Any]] = defaultdict(list)  # (file, function) -> tests
+    def __init__(self, planned: list[Fault], jobs: int, until: float, kept: Kept) -> None:
+        self.planned, self.jobs, self.until, self.kept = planned, jobs, until, kept
+        self.guards: dict[str, list[str]] = kept.config["modules"]
+        self.reached: dict[str, dict[int, set[Any]]] = defaultdict(lambda: defaultdict(set))  # file -> line -> tests
         self.seconds: dict[Any, float] = {}
+        self.noticing: dict[str, Counter[str]] = defaultdict(Counter)  # file -> test -> how many of its faults it was the first to notice
         self.results: list[tuple[Fault, str]] = []
         self.failed: list[str] = []
         self.progress = os.fdopen(os.dup(2), "w")  # pytest keeps what goes to standard error itself
@@ -63,17 +71,23 @@ class Planter:
             return True
         caches = _caches(("roe", *TESTS))
         gc.freeze()
-        running: dict[int, tuple[Fault, float]] = {}
+        running: dict[int, tuple[Fault, int]] = {}
         for i, fault in enumerate(self.planned):
+            known = self.kept.verdict(fault)
+            if known is not None:
+                self.results.append((fault, known))
+                continue
             if time.monotonic() > self.until:
                 break
             while len(running) >= self.jobs:
                 self._wait(running)
             sys.stdout.flush()
+            reader, writer = os.pipe()
             child = os.fork()
             if child == 0:
-                os._exit(self._child(fault, caches))
-            running[child] = (fault, time.monotonic())
+                os._exit(self._child(fault, caches, writer))
+            os.close(writer)
+            running[child] = (fault, reader)
             if i % 25 == 24:
                 print(f"{i + 1}/{len(self.planned)} {Counter(verdict for _, verdict in self.results)}", file=self.progress, flush=True)
         while running:
@@ -81,77 +95,94 @@ class Planter:
         return True
 
     def _measure(self, items: list[Any]) -> None:
-        """Every test once, without a fault, shared out among the jobs: it must pass; what it takes, and the functions that it reaches."""
-        caches = _caches(TESTS)
+        """Every test once, without a fault, shared out among the jobs: it must pass; what it takes, and the lines that it reaches."""
+        measured = self.kept.measured()
+        missing = [x for x in items if x.nodeid not in measured]
         readers = []
         for job in range(1, self.jobs):
             reader, writer = os.pipe()
             sys.stdout.flush()
             if os.fork() == 0:
                 with os.fdopen(writer, "w") as pipe:
-                    json.dump([self._measured(x, caches) for x in items[job :: self.jobs]], pipe)
+                    json.dump(self._measured(missing[job :: self.jobs]), pipe)
                 os._exit(0)
             os.close(writer)
             readers.append(reader)
-        measured = {x.nodeid: self._measured(x, caches) for x in items[:: self.jobs]}
+        fresh = self._measured(missing[:: self.jobs])
         for reader in readers:
             with os.fdopen(reader) as pipe:
-                measured |= {result[0]: result for result in json.load(pipe)}
+                fresh |= json.load(pipe)
             os.wait()
+        self.failed += [failed for *_, failed in fresh.values() if failed]
+        self.kept.keep_measured({name: result for name, result in fresh.items() if not result[2]})
+        measured |= fresh
         for item in items:
-            _, self.seconds[item], reached, failed = measured[item.nodeid]
-            for file, function in reached:
-                self.reached[file, function].append(item)
-            if failed:
-                self.failed.append(failed)
+            self.seconds[item], lines, _ = measured[item.nodeid]
+            for file, reached in lines.items():
+                for line in reached:
+                    self.reached[file][line].add(item)
 
-    def _measured(self, item: Any, caches: list[Any]) -> tuple[str, float, list[tuple[str, str]], str]:
-        """(the test, seconds of the processor, the (file, function) that it reaches, how it failed or '')."""
-        wanted = {str(ROOT / file): file for file in self.guards}
-        for cache in caches:  # a policy that another test has made would hide that this one reaches what makes it
-            cache.cache_clear()
-        calls = cProfile.Profile(subcalls=False, builtins=False)  # many times quicker than a trace in Python
-        start = time.process_time()
-        calls.enable()
-        reports = runtestprotocol(item, nextitem=None, log=False)
-        calls.disable()
-        took = time.process_time() - start
-        failed = next((f"{item.nodeid}\n{r.longreprtext}" for r in reports if r.failed), "")
-        codes = [entry.code for entry in calls.getstats() if isinstance(entry.code, CodeType)]
-        reached = {(wanted[c.co_filename], c.co_qualname.split(".<locals>")[0]) for c in codes if c.co_filename in wanted}
-        return item.nodeid, took, sorted(reached), failed
+    def _measured(self, items: list[Any]) -> dict[str, Any]:
+        """test -> (seconds of the processor, the lines that it reaches by file, how it failed or '')."""
+        caches = _caches(TESTS)
+        coverage = Coverage(data_file=None, config_file=False, include=[str(ROOT / file) for file in self.guards], messages=False)
+        results: dict[str, Any] = {}
+        coverage.start()
+        for item in items:
+            for cache in caches:  # a policy that another test has made would hide that this one reaches what makes it
+                cache.cache_clear()
+            coverage.switch_context(item.nodeid)
+            start = time.process_time()
+            reports = runtestprotocol(item, nextitem=None, log=False)
+            took = time.process_time() - start
+            results[item.nodeid] = took, {}, next((f"{item.nodeid}\n{r.longreprtext}" for r in reports if r.failed), "")
+        coverage.stop()
+        data = coverage.get_data()
+        for file in self.guards:
+            for line, tests in data.contexts_by_lineno(str(ROOT / file)).items():
+                for test in tests:
+                    if test in results:
+                        results[test][1].setdefault(file, []).append(line)
+        return results
 
     def tests(self, fault: Fault) -> list[Any]:
-        """The tests that reach a fault's function, quickest first: of each guard of its file as many as `QUICK` has room for, and at least
-        one. Of code outside of functions, all tests of the guards are asked.
+        """The tests that reach a fault's statement: of each guard of its file as many of the quickest as `QUICK` has room for, and at least
+        one. Of code outside of functions, all tests of the guards are asked. Those come first that noticed most for the time that they take.
         """
-        reaching = self.reached[fault.file, fault.function] if fault.function else list(self.seconds)
+        reached = self.reached[fault.file]
+        reaching = set().union(*(reached[line] for line in statement(fault))) if fault.function else set(self.seconds)
         chosen: dict[Any, None] = {}
         for guard in self.guards[fault.file]:
             total = 0.0
-            for test in sorted((x for x in reaching if x.nodeid.startswith(guard)), key=lambda x: self.seconds[x]):
+            for test in sorted((x for x in reaching if x.nodeid.startswith(guard)), key=lambda x: (self.seconds[x], x.nodeid)):
                 total += self.seconds[test]
                 if total > QUICK and total > self.seconds[test]:
                     break
                 chosen[test] = None
-        return sorted(chosen, key=lambda x: self.seconds[x])
+        noticed = self.noticing[fault.file]
+        return sorted(chosen, key=lambda x: -(noticed[x.nodeid] + 0.2) / (self.seconds[x] + 0.01))
 
-    def _wait(self, running: dict[int, tuple[Fault, float]]) -> None:
+    def _wait(self, running: dict[int, tuple[Fault, int]]) -> None:
         child, status = os.wait()
-        fault, _ = running.pop(child)
+        fault, reader = running.pop(child)
+        with os.fdopen(reader) as pipe:
+            test = pipe.read()
+        if test:
+            self.noticing[fault.file][test] += 1
         late = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF
         verdict = LATE if late else SURVIVED if status == 0 else NOTICED
         self.results.append((fault, verdict))
+        self.kept.keep_verdict(fault, verdict)
         if verdict == SURVIVED:
             print(f"survived {fault.file}:{fault.line} {fault.function}: {fault.before} -> {fault.after}", file=self.progress, flush=True)
 
-    def _child(self, fault: Fault, caches: list[Any]) -> int:
-        """In the forked process: the fault in its place, and the tests, until one of them fails. 0 if none does."""
+    def _child(self, fault: Fault, caches: list[Any], writer: int) -> int:
+        """In the forked process: the fault in its place, and the tests, until one of them fails. 0 if none does; its name goes to `writer`."""
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
         tests = self.tests(fault)
-        signal.setitimer(signal.ITIMER_PROF, min(LONGEST, max(SHORTEST, 10 * sum(self.seconds[x] for x in tests))))
+        signal.setitimer(signal.ITIMER_PROF, LONGEST)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         try:
             if not fault.function or not plant(fault):
@@ -160,9 +191,32 @@ class Planter:
             for cache in caches:
                 if fault.file.startswith(BUILDING) or not cache.__module__.startswith(TESTS):
                     cache.cache_clear()
-            return int(any(r.failed for item in tests for r in runtestprotocol(item, nextitem=None, log=False)))
+            for test in tests:
+                signal.setitimer(signal.ITIMER_PROF, min(LONGEST, max(SHORTEST, 10 * self.seconds[test])))
+                if any(r.failed for r in runtestprotocol(test, nextitem=None, log=False)):
+                    os.write(writer, test.nodeid.encode())
+                    return 1
+            return 0
         except BaseException:
             return 1
+
+
+def statement(fault: Fault) -> range:
+    """The lines of the smallest statement around a fault; of one that has a body, those before it."""
+    found = range(fault.line, fault.line + 1)
+    smallest = 1 << 30
+    for node in ast.walk(_tree(fault.file)):
+        if isinstance(node, (ast.stmt, ast.ExceptHandler)):
+            body = getattr(node, "body", None)
+            last = max(node.lineno, body[0].lineno - 1) if isinstance(body, list) and body else node.end_lineno or node.lineno
+            if node.lineno <= fault.line <= last and last - node.lineno < smallest:
+                found, smallest = range(node.lineno, last + 1), last - node.lineno
+    return found
+
+
+@functools.cache
+def _tree(file: str) -> ast.Module:
+    return ast.parse((ROOT / file).read_text("utf-8"))
 
 
 def _caches(modules: tuple[str, ...]) -> list[Any]:
@@ -265,6 +319,7 @@ def main() -> int:
     options.add_argument(
         "--minutes", type=float, default=24 * 60, help="plant no more after so many, and report on those that were planted"
     )
+    options.add_argument("--kept", type=Path, help="a folder where measurements and verdicts are kept for the next run")
     options.add_argument("--min", type=float, default=90, help="fail below so many percent")
     options.add_argument("--out", type=Path, help="where the report is written; without it, it is printed")
     given = options.parse_args()
@@ -273,15 +328,14 @@ def main() -> int:
     start = time.monotonic()
     guards = {file: tests for file, tests in config["modules"].items() if re.search(given.only, file)}
     named = config.get("functions", {})
-    planned = [
-        f for file in guards for f in faults(file, config) if given.line in (0, f.line) and f.function in named.get(file, [f.function])
-    ]
+    kept = Kept(given.kept, config)
+    planned = [f for file in guards for f in kept.faults(file) if given.line in (0, f.line) and f.function in named.get(file, [f.function])]
     total = len(planned)
     if given.sample:
         import random
 
         planned = random.Random(given.seed).sample(sorted(planned, key=lambda f: f.digest), min(given.sample, total))
-    planter = Planter(planned, guards, given.jobs, start + 60 * given.minutes)
+    planter = Planter(planned, given.jobs, start + 60 * given.minutes, kept)
     tests = list(dict.fromkeys(x for names in guards.values() for x in names))
     pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests], plugins=[planter])
     in_time = time.monotonic() < planter.until

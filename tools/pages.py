@@ -57,6 +57,8 @@ def commands() -> str:
         *SETTINGS.split("\n"),
         "",
     ]
+    with click.Context(main, info_name="roe", max_content_width=80) as context:
+        lines += ["```text", main.get_help(context), "```", ""]
     for name in COMMANDS:
         command = main.get_command(click.Context(main), name)
         assert command is not None

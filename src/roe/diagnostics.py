@@ -102,6 +102,7 @@ CODES: dict[str, tuple[str, str]] = {
     "R645": ("the ledger belongs to another organisation", "error"),
     "R646": ("the date of a run does not fit the ledger", "error"),
     "R647": ("a dry run cannot be applied", "error"),
+    "R648": ("the ledger does not allow this any more", "error"),
     "R701": ("a test is malformed", "error"),
     "R703": ("no test was found", "error"),
     "R801": ("invalid value for a command-line option", "error"),

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from roe.evaluator.engine import Bound, Decision
+from roe.evaluator.expressions import compile_expression
 from roe.evaluator.extra import credit_lines, raised
 from roe.evaluator.trace import Trace, steps_of
 from roe.evaluator.world import Row
 from roe.grammar import values as v
-from roe.plan.operators import Choose, Derive
+from roe.grammar.parser import parse
+from roe.plan.operators import Choose, Derive, Plan, Settle
 
 
 @dataclass(slots=True)
@@ -33,7 +35,11 @@ class ValueTrace(Trace):
 
 def entities(bound: Bound) -> list[str]:
     """The entities whose records something is written about, beside those that are allocated."""
-    plan = bound.plan
+    return entities_of(bound.plan)
+
+
+def entities_of(plan: Plan) -> list[str]:
+    """The same of a policy's plan."""
     found = [*(["claim"] if plan.claims is not None else []), *(c.entity for c in plan.credits), *(["dispute"] if plan.credits else [])]
     found += [event.entity for event in plan.events]
     return list(dict.fromkeys(found))
@@ -45,11 +51,22 @@ def fields(bound: Bound, entity: str) -> list[str]:
 
 
 def value_of(bound: Bound, row: Row, name: str) -> ValueTrace:
-    """One value of a record, computed or stored, as the rules of its entity see it."""
+    """One value of a record, computed or stored, as the rules of its entity see it; `owner.ae` is the part `ae` of its `owner`."""
     _before(bound, row.entity)
+    field, path = root_of(row, name)
     with bound.world.as_before(row.entity):
-        value = row[name]
-        return _traced(row, name, value, _sentence(bound, row, name, value))
+        value = row[field]
+        if path:
+            tree, _ = parse(f"{row.entity}.{name}")
+            assert tree is not None
+            value = compile_expression(tree)(bound.world.scope(row))
+        return _traced(row, field, value, _sentence(bound, row, name, value))
+
+
+def root_of(row: Row, name: str) -> tuple[str, str]:
+    """The field that a path begins with, and the rest of it: `owner` and `ae`. `owner_since.ae` is one field."""
+    field, _, path = name.partition(".")
+    return (name, "") if name in row else (field, path)
 
 
 def _before(bound: Bound, entity: str) -> None:
@@ -69,7 +86,11 @@ def _traced(row: Row, name: str, value: Any, sentence: str, more: Iterable[str] 
 
 def _sentence(bound: Bound, row: Row, name: str, value: Any) -> str:
     what = f"`{name}` of {_called(row)}"
-    step = bound.plan.steps.get((row.entity, name))
+    step = bound.evaluator.compiled.steps.get((row.entity, root_of(row, name)[0]))
+    if isinstance(step, Settle) and row.entity == "claim":
+        return _claim(bound, row).sentence
+    if value is None and step is None and name in row:
+        return f"{what} has no value, as the data says."
     if value is None:
         return f"{what} has no value: " + ("no rule of it holds." if isinstance(step, Choose) else "something that it rests on is missing.")
     shown = value.label if isinstance(value, Row) else v.readable(value) if not isinstance(value, str) else f'"{value}"'
@@ -79,7 +100,8 @@ def _sentence(bound: Bound, row: Row, name: str, value: Any) -> str:
         if rule is not None and rule.because:
             return f"{what} is {shown}: {bound.fill(rule.because, row)}."
         return f"{what} is {shown}" + (f", by rule `{rule.name}`." if rule is not None else ", since no rule of it holds.")
-    stored = "" if step is not None else ", as the data says"
+    told = step is not None or isinstance(row[root_of(row, name)[0]], Row)  # what a step or another record says is not this record's data
+    stored = "" if told else ", as the data says"
     return f"{what} is {shown}{stored}."
 
 
@@ -137,8 +159,9 @@ def _credits(bound: Bound, row: Row, only: str, dispute: Row | None = None) -> I
             continue
         shares = " and ".join(f"{_who(bound, line[4])} {v.show_number(line[5])} %" for line in lines)
         reason, status = lines[0][8], lines[0][6]
-        what = f"dispute {dispute['id']} is about the credit" if dispute is not None else "the credit"
-        said = f"{what} `{credit.name}` of {_called(row)} is {shares} ({status}): {reason}."
+        what = f"the credit `{credit.name}` of {_called(row)}"
+        what = f"dispute {dispute['id']} is about {what}, which is" if dispute is not None else f"{what} is"
+        said = f"{what} {shares} ({status}): {reason}."
         yield _traced(row, credit.name, row[credit.name], said[0].upper() + said[1:])
 
 

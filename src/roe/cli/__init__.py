@@ -10,10 +10,54 @@ import click
 
 from roe import __version__
 
-COMMANDS = {
-    "init": "init", "data": "data", "check": "check", "run": "run", "explain": "explain", "audit": "audit", "history": "history", "timeline": "timeline", "match": "match", "report": "report", "score": "score", "books": "books", "kpi": "kpi", "calc": "calc", "test": "test", "diff": "diff",
-    "handbook": "handbook", "graph": "graph", "ui": "ui", "compile": "compile", "fmt": "fmt", "serve": "serve", "route": "route", "sync": "sync", "pause": "pause", "token": "token", "lsp": "lsp", "ledger": "ledger", "undo": "undo", "hook": "hook", "eval": "evaluate", "repl": "repl",
-}  # fmt: skip
+CHAPTERS = {  # what `roe --help` shows: commands by what you want to do, with a line each; nothing is imported for it
+    "Ask": {
+        "explain": "Who owns a record, why, until when, and why not you.",
+        "history": "Who owned a record when, by which rule, and why.",
+        "timeline": "When a record's protection windows start and end.",
+        "ui": "All of this as pages in your browser.",
+    },
+    "Write and check a policy": {
+        "init": "Create a policy, from scratch or from an export of your CRM.",
+        "data": "Show what an export contains, and what cannot be read.",
+        "check": "Find mistakes: names, types, dead rules, gaps, conflicts.",
+        "test": "Run the policy's tests.",
+        "diff": "Compare two policies: which records change hands?",
+        "fmt": "Format a policy's expressions in one standard spelling.",
+        "handbook": "Write the policy as a rulebook for reps.",
+        "graph": "Draw the rules as a flow chart.",
+        "calc": "Calculate a figure, with every step and its source.",
+    },
+    "Decide": {
+        "run": "Decide every record: owners, changes, reasons.",
+        "audit": "Compare today's owners in the CRM with the policy.",
+        "match": "Find the account for each lead.",
+        "books": "Plan, apply and simulate dynamic books.",
+        "undo": "Take back a run.",
+        "ledger": "Look after the ledger: everything that runs decided.",
+        "compile": "Write the rules as one SQL statement.",
+    },
+    "Measure": {
+        "report": "Print the counts declared under `reports:`.",
+        "kpi": "Print key figures by rep, team, territory or list.",
+        "score": "Test scores on your history, and fit new ones.",
+    },
+    "Route live": {
+        "serve": "Answer over HTTP who gets a record, in milliseconds.",
+        "route": "Route one record without a server.",
+        "sync": "Load an export into the service.",
+        "pause": "Stop all webhooks and reassignments.",
+        "token": "Make a token for a client of the service.",
+    },
+    "Tools": {
+        "eval": "Evaluate an expression, and show the value of each part.",
+        "repl": "Type expressions and see their values.",
+        "lsp": "Run the language server for your editor.",
+        "hook": "Format, check or test before each commit.",
+    },
+}
+COMMANDS = [name for chapter in CHAPTERS.values() for name in chapter]
+FILES = {"eval": "evaluate"}  # where a file is not called like its command
 
 
 ELSEWHERE = {  # what people type for something that has another name
@@ -24,15 +68,20 @@ ELSEWHERE = {  # what people type for something that has another name
 
 
 class Lazy(click.Group):
-    """Commands in the order that a new user meets them, none imported before it is called."""
+    """Commands by what they are for, none imported before it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return COMMANDS
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, commands in CHAPTERS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(8), line) for name, line in commands.items()])
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"roe.cli.{COMMANDS[name]}").command
+        command: click.Command = import_module(f"roe.cli.{FILES.get(name, name)}").command
         return command
 
     def main(self, *args: Any, **kwargs: Any) -> Any:

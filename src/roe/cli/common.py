@@ -175,15 +175,21 @@ def clock(evaluator: Any, as_of: str) -> str:
     return as_of
 
 
-def bind(evaluator: Any, data: Path, as_of: str, state: str | None, say: bool = False, last: Path | None = None) -> Any:
-    """The policy on the records of a folder, once they are what it expects; `say` prints what was read, against the report in `last`."""
-    from roe.data.report import beside
+def remembered(policy: Any, state: str | None, held: bool) -> Any:
+    """What the last run left; with `held` also what stays where it was since a run was undone. Raises PolicyError."""
+    from roe.run.inputs import digest_of, policy_files
     from roe.run.memory import read_memory
 
+    return read_memory(state, policy.timezone, digest=digest_of(policy_files(policy)) if held and state else "")
+
+
+def bind(evaluator: Any, data: Path, as_of: str, state: str | None, say: bool = False, last: Path | None = None, held: bool = False) -> Any:
+    """The policy on the records of a folder, once they are what it expects; `say` prints what was read, against the report in `last`."""
+    from roe.data.report import beside
+
     try:
-        bound = well_named(
-            evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=read_memory(state, evaluator.policy.timezone))
-        )
+        known = remembered(evaluator.policy, state, held)
+        bound = well_named(evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of), state=known))
     except PolicyError as e:
         fail(e.diagnostics)
     guard(evaluator.policy, bound.world, last or beside(state), say)
@@ -207,30 +213,29 @@ def large(data: Path) -> bool:
     return is_large(data)
 
 
-def bind_large(evaluator: Any, data: Path, as_of: str, state: str | None) -> Any:
+def bind_large(evaluator: Any, data: Path, as_of: str, state: str | None, held: bool = False) -> Any:
     """`bind`, in columns where the data is large, their packages are there, and no field rests on itself."""
     from importlib.util import find_spec
 
     from roe.policy.circles import circles
 
     if not data.exists() or not large(data) or find_spec("pyarrow") is None or find_spec("numpy") is None:
-        return bind(evaluator, data, as_of, state)
+        return bind(evaluator, data, as_of, state, held=held)
     own = circles(evaluator.policy)
     if own:
         name = ".".join(own[0])
         click.echo(f"note: {name} depends on itself through the data, which only the row engine can follow; using rows", err=True)
-        return bind(evaluator, data, as_of, state)
+        return bind(evaluator, data, as_of, state, held=held)
     from roe.columns.world import ColumnWorld
     from roe.data.report import beside
     from roe.evaluator.engine import Bound
-    from roe.run.memory import read_memory
     from roe.run.source import Source
 
     source, moment = Source(evaluator.policy, data), evaluator.clock(clock(evaluator, as_of))
     try:
         world = ColumnWorld(evaluator.compiled, source.columns(), moment)
         heed(source.warnings)
-        bound = well_named(Bound(evaluator, world, read_memory(state, evaluator.policy.timezone)))
+        bound = well_named(Bound(evaluator, world, remembered(evaluator.policy, state, held)))
     except PolicyError as e:
         fail(e.diagnostics)
     guard(evaluator.policy, bound.world, beside(state))

@@ -11,6 +11,7 @@ import click
 
 from roe.cli.common import as_of_option, bind, data_option, load, named, policy_argument, state_option, table
 from roe.cli.terminal import document
+from roe.words import counted, verb
 
 
 @click.command("report")
@@ -44,7 +45,13 @@ def command(policy: Path | None, data: Path, as_of: str, state: str | None, only
         click.echo(table(columns, ["", *(row[0] for row in result.rows())]))
         if result.listed:
             shown = ", ".join(result.missing[:10]) + (", …" if len(result.missing) > 10 else "")
-            said = f"{result.listed} rows are on the list; {len(result.missing)} answer to no record" + (f": {shown}" if shown else "")
+            unknown = len(result.missing)
+            said = f"{counted(result.listed, 'row')} {verb(result.listed, 'is', 'are')} on the list"
+            said += (
+                f"; {unknown} {verb(unknown, 'stands', 'stand')} for no record in the data: {shown}"
+                if unknown
+                else ", each for a record in the data"
+            )
             click.echo("\n" + textwrap.fill(said, 80))
         click.echo("")
 

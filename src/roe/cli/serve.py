@@ -79,10 +79,10 @@ def _fill(root: Path, state: str) -> None:
     from roe.cli.sync import tables_of
     from roe.serve.local import Local
     from roe.serve.policies import load
+    from roe.serve.sync import sync
 
     ready = load(root)
     with Local(state, ready) as local:
         tables = tables_of(ready.evaluator.policy, root / "data")
-        local.sync(
-            {entity: rows for entity, rows in tables.items() if not any(entity == e for e, _ in ready.evaluator.policy.plan.engagement)}
-        )
+        decided = {entity for entity, _ in ready.evaluator.policy.plan.engagement}
+        sync(local, {entity: rows for entity, rows in tables.items() if entity not in decided})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from roe.cli.common import fail, find_policy, heed, needs_service, policy_argume
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.source import Span
 from roe.words import counted
+
+if TYPE_CHECKING:
+    from roe.serve.sync import Synced
 
 MOST_SHOWN = 20
 
@@ -31,6 +34,7 @@ def command(data: Path, policy: Path | None, state: str, complete: tuple[str, ..
     from roe.progress import phase
     from roe.serve.local import Local
     from roe.serve.policies import load
+    from roe.serve.sync import sync
 
     try:
         ready = load(find_policy(policy))
@@ -41,14 +45,22 @@ def command(data: Path, policy: Path | None, state: str, complete: tuple[str, ..
         with Local(state, ready) as local:
             tables = tables_of(ready.evaluator.policy, data)
             phase("writing the mirror")
-            taken, problems = local.sync(tables, complete)
+            done = sync(local, tables, complete)
     except PolicyError as e:
         fail(e.diagnostics)
-    for problem in problems[:MOST_SHOWN]:
+    for note in done.notes:
+        click.echo(note, err=True)
+    for problem in done.problems[:MOST_SHOWN]:
         click.echo(f"warning: {problem['detail']}" + (f" (record {problem['record']})" if problem.get("record") else ""), err=True)
-    if len(problems) > MOST_SHOWN:
-        click.echo(f"… and {len(problems) - MOST_SHOWN} more records that cannot be read", err=True)
-    click.echo("now in the mirror: " + ", ".join(counted(n, entity) for entity, n in taken.items()))
+    if len(done.problems) > MOST_SHOWN:
+        click.echo(f"… and {len(done.problems) - MOST_SHOWN} more records that cannot be read", err=True)
+    click.echo("in the export: " + ", ".join(_said(done, entity) for entity in dict.fromkeys((*done.read, *done.deleted))))
+
+
+def _said(done: Synced, entity: str) -> str:
+    """How many records of an entity were read, and what became of the mirror's."""
+    more = [f"{n} {what}" for n, what in ((done.changed.get(entity, 0), "new or changed"), (done.deleted.get(entity, 0), "deleted")) if n]
+    return counted(done.read.get(entity, 0), entity) + f" ({', '.join(more) or 'all as the service has them'})"
 
 
 def tables_of(policy: Any, data: Path) -> dict[str, Any]:

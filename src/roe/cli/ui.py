@@ -6,8 +6,10 @@ import secrets
 import socket
 import threading
 import webbrowser
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -40,11 +42,12 @@ def command(
 ) -> None:  # fmt: skip
     """Open pages about the records of a policy in the browser: who owns what, and why.
 
-    The server answers on this machine only. It stores nothing, and ends with Ctrl-C.
+    The server answers on this machine only, and ends with Ctrl-C. Without --state it stores nothing. With it, what you do on the pages
+    (answers, exceptions, leave, undo) is written into that ledger with your name, and the next run obeys it.
     """
     _packages()
-    from roe.web.app.access import Users, read_users
-    from roe.web.app.laptop import snapshot_of
+    from roe.web.app.access import Users, Viewer, read_users
+    from roe.web.app.laptop import Laptop
     from roe.web.app.site import Options, Site
 
     try:
@@ -52,7 +55,7 @@ def command(
     except PolicyError as e:
         fail(e.diagnostics)
     evaluator = load(policy)
-    snapshot = snapshot_of(bind_large(evaluator, data, as_of, state), str(data))
+    laptop = Laptop(lambda: bind_large(evaluator, data, as_of, state, held=True), str(data), _number(state))
     token = "" if users is not None else secrets.token_urlsafe(24)
     options = Options(
         users=known,
@@ -64,9 +67,48 @@ def command(
         data=data,
         state=state,
         revision=_revision,
+        local=Viewer(_login(), "revops"),
+        **(_ledger(state) if state else {}),
     )
-    site = Site(lambda: snapshot, options)
+    site = Site(laptop.current, options)
     _serve(site, port, token, not no_browser)
+
+
+def _login() -> str:
+    """Who acts where nobody signs in: the name under which they use this machine."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a machine that does not know
+        return "you"
+
+
+def _number(state: str | None) -> Callable[[], int]:
+    """Where the ledger of a `--state` ends; 0 without one."""
+    from roe.ledger.store import exists, open_store
+
+    if not state:
+        return lambda: 0
+    kept: list[Any] = []
+
+    def number() -> int:
+        if not kept and exists(state):
+            kept.append(open_store(state))
+        return int(kept[0].head().number) if kept else 0
+
+    return number
+
+
+def _ledger(state: str) -> dict[str, Any]:
+    """What the pages have of a ledger. Raises PolicyError if it cannot be used."""
+    from roe.ledger.store import open_store
+    from roe.web.app.acting import LedgerActs
+    from roe.web.app.history import History
+    from roe.web.app.kept import beside
+
+    open_store(state).close()  # an empty ledger is one that can be asked
+    return {"history": History(state), "acts": LedgerActs(state), "kept": beside(state)}
 
 
 def _revision(text: str, scratch: Path) -> Path:

@@ -322,6 +322,13 @@ class Owned(Column):
         return self.records.nulls()
 
 
+class Later(Column):
+    """A stored column that is made when somebody asks for it (see `Table.given`)."""
+
+    def __init__(self, n: int, make: Callable[[], Column]) -> None:
+        self.n, self.make = n, make
+
+
 @dataclass(slots=True)
 class Lists(Column):
     """A list per row: `items` in the order of the rows that they belong to, and that row for each."""

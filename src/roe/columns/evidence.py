@@ -78,7 +78,7 @@ def _stored(run: ColumnRun, entity: str) -> pa.Table:
     columns: dict[str, pa.Array] = {}
     for name in {**table.stored, "id": None}:
         f = fields.get(name.partition(".")[0])
-        column = table.stored[name]
+        column = table.given(name)
         if f is not None and f.type.name == "record" and not f.via:
             refs = run.world.references.get((entity, name)) or table.reference(name, f.type.entity)
             ids = run.world.tables[refs.entity].ids

@@ -20,7 +20,7 @@ from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld, Group, Table, TableRow
 from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, label
-from roe.evaluator.memory import given_by
+from roe.evaluator.memory import Facts, given_by
 from roe.evaluator.recorded import turn_line
 from roe.evaluator.world import Row
 from roe.grammar import values as v
@@ -65,13 +65,7 @@ class Allocations:
 
     def in_crm(self) -> Array:
         """The owners whom the CRM shows: today's, unless an earlier decision is not loaded yet."""
-        memory, finder = self.table.world.memory, self.table.world.finder(self.entity)
-        found = self.previous.copy()
-        for record, facts in memory.of_role(self.entity, self.role) if memory is not None else ():
-            if facts.in_crm != facts.holder and (at := finder.exactly(record)) >= 0:
-                rep = self.table.world.rep(facts.in_crm)
-                found[at] = -1 if rep is None else rep.at  # type: ignore[attr-defined]
-        return found
+        return self.table.world.columns_memory.in_crm(self.entity, self.role, self.previous)
 
 
 class ColumnRun:
@@ -99,13 +93,17 @@ class ColumnRun:
         return self.bound.saved(self._decided())
 
     def _decided(self) -> Iterator[tuple[Any, ...]]:
-        """Every decision as the memory takes it."""
+        """The decisions that the memory must know: on records that the run leaves otherwise than it found them, gives back or refers."""
         reps = [None if x is None else str(x) for x in self.world.tables["rep"].ids.to_pylist()]
+        by = [given_by(kind) for kind in ACTIONS]
+        noted = [ACTIONS.index("return"), ACTIONS.index("refer")]
         for part in self.found:
+            alone = self.world.columns_memory.is_left_alone(part.entity, part.role, part.owner, part.previous)
+            some = np.flatnonzero(~alone | np.isin(part.action, noted))
             since = part.table.column(f"owner_since.{part.role}")
-            days = [None] * part.table.n if since is None else since.values()
-            ids, by = part.table.ids.to_pylist(), [given_by(kind) for kind in ACTIONS]
-            rows = zip(ids, part.owner.tolist(), part.previous.tolist(), days, part.action.tolist(), strict=True)
+            days = [None] * len(some) if since is None else since.take(some).values()
+            ids = part.table.ids.take(pa.array(some)).to_pylist()
+            rows = zip(ids, part.owner[some].tolist(), part.previous[some].tolist(), days, part.action[some].tolist(), strict=True)
             for record, owner, previous, day, action in rows:
                 who, before = (reps[at] if at >= 0 else None for at in (owner, previous))
                 yield part.entity, record, part.role, who, before, day, ACTIONS[action], by[action]
@@ -130,21 +128,22 @@ class ColumnRun:
         needed = self.bound.evaluator.compiled.asks_for_history and entity != self.bound.entities()[-1]
         if not needed and not self.bound.plan.holdovers:  # whose credit is shared out once all is decided
             return
-        moved: dict[tuple[str, str], list[Any]] = {}
-        for part in done:
-            rows = np.flatnonzero(part.owner != part.previous)
-            since = part.table.column(f"owner_since.{part.role}")
-            days = [None] * len(rows) if since is None else since.take(rows).values()
-            ids, reps = part.table.ids.take(pa.array(rows)).to_pylist(), self.world.tables["rep"].ids.to_pylist()
-            found = {}
-            for at, record, day in zip(rows.tolist(), ids, days, strict=True):
-                owner, previous = (None if i < 0 else str(reps[i]) for i in (int(part.owner[at]), int(part.previous[at])))
-                facts = self.bound.memory.of(entity, record, part.role, previous, day)
-                found[at] = facts.moved_to(owner, self.world.clock.today, given_by(ACTIONS[part.action[at]]))
-            moved[entity, part.role] = [found]
-        for (of, role), (found,) in moved.items():
+        for part, found in [(part, self.moved(part)) for part in done]:
             if found:
-                self.world.know_rows(of, role, found, decided=True)
+                self.world.know_rows(entity, part.role, found)
+
+    def moved(self, part: Allocations) -> dict[int, Facts]:
+        """What is known of the new owners of the records that change hands, by row."""
+        rows = np.flatnonzero(part.owner != part.previous)
+        since = part.table.column(f"owner_since.{part.role}")
+        days = [None] * len(rows) if since is None else since.take(rows).values()
+        ids, reps = part.table.ids.take(pa.array(rows)).to_pylist(), self.world.tables["rep"].ids.to_pylist()
+        found = {}
+        for at, record, day in zip(rows.tolist(), ids, days, strict=True):
+            owner, previous = (None if i < 0 else str(reps[i]) for i in (int(part.owner[at]), int(part.previous[at])))
+            facts = self.bound.memory.of(part.entity, record, part.role, previous, day)
+            found[at] = facts.moved_to(owner, self.world.clock.today, given_by(ACTIONS[part.action[at]]))
+        return found
 
     def _turns(self, table: Table, parts: list[Part]) -> None:
         """The turns of all pools, in the order of the queue, and of the roles for one record."""
@@ -350,7 +349,11 @@ class Part:
                 said[at] = self.bound.undoes(Decision(entity, str(row["id"]), "", role, "", owner=rep, row=row))
         if not any(said.values()):
             return reasons
-        return pa.array([text + said.get(i, "") for i, text in enumerate(reasons.to_pylist())], pa.string())
+        rows = pa.array(sorted(said))
+        mask = np.zeros(self.table.n, bool)
+        mask[rows] = True
+        texts = [text + said[i] for i, text in zip(sorted(said), reasons.take(rows).to_pylist(), strict=True)]
+        return pc.replace_with_mask(reasons, pa.array(mask), pa.array(texts, reasons.type))
 
     def finish(self) -> Allocations:
         self._untils()

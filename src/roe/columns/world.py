@@ -6,15 +6,15 @@ whose fields are read from the columns, so that whatever the columns cannot expr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Array, ByRow, Coded, Column, Constant, Dictionary, Lists, Refs, from_values
+from roe.columns.column import Array, ByRow, Coded, Column, Constant, Dictionary, Later, Lists, Refs, from_values
 from roe.columns.kernel import ColumnIndex
 from roe.columns.load import Raw, TypedColumns, typed_columns
 from roe.columns.relate import match_columns
@@ -32,7 +32,8 @@ from roe.plan.operators import Choose, Derive, Expr, Fill, Relate, Settle, Walk
 from roe.progress import phase
 
 if TYPE_CHECKING:
-    from roe.evaluator.memory import Facts
+    from roe.columns.memory import ColumnMemory
+    from roe.evaluator.memory import Facts, Memory
 
 DEEP = 64  # steps of a walk that are made for all records at once
 
@@ -53,6 +54,14 @@ class TableRow(Row):
     @property
     def label(self) -> str:
         return str(self["name"] or self["id"])
+
+    def is_filled(self, step: Fill) -> bool:
+        table = self.world.tables[self.entity]  # type: ignore[attr-defined]
+        entity = self.world.policy.model.entities[self.entity][step.name].type.entity
+        return bool(table.reference(step.name, entity).at[self.at] < 0)
+
+    def stored(self) -> Iterable[tuple[str, Any]]:
+        return self.world.tables[self.entity].stored_at(self.at)  # type: ignore[attr-defined, no-any-return]
 
     @property
     def written(self) -> str:
@@ -107,6 +116,8 @@ class Table:
     def given(self, name: str) -> Column:
         """A stored column. Of a stranger only the name is known, and that a rep who is not listed is not active."""
         column = self.stored.get(name)
+        if isinstance(column, Later):
+            column = self.stored[name] = column.make()
         known = column.n if column is not None else self.listed
         if known < self.n and (column is not None or name in ("id", "name", "active")):
             new = self.strangers[known - self.listed :]
@@ -122,6 +133,14 @@ class Table:
             )
             column = self.stored[name] = join(column or Constant(None, known), from_values(values), self.world)
         return column if column is not None else Constant(None, self.n)
+
+    def stored_at(self, at: int) -> Iterator[tuple[str, Any]]:
+        """The stored fields of a record but for its references."""
+        fields = self.world.policy.model.entities[self.entity]
+        for name in list(self.stored):
+            column = self.given(name)
+            if (f := fields.get(name)) is None or f.type.name != "record":
+                yield name, column.value if isinstance(column, Constant) else self.world.listed(self.entity, f"\0{name}", column)[at]
 
     def row(self, at: int) -> TableRow:
         found = self._rows.get(at)
@@ -422,6 +441,7 @@ class ColumnWorld(World):
         self.references: dict[tuple[str, str], Refs] = {}
         self._finders: dict[str, _Finder] = {}
         self._may: dict[str, Array] = {}
+        self.columns_memory: ColumnMemory  # as soon as a policy is bound to the records
         self.columns_of: dict[str, TypedColumns] = {}
         reads = {entity: typed_columns(self.policy, entity, given) for entity in self.rows if (given := _raw(raw.get(entity))) is not None}
         for entity in self.rows:
@@ -440,6 +460,23 @@ class ColumnWorld(World):
     @property
     def readings(self) -> dict[str, Reading]:
         return {entity: typed.reading for entity, typed in self.columns_of.items()}
+
+    def take(self, entity: str, typed: Sequence[dict[str, Any]]) -> None:
+        before = self.columns_of.get(entity)
+        known = set() if before is None else set(before.ids.to_pylist())
+        new = [x for x in typed if x["id"] not in known]
+        if before is None or not new:
+            return
+        ids = [*before.ids.to_pylist(), *(x["id"] for x in new)]
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        columns = {}
+        for name in dict.fromkeys((*before.columns, *(name for x in new for name in x if name != "$line"))):
+            stored = before.columns.get(name, Constant(None, before.n)).values()
+            values = [*stored, *(x.get(name) for x in new)]
+            columns[name] = from_values([values[i] for i in order])
+        lines = np.append(before.lines, np.zeros(len(new), np.int64))[order]
+        own = replace(before, n=len(ids), columns=columns, ids=pa.array([ids[i] for i in order], pa.string()), lines=lines)
+        self.columns_of[entity], self.tables[entity] = own, Table(entity, self, own)
 
     def _reader(self, entity: str, name: str) -> Callable[[Row], Any]:
         if name == "owner":
@@ -546,6 +583,20 @@ class ColumnWorld(World):
         at = self.finder(entity).one(str(key))
         return None if at < 0 else self.tables[entity].row(at)
 
+    def search(self, entity: str, text: str, partly: bool = False) -> list[Row]:
+        exact = self.find(entity, text)
+        if exact is not None:
+            return [exact]
+        table, wanted = self.tables[entity], text.lower()
+        rows: dict[int, None] = {}
+        for name in ("name", "email", "domain"):
+            column = table.stored.get(name)
+            if isinstance(column, Coded):
+                lowered = pc.utf8_lower(column.arrow())
+                held = pc.match_substring(lowered, wanted) if partly else pc.equal(lowered, wanted)
+                rows |= dict.fromkeys(np.flatnonzero(pc.fill_null(held, False).to_numpy(zero_copy_only=False)).tolist())
+        return [table.row(i) for i in sorted(rows) if i < table.listed]
+
     def rep(self, key: Any) -> Row | None:
         if key is None or key == "":
             return None
@@ -602,54 +653,28 @@ class ColumnWorld(World):
         table.stored[name] = from_values(values)
         self.references.pop(("account", name), None)
 
-    def shown(self, entity: str, role: str, records: Iterable[str]) -> dict[str, tuple[str | None, date | None, bool] | None]:
-        has = self._column_of(entity, f"owner.{role}") is not None
-        finder, table = self.finder(entity), self.tables[entity]
-        at = {record: finder.exactly(record) for record in records}
-        owners, since = self.owner_ids(entity, role), table.column(f"owner_since.{role}")
-        days = [None] * table.n if since is None else since.values()
-        return {record: None if i < 0 else (owners[i], days[i], has) for record, i in at.items()}
+    def remember(self, state: Mapping[str, Any]) -> Memory:
+        from roe.columns.memory import ColumnMemory
 
-    def know(self, entity: str, role: str, facts: Mapping[str, Facts]) -> None:
-        table, finder = self.tables[entity], self.finder(entity)
-        rows = {i: found for record, found in facts.items() if (i := finder.exactly(record)) >= 0}
-        if not rows:
-            return
-        self._put(table, f"owner.{role}", {i: found.holder for i, found in rows.items()})
-        table._owners.pop(role, None)
-        self.know_rows(entity, role, rows)
-        self.forget()
+        self.columns_memory = ColumnMemory(self, state)
+        return self.columns_memory
 
-    def know_rows(self, entity: str, role: str, rows: Mapping[int, Facts], decided: bool = False) -> None:
-        """What is known of the owners of some rows: of those of today, or of those that the run has `decided`."""
+    def know_rows(self, entity: str, role: str, rows: Mapping[int, Facts]) -> None:
+        """What is known of the owners of some rows once the run has decided them."""
+        from roe.columns.memory import KNOWN
+
         table = self.tables[entity]
         first = role == self.first_role(entity)
         if first and table.data_since is None:
             table.data_since = table.given("owner_since")
-        for name, read in _KNOWN.items():
-            values = {i: read(found) for i, found in rows.items()}
+        for name, read in KNOWN.items():
             for full in (name, f"{name}.{role}") if first and name in ("owner_since", "former_owner") else (f"{name}.{role}",):
-                if decided:
-                    now = self._with(table, table.column(full), values)
-                    is_rep = name == "former_owner"
-                    table.decided[full] = self.refer(from_values(now), "rep", table.n, None) if is_rep else from_values(now)
-                else:
-                    self._put(table, full, values)
-
-    def _put(self, table: Table, name: str, values: Mapping[int, Any]) -> None:
-        base, _, role = name.partition(".")
-        old = table.stored.get(name)
-        if old is None and role and base != "owner":
-            old = table._of_role(base, role)
-        table.stored[name] = from_values(self._with(table, old, values))
-        self.references.pop((table.entity, name), None)
-
-    def _with(self, table: Table, column: Column | None, values: Mapping[int, Any]) -> list[Any]:
-        """A column's values with others at some rows; reps as their ids."""
-        now = [None] * table.n if column is None else [x["id"] if isinstance(x, Row) else x for x in column.values()]
-        for i, value in values.items():
-            now[i] = value
-        return now
+                column = table.column(full)
+                now = [None] * table.n if column is None else [x["id"] if isinstance(x, Row) else x for x in column.values()]
+                for i, found in rows.items():
+                    now[i] = read(found)
+                decided = from_values(now)
+                table.decided[full] = self.refer(decided, "rep", table.n, None) if name == "former_owner" else decided
 
     def open_records(self) -> dict[tuple[str, str], int]:
         found: dict[tuple[str, str], int] = {}
@@ -686,12 +711,6 @@ def _raw(given: Any) -> Raw | None:
     if isinstance(given, pa.Table):
         return Raw.of_table(given)
     return Raw.of_rows(given)
-
-
-_KNOWN: dict[str, Callable[[Facts], Any]] = {
-    "owner_since": lambda facts: facts.owner_since, "owner_from": lambda facts: facts.start, "former_owner": lambda facts: facts.former,
-    "owner_by": lambda facts: facts.by or None, "returned_on": lambda facts: facts.returned_on, "referred_on": lambda facts: facts.referred_on,
-}  # fmt: skip
 
 
 class _OneByOne:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -227,13 +227,13 @@ class NameIndex:
         numbers, first = np.unique(touched[near], return_index=True)
         return list(zip(weights[near][first].tolist(), numbers.tolist(), strict=True))
 
-    def _likely(self, asked: Iterable[CompanyName], i: int) -> float:
+    def _likely(self, asked: Sequence[CompanyName], i: int) -> float:
         """The probability that a name is the i-th one; of names that carry several, of those that are most alike."""
-        return round(max(probability(self.signs(mine, other, i)) for mine in asked for other in self.meant(i)), 4)
+        return round(max(probability(self.signs(mine, other)) for mine, other in pairs_of(asked, self.meant(i))), 4)
 
-    def _of_one_group(self, asked: Iterable[CompanyName], i: int) -> float:
-        pairs = [(mine, other) for mine in asked for other in self.meant(i)]
-        return round(max(of_one_group(mine, other, self._cosine(mine, other), self.rarity) for mine, other in pairs), 4)
+    def _of_one_group(self, asked: Sequence[CompanyName], i: int) -> float:
+        likely = (of_one_group(mine, other, self._cosine(mine, other), self.rarity) for mine, other in pairs_of(asked, self.meant(i)))
+        return round(max(likely), 4)
 
     @property
     def rarity(self) -> Callable[[str], float]:
@@ -242,8 +242,8 @@ class NameIndex:
             self._rarity = rarity_in(self._words, self._count)
         return self._rarity
 
-    def signs(self, mine: CompanyName, other: CompanyName, i: int) -> dict[str, float]:
-        """What speaks for and against `mine` being `other`, which is one of the i-th name's."""
+    def signs(self, mine: CompanyName, other: CompanyName) -> dict[str, float]:
+        """What speaks for and against two names being one company."""
         return signs(mine, other, self._cosine(mine, other), self.rarity)
 
     def _cosine(self, mine: CompanyName, other: CompanyName) -> float:
@@ -270,6 +270,13 @@ class _SquaredWeights(dict[str, float]):
         size = self._index.having(group)
         weight = self[group] = math.log(1 + self._index._count / (size or 1)) ** 2
         return weight
+
+
+def pairs_of(asked: Sequence[CompanyName], meant: Sequence[CompanyName]) -> list[tuple[CompanyName, CompanyName]]:
+    """Which names of two texts are compared; that both have the same in brackets, such as a province, says nothing."""
+    if len(asked) == len(meant) == 1:
+        return [(asked[0], meant[0])]
+    return [(mine, other) for i, mine in enumerate(asked) for j, other in enumerate(meant) if i < 2 or j < 2]
 
 
 def _count(numbers: int | array[int] | None) -> int:

@@ -17,8 +17,8 @@ from functools import lru_cache
 from rapidfuzz import fuzz
 from rapidfuzz.distance import OSA
 
-from roe.companies.name import KEPT, CompanyName
-from roe.companies.tables import COMPOSED_WITH, common_words, places, same_words
+from roe.companies.name import KEPT, CompanyName, first_letters
+from roe.companies.tables import ARMS, COMPOSED_WITH, common_words, places, same_words
 
 COMMON = 15  # names of listed companies that a word stands in, for it to be one that people shorten
 SAYS_LITTLE = 0.35  # rarity up to which a word may stand beside initials
@@ -27,13 +27,16 @@ MUCH_SHARED = 3.0  # rarity of shared words beside the rarest, beyond which more
 MUCH = 15  # letters of the other words, for a wrong one in a short word to be a mistake
 RARE, SURELY = 0.75, 0.9  # of the word that a group's companies share: its rarity, and how alike it is
 MOST_WRONG = 3  # letters of a misspelt word
+WELL_SPELT = 0.89  # likeness of words from which on neither is misspelt
+CUT = 10  # letters of a name from which on its last word may have been cut off
 
 # sign -> weight; fitted by benchmarks/fit_names.py
-INTERCEPT = -4.24
+INTERCEPT = -3.0
 WEIGHTS = {
-    "contained": 0.43, "other_word": -1.08, "letters": 3.25, "written_alike": 1.07, "same": 0.62, "rarest_shared": 2.31, "more_shared": 0.3,
-    "initials": 4.63, "same_form": 0.42, "both_have_more": -1.0, "rarer_left": -1.57, "other_beginning": -1.75, "other_number": -4.28, "more_number": -3.4,
-    "other_place": -4.38, "more_place": -2.99, "other_form": -6.18,
+    "contained": 1.31, "other_word": -2.32, "letters": 2.5, "written_alike": 0.6, "same": 1.1, "rarest_shared": 0.84, "more_shared": 0.65,
+    "initials": 3.72, "same_form": 0.66, "both_have_more": -0.69, "rarer_left": -1.46, "other_beginning": -2.1, "other_number": -4.45,
+    "more_number": -4.44, "more_arm": -2.92, "misspelt": -2.15, "inserted": -4.03, "other_place": -4.24, "more_place": -5.24,
+    "other_form": -7.44,
 }  # fmt: skip
 # Kinds of legal forms that exclude each other, and how surely. People write Inc and Ltd for whatever a company is.
 _OTHER_FORM = {
@@ -87,6 +90,7 @@ def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str]
     pairing = pair(a, b, rarity)
     regions, common = places(), common_words()
     number, region, other, more, rarest_left = [False, False], [False, False], [False, False], [0.0, 0.0], 0.0
+    arm, seat = [False, False], [True, True]
     for side, (name, left) in enumerate(((a, pairing.left), (b, pairing.right))):
         for i in left:
             word = name.words[i]
@@ -94,14 +98,18 @@ def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str]
                 number[side] = True
                 continue
             other[side] = other[side] or word in common
+            arm[side] = arm[side] or same_words().get(word, word) in ARMS
             if word in regions:
                 region[side] = True
+                seat[side] = seat[side] and word in name.seat
             else:
                 rare = rarity(word)
                 more[side] += rare
                 rarest_left = max(rarest_left, rare)
-    shared = [_rarity_of(a.words[i], b.words[j], rarity) * like for i, j, like in pairing.pairs]
+    rarities = [(_rarity_of(a.words[i], b.words[j], rarity), like) for i, j, like in pairing.pairs]
+    shared = [rare * like for rare, like in rarities]
     rarest = max(shared, default=0.0)
+    well_spelt = max((rarity(a.words[i]) for i, _, like in pairing.pairs if like > WELL_SPELT and a.words[i] not in common), default=0.0)
     return {
         "letters": 1.0 if a.glued == b.glued else letters,
         "written_alike": _alike_as_a_whole(a.glued, b.glued),
@@ -113,23 +121,41 @@ def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str]
         "same_form": float(bool(a.kinds & b.kinds)),
         "contained": float(bool(pairing.pairs) and not (pairing.left and pairing.right)),
         "both_have_more": min(more),
-        "other_word": float(all(other)),
+        "other_word": 1.0 if all(other) else 0.5 if any(other) and min(more) > SAYS_LITTLE else 0.0,
+        "more_arm": float(arm[0] != arm[1] and not (pairing.left and pairing.right)),
+        "misspelt": max(0.0, max((rare for rare, like in rarities if like <= WELL_SPELT), default=0.0) - well_spelt),
+        "inserted": _inserted(a, b, pairing, rarity),
         "other_beginning": float(0 in pairing.left or 0 in pairing.right),
         "other_number": float(all(number)),
         "more_number": float(number[0] != number[1]),
         "other_place": float(all(region)),
-        "more_place": float(region[0] != region[1]),
+        "more_place": float(region[0] != region[1] and not (seat[0] if region[0] else seat[1])),
         "other_form": _other_form(a, b),
     }
 
 
+def _inserted(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Callable[[str], float]) -> float:
+    """The rarest word, 0 to 1, that one name alone has between words of both: `Wells Fargo Bank`, `Wells Bank`."""
+    if bool(pairing.left) == bool(pairing.right) or not pairing.pairs:
+        return 0.0
+    name, left = (a, pairing.left) if pairing.left else (b, pairing.right)
+    side = 0 if pairing.left else 1
+    paired = [pair[side] for pair in pairing.pairs]
+    first, last = min(paired), max(paired)
+    return max((rarity(name.words[i]) for i in left if first < i < last), default=0.0)
+
+
 def pair(a: CompanyName, b: CompanyName, rarity: Callable[[str], float]) -> Pairing:
     """The words of both names, the most alike first; of those equally alike the ones that stand at the same place."""
+    if a.glued == b.glued:
+        together = [(i, i, 1.0) for i in range(len(a.words))] if len(a.words) == len(b.words) else [(0, 0, 1.0)]
+        return Pairing(together, set(), set())
+    dotted = a.dotted or b.dotted
     alike = [
         (likeness, -abs(i - j), -i, -j)
         for i, x in enumerate(a.words)
         for j, y in enumerate(b.words)
-        if (likeness := 1.0 if x == y else word_likeness(x, y))
+        if (likeness := 1.0 if x == y else word_likeness(x, y) or (dotted and _dotted(a, b, x, y)))
     ]
     found = Pairing([], set(range(len(a.words))), set(range(len(b.words))))
     for likeness, _, i, j in sorted(alike, reverse=True):
@@ -140,10 +166,21 @@ def pair(a: CompanyName, b: CompanyName, rarity: Callable[[str], float]) -> Pair
     if not found.left or not found.right:
         return found
     _misread(a, b, found)
+    _cut_off(a, b, found.left, found.right, found.pairs, False)
+    _cut_off(b, a, found.right, found.left, found.pairs, True)
     for mine, other, left, right, swapped in ((a, b, found.left, found.right, False), (b, a, found.right, found.left, True)):
         _glue(mine.words, other.words, left, right, found.pairs, swapped)
         found.initials |= _initials(mine, other, left, right, rarity)
     return found
+
+
+def _dotted(a: CompanyName, b: CompanyName, x: str, y: str) -> float:
+    """How likely a word with a full stop is short for another, 0 to 1: `Benck.`, `R.`."""
+    if x in a.dotted and y not in b.dotted and y.startswith(x):
+        return 0.85 if len(x) > 2 else 0.5
+    if y in b.dotted and x not in a.dotted and x.startswith(y):
+        return 0.85 if len(y) > 2 else 0.5
+    return 0.0
 
 
 def _misread(a: CompanyName, b: CompanyName, found: Pairing) -> None:
@@ -159,15 +196,32 @@ def _misread(a: CompanyName, b: CompanyName, found: Pairing) -> None:
         found.right.clear()
 
 
+def _cut_off(
+    mine: CompanyName, other: CompanyName, left: set[int], right: set[int], pairs: list[tuple[int, int, float]], swapped: bool
+) -> None:
+    """A long name may end in the middle of a word, where a file had no more room: `Nisshin Sei`. What came after it was cut off as well."""
+    last = len(mine.words) - 1
+    if left != {last} or last not in right or len(mine.glued) < CUT or len(pairs) < last:
+        return
+    cut, whole = mine.words[last], other.words[last]
+    if len(cut) >= 3 and whole.startswith(cut) and cut not in common_words():
+        left.clear()
+        right.difference_update({i for i in right if i >= last})
+        pairs.append((last, last, 0.8))
+
+
 def _glue(
     mine: Sequence[str], others: Sequence[str], left: set[int], right: set[int], pairs: list[tuple[int, int, float]], swapped: bool
 ) -> None:
-    """One word of a name may be two of the other: `Goodwill`, `Good Will`."""
+    """One word of a name may be several of the other: `Goodwill`, `Good Will`."""
     for i in sorted(left):
         for j in sorted(right):
-            if j + 1 in right and mine[i] == others[j] + others[j + 1]:
+            end = j + 1
+            while end in right and len(mine[i]) > sum(map(len, others[j:end])):
+                end += 1
+            if end > j + 1 and mine[i] == "".join(others[j:end]):
                 left.discard(i)
-                right -= {j, j + 1}
+                right.difference_update(range(j, end))
                 pairs.append((j, i, 1.0) if swapped else (i, j, 1.0))
                 break
 
@@ -182,12 +236,17 @@ def _initials(mine: CompanyName, other: CompanyName, left: set[int], right: set[
     short = mine.words[telling[0]]
     words = "".join(other.words[i][0] for i in sorted(right))
     spoken = "".join(word[0] for word in other.spoken)
-    parts = "".join(_first_letters(other.words[i]) for i in sorted(right))
-    if short not in (words, spoken, parts) or (len(short) == 2 and not mine.kinds & other.kinds):
+    parts = "".join(first_letters(other.words[i]) for i in sorted(right))
+    if short not in (words, spoken, parts) or (len(short) == 2 and not _two_letters_do(mine, other, len(left) < len(mine.words))):
         return False
     left.discard(telling[0])
     right.clear()
     return True
+
+
+def _two_letters_do(mine: CompanyName, other: CompanyName, more_shared: bool) -> bool:
+    """Two letters are initials only beside something else that agrees: a legal form, a word, or an *and* between the words."""
+    return bool(mine.kinds & other.kinds) or more_shared or (len(other.spoken) == 3 and other.spoken[1] in ("and", "und", "et", "y", "e"))
 
 
 def _rarity_of(x: str, y: str, rarity: Callable[[str], float]) -> float:
@@ -196,13 +255,6 @@ def _rarity_of(x: str, y: str, rarity: Callable[[str], float]) -> float:
         return rarity(x)
     common = common_words()
     return (min if x in common or y in common else max)(rarity(x), rarity(y))
-
-
-@lru_cache(maxsize=KEPT)
-def _first_letters(word: str) -> str:
-    """The first letter of a word, and of what it is composed with: `Kreditbank` is `kb`."""
-    end = next((end for end in COMPOSED_WITH if word.endswith(end) and len(word) >= len(end) + 3), "")
-    return word[0] + end[:1]
 
 
 def _alike_as_a_whole(a: str, b: str) -> float:
@@ -237,11 +289,22 @@ def word_likeness(a: str, b: str) -> float:
     if short[0] == long[0]:
         if short + "s" == long:
             return 0.9 if len(short) >= 5 else 0.6
+        if long == short + "co" and len(short) >= 4:
+            return 0.9
+        if len(short) >= 8 and long.startswith(short) and long[len(short) :].removeprefix("s") in COMPOSED_WITH:
+            return 0.85
         known = common_words().get(long, 0)
-        if known >= COMMON and len(short) >= 3 and long.startswith(short) and common_words().get(short, 0) < known:
+        if (
+            known >= COMMON
+            and len(short) >= 3
+            and long.startswith(short if len(short) < 5 else short.removesuffix("s"))
+            and common_words().get(short, 0) < known
+        ):
             return 0.85
         if _without_vowels(short, long, known >= COMMON):
             return 0.9
+        if known >= COMMON and len(short) >= 4 and short[-1] == long[-1] and short not in common_words() and _letters_of(short, long):
+            return 0.8
     if a in common_words() and b in common_words():  # two words, not one misspelt
         return 0.0
     if (letters ^ letters_too).bit_count() > 2 * MOST_WRONG:  # one wrong letter makes two letters differ at most
@@ -278,15 +341,22 @@ def _without_vowels(short: str, long: str, common: bool) -> bool:
     if any(c in "aeiou" for c in short[1:]):
         return False
     for vowels in ("aeiouy", "aeiou"):
-        bare = long[0] + "".join(c for c in long[1:] if c not in vowels)
-        if (bare == short and (common or len(short) >= 4)) or (bare.startswith(short) and len(short) >= 4):
+        bare = _once(long[0] + "".join(c for c in long[1:] if c not in vowels))
+        if (bare == _once(short) and (common or len(short) >= 4)) or (bare.startswith(short) and len(short) >= 4):
             return True
     return False
+
+
+def _letters_of(short: str, long: str) -> bool:
+    """Whether a word is letters of another in their order: `Westn`, `Western`."""
+    rest = iter(long)
+    return all(c in rest for c in short)
 
 
 # What one sound is spelt like, in names that came from other scripts and languages
 _SOUNDS = (
     ("ph", "f"),
+    ("tch", "ch"),
     ("ch", "k"),
     ("y", "i"),
     ("ck", "k"),
@@ -300,12 +370,18 @@ _SOUNDS = (
     ("j", "i"),
     ("x", "ks"),
     ("ou", "u"),
+    ("eo", "u"),
 )
 
 
 def _spelt(word: str) -> str:
     for written, meant in _SOUNDS:
         word = word.replace(written, meant)
+    return _once(word)
+
+
+def _once(word: str) -> str:
+    """A word with one letter for two that are the same."""
     return "".join(c for i, c in enumerate(word) if i == 0 or c != word[i - 1])
 
 

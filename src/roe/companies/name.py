@@ -9,18 +9,37 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
-from roe.companies.tables import NUMBERS, READ_ALOUD, ROMAN, SMALL, TENS, WRITTEN_TOGETHER, common_words, legal_forms, places
+from roe.companies.tables import (
+    COMPOSED_WITH,
+    LEADING,
+    NUMBERS,
+    READ_ALOUD,
+    ROMAN,
+    SITS_IN,
+    SMALL,
+    TENS,
+    WRITTEN_TOGETHER,
+    common_words,
+    legal_forms,
+    places,
+)
 from roe.grammar.node import node
 
 KEPT = 200_000  # distinct names that are remembered
+LONGEST_SHORT = 12  # letters of a name's short form
+SHORT_FORM = 4  # letters of a legal form from which on it may begin any name
 LONG_FORM = 6  # letters from which on a legal form is recognised in the middle of a name
 _WORD = re.compile(r"[^\W_]+")
 _ELIDED = re.compile(r"\b[dl]['’´`](?=\w)", re.IGNORECASE)
 _SILENT = re.compile(r"['’`´]")
 _ASIDE = re.compile(r"\((?:publ|the)\)", re.IGNORECASE)
-_ALSO = re.compile(r"\b(?:d[/.]?b[/.]?a|t/a|trading as|doing business as|a[/.]?k[/.]?a|f[/.]?k[/.]?a|formerly)\b\.?", re.IGNORECASE)
+_ALSO = re.compile(
+    r"\b(?:d[/.]?b[/.]?a|t/a|trading as|doing business as|a[/.]?k[/.]?a|f[/.]?k[/.]?a|formerly|now known as|vorm\.|vormals|anciennement|ehemals|(?<=\()(?:now|ex|previously))(?!\w)\.?",
+    re.IGNORECASE,
+)
 # What is written behind a name and is not part of it
 _NOTES = (
     # the state of the company
@@ -40,35 +59,112 @@ _NOTES = (
     # the kind of its shares, and the state that a regulator adds
     re.compile(
         r"\s+(?:(?:american|global) deposit[ao]ry|(?:spons?ored|sponosred) (?:adr|gdr)|adrs?\b|gdrs?\b|class [a-d]\b|common (?:stock|shares)|ord(?:inary)? sh).*$|"
-        r"\s*/\s?[a-z]{2,3}\s?/?$|\s*-,\d+$",
+        r"\s*/\s?[a-z]{2,3}\s?/?$|\s*-,\d+$|\s+cl\.\s?[a-d1-9]\b.*$",
         re.IGNORECASE,
     ),
+    # and what its shares are worth, as German exchanges print it: `NAM. DK 5`, `INH O.N.`, `H YC 1`
+    re.compile(
+        r"(?:\s+(?:(?:NAM|INH|NOM|REG|PORT|PREF|PFD|SP|ADR|NEW|ST|VZ)\b\.?|[A-H]\b))*"
+        r"\s*(?:\b(?:EO|DL|LS|SF|SK|NK|DK|YC|YN|HD|SD|RC|RP|AD|CD|IR|TN)\s?-?,?\s?\d[\d,]*|\bO\.\s?N\.?)$",
+    ),
+    # the branches that it has besides
+    re.compile(r"[\s,;(]+(?:mit|nebst|with)\s+(?:zweig|filial|branches)\w*.*$|,?\s+(?:mit dem |mit )?sitz(?= in )", re.IGNORECASE),
 )
-_MAY_HAVE_NOTES = re.compile(r"\d|/|siehe|vgl\.|\b(?:in|en|im|i|v|w)\b|lös|los|soff|struck|deposit|adr|gdr|class|common|ord", re.IGNORECASE)
+# The postal district behind the city that a company sits in: `in Heilbronn 3`, `in Berlin, W. 9`
+_DISTRICT = re.compile(
+    r"(\b(?:in|zu|à)\s+[^\W\d_][\w-]{2,}(?:\s[^\W\d_][\w-]{2,})?|,\s*[^\W\d_][\w-]{2,}(?=,?\s+[NSOW]{1,2}\.)),?(?:\s+[NSOW]{1,2}\b\.?,?)?(?:\s+\d{1,2})?[.,;\s]*$"
+)
+_MAY_HAVE_NOTES = re.compile(
+    r"\d|/|o\.\s?n|sitz|zweig|filial|branches|siehe|vgl\.|\b(?:in|en|im|i|v|w|zu)\b|lös|los|soff|struck|deposit|adr|gdr|class|common|ord",
+    re.IGNORECASE,
+)
+# A name that is a web address, `www.hanse-kontor.de`, is what the address begins with
+_ADDRESS = re.compile(r"(?:https?://)?(?:www\.)?([^\W_][\w-]+)(?:\.(?:co|com|org|net))?\.[a-z]{2,}/?", re.IGNORECASE)
+_DOTTED = re.compile(r"[^\W\d_]+(?=\.)")
+_LETTERS_AND = re.compile(r"\b([A-Z]{1,2})&([A-Z])\b")  # `P&G`, `PG&E`
+_AND = re.compile(r"&(?!\s*(?:co|cie|cia|cía|company)\b)|(?<=[\s-])(?-i:u)\.?(?=\s)", re.IGNORECASE)  # but `& Co.` is a legal form
 _IN_BRACKETS = re.compile(r"\(([^()]{3,})\)")
 _ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)?")
-_COUNTED = TENS | NUMBERS
-_SAYS_A_NUMBER = frozenset(_COUNTED) | frozenset(ROMAN)
+_MANY = {"hundred": 100, "thousand": 1000}
+_SAYS_A_NUMBER = frozenset(TENS) | frozenset(NUMBERS) | frozenset(_MANY) | frozenset(ROMAN)
 _LATIN = str.maketrans({"ß": "ss", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "æ": "ae", "Æ": "AE", "œ": "oe"})
+
+
+NONE: frozenset[str] = frozenset()
 
 
 @node
 class CompanyName:
-    """`words` without small words and legal forms, numbers as digits; `spoken` with small words; `kinds` of legal forms."""
+    """`words` without small words and legal forms, numbers as digits; `spoken` with small words; `kinds` of legal forms; `seat` are the
+    words behind an `in`, which say where a company is and are often left out; `dotted` the words with a full stop, which may be cut short.
+    """
 
     words: tuple[str, ...]
     spoken: tuple[str, ...]
     kinds: frozenset[str]
     text: str  # the words, with spaces
     glued: str  # and without: `Nordic Steel` and `NordicSteel` are one name
+    seat: frozenset[str] = NONE
+    dotted: frozenset[str] = NONE
 
 
 @lru_cache(maxsize=KEPT)
 def names_in(text: str) -> tuple[CompanyName, ...]:
     """The name that a text is, first; and the names in it, where it has several."""
+    whole = parse(text)
+    if _ELIDED.match(text) and len(whole.words) == 1:  # `L'Oréal` is written `Loreal` too
+        return (whole, parse(_ELIDED.sub(text[0], text, count=1)))
     parts = [part for part in _ALSO.split(text) if part.strip(" ,.()")] if _ALSO.search(text) else _bracketed(text)
-    whole = (parse(text),)
-    return whole + tuple(parse(part) for part in parts) if len(parts) > 1 else whole
+    if len(parts) > 1:
+        return (whole, *(part for part in map(parse, parts) if _tells(part)))
+    return (whole, *_beside_its_initials(whole))
+
+
+def _tells(name: CompanyName) -> bool:
+    """Whether a part of a name says which company it is: not `Aktiengesellschaft vorm. …`, `Bank formerly …`."""
+    known = common_words().keys() | places() | legal_forms().keys()
+    return any(word not in known and len(word) > 1 for word in name.words)
+
+
+def _beside_its_initials(name: CompanyName) -> list[CompanyName]:
+    """A name that carries its own short form counts without it too: `NORD/LB Norddeutsche Landesbank`, `Petróleo Brasileiro - Petrobras`."""
+    if len(name.words) < 3:
+        return []
+    for at in (0, -1):
+        short = name.words[at]
+        long, _ = _without_forms(list(name.words[1:] if at == 0 else name.words[:-1]))
+        if 3 <= len(short) <= LONGEST_SHORT and short.isalpha() and _made_of(short, long):
+            return [_shortened(name, long), _shortened(name, (short,))]
+    if len(name.words) > 3 and _made_of("".join(name.words[:2]), name.words[2:]):
+        return [_shortened(name, name.words[2:]), _shortened(name, ("".join(name.words[:2]),))]
+    return []
+
+
+def _shortened(name: CompanyName, words: Sequence[str]) -> CompanyName:
+    """The same name by some of its words alone."""
+    left, kinds = _without_forms(list(words))
+    return CompanyName(tuple(left), tuple(left), _kinds(name.kinds | kinds), " ".join(left), "".join(left), name.seat, name.dotted)
+
+
+def _made_of(short: str, words: Sequence[str]) -> bool:
+    """Whether a word is made of the beginnings of words, one of each in their order, or of their first letters in any order."""
+    if len(short) == len(words) and sorted(short) == sorted(word[0] for word in words):
+        return True
+    if not words:
+        return not short
+    first, more = words[0], words[1:]
+    if len(short) < len(words) or short[0] != first[0] or short == "".join(words):
+        return False
+    shared = next((n for n, (x, y) in enumerate(zip(short, first, strict=False)) if x != y), min(len(short), len(first)))
+    parts = [n for n in range(1, shared + 1) if n < len(short) or not more]
+    return any(_made_of(short[n:], more) for n in parts) or (short[:2] == first_letters(first) and _made_of(short[2:], more))
+
+
+@lru_cache(maxsize=KEPT)
+def first_letters(word: str) -> str:
+    """The first letter of a word, and of what it is composed with: `Kreditbank` is `kb`."""
+    end = next((end for end in COMPOSED_WITH if word.endswith(end) and len(word) >= len(end) + 3), "")
+    return word[0] + end[:1]
 
 
 def _bracketed(text: str) -> list[str]:
@@ -88,11 +184,13 @@ def _bracketed(text: str) -> list[str]:
 
 def without_notes(text: str) -> str:
     """A name without what registers and exchanges write behind it; a text that is nothing but a note stays as it is."""
-    for note in _NOTES if _MAY_HAVE_NOTES.search(text) else ():
+    if not _MAY_HAVE_NOTES.search(text):
+        return text
+    for note in _NOTES:
         left = note.sub(" ", text)
         if left.strip(" ,.()"):
             text = left
-    return text
+    return _DISTRICT.sub(r"\1", text)
 
 
 def parse(text: str) -> CompanyName:
@@ -104,12 +202,26 @@ def parse(text: str) -> CompanyName:
                 kinds.add(kind)
     if "(" in text:
         text = _ASIDE.sub(" ", text)
+    if "&" in text or "u" in text:
+        text = _AND.sub(" and ", _LETTERS_AND.sub(r"\1\2", text))
+    if "." in text and " " not in text and (address := _ADDRESS.fullmatch(text)):
+        text = address[1]
     text = without_notes(text)
     spoken, more = _without_forms(_joined(words_of(text)))
     kept = [w for w in spoken if w not in SMALL] or spoken
     words = tuple(_with_digits(kept))
     said = words if words == tuple(spoken) else tuple(spoken)
-    return CompanyName(words, said, _kinds(frozenset(kinds | more)), " ".join(words), "".join(words))
+    return CompanyName(words, said, _kinds(frozenset(kinds | more)), " ".join(words), "".join(words), _seat(spoken), _dotted(text, words))
+
+
+def _dotted(text: str, words: Sequence[str]) -> frozenset[str]:
+    dotted = words_of(" ".join(_DOTTED.findall(text))) if "." in text else ()
+    return frozenset(dotted).intersection(words) if dotted else NONE
+
+
+def _seat(spoken: Sequence[str]) -> frozenset[str]:
+    at = max((i for i, word in enumerate(spoken) if word in SITS_IN and i), default=len(spoken))
+    return frozenset(spoken[at + 1 :]) if at < len(spoken) else NONE
 
 
 @lru_cache
@@ -137,9 +249,15 @@ def _in_latin(text: str) -> str:
         return plain
     from anyascii import anyascii
 
-    for written, read in READ_ALOUD.items():
-        text = text.replace(written, f" {read} ")
+    for written in _read_aloud():
+        text = text.replace(written, f" {READ_ALOUD[written]} ")
     return str(anyascii(text)).casefold()
+
+
+@lru_cache(maxsize=1)
+def _read_aloud() -> list[str]:
+    """The longest first: one word may be part of another."""
+    return sorted(READ_ALOUD, key=len, reverse=True)
 
 
 @lru_cache(maxsize=KEPT)
@@ -178,7 +296,7 @@ def _without_forms(words: list[str]) -> tuple[list[str], set[str]]:
             if i not in at_an_end and end == last and start > first:
                 last, changed = start, True
                 at_an_end.add(i)
-            elif i not in at_an_end and start == first and end < last:
+            elif i not in at_an_end and start == first and end < last and _may_lead(words[start:end], last < len(words)):
                 first, changed = end, True
                 at_an_end.add(i)
         while last - 1 > first and words[last - 1] in SMALL:  # `& Co.`, `and Company`
@@ -187,6 +305,13 @@ def _without_forms(words: list[str]) -> tuple[list[str], set[str]]:
     dropped = {i for start, end, _, _ in gone for i in range(start, end)}
     left = [w for i, w in enumerate(words) if i not in dropped]
     return (left, {kind for _, _, kind, _ in gone}) if left else (words, set())
+
+
+def _may_lead(form: Sequence[str], ends_with_one: bool) -> bool:
+    """Whether a legal form may begin a name; of the short ones few do, and `KB Home`, `SAS Institute` and `SC Johnson` begin with a name."""
+    return (
+        len(form) > 1 or len(form[0]) >= SHORT_FORM or form[0] in LEADING or (form[0] == "sc" and ends_with_one)
+    )  # Romanian `S.C. … S.R.L.`
 
 
 def _forms_at(words: list[str]) -> list[tuple[int, int, str, bool]]:
@@ -216,16 +341,34 @@ def _with_digits(words: list[str]) -> list[str]:
     while i < len(words):
         word, alone, ends = words[i], len(words) == 1, i == len(words) - 1
         digits = _ORDINAL.fullmatch(word)
-        if word in TENS and not ends and NUMBERS.get(words[i + 1], 10) < 10:
-            written.append(str(TENS[word] + NUMBERS[words[i + 1]]))
-            i += 1
+        number, taken = (0, 0) if alone else _counted(words, i)
+        if taken:
+            written.append(str(number))
+            i += taken - 1
         elif digits:
             written.append(str(int(digits[1])))
-        elif not alone and word in _COUNTED:
-            written.append(str(_COUNTED[word]))
         elif i and word in ROMAN and (len(word) > 1 or ends):
             written.append(str(ROMAN[word]))
         else:
             written.append(word)
         i += 1
     return written
+
+
+def _counted(words: Sequence[str], i: int) -> tuple[int, int]:
+    """(the number that is written out from the i-th word on, how many words it takes): `one hundred twenty one` is (121, 4)."""
+    number, at = _below_hundred(words, i)
+    if at < len(words) and words[at] in _MANY and (number or at == i):
+        number, at = (number or 1) * _MANY[words[at]], at + 1
+        rest, end = _below_hundred(words, at)
+        number, at = number + rest, end
+    return number, at - i
+
+
+def _below_hundred(words: Sequence[str], i: int) -> tuple[int, int]:
+    """(a number below a hundred, the word after it); (0, i) where there is none."""
+    word, after = words[i] if i < len(words) else "", words[i + 1] if i + 1 < len(words) else ""
+    if word in TENS:
+        unit = NUMBERS.get(after, 0)
+        return (TENS[word] + unit, i + 2) if 0 < unit < 10 else (TENS[word], i + 1)
+    return (NUMBERS[word], i + 1) if word in NUMBERS else (0, i)

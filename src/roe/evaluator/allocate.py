@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +22,7 @@ from roe.evaluator.turns import History, Ledger, Seat, Slots, Standing
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.operators import Allocate, Expr
+from roe.policy.reads import rests_on
 
 if TYPE_CHECKING:
     from roe.evaluator.world import Row, World
@@ -169,6 +171,7 @@ class Pool:
         self._slots: Slots | None = None
         self._weight, self._score, self.sticky = (_code(e) for e in (step.weight, step.score, step.sticky))
         self.together = _code(step.together)
+        self.company_name = f"$company {step.together.text}" if step.together is not None else ""  # pools that ask alike share the answer
         self._caps = {cap: compile_expression(e.tree) for cap, e in step.caps.items()}
         self._members = compile_expression(step.members.tree) if isinstance(step.members, Expr) else None
         asked = [e for e in (step.members, step.weight, step.score, *step.caps.values()) if isinstance(e, Expr)]
@@ -435,13 +438,6 @@ class Companies:
             self.of[company].remove(known)
 
 
-def _about_itself(expr: Expr, entity: str) -> bool:
-    """Whether an expression reads nothing but plain fields of the record itself."""
-    paths = [n for n in s.walk(expr.tree) if isinstance(n, s.Path)]
-    names = [n for n in s.walk(expr.tree) if isinstance(n, s.Name)]
-    return all(isinstance(p.base, s.Name) and p.base.id == entity for p in paths) and len(names) == len(paths)
-
-
 def queue_place(created: Any, record: Any) -> tuple[bool, str, str]:
     """What orders records that wait for a pool: when they came, those without a date first, then their ids."""
     if isinstance(created, datetime) and created.tzinfo is not None:
@@ -470,7 +466,9 @@ class Pools:
         self.n = 0  # how many allocations there were in the run
         self._last: list[tuple[str, str, int]] = []  # what the last record that was taken added to what caps count
         self._given: dict[tuple[str, str], dict[str, str]] = {}  # (entity, record) -> role -> the rep whom the run gave it to
-        self._existing: dict[tuple[str, str, str], Companies] = {}  # by pool, entity and role
+        self._existing: dict[tuple[str, Any, str, str], Companies] = {}  # by what companies have in common, for how long, entity and role
+        self._rests_on: dict[tuple[str, str], frozenset[tuple[str, str]] | None] = {}
+        self._asked: dict[tuple[str, Any, str, str], Pool] = {}  # the same -> a pool that asks so
         self._open: dict[tuple[str, str], int] | None = None
         self._away: dict[tuple[str, Any], str] = {}
         self.pools: dict[str, Pool] = {}
@@ -510,11 +508,21 @@ class Pools:
         for pool in self.pools.values():
             pool.changed(rep, row)
 
+    def again(self) -> None:
+        """The next decision at this moment: what the last one gave stands in the data now."""
+        self.n = 0
+        self._given.clear()
+
+    @cached_property
+    def counts_are_asked(self) -> bool:
+        """Whether who is able rests on how many open records each rep has."""
+        return any(cap in OPEN_CAPS for pool in self.pools.values() for cap in pool.step.caps)
+
     def renew(self, reps: bool = True) -> None:
         """Another moment, or other records: what was found out of reps is forgotten, turns and days stay. `reps`: whether one has changed."""
-        self.n, self._open = 0, None
-        self._given.clear()
-        self._existing = {key: found for key, found in self._existing.items() if self.pools[key[0]].step.together_within is None}
+        self.again()
+        self._open = None
+        self._existing = {key: found for key, found in self._existing.items() if key[1] is None}
         self._away.clear()
         for pool in self.pools.values():
             pool.renew(reps)
@@ -550,8 +558,12 @@ class Pools:
 
     def company(self, pool: Pool, row: Row) -> Any:
         """What records of one company have in common, or None."""
-        found = pool.together(self.world.scope(row)) if pool.together is not None else None
-        return found if isinstance(found, (str, int, float)) else None
+        if pool.together is None:
+            return None
+        if pool.company_name in row.derived:
+            return dict.get(row, pool.company_name)
+        found = pool.together(self.world.scope(row))
+        return row.remember(pool.company_name, found if isinstance(found, (str, int, float)) else None)
 
     def companion(self, pool: Pool, row: Row, role: str, able: Container[str]) -> tuple[str, str] | None:
         """Who of the able has another record of the same company, and which: the oldest record counts, then what the pool gave."""
@@ -567,10 +579,11 @@ class Pools:
     def existing(self, pool: Pool, entity: str, role: str) -> Companies:
         """The companies' records that somebody has in a role already."""
         step = pool.step
-        key = (step.name, entity, role)
+        key = (pool.company_name, step.together_within, entity, role)  # pools that ask alike share the answer
         found = self._existing.get(key)
         if found is None:
             found = self._existing[key] = Companies()
+            self._asked[key] = pool
             reps = self.world.owner_ids(entity, role) if step.together is not None else ()
             if step.together is None or not any(reps):
                 return found
@@ -581,18 +594,31 @@ class Pools:
                     found.add(company, Existing(*queue_place(created[i], ids[i]), rep, str(ids[i])))
         return found
 
-    def follow(self, row: Row, gone: bool) -> None:
-        """A record has changed, or is gone: what is known of its company's records follows."""
+    def company_rests_on(self, pool: Pool, entity: str) -> frozenset[tuple[str, str]] | None:
+        """Every (entity, field) that the company of an entity's records rests on; None where that cannot be told."""
+        key = (pool.company_name, entity)
+        if key not in self._rests_on:
+            assert pool.step.together is not None
+            self._rests_on[key] = rests_on(self.world.policy, entity, pool.step.together)
+        return self._rests_on[key]
+
+    def follow(self, row: Row, gone: bool, changed: Collection[str]) -> None:
+        """A record has changed in some fields, or is gone: what is known of its company's records follows."""
         for key, found in list(self._existing.items()):
-            name, entity, role = key
-            pool, record = self.pools[name], str(row["id"])
+            _, _, entity, role = key
+            pool, record = self._asked[key], str(row["id"])
             if entity != row.entity:
-                if pool.step.together is not None and not _about_itself(pool.step.together, entity):
-                    del self._existing[key]
+                if pool.step.together is not None:
+                    read = self.company_rests_on(pool, entity)
+                    if read is None or any((row.entity, name) in read for name in changed):
+                        del self._existing[key]
                 continue
             found.drop(record)
-            company, rep = (None, None) if gone else (self.company(pool, row), row["owner"].get(role))
-            if company is not None and rep is not None and self._recent(pool.step, row["created"] or row["owner_since"]):
+            rep = None if gone else row["owner"].get(role)
+            if rep is None or not self._recent(pool.step, row["created"] or row["owner_since"]):
+                continue
+            company = self.company(pool, row)
+            if company is not None:
                 found.add(company, Existing(*queue_place(row["created"], record), str(rep["id"]), record))
 
     def _recent(self, step: Allocate, when: Any) -> bool:

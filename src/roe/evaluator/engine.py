@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from roe.evaluator.able import reason_left, receiver
 from roe.evaluator.choose import Choice
 from roe.evaluator.expressions import Scope
-from roe.evaluator.memory import Memory, given_by
+from roe.evaluator.memory import given_by
 from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
@@ -141,8 +141,12 @@ class Bound:
         self.plan = self.policy.plan
         world.frozen = state.get("frozen", {})
         world.decided_claims = state.get("claims", {})
+        for entity, values in state.get("records", {}).items():  # what people have entered, beside the data
+            model = self.policy.model.entities.get(entity, {})
+            days = [name for name, f in model.items() if f.type.name == "date"]
+            world.take(entity, [x | {name: v.parse_date(x[name]) for name in days if name in x} | {"$line": 0} for x in values])
         world.resolve_all()
-        self.memory = world.memory = Memory(world, state)
+        self.memory = world.memory = world.remember(state)
         self.recall_books()
         self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
         self._heed_changes()
@@ -150,7 +154,7 @@ class Bound:
         self.turns: Mapping[str, Any] = {}  # turns of an earlier run, read back instead of taken again
         self.tried: Mapping[str, Mapping[str, str]] = {}  # by record and role the reps who must not have it now, with the reasons
         self.exceptions: dict[tuple[str, str, str], ExceptionRow] = {}  # by entity, record and role
-        for row in (*self.plan.exceptions, *held_back(state)):
+        for row in (*granted(state), *self.plan.exceptions, *held_back(state)):
             record = world.find(row.entity, row.record) if row.entity in world.rows else None
             if record is not None and self.excepts(row, record):
                 self.exceptions.setdefault((row.entity, record["id"], str(row.role)), row)
@@ -401,13 +405,26 @@ class Bound:
         return self.world.fill(template, self.world.scope(row))
 
 
+def granted(state: Mapping[str, Any]) -> Iterator[ExceptionRow]:
+    """The exceptions that stand in the ledger, beside those of the policy's own files and before them."""
+    for key, x in state.get("granted", {}).items():
+        yield exception_of(key, x["rep"], x["by"], x["reason"], x["until"], x["start"])
+
+
+def exception_of(key: str, rep: str | None, by: str, reason: str, until: str, start: str = "") -> ExceptionRow:
+    """An exception for the record and role of a key, `entity|record|role`, that stands in no file."""
+    entity, _, rest = key.partition("|")
+    record, _, role = rest.rpartition("|")
+    texts = [Text(text, Inline()) for text in (record, role, rep or "", by, reason)]
+    return ExceptionRow(
+        entity, texts[0], texts[1], texts[2], texts[3], texts[4], v.parse_date(start) if start else None, v.parse_date(until)
+    )
+
+
 def held_back(state: Mapping[str, Any]) -> Iterator[ExceptionRow]:
     """The records that stay where they were before a run that was undone, as approved exceptions."""
     for key, x in state.get("held", {}).items():
-        entity, _, rest = key.partition("|")
-        record, _, role = rest.rpartition("|")
-        texts = [Text(text, Inline()) for text in (record, role, x["rep"] or "", x["by"], f"the run {x['run']} was undone")]
-        yield ExceptionRow(entity, texts[0], texts[1], texts[2], texts[3], texts[4], None, v.parse_date(x["until"]))
+        yield exception_of(key, x["rep"], x["by"], f"the run {x['run']} was undone", x["until"])
 
 
 def empty_state(as_of: str) -> dict[str, Any]:

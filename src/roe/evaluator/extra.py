@@ -84,12 +84,12 @@ def credit_lines(credit: Credit, world: World) -> Iterator[list[Any]]:
         dispute = disputes.get(str(row["id"]))
         if dispute is not None:
             ruled = split(dispute["ruling"] or "")
+            who = dispute["by"].label if dispute["by"] is not None else "somebody"
             if ruled:
                 status, reps = "ruled", [(world.rep(rep), percent) for rep, percent in ruled]
-                reason = f"ruled by {dispute['ruled_by'] or '(nobody named)'}: {dispute['reason'] or ''}"
+                reason = f"ruled by {dispute['ruled_by'] or '(nobody named)'}, after {who} disputed it ({dispute['reason'] or 'no reason given'})"
             else:
                 status, until = "disputed", _deadline(credit, dispute, world)
-                who = dispute["by"].label if dispute["by"] is not None else "somebody"
                 late = ", which is past" if until is not None and until <= world.clock.today else ""
                 reason = f"{who} disputes it ({dispute['reason'] or 'no reason given'}): {credit.refer or 'somebody'} must decide"
                 reason += f" by {v.readable(until)}{late}" if until is not None else ""

@@ -16,7 +16,7 @@ Not safe for threads: one caller at a time.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from functools import cached_property
@@ -26,7 +26,7 @@ from roe.crm.ids import fold
 from roe.data.coerce import NAMELESS, coerce_table
 from roe.data.reading import Reject
 from roe.evaluator.allocate import FALLBACK
-from roe.evaluator.engine import Bound, Decision, Tables, empty_state
+from roe.evaluator.engine import Bound, Decision, Tables, empty_state, granted
 from roe.evaluator.kept import AS_WRITTEN, KeptUp
 from roe.evaluator.world import Owners, Row, World
 from roe.grammar.clock import zone_of
@@ -38,6 +38,15 @@ if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
     from roe.evaluator.memory import Facts
 
+OWNERSHIP = (
+    "owner",
+    "owner_since",
+    "owner_from",
+    "owner_by",
+    "former_owner",
+    "returned_on",
+    "referred_on",
+)  # fields that say who has, or had, a record
 NO_RECORD = "there is no record of this id"
 
 
@@ -46,7 +55,7 @@ class LiveWorld(World):
 
     decided: Callable[[Row], Owners]  # the owners of a record, as its own rules give them now
     earlier: Callable[[str, str], bool]  # whether an entity is decided before another
-    followed: Callable[[Row, bool], None]  # what a record that has changed, or is gone, means to the pools
+    followed: Callable[[Row, bool, Collection[str]], None]  # what a record that has changed in some fields, or is gone, means to the pools
 
     def __init__(self, *args: Any) -> None:
         self.deciding = ""  # the entity of the record that is being decided; '' for the data as it is
@@ -79,10 +88,12 @@ class LiveWorld(World):
         assert self._kept_up is not None
         self.changed()
         row = self._keys[entity].get(values["id"])
+        before: dict[str, Any] = {}
         if row is None:
             row = Row(entity, self, values)
         else:
             self._kept_up.take_out(row)
+            before = self.stored(row)
             row.forget()
             row.clear()
             row.update(values)
@@ -90,7 +101,7 @@ class LiveWorld(World):
         finish(row)
         self._kept_up.put_in(row)
         self.forget_computed()
-        self.followed(row, False)
+        self.followed(row, False, [name.partition(".")[0] for name in {**before, **values} if before.get(name) != values.get(name)])
         return row
 
     def stored(self, row: Row) -> dict[str, Any]:
@@ -107,18 +118,20 @@ class LiveWorld(World):
         self._kept_up.take_out(row)
         self._kept_up.gone(row)
         self.forget_computed()
-        self.followed(row, True)
+        self.followed(row, True, list(row))
         return True
 
-    def own_now(self, row: Row, role: str, facts: Facts) -> None:
-        """Show today's owner in the data of a record."""
+    def own_now(self, row: Row, role: str, facts: Facts, unchanged: Mapping[str, Any]) -> None:
+        """Show today's owner in the data of a record. `unchanged` is what was computed of it and does not rest on the owner."""
         assert self._kept_up is not None
         self.changed()
         self._kept_up.take_out(row)
         self.know_one(row, role, facts)
         self._kept_up.put_in(row)
         self.forget_computed()
-        self.followed(row, False)
+        for name, value in unchanged.items():
+            row.remember(name, value)
+        self.followed(row, False, OWNERSHIP)
 
     def changed(self) -> None:
         self.__dict__.pop("settled", None)
@@ -207,18 +220,21 @@ class Live(Bound):
         world = LiveWorld(evaluator.compiled, tables, evaluator.clock(as_of))
         before = empty_state(str(as_of)) if state is None else state
         super().__init__(evaluator, world, {**before, "owners": dict(before.get("owners", {}))})
-        self._excepted: dict[tuple[str, str], list[ExceptionRow]] = {}
-        for exception in self.plan.exceptions:
-            for text in dict.fromkeys((fold(exception.record), str(exception.record).lower())):
-                self._excepted.setdefault((exception.entity, text), []).append(exception)
+        self._in_files = _by_name(self.plan.exceptions)
+        self._granted = {key: next(granted({"granted": {key: x}})) for key, x in self.state.get("granted", {}).items()}
         order = {entity: n for n, entity in enumerate(self.entities())}
         world.earlier = lambda entity, other: entity in order and other in order and order[entity] < order[other]
         world.decided = self._decided_owners
         world.followed = self._follow
         world.keep_up()
         self._quiet = False  # whether a decision is asked for its owners alone: then no pool takes a turn
-        self._renew = False
+        self._renew = False  # whether who is able is to be found out again
         self._reps_changed = False
+        lists = (f.type.item for f in self.policy.model.entities["rep"].values() if f.via)
+        self._about_reps = {"rep", *(item.entity for item in lists if item is not None)}  # a leave, for one, is about its rep
+        self._reps_rest_on_others = any(entity == "rep" for entity, _ in self.plan.steps)
+        self._as_of: date | datetime | str | None = None
+        self._owner_read: dict[tuple[str, str], bool] = {}  # by pool and entity, whether what companies have in common rests on the owner
         self._company_of: dict[str, tuple[str, Any]] = {}  # key of an assignment -> (pool, company)
         self._together: dict[tuple[str, Any], list[str]] = {}  # (pool, company) -> the keys of its assignments, in order
         for key in sorted(self.assigned):
@@ -236,30 +252,44 @@ class Live(Bound):
         typed, rejects = self.world.typed_records(entity, records)
         if rejects:
             raise ValueError(f"{rejects[0].field}: {rejects[0].reason}")
-        self._renew, self._reps_changed = True, self._reps_changed or entity == "rep"
-        return [self.world.put(entity, values, self._finish) for values in typed]
+        return [self.put_typed(entity, values) for values in typed]
 
     def put_typed(self, entity: str, values: dict[str, Any]) -> Row:
         """Insert or replace a record whose values are typed already, as `world.typed_records` gives them."""
-        self._renew, self._reps_changed = True, self._reps_changed or entity == "rep"
-        return self.world.put(entity, values, self._finish)
+        before = self.world._keys[entity].get(values["id"])
+        was_owned = before is not None and self._is_owned(before)
+        row = self.world.put(entity, values, self._finish)
+        self._heed(entity, was_owned or self._is_owned(row))
+        return row
 
     def remove(self, entity: str, key: str) -> None:
         """Delete a record by its id. Raises KeyError if there is none."""
         if not self.world.remove(entity, key):
             raise KeyError(f"{entity} {key}: {NO_RECORD}")
-        self._renew, self._reps_changed = True, self._reps_changed or entity == "rep"
+        self._heed(entity, True)
 
-    def own(self, row: Row, role: str, rep: str) -> None:
-        """Show that a rep owns a record from today on, as a run shows it to the next; it stays so where the data names no owner."""
+    def own(self, row: Row, role: str, rep: str, company: Mapping[str, Any] | None = None) -> None:
+        """Show that a rep owns a record from today on, as a run shows it to the next; it stays so where the data names no owner.
+
+        `company` is what pools know of the record's company, and does not change with its owner.
+        """
         key = f"{row.entity}|{row['id']}|{role}"
         before = row["owner"].get(role)
         shown = None if before is None else str(before["id"])
         facts = self.memory.of(row.entity, str(row["id"]), role, shown, row[f"owner_since.{role}"])
         facts = self.memory.known[key] = facts.moved_to(rep, self.world.clock.today, "pool")
-        self.world.own_now(row, role, facts)
+        self.world.own_now(row, role, facts, company or {})
         self.state["owners"][key] = facts.saved()
-        self._renew = True
+        self._heed(row.entity, True)
+
+    def _heed(self, entity: str, owned: bool) -> None:
+        """A record has changed: who is able rests on reps and what is about them, and on how many records each has where a cap counts them."""
+        self._reps_changed = self._reps_changed or entity == "rep"
+        counted = owned and "pools" in self.__dict__ and self.pools.counts_are_asked
+        self._renew = self._renew or entity in self._about_reps or counted or self._reps_rest_on_others
+
+    def _is_owned(self, row: Row) -> bool:
+        return any(dict.get(row, f"owner.{role}") is not None for role in self.policy.roles)
 
     def _finish(self, row: Row) -> None:
         """What the state knows of a record that its data does not say."""
@@ -277,10 +307,15 @@ class Live(Bound):
 
     def at(self, as_of: date | datetime | str) -> None:
         """Go to a moment, later or earlier."""
-        clock = self.evaluator.clock(as_of)
-        if clock != self.world.clock:
+        if as_of == self._as_of:
+            return
+        clock, before = self.evaluator.clock(as_of), self.world.clock
+        if clock != before:
             self.world.at(clock)
-            self._renew = True
+            # who is able changes with days and hours of work, which begin and end with a minute
+            same_minute = clock.now.replace(second=0, microsecond=0) == before.now.replace(second=0, microsecond=0)
+            self._renew = self._renew or not same_minute
+        self._as_of = as_of
 
     def decide(
         self,
@@ -299,8 +334,11 @@ class Live(Bound):
             self.at(as_of)
         self.world.conflicts.clear()
         row = self._row(record, entity)
-        if self._renew and "pools" in self.__dict__:
-            self.pools.renew(self._reps_changed)
+        if "pools" in self.__dict__:
+            if self._renew:
+                self.pools.renew(self._reps_changed)
+            else:
+                self.pools.again()
         self._renew = self._reps_changed = False
         role = role if role is not None else next(iter(self.roles(row.entity)), "")
         with self.world.as_before(row.entity):
@@ -309,13 +347,29 @@ class Live(Bound):
         if turn is not None and turn.rep is not None and not turn.repeated:
             if turn.history is not None and turn.why != FALLBACK:  # who it was escalated to has taken nothing that counts
                 self.pools.uncount()
-            self.own(row, role, turn.rep["id"])
+            self.own(row, role, turn.rep["id"], self._company(decision))
             self._accompany(self.key(decision))
         return decision
 
-    def _follow(self, row: Row, gone: bool) -> None:
+    def _company(self, d: Decision) -> dict[str, Any]:
+        """The company of a record that a pool has just given, where that does not rest on its owner."""
+        assert d.turn is not None
+        pool = self.pools.pools[d.turn.pool]
+        if pool.together is None or self._rests_on_owner(pool.step.name, d.entity):
+            return {}
+        return {pool.company_name: self.assigned[self.key(d)].get("company")}
+
+    def _rests_on_owner(self, pool: str, entity: str) -> bool:
+        known = self._owner_read.get((pool, entity))
+        if known is None:
+            read = self.pools.company_rests_on(self.pools.pools[pool], entity)
+            about_owners = read is None or any(of == entity and name.partition(".")[0] in OWNERSHIP for of, name in read)
+            known = self._owner_read[pool, entity] = about_owners
+        return known
+
+    def _follow(self, row: Row, gone: bool, changed: Collection[str]) -> None:
         if "pools" in self.__dict__:
-            self.pools.follow(row, gone)
+            self.pools.follow(row, gone, changed)
 
     def _accompany(self, key: str) -> None:
         """Of a company's records that a pool assigned, the next one follows the first by its key, wherever that has gone since."""
@@ -371,16 +425,26 @@ class Live(Bound):
         return row
 
     def approved(self, row: Row, role: str) -> ExceptionRow | None:
-        """The exception that holds for a record today."""
+        """The exception that holds for a record today: one that was granted by an entry, before those of the policy's files."""
+        own = self._granted.get(f"{row.entity}|{row['id']}|{role}")
+        if own is not None and self.excepts(own, row):
+            return own
         texts = [dict.get(row, name) for name in ("id", "name", "email", "domain")]
         named = dict.fromkeys(key for text in texts if text for key in (str(text), str(text).lower()))
         holding = [
             x
             for key in named
-            for x in self._excepted.get((row.entity, key), ())
+            for x in self._in_files.get((row.entity, key), ())
             if str(x.role) == role and self.excepts(x, row) and self.world.find(x.entity, x.record) is row
         ]
         return min(holding, key=self.plan.exceptions.index, default=None)
+
+    def grant(self, key: str, given: Mapping[str, Any] | None) -> None:
+        """Heed an exception for `entity|record|role` as `state["granted"]` has it, or no longer."""
+        self._granted.pop(key, None)
+        if given is not None:
+            self._granted[key] = next(granted({"granted": {key: given}}))
+        self._renew = True
 
     def _decided_owners(self, row: Row) -> Owners:
         """The owners that a record's own rules give it now; what would be a turn of a pool leaves the owner that it has."""
@@ -402,3 +466,12 @@ class Live(Bound):
     def current_state(self) -> dict[str, Any]:
         """The state as decisions have left it: owners, turns, credits and days of the pools, and what they have assigned."""
         return {**self.state, **self.pools.saved(), "assigned": dict(sorted(self.assigned.items()))}
+
+
+def _by_name(exceptions: Iterable[ExceptionRow]) -> dict[tuple[str, str], list[ExceptionRow]]:
+    """Exceptions by their entity, and by what they call their record."""
+    found: dict[tuple[str, str], list[ExceptionRow]] = {}
+    for exception in exceptions:
+        for text in dict.fromkeys((fold(exception.record), str(exception.record).lower())):
+            found.setdefault((exception.entity, text), []).append(exception)
+    return found

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from roe.evaluator.world import Row, World
 
 NOTHING_HELD = Held(None)
+DecisionValues = tuple[str, str, str, str | None, str | None, Any, str, str]  # see `Memory.after`
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,16 @@ class Memory:
         self._by_role: dict[tuple[str, str], dict[str, Facts]] = {}
         self.returned: Mapping[str, Any] = state.get("returned", {})
         self.referred: Mapping[str, Any] = state.get("referred", {})
+        self.elsewhere: dict[str, Any] = {}  # owners of entities that the policy does not have, which stay as they are
         self.changed: list[tuple[str, Facts]] = []  # by hand or by a system, since the last run
         by_role: dict[tuple[str, str], dict[str, Any]] = {}
         for part in (state.get("owners", {}), self.returned, self.referred):
             for key in part:
                 entity, role = key.partition("|")[0], key.rpartition("|")[2]
-                if entity in world.rows:
+                if entity not in world.rows:
+                    if part is not self.returned and part is not self.referred:
+                        self.elsewhere[key] = part[key]
+                else:
                     by_role.setdefault((entity, role), {})[key[len(entity) + 1 : -len(role) - 1]] = state.get("owners", {}).get(key)
         world.returned = self.returned
         for (entity, role), saved in by_role.items():
@@ -143,28 +148,33 @@ class Memory:
         """The facts of a record once it is decided."""
         return self.of(d.entity, d.id, d.role, d.previous, d.since).moved_to(d.owner, self.today, given_by(d.action))
 
-    def after(self, decisions: Iterable[tuple[str, str, str, str | None, str | None, Any, str, str]]) -> dict[str, Any]:
+    def after(self, decisions: Iterable[DecisionValues]) -> dict[str, Any]:
         """What the next run is to know: `owners`, `returned` and `referred`, from decisions as (entity, record, role, owner, today's owner
         in the data, since when there, action, what gave it). Records that were not decided are as they were.
         """
         owners = {key: found.saved() for key, found in self.known.items() if key not in self.returned or found.holder or found.held.base}
+        changes, returned, referred = self._decided(decisions)
+        owners = self.elsewhere | {key: x for key, x in (owners | changes).items() if x is not None}
+        found = {"owners": dict(sorted(owners.items()))}
+        return found | {k: dict(sorted(x.items())) for k, x in (("returned", returned), ("referred", referred)) if x}
+
+    def _decided(self, decisions: Iterable[DecisionValues]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """What decisions leave of `owners` (None where nothing is left), and the whole of `returned` and `referred`."""
+        owners: dict[str, Any] = {}
         returned, referred = dict(self.returned), dict(self.referred)
         for entity, record, role, owner, shown, since, action, by in decisions:
             key = f"{entity}|{record}|{role}"
             facts = self.of(entity, record, role, shown, since)
             after = facts.moved_to(owner, self.today, by)
-            if after.holder is None and after.held.base is None and not after.held.decided:
-                owners.pop(key, None)
-            else:
-                owners[key] = after.saved()
+            is_nobody = after.holder is None and after.held.base is None and not after.held.decided
+            owners[key] = None if is_nobody else after.saved()
             if action == "return" and facts.holder is not None:
                 returned[key] = {"on": v.literal(self.world.clock.now), "rep": facts.holder}
             if action == "refer":
                 referred.setdefault(key, {"on": str(self.today)})
             else:
                 referred.pop(key, None)
-        found = {"owners": dict(sorted(owners.items()))}
-        return found | {k: dict(sorted(x.items())) for k, x in (("returned", returned), ("referred", referred)) if x}
+        return owners, returned, referred
 
     def counts(self) -> dict[str, int]:
         """How many records are what, for the summary."""

@@ -6,7 +6,7 @@ The evaluation is the ordinary one, with a watch on it (see `expressions`). Noth
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from roe.evaluator.expressions import Code, Scope, compile_expression
@@ -51,7 +51,9 @@ class Watched:
     code: Code
     text: str
     parts: tuple[tuple[str, s.Node], ...]
-    place: Span | None = None
+    places: dict[int, tuple[Text, Span]] = field(
+        default_factory=dict
+    )  # texts by their identity: a tree is that of every text that reads the same
 
 
 Kept = dict[int, Watched]
@@ -93,9 +95,9 @@ def observe(expr: Expr, scope: Scope, lists: Mapping[str, Any], kept: Kept | Non
 def _one(tree: s.Node, text: Text, scope: Scope, lists: Mapping[str, Any], kept: Kept) -> Observed:
     value, parts = watch(tree, scope, lists, kept)
     own = kept[id(tree)]
-    if own.place is None:
-        own.place = text.span() if tree.at == s.NOWHERE else text.span(*tree.at)
-    return Observed(own.text, value if isinstance(value, bool) else None, parts, own.place, tree)
+    if id(text) not in own.places:
+        own.places[id(text)] = (text, text.span() if tree.at == s.NOWHERE else text.span(*tree.at))
+    return Observed(own.text, value if isinstance(value, bool) else None, parts, own.places[id(text)][1], tree)
 
 
 def watch(tree: s.Node, scope: Scope, lists: Mapping[str, Any], kept: Kept | None = None) -> tuple[Any, tuple[Part, ...]]:

@@ -238,13 +238,19 @@ class _Builder:
             base = code(scope)
             step = self.compiled.steps.get((base.entity, name)) if isinstance(base, Row) else None
             if isinstance(step, Fill):
-                if step.source in base.derived:
+                if base.is_filled(step):
                     self.ask(base, step.source)
             elif step is not None and (step.stage != STANDARD or (isinstance(step, Settle) and not step.gives)):
                 self.ask(base, name)
 
     def _nested(self, row: Row, name: str) -> None:
         step = self.compiled.steps.get((row.entity, name))
+        if isinstance(step, Settle) and step.gives:  # what became of one claim: of all on the same record
+            live = ((entity, field) for (entity, field), x in self.compiled.steps.items() if isinstance(x, Settle) and not x.gives)
+            for entity, field in live:
+                if row[entity] is not None:
+                    self.ask(row[entity], field)
+            return
         if isinstance(step, Settle):
             self._claims(row, name)
             return

@@ -84,6 +84,14 @@ class Row(dict[str, Any]):
     def __eq__(self, other: object) -> bool:
         return self is other
 
+    def remember(self, name: str, value: Any) -> Any:
+        """Keep what was computed of the record until something that it may rest on has changed."""
+        if not self.derived:
+            self.world.touched.append(self)
+        self.derived.add(name)
+        self[name] = value
+        return value
+
     def forget(self) -> None:
         """Drop what was computed, since something it rests on has changed."""
         for name in self.derived:
@@ -102,12 +110,16 @@ class Row(dict[str, Any]):
     def as_json(self) -> dict[str, Any]:
         """The record's own values; related records are left out, as are the marks of the loader and what the ledger knows."""
         remembered = {*UNKNOWN_REP, *(f"{name}.{role}" for name in PER_ROLE for role in self.world.policy.roles)}
-        stored = {
-            k: x
-            for k, x in self.items()
-            if k not in self.derived and k[0] != "$" and k not in remembered and not isinstance(x, (dict, list))
-        }
+        stored = {k: x for k, x in self.stored() if k[0] != "$" and k not in remembered and not isinstance(x, (dict, list))}
         return {"entity": self.entity, **{k: v.plain(x) for k, x in stored.items() if x is not None}}
+
+    def is_filled(self, step: Fill) -> bool:
+        """Whether a reference that the data does not have was asked for, and so taken from another step."""
+        return step.source in self.derived
+
+    def stored(self) -> Iterable[tuple[str, Any]]:
+        """The fields that are not computed, with their values."""
+        return ((k, x) for k, x in self.items() if k not in self.derived)
 
 
 Known = list[tuple[Row, dict[str, Any]]]
@@ -288,6 +300,12 @@ class World:
         for row in touched:
             row.forget()
 
+    def remember(self, state: Mapping[str, Any]) -> Memory:
+        """The memory of a run on these records: what the ledger and they say together of owners."""
+        from roe.evaluator.memory import Memory
+
+        return Memory(self, state)
+
     # --- loading ----------------------------------------------------------------------------------------------------
 
     def add(self, entity: str, raw: Iterable[Mapping[str, Any]]) -> list[Row]:
@@ -324,6 +342,11 @@ class World:
         self._back.clear()
         self._keyed.clear()
         return added
+
+    def take(self, entity: str, typed: Sequence[dict[str, Any]]) -> None:
+        """Add typed records that the data does not have. Those that are here already stay."""
+        if entity in self.rows:
+            self.restore(entity, (x for x in typed if x["id"] not in self._keys[entity]))
 
     def all(self, entity: str) -> Sequence[Row]:
         """The records of an entity, by id."""

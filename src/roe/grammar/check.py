@@ -151,6 +151,8 @@ class Checker:
         result = ARITHMETIC_TYPES.get((a.name, node.op, b.name))
         if result is None:
             help = "numbers add up with numbers, dates with durations, texts with texts"
+            if {a.name, b.name} <= {"date", "date and time", "number"}:
+                help = "a number of days is written `90 days`"
             return self.say("R205", node, f"`{a} {node.op} {b}` does not work", help)
         return Type(result)
 
@@ -172,7 +174,7 @@ class Checker:
 
     def _comparable(self, node: s.Node, op: str, a: Type, b: Type, left: s.Node, right: s.Node) -> None:
         if not t.fits(a, b):
-            self.say("R205", node, f"a {a} and a {b} cannot be compared", _mixed(a, b), _declared(a, b))
+            self.say("R205", node, f"{_a(a)} and {_a(b)} cannot be compared", _mixed(a, b), _declared(a, b))
             return
         if op not in ("=", "!=") and {a.name, b.name} & UNORDERED:
             self.say("R205", node, f"a {a} has no order", "use `=` or `!=`")
@@ -355,6 +357,10 @@ ARITHMETIC_TYPES: dict[tuple[str, str, str], str] = {
 }  # fmt: skip
 
 
+def _a(found: Type) -> str:
+    return "the owners of a record" if found.name == "owners" else f"a {found}"
+
+
 def _mixed(a: Type, b: Type) -> str:
     names = {a.name, b.name}
     if names == {"date", "date and time"}:
@@ -363,6 +369,10 @@ def _mixed(a: Type, b: Type) -> str:
         return "numbers stand without quotes; `number(…)` makes one of a text"
     if "record" in names and "string" in names:
         return "compare one of the record's fields, such as its `.name` or `.id`"
+    if "owners" in names:
+        return "name a role, such as `.owner.ae`, and compare one of the rep's fields, such as its `.id`"
+    if "number" in names and any("duration" in name or "date" in name for name in names):
+        return 'a number of days is written `90 days`, and a day `@"2026-01-31"`'
     if "boolean" in names:
         return "a yes/no field is itself a condition: write it alone, or `= true`"
     return "compare values of one type"

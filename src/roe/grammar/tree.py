@@ -162,7 +162,10 @@ class Build(Transformer[Token, Any]):
         return s.Between(parts[0], parts[1], parts[2], _over(parts))
 
     def tests(self, parts: list[Any]) -> s.Node:
-        return s.Tests(tuple(parts), False, _over(parts))
+        return s.Tests(_tests(parts), False, _over(parts))
+
+    def outside(self, parts: list[Any]) -> s.Node:
+        return s.Not(_tests(parts), _over(parts))
 
     def in_(self, parts: list[Any], negated: bool = False) -> s.Node:
         tests = parts[1].tests if isinstance(parts[1], s.Tests) else (parts[1],)
@@ -178,7 +181,7 @@ class Build(Transformer[Token, Any]):
         return s.Or(_flat(parts, s.Or), _over(parts))
 
     def not_(self, parts: list[Any]) -> s.Node:
-        return s.Not(tuple(parts[1:-1]), _over(parts))
+        return s.Not(_tests(parts[1:-1]), _over(parts))
 
     def if_(self, parts: list[Any]) -> s.Node:
         return s.If(parts[1], parts[2], parts[3], _over(parts))
@@ -211,6 +214,11 @@ class Build(Transformer[Token, Any]):
             return s.Unary(str(op), operand, _over(parts))
         low, high = (operand, None) if op[0] == ">" else (None, operand)
         return s.RangeOf(low, high, op == ">=", op == "<=", _over(parts))
+
+
+def _tests(parts: list[Any]) -> tuple[s.Node, ...]:
+    """Tests in a row; those of a parenthesis, `in ("US", "CA")`, stand among the others."""
+    return tuple(i for p in parts for i in (p.tests if isinstance(p, s.Tests) else (p,)))
 
 
 def _flat(parts: list[Any], same: type[Any]) -> tuple[s.Node, ...]:

@@ -70,6 +70,7 @@ def _subjects(store: Store, record: str, entity: str) -> list[tuple[int, str]]:
 
 def _erase(tx: Writing, ids: Sequence[tuple[int, str]], words: Sequence[str], by: str, why: str) -> int:
     db, erased = tx.db, 0
+    db.run("DELETE FROM snapshot")  # a copy that has ids of records; the next run makes it anew
     for id_, kind in ids:
         erased += forget_beside(db, kind, words[0], words[1:])
         about = [n for (n,) in db.rows("SELECT number FROM entry WHERE subject = ? OR target = ? OR former = ?", (id_, id_, id_))]

@@ -89,7 +89,7 @@ class PostgresDatabase:
 
     def scrub(self) -> None:
         """Leave nothing in the tables of what was erased."""
-        for table in ("value", "evidence", "subject", "mirror", "known", "answer", "inbox", "outbox"):
+        for table in ("value", "evidence", "subject", "snapshot", "mirror", "known", "answer", "inbox", "outbox"):
             self.con.execute(f"VACUUM FULL {table}")
 
     def close(self) -> None:

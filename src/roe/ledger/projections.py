@@ -13,17 +13,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from roe.ledger.database import Database
-from roe.ledger.entries import CONFIRMED_BY_CRM, Claimed, Entry, Loaded, Owned, Raised, Run, Turn
+from roe.ledger.entries import CONFIRMED_BY_CRM, Claimed, Entry, Loaded, Owned, Run, Turn
 
 CHUNK = 500  # records whose projections are read and written together
 GONE = ("became", "merged", "absent", "deleted")
 CLOSES: Mapping[str, tuple[str, ...]] = {  # kind -> the kinds of the same key that it ends
     "turn-back": ("turn",), "returned": ("claimed", "turn"), "answered": ("referred",), "restored": ("gone",),
+    "excepted": ("requested",), "declined": ("requested",),
     "became": ("turn", "claimed", "referred", "until"), "merged": ("turn", "claimed", "referred", "until"),
     "deleted": ("turn", "claimed", "referred", "until"),
 }  # fmt: skip
 WHOLE = ("became", "merged", "deleted")  # what ends it for every role of a record
-KEPT = ("turn", "returned", "rested", "referred", "answered", "frozen", "raised", "seen", "credit", "disputed", "standing", "placed", "cycle", "activated", "evidence")  # fmt: skip
+KEPT = (
+    "turn", "returned", "rested", "referred", "answered", "frozen", "raised", "seen", "credit", "disputed", "standing", "placed", "cycle",
+    "activated", "evidence", "requested", "excepted", "away", "weighed", "reviewed",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -95,7 +99,7 @@ class Projector:
             elif isinstance(e, Run):
                 runs.append((n.number, e.id, n.number))
             if e.KIND in KEPT:
-                self._note(latest, e.KIND, n, getattr(e, "until", None), not isinstance(e, Raised) or e.up)
+                self._note(latest, e.KIND, n, getattr(e, "until", None), getattr(e, "up", True))
             if e.KIND in GONE:
                 latest[self.word("gone"), n.subject, 0] = (n.number, 1, None)
             self._close(latest, held, n)

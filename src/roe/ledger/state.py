@@ -7,19 +7,22 @@ read to what it left. Keys are `entity|record|role`, `entity|record|field` and s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from roe.grammar import values as v
+from roe.ledger.changed import differing
 from roe.ledger.entries import (
     CONFIRMED_BY_CRM,
     Answered,
+    Away,
     Claimed,
     Cycle,
     Entry,
+    Excepted,
     Frozen,
     Loaded,
     Owned,
@@ -56,16 +59,25 @@ class Decided:
     by: str = "rule"
 
 
-def remembered(store: Store) -> State:
-    """The memory as of the ledger's head; empty for a ledger in which no run was written."""
+def remembered(store: Store, owners: Callable[[Store], Mapping[str, State]] | None = None) -> State:
+    """The memory as of the ledger's head; empty for a ledger in which no run was written.
+
+    `owners` reads who holds what; `roe.ledger.columns.owners_of` does so for evaluators that take it as columns.
+    """
     last = store.last_run()
     if last is None:
         return {}
     zone = last.entry.at.zone
-    state: State = {"version": VERSION, "as_of": _literal(last.entry.at), "owners": _owners(store), "assigned": _assigned(store)}
+    state: State = {
+        "version": VERSION,
+        "as_of": _literal(last.entry.at),
+        "owners": (owners or _owners)(store),
+        "assigned": _assigned(store),
+    }
     state |= {"pools": _pools(store), "days": store.days(str(last.entry.at.date - COUNTED))}
     for part, found in (
         ("returned", _returned(store)), ("referred", _referred(store)), ("frozen", _frozen(store)), ("claims", _claims(store)), ("books", _books(store)), ("events", _events(store, zone)),
+        ("granted", granted(store)), ("records", _entered(store)),
     ):  # fmt: skip
         if found:
             state[part] = found
@@ -77,12 +89,12 @@ def _literal(at: At) -> str:
 
 
 @cache
-def _day(instant: int, zone: str) -> str:
+def day_text(instant: int, zone: str) -> str:
     """The day of an instant in a zone; owners share few of them."""
     return str(At(instant, True, zone).date)
 
 
-_moment = cache(_literal)
+moment_text = cache(_literal)
 
 
 def _owners(store: Store) -> State:
@@ -90,12 +102,12 @@ def _owners(store: Store) -> State:
     for h in store.holdings():
         base, base_at = (holder_of(h.base[0], h.base[1]), h.base[2]) if h.base is not None else (None, None)
         more = {
-            "seen": _day(h.start.instant, h.start.zone) if h.since_unknown else None, "former": h.former, "by": h.by, "base": base,
-            "base_at": None if base_at is None else _moment(base_at), "decided": [holder_of(*x) for x in h.decided],
+            "seen": day_text(h.start.instant, h.start.zone) if h.since_unknown else None, "former": h.former, "by": h.by, "base": base,
+            "base_at": None if base_at is None else moment_text(base_at), "decided": [holder_of(*x) for x in h.decided],
         }  # fmt: skip
         holder = holder_of(h.rep, h.queue)
         if holder is not None or base is not None or h.decided:
-            since = None if h.since_unknown else _day(h.start.instant, h.start.zone)
+            since = None if h.since_unknown else day_text(h.start.instant, h.start.zone)
             found[f"{h.entity}|{h.record}|{h.role}"] = {"rep": holder, "since": since} | {k: x for k, x in more.items() if x}
     return dict(sorted(found.items()))
 
@@ -149,6 +161,33 @@ def _claims(store: Store) -> State:
     entries = (o.stored.entry for o in store.latest("claim"))
     found = {e.claim: e.reason if e.status == "refused" else "" for e in entries if isinstance(e, Claimed) and e.claim}
     return dict(sorted(found.items()))
+
+
+def granted(store: Store) -> State:
+    """The exceptions that somebody has granted and not ended, by `entity|record|role`: for whom, until when, from when, by whom, and why."""
+    entries = (o.stored.entry for o in store.latest("excepted", is_open=True))
+    return dict(
+        sorted((f"{e.entity}|{e.record}|{e.role}", granted_of(e)) for e in entries if isinstance(e, Excepted) and e.until is not None)
+    )
+
+
+def granted_of(e: Excepted) -> State:
+    """The same of one entry."""
+    assert e.until is not None
+    return {"rep": e.rep, "start": e.start, "until": str(e.until.date), "by": e.by, "reason": e.reason}
+
+
+def _entered(store: Store) -> State:
+    """The records that people have entered beside the data, by entity: the leaves of reps who have said themselves that they are away."""
+    entries = (o.stored.entry for o in store.latest("away", is_open=True))
+    leaves = [
+        {"id": f"away:{e.record}", "rep": e.record, "kind": e.reason or "away"}
+        | ({"starts": e.start} if e.start else {})
+        | ({"until": str(e.until.date)} if e.until is not None else {})
+        for e in entries
+        if isinstance(e, Away)
+    ]
+    return {"leave": sorted(leaves, key=lambda x: x["id"])} if leaves else {}
 
 
 def _events(store: Store, zone: str) -> State:
@@ -240,7 +279,7 @@ def _key(key: str) -> tuple[str, str, str]:
 
 
 def _owned(before: State, after: State, at: At, details: Mapping[str, Decided], last: Mapping[str, How] | None) -> Iterator[Entry]:
-    for key in sorted({*before, *after, *details}):
+    for key in sorted({*differing(before, after), *details}):
         old, new, d = before.get(key), after.get(key), details.get(key)
         entity, record, role = _key(key)
         about: dict[str, Any] = {"entity": entity, "record": record, "role": role}
@@ -319,8 +358,11 @@ def decided_otherwise(
             yield record
 
 
-def how_decided(store: Store) -> dict[str, How]:
-    """How each record that somebody holds was decided the last time."""
+def how_decided(store: Store, owners: Any = None) -> Mapping[str, How]:
+    """How each record that somebody holds was decided the last time; from `owners` where they were read as columns."""
+    columns = getattr(owners, "last_how", None)
+    if columns is not None:
+        return columns  # type: ignore[no-any-return]
     return {f"{h.entity}|{h.record}|{h.role}": (h.rule, h.action, "" if h.until is None else str(h.until)) for h in store.holdings()}
 
 

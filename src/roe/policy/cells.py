@@ -6,6 +6,7 @@ column of numbers takes bands (`1-499`, `1..499`, `500+`), and a column of dates
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import replace
 
@@ -23,6 +24,9 @@ _PLAIN = re.compile(r"\d+|[^\W\d]\w*([.-]\w+)*")  # a ZIP code, a name, a domain
 _PARTS = re.compile(r"[.-]")
 _RESERVED = frozenset({"true", "false", "null", "not"})
 _WORDS = re.compile(r"[^\s,][^,]*")  # what stands between commas
+_NOT = re.compile(r"\s*not\s*\((.*)\)\s*", re.DOTALL)
+_IS_TEST = re.compile(r'\s*(?:"|[<>=]|!=)')
+_MEMBER = re.compile(r"\s*(?:not\s+)?in\s+(\w+)\s*")
 
 
 def read_cell(cell: Text, names: Names, found: Type) -> tuple[s.Tests | None, list[Diagnostic]]:
@@ -30,6 +34,13 @@ def read_cell(cell: Text, names: Names, found: Type) -> tuple[s.Tests | None, li
     if found.name in ("string", "any"):
         return _text_cell(cell, names)
     if found.name == "date":  # before the grammar, to which a band of days is one long subtraction
+        otherwise = _SPELT_OTHERWISE.search(cell)
+        if otherwise:
+            return None, [
+                Diagnostic(
+                    "R207", f"`{otherwise[0]}` is not a day", span_of(cell, *otherwise.span()), "write the year first, such as 2026-01-31"
+                )
+            ]
         days, problems = _bands(cell, _DAYS, [])
         if days is not None or problems:
             return days, problems
@@ -58,11 +69,27 @@ def _text_cell(cell: Text, names: Names) -> tuple[s.Tests | None, list[Diagnosti
     if codes is not None:
         return codes, []
     tree, problems = (None, []) if plain else parse(cell, "tests")
-    if tree is None or _is_words(tree, names):
-        words = tuple(s.Literal(fold(m[0].strip()), m[0], m.span()) for m in _WORDS.finditer(cell) if m[0].strip())
-        return s.Tests(words, False, (0, len(cell))), []
-    assert isinstance(tree, s.Tests)
-    return tree, problems
+    if tree is not None and not _is_words(tree, names):
+        assert isinstance(tree, s.Tests)
+        return tree, problems
+    problems = _no_words(cell, names, problems)
+    if problems:
+        return None, problems
+    negated = _NOT.fullmatch(cell)
+    start, end = negated.span(1) if negated else (0, len(cell))
+    words = tuple(s.Literal(fold(m[0].strip()), m[0], m.span()) for m in _WORDS.finditer(cell, start, end) if m[0].strip())
+    return s.Tests(words, negated is not None, (0, len(cell))), []
+
+
+def _no_words(cell: Text, names: Names, problems: list[Diagnostic]) -> list[Diagnostic]:
+    """What is wrong with a cell that nobody means as bare words: a quote that is not closed, a comparison, a list that is spelt otherwise."""
+    if problems and _IS_TEST.match(cell):
+        return problems
+    member = _MEMBER.fullmatch(cell)
+    near = difflib.get_close_matches(member[1], [x for x, found in names.variables.items() if found.name == "list"], 1) if member else []
+    if member and near:
+        return [Diagnostic("R201", f"unknown list `{member[1]}`", span_of(cell, *member.span(1)), f"did you mean `{near[0]}`?")]
+    return []
 
 
 _CODE = re.compile(
@@ -99,8 +126,8 @@ def _after(code: str) -> str:
 
 
 def _is_words(tree: s.Node, names: Names) -> bool:
-    """Whether a cell is bare words, `US` or `US, CA` or `01234`, which spreadsheet users mean as texts."""
-    if not isinstance(tree, s.Tests) or tree.negated:
+    """Whether a cell is bare words, `US`, `US, CA`, `01234` or `not(US)`, which spreadsheet users mean as texts."""
+    if not isinstance(tree, s.Tests):
         return False
 
     def word(test: s.Node) -> bool:
@@ -185,6 +212,12 @@ class _Numbers(_Bands):
             if isinstance(node, s.Literal) and v.is_number(node.value) and re.fullmatch(r"0\d+", node.text):
                 raise _Misread(node, f"a comma separates values, and `{node.text}` is one of its own", "write thousands without it: 1000")
         return tree
+
+
+# 31.1.2026, 1/31/2026, 2026/01/31, and 2026-01 for a month: to the grammar they are a number, two divisions and a subtraction
+_SPELT_OTHERWISE = re.compile(
+    r"(?<![\w@\".-])(?:\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{4}[./]\d{1,2}(?:[./]\d{1,2})?|\d{4}-\d{1,2})(?![\w-])", re.ASCII
+)
 
 
 class _Days(_Bands):

@@ -76,6 +76,40 @@ def reads_of(policy: Policy, entity: str, expressions: Iterable[Expr | None]) ->
     return read
 
 
+def rests_on(policy: Policy, entity: str, expr: Expr) -> frozenset[tuple[str, str]] | None:
+    """Every (entity, field) that an expression about an entity's records rests on, however far; None where that cannot be told."""
+    steps = {**standard_steps(policy.plan), **policy.plan.steps}
+    found = reads_of(policy, entity, [expr])
+    todo = list(found)
+    while todo:
+        of, name = todo.pop()
+        step = steps.get((of, name))
+        if step is None:
+            more = _led_to(policy, of, name)
+        elif isinstance(step, Relate):
+            parts = [e for m in step.methods for e in (m.match, m.unless, *(m.similar or ()))] + [e for _, e in step.tie_break]
+            more = reads_of(policy, of, parts)
+        elif isinstance(step, Derive) and step.expr is not None and step.group is None and step.among is None:
+            more = reads_of(policy, of, [step.expr])
+        elif isinstance(step, (Walk, Fill)):
+            more = _read_by(policy, step)
+        else:
+            return None
+        todo += more - found
+        found |= more
+    return frozenset(found)
+
+
+def _led_to(policy: Policy, of: str, name: str) -> set[tuple[str, str]]:
+    """What a stored field rests on beside itself: a reference on how its record is found, a list on the references to its record."""
+    f = policy.model.entities.get(of, {}).get(name)
+    if f is None:
+        return set()
+    if f.via and f.type.item is not None:
+        return {(f.type.item.entity, f.via), *([(of, f.key)] if f.key else [])}
+    return {(f.type.entity, key) for key in ("id", "name", "email", "domain")} if f.type.name == "record" else set()
+
+
 def followed(policy: Policy) -> set[tuple[str, str]]:
     """The references that the policy follows: those that it reads, and those behind the lists that it reads."""
     found = reads(policy)

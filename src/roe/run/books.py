@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from roe import __version__
@@ -16,8 +16,11 @@ from roe.run.memory import opened
 from roe.source import Span
 
 
-def apply_plan(plan: Mapping[str, Any], shown: str, state: str, wait: float) -> None:
-    """Append what a plan changes. Raises PolicyError if the books have changed since it was made."""
+def apply_plan(plan: Mapping[str, Any], shown: str, state: str, wait: float, held: Collection[tuple[str, str]] = (), by: str = "") -> None:
+    """Append what a plan changes, without the moves of `held`, (book, account). Raises PolicyError if the books have changed since it was made.
+
+    `by` says who applies it.
+    """
     at = moment_of(plan["as_of"])
     with opened(state, at.zone, wait) as memory, memory.committing() as commit:
         before = memory.read()
@@ -26,5 +29,23 @@ def apply_plan(plan: Mapping[str, Any], shown: str, state: str, wait: float) -> 
             help = "plan again, from the ledger as it is now"
             raise PolicyError([Diagnostic("R610", "the books have changed since this plan was made", Span(shown, 1, 1, 2), help)])
         name = run_id(plan["as_of"], plan["policy"], base, str(memory.number), __version__)
-        run = Run(at=at, id=name, what="books", policy=plan["policy"], version=__version__)
-        commit.append(run, {}, entries_between(before, applied(before, plan), at))
+        run = Run(at=at, id=name, what="books", policy=plan["policy"], version=__version__, accepted=by)
+        commit.append(run, {}, entries_between(before, applied(before, without(plan, before, held)), at))
+
+
+def without(plan: Mapping[str, Any], before: Mapping[str, Any], held: Collection[tuple[str, str]]) -> dict[str, Any]:
+    """A plan in which the moves of `held` are not made: those accounts stay in their books as they are in the memory."""
+    books: dict[str, Any] = {}
+    for name, part in plan["books"].items():
+        accounts, given = dict(part["accounts"]), dict(part["given"])
+        stays = {m["account"]: m for m in part["moves"] if (name, m["account"]) in held}
+        for account, move in stays.items():
+            was = before.get("books", {}).get(name, {}).get("accounts", {}).get(account)
+            accounts.pop(account, None)
+            if was is not None or move["from"]:
+                accounts[account] = was or {"rep": move["from"], "since": None, "rest": None, "reason": None, "runner_up": None}
+            if move["to"] and given.get(move["to"]):
+                given[move["to"]] -= 1
+        moves = [m for m in part["moves"] if m["account"] not in stays]
+        books[name] = {**part, "accounts": accounts, "given": given, "moves": moves}
+    return {**plan, "books": books}

@@ -9,10 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns.column import Array, Coded
+from roe.columns.memory import ColumnMemory
 from roe.columns.run import EXCEPTION, Allocations, ColumnRun
 from roe.evaluator.extra import extra_rows
 from roe.evaluator.recorded import pools_json
 from roe.grammar import values as v
+from roe.ledger.moment import At
 from roe.plan.operators import Crm
 from roe.plan.outcome import ACTIONS
 from roe.run.arrow import same
@@ -69,6 +71,46 @@ def _portion(run: ColumnRun, part: Allocations) -> Portion:
         pa.table({**dict(zip(ALLOCATIONS, arrays, strict=True)), **more}),
         unknown,
     )
+
+
+def decided_anew(p: Portion, memory: ColumnMemory, at: At) -> list[int]:
+    """The lines of a portion about records that have another owner, rule, action or end than the last time.
+
+    Lines are in the order of the table's rows, so that whatever the memory knows by row is about them.
+    """
+    changed = np.zeros(p.n, bool)
+    changed[memory.rows_changed.get((p.entity, p.role), [])] = True
+    aligned = memory.aligned.get((p.entity, p.role))
+    if aligned is None:
+        return list(range(p.n))
+    how, until = aligned.held.how, aligned.held.until
+    rules, actions, ends = (p.lines[name].combine_chunks() for name in ("rule", "action", "expires"))
+    pairs = _numbers(rules) * (len(actions.dictionary) + 1) + _numbers(actions)
+    known = {pair: code for code, pair in enumerate(how.meaning)}
+    width = len(actions.dictionary) + 1
+    texts = [
+        ("" if rule is None else rule, action)
+        for rule in [*rules.dictionary.to_pylist(), None]
+        for action in [*actions.dictionary.to_pylist(), None]
+    ]
+    places = np.array([known.get(pair, -2) for pair in texts], np.int64)
+    assert len(places) == (len(rules.dictionary) + 1) * width
+    days = {text: code for code, text in enumerate(until.meaning)}
+    stops = np.array([*(days.get(_end(text, at), -2) for text in ends.dictionary.to_pylist()), -1], np.int64)
+    last_how, last_end = (np.append(codes.at, -1)[aligned.at] for codes in (how, until))
+    other = (places[pairs] != last_how) | (stops[_numbers(ends)] != last_end) | (aligned.at < 0)
+    lines: list[int] = np.flatnonzero(changed | other).tolist()
+    return lines
+
+
+def _numbers(texts: pa.Array) -> Array:
+    """The codes of texts; where there is none the one after the last."""
+    return pc.fill_null(texts.indices, len(texts.dictionary)).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _end(text: str, at: At) -> str:
+    """An end as the ledger has it."""
+    return text if len(text) in (0, 10) else str(At.of(v.parse_temporal(text), at.zone))
 
 
 def _labels(run: ColumnRun) -> pa.Array:

@@ -6,12 +6,12 @@ preference that can do all of it decides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.evaluator.engine import Bound, Evaluator, Run
@@ -20,8 +20,14 @@ from roe.evaluator.world import World
 from roe.policy.circles import circles
 from roe.progress import counted
 from roe.run.files import Files, Watch
+from roe.run.result import Batch
 from roe.run.source import Source
 from roe.source import Span
+
+if TYPE_CHECKING:
+    from roe.columns.memory import ColumnMemory
+    from roe.ledger.state import State
+    from roe.ledger.store import Store
 
 
 @dataclass
@@ -83,6 +89,16 @@ class Engine:
         """What the next run needs, once everything is decided; None where the engine keeps no memory."""
         return None
 
+    @property
+    def owners(self) -> Callable[[Store], Mapping[str, State]] | None:
+        """How the engine wants to have who holds what (see `roe.ledger.state.remembered`); None for plain values."""
+        return None
+
+    @property
+    def columns(self) -> ColumnMemory | None:
+        """Its memory once everything is decided, where that is columns."""
+        return None
+
 
 class Rows(Engine):
     """Record by record; it can decide anything that fits into memory."""
@@ -95,13 +111,17 @@ class Rows(Engine):
         return []
 
     def fill(self, files: Files, watch: Watch) -> None:
+        files.add(self.batch(), watch)
+
+    def batch(self) -> Batch:
+        """Decide every record."""
         from roe.run.rows import batch_of
 
         job = self.job
         bound = job.bound(World(job.evaluator.compiled, job.source.rows(), job.evaluator.clock(job.as_of)))
         total = sum(len(bound.world.rows[entity]) for entity, _ in bound.plan.engagement)
         self.run = Run(bound, list(counted(bound.decide_all(), total, "deciding")))
-        files.add(batch_of(self.run), watch)
+        return batch_of(self.run)
 
     def state(self) -> dict[str, Any] | None:
         return self.run.state()
@@ -122,6 +142,10 @@ class Columns(Engine):
         return found
 
     def fill(self, files: Files, watch: Watch) -> None:
+        files.add(self.batch(), watch)
+
+    def batch(self) -> Batch:
+        """Decide every record."""
         from roe.columns.run import ColumnRun
         from roe.columns.world import ColumnWorld
         from roe.run.columns import batch_of
@@ -129,10 +153,20 @@ class Columns(Engine):
         job = self.job
         world = ColumnWorld(job.evaluator.compiled, job.source.columns(), job.evaluator.clock(job.as_of))
         self.run = ColumnRun(job.bound(world))
-        files.add(batch_of(self.run), watch)
+        return batch_of(self.run)
 
     def state(self) -> dict[str, Any] | None:
         return self.run.state()
+
+    @property
+    def owners(self) -> Callable[[Store], Mapping[str, State]]:
+        from roe.ledger.columns import owners_of
+
+        return owners_of
+
+    @property
+    def columns(self) -> ColumnMemory:
+        return self.run.world.columns_memory
 
 
 class Portions(Columns):

@@ -44,7 +44,7 @@ def evidence_of(run: Run, keys: set[Key], at: At, digest: str, store: Store) -> 
         decisions = list(some)
         with run.world.as_before(decisions[0][0].entity):
             for d, found in decisions:
-                values = {"read": found, **_values(d)}
+                values = {"read": found, **explained(d)}
                 yield Evidence(at=at, entity=d.entity, record=d.id, role=d.role, digest=digest, values=values)
 
 
@@ -71,7 +71,8 @@ def _read_values(row: Row, read: Mapping[str, set[str]], depth: int) -> list[Any
     return found
 
 
-def _values(d: Decision) -> dict[str, Any]:
+def explained(d: Decision) -> dict[str, Any]:
+    """What is kept of a decision: its trace, and how `roe explain` prints it."""
     from roe.evaluator.render import as_markdown, as_text
 
     trace = d.trace

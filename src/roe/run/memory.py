@@ -7,8 +7,8 @@ reads again and decides anew. So nothing is lost or given twice, and a run that 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.ledger.audit import anchor
+from roe.ledger.changed import differing
 from roe.ledger.entries import Entry, Owned, Run
 from roe.ledger.moment import At
 from roe.ledger.state import State, remembered
@@ -35,15 +36,24 @@ class Memory:
     number: int = 0
     last: Run | None = None
 
-    def read(self, digest: str = "") -> State:
-        """The memory as of now, all of one moment. `digest` is the policy's: what was undone under another one is no longer held."""
+    def read(self, digest: str = "", owners: Callable[[Store], Mapping[str, State]] | None = None) -> State:
+        """The memory as of now, all of one moment. `digest` is the policy's: what was undone under another one is no longer held.
+        `owners` reads who holds what (see `remembered`).
+        """
         while True:
             self.number = self.store.head().number
-            state = remembered(self.store) | held(self.store, digest)
+            state = remembered(self.store, owners) | held(self.store, digest)
             last = self.store.last_run()
             if self.store.head().number == self.number:
                 self.last = last.entry if last is not None and isinstance(last.entry, Run) else None
                 return state
+
+    def keep_copy(self) -> None:
+        """Let the next run in columns read who holds what at once (see `roe.ledger.snapshot`)."""
+        from roe.ledger.snapshot import keep_rows
+
+        with suppress(PolicyError):  # it is committed: that somebody else has the lock by now changes nothing
+            keep_rows(self.store, 1)
 
     def check(self, at: At, now: datetime) -> None:
         """Raises PolicyError for an as-of before the last run's, or far ahead of the clock."""
@@ -129,15 +139,18 @@ def _copy(store: Store, to: Store, until: At) -> None:
         to.append(entries[1:], entries[0])
 
 
-def read_memory(place: Path | str | None, zone: str = "", wait: float = 60) -> State:
-    """What the last run left, for whoever only reads it; empty where there was none. Raises PolicyError if it cannot be read."""
+def read_memory(place: Path | str | None, zone: str = "", wait: float = 60, digest: str = "") -> State:
+    """What the last run left, for whoever only reads it; empty where there was none. Raises PolicyError if it cannot be read.
+
+    With the `digest` of a policy also what is held since a run was undone, as `Memory.read` has it.
+    """
     from roe.ledger.legacy import FILE
     from roe.ledger.store import exists
 
     if place is None or not (exists(place) or (Path(place) / FILE).is_file()):
         return {}
     with open_store(place, wait=wait, zone=zone) as store:
-        return remembered(store)
+        return remembered(store) | (held(store, digest) if digest else {})
 
 
 def held(store: Store, digest: str) -> State:
@@ -162,8 +175,7 @@ def held(store: Store, digest: str) -> State:
 
 def changed(before: State, after: State) -> set[str]:
     """The keys of `owners`, `entity|record|role`, that a run leaves otherwise than it found them."""
-    old, new = before.get("owners", {}), after.get("owners", {})
-    return {key for key in {*old, *new} if old.get(key) != new.get(key)}
+    return differing(before.get("owners", {}), after.get("owners", {}))
 
 
 def _refuse(code: str, message: str, help: str) -> NoReturn:

@@ -26,6 +26,7 @@ from roe.run.source import expected
 from roe.source import Span
 
 if TYPE_CHECKING:
+    from roe.columns.memory import ColumnMemory
     from roe.evaluator.engine import Evaluator
     from roe.ledger.entries import Entry, Run
     from roe.ledger.moment import At
@@ -127,17 +128,18 @@ def moment_of(evaluator: Evaluator, as_of: str) -> At:
 def _decided(job: Job, folder: OutFolder, given: Options, memory: Memory | None) -> Finished:
     """Decide until nobody has appended to the ledger meanwhile, and put the files in place."""
     digest = digest_of(policy_files(job.evaluator.policy))
+    owners = choose(given.engine, job).owners
     for attempt in range(TRIES):
         if memory is None:
             draft = _Draft(job, folder, given, {})
             return draft.finish("dry" if given.dry else "forgetful")
         if attempt < TRIES - 1:
-            draft = _Draft(job, folder, given, memory.read(digest), memory)
+            draft = _Draft(job, folder, given, memory.read(digest, owners), memory)
             if given.dry or given.replay or draft.is_refused:
                 return draft.finish("refused" if draft.is_refused else "dry")
         with memory.committing() as commit:
             if attempt == TRIES - 1:
-                draft = _Draft(job, folder, given, memory.read(digest), memory)
+                draft = _Draft(job, folder, given, memory.read(digest, owners), memory)
             elif not commit.is_current:
                 continue
             if draft.is_refused:
@@ -145,6 +147,8 @@ def _decided(job: Job, folder: OutFolder, given: Options, memory: Memory | None)
             draft.commit(commit)
         folder.put_in_place()
         draft.remember_report()
+        if owners is not None:
+            memory.keep_copy()
         return draft.finished
     return draft.finish("refused")
 
@@ -248,7 +252,7 @@ class _Draft:
         """What the run has to say, in the order of the ledger."""
         assert self.after is not None and self.memory is not None
         at = _at(self.job)
-        entries = entries_of(self.before, self.after, self.watcher.portions, at, self.memory.store)
+        entries = entries_of(self.before, self.after, self.watcher.portions, at, self.memory.store, self.engine.columns)
         entries += self._evidence(entries, at)
         self.finished.since = since(entries, self.memory, at)
         return entries
@@ -269,17 +273,30 @@ class _Draft:
         return list(evidence_of(run, decided_keys(entries), at, self.about["policy"]["digest"], self.memory.store))
 
 
-def entries_of(before: State, after: State, portions: Iterable[Portion], at: At, store: Store) -> list[Entry]:
-    """What a run has to say of its decisions: the entries that lead from the memory that it read to the one that it left."""
+def entries_of(
+    before: State, after: State, portions: Iterable[Portion], at: At, store: Store, columns: ColumnMemory | None = None
+) -> list[Entry]:
+    """What a run has to say of its decisions: the entries that lead from the memory that it read to the one that it left.
+
+    `columns` is the memory of a run in columns, which knows without asking record by record what has changed.
+    """
     from roe.ledger.state import entries_between, how_decided
 
-    last = how_decided(store)
-    return list(entries_between(before, after, at, _details(before, after, portions, last, at), last))
+    last = how_decided(store, before.get("owners"))
+    details = _details_of_columns(portions, columns, at) if columns is not None else _details(before, after, portions, last, at)
+    return list(entries_between(before, after, at, details, last))
+
+
+def _details_of_columns(portions: Iterable[Portion], columns: ColumnMemory, at: At) -> Iterator[Decided]:
+    """The same as `_details`."""
+    from roe.run.columns import decided_anew
+
+    for portion in portions:
+        yield from decisions(portion, decided_anew(portion, columns, at))
 
 
 def _details(before: State, after: State, portions: Iterable[Portion], last: Mapping[str, How], at: At) -> Iterator[Decided]:
     """The decisions on the records that a run leaves otherwise than it found them: another owner, rule, action or end."""
-    from roe.ledger.state import decided_otherwise
     from roe.run.memory import changed
 
     wanted: dict[tuple[str, str], set[str]] = {}
@@ -288,20 +305,26 @@ def _details(before: State, after: State, portions: Iterable[Portion], last: Map
         record, _, role = rest.rpartition("|")
         wanted.setdefault((entity, role), set()).add(record)
     for portion in portions:
-        records = wanted.setdefault((portion.entity, portion.role), set())
-        columns = (lists.listed(portion.lines[name]) for name in ("record", "rule", "action", "expires"))
-        rows = ((fold(record), rule, action, end) for record, rule, action, end in zip(*columns, strict=True))
-        records.update(decided_otherwise(last, portion.entity, portion.role, at, rows))
-        yield from decisions(portion, records)
+        yield from decisions(portion, _decided_anew(portion, wanted.get((portion.entity, portion.role), set()), last, at))
 
 
-def decisions(p: Portion, records: set[str]) -> Iterator[Decided]:
-    """The decisions of a portion on some records, with ids as the ledger has them."""
+def _decided_anew(p: Portion, changed: set[str], last: Mapping[str, How], at: At) -> list[int]:
+    """The lines of a portion about records that have another owner, rule, action or end than the last time."""
+    from roe.ledger.state import decided_otherwise
+
+    written, *columns = (lists.listed(p.lines[name]) for name in ("record", "rule", "action", "expires"))
+    records = [fold(record) for record in written]
+    rows = zip(records, *columns, strict=True)
+    wanted = changed | set(decided_otherwise(last, p.entity, p.role, at, rows))
+    return [i for i, record in enumerate(records) if record in wanted]
+
+
+def decisions(p: Portion, numbers: list[int]) -> Iterator[Decided]:
+    """The decisions at some lines of a portion, with ids as the ledger has them."""
     from roe.ledger.state import Decided
 
-    if not records:
+    if not numbers:
         return
-    numbers = [i for i, record in enumerate(lists.listed(p.lines["record"])) if fold(record) in records]
     names = ("record", "owner", "previous_owner", "action", "rule", "pool", "expires", "reason")
     for record, owner, previous, action, rule, pool, expires, reason in zip(*(lists.some(p.lines[c], numbers) for c in names), strict=True):
         yield Decided(

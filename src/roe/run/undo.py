@@ -55,6 +55,19 @@ def undo(name: str, state: str, who: str, until: date | None = None, wait: float
     return undone
 
 
+def would_undo(name: str, state: str, wait: float = 60) -> Undone:
+    """The same without doing it: what `undo` would give back and leave. Raises PolicyError if the ledger has no such run."""
+    with opened(state, "", wait) as memory:
+        run = _run(memory.store, name)
+        last = memory.store.last_run()
+        assert last is not None and isinstance(last.entry, Run)
+        at = last.entry.at
+        undone = Undone("", until=at.date + HELD_FOR)
+        for _ in _back(memory.store, run, At.of(undone.until, at.zone), at, undone):
+            pass
+        return undone
+
+
 def _run(store: Store, name: str) -> Stored:
     runs = {x.entry.id: x for x in store.runs() if isinstance(x.entry, Run) and x.entry.what == "run"}
     if name not in runs:

@@ -119,6 +119,8 @@ class Desk:
                 stale.add((entity, id))
             elif kind == "assigned":
                 assigned.append(key)
+            elif kind == "granted":
+                self.records.grant(key)
             self.outdated |= (kind, key) == RELOAD
             pools |= kind in ("pool", "days")
         if pools or assigned:

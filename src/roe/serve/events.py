@@ -11,8 +11,10 @@ from datetime import date, datetime
 from typing import Any
 
 from roe.grammar import values as v
-from roe.ledger.entries import Answered, Claimed, Returned, Seen, TurnBack
-from roe.serve import timers
+from roe.ledger.entries import Answered, Away, Claimed, Excepted, Returned, Seen, TurnBack
+from roe.ledger.moment import At
+from roe.ledger.state import granted_of
+from roe.serve import people, timers
 from roe.serve.desk import Desk, Json
 from roe.serve.problems import Refused, unknown
 
@@ -162,6 +164,14 @@ def answered(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
     decided = f"{by or 'the person asked'} decided: {answer or who}"
     desk.own(key, rep, at, action="answer", sentence=decided)
     desk.schedule(key, None)
+    if rep is not None:  # else the rules would only ask again, here or in the next run
+        until = people.until_of(event, desk, at)
+        stands = Excepted(
+            at=desk.moment(when), entity=entity, record=id, role=role, rep=rep, until=At.of(until, desk.zone), by=by, reason=decided
+        )
+        desk.entries.append(stands)
+        desk.state.put("granted", key, granted_of(stands))
+        desk.records.grant(key)
     desk.send("assigned", key)
     return desk.shown(entity, id, role)
 
@@ -174,6 +184,12 @@ def unavailable(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
     if until is not None:
         end = v.parse_date(str(until)) or _moment(str(until), "until")
     timers.away(desk, rep, end, at, str(event.get("reason") or ""))
+    desk.entries.append(
+        Away(
+            at=desk.moment(at), entity="rep", record=rep, start=str(at.astimezone(desk.tz).date()),
+            until=None if end is None else At.of(end, desk.zone), by=str(event.get("by") or ""), reason=str(event.get("reason") or ""),
+        )
+    )  # fmt: skip
     return {"rep": rep, "available": False, "until": None if until is None else str(until)}
 
 
@@ -182,9 +198,19 @@ def available(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
     """A rep takes records again, before the day that was said."""
     rep = _rep(desk, event)
     timers.back_again(desk, rep, at)
+    desk.entries.append(Away(at=desk.moment(at), entity="rep", record=rep, up=False, by=str(event.get("by") or "")))
     if not desk.is_paused:
         desk.retry_held(at)
     return {"rep": rep, "available": True}
+
+
+def _excepted(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
+    """An exception is asked for, granted, declined or ended."""
+    entity, id, role, _ = _subject(desk, event, owned=False)
+    return people.excepted(desk, event, (entity, id, role), lambda: _rep(desk, event), at)
+
+
+EVENTS |= dict.fromkeys(("requested", *people.DECIDES), _excepted)
 
 
 def _subject(desk: Desk, event: Mapping[str, Any], owned: bool = True) -> tuple[str, str, str, str]:

@@ -64,15 +64,15 @@ def serve(arguments: dict[str, Any], workers: int) -> None:
 def worker() -> Any:
     """The application of one worker process."""
     set_up()
-    return build_app(Server(settings_of(json.loads(os.environ[ARGUMENTS]))))
+    return _app(settings_of(json.loads(os.environ[ARGUMENTS])))
 
 
 def _app(settings: Settings) -> Any:
-    """The API, and the pages where they have their packages and nobody reaches them who may not. One process has all sessions."""
+    """The API, and the pages where they have their packages and nobody reaches them who may not."""
     server = Server(settings)
     alone = settings.host in LOCAL_HOSTS and not read_tokens(settings.tokens)
     if find_spec("jinja2") is None or not (settings.users or alone):
         return build_app(server)
     from roe.serve.pages import page_routes
 
-    return build_app(server, page_routes(server, settings.users, settings.trust_header))
+    return build_app(server, page_routes(server, settings.trust_header))

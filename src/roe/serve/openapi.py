@@ -54,9 +54,9 @@ SCHEMAS: Json = {
     "Event": {
         "type": "object", "required": ["event"],
         "properties": {
-            "event": {"enum": ["worked", "claimed", "returned", "answered", "unavailable", "available"]}, "entity": TEXT, "id": TEXT, "role": TEXT,
+            "event": {"enum": ["worked", "claimed", "returned", "answered", "unavailable", "available", "requested", "granted", "declined", "ended"]}, "entity": TEXT, "id": TEXT, "role": TEXT,
             "rep": TEXT, "at": {**TEXT, "description": "when it happened, with a time zone; now without it"},
-            "until": {**TEXT, "description": "of `unavailable`: a day or a moment"}, "reason": TEXT, "answer": TEXT, "by": TEXT, "activity": OBJECT,
+            "until": {**TEXT, "description": "of `unavailable`: a day or a moment; of `answered`, `requested` and `granted`: the first day on which it does not stand any more"}, "reason": TEXT, "answer": TEXT, "by": TEXT, "activity": OBJECT,
         },
     },
     "Entry": {"type": "object", "required": ["number", "kind", "recorded"], "properties": {"number": {"type": "integer"}, "kind": TEXT, "recorded": TEXT}},

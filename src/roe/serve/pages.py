@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -19,14 +18,18 @@ from roe.evaluator.engine import Bound, Run
 from roe.evaluator.world import World
 from roe.serve.records import kept_owner
 from roe.serve.server import Server
-from roe.web.app.access import Users, read_users
+from roe.serve.writer import Job
+from roe.web.app.access import Viewer
+from roe.web.app.acting import LedgerActs
 from roe.web.app.history import History
+from roe.web.app.kept import beside
 from roe.web.app.site import Options, Site
 from roe.web.app.snapshot import RowSnapshot, Snapshot
 
 PLACE = "/app"  # where the pages are
 FRESH = timedelta(seconds=60)  # how long a snapshot's moment is now
 PATIENCE = 30  # seconds for the writer's answer
+LOCAL_NAME = "somebody on the service's machine"  # who acts where nobody signs in
 
 
 class Mirror:
@@ -65,16 +68,28 @@ def _copied(desk: Any, at: datetime) -> dict[str, Any]:
     remembered = {key: kept_owner(owner) for key, owner in state.all("owner").items() if owner["owner"]}
     kept = {
         "owners": remembered,
-        **{name: dict(state.all(kind)) for name, kind in (("assigned", "assigned"), ("pools", "pool"), ("days", "days"))},
+        **{
+            name: dict(state.all(kind))
+            for name, kind in (("assigned", "assigned"), ("pools", "pool"), ("days", "days"), ("granted", "granted"))
+        },
     }
     return {"key": (desk.policy.digest, desk.seq), "at": at, "evaluator": desk.policy.evaluator, "rows": rows, "state": kept}
 
 
-def page_routes(server: Server, users: Path | None, header: str = "") -> list[BaseRoute]:
-    """The pages as routes of the service. Raises PolicyError for a file of users that cannot be read."""
-    known = read_users(users) if users is not None else Users({})
-    hosts = ("127.0.0.1", "localhost", "::1") if users is None else ()
-    options = Options(users=known, header=header, hosts=hosts, history=History(server.settings.state))
+def page_routes(server: Server, header: str = "") -> list[BaseRoute]:
+    """The pages as routes of the service."""
+    known = server.users
+    hosts = ("127.0.0.1", "localhost", "::1") if not known else ()
+    state = server.settings.state
+
+    def followed() -> None:
+        """Have the writer take over at once what a page has appended."""
+        server.writer.submit(Job(lambda desk, at: (200, dict))).result(PATIENCE)
+
+    options = Options(
+        users=known, header=header, hosts=hosts, history=History(state), acts=LedgerActs(state, followed), kept=beside(state), state=state,
+        local=Viewer(LOCAL_NAME, "revops"),
+    )  # fmt: skip
     site = Site(Mirror(server).current, options)
 
     async def to_pages(request: Request) -> RedirectResponse:

@@ -39,6 +39,7 @@ class Records:
             "assigned": dict(state.all("assigned")),
             "pools": dict(state.all("pool")),
             "days": dict(state.all("days")),
+            "granted": dict(state.all("granted")),
         }
         self._taken = 0  # turns since pools were made
         self.live: Live = evaluator.live(tables, as_of=START, state=kept)
@@ -158,6 +159,10 @@ class Records:
             self.live.state["owners"][key] = kept_owner(owner)
         else:
             self.live.state["owners"].pop(key, None)
+
+    def grant(self, key: str) -> None:
+        """Heed the exception for a record in a role as the state has it now."""
+        self.live.grant(key, self.state.get("granted", key))
 
     def recall(self, keys: Iterable[str]) -> None:
         """Take over pools, days and assignments of these keys from the state, where they were decided elsewhere or taken back."""

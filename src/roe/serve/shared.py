@@ -5,19 +5,21 @@ The service notes up to which entry it knows the ledger. What lies beyond was ap
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from roe.grammar import values as v
-from roe.ledger.entries import CONFIRMED_BY_CRM, Owned, Standing, Stored, Turn, TurnBack
+from roe.ledger.entries import CONFIRMED_BY_CRM, Entry, Owned, Standing, Stored, Turn, TurnBack
 from roe.ledger.store import Store
+from roe.serve import people
 from roe.serve.desk import Desk
 from roe.serve.state import State
 
 KNOWN = ("source", "ledger")  # under which the number of the last entry that the service knows is kept
-KINDS = ("owned", "turn", "turn-back", "standing")
+KINDS = ("owned", "turn", "turn-back", "standing", *people.KINDS)
 
 
-def take_over(desk: Desk, store: Store, upto: int) -> set[tuple[str, str]]:
+def take_over(desk: Desk, store: Store, upto: int, at: datetime) -> set[tuple[str, str]]:
     """Take over the entries that the desk does not know yet, up to a number; returns the records whose owners changed."""
     state: State = desk.state
     after = state.get(*KNOWN) or 0
@@ -25,6 +27,7 @@ def take_over(desk: Desk, store: Store, upto: int) -> set[tuple[str, str]]:
         return set()
     changed: list[tuple[str, str]] = []
     counted = False
+    decided: list[Entry] = []
     for x in store.entries(after, upto, KINDS):
         e = x.entry
         if isinstance(e, Owned):
@@ -49,12 +52,17 @@ def take_over(desk: Desk, store: Store, upto: int) -> set[tuple[str, str]]:
         elif isinstance(e, Standing):
             state.put("pool", e.pool, {"turns": e.turns, "counts": dict(e.counts), "credits": dict(e.credits)})
             changed.append(("pool", e.pool))
+        else:
+            decided.append(e)
     if counted:
         for rep, days in store.days().items():
             state.put("days", rep, dict(sorted(days.items())[-14:]))
         changed.append(("days", ""))
     state.put(*KNOWN, upto)
-    return desk.follow(changed)
+    stale = desk.follow(changed)
+    for e in decided:
+        people.follow(desk, e, at)
+    return stale
 
 
 def standings(desk: Desk, at: Any) -> None:

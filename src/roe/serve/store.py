@@ -98,6 +98,19 @@ class ServiceStore:
             found += [(kind, key, bodies.get(key)) for key in keys]
         return found
 
+    def ids(self, entity: str) -> list[str]:
+        """The records of an entity that are not deleted."""
+        return [str(id) for (id,) in self.db.rows("SELECT id FROM mirror WHERE entity = ? AND deleted = 0", (entity,))]
+
+    def decided(self, entity: str, ids: Iterable[str], roles: Sequence[str]) -> set[str]:
+        """Those of some records of an entity whose owner in a role is known."""
+        keys = [("owner", f"{entity}|{id}|{role}") for id in ids for role in roles]
+        return {key.split("|", 2)[1] for _, key, body in self.known(keys) if body is not None}
+
+    def has(self, kind: str) -> bool:
+        """Whether there is a value of a kind."""
+        return bool(self.db.rows("SELECT 1 FROM known WHERE kind = ? AND body IS NOT NULL LIMIT 1", (kind,)))
+
     def answers(self, keys: Sequence[str]) -> dict[str, Answer]:
         rows = self._among("SELECT key, digest, status, body FROM answer WHERE key IN", keys)
         return {row[0]: Answer(str(row[0]), str(row[1]), int(row[2]), str(row[3])) for row in rows}

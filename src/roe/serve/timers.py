@@ -107,9 +107,9 @@ def _overdue(desk: Desk, key: str, at: datetime, marks: dict[str, int]) -> None:
     desk.send("overdue", key, **marks)
 
 
-def away(desk: Desk, rep: str, until: date | datetime | None, at: datetime, reason: str) -> None:
-    """A rep takes nothing from now on, until a day or a moment if one is known."""
-    values = {"id": leave_id(rep), "rep": rep, "starts": str(at.astimezone(desk.tz).date()), "kind": reason or "unavailable"}
+def away(desk: Desk, rep: str, until: date | datetime | None, at: datetime, reason: str, start: str = "") -> None:
+    """A rep takes nothing from now on, or from a day on, until a day or a moment if one is known."""
+    values = {"id": leave_id(rep), "rep": rep, "starts": start or str(at.astimezone(desk.tz).date()), "kind": reason or "unavailable"}
     if until is not None and not isinstance(until, datetime):
         values["until"] = str(until)
     desk.put("leave", values, "", at)

@@ -280,7 +280,7 @@ class Writer:
             at = max(now, desk.last) if desk.last is not None else now  # the order of entries stands if the clock goes back
             swap, desk = self._swapped(tables, desk)
             desk.begin(self._prefetched(tables, jobs))
-            self._read_again(tables, desk, take_over(desk, store, tx.head.number))
+            self._read_again(tables, desk, take_over(desk, store, tx.head.number, at))
             if swap is not None or desk.in_force is None or (self._activate and desk.in_force != self.policy.digest):
                 desk.activate(swap.by if swap is not None else "the start of a server", at)
             earlier = tables.answers([job.key for job in jobs if job.key])
@@ -337,6 +337,10 @@ class Writer:
         return status, make, False
 
     # --- connection and catching up -----------------------------------------------------------------------------------
+
+    def opened(self) -> Store:
+        """The ledger, for whoever writes beside the groups of requests."""
+        return self._connected()
 
     def _connected(self) -> Store:
         if self._store is None:

@@ -11,30 +11,46 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roe.diagnostics import Diagnostic, PolicyError, suggest
 from roe.source import Span
+from roe.web.app.kept import Kept, in_memory
 
 if TYPE_CHECKING:
     from roe.evaluator.world import Row
+    from roe.web.app.oidc import Provider
     from roe.web.app.snapshot import Snapshot
 
 ROLES = ("rep", "manager", "revops", "auditor")
 SEES_ALL = ("revops", "auditor")
-SESSION_HOURS = 10
-MOST_SESSIONS = 10_000
+LONGEST = 10 * 3600.0  # seconds that a session lasts
+IDLE = 2 * 3600.0  # seconds after which one that nobody uses ends
+USED_AGAIN = 60.0  # seconds after which its use is noted again
+MOST_SESSIONS = 20  # of one person at a time
 MAX_BYTES = 1 << 20  # of a file with users
 # the pages that not everybody may open, with those who may
 PAGES = {
     "changes": ("rep", "manager", "revops", "auditor"),
+    "exceptions": ("manager", "revops", "auditor"),
     "review": ("revops", "auditor"),
     "books": ("manager", "revops", "auditor"),
     "data": ("revops", "auditor"),
     "audit": ("revops", "auditor"),
+}
+# what the pages and the API let people do, with the roles that may
+ACTS = {
+    "answer": ("rep", "manager", "revops"),  # a rep what is asked of them; a manager what is asked of the team
+    "leave": ("rep", "manager", "revops"),  # a rep their own
+    "ask": ("rep", "manager", "revops"),
+    "grant": ("revops",),  # and decline, and end
+    "undo": ("revops",),
+    "review": ("revops",),
+    "books": ("revops",),
+    "keep": ("rep", "manager", "revops"),  # a link to a decision as it is now, of records whose values they may see
 }
 
 
@@ -72,6 +88,10 @@ class Viewer:
         known = {(x.entity, str(x["id"])) for x in (row, *others) if x is not None and hasattr(x, "entity")}
         return all(self.may_see_values(snapshot, entity, record) for entity, record in known)
 
+    def may(self, act: str) -> bool:
+        """Whether the viewer's role may do something at all; of which records and reps, each act says itself."""
+        return self.role in ACTS[act]
+
     def may_see_rep(self, snapshot: Snapshot, rep: str) -> bool:
         """Whether the viewer may open the day of a rep: their own, and a manager those of the team."""
         return self.sees_all or rep == self.rep or (self.role == "manager" and rep in self.team(snapshot))
@@ -80,39 +100,49 @@ class Viewer:
 LOCAL = Viewer("you", "revops")  # whoever runs `roe ui` without a list of users has all the files anyway
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Session:
     viewer: Viewer
     csrf: str
-    ends: float
 
 
-@dataclass(slots=True)
 class Sessions:
-    """Who is signed in, by the secret of a cookie; kept in memory, and only for some hours."""
+    """Who is signed in, by the digest of a cookie's secret. A session ends some hours after it began, or when nobody has used it for a while."""
 
-    found: dict[str, Session] = field(default_factory=dict)
-    clock: Any = time.monotonic
+    KIND = "session"
 
-    def open(self, viewer: Viewer) -> str:
-        now = self.clock()
-        if len(self.found) >= MOST_SESSIONS:
-            self.found = {key: s for key, s in self.found.items() if s.ends > now}
-        if len(self.found) >= MOST_SESSIONS:
-            del self.found[next(iter(self.found))]
-        key = secrets.token_urlsafe(32)
-        self.found[key] = Session(viewer, secrets.token_urlsafe(32), now + SESSION_HOURS * 3600)
-        return key
+    def __init__(self, kept: Kept | None = None, clock: Callable[[], float] = time.time) -> None:
+        self.kept = kept or in_memory(clock)
 
-    def get(self, key: str | None) -> Session | None:
-        session = self.found.get(key or "")
-        if session is not None and session.ends < self.clock():
-            del self.found[key or ""]
+    def open(self, viewer: Viewer) -> tuple[str, Session]:
+        """A new session, and the secret that stands for it. Of one person's sessions the oldest end once there are too many."""
+        now, secret = self.kept.clock(), secrets.token_urlsafe(32)
+        own = (
+            [(key, x) for key, x in self.kept.all(self.KIND) if (x["name"], x["rep"]) == (viewer.name, viewer.rep)]
+            if viewer != LOCAL
+            else []
+        )
+        for key, _ in sorted(own, key=lambda x: x[1]["began"])[: max(0, len(own) + 1 - MOST_SESSIONS)]:
+            self.kept.drop(self.KIND, key)
+        csrf = secrets.token_urlsafe(32)
+        value = {"name": viewer.name, "role": viewer.role, "rep": viewer.rep, "csrf": csrf, "began": now, "used": now}
+        self.kept.put(self.KIND, digest(secret), value, IDLE)
+        return secret, Session(viewer, csrf)
+
+    def get(self, secret: str | None) -> Session | None:
+        if not secret:
             return None
-        return session
+        key, now = digest(secret), self.kept.clock()
+        x = self.kept.get(self.KIND, key)
+        if x is None or now - x["began"] > LONGEST:
+            return None
+        if now - x["used"] > USED_AGAIN:
+            self.kept.put(self.KIND, key, {**x, "used": now}, min(IDLE, LONGEST - (now - x["began"])))
+        return Session(Viewer(x["name"], x["role"], x["rep"]), x["csrf"])
 
-    def close(self, key: str | None) -> None:
-        self.found.pop(key or "", None)
+    def close(self, secret: str | None) -> None:
+        if secret:
+            self.kept.drop(self.KIND, digest(secret))
 
 
 class Users:
@@ -120,6 +150,7 @@ class Users:
 
     def __init__(self, by_digest: Mapping[str, Viewer], by_login: Mapping[str, Viewer] | None = None) -> None:
         self._by_digest, self._by_login = dict(by_digest), dict(by_login or {})
+        self.provider: Provider | None = None  # of OpenID Connect, where people sign in by one
 
     def with_token(self, token: str) -> Viewer | None:
         given = digest(token)
@@ -132,6 +163,10 @@ class Users:
     def named(self, login: str) -> Viewer | None:
         return self._by_login.get(login.strip().lower())
 
+    def has(self, viewer: Viewer) -> bool:
+        """Whether somebody who is signed in may still be: the list may have changed since."""
+        return viewer in self._by_digest.values() or viewer in self._by_login.values()
+
     def __bool__(self) -> bool:
         return bool(self._by_digest or self._by_login)
 
@@ -143,7 +178,7 @@ def digest(token: str) -> str:
 def read_users(path: Path) -> Users:
     """Users from a TOML file. Raises PolicyError for one that cannot be read.
 
-    Each `[[user]]` has `name`, `role`, for reps and managers `rep` (an id), and `token_sha256`, `login` (what the proxy sends) or both.
+    `[oidc]` names an OpenID Connect provider (see `roe.web.app.oidc`). Each `[[user]]` has `name`, `role`, for reps and managers `rep` (an id), and `token_sha256`, `login` (what the proxy or the provider calls them) or both.
     """
     import tomllib
 
@@ -151,7 +186,12 @@ def read_users(path: Path) -> Users:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError("it is too large")
         raw = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-        return users_of(raw.get("user", ()))
+        users = users_of(raw.get("user", ()))
+        if "oidc" in raw:
+            from roe.web.app.oidc import provider_of
+
+            users.provider = provider_of(raw["oidc"])
+        return users
     except (OSError, ValueError, TypeError, RecursionError) as e:
         at = Span(str(path), 1, 1, 2)
         help = 'write [[user]], name = "Ana", role = "rep", rep = "ana", token_sha256 = "…"'

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from roe.ledger.entries import KINDS, Stored
+from roe.ledger.entries import KINDS, Run, Stored, Weighed
 from roe.ledger.moment import At
 from roe.ledger.store import Store, open_store
+from roe.web.app.movements import Move, count_rules, moves_since, pending
 
 Name = Callable[[Any], str]
 PAGE = 100
@@ -41,12 +44,17 @@ class Line:
 
 
 class History:
-    """A ledger that is opened for each question, so that no thread holds another's connection."""
+    """A ledger to read in: one connection, which threads use one after the other."""
 
     kinds = tuple(KINDS)
 
     def __init__(self, place: str) -> None:
         self.place = place
+        self._lock = threading.RLock()
+        self._store: Store | None = None
+        # the last question, by where the ledger ended, and its answer: many ask the same again
+        self._moves: tuple[tuple[int, date, int], tuple[list[Move], bool]] | None = None
+        self._by_rule: tuple[tuple[int, date], dict[tuple[str, str, str], tuple[int, int]]] | None = None
 
     def of_record(self, entity: str, record: str, name: Name) -> list[Line]:
         """What happened to a record, the newest first."""
@@ -72,21 +80,120 @@ class History:
             except KeyError:
                 return None
 
+    def requests(self) -> list[Any]:
+        """The exceptions that are asked for and not answered, the oldest first."""
+        with self._open() as store:
+            return sorted((o.stored.entry for o in store.latest("requested", True)), key=lambda e: e.at.instant)
+
+    def granted(self) -> list[Any]:
+        """The exceptions that somebody has granted and not ended, those that end first first."""
+        with self._open() as store:
+            return sorted((o.stored.entry for o in store.latest("excepted", True)), key=lambda e: (e.until.instant, e.entity, e.record))
+
+    def standing(self, entity: str, record: str) -> dict[str, dict[str, Any]]:
+        """role -> what is `requested` of a record and what is `excepted`, as far as it stands."""
+        found: dict[str, dict[str, Any]] = {}
+        with self._open() as store:
+            for kind in ("requested", "excepted"):
+                for o in store.latest(kind, True, entity, record):
+                    role = str(getattr(o.stored.entry, "role", ""))
+                    found.setdefault(role, {"requested": None, "excepted": None})[kind] = o.stored.entry
+        return found
+
+    def away(self, rep: str) -> Any:
+        """The leave that a rep has entered here, or None."""
+        with self._open() as store:
+            found = store.latest("away", True, "rep", rep)
+        return found[0].stored.entry if found else None
+
+    def runs(self, most: int) -> list[tuple[Any, bool]]:
+        """The last runs, undoes and adjustments, the newest first, each with whether it can be undone."""
+        with self._open() as store:
+            found = store.runs()
+        runs = [(x, x.entry) for x in reversed(found) if isinstance(x.entry, Run)]
+        undone = {run.counts.get("run") for _, run in runs if run.what == "undo"}
+        return [(x, run.what == "run" and run.id not in undone) for x, run in runs[:most]]
+
+    def reviews(self, key: str) -> list[Any]:
+        """What was said of a change of the policy, in order."""
+        with self._open() as store:
+            return [x for x in store.of_record("review", key) if x.kind == "reviewed"]
+
+    def latest_reviews(self, most: int) -> list[Any]:
+        """The newest word on each change of the policy, the newest first."""
+        with self._open() as store:
+            found = sorted((o.stored for o in store.latest("reviewed", True)), key=lambda x: -x.number)
+        return found[:most]
+
+    def weighed(self, plan: str) -> dict[tuple[str, str], Any]:
+        """(book, account) -> what somebody has last said of a planned move."""
+        with self._open() as store:
+            found = [o.stored.entry for o in store.latest("weighed", True)]
+        return {(e.book, e.record): e for e in found if isinstance(e, Weighed) and e.plan == plan}
+
+    def evidence(self, number: int) -> Any:
+        """The evidence of the entry with a number: itself, or what its run kept of its decision; None if nothing was kept."""
+        with self._open() as store:
+            try:
+                x = store.entry(number)
+            except KeyError:
+                return None
+            if x.kind == "evidence":
+                return x
+            e: Any = x.entry
+            if x.kind not in ("owned", "referred"):
+                return None
+            found = [y for y in store.of_record(e.entity, e.record, ("evidence",)) if getattr(y.entry, "role", "") == e.role]
+        return next((y for y in found if y.run == x.run and y.number > number), None)
+
+    def moves(self, since: date, most: int) -> tuple[list[Move], bool]:
+        """(the changes of owner that hold from a day on, the newest first; whether there are more than are read)."""
+        with self._open() as store:
+            head = store.head().number
+            if self._moves is None or self._moves[0] != (head, since, most):
+                self._moves = (head, since, most), moves_since(store, since, most)
+            return self._moves[1]
+
+    def pending(self, most: int) -> tuple[list[Any], int]:
+        """(the newest of the owners that were decided and that the CRM does not show yet, how many there are)."""
+        with self._open() as store:
+            return pending(store, most)
+
+    def by_rule(self, since: date) -> dict[tuple[str, str, str], tuple[int, int]]:
+        """(entity, role, rule) -> (how often it decided since a day, how often somebody took that back since)."""
+        with self._open() as store:
+            head = store.head().number
+            if self._by_rule is None or self._by_rule[0] != (head, since):
+                self._by_rule = (head, since), count_rules(store, since)
+            return self._by_rule[1]
+
     def head(self) -> tuple[int, str]:
         """(how many entries there are, the hash of the last)."""
         with self._open() as store:
             head = store.head()
         return head.number, head.hash.hex()
 
-    def _open(self) -> Store:
-        return open_store(self.place, create=False)
+    @contextmanager
+    def _open(self) -> Iterator[Store]:
+        """The one connection, for one question at a time; opened again if a question failed."""
+        with self._lock:
+            if self._store is None:
+                self._store = open_store(self.place, create=False)
+            try:
+                yield self._store
+            except KeyError:
+                raise
+            except Exception:
+                self._store.close()
+                self._store = None
+                raise
 
 
 def line(stored: Stored, name: Name) -> Line:
     e: Any = stored.entry
     at: At = e.at
     text, why = _words(stored.kind, e, name)
-    answer = _owns(e, name) if stored.kind == "owned" else ""
+    answer = _owns(e, name) if stored.kind == "owned" else _decided(e) if stored.kind == "evidence" else ""
     return Line(
         stored.number, stored.run, at.date if at.day else at.local, stored.recorded, stored.kind, getattr(e, "entity", ""),
         getattr(e, "record", ""), getattr(e, "role", "") or "", text, "erased" if stored.erased else why, answer,
@@ -102,6 +209,9 @@ def _words(kind: str, e: Any, name: Name) -> tuple[str, str]:
         how = f"{BY.get(e.by, e.by)}{f' {e.rule}' if e.rule and e.by == 'rule' else ''}{f' {e.pool}' if e.pool and e.by == 'pool' else ''}"
         former = f", after {name(e.former)}" if e.former else ""
         return f"{_owns(e, name)}, {how}{former}", e.sentence
+    if kind == "evidence":
+        outcome = (e.values.get("trace") or {}).get("outcome") or {}
+        return _decided(e), str(outcome.get("reason") or "")
     said: dict[str, Callable[[], tuple[str, str]]] = {
         "run": lambda: (f"{e.what} of {e.policy}" + (f", {e.engine}" if e.engine else ""), f"accepted: {e.accepted}" if e.accepted else ""),
         "activated": lambda: (f"the policy {e.policy} is in force", f"by {e.by}" if e.by else ""),
@@ -114,6 +224,17 @@ def _words(kind: str, e: Any, name: Name) -> tuple[str, str]:
         "referred": lambda: (f"{name(e.rep) or e.to} must decide{role}" + (f" by {_day(e.until)}" if e.until else ""), e.sentence),
         "answered": lambda: ("nobody answered in time" if e.lapsed else f"{e.by or who} answers: {e.answer}", ""),
         "raised": lambda: (f"the event {e.event} is {'up' if getattr(e, 'up', True) else 'down again'}", ""),
+        "requested": lambda: (f"{e.by} asks for an exception: {who}{role}{until}", e.reason),
+        "excepted": lambda: (f"{e.by} grants an exception: {who}{role}{until}" if e.up else f"{e.by} ends the exception{role}", e.reason),
+        "declined": lambda: (f"{e.by} declines the exception that was asked for{role}", e.reason),
+        "away": lambda: (
+            f"{name(e.record) or e.record} takes no records{until}, says {e.by}"
+            if e.up
+            else f"{name(e.record) or e.record} takes records again, says {e.by}",
+            e.reason,
+        ),
+        "weighed": lambda: (f"{e.by} {'accepts' if e.accepted else 'holds back'} the planned move in {e.book}", e.reason),
+        "reviewed": lambda: (f"{e.by} has {e.verdict} {e.names.get('old', '')} → {e.names.get('new', '')}", e.comment),
         "frozen": lambda: (f"{e.field} is frozen", ""),
         "absent": lambda: ("it is not in the data any more", ""),
         "deleted": lambda: ("it is deleted", ""),
@@ -127,6 +248,14 @@ def _words(kind: str, e: Any, name: Name) -> tuple[str, str]:
 def _owns(e: Any, name: Name) -> str:
     holder = f"the queue {e.queue}" if e.queue else name(e.rep) or "nobody"
     return f"{holder} owns it as {e.role}" + (f" until {_day(e.until)}" if e.until is not None else "")
+
+
+def _decided(e: Any) -> str:
+    """Who owned a record as an explanation has it, in one sentence that says nothing of its values."""
+    trace = e.values.get("trace") or {}
+    found = trace.get("outcome") or {}
+    until = f" until {found['until']}" if found.get("until") else ""
+    return f"{found.get('owner_name') or 'nobody'} owns it as {e.role}{until}"
 
 
 def _day(at: At) -> str:

@@ -23,10 +23,15 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from roe.web.app.access import LOCAL, Sessions, Users, Viewer
+from roe.web.app.acting import Acts
+from roe.web.app.kept import Kept, in_memory
+from roe.web.app.oidc import MINUTES, NotSignedIn, SignIn
 from roe.web.app.render import environment
+from roe.web.app.site_words import DONE
 from roe.web.app.snapshot import Snapshot
 
 COOKIE = "roe_session"
+SIGN_IN = "roe_sign_in"  # the cookie of a sign-in that is under way with a provider
 STATIC = Path(__file__).parent / "static"
 MAX_FORM = 1 << 20  # bytes of a form
 HEADERS = {
@@ -58,6 +63,9 @@ class Options:
     state: str | None = None
     revision: Callable[[str, Path], Path] | None = None
     history: Any = None  # what a ledger knows of records; see `roe.web.app.history`
+    acts: Acts | None = None  # where what people do goes; without it the pages only show
+    kept: Kept | None = None  # what all processes keep together; without it each keeps its own
+    local: Viewer = LOCAL  # who has the pages without signing in
 
 
 @dataclass(slots=True)
@@ -79,6 +87,11 @@ class Ask:
     def partial(self) -> bool:
         """Whether the script asks for a part of a page."""
         return self.request.headers.get("hx-request") == "true"
+
+    @property
+    def done(self) -> str:
+        """What the act before this page did, in words of our own."""
+        return DONE.get(self.text("done", 20), "")
 
     def text(self, name: str, most: int = 200) -> str:
         """A parameter of the address, cut to a sensible length."""
@@ -133,27 +146,26 @@ class Site:
 
     def __init__(self, current: Callable[[], Snapshot], options: Options | None = None) -> None:
         self.current, self.options = current, options or Options()
-        self.sessions = Sessions()
+        self.kept = self.options.kept or in_memory()
+        self.sessions = Sessions(self.kept)
+        provider = self.options.users.provider
+        self.provider = SignIn(provider, self.kept) if provider is not None else None
         self.templates = environment()
 
     # --- who asks -----------------------------------------------------------------------------------------------------
 
     def session(self, request: Request) -> tuple[Viewer, str, str | None] | None:
         """(the viewer, the token of forms, the secret of a new cookie if one is due), or None for somebody who must sign in."""
-        key = request.cookies.get(COOKIE)
-        found = self.sessions.get(key)
+        found = self.sessions.get(request.cookies.get(COOKIE))
+        if found is not None and self.options.users and not self.options.users.has(found.viewer):
+            found = None
         named = self._by_header(request)
-        if named is not None:
-            if found is None or found.viewer != named:
-                key = self.sessions.open(named)
-                return named, self.sessions.found[key].csrf, key
-            return named, found.csrf, None
-        if found is not None:
-            return found.viewer, found.csrf, None
-        if self.options.users or self.options.open_token or self.options.header:
-            return None
-        key = self.sessions.open(LOCAL)
-        return LOCAL, self.sessions.found[key].csrf, key
+        if named is None and found is None and not (self.options.users or self.options.open_token or self.options.header):
+            named = self.options.local
+        if named is not None and (found is None or found.viewer != named):
+            secret, found = self.sessions.open(named)
+            return named, found.csrf, secret
+        return None if found is None else (found.viewer, found.csrf, None)
 
     def _by_header(self, request: Request) -> Viewer | None:
         if not self.options.header:
@@ -164,19 +176,19 @@ class Site:
     def with_token(self, token: str) -> Viewer | None:
         opened = self.options.open_token
         if opened and hmac.compare_digest(opened.encode(), token.encode()):
-            return LOCAL
+            return self.options.local
         return self.options.users.with_token(token)
 
     def keep(self, response: Response, key: str, request: Request) -> Response:
         """Give the browser the cookie of a session."""
         path = str(request.scope.get("root_path", "")) or "/"
         secure = request.url.scheme == "https"
-        response.set_cookie(COOKIE, key, path=path, httponly=True, samesite="strict", secure=secure)
+        response.set_cookie(COOKIE, key, path=path, httponly=True, samesite="lax", secure=secure)
         return response
 
     # --- routes -------------------------------------------------------------------------------------------------------
 
-    def view(self, made: View, page: str = "", posts: bool = False) -> Callable[[Request], Awaitable[Response]]:
+    def view(self, made: View, page: str = "", acts: bool = False) -> Callable[[Request], Awaitable[Response]]:
         """An endpoint of a view: signed in, allowed to open the page, and for what is posted with the form's own token."""
 
         async def endpoint(request: Request) -> Response:
@@ -199,8 +211,11 @@ class Site:
             ask = Ask(self, request, self.current(), viewer, csrf, form)
             if not viewer.may_open(page):
                 return ask.refused()
-            with ask.snapshot.lock:
-                response = made(ask)
+            if acts:
+                response = made(ask)  # it may wait for the ledger, and whoever reads must not wait with it
+            else:
+                with ask.snapshot.lock:
+                    response = made(ask)
             return self.keep(response, new, request) if new is not None else response
 
         return endpoint
@@ -211,9 +226,12 @@ class Site:
         found: list[BaseRoute] = [Mount("/static", StaticFiles(directory=STATIC), name="static")]
         for page in PAGES:
             methods = ["POST"] if page.posts else ["GET"]
-            found.append(Route(page.path, self.view(page.view, page.page), methods=methods))
+            found.append(Route(page.path, self.view(page.view, page.page, page.acts), methods=methods))
         found.append(Route("/sign-in", self.sign_in, methods=["GET", "POST"]))
         found.append(Route("/open", self.opened, methods=["GET"]))
+        if self.provider is not None:
+            found.append(Route("/sign-in/with-provider", self.to_provider, methods=["GET"]))
+            found.append(Route("/sign-in/back", self.from_provider, methods=["GET"]))
         return found
 
     def app(self) -> Starlette:
@@ -234,7 +252,7 @@ class Site:
         viewer = self.with_token(request.query_params.get("token", ""))
         if viewer is None:
             return RedirectResponse(url(request, "/sign-in"), 303)
-        return self.keep(RedirectResponse(url(request, "/"), 303), self.sessions.open(viewer), request)
+        return self.keep(RedirectResponse(url(request, "/"), 303), self.sessions.open(viewer)[0], request)
 
     async def sign_in(self, request: Request) -> Response:
         wanted = _local(request.query_params.get("next", "/"))
@@ -244,11 +262,44 @@ class Site:
             viewer = self.with_token(str(form.get("token", "")).strip()) if form is not None else None
             if viewer is not None:
                 self.sessions.close(request.cookies.get(COOKIE))
-                return self.keep(RedirectResponse(url(request, wanted), 303), self.sessions.open(viewer), request)
+                return self.keep(RedirectResponse(url(request, wanted), 303), self.sessions.open(viewer)[0], request)
             said, status = "This token is not known. Ask whoever runs this service for yours.", 401
+        return self._sign_in_page(request, wanted, said, status)
+
+    def _sign_in_page(self, request: Request, wanted: str, said: str, status: int) -> Response:
         template = self.templates.get_template("sign_in.html")
-        values = {"said": said, "action": url(request, "/sign-in", next=wanted), "url": lambda path, **query: url(request, path, **query)}
+        values = {
+            "said": said, "action": url(request, "/sign-in", next=wanted), "url": lambda path, **query: url(request, path, **query),
+            "provider": url(request, "/sign-in/with-provider", next=wanted) if self.provider is not None else "",
+        }  # fmt: skip
         return HTMLResponse(template.render(values), status)
+
+    async def to_provider(self, request: Request) -> Response:
+        """Send the browser to the provider, with a cookie by which it is known when it comes back."""
+        assert self.provider is not None
+        wanted = _local(request.query_params.get("next", "/"))
+        try:
+            address, secret = await run_in_threadpool(self.provider.begin, wanted)
+        except NotSignedIn as e:
+            return self._sign_in_page(request, wanted, str(e), 502)
+        response = RedirectResponse(address, 303)
+        secure = request.url.scheme == "https"
+        path = str(request.scope.get("root_path", "")) + "/sign-in"
+        response.set_cookie(SIGN_IN, secret, max_age=MINUTES * 60, path=path, httponly=True, samesite="lax", secure=secure)
+        return response
+
+    async def from_provider(self, request: Request) -> Response:
+        """Whoever comes back from the provider, signed in if they are among the users."""
+        assert self.provider is not None
+        try:
+            login, wanted = await run_in_threadpool(self.provider.end, dict(request.query_params), request.cookies.get(SIGN_IN, ""))
+        except NotSignedIn as e:
+            return self._sign_in_page(request, "/", str(e), 401)
+        viewer = self.options.users.named(login)
+        if viewer is None:
+            return self._sign_in_page(request, "/", f"{login[:100]} is not among the users of this service. Ask whoever runs it.", 403)
+        self.sessions.close(request.cookies.get(COOKIE))
+        return self.keep(RedirectResponse(url(request, _local(wanted)), 303), self.sessions.open(viewer)[0], request)
 
     def leave(self, ask: Ask) -> Response:
         self.sessions.close(ask.request.cookies.get(COOKIE))

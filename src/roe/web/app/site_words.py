@@ -11,6 +11,22 @@ ACTIONS = {
     "refer": "to be decided", "exception": "by exception", "unassigned": "nobody",
 }  # fmt: skip
 
+# what the page says after an act, by the word that the address carries
+DONE = {
+    "answered": "Your decision is written down. The rules do not ask again until its day.",
+    "requested": "Your request is written down. RevOps sees it under Exceptions.",
+    "granted": "The exception is granted, and comes before every rule.",
+    "declined": "The request is declined, with your reason.",
+    "ended": "The exception has ended. The rules decide again.",
+    "away": "New records go to others until then.",
+    "back": "New records come again.",
+    "undone": "The run is undone. What it gave is held as it was before.",
+    "reviewed": "Your word on this change is written down.",
+    "weighed": "Your choice is written down.",
+    "kept": "Send the address of this page: it shows this decision as it is now, whatever happens later.",
+    "applied": "The plan is applied. The next run uses its books.",
+}
+
 
 def relative(x: Any, now: datetime) -> str:
     """How far a day is from now: `in 12 days`, `today`, `3 days ago`; of moments on the same day the hours."""

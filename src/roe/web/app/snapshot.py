@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -32,6 +33,7 @@ class Snapshot(ABC):
     evaluator: Evaluator
     outcomes: Outcomes
     source: str = ""
+    outdated: bool = False  # whether somebody has acted since, and the records are being decided anew
     rows_alone: bool = True  # whether the world is one of rows, which every analysis can read
 
     def __init__(self) -> None:
@@ -64,6 +66,11 @@ class Snapshot(ABC):
     def pools(self) -> Any:
         """The pools as the run left them."""
         return self.bound.pools
+
+    @property
+    @abstractmethod
+    def unknown(self) -> Counter[tuple[str, str, str]]:
+        """(entity, role, rule) -> on how many records the rule lacks a value."""
 
     # --- and these follow -------------------------------------------------------------------------------------------------
 
@@ -112,22 +119,7 @@ class Snapshot(ABC):
 
     @cached_property
     def _teams(self) -> dict[str, frozenset[str]]:
-        """The team of each rep: those with the same manager and the manager, or with the same `team` where nobody has a manager."""
-        reps = self.reps()
-        managed = any(isinstance(rep["manager"], Row) for rep in reps)
-        groups: dict[str, set[str]] = {}
-        for rep in reps:
-            if managed:
-                manager = rep["manager"]
-                if isinstance(manager, Row):
-                    groups.setdefault(str(manager["id"]), {str(manager["id"])}).add(str(rep["id"]))
-            elif rep["team"] is not None:
-                groups.setdefault(str(rep["team"]), set()).add(str(rep["id"]))
-        found = {str(rep["id"]): {str(rep["id"])} for rep in reps}
-        for members in groups.values():
-            for rep_id in members:
-                found.setdefault(rep_id, {rep_id}).update(members)
-        return {rep: frozenset(team) for rep, team in found.items()}
+        return teams_of(self.reps())
 
     def team_of(self, rep: str) -> frozenset[str]:
         return self._teams.get(rep, frozenset((rep,)))
@@ -181,6 +173,10 @@ class RowSnapshot(Snapshot):
     def bound(self) -> Bound:
         return self._bound
 
+    @cached_property
+    def unknown(self) -> Counter[tuple[str, str, str]]:
+        return Counter((d.entity, d.role, rule) for found in self._decisions.values() for d in found for rule in d.unknown)
+
     def decisions(self, entity: str, record: str) -> list[Decision]:
         return self._decisions.get((entity, record), [])
 
@@ -210,3 +206,21 @@ def territories(snapshot: Snapshot) -> list[str]:
 
 def _texts(values: Iterable[Any]) -> tuple[str, ...]:
     return tuple(str(x)[:500] for x in values if x not in (None, ""))
+
+
+def teams_of(reps: Sequence[Row]) -> dict[str, frozenset[str]]:
+    """The team of each rep: those with the same manager and the manager, or with the same `team` where nobody has a manager."""
+    managed = any(isinstance(rep["manager"], Row) for rep in reps)
+    groups: dict[str, set[str]] = {}
+    for rep in reps:
+        if managed:
+            manager = rep["manager"]
+            if isinstance(manager, Row):
+                groups.setdefault(str(manager["id"]), {str(manager["id"])}).add(str(rep["id"]))
+        elif rep["team"] is not None:
+            groups.setdefault(str(rep["team"]), set()).add(str(rep["id"]))
+    found = {str(rep["id"]): {str(rep["id"])} for rep in reps}
+    for members in groups.values():
+        for rep_id in members:
+            found.setdefault(rep_id, {rep_id}).update(members)
+    return {rep: frozenset(team) for rep, team in found.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from roe.web.app.kept_trace import steps_of
 from roe.web.app.site import Ask
 
 
@@ -34,7 +35,15 @@ def entry(ask: Ask) -> Response:
     if found is None:
         return ask.missing("The ledger has no entry with this number.")
     full = ask.viewer.sees_all or (bool(found.record) and ask.viewer.may_see_values(ask.snapshot, found.entity, found.record))
-    if not full and found.kind != "owned":
+    if not full and found.kind not in ("owned", "evidence"):
         return ask.refused()
     row = ask.snapshot.row(found.entity, found.record) if found.record else None
-    return ask.render("entry.html", x=found, row=row, full=full)
+    whole = ask.viewer.sees_all or (row is not None and ask.viewer.may_see_whole(ask.snapshot, row))
+    kept = ask.options.history.evidence(number)
+    trace = kept.entry.values.get("trace") if kept is not None else None
+    if trace is not None and not full:
+        trace = None
+    return ask.render(
+        "entry.html", x=found, row=row, full=full, trace=trace, steps=steps_of(trace) if trace is not None and whole else None,
+        digest=kept.entry.digest if kept is not None else "",
+    )  # fmt: skip

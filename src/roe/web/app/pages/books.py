@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
 
 from roe.data.files import csv_text
+from roe.run.acts import Weigh
+from roe.web.app.acting import text_of, wrong
 from roe.web.app.outcomes import page_of
+from roe.web.app.pages.acts import acting, acts_of, form_of, perform
 from roe.web.app.pages.changes import download
 from roe.web.app.site import Ask
 
 SIZE = 50
+KEPT = 30 * 86_400.0  # seconds that a plan is kept
 COLUMNS = ("book", "account", "name", "from", "to", "why", "worth", "runner_up", "runner_up_worth", "rest", "reason")
 
 
@@ -25,11 +32,16 @@ def show(ask: Ask, said: str = "") -> Response:
     part = plan["books"][book]
     moves = filtered(ask, part)
     rows, page, pages = page_of(moves, ask.number("page"), SIZE)
-    asked = {name: x for name in ("rep", "why", "q") if (x := ask.text(name))}
+    asked = {name: x for name in ("rep", "why", "q", "choice") if (x := ask.text(name))}
+    choices = choices_of(ask, plan)
+    held = {account for (name, account), e in choices.items() if name == book and not e.accepted}
     return ask.render(
-        "books.html", plan=plan, books=names, book=book, part=part, rows=rows, page=page, pages=pages, total=len(moves), every=len(part["moves"]),
+        "books.html", plan=plan, plan_key=key_of(plan), books=names, book=book, part=part, rows=rows, page=page, pages=pages, total=len(moves), every=len(part["moves"]),
         asked={**asked, "book": book}, reps=part["reps"], whys=sorted({m["why"] for m in part["moves"] if m["why"]}), who=ask.snapshot.rep_name,
-        most=max((max(r["capacity"], r["before"], r["after"]) for r in part["reps"]), default=1) or 1,
+        most=max((max(r["capacity"], r["before"], r["after"]) for r in part["reps"]), default=1) or 1, held=held, shift=shift_of(part, held),
+        choices=choices, everything=sum(len(p["moves"]) for p in plan["books"].values()),
+        held_of_all=sum(not e.accepted for e in choices.values()), applied=applied(ask, plan),
+        may=ask.options.acts is not None and ask.viewer.may("books"),
     )  # fmt: skip
 
 
@@ -37,7 +49,7 @@ def plan_of(ask: Ask) -> tuple[dict[str, Any] | None, str]:
     """The plan that was named or made here, or why there is none."""
     from roe.evaluator.books import check_plan
 
-    made: dict[str, Any] | None = ask.site.__dict__.get("plan")
+    made: dict[str, Any] | None = ask.site.kept.get("plan", "current")
     if made is not None:
         return made, ""
     if ask.options.plan is None:
@@ -59,12 +71,78 @@ def make(ask: Ask) -> Response:
         return show(ask, "Plans need a package: pip install 'roe-policy[books]'")
     from roe.evaluator.books import plan_books
 
-    ask.site.__dict__["plan"] = plan_books(ask.snapshot.bound)
+    ask.site.kept.put("plan", "current", plan_books(ask.snapshot.bound), KEPT)
     return ask.go("/books")
 
 
-def filtered(ask: Ask, part: dict[str, Any]) -> list[dict[str, Any]]:
-    rep, why, text = ask.text("rep"), ask.text("why"), ask.text("q").lower()
+def key_of(plan: dict[str, Any]) -> str:
+    """What tells a plan from another: what was said of its moves is said of this one alone."""
+    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def choices_of(ask: Ask, plan: dict[str, Any]) -> dict[tuple[str, str], Any]:
+    """(book, account) -> what somebody has last said of the move; nothing of most, which are accepted."""
+    if ask.options.history is None:
+        return {}
+    found: dict[tuple[str, str], Any] = ask.options.history.weighed(key_of(plan))
+    return found
+
+
+def shift_of(part: dict[str, Any], held: set[str]) -> Counter[str]:
+    """rep -> by how many accounts the book is other than planned, since moves are held back."""
+    found: Counter[str] = Counter()
+    for m in part["moves"]:
+        if m["account"] in held:
+            found[m["from"] or ""] += 1
+            found[m["to"] or ""] -= 1
+    return found
+
+
+def applied(ask: Ask, plan: dict[str, Any]) -> bool:
+    return ask.site.kept.get("applied", key_of(plan)) is not None
+
+
+@acting("books")
+def weigh(ask: Ask) -> Response:
+    """Accept moves or hold them back: those that are ticked, or all that answer to the filters."""
+    plan, problem = plan_of(ask)
+    if plan is None:
+        return ask.missing(problem or "There is no plan of books.")
+    assert ask.form is not None
+    accepted = text_of(ask.form, "accepted") == "yes"
+    book = text_of(ask.form, "book")
+    part = plan["books"].get(book) or wrong("The plan has no such book.")
+    ticked = {str(x) for x in ask.form.getlist("account")}
+    of_all = text_of(ask.form, "which") == "all"
+    moves = [(book, m["account"]) for m in filtered(ask, part, ask.form) if of_all or m["account"] in ticked]
+    if not moves:
+        wrong("Tick the moves first, or take all that are shown by the filters.")
+    perform(ask, Weigh(by=ask.viewer.name, plan=key_of(plan), moves=moves, accepted=accepted, reason=text_of(ask.form, "reason")))
+    asked = {name: x for name in ("rep", "why", "q", "choice") if (x := text_of(ask.form, name))}
+    return ask.go("/books", book=book, done="weighed", **asked)
+
+
+@acting("books")
+def apply(ask: Ask) -> Response:
+    """Apply the plan without the moves that are held back."""
+    plan, problem = plan_of(ask)
+    if plan is None:
+        return ask.missing(problem or "There is no plan of books.")
+    key = key_of(plan)
+    if text_of(form_of(ask), "plan") != key:
+        wrong("Somebody has made another plan since. Look at that one first.")
+    held = {place for place, e in choices_of(ask, plan).items() if not e.accepted}
+    acts_of(ask).apply_plan(plan, held, ask.viewer.name)
+    ask.site.kept.put("applied", key, {"by": ask.viewer.name}, KEPT)
+    return ask.go("/books", done="applied")
+
+
+def filtered(ask: Ask, part: dict[str, Any], form: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The moves that answer to the filters of the address, or of a form."""
+    rep, why, text, choice = (ask.text(x) if form is None else text_of(form, x) for x in ("rep", "why", "q", "choice"))
+    text = text.lower()
+    plan, _ = plan_of(ask) if choice else (None, "")
+    held = {account for (_, account), e in choices_of(ask, plan).items() if not e.accepted} if plan is not None else set()
     own = ask.viewer.team(ask.snapshot)
     return [
         m
@@ -72,6 +150,8 @@ def filtered(ask: Ask, part: dict[str, Any]) -> list[dict[str, Any]]:
         if (not rep or rep in (m["from"], m["to"]))
         and (not why or why == m["why"])
         and (not text or text in m["name"].lower() or text == m["account"].lower())
+        and (choice != "held" or m["account"] in held)
+        and (choice != "accepted" or m["account"] not in held)
         and (ask.viewer.sees_all or m["from"] in own or m["to"] in own)
     ]
 

@@ -13,6 +13,7 @@ from roe.web.app.outcomes import Outcome, page_of
 from roe.web.app.site import Ask
 
 SIZE = 50
+RUNS = 12  # of the ledger that are listed
 FILTERS = ("entity", "role", "rule", "territory", "pool", "action")
 COLUMNS = ("entity", "record", "name", "role", "from", "to", "action", "rule", "territory", "pool", "until", "reason")
 NOBODY = "-"

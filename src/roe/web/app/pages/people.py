@@ -46,6 +46,8 @@ def day(ask: Ask) -> Response:
         return ask.missing("There is no such rep in the data that is loaded now.")
     if not ask.viewer.may_see_rep(snapshot, rep_id):
         return ask.render("person.html", rep=rep)
+    from roe.web.app.pages.acts import may_answer, may_set_leave, proposed
+
     now: datetime = snapshot.clock.now
     mine = snapshot.outcomes.owned(rep_id)
     served = sorted((o for o in mine if o.action == "route" and o.until is not None), key=lambda o: moment(o.until, now))
@@ -64,6 +66,11 @@ def day(ask: Ask) -> Response:
         claims=claims_of(snapshot, rep),
         places=places_of(snapshot, rep),
         leaves=[x for x in rep["leaves"] or () if x["until"] is None or x["until"] >= snapshot.clock.today],
+        may_answer=lambda o: may_answer(ask, o),
+        may_set_leave=may_set_leave(ask, rep_id),
+        proposed=proposed(ask),
+        away=ask.options.history.away(rep_id) if ask.options.history is not None else None,
+        reps=snapshot.reps(),
         rows=rows,
         page=page,
         pages=pages,
@@ -73,15 +80,17 @@ def day(ask: Ask) -> Response:
 
 def referred_to(snapshot: Snapshot, rep: Row) -> Iterator[Outcome]:
     """The records that the rep must decide on: by id, name, e-mail or role, as the policy names who decides."""
-    names = {str(x).lower() for x in (rep["id"], rep.label, rep["email"], rep["role"]) if x}
-    for o in snapshot.outcomes.referred:
-        rule = next((r for r in snapshot.plan.engagement[o.entity, o.role].rules if str(r.name) == o.rule), None)
-        to = rule.value.refers() if rule is not None else ""
-        row = snapshot.row(o.entity, o.id) if TEMPLATE.search(to) else None
-        if row is not None:
-            to = snapshot.bound.fill(to, row)
-        if to.lower() in names:
-            yield o
+    return (o for o in snapshot.outcomes.referred if is_asked(snapshot, o, rep))
+
+
+def is_asked(snapshot: Snapshot, o: Outcome, rep: Row) -> bool:
+    """Whether a referral is for a rep."""
+    rule = next((r for r in snapshot.plan.engagement[o.entity, o.role].rules if str(r.name) == o.rule), None)
+    to = rule.value.refers() if rule is not None else ""
+    row = snapshot.row(o.entity, o.id) if TEMPLATE.search(to) else None
+    if row is not None:
+        to = snapshot.bound.fill(to, row)
+    return to.lower() in {str(x).lower() for x in (rep["id"], rep.label, rep["email"], rep["role"]) if x}
 
 
 def claims_of(snapshot: Snapshot, rep: Row) -> list[tuple[Row | None, Any, str, str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -16,6 +17,7 @@ from roe.web.app.search import plain
 from roe.web.app.site import Ask
 from roe.web.app.snapshot import Snapshot
 
+COUNTED = timedelta(days=30)  # over which the ledger's decisions are counted
 MOST = 400  # rows of a table that a search looks through are shown up to this
 _MARKS = (
     (re.compile(r"\*\*(.+?)\*\*"), r"<strong>\1</strong>"),
@@ -37,7 +39,20 @@ def show(ask: Ask) -> Response:
     text = ask.text("q")
     found = [s for s in (searched(section, text) for section in sections(ask.snapshot)) if s is not None]
     rules = counts(ask.snapshot)
-    return ask.render("policy.html", q=text, sections=found, marked=marked, rules=rules, share=share(ask.snapshot))
+    since = ask.snapshot.clock.today - COUNTED
+    history = ask.options.history.by_rule(since) if ask.options.history is not None else None
+    unknown = ask.snapshot.unknown
+    return ask.render(
+        "policy.html",
+        q=text,
+        sections=found,
+        marked=marked,
+        rules=rules,
+        share=share(ask.snapshot),
+        history=history,
+        unknown=unknown,
+        days=COUNTED.days,
+    )
 
 
 def counts(snapshot: Snapshot) -> list[tuple[str, str, str, int]]:

@@ -72,7 +72,10 @@ def show(ask: Ask) -> Response:
             "computed": computed(row, answers) if whole else [],
             "related": related(ask, row) if full else [],
         }
+    from roe.web.app.pages.acts import may_answer, proposed
+
     rep, role = ask.text("rep"), ask.text("role")
+    acts = {name: ask.options.acts is not None and ask.viewer.may(name) for name in ("ask", "grant", "keep")}
     chosen = next((d for d in decisions if d.role == role), None)
     return ask.render(
         "record.html",
@@ -85,6 +88,10 @@ def show(ask: Ask) -> Response:
         reps=ask.snapshot.reps(),
         windows=bool(full and any(w.entity == entity for w in ask.snapshot.plan.windows)),
         asked=(role, rep),
+        acts=acts,
+        days=proposed(ask),
+        standing=ask.options.history.standing(entity, record) if ask.options.history is not None and full else {},
+        answers_asked={o.role: o for o in ask.snapshot.outcomes.of(entity, record) if may_answer(ask, o)},
         why=why_not_answer(ask, chosen, rep) if chosen is not None and rep else None,
         **shown,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,20 @@ from roe.data.files import csv_text
 from roe.data.read import read_tables
 from roe.diagnostics import PolicyError, errors
 from roe.evaluator.engine import Evaluator, Run
+from roe.run.acts import VERDICTS
+from roe.run.acts import Review as ReviewAct
+from roe.run.inputs import digest_of, policy_files
+from roe.web.app.acting import text_of, wrong
 from roe.web.app.outcomes import page_of
+from roe.web.app.pages.acts import acting, form_of, perform
 from roe.web.app.pages.changes import download
 from roe.web.app.site import Ask
 
 SIZE = 40
 KEPT = 8  # reviews that are kept in memory
+LINKED = 90 * 86_400.0  # seconds that a review's address is good for
+LISTED = 20  # reviews that somebody has said something about
+GONE = "This review is not kept any more, or one of its versions has changed since. Compare the two versions again."
 MOST = 40  # cases and changes that are shown
 COLUMNS = (
     "entity",
@@ -44,19 +51,26 @@ COLUMNS = (
 
 @dataclass(slots=True)
 class Review:
-    """Two versions compared; `moved` has customers and live windows first."""
+    """Two versions compared; `moved` has customers and live windows first. `key` tells the pair by what their files say."""
 
     old: str
     new: str
+    before: str  # the digests of the two
+    after: str
     changes: list[Change]
     compared: Comparison
     impact: Impact | None
     moved: list[Moved]
 
+    @property
+    def key(self) -> str:
+        return f"{self.before[:12]}-{self.after[:12]}"
+
 
 def form(ask: Ask, said_: str = "", status: int = 200) -> Response:
     old, new = (str(ask.form.get(x, "")) for x in ("old", "new")) if ask.form is not None else (ask.text("old"), ask.text("new"))
-    return ask.render("review_form.html", status, old=old, new=new or str(ask.snapshot.policy.root), said=said_)
+    reviews = ask.options.history.latest_reviews(LISTED) if ask.options.history is not None else []
+    return ask.render("review_form.html", status, old=old, new=new or str(ask.snapshot.policy.root), said=said_, reviews=reviews)
 
 
 def start(ask: Ask) -> Response:
@@ -68,18 +82,24 @@ def start(ask: Ask) -> Response:
     except (PolicyError, ValueError, OSError, OverflowError) as e:
         message = str(e.diagnostics[0]) if isinstance(e, PolicyError) else str(e)
         return form(ask, message, 400)
+    _keep(ask, found)
+    ask.site.kept.put("review", found.key, {"old": old, "new": new}, LINKED)
+    return ask.go(f"/review/{found.key}")
+
+
+def _keep(ask: Ask, found: Review) -> None:
+    """Keep a review in this process, which spares others the comparing."""
     kept: dict[str, Review] = ask.site.__dict__.setdefault("reviews", {})
     while len(kept) >= KEPT:
         del kept[next(iter(kept))]
-    key = secrets.token_urlsafe(12)
-    kept[key] = found
-    return ask.go(f"/review/{key}")
+    kept[found.key] = found
 
 
 def review_of(ask: Ask, old: str, new: str) -> Review:
     """Both versions loaded, compared, and with the loaded records decided. Raises PolicyError or ValueError for what cannot be loaded."""
     with tempfile.TemporaryDirectory() as scratch:
         evaluators = [_evaluator(ask, text, Path(scratch) / str(i)) for i, text in enumerate((old, new))]
+        digests = [digest_of(policy_files(e.policy)) for e in evaluators]
         found = changes(*(e.policy for e in evaluators))
         compared = compare(*evaluators)
         made = None
@@ -88,7 +108,7 @@ def review_of(ask: Ask, old: str, new: str) -> Review:
             made = impact(*runs)
             compared = with_records(compared, *runs)
     moved = sorted(made.moved, key=lambda m: (not m.customer, not m.cut, m.entity, m.name)) if made is not None else []
-    return Review(old, new, found, compared, made, moved)
+    return Review(old, new, digests[0], digests[1], found, compared, made, moved)
 
 
 def _evaluator(ask: Ask, text: str, scratch: Path) -> Evaluator:
@@ -116,7 +136,7 @@ def _run(ask: Ask, evaluator: Evaluator, data: Path) -> Run:
 def show(ask: Ask) -> Response:
     found = _kept(ask)
     if found is None:
-        return ask.missing("This review is not kept any more. Compare the two versions again.")
+        return ask.missing(GONE)
     rows = filtered(ask, found)
     shown, page, pages = page_of(rows, ask.number("page"), SIZE)
     every = found.moved
@@ -127,12 +147,48 @@ def show(ask: Ask) -> Response:
         load=_load(found), matrix=found.impact.matrix().most_common(8) if found.impact else [], name=ask.snapshot.rep_name,
         reps=sorted({x for m in every for x in (m.before, m.after) if x}), rules=sorted({x for m in every for x in (m.rule_before, m.rule_after) if x}),
         customers=sum(m.customer for m in every), cut=sum(m.cut for m in every),
+        words=ask.options.history.reviews(found.key) if ask.options.history is not None else [],
+        may=ask.options.acts is not None and ask.viewer.may("review"),
     )  # fmt: skip
 
 
 def _kept(ask: Ask) -> Review | None:
+    """The review of the address: compared in this process, or else compared again, as long as both versions say what they said."""
     kept: dict[str, Review] = ask.site.__dict__.setdefault("reviews", {})
-    return kept.get(ask.request.path_params["key"])
+    key = ask.request.path_params["key"]
+    if key not in kept and (named := ask.site.kept.get("review", key)) is not None:
+        try:
+            again = review_of(ask, named["old"], named["new"])
+        except (PolicyError, ValueError, OSError, OverflowError):
+            return None
+        if again.key == key:
+            _keep(ask, again)
+    return kept.get(key)
+
+
+@acting("review")
+def verdict(ask: Ask) -> Response:
+    """Approve or reject the change, or only say something about it."""
+    found = _kept(ask)
+    if found is None:
+        return ask.missing(GONE)
+    verdict = text_of(form_of(ask), "verdict")
+    if verdict not in VERDICTS:
+        wrong("Choose whether you approve, reject or only comment.")
+    needed = "" if verdict == "approved" else "Say why: whoever made the change reads it."
+    comment = text_of(form_of(ask), "comment", needed)
+    act = ReviewAct(
+        by=ask.viewer.name,
+        key=found.key,
+        verdict=verdict,
+        before=found.before,
+        after=found.after,
+        old=found.old,
+        new=found.new,
+        comment=comment,
+    )
+    perform(ask, act)
+    return ask.go(f"/review/{found.key}", done="reviewed")
 
 
 def filtered(ask: Ask, found: Review) -> list[Moved]:
@@ -160,7 +216,7 @@ def _load(found: Review) -> list[tuple[str, int, int, float | None]]:
 def as_csv(ask: Ask) -> Response:
     found = _kept(ask)
     if found is None:
-        return ask.missing("This review is not kept any more. Compare the two versions again.")
+        return ask.missing(GONE)
     name: Any = ask.snapshot.rep_name
     rows = (
         [m.entity, m.record, m.name, m.role, name(m.before), name(m.after), m.customer, m.cut, m.rule_before, m.reason_before, m.rule_after, m.reason_after]

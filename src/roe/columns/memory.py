@@ -1,0 +1,285 @@
+"""What a run in columns remembers of owners: the memory of `roe.evaluator.memory`, decided by masks.
+
+The table of `roe.ledger.reconcile` is a function of a few comparisons. Records whose data shows the ledger's holder, or what the CRM showed
+before, are settled for all of them at once. The others (changed in the CRM, a late load, given back, referred) are few, and go one by one
+through the row evaluator's own function. So do those that a run leaves otherwise than it found them: nothing is worded or saved of the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from roe.columns.column import Array, Coded, Column, Constant, Dictionary, Later, Refs, from_values
+from roe.evaluator.memory import Facts, Memory
+from roe.evaluator.world import Row
+from roe.grammar import values as v
+from roe.ledger.changed import Changed
+from roe.ledger.columns import RoleTable, of_mapping, places_of
+from roe.ledger.snapshot import Codes
+
+if TYPE_CHECKING:
+    from roe.columns.world import ColumnWorld, Table
+
+KNOWN: dict[str, Callable[[Facts], Any]] = {
+    "owner_since": lambda facts: facts.owner_since, "owner_from": lambda facts: facts.start, "former_owner": lambda facts: facts.former,
+    "owner_by": lambda facts: facts.by or None, "returned_on": lambda facts: facts.returned_on, "referred_on": lambda facts: facts.referred_on,
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Aligned:
+    """The ledger's records of one entity in one role beside those of the data. Arrays are by row of the data's table."""
+
+    held: RoleTable
+    at: Array  # the row of the ledger's table, -1 for a record that it does not know
+    known: Array  # whether anything is known of an owner
+    shown: Array  # the rep whom the data shows, -1 for nobody
+    has: bool  # whether the data has a column of that owner
+    since: Column | None  # since when the data says that the owner has it
+    holder: Array  # who has the record by both together, -1 for nobody
+    alike: Array  # whether the record is settled here: in force, pending, or without a column of its owner
+    in_force: Array
+    singly: dict[int, Facts] = field(default_factory=dict)  # of the rows that are not
+    absent: dict[str, Facts] = field(default_factory=dict)  # records that were given back or referred, and are not in the data
+
+
+class ColumnMemory(Memory):
+    """The memory of one run in columns."""
+
+    world: ColumnWorld
+
+    def __init__(self, world: ColumnWorld, state: Mapping[str, Any]) -> None:
+        self.world, self.today = world, world.clock.today
+        self.returned, self.referred = state.get("returned", {}), state.get("referred", {})
+        self.changed = []
+        self.before: Mapping[str, Any] = state.get("owners", {})
+        self.held = of_mapping(self.before)
+        self.known = _Known(self)  # type: ignore[assignment]
+        self.aligned: dict[tuple[str, str], Aligned] = {}
+        self.rows_changed: dict[tuple[str, str], list[int]] = {}  # that the run leaves otherwise than it found them
+        world.returned = self.returned
+        noted: dict[tuple[str, str], set[str]] = {key: set() for key in self.held.roles}
+        for key in (*self.returned, *self.referred):
+            entity, _, rest = key.partition("|")
+            record, _, role = rest.rpartition("|")
+            noted.setdefault((entity, role), set()).add(record)
+        for (entity, role), records in noted.items():
+            if entity in world.rows:
+                self._align(entity, role, records)
+
+    # --- the ledger beside the data -----------------------------------------------------------------------------------
+
+    def _align(self, entity: str, role: str, noted: set[str]) -> None:
+        world, table = self.world, self.world.tables[entity]
+        held = self.held.roles.get((entity, role)) or _nothing(entity, role)
+        at = places_of(held.records, table.ids)
+        known = np.append(held.is_owned, False)[at]
+        owner = table.owner(role)
+        shown = owner.at.astype(np.int64) if isinstance(owner, Refs) else np.full(table.n, -1, np.int64)
+        has = world._column_of(entity, f"owner.{role}") is not None
+        codes = self._codes(held)[shown]  # the place of whom the data shows among the ledger's holders; -2 for somebody new
+        holder, base = (np.append(x, -1)[at] for x in (held.holder, held.base))
+        in_force = known & (codes == holder) if has else np.zeros(table.n, bool)
+        pending = known & (codes == base) & ~in_force if has else known
+        found = Aligned(held, at, known, shown, has, table.column(f"owner_since.{role}"), shown.copy(), in_force | pending, in_force)
+        self.aligned[entity, role] = found
+        reps = np.full(len(held.holders) + 1, -1, np.int64)
+        for code in np.unique(holder[pending]).tolist():
+            reps[code] = world.finder("rep").rep(held.holders[code]) if code >= 0 else -1
+        found.holder[pending] = reps[holder[pending]]
+        for record in sorted(noted):
+            row = world.finder(entity).exactly(record)
+            if row >= 0:
+                found.alike[row] = False
+                found.known[row] = True
+            else:
+                key = f"{entity}|{record}|{role}"
+                found.absent[record] = self._facts(key, self.before.get(key), None)
+        for row in np.flatnonzero(found.known & ~found.alike).tolist():
+            facts = found.singly[row] = self._facts_of(found, entity, role, row)
+            rep = world.rep(facts.holder)
+            found.holder[row] = -1 if rep is None else rep.at  # type: ignore[attr-defined]
+        self._know(table, role, found)
+
+    def _codes(self, held: RoleTable) -> Array:
+        """For each rep the place among a table's holders, -2 where it has none; for row -1, which is nobody, -1."""
+        place = {holder: code for code, holder in enumerate(held.holders)}
+        return np.array([*(place.get(str(x), -2) for x in self.world.tables["rep"].ids.to_pylist()), -1], np.int64)
+
+    def _facts_of(self, x: Aligned, entity: str, role: str, row: int) -> Facts:
+        """A record's facts, as the row evaluator has them."""
+        table = self.world.tables[entity]
+        record, place, shown = table.ids[row].as_py(), int(x.at[row]), int(x.shown[row])
+        saved = x.held.state(place) if place >= 0 and x.held.is_owned[place] else None
+        day = None if x.since is None else x.since.take(np.array([row])).values()[0]
+        holder = str(self.world.tables["rep"].ids[shown].as_py()) if shown >= 0 else None
+        return self._facts(f"{entity}|{record}|{role}", saved, (holder, day, x.has))
+
+    def facts_at(self, entity: str, role: str, row: int) -> Facts | None:
+        """The facts of a record by its row; None where the ledger knows nothing of it."""
+        found = self.aligned.get((entity, role))
+        if found is None or not found.known[row]:
+            return None
+        facts = found.singly.get(row)
+        return facts if facts is not None else self._facts_of(found, entity, role, row)
+
+    def _know(self, table: Table, role: str, x: Aligned) -> None:
+        """Let fields say what is known: columns that are made when somebody asks for them."""
+        if not x.known.any():
+            return
+        world, first = self.world, role == self.world.first_role(table.entity)
+        if (x.holder != x.shown).any():
+            reps = [str(i) for i in world.tables["rep"].ids.to_pylist()]
+            table.stored[f"owner.{role}"] = Coded(x.holder.astype(np.int32), Dictionary(reps))
+            table.set_owner(role, Refs("rep", x.holder.astype(np.int32), world))
+        if first and table.data_since is None:
+            table.data_since = table.given("owner_since")
+        for name in KNOWN:
+            for full in (name, f"{name}.{role}") if first and name in ("owner_since", "former_owner") else (f"{name}.{role}",):
+                base, _, of = full.partition(".")
+                stored = table.given(full) if full in table.stored else None
+                old = partial(table._of_role, base, of) if stored is None and of else lambda stored=stored: stored
+                table.stored[full] = Later(table.n, partial(self._column, table, x, name, old))
+                world.references.pop((table.entity, full), None)
+        world.forget()
+
+    def _column(self, table: Table, x: Aligned, name: str, old: Callable[[], Column | None]) -> Column:
+        """One of `KNOWN` for every record: by the ledger where it knows the record, else by the data."""
+        since, seen, nothing = x.held.since, x.held.seen, Codes(np.full(len(x.held), -1, np.int32), [])
+        ledger = {
+            "owner_since": [since], "owner_from": [since, seen], "former_owner": [Codes(x.held.former, x.held.holders)],
+            "owner_by": [x.held.by],
+        }.get(name, [nothing])  # fmt: skip
+        parts = [_at(codes, x.at, _read(name)) for codes in ledger]
+        if name in ("owner_since", "owner_from"):
+            parts.insert(1, _old(x.since, table.n))  # whoever holds it: the data says since when, where the ledger does not
+        by_data = _old(old(), table.n)
+        values = [x for _, meaning in (*parts, by_data) for x in meaning]
+        code, shift = np.full(table.n, -1, np.int64), 0
+        for at, meaning in parts:
+            code = np.where((code < 0) & (at >= 0), at + shift, code)
+            shift += len(meaning)
+        if name in ("owner_since", "owner_from"):
+            code[x.holder < 0] = -1
+        code = np.where(x.known, code, np.where(by_data[0] < 0, -1, by_data[0] + shift))
+        for row, facts in x.singly.items():
+            values.append(KNOWN[name](facts))
+            code[row] = len(values) - 1
+        return from_values([*values, None]).take(np.where(code < 0, len(values), code))
+
+    # --- what rules decided -------------------------------------------------------------------------------------------
+
+    def in_crm(self, entity: str, role: str, today: Array) -> Array:
+        """The reps whom the CRM shows: today's owners, unless an earlier decision is not loaded yet."""
+        found = self.aligned.get((entity, role))
+        return today if found is None or not found.has else np.where(found.known, found.shown, today)
+
+    def is_left_alone(self, entity: str, role: str, owner: Array, today: Array) -> Array:
+        """The rows with nothing new to save: the run and the data leave their owners, and what is known of them, as the ledger has them."""
+        found = self.aligned.get((entity, role))
+        if found is None:
+            return (owner < 0) & (today < 0)
+        same = owner == np.where(found.known, found.holder, today)
+        return same & np.where(found.known, ~self._is_news(found), owner < 0)
+
+    def _is_news(self, x: Aligned) -> Array:
+        """Where the data alone says something new of a record that the ledger knows."""
+        if not len(x.held):
+            return x.known
+        base, decided, since = (np.append(codes, -1)[x.at] for codes in (x.held.base, x.held.decided.at, x.held.since.at))
+        news = x.in_force & ((base != np.append(x.held.holder, -1)[x.at]) | (decided >= 0))
+        if (since < 0).any() and x.since is not None:
+            news |= x.known & (since < 0) & ~x.since.nulls()
+        news[list(x.singly)] = True
+        return news & x.known
+
+    def after(self, decisions: Any) -> dict[str, Any]:
+        """As the row evaluator's. Decisions on rows that are left alone may be left out, which `is_left_alone` says."""
+        changes: dict[str, Any] = {}
+        for (entity, role), x in self.aligned.items():
+            ids = self.world.tables[entity].ids
+            for row in np.flatnonzero(self._is_news(x)).tolist():
+                found = self.facts_at(entity, role, row)
+                assert found is not None
+                self._save(changes, f"{entity}|{ids[row].as_py()}|{role}", found)
+            for record, found in x.absent.items():
+                self._save(changes, f"{entity}|{record}|{role}", found)
+        saved, returned, referred = self._decided(decisions)
+        changes |= saved
+        before = self.before
+        changes = {key: x for key, x in changes.items() if before.get(key) != x}
+        self._note_rows(changes)
+        found_owners: Mapping[str, Any] = Changed(before, changes)
+        result: dict[str, Any] = {"owners": found_owners}
+        return result | {k: dict(sorted(x.items())) for k, x in (("returned", returned), ("referred", referred)) if x}
+
+    def _save(self, changes: dict[str, Any], key: str, found: Facts) -> None:
+        changes[key] = found.saved() if key not in self.returned or found.holder or found.held.base else None
+
+    def _note_rows(self, changes: Mapping[str, Any]) -> None:
+        for key in changes:
+            entity, _, rest = key.partition("|")
+            record, _, role = rest.rpartition("|")
+            if entity in self.world.tables and (row := self.world.finder(entity).exactly(record)) >= 0:
+                self.rows_changed.setdefault((entity, role), []).append(row)
+
+
+class _Known(Mapping[str, Facts]):
+    """The facts by `entity|record|role`, made when somebody asks for them."""
+
+    def __init__(self, memory: ColumnMemory) -> None:
+        self.memory = memory
+
+    def __getitem__(self, key: str) -> Facts:
+        entity, _, rest = key.partition("|")
+        record, _, role = rest.rpartition("|")
+        found = self.memory.aligned.get((entity, role))
+        if found is None:
+            raise KeyError(key)
+        if record in found.absent:
+            return found.absent[record]
+        row = self.memory.world.finder(entity).exactly(record)
+        facts = self.memory.facts_at(entity, role, row) if row >= 0 else None
+        if facts is not None:
+            return facts
+        place = found.held.find(record) if row < 0 else -1
+        if place < 0 or not found.held.is_owned[place]:
+            raise KeyError(key)
+        return self.memory._facts(key, found.held.state(place), None)
+
+    def __iter__(self) -> Iterator[str]:
+        for entity, role in self.memory.aligned:
+            yield from (key for key in self.memory.held if key.startswith(f"{entity}|") and key.endswith(f"|{role}"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _nothing(entity: str, role: str) -> RoleTable:
+    return of_mapping({f"{entity}||{role}": {"rep": None, "since": None}}).roles[entity, role].empty()
+
+
+def _read(name: str) -> Callable[[str], Any]:
+    return v.parse_date if name in ("owner_since", "owner_from") else lambda text: text or None
+
+
+def _at(codes: Codes, at: Array, read: Callable[[str], Any]) -> tuple[Array, list[Any]]:
+    """A column of the ledger by row of the data: codes, and what they mean."""
+    meaning = [read(x) for x in codes.meaning]
+    kept = np.array([*(i if x is not None else -1 for i, x in enumerate(meaning)), -1], np.int64)
+    return kept[np.append(codes.at, -1)[at]], meaning
+
+
+def _old(column: Column | None, n: int) -> tuple[Array, list[Any]]:
+    """A column of the data as codes, -1 for null; reps as their ids."""
+    if column is None or (isinstance(column, Constant) and column.value is None):
+        return np.full(n, -1, np.int64), []
+    codes, meaning = column.encode()
+    items = [x["id"] if isinstance(x, Row) else x for x in meaning.list]
+    nulls = np.array([*(x is None for x in items), True], bool)
+    return np.where(nulls[codes], -1, codes), items

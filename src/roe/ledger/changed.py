@@ -1,0 +1,35 @@
+"""A mapping that differs from another one in a few keys, so that what is as before is neither copied nor compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+class Changed(Mapping[str, Any]):
+    """`before` with `changes`: new values by key, None for a key that is gone."""
+
+    def __init__(self, before: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+        self.before, self.changes = before, changes
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self.changes:
+            return self.before[key]
+        found = self.changes[key]
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (key for key in self.before if key not in self.changes)
+        yield from (key for key, x in self.changes.items() if x is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
+    """The keys that two mappings have otherwise, or that only one has."""
+    if isinstance(after, Changed) and after.before is before:
+        return {key for key, x in after.changes.items() if before.get(key) != x}
+    return {key for key in {*before, *after} if before.get(key) != after.get(key)}

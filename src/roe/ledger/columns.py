@@ -1,0 +1,329 @@
+"""Who holds what, as columns: what a run in columns reads of the ledger, however many records there are.
+
+A `RoleTable` has the open holdings of one entity in one role. `Owners` has all of them, and is the mapping of `state["owners"]` besides: it
+makes the value of a key when somebody asks for it. Both are made from a ledger's rows, or from such a mapping.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roe.ledger.encode import words_of
+from roe.ledger.entries import FORGOTTEN
+from roe.ledger.moment import At
+from roe.ledger.snapshot import Codes, Rows, read_rows
+from roe.ledger.state import How, State, day_text, holder_of, moment_text
+from roe.ledger.store import Store
+
+Array = Any  # numpy arrays; codes are 32-bit integers
+
+
+@dataclass(slots=True)
+class RoleTable:
+    """The open holdings of an entity in a role, by record. `holders` are what `holder`, `base` and `former` number: reps' ids and queues."""
+
+    entity: str
+    role: str
+    records: pa.Array
+    holders: list[str]
+    holder: Array
+    base: Array
+    former: Array
+    since: Codes
+    seen: Codes
+    by: Codes
+    base_at: Codes
+    decided: Codes
+    how: Codes  # (rule, action) of the newest decision
+    until: Codes  # of the newest decision, as text
+    saved: list[State] | None = None  # the values that the table was made from, where it was made from a mapping
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def is_owned(self) -> Array:
+        """Where anything is known of an owner. Of other records the ledger has only that a rule left them without one."""
+        return (self.holder >= 0) | (self.base >= 0) | (self.decided.at >= 0)
+
+    def state(self, row: int) -> State:
+        """The value of `state["owners"]`."""
+        if self.saved is not None:
+            return self.saved[row]
+        more = {
+            "seen": self.seen[row], "former": self._holder(self.former, row), "by": self.by[row], "base": self._holder(self.base, row),
+            "base_at": self.base_at[row], "decided": list(self.decided[row] or ()),
+        }  # fmt: skip
+        return {"rep": self._holder(self.holder, row), "since": self.since[row]} | {key: x for key, x in more.items() if x}
+
+    def empty(self) -> RoleTable:
+        """A table of the same role without records."""
+        none = Codes(np.zeros(0, np.int32), [])
+        no_texts = (none, none, none, none, none, none, none)
+        return RoleTable(self.entity, self.role, pa.array([], pa.string()), [], none.at, none.at, none.at, *no_texts)
+
+    def _holder(self, codes: Array, row: int) -> str | None:
+        code = int(codes[row])
+        return None if code < 0 else self.holders[code]
+
+    def last(self, row: int) -> How:
+        """How the record was decided the last time."""
+        rule, action = self.how[row]
+        return rule, action, self.until[row] or ""
+
+    def find(self, record: str) -> int:
+        """The row of a record; -1 for none."""
+        low, high = 0, len(self.records)
+        while low < high:
+            middle = (low + high) // 2
+            if self.records[middle].as_py() < record:
+                low = middle + 1
+            else:
+                high = middle
+        return low if low < len(self.records) and self.records[low].as_py() == record else -1
+
+
+class Owners(Mapping[str, State]):
+    """`state["owners"]` with columns behind it, by (entity, role). `number` is that of the last entry that it knows."""
+
+    def __init__(self, roles: Mapping[tuple[str, str], RoleTable], number: int = 0) -> None:
+        self.roles, self.number = roles, number
+
+    @property
+    def last_how(self) -> LastHow:
+        return LastHow(self)
+
+    def place(self, key: str) -> tuple[RoleTable, int] | None:
+        """The table of `entity|record|role`, and the row in it."""
+        entity, _, rest = key.partition("|")
+        record, _, role = rest.rpartition("|")
+        table = self.roles.get((entity, role))
+        row = table.find(record) if table is not None else -1
+        return (table, row) if table is not None and row >= 0 else None
+
+    def __getitem__(self, key: str) -> State:
+        place = self.place(key)
+        if place is None or not place[0].is_owned[place[1]]:
+            raise KeyError(key)
+        return place[0].state(place[1])
+
+    def __iter__(self) -> Iterator[str]:
+        for (entity, role), table in self.roles.items():
+            for record, owned in zip(table.records.to_pylist(), table.is_owned.tolist(), strict=True):
+                if owned:
+                    yield f"{entity}|{record}|{role}"
+
+    def __len__(self) -> int:
+        return sum(int(table.is_owned.sum()) for table in self.roles.values())
+
+
+class LastHow(Mapping[str, How]):
+    """How each record was decided the last time (see `roe.ledger.state.how_decided`), from the same columns."""
+
+    def __init__(self, owners: Owners) -> None:
+        self.owners = owners
+
+    def __getitem__(self, key: str) -> How:
+        place = self.owners.place(key)
+        if place is None:
+            raise KeyError(key)
+        return place[0].last(place[1])
+
+    def __iter__(self) -> Iterator[str]:
+        for (entity, role), table in self.owners.roles.items():
+            yield from (f"{entity}|{record}|{role}" for record in table.records.to_pylist())
+
+    def __len__(self) -> int:
+        return sum(map(len, self.owners.roles.values()))
+
+
+# --- from a ledger ----------------------------------------------------------------------------------------------------
+
+
+def owners_of(store: Store) -> Owners:
+    """Everybody who holds anything now."""
+    rows = read_rows(store)
+    return Owners(dict(_tables(rows, _Texts(store, rows))), rows.number)
+
+
+def _tables(rows: Rows, texts: _Texts) -> Iterator[tuple[tuple[str, str], RoleTable]]:
+    entities, roles = rows["entity"], rows["role"]
+    ends = np.flatnonzero((np.diff(entities) != 0) | (np.diff(roles) != 0)) + 1
+    for start, stop in zip([0, *ends.tolist()], [*ends.tolist(), len(rows)], strict=True):
+        if start < stop:
+            key = (texts.word(int(entities[start])), texts.word(int(roles[start])))
+            yield key, _table(*key, rows.part(start, stop), texts)
+
+
+def _table(entity: str, role: str, rows: Rows, texts: _Texts) -> RoleTable:
+    holders, (holder, base, former) = texts.holders(rows)
+    nothing = np.full(len(rows), -1, np.int32)
+    unknown = texts.by_word(rows["word"], lambda word: bool(word.get("since_unknown", False)))
+    is_unknown = np.array(unknown.meaning, bool)[unknown.at]
+    day = combined(rows["start"], rows["grain"], lambda start, grain: day_text(start, texts.zone(grain)))
+    end = combined(rows["until"], combine(rows["last_grain"], rows["grain"]), texts.until)
+    return RoleTable(
+        entity, role, rows.records, holders, holder, base, former,
+        since=Codes(np.where(is_unknown, nothing, day.at), day.meaning),
+        seen=Codes(np.where(is_unknown, day.at, nothing), day.meaning),
+        by=texts.by_word(rows["word"], lambda word: str(word.get("by", "rule"))),
+        base_at=combined(rows["base_at"], rows["grain"], lambda at, grain: moment_text(At(at, False, texts.zone(grain)))),
+        decided=combined(rows["decided"], None, lambda text, _: texts.decided(text)),
+        how=texts.by_word(rows["last_word"], lambda word: (str(word.get("rule", "")), str(word.get("action", "")))),
+        until=end,
+    )  # fmt: skip
+
+
+class _Texts:
+    """What the ids of a ledger's rows mean."""
+
+    def __init__(self, store: Store, rows: Rows) -> None:
+        self.word = store._text
+        self.reps: dict[int, str] = {i: FORGOTTEN if text is None else text for i, text in rows.reps.items()}
+        self.nobody = store._word_or_none("") or 0
+
+    def zone(self, grain: int) -> str:
+        text = self.word(grain)
+        return text[text.index(" ") + 1 :]
+
+    def until(self, instant: int, grains: tuple[int, int]) -> str:
+        last, began = grains
+        return str(At(instant, self.word(last)[1] == "d", self.zone(began)))
+
+    def decided(self, text: str) -> tuple[str | None, ...]:
+        return tuple(holder_of(None if rep is None else self.reps[rep], self.word(queue)) for rep, queue in json.loads(text))
+
+    def by_word(self, words: Array, read: Callable[[Mapping[str, Any]], Any]) -> Codes:
+        """What the words of entries say, as `read` takes it from each of them."""
+        codes, kept = compact(words)
+        meaning: dict[Any, int] = {}
+        again = np.array([meaning.setdefault(read(words_of(self.word(word))), len(meaning)) for word in kept], np.int32)
+        return Codes(again[codes] if len(again) else codes, list(meaning))
+
+    def holders(self, rows: Rows) -> tuple[list[str], tuple[Array, Array, Array]]:
+        """The distinct holders, and who holds each record, whom the CRM showed, and who had it before."""
+        now = np.where(rows["queue"] != self.nobody, -2 - rows["queue"], rows["rep"])
+        shown = rows["base_queue"]
+        base = np.where((shown >= 0) & (shown != self.nobody), -2 - shown, np.where(shown < 0, -1, rows["base_rep"]))
+        every = np.concatenate([now, base, rows["former"]])
+        codes, kept = compact(every)
+        names: dict[str, int] = {}
+        again = np.array(
+            [
+                -1 if key == -1 else names.setdefault(self.reps[key] if key >= 0 else f"queue:{self.word(-2 - key)}", len(names))
+                for key in kept
+            ],
+            np.int32,
+        )
+        parts = np.split(again[codes] if len(again) else codes.astype(np.int32), 3)
+        return list(names), (parts[0], parts[1], parts[2])
+
+
+def compact(values: Array) -> tuple[Array, list[int]]:
+    """(the place of each value among the distinct ones, those), for whole numbers of a narrow range."""
+    if not len(values):
+        return np.zeros(0, np.int32), []
+    low = int(values.min())
+    used = np.zeros(int(values.max()) - low + 1, bool)
+    used[values - low] = True
+    kept = np.flatnonzero(used)
+    again = np.zeros(len(used), np.int32)
+    again[kept] = np.arange(len(kept), dtype=np.int32)
+    return again[values - low], (kept + low).tolist()
+
+
+def combine(one: Array, other: Array) -> Codes:
+    """Two columns of numbers as one of pairs."""
+    codes, kept = compact(one)
+    others, kept_others = compact(other)
+    both, pairs = compact(codes.astype(np.int64) * max(len(kept_others), 1) + others)
+    return Codes(both, [(kept[p // len(kept_others)], kept_others[p % len(kept_others)]) for p in pairs])
+
+
+def combined(column: Any, other: Any, read: Callable[[Any, Any], Any]) -> Codes:
+    """What each distinct pair of two columns means; nothing where the first has none."""
+    if not len(column.at):
+        return Codes(np.zeros(0, np.int32), [])
+    if isinstance(other, np.ndarray):
+        codes, kept = compact(other)
+        other = Codes(codes, kept)
+    width = 1 if other is None else max(len(other.meaning), 1)
+    pairs = column.at.astype(np.int64) * width + (0 if other is None else other.at)
+    codes, kept = compact(np.where(column.at < 0, -1, pairs))
+    meaning: list[Any] = []
+    again = np.full(len(kept), -1, np.int32)
+    places: dict[Any, int] = {}
+    for i, pair in enumerate(kept):
+        if pair >= 0:
+            value = read(column.meaning[pair // width], None if other is None else other.meaning[pair % width])
+            again[i] = places.setdefault(value, len(meaning))
+            if again[i] == len(meaning):
+                meaning.append(value)
+    return Codes(again[codes], meaning)
+
+
+# --- from a mapping ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Growing:
+    """Codes while they are being numbered."""
+
+    meaning: dict[Any, int] = field(default_factory=dict)
+    at: list[int] = field(default_factory=list)
+
+    def add(self, value: Any) -> None:
+        self.at.append(self.code(value))
+
+    def code(self, value: Any) -> int:
+        return -1 if value is None else self.meaning.setdefault(value, len(self.meaning))
+
+    def done(self) -> Codes:
+        return Codes(np.array(self.at, np.int32), list(self.meaning))
+
+
+def of_mapping(state: Mapping[str, State]) -> Owners:
+    """The same from the values by `entity|record|role`, as evaluators by rows have them."""
+    if isinstance(state, Owners):
+        return state
+    keys: dict[tuple[str, str], list[tuple[str, State]]] = {}
+    for key, saved in state.items():
+        entity, _, rest = key.partition("|")
+        record, _, role = rest.rpartition("|")
+        keys.setdefault((entity, role), []).append((record, saved))
+    return Owners({key: _of_values(*key, sorted(rows, key=lambda x: x[0])) for key, rows in keys.items()})
+
+
+def _of_values(entity: str, role: str, rows: list[tuple[str, State]]) -> RoleTable:
+    holders, columns = _Growing(), {name: _Growing() for name in ("since", "seen", "by", "base_at", "decided")}
+    who: dict[str, list[int]] = {"rep": [], "base": [], "former": []}
+    for _, saved in rows:
+        shown = saved.get("base") if "base" in saved or saved.get("by") else saved.get("rep")  # an old state has none: the CRM had it
+        for name, holder in (("rep", saved.get("rep")), ("base", shown), ("former", saved.get("former"))):
+            who[name].append(holders.code(holder))
+        for name, codes in columns.items():
+            value = saved.get(name)
+            codes.add((tuple(value) or None) if isinstance(value, list) else value or None)
+    since, seen, by, base_at, decided = (codes.done() for codes in columns.values())
+    never = Codes(np.full(len(rows), -1, np.int32), [])
+    now, base, former = (np.array(who[name], np.int32) for name in ("rep", "base", "former"))
+    records = pa.array([record for record, _ in rows], pa.string())
+    return RoleTable(
+        entity, role, records, list(holders.meaning), now, base, former, since, seen, by, base_at, decided, never, never,
+        [saved for _, saved in rows],
+    )  # fmt: skip
+
+
+def places_of(records: pa.Array, ids: pa.Array) -> Array:
+    """For each of the `ids` the row in `records` that has it, -1 for none. Both are distinct."""
+    if len(records) == len(ids) and records.equals(ids):
+        return np.arange(len(ids))
+    found = pc.index_in(ids, value_set=records)
+    return pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)

@@ -1,0 +1,74 @@
+"""What people decide, in the service: granted exceptions and reps who are away, followed as soon as the ledger has them.
+
+They are entries of their own (`roe.run.acts`), whoever appends them: a page, the API, or `roe ui` on somebody's laptop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import Any
+
+from roe.grammar import values as v
+from roe.ledger.entries import Away, Entry, Excepted
+from roe.ledger.state import granted_of
+from roe.run.acts import STANDS, Act, Ask, Decline, End, Grant
+from roe.serve import timers
+from roe.serve.desk import Desk, Json
+from roe.serve.problems import Refused
+
+KINDS = ("excepted", "away")
+DECIDES = ("granted", "declined", "ended")  # events that need the scope `admin`
+
+
+def follow(desk: Desk, e: Entry, at: datetime) -> None:
+    """Heed an entry that says what somebody has decided."""
+    if isinstance(e, Excepted):
+        key = f"{e.entity}|{e.record}|{e.role}"
+        desk.state.put("granted", key, granted_of(e) if e.up and e.until is not None else None)
+        desk.records.grant(key)
+        if desk.records.row(e.entity, e.record) is not None and e.role in desk.roles(e.entity):
+            desk.decide(e.entity, e.record, at, only=(e.role,))
+    elif isinstance(e, Away) and desk.records.row("rep", e.record) is not None:
+        if e.up:
+            timers.away(desk, e.record, None if e.until is None else e.until.date, at, e.reason, e.start)
+        else:
+            timers.back_again(desk, e.record, at)
+
+
+def excepted(desk: Desk, event: Mapping[str, Any], subject: tuple[str, str, str], rep: Callable[[], str], at: datetime) -> Json:
+    """An exception is asked for, granted, declined or ended."""
+    entity, id, role = subject
+    by, reason = str(event.get("by") or ""), str(event.get("reason") or "")
+    about = {"by": by, "entity": entity, "record": id, "role": role, "reason": reason}
+    what = event["event"]
+    act: Act
+    if what in ("requested", "granted"):
+        if not reason:
+            raise Refused(422, "R903", "`reason` is missing", "say why: whoever sees the record reads it")
+        act = (Grant if what == "granted" else Ask)(**about, rep=rep(), until=until_of(event, desk, at), start=None)
+    else:
+        if what == "ended" and desk.state.get("granted", f"{entity}|{id}|{role}") is None:
+            raise Refused(409, "R648", f"there is no exception for the {entity} `{id}` to end", "one of the policy's file ends in the file")
+        act = (Decline if what == "declined" else End)(**about)
+    append(desk, act, at)
+    return {"entity": entity, "id": id, "role": role, "event": what}
+
+
+def append(desk: Desk, act: Act, at: datetime) -> None:
+    """Append the entries of an act, and follow them."""
+    for e in act.entries(desk.moment(at)):
+        desk.entries.append(e)
+        follow(desk, e, at)
+
+
+def until_of(event: Mapping[str, Any], desk: Desk, at: datetime) -> date:
+    """The day up to which it stands: the event's `until`, else some months from now."""
+    today = at.astimezone(desk.tz).date()
+    said = event.get("until")
+    if said is None:
+        return today + STANDS
+    found = v.parse_date(str(said))
+    if found is None or found <= today:
+        raise Refused(422, "R903", f"`{str(said)[:40]}` is not a day to come", "write `until` as 2026-03-31")
+    return found

@@ -1,0 +1,90 @@
+"""Where what people do on the pages goes: into the ledger, by the same acts whether a service has it or `roe ui` on a laptop.
+
+A view checks who may act and reads the form; `Acts` appends. A form that cannot be read, or an act that the ledger does not allow, is a
+`PolicyError`, whose message the page shows beside the form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date
+from typing import Any, NoReturn, Protocol
+
+from roe.diagnostics import Diagnostic, PolicyError
+from roe.ledger.moment import At
+from roe.run.acts import LONGEST, Act, perform
+from roe.run.undo import Undone, undo, would_undo
+from roe.source import Span
+
+PATIENCE = 10.0  # seconds for the ledger's lock
+
+
+class Acts(Protocol):
+    """The ledger that acts go to. Each raises PolicyError where it does not allow one, or where it is busy."""
+
+    def perform(self, acts: Sequence[Act], at: At) -> int: ...
+    def would_undo(self, run: str) -> Undone: ...
+    def undo(self, run: str, who: str, until: date) -> Undone: ...
+    def apply_plan(self, plan: Mapping[str, Any], held: Collection[tuple[str, str]], by: str) -> None: ...
+
+
+class LedgerActs:
+    """Acts that are appended to a ledger directly. `followed` is told that there is something new in it."""
+
+    def __init__(self, place: str, followed: Callable[[], object] = lambda: None) -> None:
+        self.place, self.followed = place, followed
+
+    def perform(self, acts: Sequence[Act], at: At) -> int:
+        """The number of the last entry."""
+        number = perform(self.place, acts, at, wait=PATIENCE)
+        self.followed()
+        return number
+
+    def would_undo(self, run: str) -> Undone:
+        return would_undo(run, self.place, PATIENCE)
+
+    def undo(self, run: str, who: str, until: date) -> Undone:
+        undone = undo(run, self.place, who, until, PATIENCE)
+        self.followed()
+        return undone
+
+    def apply_plan(self, plan: Mapping[str, Any], held: Collection[tuple[str, str]], by: str) -> None:
+        from roe.run.books import apply_plan
+
+        apply_plan(plan, "the plan", self.place, PATIENCE, held, by)
+        self.followed()
+
+
+# --- what a form says -------------------------------------------------------------------------------------------------------
+
+
+def text_of(form: Mapping[str, Any], name: str, needed: str = "") -> str:
+    """A text, cut to a sensible length. `needed` says what to do where it is empty."""
+    found = " ".join(str(form.get(name, "")).replace("\0", "").split())[:LONGEST]
+    if not found and needed:
+        wrong(needed)
+    return found
+
+
+def day_of(form: Mapping[str, Any], name: str, today: date, needed: str = "") -> date | None:
+    """A day as `2026-03-31`, not before today."""
+    text = str(form.get(name, "")).strip()
+    if not text:
+        return wrong(needed) if needed else None
+    try:
+        found = date.fromisoformat(text[:10])
+    except ValueError:
+        wrong(f"`{text[:40]}` is not a day. Write it as 2026-03-31.")
+    if found < today:
+        wrong(f"{found} is in the past.")
+    return found
+
+
+def wrong(message: str) -> NoReturn:
+    raise PolicyError([Diagnostic("R903", message, Span("the form", 1, 1, 2), "correct the form, and send it again")])
+
+
+def said(e: PolicyError) -> str:
+    """What went wrong, for the page."""
+    first = e.diagnostics[0]
+    return first.message[:1].upper() + first.message[1:] + ("" if first.message.endswith((".", "!")) else ".")

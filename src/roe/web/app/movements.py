@@ -1,0 +1,116 @@
+"""What moved, as the ledger has it: changes of owner since a day, what the CRM does not show yet, and how often each rule decided."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from roe.ledger.encode import words_of
+from roe.ledger.entries import Stored
+from roe.ledger.moment import At
+from roe.ledger.store import Store
+
+BY_PEOPLE = ("hand", "system", "claim", "exception", "undo", "correction")
+ALSO = {
+    "hand": "by hand",
+    "system": "another system",
+    "claim": "a claim",
+    "exception": "an exception",
+    "undo": "an undo",
+    "correction": "a correction",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A change of owner that the ledger has. `how` is rules, hand or time."""
+
+    number: int
+    at: date | datetime
+    entity: str
+    record: str
+    role: str
+    owner: str | None
+    previous: str | None
+    how: str
+    rule: str
+    pool: str
+    why: str
+
+
+def moves_since(store: Store, since: date, most: int) -> tuple[list[Move], bool]:
+    """(the changes of owner that hold from a day on, the newest first; whether there are more than are read)."""
+    first = next((x.number for x in store.runs() if x.entry.at.date >= since), None)
+    if first is None:
+        return [], False
+    kept = deque((x for x in store.entries(first - 1, None, ("owned",)) if _is_move(x.entry, since)), most + 1)
+    found = [_move(store, x) for x in list(kept)[-most:]]
+    return found[::-1], len(kept) > most
+
+
+def pending(store: Store, most: int) -> tuple[list[Any], int]:
+    """(the newest holdings that were decided and that the CRM does not show yet, how many there are)."""
+    differs = "COALESCE(h.rep, -1) <> COALESCE(h.base_rep, -1) OR h.queue <> h.base_queue"
+    where = f"h.stop IS NULL AND h.base_queue IS NOT NULL AND ({differs})"
+    n = int(store.db.rows(f"SELECT count(*) FROM holding h WHERE {where}")[0][0])
+    newest = f"h.entry IN (SELECT h.entry FROM holding h WHERE {where} ORDER BY h.entry DESC LIMIT {int(most)})"
+    return (sorted(store._holdings(f"{where} AND {newest}", []), key=lambda h: -h.entry) if n else []), n
+
+
+def _is_move(e: Any, since: date) -> bool:
+    return (e.rep or e.queue or None) != e.former and e.at.date >= since and not e.past and e.by != "import"
+
+
+def _move(store: Store, x: Stored) -> Move:
+    e: Any = x.entry
+    at: At = e.at
+    how = "hand" if e.by in BY_PEOPLE else "rules"
+    if how == "rules":
+        before = [
+            y.entry
+            for y in store.of_record(e.entity, e.record, ("owned",))
+            if y.number < x.number and getattr(y.entry, "role", "") == e.role
+        ]
+        until = getattr(before[-1], "until", None) if before else None
+        how = "time" if until is not None and until.instant <= at.instant else "rules"
+    owner = e.rep or (f"queue {e.queue}" if e.queue else None)
+    return Move(
+        x.number, at.date if at.day else at.local, e.entity, e.record, e.role, owner, e.former, how, e.rule if how != "hand" else ALSO.get(e.by, e.by), e.pool,
+        "erased" if x.erased else e.sentence,
+    )  # fmt: skip
+
+
+def count_rules(store: Store, since: date) -> dict[tuple[str, str, str], tuple[int, int]]:
+    """(entity, role, rule) -> (how often it decided since a day, how often somebody took that back since)."""
+    first = next((x.number for x in store.runs() if x.entry.at.date >= since), None)
+    kind = store._word_or_none("owned")
+    if first is None or kind is None:
+        return {}
+    day = At.of(since, "UTC").instant
+    decided: Counter[tuple[str, str, str]] = Counter()
+    for entity, name, word, n in store.db.rows(
+        "SELECT s.entity, e.name, e.word, count(*) FROM entry e JOIN subject s ON s.id = e.subject "
+        "WHERE e.number >= ? AND e.kind = ? AND e.at >= ? GROUP BY s.entity, e.name, e.word", (first, kind, day),
+    ):  # fmt: skip
+        rule = words_of(store._text(word)).get("rule", "")
+        if rule:
+            decided[store._text(entity), store._text(name), rule] += n
+    overridden: Counter[tuple[str, str, str]] = Counter()
+    people: list[int] = []
+    for (word,) in store.db.rows("SELECT DISTINCT word FROM entry WHERE number >= ? AND kind = ?", (first, kind)):
+        if words_of(store._text(word)).get("by", "rule") in BY_PEOPLE:
+            people.append(word)
+    if people:
+        marks = ",".join("?" * len(people))
+        rows = store.db.rows(
+            "SELECT s.entity, e.name, (SELECT p.word FROM entry p WHERE p.subject = e.subject AND p.kind = e.kind AND p.name = e.name "
+            f"AND p.number < e.number ORDER BY p.number DESC LIMIT 1) FROM entry e JOIN subject s ON s.id = e.subject "
+            f"WHERE e.number >= ? AND e.kind = ? AND e.at >= ? AND e.word IN ({marks})", (first, kind, day, *people),
+        )  # fmt: skip
+        for entity, name, word in rows:
+            rule = words_of(store._text(word)).get("rule", "") if word is not None else ""
+            if rule:
+                overridden[store._text(entity), store._text(name), rule] += 1
+    return {key: (decided[key], overridden[key]) for key in {*decided, *overridden}}

@@ -1,0 +1,99 @@
+"""What moved: every change of owner that the ledger has since a day, by rules, by hand and by time, and what the CRM does not show yet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from starlette.responses import Response
+
+from roe.data.files import csv_text
+from roe.web.app.movements import Move
+from roe.web.app.outcomes import page_of
+from roe.web.app.pages.changes import NOBODY, RUNS, download
+from roe.web.app.site import Ask
+
+SIZE = 50
+MOST = 20_000  # moves that are read at once
+PENDING = 100  # owners that are not loaded yet and are listed
+HOW = {"rules": "by rules", "hand": "by people", "time": "by time"}
+FILTERS = ("entity", "role", "rule", "pool", "how")
+COLUMNS = ("number", "day", "entity", "record", "role", "from", "to", "how", "rule", "pool", "reason")
+
+
+def since_of(ask: Ask) -> date:
+    """The day that is asked for; else the day before the last run's."""
+    try:
+        found = date.fromisoformat(ask.text("since", 10))
+    except ValueError:
+        found = ask.snapshot.clock.today - timedelta(days=1)
+    return found
+
+
+def rows_of(ask: Ask) -> tuple[list[Move], bool]:
+    """(the moves that the viewer may see, whether there are more than are read)."""
+    found, more = ask.options.history.moves(since_of(ask), MOST)
+    if ask.viewer.sees_all:
+        return found, more
+    own = ask.viewer.team(ask.snapshot)
+    return [x for x in found if x.owner in own or x.previous in own], more
+
+
+def filtered(ask: Ask, rows: Sequence[Move]) -> list[Move]:
+    asked = {name: ask.text(name) for name in (*FILTERS, "rep", "day", "q")}
+    text = asked["q"].lower()
+    return [
+        x
+        for x in rows
+        if all(getattr(x, name) == asked[name] for name in FILTERS if asked[name])
+        and (not asked["rep"] or asked["rep"] in (x.owner or NOBODY, x.previous or NOBODY))
+        and (not text or text == x.record.lower() or text in label(ask, x).lower())
+    ]
+
+
+def label(ask: Ask, x: Any) -> str:
+    row = ask.snapshot.row(x.entity, x.record)
+    return x.record if row is None else str(row.label)
+
+
+def show(ask: Ask) -> Response:
+    if ask.options.history is None:
+        return ask.go("/changes")
+    every, more = rows_of(ask)
+    found = filtered(ask, every)
+    rows, page, pages = page_of(found, ask.number("page"), SIZE)
+    asked = {name: x for name in (*FILTERS, "rep", "q", "since") if (x := ask.text(name))}
+    pending, waiting = ask.options.history.pending(PENDING) if ask.viewer.sees_all else ([], 0)
+    name = ask.snapshot.rep_name
+    reps = sorted({(name(x) or x, x) for m in every for x in (m.owner, m.previous) if x})
+    return ask.render(
+        "moves.html", rows=rows, page=page, pages=pages, total=len(found), every=len(every), more=more, most=MOST, asked=asked, since=since_of(ask),
+        choices={field: sorted({getattr(x, field) for x in every if getattr(x, field)}) for field in FILTERS}, how=HOW, reps=reps,
+        figures=Counter(x.how for x in found), pending=pending, waiting=waiting, name=name, label=lambda x: label(ask, x),
+        runs=ask.options.history.runs(RUNS) if ask.viewer.sees_all else [], may_undo=ask.options.acts is not None and ask.viewer.may("undo"),
+    )  # fmt: skip
+
+
+def as_csv(ask: Ask) -> Response:
+    if ask.options.history is None:
+        return ask.missing("No ledger is connected.")
+    name = ask.snapshot.rep_name
+    rows = (
+        [
+            x.number,
+            x.at,
+            x.entity,
+            x.record,
+            x.role,
+            name(x.previous) or x.previous,
+            name(x.owner) or x.owner,
+            HOW[x.how],
+            x.rule,
+            x.pool,
+            x.why,
+        ]
+        for x in filtered(ask, rows_of(ask)[0])
+    )
+    return download(csv_text(COLUMNS, rows), "moves.csv")
