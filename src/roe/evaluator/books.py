@@ -27,6 +27,7 @@ from roe.plan.operators import Expr, Solve
 
 FREE = "in-no-book"  # values of the step `_return` that give no reason to keep an account where it is
 STAYS = "stays"
+UNTOUCHED = "nothing moves it"  # since the policy says so
 NO_BOOK = "rep-has-no-book"
 NOT_ABLE = "no-longer-eligible"
 NO_REST = ("rep-left", NO_BOOK, NOT_ABLE)  # the account is not worn out: it may be distributed at once
@@ -178,6 +179,8 @@ class _Cycle:
                 able[i], before[i], fates[i] = False, None, FREE
         now = np.array([-1 if r is None else self.place.get(r, -1) for r in before], np.int64)
         why = self._fates(fates, able, before)
+        if self.world.policy.plan.untouched:
+            why = [UNTOUCHED if self.world.is_untouched("account", account) else w for account, w in zip(ids, why, strict=True)]
         pinned = np.array([w not in (FREE, STAYS) and w not in step.returns and w not in NO_REST for w in why], bool)
         returns = np.array([w in step.returns or w in NO_REST for w in why], bool)
         stays = np.array([w == STAYS for w in why], bool)

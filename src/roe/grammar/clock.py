@@ -74,6 +74,12 @@ class Clock:
         theirs = self.calendar if calendar is None or _known(holidays_of, calendar) is None else calendar
         return Clock(self.now if tz is None else self.now.astimezone(tz), theirs, self.hours, self.fiscal)
 
+    def of_rep(self, zone: str | None, calendar: str | None, hours: str | None) -> Clock:
+        """The same moment by a rep's clock and holidays, with the rep's own working hours."""
+        theirs = self.of(zone, calendar)
+        own = hours_of(hours or "")
+        return theirs if own is None else Clock(theirs.now, theirs.calendar, own, theirs.fiscal)
+
     def here(self, moment: datetime) -> datetime:
         """A moment as the clocks of this zone show it; one without a zone stays as it is."""
         return moment.astimezone(self.now.tzinfo) if moment.tzinfo is not None else moment

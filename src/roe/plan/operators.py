@@ -166,6 +166,7 @@ class Sla:
     worked_by: Expr | None = None
     times: int = 1
     escalate: Text | None = None
+    grace: Any = None  # how long after it the record stays, since proof of work may come late
 
 
 @node
@@ -266,6 +267,16 @@ class Action:
 
 
 @node
+class Untouched:
+    """A record that nothing touches, until a day if one is set."""
+
+    entity: str
+    record: str  # its id
+    reason: Text
+    until: Any
+
+
+@node
 class ExceptionRow:
     """An approved exception: this record, in this role, belongs to that rep until a day."""
 
@@ -350,6 +361,14 @@ class Crm:
 
 
 @node
+class Past:
+    """What rules ask of earlier days: `looks_back` if any of them asks, and the (entity, field) whose values the ledger follows."""
+
+    looks_back: bool = False
+    tracked: tuple[tuple[str, str], ...] = ()
+
+
+@node
 class Holdover:
     """Credit that a former owner of accounts keeps: shares in percent, one after the other, each for so long."""
 
@@ -418,6 +437,10 @@ class Plan:
         return self.parts.get("exceptions") or ()
 
     @property
+    def untouched(self) -> tuple[Untouched, ...]:
+        return self.parts.get("untouched") or ()
+
+    @property
     def claims(self) -> Claims | None:
         return self.parts.get("claims")
 
@@ -456,6 +479,10 @@ class Plan:
         return self.parts.get("by_hand") or {}
 
     @property
+    def past(self) -> Past:
+        return self.parts.get("past") or _NO_PAST
+
+    @property
     def kpis(self) -> Kpis | None:
         return self.parts.get("kpis")
 
@@ -465,3 +492,4 @@ class Plan:
 
 
 _NO_CRM = Crm()
+_NO_PAST = Past()

@@ -21,11 +21,13 @@ from roe.stages import (
     crm,
     data,
     definitions,
+    do_not_route,
     engagement,
     events,
     exceptions,
     fields,
     freezes,
+    history,
     holdovers,
     invariants,
     kpis,
@@ -67,6 +69,7 @@ STAGES = (
     Stage("lists", (lists.LISTS,), lists.declare, names_first=True),
     Stage("data", (data.DATA,), None, None, data.lower),
     Stage("relations", (fields.FIELDS,), relations.declare, relations.lower, names_first=True),
+    Stage("track", (history.TRACK,), history.declare),
     Stage("define", (definitions.DEFINE,), definitions.declare, definitions.lower, fields_in=("define",)),
     Stage("crm", (crm.CRM,), crm.declare, crm.lower_open, crm.lower),
     Stage("freezes", (freezes.FREEZES,), freezes.declare, freezes.lower, fields_in=("freezes",)),
@@ -85,7 +88,8 @@ STAGES = (
     Stage("claims", (claims.CLAIMS,), claims.declare, None, claims.lower, names_first=True),
     Stage("windows", (windows.WINDOWS,), windows.declare, None, windows.lower),
     Stage("pools", (pools.POOLS,), None, None, pools.lower),
-    Stage("engagement", (engagement.ENGAGEMENT, engagement.CHANGED_BY_HAND), None, None, engagement.lower),
+    Stage("do_not_route", (do_not_route.DO_NOT_ROUTE,), None, None, do_not_route.lower, "untouched"),
+    Stage("engagement", (engagement.ENGAGEMENT, engagement.CHANGED_BY_HAND, do_not_route.DO_NOT_ROUTE), None, None, engagement.lower),
     Stage("by_hand", (engagement.CHANGED_BY_HAND,), None, None, engagement.declared_by_hand),
     Stage("exceptions", (exceptions.EXCEPTIONS,), None, None, exceptions.lower),
     Stage("reports", (reports.REPORTS,), None, None, reports.lower),
@@ -95,6 +99,7 @@ STAGES = (
     Stage("events", (events.EVENTS,), events.declare, None, events.lower, fields_in=("events",)),
     Stage("kpis", (kpis.KPIS,), None, None, kpis.lower),
     Stage("invariants", (invariants.INVARIANTS,), invariants.declare, None, invariants.lower),
+    Stage("past", (history.TRACK,), None, None, history.lower),  # last: by then every expression is read
 )
 
 

@@ -18,7 +18,9 @@ from roe.plan.operators import Action, Choose, Expr, Rule
 from roe.policy.context import Context, written
 from roe.policy.section import Day, Duration, Entity, Expression, Form, Heading, Identifier, Name, Overrides, Section, key, section
 from roe.source import Inline, Same, Text
+from roe.stages import do_not_route
 from roe.stages.crm import OPEN
+from roe.stages.do_not_route import UntouchedSection
 
 CLOSED = "closed"  # the name of the rule that every list of leads begins with
 BY_HAND = "by-hand"  # of the one for an owner whom somebody changed in the CRM
@@ -106,8 +108,13 @@ CHANGED_BY_HAND = Heading(
 )
 
 
-def lower(engagement: Engagement, by_hand: ByHand, cx: Context) -> dict[tuple[str, str], Choose]:
+def lower(
+    engagement: Engagement, by_hand: ByHand, do_not_touch: tuple[UntouchedSection, ...], cx: Context
+) -> dict[tuple[str, str], Choose]:
     lists: dict[tuple[str, str], Choose] = {}
+    before = len(cx.found)
+    untouched = do_not_route.lower(do_not_touch, cx)
+    del cx.found[before:]  # which its own stage says
     for entity, by_role in engagement.items():
         if not cx.has_entity(entity, "declare it under `fields:`"):
             continue
@@ -124,6 +131,7 @@ def lower(engagement: Engagement, by_hand: ByHand, cx: Context) -> dict[tuple[st
                     "R306", taken, f"`{CLOSED}` is the built-in rule for leads that are converted or disqualified", "choose another name"
                 )
             rules = (
+                *do_not_route.rules(untouched, str(entity)),
                 *_closed(entity, cx),
                 *_by_hand(by_hand.get(entity, {}).get(role), entity, role, cx),
                 *(_rule(rule, str(entity), str(role), names, cx) for rule in given),

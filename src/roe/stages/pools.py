@@ -33,6 +33,7 @@ class SlaSection(Section):
     within: Duration
     worked_by: Expression | None = key("which of the rep's activities count; default: all", default=None)
     times: Annotated[int, Form(minimum=0, maximum=100)] = key("how often the next rep gets it before it escalates; default 1", default=1)
+    grace: Duration | None = key("how long after the deadline the record stays, since proof of work may come late", default=None)
     escalate: Text | None = key("a rep", default=None)
 
 
@@ -167,4 +168,4 @@ def _sla(sla: SlaSection | None, cx: Context) -> Sla | None:
         return None
     activity = cx.names("activity", implicit=True)
     counts = cx.condition(sla.worked_by, activity) if sla.worked_by else None
-    return Sla(within, counts, sla.times, sla.escalate)
+    return Sla(within, counts, sla.times, sla.escalate, cx.lasting(sla.grace))
