@@ -84,6 +84,9 @@ class BookSection(Section):
     accounts: Expression | None = key("which accounts can be in a book", default=None)
     reps: Expression = key("who has a book")
     capacity: Amount = key("how many places a book has, as an expression about `rep`")
+    total: Amount | None = key(
+        "how many places a rep has in all books together that have a `total`, as an expression about `rep`", default=None
+    )
     eligible: Expression | None = key("which rep can have which account", default=None)
     value: Expression = key("the value of an account")
     worth: Expression | None = key("extra value of an account with a rep, as an expression about `account` and `rep`", default=None)
@@ -184,6 +187,7 @@ class _Book:
             book.continuity, book.fairness, fixed, cx.duration(book.rest), cx.duration(book.cadence), returns,
             cx.value(book.worth, about_pair, "number") if book.worth else None,
             self._number(book.places, about_pair) if book.places is not None else None,
+            self._number(book.total, about_rep) if book.total is not None else None,
         )  # fmt: skip
 
     def _number(self, given: Amount, names: Names) -> Expr | None:
