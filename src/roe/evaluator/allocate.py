@@ -747,6 +747,11 @@ class Pools:
         return {"pools": pools, "days": {r: dict(sorted(by.items())) for r, by in sorted(days.items()) if by}}
 
 
+def nobody(pool: str, n: int) -> Turn:
+    """What a pool gives that finds nobody."""
+    return Turn(pool, "", None, n, 0, None, None, FALLBACK)
+
+
 def recorded(kept: Mapping[str, Any], world: World) -> Turn:
     """A turn read back from the records of the run that made it."""
     histories: Mapping[str, PoolHistory] = kept["histories"]

@@ -330,9 +330,12 @@ class Bound:
         key = self.key(d)
         earlier = self.assigned.get(key)
         if key in self.turns:
-            from roe.evaluator.allocate import recorded
+            from roe.evaluator.allocate import nobody, recorded
 
-            return recorded(self.turns[key], self.world)
+            kept = self.turns[key]
+            asked = kept["before"][0][0] if kept["before"] else kept["pool"]
+            # a run has the last turn of a record: a pool that was asked before had found nobody
+            return recorded(kept, self.world) if asked == pool or kept["repeated"] else nobody(pool, kept["n"])
         if earlier and earlier.get("pool") == pool:
             return self._again(d, earlier)
         turn = self.pools.route(pool, d.row, d.role, self.tried.get(key))
