@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from dataclasses import replace
@@ -101,16 +102,15 @@ class Day:
             server.writer.close()
 
 
-def told(state: str) -> tuple[list[Any], dict[str, Any]]:
+def told(state: str) -> tuple[list[Any], dict[tuple[str, str], Any]]:
     """The ledger's entries but those about servers and pools' standings, and what the service knows in the end."""
     with open_store(state) as store:
         entries = [x.entry for x in store.entries() if not isinstance(x.entry, (Run, Standing))]
         known = {(k, key): body for k, key, body in store.db.rows("SELECT kind, key, body FROM known WHERE body IS NOT NULL")}
         mirror = sorted(store.db.rows("SELECT entity, id, fields, deleted FROM mirror"))
         assert store.rebuild()
-    import json
 
-    plain = {}
+    plain: dict[tuple[str, str], Any] = {}
     for (kind, key), body in known.items():
         value = json.loads(body)
         plain[kind, key] = {n: x for n, x in value.items() if n not in NUMBERS} if kind == "owner" else value
