@@ -95,7 +95,11 @@ class Ask:
     def zone(self) -> ZoneInfo:
         """The reader's time zone: the browser's, the rep's own, or else the policy's."""
         own = self.snapshot.world.rep(self.viewer.rep) if self.viewer.rep is not None else None
-        for name in (unquote(self.request.cookies.get(ZONE, ""))[:60], own["timezone"] if own is not None else None, self.snapshot.policy.timezone):
+        for name in (
+            unquote(self.request.cookies.get(ZONE, ""))[:60],
+            own["timezone"] if own is not None else None,
+            self.snapshot.policy.timezone,
+        ):
             try:
                 if name:
                     return ZoneInfo(name)

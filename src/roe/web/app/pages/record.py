@@ -109,7 +109,7 @@ def answer(snapshot: Snapshot, d: Decision, full: bool, whole: bool) -> Answer:
     found.pool, found.territory, found.unknown = d.pool, d.territory, d.unknown
     found.trace = trace if whole else None
     if step is not None and d.exception is None:
-        found.flow = drawn(chart(step, d.role, d))
+        found.flow = drawn(chart(step, d.role, d, snapshot.said(d.entity, d.role)))
         found.near = near(trace, d, step.rules) if whole else []
     return found
 
