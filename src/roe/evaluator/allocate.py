@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -118,8 +118,13 @@ class PoolHistory:
         counts = {str(rep): int(n) for rep, n in kept["counts"].items()}
         found = cls(kept["strategy"], History(int(kept["debt"]), credits, counts, int(kept["position"])), None)
         for seats in kept["standings"]:
-            found.intern([Seat(str(rep), Fraction(weight), str(skipped), owed is True) for rep, weight, skipped, owed in seats])
+            found.intern(cls.standing_of(seats).seats)
         return found
+
+    @staticmethod
+    def standing_of(seats: Iterable[Any]) -> Standing:
+        """A standing as `as_json` wrote it."""
+        return Standing(Seat(str(rep), Fraction(weight), str(skipped), owed is True) for rep, weight, skipped, owed in seats)
 
     def intern(self, seats: Sequence[Seat]) -> Standing:
         key = tuple(seats)
