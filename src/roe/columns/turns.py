@@ -2,7 +2,8 @@
 
 Between two moments at which somebody reaches a limit, the turns of a pool are a pattern that repeats: it is worked out once
 and laid over the records in the order of their queue. Records that follow another (of their company, or with the rep they
-stay with) take no turn. What depends on the record goes one by one through the row evaluator's allocation instead.
+stay with) take no turn. Pools that look at the record hand out by kinds of records (`roe.columns.kinds`); what cannot be told apart like that, and
+records that somebody has already, go one by one through the row evaluator's allocation.
 """
 
 from __future__ import annotations
