@@ -7,12 +7,14 @@ through the row evaluator's own function. So do those that a run leaves otherwis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from roe.columns.column import Array, Coded, Column, Constant, Dictionary, Later, Refs, from_values
 from roe.evaluator.memory import Facts, Memory
@@ -44,7 +46,9 @@ class Aligned:
     holder: Array  # who has the record by both together, -1 for nobody
     alike: Array  # whether the record is settled here: in force, pending, or without a column of its owner
     in_force: Array
-    singly: dict[int, Facts] = field(default_factory=dict)  # of the rows that are not
+    row: Array  # by row of the ledger's table: the row of the data's, -1 for a record that is not there
+    noted: dict[str, int] = field(default_factory=dict)  # records that were given back or referred, by row of the data's table
+    singly: dict[int, Facts] = field(default_factory=dict)  # of the rows that are not settled here
     absent: dict[str, Facts] = field(default_factory=dict)  # records that were given back or referred, and are not in the data
 
 
@@ -86,24 +90,29 @@ class ColumnMemory(Memory):
         holder, base = (np.append(x, -1)[at] for x in (held.holder, held.base))
         in_force = known & (codes == holder) if has else np.zeros(table.n, bool)
         pending = known & (codes == base) & ~in_force if has else known
-        found = Aligned(held, at, known, shown, has, table.column(f"owner_since.{role}"), shown.copy(), in_force | pending, in_force)
+        row = np.full(len(held) + 1, -1, np.int64)
+        row[at] = np.arange(table.n)
+        found = Aligned(
+            held, at, known, shown, has, table.column(f"owner_since.{role}"), shown.copy(), in_force | pending, in_force, row[:-1]
+        )
         self.aligned[entity, role] = found
         reps = np.full(len(held.holders) + 1, -1, np.int64)
         for code in np.unique(holder[pending]).tolist():
             reps[code] = world.finder("rep").rep(held.holders[code]) if code >= 0 else -1
         found.holder[pending] = reps[holder[pending]]
+        rows = _rows_of(table, noted)
         for record in sorted(noted):
-            row = world.finder(entity).exactly(record)
-            if row >= 0:
-                found.alike[row] = False
-                found.known[row] = True
+            if record in rows:
+                place = found.noted[record] = rows[record]
+                found.alike[place] = False
+                found.known[place] = True
             else:
                 key = f"{entity}|{record}|{role}"
                 found.absent[record] = self._facts(key, self.before.get(key), None)
-        for row in np.flatnonzero(found.known & ~found.alike).tolist():
-            facts = found.singly[row] = self._facts_of(found, entity, role, row)
+        for place in np.flatnonzero(found.known & ~found.alike).tolist():
+            facts = found.singly[place] = self._facts_of(found, entity, role, place)
             rep = world.rep(facts.holder)
-            found.holder[row] = -1 if rep is None else rep.at  # type: ignore[attr-defined]
+            found.holder[place] = -1 if rep is None else rep.at  # type: ignore[attr-defined]
         self._know(table, role, found)
 
     def _codes(self, held: RoleTable) -> Array:
@@ -222,11 +231,28 @@ class ColumnMemory(Memory):
         changes[key] = found.saved() if key not in self.returned or found.holder or found.held.base else None
 
     def _note_rows(self, changes: Mapping[str, Any]) -> None:
+        new: dict[tuple[str, str], set[str]] = {}
         for key in changes:
             entity, _, rest = key.partition("|")
             record, _, role = rest.rpartition("|")
-            if entity in self.world.tables and (row := self.world.finder(entity).exactly(record)) >= 0:
-                self.rows_changed.setdefault((entity, role), []).append(row)
+            x = self.aligned.get((entity, role))
+            place = -1 if x is None else x.held.find(record)
+            if x is None or place < 0:
+                new.setdefault((entity, role), set()).add(record)
+            elif x.row[place] >= 0:
+                self.rows_changed.setdefault((entity, role), []).append(int(x.row[place]))
+        for (entity, role), records in new.items():
+            if entity in self.world.tables:
+                self.rows_changed.setdefault((entity, role), []).extend(_rows_of(self.world.tables[entity], records).values())
+
+
+def _rows_of(table: Table, records: Collection[str]) -> dict[str, int]:
+    """The rows of some records, by their ids; of those that are there."""
+    if not records:
+        return {}
+    ids = table.ids.cast(pa.string())  # of a table without records they have no type
+    rows = np.flatnonzero(pc.is_in(ids, value_set=pa.array(list(records), pa.string())).to_numpy(zero_copy_only=False))
+    return dict(zip(ids.take(pa.array(rows)).to_pylist(), rows.tolist(), strict=True))
 
 
 class _Known(Mapping[str, Facts]):
@@ -243,12 +269,12 @@ class _Known(Mapping[str, Facts]):
             raise KeyError(key)
         if record in found.absent:
             return found.absent[record]
-        row = self.memory.world.finder(entity).exactly(record)
+        place = found.held.find(record)
+        row = int(found.row[place]) if place >= 0 else found.noted.get(record, -1)
         facts = self.memory.facts_at(entity, role, row) if row >= 0 else None
         if facts is not None:
             return facts
-        place = found.held.find(record) if row < 0 else -1
-        if place < 0 or not found.held.is_owned[place]:
+        if place < 0 or row >= 0 or not found.held.is_owned[place]:
             raise KeyError(key)
         return self.memory._facts(key, found.held.state(place), None)
 
