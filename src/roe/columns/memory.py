@@ -61,6 +61,7 @@ class ColumnMemory(Memory):
         self.world, self.today = world, world.clock.today
         self.returned, self.referred = state.get("returned", {}), state.get("referred", {})
         self.changed = []
+        self._rep_ids: list[str] = []
         self.before: Mapping[str, Any] = state.get("owners", {})
         self.held = of_mapping(self.before)
         self.known = _Known(self)  # type: ignore[assignment]
@@ -118,7 +119,7 @@ class ColumnMemory(Memory):
     def _codes(self, held: RoleTable) -> Array:
         """For each rep the place among a table's holders, -2 where it has none; for row -1, which is nobody, -1."""
         place = {holder: code for code, holder in enumerate(held.holders)}
-        return np.array([*(place.get(str(x), -2) for x in self.world.tables["rep"].ids.to_pylist()), -1], np.int64)
+        return np.array([*(place.get(x, -2) for x in self._reps()), -1], np.int64)
 
     def _facts_of(self, x: Aligned, entity: str, role: str, row: int) -> Facts:
         """A record's facts, as the row evaluator has them."""
@@ -126,8 +127,15 @@ class ColumnMemory(Memory):
         record, place, shown = table.ids[row].as_py(), int(x.at[row]), int(x.shown[row])
         saved = x.held.state(place) if place >= 0 and x.held.is_owned[place] else None
         day = None if x.since is None else x.since.take(np.array([row])).values()[0]
-        holder = str(self.world.tables["rep"].ids[shown].as_py()) if shown >= 0 else None
+        holder = self._reps()[shown] if shown >= 0 else None
         return self._facts(f"{entity}|{record}|{role}", saved, (holder, day, x.has))
+
+    def _reps(self) -> list[str]:
+        """The ids of all reps, by row; more of them come as records name some whom the data does not list."""
+        table = self.world.tables["rep"]
+        if len(self._rep_ids) != table.n:
+            self._rep_ids = [str(x) for x in table.ids.to_pylist()]
+        return self._rep_ids
 
     def facts_at(self, entity: str, role: str, row: int) -> Facts | None:
         """The facts of a record by its row; None where the ledger knows nothing of it."""
@@ -143,8 +151,7 @@ class ColumnMemory(Memory):
             return
         world, first = self.world, role == self.world.first_role(table.entity)
         if (x.holder != x.shown).any():
-            reps = [str(i) for i in world.tables["rep"].ids.to_pylist()]
-            table.stored[f"owner.{role}"] = Coded(x.holder.astype(np.int32), Dictionary(reps))
+            table.stored[f"owner.{role}"] = Coded(x.holder.astype(np.int32), Dictionary(self._reps()))
             table.set_owner(role, Refs("rep", x.holder.astype(np.int32), world))
         if first and table.data_since is None:
             table.data_since = table.given("owner_since")

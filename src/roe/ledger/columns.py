@@ -45,6 +45,7 @@ class RoleTable:
     until: Codes  # of the newest decision, as text
     saved: list[State] | None = None  # the values that the table was made from, where it was made from a mapping
     is_owned: Array = field(init=False)  # where anything is known of an owner. Of other records the ledger has only why nobody has them
+    _rows: dict[str, int] = field(default_factory=dict, init=False, repr=False)  # of records that somebody has asked for
 
     def __post_init__(self) -> None:
         self.is_owned = (self.holder >= 0) | (self.base >= 0) | (self.decided.at >= 0)
@@ -79,6 +80,12 @@ class RoleTable:
 
     def find(self, record: str) -> int:
         """The row of a record; -1 for none."""
+        row = self._rows.get(record)
+        if row is None:
+            row = self._rows[record] = self._search(record)
+        return row
+
+    def _search(self, record: str) -> int:
         low, high = 0, len(self.records)
         while low < high:
             middle = (low + high) // 2

@@ -58,8 +58,7 @@ class Codes:
 
 
 class Rows:
-    """Open holdings by entity, role and record. `number` is that of the last entry that they know, `changed` how many rows were not in the copy (-1: there was none).
-    """
+    """Open holdings by entity, role and record. `number` is that of the last entry that they know, `changed` how many rows were not in the copy (-1: there was none)."""
 
     def __init__(self, records: pa.Array, columns: Mapping[str, Any], number: int, changed: int = 0) -> None:
         self.records, self.columns = records, columns  # those of `PLAIN` are numbers, those of `CODED` are `Codes`
