@@ -17,7 +17,7 @@ from roe.evaluator.trace import Trace, steps_of
 from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.grammar.parser import parse
-from roe.plan.operators import Choose, Derive, Settle
+from roe.plan.operators import Choose, Derive, Plan, Settle
 
 
 @dataclass(slots=True)
@@ -35,7 +35,11 @@ class ValueTrace(Trace):
 
 def entities(bound: Bound) -> list[str]:
     """The entities whose records something is written about, beside those that are allocated."""
-    plan = bound.plan
+    return entities_of(bound.plan)
+
+
+def entities_of(plan: Plan) -> list[str]:
+    """The same of a policy's plan."""
     found = [*(["claim"] if plan.claims is not None else []), *(c.entity for c in plan.credits), *(["dispute"] if plan.credits else [])]
     found += [event.entity for event in plan.events]
     return list(dict.fromkeys(found))

@@ -6,14 +6,17 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from roe.cli.common import bind, color, fail, load, policy_argument, state_option, table
+from roe.cli.common import bind, clock, color, fail, large, load, policy_argument, state_option, table
 from roe.cli.settings import as_of_setting, data_setting
 from roe.diagnostics import Diagnostic, PolicyError, suggest
 from roe.source import Span
+
+if TYPE_CHECKING:
+    from roe.cli.one import Asked
 
 
 @click.command("explain")
@@ -56,7 +59,7 @@ def command(
                 fail([Diagnostic("R801", f"`--on` and `{option}` do not go together", Span(option, 1, 1, 2), "leave one of the two out")])
         click.echo(explain_on(record, state or "state", day, role or "", shape))
         return
-    bound = None
+    world = None
     if run_folder is not None:
         _is_whole(run_folder)
     if data is None and run_folder is not None:
@@ -65,14 +68,11 @@ def command(
             fail([Diagnostic("R801", "this is worked out from the records, which a run does not keep", at, "add --data and --as-of")])
         found = [Explained(d.trace) for d in _from_run(run_folder, record, role)]
     else:
-        bound = _bound(policy, data, as_of, state, run_folder)
-        found = _explained(bound, record, role, field)
-        if why_not_rep is not None:
-            _why_not(bound, found, _rep(bound.world, why_not_rep))
+        world, found = _from_data(policy, data, as_of, state, run_folder, record, role, field, why_not_rep)
     if shape == "json":
         from roe.crm.ids import spelt
 
-        spelling = bound.world.spelling() if bound is not None else {}
+        spelling = world.spelling() if world is not None else {}
         shown = [spelt(x.as_json(), spelling) for x in found]
         click.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=2, ensure_ascii=False))
         return
@@ -108,16 +108,28 @@ class Explained:
             return text
         from roe.analysis.whynot import as_text as words
 
-        return words(self.why_not, self.decision, markdown) + "\n\n" + text
+        sentence, _, rest = text.partition("\n\n")  # who owns it comes first, whatever was asked
+        return "\n\n".join((sentence, words(self.why_not, self.decision, markdown), rest))
 
 
-def _bound(policy: Path | None, data: Path | None, as_of: str | None, state: str | None, run_folder: Path | None) -> Any:
+def _from_data(
+    policy: Path | None, data: Path | None, as_of: str | None, state: str | None, run_folder: Path | None, record: str, role: str | None,
+    field: str | None, why_not_rep: str | None,
+) -> tuple[Any, list[Explained]]:  # fmt: skip
+    """The world that a record was explained in, and the explanations."""
     for option, given in (("--data", data), ("--as-of", as_of)):
         if given is None:
             at = Span(option, 1, 1, 2)
             fail([Diagnostic("R801", f"`{option}` is missing", at, "add it, or name the --run of a `roe run --trace --engine columns`")])
     assert data is not None and as_of is not None
-    bound = bind(load(policy), data, as_of, state)
+    evaluator = load(policy)
+    if data.exists() and large(data):
+        from roe.cli.one import Asked
+
+        alone = _alone(Asked(evaluator, data, clock(evaluator, as_of), state, record, run_folder), role, field, why_not_rep)
+        if alone is not None:
+            return alone
+    bound = bind(evaluator, data, as_of, state)
     if run_folder is not None:
         from roe.evaluator.recorded import read_turns
 
@@ -125,7 +137,29 @@ def _bound(policy: Path | None, data: Path | None, as_of: str | None, state: str
             bound.turns = read_turns(run_folder)
         except PolicyError as e:
             fail(e.diagnostics)
-    return bound
+    explained = _explained(bound, record, role, field)
+    if why_not_rep is not None:
+        _why_not(bound, explained, _rep(bound.world, why_not_rep))
+    return bound.world, explained
+
+
+def _alone(asked: Asked, role: str | None, field: str | None, why_not_rep: str | None) -> tuple[Any, list[Explained]] | None:
+    """The same for one record of large data; None where all of them are needed."""
+    from roe.cli import one
+
+    if why_not_rep is not None:
+        one.say("note: what would change it is tried on all records; reading them")
+        return None
+    if field is None:
+        decisions = one.decided(asked, role)
+        return (decisions[0].row.world, [Explained(d.trace, d) for d in decisions]) if decisions else None
+    model = asked.evaluator.policy.model.entities
+    entity, _, name = field.partition(".") if field.partition(".")[0] in model else ("", "", field)
+    found = one.taken_out_for_value(asked, name or field)
+    if found is None or entity not in ("", found[1].entity):
+        return None
+    bound, row = found
+    return bound.world, [Explained(x) for x in _values(bound, row, name)]
 
 
 def _explained(bound: Any, text: str, role: str | None, field: str | None) -> list[Explained]:
@@ -140,7 +174,7 @@ def _explained(bound: Any, text: str, role: str | None, field: str | None) -> li
         return [Explained(x) for x in _values(bound, row, name or field)]
     row = find_record(bound, text, [*allocated, *written.entities(bound)])
     if row.entity in allocated:
-        decisions = _decide(bound, row, _roles(bound.roles(row.entity), row.entity, role))
+        decisions = decide_among(bound, row, roles_asked(bound.roles(row.entity), row.entity, role))
         return [Explained(d.trace, d) for d in decisions]
     found = [Explained(x) for x in written.about(bound, row)]
     if not found:
@@ -185,7 +219,7 @@ def _wrong_path(policy: Any, entity: str, name: str) -> list[Diagnostic]:
     return problems if tree is None else check(tree, text, names_of(policy, entity))[1]
 
 
-def _roles(known: list[str], entity: str, role: str | None) -> list[str]:
+def roles_asked(known: list[str], entity: str, role: str | None) -> list[str]:
     if role is None:
         return known
     if role not in known:
@@ -212,7 +246,7 @@ def _from_run(folder: Path, record: str, role: str | None) -> list[Any]:
             ids = ", ".join(f"{e} {i}" for e, i in found[:8])
             fail([Diagnostic("R605", f"{len(found)} records match `{record}`: {ids}", asked, "name the one you mean by its id")])
         entity, key = found[0]
-        return [evidence.decision(entity, key, r) for r in _roles(evidence.roles(entity), entity, role)]
+        return [evidence.decision(entity, key, r) for r in roles_asked(evidence.roles(entity), entity, role)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as e:
         fail(
             [
@@ -223,7 +257,7 @@ def _from_run(folder: Path, record: str, role: str | None) -> list[Any]:
         )
 
 
-def _decide(bound: Any, row: Any, roles: list[str]) -> list[Any]:
+def decide_among(bound: Any, row: Any, roles: list[str]) -> list[Any]:
     """The decisions on one record: alone where nothing before it matters, else by replaying the run up to it."""
     stateless = row.entity == "account" and not (
         bound.plan.pools
@@ -270,7 +304,7 @@ def find_record(bound: Any, text: str, among: Iterable[str] | None = None) -> An
                     )
                 ]
             )
-        known = [str(x) for entity in entities for row in bound.world.rows[entity][:5000] for x in (row["id"], row.label)]
+        known = [str(x) for entity in entities for name in ("id", "name") for x in bound.world.values(entity, name)[:5000] if x]
         fail([Diagnostic("R604", f"no record matches `{text}`", at, suggest(text, known, "name it by id, name or domain"))])
     if len(found) > 1:
         rows = [[row.entity, row["id"], row.label, row["domain"] or row["email"] or "", row["country"] or ""] for row in found[:20]]

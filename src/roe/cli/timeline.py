@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from roe.cli.common import as_of_option, bind, data_option, fail, load, policy_argument, state_option, table
+from roe.cli.common import as_of_option, bind, clock, data_option, fail, large, load, policy_argument, state_option, table
 from roe.cli.explain import find_record
 from roe.diagnostics import Diagnostic
 from roe.source import Span
@@ -31,8 +31,7 @@ def command(record: str, policy: Path | None, data: Path, as_of: str, state: str
     from roe.analysis.timeline import timeline
 
     evaluator = load(policy)
-    bound = bind(evaluator, data, as_of, state)
-    row = find_record(bound, record)
+    bound, row = _found(evaluator, data, as_of, state, record)
     owners = _from_ledger(state, row, bound.world) or _of_today(row)
     if state is None and not any(w.entity == row.entity for w in evaluator.policy.plan.windows):
         at = Span(str(evaluator.policy.root), 1, 1, 1)
@@ -53,6 +52,20 @@ def command(record: str, policy: Path | None, data: Path, as_of: str, state: str
     lines = [[s.window, _mark(s, now) + s.state.replace("_", " "), _shown(s.start), _shown(s.until), s.cause[:30]] for s in found]
     click.echo(table(lines, ["window", "state", "from", "until", "because"]))
     click.echo("\n* now; + if nothing more happens")
+
+
+def _found(evaluator: Any, data: Path, as_of: str, state: str | None, record: str) -> tuple[Any, Any]:
+    """The record that a text means, and a bound evaluator over it: alone, with what belongs to it, where the data is large."""
+    from roe.cli.one import Asked, all_instead, taken_out
+    from roe.data.lookup import CannotLookUp
+
+    if data.exists() and large(data):
+        try:
+            return taken_out(Asked(evaluator, data, clock(evaluator, as_of), state, record))
+        except CannotLookUp as e:
+            all_instead(e)
+    bound = bind(evaluator, data, as_of, state)
+    return bound, find_record(bound, record)
 
 
 def _from_ledger(state: str | None, row: Any, world: Any) -> list[dict[str, str | None]]:

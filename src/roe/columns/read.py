@@ -18,8 +18,9 @@ from roe.columns.load import Raw, habits_of
 from roe.data.coerce import columns_of, field_of
 from roe.data.encoding import Unreadable
 from roe.data.habits import Habits, is_open
+from roe.data.plain import plain_head, plain_lines
 from roe.data.read import DATABASES, files_of, kind_of, lacking, none_found, read_file, read_sheet, unreadable_parquet
-from roe.data.scan import TAIL, Origin, dialect, marginal, names_of
+from roe.data.scan import TAIL, Origin, marginal
 from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic
 from roe.policy.model import DataSource, Policy
@@ -28,7 +29,6 @@ from roe.progress import phase
 from roe.source import Span
 
 LARGE = 8 << 20  # bytes of CSV above which Arrow reads it
-_BLOCK = 16 << 20
 
 
 def read_columns(
@@ -93,19 +93,11 @@ def _large_csv(path: Path) -> Raw | None:
     """A well-formed CSV file as text columns; None leaves it, and what is wrong with it, to the ordinary reader."""
     from pyarrow import csv
 
-    with path.open("rb") as file:
-        head = file.read(1 << 16)
-    first = head.partition(b"\n")[0]
-    marked = head.startswith(b"\xef\xbb\xbf")
-    if b'"' in first or (not marked and head[:4] in (b"PK\x03\x04", b"PAR1", b"%PDF")) or head[:1] == b"<":
+    head = plain_head(path)
+    if head is None:
         return None
-    text = head.decode("utf-8-sig", "replace").replace("\r\n", "\n")
-    delimiter, skip = dialect(text)
-    cells = text.partition("\n")[0].split(delimiter)
-    header, twice = names_of(cells)
-    if skip or twice or len(header) < len(cells) or not all(map(str.strip, cells)):
-        return None
-    lines = _plain_lines(path, delimiter)
+    delimiter, header = head
+    lines = plain_lines(path, delimiter)
     if lines is None:
         return None
     try:
@@ -122,42 +114,6 @@ def _large_csv(path: Path) -> Raw | None:
     places = np.arange(2, table.num_rows + 2)
     origin = Origin(str(path), header)
     return Raw.of_table(*_without_marginal(table, places, origin), origin)
-
-
-def _plain_lines(path: Path, delimiter: str) -> int | None:
-    """How many lines a file has, if all its quotes open before a cell and close after it within one line."""
-    mark = ord(delimiter)
-    count, rest, ended = 0, b"", True
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            whole = rest + block
-            cut = whole.rfind(b"\n") + 1
-            rest, whole = whole[cut:], whole[:cut]
-            if not _plain_block(whole, mark):
-                return None
-            count += whole.count(b"\n")
-    if rest:
-        ended = False
-        if not _plain_block(rest, mark):
-            return None
-    return count + (not ended)
-
-
-def _plain_block(text: bytes, mark: int) -> bool:
-    if b"\0" in text or text.count(b"\r") != text.count(b"\r\n"):
-        return False
-    if b'"' not in text:
-        return True
-    data = np.frombuffer(b"\n" + text + b"\n", np.uint8)
-    quotes = np.flatnonzero(data == 34)
-    if len(quotes) % 2:
-        return False
-    opens, closes = quotes[0::2], quotes[1::2]
-    ends = np.flatnonzero(data == 10)
-    if (np.searchsorted(ends, opens) != np.searchsorted(ends, closes)).any():
-        return False
-    before, after = data[opens - 1], data[closes + 1]
-    return bool(np.isin(before, (mark, 10, 34)).all() and np.isin(after, (mark, 10, 13, 34)).all())
 
 
 def _without_marginal(

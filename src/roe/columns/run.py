@@ -20,7 +20,7 @@ from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld, Group, Table, TableRow
 from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, label
-from roe.evaluator.memory import given_by
+from roe.evaluator.memory import Facts, given_by
 from roe.evaluator.recorded import turn_line
 from roe.evaluator.world import Row
 from roe.grammar import values as v
@@ -128,21 +128,22 @@ class ColumnRun:
         needed = self.bound.evaluator.compiled.asks_for_history and entity != self.bound.entities()[-1]
         if not needed and not self.bound.plan.holdovers:  # whose credit is shared out once all is decided
             return
-        moved: dict[tuple[str, str], list[Any]] = {}
-        for part in done:
-            rows = np.flatnonzero(part.owner != part.previous)
-            since = part.table.column(f"owner_since.{part.role}")
-            days = [None] * len(rows) if since is None else since.take(rows).values()
-            ids, reps = part.table.ids.take(pa.array(rows)).to_pylist(), self.world.tables["rep"].ids.to_pylist()
-            found = {}
-            for at, record, day in zip(rows.tolist(), ids, days, strict=True):
-                owner, previous = (None if i < 0 else str(reps[i]) for i in (int(part.owner[at]), int(part.previous[at])))
-                facts = self.bound.memory.of(entity, record, part.role, previous, day)
-                found[at] = facts.moved_to(owner, self.world.clock.today, given_by(ACTIONS[part.action[at]]))
-            moved[entity, part.role] = [found]
-        for (of, role), (found,) in moved.items():
+        for part, found in [(part, self.moved(part)) for part in done]:
             if found:
-                self.world.know_rows(of, role, found)
+                self.world.know_rows(entity, part.role, found)
+
+    def moved(self, part: Allocations) -> dict[int, Facts]:
+        """What is known of the new owners of the records that change hands, by row."""
+        rows = np.flatnonzero(part.owner != part.previous)
+        since = part.table.column(f"owner_since.{part.role}")
+        days = [None] * len(rows) if since is None else since.take(rows).values()
+        ids, reps = part.table.ids.take(pa.array(rows)).to_pylist(), self.world.tables["rep"].ids.to_pylist()
+        found = {}
+        for at, record, day in zip(rows.tolist(), ids, days, strict=True):
+            owner, previous = (None if i < 0 else str(reps[i]) for i in (int(part.owner[at]), int(part.previous[at])))
+            facts = self.bound.memory.of(part.entity, record, part.role, previous, day)
+            found[at] = facts.moved_to(owner, self.world.clock.today, given_by(ACTIONS[part.action[at]]))
+        return found
 
     def _turns(self, table: Table, parts: list[Part]) -> None:
         """The turns of all pools, in the order of the queue, and of the roles for one record."""

@@ -6,7 +6,7 @@ whose fields are read from the columns, so that whatever the columns cannot expr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,14 @@ class TableRow(Row):
     @property
     def label(self) -> str:
         return str(self["name"] or self["id"])
+
+    def is_filled(self, step: Fill) -> bool:
+        table = self.world.tables[self.entity]  # type: ignore[attr-defined]
+        entity = self.world.policy.model.entities[self.entity][step.name].type.entity
+        return bool(table.reference(step.name, entity).at[self.at] < 0)
+
+    def stored(self) -> Iterable[tuple[str, Any]]:
+        return self.world.tables[self.entity].stored_at(self.at)  # type: ignore[attr-defined, no-any-return]
 
     @property
     def written(self) -> str:
@@ -125,6 +133,14 @@ class Table:
             )
             column = self.stored[name] = join(column or Constant(None, known), from_values(values), self.world)
         return column if column is not None else Constant(None, self.n)
+
+    def stored_at(self, at: int) -> Iterator[tuple[str, Any]]:
+        """The stored fields of a record but for its references."""
+        fields = self.world.policy.model.entities[self.entity]
+        for name in list(self.stored):
+            column = self.given(name)
+            if (f := fields.get(name)) is None or f.type.name != "record":
+                yield name, column.value if isinstance(column, Constant) else self.world.listed(self.entity, f"\0{name}", column)[at]
 
     def row(self, at: int) -> TableRow:
         found = self._rows.get(at)
@@ -566,6 +582,20 @@ class ColumnWorld(World):
     def find(self, entity: str, key: str) -> Row | None:
         at = self.finder(entity).one(str(key))
         return None if at < 0 else self.tables[entity].row(at)
+
+    def search(self, entity: str, text: str, partly: bool = False) -> list[Row]:
+        exact = self.find(entity, text)
+        if exact is not None:
+            return [exact]
+        table, wanted = self.tables[entity], text.lower()
+        rows: dict[int, None] = {}
+        for name in ("name", "email", "domain"):
+            column = table.stored.get(name)
+            if isinstance(column, Coded):
+                lowered = pc.utf8_lower(column.arrow())
+                held = pc.match_substring(lowered, wanted) if partly else pc.equal(lowered, wanted)
+                rows |= dict.fromkeys(np.flatnonzero(pc.fill_null(held, False).to_numpy(zero_copy_only=False)).tolist())
+        return [table.row(i) for i in sorted(rows) if i < table.listed]
 
     def rep(self, key: Any) -> Row | None:
         if key is None or key == "":

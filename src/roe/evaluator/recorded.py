@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from roe.data.files import write_whole
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.source import Span
 
@@ -24,6 +25,12 @@ def pools_json(histories: Mapping[str, PoolHistory]) -> str:
 
 def turn_line(turn: Turn, key: str) -> str:
     return _json(turn.record(key))
+
+
+def write_turns(folder: Path, turns: Iterable[str], pools: str) -> None:
+    """The two files that say what pools did."""
+    write_whole(folder / "turns.jsonl", "".join(f"{line}\n" for line in turns))
+    write_whole(folder / "pools.json", pools + "\n")
 
 
 def _json(item: Any) -> str:

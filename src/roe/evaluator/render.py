@@ -34,7 +34,7 @@ def as_text(trace: Trace, color: bool = False) -> str:
     lines = [*(f"{bold}{line}{off}" for line in textwrap.wrap(trace.sentence, _WIDTH)), ""]
     d = trace.decision
     if d.unknown:
-        lines += [*textwrap.wrap("unknown for want of a value: " + ", ".join(d.unknown), _WIDTH), ""]
+        lines += [*textwrap.wrap("Could not be checked, because a value is missing: " + ", ".join(d.unknown), _WIDTH), ""]
     for step in trace.steps:
         lines.append(f"{bold}{_title(step)}{off}")
         for rule in step.rules:
@@ -130,10 +130,11 @@ def _turn(turn: dict[str, Any]) -> list[str]:
 def as_markdown(trace: Trace) -> str:
     """For a ticket or a pull request; what comes from data is escaped, so that it cannot become markup."""
     d = trace.decision
+    previous = d.row.world.rep(d.previous) if d.previous is not None else None
     lines = [f"**{_md(trace.sentence)}**", "", "| | |", "|---|---|"]
     facts = {
         "record": f"{d.name} ({d.entity} {d.row.written})", "role": d.role, "owner": d.owner_name or "nobody",
-        "previous owner": d.previous, "action": d.action, "rule": d.rule, "territory": d.territory, "pool": d.pool,
+        "previous owner": previous.label if previous is not None and d.moved else None, "action": d.action, "rule": d.rule, "territory": d.territory, "pool": d.pool,
         "window": d.window, "until": v.readable(d.until),
     }  # fmt: skip
     facts = {"record": facts["record"]} if d.action == "value" else facts
@@ -141,15 +142,15 @@ def as_markdown(trace: Trace) -> str:
     for step in trace.steps:
         lines += ["", f"#### {_md(_title(step))}", ""]
         if step.rules:
-            lines += ["| | rule | condition | values | place |", "|---|---|---|---|---|"]
+            lines += ["| | rule | | condition | values | place |", "|---|---|---|---|---|---|"]
         for rule in step.rules:
-            for i, c in enumerate(rule.conditions or [None]):
-                name = f"{'**' if rule.fired else ''}{_md(rule.name)}{'**' if rule.fired else ''}" if i == 0 else ""
-                if c is None:
-                    lines.append(f"| {_MARK[rule.result]} | {name} | always | | {_md(str(rule.place))} |")
-                    continue
+            name = f"**{_md(rule.name)}**" if rule.fired else _md(rule.name)
+            first = f"| {_MARK[rule.result]} | {name} |"
+            if not rule.conditions:
+                lines.append(f"{first} | always | | {_md(str(rule.place))} |")
+            for i, c in enumerate(rule.conditions):
                 values = "; ".join(f"{p.text} = {brief(p.value)}" for p in c.parts)
-                lines.append(f"| {_MARK[c.result]} | {name} | {_md(c.text)} | {_md(values)} | {_md(str(c.place))} |")
+                lines.append(f"{'| | |' if i else first} {_MARK[c.result]} | {_md(c.text)} | {_md(values)} | {_md(str(c.place))} |")
         if step.omitted > 0:
             lines += ["", f"{step.omitted} more rules do not hold."]
         lines += [f"- {_md(line.strip())}" for line in _body(step, "", "") if line.strip()]

@@ -238,7 +238,7 @@ class _Builder:
             base = code(scope)
             step = self.compiled.steps.get((base.entity, name)) if isinstance(base, Row) else None
             if isinstance(step, Fill):
-                if step.source in base.derived:
+                if base.is_filled(step):
                     self.ask(base, step.source)
             elif step is not None and (step.stage != STANDARD or (isinstance(step, Settle) and not step.gives)):
                 self.ask(base, name)

@@ -110,12 +110,16 @@ class Row(dict[str, Any]):
     def as_json(self) -> dict[str, Any]:
         """The record's own values; related records are left out, as are the marks of the loader and what the ledger knows."""
         remembered = {*UNKNOWN_REP, *(f"{name}.{role}" for name in PER_ROLE for role in self.world.policy.roles)}
-        stored = {
-            k: x
-            for k, x in self.items()
-            if k not in self.derived and k[0] != "$" and k not in remembered and not isinstance(x, (dict, list))
-        }
+        stored = {k: x for k, x in self.stored() if k[0] != "$" and k not in remembered and not isinstance(x, (dict, list))}
         return {"entity": self.entity, **{k: v.plain(x) for k, x in stored.items() if x is not None}}
+
+    def is_filled(self, step: Fill) -> bool:
+        """Whether a reference that the data does not have was asked for, and so taken from another step."""
+        return step.source in self.derived
+
+    def stored(self) -> Iterable[tuple[str, Any]]:
+        """The fields that are not computed, with their values."""
+        return ((k, x) for k, x in self.items() if k not in self.derived)
 
 
 Known = list[tuple[Row, dict[str, Any]]]

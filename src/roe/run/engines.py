@@ -20,6 +20,7 @@ from roe.evaluator.world import World
 from roe.policy.circles import circles
 from roe.progress import counted
 from roe.run.files import Files, Watch
+from roe.run.result import Batch
 from roe.run.source import Source
 from roe.source import Span
 
@@ -110,13 +111,17 @@ class Rows(Engine):
         return []
 
     def fill(self, files: Files, watch: Watch) -> None:
+        files.add(self.batch(), watch)
+
+    def batch(self) -> Batch:
+        """Decide every record."""
         from roe.run.rows import batch_of
 
         job = self.job
         bound = job.bound(World(job.evaluator.compiled, job.source.rows(), job.evaluator.clock(job.as_of)))
         total = sum(len(bound.world.rows[entity]) for entity, _ in bound.plan.engagement)
         self.run = Run(bound, list(counted(bound.decide_all(), total, "deciding")))
-        files.add(batch_of(self.run), watch)
+        return batch_of(self.run)
 
     def state(self) -> dict[str, Any] | None:
         return self.run.state()
@@ -137,6 +142,10 @@ class Columns(Engine):
         return found
 
     def fill(self, files: Files, watch: Watch) -> None:
+        files.add(self.batch(), watch)
+
+    def batch(self) -> Batch:
+        """Decide every record."""
         from roe.columns.run import ColumnRun
         from roe.columns.world import ColumnWorld
         from roe.run.columns import batch_of
@@ -144,7 +153,7 @@ class Columns(Engine):
         job = self.job
         world = ColumnWorld(job.evaluator.compiled, job.source.columns(), job.evaluator.clock(job.as_of))
         self.run = ColumnRun(job.bound(world))
-        files.add(batch_of(self.run), watch)
+        return batch_of(self.run)
 
     def state(self) -> dict[str, Any] | None:
         return self.run.state()

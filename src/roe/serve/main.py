@@ -75,4 +75,4 @@ def _app(settings: Settings) -> Any:
         return build_app(server)
     from roe.serve.pages import page_routes
 
-    return build_app(server, page_routes(server, settings.users, settings.trust_header))
+    return build_app(server, page_routes(server, settings.trust_header))

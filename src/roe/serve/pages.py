@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -20,7 +19,7 @@ from roe.evaluator.world import World
 from roe.serve.records import kept_owner
 from roe.serve.server import Server
 from roe.serve.writer import Job
-from roe.web.app.access import Users, Viewer, read_users
+from roe.web.app.access import Viewer
 from roe.web.app.acting import LedgerActs
 from roe.web.app.history import History
 from roe.web.app.kept import beside
@@ -77,10 +76,10 @@ def _copied(desk: Any, at: datetime) -> dict[str, Any]:
     return {"key": (desk.policy.digest, desk.seq), "at": at, "evaluator": desk.policy.evaluator, "rows": rows, "state": kept}
 
 
-def page_routes(server: Server, users: Path | None, header: str = "") -> list[BaseRoute]:
-    """The pages as routes of the service. Raises PolicyError for a file of users that cannot be read."""
-    known = read_users(users) if users is not None else Users({})
-    hosts = ("127.0.0.1", "localhost", "::1") if users is None else ()
+def page_routes(server: Server, header: str = "") -> list[BaseRoute]:
+    """The pages as routes of the service."""
+    known = server.users
+    hosts = ("127.0.0.1", "localhost", "::1") if not known else ()
     state = server.settings.state
 
     def followed() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.requests import Request
 
 from roe.serve.problems import Refused, unreadable
+from roe.serve.rights import token_of
 from roe.serve.server import Server
 from roe.serve.tokens import ANYBODY, Token
 from roe.serve.versions import parse_version
@@ -24,15 +25,16 @@ def server_of(request: Request) -> Server:
 
 
 def authorized(request: Request, scope: str) -> Token:
-    """Whoever sends the request, if the token allows it. Without tokens the service answers this machine alone."""
+    """Whoever sends the request, if the token allows it. Without tokens and users the service answers this machine alone."""
     server = server_of(request)
-    if not server.tokens:
+    if not server.tokens and not server.users:
         host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
         if host not in LOCAL:  # a page elsewhere that has its name point here
             raise Refused(401, "R901", "without tokens the service answers requests to localhost alone", "make a token: roe token NAME")
         return ANYBODY
     kind, _, text = request.headers.get("authorization", "").partition(" ")
-    token = server.tokens.find(text.strip()) if kind.lower() == "bearer" else None
+    text = text.strip() if kind.lower() == "bearer" else ""
+    token = (server.tokens.find(text) or token_of(server.users, text)) if text else None
     if token is None:
         raise Refused(401, "R901", "the request has no valid token", "send `Authorization: Bearer …`", {"WWW-Authenticate": "Bearer"})
     noted(request, token=token.name)

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from roe.crm.ids import fold
 from roe.ledger.store import Store
-from roe.serve import asked, events, hooked, outbox, shown
+from roe.serve import asked, events, hooked, outbox, rights, shown
 from roe.serve.desk import Desk
 from roe.serve.openapi import document
 from roe.serve.people import DECIDES
@@ -153,21 +153,35 @@ def _key(outcome: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 async def owners(request: Request) -> Response:
-    authorized(request, "read")
+    token = authorized(request, "read")
     id, name = fold(id_of(request)), request.path_params["entity"]
-    return JSONResponse(await known(request, lambda desk, at: desk.answer(desk.entity(name), id)))
+    return JSONResponse(
+        await known(request, lambda desk, at: rights.shown(token, desk, desk.entity(name), id, desk.answer(desk.entity(name), id)))
+    )
 
 
 async def explain(request: Request) -> Response:
-    authorized(request, "read")
+    token = authorized(request, "read")
     id, name, rep = fold(id_of(request)), request.path_params["entity"], request.query_params.get("why_not", "")
-    return JSONResponse(await known(request, lambda desk, at: asked.explained(desk, desk.entity(name), id, rep)))
+
+    def ask(desk: Desk, at: datetime) -> Json:
+        entity = desk.entity(name)
+        if rights.sees_whole(token, desk, entity, id):
+            return asked.explained(desk, entity, id, rep)
+        return {**rights.shown(token, desk, entity, id, desk.answer(entity, id)), "traces": {}}
+
+    return JSONResponse(await known(request, ask))
 
 
 async def history(request: Request) -> Response:
-    authorized(request, "read")
+    token = authorized(request, "read")
     id, name = fold(id_of(request)), request.path_params["entity"]
-    entity = (await known(request, lambda desk, at: {"entity": desk.entity(name)}))["entity"]
+
+    def ask(desk: Desk, at: datetime) -> Json:
+        rights.only_team(token, desk, desk.entity(name), id)
+        return {"entity": desk.entity(name)}
+
+    entity = (await known(request, ask))["entity"]
     entries = await read(request, lambda store: [shown.entry(x) for x in store.of_record(entity, id)])
     if not entries:
         raise unknown(f"the ledger has nothing about the {entity} `{id}`")
@@ -175,7 +189,7 @@ async def history(request: Request) -> Response:
 
 
 async def decision(request: Request) -> Response:
-    authorized(request, "read")
+    token = authorized(request, "read")
     text = request.path_params["number"]
     if not text.isascii() or not text.isdigit() or len(text) > 15:
         raise unreadable(f"`{text[:40]}` is not the number of a decision", "an answer has it under `decision`", 422)
@@ -183,25 +197,33 @@ async def decision(request: Request) -> Response:
         found = await read(request, lambda store: shown.decision(store, int(text)))
     except KeyError:
         raise unknown(f"there is no decision {text}", "an answer has its number under `decision`") from None
-    return JSONResponse(found)
+    if rights.sees_all(token):
+        return JSONResponse(found)
+    return JSONResponse(await known(request, lambda desk, at: rights.shown(token, desk, found["entity"], found["record"], found)))
 
 
 async def changes(request: Request) -> Response:
     """The feed: entries after a number, in order. Numbers have no gaps, so a reader that follows `next` misses nothing."""
-    authorized(request, "read")
+    rights.everything(authorized(request, "read"))
     after, most = whole_number(request, "after", 0, 10**15), whole_number(request, "limit", FEED, FEED)
     kinds = [k for k in request.query_params.get("kinds", "").split(",") if k]
     return JSONResponse(await read(request, lambda store: shown.feed(store, after, most, kinds)))
 
 
 async def rep(request: Request) -> Response:
-    authorized(request, "read")
+    token = authorized(request, "read")
     id = id_of(request)
-    return JSONResponse(await known(request, lambda desk, at: asked.rep(desk, id, at)))
+
+    def ask(desk: Desk, at: datetime) -> Json:
+        found = asked.rep(desk, id, at)
+        rights.only_rep(token, desk, found["rep"])
+        return found
+
+    return JSONResponse(await known(request, ask))
 
 
 async def held(request: Request) -> Response:
-    authorized(request, "read")
+    rights.everything(authorized(request, "read"))
     return JSONResponse(await known(request, lambda desk, at: asked.held(desk)))
 
 
@@ -239,14 +261,14 @@ async def take_policy(request: Request) -> Response:
 
 
 async def policy(request: Request) -> Response:
-    authorized(request, "read")
+    rights.everything(authorized(request, "read"))
     return JSONResponse(
         await known(request, lambda desk, at: {**(desk.state.get("policy", "active") or {}), "unreadable": len(desk.records.unreadable)})
     )
 
 
 async def shadow(request: Request) -> Response:
-    authorized(request, "read")
+    rights.everything(authorized(request, "read"))
     found = server_of(request).writer.shadow
     if found is None:
         raise unknown("no candidate policy is decided beside the one in force", "start the service with --shadow CANDIDATE")
@@ -284,7 +306,7 @@ async def is_ready(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    authorized(request, "read")
+    rights.everything(authorized(request, "read"))
     server = server_of(request)
     text = await asyncio.to_thread(server.metrics.text, server.writer.desk)
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

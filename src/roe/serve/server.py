@@ -17,6 +17,7 @@ from roe.serve.swap import Watching, readable_as_before, scratch, warmed
 from roe.serve.times import SystemTime, Time
 from roe.serve.tokens import Tokens, read_tokens
 from roe.serve.writer import Writer
+from roe.web.app.access import Users, read_users
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -32,6 +33,7 @@ class Server:
         self.settings, self.time, self.metrics = settings, time or SystemTime(), Metrics()
         self.connect = connect or (lambda: open_store(settings.state, wait=10))
         self.tokens: Tokens = read_tokens(settings.tokens)
+        self.users = read_users(settings.users) if settings.users is not None else Users({})
         shadow = load(settings.shadow) if settings.shadow is not None else None
         self.writer = Writer(
             self.connect, policy or load(settings.policy), self.time, settings.receivers, settings.queue, self.metrics, settings.activate, shadow

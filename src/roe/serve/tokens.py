@@ -24,6 +24,7 @@ from typing import Any
 
 from roe.diagnostics import Diagnostic, PolicyError, suggest
 from roe.source import Span
+from roe.web.app.access import Viewer
 
 SCOPES = {
     "route": "route records and report what became of them",
@@ -43,6 +44,7 @@ class Token:
 
     name: str
     scopes: frozenset[str]
+    viewer: Viewer | None = None  # the person, where it is the token of a user
 
     def allows(self, scope: str) -> bool:
         return scope in self.scopes or "admin" in self.scopes

@@ -22,6 +22,7 @@ from roe.web.app.kept import Kept, in_memory
 
 if TYPE_CHECKING:
     from roe.evaluator.world import Row
+    from roe.web.app.oidc import Provider
     from roe.web.app.snapshot import Snapshot
 
 ROLES = ("rep", "manager", "revops", "auditor")
@@ -149,6 +150,7 @@ class Users:
 
     def __init__(self, by_digest: Mapping[str, Viewer], by_login: Mapping[str, Viewer] | None = None) -> None:
         self._by_digest, self._by_login = dict(by_digest), dict(by_login or {})
+        self.provider: Provider | None = None  # of OpenID Connect, where people sign in by one
 
     def with_token(self, token: str) -> Viewer | None:
         given = digest(token)
@@ -176,7 +178,7 @@ def digest(token: str) -> str:
 def read_users(path: Path) -> Users:
     """Users from a TOML file. Raises PolicyError for one that cannot be read.
 
-    Each `[[user]]` has `name`, `role`, for reps and managers `rep` (an id), and `token_sha256`, `login` (what the proxy sends) or both.
+    `[oidc]` names an OpenID Connect provider (see `roe.web.app.oidc`). Each `[[user]]` has `name`, `role`, for reps and managers `rep` (an id), and `token_sha256`, `login` (what the proxy or the provider calls them) or both.
     """
     import tomllib
 
@@ -184,7 +186,12 @@ def read_users(path: Path) -> Users:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError("it is too large")
         raw = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-        return users_of(raw.get("user", ()))
+        users = users_of(raw.get("user", ()))
+        if "oidc" in raw:
+            from roe.web.app.oidc import provider_of
+
+            users.provider = provider_of(raw["oidc"])
+        return users
     except (OSError, ValueError, TypeError, RecursionError) as e:
         at = Span(str(path), 1, 1, 2)
         help = 'write [[user]], name = "Ana", role = "rep", rep = "ana", token_sha256 = "…"'

@@ -10,22 +10,19 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from roe.columns.column import Refs
 from roe.columns.evidence import Evidence, EvidenceWriter
+from roe.columns.explained import again, settle
 from roe.columns.run import Allocations, ColumnRun
-from roe.columns.world import ColumnWorld, Table
-from roe.data.files import write_whole
+from roe.columns.world import ColumnWorld
 from roe.evaluator.allocate import Turn
 from roe.evaluator.engine import Bound, Decision, Evaluator
-from roe.evaluator.recorded import read_turns
+from roe.evaluator.recorded import read_turns, write_turns
 from roe.plan.outcome import ACTIONS
 from roe.progress import phase
 from roe.run.columns import batch_of
@@ -48,7 +45,7 @@ class ColumnSnapshot(Snapshot):
         self.source = source
         self._state = bound.state
         # their typed columns are shared before a run adds anything to them
-        self._before = {entity: _again(bound) for entity in bound.entities()} or {"": _again(bound)}
+        self._before = {entity: again(bound) for entity in bound.entities()} or {"": again(bound)}
         self.run = ColumnRun(bound)
         phase("keeping what was decided")
         batch = batch_of(self.run)
@@ -56,8 +53,7 @@ class ColumnSnapshot(Snapshot):
         self.outcomes = Outcomes(_outcomes(self.run, batch))
         self._folder = tempfile.TemporaryDirectory(prefix="roe-ui-")
         folder = Path(self._folder.name)
-        write_whole(folder / "turns.jsonl", "".join(f"{line}\n" for line in batch.turns))
-        write_whole(folder / "pools.json", batch.pools + "\n")
+        write_turns(folder, batch.turns, batch.pools)
         turns = read_turns(folder)
         self._handed: dict[str, list[Key]] = {}
         self._asked: dict[str, list[Key]] = {}  # the last records for which each pool was asked
@@ -68,24 +64,8 @@ class ColumnSnapshot(Snapshot):
                 self._asked[pool] = [*self._asked.get(pool, [])[1 - LOOKED_AT :], (entity, record, role)]
         for entity, world in self._before.items():
             world.turns = turns
-            self._settle(entity, world)
+            settle(self.run, entity, world)
             self._warm(entity, world)
-
-    def _settle(self, entity: str, bound: Bound) -> None:
-        """Give the records that are decided before an entity the owners of the run."""
-        world = bound.world
-        assert isinstance(world, ColumnWorld)
-        reps = self.run.world.tables["rep"]
-        for stranger in reps.stranger_names:
-            world.rep(stranger)
-        place = np.array([world.finder("rep").one(str(x)) for x in reps.ids.to_pylist()], np.int32)
-        place[place < 0] = [world.finder("rep").rep(x) for x, at in zip(reps.ids.to_pylist(), place.tolist(), strict=True) if at < 0]
-        for part in self.run.found:
-            if part.entity == entity:
-                break
-            at = np.where(part.owner >= 0, np.append(place, np.int32(-1))[part.owner], -1)
-            world.tables[part.entity].set_owner(part.role, Refs("rep", at.astype(np.int32), world))
-        world.forget()
 
     def _warm(self, entity: str, bound: Bound) -> None:
         """Explain one record, so that the columns that explanations read are there when somebody asks."""
@@ -153,19 +133,6 @@ class ColumnSnapshot(Snapshot):
         evidence = self._evidence
         d = evidence.decision(entity, record, evidence.roles(entity)[0])
         return Bound(evidence.evaluator, d.row.world, {})
-
-
-def _again(bound: Bound) -> Bound:
-    """The same records in another world of columns, before anything is decided."""
-    first = bound.world
-    assert isinstance(first, ColumnWorld)
-    world = ColumnWorld(first.compiled, {}, first.clock)
-    for entity, typed in first.columns_of.items():
-        world.columns_of[entity] = own = replace(typed, columns=dict(typed.columns))
-        world.tables[entity] = Table(entity, world, own)
-    world.rejects = first.rejects
-    world.rows["rep"] = [world.tables["rep"].row(i) for i in range(world.tables["rep"].n)]
-    return Bound(bound.evaluator, world, bound.state)
 
 
 def _outcomes(run: ColumnRun, batch: Batch) -> Iterator[Outcome]:

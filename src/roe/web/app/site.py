@@ -25,11 +25,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from roe.web.app.access import LOCAL, Sessions, Users, Viewer
 from roe.web.app.acting import Acts
 from roe.web.app.kept import Kept, in_memory
+from roe.web.app.oidc import MINUTES, NotSignedIn, SignIn
 from roe.web.app.render import environment
 from roe.web.app.site_words import DONE
 from roe.web.app.snapshot import Snapshot
 
 COOKIE = "roe_session"
+SIGN_IN = "roe_sign_in"  # the cookie of a sign-in that is under way with a provider
 STATIC = Path(__file__).parent / "static"
 MAX_FORM = 1 << 20  # bytes of a form
 HEADERS = {
@@ -146,6 +148,8 @@ class Site:
         self.current, self.options = current, options or Options()
         self.kept = self.options.kept or in_memory()
         self.sessions = Sessions(self.kept)
+        provider = self.options.users.provider
+        self.provider = SignIn(provider, self.kept) if provider is not None else None
         self.templates = environment()
 
     # --- who asks -----------------------------------------------------------------------------------------------------
@@ -225,6 +229,9 @@ class Site:
             found.append(Route(page.path, self.view(page.view, page.page, page.acts), methods=methods))
         found.append(Route("/sign-in", self.sign_in, methods=["GET", "POST"]))
         found.append(Route("/open", self.opened, methods=["GET"]))
+        if self.provider is not None:
+            found.append(Route("/sign-in/with-provider", self.to_provider, methods=["GET"]))
+            found.append(Route("/sign-in/back", self.from_provider, methods=["GET"]))
         return found
 
     def app(self) -> Starlette:
@@ -257,9 +264,42 @@ class Site:
                 self.sessions.close(request.cookies.get(COOKIE))
                 return self.keep(RedirectResponse(url(request, wanted), 303), self.sessions.open(viewer)[0], request)
             said, status = "This token is not known. Ask whoever runs this service for yours.", 401
+        return self._sign_in_page(request, wanted, said, status)
+
+    def _sign_in_page(self, request: Request, wanted: str, said: str, status: int) -> Response:
         template = self.templates.get_template("sign_in.html")
-        values = {"said": said, "action": url(request, "/sign-in", next=wanted), "url": lambda path, **query: url(request, path, **query)}
+        values = {
+            "said": said, "action": url(request, "/sign-in", next=wanted), "url": lambda path, **query: url(request, path, **query),
+            "provider": url(request, "/sign-in/with-provider", next=wanted) if self.provider is not None else "",
+        }  # fmt: skip
         return HTMLResponse(template.render(values), status)
+
+    async def to_provider(self, request: Request) -> Response:
+        """Send the browser to the provider, with a cookie by which it is known when it comes back."""
+        assert self.provider is not None
+        wanted = _local(request.query_params.get("next", "/"))
+        try:
+            address, secret = await run_in_threadpool(self.provider.begin, wanted)
+        except NotSignedIn as e:
+            return self._sign_in_page(request, wanted, str(e), 502)
+        response = RedirectResponse(address, 303)
+        secure = request.url.scheme == "https"
+        path = str(request.scope.get("root_path", "")) + "/sign-in"
+        response.set_cookie(SIGN_IN, secret, max_age=MINUTES * 60, path=path, httponly=True, samesite="lax", secure=secure)
+        return response
+
+    async def from_provider(self, request: Request) -> Response:
+        """Whoever comes back from the provider, signed in if they are among the users."""
+        assert self.provider is not None
+        try:
+            login, wanted = await run_in_threadpool(self.provider.end, dict(request.query_params), request.cookies.get(SIGN_IN, ""))
+        except NotSignedIn as e:
+            return self._sign_in_page(request, "/", str(e), 401)
+        viewer = self.options.users.named(login)
+        if viewer is None:
+            return self._sign_in_page(request, "/", f"{login[:100]} is not among the users of this service. Ask whoever runs it.", 403)
+        self.sessions.close(request.cookies.get(COOKIE))
+        return self.keep(RedirectResponse(url(request, _local(wanted)), 303), self.sessions.open(viewer)[0], request)
 
     def leave(self, ask: Ask) -> Response:
         self.sessions.close(ask.request.cookies.get(COOKIE))

@@ -119,22 +119,7 @@ class Snapshot(ABC):
 
     @cached_property
     def _teams(self) -> dict[str, frozenset[str]]:
-        """The team of each rep: those with the same manager and the manager, or with the same `team` where nobody has a manager."""
-        reps = self.reps()
-        managed = any(isinstance(rep["manager"], Row) for rep in reps)
-        groups: dict[str, set[str]] = {}
-        for rep in reps:
-            if managed:
-                manager = rep["manager"]
-                if isinstance(manager, Row):
-                    groups.setdefault(str(manager["id"]), {str(manager["id"])}).add(str(rep["id"]))
-            elif rep["team"] is not None:
-                groups.setdefault(str(rep["team"]), set()).add(str(rep["id"]))
-        found = {str(rep["id"]): {str(rep["id"])} for rep in reps}
-        for members in groups.values():
-            for rep_id in members:
-                found.setdefault(rep_id, {rep_id}).update(members)
-        return {rep: frozenset(team) for rep, team in found.items()}
+        return teams_of(self.reps())
 
     def team_of(self, rep: str) -> frozenset[str]:
         return self._teams.get(rep, frozenset((rep,)))
@@ -221,3 +206,21 @@ def territories(snapshot: Snapshot) -> list[str]:
 
 def _texts(values: Iterable[Any]) -> tuple[str, ...]:
     return tuple(str(x)[:500] for x in values if x not in (None, ""))
+
+
+def teams_of(reps: Sequence[Row]) -> dict[str, frozenset[str]]:
+    """The team of each rep: those with the same manager and the manager, or with the same `team` where nobody has a manager."""
+    managed = any(isinstance(rep["manager"], Row) for rep in reps)
+    groups: dict[str, set[str]] = {}
+    for rep in reps:
+        if managed:
+            manager = rep["manager"]
+            if isinstance(manager, Row):
+                groups.setdefault(str(manager["id"]), {str(manager["id"])}).add(str(rep["id"]))
+        elif rep["team"] is not None:
+            groups.setdefault(str(rep["team"]), set()).add(str(rep["id"]))
+    found = {str(rep["id"]): {str(rep["id"])} for rep in reps}
+    for members in groups.values():
+        for rep_id in members:
+            found.setdefault(rep_id, {rep_id}).update(members)
+    return {rep: frozenset(team) for rep, team in found.items()}

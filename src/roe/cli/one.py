@@ -1,0 +1,115 @@
+"""Commands about one record of large data: it is taken out of its files, and only where that cannot be done is all of it read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from roe.cli.common import bind_large, fail, heed, well_named
+from roe.data.lookup import CannotLookUp
+from roe.diagnostics import PolicyError
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question about the record that a text means: by which policy, on which data, as of when, with which ledger, and after which run."""
+
+    evaluator: Any
+    data: Path
+    as_of: str
+    state: str | None
+    text: str
+    run_folder: Path | None = None
+
+
+def taken_out(asked: Asked) -> tuple[Any, Any]:
+    """(a bound evaluator over the record that a text means and all around it, the record). Raises CannotLookUp; what is wrong with the
+    data or the text ends the command.
+    """
+    from roe.analysis.written import entities_of
+    from roe.cli.explain import find_record
+    from roe.evaluator.engine import Bound
+    from roe.run.kept_turns import TurnsOfRun, turns_of
+    from roe.run.memory import read_memory
+    from roe.run.record import TakenOut
+    from roe.run.source import Source
+
+    evaluator, text, run_folder = asked.evaluator, asked.text, asked.run_folder
+    source = Source(evaluator.policy, asked.data)
+    try:
+        memory = read_memory(asked.state, evaluator.policy.timezone)
+        records = TakenOut(evaluator, source, asked.as_of, memory)
+        allocated = list(dict.fromkeys(entity for entity, _ in evaluator.policy.plan.engagement))
+        known = records.called(text, dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan))))
+        found = find_record(Bound(evaluator, known, {}), text, dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan))))
+        if found.entity not in allocated:
+            raise CannotLookUp(f"what a run writes of a {found.entity} rests on all records")
+        bound = well_named(records.bound(found.entity, found["id"]))
+    except PolicyError as e:
+        fail(e.diagnostics)
+    heed(source.warnings)
+    if run_folder is not None:
+        bound.turns = TurnsOfRun(lambda: run_folder)
+    else:
+        bound.turns = turns_of(evaluator, Source(evaluator.policy, asked.data), asked.as_of, memory, say)
+    return bound, bound.world.find(found.entity, found["id"])
+
+
+def taken_out_for_value(asked: Asked, field: str) -> tuple[Any, Any] | None:
+    """The same for the value of one field; None, with a word, where that may rest on all records."""
+    try:
+        plan = asked.evaluator.policy.plan
+        if plan.credits or plan.events:
+            raise CannotLookUp("credits and events rest on all records")
+        bound, row = taken_out(asked)
+        stored = bound.policy.model.entities[row.entity].get(field)
+        if (row.entity, field) not in plan.steps and (stored is None or stored.via or stored.type.name in ("record", "owners")):
+            raise CannotLookUp(f"`{field}` may lead to any record")
+        return bound, row
+    except CannotLookUp as e:
+        all_instead(e)
+        return None
+
+
+def decided(asked: Asked, role: str | None) -> list[Any]:
+    """The decisions on the record that a text means, in one role or all; none if it is not one that is allocated."""
+    from roe.cli.explain import find_record, roles_asked
+
+    try:
+        bound, row = taken_out(asked)
+        return [bound.decide(row, r) for r in roles_asked(bound.roles(row.entity), row.entity, role)]
+    except CannotLookUp as e:
+        all_instead(e)
+    except PolicyError as e:
+        fail(e.diagnostics)
+    bound = bind_large(asked.evaluator, asked.data, asked.as_of, asked.state)
+    from roe.analysis.written import entities
+
+    allocated = [entity for entity, _ in bound.plan.engagement]
+    row = find_record(bound, asked.text, [*allocated, *entities(bound)])
+    if row.entity not in allocated:
+        return []
+    return _among_all(bound, row, roles_asked(bound.roles(row.entity), row.entity, role), asked.run_folder)
+
+
+def _among_all(bound: Any, row: Any, roles: list[str], run_folder: Path | None) -> list[Any]:
+    """The decisions on a record among all of them."""
+    from roe.cli.explain import decide_among
+
+    if not hasattr(bound.world, "tables"):  # its records are rows, since columns cannot do it
+        return decide_among(bound, row, roles)
+    from roe.columns.explained import decide
+
+    return decide(bound, row.entity, str(row["id"]), roles, run_folder)
+
+
+def all_instead(e: CannotLookUp) -> None:
+    """Say why one record is not enough."""
+    say(f"note: {e}; reading all of them")
+
+
+def say(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,78 @@
+"""Records of a run in columns, each as it was before its entity was decided: the worlds in which single records are explained.
+
+A run gives owners to the accounts before leads are decided. To explain a lead, accounts have these, and leads have the data's own.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from roe.columns.column import Refs
+from roe.columns.run import ColumnRun
+from roe.columns.world import ColumnWorld, Table
+from roe.evaluator.engine import Bound, Decision
+from roe.evaluator.recorded import pools_json, read_turns, write_turns
+
+
+def again(bound: Bound) -> Bound:
+    """The same records in another world of columns, before anything is decided."""
+    first = bound.world
+    assert isinstance(first, ColumnWorld)
+    world = ColumnWorld(first.compiled, {}, first.clock)
+    for entity, typed in first.columns_of.items():
+        world.columns_of[entity] = own = replace(typed, columns=dict(typed.columns))
+        world.tables[entity] = Table(entity, world, own)
+    world.rejects = first.rejects
+    world.rows["rep"] = [world.tables["rep"].row(i) for i in range(world.tables["rep"].n)]
+    return Bound(bound.evaluator, world, bound.state)
+
+
+def settle(run: ColumnRun, entity: str, bound: Bound) -> None:
+    """Give the records that are decided before an entity the owners of a run."""
+    world = bound.world
+    assert isinstance(world, ColumnWorld)
+    reps = run.world.tables["rep"]
+    for stranger in reps.stranger_names:
+        world.rep(stranger)
+    place = np.array([world.finder("rep").one(str(x)) for x in reps.ids.to_pylist()], np.int32)
+    place[place < 0] = [world.finder("rep").rep(x) for x, at in zip(reps.ids.to_pylist(), place.tolist(), strict=True) if at < 0]
+    for part in run.found:
+        if part.entity == entity:
+            break
+        at = np.where(part.owner >= 0, np.append(place, np.int32(-1))[part.owner], -1)
+        if run.bound.evaluator.compiled.asks_for_history and (known := run.moved(part)):
+            world.know_rows(part.entity, part.role, known)
+        world.tables[part.entity].set_owner(part.role, Refs("rep", at.astype(np.int32), world))
+    world.forget()
+
+
+def decide(bound: Bound, entity: str, record: str, roles: list[str], run: Path | None = None) -> list[Decision]:
+    """The decisions on one record, as a run in columns makes them; `run` is the folder of one that has the turns of pools."""
+    before = again(bound)
+    order = bound.entities()
+    if order.index(entity) or _asks_pools(bound, entity):
+        columns = ColumnRun(bound)
+        settle(columns, entity, before)
+        with tempfile.TemporaryDirectory() as scratch:
+            if run is None:
+                write_turns(Path(scratch), columns.turn_lines(), pools_json(columns.bound.pools.histories()))
+            before.turns = read_turns(run or Path(scratch))
+    row = before.world.find(entity, record)
+    assert row is not None
+    return [before.decide_alone(row, role) for role in roles]
+
+
+def _asks_pools(bound: Bound, entity: str) -> bool:
+    """Whether a rule may hand a record of an entity to a pool."""
+    for (of, _), rules in bound.plan.engagement.items():
+        for rule in rules.rules if of == entity else ():
+            action = rule.value
+            while action is not None:
+                if action.kind == "route":
+                    return True
+                action = action.otherwise
+    return False
