@@ -48,6 +48,7 @@ def test_what_a_run_left_is_what_the_next_reads(kind: str, example: Path, tmp_pa
             number = store.head().number
             store.append(entries_between(before, after, at, decided, how_decided(store)), Run(at=at, id=f"night-{n}", policy=policy.name))
             read = remembered(store)
+            after.pop("crm_since", None)  # is for the entries alone
             for x in after["owners"].values():
                 x["since"] = x["since"] and min(x["since"], as_of)  # what the data dates later than as-of is taken at as-of
             assert {k: x for k, x in read.items() if x} == {k: x for k, x in after.items() if x}
@@ -66,7 +67,7 @@ def test_an_old_state_is_taken_over_once(tmp_path: Path) -> None:
         assert policy is not None
         evaluator = Evaluator(policy)
         left, _ = night(evaluator, read_tables(policy, folder / "data", complete=True)[0], "2026-06-01", {})
-        for part in ("returned", "referred"):
+        for part in ("returned", "referred", "crm_since"):
             left.pop(part, None)
         owners = {key: x for key, x in left["owners"].items() if x["rep"] is not None}
         left["owners"] = {key: {k: x[k] for k in ("rep", "since", "former") if k in x} for key, x in owners.items()}

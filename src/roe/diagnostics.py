@@ -30,6 +30,7 @@ CODES: dict[str, tuple[str, str]] = {
     "R208": ("a definition depends on itself", "error"),
     "R209": ("null counts as a match", "hint"),
     "R210": ("not a regular expression that runs in linear time", "error"),
+    "R211": ("a field whose earlier values are not kept", "error"),
     "R301": ("the file is not valid YAML", "error"),
     "R302": ("a key appears twice", "error"),
     "R303": ("aliases and anchors are not used in policies", "error"),

@@ -180,7 +180,8 @@ def remembered(policy: Any, state: str | None, held: bool) -> Any:
     from roe.run.inputs import digest_of, policy_files
     from roe.run.memory import read_memory
 
-    return read_memory(state, policy.timezone, digest=digest_of(policy_files(policy)) if held and state else "")
+    digest = digest_of(policy_files(policy)) if held and state else ""
+    return read_memory(state, policy.timezone, digest=digest, looks_back=policy.plan.past.looks_back)
 
 
 def bind(evaluator: Any, data: Path, as_of: str, state: str | None, say: bool = False, last: Path | None = None, held: bool = False) -> Any:

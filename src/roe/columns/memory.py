@@ -225,14 +225,13 @@ class ColumnMemory(Memory):
                 self._save(changes, f"{entity}|{ids[row].as_py()}|{role}", found)
             for record, found in x.absent.items():
                 self._save(changes, f"{entity}|{record}|{role}", found)
-        saved, returned, referred = self._decided(decisions)
+        saved, parts = self._decided(decisions)
         changes |= saved
         before = self.before
         changes = {key: x for key, x in changes.items() if before.get(key) != x}
         self._note_rows(changes)
         found_owners: Mapping[str, Any] = Changed(before, changes)
-        result: dict[str, Any] = {"owners": found_owners}
-        return result | {k: dict(sorted(x.items())) for k, x in (("returned", returned), ("referred", referred)) if x}
+        return {"owners": found_owners, **parts}
 
     def _save(self, changes: dict[str, Any], key: str, found: Facts) -> None:
         changes[key] = found.saved() if key not in self.returned or found.holder or found.held.base else None

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Array, ByRow, Coded, Column, Constant, Dictionary, Later, Lists, Refs, from_values
+from roe.columns.column import Array, ByRow, Coded, Column, Constant, Dictionary, Later, Lists, Refs, from_values, opaque
 from roe.columns.kernel import ColumnIndex
 from roe.columns.load import Raw, TypedColumns, typed_columns
 from roe.columns.relate import match_columns
@@ -176,6 +176,9 @@ class Table:
             if self.entity == "rep" and name in UNKNOWN_REP and self.listed < self.n:
                 return from_values([x or i >= self.listed for i, x in enumerate(found.values())])
             return found
+        in_time = self.world.in_time.get((self.entity, name))
+        if in_time is not None:
+            return opaque([in_time(self.row(i)) for i in range(self.n)])
         makers = self.world.fields[self.entity]
         f = self.world.policy.model.entities[self.entity].get(name)
         if name == "local_day" and self.entity == "rep":

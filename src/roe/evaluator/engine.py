@@ -17,6 +17,7 @@ from roe.evaluator.able import reason_left, receiver
 from roe.evaluator.choose import Choice
 from roe.evaluator.expressions import Scope
 from roe.evaluator.memory import given_by
+from roe.evaluator.past import Past
 from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
@@ -147,6 +148,7 @@ class Bound:
             world.take(entity, [x | {name: v.parse_date(x[name]) for name in days if name in x} | {"$line": 0} for x in values])
         world.resolve_all()
         self.memory = world.memory = world.remember(state)
+        world.past = Past(world, state)
         self.recall_books()
         self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
         self._heed_changes()
@@ -380,6 +382,7 @@ class Bound:
             "assigned": dict(sorted(self.assigned.items())),
             **self.pools.saved(),
             **({"frozen": frozen} if (frozen := self.world.freeze()) else {}),
+            **({"seen": seen} if (seen := self.world.past.saved()) else {}),
             **({"claims": self.world.settled.saved()} if self.plan.claims is not None else {}),
             **({"books": self.state["books"]} if self.state.get("books") else {}),
             **({"events": {key: since for key, since, _ in self.raised()}} if self.plan.events else {}),

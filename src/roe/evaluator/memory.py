@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from roe.evaluator.world import Row, World
 
 NOTHING_HELD = Held(None)
+NEW_IN_CRM = (Kind.FIRST_SIGHT, Kind.BY_HAND, Kind.BY_SYSTEM)  # the owner of the data is one that the ledger did not know of
 DecisionValues = tuple[str, str, str, str | None, str | None, Any, str, str]  # see `Memory.after`
 
 
@@ -149,32 +150,36 @@ class Memory:
         return self.of(d.entity, d.id, d.role, d.previous, d.since).moved_to(d.owner, self.today, given_by(d.action))
 
     def after(self, decisions: Iterable[DecisionValues]) -> dict[str, Any]:
-        """What the next run is to know: `owners`, `returned` and `referred`, from decisions as (entity, record, role, owner, today's owner
+        """What the next run is to know: `owners`, `returned` and `referred`; and, for the ledger alone, `crm_since`, since when the owner whom
+        the CRM showed first had a record that the run has moved on at once. From decisions as (entity, record, role, owner, today's owner
         in the data, since when there, action, what gave it). Records that were not decided are as they were.
         """
         owners = {key: found.saved() for key, found in self.known.items() if key not in self.returned or found.holder or found.held.base}
-        changes, returned, referred = self._decided(decisions)
+        changes, parts = self._decided(decisions)
         owners = self.elsewhere | {key: x for key, x in (owners | changes).items() if x is not None}
-        found = {"owners": dict(sorted(owners.items()))}
-        return found | {k: dict(sorted(x.items())) for k, x in (("returned", returned), ("referred", referred)) if x}
+        return {"owners": dict(sorted(owners.items())), **parts}
 
-    def _decided(self, decisions: Iterable[DecisionValues]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        """What decisions leave of `owners` (None where nothing is left), and the whole of `returned` and `referred`."""
+    def _decided(self, decisions: Iterable[DecisionValues]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """What decisions leave of `owners` (None where nothing is left), and the whole of the other parts."""
         owners: dict[str, Any] = {}
         returned, referred = dict(self.returned), dict(self.referred)
+        crm_since: dict[str, str] = {}
         for entity, record, role, owner, shown, since, action, by in decisions:
             key = f"{entity}|{record}|{role}"
             facts = self.of(entity, record, role, shown, since)
             after = facts.moved_to(owner, self.today, by)
             is_nobody = after.holder is None and after.held.base is None and not after.held.decided
             owners[key] = None if is_nobody else after.saved()
+            if after.holder != facts.holder and facts.holder is not None and facts.since and facts.kind in NEW_IN_CRM:
+                crm_since[key] = str(facts.since)
             if action == "return" and facts.holder is not None:
                 returned[key] = {"on": v.literal(self.world.clock.now), "rep": facts.holder}
             if action == "refer":
                 referred.setdefault(key, {"on": str(self.today)})
             else:
                 referred.pop(key, None)
-        return owners, returned, referred
+        parts = (("returned", returned), ("referred", referred), ("crm_since", crm_since))
+        return owners, {name: dict(sorted(x.items())) for name, x in parts if x}
 
     def counts(self) -> dict[str, int]:
         """How many records are what, for the summary."""

@@ -21,11 +21,12 @@ from roe.data.reading import Reading, Reject
 from roe.evaluator.able import day_of, reason_left, receiver
 from roe.evaluator.choose import Chooser
 from roe.evaluator.expressions import CLOCK, IMPLICIT, Code, Scope, compile_expression
+from roe.evaluator.past import Past
 from roe.evaluator.relate import Matcher
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
-from roe.grammar.history import PER_ROLE, by_role
+from roe.grammar.history import OWNERS, PER_ROLE, by_role, past_of
 from roe.grammar.parser import parse
 from roe.plan.operators import TEMPLATE, Choose, Derive, ExceptionRow, Expr, Fill, Relate, Settle, Walk
 from roe.plan.outcome import RoleSteps, Sentence, conditions
@@ -259,6 +260,7 @@ class World:
         self.typed: dict[str, Typed] = {}
         self.conflicts: dict[tuple[str, str, str], list[str]] = {}  # (entity, step, rules that all hold) -> records
         self.dangling: dict[tuple[str, str, str], int] = {}
+        self.in_time: dict[tuple[str, str], Make] = {}  # fields that the ledger knows more of than today's value
         self.fields = {entity: self._makers(entity) for entity in self.policy.model.entities}
         self.rows = {entity: [] for entity in self.policy.model.entities}
         self._references = {
@@ -277,6 +279,7 @@ class World:
         self._ranks: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
         self.frozen: Mapping[str, Any] = {}  # values that earlier runs froze
         self.memory: Memory | None = None
+        self.past = Past(self, {})
         self.returned: Mapping[str, Any] = {}  # by `entity|record|role`: when a record was last given back, and by whom
         self.decided_claims: Mapping[str, Any] = {}  # of earlier runs, with the reasons of those that were refused
         for entity in self.rows:
@@ -508,7 +511,15 @@ class World:
                 makers[name] = self._step(step)
         if entity == "rep":
             makers["local_day"] = day_of
-        return makers
+        remembered: dict[str, Make] = {
+            past_of(name): (lambda row, name=name: row.world.past.of_field(row, name))  # type: ignore[misc]
+            for of, name in self.policy.plan.past.tracked
+            if of == entity
+        }
+        if "owner" in makers and OWNERS not in makers:
+            remembered[OWNERS] = lambda row: row.world.past.owners(row)
+        self.in_time |= {(entity, name): make for name, make in remembered.items()}
+        return makers | remembered
 
     def _step(self, step: Any) -> Make:
         if isinstance(step, Derive):

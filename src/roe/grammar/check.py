@@ -325,9 +325,36 @@ class Checker:
             if isinstance(pattern, s.Literal) and isinstance(pattern.value, str) and regex(pattern.value) is None:
                 help = "look-arounds and back-references are left out, see docs/language.md"
                 self.say("R210", pattern, f"`{pattern.value}` is not a regular expression of RE2", help)
+        if row.name in ("owner_at", "value_at") and not any(node.names):
+            return self._in_the_past(node, args, names)
         if row.name in ("min", "max", "sum", "mean", "median", "sort", "distinct_values", "reverse", "sublist", "append"):
             return _of_items(row.name, args)
         return Type(LONG.get(row.result, row.result))
+
+    def _in_the_past(self, node: s.Call, args: list[Type], names: Names) -> Type:
+        """The type of an owner or a value of an earlier day: of which role and of which field is known beforehand."""
+        of, what = args[0], node.args[1]
+        if of.name not in ("record", "any", "null") or (of.name == "record" and not of.entity):
+            return self.say(
+                "R205", node.args[0], f"`{node.function}` asks about a record, and this is a {of}", "name a record, such as `account`"
+            )
+        if not isinstance(what, s.Literal) or not isinstance(what.value, str) or not of.entity:
+            return t.record("rep") if node.function == "owner_at" else t.ANY
+        if node.function == "owner_at":
+            if what.value not in names.model.roles():
+                roles = names.model.roles()
+                self.say("R502", what, f"there is no role `{what.value}`", suggest(what.value, roles, f"the roles are {_some(roles)}"))
+            return t.record("rep")
+        kind = self._field(of, what.value, names)
+        if kind is None:
+            known = self._fields(of, names)
+            return self.say("R204", what, f"unknown field `{what.value}`", suggest(what.value, known, f"known fields: {_some(known)}"))
+        if (of.entity, what.value) not in names.model.tracked:
+            name = f"{of.entity}.{what.value}"
+            return self.say(
+                "R211", what, f"`{name}` is not tracked, so its earlier values are not known", f"add `track: [{name}]` to the policy"
+            )
+        return kind
 
 
 def _of_items(name: str, args: list[Type]) -> Type:

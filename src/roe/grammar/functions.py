@@ -965,3 +965,4 @@ _range_function(
 
 
 from roe.grammar import field_functions as _own  # noqa: E402, F401  (registers roe's own rows)
+from roe.grammar import history as _history  # noqa: E402, F401  (registers what asks for former owners and values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -11,8 +11,10 @@ from roe.grammar.types import Type
 
 
 class Model(Protocol):
-    """What the checker asks about records: the type of an entity's field, and the names of all of them."""
+    """What the checker asks about records: the type of an entity's field, the names of all of them, and which fields the ledger follows."""
 
+    @property
+    def tracked(self) -> Collection[tuple[str, str]]: ...
     def field_type(self, entity: str, name: str) -> Type | None: ...
     def field_names(self, entity: str) -> list[str]: ...
     def roles(self) -> list[str]: ...

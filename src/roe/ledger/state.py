@@ -30,6 +30,7 @@ from roe.ledger.entries import (
     Raised,
     Referred,
     Returned,
+    Seen,
     Standing,
     Turn,
 )
@@ -77,7 +78,7 @@ def remembered(store: Store, owners: Callable[[Store], Mapping[str, State]] | No
     state |= {"pools": _pools(store), "days": store.days(str(last.entry.at.date - COUNTED))}
     for part, found in (
         ("returned", _returned(store)), ("referred", _referred(store)), ("frozen", _frozen(store)), ("claims", _claims(store)), ("books", _books(store)), ("events", _events(store, zone)),
-        ("granted", granted(store)), ("records", _entered(store)),
+        ("granted", granted(store)), ("records", _entered(store)), ("seen", _seen(store)),
     ):  # fmt: skip
         if found:
             state[part] = found
@@ -195,6 +196,27 @@ def _events(store: Store, zone: str) -> State:
     return dict(sorted((f"{e.entity}|{e.record}|{e.event}", str(e.at.date)) for e in entries if isinstance(e, Raised)))
 
 
+def _seen(store: Store) -> State:
+    entries = (o.stored.entry for o in store.latest("seen"))
+    return dict(sorted((f"{e.entity}|{e.record}|{e.field}", e.value) for e in entries if isinstance(e, Seen)))
+
+
+def past(store: Store) -> State:
+    """`past`: who had each record in a role, and which values tracked fields have had, for policies whose rules ask; see `roe.evaluator.past`."""
+    owners: State = {}
+    for h in store.every_holding():
+        if h.rep is not None:
+            stop = None if h.stop is None else str(h.stop.date)
+            holding = [h.rep, str(h.start.date), stop, h.by, h.rule]
+            owners.setdefault(f"{h.entity}|{h.record}|{h.role}", []).append(holding)
+    seen: State = {}
+    for x in store.entries(0, None, ("seen",)):
+        e = x.entry
+        if isinstance(e, Seen):
+            seen.setdefault(f"{e.entity}|{e.record}|{e.field}", []).append([str(e.at.date), e.value])
+    return {"past": {"owners": owners, "seen": seen}} if owners or seen else {}
+
+
 def _books(store: Store) -> State:
     found: State = {}
     for o in store.latest("cycle"):
@@ -224,7 +246,7 @@ def entries_between(
     or end is another, and so does one that nobody has.
     """
     details = {f"{d.entity}|{d.record}|{d.role}": d for d in decided}
-    yield from _owned(before.get("owners", {}), after.get("owners", {}), at, details, last)
+    yield from _owned(before.get("owners", {}), after.get("owners", {}), at, details, last, after.get("crm_since", {}))
     yield from _given_back(before, after, at, details)
     yield from _turns(before.get("assigned", {}), after.get("assigned", {}), at, before.get("days", {}), after.get("days", {}))
     for pool, x in _changed(before, after, "pools"):
@@ -232,6 +254,10 @@ def entries_between(
     for key, x in _changed(before, after, "frozen"):
         entity, record, name = _key(key)
         yield Frozen(at=at, entity=entity, record=record, field=name, on=x["on"], value=x["value"])
+    seen = before.get("seen", {})
+    for key, value in _changed(before, after, "seen"):
+        entity, record, name = _key(key)
+        yield Seen(at=at, entity=entity, record=record, field=name, value=value, before=seen.get(key))
     for claim, reason in _changed(before, after, "claims"):
         status = "refused" if reason else "granted"
         yield Claimed(at=at, entity="claim", record=claim, role="", claim=claim, status=status, reason=reason)
@@ -278,12 +304,14 @@ def _key(key: str) -> tuple[str, str, str]:
     return entity, record, name
 
 
-def _owned(before: State, after: State, at: At, details: Mapping[str, Decided], last: Mapping[str, How] | None) -> Iterator[Entry]:
+def _owned(
+    before: State, after: State, at: At, details: Mapping[str, Decided], last: Mapping[str, How] | None, crm_since: Mapping[str, str]
+) -> Iterator[Entry]:
     for key in sorted({*differing(before, after), *details}):
         old, new, d = before.get(key), after.get(key), details.get(key)
         entity, record, role = _key(key)
         about: dict[str, Any] = {"entity": entity, "record": record, "role": role}
-        entries = list(_changes(old, new or {"rep": None, "since": None}, at, about)) if old != new else []
+        entries = list(_changes(old, new or {"rep": None, "since": None}, at, about, crm_since.get(key))) if old != new else []
         owned = entries[-1] if entries and isinstance(entries[-1], Owned) else None
         if owned is not None and d is not None:
             entries[-1] = replace(owned, **_how(d, at))
@@ -296,8 +324,10 @@ def _owned(before: State, after: State, at: At, details: Mapping[str, Decided], 
         yield from entries
 
 
-def _changes(old: State | None, new: State, at: At, about: Mapping[str, Any]) -> Iterator[Entry]:
-    """What happened to one record in one role: what the CRM showed, then what was decided."""
+def _changes(old: State | None, new: State, at: At, about: Mapping[str, Any], crm_since: str | None) -> Iterator[Entry]:
+    """What happened to one record in one role: what the CRM showed, then what was decided. `crm_since` is since when the CRM had its owner,
+    where something else was decided at once.
+    """
     base, current = new.get("base"), None if old is None else old["rep"]
     read_at = At.of(v.parse_temporal(new["base_at"]), at.zone) if new.get("base_at") else None
     is_left = new["rep"] == base and new.get("by", "") in CONFIRMED_BY_CRM  # nothing was decided since
@@ -311,7 +341,8 @@ def _changes(old: State | None, new: State, at: At, about: Mapping[str, Any]) ->
     elif old is not None and old.get("decided") and not new.get("decided") and new["rep"] == old["rep"]:
         yield Loaded(at=at, **about, **holder_fields(base), read_at=read_at)
     if from_crm is not None:
-        since = _since(new, at) if is_left else {"at": at, "since_unknown": from_crm == "import"}
+        known = new if is_left else {"since": crm_since} if crm_since else None
+        since = {"at": at, "since_unknown": from_crm == "import"} if known is None else _since(known, at)
         former = new.get("former") if is_left else current
         yield Owned(**about, **holder_fields(base), **since, former=_rep_of(former), by=from_crm, read_at=read_at)
         current = base

@@ -264,6 +264,10 @@ class Store:
                 values.append(self._word_or_none(text) or 0)
         yield from self._holdings(where, values)
 
+    def every_holding(self) -> Iterator[Holding]:
+        """Who holds and held what, by record and role, the earliest first."""
+        yield from self._holdings("1 = 1", [])
+
     def holding(self, entity: str, record: str, role: str, on: At | None = None, known: int | None = None) -> Holding | None:
         """Who holds a record in a role now, or held it at a moment: as it was, or with `known` as entries up to that number had it."""
         if known is not None:

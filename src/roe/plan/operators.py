@@ -350,6 +350,14 @@ class Crm:
 
 
 @node
+class Past:
+    """What rules ask of earlier days: `looks_back` if any of them asks, and the (entity, field) whose values the ledger follows."""
+
+    looks_back: bool = False
+    tracked: tuple[tuple[str, str], ...] = ()
+
+
+@node
 class Holdover:
     """Credit that a former owner of accounts keeps: shares in percent, one after the other, each for so long."""
 
@@ -456,6 +464,10 @@ class Plan:
         return self.parts.get("by_hand") or {}
 
     @property
+    def past(self) -> Past:
+        return self.parts.get("past") or _NO_PAST
+
+    @property
     def kpis(self) -> Kpis | None:
         return self.parts.get("kpis")
 
@@ -465,3 +477,4 @@ class Plan:
 
 
 _NO_CRM = Crm()
+_NO_PAST = Past()

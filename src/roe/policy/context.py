@@ -14,7 +14,7 @@ from roe.diagnostics import Diagnostic, suggest
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
-from roe.grammar.history import by_role
+from roe.grammar.history import by_role, looks_back
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.types import Type
@@ -50,6 +50,7 @@ class Context:
     windows: list[Window] = field(default_factory=list)
     pools: dict[str, Allocate] = field(default_factory=dict)
     variables: dict[str, dict[str, Type]] = field(default_factory=dict)
+    looks_back: bool = False  # whether any expression asks for former owners or values
 
     def say(self, code: str, at: Any, message: str, help: str, related: tuple[tuple[str, Span], ...] = ()) -> None:
         span = at if isinstance(at, Span) else span_of(at)
@@ -103,6 +104,7 @@ class Context:
         self.found += problems
         if tree is None:
             return None
+        self.looks_back = self.looks_back or looks_back(tree)
         return Expr(by_role(tree, self.model.roles()), text if isinstance(text, Text) else Text(text, Inline()))
 
     def of_role(self, name: str, role: str) -> str:

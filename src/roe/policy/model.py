@@ -113,6 +113,7 @@ class Model:
         self._roles = roles
         self.entities: dict[str, dict[str, Field]] = {}
         self.steps: dict[tuple[str, str], Callable[[], Type]] = {}
+        self.tracked: set[tuple[str, str]] = set()  # (entity, field) under `track:`
         self._known: dict[tuple[str, str], Type] = {}
 
     def roles(self) -> list[str]:

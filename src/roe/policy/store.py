@@ -179,6 +179,7 @@ class Reader:
             self.value(kept["dated"]),
             self.value(kept["parts"]),
         )
+        model.tracked = set(plan.past.tracked)
         return Policy(
             self.root, str(kept["name"]), str(kept["timezone"]), str(kept["calendar"]), self.value(kept["hours"]),
             str(kept["profile"]), model, plan,

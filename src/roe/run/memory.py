@@ -19,7 +19,7 @@ from roe.ledger.audit import anchor
 from roe.ledger.changed import differing
 from roe.ledger.entries import Entry, Owned, Run
 from roe.ledger.moment import At
-from roe.ledger.state import State, remembered
+from roe.ledger.state import State, past, remembered
 from roe.ledger.store import Store, Writing, open_store
 from roe.source import Span
 
@@ -36,13 +36,13 @@ class Memory:
     number: int = 0
     last: Run | None = None
 
-    def read(self, digest: str = "", owners: Callable[[Store], Mapping[str, State]] | None = None) -> State:
+    def read(self, digest: str = "", owners: Callable[[Store], Mapping[str, State]] | None = None, looks_back: bool = False) -> State:
         """The memory as of now, all of one moment. `digest` is the policy's: what was undone under another one is no longer held.
-        `owners` reads who holds what (see `remembered`).
+        `owners` reads who holds what (see `remembered`). `looks_back` says whether the rules ask for former owners and values.
         """
         while True:
             self.number = self.store.head().number
-            state = remembered(self.store, owners) | held(self.store, digest)
+            state = remembered(self.store, owners) | held(self.store, digest) | (past(self.store) if looks_back else {})
             last = self.store.last_run()
             if self.store.head().number == self.number:
                 self.last = last.entry if last is not None and isinstance(last.entry, Run) else None
@@ -139,10 +139,10 @@ def _copy(store: Store, to: Store, until: At) -> None:
         to.append(entries[1:], entries[0])
 
 
-def read_memory(place: Path | str | None, zone: str = "", wait: float = 60, digest: str = "") -> State:
+def read_memory(place: Path | str | None, zone: str = "", wait: float = 60, digest: str = "", looks_back: bool = False) -> State:
     """What the last run left, for whoever only reads it; empty where there was none. Raises PolicyError if it cannot be read.
 
-    With the `digest` of a policy also what is held since a run was undone, as `Memory.read` has it.
+    With the `digest` of a policy also what is held since a run was undone, and with `looks_back` the past, as `Memory.read` has them.
     """
     from roe.ledger.legacy import FILE
     from roe.ledger.store import exists
@@ -150,7 +150,7 @@ def read_memory(place: Path | str | None, zone: str = "", wait: float = 60, dige
     if place is None or not (exists(place) or (Path(place) / FILE).is_file()):
         return {}
     with open_store(place, wait=wait, zone=zone) as store:
-        return remembered(store) | (held(store, digest) if digest else {})
+        return remembered(store) | (held(store, digest) if digest else {}) | (past(store) if looks_back else {})
 
 
 def held(store: Store, digest: str) -> State:

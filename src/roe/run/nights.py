@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from roe.evaluator.engine import Evaluator, Run, Tables
 from roe.ledger.entries import Run as RunEntry
-from roe.ledger.state import remembered
+from roe.ledger.state import past, remembered
 from roe.ledger.store import Store, store_in_memory
 from roe.run.rows import batch_of
 from roe.run.run import entries_of, moment_of
@@ -28,7 +28,7 @@ class Nights:
 
     def run(self, evaluator: Evaluator, tables: Tables, as_of: str) -> Run:
         """Decide every record as of a moment, and remember it."""
-        before = remembered(self.store)
+        before = remembered(self.store) | past(self.store)
         run = evaluator.run(tables, as_of=as_of, state=before)
         self._number += 1
         at = moment_of(evaluator, as_of)

@@ -19,6 +19,7 @@ from roe.evaluator.expressions import CLOCK, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.calls import argument_order
+from roe.grammar.history import LOOK_BACK, OWNERS
 from roe.grammar.printer import show
 from roe.sql.forms import NoSql, Sql, column, double, finite, literal, named, plus
 
@@ -468,6 +469,8 @@ class Translator:
         if name == "local_day" and row.entity == "rep":  # the policy's day: a warehouse has no clocks of other zones
             return self.value(s.Name("today"))
         f = self.model.entities[row.entity].get(name)
+        if f is None and name == OWNERS:
+            raise NoSql(f"`{show(node)}` is in the ledger, which a warehouse does not have", node)
         if f is None:
             raise NoSql(f"`{show(node)}` is not a stored field", node)
         if f.via and f.type.item:
@@ -542,6 +545,8 @@ class Translator:
             return Value(made(given.sql), result, given.most if kind == "number" else EXACT)
         if name in ("fiscal_year", "fiscal_quarter"):
             return self._fiscal(name, self.scalar(self._arguments(node, 1)[0], "date"))
+        if name in LOOK_BACK:
+            raise NoSql(f"`{name}` asks the ledger, which a warehouse does not have", node)
         raise NoSql(f"`{name}` cannot be written the same way in every warehouse", node)
 
     def _latest(self, node: s.Call) -> Value:

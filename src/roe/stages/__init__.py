@@ -24,6 +24,7 @@ from roe.stages import (
     events,
     exceptions,
     freezes,
+    history,
     holdovers,
     invariants,
     kpis,
@@ -61,6 +62,7 @@ class Stage:
 
 STAGES = (
     Stage("relations", (), relations.declare, relations.lower, names_first=True),
+    Stage("track", (history.TRACK,), history.declare),
     Stage("define", (definitions.DEFINE,), definitions.declare, definitions.lower, fields_in=("define",)),
     Stage("crm", (), crm.declare, crm.lower_open, crm.lower),
     Stage("freezes", (freezes.FREEZES,), freezes.declare, freezes.lower, fields_in=("freezes",)),
@@ -81,6 +83,7 @@ STAGES = (
     Stage("events", (events.EVENTS,), events.declare, None, events.lower, fields_in=("events",)),
     Stage("kpis", (), None, None, kpis.lower),
     Stage("invariants", (invariants.INVARIANTS,), invariants.declare, None, invariants.lower),
+    Stage("past", (), None, None, history.lower),  # last: by then every expression is read
 )
 
 
