@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 KNOWN: dict[str, Callable[[Facts], Any]] = {
     "owner_since": lambda facts: facts.owner_since, "owner_from": lambda facts: facts.start, "former_owner": lambda facts: facts.former,
     "owner_by": lambda facts: facts.by or None, "returned_on": lambda facts: facts.returned_on, "referred_on": lambda facts: facts.referred_on,
+    "holds": lambda facts: facts.holds,
 }  # fmt: skip
 
 
@@ -47,9 +48,11 @@ class Aligned:
     alike: Array  # whether the record is settled here: in force, pending, or without a column of its owner
     in_force: Array
     row: Array  # by row of the ledger's table: the row of the data's, -1 for a record that is not there
-    noted: dict[str, int] = field(default_factory=dict)  # records that were given back or referred, by row of the data's table
+    noted: dict[str, int] = field(default_factory=dict)  # those of them that are, by row of the data's table
     singly: dict[int, Facts] = field(default_factory=dict)  # of the rows that are not settled here
-    absent: dict[str, Facts] = field(default_factory=dict)  # records that were given back or referred, and are not in the data
+    absent: dict[str, Facts] = field(
+        default_factory=dict
+    )  # records that were given back, referred or given for a time, and are not in the data
 
 
 class ColumnMemory(Memory):
@@ -59,7 +62,7 @@ class ColumnMemory(Memory):
 
     def __init__(self, world: ColumnWorld, state: Mapping[str, Any]) -> None:
         self.world, self.today = world, world.clock.today
-        self.returned, self.referred = state.get("returned", {}), state.get("referred", {})
+        self.returned, self.referred, self.ends = (state.get(name, {}) for name in ("returned", "referred", "ends"))
         self.changed = []
         self._rep_ids: list[str] = []
         self.before: Mapping[str, Any] = state.get("owners", {})
@@ -69,7 +72,7 @@ class ColumnMemory(Memory):
         self.rows_changed: dict[tuple[str, str], list[int]] = {}  # that the run leaves otherwise than it found them
         world.returned = self.returned
         noted: dict[tuple[str, str], set[str]] = {key: set() for key in self.held.roles}
-        for key in (*self.returned, *self.referred):
+        for key in (*self.returned, *self.referred, *self.ends):
             entity, _, rest = key.partition("|")
             record, _, role = rest.rpartition("|")
             noted.setdefault((entity, role), set()).add(record)
@@ -234,7 +237,7 @@ class ColumnMemory(Memory):
         return {"owners": found_owners, **parts}
 
     def _save(self, changes: dict[str, Any], key: str, found: Facts) -> None:
-        changes[key] = found.saved() if key not in self.returned or found.holder or found.held.base else None
+        changes[key] = found.saved() if self.is_kept(key, found) else None
 
     def _note_rows(self, changes: Mapping[str, Any]) -> None:
         new: dict[tuple[str, str], set[str]] = {}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -103,11 +105,34 @@ def _rule(raw: Any, entity: str, role: str, others: list[Text], cx: Context) -> 
     when = cx.condition(raw["when"], names) if raw.get("when") else None
     conditions = ((when,) if when else ()) + cx.period(raw.get("from"), raw.get("until"))
     otherwise = _action(raw["else"], entity, role, cx, None) if "else" in raw else None
-    action = _action(raw["then"], entity, role, cx, otherwise)
+    action = _from_its_own_entry(_action(raw["then"], entity, role, cx, otherwise), raw["name"], entity, role, cx)
     conditions += _still_holds(raw["then"], action, entity, role, names, cx)
     because = raw.get("because")
     cx.sentence(because, names)
     return Rule(raw["name"], conditions, action, because, cx.overrides(raw.get("overrides"), raw["name"], others))
+
+
+def _from_its_own_entry(action: Action, name: Text, entity: str, role: str, cx: Context) -> Action:
+    """An `until` such as `today + 30 days` counts from the night on which the rule first decided the record, as the ledger has it."""
+    if action.kind != "assign" or action.until is None or not any(_is_clock(node) for node in s.walk(action.until.tree)):
+        return action
+    kind = cx.type_of(action.until, cx.names(entity)).name
+    read = {"date": "date", "date and time": "date_and_time"}.get(kind)
+    if read is None:
+        return action
+    holds, begun = s.Path(s.Name(entity), f"holds.{role}"), _text(f"\n{name}\t")
+    rest = s.Call("substring_after", (holds, begun), ("", ""))
+    end = s.Call(read, (s.Call("substring_before", (rest, _text("\n")), ("", "")),), ("",))
+    tree = s.If(s.Call("contains", (holds, begun), ("", "")), end, action.until.tree)
+    return replace(action, until=Expr(tree, action.until.text))
+
+
+def _is_clock(node: s.Node) -> bool:
+    return (isinstance(node, s.Name) and node.id in ("today", "now")) or (isinstance(node, s.Call) and node.function in ("today", "now"))
+
+
+def _text(text: str) -> s.Literal:
+    return s.Literal(text, json.dumps(text))
 
 
 def _still_holds(raw: Any, action: Action, entity: str, role: str, names: Names, cx: Context) -> tuple[Expr, ...]:
