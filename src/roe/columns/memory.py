@@ -191,6 +191,13 @@ class ColumnMemory(Memory):
             code[row] = len(values) - 1
         return from_values([*values, None]).take(np.where(code < 0, len(values), code))
 
+    def since_in_data(self, entity: str, role: str) -> Column | None:
+        """Since when the data says that today's owners have their records, whatever the run has decided since."""
+        found, table, name = self.aligned.get((entity, role)), self.world.tables[entity], f"owner_since.{role}"
+        if found is not None:
+            return found.since
+        return table.given(name) if name in table.stored else table._of_role("owner_since", role)
+
     # --- what rules decided -------------------------------------------------------------------------------------------
 
     def in_crm(self, entity: str, role: str, today: Array) -> Array:

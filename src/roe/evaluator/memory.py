@@ -82,14 +82,15 @@ class Memory:
         self.elsewhere: dict[str, Any] = {}  # owners of entities that the policy does not have, which stay as they are
         self.changed: list[tuple[str, Facts]] = []  # by hand or by a system, since the last run
         by_role: dict[tuple[str, str], dict[str, Any]] = {}
-        for part in (state.get("owners", {}), self.returned, self.referred, self.ends):
+        owners = state.get("owners", {})
+        for part in (owners, self.returned, self.referred, self.ends):
             for key in part:
                 entity, role = key.partition("|")[0], key.rpartition("|")[2]
                 if entity not in world.rows:
-                    if part is state.get("owners"):
-                        self.elsewhere[key] = part[key]
+                    if key in owners:
+                        self.elsewhere[key] = owners[key]
                 else:
-                    by_role.setdefault((entity, role), {})[key[len(entity) + 1 : -len(role) - 1]] = state.get("owners", {}).get(key)
+                    by_role.setdefault((entity, role), {})[key[len(entity) + 1 : -len(role) - 1]] = owners.get(key)
         world.returned = self.returned
         for (entity, role), saved in by_role.items():
             self._role(entity, role, saved)
