@@ -85,7 +85,7 @@ def evaluator_of(name: str, folder: Path, changed: str = "") -> Any:
     for line in changed.splitlines():
         old, _, new = line.partition(" => ")
         assert old in text, old
-        text = text.replace(old, new)
+        text = text.replace(old, new.replace("\\n", "\n"))
     policy_text(folder, text)
     for file, content in DOCUMENTS[name].get("files", {}).items():
         (folder / file).write_text(content, "utf-8")
@@ -103,7 +103,7 @@ def test_tables(name: str, case: dict[str, Any], tmp_path: Path, tmp_path_factor
         for run in (*case.get("before", ()), case):
             tables = tables_of({**document.get("data", {}), **run.get("given", {})})
             made = (ColumnRun.of if columns else type(evaluator).run)(evaluator, tables, as_of=run["at"], state=state)
-            state = json.loads(json.dumps(made.state()))
+            state = json.loads(json.dumps(made.state(), default=dict))  # columns give owners as what differs from before
         folder = tmp_path / ("columns" if columns else "rows")
         (write_columns if columns else write_rows)(made, folder)
         for key, wanted in case["expected"].items():

@@ -315,6 +315,23 @@ def test_scenario_19_a_rep_who_is_deactivated_gets_nothing_more(state: str, tmp_
         assert [desk.route(f"M{i}", email=f"a@y{i}.com")["owner"] for i in range(3)] == ["cid", "ann", "cid"]
 
 
+def test_scenario_19_a_rep_who_is_deactivated_before_the_crm_has_the_decision(state: str, tmp_path: Path) -> None:
+    """What the CRM never saw is decided anew, and the turn is given back; what it has goes to the next in turn, and the turn stays taken."""
+    with service(state, tmp_path) as desk:
+        assert [desk.route(f"L{i}", email=f"a@x{i}.com")["owner"] for i in range(3)] == ["ann", "ben", "cid"]
+        desk.put("lead", id="L0", email="a@x0.com", owner_sdr="ann")  # the CRM has this one
+        assert desk.route("L3", email="a@x3.com")["owner"] == "ann"
+        desk.patch("rep", "ann", active="no")
+        desk.after(seconds=1)
+        assert {desk.owner("L0"), desk.owner("L3")} == {"ben", "cid"}
+        (back,) = desk.entries("turn-back")
+        assert (back.record, back.rep, back.pool) == ("L3", "ann", "inbound")
+        counts = desk.do(lambda d, at: (200, lambda: d.state.get("pool", "inbound")["counts"]))
+        assert counts == {"ann": 1, "ben": 2, "cid": 2}
+        desk.patch("rep", "ann", active="yes")
+        assert desk.route("L4", email="a@x4.com")["owner"] == "ann"  # who is owed a turn
+
+
 # --- events -----------------------------------------------------------------------------------------------------------
 
 
@@ -375,6 +392,59 @@ def test_paused_the_service_routes_and_reassigns_nothing(state: str, tmp_path: P
         desk.do(pausing(None))
         desk.after(seconds=1)
         assert desk.owner("L1") not in ("ann", None) and desk.shown("L1")["late"] == 3601
+
+
+def test_a_policy_with_a_longer_service_level_gives_a_record_more_time(state: str, tmp_path: Path) -> None:
+    with service(state, tmp_path) as desk:
+        desk.route("L1", email="a@x1.com")
+        policy_text(tmp_path / "new", POLICY.replace("2 working hours", "3 working hours").replace("PER_DAY", "1000"))
+        later = Service(state, load(tmp_path / "new"), MONDAY + timedelta(hours=2), activate=True)
+        later.local.do()
+        assert later.owner("L1") == "ann" and later.entries("turn")[-1].rep == "ann"
+        later.after(minutes=59)
+        assert later.owner("L1") == "ann"
+        later.after(minutes=1)
+        assert later.owner("L1") == "ben"
+        later.close()
+
+
+def test_a_record_stays_while_the_grace_of_its_service_level_runs(state: str, tmp_path: Path) -> None:
+    text = POLICY.replace("within: 2 working hours", "within: 2 working hours, grace: 30 minutes")
+    with service(state, tmp_path, text=text) as desk:
+        until = desk.route("L1", email="a@x1.com")["until"]
+        desk.route("L2", email="a@x2.com")
+        assert datetime.fromisoformat(until).astimezone(UTC) == MONDAY + timedelta(hours=2)
+        desk.after(hours=2, minutes=29)
+        assert desk.owner("L1") == "ann"
+        at = (MONDAY + timedelta(hours=1, minutes=59)).isoformat()
+        assert desk.event("worked", id="L1", rep="ann", at=at)["worked"] is True
+        desk.after(minutes=1)
+        assert (desk.owner("L1"), desk.owner("L2")) == ("ann", "cid")
+        missed = desk.do(lambda d, at: (200, lambda: d.state.get("owner", "lead|L2|sdr")["missed"]))
+        assert datetime.fromisoformat(missed["due"]) == datetime.fromisoformat(until)  # what the rep has missed is the deadline
+
+
+def test_the_working_hours_of_a_deadline_are_those_of_the_rep(tmp_path: Path) -> None:
+    with service(str(tmp_path / "s"), tmp_path, reps=()) as desk:
+        desk.put("rep", id="ann", name="Ann", role="SDR", active="yes", timezone="America/New_York", hours="08:00-12:00")
+        until = desk.route("L1", email="a@x1.com")["until"]
+        assert datetime.fromisoformat(until).astimezone(UTC) == datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # ten o'clock in New York
+
+
+def test_a_record_that_nothing_touches_keeps_its_owner_whatever_happens(state: str, tmp_path: Path) -> None:
+    text = POLICY.replace(
+        "pools:", "do_not_route: [{entity: lead, record: L1, reason: a test}, {entity: lead, record: L2, reason: a test}]\npools:", 1
+    )
+    with service(state, tmp_path) as desk:
+        assert desk.route("L1", email="a@x1.com")["owner"] == "ann"
+        later = Service(state, load(policy(tmp_path / "new", text)), MONDAY, activate=True)
+        later.after(hours=3)
+        assert (later.owner("L1"), later.entries("turn-back")) == ("ann", [])
+        assert later.event("returned", id="L1", rep="ann")["code"] == "R903"
+        found = later.route("L2", email="a@x2.com")
+        assert (found["owner"], found["held"], found["sentence"]) == (None, False, "do not route: a test")
+        assert later.event("claimed", id="L2", rep="ann")["code"] == "R903"
+        later.close()
 
 
 def test_scenario_18_a_timer_whose_pool_is_gone_is_decided_by_the_rules_of_today(state: str, tmp_path: Path) -> None:

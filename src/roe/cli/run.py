@@ -43,13 +43,18 @@ from roe.words import counted, verb
     show_default=True,
     help="File format of allocations and changes.",
 )
+@click.option(
+    "--turns",
+    type=click.Choice(["jsonl", "parquet"]),
+    help="How to write the turns of pools. Without this: lines of JSON up to 50,000 turns, Parquet beyond.",
+)
 @wait_option
 @click.option("--dry-run", "dry", is_flag=True, help="Decide and write the files, and commit nothing to the ledger.")
 @click.option("--apply", "apply", is_flag=True, help="Commit the dry run that is in the --out folder, just as it is.")
 @click.option("--replay", is_flag=True, help="Decide on a copy of the ledger as it was on the --as-of day, and commit nothing.")
 @click.option("--accept", "accepted", metavar="WHO AND WHY", default="", help="Commit although an invariant does not hold. It is recorded.")
 def command(
-    policy: Path | None, data: Path, as_of: str, state: str | None, out: Path, traces: bool, engine: str, form: str, wait: float, dry: bool,
+    policy: Path | None, data: Path, as_of: str, state: str | None, out: Path, traces: bool, engine: str, form: str, turns: str | None, wait: float, dry: bool,
     apply: bool, replay: bool, accepted: str,
 ) -> None:  # fmt: skip
     """Decide every record, and write allocations, changes and rejects.
@@ -73,7 +78,7 @@ def command(
         _apply(evaluator, clock(evaluator, as_of), out, state, wait, accepted)
         return
     try:
-        job = Job(evaluator, source, clock(evaluator, as_of), form=form, traces=traces)
+        job = Job(evaluator, source, clock(evaluator, as_of), form=form, traces=traces, turns=turns or "")
         finished = run(job, out, Options(state or "", engine, wait, dry, replay, accepted))
     except PolicyError as e:
         fail([*source.warnings, *e.diagnostics])

@@ -158,7 +158,7 @@ class Evidence:
 
     def decision(self, entity: str, record: str, role: str) -> Decision:
         """The run's decision on a record, with its trace. KeyError if it was not decided."""
-        from roe.evaluator.recorded import read_turns
+        from roe.columns.turn_files import TURNS, read_turns
 
         world = World(self.evaluator.compiled, {}, self.evaluator.clock(self.as_of))
         loaded = _Neighbourhood(self, world)
@@ -166,7 +166,7 @@ class Evidence:
         loaded.complete()
         bound = Bound(self.evaluator, world, {})
         self._settle(world, entity)
-        if (self.out / "turns.jsonl").is_file():
+        if any((self.out / name).is_file() for name in (TURNS, "turns.jsonl")):
             bound.turns = read_turns(self.out, f"{entity}|{record}|{role}")
         row = world.find(entity, record)
         if row is None or row["id"] != record:

@@ -13,9 +13,10 @@ import numpy as np
 
 from roe.columns.column import Refs
 from roe.columns.run import ColumnRun
+from roe.columns.turn_files import read_turns, write_turns
 from roe.columns.world import ColumnWorld, Table
 from roe.evaluator.engine import Bound, Decision
-from roe.evaluator.recorded import pools_json, read_turns, write_turns
+from roe.evaluator.recorded import pools_json
 
 
 def again(bound: Bound) -> Bound:
@@ -59,7 +60,7 @@ def decide(bound: Bound, entity: str, record: str, roles: list[str], run: Path |
         settle(columns, entity, before)
         with tempfile.TemporaryDirectory() as scratch:
             if run is None:
-                write_turns(Path(scratch), columns.turn_lines(), pools_json(columns.bound.pools.histories()))
+                write_turns(Path(scratch), columns.turns(), pools_json(columns.bound.pools.histories()))
             before.turns = read_turns(run or Path(scratch))
     row = before.world.find(entity, record)
     assert row is not None

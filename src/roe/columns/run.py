@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roe.columns import turn_files
 from roe.columns.column import Array, Coded, Column, Constant, Dictionary, Lists, Owned, Refs, from_values, lookup
 from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld, Group, Table, TableRow
 from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, label
 from roe.evaluator.memory import Facts, given_by
-from roe.evaluator.recorded import turn_line
 from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.plan.operators import Choose, Expr, Rule
@@ -157,21 +157,19 @@ class ColumnRun:
         start = self.bound.pools.n
         handed = turns.run()
         now = self.world.clock.now
-        until = [self.bound.pools.due(self.bound.pools.pools[name], now) for name in turns.names]
+        until = [self.bound.pools.due(self.bound.pools.pools[name], now, None) for name in turns.names]
         for i, (k, action) in enumerate(turns.actions):
             parts[k].handed(turns, handed, np.flatnonzero(turns.action == i), action, until)
         self.handed.append((start, turns, handed, until))
 
-    def turn_lines(self) -> list[str]:
-        """What pools did, as the run's records have it, in the order in which they did it."""
+    def turns(self) -> pa.Table:
+        """What pools did, as the run's records have it (see `turn_files`), in the order in which they did it."""
         bound = self.bound
-        found = [(d.turn.n, turn_line(d.turn, bound.key(d))) for part in self.found for d in part.decisions.values() if d.turn is not None]
-        columns = [(start, turns.lines(handed, start, until).to_pylist()) for start, turns, handed, until in self.handed]
+        found = [d.turn.record(bound.key(d)) for part in self.found for d in part.decisions.values() if d.turn is not None]
+        tables = [turns.as_table(handed, start, until) for start, turns, handed, until in self.handed]
         if not found:  # those that were handed out as columns are in order already
-            return [line for _, lines in columns for line in lines]
-        for start, lines in columns:
-            found += enumerate(lines, start)
-        return [line for _, line in sorted(found)]
+            return pa.concat_tables(tables) if tables else turn_files.schema().empty_table()
+        return pa.concat_tables([*tables, turn_files.table_of(found)], promote_options="permissive").unify_dictionaries().sort_by("n")
 
 
 class Part:

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roe.columns import turn_files
 from roe.columns.column import Array, Column, Days, Instants, Refs
 from roe.evaluator.allocate import FALLBACK, Pool, Pools, together
 from roe.evaluator.engine import assignment
@@ -169,7 +170,7 @@ class Turns:
     def alike(self) -> bool:
         """Whether pools treat all the records the same, and none of them comes back from an earlier run."""
         used = {name for i in set(self.asked.tolist()) for name in self._chain(self.names[i])}
-        if not all(self.pools.pools[name].fixed for name in used):
+        if not all(self.pools.pools[name].fixed and self.pools.due_alike(self.pools.pools[name]) for name in used):
             return False
         if any(other.pool for _, outcome in self.actions for other in _others(outcome)):
             return False
@@ -436,26 +437,21 @@ class Turns:
             found.append([name, history.number(history.intern(column.slots.standing.seats)), history.turns.taken])
         return out.befores.setdefault(json.dumps(found, ensure_ascii=False, separators=(",", ":")), len(out.befores))
 
-    def lines(self, handed: Handed, start: int, until: Any) -> pa.Array:
-        """The turns as lines of the run's records: what `Turn.record` gives, from column to column."""
+    def as_table(self, handed: Handed, start: int, until: Any) -> pa.Table:
+        """The turns as the run's records have them: what `Turn.record` gives, from column to column."""
         n = len(self.row)
         ids = self.table.ids.take(pa.array(self.row))
         roles = pa.array([f"|{part.role}" for part in self.parts])
         keys = pc.binary_join_element_wise(f"{self.table.entity}|", ids, roles.take(pa.array(self.role)), "")
-        ends = [json.dumps(v.string(x)) for x in until]
-        whys = _quoted(pa.array(list(handed.whys), pa.string())).take(pa.array(handed.why, mask=handed.why < 0))
-        pieces: list[Any] = [
-            '{"n":', _digits(np.arange(start, start + n)),
-            ',"pool":', _quoted(pa.array(self.names)).take(pa.array(handed.pool)),
-            ',"standing":', _digits(handed.standing), ',"index":', _digits(handed.index),
-            ',"rep":', pc.fill_null(_quoted(pa.array(self.rep_ids)).take(pa.array(handed.rep, mask=handed.rep < 0)), "null"),
-            ',"key":', _quoted(keys),
-            ',"why":', pc.fill_null(pc.coalesce(_quoted(self.following(handed)), whys), '""'),
-            ',"repeated":"","until":', pc.if_else(pa.array(handed.rep < 0), "null", pa.array(ends).take(pa.array(self.asked))),
-            ',"before":', pa.array(list(handed.befores), pa.string()).take(pa.array(handed.before)),
-            ',"position":', _digits(self._positions(handed)), "}",
-        ]  # fmt: skip
-        return pc.binary_join_element_wise(*pieces, "")
+        whys = pa.array(list(handed.whys), pa.string()).take(pa.array(handed.why, mask=handed.why < 0))
+        ends = pa.array([v.string(x) for x in until], pa.string()).take(pa.array(self.asked, mask=handed.rep < 0))
+        columns = {
+            "n": np.arange(start, start + n), "pool": _words(handed.pool, self.names), "standing": handed.standing, "index": handed.index,
+            "rep": _words(handed.rep, self.rep_ids), "key": keys, "why": pc.fill_null(pc.coalesce(self.following(handed), whys), ""),
+            "repeated": pa.repeat(pa.scalar(""), n), "until": ends, "before": _words(handed.before, list(handed.befores)),
+            "position": self._positions(handed), "loads": pa.nulls(n, pa.string()),
+        }  # fmt: skip
+        return pa.table(columns).cast(turn_files.schema())
 
 
 def _others(outcome: Outcome) -> Iterable[Outcome]:
@@ -465,12 +461,6 @@ def _others(outcome: Outcome) -> Iterable[Outcome]:
         yield outcome
 
 
-def _digits(numbers: Array) -> pa.Array:
-    return pa.array(numbers.astype(np.int64)).cast(pa.string())
-
-
-def _quoted(texts: pa.Array) -> pa.Array:
-    """Texts as JSON has them."""
-    if pc.any(pc.match_substring_regex(texts, '["\\\\\\x00-\\x1f\\x7f]')).as_py():
-        return pa.array([None if x is None else json.dumps(x, ensure_ascii=False) for x in texts.to_pylist()], pa.string())
-    return pc.binary_join_element_wise('"', texts, '"', "")
+def _words(codes: Array, words: list[str]) -> pa.Array:
+    """Words by their numbers; -1 is none."""
+    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32), mask=codes < 0), pa.array(words or [""], pa.string()))

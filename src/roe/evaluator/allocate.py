@@ -298,9 +298,14 @@ class Pool:
             self._fixed_standing = Standing(self._ranked(self._fixed_seats, row))
         return self._fixed_standing
 
+    @property
+    def has_seats(self) -> bool:
+        """Whether it is known who takes part, which caps may change."""
+        return self._fixed_seats is not None and bool(self._caps)
+
     def changed(self, rep: Row, row: Row) -> None:
         """A rep has taken a record: of a fixed pool, whether the rep is able may be another."""
-        if self._fixed_seats is not None and self._caps and (i := self._place.get(rep["id"])) is not None:
+        if self._fixed_seats is not None and (i := self._place.get(rep["id"])) is not None:
             again = self._seat(rep, row)
             if again != self._fixed_seats[i]:
                 self._fixed_seats[i] = again
@@ -498,15 +503,19 @@ class Pools:
             for entity, one, n in self._last:
                 self._count_open(entity, one, n)
                 other = self.world.rep(one)
-                for pool in self.pools.values():
-                    if other is not None:
-                        pool.changed(other, row)
+                if other is not None and other is not rep:
+                    self._seated_anew(other, row)
         self._given.setdefault((row.entity, row["id"]), {})[role] = rep["id"]
         company = self.company(self.pools[turn.pool], row)
         if company is not None:
             self.companions.setdefault((turn.pool, company), (rep["id"], f"{row.entity} {row['id']}"))
+        self._seated_anew(rep, row)
+
+    def _seated_anew(self, rep: Row, row: Row) -> None:
+        """What counts against a rep's caps has changed."""
         for pool in self.pools.values():
-            pool.changed(rep, row)
+            if pool.has_seats:
+                pool.changed(rep, row)
 
     def again(self) -> None:
         """The next decision at this moment: what the last one gave stands in the data now."""
@@ -594,6 +603,10 @@ class Pools:
                     found.add(company, Existing(*queue_place(created[i], ids[i]), rep, str(ids[i])))
         return found
 
+    def askers(self) -> Collection[Pool]:
+        """Of the pools that have asked for a record's company, one for each way of asking."""
+        return {pool.company_name: pool for pool in self._asked.values()}.values()
+
     def company_rests_on(self, pool: Pool, entity: str) -> frozenset[tuple[str, str]] | None:
         """Every (entity, field) that the company of an entity's records rests on; None where that cannot be told."""
         key = (pool.company_name, entity)
@@ -675,10 +688,26 @@ class Pools:
 
     # --- service levels -----------------------------------------------------------------------------------------------
 
-    def due(self, pool: Pool, since: datetime) -> Any:
-        """When a record that a pool assigned must be worked; None if there is no such limit."""
-        clock = self.world.clock
-        return None if pool.step.sla is None else clock.add(clock.here(since), pool.step.sla.within)
+    def due(self, pool: Pool, since: datetime, rep: Row | None) -> Any:
+        """When a record that a pool assigned to a rep must be worked; None if there is no such limit. Working time is the rep's own."""
+        if pool.step.sla is None:
+            return None
+        clock, within = self.world.clock, pool.step.sla.within
+        if rep is None or not isinstance(within, (v.WorkingHours, v.WorkingDays)):
+            return clock.add(clock.here(since), within)
+        theirs = clock.of_rep(rep["timezone"], rep["calendar"], rep["hours"])
+        due = theirs.add(theirs.here(since), within)
+        return clock.here(due) if isinstance(due, datetime) else due
+
+    def over(self, pool: Pool, due: Any) -> Any:
+        """When a record is taken away that was not worked until `due`."""
+        sla = pool.step.sla
+        return due if sla is None or sla.grace is None else self.world.clock.add(due, sla.grace)
+
+    def due_alike(self, pool: Pool) -> bool:
+        """Whether a record of a pool is due at the same moment whoever gets it."""
+        now = self.world.clock.now
+        return pool.step.sla is None or len({self.due(pool, now, rep) for rep in (None, *self.world.all("rep"))}) == 1
 
     def worked(self, pool: Pool, row: Row, rep: Row, since: datetime) -> bool:
         """Whether the rep has worked a record since it was assigned."""
@@ -716,6 +745,11 @@ class Pools:
             credits = {rep: str(c) for rep, c in p.ledger().credits().items()}
             pools[name] = {"turns": turns, "counts": {r: n for r, n in sorted(p.counts.items()) if n}, "credits": credits}
         return {"pools": pools, "days": {r: dict(sorted(by.items())) for r, by in sorted(days.items()) if by}}
+
+
+def nobody(pool: str, n: int) -> Turn:
+    """What a pool gives that finds nobody."""
+    return Turn(pool, "", None, n, 0, None, None, FALLBACK)
 
 
 def recorded(kept: Mapping[str, Any], world: World) -> Turn:

@@ -94,6 +94,8 @@ class Settled:
         unable = self._unable(rep, row["at"])
         if unable:
             return f"{rep.label} {unable}"
+        if self.world.is_untouched("account", account["id"]):
+            return "the policy says that nothing moves it"
         at, step = row["at"], self.step
         held = [o for o in self.on(account) if o.held]
         for other in held:

@@ -158,7 +158,7 @@ class Bound:
         self.exceptions: dict[tuple[str, str, str], ExceptionRow] = {}  # by entity, record and role
         for row in (*granted(state), *self.plan.exceptions, *held_back(state)):
             record = world.find(row.entity, row.record) if row.entity in world.rows else None
-            if record is not None and self.excepts(row, record):
+            if record is not None and not world.is_untouched(row.entity, record["id"]) and self.excepts(row, record):
                 self.exceptions.setdefault((row.entity, record["id"], str(row.role)), row)
 
     def _heed_changes(self) -> None:
@@ -330,9 +330,12 @@ class Bound:
         key = self.key(d)
         earlier = self.assigned.get(key)
         if key in self.turns:
-            from roe.evaluator.allocate import recorded
+            from roe.evaluator.allocate import nobody, recorded
 
-            return recorded(self.turns[key], self.world)
+            kept = self.turns[key]
+            asked = kept["before"][0][0] if kept["before"] else kept["pool"]
+            # a run has the last turn of a record: a pool that was asked before had found nobody
+            return recorded(kept, self.world) if asked == pool or kept["repeated"] else nobody(pool, kept["n"])
         if earlier and earlier.get("pool") == pool:
             return self._again(d, earlier)
         turn = self.pools.route(pool, d.row, d.role, self.tried.get(key))
@@ -344,7 +347,7 @@ class Bound:
         if turn.rep is None:
             return
         by = self.pools.pools[turn.pool]
-        turn.until = self.pools.due(self.pools.pools[pool], self.world.clock.now)
+        turn.until = self.pools.due(self.pools.pools[pool], self.world.clock.now, turn.rep)
         self.assigned[self.key(d)] = assignment(
             turn.rep["id"], pool, turn.pool, self.world.clock.now, turn.position, self.pools.company(by, d.row), tried
         )
@@ -353,9 +356,9 @@ class Bound:
         """A record that a pool assigned before: it stays where it is, unless it should have been worked by now."""
         pools, pool = self.pools, earlier["pool"]
         step, rep, since = self.plan.pools[pool], self.world.rep(earlier["rep"]), v.parse_temporal(earlier["at"])
-        due = pools.due(pools.pools[pool], since)
+        due = pools.due(pools.pools[pool], since, rep)
         tried = [*earlier.get("tried", ()), earlier["rep"]]
-        missed = due is not None and due <= self.world.clock.now and len(tried) <= step.sla.times + 1  # type: ignore[union-attr]
+        missed = due is not None and pools.over(pools.pools[pool], due) <= self.world.clock.now and len(tried) <= step.sla.times + 1  # type: ignore[union-attr]
         left = reason_left(rep) if rep is not None else ""
         if rep is None or (not left and (not missed or pools.worked(pools.pools[pool], d.row, rep, since))):
             return pools.kept(pool, rep, earlier, due)

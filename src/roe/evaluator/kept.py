@@ -18,6 +18,7 @@ from roe.plan.operators import Derive
 
 if TYPE_CHECKING:
     from roe.evaluator.live import LiveWorld
+    from roe.evaluator.relate import Matcher
 
 NAMED_BY = ("name", "email", "domain")
 AS_WRITTEN = "$text."  # of a reference, beside the record that it means
@@ -30,6 +31,8 @@ class KeptUp:
         self.world = world
         self._referring: dict[tuple[str, str], dict[Row, None]] = {}  # (entity, what a text means) -> records with such a reference
         self._alone: dict[int, tuple[s.Node, bool]] = {}
+        self._certain_fields: dict[tuple[str, str], bool] = {}
+        self._all_certain: set[str] = set()  # the matchers whose look-ups all rest on nothing but stored fields
         self._open: dict[tuple[str, str], int] | None = None
         self._plain_open = self._is_own("lead", "is_open") or not self._exists("lead", "is_open")
         for rows in world.rows.values():
@@ -99,19 +102,31 @@ class KeptUp:
     def drop_uncertain(self, ranks: dict[Any, Any], keyed: dict[Any, Any]) -> None:
         """Drop the look-ups that may rest on what was computed; give back those that do not."""
         world = self.world
-        world._keyed = {key: found for key, found in keyed.items() if self._certain(*key)}
-        world._ranks = {
-            (entity, name): found
-            for (entity, name), found in ranks.items()
-            if self._certain(entity, f"{name}_of") and self._certain(entity, f"{name}_within")
-        }
+        if keyed:
+            world._keyed = {key: found for key, found in keyed.items() if self._certain(*key)}
+        if ranks:
+            world._ranks = {
+                (entity, name): found
+                for (entity, name), found in ranks.items()
+                if self._certain(entity, f"{name}_of") and self._certain(entity, f"{name}_within")
+            }
         for key in [key for key in world._back if self._computed(*key)]:
             del world._back[key]
         for matcher in world._matchers.values():
-            uncertain = [look_up for tree, look_up in matcher.look_ups() if not self.rests_on_itself(matcher.step.target, tree)]
-            matcher.forget(uncertain)
+            matcher.forget(self._uncertain(matcher))
         if not self._plain_open:
             self._open = None
+
+    def _uncertain(self, matcher: Matcher) -> list[Any]:
+        """The look-ups of a matcher that may rest on what was computed; those that do not stay so."""
+        if matcher.step.name in self._all_certain:
+            return []
+        look_ups = list(matcher.look_ups())
+        uncertain = [look_up for tree, look_up in look_ups if not self.rests_on_itself(matcher.step.target, tree)]
+        trees = [tree for tree, _ in look_ups if self.rests_on_itself(matcher.step.target, tree)]
+        if not uncertain and len(trees) >= matcher.most_look_ups:
+            self._all_certain.add(matcher.step.name)
+        return uncertain
 
     # --- references -------------------------------------------------------------------------------------------------
 
@@ -222,7 +237,10 @@ class KeptUp:
         return (entity, name) in policy.plan.steps or name in policy.model.entities[entity]
 
     def _certain(self, entity: str, name: str) -> bool:
-        return self._is_own(entity, name)
+        known = self._certain_fields.get((entity, name))
+        if known is None:
+            known = self._certain_fields[entity, name] = self._is_own(entity, name)
+        return known
 
     def _computed(self, entity: str, name: str) -> bool:
         """Whether a field is worked out where a record does not have it."""

@@ -34,6 +34,7 @@ from roe.plan.operators import ExceptionRow, Relate
 from roe.policy.model import DataSource
 
 if TYPE_CHECKING:
+    from roe.evaluator.allocate import Pool
     from roe.evaluator.claims import Settled
     from roe.evaluator.engine import Evaluator
     from roe.evaluator.memory import Facts
@@ -235,7 +236,8 @@ class Live(Bound):
         self._about_reps = {"rep", *(item.entity for item in lists if item is not None)}  # a leave, for one, is about its rep
         self._reps_rest_on_others = any(entity == "rep" for entity, _ in self.plan.steps)
         self._as_of: date | datetime | str | None = None
-        self._owner_read: dict[tuple[str, str], bool] = {}  # by pool and entity, whether what companies have in common rests on the owner
+        self._owner_read: dict[tuple[str, str], bool] = {}  # by name of a company and entity, whether it rests on the owner
+        self._last: tuple[Row | None, dict[str, Any]] = None, {}  # the record that was decided last, and its companies
         self._company_of: dict[str, tuple[str, Any]] = {}  # key of an assignment -> (pool, company)
         self._together: dict[tuple[str, Any], list[str]] = {}  # (pool, company) -> the keys of its assignments, in order
         for key in sorted(self.assigned):
@@ -269,22 +271,21 @@ class Live(Bound):
             raise KeyError(f"{entity} {key}: {NO_RECORD}")
         self._heed(entity, True)
 
-    def own(self, row: Row, role: str, rep: str, company: Mapping[str, Any] | None = None) -> None:
-        """Show that a rep owns a record from today on, as a run shows it to the next; it stays so where the data names no owner.
-
-        `company` is what pools know of the record's company, and does not change with its owner.
-        """
+    def own(self, row: Row, role: str, rep: str) -> None:
+        """Show that a rep owns a record from today on, as a run shows it to the next; it stays so where the data names no owner."""
         key = f"{row.entity}|{row['id']}|{role}"
         before = row["owner"].get(role)
         shown = None if before is None else str(before["id"])
         facts = self.memory.of(row.entity, str(row["id"]), role, shown, row[f"owner_since.{role}"])
         facts = self.memory.known[key] = facts.moved_to(rep, self.world.clock.today, "pool")
-        self.world.own_now(row, role, facts, company or {})
+        last, companies = self._last
+        self.world.own_now(row, role, facts, companies if last is row else {})
         self.state["owners"][key] = facts.saved()
         self._heed(row.entity, True)
 
     def _heed(self, entity: str, owned: bool) -> None:
         """A record has changed: who is able rests on reps and what is about them, and on how many records each has where a cap counts them."""
+        self._last = None, {}
         self._reps_changed = self._reps_changed or entity == "rep"
         counted = owned and "pools" in self.__dict__ and self.pools.counts_are_asked
         self._renew = self._renew or entity in self._about_reps or counted or self._reps_rest_on_others
@@ -344,28 +345,29 @@ class Live(Bound):
         role = role if role is not None else next(iter(self.roles(row.entity)), "")
         with self.world.as_before(row.entity):
             decision = self._decide(row, role)
+            self._last = row, self._companies(row)
         turn = decision.turn
         if turn is not None and turn.rep is not None and not turn.repeated:
             if turn.history is not None and turn.why != FALLBACK:  # who it was escalated to has taken nothing that counts
                 self.pools.uncount()
-            self.own(row, role, turn.rep["id"], self._company(decision))
+            self.own(row, role, turn.rep["id"])
             self._accompany(self.key(decision))
         return decision
 
-    def _company(self, d: Decision) -> dict[str, Any]:
-        """The company of a record that a pool has just given, where that does not rest on its owner."""
-        assert d.turn is not None
-        pool = self.pools.pools[d.turn.pool]
-        if pool.together is None or self._rests_on_owner(pool.step.name, d.entity):
+    def _companies(self, row: Row) -> dict[str, Any]:
+        """What pools know of the company of a record that is being decided, where that does not rest on its owner."""
+        if "pools" not in self.__dict__:
             return {}
-        return {pool.company_name: self.assigned[self.key(d)].get("company")}
+        return {
+            pool.company_name: self.pools.company(pool, row) for pool in self.pools.askers() if not self._rests_on_owner(pool, row.entity)
+        }
 
-    def _rests_on_owner(self, pool: str, entity: str) -> bool:
-        known = self._owner_read.get((pool, entity))
+    def _rests_on_owner(self, pool: Pool, entity: str) -> bool:
+        known = self._owner_read.get((pool.company_name, entity))
         if known is None:
-            read = self.pools.company_rests_on(self.pools.pools[pool], entity)
+            read = self.pools.company_rests_on(pool, entity)
             about_owners = read is None or any(of == entity and name.partition(".")[0] in OWNERSHIP for of, name in read)
-            known = self._owner_read[pool, entity] = about_owners
+            known = self._owner_read[pool.company_name, entity] = about_owners
         return known
 
     def _follow(self, row: Row, gone: bool, changed: Collection[str]) -> None:
@@ -427,6 +429,8 @@ class Live(Bound):
 
     def approved(self, row: Row, role: str) -> ExceptionRow | None:
         """The exception that holds for a record today: one that was granted by an entry, before those of the policy's files."""
+        if self.world.is_untouched(row.entity, row["id"]):
+            return None
         own = self._granted.get(f"{row.entity}|{row['id']}|{role}")
         if own is not None and self.excepts(own, row):
             return own

@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from roe.evaluator.expressions import Scope, compile_expression
@@ -77,6 +78,12 @@ class Matcher:
                     self.names(method.theirs)
                 else:
                     _ = method.groups
+
+    @cached_property
+    def most_look_ups(self) -> int:
+        """How many look-ups there are once all of them are made."""
+        similar = {id(m.theirs) for m in self.methods if m.theirs is not None and m.kind == "similar"}
+        return len(similar) + sum(m.theirs is not None and m.kind != "similar" for m in self.methods)
 
     def look_ups(self) -> Iterable[tuple[s.Node, _Method | Names]]:
         """What was made of the rows to be searched, each with the expression about a row that it rests on."""

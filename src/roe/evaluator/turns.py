@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -156,6 +157,7 @@ class History:
     position: int  # turns taken before the run
     unlogged: int = 0  # turns taken in columns before those of the log
     log: list[tuple[Standing, str]] = field(default_factory=list)
+    first: int = 0  # which turn the log begins with
     marks: list[tuple[int, Ledger, Counter[str]]] = field(default_factory=list)
 
     EVERY = 256
@@ -165,22 +167,29 @@ class History:
         """How many turns were taken in the run."""
         return self.unlogged + len(self.log)
 
+    def begin(self, index: int, ledger: Ledger, counts: Counter[str]) -> None:
+        """Begin the log at a turn before which credit and counts are known."""
+        self.first = index
+        self.marks = [(index, ledger, counts)]
+
     def at(self, index: int) -> tuple[Ledger, Counter[str]]:
         """Credit, and turns taken in all, just before one of the turns."""
         if not self.marks:
             self.marks.append((0, Ledger(self.limit, self.credits), Counter(self.counts)))
         while index - self.marks[-1][0] >= self.EVERY:
-            self.marks.append(self._on(*self.marks[-1], self.marks[-1][0] + self.EVERY))
-        mark = self.marks[index // self.EVERY]
+            last = self.marks[-1]
+            self.marks.append(self._on(*last, (last[0] // self.EVERY + 1) * self.EVERY))
+        mark = self.marks[bisect_right(self.marks, index, key=lambda mark: mark[0]) - 1]
         return self._on(*mark, index)[1:]
 
     def _on(self, start: int, ledger: Ledger, counts: Counter[str], until: int) -> tuple[int, Ledger, Counter[str]]:
         ledger, counts = ledger.copy(), counts.copy()
+        log = self.log
         while start < until:
-            standing, end = self.log[start][0], start
-            while end < until and self.log[end][0] is standing:
+            standing, end = log[start - self.first][0], start
+            while end < until and log[end - self.first][0] is standing:
                 end += 1
-            taken = Counter(rep for _, rep in self.log[start:end])
+            taken = Counter(rep for _, rep in log[start - self.first : end - self.first])
             ledger.settle(standing, end - start, taken)
             counts.update(taken)
             start = end

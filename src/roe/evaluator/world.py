@@ -364,6 +364,13 @@ class World:
         code = self.compiled.code(expr)
         return [code(self.scope(row)) for row in self.rows[entity]]
 
+    def is_untouched(self, entity: str, record: str) -> bool:
+        """Whether nothing moves a record today, since the policy says so."""
+        for one in self.policy.plan.untouched:
+            if one.record == record and one.entity == entity and (one.until is None or self.clock.today < one.until):
+                return True
+        return False
+
     def owner_ids(self, entity: str, role: str) -> list[str | None]:
         """Who has each record of an entity in a role, by id."""
         return [None if (rep := row["owner"].get(role)) is None else str(rep["id"]) for row in self.rows[entity]]

@@ -74,6 +74,12 @@ class Clock:
         theirs = self.calendar if calendar is None or _known(holidays_of, calendar) is None else calendar
         return Clock(self.now if tz is None else self.now.astimezone(tz), theirs, self.hours, self.fiscal)
 
+    def of_rep(self, zone: str | None, calendar: str | None, hours: str | None) -> Clock:
+        """The same moment by a rep's clock and holidays, with the rep's own working hours."""
+        theirs = self.of(zone, calendar)
+        own = hours_of(hours or "")
+        return theirs if own is None else Clock(theirs.now, theirs.calendar, own, theirs.fiscal)
+
     def here(self, moment: datetime) -> datetime:
         """A moment as the clocks of this zone show it; one without a zone stays as it is."""
         return moment.astimezone(self.now.tzinfo) if moment.tzinfo is not None else moment
@@ -98,7 +104,7 @@ class Clock:
             opens, closes = datetime.combine(day, start), datetime.combine(day, end)
             if self.is_working(day):
                 room = closes - max(at, opens) if forward else min(at, closes) - opens
-                if room >= left and (room > timedelta() or not left):
+                if room >= left:
                     return (max(at, opens) + left if forward else min(at, closes) - left).replace(tzinfo=zone)
                 left -= max(room, timedelta())
             moved = attempt(lambda d=day: d + timedelta(days=1 if forward else -1))  # type: ignore[misc]
@@ -138,8 +144,6 @@ class Clock:
 
     def add(self, a: Any, b: Any) -> Any:
         """`a + b`, calendar days and working time included."""
-        if type(a) is int or type(a) is float:
-            return add(a, b)
         if isinstance(b, CalendarDays) and isinstance(a, datetime):
             return attempt(lambda: existing(self.here(a) + b))
         if isinstance(b, WorkingHours) and isinstance(a, date):

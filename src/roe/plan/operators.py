@@ -166,6 +166,7 @@ class Sla:
     worked_by: Expr | None = None
     times: int = 1
     escalate: Text | None = None
+    grace: Any = None  # how long after it the record stays, since proof of work may come late
 
 
 @node
@@ -245,6 +246,7 @@ class Solve:
     returns: tuple[str, ...]
     worth: Expr | None = None  # extra worth of a pair
     places: Expr | None = None  # of a book, that an account takes with a rep; 1 without it
+    total: Expr | None = None  # places of a rep in all books together that have a total
 
 
 @node
@@ -263,6 +265,16 @@ class Action:
     def refers(self) -> str:
         """Who must decide where the action, or what it falls back on, refers to a person; empty where none does."""
         return self.to or (self.otherwise.refers() if self.otherwise is not None else "")
+
+
+@node
+class Untouched:
+    """A record that nothing touches, until a day if one is set."""
+
+    entity: str
+    record: str  # its id
+    reason: Text
+    until: Any
 
 
 @node
@@ -424,6 +436,10 @@ class Plan:
     @property
     def exceptions(self) -> tuple[ExceptionRow, ...]:
         return self.parts.get("exceptions") or ()
+
+    @property
+    def untouched(self) -> tuple[Untouched, ...]:
+        return self.parts.get("untouched") or ()
 
     @property
     def claims(self) -> Claims | None:

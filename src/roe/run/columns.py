@@ -34,7 +34,7 @@ def batch_of(run: ColumnRun) -> Batch:
         [_portion(run, part) for part in run.found],
         run.bound,
         read_of(world, {entity: table.listed for entity, table in world.tables.items()}, rejects),
-        run.turn_lines(),
+        run.turns(),
         pools_json(run.bound.pools.histories()),
         extra_rows(run.bound, {(part.entity, part.role): _owners(run, part) for part in run.found if run.bound.plan.holdovers}),
         run=run,

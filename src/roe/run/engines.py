@@ -41,6 +41,7 @@ class Job:
     remembers: bool = False
     form: str = "csv"
     traces: bool = False
+    turns: str = ""  # how the turns of pools are written: jsonl or parquet, or whichever suits their number
     session: Any = None  # of Spark, if there is one already
     buckets: int | None = None  # tasks of Spark
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from roe.columns.turn_files import MARKS, POOLS, TURNS, write_turns
 from roe.crm import PROFILES
 from roe.data.files import csv_text, write_whole
 from roe.data.reading import Reject
@@ -36,7 +37,7 @@ ORDERED_BY = {
     "events.csv": 3,
     "territories.csv": 4,
 }  # cells that order the lines; equals stay as they are
-OTHERS = ("summary.json", "reading.json", "turns.jsonl", "pools.json", "trace.jsonl")
+OTHERS = ("summary.json", "reading.json", "turns.jsonl", TURNS, MARKS, POOLS, "trace.jsonl")
 FORMATS = ("csv", "parquet")
 KNOWN = (  # every file that a run may write
     *(f"{name}.{form}" for name in TABLES for form in FORMATS), *(name for name in COLUMNS if name.endswith(".csv")), *OTHERS,
@@ -81,7 +82,8 @@ class Files:
         self.traced = traces
         self.traces: list[str] | None = None
         self.summary = summary
-        self.turns: list[str] = []
+        self.turns: list[Any] = []  # of each batch, as lines or as a table
+        self.turns_form = ""
         self.pools = ""
         self.extra: dict[str, list[list[str]]] = {}
         self._tables: dict[str, Any] = {}
@@ -96,7 +98,7 @@ class Files:
             watch(batch, tables)
         for name, lines in tables.items():
             self.table(name, lines)
-        self.turns += batch.turns
+        self.turns.append(batch.turns)
         self.pools = batch.pools
         for name, rows in batch.extra.items():
             self.extra.setdefault(name, []).extend(rows)
@@ -123,8 +125,7 @@ class Files:
         write_rows("rejects.csv", map(reject_row, summary.rejects(self.policy.model.entities)), self.folder)
         for name, rows in self.extra.items():
             write_rows(name, sorted(rows, key=lambda row, n=ORDERED_BY[name]: row[:n]), self.folder)  # type: ignore[misc]
-        write_whole(self.folder / "turns.jsonl", _lines(self.turns))
-        write_whole(self.folder / "pools.json", self.pools + "\n")
+        write_turns(self.folder, _together(self.turns), self.pools, self.turns_form)
         if self.traces is not None:
             write_whole(self.folder / "trace.jsonl", _lines(self.traces))
         write_report(self.report(), self.folder)
@@ -190,6 +191,17 @@ def reject_row(r: Reject) -> list[Any]:
 
 def _lines(texts: Iterable[str]) -> str:
     return "".join(text + "\n" for text in texts)
+
+
+def _together(turns: list[Any]) -> Any:
+    """The turns of all batches, as lines or as a table."""
+    if len(turns) < 2:
+        return turns[0] if turns else []
+    if all(isinstance(x, list) for x in turns):
+        return [line for lines in turns for line in lines]
+    import pyarrow as pa
+
+    return pa.concat_tables(turns)
 
 
 def _table_file(path: Path, plain: bool) -> Any:

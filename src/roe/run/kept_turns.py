@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from roe.columns.turn_files import read_turns, write_turns
 from roe.data.lookup import CannotLookUp
 from roe.evaluator.engine import Evaluator
-from roe.evaluator.recorded import read_turns, write_turns
 from roe.files import cache_folder, is_private, own_digest
 from roe.progress import phase
 from roe.run.folder import digest

@@ -45,15 +45,15 @@ class Portion:
 class Batch:
     """What an engine decided on all records, or on one share of them, and what it read.
 
-    `read` is what the data said, as plain JSON (see `roe.run.summary.read_of`). `turns` are the lines of turns.jsonl in the order in which
-    pools took their turns, `pools` is what pools.json says, `extra` the rows of the files that only some policies have.
+    `read` is what the data said, as plain JSON (see `roe.run.summary.read_of`). `turns` are the lines of turns.jsonl, or a table of them (see
+    `roe.columns.turn_files`), in the order in which pools took their turns, `pools` is what pools.json says, `extra` the rows of the files that only some policies have.
     `traces` makes the lines of trace.jsonl for one entity; None where explanations are made from evidence.
     """
 
     portions: list[Portion]
     bound: Bound
     read: dict[str, Any]
-    turns: list[str]
+    turns: Any  # lines, or a table
     pools: str
     extra: dict[str, list[list[str]]]
     traces: Callable[[str], Iterator[str]] | None = None

@@ -166,6 +166,7 @@ class _Draft:
         place = folder.begin(KNOWN)
         self.watcher = _Watcher(job, place, engine)
         files = Files(place, policy, job.form, job.traces)
+        files.turns_form = job.turns
         try:
             engine.fill(files, self.watcher.see)
             report = files.report()

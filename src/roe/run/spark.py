@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from roe.columns.load import Raw
 from roe.columns.run import ColumnRun
+from roe.columns.turn_files import lines_of
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import POOLS_START
 from roe.run.columns import batch_of
@@ -22,7 +23,7 @@ ORDER = {"allocations": ("c0", "c1", "c3"), "changes": ("c0", "c1", "c2"), "roll
 def decide(evaluator: Evaluator, as_of: str, tables: dict[str, Raw]) -> pa.Table:
     """What one task decides, as rows of `RESULT`: lines of the tables, turns, rows of other files, and counts for the summary."""
     batch = batch_of(ColumnRun.of(evaluator, tables, as_of=as_of))
-    lines = [*batch.turns, batch.pools]  # the last one says what the pools were
+    lines = [*lines_of(batch.turns), batch.pools]  # the last one says what the pools were
     return pa.concat_tables(
         [
             *(_rows(name, *table.columns) for name, table in tables_of(batch.portions, evaluator.policy).items()),
@@ -58,5 +59,5 @@ def collect(shared: SharedOut, files: Files) -> None:
         results.unpersist()
     lines = [line for _, line in sorted(turns)]
     pools = [line for line in lines if line.startswith(POOLS_START)]  # one of each task; pools take turns in one task alone
-    files.turns = [line for line in lines if not line.startswith(POOLS_START)]
+    files.turns = [[line for line in lines if not line.startswith(POOLS_START)]]
     files.pools = max(pools, key=len)

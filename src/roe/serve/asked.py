@@ -44,7 +44,7 @@ def rep(desk: Desk, text: str, at: datetime) -> Json:
         raise unknown(f"there is no rep `{text}`", "name a rep by id or by name")
     book = [desk.shown(*key.split("|", 2)) for key, owner in desk.state.all("owner").items() if owner["owner"] == id]
     due = sorted(
-        ({"due": timer["due"], "what": timer["kind"], "record": key.rpartition("|")[0].replace("|", " ")}
+        ({"due": timer.get("until") or timer["due"], "what": timer["kind"], "record": key.rpartition("|")[0].replace("|", " ")}
          for key, timer in desk.state.all("timer").items() if (desk.state.get("owner", key) or {}).get("owner") == id),
         key=lambda x: x["due"],
     )  # fmt: skip

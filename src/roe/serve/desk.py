@@ -218,6 +218,8 @@ class Desk:
         self.writes.records[new.entity, new.id] = new
         self.records.learn(new, typed)
         self.able_changed |= new.entity in MAKES_ABLE
+        if new.entity == "rep":
+            timers.left(self, new.id, at)
         if not new.deleted:
             self._compare_owners(new, at)
             return True
@@ -225,6 +227,11 @@ class Desk:
             self.schedule(key, None)
             self.state.put("held", key, None)
         return True
+
+    def held_by(self, rep: str) -> list[str]:
+        """The keys of all that a rep has, which is in the mirror."""
+        found = [key for key, owner in self.state.all("owner").items() if owner["owner"] == rep]
+        return [key for key in found if self.records.row(*key.split("|", 2)[:2]) is not None]
 
     def owner_keys(self, entity: str, id: str) -> Iterable[str]:
         keys = (f"{entity}|{id}|{role}" for role in self.policy.evaluator.policy.roles)
@@ -371,12 +378,21 @@ class Desk:
             return
         kind = "referral" if d.action == "refer" else "sla" if d.turn is not None else "end"
         timer = {"due": until.isoformat(), "kind": kind, "pool": d.pool or None, "rule": d.rule, "policy": self.policy.digest}
+        if kind == "sla":
+            timer |= self._grace(d, until)
         if kind == "referral" and self.state.get("timer", key) is None:
             referred = Referred(
                 at=self.moment(at), entity=d.entity, record=d.id, role=d.role, rule=d.rule, until=At.of(until, self.zone), sentence=d.reason
             )
             self.entries.append(referred)
         self.schedule(key, timer)
+
+    def _grace(self, d: Decision, until: datetime) -> Json:
+        """A service level with a grace fires once that is over; `until` is when the record should have been worked."""
+        pools = self.records.live.pools
+        pool = pools.pools.get(d.pool)
+        over = until if pool is None else first_moment(pools.over(pool, until), self.tz)
+        return {} if over == until else {"due": over.isoformat(), "until": until.isoformat()}
 
     def _hold(self, key: str, d: Decision, at: datetime) -> None:
         """A record that a pool could give to nobody waits until somebody is able."""

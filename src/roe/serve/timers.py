@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from roe.evaluator.able import reason_left
 from roe.evaluator.engine import Decision
-from roe.ledger.entries import Answered
+from roe.ledger.entries import Answered, TurnBack
 from roe.serve.times import first_moment, millis
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ LATE = 60  # seconds after which a timer counts as late
 HELD = "held||all"  # the timer that tries held records again: a day or somebody's working hours may have begun
 RETRY = timedelta(minutes=1)
 AVAILABLE = "available"  # the role under which a rep's return is timed
+LEFT = "left"  # the kind of timer by which what a leaver has is decided anew
 
 
 class TimerQueue:
@@ -66,6 +68,9 @@ def fire(desk: Desk, key: str, at: datetime) -> None:
         return
     if desk.records.row(entity, id) is None or desk.state.get("owner", key) is None:
         return  # deleted, or a run's record that the mirror does not have: the next run looks at it
+    if timer["kind"] == LEFT:
+        _after_leaving(desk, key, at)
+        return
     late = max(0, (millis(at) - millis(datetime.fromisoformat(timer["due"]))) // 1000)
     marks = {"late": int(late)} if late > LATE else {}
     if timer["kind"] == "referral":
@@ -85,11 +90,12 @@ def _service_level(desk: Desk, key: str, timer: dict[str, Any], at: datetime, ma
         desk.assign(key, None)
     decision = desk.decide(entity, id, at, only=(role,), marks={**marks, **({"gone": timer["pool"]} if gone else {})})[0]
     if gone or is_repeated(decision):
-        desk.state.put("timer", key, None)
-        return
+        return  # a timer that the decision has set goes on: the policy gives more time now, or another pool gave the record
+    if desk.records.live.world.is_untouched(entity, id):
+        return  # the policy says that nothing moves it
     desk.missed += 1
-    owner = desk.state.get("owner", key)
-    desk.state.put("owner", key, {**owner, "missed": {"rep": before["owner"], "due": timer["due"], "at": at.isoformat()}})
+    owner, due = desk.state.get("owner", key), timer.get("until") or timer["due"]
+    desk.state.put("owner", key, {**owner, "missed": {"rep": before["owner"], "due": due, "at": at.isoformat()}})
     desk.send("missed", key, missed_by=before["owner_name"] or before["owner"])
 
 
@@ -121,6 +127,36 @@ def back_again(desk: Desk, rep: str, at: datetime) -> None:
     """A rep takes records again."""
     desk.delete("leave", leave_id(rep), "", at)
     desk.schedule(f"rep|{rep}|{AVAILABLE}", None)
+
+
+def left(desk: Desk, rep: str, at: datetime) -> None:
+    """A rep has changed. What one who may hold nothing any more has is decided anew, a group of requests at a time."""
+    row = desk.records.row("rep", rep)
+    if row is not None and not reason_left(row):
+        return
+    for key in desk.held_by(rep):
+        timer = desk.state.get("timer", key) or {"pool": None, "rule": "", "policy": desk.policy.digest}
+        desk.schedule(key, {**timer, "due": at.isoformat(), "kind": LEFT})
+
+
+def _after_leaving(desk: Desk, key: str, at: datetime) -> None:
+    """The owner of a record has left: somebody else gets it. A turn that the CRM never saw does not count."""
+    entity, id, role = key.split("|", 2)
+    owner, given = desk.state.get("owner", key), desk.state.get("assigned", key)
+    row = desk.records.at(at).world.rep(owner["owner"])
+    why = reason_left(row) if row is not None else ""
+    if not why:
+        desk.decide(entity, id, at, only=(role,))  # the rep is back
+        return
+    tried = {}
+    if given is not None and given["rep"] == owner["owner"] and owner["base"] != owner["owner"]:
+        reason = f"{row.label if row is not None else owner['owner']} {why} before the CRM had it"
+        back = TurnBack(at=desk.moment(at), entity=entity, record=id, role=role, rep=given["rep"], pool=given["by"], reason=reason)
+        desk.entries.append(back)
+        desk.give_turn_back(given["by"], given["rep"], given["on"])
+        desk.assign(key, None)
+        tried = {given["rep"]: why}
+    desk.decide(entity, id, at, only=(role,), tried=tried)
 
 
 def leave_id(rep: str) -> str:
