@@ -23,6 +23,7 @@ from roe.grammar import values as v
 from roe.ledger.changed import Changed
 from roe.ledger.columns import RoleTable, of_mapping, places_of
 from roe.ledger.snapshot import Codes
+from roe.ledger.state import NOBODY
 
 if TYPE_CHECKING:
     from roe.columns.world import ColumnWorld, Table
@@ -86,10 +87,11 @@ class ColumnMemory(Memory):
         world, table = self.world, self.world.tables[entity]
         held = self.held.roles.get((entity, role)) or _nothing(entity, role)
         at = places_of(held.records, table.ids)
-        known = np.append(held.is_owned, False)[at]
+        owned = np.append(held.is_owned, False)[at]
         owner = table.owner(role)
         shown = owner.at.astype(np.int64) if isinstance(owner, Refs) else np.full(table.n, -1, np.int64)
         has = world._column_of(entity, f"owner.{role}") is not None
+        known = owned | ((at >= 0) & (shown >= 0)) if has else owned  # an owner of what nobody had is a change in the CRM
         codes = self._codes(held)[shown]  # the place of whom the data shows among the ledger's holders; -2 for somebody new
         holder, base = (np.append(x, -1)[at] for x in (held.holder, held.base))
         in_force = known & (codes == holder) if has else np.zeros(table.n, bool)
@@ -128,7 +130,7 @@ class ColumnMemory(Memory):
         """A record's facts, as the row evaluator has them."""
         table = self.world.tables[entity]
         record, place, shown = table.ids[row].as_py(), int(x.at[row]), int(x.shown[row])
-        saved = x.held.state(place) if place >= 0 and x.held.is_owned[place] else None
+        saved = None if place < 0 else x.held.state(place) if x.held.is_owned[place] else NOBODY
         day = None if x.since is None else x.since.take(np.array([row])).values()[0]
         holder = self._reps()[shown] if shown >= 0 else None
         return self._facts(f"{entity}|{record}|{role}", saved, (holder, day, x.has))

@@ -91,6 +91,12 @@ class Memory:
                         self.elsewhere[key] = owners[key]
                 else:
                     by_role.setdefault((entity, role), {})[key[len(entity) + 1 : -len(role) - 1]] = owners.get(key)
+        for key in getattr(owners, "unowned", ()):  # of those only what has an owner by now is news
+            entity, role = key.partition("|")[0], key.rpartition("|")[2]
+            record = key[len(entity) + 1 : -len(role) - 1]
+            shown = world.shown(entity, role, [record])[record] if entity in world.rows else None
+            if shown is not None and shown[0] is not None:
+                by_role.setdefault((entity, role), {})[record] = {"rep": None, "since": None}
         world.returned = self.returned
         for (entity, role), saved in by_role.items():
             self._role(entity, role, saved)

@@ -7,7 +7,7 @@ makes the value of a key when somebody asks for it. Both are made from a ledger'
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,6 +114,11 @@ class Owners(Mapping[str, State]):
         row = table.find(record) if table is not None else -1
         return (table, row) if table is not None and row >= 0 else None
 
+    @property
+    def unowned(self) -> Unowned:
+        """See `roe.ledger.state.unowned`."""
+        return Unowned(self)
+
     def __getitem__(self, key: str) -> State:
         place = self.place(key)
         if place is None or not place[0].is_owned[place[1]]:
@@ -128,6 +133,25 @@ class Owners(Mapping[str, State]):
 
     def __len__(self) -> int:
         return sum(int(table.is_owned.sum()) for table in self.roles.values())
+
+
+class Unowned(Collection[str]):
+    """The records of which the ledger knows only that nobody has them."""
+
+    def __init__(self, owners: Owners) -> None:
+        self.owners = owners
+
+    def __contains__(self, key: object) -> bool:
+        place = self.owners.place(str(key))
+        return place is not None and not bool(place[0].is_owned[place[1]])
+
+    def __iter__(self) -> Iterator[str]:
+        for (entity, role), table in self.owners.roles.items():
+            for row in np.flatnonzero(~table.is_owned).tolist():
+                yield f"{entity}|{table.records[row].as_py()}|{role}"
+
+    def __len__(self) -> int:
+        return sum(int((~table.is_owned).sum()) for table in self.owners.roles.values())
 
 
 class LastHow(Mapping[str, How]):
