@@ -332,3 +332,60 @@ def test_a_greedy_plan_that_misses_the_mix_is_not_called_better() -> None:
     lines = sentences({"objective": 10.0, "greedy": 12.0, "greedy_short": 2, "mix_costs": 3.0})
     assert lines[0] == "A greedy plan would be worth 12.0, but leave 2 more places of the mix empty, so the two do not compare."
     assert lines[1] == "The mix costs 3.0: without it the plan would be worth 13.0."
+
+
+def test_one_total_limits_all_books_of_a_rep(tmp_path: Path) -> None:
+    """Each book alone has room for six places; together a rep has eight, and every cycle keeps to it. The first book is as full as it can be."""
+    (tmp_path / "policy.yaml").write_text(
+        """roe: 1
+name: two
+roles: [ae, csm]
+fields:
+  account: {points: number, customer: boolean, tier: string}
+  rep: {room: number}
+books:
+  hunt:
+    {role: ae, accounts: account.customer = false, reps: "true", capacity: 6, total: rep.room, value: account.points, continuity: 1}
+  farm:
+    role: csm
+    accounts: account.customer = true
+    reps: "true"
+    capacity: 6
+    total: rep.room
+    value: account.points
+    places: if account.tier = "A" then 2 else 1
+    continuity: 1
+engagement:
+  account:
+    ae: [{name: free, then: return}]
+    csm: [{name: free, then: return}]
+""",
+        "utf-8",
+    )
+    evaluator = roe.compile(roe.load(tmp_path))
+    for seed in range(10):
+        rng = random.Random(seed)
+        accounts: list[dict[str, Any]] = [
+            {"id": f"A{k}", "name": f"Co {k}", "points": rng.randint(1, 9), "customer": k % 2 == 0, "tier": rng.choice("AB")}
+            for k in range(30)
+        ]
+        reps: list[dict[str, Any]] = [{"id": f"R{k}", "name": f"Rep {k}", "room": 8} for k in range(2)]
+        size = {a["id"]: 2 if a["customer"] and a["tier"] == "A" else 1 for a in accounts}
+        state: dict[str, Any] = {}
+        for week in range(3):
+            as_of = str(TODAY + timedelta(days=7 * week))
+            plan = plan_books(evaluator.bind({"account": accounts, "rep": reps}, as_of=as_of, state=state))
+            held = {
+                (book, rep["id"]): sum(size[a] for a, x in plan["books"][book]["accounts"].items() if x["rep"] == rep["id"])
+                for book in ("hunt", "farm")
+                for rep in reps
+            }
+            for rep in reps:
+                assert held["hunt", rep["id"]] == 6 and held["farm", rep["id"]] == 2, (seed, week)
+            state = json.loads(json.dumps(applied(state or empty_state(as_of), plan)))
+        for rep in reps:
+            rep["room"] = 3  # she has less time: the books shrink together, the one that is planned first keeps what it can
+        plan = plan_books(evaluator.bind({"account": accounts, "rep": reps}, as_of=str(TODAY + timedelta(days=60)), state=state))
+        for rep in reps:
+            left = sum(size[a] for book in plan["books"].values() for a, x in book["accounts"].items() if x["rep"] == rep["id"])
+            assert left <= 3, seed

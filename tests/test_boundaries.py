@@ -85,7 +85,7 @@ def evaluator_of(name: str, folder: Path, changed: str = "") -> Any:
     for line in changed.splitlines():
         old, _, new = line.partition(" => ")
         assert old in text, old
-        text = text.replace(old, new)
+        text = text.replace(old, new.replace("\\n", "\n"))
     policy_text(folder, text)
     for file, content in DOCUMENTS[name].get("files", {}).items():
         (folder / file).write_text(content, "utf-8")

@@ -251,6 +251,7 @@ class Pool:
         if self.step.strategy == "least_loaded":
             count = self.counts
             rep = min((r for r, _ in standing.able), key=lambda r: (self.pools.open_leads(r), count[r], r))
+            self._ledger.settle(standing, 1, {rep: 1})  # credit decides nothing here, and is shown all the same
         else:
             if self._standing is not standing or self._slots is None:
                 self.book()

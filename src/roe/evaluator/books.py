@@ -95,10 +95,8 @@ def plan_books(bound: Bound, only: Sequence[str] = (), fast: bool = False, revie
     for name, step in bound.plan.books.items():
         if only and name not in only:
             continue
-        others = [other for other in bound.plan.books.values() if other.role == step.role and other.name != name]
-        books = [found[o.name]["accounts"] if o.name in found else kept.get(o.name, {}).get("accounts", {}) for o in others]
-        elsewhere = {account for book in books for account, x in book.items() if x["rep"] is not None}
-        found[name] = _Cycle(bound, step, kept.get(name, {}), fast, elsewhere, bool(others), reviewed).plan().as_json()
+        others = _Others(bound, step, {n: found[n] if n in found else kept.get(n, {}) for n in bound.plan.books if n != name})
+        found[name] = _Cycle(bound, step, kept.get(name, {}), fast, others, reviewed).plan().as_json()
     return {
         "roe": 1, "policy": bound.policy.name, "as_of": v.literal(bound.world.clock.now), "base": digest(kept), "books": found,
     }  # fmt: skip
@@ -134,16 +132,46 @@ def check_plan(found: Any) -> dict[str, Any]:
     return result
 
 
+class _Others:
+    """What the other books hold, as this run has planned them already, or as the last cycle left them."""
+
+    def __init__(self, bound: Bound, step: Solve, books: Mapping[str, Mapping[str, Any]]) -> None:
+        self.bound, self.step, self.books = bound, step, books
+        steps = bound.plan.books
+        self.of_role = [name for name in books if steps[name].role == step.role]
+        self.accounts = {account for name in self.of_role for account, _ in self._held(name)}
+
+    def places(self) -> dict[str, int]:
+        """The places of each rep in the books that share a total with this one."""
+        found: dict[str, int] = {}
+        for name in self.books if self.step.total is not None else ():
+            other = self.bound.plan.books[name]
+            if other.total is None:
+                continue
+            for account, rep in self._held(name):
+                found[rep] = found.get(rep, 0) + self._taken(other, account, rep)
+        return found
+
+    def _held(self, name: str) -> list[tuple[str, str]]:
+        return [(account, x["rep"]) for account, x in self.books[name].get("accounts", {}).items() if x["rep"] is not None]
+
+    def _taken(self, step: Solve, account: str, rep: str) -> int:
+        """The places of one account with a rep; 1 if the policy does not say, or if one of them has left the data."""
+        world = self.bound.world
+        row, owner = world.find("account", account), world.rep(rep)
+        if step.places is None or row is None or owner is None:
+            return 1
+        return _whole(world.compiled.code(step.places)({**world.scope(row), "rep": owner}))
+
+
 class _Cycle:
-    """One book of one cycle. `elsewhere` are the accounts of other books of the role; where it is `shared`, owners from before
-    the first cycle are the book's only if it may have their accounts.
+    """One book of one cycle. Where other books are of its role, owners from before the first cycle are the book's only if it may have
+    their accounts.
     """
 
-    def __init__(
-        self, bound: Bound, step: Solve, kept: Mapping[str, Any], fast: bool, elsewhere: set[str], shared: bool, reviewed: bool
-    ) -> None:
+    def __init__(self, bound: Bound, step: Solve, kept: Mapping[str, Any], fast: bool, others: _Others, reviewed: bool) -> None:
         self.bound, self.world, self.step, self.fast = bound, bound.world, step, fast
-        self.elsewhere, self.shared, self.reviewed = elsewhere, shared, reviewed
+        self.others, self.reviewed = others, reviewed
         self.kept: Mapping[str, Any] = kept.get("accounts", {})
         self.today: date = self.world.clock.today
         code = self.world.compiled.code(step.reps)
@@ -175,7 +203,7 @@ class _Cycle:
         before = [None if r is None else str(r["id"]) for r in self.column("_now")]
         fates = self.column("_return")
         for i, account in enumerate(ids):
-            if account in self.elsewhere or (self.shared and not able[i] and account not in self.kept):
+            if account in self.others.accounts or (self.others.of_role and not able[i] and account not in self.kept):
                 able[i], before[i], fates[i] = False, None, FREE
         now = np.array([-1 if r is None else self.place.get(r, -1) for r in before], np.int64)
         why = self._fates(fates, able, before)
@@ -220,7 +248,7 @@ class _Cycle:
             self.relaxed.append(
                 f"capacity of {self.reps[i].label}: {fixed[i]} {self.unit} cannot leave the book, {over} more than its {capacity[i]}"
             )
-        room = np.maximum(capacity - fixed, 0)
+        room = np.maximum(self._within_total(capacity, fixed) - fixed, 0)
         if step.fixed is not None:
             amount = np.array([_count(x) for x in self._of_reps(step.fixed)], np.int64)
             given = np.array([self.given.get(str(r["id"]), 0) for r in self.reps], np.int64)
@@ -250,6 +278,20 @@ class _Cycle:
             step.fairness,
             self._places(account, rep) if step.places is not None else None,
         ), capacity
+
+    def _within_total(self, capacity: Array, fixed: Array) -> Array:
+        """The capacity of each rep, int[reps], less where the total leaves less; what cannot leave a book stays in it."""
+        if self.step.total is None:
+            return capacity
+        elsewhere = self.others.places()
+        total = np.array([_count(x) for x in self._of_reps(self.step.total)], np.int64)
+        left = total - np.array([elsewhere.get(str(rep["id"]), 0) for rep in self.reps], np.int64)
+        for i in np.flatnonzero((fixed > left) & (fixed > 0)).tolist():
+            over = int(fixed[i] - left[i])
+            self.relaxed.append(
+                f"total of {self.reps[i].label}: {fixed[i]} {self.unit} cannot leave the book, {over} more than its other books leave of {total[i]}"
+            )
+        return np.minimum(capacity, left)
 
     def _count_places(self, accounts: Array, reps: Array) -> Array:
         """The places that accounts take in the book of each rep, int[reps]."""
@@ -493,6 +535,11 @@ class _Cycle:
 
 def _count(x: Any) -> int:
     return max(int(x + 1e-9), 0) if v.is_number(x) else 0
+
+
+def _whole(places: Any) -> int:
+    """How many places an answer to `places` is: a part of one is one, and what is not a number is none."""
+    return max(int(np.ceil(float(places) - 1e-9)), 0) if v.is_number(places) else 0
 
 
 def _key(value: Any) -> Any:

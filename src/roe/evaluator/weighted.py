@@ -7,7 +7,10 @@ that is near those prices is then improved: parts of it are made anew by CP-SAT,
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +23,9 @@ LARGE = 200_000  # pairs, from which on a linear program would take too long
 ROUNDS = 400  # of prices
 CLOSE = 1e-4  # of the bound: near enough
 LIKELY = 6  # reps of an account, in the search
+CHEAPEST = 3  # reps of an account, in the search of large parts
+MOST_REPS = 0.75  # of all, whose books are made anew in a large part
+LARGE_PART = 4.0  # seconds for one
 FEW = 3  # reps whose books are made anew together
 SWAPS = 3000  # accounts, up to which swaps of two are tried
 WIDE = 20_000  # places of a rep, from which on its knapsack is only bounded
@@ -117,16 +123,17 @@ def exact(pairs: Pairs, worth: Array, among: Array, hint: Array | None, seconds:
 def _searched(pairs: Pairs, worth: Array, prices: Prices, plan: Array, until: float) -> Array:
     """The plan after parts of it are made anew, the best way there is, until the time is over (a large neighbourhood search).
 
-    A part is the books of a few reps, or in turn some accounts with the reps that are worth most to them at the prices.
+    A part is in turn the books of a few reps; those of most, with the cheapest pairs of each account alone; and some accounts with the reps
+    that are worth most to them at the prices.
     """
     rng = np.random.default_rng(1)
-    plan, bound, near, tries = plan.copy(), prices.bound, prices.nearest(LIKELY), 0
+    plan, bound, near, cheapest, tries = plan.copy(), prices.bound, prices.nearest(LIKELY), prices.nearest(CHEAPEST), 0
     reps = len(pairs.capacity)
     few, idle = min(reps, FEW), 0
     while time.monotonic() < until and worth[plan].sum() < bound * (1 - CLOSE):
         tries += 1
-        if tries % 2:
-            chosen_reps = np.isin(pairs.rep, rng.permutation(reps)[:few])
+        if tries % 3:
+            chosen_reps = np.isin(pairs.rep, rng.permutation(reps)[: few if tries % 3 == 1 else max(few, int(reps * MOST_REPS))])
             elsewhere = np.zeros(pairs.accounts, bool)
             elsewhere[pairs.account[plan & ~chosen_reps]] = True
             free = chosen_reps & ~elsewhere[pairs.account]
@@ -135,14 +142,71 @@ def _searched(pairs: Pairs, worth: Array, prices: Prices, plan: Array, until: fl
             free = some & (near | plan)
         part = replace(pairs, capacity=pairs.capacity - _filled(pairs, plan & ~free))
         try:
-            better, _ = exact(part, worth, free, plan & free, 1.0, int(worth[plan & free].sum()))
+            if tries % 3 == 2:
+                free &= cheapest | plan
+                better = by_highs(part, worth, free, plan & free, min(LARGE_PART, until - time.monotonic()))
+            else:
+                better, _ = exact(part, worth, free, plan & free, 1.0, int(worth[plan & free].sum()))
         except ArithmeticError:
             continue
-        idle = 0 if worth[better].sum() > worth[plan & free].sum() else idle + 1
-        plan = (plan & ~free) | better
+        gained = worth[better].sum() - worth[plan & free].sum()
+        idle = 0 if gained > 0 else idle + 1
+        if gained >= 0:
+            plan = (plan & ~free) | better
         if idle > reps and few < reps:
             few, idle = few + 1, 0
     return plan
+
+
+def by_highs(pairs: Pairs, worth: Array, among: Array, hint: Array, seconds: float) -> Array:
+    """The pairs that HiGHS chooses, without mixes; ArithmeticError if it finds nothing in time, or is not part of this OR-Tools."""
+    from datetime import timedelta
+
+    from ortools.math_opt.python import mathopt
+
+    rows = np.flatnonzero(among).tolist()
+    model = mathopt.Model()
+    x = {k: model.add_binary_variable() for k in rows}
+    by_account: dict[int, list[int]] = {}
+    by_rep: dict[int, list[int]] = {}
+    for k in rows:
+        by_account.setdefault(int(pairs.account[k]), []).append(k)
+        by_rep.setdefault(int(pairs.rep[k]), []).append(k)
+    for own in by_account.values():
+        model.add_linear_constraint(mathopt.fast_sum(x[k] for k in own) <= 1)
+    for r, own in by_rep.items():
+        model.add_linear_constraint(mathopt.fast_sum(int(pairs.size[k]) * x[k] for k in own) <= int(pairs.capacity[r]))
+    model.maximize(mathopt.fast_sum(int(worth[k]) * x[k] for k in rows))
+    known = mathopt.SolutionHint(variable_values={x[k]: float(hint[k]) for k in rows})
+    limits = mathopt.SolveParameters(time_limit=timedelta(seconds=max(seconds, 0.1)))
+    try:
+        with _silent():
+            found = mathopt.solve(
+                model, mathopt.SolverType.HIGHS, params=limits, model_params=mathopt.ModelSolveParameters(solution_hints=[known])
+            )
+    except (ValueError, RuntimeError, NotImplementedError) as e:
+        raise ArithmeticError from e
+    if not found.has_primal_feasible_solution():
+        raise ArithmeticError
+    value = found.variable_values()
+    chosen = np.zeros(len(worth), bool)
+    chosen[[k for k in rows if value[x[k]] > 0.5]] = True
+    if (_filled(pairs, chosen) > pairs.capacity).any() or np.bincount(pairs.account[chosen], minlength=1).max() > 1:
+        raise ArithmeticError  # within its tolerance only
+    return chosen
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """HiGHS prints some of its own doubts, whatever it is asked; nobody reads them."""
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _filled(pairs: Pairs, plan: Array) -> Array:

@@ -246,6 +246,7 @@ class Solve:
     returns: tuple[str, ...]
     worth: Expr | None = None  # extra worth of a pair
     places: Expr | None = None  # of a book, that an account takes with a rep; 1 without it
+    total: Expr | None = None  # places of a rep in all books together that have a total
 
 
 @node

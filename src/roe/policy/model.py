@@ -14,6 +14,7 @@ from roe.crm.ids import LONG, SHORT, fold
 from roe.crm.profile import Profile
 from roe.grammar import types as t
 from roe.grammar.clock import CALENDAR_YEAR, Fiscal
+from roe.grammar.functions import BY_NAME
 from roe.grammar.node import node
 from roe.grammar.types import Type
 from roe.plan.operators import Plan
@@ -192,6 +193,11 @@ def type_named(name: str) -> Type:
     if name == "owners":
         return t.OWNERS
     return t.DECLARABLE.get(name) or t.record(name)
+
+
+def as_number(text: str) -> Any:
+    """The number that a text is in the language, or None."""
+    return BY_NAME["number"].invoke([text, None, None])
 
 
 @node

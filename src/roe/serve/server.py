@@ -16,6 +16,7 @@ from roe.serve.settings import Settings
 from roe.serve.swap import Watching, readable_as_before, scratch, warmed
 from roe.serve.times import SystemTime, Time
 from roe.serve.tokens import Tokens, read_tokens
+from roe.serve.witness import Witness
 from roe.serve.writer import Writer
 from roe.web.app.access import Users, read_users
 
@@ -36,7 +37,8 @@ class Server:
         self.users = read_users(settings.users) if settings.users is not None else Users({})
         shadow = load(settings.shadow) if settings.shadow is not None else None
         self.writer = Writer(
-            self.connect, policy or load(settings.policy), self.time, settings.receivers, settings.queue, self.metrics, settings.activate, shadow
+            self.connect, policy or load(settings.policy), self.time, settings.receivers, settings.queue, self.metrics, settings.activate, shadow,
+            Witness.of(settings.state),
         )  # fmt: skip
         self.watching = Watching(settings.policy, lambda root: self.activate(root, "the folder of the policy")) if settings.watch else None
         self.sender = Sender(self.connect, settings.receivers, self.time, self.metrics)
