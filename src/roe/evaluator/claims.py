@@ -153,11 +153,11 @@ class Settled:
         return max(self.world.clock.here(row["at"]), now if ends is None else min(ends, now))
 
     def _full(self, row: Row, rep: Row) -> str:
-        at = row["at"]
+        at, here = row["at"], self.world.clock.here
         mine = self._by_rep.get(str(rep["id"]), [])
         used = {
             "open": sum(o.until is None or at < o.until for o in mine),
-            "per_day": sum(o.claim["at"].date() == at.date() for o in mine),
+            "per_day": sum(here(o.claim["at"]).date() == here(at).date() for o in mine),
         }
         scope = self.world.scope(row)
         scope["rep"] = rep

@@ -646,6 +646,7 @@ class World:
         fields = {
             f"owner_since.{role}": found.owner_since, f"owner_from.{role}": found.start, f"former_owner.{role}": former,
             f"owner_by.{role}": found.by or None, f"returned_on.{role}": found.returned_on, f"referred_on.{role}": found.referred_on,
+            f"holds.{role}": found.holds,
         }  # fmt: skip
         if role != self.first_role(row.entity):
             return fields
