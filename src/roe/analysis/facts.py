@@ -249,7 +249,7 @@ class Facts:
         if isinstance(step, Choose):
             yield from self.chosen(row, self.compiled.choosers[row.entity, name], accept)
             return
-        if name == "claim" and row.entity == "account" and self.plan.claims is not None:
+        if name == "claim" and self.plan.claims is not None and row.entity == self.plan.claims.entity:
             yield from missing.claimed(self, row, accept)
             return
         if (row.entity, "matched_account") in self.plan.steps and name == "account":

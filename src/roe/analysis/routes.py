@@ -294,7 +294,8 @@ def _dates(bound: Bound, row: Row, rep: Row) -> Iterator[Any]:
     for window in bound.plan.windows:
         if window.entity == row.entity:
             yield from ends(row, window, bound.world.clock)
-    if bound.plan.claims is not None and row.entity == "account" and row["claim"] is not None:
+    claims = bound.plan.claims
+    if claims is not None and row.entity == claims.entity and row["claim"] is not None:
         yield row["claim"]["until"]
     people = {id(x): x for x in (rep, *(r for r in row["owner"].values() if r is not None))}
     for person in people.values():
