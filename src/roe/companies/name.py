@@ -26,7 +26,7 @@ from roe.companies.tables import (
     legal_forms,
     places,
 )
-from roe.grammar.node import node
+from roe.node import node
 
 KEPT = 200_000  # distinct names that are remembered
 LONGEST_SHORT = 12  # letters of a name's short form
