@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import csv
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -433,7 +435,16 @@ def test_a_hostile_organisation_executes_nothing_and_breaks_no_layout(chromium: 
         with (tmp_path / f"{file}.csv").open("w", encoding="utf-8", newline="") as out:
             rows = [[f"r{i}", name, name[:60]] if file == "reps" else [f"a{i}", name, name, f"r{i}"] for i, name in enumerate(names)]
             csv.writer(out).writerows([header, *rows])
-    server = Server("", tmp_path, policy=tmp_path / "p", data=tmp_path, as_of="2026-02-01")
+    from roe.ledger.moment import At
+    from roe.run.acts import Ask, Grant, perform
+
+    acts = [
+        kind(by=name[:200], entity="account", record=f"a{i}", role="ae", rep=f"r{i}", until=date(2026, 6, 1), reason=name)
+        for i, name in enumerate(names)
+        for kind in (Grant, Ask)
+    ]
+    perform(str(tmp_path / "state"), acts, At.of("2026-02-01", "UTC"))
+    server = Server("", tmp_path, policy=tmp_path / "p", data=tmp_path, as_of="2026-02-01", state=str(tmp_path / "state"))
     try:
         user = User(chromium, server.address)
         user.page.on("dialog", lambda d: user.said.append(f"a dialog: {d.message}"))
@@ -444,6 +455,9 @@ def test_a_hostile_organisation_executes_nothing_and_breaks_no_layout(chromium: 
             "/teams",
             "/policy",
             "/data",
+            "/exceptions",
+            "/moves?since=2026-01-01",
+            "/audit",
             *(f"/record/account/a{i}?role=ae&rep=r{i}" for i in range(len(names))),
             *(f"/rep/r{i}" for i in range(len(names))),
         ]:
@@ -454,6 +468,102 @@ def test_a_hostile_organisation_executes_nothing_and_breaks_no_layout(chromium: 
                 assert user.page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
         user.page.goto(base)
         user.type("#q", "<script>")
+        assert user.said == [], user.said
+    finally:
+        server.close()
+
+
+LARGE = """
+roe: 1
+name: large
+timezone: Europe/Berlin
+roles: [ae]
+define: {account.big: account.employees >= 1000}
+territories:
+  rows:
+    - {name: dach, country: "DE,AT,CH"}
+    - {name: uk, country: GB}
+    - {name: rest}
+staffing:
+  rows:
+    - {territory: dach, role: ae, rep: r1}
+    - {territory: uk, role: ae, rep: r2}
+    - {territory: rest, role: ae, rep: r3}
+engagement:
+  account:
+    ae:
+      - {name: held, when: account.owner.ae != null and account.big, then: keep, because: "{account.owner.ae.name} works {account.name}"}
+      - {name: by-territory, then: {assign: territory_owner}, because: "{account.name} is in {territory.name}"}
+"""
+
+
+def test_tasks_in_a_made_up_organisation_of_twenty_thousand_accounts(chromium: Any, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    from axe_playwright_python.sync_playwright import Axe
+
+    policy_text(tmp_path / "p", LARGE)
+    rng, data = random.Random(5), tmp_path / "data"
+    data.mkdir()
+    with (data / "reps.csv").open("w", encoding="utf-8", newline="") as out:
+        csv.writer(out).writerows(
+            [["id", "name", "team", "email"], *([f"r{i}", f"Rep {i} Müller", f"team {i % 9}", f"r{i}@x.com"] for i in range(150))]
+        )
+    with (data / "accounts.csv").open("w", encoding="utf-8", newline="") as out:
+        rows = (
+            [f"A{i:05}", f"Firma {i} GmbH & Co", f"firma{i}.example", rng.choice(("DE", "AT", "GB", "US", "")), rng.randrange(5000), rng.choice(("", f"r{rng.randrange(150)}")), "x" * 60]
+            for i in range(20_000)
+        )  # fmt: skip
+        csv.writer(out).writerows([["id", "name", "domain", "country", "employees", "owner", "description"], *rows])
+    command = [
+        sys.executable,
+        "-m",
+        "roe",
+        "run",
+        str(tmp_path / "p"),
+        "--data",
+        str(data),
+        "--as-of",
+        "2026-02-01",
+        "--state",
+        str(tmp_path / "state"),
+    ]
+    subprocess.run([*command, "--out", str(tmp_path / "out"), "--accept", "first run"], check=True, capture_output=True)
+    server = Server("", tmp_path, policy=tmp_path / "p", data=data, as_of="2026-02-02", state=str(tmp_path / "state"))
+    try:
+        user = User(chromium, server.address)
+        user.type("#q", "firma 12345")
+        user.click("#results a")
+        user.reads("Firma 12345 GmbH & Co")
+        user.fill_in("#rep-1", "Rep 7 Müller")
+        user.button("Ask")
+        user.page.wait_for_selector(".whyanswer .headline")
+        user.done("20,000 accounts: whose is it, and why not Rep 7's?", 4)
+        user.page.click("text=Grant an exception")
+        user.page.fill("#grant-ae-rep", "r7")
+        user.page.fill("#grant-ae-reason", "a friend")
+        user.button("Grant it")
+        user.reads("The exception is granted")
+        user.reads_soon("a friend", "Rep 7 Müller")
+        for path in (
+            "/",
+            "/?q=gmbh",
+            "/changes",
+            "/moves?since=2026-01-01",
+            "/policy",
+            "/teams",
+            "/team/team%203",
+            "/rep/r1",
+            "/territory/dach",
+            "/data",
+            "/exceptions",
+        ):
+            started = time.perf_counter()
+            user.page.goto(server.address.partition("/open")[0].rstrip("/") + path)
+            user.page.wait_for_load_state("networkidle")
+            print(f"  {path}: {time.perf_counter() - started:.2f} s, {len(user.page.content()):,} characters")
+            assert len(user.page.content()) < 300_000, path  # pages, and never everything
+            found = Axe().run(user.page).response["violations"]
+            assert not found, (path, [(v["id"], [n["target"] for n in v["nodes"][:3]]) for v in found])
         assert user.said == [], user.said
     finally:
         server.close()
