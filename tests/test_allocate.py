@@ -16,7 +16,7 @@ import roe
 from helpers import policy_text
 from roe.evaluator.allocate import PoolHistory
 from roe.evaluator.engine import Evaluator
-from roe.policy.build import build
+from roe.stages.build import build
 
 POLICY = """
 roe: 1
@@ -265,3 +265,44 @@ def test_least_loaded_levels_the_load(tmp_path: Path) -> None:
     run = roe.compile(roe.load(tmp_path)).run(data, as_of="2026-02-01")
     owners = [d.owner for d in run.decisions]
     assert sorted(owners.count(r) for r in set(owners)) == [3, 4, 4]
+
+
+def told(run: Any) -> list[dict[str, Any]]:
+    return [d.turn.as_json() for d in run.decisions]
+
+
+def shown(turn: dict[str, Any], field: str) -> list[Any]:
+    return [member[field] for member in turn["members"]]
+
+
+def test_a_turn_says_its_place_and_what_each_member_had_just_before_it(tmp_path: Path) -> None:
+    one, people = evaluator(tmp_path, "least_loaded"), reps([1, 1])
+    first = one.run({"rep": people, "lead": leads(3)}, as_of="2026-02-01")
+    turns = told(first)
+    assert [t["rep"] for t in turns] == ["r00", "r01", "r00"] and [t["position"] for t in turns] == [1, 2, 3]
+    assert [shown(t, "load") for t in turns] == [[0, 0], [1, 0], [1, 1]], "open leads"
+    assert [shown(t, "count") for t in turns] == [[0, 0], [1, 0], [1, 1]], "turns taken"
+    assert [shown(t, "credit") for t in turns] == [[0, 0], [-0.5, 0.5], [0, 0]], "half of every turn, less the turns taken"
+    given = [{**lead, "owner": d.owner} for lead, d in zip(leads(3), first.decisions, strict=True)]
+    again = told(one.run({"rep": people, "lead": given + leads(1, 3)}, as_of="2026-02-02", state=first.state()))
+    assert [(t["position"], t["repeated"], t["why"]) for t in again[:3]] == [
+        (n, "2026-02-01", "assigned on 1 February 2026 already") for n in (1, 2, 3)
+    ]
+    assert again[3]["rep"] == "r01" and again[3]["position"] == 4 and again[3]["why"] is again[3]["repeated"] is None
+    assert (shown(again[3], "load"), shown(again[3], "count"), shown(again[3], "credit")) == ([2, 1], [2, 1], [-0.5, 0.5])
+
+
+def test_a_turn_says_why_somebody_was_skipped_and_which_pool_was_tried_before(tmp_path: Path) -> None:
+    text = POLICY.format(strategy="round_robin", weight="", caps=", caps: {per_day: 1}, hours: working, fallback: other")
+    policy_text(tmp_path, text.replace("engagement:", "  other: {members: [boss]}\nengagement:"))
+    people: list[dict[str, Any]] = [*reps([1, 1, 1]), {"id": "boss"}]
+    people[1]["hours"] = "12:00-13:00"
+    leave = [{"id": "v", "rep": "r02", "starts": "2026-01-25"}]
+    run = roe.compile(roe.load(tmp_path)).run({"rep": people, "lead": leads(2), "leave": leave}, as_of="2026-02-06T10:30")
+    first, second = told(run)
+    assert first["rep"] == "r00" and first["before"] is None
+    assert shown(first, "skipped") == [None, "outside working hours (Fri 10:30 there)", "on leave"]
+    assert (second["rep"], second["pool"], second["position"]) == ("boss", "other", 1)
+    assert (second["before"]["pool"], second["before"]["rep"], second["before"]["position"]) == ("p", None, 2)
+    assert shown(second["before"], "skipped") == ["at the cap of 1 per day", *shown(first, "skipped")[1:]]
+    assert shown(second["before"], "load") == [None, None, None] and shown(second["before"], "count") == [1, 0, 0]

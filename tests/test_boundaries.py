@@ -25,9 +25,9 @@ import yaml
 
 import roe
 from helpers import policy_text
-from roe.evaluator.expressions import CLOCK, compile_expression
 from roe.grammar import values as v
 from roe.grammar.clock import OFFICE, Clock, hours_of
+from roe.grammar.closures import CLOCK, compile_expression
 from roe.grammar.parser import parse
 from roe.run.files import write_run as write_rows
 
@@ -85,7 +85,7 @@ def evaluator_of(name: str, folder: Path, changed: str = "") -> Any:
     for line in changed.splitlines():
         old, _, new = line.partition(" => ")
         assert old in text, old
-        text = text.replace(old, new)
+        text = text.replace(old, new.replace("\\n", "\n"))
     policy_text(folder, text)
     for file, content in DOCUMENTS[name].get("files", {}).items():
         (folder / file).write_text(content, "utf-8")

@@ -36,6 +36,13 @@ def test_working_hours(start: str, hours: float, end: str) -> None:
     assert clock.add(at(start), v.WorkingHours(hours)) == at(end)
 
 
+@pytest.mark.parametrize("amount", [v.WorkingDays(5), v.WorkingHours(5), v.CalendarDays(5)])
+@pytest.mark.parametrize("other", [3, "x", None, True, [1], v.WorkingDays(1)])
+def test_working_time_is_added_to_days_and_moments_alone(amount: object, other: object) -> None:
+    clock = Clock.at("2026-02-01")
+    assert clock.add(amount, other) is clock.add(other, amount) is clock.subtract(other, amount) is None
+
+
 def test_working_hours_are_counted_minutes() -> None:
     """Against counting the open minutes one by one, in a calendar with holidays, over both changes of the clocks."""
     clock, rng = Clock.at("2026-01-01", "Europe/Berlin", "DE", (time(8, 30), time(16, 15))), random.Random(3)

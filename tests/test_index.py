@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from roe.analysis.space import Space, spaces
 from roe.evaluator.choose import HIT_POLICIES, Chooser
-from roe.evaluator.expressions import CLOCK, compile_expression
 from roe.grammar.clock import Clock
+from roe.grammar.closures import CLOCK, compile_expression
 from roe.grammar.parser import parse
 from roe.plan.index import Index, as_tests
 from roe.plan.operators import Choose, Expr, Rule
@@ -100,6 +100,38 @@ def _and(values: list[Any]) -> bool | None:
     if any(x is False for x in values):
         return False
     return True if all(x is True for x in values) else None
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_conditions_that_no_other_rule_has_equal_brute_force(seed: int) -> None:
+    """More of them than make subjects worth their while, some with alternatives, beside conditions that rules share."""
+    rng = random.Random(seed)
+    alone = ["n > m + {k}", "not(n = m - {k})", '(n > m + {k} or t = "a")', "n * {k} >= m", 'contains(t, "{k}")', "(n < m or n > m * {k})"]
+    shared = ['t = "a"', 't in ("a", "b")', "n > 2", "b", "d = null", "n = null", "not(b)"]
+    count = rng.choice([12, 17, 30, 60])
+    texts = [[rng.choice(alone).format(k=k) for _ in range(rng.choice([1, 1, 2]))] for k in range(count)]
+    for rule in texts:
+        rule += rng.sample(shared, rng.choice([0, 0, 1, 2]))
+        rng.shuffle(rule)
+    exprs = [tuple(map(expr, rule)) for rule in texts]
+    index = Index(exprs, LISTS)
+    codes = [[compile_expression(e.tree) for e in rule] for rule in exprs]
+    values: dict[str, list[Any]] = {
+        "n": [None, 0, 3, 8, 25, "x"], "m": [None, 1, 3, -40], "t": [None, "a", "b", "7", 1], "b": [None, True, False, 1], "d": [None, date(2026, 1, 1)],
+    }  # fmt: skip
+    for _ in range(40):
+        row = {name: rng.choice(some) for name, some in values.items()}
+        scope = {**LISTS, CLOCK: Clock.at("2026-01-01"), **row}
+        results = [_and([code(scope) for code in rule]) for rule in codes]
+        true = tuple(i for i, r in enumerate(results) if r is True)
+        unknown = tuple(i for i, r in enumerate(results) if r is None)
+        before = tuple(i for i in unknown if not true or i < true[0])
+        assert (index.all(scope).true, index.all(scope).unknown) == (true, unknown), (texts, row)
+        assert (index.first(scope).true, index.first(scope).unknown) == (true[:1], before), (texts, row)
+        bits_of = index.first_bits(scope)
+        if bits_of is not None:
+            held, doubtful = bits_of
+            assert (tuple(index.rules_of(held)), tuple(r for r in index.rules_of(doubtful) if r not in true[:1])) == (true[:1], before)
 
 
 @given(st.lists(st.tuples(conditions, st.integers(-3, 3)), min_size=1, max_size=6), records, st.sampled_from(sorted(HIT_POLICIES)))

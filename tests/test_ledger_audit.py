@@ -40,6 +40,7 @@ def at_number(number: int, sql: str) -> Callable[[Database], None]:
     return lambda db: db.run(sql, (number,))
 
 
+EVIDENCE = next(n for n, x in enumerate(EXAMPLES, 1) if x.KIND == "evidence")
 CHANGES: tuple[tuple[str, int, Callable[[Database], None]], ...] = (
     ("a time", 3, at_number(3, "UPDATE entry SET at = at + 1 WHERE number = ?")),
     ("a rep", 3, at_number(3, "UPDATE entry SET target = former WHERE number = ?")),
@@ -49,7 +50,7 @@ CHANGES: tuple[tuple[str, int, Callable[[Database], None]], ...] = (
     ("a record's id", 3, at_number(3, "UPDATE subject SET record = 'A-99' WHERE id = (SELECT subject FROM entry WHERE number = ?)")),
     ("a removed entry", 5, at_number(5, "DELETE FROM entry WHERE number = ?")),
     ("a removed value", 3, at_number(3, "DELETE FROM value WHERE number = ?")),
-    ("removed evidence", len(EXAMPLES), at_number(len(EXAMPLES), "DELETE FROM evidence WHERE number = ?")),
+    ("removed evidence", EVIDENCE, at_number(EVIDENCE, "DELETE FROM evidence WHERE number = ?")),
     ("a removed last entry", len(EXAMPLES), at_number(len(EXAMPLES), "DELETE FROM entry WHERE number = ?")),
     ("a recorded time", 9, at_number(9, "UPDATE entry SET recorded = recorded - 1 WHERE number = ?")),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import shutil
 import socket
@@ -17,14 +18,18 @@ import pytest
 from starlette.testclient import TestClient
 
 from ledgers import place
+from roe.diagnostics import PolicyError
 from roe.ledger.audit import verify
+from roe.ledger.backup import backup, restore
 from roe.ledger.erase import forget
+from roe.ledger.sqlite import SqliteDatabase
 from roe.ledger.store import open_store
 from roe.serve.app import build_app
 from roe.serve.server import Server
 from roe.serve.settings import Settings
+from roe.serve.sync import sync
 from roe.serve.times import SetTime
-from services import MONDAY, fill, policy, service
+from services import MONDAY, Service, fill, policy, service
 
 
 def lead(c: Any, id: str) -> Any:
@@ -214,6 +219,30 @@ def test_scenario_11_commits_that_are_gone_are_reported(tmp_path: Path, caplog: 
         assert "older than what this server has seen" in caplog.text
 
 
+def test_scenario_11_a_server_that_was_started_anew_still_knows_what_this_machine_has_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("ROE_CACHE", str(tmp_path / "cache"))
+    timeline = [2]
+    monkeypatch.setattr("roe.serve.writer.timeline_of", lambda db: timeline[0])
+    state = str(tmp_path / "s")
+    with running(state, tmp_path) as (c, _):
+        lead(c, "L0")
+        shutil.copytree(state, tmp_path / "older")
+        lead(c, "L1")
+    timeline[0] = 1
+    server = Server(Settings(policy(tmp_path / "policy"), state), SetTime(MONDAY))
+    with TestClient(build_app(server), raise_server_exceptions=False) as c:
+        threading.Event().wait(0.3)
+        assert lead(c, "L2").status_code == 503 and "timeline 1" in c.get("/ready").json()["detail"]
+    timeline[0] = 2
+    shutil.rmtree(state)
+    shutil.copytree(tmp_path / "older", state)
+    with caplog.at_level(logging.ERROR), running(state, tmp_path) as (c, _):
+        assert lead(c, "L2").status_code == 201
+    assert "older than what this machine has seen" in caplog.text
+
+
 # --- what the ledger keeps ----------------------------------------------------------------------------------------------
 
 
@@ -247,6 +276,70 @@ def test_scenario_24_what_is_forgotten_leaves_no_trace(tmp_path: Path) -> None:
         assert not any("zaphod" in text or "secret-lead" in text for text in texts) and any("L2" in text for text in texts)
         assert verify(store).bad is None, verify(store).why
     assert not any(b"zaphod" in path.read_bytes() or b"secret-lead" in path.read_bytes() for path in state.iterdir())
+
+
+def test_scenario_25_a_restored_backup_is_compared_with_the_crm_before_it_decides(tmp_path: Path) -> None:
+    with service(str(tmp_path / "s"), tmp_path) as desk:
+        desk.route("L0", email="a@x0.com")
+        with open_store(desk.state) as store:
+            copy = backup(store, tmp_path / "backups")
+        assert desk.route("L1", email="a@x1.com")["owner"] == "ben"  # lost with the disk, after the CRM had it
+    with open_store(tmp_path / "new") as store:
+        restore(copy, store)
+    again = Service(str(tmp_path / "new"), desk.ready)
+    with pytest.raises(PolicyError, match="restored from a backup"):
+        again.route("L2", email="a@x2.com")
+    assert any("restored" in note for note in sync(again.local, {"rep": []}).notes)
+    again.close()
+    again = Service(str(tmp_path / "new"), desk.ready)
+    with pytest.raises(PolicyError, match="restored from a backup"):
+        again.route("L2", email="a@x2.com")
+    crm = [{"id": "L0", "email": "a@x0.com", "owner_sdr": "cid"}, {"id": "L1", "email": "a@x1.com", "owner_sdr": "ben"}]
+    sync(again.local, {"lead": crm})
+    assert again.owner("L0") == "cid"  # moved by hand meanwhile
+    assert again.route("L1", email="a@x1.com", owner_sdr="ben")["known"] is False
+    again.close()
+
+
+def test_scenario_23_an_older_memory_is_taken_over_and_a_newer_ledger_is_refused(tmp_path: Path) -> None:
+    """`state.json` of an earlier roe becomes the ledger's first entries, and the service knows its owners. A newer ledger makes the service wait."""
+    state = tmp_path / "s"
+    state.mkdir()
+    owners = {"lead|L1|sdr": {"rep": "cid", "since": "2026-02-20"}}
+    old = {"version": 2, "as_of": "2026-02-27", "owners": owners, "assigned": {}, "pools": {}, "days": {}}
+    (state / "state.json").write_text(json.dumps(old))
+    with service(str(state), tmp_path) as desk:
+        found = desk.route("L1", email="a@x1.com")
+        assert (found["owner"], found["known"]) == ("cid", True)
+        assert desk.route("L2", email="a@x2.com")["owner"] == "ann"
+    with open_store(state) as store:
+        store.db.run("INSERT INTO migration (version) VALUES (9999)")
+    later = Service(str(state), desk.ready)
+    with pytest.raises(PolicyError) as said:
+        later.route("L3", email="a@x3.com")
+    assert said.value.diagnostics[0].code == "R643"
+
+
+@pytest.mark.parametrize("done", range(9))
+def test_scenario_23_a_migration_that_stops_halfway_is_made_again(done: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that dies while it brings a ledger of an earlier version up to date leaves it as it was; the next one does it whole."""
+    state = str(tmp_path / "s")
+    run, left = SqliteDatabase.run, [done]
+
+    def dies(self: SqliteDatabase, sql: str, values: Any = ()) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        run(self, sql, values)
+
+    monkeypatch.setattr(SqliteDatabase, "run", dies)
+    with pytest.raises(KeyboardInterrupt):
+        open_store(state)
+    monkeypatch.setattr(SqliteDatabase, "run", run)
+    with service(state, tmp_path) as desk:
+        assert [desk.route(f"L{n}", email=f"a@x{n}.com")["owner"] for n in range(3)] == ["ann", "ben", "cid"]
+    with open_store(state) as store:
+        assert store.rebuild() and verify(store).bad is None
 
 
 def test_scenario_25_a_changed_entry_of_the_service_is_named(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.plan.operators import Derive
 from roe.policy.context import Context, written
+from roe.policy.section import Heading
 from roe.policy.store import Reader, write_policy
 from roe.run.files import write_run
 from roe.source import Inline, Text
@@ -29,23 +29,23 @@ engagement: {account: {ae: [{name: played, when: account.toys > 2, then: {assign
 """
 
 
-def declare(policy: dict[str, Any], cx: Context) -> None:
+def declare(description: Text, cx: Context) -> None:
     cx.model.steps["account", "toys"] = lambda: t.NUMBER
 
 
-def lower(policy: dict[str, Any], cx: Context) -> None:
-    text = Text(str(policy["description"]), Inline())
+def lower(description: Text, cx: Context) -> None:
+    text = Text(str(description), Inline())
     number = s.Literal(int(text), text)
     cx.steps["account", "toys"] = Derive("account", "toys", "toy", written(number, text))
 
 
-def part(policy: dict[str, Any], cx: Context) -> tuple[str, ...]:
-    return (f"{policy['description']} toys",)
+def part(description: Text, cx: Context) -> tuple[str, ...]:
+    return (f"{description} toys",)
 
 
 @pytest.fixture
 def with_toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages, "STAGES", (*STAGES, Stage("toys", (), declare, lower, part)))
+    monkeypatch.setattr(stages, "STAGES", (*STAGES, Stage("toys", (Heading("description", Text),), declare, lower, part)))
 
 
 @pytest.mark.usefixtures("with_toys")

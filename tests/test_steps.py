@@ -116,6 +116,24 @@ tests:
     assert failures(tmp_path, tests) == []
 
 
+def test_an_owner_of_what_nobody_had_was_given_it_in_the_crm(tmp_path: Path) -> None:
+    """A record that a run has left without an owner is known: whoever has it the next night was given it by hand, and a window begins."""
+    tests = """
+tests:
+  - name: nobody's
+    given: {accounts: [{id: A1, country: FR}, {id: A2, country: FR}]}
+    steps:
+      - {as_of: 2026-03-01, expect: [{record: A1, owner: nobody}]}
+      - as_of: 2026-03-02
+        given: {accounts: [{id: A1, owner: ben}]}
+        expect:
+          - {record: A1, owner: ben, rule: protected, until: 2026-04-01, values: {account.owner_by.ae: '"hand"', account.owner_since.ae: '@"2026-03-02"'}}
+          - {record: A2, owner: nobody}
+      - {as_of: 2026-03-03, expect: [{record: A1, owner: ben, rule: protected, until: 2026-04-01}]}
+"""
+    assert failures(tmp_path, tests) == []
+
+
 def test_a_failure_names_its_day(tmp_path: Path) -> None:
     tests = """
 tests:

@@ -16,6 +16,7 @@ from helpers import EXAMPLES, policy_text
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.trace import trace
 from roe.grammar import values as v
+from roe.plan.operators import Action, Crm, Plan
 from roe.policy.store import LazyRules, Reader, _Writer, write_policy
 from roe.source import Text
 
@@ -106,7 +107,7 @@ def test_what_cannot_be_kept_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, True, 0, 1.5, "x", (1, (2,)), [1], {"a": (1,)}, v.Months(3), v.WorkingDays(5), v.WorkingHours(4.5)]
+    "value", [None, True, 0, 1.5, "x", (1, (2,)), [1], {"a": (1,)}, v.Months(3), v.WorkingDays(5), v.WorkingHours(4.5), v.CalendarDays(3)]
 )
 def test_values(value: Any) -> None:
     back = Reader({}, Path()).value(json.loads(json.dumps(_Writer().value(value))))
@@ -117,3 +118,37 @@ def test_values(value: Any) -> None:
 def test_temporal_values(text: str) -> None:
     value = v.parse_temporal(text)
     assert value is not None and Reader({}, Path()).value(json.loads(json.dumps(_Writer().value(value)))) == value
+
+
+PARTS = [
+    "windows",
+    "exceptions",
+    "reports",
+    "holdovers",
+    "levels",
+    "credits",
+    "books",
+    "events",
+    "by_hand",
+    "invariants",
+    "claims",
+    "kpis",
+    "crm",
+]
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_plan_gives_a_part_as_its_stage_made_it(name: str) -> None:
+    empty = Plan({}, {}, {}, {})
+    part = ("made by a stage",)
+    assert getattr(empty.with_part(name, part), name) is part
+    nothing = getattr(empty, name)
+    assert nothing == Crm() if name == "crm" else nothing is None if name in ("claims", "kpis") else len(nothing) == 0
+    assert not getattr(empty.with_part("other", part), name) or name == "crm"
+
+
+def test_an_action_refers_to_the_person_of_its_own_or_of_what_it_falls_back_on() -> None:
+    refer = Action("refer", to="sales-ops")
+    assert refer.refers() == "sales-ops" and Action("assign", otherwise=refer).refers() == "sales-ops"
+    assert Action("assign", to="ann", otherwise=refer).refers() == "ann"
+    assert Action("keep").refers() == Action("keep", otherwise=Action("open")).refers() == ""

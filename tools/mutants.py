@@ -2,8 +2,8 @@
 
 One pytest session imports everything and runs the guarding tests once, noting how long each takes and which lines it reaches. Then it
 forks for each fault: the child gets the faulty code in place of the function's own (`__code__`), so nothing is imported again, and runs the
-tests that reach the statement, those first that notice most for their time, until one fails. Faults outside of functions run in an interpreter
-of their own.
+tests that reach the statement, those first that notice most for their time, until one fails. Faults that cannot be exchanged so, such as the
+default of a field, run in an interpreter of their own, last.
 
 `--sample 100 --seed 2026` takes some of them, `--only clock` files by their names. The report is written to `--out`. With `--kept FOLDER` a run
 takes up what earlier ones have measured and found, as long as the files that it rests on are the same: a noticed fault is not planted again
@@ -21,6 +21,7 @@ import importlib.util
 import inspect
 import json
 import os
+import random
 import re
 import resource
 import signal
@@ -45,7 +46,7 @@ from faults import ROOT, Fault
 
 LONGEST = 60  # seconds of the processor for one test of a fault, and at least: a fault that makes a loop endless is noticed
 SHORTEST = 3
-QUICK = 10  # seconds of the processor: the tests of one guard for one fault, measured once without it
+QUICK = 4  # seconds of the processor: the tests of one guard for one fault, measured once without it
 MEMORY = 6 << 30  # bytes of a child: a fault that eats memory is noticed
 TESTS = ("test", "helpers", "made_policies")  # their modules keep policies, which are made anew for faults in what makes them:
 BUILDING = ("src/roe/plan", "src/roe/stages", "src/roe/policy")
@@ -185,7 +186,7 @@ class Planter:
         signal.setitimer(signal.ITIMER_PROF, LONGEST)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         try:
-            if not fault.function or not plant(fault):
+            if not (plant(fault) if fault.function else plant_constant(fault)):
                 chosen = [x.nodeid for x in tests] if len(tests) < 400 else self.guards[fault.file]
                 return _apart(fault, chosen)
             for cache in caches:
@@ -239,6 +240,22 @@ def plant(fault: Fault) -> bool:
         return False
     function.__code__ = code
     return True
+
+
+def plant_constant(fault: Fault) -> bool:
+    """Give a constant of a module its faulty value, there and wherever it has been imported; whether the fault is in such a constant."""
+    module = importlib.import_module(fault.file.removeprefix("src/").removesuffix(".py").replace("/", "."))
+    for item in ast.parse(fault.source).body:
+        targets = item.targets if isinstance(item, ast.Assign) else [item.target] if isinstance(item, ast.AnnAssign) else []
+        if targets and isinstance(targets[0], ast.Name) and item.lineno <= fault.line <= (item.end_lineno or 0):
+            name = targets[0].id
+            before, space = getattr(module, name), dict(vars(module))
+            exec(compile(ast.Module([item], []), fault.file, "exec", dont_inherit=True), space)  # noqa: S102
+            for other in list(sys.modules.values()):
+                if getattr(other, "__dict__", {}).get(name) is before:
+                    setattr(other, name, space[name])
+            return True
+    return False
 
 
 def _codes(code: CodeType) -> list[CodeType]:
@@ -331,10 +348,10 @@ def main() -> int:
     kept = Kept(given.kept, config)
     planned = [f for file in guards for f in kept.faults(file) if given.line in (0, f.line) and f.function in named.get(file, [f.function])]
     total = len(planned)
-    if given.sample:
-        import random
-
-        planned = random.Random(given.seed).sample(sorted(planned, key=lambda f: f.digest), min(given.sample, total))
+    # In an order that chance decides, so that what has been planted when time is up is a fair sample.
+    planned.sort(key=lambda f: f.digest)
+    random.Random(given.seed).shuffle(planned)
+    planned = planned[: given.sample or total]
     planter = Planter(planned, given.jobs, start + 60 * given.minutes, kept)
     tests = list(dict.fromkeys(x for names in guards.values() for x in names))
     pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests], plugins=[planter])

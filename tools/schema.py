@@ -1,6 +1,6 @@
 """`python tools/schema.py` writes schemas/policy.schema.json from the classes of the policy's sections; `--check` says whether it is fresh.
 
-The classes are beside the stages that read them (`roe.stages.STAGES`) and in `roe.policy.settings`; `roe.policy.section` has their types.
+The classes are beside the stages that read them (`roe.stages.STAGES`); `roe.policy.section` has their types.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from roe.policy.section import Form, Heading, Section, keys, required
+from roe.policy.section import Form, Section, keys, required
 from roe.source import Text
 from roe.stages import STAGES
+from roe.stages.settings import SettingsSection
 
 PATH = Path(__file__).resolve().parents[1] / "schemas" / "policy.schema.json"
 SCALARS = {Text: "string", str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
@@ -75,8 +76,8 @@ class Writer:
             "type": "object",
             **({"description": " ".join(cleandoc(cls.__doc__).split())} if cls.__doc__ else {}),
             "properties": {name: self._property(kind, name in must, about[attribute]) for name, (attribute, kind) in keys(cls).items()},
-            **({"required": must} if must else {}),
             "additionalProperties": False,
+            **({"required": must} if must else {}),
             **cls.KEYWORDS,
         }
 
@@ -87,34 +88,19 @@ class Writer:
         return {**self.of(kind), **keywords}
 
 
-def headings() -> dict[str, Heading]:
-    return {heading.name: heading for stage in STAGES for heading in stage.sections}
-
-
-def generated(before: Schema) -> Schema:
+def generated() -> Schema:
     writer = Writer()
-    properties = dict(before["properties"])
-    for name, heading in headings().items():
-        properties[name] = {**writer.of(heading.kind), **({"description": heading.description} if heading.description else {})}
-    made = {**before, "properties": properties, "$defs": {**before["$defs"], **writer.definitions}}
-    return {**made, "$defs": _referred(made)}
-
-
-def _referred(made: Schema) -> Schema:
-    """The definitions that something refers to."""
-    wanted: list[str] = []
-    waiting: list[Any] = [made["properties"]]
-    while waiting:
-        for name in re.findall(r'"\$ref": "#/\$defs/(\w+)"', json.dumps(waiting.pop())):
-            if name not in wanted:
-                wanted.append(name)
-                waiting.append(made["$defs"][name])
-    return {name: made["$defs"][name] for name in made["$defs"] if name in wanted}
+    root = writer.mapping(SettingsSection)
+    headings = {heading.name: heading for stage in STAGES for heading in stage.sections}
+    for name, heading in headings.items():
+        root["properties"][name] = {**writer.of(heading.kind), **({"description": heading.description} if heading.description else {})}
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "https://roe.dev/schemas/policy.schema.json"}
+    return {**head, "title": "A roe policy", **root, "$defs": dict(sorted(writer.definitions.items()))}
 
 
 def main() -> None:
     before = PATH.read_text("utf-8")
-    after = json.dumps(generated(json.loads(before)), indent=2, ensure_ascii=False) + "\n"
+    after = json.dumps(generated(), indent=2, ensure_ascii=False) + "\n"
     if "--check" in sys.argv and after != before:
         sys.exit(f"{PATH.name} is not what the classes say: run `python tools/schema.py`")
     if "--check" not in sys.argv:

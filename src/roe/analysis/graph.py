@@ -40,14 +40,19 @@ class Chart:
     owner: str = ""
 
 
-def chart(step: Choose, role: str, decision: Decision | None) -> Chart:
-    """The chart of a list of rules, with a decision's path lit."""
+Said = tuple[str, str, str]  # of a rule: its name, what it asks, what it does
+
+
+def said_of(step: Choose) -> list[Said]:
+    """Every rule of a list in words, which are the same for all records."""
+    return [(str(r.name), words.when(r, step.entity), words.action(r.value, step.entity)) for r in step.rules]
+
+
+def chart(step: Choose, role: str, decision: Decision | None, said: Sequence[Said] | None = None) -> Chart:
+    """The chart of a list of rules, with a decision's path lit. `said` has the rules in words, where they are known already."""
     fired = decision.choice.fired[0] if decision is not None and decision.choice is not None and decision.choice.fired else None
     last = fired if fired is not None else len(step.rules) - 1 if decision is not None and decision.choice is not None else -1
-    rungs = tuple(
-        Rung(str(r.name), words.when(r, step.entity), words.action(r.value, step.entity), i <= last, i == fired)
-        for i, r in enumerate(step.rules)
-    )
+    rungs = tuple(Rung(*texts, i <= last, i == fired) for i, texts in enumerate(said_of(step) if said is None else said))
     record = "" if decision is None else decision.name
     owner = "" if decision is None else f"{decision.owner_name or 'nobody'}: {decision.reason}"
     return Chart(f"Who is the {role} of {words.an(step.entity)}", rungs, record, owner)

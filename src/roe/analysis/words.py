@@ -184,11 +184,11 @@ def _count(number: float, what: str) -> str:
 
 
 def because(text: str, entity: str) -> str:
-    """A reason, with what is filled in per record in brackets."""
+    """A reason, with what is filled in per record as code."""
 
     def part(m: re.Match[str]) -> str:
         tree, _ = parse(m[1])
-        return f"[{subject(tree, entity).strip('`')}]" if tree is not None else m[0]
+        return f"`{subject(tree, entity).strip(chr(96))}`" if tree is not None else m[0]
 
     return TEMPLATE.sub(part, text)
 

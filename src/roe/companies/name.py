@@ -26,7 +26,7 @@ from roe.companies.tables import (
     legal_forms,
     places,
 )
-from roe.grammar.node import node
+from roe.node import node
 
 KEPT = 200_000  # distinct names that are remembered
 DIGITS = frozenset("0123456789")

@@ -104,7 +104,7 @@ class Clock:
             opens, closes = datetime.combine(day, start), datetime.combine(day, end)
             if self.is_working(day):
                 room = closes - max(at, opens) if forward else min(at, closes) - opens
-                if room >= left and (room > timedelta() or not left):
+                if room >= left:
                     return (max(at, opens) + left if forward else min(at, closes) - left).replace(tzinfo=zone)
                 left -= max(room, timedelta())
             moved = attempt(lambda d=day: d + timedelta(days=1 if forward else -1))  # type: ignore[misc]
@@ -144,8 +144,6 @@ class Clock:
 
     def add(self, a: Any, b: Any) -> Any:
         """`a + b`, calendar days and working time included."""
-        if type(a) is int or type(a) is float:
-            return add(a, b)
         if isinstance(b, CalendarDays) and isinstance(a, datetime):
             return attempt(lambda: existing(self.here(a) + b))
         if isinstance(b, WorkingHours) and isinstance(a, date):

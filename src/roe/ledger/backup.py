@@ -32,6 +32,7 @@ TABLES = {
     "head": ("one", "one, epoch, number, hash, label"),
 }
 KEEP = 30  # days
+RESTORED = "restored"  # the setting of a ledger that a backup was copied to, until it has been compared with the CRM
 
 
 def backup(store: Store, folder: Path, moment: datetime | None = None, keep: int = KEEP) -> Path:
@@ -66,6 +67,16 @@ def restore(place: Path, store: Store) -> None:
         _copy(copy.db, store.db, epoch=uuid.uuid4().hex)
 
 
+def is_restored(db: Database) -> bool:
+    """Whether a ledger was copied from a backup and not compared with the CRM since."""
+    return bool(db.rows("SELECT value FROM setting WHERE name = ?", (RESTORED,)))
+
+
+def compared(db: Database) -> None:
+    """A restored ledger has been compared with the CRM."""
+    db.run("DELETE FROM setting WHERE name = ?", (RESTORED,))
+
+
 def _copy(source: Database, target: Database, epoch: str = "") -> None:
     """All tables, as they are at one moment: nobody appends while they are read."""
     source.begin(60)
@@ -79,6 +90,8 @@ def _copy(source: Database, target: Database, epoch: str = "") -> None:
                     target.many(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
             if epoch:
                 target.run("UPDATE head SET epoch = ?", (epoch,))
+                target.run("DELETE FROM setting WHERE name = ?", (RESTORED,))
+                target.run("INSERT INTO setting (name, value) VALUES (?, ?)", (RESTORED, epoch))
             target.commit()
         except BaseException:
             target.rollback()

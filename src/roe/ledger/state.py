@@ -7,7 +7,7 @@ read to what it left. Keys are `entity|record|role`, `entity|record|field` and s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -77,7 +77,7 @@ def remembered(store: Store, owners: Callable[[Store], Mapping[str, State]] | No
     }
     state |= {"pools": _pools(store), "days": store.days(str(last.entry.at.date - COUNTED))}
     for part, found in (
-        ("returned", _returned(store)), ("referred", _referred(store)), ("frozen", _frozen(store)), ("claims", _claims(store)), ("books", _books(store)), ("events", _events(store, zone)),
+        ("returned", _returned(store)), ("referred", _referred(store)), ("frozen", _frozen(store)), ("claims", _claims(store)), ("books", _books(store)), ("events", _events(store, zone)), ("ends", _ends(store)),
         ("granted", granted(store)), ("records", _entered(store)), ("seen", _seen(store)),
     ):  # fmt: skip
         if found:
@@ -98,8 +98,24 @@ def day_text(instant: int, zone: str) -> str:
 moment_text = cache(_literal)
 
 
+class OwnersByKey(dict[str, Any]):
+    """`state["owners"]`. `unowned` are the records of which the ledger knows only that nobody has them."""
+
+    unowned: Set[str] = frozenset()
+
+
+def unowned(owners: Mapping[str, Any]) -> Container[str]:
+    """The records that were decided, and that nobody has: an owner whom the data shows of one of them is a change in the CRM."""
+    found: Container[str] = getattr(owners, "unowned", frozenset())
+    return found
+
+
+NOBODY: State = {"rep": None, "since": None}
+
+
 def _owners(store: Store) -> State:
     found: State = {}
+    nobodys = set()
     for h in store.holdings():
         base, base_at = (holder_of(h.base[0], h.base[1]), h.base[2]) if h.base is not None else (None, None)
         more = {
@@ -110,7 +126,11 @@ def _owners(store: Store) -> State:
         if holder is not None or base is not None or h.decided:
             since = None if h.since_unknown else day_text(h.start.instant, h.start.zone)
             found[f"{h.entity}|{h.record}|{h.role}"] = {"rep": holder, "since": since} | {k: x for k, x in more.items() if x}
-    return dict(sorted(found.items()))
+        else:
+            nobodys.add(f"{h.entity}|{h.record}|{h.role}")
+    by_key = OwnersByKey(sorted(found.items()))
+    by_key.unowned = nobodys
+    return by_key
 
 
 def holder_of(rep: str | None, queue: str) -> str | None:
@@ -217,6 +237,16 @@ def past(store: Store) -> State:
     return {"past": {"owners": owners, "seen": seen}} if owners or seen else {}
 
 
+def _ends(store: Store) -> State:
+    """The rules that gave a record for a time, each with the end that it then had, as lines of text (see `roe.grammar.history`)."""
+    found: dict[str, list[str]] = {}
+    for o in store.latest("hold"):
+        e = o.stored.entry
+        if isinstance(e, Owned) and e.until is not None:
+            found.setdefault(f"{e.entity}|{e.record}|{e.role}", []).append(f"{e.rule}\t{e.until}\n")
+    return {key: "\n" + "".join(sorted(lines)) for key, lines in sorted(found.items())}
+
+
 def _books(store: Store) -> State:
     found: State = {}
     for o in store.latest("cycle"):
@@ -307,8 +337,11 @@ def _key(key: str) -> tuple[str, str, str]:
 def _owned(
     before: State, after: State, at: At, details: Mapping[str, Decided], last: Mapping[str, How] | None, crm_since: Mapping[str, str]
 ) -> Iterator[Entry]:
+    nobodys = unowned(before)
     for key in sorted({*differing(before, after), *details}):
         old, new, d = before.get(key), after.get(key), details.get(key)
+        if old is None and new is not None and key in nobodys:
+            old = NOBODY
         entity, record, role = _key(key)
         about: dict[str, Any] = {"entity": entity, "record": record, "role": role}
         entries = list(_changes(old, new or {"rep": None, "since": None}, at, about, crm_since.get(key))) if old != new else []

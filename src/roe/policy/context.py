@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,10 +18,10 @@ from roe.grammar.history import by_role, looks_back
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.types import Type
-from roe.plan.operators import TEMPLATE, Allocate, Choose, DatedValue, Expr, Rule, Step, Window
+from roe.plan.operators import TEMPLATE, Allocate, Choose, DatedValue, Expr, Report, Rule, Step, Window
 from roe.policy.cells import read_cell
 from roe.policy.model import Model
-from roe.policy.tables import Table, inline_table, read_table
+from roe.policy.tables import Table, TableSection, inline_table, read_table
 from roe.source import Inline, Same, Span, Text, span_of
 
 _BY_DAYS = re.compile(r"(?:days?|weeks?)\s*$|^@\"-?P[^T]*\"$")
@@ -49,6 +49,7 @@ class Context:
     files: list[str] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
     pools: dict[str, Allocate] = field(default_factory=dict)
+    reports: dict[str, Report] = field(default_factory=dict)
     variables: dict[str, dict[str, Type]] = field(default_factory=dict)
     looks_back: bool = False  # whether any expression asks for former owners or values
 
@@ -220,13 +221,13 @@ class Context:
                 self.say("R306", name, f"two {what} have the name `{name}`", "rename one of the two", related)
             seen.setdefault(str(name), name)
 
-    def table(self, section: Any, asked: Any) -> Table | None:
+    def table(self, section: TableSection, asked: Text) -> Table | None:
         """The table of a section: its rows, or the file it names."""
         place = span_of(asked)
-        if section.get("rows") is not None:
-            table, problems = inline_table(section["rows"], place)
-        elif section.get("table") is not None:
-            table, problems = self.file_table(section["table"])
+        if section.rows is not None:
+            table, problems = inline_table(section.rows, place)
+        elif section.table is not None:
+            table, problems = self.file_table(section.table)
         else:
             self.say("R304", place, "a table or rows are missing", "add `table: file.csv`, or `rows:`")
             return None
@@ -237,14 +238,14 @@ class Context:
         self.files.append(str(name).partition("#")[0])
         return read_table(self.root, name)
 
-    def columns(self, table: Table, section: Any, names: Names, own: str) -> tuple[dict[int, Expr], dict[int, str]]:
+    def columns(self, table: Table, section: TableSection, names: Names, own: str) -> tuple[dict[int, Expr], dict[int, str]]:
         """Which columns are inputs, with their expressions, and which are outputs.
 
         A header that is an expression about the record (a field, or anything with a dot or parenthesis) is an input;
         `inputs` and `outputs` in the policy say otherwise.
         """
         texts, outputs = self.split(table, section, names, own)
-        declared, wanted = section.get("inputs") or {}, section.get("outputs")
+        declared, wanted = section.inputs, section.outputs
         for missing in [c for c in (*declared, *(wanted or ())) if table.column(c) is None]:
             self.say("R403", missing, f"`{table.name}` has no column `{missing}`", suggest(missing, table.header, "add the column"))
         fields = names.model.field_names(names.implicit[-1].entity) if names.implicit else []
@@ -255,12 +256,12 @@ class Context:
         parsed = {i: self.value(text, names) for i, text in texts.items()}
         return {i: expr for i, expr in parsed.items() if expr is not None}, outputs
 
-    def split(self, table: Table, section: Any, names: Names, own: str) -> tuple[dict[int, str], dict[int, str]]:
+    def split(self, table: Table, section: TableSection, names: Names, own: str) -> tuple[dict[int, str], dict[int, str]]:
         """The columns that are inputs, with the text of their expressions, and those that are outputs.
 
         A column that is called as the table itself is what the table finds.
         """
-        declared, wanted = section.get("inputs") or {}, section.get("outputs")
+        declared, wanted = section.inputs, section.outputs
         fields = [f for f in names.model.field_names(names.implicit[-1].entity) if f != own] if names.implicit else []
         inputs: dict[int, str] = {}
         outputs: dict[int, str] = {}
@@ -279,7 +280,7 @@ class Context:
         return header in fields or header in names.variables or any(c in header for c in ".([ <>=")
 
     def choose(
-        self, section: Any, asked: Any, entity: str, name: str, stage: str, as_value: Callable[[Any, dict[str, Any]], Any]
+        self, section: TableSection, asked: Text, entity: str, name: str, stage: str, as_value: Callable[[Any, dict[str, Any]], Any]
     ) -> Choose | None:
         """A decision table as a `Choose`; `as_value(row name, outputs)` says what a row gives."""
         table = self.table(section, asked)
@@ -300,14 +301,14 @@ class Context:
             label = row[labels] if labels is not None else first_output
             label = Text(f"row {number}", row[0].origin) if label is None or not label else label
             rules.append(Rule(label, tuple(conditions), as_value(label, given), cells.get("because") or None))
-        default = section.get("default")
+        default = section.default
         value = None if default is None else as_value(None, self._defaults(default, {o: i in numeric for i, o in outputs.items()}))
-        order = section.get("priority") or ()
-        return Choose(entity, name, stage, section.get("hit") or "first", tuple(rules), value, (tuple(map(str, order)),) if order else ())
+        order = (tuple(map(str, section.priority)),) if section.priority else ()
+        return Choose(entity, name, stage, str(section.hit), tuple(rules), value, order)
 
-    def _defaults(self, given: Any, numeric: dict[str, bool]) -> dict[str, Any]:
+    def _defaults(self, given: Mapping[Text, Text] | Text, numeric: dict[str, bool]) -> dict[str, Any]:
         """What a table gives where no row holds: numbers in columns of numbers, as its cells are."""
-        by_name = dict(given) if isinstance(given, dict) else dict.fromkeys(numeric, given)
+        by_name = dict.fromkeys(numeric, given) if isinstance(given, Text) else {str(key): default for key, default in given.items()}
         for key, default in by_name.items():
             number = numeric.get(str(key), False)
             if number and isinstance(default, str) and default not in ("", "-") and not is_number_text(default):

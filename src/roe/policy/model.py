@@ -14,8 +14,9 @@ from roe.crm.ids import LONG, SHORT, fold
 from roe.crm.profile import Profile
 from roe.grammar import types as t
 from roe.grammar.clock import CALENDAR_YEAR, Fiscal
-from roe.grammar.node import node
+from roe.grammar.functions import BY_NAME
 from roe.grammar.types import Type
+from roe.node import node
 from roe.plan.operators import Plan
 from roe.policy.standard import STANDARD
 from roe.source import Span
@@ -192,6 +193,11 @@ def type_named(name: str) -> Type:
     if name == "owners":
         return t.OWNERS
     return t.DECLARABLE.get(name) or t.record(name)
+
+
+def as_number(text: str) -> Any:
+    """The number that a text is in the language, or None."""
+    return BY_NAME["number"].invoke([text, None, None])
 
 
 @node

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, cast, dataclass_transform, get_args, get_origin, get_type_hints
 
 from roe.policy.loader import Map, Seq
-from roe.source import Text
+from roe.source import Inline, Text
 
 T = TypeVar("T")
 
@@ -65,19 +65,25 @@ class Section:
     KEYWORDS: ClassVar[Mapping[str, Any]] = {}  # what JSON Schema says of the mapping as a whole
 
     def key(self, name: str) -> Text:
-        """A key as it is written, which knows its place."""
+        """A key as it is written, which knows its place; the key of the section itself where it is not given."""
         written = self.given.key(name)
-        assert isinstance(written, Text)
-        return written
+        return written if isinstance(written, Text) else self.heading
+
+    def texts(self) -> Mapping[Text, Text]:
+        """The section as a row of a table: its texts by key."""
+        return {name: value for name, value in self.given.items() if isinstance(name, Text) and isinstance(value, Text)}
 
     def items(self) -> list[tuple[str, Any]]:
         """The keys that are given, in the order of the file, with their values."""
         return [(str(name), getattr(self, keys(type(self))[name][0])) for name in self.given]
 
 
+S = TypeVar("S", bound=Section)
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(key,))
 def section(cls: type[T]) -> type[T]:
-    """A dataclass with slots, frozen for type checkers, that costs little to define; see `roe.grammar.node`."""
+    """A dataclass with slots, frozen for type checkers, that costs little to define; see `roe.node`."""
     made: type[T] = dataclass(slots=True, eq=False, repr=False, kw_only=True)(cls)
     return made
 
@@ -112,6 +118,11 @@ def keys(cls: type[Section]) -> Mapping[str, tuple[str, Any]]:
     return _KEYS[cls]
 
 
+def read(cls: type[S], given: Map) -> S:
+    """A mapping that the schema has passed, as the class that the schema was made from; keys of other classes are left aside."""
+    return _section(cls, given, Text("", Inline()))
+
+
 _Reader = Callable[[Any, Text], Any]  # what was given, the key it stands under -> the same as its type
 
 
@@ -133,9 +144,9 @@ def _reader(kind: Any) -> _Reader:
     return lambda given, _: given
 
 
-def _section(cls: type[Section], given: Map, heading: Text) -> Section:
+def _section(cls: type[S], given: Map, heading: Text) -> S:
     known = keys(cls)
-    made = cls(**{known[name][0]: _reader(known[name][1])(value, cast(Text, name)) for name, value in given.items()})
+    made = cls(**{known[name][0]: _reader(known[name][1])(value, cast(Text, name)) for name, value in given.items() if name in known})
     made.given, made.heading = given, heading
     return made
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
 from roe.diagnostics import Diagnostic, errors
 from roe.files import MAX_TABLE_BYTES, OTHER_SHEETS, SHEETS, read_text, resolve
+from roe.policy.section import Entity, Expression, FilePath, Form, Section, key, section
 from roe.source import Cell, Span, Text, span_of
 
 MAX_ROWS = 1_000_000
@@ -31,6 +32,37 @@ class Table:
 
     def cells(self, row: list[Text]) -> dict[str, Text]:
         return dict(zip(self.header, row, strict=True))
+
+
+Hit = Annotated[
+    Literal["first", "unique", "any", "priority", "collect", "collect sum", "collect min", "collect max", "collect count"],
+    Form("hit", description="which of the matching rules decides"),
+]
+Row = Mapping[Text, Text | None]
+
+
+@section
+class TableSection(Section):
+    """a decision table: a file, or rows"""
+
+    table: FilePath | None = key("the table: a CSV file, or an XLSX file with `#Sheet`", default=None)
+    rows: tuple[Row, ...] | None = key("the table, row by row", default=None)
+    for_: Entity | tuple[Entity, ...] | None = None
+    hit: Hit = "first"
+    inputs: Mapping[Text, Expression] = key("column name, and the expression that it tests", default={})
+    outputs: tuple[Text, ...] | None = key("the columns that are results", default=None)
+    default: Mapping[Text, Text] | Text | None = None
+    priority: tuple[Text, ...] = key("with hit: priority, the first output's values, best first", default=())
+
+    @property
+    def asked(self) -> Text:
+        """Where the policy asks for the table."""
+        return self.key("table" if self.table else "rows")
+
+    @property
+    def entities(self) -> list[Text]:
+        """The entities that the table is about, as the policy names them; none where it does not say."""
+        return [self.for_] if isinstance(self.for_, Text) else list(self.for_ or ())
 
 
 def read_table(root: Path, name: str) -> tuple[Table | None, list[Diagnostic]]:
@@ -137,27 +169,14 @@ def _read_sheet(path: Path, file: str, sheet: str, asked: Span) -> tuple[Table |
     return table, [*found, *problems]
 
 
-def inline_table(rows: list[Any], place: Span) -> tuple[Table | None, list[Diagnostic]]:
+def inline_table(rows: Sequence[Row], place: Span) -> tuple[Table | None, list[Diagnostic]]:
     """Rows written in YAML: a column for every key that occurs; a cell left out is `-`."""
-    keys: dict[str, Text] = {}
-    for row in rows:
-        for key in row:
-            keys.setdefault(key, key if isinstance(key, Text) else Text(key, _nowhere(place)))
-    header = list(keys.values())
-    body = []
-    for row in rows:
-        cells = []
-        for key in header:
-            value = row.get(key)
-            cells.append(value if isinstance(value, Text) else Text("-" if value is None else str(value), _nowhere(place)))
-        body.append(cells)
+    header = list(dict.fromkeys(column for row in rows for column in row))
+    nothing = Text("-", Cell(place.file, place.line, 0, place.excerpt))
+    body = [[nothing if (cell := row.get(column)) is None else cell for column in header] for row in rows]
     if not body:
         return None, [Diagnostic("R401", "the table has no rows", place, "add rows")]
     return Table("rows", header, body, place), []
-
-
-def _nowhere(place: Span) -> Cell:
-    return Cell(place.file, place.line, 0, place.excerpt)
 
 
 def objects(table: Table) -> Iterator[dict[str, Text]]:

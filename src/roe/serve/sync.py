@@ -17,6 +17,7 @@ from roe.data.coerce import Records, coerce_table
 from roe.data.reading import Reject
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
+from roe.ledger.backup import compared, is_restored
 from roe.policy.model import DataSource, Policy
 from roe.serve.desk import MAKES_ABLE, Desk
 from roe.serve.records import rejected
@@ -50,6 +51,7 @@ def sync(local: Local, tables: Mapping[str, Iterable[Mapping[str, Any]]], comple
     """Bring the mirror to what an export has. Of the entities in `complete`, records that the export lacks are deleted."""
     done, later = Synced(), []
     makes_able = False
+    local.writer.compares = True
     for entity, rows in tables.items():
         fields = typed_fields(local.writer.policy.evaluator.policy, entity, rows, done)
         done.read[entity] = len(fields)
@@ -63,9 +65,25 @@ def sync(local: Local, tables: Mapping[str, Iterable[Mapping[str, Any]]], comple
             later += _dropped(local, entity, {}, done)
     for records in _portions(later, DECIDED_TOGETHER):
         local.do(_taken(records))
+    _compared(local, tables, done)
     if makes_able and _waiting(local):
         local.do(_able)
     return done
+
+
+def _compared(local: Local, tables: Mapping[str, Any], done: Synced) -> None:
+    """A ledger that was restored from a backup is compared once every entity was there that the policy decides."""
+    store = local.writer.opened()
+    if not is_restored(store.db):
+        return
+    lacking = sorted({entity for entity, _ in local.writer.policy.evaluator.policy.plan.engagement} - set(tables))
+    if lacking:
+        done.notes.append(
+            f"the ledger was restored from a backup, and the export has no {' and no '.join(lacking)} records to compare it with"
+        )
+        return
+    with store.writing(LOCK_WAIT):
+        compared(store.db)
 
 
 def typed_fields(policy: Policy, entity: str, rows: Iterable[Mapping[str, Any]], done: Synced) -> Fields:

@@ -21,10 +21,11 @@ from typing import Any
 from roe import __version__
 from roe.diagnostics import PolicyError
 from roe.grammar.clock import zone_of
+from roe.ledger.backup import is_restored
 from roe.ledger.database import MISSING, Database, refuse
 from roe.ledger.entries import Run
 from roe.ledger.moment import At
-from roe.ledger.store import Store, Writing
+from roe.ledger.store import Head, Store, Writing
 from roe.serve.desk import Desk
 from roe.serve.letters import Receiver
 from roe.serve.metrics import Metrics
@@ -35,7 +36,9 @@ from roe.serve.state import State
 from roe.serve.store import Answer, ServiceStore
 from roe.serve.swap import Shadow, kept
 from roe.serve.times import Time, millis
+from roe.serve.tracing import Tracing
 from roe.serve.versions import Mirrored
+from roe.serve.witness import Witness
 
 log = logging.getLogger("roe.serve")
 Json = dict[str, Any]
@@ -83,8 +86,11 @@ class Writer:
 
     def __init__(
         self, connect: Callable[[], Store], policy: Ready, time: Time, receivers: Iterable[Receiver] = (), queue: int = 1000,
-        metrics: Metrics | None = None, activate: bool = False, shadow: Ready | None = None,
+        metrics: Metrics | None = None, activate: bool = False, shadow: Ready | None = None, witness: Witness | None = None,
+        tracing: Tracing | None = None,
     ) -> None:  # fmt: skip
+        self.witness, self.tracing = witness or Witness(None), tracing or Tracing()
+        self.compares = False  # whether it is being compared with the CRM, which a restored ledger needs before anything is decided
         self.connect, self.time, self.receivers, self.most = connect, time, tuple(receivers), queue
         self.policy, self.metrics = policy, metrics or Metrics()
         self.desk: Desk | None = None
@@ -265,6 +271,8 @@ class Writer:
 
     def close(self) -> None:
         """Let go of the ledger."""
+        if self.witness.seen.epoch:
+            self.witness.note(Head(self.witness.seen.epoch, self.witness.seen.number, b"", ""), self.witness.seen.timeline, now=True)
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -302,6 +310,7 @@ class Writer:
                 tables.prune(millis(at))
                 self._pruned_at = clock.monotonic()
         desk.written(at)
+        self.witness.note(tx.head, self._timeline)
         self._committed_run, self._activate = self._run, False
         if swap is not None:
             log.info("the policy %s is in force", self.policy.digest[:12])
@@ -312,6 +321,7 @@ class Writer:
         self.problem = ""
         self.metrics.ready.set(1)
         self.metrics.group(len(jobs), clock.perf_counter() - started, desk, fired)
+        self.tracing.group(clock.perf_counter() - started, len(jobs), fired, len(desk.entries))
         return answers
 
     def _reply(
@@ -345,10 +355,20 @@ class Writer:
     def _connected(self) -> Store:
         if self._store is None:
             store = self.connect()
-            timeline = timeline_of(store.db)
-            if timeline < self._timeline:
+            timeline, head = timeline_of(store.db), store.head()
+            seen = self.witness.of_epoch(head)
+            newest = max(self._timeline, seen.timeline)
+            if timeline < newest:
                 store.close()
-                refuse(MISSING, f"the database has timeline {timeline}, and this server has seen {self._timeline}: it is an older one", store.url, "stop it, and let the new primary serve alone")  # fmt: skip
+                refuse(MISSING, f"the database has timeline {timeline}, and this server has seen {newest}: it is an older one", store.url, "stop it, and let the new primary serve alone")  # fmt: skip
+            if head.number < seen.number:
+                log.error(
+                    "the ledger is older than what this machine has seen: it ends at entry %s, and entry %s was there; compare it with the CRM: roe sync",
+                    head.number, seen.number,
+                )  # fmt: skip
+            if is_restored(store.db) and not self.compares:
+                store.close()
+                refuse(MISSING, "the ledger was restored from a backup, and must be compared with the CRM before anything is decided", store.url, "run `roe sync EXPORT` with the records that the policy decides")  # fmt: skip
             self._store, self._timeline = store, timeline
             self._run = self._committed_run = None
         return self._store

@@ -19,16 +19,19 @@ from roe.stages import (
     claims,
     credits,
     crm,
+    data,
     definitions,
     do_not_route,
     engagement,
     events,
     exceptions,
+    fields,
     freezes,
     history,
     holdovers,
     invariants,
     kpis,
+    lists,
     matching,
     pools,
     relations,
@@ -62,36 +65,47 @@ class Stage:
 
 
 STAGES = (
-    Stage("relations", (), relations.declare, relations.lower, names_first=True),
+    Stage("fields", (fields.FIELDS,), fields.declare, names_first=True),
+    Stage("lists", (lists.LISTS,), lists.declare, names_first=True),
+    Stage("data", (data.DATA,), None, None, data.lower),
+    Stage("relations", (fields.FIELDS,), relations.declare, relations.lower, names_first=True),
     Stage("track", (history.TRACK,), history.declare),
     Stage("define", (definitions.DEFINE,), definitions.declare, definitions.lower, fields_in=("define",)),
-    Stage("crm", (), crm.declare, crm.lower_open, crm.lower),
+    Stage("crm", (crm.CRM,), crm.declare, crm.lower_open, crm.lower),
     Stage("freezes", (freezes.FREEZES,), freezes.declare, freezes.lower, fields_in=("freezes",)),
     Stage("sources", (sources.SOURCES,), sources.declare, sources.lower),
-    Stage("matching", (), matching.declare, matching.lower),
-    Stage("scores", (), scores.declare, scores.lower, names_in=("scores", "tables")),
-    Stage("territories", (), territories.declare, territories.lower, territories.levels, "levels", names_in=("overlays",)),
+    Stage("matching", (matching.MATCHING,), matching.declare, matching.lower),
+    Stage("scores", (scores.SCORES, scores.TABLES), scores.declare, scores.lower, names_in=("scores", "tables")),
+    Stage(
+        "territories",
+        (territories.TERRITORIES, territories.OVERLAYS),
+        territories.declare,
+        territories.lower,
+        territories.levels,
+        "levels",
+        names_in=("overlays",),
+    ),
     Stage("claims", (claims.CLAIMS,), claims.declare, None, claims.lower, names_first=True),
-    Stage("windows", (), windows.declare, None, windows.lower),
-    Stage("pools", (), None, None, pools.lower),
+    Stage("windows", (windows.WINDOWS,), windows.declare, None, windows.lower),
+    Stage("pools", (pools.POOLS,), None, None, pools.lower),
     Stage("do_not_route", (do_not_route.DO_NOT_ROUTE,), None, None, do_not_route.lower, "untouched"),
-    Stage("engagement", (), None, None, engagement.lower),
-    Stage("by_hand", (), None, None, engagement.declared_by_hand),
-    Stage("exceptions", (), None, None, exceptions.lower),
-    Stage("reports", (), None, None, reports.lower),
+    Stage("engagement", (engagement.ENGAGEMENT, engagement.CHANGED_BY_HAND, do_not_route.DO_NOT_ROUTE), None, None, engagement.lower),
+    Stage("by_hand", (engagement.CHANGED_BY_HAND,), None, None, engagement.declared_by_hand),
+    Stage("exceptions", (exceptions.EXCEPTIONS,), None, None, exceptions.lower),
+    Stage("reports", (reports.REPORTS,), None, None, reports.lower),
     Stage("holdovers", (holdovers.HOLDOVERS,), holdovers.declare, None, holdovers.lower, names_first=True),
     Stage("credits", (credits.CREDITS,), credits.declare, None, credits.lower, names_first=True),
-    Stage("books", (), books.declare, None, books.lower, names_first=True),
+    Stage("books", (books.BOOKS,), books.declare, None, books.lower, names_first=True),
     Stage("events", (events.EVENTS,), events.declare, None, events.lower, fields_in=("events",)),
-    Stage("kpis", (), None, None, kpis.lower),
+    Stage("kpis", (kpis.KPIS,), None, None, kpis.lower),
     Stage("invariants", (invariants.INVARIANTS,), invariants.declare, None, invariants.lower),
-    Stage("past", (), None, None, history.lower),  # last: by then every expression is read
+    Stage("past", (history.TRACK,), None, None, history.lower),  # last: by then every expression is read
 )
 
 
 def lowered(policy: Map, cx: Context) -> dict[str, Any]:
     """Run every stage; the parts by name. Steps and fields are in the context then."""
-    read = {stage.name: [heading.read(policy) for heading in stage.sections] or [policy] for stage in STAGES}
+    read = {stage.name: [heading.read(policy) for heading in stage.sections] for stage in STAGES}
     for stage in sorted(STAGES, key=lambda stage: not stage.names_first):
         if stage.declare is not None:
             stage.declare(*read[stage.name], cx)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Literal
 
 from roe.crm import PROFILES
 from roe.crm.ids import fold
@@ -12,20 +13,43 @@ from roe.grammar import types as t
 from roe.plan.operators import Choose, Crm, Derive
 from roe.policy.context import Context
 from roe.policy.model import Keys
+from roe.policy.section import Form, Heading, Section, key, section
 from roe.source import Inline, Text
 
 OPEN = "is_open"  # the field that says whether a record is still worked
 
+Queues = Text | Annotated[tuple[Text, ...], Form(minItems=1)]
 
-def declare(policy: dict[str, Any], cx: Context) -> None:
-    for entity in _open(policy, cx):
+
+@section
+class CrmSection(Section):
+    """what the CRM calls its queues, its territories and its reps"""
+
+    queues: Mapping[Text, Queues | Mapping[Text, Queues]] = key(
+        "per entity, or per role: the CRM's queues for records that nobody owns; the first one is written", default={}
+    )
+    territories: Mapping[Text, Text] = key("the CRM's id of each territory", default={})
+    owner: Literal["id", "name", "email"] | None = key(
+        "how the CRM's files name a rep; default: the id, with the profile hubspot the name", default=None
+    )
+    open: Mapping[Text, Text] = key(
+        "per entity, lead or opportunity, when a record is still open; others stay with their owner, and use no turn and no capacity",
+        default={},
+    )
+
+
+CRM = Heading("crm", CrmSection, "the CRM's own names, for files that load back into it")
+
+
+def declare(crm: CrmSection | None, cx: Context) -> None:
+    for entity in _open(crm, cx):
         if OPEN not in cx.model.entities[entity] and (entity, OPEN) not in cx.model.steps:
             cx.model.steps[entity, OPEN] = lambda: t.BOOLEAN
 
 
-def lower_open(policy: dict[str, Any], cx: Context) -> None:
+def lower_open(crm: CrmSection | None, cx: Context) -> None:
     """`is_open` of leads and opportunities, as the profile or the policy has it, unless the policy has a field of that name."""
-    for entity, text in _open(policy, cx).items():
+    for entity, text in _open(crm, cx).items():
         if OPEN not in cx.model.entities[entity] and (entity, OPEN) not in cx.steps:
             known = isinstance(text.origin, Inline)  # the profile's own, which needs no check
             expr = cx.parse(text) if known else cx.condition(text, cx.names(entity))
@@ -33,47 +57,53 @@ def lower_open(policy: dict[str, Any], cx: Context) -> None:
                 cx.steps[entity, OPEN] = Derive(entity, OPEN, "crm", expr)
 
 
-def _open(policy: dict[str, Any], cx: Context) -> dict[str, Text]:
+def _open(crm: CrmSection | None, cx: Context) -> dict[str, Text]:
     """Per entity, the condition under which a record is still worked."""
-    found = {entity: Text(text, Inline(f"<profile {cx.profile}>")) for entity, text in PROFILES[cx.profile].open.items()}
-    for entity, text in ((policy.get("crm") or {}).get("open") or {}).items():
-        if entity in found:
-            found[str(entity)] = text
+    conditions = {entity: Text(text, Inline(f"<profile {cx.profile}>")) for entity, text in PROFILES[cx.profile].open.items()}
+    for entity, text in crm.open.items() if crm else ():
+        if entity in conditions:
+            conditions[str(entity)] = text
         else:
             cx.say(
-                "R504", entity, f"a {entity} cannot be closed", suggest(str(entity), found, "`open:` is only for leads and opportunities")
+                "R504",
+                entity,
+                f"a {entity} cannot be closed",
+                suggest(str(entity), conditions, "`open:` is only for leads and opportunities"),
             )
-    return found
+    return conditions
 
 
-def lower(policy: dict[str, Any], cx: Context) -> Crm:
-    section = policy.get("crm") or {}
-    queues = {}
-    for entity, given in (section.get("queues") or {}).items():
-        if entity not in cx.model.entities:
-            cx.say("R504", entity, f"there is no entity `{entity}`", suggest(entity, cx.model.entities, "correct it"))
-        by_role = given.items() if hasattr(given, "items") else [(cx.model.roles()[0], given)]
-        for role, queue in by_role:
-            if role not in cx.model.roles():
-                cx.say("R502", role, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
-            names = [queue] if isinstance(queue, str) else queue
-            queues[str(entity), str(role)] = tuple(map(str, names))
-    territories = {str(name): str(key) for name, key in (section.get("territories") or {}).items()}
+def lower(crm: CrmSection | None, cx: Context) -> Crm:
+    queues: dict[tuple[str, str], tuple[str, ...]] = {}
+    for entity, given in crm.queues.items() if crm else ():
+        cx.has_entity(entity)
+        if not isinstance(given, Mapping):
+            queues[str(entity), cx.model.roles()[0]] = _names(given)
+            continue
+        for role, queue in given.items():
+            cx.has_role(role)
+            queues[str(entity), str(role)] = _names(queue)
+    territories = crm.territories if crm else {}
     if territories:
         step = cx.steps.get(("account", "territory"))
         known = [str(r.name) for r in step.rules] if isinstance(step, Choose) else []
-        for name in section["territories"]:
+        for name in territories:
             if name not in known:
                 cx.say("R501", name, f"there is no territory `{name}`", suggest(name, known, "name a row of `territories:`"))
     _read_queues(queues, cx)
     written = {key: names[0] for key, names in queues.items()}
-    return Crm(written, territories, str(section.get("owner") or PROFILES[cx.profile].owner))
+    ids = {str(name): str(key) for name, key in territories.items()}
+    return Crm(written, ids, str((crm.owner if crm else None) or PROFILES[cx.profile].owner))
+
+
+def _names(queues: Text | tuple[Text, ...]) -> tuple[str, ...]:
+    return (str(queues),) if isinstance(queues, Text) else tuple(map(str, queues))
 
 
 def _read_queues(queues: dict[tuple[str, str], tuple[str, ...]], cx: Context) -> None:
     """What a queue owns, nobody owns: the fields of owners learn the queues' names."""
     for entity in dict.fromkeys(entity for entity, _ in queues):
-        names = tuple(fold(name) for (e, _), found in queues.items() if e == entity for name in found)
+        names = tuple(fold(name) for (e, _), called in queues.items() if e == entity for name in called)
         fields = cx.model.entities.get(entity, {})
         for name, f in fields.items():
             if f.type == t.OWNERS or f.normalize == "queue":

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from roe.crm.ids import fold
-from roe.diagnostics import suggest
 from roe.grammar import syntax as s
 from roe.plan.operators import Action, Rule, Untouched
 from roe.policy.context import Context, written
@@ -33,17 +32,16 @@ DO_NOT_ROUTE = Heading(
 )
 
 
-def lower(untouched: Sequence[UntouchedSection], cx: Context) -> tuple[Untouched, ...]:
+def lower(untouched: tuple[UntouchedSection, ...], cx: Context) -> tuple[Untouched, ...]:
     """The records by entity, id, reason and end."""
-    found = []
+    records = []
     for one in untouched:
-        if one.entity not in cx.model.entities:
-            cx.say("R504", one.entity, f"there is no entity `{one.entity}`", suggest(one.entity, cx.model.entities, "correct it"))
+        if not cx.has_entity(one.entity):
             continue
         until = None if one.until is None else cx.day(one.until)
         if one.until is None or until is not None:
-            found.append(Untouched(str(one.entity), fold(str(one.record)), one.reason, until))
-    return tuple(found)
+            records.append(Untouched(str(one.entity), fold(str(one.record)), one.reason, until))
+    return tuple(records)
 
 
 def rules(untouched: Sequence[Untouched], entity: str) -> tuple[Rule, ...]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Literal
 
 from roe.crm.ids import fold
 from roe.diagnostics import suggest
@@ -15,79 +18,161 @@ from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.plan.operators import Action, Choose, Expr, Rule
 from roe.policy.context import Context, written
-from roe.policy.loader import Map
+from roe.policy.section import Day, Duration, Entity, Expression, Form, Heading, Identifier, Name, Overrides, Section, key, section
 from roe.source import Inline, Same, Text
 from roe.stages import do_not_route
 from roe.stages.crm import OPEN
+from roe.stages.do_not_route import UntouchedSection
 
 CLOSED = "closed"  # the name of the rule that every list of leads begins with
 BY_HAND = "by-hand"  # of the one for an owner whom somebody changed in the CRM
 
 
-def lower(policy: Map, cx: Context) -> dict[tuple[str, str], Choose]:
-    out: dict[tuple[str, str], Choose] = {}
-    found_before = len(cx.found)
-    untouched = do_not_route.lower(do_not_route.DO_NOT_ROUTE.read(policy), cx)
-    del cx.found[found_before:]  # which its own stage says
-    for entity, by_role in (policy.get("engagement") or {}).items():
-        if entity not in cx.model.entities:
-            cx.say("R504", entity, f"there is no entity `{entity}`", suggest(entity, cx.model.entities, "declare it under `fields:`"))
+@section
+class AssignSection(Section):
+    """give the record to a rep"""
+
+    assign: Expression = key("a rep, owners, or a rep's id")
+    until: Expression | None = key("the date on which it ends", default=None)
+
+
+@section
+class RouteSection(Section):
+    """let the reps of a pool take turns"""
+
+    route: Text = key("a pool")
+
+
+@section
+class EscalationSection(Section):
+    """who is asked, and after how long"""
+
+    to: Text
+    after: Duration | None = None
+
+
+@section
+class ReferSection(Section):
+    """let a person decide"""
+
+    refer: Text | Annotated[tuple[EscalationSection, ...], Form(minItems=1)] = key(
+        "who must decide; a list escalates: `[{to: account.owner.ae.manager}, {to: vp, after: 5 days}]`"
+    )
+    within: Duration | None = None
+
+
+@section
+class KeepSection(Section):
+    """keep today's owner for a time"""
+
+    keep: Duration = key("how long to keep today's owner")
+
+
+Word = Annotated[
+    Literal["keep", "open", "hold", "return", "refer"],
+    Form(description="keep today's owner, open for claims, hold, return to the pool, or refer to a person"),
+]
+ActionSection = Word | AssignSection | RouteSection | ReferSection | KeepSection
+
+
+@section
+class RuleSection(Section):
+    """a rule: when it matches, and what it does"""
+
+    name: Name = key("unique in its list; it appears in allocations")
+    when: Expression | None = None
+    then: ActionSection
+    else_: ActionSection | None = key("what to do if `assign` finds nobody", default=None)
+    because: Text | None = key("one sentence for reps; {account.name} is replaced", default=None)
+    description: Text | None = None
+    overrides: Overrides | None = None
+    from_: Day | None = key("in force from this day on", default=None)
+    until: Day | None = key("in force up to, but not including, this day", default=None)
+
+
+@section
+class ByHandReferSection(Section):
+    """let a person decide about an owner whom somebody changed in the CRM"""
+
+    refer: Text
+    within: Duration | None = None
+
+
+ByHandSection = Literal["keep", "decide", "refer"] | KeepSection | ByHandReferSection
+Engagement = Mapping[Entity, Mapping[Identifier, tuple[RuleSection, ...]]]
+ByHand = Mapping[Text, Mapping[Text, ByHandSection]]
+ENGAGEMENT = Heading("engagement", Engagement, "per entity and role: rules, first match")
+CHANGED_BY_HAND = Heading(
+    "by_hand",
+    ByHand,
+    "what rules do about an owner whom somebody changed in the CRM, per entity and role: `keep` (for a time: `{keep: 30 days}`), `decide` "
+    "or `refer`; default: keep for records that a pool gave, decide otherwise",
+)
+
+
+def lower(
+    engagement: Engagement, by_hand: ByHand, do_not_touch: tuple[UntouchedSection, ...], cx: Context
+) -> dict[tuple[str, str], Choose]:
+    lists: dict[tuple[str, str], Choose] = {}
+    before = len(cx.found)
+    untouched = do_not_route.lower(do_not_touch, cx)
+    del cx.found[before:]  # which its own stage says
+    for entity, by_role in engagement.items():
+        if not cx.has_entity(entity, "declare it under `fields:`"):
             continue
         if cx.model.field_type(entity, "owner") != t.OWNERS:
             cx.say("R504", entity, f"a {entity} has no owners", "only entities with a field `owner` can be allocated")
             continue
-        for role, found in by_role.items():
-            if role not in cx.model.roles():
-                cx.say("R502", role, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
+        for role, given in by_role.items():
+            if not cx.has_role(role):
                 continue
-            names = [raw["name"] for raw in found]
+            names = [rule.name for rule in given]
             cx.unique_names(names, "rules of one role")
             for taken in [name for name in names if name == CLOSED and entity == "lead"]:
                 cx.say(
                     "R306", taken, f"`{CLOSED}` is the built-in rule for leads that are converted or disqualified", "choose another name"
                 )
-            by_hand = _by_hand(policy, entity, role, cx)
-            first = (*do_not_route.rules(untouched, str(entity)), *_closed(entity, cx))
-            rules = (*first, *by_hand, *(_rule(raw, str(entity), str(role), names, cx) for raw in found))
-            out[str(entity), str(role)] = Choose(str(entity), f"engagement_{role}", "engagement", "first", rules)
-    return out
+            rules = (
+                *do_not_route.rules(untouched, str(entity)),
+                *_closed(entity, cx),
+                *_by_hand(by_hand.get(entity, {}).get(role), entity, role, cx),
+                *(_rule(rule, str(entity), str(role), names, cx) for rule in given),
+            )
+            lists[str(entity), str(role)] = Choose(str(entity), f"engagement_{role}", "engagement", "first", rules)
+    return lists
 
 
-def declared_by_hand(policy: dict[str, Any], cx: Context) -> dict[str, str]:
+def declared_by_hand(by_hand: ByHand, cx: Context) -> dict[str, str]:
     """By `entity|role` what rules do about an owner whom somebody changed in the CRM: keep, decide or refer."""
-    found = {}
-    for entity, by_role in (policy.get("by_hand") or {}).items():
-        if entity not in cx.model.entities:
-            cx.say("R504", entity, f"there is no entity `{entity}`", suggest(entity, cx.model.entities, "correct it"))
+    declared = {}
+    for entity, by_role in by_hand.items():
+        if not cx.has_entity(entity):
             continue
-        for role, raw in by_role.items():
-            if role not in cx.model.roles():
-                cx.say("R502", role, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
-            found[f"{entity}|{role}"] = str(raw) if isinstance(raw, str) else "refer" if "refer" in raw else "keep"
-    return found
+        for role, asked in by_role.items():
+            cx.has_role(role)
+            declared[f"{entity}|{role}"] = (
+                "keep" if isinstance(asked, KeepSection) else "refer" if isinstance(asked, ByHandReferSection) else str(asked)
+            )
+    return declared
 
 
-def _by_hand(policy: dict[str, Any], entity: Text, role: Text, cx: Context) -> tuple[Rule, ...]:
+def _by_hand(asked: ByHandSection | None, entity: Text, role: Text, cx: Context) -> tuple[Rule, ...]:
     """The rule for a record whose owner somebody changed in the CRM, where the policy says what follows."""
-    raw = ((policy.get("by_hand") or {}).get(entity) or {}).get(role)
-    if raw is None or raw == "decide":
+    if asked is None or asked == "decide":
         return ()
     at, record = Inline(BY_HAND), s.Name(str(entity))
     changed = s.In(s.Path(record, f"owner_by.{role}"), (s.Literal("hand", '"hand"'), s.Literal("system", '"system"')))
     conditions = [written(changed, Text(BY_HAND, at))]
     since = f"{{{entity}.owner_since.{role}}}"
-    if raw == "refer" or (not isinstance(raw, str) and "refer" in raw):
-        to = "sales operations" if isinstance(raw, str) else str(raw["refer"])
-        within = None if isinstance(raw, str) else cx.lasting(raw.get("within"))
+    if asked == "refer" or isinstance(asked, ByHandReferSection):
+        to, within = (str(asked.refer), cx.lasting(asked.within)) if isinstance(asked, ByHandReferSection) else ("sales operations", None)
         return (
             Rule(Text(BY_HAND, at), tuple(conditions), Action("refer", to=to, within=within), Text(f"changed in the CRM on {since}", at)),
         )
     has_owner = s.Compare("!=", s.Path(s.Path(record, "owner"), str(role)), s.Literal(None, "null"))
     conditions.append(written(has_owner, Text(BY_HAND, at)))
-    action = Action("keep") if isinstance(raw, str) else Action("keep", within=cx.lasting(raw["keep"]))
-    conditions += _still_holds(
-        {"keep": Text("keep", at)} if action.within else "keep", action, str(entity), str(role), cx.names(str(entity)), cx
-    )
+    action = Action("keep", within=cx.lasting(asked.keep)) if isinstance(asked, KeepSection) else Action("keep")
+    conditions += _still_holds(Text("keep", at), action, str(entity), str(role), cx.names(str(entity)), cx)
     return (Rule(Text(BY_HAND, at), tuple(conditions), action, Text(f"changed in the CRM on {since}: it stays as it is", at)),)
 
 
@@ -104,21 +189,44 @@ def _closed(entity: Text, cx: Context) -> tuple[Rule, ...]:
     )
 
 
-def _rule(raw: Any, entity: str, role: str, others: list[Text], cx: Context) -> Rule:
+def _rule(rule: RuleSection, entity: str, role: str, others: list[Text], cx: Context) -> Rule:
     names = cx.names(entity)
-    when = cx.condition(raw["when"], names) if raw.get("when") else None
-    conditions = ((when,) if when else ()) + cx.period(raw.get("from"), raw.get("until"))
-    otherwise = _action(raw["else"], entity, role, cx, None) if "else" in raw else None
-    action = _action(raw["then"], entity, role, cx, otherwise)
-    conditions += _still_holds(raw["then"], action, entity, role, names, cx)
-    because = raw.get("because")
-    cx.sentence(because, names)
-    return Rule(raw["name"], conditions, action, because, cx.overrides(raw.get("overrides"), raw["name"], others))
+    when = cx.condition(rule.when, names) if rule.when else None
+    conditions = ((when,) if when else ()) + cx.period(rule.from_, rule.until)
+    otherwise = _action(rule.else_, entity, role, cx, None) if rule.else_ is not None else None
+    action = _from_its_own_entry(_action(rule.then, entity, role, cx, otherwise), rule.name, entity, role, cx)
+    limit = rule.then.keep if isinstance(rule.then, KeepSection) else rule.then.until if isinstance(rule.then, AssignSection) else None
+    conditions += _still_holds(limit, action, entity, role, names, cx)
+    cx.sentence(rule.because, names)
+    return Rule(rule.name, conditions, action, rule.because, cx.overrides(rule.overrides, rule.name, others))
 
 
-def _still_holds(raw: Any, action: Action, entity: str, role: str, names: Names, cx: Context) -> tuple[Expr, ...]:
+def _from_its_own_entry(action: Action, name: Text, entity: str, role: str, cx: Context) -> Action:
+    """An `until` such as `today + 30 days` counts from the night on which the rule first decided the record, as the ledger has it."""
+    if action.kind != "assign" or action.until is None or not any(_is_clock(node) for node in s.walk(action.until.tree)):
+        return action
+    kind = cx.type_of(action.until, cx.names(entity)).name
+    read = {"date": "date", "date and time": "date_and_time"}.get(kind)
+    if read is None:
+        return action
+    holds, begun = s.Path(s.Name(entity), f"holds.{role}"), _text(f"\n{name}\t")
+    rest = s.Call("substring_after", (holds, begun), ("", ""))
+    end = s.Call(read, (s.Call("substring_before", (rest, _text("\n")), ("", "")),), ("",))
+    tree = s.If(s.Call("contains", (holds, begun), ("", "")), end, action.until.tree)
+    return replace(action, until=Expr(tree, action.until.text))
+
+
+def _is_clock(node: s.Node) -> bool:
+    return (isinstance(node, s.Name) and node.id in ("today", "now")) or (isinstance(node, s.Call) and node.function in ("today", "now"))
+
+
+def _text(text: str) -> s.Literal:
+    return s.Literal(text, json.dumps(text))
+
+
+def _still_holds(limit: Text | None, action: Action, entity: str, role: str, names: Names, cx: Context) -> tuple[Expr, ...]:
     """That the time of an action is not over: a rule whose hold has ended does not fire, and the next one decides."""
-    if isinstance(raw, str):
+    if limit is None:
         return ()
     end: s.Node
     if action.kind == "keep" and action.within is not None:
@@ -126,16 +234,16 @@ def _still_holds(raw: Any, action: Action, entity: str, role: str, names: Names,
         within = (
             timedelta(days=action.within.days) if isinstance(action.within, v.CalendarDays) else action.within
         )  # of a date it is the same
-        end, text, clock = s.Binary("+", since, s.Literal(within, str(raw["keep"]))), raw["keep"], "today"
+        end, clock = s.Binary("+", since, s.Literal(within, str(limit))), "today"
     elif action.kind == "assign" and action.until is not None:
-        end, text, kind = action.until.tree, raw["until"], cx.type_of(action.until, names).name
+        end, kind = action.until.tree, cx.type_of(action.until, names).name
         if kind not in ("date", "date and time"):
             return ()
         clock = "today" if kind == "date" else "now"
     else:
         return ()
     open_end = s.Compare("=", end, s.Literal(None, "null"))
-    return (written(s.Or((open_end, s.Compare("<", s.Name(clock), end))), text),)
+    return (written(s.Or((open_end, s.Compare("<", s.Name(clock), end))), limit),)
 
 
 # a name, an e-mail address or an id, as people write them: no operator, no bracket
@@ -157,29 +265,28 @@ def _person(text: Text, names: Names) -> Expr | None:
     return Expr(s.Literal(fold(str(text)), str(text), (0, len(text))), text) if person else None
 
 
-def _action(raw: Any, entity: str, role: str, cx: Context, otherwise: Action | None) -> Action:
-    if isinstance(raw, str):
-        if raw == "refer":
-            cx.say("R503", raw, "`refer` needs a person", "write `then: {refer: emea-manager, within: 2 working days}`")
-        return Action(str(raw), otherwise=otherwise)
-    if "assign" in raw:
+def _action(asked: ActionSection, entity: str, role: str, cx: Context, otherwise: Action | None) -> Action:
+    if isinstance(asked, AssignSection):
         names = cx.names(entity)
-        expr = _person(raw["assign"], names) or _assignee(raw["assign"], names, cx)
-        until = cx.value(raw["until"], cx.names(entity), "date", "date and time") if raw.get("until") else None
+        expr = _person(asked.assign, names) or _assignee(asked.assign, names, cx)
+        until = cx.value(asked.until, names, "date", "date and time") if asked.until else None
         return Action("assign", assign=expr, until=until, otherwise=otherwise)
-    if "route" in raw:
-        pool = raw["route"]
+    if isinstance(asked, RouteSection):
+        pool = asked.route
         if pool not in cx.pools:
             cx.say("R501", pool, f"there is no pool `{pool}`", suggest(pool, cx.pools, "declare it under `pools:`"))
         return Action("route", pool=pool, otherwise=otherwise)
-    if "refer" in raw:
-        to: Any = raw["refer"]
-        decider = _decider(to, entity, role, cx) if isinstance(to, Text) else _deciders(to, entity, role, cx)
-        return Action("refer", to=decider, within=cx.lasting(raw.get("within")), otherwise=otherwise)
-    return Action("keep", within=cx.lasting(raw["keep"]), otherwise=otherwise)
+    if isinstance(asked, ReferSection):
+        decider = _decider(asked.refer, entity, role, cx) if isinstance(asked.refer, Text) else _deciders(asked.refer, entity, role, cx)
+        return Action("refer", to=decider, within=cx.lasting(asked.within), otherwise=otherwise)
+    if isinstance(asked, KeepSection):
+        return Action("keep", within=cx.lasting(asked.keep), otherwise=otherwise)
+    if asked == "refer":
+        cx.say("R503", asked, "`refer` needs a person", "write `then: {refer: emea-manager, within: 2 working days}`")
+    return Action(str(asked), otherwise=otherwise)
 
 
-def _assignee(text: Any, names: Names, cx: Context) -> Expr | None:
+def _assignee(text: Text, names: Names, cx: Context) -> Expr | None:
     """Who is assigned. A column of numeric ids is a column of numbers: a number is the id that is written like it."""
     expr = cx.value(text, names, "record", "owners", "string", *(("number",) if _is_given(text, cx) else ()))
     if expr is None or cx.type_of(expr, names).name != "number":
@@ -187,26 +294,26 @@ def _assignee(text: Any, names: Names, cx: Context) -> Expr | None:
     return Expr(s.Call("string", (expr.tree,), ("",)), expr.text)
 
 
-def _is_given(text: Any, cx: Context) -> bool:
+def _is_given(text: Text, cx: Context) -> bool:
     """Whether a value comes from the policy, as an id or the cell of a table does; a number in a record's own field is not a person."""
     tree, _ = parse(str(text))
     own = isinstance(tree, s.Path) and isinstance(tree.base, s.Name) and tree.field in cx.model.entities.get(tree.base.id, {})
     return not own
 
 
-def _deciders(steps: Any, entity: str, role: str, cx: Context) -> str:
+def _deciders(steps: tuple[EscalationSection, ...], entity: str, role: str, cx: Context) -> str:
     """Who must decide by how long the question has been open: the last of a list whose time has come."""
     asked = f"{entity}.referred_on.{role}"
-    found = ""
+    decider = ""
     for step in reversed(steps):
-        text = _decider(step["to"], entity, role, cx)
+        text = _decider(step.to, entity, role, cx)
         who = f"{text[1:-1]}.name" if text.startswith("{") else f'"{text}"'
-        after = None if step is steps[0] else step.get("after")  # somebody is asked from the first day on
+        after = None if step is steps[0] else step.after  # somebody is asked from the first day on
         if after is not None:
             cx.duration(after)
         since = "today" if after is None else f"(if {asked} = null then today else {asked}) + {after} <= today"
-        found = (who if not found else f"{found} else {who}") if after is None else _before(found, f"if {since} then {who}")
-    return Text(f"{{{found}}}", Same(steps[0]["to"]))
+        decider = _before(decider, who if after is None else f"if {since} then {who}")
+    return Text(f"{{{decider}}}", Same(steps[0].to))
 
 
 def _before(later: str, step: str) -> str:
@@ -214,11 +321,11 @@ def _before(later: str, step: str) -> str:
     return f"{later} else {step}" if later else step
 
 
-def _decider(raw: Text, entity: str, role: str, cx: Context) -> str:
+def _decider(to: Text, entity: str, role: str, cx: Context) -> str:
     """Who must decide, as a sentence has it: a name, or `{expression}` where the text begins with a known entity and a dot."""
-    if raw.partition(".")[0] not in cx.model.entities or "." not in raw:
-        cx.sentence(raw, cx.names(entity))
-        return raw
-    expr = cx.value(raw, cx.names(entity), "record", "owners", "string")
+    if to.partition(".")[0] not in cx.model.entities or "." not in to:
+        cx.sentence(to, cx.names(entity))
+        return to
+    expr = cx.value(to, cx.names(entity), "record", "owners", "string")
     owners = expr is not None and cx.type_of(expr, cx.names(entity)) == t.OWNERS
-    return Text(f"{{{raw}.{role}}}" if owners else f"{{{raw}}}", Same(raw))
+    return Text(f"{{{to}.{role}}}" if owners else f"{{{to}}}", Same(to))

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from roe.diagnostics import suggest
 from roe.plan.operators import ExceptionRow
 from roe.policy.context import Context
+from roe.policy.section import Day, Entity, FilePath, Heading, Section, key, section
 from roe.policy.standard import split
 from roe.policy.tables import inline_table, objects
-from roe.source import span_of
+from roe.source import Text, span_of
 
 NEEDED = ("record", "role", "owner", "approved_by", "reason", "until")
 
 
-def lower(policy: dict[str, Any], cx: Context) -> tuple[ExceptionRow, ...]:
-    found = policy.get("exceptions")
-    if found is None or found == []:
+@section
+class ExceptionSection(Section):
+    """an approved exception: one record, one role, until a day"""
+
+    entity: Entity | None = None
+    record: Text
+    role: Text
+    owner: Text
+    approved_by: Text
+    reason: Text
+    from_: Day | None = key("in force from this day on", default=None)
+    until: Day = key("in force up to, but not including, this day")
+    credit: Text | None = key("how the credit is split, such as `ann 60; ben 40`", default=None)
+
+
+Exceptions = FilePath | tuple[ExceptionSection, ...]
+EXCEPTIONS = Heading("exceptions", Exceptions)
+
+
+def lower(exceptions: Exceptions | None, cx: Context) -> tuple[ExceptionRow, ...]:
+    if not exceptions:
         return ()
-    if isinstance(found, list):
-        table, problems = inline_table(found, span_of(policy.key("exceptions")))  # type: ignore[attr-defined]
-    else:
-        table, problems = cx.file_table(found)
+    if isinstance(exceptions, Text):
+        table, problems = cx.file_table(exceptions)
         problems = [d for d in problems if d.code != "R401"]  # a file with a header alone: no exceptions today
+    else:
+        table, problems = inline_table([row.texts() for row in exceptions], span_of(exceptions[0].heading))
     cx.found += problems
     if table is None:
         return ()

@@ -6,9 +6,6 @@ by runs of policies that ask for them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from roe.diagnostics import suggest
 from roe.grammar import types as t
 from roe.grammar.history import HOLDING, OWNERS
@@ -21,7 +18,7 @@ TRACK = Heading("track", tuple[Text, ...], "fields whose values the ledger follo
 KINDS = ("string", "number", "boolean", "date", "date and time")
 
 
-def declare(track: Sequence[Text], cx: Context) -> None:
+def declare(track: tuple[Text, ...], cx: Context) -> None:
     for entity, fields in cx.model.entities.items():
         if OWNERS not in fields and any(f.type == t.OWNERS for f in fields.values()):
             cx.model.steps[entity, OWNERS] = lambda: t.list_of(HOLDING)
@@ -38,5 +35,5 @@ def declare(track: Sequence[Text], cx: Context) -> None:
             cx.model.tracked.add((entity, field))
 
 
-def lower(policy: dict[str, Any], cx: Context) -> Past | None:
+def lower(track: tuple[Text, ...], cx: Context) -> Past | None:
     return Past(cx.looks_back, tuple(sorted(cx.model.tracked))) if cx.looks_back or cx.model.tracked else None

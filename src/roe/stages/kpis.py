@@ -2,55 +2,74 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
 from roe.diagnostics import suggest
 from roe.plan.operators import KPI_NAMES, Kpis
 from roe.policy.context import Context
+from roe.policy.section import Duration, Expression, FilePath, Form, Heading, Section, key, section
+from roe.source import Text
+
+Target = tuple[str, str, float | None, float | None, str]  # KPI, group, target, benchmark, source
 
 
-def lower(policy: dict[str, Any], cx: Context) -> Kpis | None:
-    raw = policy.get("kpis")
-    if not raw:
+@section
+class KpiActivitySection(Section):
+    """which activities count"""
+
+    counts: Expression | None = key("which activities are work", default=None)
+    meeting: Expression | None = key("which are meetings", default=None)
+
+
+@section
+class CompletedSection(Section):
+    """when an account is worked to completion"""
+
+    touches: Annotated[int, Form(minimum=1)]
+    contacts: Annotated[int, Form(minimum=0)] = 0
+
+
+@section
+class KpisSection(Section):
+    """what counts as work, and what reps must reach"""
+
+    role: Text | None = key("the role whose accounts count; default: the first role", default=None)
+    lead_role: Text | None = key("the role whose leads count; default: `role`", default=None)
+    activity: KpiActivitySection | None = None
+    completed: CompletedSection | None = None
+    answer_within: Duration | None = key("how soon a lead must be answered", default=None)
+    targets: FilePath | None = key("a table: kpi, group, target, benchmark, source", default=None)
+    description: Text | None = None
+
+
+KPIS = Heading("kpis", KpisSection, "what `roe kpi` counts of reps' work")
+
+
+def lower(kpis: KpisSection | None, cx: Context) -> Kpis | None:
+    if kpis is None:
         return None
-    roles = [str(raw.get("role") or cx.model.roles()[0])]
-    roles.append(str(raw.get("lead_role") or roles[0]))
-    for role in roles:
-        if role not in cx.model.roles():
-            cx.say(
-                "R502",
-                raw.get("role") or raw["lead_role"],
-                f"there is no role `{role}`",
-                suggest(role, cx.model.roles(), "add it under `roles:`"),
-            )
+    role = cx.role(kpis.role)
+    lead_role = cx.role(kpis.lead_role) if kpis.lead_role else role
     names = cx.names("activity", implicit=True)
-    activity = raw.get("activity") or {}
-    counts, meeting = (cx.condition(activity[k], names) if activity.get(k) else None for k in ("counts", "meeting"))
-    completed = raw.get("completed") or {}
-    within = cx.lasting(raw.get("answer_within"))
-    return Kpis(
-        roles[0],
-        roles[1],
-        counts,
-        meeting,
-        int(completed.get("touches") or 1),
-        int(completed.get("contacts") or 0),
-        within,
-        _targets(raw, cx),
+    counts, meeting = (
+        cx.condition(text, names) if text else None
+        for text in ((kpis.activity.counts, kpis.activity.meeting) if kpis.activity else (None, None))
     )
+    touches, contacts = (kpis.completed.touches, kpis.completed.contacts) if kpis.completed else (1, 0)
+    return Kpis(role, lead_role, counts, meeting, touches, contacts, cx.lasting(kpis.answer_within), _targets(kpis.targets, cx))
 
 
-def _targets(raw: Any, cx: Context) -> tuple[tuple[str, str, float | None, float | None, str], ...]:
-    if not raw.get("targets"):
+def _targets(file: Text | None, cx: Context) -> tuple[Target, ...]:
+    if not file:
         return ()
-    table, problems = cx.file_table(raw["targets"])
+    table, problems = cx.file_table(file)
     cx.found += problems
     if table is None:
         return ()
     if table.column("kpi") is None:
         cx.say("R403", table.place, "the targets have no column `kpi`", suggest("kpi", table.header, "add the column"))
         return ()
-    found = []
+    targets: list[Target] = []
     for row in table.rows:
         cells = {name: row[at] for name in ("kpi", "group", "target", "benchmark", "source") if (at := table.column(name)) is not None}
         if cells["kpi"] not in KPI_NAMES:
@@ -61,18 +80,18 @@ def _targets(raw: Any, cx: Context) -> tuple[tuple[str, str, float | None, float
                 suggest(cells["kpi"], KPI_NAMES, f"there are {', '.join(KPI_NAMES)}"),
             )
             continue
-        numbers = [_number(cells.get(key), cx) for key in ("target", "benchmark")]
-        found.append((str(cells["kpi"]), str(cells.get("group") or ""), *numbers, str(cells.get("source") or "")))
-    return tuple(found)  # type: ignore[arg-type]
+        target, benchmark = (_number(cells.get(column), cx) for column in ("target", "benchmark"))
+        targets.append((str(cells["kpi"]), str(cells.get("group") or ""), target, benchmark, str(cells.get("source") or "")))
+    return tuple(targets)
 
 
-def _number(cell: Any, cx: Context) -> float | None:
+def _number(cell: Text | None, cx: Context) -> float | None:
     if cell is None or not cell.strip("- "):
         return None
     try:
-        found = float(cell.rstrip("% ")) / (100 if cell.rstrip().endswith("%") else 1)
-        if found == found and abs(found) < 1e15:
-            return found
+        number = float(cell.rstrip("% ")) / (100 if cell.rstrip().endswith("%") else 1)
+        if number == number and abs(number) < 1e15:
+            return number
     except ValueError:
         pass
     cx.say("R311", cell, f"`{cell}` is not a number", "write 0.8 or 80 %")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar.names import Names
 from roe.plan.operators import Expr, Method, Relate
 from roe.policy.context import Context, written
+from roe.policy.section import Expression, Form, Heading, Name, Section, key, section
 from roe.source import Text
 
 ENTITY, NAME = "lead", "matched_account"
@@ -70,51 +72,96 @@ TIES = (
 )
 
 
-def declare(policy: dict[str, Any], cx: Context) -> None:
-    if policy.get("matching"):
+@section
+class MethodSection(Section):
+    """a way to find the account of a lead"""
+
+    name: Name
+    match: Expression | None = None
+    similar: Annotated[tuple[Expression, ...], Form(minItems=2, maxItems=2)] = key(
+        "the company names of lead and account, to search and score from 0 to 1", default=()
+    )
+    group: bool = key(
+        "with `similar`: also accept another company of the same corporate group, whose names share a rare first word", default=False
+    )
+    at_least: Annotated[float, Form(minimum=0, maximum=1)] = key(
+        "the minimum probability that both names mean the same company, 0 to 1; default 0.5", default=LEAST
+    )
+    unless: Expression | None = None
+    description: Text | None = None
+    KEYWORDS: ClassVar[Mapping[str, Any]] = {"anyOf": [{"required": ["match"]}, {"required": ["similar"]}]}
+
+
+@section
+class TieBreakSection(Section):
+    """which of several accounts counts"""
+
+    most: Expression | None = None
+    least: Expression | None = None
+    KEYWORDS: ClassVar[Mapping[str, Any]] = {"minProperties": 1, "maxProperties": 1}
+
+
+@section
+class MatchingSection(Section):
+    """methods that find the account of a lead, in order, and what decides between several accounts"""
+
+    methods: Annotated[tuple[MethodSection, ...], Form(minItems=1)]
+    tie_break: tuple[TieBreakSection, ...] = ()
+
+
+Matching = Literal["default", "group"] | MatchingSection
+MATCHING = Heading(
+    "matching",
+    Matching,
+    "lead-to-account matching: methods in order, then tiebreakers; or `default`; or `group`, which also finds another company of the "
+    "same corporate group",
+)
+
+
+def declare(matching: Matching | None, cx: Context) -> None:
+    if matching is not None:
         cx.model.steps[ENTITY, NAME] = lambda: t.record("account")
 
 
-def lower(policy: dict[str, Any], cx: Context) -> None:
-    section = policy.get("matching")
-    if not section:
+def lower(matching: Matching | None, cx: Context) -> None:
+    if matching is None:
         return
     names = cx.names("lead")
-    if isinstance(section, str):
-        cx.steps[ENTITY, NAME] = _default(section, cx, names)
+    if not isinstance(matching, MatchingSection):
+        assert isinstance(matching, Text)
+        cx.steps[ENTITY, NAME] = _default(matching, cx)
         return
-    methods = []
-    cx.unique_names([m["name"] for m in section["methods"]], "matching methods")
-    for raw in section["methods"]:
-        match = cx.condition(raw["match"], names) if raw.get("match") else written(s.Literal(True, "true"), raw["name"])
-        unless = cx.condition(raw["unless"], names) if raw.get("unless") else None
-        similar = [cx.value(text, names, "string") for text in raw.get("similar") or ()]
-        if match and None not in similar:
-            pair = (similar[0], similar[1]) if similar else None
-            least = LEAST if raw.get("at_least") is None else float(raw["at_least"])
-            methods.append(Method(raw["name"], match, unless, pair, least if similar else 0.0, raw.get("group") is True))  # type: ignore[arg-type]
+    cx.unique_names([method.name for method in matching.methods], "matching methods")
+    methods = [lowered for method in matching.methods if (lowered := _method(method, names, cx)) is not None]
     ties = []
-    for raw in section.get("tie_break") or []:
-        for kind in ("most", "least"):
-            if kind in raw:
-                expr = cx.value(raw[kind], names)
-                if expr:
-                    ties.append((kind, expr))
+    for tie in matching.tie_break:
+        for kind, text in tie.items():
+            expr = cx.value(text, names)
+            if expr:
+                ties.append((kind, expr))
     cx.steps[ENTITY, NAME] = Relate(ENTITY, NAME, "matching", "account", tuple(methods), tuple(ties))
 
 
-def _default(section: str, cx: Context, names: Names) -> Relate:
+def _method(method: MethodSection, names: Names, cx: Context) -> Method | None:
+    match = cx.condition(method.match, names) if method.match else written(s.Literal(True, "true"), method.name)
+    unless = cx.condition(method.unless, names) if method.unless else None
+    if not method.similar:
+        return Method(method.name, match, unless, None, 0.0, method.group) if match else None
+    one, other = (cx.value(text, names, "string") for text in method.similar)
+    return Method(method.name, match, unless, (one, other), float(method.at_least), method.group) if match and one and other else None
+
+
+def _default(called: Text, cx: Context) -> Relate:
     """A built-in definition, at the place where the policy asks for it."""
-    assert isinstance(section, Text)
-    origin = section.origin
+    origin = called.origin
 
     def expr(text: str) -> Expr:
-        found = cx.parse(text)
-        assert found is not None
-        return written(found.tree, Text(section, origin))
+        parsed = cx.parse(text)
+        assert parsed is not None
+        return written(parsed.tree, Text(called, origin))
 
     methods = []
-    for raw in DEFINITIONS[str(section)]:
+    for raw in DEFINITIONS[str(called)]:
         similar = tuple(map(expr, raw.get("similar", ())))
         methods.append(
             Method(

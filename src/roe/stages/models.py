@@ -4,9 +4,9 @@ segment, an ideal customer profile, and logistic models. Each part of a score is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from roe.grammar import types as t
 from roe.grammar import values as v
@@ -14,41 +14,172 @@ from roe.grammar.printer import show
 from roe.grammar.types import Type
 from roe.plan.operators import Choose, Derive, Expr, Report, Rule
 from roe.policy.context import Context, written
+from roe.policy.section import Day, Duration, Expression, Form, Identifier, Name, Percent, Section, key, section
+from roe.policy.tables import TableSection
 from roe.source import Text, span_of
+
+Positive = Annotated[float, Form(exclusiveMinimum=0)]
+
+
+@section
+class CriterionSection(Section):
+    """a condition, and the points that it gives"""
+
+    name: Name
+    when: Expression
+    points: float
+    because: Text | None = None
+    from_: Day | None = key("in force from this day on", default=None)
+    until: Day | None = key("in force up to, but not including, this day", default=None)
+
+
+@section
+class GroupedCriterionSection(CriterionSection):
+    """a condition, the points that it gives, and the group whose cap it shares"""
+
+    group: Identifier | None = key("criteria in the same group share a cap", default=None)
+
+
+@section
+class StepSection(Section):
+    """points that fall from time to time"""
+
+    minus: float
+    every: Duration
+
+
+@section
+class SignalSection(Section):
+    """dated records whose points fade, or a date that comes near"""
+
+    name: Identifier
+    points: float
+    of: Expression | None = key("a list of dated records", default=None)
+    at: Expression | None = key("one date; it counts in the time before it", default=None)
+    ahead: Duration | None = None
+    date: Identifier | None = key("the field with the date; default `date`", default=None)
+    weight: Identifier | None = key("a field whose number multiplies the points", default=None)
+    half_life: Duration | None = None
+    step: StepSection | None = None
+    most: float | None = None
+
+
+@section
+class WeightedSection(Section):
+    """a part of a score, and its weight"""
+
+    score: Expression
+    of: Positive = key("the maximum of the part; default 100", default=100)
+    weight: Positive
+
+
+@section
+class RankSection(Section):
+    """the rank of a value within a segment"""
+
+    of: Expression
+    within: Expression | None = None
+    tiers: Mapping[Text, Percent] = key("shares in percent, the best first", default={})
+    ties: Literal["share", "strict"] = key(
+        "whether equal values share the best rank, or are ordered by id; default: they share it", default="share"
+    )
+
+
+@section
+class CoefficientSection(Section):
+    """a part of a logistic model"""
+
+    of: Expression
+    weight: float
+    missing: float = 0
+
+
+@section
+class LogisticSection(Section):
+    """a logistic model"""
+
+    intercept: float
+    parts: Annotated[Mapping[Identifier, CoefficientSection], Form(minProperties=1)]
+
+
+@section
+class AttributeSection(Section):
+    """an attribute of an ideal customer"""
+
+    name: Name
+    when: Expression
+    weight: Positive = 1
+    must: bool = False
+    because: Text | None = None
+
+
+@section
+class DecisionTableSection(TableSection):
+    """a decision table, or points from criteria"""
+
+    criteria: tuple[CriterionSection, ...] = ()
+
+
+@section
+class ScoreSection(TableSection):
+    """a score: criteria, a table, or one of the models"""
+
+    criteria: tuple[GroupedCriterionSection, ...] = ()
+    description: Text | None = None
+    caps: Mapping[str, float] = key("the maximum points of a group", default={})
+    least: float | None = key("the lowest score", default=None)
+    most: float | None = key("the highest score", default=None)
+    signals: tuple[SignalSection, ...] = key("dated records whose points decay", default=())
+    weighted: Annotated[Mapping[Identifier, WeightedSection], Form(minProperties=1)] = key("parts by weight, from 0 to 100", default={})
+    matrix: Mapping[Text, Annotated[tuple[float, ...], Form(minItems=1, maxItems=9)]] = key(
+        "two scores with the lower bounds of their bands, from the highest: A1 to D4", default={}, minProperties=2, maxProperties=2
+    )
+    rank: RankSection | None = key("the rank of a value within a segment", default=None)
+    logistic: LogisticSection | None = key("a logistic model; the score is the probability in percent", default=None)
+    profile: Annotated[tuple[AttributeSection, ...], Form(minItems=1)] = key("an ideal customer profile, with its own report", default=())
+
 
 KINDS = ("criteria", "signals", "weighted", "matrix", "rank", "logistic", "profile")
 
 
-def kind_of(section: Any) -> str:
+def kind_of(section: ScoreSection | DecisionTableSection) -> str:
     """Which model a section of `scores:` is; empty for a table, and `criteria` where all there is are points."""
-    found = next((k for k in KINDS if section.get(k)), "")
-    more = found == "criteria" and (section.get("signals") or section.get("caps") or "least" in section or "most" in section)
-    return "points" if more or found == "signals" else found
+    if not isinstance(section, ScoreSection):
+        return "criteria" if section.criteria else ""
+    kind = next((k for k in KINDS if getattr(section, k)), "")
+    more = kind == "criteria" and (section.signals or section.caps or section.least is not None or section.most is not None)
+    return "points" if more or kind == "signals" else kind
 
 
-def parts_of(section: Any, kind: str) -> list[tuple[str, Type]]:
+def parts_of(section: ScoreSection | DecisionTableSection, kind: str) -> list[tuple[str, Type]]:
     """The fields that a model adds beside its own, by what follows its name."""
+    if not isinstance(section, ScoreSection):
+        return []
     if kind == "points":
-        groups = dict.fromkeys(str(c.get("group") or "points") for c in section.get("criteria") or ())
-        return [(f"_{x}", t.NUMBER) for x in (*groups, *(s["name"] for s in section.get("signals") or ()))]
-    if kind in ("weighted", "logistic"):
-        return [(f"_{x}", t.NUMBER) for x in (section[kind]["parts"] if kind == "logistic" else section[kind])]
+        groups = dict.fromkeys(str(c.group or "points") for c in section.criteria)
+        return [(f"_{x}", t.NUMBER) for x in (*groups, *(signal.name for signal in section.signals))]
+    if kind == "weighted":
+        return [(f"_{name}", t.NUMBER) for name in section.weighted]
+    if section.logistic and kind == "logistic":
+        return [(f"_{name}", t.NUMBER) for name in section.logistic.parts]
     if kind == "rank":
         return [("_of", t.NUMBER), ("_within", t.ANY)]
     return [("_points", t.NUMBER)] if kind == "profile" else []
 
 
-def type_of(section: Any, kind: str) -> Type:
+def type_of(section: ScoreSection | DecisionTableSection, kind: str) -> Type:
+    if not isinstance(section, ScoreSection):
+        return t.NUMBER
     if kind == "matrix":
-        return Type("string", values=tuple(_grades(section["matrix"])))
-    if kind == "rank":
-        tiers = tuple(map(str, section["rank"].get("tiers") or {}))
+        return Type("string", values=tuple(_grades(section.matrix)))
+    if section.rank and kind == "rank":
+        tiers = tuple(map(str, section.rank.tiers))
         tier = Type("string", values=tiers) if tiers else t.STRING
         return Type("record", fields={"rank": t.NUMBER, "of": t.NUMBER, "percentile": t.NUMBER, "tier": tier})
     return t.NUMBER
 
 
-def lower(section: Any, kind: str, name: Text, entity: str, cx: Context) -> None:
+def lower(section: ScoreSection, kind: str, name: Text, entity: str, cx: Context) -> None:
     model = _Model(section, name, entity, cx)
     by_kind: dict[str, Callable[[], None]] = {
         "points": model.points, "weighted": model.weighted, "matrix": model.matrix, "rank": model.rank, "logistic": model.logistic, "profile": model.profile,
@@ -56,148 +187,122 @@ def lower(section: Any, kind: str, name: Text, entity: str, cx: Context) -> None
     by_kind[kind]()
 
 
-def reports(policy: Any, cx: Context) -> dict[str, Report]:
-    """The report of each ideal customer profile: how many records meet each of its attributes."""
-    found = {}
-    for name, section in (policy.get("scores") or {}).items():
-        if section.get("profile"):
-            entity = str(section.get("for") or "account")
-            measures: dict[str, Expr] = {}
-            for item in section["profile"]:
-                expr = cx.parse(item["when"])
-                if expr:
-                    measures[str(item["name"])] = expr
-            fits = cx.parse(f"{entity}.{name} >= 75")
-            if fits:
-                measures["score of 75 and more"] = written(fits.tree, name)
-            found[str(name)] = Report(str(name), entity, None, None, None, measures)
-    return found
-
-
-def _grades(matrix: Any) -> list[str]:
+def _grades(matrix: Mapping[Text, Sequence[float]]) -> list[str]:
     rows, columns = (len(bounds) + 1 for bounds in matrix.values())
     return [f"{chr(65 + i)}{j + 1}" for i in range(rows) for j in range(columns)]
 
 
 class _Model:
-    def __init__(self, section: Any, name: Text, entity: str, cx: Context) -> None:
+    def __init__(self, section: ScoreSection, name: Text, entity: str, cx: Context) -> None:
         self.section, self.name, self.entity, self.cx = section, name, entity, cx
         self.names = cx.names(entity)
 
-    def derive(self, part: str, text: str, place: Any = None, **more: Any) -> None:
+    def derive(self, part: str, text: str, place: Text | None = None, **more: Any) -> None:
         tree = self.cx.parse(text)
         assert tree is not None, text
         step = f"{self.name}{part}"
-        at = place if isinstance(place, Text) else self.name
-        self.cx.steps[self.entity, step] = Derive(self.entity, step, "score", written(tree.tree, at), **more)
+        self.cx.steps[self.entity, step] = Derive(self.entity, step, "score", written(tree.tree, place or self.name), **more)
 
     def field(self, part: str = "") -> str:
         return f"{self.entity}.{self.name}{part}"
 
-    def said(self, given: Any, *kinds: str) -> str:
+    def said(self, text: Text, *kinds: str) -> str:
         """A checked expression of the policy as text that can stand inside of another; `null` after a diagnostic."""
-        text = given if isinstance(given, Text) else Text(str(given), self.name.origin)
         expr = self.cx.value(text, self.names, *kinds)
         return f"({show(expr.tree)})" if expr else "null"
 
-    def number(self, given: Any) -> str:
+    def number(self, text: Text) -> str:
         """The same of a number, of which a missing one counts as nothing."""
-        text = self.said(given, "number")
-        return f"(if {text} = null then 0 else {text})"
-
-    def rules(self, items: Any, points: Callable[[Any], Any]) -> tuple[Rule, ...]:
-        found = []
-        for raw in items:
-            when = self.cx.condition(raw["when"], self.names)
-            conditions = ((when,) if when else ()) + self.cx.period(raw.get("from"), raw.get("until"))
-            found.append(Rule(raw["name"], conditions, points(raw), raw.get("because")))
-        return tuple(found)
+        shown = self.said(text, "number")
+        return f"(if {shown} = null then 0 else {shown})"
 
     # --- points -----------------------------------------------------------------------------------------------------
 
     def points(self) -> None:
         """Criteria by group, each group capped; signals; the whole within bounds."""
         section, cx = self.section, self.cx
-        criteria = section.get("criteria") or []
-        cx.unique_names([c["name"] for c in criteria], "criteria")
-        cx.unique_names([x["name"] for x in section.get("signals") or ()], "signals")
-        by_group: dict[str, list[Any]] = {}
-        for raw in criteria:
-            by_group.setdefault(str(raw.get("group") or "points"), []).append(raw)
-        caps = section.get("caps") or {}
+        cx.unique_names([criterion.name for criterion in section.criteria], "criteria")
+        cx.unique_names([signal.name for signal in section.signals], "signals")
+        by_group: dict[str, list[Rule]] = {}
+        for criterion in section.criteria:
+            when = cx.condition(criterion.when, self.names)
+            conditions = ((when,) if when else ()) + cx.period(criterion.from_, criterion.until)
+            rule = Rule(criterion.name, conditions, criterion.points, criterion.because)
+            by_group.setdefault(str(criterion.group or "points"), []).append(rule)
+        caps = section.caps
         for group in caps:
             if group not in by_group:
                 cx.say("R503", group, f"no criterion belongs to the group `{group}`", f"the groups are {', '.join(by_group) or 'none'}")
         terms = []
-        for group, items in by_group.items():
+        for group, rules in by_group.items():
             step = f"{self.name}_{group}"
-            cx.steps[self.entity, step] = Choose(self.entity, step, "score", "collect sum", self.rules(items, lambda r: r["points"]), 0)
+            cx.steps[self.entity, step] = Choose(self.entity, step, "score", "collect sum", tuple(rules), 0)
             field = self.field(f"_{group}")
             terms.append(f"min({field}, {_plain(caps[group])})" if group in caps else field)
-        for raw in section.get("signals") or ():
-            self.signal(raw)
-            terms.append(self.field(f"_{raw['name']}"))
+        for signal in section.signals:
+            self.signal(signal)
+            terms.append(self.field(f"_{signal.name}"))
         total = " + ".join(terms)
-        total = f"max({total}, {_plain(section['least'])})" if "least" in section else total
-        self.derive("", f"min({total}, {_plain(section['most'])})" if "most" in section else total)
+        total = f"max({total}, {_plain(section.least)})" if section.least is not None else total
+        self.derive("", f"min({total}, {_plain(section.most)})" if section.most is not None else total)
 
-    def signal(self, raw: Any) -> None:
+    def signal(self, signal: SignalSection) -> None:
         """Dated records, each worth points that fade by half-life or by step; or one date that comes near."""
-        cx, part = self.cx, f"_{raw['name']}"
-        days = {key: self._days(raw, key) for key in ("half_life", "ahead")}
-        points = _plain(raw["points"])
-        if raw.get("at"):
-            at, ahead = self.said(raw["at"], "date", "date and time"), days["ahead"] or "30 days"
-            self.derive(part, f"if today <= date({at}) and date({at}) <= today + {ahead} then {points} else 0", raw["at"])
+        cx, part = self.cx, f"_{signal.name}"
+        half_life, ahead = self._days(signal.half_life), self._days(signal.ahead)
+        points = _plain(signal.points)
+        if signal.at:
+            at = self.said(signal.at, "date", "date and time")
+            self.derive(part, f"if today <= date({at}) and date({at}) <= today + {ahead or '30 days'} then {points} else 0", signal.at)
             return
-        if not raw.get("of"):
-            cx.say("R304", raw["name"], "a signal needs `of`, a list of dated records, or `at`, a date", "write `of: account.signals`")
+        if not signal.of:
+            cx.say("R304", signal.name, "a signal needs `of`, a list of dated records, or `at`, a date", "write `of: account.signals`")
             return
-        records, when = self.said(raw["of"], "list"), str(raw.get("date") or "date")
-        for field in (when, *([raw["weight"]] if raw.get("weight") else [])):
-            self._has(records, field, raw["of"])
+        records, when = self.said(signal.of, "list"), str(signal.date or "date")
+        for field in (when, *([signal.weight] if signal.weight else [])):
+            self._has(records, field, signal.of)
         age = f"(today - date(x.{when}))"
-        worth = points + (f" * (if x.{raw['weight']} = null then 1 else x.{raw['weight']})" if raw.get("weight") else "")
-        if days["half_life"]:
-            worth += f" * 0.5 ** ({age} / {days['half_life']})"
-        elif raw.get("step"):
-            every = self._days(raw["step"], "every")
-            worth = f"max(0, {worth} - {_plain(raw['step']['minus'])} * floor({age} / {every or '7 days'}))"
+        worth = points + (f" * (if x.{signal.weight} = null then 1 else x.{signal.weight})" if signal.weight else "")
+        if half_life:
+            worth += f" * 0.5 ** ({age} / {half_life})"
+        elif signal.step:
+            every = self._days(signal.step.every)
+            worth = f"max(0, {worth} - {_plain(signal.step.minus)} * floor({age} / {every or '7 days'}))"
         listed = f"{records}[{when} != null and date({when}) <= today]"
         total = f"if count({listed}) = 0 then 0 else sum(for x in {listed} return {worth})"
-        self.derive(part, f"min({total}, {_plain(raw['most'])})" if "most" in raw else total, raw["of"])
+        self.derive(part, f"min({total}, {_plain(signal.most)})" if signal.most is not None else total, signal.of)
 
-    def _has(self, records: str, field: Any, place: Any) -> None:
+    def _has(self, records: str, field: str, place: Text) -> None:
         """Say where the records of a list have no such field."""
         before = len(self.cx.found)
         self.cx.value(Text(f"for x in {records} return x.{field}", self.name.origin), self.names)
         at = field if isinstance(field, Text) else place
         self.cx.found[before:] = [replace(d, span=span_of(at)) for d in self.cx.found[before:]]
 
-    def _days(self, raw: Any, key: str) -> str:
+    def _days(self, text: Text | None) -> str:
         """A duration of days or hours, as text; empty where there is none, or after a diagnostic."""
-        if not raw.get(key):
+        if not text:
             return ""
-        found = self.cx.duration(raw[key])
-        if found is not None and v.kind(found) != "days and time duration":
-            self.cx.say("R311", raw[key], f"`{raw[key]}` is not a number of days", "write it in days, such as 90 days")
+        duration = self.cx.duration(text)
+        if duration is not None and v.kind(duration) != "days and time duration":
+            self.cx.say("R311", text, f"`{text}` is not a number of days", "write it in days, such as 90 days")
             return ""
-        return str(raw[key]) if found is not None else ""
+        return str(text) if duration is not None else ""
 
     # --- the others -------------------------------------------------------------------------------------------------
 
     def weighted(self) -> None:
         """Parts on a scale each (`of` is its full mark), by weight; the score is from 0 to 100."""
-        parts = self.section["weighted"]
-        whole = sum(p["weight"] for p in parts.values())
-        for name, part in parts.items():
-            share = f"min(1, max(0, {self.number(part['score'])} / {_plain(part.get('of') or 100)}))"
-            self.derive(f"_{name}", f"100 * {_plain(part['weight'])} / {_plain(whole)} * {share}", part["score"])
+        parts = self.section.weighted
+        whole = sum(weighted.weight for weighted in parts.values())
+        for name, weighted in parts.items():
+            share = f"min(1, max(0, {self.number(weighted.score)} / {_plain(weighted.of)}))"
+            self.derive(f"_{name}", f"100 * {_plain(weighted.weight)} / {_plain(whole)} * {share}", weighted.score)
         self.derive("", " + ".join(self.field(f"_{name}") for name in parts))
 
     def matrix(self) -> None:
         """Two scores cut into bands: letters for the first, figures for the second; A1 is the best."""
-        (first, rows), (second, columns) = self.section["matrix"].items()
+        (first, rows), (second, columns) = self.section.matrix.items()
         rules = []
         one, two = self.said(first, "number"), self.said(second, "number")
         for bounds in (rows, columns):
@@ -221,39 +326,57 @@ class _Model:
 
     def rank(self) -> None:
         """The place of a value among the records of a segment, with percentile and tier."""
-        raw = self.section["rank"]
-        self.derive("_of", self.said(raw["of"], "number"), raw["of"])
-        self.derive("_within", self.said(raw["within"]) if raw.get("within") else "null", raw.get("within"))
-        tiers = tuple((str(name), float(share)) for name, share in (raw.get("tiers") or {}).items())
+        rank = self.section.rank
+        assert rank is not None
+        self.derive("_of", self.said(rank.of, "number"), rank.of)
+        self.derive("_within", self.said(rank.within) if rank.within else "null", rank.within)
+        tiers = tuple((str(name), float(share)) for name, share in rank.tiers.items())
         if tiers and abs(sum(share for _, share in tiers) - 100) > 1e-9:
-            self.cx.say("R304", raw.key("tiers"), f"the tiers add up to {sum(s for _, s in tiers):g} %", "make them add up to 100 %")
-        self.derive("", self.field("_of"), raw["of"], among=tiers, strict=str(raw.get("ties") or "share") == "strict")
+            self.cx.say("R304", rank.key("tiers"), f"the tiers add up to {sum(s for _, s in tiers):g} %", "make them add up to 100 %")
+        self.derive("", self.field("_of"), rank.of, among=tiers, strict=rank.ties == "strict")
 
     def logistic(self) -> None:
         """A logistic model by its coefficients: each part adds to the log-odds, the score is the chance in percent."""
-        raw = self.section["logistic"]
-        for name, part in raw["parts"].items():
-            value = self.said(part["of"], "number", "boolean")
+        model = self.section.logistic
+        assert model is not None
+        for name, coefficient in model.parts.items():
+            value = self.said(coefficient.of, "number", "boolean")
             expr = self.cx.parse(value)
             if expr and self.cx.type_of(expr, self.names).name == "boolean":
                 value = f"(if {value} then 1 else 0)"
             else:
-                value = f"(if {value} = null then {_plain(part.get('missing') or 0)} else {value})"
-            self.derive(f"_{name}", f"{_plain(part['weight'])} * {value}", part["of"])
-        odds = " + ".join([_plain(raw["intercept"]), *(self.field(f"_{name}") for name in raw["parts"])])
+                value = f"(if {value} = null then {_plain(coefficient.missing)} else {value})"
+            self.derive(f"_{name}", f"{_plain(coefficient.weight)} * {value}", coefficient.of)
+        odds = " + ".join([_plain(model.intercept), *(self.field(f"_{name}") for name in model.parts)])
         self.derive("", f"100 / (1 + exp(-max(-700, min(700, {odds}))))")
 
     def profile(self) -> None:
         """An ideal customer profile: the weight of the attributes that a record has, of 100; what is a must decides alone."""
-        items = self.section["profile"]
-        self.cx.unique_names([x["name"] for x in items], "attributes")
-        whole = sum(x.get("weight") or 1 for x in items)
-        rules = self.rules(items, lambda x: round(100 * (x.get("weight") or 1) / whole, 6))
+        attributes = self.section.profile
+        self.cx.unique_names([attribute.name for attribute in attributes], "attributes")
+        whole = sum(attribute.weight for attribute in attributes)
+        rules = []
+        for attribute in attributes:
+            when = self.cx.condition(attribute.when, self.names)
+            rules.append(Rule(attribute.name, (when,) if when else (), round(100 * attribute.weight / whole, 6), attribute.because))
         step = f"{self.name}_points"
-        self.cx.steps[self.entity, step] = Choose(self.entity, step, "score", "collect sum", rules, 0)
-        must = " and ".join(self.said(x["when"], "boolean") for x in items if x.get("must"))
+        self.cx.steps[self.entity, step] = Choose(self.entity, step, "score", "collect sum", tuple(rules), 0)
+        must = " and ".join(self.said(attribute.when, "boolean") for attribute in attributes if attribute.must)
         points = f"round_half_up({self.field('_points')}, 2)"
         self.derive("", f"if {must} then {points} else 0" if must else points)
+        self.cx.reports[str(self.name)] = self._report()
+
+    def _report(self) -> Report:
+        """How many records meet each attribute of an ideal customer profile, and how many fit it."""
+        measures: dict[str, Expr] = {}
+        for attribute in self.section.profile:
+            expr = self.cx.parse(attribute.when)
+            if expr:
+                measures[str(attribute.name)] = expr
+        fits = self.cx.parse(f"{self.entity}.{self.name} >= 75")
+        if fits:
+            measures["score of 75 and more"] = written(fits.tree, self.name)
+        return Report(str(self.name), self.entity, None, None, None, measures)
 
 
 def _plain(number: float) -> str:

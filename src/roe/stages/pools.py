@@ -2,49 +2,124 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from roe.grammar import types as t
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.plan.operators import Allocate, DatedValue, Expr, Sla
 from roe.policy.context import Context, written
+from roe.policy.section import Day, Duration, Expression, Form, Heading, Name, Section, key, section
 from roe.source import Text
 
 # two leads of one company go to one rep: by its account, else by its own e-mail domain, else by the person's e-mail address
 COMPANY = "if lead.account != null then lead.account.id else if is_freemail(domain(lead.email)) then lead.email else domain(lead.email)"
 
 
-def lower(policy: dict[str, Any], cx: Context) -> dict[str, Allocate]:
-    pools = cx.pools
+@section
+class MemberSection(Section):
+    """a rep who is in the pool for a time"""
+
+    rep: Text
+    from_: Day | None = None
+    until: Day | None = None
+
+
+@section
+class SlaSection(Section):
+    """how soon the rep must work a record, and what happens if not"""
+
+    within: Duration
+    worked_by: Expression | None = key("which of the rep's activities count; default: all", default=None)
+    times: Annotated[int, Form(minimum=0, maximum=100)] = key("how often the next rep gets it before it escalates; default 1", default=1)
+    grace: Duration | None = key("how long after the deadline the record stays, since proof of work may come late", default=None)
+    escalate: Text | None = key("a rep", default=None)
+
+
+@section
+class CapsSection(Section):
+    """how many records a rep can have or get"""
+
+    open_leads: Expression | None = None
+    open_accounts: Expression | None = None
+    per_day: Expression | None = None
+    per_week: Expression | None = None
+
+
+@section
+class TogetherSection(Section):
+    """what records of one company have in common, and for how long they go to one rep"""
+
+    by: Expression | None = None
+    within: Duration | None = None
+
+
+Members = (
+    Annotated[Expression, Form(description="a condition on `rep`")]
+    | Annotated[tuple[Text | MemberSection, ...], Form(description="reps by id, name or e-mail, each perhaps for a time")]
+)
+
+
+@section
+class PoolSection(Section):
+    """reps who take turns"""
+
+    members: Members
+    strategy: Literal["round_robin", "weighted", "least_loaded", "top_score"] = "round_robin"
+    weight: Expression | None = None
+    score: Expression | None = key("top_score: the available member with the best score takes the turn", default=None)
+    sticky: Expression | None = key(
+        "the rep who gets the record first, if available, such as lead.account.owner; this uses no turn", default=None
+    )
+    together: Expression | TogetherSection | None = key(
+        "the value that records of one company share, so that one rep gets them all, and `within` how long after the older record came; "
+        "default: the account, else the company's e-mail domain, else the e-mail address; `never` gives each its own turn",
+        default=None,
+    )
+    debt: Annotated[int, Form(minimum=0, maximum=1000)] = key(
+        "the most turns that a skipped rep (cap, leave, hours) can be owed; default 3", default=3
+    )
+    hours: Literal["any", "working"] = key("working: reps outside their working hours are skipped", default="any")
+    sla: SlaSection | None = None
+    caps: CapsSection | None = None
+    fallback: Text | None = key("a rep, or another pool", default=None)
+    description: Text | None = None
+
+
+POOLS = Heading("pools", Mapping[Name, PoolSection], "groups of reps who take turns")
+
+
+def lower(pools: Mapping[Text, PoolSection], cx: Context) -> dict[str, Allocate]:
     names = cx.names("lead").binding(rep=t.record("rep"), account=t.record("account"))
-    for name, raw in (policy.get("pools") or {}).items():
-        given = raw["members"]
-        members: Expr | tuple[DatedValue, ...] | None
-        if isinstance(given, list):
-            rows = [m if isinstance(m, dict) else {"rep": m} for m in given]
-            members = tuple(cx.dated_value(m["rep"], m.get("from"), m.get("until")) for m in rows)
-        else:
-            members = cx.condition(given, names)
+    for name, pool in pools.items():
+        members = _members(pool, names, cx)
         if members is None:
             continue
-        strategy = str(raw.get("strategy") or "round_robin")
-        weight, score = (_number(raw, key, strategy, cx, names) for key in ("weight", "score"))
+        weight = _number(pool, "weight", pool.weight, cx, names)
+        score = _number(pool, "score", pool.score, cx, names)
         caps = {}
-        for cap, text in (raw.get("caps") or {}).items():
-            expr = cx.value(str(text) if not isinstance(text, Text) else text, names, "number")
+        for cap, text in pool.caps.items() if pool.caps else ():
+            expr = cx.value(text, names, "number")
             if expr:
-                caps[str(cap)] = expr
-        sticky = cx.value(raw["sticky"], names, "record", "owners", "string") if raw.get("sticky") else None
-        debt = 3 if raw.get("debt") is None else int(raw["debt"])
-        hours = str(raw.get("hours") or "any") == "working"
-        by, within = _together(raw, name, cx, names)
-        pools[str(name)] = Allocate(
-            str(name), strategy, members, weight, caps, raw.get("fallback"), name, score, sticky, by,
-            debt, hours, _sla(raw.get("sla"), cx), within,
+                caps[cap] = expr
+        sticky = cx.value(pool.sticky, names, "record", "owners", "string") if pool.sticky else None
+        by, within = _together(pool, name, cx, names)
+        cx.pools[str(name)] = Allocate(
+            str(name), str(pool.strategy), members, weight, caps, pool.fallback, name, score, sticky, by,
+            pool.debt, pool.hours == "working", _sla(pool.sla, cx), within,
         )  # fmt: skip
-    _fallbacks(pools, cx)
-    return pools
+    _fallbacks(cx.pools, cx)
+    return cx.pools
+
+
+def _members(pool: PoolSection, names: Names, cx: Context) -> Expr | tuple[DatedValue, ...] | None:
+    """Who is in a pool: a condition on reps, or a list of them, each with the days on which it counts."""
+    if isinstance(pool.members, Text):
+        return cx.condition(pool.members, names)
+    return tuple(
+        cx.dated_value(m.rep, m.from_, m.until) if isinstance(m, MemberSection) else cx.dated_value(m, None, None) for m in pool.members
+    )
 
 
 def _fallbacks(pools: dict[str, Allocate], cx: Context) -> None:
@@ -62,23 +137,22 @@ def _fallbacks(pools: dict[str, Allocate], cx: Context) -> None:
 NEEDS = {"weight": "weighted", "score": "top_score"}
 
 
-def _number(raw: Any, key: str, strategy: str, cx: Context, names: Names) -> Expr | None:
+def _number(pool: PoolSection, key: str, text: Text | None, cx: Context, names: Names) -> Expr | None:
     """The weight or the score of a rep, which one strategy needs and no other has a use for."""
-    found = cx.value(raw[key], names, "number") if raw.get(key) else None
-    if found and strategy != NEEDS[key] and (key, strategy) != ("weight", "top_score"):
-        cx.say("R304", raw[key], f"`{key}` has no effect in a `{strategy}` pool", f"write `strategy: {NEEDS[key]}`, or remove it")
-    if strategy == NEEDS[key] and not raw.get(key):
+    strategy = pool.strategy
+    number = cx.value(text, names, "number") if text else None
+    if number and strategy != NEEDS[key] and (key, strategy) != ("weight", "top_score"):
+        cx.say("R304", text, f"`{key}` has no effect in a `{strategy}` pool", f"write `strategy: {NEEDS[key]}`, or remove it")
+    if strategy == NEEDS[key] and not text:
         help = "add `weight: rep.ramp`, or another number per rep" if key == "weight" else "add `score:`, the best rep has the highest"
-        cx.say("R304", raw.key("strategy"), f"a {strategy} pool needs a {key}", help)
-    return found
+        cx.say("R304", pool.key("strategy"), f"a {strategy} pool needs a {key}", help)
+    return number
 
 
-def _together(raw: Any, name: Text, cx: Context, names: Names) -> tuple[Expr | None, Any]:
+def _together(pool: PoolSection, name: Text, cx: Context, names: Names) -> tuple[Expr | None, Any]:
     """What records of one company have in common, and for how long they stay together."""
-    given: Any = raw.get("together")
-    within = None
-    if isinstance(given, dict):
-        given, within = given.get("by"), cx.lasting(given.get("within"))
+    together = pool.together
+    given, within = (together.by, cx.lasting(together.within)) if isinstance(together, TogetherSection) else (together, None)
     if given is None:
         tree, _ = parse(COMPANY)
         assert tree is not None
@@ -86,13 +160,12 @@ def _together(raw: Any, name: Text, cx: Context, names: Names) -> tuple[Expr | N
     return (None if str(given) == "never" else cx.value(given, names, "string", "number")), within
 
 
-def _sla(raw: Any, cx: Context) -> Sla | None:
-    if raw is None:
+def _sla(sla: SlaSection | None, cx: Context) -> Sla | None:
+    if sla is None:
         return None
-    within = cx.lasting(raw["within"])
+    within = cx.lasting(sla.within)
     if within is None:
         return None
     activity = cx.names("activity", implicit=True)
-    counts = cx.condition(raw["worked_by"], activity) if raw.get("worked_by") else None
-    grace = cx.lasting(raw["grace"]) if raw.get("grace") else None
-    return Sla(within, counts, 1 if raw.get("times") is None else int(raw["times"]), raw.get("escalate"), grace)
+    counts = cx.condition(sla.worked_by, activity) if sla.worked_by else None
+    return Sla(within, counts, sla.times, sla.escalate, cx.lasting(sla.grace))

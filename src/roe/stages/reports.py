@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated
 
 from roe.diagnostics import suggest
 from roe.plan.operators import Choose, Report
 from roe.policy.context import Context
-from roe.stages import models
+from roe.policy.section import Expression, Form, Heading, Name, Section, key, section
+from roe.source import Text
 
 
-def lower(policy: dict[str, Any], cx: Context) -> dict[str, Report]:
-    found: dict[str, Report] = models.reports(policy, cx)
-    for name, raw in (policy.get("reports") or {}).items():
-        entity = str(raw.get("for") or "account")
-        if entity not in cx.model.entities:
-            cx.say("R504", raw["for"], f"there is no entity `{entity}`", suggest(entity, cx.model.entities, "correct it"))
+@section
+class ReportSection(Section):
+    """what is counted, of which records, by which group"""
+
+    for_: Text | None = None
+    list: Text | None = key(
+        "a table under `tables:`; records that match none of its rows are left out, and rows that match no record are named", default=None
+    )
+    where: Expression | None = None
+    by: Expression | None = None
+    measures: Annotated[Mapping[Text, Expression], Form(minProperties=1)] = key("conditions are counted, numbers are summed")
+    description: Text | None = None
+
+
+REPORTS = Heading("reports", Mapping[Name, ReportSection], "records counted by group: `roe report`")
+
+
+def lower(reports: Mapping[Text, ReportSection], cx: Context) -> dict[str, Report]:
+    """The reports of the policy, after those that other stages add."""
+    lowered = dict(cx.reports)
+    for name, report in reports.items():
+        entity = str(report.for_ or "account")
+        if report.for_ and not cx.has_entity(report.for_):
             continue
         names = cx.names(entity)
-        table = raw.get("list")
+        table = report.list
         if table is not None and not isinstance(cx.steps.get((entity, str(table))), Choose):
             known = [n for (e, n), step in cx.steps.items() if e == entity and isinstance(step, Choose)]
             cx.say("R501", table, f"there is no table `{table}` of {entity} records", suggest(table, known, "name one under `tables:`"))
             continue
-        where = cx.condition(raw["where"], names) if raw.get("where") else None
-        by = cx.value(raw["by"], names) if raw.get("by") else None
+        where = cx.condition(report.where, names) if report.where else None
+        by = cx.value(report.by, names) if report.by else None
         measures = {}
-        for label, text in raw["measures"].items():
+        for label, text in report.measures.items():
             expr = cx.value(text, names, "boolean", "number")
             if expr:
                 measures[str(label)] = expr
-        found[str(name)] = Report(str(name), entity, where, by, str(table) if table is not None else None, measures)
-    return found
+        lowered[str(name)] = Report(str(name), entity, where, by, str(table) if table is not None else None, measures)
+    return lowered

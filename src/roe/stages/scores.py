@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from roe.diagnostics import suggest
 from roe.grammar import types as t
 from roe.grammar.types import Type
 from roe.plan.operators import Choose, Rule
 from roe.policy.context import Context
+from roe.policy.section import Heading, Identifier
+from roe.policy.tables import Table, TableSection
 from roe.source import Text
 from roe.stages import models
+from roe.stages.models import CriterionSection, DecisionTableSection, ScoreSection
+
+SCORES = Heading("scores", Mapping[Identifier, ScoreSection], "scores from criteria, tiers from a table")
+TABLES = Heading("tables", Mapping[Identifier, DecisionTableSection], "decision tables of your own; each is a field of its entity")
+Scores = Mapping[Text, ScoreSection]
+Tables = Mapping[Text, DecisionTableSection]
+AnyScore = ScoreSection | DecisionTableSection
 
 
-def sections(policy: dict[str, Any]) -> list[tuple[Text, Any, str]]:
-    return [(n, s, k) for k in ("scores", "tables") for n, s in (policy.get(k) or {}).items()]
+def sections(scores: Scores, tables: Tables) -> list[tuple[Text, AnyScore, str]]:
+    """(the name, the section, the stage of the steps it lowers to)."""
+    return [*((name, score, "score") for name, score in scores.items()), *((name, table, "table") for name, table in tables.items())]
 
 
-def entity_of(section: Any) -> str:
-    given = section.get("for") or "account"
-    return str(given[0] if isinstance(given, list) else given)
+def entity_of(section: TableSection) -> str:
+    return str(next(iter(section.entities), "account"))
 
 
-def declare(policy: dict[str, Any], cx: Context) -> None:
-    for name, section, _kind in sections(policy):
+def declare(scores: Scores, tables: Tables, cx: Context) -> None:
+    for name, section, _ in sections(scores, tables):
         entity = entity_of(section)
-        if entity not in cx.model.entities:
-            cx.say(
-                "R504", section["for"], f"there is no entity `{entity}`", suggest(entity, cx.model.entities, "declare it under `fields:`")
-            )
+        if section.entities and not cx.has_entity(section.entities[0], "declare it under `fields:`"):
             continue
         if name in cx.model.entities[entity] or (entity, str(name)) in cx.model.steps:
             cx.say("R306", name, f"`{entity}.{name}` exists already", "choose another name")
             continue
         cx.model.steps[entity, str(name)] = lambda section=section, name=name: _type(section, cx, name)  # type: ignore[misc]
-        given = [k for k in (*models.KINDS, "table", "rows") if section.get(k)]
+        given = [k for k in (*models.KINDS, "table", "rows") if getattr(section, k, None)]
         if len(given) > 1 and set(given) != {"criteria", "signals"}:
             cx.say(
                 "R304", name, f"`{name}` is {' and '.join(given)} at once", "a score is one model: write the others as scores of their own"
@@ -46,29 +52,30 @@ def declare(policy: dict[str, Any], cx: Context) -> None:
             cx.model.steps[entity, step] = lambda kind=kind: kind  # type: ignore[misc]
 
 
-def _type(section: Any, cx: Context, name: str) -> Type:
-    kind = models.kind_of(section)
-    if kind:
+def _type(section: AnyScore, cx: Context, name: str) -> Type:
+    if kind := models.kind_of(section):
         return models.type_of(section, kind)
     before = len(cx.found)
-    table = cx.table(section, section.key("table") if section.get("table") else section.key("rows"))
+    table = cx.table(section, section.asked)
     del cx.found[before:]
     if table is None:
         return t.ANY
     return output_type(table, section, cx, entity_of(section), str(name))
 
 
-def output_type(table: Any, section: Any, cx: Context, entity: str, own: str) -> Type:
+def output_type(table: Table, section: TableSection, cx: Context, entity: str, own: str) -> Type:
     """One output column is a value, several are a record."""
     _, outputs = cx.split(table, section, cx.names(entity, implicit=True), own)
     from roe.policy.context import all_numbers
 
-    hit, default = section.get("hit") or "first", section.get("default")
+    hit, default = section.hit, section.default
     kinds = {}
     for i, name in outputs.items():
         cells = [row[i] for row in table.rows if row[i] not in ("", "-")]
         number = all_numbers(cells)
-        otherwise = default.get(name) if isinstance(default, dict) else default  # what the table gives where no row holds
+        otherwise = (
+            {str(k): x for k, x in default.items()}.get(name) if isinstance(default, Mapping) else default
+        )  # what the table gives where no row holds
         values = tuple(dict.fromkeys(map(str, [*cells, *([otherwise] if otherwise is not None else [])])))
         kinds[str(name)] = t.NUMBER if number else Type("string", values=values, declared=cells[0].span() if cells else None)
     if hit == "collect count" or (hit.startswith("collect ") and len(kinds) == 1):
@@ -77,18 +84,17 @@ def output_type(table: Any, section: Any, cx: Context, entity: str, own: str) ->
     return t.list_of(one) if hit == "collect" else one
 
 
-def lower(policy: dict[str, Any], cx: Context) -> None:
-    for name, section, of in sections(policy):
+def lower(scores: Scores, tables: Tables, cx: Context) -> None:
+    for name, section, stage in sections(scores, tables):
         entity = entity_of(section)
         if (entity, str(name)) not in cx.model.steps:
             continue
-        stage = "score" if of == "scores" else "table"
         kind = models.kind_of(section)
-        if kind and kind != "criteria":
+        if isinstance(section, ScoreSection) and kind not in ("", "criteria"):
             models.lower(section, kind, name, entity, cx)
             continue
-        if kind:
-            step: Choose | None = _criteria(section["criteria"], cx, entity, str(name))
+        if section.criteria:
+            step: Choose | None = _criteria(section.criteria, cx, entity, str(name))
         else:
             step = cx.choose(section, name, entity, str(name), stage, _single)
         if step:
@@ -100,11 +106,11 @@ def _single(label: Any, outputs: dict[str, Any]) -> Any:
     return values[0] if len(values) == 1 else {"name": None if label is None else str(label), **outputs}
 
 
-def _criteria(found: list[Any], cx: Context, entity: str, name: str) -> Choose:
-    cx.unique_names([c["name"] for c in found], "criteria")
+def _criteria(criteria: Sequence[CriterionSection], cx: Context, entity: str, name: str) -> Choose:
+    cx.unique_names([criterion.name for criterion in criteria], "criteria")
     rules = []
-    for raw in found:
-        when = cx.condition(raw["when"], cx.names(entity))
-        conditions = ((when,) if when else ()) + cx.period(raw.get("from"), raw.get("until"))
-        rules.append(Rule(raw["name"], conditions, raw["points"], raw.get("because")))
+    for criterion in criteria:
+        when = cx.condition(criterion.when, cx.names(entity))
+        conditions = ((when,) if when else ()) + cx.period(criterion.from_, criterion.until)
+        rules.append(Rule(criterion.name, conditions, criterion.points, criterion.because))
     return Choose(entity, name, "score", "collect sum", tuple(rules), 0)

@@ -8,48 +8,98 @@ that record, but for the declared exceptions.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from roe.diagnostics import suggest
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.plan.operators import Choose, Derive, Expr, Rule
 from roe.policy.context import Context, written
-from roe.policy.tables import Table, inline_table
+from roe.policy.section import Day, Expression, FilePath, Heading, Identifier, Name, Section, key, section
+from roe.policy.tables import Table, TableSection, inline_table
 from roe.source import Text, span_of
 from roe.stages.scores import output_type
 
 OWN = "itself"  # whose attributes decide where nothing else is said
 
 
-def sections(policy: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """(the name of the step, the section, the key it stands under): the territories, then each overlay."""
-    found = [("territory", policy["territories"], policy.key("territories"))] if policy.get("territories") else []  # type: ignore[attr-defined]
-    overlays = policy.get("overlays") or {}
-    return [*found, *((str(name), section, name) for name, section in overlays.items())]
+@section
+class StaffingSection(Section):
+    """who holds a territory, in which role, and when"""
+
+    territory: Text
+    role: Text
+    rep: Text | None = None
+    from_: Day | None = key("in force from this day on", default=None)
+    until: Day | None = key("in force up to, but not including, this day", default=None)
 
 
-def entities(section: Any) -> list[str]:
-    given = section.get("for") or ["account"]
-    return [str(e) for e in (given if isinstance(given, list) else [given])]
+@section
+class DecidedBySelfSection(Section):
+    """records that decide by their own attributes"""
+
+    name: Name
+    when: Expression
+    description: Text | None = None
 
 
-def declare(policy: dict[str, Any], cx: Context) -> None:
-    for name, section, key in sections(policy):
-        for entity in entities(section):
+@section
+class DecidedBySection(Section):
+    """another record whose attributes decide, such as the ultimate parent"""
+
+    account: Expression = key("the record whose attributes decide, such as account.ultimate_parent")
+    except_: tuple[DecidedBySelfSection, ...] = key("records that decide by their own attributes", default=())
+
+
+@section
+class TerritoriesSection(TableSection):
+    """a table of territories, and who staffs them"""
+
+    staffing: FilePath | tuple[StaffingSection, ...] | None = None
+    decided_by: DecidedBySection | None = None
+    fallback: Text | Mapping[Text, Text] | None = key("who owns accounts in vacant territories: a rep, or one per role", default=None)
+    levels: tuple[Text, ...] = key(
+        "outputs from the widest to the narrowest, such as [region, area]; a run has totals for each level", default=()
+    )
+    cover: Literal["leave"] | None = key("the cover (leaves.csv) takes over while a rep is on leave", default=None)
+
+
+TERRITORIES = Heading("territories", TerritoriesSection)
+OVERLAYS = Heading(
+    "overlays", Mapping[Identifier, TerritoriesSection], "more territory sets, such as for specialists; each is a field of its entity"
+)
+Overlays = Mapping[Text, TerritoriesSection]
+
+
+def sections(territories: TerritoriesSection | None, overlays: Overlays) -> list[tuple[str, TerritoriesSection]]:
+    """(the name of the step, the section): the territories, then each overlay."""
+    named = [("territory", territories)] if territories else []
+    return [*named, *((str(name), overlay) for name, overlay in overlays.items())]
+
+
+def entities(section: TerritoriesSection) -> list[str]:
+    return [str(entity) for entity in section.entities] or ["account"]
+
+
+def declare(territories: TerritoriesSection | None, overlays: Overlays, cx: Context) -> None:
+    for name, territory_set in sections(territories, overlays):
+        for entity in entities(territory_set):
             if entity not in cx.model.entities:
-                cx.say("R504", section.key("for"), f"there is no entity `{entity}`", suggest(entity, cx.model.entities, "correct it"))
+                cx.say("R504", territory_set.key("for"), f"there is no entity `{entity}`", suggest(entity, cx.model.entities, "correct it"))
                 continue
             if (entity, name) in cx.model.steps or name in cx.model.entities[entity]:
-                cx.say("R306", key, f"`{entity}.{name}` exists already", "choose another name")
+                cx.say("R306", territory_set.heading, f"`{entity}.{name}` exists already", "choose another name")
                 continue
-            for step in (name, _own(name)) if section.get("decided_by") else (name,):
-                cx.model.steps[entity, step] = lambda section=section, entity=entity, name=name: _type(section, cx, entity, name)  # type: ignore[misc]
-            if section.get("decided_by"):
-                labels = (OWN, *(str(x["name"]) for x in section["decided_by"].get("except") or ()), _decider(section))
+            for step in (name, _own(name)) if territory_set.decided_by else (name,):
+                cx.model.steps[entity, step] = lambda territory_set=territory_set, entity=entity, name=name: _type(
+                    territory_set, cx, entity, name
+                )  # type: ignore[misc]
+            if territory_set.decided_by:
+                labels = (OWN, *(str(x.name) for x in territory_set.decided_by.except_), str(territory_set.decided_by.account))
                 cx.model.steps[entity, f"{name}_decided_by"] = lambda labels=labels: t.Type("string", values=labels)  # type: ignore[misc]
-            if section.get("staffing") is not None:
+            if territory_set.staffing is not None:
                 cx.model.steps[entity, f"{name}_owner"] = lambda: t.OWNERS
 
 
@@ -57,31 +107,23 @@ def _own(name: str) -> str:
     return f"own_{name}"
 
 
-def _decider(section: Any) -> str:
-    return str(section["decided_by"]["account"])
-
-
-def _table_key(section: Any) -> Any:
-    return section.key("table") if section.get("table") else section.key("rows")
-
-
-def _type(section: Any, cx: Context, entity: str, name: str) -> t.Type:
+def _type(section: TerritoriesSection, cx: Context, entity: str, name: str) -> t.Type:
     before = len(cx.found)
-    table = cx.table(section, _table_key(section))
-    found = t.ANY if table is None else output_type(table, section, cx, entity, name)
+    table = cx.table(section, section.asked)
+    kind = t.ANY if table is None else output_type(table, section, cx, entity, name)
     del cx.found[before:]
-    if found.name != "record" and table is not None:
+    if kind.name != "record" and table is not None:
         _, outputs = cx.split(table, section, cx.names(entity, implicit=True), name)
-        found = t.Type("record", fields={"name": t.STRING, **dict.fromkeys(outputs.values(), found)})
-    return found
+        kind = t.Type("record", fields={"name": t.STRING, **dict.fromkeys(outputs.values(), kind)})
+    return kind
 
 
-def lower(policy: dict[str, Any], cx: Context) -> None:
-    for name, section, _ in sections(policy):
-        _lower(name, section, cx)
+def lower(territories: TerritoriesSection | None, overlays: Overlays, cx: Context) -> None:
+    for name, territory_set in sections(territories, overlays):
+        _lower(name, territory_set, cx)
 
 
-def _lower(name: str, section: Any, cx: Context) -> None:
+def _lower(name: str, section: TerritoriesSection, cx: Context) -> None:
     def as_value(label: Any, outputs: dict[str, Any]) -> Any:
         return {"name": None if label is None else str(label), **outputs}
 
@@ -90,73 +132,71 @@ def _lower(name: str, section: Any, cx: Context) -> None:
         if (entity, name) not in cx.model.steps:
             continue
         before = len(cx.found)
-        decided = section.get("decided_by")
+        decided = section.decided_by
         own = _own(name) if decided else name
-        step = cx.choose(section, _table_key(section), entity, own, "territory", as_value)
+        step = cx.choose(section, section.asked, entity, own, "territory", as_value)
         if entity != entities(section)[0]:
             del cx.found[before:]
         if step is None:
             continue
-        if isinstance(section.get("default"), str):  # it names the territory where no row holds
-            step = replace(step, default={**step.default, "name": str(section["default"])})
+        if isinstance(section.default, Text):  # it names the territory where no row holds
+            step = replace(step, default={**step.default, "name": str(section.default)})
         cx.steps[entity, own] = step
         if decided:
             _decided_by(name, decided, entity, cx)
-        cx.unique_names([r.name for r in step.rules if section.get("hit") == "unique"], "territories")
+        cx.unique_names([r.name for r in step.rules if section.hit == "unique"], "territories")
         if staffing:
             known = {str(r.name) for r in step.rules} | ({str(step.default.get("name"))} if step.default else set())
             _staff(name, section, staffing, known, entity, cx, entity == entities(section)[0])
 
 
-def levels(policy: dict[str, Any], cx: Context) -> dict[str, dict[str, tuple[str, ...]]]:
+def levels(territories: TerritoriesSection | None, overlays: Overlays, cx: Context) -> dict[str, dict[str, tuple[str, ...]]]:
     """Of each entity, what its territories are part of, from the widest to the narrowest."""
-    section = policy.get("territories")
-    if not section or not section.get("levels"):
+    if not territories or not territories.levels:
         return {}
-    found: dict[str, dict[str, tuple[str, ...]]] = {}
-    for entity in entities(section):
-        step = cx.steps.get((entity, _own("territory") if section.get("decided_by") else "territory"))
+    by_entity: dict[str, dict[str, tuple[str, ...]]] = {}
+    for entity in entities(territories):
+        step = cx.steps.get((entity, _own("territory") if territories.decided_by else "territory"))
         if not isinstance(step, Choose):
             continue
         values = [*(rule.value for rule in step.rules), *([step.default] if step.default else [])]
-        for level in section["levels"]:
+        for level in territories.levels:
             if values and level not in values[0]:
                 known = [k for k in values[0] if k != "name"]
                 cx.say("R403", level, f"the territories have no column `{level}`", suggest(level, known, "add the column"))
-        found[entity] = {str(x["name"]): tuple(str(x.get(level) or "-") for level in section["levels"]) for x in values}
-    return found
+        by_entity[entity] = {str(x["name"]): tuple(str(x.get(level) or "-") for level in territories.levels) for x in values}
+    return by_entity
 
 
-def _decided_by(name: str, raw: Any, entity: str, cx: Context) -> None:
+def _decided_by(name: str, decided: DecidedBySection, entity: str, cx: Context) -> None:
     """The table's answer about another record, but for the exceptions: which it is, and what it says."""
     names = cx.names(entity)
-    other = cx.value(raw["account"], names, "record")
+    other = cx.value(decided.account, names, "record")
     if other is None:
         return
-    label = str(raw["account"])
-    cx.unique_names([x["name"] for x in raw.get("except") or ()], "exceptions")
+    label = str(decided.account)
+    cx.unique_names([exception.name for exception in decided.except_], "exceptions")
     rules = []
-    for item in raw.get("except") or ():
-        when = cx.condition(item["when"], names)
+    for exception in decided.except_:
+        when = cx.condition(exception.when, names)
         if when:
-            rules.append(Rule(item["name"], (when,), str(item["name"])))
-    missing = written(s.Compare("=", other.tree, s.Literal(None, "null")), raw["account"])
-    rules.append(Rule(Text(OWN, raw["account"].origin), (missing,), OWN))
+            rules.append(Rule(exception.name, (when,), str(exception.name)))
+    missing = written(s.Compare("=", other.tree, s.Literal(None, "null")), decided.account)
+    rules.append(Rule(Text(OWN, decided.account.origin), (missing,), OWN))
     cx.steps[entity, f"{name}_decided_by"] = Choose(entity, f"{name}_decided_by", "territory", "first", tuple(rules), label)
     record = s.Name(entity)
     parent = s.Compare("=", s.Path(record, f"{name}_decided_by"), s.Literal(label, label))
     tree = s.If(parent, s.Path(other.tree, _own(name)), s.Path(record, _own(name)))
-    cx.steps[entity, name] = Derive(entity, name, "territory", written(tree, raw["account"]))
+    cx.steps[entity, name] = Derive(entity, name, "territory", written(tree, decided.account))
 
 
-def _staffing(section: Any, cx: Context) -> Table | None:
-    found = section.get("staffing")
-    if found is None:
+def _staffing(section: TerritoriesSection, cx: Context) -> Table | None:
+    if section.staffing is None:
         return None
-    if isinstance(found, list):
-        table, problems = inline_table(found, span_of(section.key("staffing")))
+    if isinstance(section.staffing, Text):
+        table, problems = cx.file_table(section.staffing)
     else:
-        table, problems = cx.file_table(found)
+        table, problems = inline_table([row.texts() for row in section.staffing], span_of(section.key("staffing")))
     cx.found += problems
     if table is None:
         return None
@@ -166,7 +206,7 @@ def _staffing(section: Any, cx: Context) -> Table | None:
     return None if missing else table
 
 
-def _staff(name: str, section: Any, table: Table, known: set[str], entity: str, cx: Context, report: bool) -> None:
+def _staff(name: str, section: TerritoriesSection, table: Table, known: set[str], entity: str, cx: Context, report: bool) -> None:
     rules: dict[str, list[Rule]] = {role: [] for role in cx.model.roles()}
     before = len(cx.found)
     subject = s.Path(s.Path(s.Name(entity), name), "name")
@@ -182,16 +222,14 @@ def _staff(name: str, section: Any, table: Table, known: set[str], entity: str, 
         conditions = (here, *cx.period(cells.get("from"), cells.get("until")))
         label = Text(f"{rep} for {territory}" if rep else f"vacant: {territory}", rep.origin)
         rules[role].append(Rule(label, conditions, str(rep) or None))
-    fallback = section.get("fallback") or {}
-    if not isinstance(fallback, dict):
-        fallback = dict.fromkeys(rules, fallback)
+    fallback: Mapping[Any, Text] = dict.fromkeys(rules, section.fallback) if isinstance(section.fallback, Text) else section.fallback or {}
     for role in fallback:
         if role not in rules:
-            cx.say("R502", role, f"there is no role `{role}`", suggest(role, rules, "add it under `roles:`"))
+            cx.has_role(role)
     if not report:
         del cx.found[before:]
-    for title, found in rules.items():
-        cx.steps[entity, f"{name}_owner.{title}"] = Choose(entity, f"{name}_owner.{title}", "staffing", "first", tuple(found))
+    for title, staffed in rules.items():
+        cx.steps[entity, f"{name}_owner.{title}"] = Choose(entity, f"{name}_owner.{title}", "staffing", "first", tuple(staffed))
     group = {title: f"{name}_owner.{title}" for title in rules}
     vacant = {str(role): str(rep) for role, rep in fallback.items()}
-    cx.steps[entity, f"{name}_owner"] = Derive(entity, f"{name}_owner", "staffing", None, group, vacant, section.get("cover") == "leave")
+    cx.steps[entity, f"{name}_owner"] = Derive(entity, f"{name}_owner", "staffing", None, group, vacant, section.cover == "leave")

@@ -7,80 +7,110 @@ are half-open: the day they end belongs to the next state. A window with `from` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
-from roe.diagnostics import suggest
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.plan.operators import Choose, Derive, Rule, Window
 from roe.policy.context import Context, written
+from roe.policy.section import Day, Duration, Entity, Expression, Heading, Identifier, Section, key, section
 from roe.source import Text
 
 STATES = ("none", "protected", "grace", "cool_off", "expired")
 
 
-def declare(policy: dict[str, Any], cx: Context) -> None:
-    for name, raw in (policy.get("windows") or {}).items():
-        entity = str(raw.get("for") or "account")
-        if entity not in cx.model.entities:
-            cx.say("R504", raw["for"], f"there is no entity `{entity}`", suggest(entity, cx.model.entities, "correct it"))
+def _without(*names: str) -> dict[str, Any]:
+    return {"anyOf": [{"required": [name]} for name in names]}
+
+
+@section
+class WindowSection(Section):
+    """days in which an owner is protected: counted from a date (`lasts`), or the same for all (`from` and `until`)"""
+
+    for_: Entity | None = None
+    role: Text | None = None
+    lasts: Duration | None = None
+    starts: Expression | None = key("the date it counts from; `owner_since` unless given", default=None)
+    renewed_by: Expression | None = key("a condition on an activity, whose date then counts", default=None)
+    grace: Duration | None = None
+    cool_off: Duration | None = None
+    description: Text | None = None
+    from_: Day | None = key("a freeze: from this day on", default=None)
+    until: Day | None = key("a freeze: up to, but not including, this day", default=None)
+    when: Expression | None = key("a freeze: which records", default=None)
+    KEYWORDS: ClassVar[Mapping[str, Any]] = {
+        "oneOf": [
+            {"required": ["lasts"], "not": _without("from", "until", "when")},
+            {"required": ["from", "until"], "not": _without("starts", "renewed_by", "grace", "cool_off")},
+        ]
+    }
+
+
+WINDOWS = Heading("windows", Mapping[Identifier, WindowSection], "ownership windows")
+
+
+def declare(windows: Mapping[Text, WindowSection], cx: Context) -> None:
+    for name, window in windows.items():
+        entity = str(window.for_ or "account")
+        if window.for_ and not cx.has_entity(window.for_):
             continue
         for part, kind in (("since", t.DATE), ("until", t.DATE), ("state", t.Type("string", values=STATES))):
             cx.model.steps[entity, f"{name}_{part}"] = lambda kind=kind: kind  # type: ignore[misc]
-        if raw.get("grace") and raw.get("lasts"):
+        if window.grace and window.lasts:
             cx.model.steps[entity, f"{name}_grace_until"] = lambda: t.DATE
 
 
-def lower(policy: dict[str, Any], cx: Context) -> tuple[Window, ...]:
+def lower(windows: Mapping[Text, WindowSection], cx: Context) -> tuple[Window, ...]:
     """Every window of the policy, those of other stages first."""
-    windows = cx.windows
-    for name, raw in (policy.get("windows") or {}).items():
-        entity = str(raw.get("for") or "account")
+    for name, window in windows.items():
+        entity = str(window.for_ or "account")
         if (entity, f"{name}_state") not in cx.model.steps:
             continue
-        role = raw.get("role") or cx.model.roles()[0]
-        if role not in cx.model.roles():
-            cx.say("R502", role, f"there is no role `{role}`", suggest(role, cx.model.roles(), "add it under `roles:`"))
-        lasts, grace, cool = (cx.duration(raw.get(k)) for k in ("lasts", "grace", "cool_off"))
+        role, text = cx.role(window.role), window.lasts
+        lasts, grace, cool = map(cx.duration, (text, window.grace, window.cool_off))
         record = s.Name(entity)
-        if raw.get("from") or raw.get("until"):
-            windows += _freeze(raw, cx, entity, str(name), str(role))
+        if window.from_ or window.until:
+            cx.windows += _freeze(window, cx, entity, str(name), role)
             continue
-        if lasts is None:
+        if lasts is None or text is None:
             continue
-        start: s.Node = s.Path(record, cx.of_role("owner_since", str(role)))
-        if raw.get("starts"):
-            given = cx.value(raw["starts"], cx.names(entity), "date")
+        start: s.Node = s.Path(record, cx.of_role("owner_since", role))
+        if window.starts:
+            given = cx.value(window.starts, cx.names(entity), "date")
             start = given.tree if given else start
         since: s.Node = start
-        if raw.get("renewed_by"):
+        if window.renewed_by:
             names = replace(cx.names(entity, implicit=True), implicit=(t.record(entity), t.record("activity")))
-            renewing = cx.condition(raw["renewed_by"], names)
+            renewing = cx.condition(window.renewed_by, names)
             if renewing:
                 since = _latest(start, entity, renewing.tree)
-        text = raw["lasts"]
         until = s.Binary("+", s.Path(record, f"{name}_since"), _literal(lasts, text))
         cx.steps[entity, f"{name}_since"] = Derive(entity, f"{name}_since", "window", written(since, text))
         cx.steps[entity, f"{name}_until"] = Derive(entity, f"{name}_until", "window", written(until, text))
+        ends: list[tuple[str, s.Node]] = [("protected", s.Path(record, f"{name}_until"))]
         grace_until = f"{name}_grace_until" if grace is not None else ""
-        if grace is not None:
-            tree = s.Binary("+", s.Path(record, f"{name}_until"), _literal(grace, raw["grace"]))
-            cx.steps[entity, grace_until] = Derive(entity, grace_until, "window", written(tree, raw["grace"]))
-        cx.steps[entity, f"{name}_state"] = _states(entity, str(name), text, raw, grace_until, cool)
-        windows.append(Window(str(name), entity, str(role), f"{name}_state", f"{name}_until", grace_until))
-    return tuple(windows)
+        if window.grace and grace_until:
+            tree = s.Binary("+", s.Path(record, f"{name}_until"), _literal(grace, window.grace))
+            cx.steps[entity, grace_until] = Derive(entity, grace_until, "window", written(tree, window.grace))
+            ends.append(("grace", s.Path(record, grace_until)))
+        if window.cool_off and cool is not None:
+            ends.append(("cool_off", s.Binary("+", ends[-1][1], _literal(cool, window.cool_off))))
+        cx.steps[entity, f"{name}_state"] = _states(entity, str(name), text, ends)
+        cx.windows.append(Window(str(name), entity, role, f"{name}_state", f"{name}_until", grace_until))
+    return tuple(cx.windows)
 
 
-def _freeze(raw: Any, cx: Context, entity: str, name: str, role: str) -> list[Window]:
+def _freeze(window: WindowSection, cx: Context, entity: str, name: str, role: str) -> list[Window]:
     """A freeze: from one day up to another, whoever owns a record keeps it; `when` says which records."""
-    cx.period(raw.get("from"), raw.get("until"))
-    days = [cx.day(raw.get(key)) for key in ("from", "until")]
-    if days[0] is None or days[1] is None or days[1] <= days[0]:
+    cx.period(window.from_, window.until)
+    days = [cx.day(text) for text in (window.from_, window.until)]
+    text = window.until
+    if text is None or days[0] is None or days[1] is None or days[1] <= days[0]:
         return []
-    text = raw["until"]
     names = cx.names(entity)
-    when = cx.condition(raw["when"], names) if raw.get("when") else None
+    when = cx.condition(window.when, names) if window.when else None
     first, last = (s.Literal(day, f'@"{day}"') for day in days)
     for part, day in (("since", first), ("until", last)):
         tree: s.Node = day if when is None else s.If(when.tree, day, s.Literal(None, "null"))
@@ -103,14 +133,9 @@ def _latest(start: s.Node, entity: str, renewing: s.Node) -> s.Node:
     return s.Call("max", (s.Call("append", (dates, start), ("", "")),), ("",))
 
 
-def _states(entity: str, name: str, text: Text, raw: Any, grace_until: str, cool: Any) -> Choose:
-    until = s.Path(s.Name(entity), f"{name}_until")
-    ends: list[tuple[str, s.Node]] = [("protected", until)]
-    if grace_until:
-        ends.append(("grace", s.Path(s.Name(entity), grace_until)))
-    if cool is not None:
-        ends.append(("cool_off", s.Binary("+", ends[-1][1], _literal(cool, raw["cool_off"]))))
-    rules = [_rule("none", s.Compare("=", until, s.Literal(None, "null")), text)]
+def _states(entity: str, name: str, text: Text, ends: list[tuple[str, s.Node]]) -> Choose:
+    """The state of a window by the moments at which each state ends; the first is the end of protection."""
+    rules = [_rule("none", s.Compare("=", ends[0][1], s.Literal(None, "null")), text)]
     rules += [_rule(state, s.Compare("<", s.Name("today"), end), text) for state, end in ends]
     rules.append(_rule("expired", s.Literal(True, "true"), text))
     return Choose(entity, f"{name}_state", "window", "first", tuple(rules))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from roe.grammar import values as v
 from roe.ledger.entries import KINDS, Run, Stored, Weighed
 from roe.ledger.moment import At
 from roe.ledger.store import Store, open_store
@@ -18,7 +19,7 @@ Name = Callable[[Any], str]
 PAGE = 100
 QUIET = ("evidence", "standing", "placed")  # kinds that a timeline leaves out
 BY = {
-    "rule": "by a rule", "exception": "by an exception", "claim": "by a claim", "book": "by a book", "pool": "from a pool", "hand": "by hand",
+    "rule": "by rule", "exception": "by an exception", "claim": "by a claim", "book": "by a book", "pool": "from a pool", "hand": "by hand",
     "system": "by another system", "conversion": "by conversion", "import": "as first seen", "correction": "by a correction",
 }  # fmt: skip
 
@@ -211,11 +212,14 @@ def _words(kind: str, e: Any, name: Name) -> tuple[str, str]:
         return f"{_owns(e, name)}, {how}{former}", e.sentence
     if kind == "evidence":
         outcome = (e.values.get("trace") or {}).get("outcome") or {}
-        return _decided(e), str(outcome.get("reason") or "")
+        return f"what the decision read is kept: {_decided(e)}", str(outcome.get("reason") or "")
     said: dict[str, Callable[[], tuple[str, str]]] = {
         "run": lambda: (f"{e.what} of {e.policy}" + (f", {e.engine}" if e.engine else ""), f"accepted: {e.accepted}" if e.accepted else ""),
         "activated": lambda: (f"the policy {e.policy} is in force", f"by {e.by}" if e.by else ""),
         "loaded": lambda: (f"the CRM has {who}{role}", ""),
+        "standing": lambda: (f"the pool {e.pool} has given {e.turns} turns", ""),
+        "placed": lambda: (f"{name(e.rep) or 'nobody'} has it in the book {e.book}", e.reason),
+        "cycle": lambda: (f"the cycle {e.cycle} of the book {e.book}", ""),
         "turn": lambda: (f"{who} takes a turn", ""),
         "turn-back": lambda: (f"{who} gets a turn back", getattr(e, "reason", "")),
         "claimed": lambda: (f"{who} claims it{role}: {e.status}{until}", e.reason),
@@ -254,7 +258,8 @@ def _decided(e: Any) -> str:
     """Who owned a record as an explanation has it, in one sentence that says nothing of its values."""
     trace = e.values.get("trace") or {}
     found = trace.get("outcome") or {}
-    until = f" until {found['until']}" if found.get("until") else ""
+    end = v.parse_temporal(str(found["until"])) if found.get("until") else None
+    until = "" if end is None else f" until {v.readable(end)}"
     return f"{found.get('owner_name') or 'nobody'} owns it as {e.role}{until}"
 
 

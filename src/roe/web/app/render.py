@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from markupsafe import Markup, escape
 
 from roe.evaluator.render import brief
@@ -63,9 +63,20 @@ def short(text: Any, most: int = NAME) -> str:
     return found if len(found) <= most else found[: most - 1] + "…"
 
 
-def day(x: Any) -> str:
-    """A day, or a moment with its time if it is not midnight."""
+@pass_context
+def day(context: Any, x: Any) -> str:
+    """A day, or a moment with its time if it is not midnight, in the reader's time zone."""
+    ask = context.get("ask")
+    return day_in(ask.zone if ask is not None else None, x)
+
+
+def day_in(zone: tzinfo | None, x: Any) -> str:
+    """The same in a zone; None for the moment's own."""
+    if isinstance(x, str):
+        x = v.parse_temporal(x) or x
     if isinstance(x, datetime):
+        is_day = (x.hour, x.minute, x.second) == (0, 0, 0)  # a day of the policy is the same day for everybody
+        x = x.astimezone(zone) if zone is not None and x.tzinfo is not None and not is_day else x
         return f"{x.day} {x:%b %Y}" if (x.hour, x.minute) == (0, 0) else f"{x.day} {x:%b %Y, %H:%M}"
     if isinstance(x, date):
         return f"{x.day} {x:%b %Y}"
@@ -81,7 +92,7 @@ def value(x: Any) -> str:
     if isinstance(x, str):
         return x
     if isinstance(x, date):
-        return day(x)
+        return day_in(None, x)
     return str(v.readable(x))
 
 

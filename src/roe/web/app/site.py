@@ -8,9 +8,11 @@ from __future__ import annotations
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
+from zoneinfo import ZoneInfo
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -31,6 +33,7 @@ from roe.web.app.site_words import DONE
 from roe.web.app.snapshot import Snapshot
 
 COOKIE = "roe_session"
+ZONE = "roe_zone"  # the cookie in which the script says the browser's time zone
 SIGN_IN = "roe_sign_in"  # the cookie of a sign-in that is under way with a provider
 STATIC = Path(__file__).parent / "static"
 MAX_FORM = 1 << 20  # bytes of a form
@@ -68,7 +71,7 @@ class Options:
     local: Viewer = LOCAL  # who has the pages without signing in
 
 
-@dataclass(slots=True)
+@dataclass
 class Ask:
     """One request: what it asks of which snapshot, and who asks."""
 
@@ -87,6 +90,22 @@ class Ask:
     def partial(self) -> bool:
         """Whether the script asks for a part of a page."""
         return self.request.headers.get("hx-request") == "true"
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The reader's time zone: the browser's, the rep's own, or else the policy's."""
+        own = self.snapshot.world.rep(self.viewer.rep) if self.viewer.rep is not None else None
+        for name in (
+            unquote(self.request.cookies.get(ZONE, ""))[:60],
+            own["timezone"] if own is not None else None,
+            self.snapshot.policy.timezone,
+        ):
+            try:
+                if name:
+                    return ZoneInfo(name)
+            except (OSError, ValueError):  # a name that is none, or that would leave the folder of zones
+                continue
+        return ZoneInfo("UTC")
 
     @property
     def done(self) -> str:

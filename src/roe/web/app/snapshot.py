@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
+from roe.analysis.graph import Said, said_of
 from roe.evaluator.allocate import Turn
 from roe.evaluator.engine import Bound, Decision, Evaluator, Run
 from roe.evaluator.world import Row
@@ -132,6 +133,13 @@ class Snapshot(ABC):
             name = rep["team"] or (f"Team of {manager.label}" if isinstance(manager, Row) else "Everybody")
             found.setdefault(str(name), []).append(rep)
         return dict(sorted(found.items()))
+
+    def said(self, entity: str, role: str) -> list[Said]:
+        """The rules of a role in words, made once."""
+        kept: dict[tuple[str, str], list[Said]] = self.__dict__.setdefault("_said", {})
+        if (entity, role) not in kept:
+            kept[entity, role] = said_of(self.plan.engagement[entity, role])
+        return kept[entity, role]
 
     @cached_property
     def index(self) -> Index:

@@ -109,7 +109,7 @@ def answer(snapshot: Snapshot, d: Decision, full: bool, whole: bool) -> Answer:
     found.pool, found.territory, found.unknown = d.pool, d.territory, d.unknown
     found.trace = trace if whole else None
     if step is not None and d.exception is None:
-        found.flow = drawn(chart(step, d.role, d))
+        found.flow = drawn(chart(step, d.role, d, snapshot.said(d.entity, d.role)))
         found.near = near(trace, d, step.rules) if whole else []
     return found
 
@@ -147,7 +147,7 @@ def sentence(d: Decision) -> str:
     """The reason as a sentence of its own; a word that may come from the data keeps its case."""
     text = d.reason
     rule = d.choice and d.choice.fired and d.row.world.policy.plan.engagement[d.entity, d.role].rules[d.choice.fired[0]]
-    first = text.split(" ")[0]
+    first = text.split(" ")[0].rstrip(",")
     if first.isalpha() and first.islower() and not (rule and rule.because and rule.because.startswith("{")):
         text = text[0].upper() + text[1:]
     return text if not text or text.endswith((".", "!", "?")) else text + "."

@@ -1,0 +1,98 @@
+"""`load`: a policy folder to a checked `Policy`, through every stage, with every diagnostic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from roe.diagnostics import Diagnostic, errors
+from roe.files import schema
+from roe.plan.operators import Plan
+from roe.policy.context import Context
+from roe.policy.loader import Map, Seq, load_policy_files, parse_yaml, validate_files
+from roe.policy.model import Model, Policy
+from roe.policy.section import read
+from roe.source import span_of
+from roe.stages import lowered
+from roe.stages.settings import SettingsSection, fiscal_year, time_zone, working_hours
+
+
+def build(root: Path, instead: Mapping[str, str] | None = None) -> tuple[Policy | None, list[Diagnostic]]:
+    """The policy in a folder and all findings; no policy if one of them is an error.
+
+    `instead` are texts of included files by name, which stand for the files themselves, or are added to them.
+    """
+    files, found = load_policy_files(root)
+    if not files:
+        return None, found
+    for name, text in (instead or {}).items():
+        content, problems = parse_yaml(text, name, schema("policy"))
+        found += problems
+        files = [f for f in files if f[0] != name] + ([(name, content)] if content is not None else [])
+    found += validate_files(files)
+    if errors(found):
+        return None, found
+    merged, problems = _merge(files)
+    found += problems
+    settings: SettingsSection = read(SettingsSection, merged)
+    cx = Context(root, Model([str(role) for role in settings.roles]), profile=str(settings.profile))
+    cx.found = found
+    cx.files = [name for name, _ in files]
+    policy = _build(root, merged, settings, cx)
+    return (None if errors(cx.found) else policy), _unique(cx.found)
+
+
+def _unique(found: list[Diagnostic]) -> list[Diagnostic]:
+    return list({(d.code, d.message, d.span.file, d.span.line, d.span.column): d for d in found}.values())
+
+
+def _merge(files: list[tuple[str, Any]]) -> tuple[Map, list[Diagnostic]]:
+    """All files as one: mappings join key by key, lists one after the other, a scalar stands once."""
+    found: list[Diagnostic] = []
+
+    def join(into: Map, more: Map) -> None:
+        for key, value in more.items():
+            if key == "include":
+                continue
+            have = into.get(key)
+            if have is None:
+                into[key] = value
+            elif isinstance(have, Map) and isinstance(value, Map):
+                if "table" in have or "file" in have or "when" in have or "criteria" in have:
+                    found.append(_twice(into, key))
+                else:
+                    join(have, value)
+            elif isinstance(have, Seq) and isinstance(value, Seq):
+                have.extend(value)
+            elif not (key == "roe" and have == value):
+                found.append(_twice(into, key))
+
+    def _twice(into: Map, key: Any) -> Diagnostic:
+        related = (("first here", span_of(into.key(key))),)
+        return Diagnostic("R306", f"`{key}` is given in two files", span_of(key), "remove one of the two", related)
+
+    merged = Map()
+    merged.place = files[0][1].place
+    for _, content in files:
+        join(merged, content)
+    return merged, found
+
+
+def _build(root: Path, merged: Map, settings: SettingsSection, cx: Context) -> Policy:
+    zone, hours = time_zone(settings, cx), working_hours(settings, cx)
+    parts = lowered(merged, cx)
+    sources, pools, rules = parts.pop("data"), parts.pop("pools"), parts.pop("engagement")
+    return Policy(
+        root,
+        str(settings.name),
+        zone,
+        str(settings.calendar or ""),
+        hours,
+        cx.profile,
+        cx.model,
+        Plan(cx.steps, pools, rules, cx.lists, cx.dated, parts),
+        sources,
+        tuple(dict.fromkeys(cx.files)),
+        fiscal_year(settings, cx),
+    )

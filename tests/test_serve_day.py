@@ -1,0 +1,149 @@
+"""The same day through three servers, with commits that fail and servers that come and go, and through one: entry by entry the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from days import START, Happening, fill, happenings, policies
+from ledgers import STORES, place
+from roe.diagnostics import PolicyError
+from roe.ledger.database import MISSING, refuse
+from roe.ledger.entries import Run, Standing
+from roe.ledger.store import open_store
+from roe.serve.local import Local
+from roe.serve.policies import Ready, load
+from roe.serve.swap import warmed
+from roe.serve.times import SetTime
+from roe.serve.writer import Job
+from services import policy
+
+EVENTS = int(os.environ.get("ROE_EVENTS", "10000")) if os.environ.get("ROE_HEAVY") else 150
+NUMBERS = ("decision", "policy")  # which depend on how many servers there are
+
+
+class Day:
+    """Some servers on one ledger and one clock. With `chaos`, commits fail before or after they are made, and servers start anew."""
+
+    def __init__(self, state: str, ready: list[Ready], servers: int, chaos: random.Random | None) -> None:
+        self.state, self.ready, self.chaos, self.time = state, ready, chaos, SetTime(START)
+        self.made = self.failed = 0
+        self.servers = [self._server() for _ in range(servers)]
+        self.settle(self.servers[0], [Job(fill)])
+
+    def _server(self) -> Local:
+        return Local(self.state, self.ready[0], self.time)
+
+    def happen(self, some: list[Happening]) -> None:
+        """Handle requests of one moment: together, or one after the other; repeated with their keys until they are answered."""
+        self.time.at = some[0].at
+        jobs = [Job(h.act, key=f"t:{h.name}", digest=h.name) for h in some]
+        if self.chaos is None:
+            for h, job in zip(some, jobs, strict=True):
+                self._swap(self.servers[0], h)
+                self.settle(self.servers[0], [job])
+            return
+        if self.chaos.random() < 0.02:
+            number = self.chaos.randrange(len(self.servers))
+            self.servers[number].writer.close()
+            self.servers[number] = self._server()
+        if any(h.policy is not None for h in some):
+            for h, job in zip(some, jobs, strict=True):
+                server = self.chaos.choice(self.servers)
+                self._swap(server, h)
+                self.settle(server, [job])
+        else:
+            self.settle(self.chaos.choice(self.servers), jobs)
+
+    def _swap(self, server: Local, h: Happening) -> None:
+        if h.policy is not None:
+            self.settle(server, [])  # everything that others have done
+            server.writer.swap(warmed(server.writer.opened(), self.ready[h.policy]), "the day")
+
+    def settle(self, server: Local, jobs: list[Job]) -> None:
+        while True:
+            try:
+                self._disturbed(server)
+                server.writer.group(jobs)
+                while server.writer._is_due():
+                    server.writer.group([])
+                return
+            except PolicyError as e:
+                self.failed += 1
+                server.writer._take_back()
+                server.writer._lost(e)
+                server = self.chaos.choice(self.servers) if self.chaos is not None and server.writer._swap is None else server
+
+    def _disturbed(self, server: Local) -> None:
+        """Have the next commit fail now and then: before it is made, or after it, when nobody knows whether it was."""
+        if self.chaos is None or self.chaos.random() > 0.05:
+            return
+        db, before = server.writer.opened().db, self.chaos.random() < 0.5
+        commit = db.commit
+
+        def cut() -> None:
+            db.commit = commit  # type: ignore[method-assign]
+            if before:
+                db.rollback()
+            else:
+                commit()
+            refuse(MISSING, "the line was cut", self.state, "repeat")
+
+        db.commit = cut  # type: ignore[method-assign]
+
+    def close(self) -> None:
+        for server in self.servers:
+            server.writer.close()
+
+
+def told(state: str) -> tuple[list[Any], dict[tuple[str, str], Any]]:
+    """The ledger's entries but those about servers and pools' standings, and what the service knows in the end."""
+    with open_store(state) as store:
+        entries = [x.entry for x in store.entries() if not isinstance(x.entry, (Run, Standing))]
+        known = {(k, key): body for k, key, body in store.db.rows("SELECT kind, key, body FROM known WHERE body IS NOT NULL")}
+        mirror = sorted(store.db.rows("SELECT entity, id, fields, deleted FROM mirror"))
+        assert store.rebuild()
+
+    plain: dict[tuple[str, str], Any] = {}
+    for (kind, key), body in known.items():
+        value = json.loads(body)
+        plain[kind, key] = {n: x for n, x in value.items() if n not in NUMBERS} if kind == "owner" else value
+    plain.pop(("source", "ledger"), None)
+    return entries, {**plain, ("mirror", "all"): [tuple(row) for row in mirror]}
+
+
+def compare(one: str, three: str) -> None:
+    (entries, known), (others, known_too) = told(one), told(three)
+    for n, (mine, other) in enumerate(zip(entries, others, strict=False)):
+        assert other == mine, f"entry {n} of {len(entries)}"
+    assert len(others) == len(entries)
+    assert set(known) == set(known_too)
+    for key, value in known.items():
+        assert known_too[key] == value, key
+
+
+@pytest.mark.parametrize(("store", "seed"), list(zip(STORES, (1, 2), strict=True)))
+def test_a_day_through_three_servers_is_the_day_in_one_process(store: str, seed: int, tmp_path: Path) -> None:
+    ready = [load(policy(tmp_path / f"p{n}", text)) for n, text in enumerate(policies())]
+    made = happenings(EVENTS, seed)
+    assert any(h.policy is not None for h in made)
+    one = Day(str(tmp_path / "one"), ready, 1, None)
+    three = Day(place(store, tmp_path), ready, 3, random.Random(seed))
+    together: list[Happening] = []
+    for h in [*made, None]:
+        if together and (h is None or h.at != together[0].at or len(together) == 5):
+            one.happen(together)
+            three.happen(together)
+            together = []
+        if h is not None:
+            together.append(replace(h))
+    one.close()
+    three.close()
+    assert three.failed > EVENTS / 100
+    compare(one.state, three.state)

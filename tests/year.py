@@ -1,0 +1,286 @@
+"""A sales organisation over a year, and a model of what roe must remember of it.
+
+The model is written from the documents (docs/policy.md, docs/ledger.md) and knows nothing of roe's code: a table of what a row of the CRM
+means against what was decided, windows and credits as sums of days, turns as fractions. `Company` plays what happens in a CRM between two
+nights: loads that come late or never, owners changed by hand and back, or cleared, records that leave the export and come
+back, leads that are converted, reps who are away or leave, and another policy each quarter.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from fractions import Fraction
+from pathlib import Path
+
+Holder = str | None
+FIELD, DESK = ["r1", "r2", "r3", "r4"], ["s1", "s2", "s3"]
+COUNTRIES = ["DE", "FR", "US", "JP"]
+WINDOW, STAGE, SHARES, ASK = timedelta(days=12), timedelta(days=5), (100, 50), timedelta(days=3)
+DEBT = 3  # turns that a rep who is away can be owed
+
+
+def policy(quarter: int) -> str:
+    """Who covers which country moves on each quarter; Japan is nobody's in every second."""
+    rules = [
+        f"{{name: {c}, when: 'account.country = \"{c}\"', then: {{assign: {rep}}}, else: {{assign: house}}}}"
+        for c, rep in covers(quarter).items()
+    ]
+    listed = "\n".join(f"      - {rule}" for rule in rules)
+    return f"""
+roe: 1
+name: year
+roles: [ae, sdr]
+fields: {{account: {{flag: {{type: string}}}}}}
+windows: {{protection: {{lasts: {WINDOW.days} days}}}}
+holdovers: {{handover: {{credit: {list(SHARES)}, each: {STAGE.days} days}}}}
+pools: {{desk: {{members: [{", ".join(DESK)}], together: never, fallback: house}}}}
+engagement:
+  account:
+    ae:
+      - {{name: protected, when: 'account.protection_state = "protected"', then: keep, else: {{assign: house}}}}
+      - {{name: ask, when: 'account.flag = "ask" and account.owner.ae.may_hold', then: {{refer: ops, within: {ASK.days} days}}}}
+{listed}
+      - {{name: rest, then: open}}
+  lead:
+    sdr: [{{name: in, then: {{route: desk}}}}]
+"""
+
+
+def covers(quarter: int) -> dict[str, str]:
+    found = {c: FIELD[(i + quarter) % len(FIELD)] for i, c in enumerate(COUNTRIES)}
+    if quarter % 2:
+        del found["JP"]
+    return found
+
+
+# --- what happens in the CRM ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Record:
+    id: str
+    entity: str
+    created: date
+    country: str = ""
+    flag: str = ""
+    owner: Holder = None  # in the CRM
+    converted: bool = False
+    away_until: date | None = None  # not in the export before that day
+
+
+@dataclass
+class Company:
+    """`luck` decides everything; `accounts` is how many there are, and a lead comes every other night."""
+
+    luck: random.Random
+    start: date
+    accounts: int
+    records: dict[str, Record] = field(default_factory=dict)
+    coming: list[tuple[date, str, Holder]] = field(default_factory=list)  # loads under way: when, record, owner
+    leaves: list[tuple[str, date, date]] = field(default_factory=list)
+    ends: dict[str, date] = field(default_factory=dict)
+    before: dict[str, Holder] = field(default_factory=dict)  # the owner whom somebody has replaced by hand
+
+    def __post_init__(self) -> None:
+        for i in range(self.accounts):
+            owner = self.luck.choice([None, *FIELD, "house"])
+            self.records[f"A{i}"] = Record(f"A{i}", "account", self.start, self.luck.choice(COUNTRIES), owner=owner)
+
+    def day(self, today: date) -> None:
+        """What happens before the night of a day."""
+        luck = self.luck
+        for _, record, owner in [x for x in self.coming if x[0] <= today]:
+            self.records[record].owner = owner
+        self.coming = [x for x in self.coming if x[0] > today]
+        share = max(1, len(self.records) // 20)
+        for record in luck.sample(sorted(self.records), share):
+            self._event(self.records[record], today)
+        if luck.random() < 0.6:
+            n = sum(r.entity == "lead" for r in self.records.values())
+            for i in range(luck.choice([1, 1, 2, 3])):
+                self.records[f"L{n + i:04}"] = Record(f"L{n + i:04}", "lead", today)
+        if luck.random() < 0.1:
+            rep = luck.choice([*FIELD, *DESK])
+            self.leaves.append((rep, today + timedelta(days=luck.randint(0, 3)), today + timedelta(days=luck.randint(4, 12))))
+        if luck.random() < 0.03 and len(self.ends) < 3:
+            self.ends.setdefault(luck.choice([*FIELD[1:], *DESK[1:]]), today + timedelta(days=luck.randint(0, 4)))
+
+    def _event(self, r: Record, today: date) -> None:
+        luck = self.luck
+        kind = luck.choice(["hand", "hand", "back", "clear", "leave", "country", "flag", "convert"])
+        reps = [*FIELD, "house"] if r.entity == "account" else DESK
+        if kind == "hand":
+            self.before[r.id], r.owner = r.owner, luck.choice(reps)
+        elif kind == "back" and r.id in self.before:
+            r.owner = self.before.pop(r.id)
+        elif kind == "clear":
+            r.owner = None
+        elif kind == "leave":
+            r.away_until = today + timedelta(days=luck.randint(1, 6))
+        elif kind == "country" and r.entity == "account":
+            r.country = luck.choice(COUNTRIES)
+        elif kind == "flag" and r.entity == "account":
+            r.flag = "" if r.flag else "ask"
+        elif kind == "convert" and r.entity == "lead":
+            r.converted = True
+
+    def shown(self, today: date) -> list[Record]:
+        return [r for r in self.records.values() if r.away_until is None or r.away_until <= today]
+
+    def load(self, changes: list[tuple[str, Holder]], today: date) -> None:
+        """Most changes are loaded before the next night, some nights later, and some never."""
+        for record, owner in changes:
+            late = self.luck.choice([1, 1, 1, 1, 1, 1, 2, 3, 5, None])
+            if late is not None:
+                self.coming.append((today + timedelta(days=late), record, owner))
+
+    def write(self, folder: Path, today: date) -> None:
+        folder.mkdir(exist_ok=True)
+        shown = self.shown(today)
+        accounts = [[r.id, r.country, r.flag, r.owner or ""] for r in shown if r.entity == "account"]
+        leads = [
+            [r.id, f"{r.id}@mail.example", r.created, "yes" if r.converted else "no", r.owner or ""] for r in shown if r.entity == "lead"
+        ]
+        reps = [[rep, rep.upper(), self.ends.get(rep, "")] for rep in (*FIELD, *DESK, "house")]
+        leaves = [[f"V{i}", *x] for i, x in enumerate(self.leaves)]
+        for name, header, rows in (
+            ("accounts", "id,country,flag,owner", accounts), ("leads", "id,email,created,converted,owner_sdr", leads),
+            ("reps", "id,name,ends", reps), ("leaves", "id,rep,starts,until", leaves),
+        ):  # fmt: skip
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows([header.split(","), *rows])
+            (folder / f"{name}.csv").write_text(text.getvalue(), "utf-8")
+
+
+# --- the model -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Known:
+    """What is remembered of one record: who has it, since when (None where nobody knows), after whom, what the CRM showed last, and what was
+    decided since then. `first` is when its owner was first seen.
+    """
+
+    owner: Holder = None
+    since: date | None = None
+    first: date | None = None
+    former: Holder = None
+    base: Holder = None
+    decided: list[Holder] = field(default_factory=list)
+    pooled: bool = False
+    asked: date | None = None
+
+
+@dataclass
+class Decision:
+    owner: Holder
+    rule: str
+    until: date | None = None
+
+
+class Model:
+    def __init__(self) -> None:
+        self.known: dict[str, Known] = {}
+        self.credit: dict[str, Fraction] = {rep: Fraction(0) for rep in DESK}
+
+    def night(self, company: Company, today: date, quarter: int) -> tuple[dict[str, Decision], set[tuple[str, str, str, str]]]:
+        """The decision on each record, and the lines of staged credit: (record, rep, share, until)."""
+        self.company, self.today = company, today
+        decisions: dict[str, Decision] = {}
+        credits: set[tuple[str, str, str, str]] = set()
+        shown = company.shown(today)
+        before = {r.id: self._reconciled(r) for r in shown}
+        for r in shown:
+            if r.entity == "account":
+                d = decisions[r.id] = self._account(r, quarter)
+                credits |= self._staged(r.id, before[r.id], d.owner)
+                self._decided(r.id, d.owner)
+        for r in sorted((r for r in shown if r.entity == "lead"), key=lambda r: (r.created, r.id)):
+            d = decisions[r.id] = self._lead(r)
+            self._decided(r.id, d.owner)
+        return decisions, credits
+
+    def _reconciled(self, r: Record) -> Known:
+        """The first row of the table that fits."""
+        k = self.known.get(r.id)
+        if k is None:
+            k = self.known[r.id] = Known(r.owner, None, self.today if r.owner else None, None, r.owner)
+        elif r.owner == k.owner:
+            k.base, k.decided = r.owner, []
+        elif r.owner == k.base:
+            pass
+        elif r.owner in k.decided:
+            k.base, k.decided = r.owner, k.decided[k.decided.index(r.owner) + 1 :]
+        else:
+            k.former, k.owner, k.base, k.decided = k.owner, r.owner, r.owner, []
+            k.since, k.first = (self.today if r.owner else None), None
+            if r.owner is None:
+                k.pooled = False
+        return k
+
+    def _decided(self, record: str, owner: Holder) -> None:
+        k = self.known[record]
+        if owner != k.owner:
+            if k.owner != k.base:
+                k.decided.append(k.owner)
+            k.former, k.owner = k.owner, owner
+            k.since, k.first = (self.today if owner else None), None
+
+    # who may hold, and who may receive
+    def may_hold(self, rep: Holder) -> bool:
+        return rep is not None and not (rep in self.company.ends and self.company.ends[rep] <= self.today)
+
+    def able(self, rep: str) -> bool:
+        return self.may_hold(rep) and not any(who == rep and a <= self.today < b for who, a, b in self.company.leaves)
+
+    def receives(self, rep: str, holder: Holder) -> bool:
+        return self.may_hold(rep) if rep == holder else self.able(rep)
+
+    def _account(self, r: Record, quarter: int) -> Decision:
+        k = self.known[r.id]
+        asked, k.asked = k.asked, None
+        if k.owner is not None and k.since is not None and self.today < k.since + WINDOW:
+            return Decision(k.owner, "protected", k.since + WINDOW) if self.may_hold(k.owner) else Decision("house", "protected")
+        if r.flag == "ask" and self.may_hold(k.owner):
+            k.asked = asked or self.today
+            return Decision(k.owner, "ask", k.asked + ASK)
+        rep = covers(quarter).get(r.country)
+        if rep is None:
+            return Decision(None, "rest")
+        return Decision(rep if self.receives(rep, k.owner) else "house", r.country)
+
+    def _staged(self, record: str, k: Known, owner: Holder) -> set[tuple[str, str, str, str]]:
+        """What the former owner is still credited with: stage by stage from the handover on, which may be today's."""
+        former, since = (k.owner, self.today) if owner != k.owner else (k.former, k.since)
+        if former is None or owner is None or since is None or former == owner:
+            return set()
+        stage = (self.today - since) // STAGE
+        if stage >= len(SHARES):
+            return set()
+        until, share = str(since + (stage + 1) * STAGE), SHARES[stage]
+        return {(record, former, str(share), until), (record, owner, str(100 - share), until)}
+
+    def _lead(self, r: Record) -> Decision:
+        k = self.known[r.id]
+        if r.converted:
+            return Decision(k.owner, "closed")
+        if k.pooled and self.may_hold(k.owner):
+            return Decision(k.owner, "in")
+        k.pooled = True
+        return Decision(self._turn(), "in")
+
+    def _turn(self) -> str:
+        """The next of those who are able: the one with most credit, by id where several have as much."""
+        able = [rep for rep in DESK if self.able(rep)]
+        if not able:
+            return "house"
+        rep = min(able, key=lambda x: (-self.credit[x], x))
+        owed = [x for x in DESK if x not in able and self.may_hold(x) and self.credit[x] < DEBT]
+        for x in (*able, *owed):
+            self.credit[x] += Fraction(1, len(able) + len(owed))
+        self.credit[rep] -= 1
+        return rep
