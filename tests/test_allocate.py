@@ -16,7 +16,7 @@ import roe
 from helpers import policy_text
 from roe.evaluator.allocate import PoolHistory
 from roe.evaluator.engine import Evaluator
-from roe.policy.build import build
+from roe.stages.build import build
 
 POLICY = """
 roe: 1

@@ -7,12 +7,14 @@ through the row evaluator's own function. So do those that a run leaves otherwis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from roe.columns.column import Array, Coded, Column, Constant, Dictionary, Later, Refs, from_values
 from roe.evaluator.memory import Facts, Memory
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 KNOWN: dict[str, Callable[[Facts], Any]] = {
     "owner_since": lambda facts: facts.owner_since, "owner_from": lambda facts: facts.start, "former_owner": lambda facts: facts.former,
     "owner_by": lambda facts: facts.by or None, "returned_on": lambda facts: facts.returned_on, "referred_on": lambda facts: facts.referred_on,
+    "holds": lambda facts: facts.holds,
 }  # fmt: skip
 
 
@@ -45,8 +48,12 @@ class Aligned:
     holder: Array  # who has the record by both together, -1 for nobody
     alike: Array  # whether the record is settled here: in force, pending, or without a column of its owner
     in_force: Array
-    singly: dict[int, Facts] = field(default_factory=dict)  # of the rows that are not
-    absent: dict[str, Facts] = field(default_factory=dict)  # records that were given back or referred, and are not in the data
+    row: Array  # by row of the ledger's table: the row of the data's, -1 for a record that is not there
+    noted: dict[str, int] = field(default_factory=dict)  # those of them that are, by row of the data's table
+    singly: dict[int, Facts] = field(default_factory=dict)  # of the rows that are not settled here
+    absent: dict[str, Facts] = field(
+        default_factory=dict
+    )  # records that were given back, referred or given for a time, and are not in the data
 
 
 class ColumnMemory(Memory):
@@ -56,8 +63,9 @@ class ColumnMemory(Memory):
 
     def __init__(self, world: ColumnWorld, state: Mapping[str, Any]) -> None:
         self.world, self.today = world, world.clock.today
-        self.returned, self.referred = state.get("returned", {}), state.get("referred", {})
+        self.returned, self.referred, self.ends = (state.get(name, {}) for name in ("returned", "referred", "ends"))
         self.changed = []
+        self._rep_ids: list[str] = []
         self.before: Mapping[str, Any] = state.get("owners", {})
         self.held = of_mapping(self.before)
         self.known = _Known(self)  # type: ignore[assignment]
@@ -65,7 +73,7 @@ class ColumnMemory(Memory):
         self.rows_changed: dict[tuple[str, str], list[int]] = {}  # that the run leaves otherwise than it found them
         world.returned = self.returned
         noted: dict[tuple[str, str], set[str]] = {key: set() for key in self.held.roles}
-        for key in (*self.returned, *self.referred):
+        for key in (*self.returned, *self.referred, *self.ends):
             entity, _, rest = key.partition("|")
             record, _, role = rest.rpartition("|")
             noted.setdefault((entity, role), set()).add(record)
@@ -88,30 +96,35 @@ class ColumnMemory(Memory):
         holder, base = (np.append(x, -1)[at] for x in (held.holder, held.base))
         in_force = known & (codes == holder) if has else np.zeros(table.n, bool)
         pending = known & (codes == base) & ~in_force if has else known
-        found = Aligned(held, at, known, shown, has, table.column(f"owner_since.{role}"), shown.copy(), in_force | pending, in_force)
+        row = np.full(len(held) + 1, -1, np.int64)
+        row[at] = np.arange(table.n)
+        found = Aligned(
+            held, at, known, shown, has, table.column(f"owner_since.{role}"), shown.copy(), in_force | pending, in_force, row[:-1]
+        )
         self.aligned[entity, role] = found
         reps = np.full(len(held.holders) + 1, -1, np.int64)
         for code in np.unique(holder[pending]).tolist():
             reps[code] = world.finder("rep").rep(held.holders[code]) if code >= 0 else -1
         found.holder[pending] = reps[holder[pending]]
+        rows = _rows_of(table, noted)
         for record in sorted(noted):
-            row = world.finder(entity).exactly(record)
-            if row >= 0:
-                found.alike[row] = False
-                found.known[row] = True
+            if record in rows:
+                place = found.noted[record] = rows[record]
+                found.alike[place] = False
+                found.known[place] = True
             else:
                 key = f"{entity}|{record}|{role}"
                 found.absent[record] = self._facts(key, self.before.get(key), None)
-        for row in np.flatnonzero(found.known & ~found.alike).tolist():
-            facts = found.singly[row] = self._facts_of(found, entity, role, row)
+        for place in np.flatnonzero(found.known & ~found.alike).tolist():
+            facts = found.singly[place] = self._facts_of(found, entity, role, place)
             rep = world.rep(facts.holder)
-            found.holder[row] = -1 if rep is None else rep.at  # type: ignore[attr-defined]
+            found.holder[place] = -1 if rep is None else rep.at  # type: ignore[attr-defined]
         self._know(table, role, found)
 
     def _codes(self, held: RoleTable) -> Array:
         """For each rep the place among a table's holders, -2 where it has none; for row -1, which is nobody, -1."""
         place = {holder: code for code, holder in enumerate(held.holders)}
-        return np.array([*(place.get(str(x), -2) for x in self.world.tables["rep"].ids.to_pylist()), -1], np.int64)
+        return np.array([*(place.get(x, -2) for x in self._reps()), -1], np.int64)
 
     def _facts_of(self, x: Aligned, entity: str, role: str, row: int) -> Facts:
         """A record's facts, as the row evaluator has them."""
@@ -119,8 +132,15 @@ class ColumnMemory(Memory):
         record, place, shown = table.ids[row].as_py(), int(x.at[row]), int(x.shown[row])
         saved = None if place < 0 else x.held.state(place) if x.held.is_owned[place] else NOBODY
         day = None if x.since is None else x.since.take(np.array([row])).values()[0]
-        holder = str(self.world.tables["rep"].ids[shown].as_py()) if shown >= 0 else None
+        holder = self._reps()[shown] if shown >= 0 else None
         return self._facts(f"{entity}|{record}|{role}", saved, (holder, day, x.has))
+
+    def _reps(self) -> list[str]:
+        """The ids of all reps, by row; more of them come as records name some whom the data does not list."""
+        table = self.world.tables["rep"]
+        if len(self._rep_ids) != table.n:
+            self._rep_ids = [str(x) for x in table.ids.to_pylist()]
+        return self._rep_ids
 
     def facts_at(self, entity: str, role: str, row: int) -> Facts | None:
         """The facts of a record by its row; None where the ledger knows nothing of it."""
@@ -136,8 +156,7 @@ class ColumnMemory(Memory):
             return
         world, first = self.world, role == self.world.first_role(table.entity)
         if (x.holder != x.shown).any():
-            reps = [str(i) for i in world.tables["rep"].ids.to_pylist()]
-            table.stored[f"owner.{role}"] = Coded(x.holder.astype(np.int32), Dictionary(reps))
+            table.stored[f"owner.{role}"] = Coded(x.holder.astype(np.int32), Dictionary(self._reps()))
             table.set_owner(role, Refs("rep", x.holder.astype(np.int32), world))
         if first and table.data_since is None:
             table.data_since = table.given("owner_since")
@@ -173,6 +192,13 @@ class ColumnMemory(Memory):
             values.append(KNOWN[name](facts))
             code[row] = len(values) - 1
         return from_values([*values, None]).take(np.where(code < 0, len(values), code))
+
+    def since_in_data(self, entity: str, role: str) -> Column | None:
+        """Since when the data says that today's owners have their records, whatever the run has decided since."""
+        found, table, name = self.aligned.get((entity, role)), self.world.tables[entity], f"owner_since.{role}"
+        if found is not None:
+            return found.since
+        return table.given(name) if name in table.stored else table._of_role("owner_since", role)
 
     # --- what rules decided -------------------------------------------------------------------------------------------
 
@@ -220,14 +246,31 @@ class ColumnMemory(Memory):
         return {"owners": found_owners, **parts}
 
     def _save(self, changes: dict[str, Any], key: str, found: Facts) -> None:
-        changes[key] = found.saved() if key not in self.returned or found.holder or found.held.base else None
+        changes[key] = found.saved() if self.is_kept(key, found) else None
 
     def _note_rows(self, changes: Mapping[str, Any]) -> None:
+        new: dict[tuple[str, str], set[str]] = {}
         for key in changes:
             entity, _, rest = key.partition("|")
             record, _, role = rest.rpartition("|")
-            if entity in self.world.tables and (row := self.world.finder(entity).exactly(record)) >= 0:
-                self.rows_changed.setdefault((entity, role), []).append(row)
+            x = self.aligned.get((entity, role))
+            place = -1 if x is None else x.held.find(record)
+            if x is None or place < 0:
+                new.setdefault((entity, role), set()).add(record)
+            elif x.row[place] >= 0:
+                self.rows_changed.setdefault((entity, role), []).append(int(x.row[place]))
+        for (entity, role), records in new.items():
+            if entity in self.world.tables:
+                self.rows_changed.setdefault((entity, role), []).extend(_rows_of(self.world.tables[entity], records).values())
+
+
+def _rows_of(table: Table, records: Collection[str]) -> dict[str, int]:
+    """The rows of some records, by their ids; of those that are there."""
+    if not records:
+        return {}
+    ids = table.ids.cast(pa.string())  # of a table without records they have no type
+    rows = np.flatnonzero(pc.is_in(ids, value_set=pa.array(list(records), pa.string())).to_numpy(zero_copy_only=False))
+    return dict(zip(ids.take(pa.array(rows)).to_pylist(), rows.tolist(), strict=True))
 
 
 class _Known(Mapping[str, Facts]):
@@ -244,12 +287,12 @@ class _Known(Mapping[str, Facts]):
             raise KeyError(key)
         if record in found.absent:
             return found.absent[record]
-        row = self.memory.world.finder(entity).exactly(record)
+        place = found.held.find(record)
+        row = int(found.row[place]) if place >= 0 else found.noted.get(record, -1)
         facts = self.memory.facts_at(entity, role, row) if row >= 0 else None
         if facts is not None:
             return facts
-        place = found.held.find(record) if row < 0 else -1
-        if place < 0 or not found.held.is_owned[place]:
+        if place < 0 or row >= 0 or not found.held.is_owned[place]:
             raise KeyError(key)
         return self.memory._facts(key, found.held.state(place), None)
 

@@ -100,7 +100,7 @@ class ColumnRun:
         for part in self.found:
             alone = self.world.columns_memory.is_left_alone(part.entity, part.role, part.owner, part.previous)
             some = np.flatnonzero(~alone | np.isin(part.action, noted))
-            since = part.table.column(f"owner_since.{part.role}")
+            since = self.world.columns_memory.since_in_data(part.entity, part.role)
             days = [None] * len(some) if since is None else since.take(some).values()
             ids = part.table.ids.take(pa.array(some)).to_pylist()
             rows = zip(ids, part.owner[some].tolist(), part.previous[some].tolist(), days, part.action[some].tolist(), strict=True)

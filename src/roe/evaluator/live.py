@@ -47,6 +47,7 @@ OWNERSHIP = (
     "former_owner",
     "returned_on",
     "referred_on",
+    "holds",
 )  # fields that say who has, or had, a record
 NO_RECORD = "there is no record of this id"
 

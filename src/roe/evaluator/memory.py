@@ -39,6 +39,7 @@ class Facts:
     held: Held = NOTHING_HELD
     returned_on: date | None = None
     referred_on: date | None = None
+    holds: str | None = None  # the rules that gave the record for a time, each with its end
 
     @property
     def start(self) -> date | None:
@@ -77,18 +78,20 @@ class Memory:
         self._by_role: dict[tuple[str, str], dict[str, Facts]] = {}
         self.returned: Mapping[str, Any] = state.get("returned", {})
         self.referred: Mapping[str, Any] = state.get("referred", {})
+        self.ends: Mapping[str, str] = state.get("ends", {})  # see `Facts.holds`
         self.elsewhere: dict[str, Any] = {}  # owners of entities that the policy does not have, which stay as they are
         self.changed: list[tuple[str, Facts]] = []  # by hand or by a system, since the last run
         by_role: dict[tuple[str, str], dict[str, Any]] = {}
-        for part in (state.get("owners", {}), self.returned, self.referred):
+        owners = state.get("owners", {})
+        for part in (owners, self.returned, self.referred, self.ends):
             for key in part:
                 entity, role = key.partition("|")[0], key.rpartition("|")[2]
                 if entity not in world.rows:
-                    if part is not self.returned and part is not self.referred:
-                        self.elsewhere[key] = part[key]
+                    if key in owners:
+                        self.elsewhere[key] = owners[key]
                 else:
-                    by_role.setdefault((entity, role), {})[key[len(entity) + 1 : -len(role) - 1]] = state.get("owners", {}).get(key)
-        for key in getattr(state.get("owners", {}), "unowned", ()):  # of those only what has an owner by now is news
+                    by_role.setdefault((entity, role), {})[key[len(entity) + 1 : -len(role) - 1]] = owners.get(key)
+        for key in getattr(owners, "unowned", ()):  # of those only what has an owner by now is news
             entity, role = key.partition("|")[0], key.rpartition("|")[2]
             record = key[len(entity) + 1 : -len(role) - 1]
             shown = world.shown(entity, role, [record])[record] if entity in world.rows else None
@@ -117,7 +120,7 @@ class Memory:
         returned, referred = self.returned.get(key), self.referred.get(key)
         more: dict[str, Any] = {
             "in_crm": seen_now.holder if seen_now is not None else verdict.holder, "kind": verdict.kind, "held": now,
-            "returned_on": _day(returned) if returned else None, "referred_on": _day(referred) if referred else None,
+            "returned_on": _day(returned) if returned else None, "referred_on": _day(referred) if referred else None, "holds": self.ends.get(key),
         }  # fmt: skip
         if verdict.is_changed_in_crm:
             former_since = None if saved is None or not saved.get("since") else v.parse_date(saved["since"])
@@ -160,10 +163,15 @@ class Memory:
         the CRM showed first had a record that the run has moved on at once. From decisions as (entity, record, role, owner, today's owner
         in the data, since when there, action, what gave it). Records that were not decided are as they were.
         """
-        owners = {key: found.saved() for key, found in self.known.items() if key not in self.returned or found.holder or found.held.base}
+        owners = {key: found.saved() for key, found in self.known.items() if self.is_kept(key, found)}
         changes, parts = self._decided(decisions)
         owners = self.elsewhere | {key: x for key, x in (owners | changes).items() if x is not None}
         return {"owners": dict(sorted(owners.items())), **parts}
+
+    def is_kept(self, key: str, found: Facts) -> bool:
+        """Whether there is anything to remember of an owner: a record that was given back, say, may have none."""
+        held = found.held
+        return bool(found.holder or held.base or held.decided) or not (key in self.returned or key in self.ends)
 
     def _decided(self, decisions: Iterable[DecisionValues]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         """What decisions leave of `owners` (None where nothing is left), and the whole of the other parts."""

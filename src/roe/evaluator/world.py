@@ -20,12 +20,12 @@ from roe.data.coerce import WRITTEN, Typed, coerce_table
 from roe.data.reading import Reading, Reject
 from roe.evaluator.able import day_of, reason_left, receiver
 from roe.evaluator.choose import Chooser
-from roe.evaluator.expressions import CLOCK, IMPLICIT, Code, Scope, compile_expression
 from roe.evaluator.past import Past
 from roe.evaluator.relate import Matcher
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
+from roe.grammar.closures import CLOCK, IMPLICIT, Code, Scope, compile_expression
 from roe.grammar.history import OWNERS, PER_ROLE, by_role, past_of
 from roe.grammar.parser import parse
 from roe.plan.operators import TEMPLATE, Choose, Derive, ExceptionRow, Expr, Fill, Relate, Settle, Walk
@@ -646,6 +646,7 @@ class World:
         fields = {
             f"owner_since.{role}": found.owner_since, f"owner_from.{role}": found.start, f"former_owner.{role}": former,
             f"owner_by.{role}": found.by or None, f"returned_on.{role}": found.returned_on, f"referred_on.{role}": found.referred_on,
+            f"holds.{role}": found.holds,
         }  # fmt: skip
         if role != self.first_role(row.entity):
             return fields

@@ -3,7 +3,7 @@
 `owner_since` is the day on which today's owner began, null where nobody knows; `owner_from` is the same day, else the first on which
 anybody saw that owner. `former_owner` had the record before, `owner_by` says what gave it to today's owner (rule, pool, claim, hand,
 system, import …), `returned_on` when it was last given back, and `referred_on` since
-when a person is asked to decide. Without a role `owner_since` and `former_owner` are the first role's.
+when a person is asked to decide. `holds` has the rules that gave the record for a time, each with its end. Without a role `owner_since` and `former_owner` are the first role's.
 
 `account.owners` is the whole history, a list of who had the record in which role from when to when; `owner_at` and `value_at` look up a day.
 """
@@ -26,6 +26,7 @@ PER_ROLE = {
     "owner_by": "string",
     "returned_on": "date",
     "referred_on": "date",
+    "holds": "string",
 }
 
 

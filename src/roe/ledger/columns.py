@@ -7,7 +7,7 @@ makes the value of a key when somebody asks for it. Both are made from a ledger'
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,14 +44,14 @@ class RoleTable:
     how: Codes  # (rule, action) of the newest decision
     until: Codes  # of the newest decision, as text
     saved: list[State] | None = None  # the values that the table was made from, where it was made from a mapping
+    is_owned: Array = field(init=False)  # where anything is known of an owner. Of other records the ledger has only why nobody has them
+    _rows: dict[str, int] = field(default_factory=dict, init=False, repr=False)  # of records that somebody has asked for
+
+    def __post_init__(self) -> None:
+        self.is_owned = (self.holder >= 0) | (self.base >= 0) | (self.decided.at >= 0)
 
     def __len__(self) -> int:
         return len(self.records)
-
-    @property
-    def is_owned(self) -> Array:
-        """Where anything is known of an owner. Of other records the ledger has only that a rule left them without one."""
-        return (self.holder >= 0) | (self.base >= 0) | (self.decided.at >= 0)
 
     def state(self, row: int) -> State:
         """The value of `state["owners"]`."""
@@ -80,6 +80,12 @@ class RoleTable:
 
     def find(self, record: str) -> int:
         """The row of a record; -1 for none."""
+        row = self._rows.get(record)
+        if row is None:
+            row = self._rows[record] = self._search(record)
+        return row
+
+    def _search(self, record: str) -> int:
         low, high = 0, len(self.records)
         while low < high:
             middle = (low + high) // 2
@@ -210,7 +216,9 @@ class _Texts:
 
     def __init__(self, store: Store, rows: Rows) -> None:
         self.word = store._text
-        self.reps: dict[int, str] = {i: FORGOTTEN if text is None else text for i, text in rows.reps.items()}
+        ids = {i for name in ("rep", "base_rep", "former") for i in compact(rows[name])[1] if i >= 0}
+        ids |= {rep for text in rows["decided"].meaning for rep, _ in json.loads(text) if rep is not None}
+        self.reps = _records(store, sorted(ids))
         self.nobody = store._word_or_none("") or 0
 
     def zone(self, grain: int) -> str:
@@ -248,6 +256,16 @@ class _Texts:
         )
         parts = np.split(again[codes] if len(again) else codes.astype(np.int32), 3)
         return list(names), (parts[0], parts[1], parts[2])
+
+
+def _records(store: Store, ids: Sequence[int]) -> dict[int, str]:
+    """What the ids of subjects mean."""
+    found: dict[int, str] = {}
+    for at in range(0, len(ids), 500):
+        some = ids[at : at + 500]
+        rows = store.db.rows(f"SELECT id, record FROM subject WHERE id IN ({','.join('?' * len(some))})", some)
+        found |= {id_: FORGOTTEN if record is None else record for id_, record in rows}
+    return found
 
 
 def compact(values: Array) -> tuple[Array, list[int]]:

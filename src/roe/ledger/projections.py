@@ -89,6 +89,9 @@ class Projector:
             if isinstance(e, Owned):
                 hold(held.setdefault((n.subject, n.name), []), n, e)
                 self._note(latest, "until", n, e.until)
+                if e.until is not None and e.rule and e.action == "assign":  # the rule's own hold, whatever decides the record later
+                    key = (self.word("hold"), n.subject, self.word(f"{e.role}\t{e.rule}"))
+                    latest[key] = (n.number, 1, None)
             elif isinstance(e, Loaded):
                 loaded(held.get((n.subject, n.name), []), n, e)
             elif isinstance(e, Turn) and e.counted and n.target is not None:

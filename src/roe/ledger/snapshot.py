@@ -8,7 +8,7 @@ Evaluators by rows read the projection; nothing but this module reads the copy.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,28 +58,21 @@ class Codes:
 
 
 class Rows:
-    """Open holdings by entity, role and record. `number` is that of the last entry that they know, `reps` what the ids of reps mean (None: forgotten)."""
+    """Open holdings by entity, role and record. `number` is that of the last entry that they know, `changed` how many rows were not in the copy (-1: there was none)."""
 
-    def __init__(self, table: pa.Table, number: int, reps: dict[int, str | None], changed: int = 0) -> None:
-        self.table, self.number, self.reps = table, number, reps
-        self.changed = changed  # rows that were not in the copy
+    def __init__(self, records: pa.Array, columns: Mapping[str, Any], number: int, changed: int = 0) -> None:
+        self.records, self.columns = records, columns  # those of `PLAIN` are numbers, those of `CODED` are `Codes`
+        self.number, self.changed = number, changed
 
     def __len__(self) -> int:
-        return int(self.table.num_rows)
+        return len(self.records)
 
     def __getitem__(self, name: str) -> Any:
-        column = self.table[name].combine_chunks() if isinstance(self.table[name], pa.ChunkedArray) else self.table[name]
-        if name in CODED:
-            return Codes(pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False), column.dictionary.to_pylist())
-        return column.to_numpy(zero_copy_only=False)
-
-    @property
-    def records(self) -> pa.Array:
-        column = self.table["record"]
-        return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        return self.columns[name]
 
     def part(self, start: int, stop: int) -> Rows:
-        return Rows(self.table.slice(start, stop - start), self.number, self.reps)
+        columns = {n: Codes(x.at[start:stop], x.meaning) if isinstance(x, Codes) else x[start:stop] for n, x in self.columns.items()}
+        return Rows(self.records.slice(start, stop - start), columns, self.number)
 
 
 def read_rows(store: Store) -> Rows:
@@ -87,10 +80,10 @@ def read_rows(store: Store) -> Rows:
     head = store.head()
     kept = _read_copy(store, head.epoch)
     if kept is None:
-        return Rows(_sorted(_read_all(store)), head.number, _reps(store), -1)
+        return Rows(*_columns(_sorted(_read_all(store))), head.number, -1)
     table, number = kept
     if number == head.number:
-        return Rows(table, number, _reps(store))
+        return Rows(*_columns(table), number)
     touched = np.array(
         [s for (s,) in store.db.rows("SELECT DISTINCT subject FROM entry WHERE number > ? AND subject IS NOT NULL", (number,))], np.int32
     )
@@ -99,7 +92,7 @@ def read_rows(store: Store) -> Rows:
             f"SELECT {_FIELDS} {_FROM} WHERE h.stop IS NULL AND h.subject IN (SELECT subject FROM entry WHERE number > ?)", (number,)
         )
     )
-    return Rows(_merged(table, touched, newer), head.number, _reps(store), newer.num_rows)
+    return Rows(*_merged(table, touched, newer), head.number, newer.num_rows)
 
 
 def keep_rows(store: Store, wait: float) -> bool:
@@ -107,7 +100,7 @@ def keep_rows(store: Store, wait: float) -> bool:
     rows = read_rows(store)
     if len(rows) < LEAST or 0 <= rows.changed <= STALE * len(rows):
         return False
-    body = _packed(rows.table)
+    body = _packed(rows)
     with store.writing(wait) as tx:
         if tx.head.number != rows.number:  # somebody has appended: what was read may be older than what it says
             return False
@@ -117,7 +110,12 @@ def keep_rows(store: Store, wait: float) -> bool:
     return True
 
 
-def _packed(table: pa.Table) -> bytes:
+def _packed(rows: Rows) -> bytes:
+    columns: dict[str, pa.Array] = {name: pa.array(rows[name]) for name in PLAIN}
+    for name, kind in CODED.items():
+        codes = rows[name]
+        columns[name] = pa.DictionaryArray.from_arrays(pa.array(codes.at, mask=codes.at < 0), pa.array(codes.meaning, kind))
+    table = pa.table({**columns, "record": rows.records})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
         writer.write_table(table)
@@ -133,11 +131,6 @@ def _read_copy(store: Store, epoch: str) -> tuple[pa.Table, int] | None:
     if hashlib.sha256(body[32:]).digest() != body[:32]:
         return None
     return pa.ipc.open_stream(body[32:]).read_all().combine_chunks(), int(pieces[0][0])
-
-
-def _reps(store: Store) -> dict[int, str | None]:
-    kind = store._word_or_none("rep")
-    return dict(store.db.rows("SELECT id, record FROM subject WHERE entity = ?", (kind or 0,)))
 
 
 def _read_all(store: Store) -> pa.Table:
@@ -163,23 +156,57 @@ def _sorted(table: pa.Table) -> pa.Table:
     return table.take(order).combine_chunks()
 
 
-def _merged(table: pa.Table, touched: Array, newer: pa.Table) -> pa.Table:
-    """The rows of a copy with those of some subjects as they are now. Rows that are only newer stay where they were."""
-    subjects, roles = (table[name].combine_chunks().to_numpy() for name in ("subject", "role"))
-    size = max(int(subjects.max(initial=0)), int(touched.max(initial=0))) + 1
-    is_touched = np.zeros(size, bool)
+def _columns(table: pa.Table) -> tuple[pa.Array, dict[str, Any]]:
+    """The ids of the records, and every other column."""
+    columns: dict[str, Any] = {}
+    for name in (*PLAIN, *CODED):
+        column = table[name].combine_chunks()
+        if name in CODED:
+            columns[name] = Codes(pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False), column.dictionary.to_pylist())
+        else:
+            columns[name] = column.to_numpy(zero_copy_only=False)
+    return table["record"].combine_chunks(), columns
+
+
+def _merged(table: pa.Table, touched: Array, newer: pa.Table) -> tuple[pa.Array, dict[str, Any]]:
+    """The rows of a copy with those of some subjects as they are now, in their places."""
+    records, old = _columns(table)
+    new_records, new = _columns(newer)
+    is_touched = np.zeros(max(int(old["subject"].max(initial=0)), int(touched.max(initial=0))) + 1, bool)
     is_touched[touched] = True
-    old = np.flatnonzero(is_touched[subjects])
-    places = {(s, r): i for s, r, i in zip(subjects[old].tolist(), roles[old].tolist(), old.tolist(), strict=True)}
-    keys = zip(newer["subject"].to_pylist(), newer["role"].to_pylist(), strict=True)
-    at = [places.pop(key, -1) for key in keys]
-    both = pa.concat_tables([table, newer]).unify_dictionaries()
-    order = np.arange(table.num_rows)
-    of_new = np.arange(len(at)) + table.num_rows
-    there = np.array(at, np.int64)
-    order[there[there >= 0]] = of_new[there >= 0]
+    rows = np.flatnonzero(is_touched[old["subject"]])
+    keys = zip(old["subject"][rows].tolist(), old["role"][rows].tolist(), strict=True)
+    places = dict(zip(keys, rows.tolist(), strict=True))
+    at = np.array([places.pop(key, -1) for key in zip(new["subject"].tolist(), new["role"].tolist(), strict=True)], np.int64)
+    there, added = np.flatnonzero(at >= 0), np.flatnonzero(at < 0)
+    merged = {name: _with(column, new[name], at[there], there) for name, column in old.items()}
     gone = np.fromiter(places.values(), np.int64, len(places))
-    if not len(gone) and (there >= 0).all():
-        return both.take(pa.array(order)).combine_chunks()
-    order = np.concatenate([np.delete(order, gone), of_new[there < 0]])
-    return _sorted(both.take(pa.array(order)))
+    if not len(gone) and not len(added):
+        return records, merged
+    order = np.concatenate([np.delete(np.arange(len(records)), gone), len(records) + np.arange(len(added))])
+    every = {name: _longer(column, new[name], added) for name, column in merged.items()}
+    names = pa.concat_arrays([records, new_records.take(pa.array(added))])
+    by = pa.table({"entity": every["entity"][order], "role": every["role"][order], "record": names.take(pa.array(order))})
+    order = order[pc.sort_indices(by, sort_keys=[(name, "ascending") for name in by.column_names]).to_numpy()]
+    return names.take(pa.array(order)), {
+        name: Codes(x.at[order], x.meaning) if isinstance(x, Codes) else x[order] for name, x in every.items()
+    }
+
+
+def _with(column: Any, new: Any, at: Array, rows: Array) -> Any:
+    """A column with some rows of another one at some places."""
+    if isinstance(column, Codes):
+        codes = column.at.copy()
+        codes[at] = np.where(new.at[rows] < 0, -1, new.at[rows] + len(column.meaning))
+        return Codes(codes, [*column.meaning, *new.meaning])
+    values = column.copy()
+    values[at] = new[rows]
+    return values
+
+
+def _longer(column: Any, new: Any, rows: Array) -> Any:
+    """A column with some rows of another one after it, whose meaning `_with` has added already."""
+    if not isinstance(column, Codes):
+        return np.concatenate([column, new[rows]])
+    shift = len(column.meaning) - len(new.meaning)
+    return Codes(np.concatenate([column.at, np.where(new.at[rows] < 0, -1, new.at[rows] + shift)]), column.meaning)

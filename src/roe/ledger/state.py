@@ -77,7 +77,7 @@ def remembered(store: Store, owners: Callable[[Store], Mapping[str, State]] | No
     }
     state |= {"pools": _pools(store), "days": store.days(str(last.entry.at.date - COUNTED))}
     for part, found in (
-        ("returned", _returned(store)), ("referred", _referred(store)), ("frozen", _frozen(store)), ("claims", _claims(store)), ("books", _books(store)), ("events", _events(store, zone)),
+        ("returned", _returned(store)), ("referred", _referred(store)), ("frozen", _frozen(store)), ("claims", _claims(store)), ("books", _books(store)), ("events", _events(store, zone)), ("ends", _ends(store)),
         ("granted", granted(store)), ("records", _entered(store)), ("seen", _seen(store)),
     ):  # fmt: skip
         if found:
@@ -235,6 +235,16 @@ def past(store: Store) -> State:
         if isinstance(e, Seen):
             seen.setdefault(f"{e.entity}|{e.record}|{e.field}", []).append([str(e.at.date), e.value])
     return {"past": {"owners": owners, "seen": seen}} if owners or seen else {}
+
+
+def _ends(store: Store) -> State:
+    """The rules that gave a record for a time, each with the end that it then had, as lines of text (see `roe.grammar.history`)."""
+    found: dict[str, list[str]] = {}
+    for o in store.latest("hold"):
+        e = o.stored.entry
+        if isinstance(e, Owned) and e.until is not None:
+            found.setdefault(f"{e.entity}|{e.record}|{e.role}", []).append(f"{e.rule}\t{e.until}\n")
+    return {key: "\n" + "".join(sorted(lines)) for key, lines in sorted(found.items())}
 
 
 def _books(store: Store) -> State:

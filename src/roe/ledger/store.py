@@ -346,7 +346,7 @@ class Store:
     def latest(self, kind: str, is_open: bool | None = None, entity: str | None = None, record: str | None = None) -> list[Open]:
         """Of each key of a kind the entry that counts: open claims, referrals, frozen values, credits, standings of pools.
 
-        Kinds beside those of entries: `until` (an owner's end), `claim` (by the claim's own id), `gone` (absent, deleted, merged, became).
+        Kinds beside those of entries: `until` (an owner's end), `hold` (the same by role and rule), `claim` (by the claim's own id), `gone` (absent, deleted, merged, became).
         """
         where, values = "l.kind = ?", [self._word_or_none(kind) or 0]
         if is_open is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -192,11 +194,34 @@ def _rule(rule: RuleSection, entity: str, role: str, others: list[Text], cx: Con
     when = cx.condition(rule.when, names) if rule.when else None
     conditions = ((when,) if when else ()) + cx.period(rule.from_, rule.until)
     otherwise = _action(rule.else_, entity, role, cx, None) if rule.else_ is not None else None
-    action = _action(rule.then, entity, role, cx, otherwise)
+    action = _from_its_own_entry(_action(rule.then, entity, role, cx, otherwise), rule.name, entity, role, cx)
     limit = rule.then.keep if isinstance(rule.then, KeepSection) else rule.then.until if isinstance(rule.then, AssignSection) else None
     conditions += _still_holds(limit, action, entity, role, names, cx)
     cx.sentence(rule.because, names)
     return Rule(rule.name, conditions, action, rule.because, cx.overrides(rule.overrides, rule.name, others))
+
+
+def _from_its_own_entry(action: Action, name: Text, entity: str, role: str, cx: Context) -> Action:
+    """An `until` such as `today + 30 days` counts from the night on which the rule first decided the record, as the ledger has it."""
+    if action.kind != "assign" or action.until is None or not any(_is_clock(node) for node in s.walk(action.until.tree)):
+        return action
+    kind = cx.type_of(action.until, cx.names(entity)).name
+    read = {"date": "date", "date and time": "date_and_time"}.get(kind)
+    if read is None:
+        return action
+    holds, begun = s.Path(s.Name(entity), f"holds.{role}"), _text(f"\n{name}\t")
+    rest = s.Call("substring_after", (holds, begun), ("", ""))
+    end = s.Call(read, (s.Call("substring_before", (rest, _text("\n")), ("", "")),), ("",))
+    tree = s.If(s.Call("contains", (holds, begun), ("", "")), end, action.until.tree)
+    return replace(action, until=Expr(tree, action.until.text))
+
+
+def _is_clock(node: s.Node) -> bool:
+    return (isinstance(node, s.Name) and node.id in ("today", "now")) or (isinstance(node, s.Call) and node.function in ("today", "now"))
+
+
+def _text(text: str) -> s.Literal:
+    return s.Literal(text, json.dumps(text))
 
 
 def _still_holds(limit: Text | None, action: Action, entity: str, role: str, names: Names, cx: Context) -> tuple[Expr, ...]:
