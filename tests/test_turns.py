@@ -156,3 +156,11 @@ def test_a_log_that_begins_later_gives_the_same(first: int) -> None:
     for index in (first, first + 1, 511, 512, 513, 600, 400):
         (ledger, counts), (wanted, wanted_counts) = part.at(index), whole.at(index)
         assert (ledger.credits(), counts) == (wanted.credits(), wanted_counts)
+
+
+@pytest.mark.parametrize(("limit", "owed"), [(0, {}), (1, {"a": Fraction(-1, 2), "b": Fraction(1, 2)})])
+def test_who_has_no_credit_yet_is_owed_up_to_the_limit(limit: int, owed: Credits) -> None:
+    ledger = Ledger(limit)
+    ledger.settle(Standing([Seat("a", Fraction(1)), Seat("b", Fraction(1), "on leave", True)]), 1, {"a": 1})
+    assert ledger.credits() == owed
+    assert History(limit, {}, {}, 0).taken == 0
