@@ -32,6 +32,7 @@ POLICIES = 200 if HEAVY else 6
 @pytest.fixture(autouse=True)
 def nothing_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(taken, "SMALL", 0)
+    monkeypatch.setattr(taken, "FEW", 0)
     monkeypatch.setattr("roe.data.lookup.TAIL", 0)
 
 

@@ -321,3 +321,28 @@ def test_settings_are_read_and_secrets_stay_in_the_environment(tmp_path: Path) -
         with pytest.raises(PolicyError) as e:
             read_settings(file, {"H": "not base64!"})
         assert said in e.value.diagnostics[0].message and e.value.diagnostics[0].code == "R908", text
+
+
+def test_a_request_and_its_commit_are_spans_that_say_nothing_of_persons(tmp_path: Path) -> None:
+    pytest.importorskip("opentelemetry.sdk")
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    from roe.serve.tracing import Tracing
+
+    provider, spans = TracerProvider(), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    server = Server(Settings(policy(tmp_path / "policy"), str(tmp_path / "s")), SetTime(MONDAY), tracing=Tracing(provider))
+    with TestClient(build_app(server)) as c:
+        while not server.writer.ready:
+            threading.Event().wait(0.01)
+        fill(c)
+        parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        found = c.post("/v1/leads?secret=x", json={"id": "L1", "email": "ada@x.com"}, headers={"traceparent": parent}).json()
+        (routed,) = [s for s in spans.get_finished_spans() if s.name == "POST /v1/{entity}"]
+    assert routed.attributes is not None and routed.attributes["roe.decision"] == found["decision"]
+    assert routed.attributes["http.response.status_code"] == 201
+    assert f"{routed.context.trace_id:032x}" == "0af7651916cd43dd8448eb211c80319c"
+    assert "commit" in {s.name for s in spans.get_finished_spans()}
+    assert "ada" not in str([s.attributes for s in spans.get_finished_spans()]) and "secret" not in routed.name

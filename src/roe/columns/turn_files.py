@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from roe.data.files import write_whole
+from roe.data.lookup_sql import connection, quoted_text, rows_of
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.evaluator import recorded
 from roe.evaluator.allocate import PoolHistory
-from roe.evaluator.turns import History, Ledger
+from roe.evaluator.turns import History, Ledger, Standing
 from roe.source import Span
 
 MANY = 50_000  # turns from which a run writes Parquet
@@ -85,12 +86,33 @@ def _has_parquet() -> bool:
 
 
 def _histories(pools: str) -> dict[str, PoolHistory]:
-    return {str(name): PoolHistory.of(kept) for name, kept in json.loads(pools)["pools"].items()}
+    """The pools of a run; their standings are made when somebody looks at them."""
+    found = {}
+    for name, kept in json.loads(pools)["pools"].items():
+        found[str(name)] = history = PoolHistory.of({**kept, "standings": ()})
+        history.made = _Standings(kept["standings"])  # type: ignore[assignment]
+    return found
+
+
+class _Standings(Sequence[Standing]):
+    """The standings of a pool as they are written down."""
+
+    def __init__(self, written: Sequence[Any]) -> None:
+        self.written = written
+        self._made: dict[int, Standing] = {}
+
+    def __getitem__(self, number: Any) -> Any:
+        if number not in self._made:
+            self._made[number] = PoolHistory.standing_of(self.written[number])
+        return self._made[number]
+
+    def __len__(self) -> int:
+        return len(self.written)
 
 
 def _seats(history: PoolHistory) -> list[str]:
     """Everybody whom a pool's credit may be about, in order."""
-    reps = {seat.rep for standing in history.made for seat in standing.seats}
+    reps = {str(seat[0]) for seats in history.made.written for seat in seats}  # type: ignore[attr-defined]
     return sorted({*reps, *history.turns.credits, *history.turns.counts})
 
 
@@ -170,21 +192,24 @@ def read_turns(folder: Path, only: str = "") -> dict[str, Any]:
     """The turns of a run's pools, by record and role; of one of them alone if it is named. Raises PolicyError if they cannot be read."""
     if not (folder / TURNS).is_file():
         return recorded.read_turns(folder, only)
-    import pyarrow as pa
-
+    try:
+        from duckdb import Error
+    except ImportError:
+        help = "pip install 'roe-policy[batch]'"
+        raise PolicyError(
+            [Diagnostic("R406", "reading a run's turns needs the package duckdb", Span(str(folder), 1, 1, 2), help)]
+        ) from None
     try:
         histories = _histories((folder / POOLS).read_text("utf-8"))
         return _one(folder, histories, only) if only else _all(folder, histories)
-    except (OSError, ValueError, KeyError, AttributeError, IndexError, TypeError, RecursionError, pa.ArrowException) as e:
+    except (OSError, ValueError, KeyError, AttributeError, IndexError, TypeError, RecursionError, Error) as e:
         at, help = Span(str(folder / TURNS), 1, 1, 2), "name the --out folder of a run"
         raise PolicyError([Diagnostic("R608", f"the run's records cannot be read: {e}", at, help)]) from e
 
 
 def _all(folder: Path, histories: Mapping[str, PoolHistory]) -> dict[str, Any]:
-    from pyarrow import parquet
-
     turns = {}
-    for row in parquet.read_table(folder / TURNS).to_pylist():
+    for row in rows_of(connection(), f"SELECT * FROM read_parquet({quoted_text(folder / TURNS)}) ORDER BY n"):
         turn = _turn(row)
         turns[turn["key"]] = {**turn, "histories": histories}
         if turn["standing"] >= 0 and turn["why"] == "" and turn["rep"] is not None:
@@ -200,62 +225,32 @@ def _turn(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _one(folder: Path, histories: Mapping[str, PoolHistory], key: str) -> dict[str, Any]:
-    from pyarrow import parquet
-
-    file = parquet.ParquetFile(folder / TURNS)
-    place = _place(file, key)
-    if place < 0:
+    """The last turn of a key: of two pools that a rule asks, the last one counts."""
+    line = f"FROM read_parquet({quoted_text(folder / TURNS)}, file_row_number = true)"
+    found = rows_of(connection(), f"SELECT * {line} WHERE key = ? ORDER BY file_row_number DESC LIMIT 1", [key])
+    if not found:
         return {}
-    turn = _turn(_rows(file, place, place + 1).to_pylist()[0])
-    marks = parquet.read_table(folder / MARKS, columns=["pool", "index", "row"])
+    place = found[0].pop("file_row_number")
+    turn = _turn(found[0])
     for name, index in {turn["pool"]: turn["index"], **{pool: index for pool, _, index in turn["before"]}}.items():
         if name in histories:
-            _load(file, folder, marks, histories[name], name, index, place)
+            row = _begin(folder, histories[name], name, index)
+            history = histories[name].turns
+            taken = f"pool = ? AND why = '' AND rep IS NOT NULL AND standing >= 0 AND index < {int(index)}"
+            where = f"WHERE file_row_number >= {row} AND file_row_number < {int(place)} AND {taken}"
+            between = rows_of(connection(), f"SELECT standing, rep {line} {where} ORDER BY file_row_number", [name])
+            history.log.extend((histories[name].made[x["standing"]], x["rep"]) for x in between)
     return {key: {**turn, "histories": histories}}
 
 
-def _place(file: Any, key: str) -> int:
-    """The last line of a key, -1 if there is none: of two pools that a rule asks, the last one counts."""
-    import numpy as np
-    import pyarrow.compute as pc
-
-    end = int(file.metadata.num_rows)
-    for group in range(file.num_row_groups - 1, -1, -1):
-        column = file.read_row_group(group, columns=["key"]).column(0).combine_chunks()
-        end -= len(column)
-        rows = np.flatnonzero(np.asarray(pc.equal(column, key).cast("uint8")))
-        if len(rows):
-            return end + int(rows[-1])
-    return -1
-
-
-def _rows(file: Any, start: int, stop: int) -> Any:
-    """The lines from one place to another."""
-    import pyarrow as pa
-
-    at, found = 0, []
-    for group in range(file.num_row_groups):
-        n = file.metadata.row_group(group).num_rows
-        if at < stop and at + n > start:
-            found.append(file.read_row_group(group).slice(max(0, start - at), min(n, stop - at) - max(0, start - at)))
-        at += n
-    return pa.concat_tables(found) if found else file.schema_arrow.empty_table()
-
-
-def _load(file: Any, folder: Path, marks: Any, history: PoolHistory, pool: str, index: int, place: int) -> None:
-    """Give a pool's history the last mark before a turn, and the turns between."""
-    import pyarrow.compute as pc
-    from pyarrow import parquet
-
-    own = marks.filter(pc.and_(pc.equal(marks["pool"], pool), pc.less_equal(marks["index"], index)))
-    first, row = 0, 0
-    if own.num_rows:
-        first, row = pc.max(own["index"]).as_py(), pc.max(own["row"]).as_py()
-        whole = parquet.read_table(folder / MARKS, filters=[("pool", "=", pool), ("index", "=", first)]).to_pylist()[0]
+def _begin(folder: Path, history: PoolHistory, pool: str, index: int) -> int:
+    """Begin a pool's history at the last mark before a turn; the line of the turn that the mark stands before."""
+    query = (
+        f"SELECT * FROM read_parquet({quoted_text(folder / MARKS)}) WHERE pool = ? AND index <= {int(index)} ORDER BY index DESC LIMIT 1"
+    )
+    for mark in rows_of(connection(), query, [pool]):
         seats, ledger = _seats(history), Ledger(history.turns.limit)
-        ledger.scale, ledger.units = whole["scale"], dict(zip(seats, whole["units"], strict=True))
-        history.turns.begin(first, ledger, Counter({x: n for x, n in zip(seats, whole["counts"], strict=True) if n}))
-    between = _rows(file, row, place)
-    for line in between.filter(pc.and_(pc.equal(between["pool"], pool), _taken(between))).to_pylist():
-        if len(history.turns.log) < index - first:
-            history.turns.log.append((history.made[line["standing"]], line["rep"]))
+        ledger.scale, ledger.units = mark["scale"], dict(zip(seats, mark["units"], strict=True))
+        history.turns.begin(mark["index"], ledger, Counter({x: n for x, n in zip(seats, mark["counts"], strict=True) if n}))
+        return int(mark["row"])
+    return 0

@@ -2,13 +2,13 @@
 
 Between two moments at which somebody reaches a limit, the turns of a pool are a pattern that repeats: it is worked out once
 and laid over the records in the order of their queue. Records that follow another (of their company, or with the rep they
-stay with) take no turn. What depends on the record goes one by one through the row evaluator's allocation instead.
+stay with) take no turn. Pools that look at the record hand out by kinds of records (`roe.columns.kinds`); what cannot be told apart like that, and
+records that somebody has already, go one by one through the row evaluator's allocation.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from roe.columns import turn_files
 from roe.columns.column import Array, Column, Days, Instants, Refs
+from roe.columns.kinds import PoolKinds, hand_out, kinds_of
 from roe.evaluator.allocate import FALLBACK, Pool, Pools, together
 from roe.evaluator.engine import assignment
 from roe.evaluator.turns import Slots, Standing
@@ -164,14 +165,20 @@ class Turns:
         self.row, self.action, self.role = self.row[order], self.action[order], role[order]
         self.holder = np.stack([part.previous for part in parts])[self.role, self.row]  # who has each record
         self.names = sorted(pools.pools)
+        self.kinds: dict[str, tuple[Array, list[int]]] = {}  # by pool the kind of each record, and the place of one of each
         asked = np.array([self.names.index(action.pool) for _, action in actions])
         self.asked = asked[self.action]
 
     def alike(self) -> bool:
         """Whether pools treat all the records the same, and none of them comes back from an earlier run."""
-        used = {name for i in set(self.asked.tolist()) for name in self._chain(self.names[i])}
-        if not all(self.pools.pools[name].fixed and self.pools.due_alike(self.pools.pools[name]) for name in used):
+        used = {name for i in set(self.asked.tolist()) for name in self.chain(self.names[i])}
+        if not all(self.pools.pools[name].classed and self.pools.due_alike(self.pools.pools[name]) for name in used):
             return False
+        for name in used:
+            kinds = kinds_of(self.pools.pools[name], self)
+            if kinds is None:
+                return False
+            self.kinds[name] = kinds
         if any(other.pool for _, outcome in self.actions for other in _others(outcome)):
             return False
         if self._are_owned(used) or self._follow_others(used):
@@ -185,12 +192,16 @@ class Turns:
 
     def _are_owned(self, used: set[str]) -> bool:
         """Whether a member of the pools has one of the records, so that its place must not count."""
-        any_row = self.table.row(int(self.row[0]))
-        members = {seat.rep for name in used for seat in self.pools.pools[name].fixed_standing(any_row).seats}
+        pools = self.pools.pools
+        members = {seat.rep for name in used for row in self._one_of_each(name) for seat in pools[name].fixed_standing(row).seats}
         finder = self.table.world.finder("rep")
         at = np.array(sorted(finder.rep(rep) for rep in members), np.int64)
         owned = [owner.at for role in self.table.world.policy.roles if isinstance(owner := self.table.owner(role), Refs)]
         return any(bool(np.isin(by[self.row], at).any()) for by in owned)
+
+    def _one_of_each(self, name: str) -> list[Row]:
+        """A waiting record of each kind that a pool tells apart."""
+        return [self.table.row(int(self.row[place])) for place in self.kinds[name][1]]
 
     def _follow_others(self, used: set[str]) -> bool:
         """Whether somebody has a record of the same company as one of these."""
@@ -203,7 +214,7 @@ class Turns:
                     return True
         return False
 
-    def _chain(self, name: str) -> list[str]:
+    def chain(self, name: str) -> list[str]:
         """A pool and those that it falls back on."""
         found = [name]
         while (after := self.pools.pools[found[-1]].step.fallback) is not None and str(after) in self.pools.pools:
@@ -216,10 +227,11 @@ class Turns:
         """Hand out every waiting record, in the order of the queue."""
         world = self.table.world
         n = len(self.row)
-        used = list(dict.fromkeys(name for i in np.unique(self.asked).tolist() for name in self._chain(self.names[i])))
+        used = list(dict.fromkeys(name for i in np.unique(self.asked).tolist() for name in self.chain(self.names[i])))
         any_row = self.table.row(int(self.row[0]))
         for name in used:  # reps whom the data does not list become rows of the table before it is counted
-            self.pools.pools[name].fixed_standing(any_row)
+            for row in self._one_of_each(name):
+                self.pools.pools[name].fixed_standing(row)
             world.rep(self.pools.pools[name].step.fallback)
         asked = {name: self._asked_of_records(self.pools.pools[name]) for name in used}
         self.rep_ids = [str(rep) for rep in world.tables["rep"].ids.to_pylist()]
@@ -230,6 +242,9 @@ class Turns:
         out = Handed.of(n)
         at, width = 0, FIRST
         phase("handing records to pools", n)
+        if not all(self.pools.pools[name].fixed for name in used):
+            hand_out(self, {name: PoolKinds(self.columns[name], self.kinds[name][0], self._one_of_each(name)) for name in used}, out)
+            at = n
         while at < n:
             end = min(n, at + width)
             done, rep = self._window(at, end, out)
@@ -269,7 +284,7 @@ class Turns:
         groups: dict[str, list[Array]] = {}
         tried: dict[int, list[str]] = {}
         for number in np.unique(asked).tolist():
-            chain = self._chain(self.names[number])
+            chain = self.chain(self.names[number])
             able = next((i for i, name in enumerate(chain) if self.columns[name].seats().able), len(chain) - 1)
             tried[number] = chain[: able + 1]
             groups.setdefault(chain[able], []).append(window[asked == number])
@@ -292,7 +307,7 @@ class Turns:
             fallback = self.pools.world.rep(column.pool.step.fallback)
             at = np.full(len(places), -1 if fallback is None else fallback.at)  # type: ignore[attr-defined]
             out.rep[places] = self.table.world.receivers(at, self.holder[places])
-            out.why[places], out.leader[places] = self._why(FALLBACK, out), -1
+            out.why[places], out.leader[places] = self.why(FALLBACK, out), -1
             return places, np.zeros(len(places), bool)
         rep = np.full(len(places), -1, np.int64)
         why, leader = (np.full(len(places), -1, np.int64) for _ in range(2))
@@ -302,7 +317,7 @@ class Turns:
             rep[stays] = own[stays]
             for one in np.unique(own[stays]).tolist():
                 label = self.pools.world.rep(self.rep_ids[one]).label  # type: ignore[union-attr]
-                why[stays & (own == one)] = self._why(f"{label} is who it stays with", out)
+                why[stays & (own == one)] = self.why(f"{label} is who it stays with", out)
         company = None if column.companies is None else column.companies[places]
         follows = np.zeros(len(places), bool)
         if company is not None:
@@ -312,7 +327,7 @@ class Turns:
             leader[goes] = column.leader[company[goes]]
             for i in np.flatnonzero(goes & (leader < 0)).tolist():  # it was in an earlier run, or among another entity's records
                 label = self.pools.companions[column.pool.step.name, column.names[int(company[i])]][1]
-                why[i] = self._why(together(label), out)
+                why[i] = self.why(together(label), out)
             new = (company >= 0) & (kept < 0)
             some = np.flatnonzero(new)
             _, first, which = np.unique(company[some], return_index=True, return_inverse=True)
@@ -353,18 +368,12 @@ class Turns:
     def _left(self) -> Array | None:
         """How many more records each rep can take before something changes, over all pools; None if that is for ever."""
         left = np.full(len(self.rep_ids), np.iinfo(np.int64).max)
-        own = {"open_leads": "lead", "open_accounts": "account"}
         limited = False
         for column in self.columns.values():
-            if not column.pool.step.caps or column.slots is None:
-                continue
-            for rep in column.pool.within_caps():
-                _, limits = column.pool.terms(self.table.world.rep(rep), self.table.row(int(self.row[0])))  # type: ignore[arg-type]
-                for cap, limit in limits.items():
-                    if v.is_number(limit) and own.get(cap, self.table.entity) == self.table.entity:
-                        limited = True
-                        i = column.reps[rep]
-                        left[i] = min(left[i], max(1, math.ceil(limit - self.pools.used(cap, rep))))
+            if column.pool.step.caps and column.slots is not None:
+                for rep, n in column.pool.room(self.table.entity):
+                    limited = True
+                    left[column.reps[rep]] = min(left[column.reps[rep]], n)
         return left if limited else None
 
     def _commit(self, name: str, places: Array, turns: Array, out: Handed) -> None:
@@ -425,7 +434,7 @@ class Turns:
         before, after = together(f"{self.table.entity} \0").split("\0")
         return pc.binary_join_element_wise(before, ids.take(pa.array(led, mask=led < 0)), after, "")
 
-    def _why(self, text: str, out: Handed) -> int:
+    def why(self, text: str, out: Handed) -> int:
         return out.whys.setdefault(text, len(out.whys))
 
     def _before(self, tried: Iterable[str], out: Handed) -> int:
@@ -434,7 +443,12 @@ class Turns:
             column = self.columns[name]
             assert column.slots is not None
             history = column.pool.history
-            found.append([name, history.number(history.intern(column.slots.standing.seats)), history.turns.taken])
+            found.append((column.pool, history.number(history.intern(column.slots.standing.seats))))
+        return self.tried(found, out)
+
+    def tried(self, tried: Iterable[tuple[Pool, int]], out: Handed) -> int:
+        """The number of what is said of pools that were asked before, with their standings."""
+        found = [[pool.step.name, number, pool.history.turns.taken] for pool, number in tried]
         return out.befores.setdefault(json.dumps(found, ensure_ascii=False, separators=(",", ":")), len(out.befores))
 
     def as_table(self, handed: Handed, start: int, until: Any) -> pa.Table:

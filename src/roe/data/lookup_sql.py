@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class SqlLookup:
         return Records(self._rows(f'SELECT *, {self.place} + 1 AS "{LINE}" FROM {self.table} ORDER BY {self.place}'), self.origin)
 
     def _rows(self, query: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.connection.sql(query).to_arrow_table().to_pylist()
+        rows = rows_of(self.connection, query)
         for row in rows:
             row.pop("file_row_number", None)
         return sorted(rows, key=lambda row: int(row[LINE]))
@@ -81,18 +82,28 @@ def _escaped(part: str) -> str:
     return re.sub(r"([%_\\])", r"\\\1", part)
 
 
+def rows_of(connection: Any, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    """The rows that a query gives."""
+    done = connection.execute(query, list(values))
+    names = [column[0] for column in done.description]
+    return [dict(zip(names, row, strict=True)) for row in done.fetchall()]
+
+
+def quoted_text(text: Any) -> str:
+    return "'" + str(text).replace("'", "''") + "'"
+
+
 def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
 def parquet_lookup(path: Path) -> SqlLookup:
     """A Parquet file. Raises CannotLookUp where DuckDB is not installed, or cannot read it."""
-    con = _connect(None)
+    con = connection()
     import duckdb
 
-    name = str(path).replace("'", "''")
     try:
-        return SqlLookup(con, f"read_parquet('{name}', file_row_number = true)", "file_row_number", str(path))
+        return SqlLookup(con, f"read_parquet({quoted_text(path)}, file_row_number = true)", "file_row_number", str(path))
     except duckdb.Error as e:
         raise CannotLookUp(f"`{path.name}` cannot be searched by DuckDB") from e
 
@@ -110,12 +121,17 @@ def names_in(path: Path) -> list[str]:
     return [str(name) for (name,) in _connect(path).execute("SELECT table_name FROM information_schema.tables").fetchall()]
 
 
+@cache
+def connection() -> Any:
+    """DuckDB without a database of its own. Raises CannotLookUp."""
+    return _connect(None)
+
+
 def _connect(path: Path | None) -> Any:
     try:
         import duckdb
-        import pyarrow  # noqa: F401
     except ImportError as e:
-        raise CannotLookUp("taking records out of Parquet or a database needs the packages duckdb and pyarrow") from e
+        raise CannotLookUp("taking records out of Parquet or a database needs the package duckdb") from e
     try:
         con = duckdb.connect(str(path) if path is not None else ":memory:", read_only=path is not None)
         con.execute("SET enable_progress_bar = false; SET memory_limit = '200MB'; SET TimeZone = 'UTC'")

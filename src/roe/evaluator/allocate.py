@@ -6,9 +6,10 @@ was skipped and why) and the turn's place in the pool's history. Both go to the 
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from collections import Counter
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -17,16 +18,20 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from roe.evaluator.able import reason_not_here, reason_on_leave, receiver
-from roe.evaluator.expressions import IMPLICIT, Code, Scope, compile_expression
 from roe.evaluator.turns import History, Ledger, Seat, Slots, Standing
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.closures import IMPLICIT, Code, Scope, compile_expression
+from roe.grammar.functions import BY_NAME
 from roe.plan.operators import Allocate, Expr
 from roe.policy.reads import rests_on
 
 if TYPE_CHECKING:
     from roe.evaluator.world import Row, World
 
+RECORDS = ("lead", "account", "opportunity", "contact")  # what a pool's expressions may name besides the rep
+CLASSES = 256  # kinds of records that a pool tells apart; of more it forgets
+NO_KEY: Any = object()
 FALLBACK = "nobody in the pool can take it"
 OPEN_CAPS = {"open_leads": "lead", "open_accounts": "account"}  # caps on what a rep has, and the entity that they count
 
@@ -118,8 +123,13 @@ class PoolHistory:
         counts = {str(rep): int(n) for rep, n in kept["counts"].items()}
         found = cls(kept["strategy"], History(int(kept["debt"]), credits, counts, int(kept["position"])), None)
         for seats in kept["standings"]:
-            found.intern([Seat(str(rep), Fraction(weight), str(skipped), owed is True) for rep, weight, skipped, owed in seats])
+            found.intern(cls.standing_of(seats).seats)
         return found
+
+    @staticmethod
+    def standing_of(seats: Iterable[Any]) -> Standing:
+        """A standing as `as_json` wrote it."""
+        return Standing(Seat(str(rep), Fraction(weight), str(skipped), owed is True) for rep, weight, skipped, owed in seats)
 
     def intern(self, seats: Sequence[Seat]) -> Standing:
         key = tuple(seats)
@@ -156,6 +166,20 @@ class PoolHistory:
         }  # fmt: skip
 
 
+@dataclass(slots=True)
+class Class:
+    """Records that are alike to a pool, such as leads in one language: who may take part, with weights and limits, and who does now."""
+
+    row: Row  # one of them
+    reps: list[Row]
+    terms: dict[str, tuple[Fraction, dict[str, Any]]] = field(default_factory=dict)
+    is_seated: bool = False
+    seats: list[Seat] = field(default_factory=list)
+    place: dict[str, int] = field(default_factory=dict)
+    standing: Standing | None = None
+    interned: Standing | None = None
+
+
 class Pool:
     """One pool in one run: who its members are for a record, and whose turn it is."""
 
@@ -175,23 +199,15 @@ class Pool:
         self._caps = {cap: compile_expression(e.tree) for cap, e in step.caps.items()}
         self._members = compile_expression(step.members.tree) if isinstance(step.members, Expr) else None
         asked = [e for e in (step.members, step.weight, step.score, *step.caps.values()) if isinstance(e, Expr)]
-        # then the members, their weights and limits are the same for every record, and only turns change who is able
-        self.fixed = all(map(self._of_rep_alone, asked)) and step.strategy != "least_loaded"
+        # what tells records apart for the pool; of records that are alike, members, weights and limits are the same, and only turns change
+        # who is able
+        self.record_parts: list[s.Node] | None = parts_of_record([e.tree for e in asked], self.world)
+        self.classed = self.record_parts is not None and step.strategy != "least_loaded"
+        self.fixed = self.classed and not self.record_parts  # all records are alike
+        self._part_codes = [compile_expression(tree) for tree in self.record_parts or ()]
         self._static = not isinstance(step.members, Expr) or _about_rep(step.members)
         self._reps_cached: list[Row] | None = None
-        self._fixed_seats: list[Seat] | None = None
-        self._place: dict[str, int] = {}
-        self._fixed_standing: Standing | None = None
-        self._interned: Standing | None = None
-        self._terms_known: dict[str, tuple[Fraction, dict[str, Any]]] = {}
-
-    def _of_rep_alone(self, expr: Expr) -> bool:
-        """Whether an expression reads nothing but stored fields of the rep."""
-        fields = self.world.policy.model.entities["rep"]
-        names = [n.id for n in s.walk(expr.tree) if isinstance(n, s.Name)]
-        read = [n for n in s.walk(expr.tree) if isinstance(n, s.Path)]
-        plain = all(isinstance(p.base, s.Name) and (f := fields.get(p.field)) is not None and not f.via for p in read)
-        return plain and set(names) <= {"rep"} and len(names) == len(read)
+        self._classes: dict[Any, Class] = {}
 
     # --- turns ------------------------------------------------------------------------------------------------------
 
@@ -276,58 +292,102 @@ class Pool:
     def standing(self, row: Row, role: str) -> Standing:
         """Who takes part in a record's turn, and who is skipped. A record's own place counts against nobody's cap."""
         owners = self.pools.owners(row) if self._caps else {}
-        if not self.fixed:
+        alike = self.alike_with(row)
+        if alike is None:
             return self.history.intern(self._ranked([self._seat(rep, row, owners, role) for rep in self._reps(row)], row))
-        standing = self.fixed_standing(row)
-        own = [rep for rep in set(owners.values()) if rep in self._place]
+        own = [rep for rep in set(owners.values()) if rep in alike.place]
         if own:
-            seats = list(self._fixed_seats or ())
+            seats = list(alike.seats)
             for rep in own:
-                seats[self._place[rep]] = self._seat(self.world.rep(rep), row, owners, role)  # type: ignore[arg-type]
-            if seats != self._fixed_seats:
+                seats[alike.place[rep]] = self._seat(self.world.rep(rep), row, owners, role, alike)  # type: ignore[arg-type]
+            if seats != alike.seats:
                 return self.history.intern(self._ranked(seats, row))
-        if self._interned is None:
-            self._interned = self.history.intern(standing.seats)
-        return self._interned
+        return self.interned(row, alike)
+
+    def interned(self, row: Row, alike: Class | None = None) -> Standing:
+        """Who takes part now in the turn of a record that none of them has; the same object as long as nothing changes."""
+        alike = alike or self.alike_with(row)
+        assert alike is not None
+        if alike.interned is None:
+            alike.interned = self.history.intern(self._standing_of(alike, row).seats)
+        return alike.interned
 
     def fixed_standing(self, row: Row) -> Standing:
-        """Who takes part now, for whatever record."""
-        if self._fixed_seats is None:
-            self._fixed_seats = [self._seat(rep, row) for rep in self._reps(row)]
-            self._place = {seat.rep: i for i, seat in enumerate(self._fixed_seats)}
-        if self._fixed_standing is None:
-            self._fixed_standing = Standing(self._ranked(self._fixed_seats, row))
-        return self._fixed_standing
+        """Who takes part now, for any record that is like this one to the pool."""
+        alike = self.alike_with(row)
+        assert alike is not None
+        return self._standing_of(alike, row)
+
+    def _standing_of(self, alike: Class, row: Row) -> Standing:
+        if alike.standing is None:
+            alike.standing = Standing(self._ranked(alike.seats, row))
+        return alike.standing
+
+    def alike_with(self, row: Row) -> Class | None:
+        """The records that are like this one to the pool; None where it looks at each of them for itself."""
+        key = self._key(row) if self.classed else None
+        if key is None:
+            return None
+        found = self._classes.get(key)
+        if found is None:
+            if len(self._classes) >= CLASSES:
+                self._classes.clear()
+            found = self._classes[key] = Class(row, self._reps(row))
+        if not found.is_seated:
+            found.seats = [self._seat(rep, row, alike=found) for rep in found.reps]
+            found.place = {seat.rep: i for i, seat in enumerate(found.seats)}
+            found.is_seated = True
+        return found
+
+    def _key(self, row: Row) -> Any:
+        """What the pool reads of a record, as a key; None for values that cannot be one."""
+        if not self._part_codes:
+            return ()
+        scope = self._scope(row)
+        found = tuple(hashed(code(scope)) for code in self._part_codes)
+        return None if NO_KEY in found else found
 
     @property
     def has_seats(self) -> bool:
         """Whether it is known who takes part, which caps may change."""
-        return self._fixed_seats is not None and bool(self._caps)
+        return bool(self._classes) and bool(self._caps)
 
     def changed(self, rep: Row, row: Row) -> None:
-        """A rep has taken a record: of a fixed pool, whether the rep is able may be another."""
-        if self._fixed_seats is not None and (i := self._place.get(rep["id"])) is not None:
-            again = self._seat(rep, row)
-            if again != self._fixed_seats[i]:
-                self._fixed_seats[i] = again
-                self._fixed_standing = self._interned = None
+        """A rep has taken a record: whether the rep is able may be another."""
+        for alike in self._classes.values():
+            if alike.is_seated and (i := alike.place.get(rep["id"])) is not None:
+                again = self._seat(rep, alike.row, alike=alike)
+                if again != alike.seats[i]:
+                    alike.seats[i] = again
+                    alike.standing = alike.interned = None
 
-    def within_caps(self) -> list[str]:
-        """The members of a fixed pool who are not skipped, whatever their scores."""
-        return [seat.rep for seat in self._fixed_seats or () if not seat.skipped]
+    def room(self, entity: str) -> Iterator[tuple[str, int]]:
+        """(a member, how many more records of an entity until a cap is reached), of each kind of record that was met and each cap.
+
+        Whoever is skipped for one cap may reach another: the reason is then another.
+        """
+        for alike in self._classes.values():
+            for seat in alike.seats if alike.is_seated else ():
+                for cap, limit in self.terms(self.world.rep(seat.rep), alike.row, alike)[1].items():  # type: ignore[arg-type]
+                    if v.is_number(limit) and OPEN_CAPS.get(cap, entity) == entity:
+                        left = math.ceil(limit - self.pools.used(cap, seat.rep))
+                        if left > 0:
+                            yield seat.rep, left
 
     def forget(self) -> None:
         """Who is able is to be found out again."""
-        self._fixed_seats = self._fixed_standing = self._interned = None
+        for alike in self._classes.values():
+            alike.is_seated, alike.standing, alike.interned = False, None, None
 
     def renew(self, reps: bool = True) -> None:
         """Begin again where the turns taken so far have led, for a new moment or changed records; earlier turns keep their history.
 
-        Unless `reps` have changed, the members and weights of a fixed pool are what they were: they read nothing but reps.
+        Unless `reps` have changed, the members and weights for records that are alike are what they were: they read nothing else.
         """
         self.forget()
-        if reps or not self.fixed or self._members is None:
-            self._reps_cached, self._terms_known = None, {}
+        if reps or not self.classed or self._members is None:
+            self._reps_cached = None
+            self._classes.clear()
         if self.history.log_is_empty:
             return
         turns = History(self.step.debt, self.ledger().credits(), dict(self.counts), self.history.turns.position + self.history.turns.taken)
@@ -359,9 +419,11 @@ class Pool:
         today = self.world.clock.today
         return [] if isinstance(self.step.members, Expr) else [str(m.value) for m in self.step.members if m.holds(today)]
 
-    def _seat(self, rep: Row, row: Row, owners: Mapping[str, str] = MappingProxyType({}), role: str = "") -> Seat:
+    def _seat(
+        self, rep: Row, row: Row, owners: Mapping[str, str] = MappingProxyType({}), role: str = "", alike: Class | None = None
+    ) -> Seat:
         """A rep's part in the turn of a record that has these owners."""
-        weight, limits = self.terms(rep, row)
+        weight, limits = self.terms(rep, row, alike)
         gone = self.pools.gone(rep) or ("weight 0" if weight == 0 else "")
         if gone:
             return Seat(rep["id"], weight, gone)
@@ -371,9 +433,9 @@ class Pool:
         skipped = away or next(filter(None, (self._capped(cap, limit, rep, row, own, keeps) for cap, limit in limits.items())), "")
         return Seat(rep["id"], weight, skipped, bool(skipped))
 
-    def terms(self, rep: Row, row: Row) -> tuple[Fraction, dict[str, Any]]:
+    def terms(self, rep: Row, row: Row, alike: Class | None = None) -> tuple[Fraction, dict[str, Any]]:
         """A rep's weight and limits for a record."""
-        found = self._terms_known.get(rep["id"]) if self.fixed else None
+        found = alike.terms.get(rep["id"]) if alike is not None else None
         if found is None:
             scope = self._scope(row)
             scope["rep"] = rep
@@ -383,8 +445,8 @@ class Pool:
                 # to six digits: what a third is in figures is a third again
                 weight = Fraction(str(value)).limit_denominator(10**6) if v.is_number(value) and value > 0 else Fraction(0)
             found = weight, {cap: code(scope) for cap, code in self._caps.items()}
-            if self.fixed:
-                self._terms_known[rep["id"]] = found
+            if alike is not None:
+                alike.terms[rep["id"]] = found
         return found
 
     def _capped(self, cap: str, limit: Any, rep: Row, row: Row, own: bool, keeps: bool) -> str:
@@ -455,12 +517,57 @@ def together(label: str) -> str:
     return f"{label} of the same company went there"
 
 
+def parts_of_record(trees: Iterable[s.Node], world: World) -> list[s.Node] | None:
+    """What some expressions about a rep and a record read of the record, beside stored fields of the rep; None where they read more."""
+    fields = world.policy.model.entities["rep"]
+    parts: dict[s.Node, None] = {}
+    todo = list(trees)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, (s.Path, s.Filter)):
+            root: s.Node = node
+            while isinstance(root, (s.Path, s.Filter)):
+                root = root.base
+            if not isinstance(root, s.Name):
+                return None
+            if root.id == "rep":
+                plain = isinstance(node, s.Path) and node.base is root and (f := fields.get(node.field)) is not None and not f.via
+                if not plain:
+                    return None
+            elif root.id in RECORDS and not any(isinstance(n, s.Name) and n.id in ("rep", "today", "now") for n in s.walk(node)):
+                parts[node] = None
+            else:
+                return None
+        elif isinstance(node, s.Name):
+            if node.id not in world.policy.plan.lists or node.id in world.policy.plan.dated_lists:
+                return None
+        elif isinstance(node, (s.For, s.Quantified)) or (isinstance(node, s.Call) and not _is_timeless(node)):
+            return None
+        else:
+            todo.extend(s.children(node))
+    return list(parts)
+
+
+def _is_timeless(call: s.Call) -> bool:
+    return (row := BY_NAME.get(call.function)) is not None and not row.clock
+
+
+def hashed(value: Any) -> Any:
+    """A value as a part of a key; `NO_KEY` for one that cannot be."""
+    if isinstance(value, dict):
+        return (value.entity, value["id"]) if hasattr(value, "entity") else NO_KEY
+    if isinstance(value, list):
+        items = tuple(map(hashed, value))
+        return NO_KEY if NO_KEY in items else items
+    return type(value).__name__, value
+
+
 def _code(expr: Expr | None) -> Code | None:
     return compile_expression(expr.tree) if expr else None
 
 
 def _about_rep(expr: Expr) -> bool:
-    return not any(isinstance(n, s.Name) and n.id in ("lead", "account", "opportunity", "contact") for n in s.walk(expr.tree))
+    return not any(isinstance(n, s.Name) and n.id in RECORDS for n in s.walk(expr.tree))
 
 
 class Pools:

@@ -29,6 +29,7 @@ from roe.policy.standard import FILES
 from roe.run.source import Source
 
 READ_WHOLE = ("rep", "leave", "claim")  # entities of which all records count
+FEW = 20_000  # records that may be looked at whole
 NAMES = ("name", "email", "domain")
 NAMED = ("name", "first_name", "last_name", "company", "email", "domain")  # the fields that a record's name may come from
 KEPT_AS_IT_IS = ("", "lower", "upper", "trim", "domain")  # normal forms whose parts stand in the cell
@@ -57,7 +58,7 @@ def lookups(policy: Policy, source: Source) -> dict[str, Lookup]:
 
 
 def _file(path: Path, source: DataSource, problems: list[Diagnostic]) -> Lookup:
-    if path.stat().st_size <= SMALL:
+    if path.stat().st_size <= SMALL and path.suffix.lower() != ".parquet":
         rows, said = read_file(path, source)
         problems += said
         return Loaded(rows)
@@ -192,7 +193,7 @@ class _Table:
 
     def all(self) -> list[Values]:
         if self._all is None:
-            if not isinstance(self.lookup, Loaded) and self.entity not in READ_WHOLE:
+            if not isinstance(self.lookup, Loaded) and self.entity not in READ_WHOLE and self.lookup.number > FEW:
                 raise CannotLookUp(f"the policy looks at all {self.entity} records")
             rows = self.lookup.all()
             self._all = self._typed(rows, rows.origin)

@@ -82,7 +82,12 @@ class Watched:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, status = clock.perf_counter(), 500
+        started, status, tracing = clock.perf_counter(), 500, self.server.tracing
+        span = (
+            tracing.begin(scope["method"], {k.decode("latin-1"): x.decode("latin-1") for k, x in scope["headers"]})
+            if tracing.is_on
+            else None
+        )
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -97,4 +102,5 @@ class Watched:
             route = scope.get("route")
             name = route.path if isinstance(route, Route) else "other"
             self.server.metrics.requests.labels(name, str(status)).observe(seconds)
+            tracing.end(span, scope["method"], name, status, scope.get("state", {}).get("noted", {}).get("decision"))
             request_line(scope, status, seconds)

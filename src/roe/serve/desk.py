@@ -20,7 +20,7 @@ from roe.ledger.beside import RELOAD
 from roe.ledger.entries import Activated, Entry, Loaded, Owned, Referred, Turn
 from roe.ledger.moment import At
 from roe.policy.standard import FILES
-from roe.serve import timers
+from roe.serve import digests, timers
 from roe.serve.letters import Receiver, letter
 from roe.serve.policies import Ready
 from roe.serve.problems import Refused, unknown
@@ -340,6 +340,7 @@ class Desk:
         self._numbered[key] = len(self.entries)
         self.entries.append(entry)
         self.state.put("owner", key, owner)
+        digests.moved(self, key, before["owner"], rep, at)
         self.records.own(key, self.record(entity, id))
 
     def assign(self, key: str, given: Json | None) -> None:

@@ -1,0 +1,146 @@
+"""Turns of pools that look at the record, such as who speaks the lead's language.
+
+What a pool reads of records are columns; records with the same values are of one kind, and of each kind it is known who takes part until
+somebody reaches a cap. So one record after another takes its turn from what is known of its kind, and nothing else is asked of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from roe.columns.column import Array
+from roe.evaluator.allocate import CLASSES, FALLBACK, NO_KEY, Class, Pool, hashed, together
+from roe.evaluator.turns import Standing
+from roe.progress import advance
+
+if TYPE_CHECKING:
+    from roe.columns.turns import Handed, PoolColumn, Turns
+    from roe.evaluator.world import Row
+
+ENDLESS = 1 << 62
+SHOWN = 4096  # records between two words to whoever watches
+
+
+def kinds_of(pool: Pool, turns: Turns) -> tuple[Array, list[int]] | None:
+    """(the kind of each waiting record for a pool, the place of one record of each); None where they are too many, or cannot be told."""
+    n = len(turns.row)
+    code = np.zeros(n, np.int64)
+    frame = turns.parts[0].frame(turns.row)
+    for part in pool.record_parts or ():
+        codes, meaning = frame.eval(part).encode()
+        numbers: dict[Any, int] = {}
+        keys = [hashed(x) for x in [*meaning.list, None]]
+        if NO_KEY in keys:
+            return None
+        number = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+        code = code * (len(numbers) + 1) + number[codes]
+        _, code = np.unique(code, return_inverse=True)
+    kinds, first = np.unique(code, return_index=True)
+    return (code, first.tolist()) if len(kinds) <= CLASSES else None
+
+
+class PoolKinds:
+    """One pool, with what is known of each kind of record."""
+
+    def __init__(self, column: PoolColumn, kind: Array, rows: list[Row]) -> None:
+        self.column, self.pool, self.rows = column, column.pool, rows
+        self.kind: list[int] = kind.tolist()
+        self.pool.forget()  # until now nobody watched what its reps took from other pools
+        self.alike: list[Class] = [alike for row in rows if (alike := self.pool.alike_with(row)) is not None]
+        self._known: list[tuple[Standing, int, frozenset[int]] | None] = [None] * len(rows)
+        self.companies: list[int] | None = None if column.companies is None else column.companies.tolist()
+        self.sticky: list[int] | None = None if column.sticky is None else column.sticky.tolist()
+
+    def now(self, place: int) -> tuple[Standing, int, frozenset[int]]:
+        """(who takes part in a record's turn, the number of that, the able as rows of the rep table)."""
+        kind = self.kind[place]
+        known, alike = self._known[kind], self.alike[kind]
+        if known is None or alike.interned is not known[0]:
+            standing = self.pool.interned(self.rows[kind], alike)
+            able = frozenset(self.column.reps[rep] for rep, _ in standing.able)
+            known = self._known[kind] = (standing, self.pool.history.number(standing), able)
+        return known
+
+
+def hand_out(turns: Turns, kinds: dict[str, PoolKinds], out: Handed) -> None:
+    """Hand out every waiting record, in the order of the queue."""
+    number = {name: i for i, name in enumerate(turns.names)}
+    chains = {i: [kinds[name] for name in turns.chain(turns.names[i])] for i in np.unique(turns.asked).tolist()}
+    limits = _Limits(turns, kinds)
+    position = {rep: i for i, rep in enumerate(turns.rep_ids)}
+    nobody, first = turns.why(FALLBACK, out), turns.tried([], out)
+    asked = turns.asked.tolist()
+    for i in range(len(asked)):
+        tried: list[tuple[Pool, int]] = []
+        for of in chains[asked[i]]:
+            standing, known, able = of.now(i)
+            if able:
+                break
+            tried.append((of.pool, known))
+        tried = tried if able else tried[:-1]
+        out.before[i] = turns.tried(tried, out) if tried else first
+        out.pool[i], out.standing[i], out.index[i] = number[of.pool.step.name], known, of.pool.history.turns.taken
+        if not able:
+            fallback = turns.pools.world.rep(of.pool.step.fallback)
+            at = np.array([-1 if fallback is None else fallback.at])  # type: ignore[attr-defined]
+            out.rep[i] = turns.table.world.receivers(at, turns.holder[i : i + 1])[0]
+            out.why[i] = nobody
+        else:
+            rep = _kept(turns, of, i, able, out)
+            if rep < 0:
+                rep = position[of.pool.next(standing)]
+            out.rep[i] = rep
+            if of.companies is not None and (company := of.companies[i]) >= 0 and of.column.companion[company] < 0:
+                of.column.companion[company], of.column.leader[company] = rep, i
+            turns.pools.count(turns.table.entity, turns.rep_ids[rep], 1)
+            limits.take(rep)
+        turns.pools.n += 1
+        if i % SHOWN == SHOWN - 1:
+            advance(SHOWN)
+
+
+def _kept(turns: Turns, of: PoolKinds, i: int, able: frozenset[int], out: Handed) -> int:
+    """The rep whom a record belongs with, if that rep can take it; -1 for nobody."""
+    column = of.column
+    if of.sticky is not None and of.sticky[i] in able:
+        rep = of.sticky[i]
+        label = turns.pools.world.rep(turns.rep_ids[rep]).label  # type: ignore[union-attr]
+        out.why[i] = turns.why(f"{label} is who it stays with", out)
+        return rep
+    company = of.companies[i] if of.companies is not None else -1
+    if company < 0 or int(column.companion[company]) not in able:
+        return -1
+    if column.leader[company] >= 0:
+        out.leader[i] = column.leader[company]
+    else:  # it was in an earlier run, or among another entity's records
+        out.why[i] = turns.why(together(turns.pools.companions[of.pool.step.name, column.names[company]][1]), out)
+    return int(column.companion[company])
+
+
+class _Limits:
+    """How many more records each rep can take before somebody's cap is reached."""
+
+    def __init__(self, turns: Turns, kinds: dict[str, PoolKinds]) -> None:
+        self.turns, self.pools = turns, [of.pool for of in kinds.values() if of.pool.step.caps]
+        self.place = {rep: i for i, rep in enumerate(turns.rep_ids)}
+        self.left = [ENDLESS] * len(turns.rep_ids)
+        for rep, n in self._find().items():
+            self.left[rep] = n
+
+    def _find(self) -> dict[int, int]:
+        found: dict[int, int] = {}
+        for pool in self.pools:
+            for rep, n in pool.room(self.turns.table.entity):
+                found[self.place[rep]] = min(found.get(self.place[rep], ENDLESS), n)
+        return found
+
+    def take(self, rep: int) -> None:
+        self.left[rep] -= 1
+        if self.left[rep] <= 0:
+            row = self.turns.pools.world.rep(self.turns.rep_ids[rep])
+            assert row is not None
+            for pool in self.pools:
+                pool.changed(row, row)
+            self.left[rep] = self._find().get(rep, ENDLESS)

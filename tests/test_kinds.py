@@ -1,0 +1,98 @@
+"""Pools that look at the record, in columns: the same turns as one by one, whatever the kinds, caps, companies and fallbacks."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+import roe
+from helpers import AS_OF, EXAMPLES, HEAVY
+from roe.data.read import read_tables
+
+pytest.importorskip("pyarrow")
+
+MEMBERS = [
+    'rep.team = "A" and contains(rep.languages, lead.language)', "rep.region = lead.region", 'rep.team = "B" or rep.level >= lead.level',
+    'rep.team = "A"', "contains(rep.languages, lead.language) and rep.region in (lead.region, lead.account.region)",
+]  # fmt: skip
+WEIGHTS = ["rep.ramp", "if lead.level > 2 then rep.ramp else 1", "rep.level + 1"]
+CAPS = [
+    {"per_day": "rep.level * 3"},
+    {"open_leads": "9"},
+    {"per_day": "if lead.level > 3 then 2 else 6"},
+    {"per_week": "7", "open_leads": "rep.level + 4"},
+]
+
+
+def made(rng: random.Random, folder: Any) -> Any:
+    """A policy of pools that look at the lead, and data for it."""
+    pools = []
+    for name, fallback in (("p", "q"), ("q", "mia"), ("r", "p")):
+        strategy = rng.choice(["round_robin", "weighted", "top_score", "weighted"])
+        more = [f"    members: '{rng.choice(MEMBERS)}'", f"    strategy: {strategy}", f"    fallback: {fallback}"]
+        more += [f"    weight: '{rng.choice(WEIGHTS)}'"] * (strategy == "weighted")
+        more += ["    score: 'if rep.region = lead.region then rep.level else 0'"] * (strategy == "top_score")
+        more += [f"    caps: {json.dumps(rng.choice(CAPS))}"] * (rng.random() < 0.7)
+        more += ["    together: " + rng.choice(["lead.company", "never", "never"])]
+        more += ["    sticky: lead.last_rep"] * (rng.random() < 0.3)
+        pools += [f"  {name}:", *more]
+    text = "roe: 1\nname: t\ntimezone: UTC\nroles: [sdr]\nfields:\n  lead: {language: string, region: string, level: number, last_rep: string}\n"
+    text += "  rep: {languages: string, level: number}\n  account: {region: string}\npools:\n" + "\n".join(pools)
+    text += "\nengagement:\n  lead:\n    sdr:\n      - {name: one, when: lead.level > 2, then: {route: p}}\n"
+    text += "      - {name: two, when: 'lead.region = \"N\"', then: {route: r}, because: '{lead.name} is in the north'}\n      - {name: rest, then: {route: q}}\n"
+    folder.mkdir()
+    (folder / "policy.yaml").write_text(text, "utf-8")
+
+    def some(values: list[Any]) -> Any:
+        return rng.choice([*values, None])
+
+    reps = [
+        {
+            "id": f"r{i}",
+            "name": f"R{i}",
+            "team": some(["A", "B"]),
+            "region": some(["N", "S"]),
+            "languages": some(["en", "en de", "fr"]),
+            "level": str(rng.randrange(5)),
+            "ramp": some(["1", "0.5", "0.3"]),
+        }
+        for i in range(9)
+    ]
+    leads = [
+        {"id": f"L{i:03}", "name": f"Lead {i}", "created": f"2026-01-{rng.randrange(1, 28):02}", "language": some(["en", "de", "fr"]), "region": some(["N", "S"]),
+         "level": some(["1", "2", "3", "4"]), "company": some([f"C{rng.randrange(12)}"]), "account": some(["A1", "A2"]), "last_rep": some(["r1", "r2", None, None])}
+        for i in range(90)
+    ]  # fmt: skip
+    accounts = [{"id": "A1", "region": "N"}, {"id": "A2", "region": "S"}]
+    return roe.compile(roe.load(folder)), {"lead": leads, "rep": [*reps, {"id": "mia", "name": "Mia"}], "account": accounts}
+
+
+def test_random_pools_give_the_same_turns(tmp_path: Any) -> None:
+    from roe.columns.run import ColumnRun
+    from roe.columns.turn_files import lines_of
+    from roe.run.columns import batch_of
+    from roe.run.rows import batch_of as by_rows
+
+    handed = 0
+    for seed in range(300 if HEAVY else 25):
+        evaluator, tables = made(random.Random(seed), tmp_path / str(seed))
+        run = ColumnRun.of(evaluator, tables, as_of="2026-02-01")
+        rows, columns = by_rows(evaluator.run(tables, as_of="2026-02-01")), batch_of(run)
+        assert lines_of(columns.turns) == rows.turns, seed
+        assert columns.pools == rows.pools, seed
+        for a, b in zip(columns.portions, rows.portions, strict=True):
+            for name in b.lines:
+                assert [x or None for x in a.lines[name].to_pylist()] == [x or None for x in b.lines[name]], (seed, name)
+        handed += bool(run.handed)
+    assert handed > 15
+
+
+def test_the_inbound_example_is_handed_out_in_columns() -> None:
+    from roe.columns.run import ColumnRun
+
+    evaluator = roe.compile(roe.load(EXAMPLES / "inbound"))
+    tables, _ = read_tables(evaluator.policy, EXAMPLES / "inbound" / "data")
+    assert ColumnRun.of(evaluator, tables, as_of=AS_OF["inbound"]).handed
