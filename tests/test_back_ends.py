@@ -48,9 +48,9 @@ def sections() -> set[str]:
 
 def declared() -> set[str]:
     """The fields that stages declare under a fixed name, and those that every policy has as steps."""
-    asked = Claims("ae", None, None, None, None, None, None, {}, ())  # type: ignore[arg-type]
+    asked = Claims("account", "ae", None, None, None, None, None, None, {}, ())  # type: ignore[arg-type]
     standard = {name for _, name in standard_steps(Plan({}, {}, {}, parts={"claims": asked}))}
-    return (standard | {name for _, name, _ in claims.FIELDS} | {crm.OPEN, matching.NAME} | TERRITORIES) - COMMON
+    return (standard | {name for name, _ in (*claims.OF_RECORD, *claims.OF_CLAIM)} | {crm.OPEN, matching.NAME} | TERRITORIES) - COMMON
 
 
 def names_in(source: str, wanted: set[str]) -> Counter[str]:

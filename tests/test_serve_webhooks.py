@@ -9,7 +9,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ledgers import STORES, place
 from roe.ledger.store import open_store
 from roe.serve import addresses, outbox
 from roe.serve.app import build_app
+from roe.serve.desk import Desk
 from roe.serve.hooks import forms, hubspot, salesforce
 from roe.serve.letters import Receiver
 from roe.serve.outbox import AGAIN, Sender
@@ -29,6 +30,7 @@ from roe.serve.problems import Refused
 from roe.serve.server import Server
 from roe.serve.settings import Form, Settings
 from roe.serve.times import SetTime
+from roe.serve.writer import Act, Reply
 from services import MONDAY, policy, service
 
 SECRET = "whsec_" + base64.b64encode(b"a secret that only two know").decode()
@@ -132,6 +134,56 @@ def test_scenario_21_a_receiver_that_is_down_for_three_days(state: str, tmp_path
                 there.got[-1][0]["webhook-id"] == f"msg_{dead[0]['number']}"
                 and len([x for x in outbox.letters(store, "dead", 100) if x["subject"] == "lead|L9"]) == 0
             )
+
+
+def test_each_rep_is_told_once_a_day_what_is_new_and_what_is_gone(state: str, tmp_path: Path) -> None:
+    people = Receiver("people", "smtp://mail.example.com", (), ("digest",), "email", to="ops@example.com")
+    crm = Receiver("crm", "https://crm.example.com", (SECRET,), ("digest",))
+    with service(state, tmp_path, receivers=(people, crm)) as desk:
+        desk.patch("rep", "ann", email="ann@example.com")
+        for n in range(3):
+            desk.route(f"L{n}", email=f"a@x{n}.com")
+        desk.patch("lead", "L0", owner_sdr="ben")
+        desk.patch("lead", "L1", owner_sdr="ann")
+        desk.patch("lead", "L1", owner_sdr="ben")  # it came back, and is only new
+        for n in range(3):
+            desk.do(ended(f"lead|L{n}|sdr"))
+        desk.to(datetime(2026, 3, 3, 4, 59, tzinfo=UTC))
+        assert outbox_rows(desk) == []
+        desk.to(datetime(2026, 3, 3, 5, 0, tzinfo=UTC))  # six o'clock in Berlin
+        first = {(receiver, subject): json.loads(body) for receiver, subject, body in outbox_rows(desk)}
+        assert {subject: ids(first["crm", subject]) for receiver, subject in first if receiver == "crm"} == {
+            "rep|ben": (["L0", "L1"], []), "rep|cid": (["L2"], []),
+        }  # fmt: skip
+        assert first["people", "rep|cid"]["to"] == "ops@example.com"
+        desk.patch("lead", "L2", owner_sdr="ann")
+        desk.to(datetime(2026, 3, 4, 5, 0, tzinfo=UTC))
+        second = {(receiver, subject): json.loads(body) for receiver, subject, body in outbox_rows(desk)[len(first) :]}
+        assert {subject: ids(second["crm", subject]) for receiver, subject in second if receiver == "crm"} == {
+            "rep|ann": (["L2"], []), "rep|cid": ([], ["L2"]),
+        }  # fmt: skip
+        assert second["people", "rep|ann"]["to"] == "ann@example.com" and "Ann has it" in second["people", "rep|cid"]["text"]
+        desk.to(datetime(2026, 3, 5, 5, 0, tzinfo=UTC))
+        assert len(outbox_rows(desk)) == len(first) + len(second)
+
+
+def ended(key: str) -> Act:
+    """An act that ends the timer of a record."""
+
+    def act(desk: Desk, at: datetime) -> Reply:
+        desk.schedule(key, None)
+        return 200, dict
+
+    return act
+
+
+def ids(letter: dict[str, Any]) -> tuple[list[str], list[str]]:
+    return [x["id"] for x in letter["data"]["gained"]], [x["id"] for x in letter["data"]["lost"]]
+
+
+def outbox_rows(desk: Any) -> list[Any]:
+    with open_store(desk.state) as store:
+        return [tuple(x) for x in store.db.rows("SELECT receiver, subject, body FROM outbox ORDER BY number")]
 
 
 def test_the_retries_span_three_days() -> None:

@@ -35,10 +35,10 @@ from roe.analysis.nearby import (
 from roe.analysis.replay import Impossible, read_back
 from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Bound
-from roe.evaluator.expressions import IMPLICIT, Code, Scope, compile_expression
 from roe.evaluator.world import Owners, Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.closures import IMPLICIT, Code, Scope, compile_expression
 from roe.grammar.printer import show
 from roe.plan.operators import Choose, Derive, Rule
 from roe.plan.subjects import Test, test_of
@@ -249,7 +249,7 @@ class Facts:
         if isinstance(step, Choose):
             yield from self.chosen(row, self.compiled.choosers[row.entity, name], accept)
             return
-        if name == "claim" and row.entity == "account" and self.plan.claims is not None:
+        if name == "claim" and self.plan.claims is not None and row.entity == self.plan.claims.entity:
             yield from missing.claimed(self, row, accept)
             return
         if (row.entity, "matched_account") in self.plan.steps and name == "account":

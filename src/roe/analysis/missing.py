@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from roe.analysis.changes import NEW, FieldChange, NewRecord, Way
 from roe.analysis.nearby import RECORDS, Accept, bound_to, filtered
-from roe.evaluator.expressions import Scope
 from roe.evaluator.world import Row
 from roe.grammar import syntax as s
+from roe.grammar.closures import Scope
 
 if TYPE_CHECKING:
     from roe.analysis.facts import Facts
 
 
-def claimed(facts: Facts, account: Row, accept: Accept) -> Iterator[Way]:
+def claimed(facts: Facts, record: Row, accept: Accept) -> Iterator[Way]:
     """A claim of the asker's own; or one that is released."""
     now = facts.world.clock.now
-    live = account["claim"]
-    made = made_up(facts, "claim", {"account": account, "rep": facts.rep, "at": now})
+    live = record["claim"]
+    made = made_up(facts, "claim", {record.entity: record, "rep": facts.rep, "at": now})
     if accept(made):
         new = added(facts, made)
         release = () if live is None else released(facts, live)

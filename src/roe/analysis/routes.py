@@ -17,12 +17,12 @@ from roe.analysis.changes import ExceptionEnds, MemberChange, Wait, Way, best, t
 from roe.analysis.facts import Facts
 from roe.analysis.nearby import Accept, above, waiting
 from roe.evaluator.engine import Bound, Decision
-from roe.evaluator.expressions import Scope
 from roe.evaluator.observe import observe
 from roe.evaluator.render import brief
 from roe.evaluator.world import Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.closures import Scope
 from roe.plan.operators import Action, Choose, Expr, Rule
 from roe.source import Inline
 
@@ -294,7 +294,8 @@ def _dates(bound: Bound, row: Row, rep: Row) -> Iterator[Any]:
     for window in bound.plan.windows:
         if window.entity == row.entity:
             yield from ends(row, window, bound.world.clock)
-    if bound.plan.claims is not None and row.entity == "account" and row["claim"] is not None:
+    claims = bound.plan.claims
+    if claims is not None and row.entity == claims.entity and row["claim"] is not None:
         yield row["claim"]["until"]
     people = {id(x): x for x in (rep, *(r for r in row["owner"].values() if r is not None))}
     for person in people.values():

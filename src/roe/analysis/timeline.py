@@ -149,6 +149,7 @@ def ends(row: Row, window: Window, clock: Clock) -> Iterable[datetime]:
                         moment = _moment(row.world.compiled.code(replace(condition, tree=node.right))(scope), clock)
                         if moment is not None:
                             yield moment
-    claim = row["claim"] if row.world.policy.plan.claims is not None and row.entity == "account" else None
+    claims = row.world.policy.plan.claims
+    claim = row["claim"] if claims is not None and row.entity == claims.entity else None
     if claim is not None and (end := _moment(claim["until"], clock)) is not None:
         yield end

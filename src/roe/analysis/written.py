@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from roe.evaluator.engine import Bound, Decision
-from roe.evaluator.expressions import compile_expression
 from roe.evaluator.extra import credit_lines, raised
 from roe.evaluator.trace import Trace, steps_of
 from roe.evaluator.world import Row
 from roe.grammar import values as v
+from roe.grammar.closures import compile_expression
 from roe.grammar.parser import parse
 from roe.plan.operators import Choose, Derive, Plan, Settle
 
@@ -140,7 +140,10 @@ def _about(bound: Bound, row: Row, only: str) -> Iterator[ValueTrace]:
 def _claim(bound: Bound, row: Row) -> ValueTrace:
     outcome = bound.world.settled.of(row)
     who = row["rep"].label if row["rep"] is not None else "an unknown rep"
-    what = _called(row["account"]) if row["account"] is not None else "an unknown account"
+    assert bound.plan.claims is not None
+    entity = bound.plan.claims.entity
+    record = row[entity]
+    what = _called(record) if record is not None else f"an unknown {entity}"
     at = v.readable(row["at"]) or "an unknown day"
     if outcome is None:
         said = f"{who} claimed {what} on {at}, which is still to come."
@@ -148,7 +151,7 @@ def _claim(bound: Bound, row: Row) -> ValueTrace:
     until = "" if outcome.until is None else f", until {v.readable(outcome.until)}"
     said = f"{who} claimed {what} on {at}, and the claim {row['id']} is {outcome.status}{until}: {outcome.reason}."
     decision = Decision("claim", str(row["id"]), str(row["id"]), "", "value", row=row)
-    steps = steps_of(decision, [(row["account"], "claim")] if row["account"] is not None else [])
+    steps = steps_of(decision, [(record, "claim")] if record is not None else [])
     return ValueTrace(decision, said, steps, "status", outcome.status)
 
 

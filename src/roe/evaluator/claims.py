@@ -1,4 +1,4 @@
-"""Claims: who holds an account because they asked for it first, and why the others were refused.
+"""Claims: who holds a record because they asked for it first, and why the others were refused.
 
 All claims of a run are settled together, in the order of their time stamps and, at one moment, of their ids: what came
 before decides what a claim finds. A claim that an earlier run settled stays as it was settled, since rules about today
@@ -13,8 +13,8 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from roe.evaluator.able import current_leave, reason_left
-from roe.evaluator.expressions import IMPLICIT
 from roe.grammar import values as v
+from roe.grammar.closures import IMPLICIT
 from roe.plan.operators import Claims
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class Settled:
     def __init__(self, step: Claims, world: World, before: Mapping[str, Any]) -> None:
         self.step, self.world = step, world
         self.outcomes: dict[str, Outcome] = {}
-        self.live: dict[str, Outcome] = {}  # by account
-        self._by_account: dict[str, list[Outcome]] = {}
+        self.live: dict[str, Outcome] = {}  # by record
+        self._by_record: dict[str, list[Outcome]] = {}
         self._by_rep: dict[str, list[Outcome]] = {}
         now = world.clock.now
         rows = [row for row in world.all("claim") if row["at"] is not None and v.less_equal(row["at"], now)]
@@ -56,48 +56,48 @@ class Settled:
         return self.outcomes.get(str(row["id"]))
 
     def given(self, row: Row, part: str) -> Any:
-        """A part of what became of a claim; with no part, the live claim on an account. None where there is none."""
+        """A part of what became of a claim; with no part, the live claim on a record. None where there is none."""
         if part:
             found = self.of(row)
             return None if found is None else getattr(found, part)
         live = self.live.get(str(row["id"]))
         return None if live is None else live.claim
 
-    def on(self, account: Row) -> list[Outcome]:
-        """The claims on an account, in the order of time."""
-        return self._by_account.get(str(account["id"]), [])
+    def on(self, record: Row) -> list[Outcome]:
+        """The claims on a record, in the order of time."""
+        return self._by_record.get(str(record["id"]), [])
 
     def _settle(self, row: Row, kept: Any) -> None:
-        account, rep = row["account"], row["rep"]
-        reason = self._refusal(row, account, rep) if kept is None else str(kept)
-        if reason or account is None or rep is None:
-            found = Outcome(row, REFUSED, reason or "it names no account or no rep that the data has")
+        record, rep = row[self.step.entity], row["rep"]
+        reason = self._refusal(row, record, rep) if kept is None else str(kept)
+        if reason or record is None or rep is None:
+            found = Outcome(row, REFUSED, reason or f"it names no {self.step.entity} or no rep that the data has")
         else:
-            until, why = self._end(row, account, rep)
+            until, why = self._end(row, record, rep)
             left = reason_left(rep)
             if left and (until is None or until > self.world.clock.now):
                 until, why = self._gone(row, rep), f"{rep.label} is {left}" if left == "not active" else f"{rep.label} {left}"
             live = until is None or until > self.world.clock.now
             found = Outcome(row, GRANTED if live else ENDED, why, until)
         self.outcomes[str(row["id"])] = found
-        if account is not None:
-            self._by_account.setdefault(str(account["id"]), []).append(found)
+        if record is not None:
+            self._by_record.setdefault(str(record["id"]), []).append(found)
             if found.status == GRANTED:
-                self.live[str(account["id"])] = found
+                self.live[str(record["id"])] = found
         if rep is not None and found.held:
             self._by_rep.setdefault(str(rep["id"]), []).append(found)
 
-    def _refusal(self, row: Row, account: Row | None, rep: Row | None) -> str:
+    def _refusal(self, row: Row, record: Row | None, rep: Row | None) -> str:
         """Why a claim cannot be granted, in the order in which it is asked."""
-        if account is None or rep is None:
-            return f"there is no {'account' if account is None else 'rep'} of this name"
+        if record is None or rep is None:
+            return f"there is no {self.step.entity if record is None else 'rep'} of this name"
         unable = self._unable(rep, row["at"])
         if unable:
             return f"{rep.label} {unable}"
-        if self.world.is_untouched("account", account["id"]):
+        if self.world.is_untouched(self.step.entity, record["id"]):
             return "the policy says that nothing moves it"
         at, step = row["at"], self.step
-        held = [o for o in self.on(account) if o.held]
+        held = [o for o in self.on(record) if o.held]
         for other in held:
             if other.until is None or at < other.until:
                 who = other.claim["rep"].label
@@ -109,22 +109,22 @@ class Settled:
             rested = None if step.rest is None else self.world.clock.add(other.until, step.rest)
             if rested is not None and at < rested:
                 return f"it rests until {_day(rested)}"
-        waits = self._returned(account, rep, at)
+        waits = self._returned(record, rep, at)
         if waits:
             return waits
         full = self._full(row, rep)
         if full:
             return full
-        scope = self.world.scope(account)
+        scope = self.world.scope(record)
         scope["claim"], scope["rep"] = row, rep
         for rule in step.blocked_by:
             if all(self.world.compiled.code(c)(scope) is True for c in rule.conditions):
                 return self.world.fill(rule.because, scope) if rule.because else f"`{rule.name}` holds"
         return ""
 
-    def _returned(self, account: Row, rep: Row, at: datetime) -> str:
-        """Why an account that a rule returned cannot be claimed yet."""
-        given = self.world.returned.get(f"account|{account['id']}|{self.step.role}")
+    def _returned(self, record: Row, rep: Row, at: datetime) -> str:
+        """Why a record that a rule returned cannot be claimed yet."""
+        given = self.world.returned.get(f"{self.step.entity}|{record['id']}|{self.step.role}")
         on = None if given is None else v.parse_temporal(given["on"])
         if given is None or on is None or at < on:
             return ""
@@ -135,7 +135,7 @@ class Settled:
         return f"it rests until {_day(rested)}" if rested is not None and at < rested else ""
 
     def _unable(self, rep: Row, at: datetime) -> str:
-        """Why a rep could not receive an account at the time of the claim."""
+        """Why a rep could not receive a record at the time of the claim."""
         if rep["active"] is False and not self.world.is_stranger(rep):
             return "is not active"
         day = self.world.clock.here(at).date() if rep["timezone"] is None else self.world.clock.of(rep["timezone"], None).here(at).date()
@@ -168,14 +168,14 @@ class Settled:
                 return f"{rep.label} has {used[cap]} {what}, and the cap is {v.literal(limit)}"
         return ""
 
-    def _end(self, row: Row, account: Row, rep: Row) -> tuple[Any, str]:
+    def _end(self, row: Row, record: Row, rep: Row) -> tuple[Any, str]:
         """When a granted claim ends, by what is known today, and why."""
         step, clock = self.step, self.world.clock
         start = clock.here(row["at"])
         first = step.work_within if step.work_within is not None else step.lasts
         until = clock.add(start, first) if first is not None else None
         worked = None
-        for when in self._worked(account, rep, start):
+        for when in self._worked(record, rep, start):
             if until is not None and when >= until:
                 break
             worked, until = when, clock.add(when, step.lasts) if step.lasts is not None else None
@@ -188,25 +188,29 @@ class Settled:
             return until, "claimed"
         return until, "to be worked by then" if until is None or until > clock.now else "not worked in time"
 
-    def _worked(self, account: Row, rep: Row, start: datetime) -> list[datetime]:
-        """When the rep worked the account after the claim, by the activities that count."""
+    def _worked(self, record: Row, rep: Row, start: datetime) -> list[datetime]:
+        """When the rep worked the record after the claim, by the activities that count."""
         counts, now = self.step.worked_by, self.world.clock.now
         found = []
-        for activity in account["activities"] or ():
+        for activity in record["activities"] or ():
             when = activity["at"] if activity["at"] is not None else _moment(activity["date"], start)
             if activity["rep"] is not rep or when is None or not start.replace(hour=0, minute=0, second=0, microsecond=0) <= when <= now:
                 continue
             scope = self.world.scope(activity)
-            scope["account"] = account
+            scope |= {"account": activity["account"], record.entity: record}
             scope[IMPLICIT] = activity
             if counts is None or self.world.compiled.code(counts)(scope) is True:
                 found.append(max(when, start))
         return sorted(found)
 
     def lines(self) -> list[list[Any]]:
-        """What a run says of every claim: id, account, rep, time, status, until, reason."""
+        """What a run says of every claim: id, account, rep, time, status, until, reason, and the entity and id of what is claimed."""
         found = sorted(self.outcomes.values(), key=lambda o: str(o.claim["id"]))
-        return [[o.claim["id"], _id(o.claim["account"]), _id(o.claim["rep"]), o.claim["at"], o.status, o.until, o.reason] for o in found]
+        of = self.step.entity
+        return [
+            [o.claim["id"], _id(o.claim["account"]), _id(o.claim["rep"]), o.claim["at"], o.status, o.until, o.reason, of, _id(o.claim[of])]
+            for o in found
+        ]
 
     def saved(self) -> dict[str, str]:
         """Claims with the reasons they were refused for; empty for those that were granted."""

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from roe.evaluator.able import reason_left, receiver
 from roe.evaluator.choose import Choice
-from roe.evaluator.expressions import Scope
 from roe.evaluator.memory import given_by
 from roe.evaluator.past import Past
 from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
+from roe.grammar.closures import Scope
 from roe.plan.operators import Choose, ExceptionRow, Expr
 from roe.plan.outcome import Outcome, RoleSteps
 from roe.policy.model import Policy
@@ -152,6 +152,7 @@ class Bound:
         self.recall_books()
         self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
         self._heed_changes()
+        self.undone: set[str] = set()  # the records and roles whose change in the CRM a decision has taken back
         self._settled: set[str] = set()
         self.turns: Mapping[str, Any] = {}  # turns of an earlier run, read back instead of taken again
         self.tried: Mapping[str, Mapping[str, str]] = {}  # by record and role the reps who must not have it now, with the reasons
@@ -180,6 +181,7 @@ class Bound:
         if facts is None or not facts.is_changed_in_crm or d.owner == facts.holder:
             return ""
         rep = self.world.rep(facts.holder)
+        self.undone.add(self.key(d))
         return f"; this undoes the change to {'nobody' if rep is None else rep.label} that was made in the CRM"
 
     def recall_books(self, only: Collection[str] | None = None) -> None:

@@ -13,7 +13,7 @@ from roe.plan.operators import Credit, Holdover
 from roe.policy.standard import split
 
 COLUMNS = {
-    "claims.csv": ("claim", "account", "rep", "at", "status", "until", "reason"),
+    "claims.csv": ("claim", "account", "rep", "at", "status", "until", "reason", "entity", "record"),
     "credits.csv": ("credit", "entity", "record", "role", "rep", "share", "status", "until", "reason"),
     "events.csv": ("entity", "record", "event", "since", "status", "reason"),
     "territories.csv": ("Operation", "Id", "ObjectId", "Territory2Id", "AssociationCause"),

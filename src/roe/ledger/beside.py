@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from roe.ledger.database import Database
 
-KINDS = ("owner", "assigned", "timer", "held", "days")
+KINDS = ("owner", "assigned", "timer", "held", "moved", "days")
 RELOAD = ("counter", "forgotten")  # a value that servers look at: when it changes they read everything again
 
 

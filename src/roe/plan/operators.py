@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any
 
 from roe.grammar import syntax as s
-from roe.grammar.node import node
+from roe.node import node
 from roe.source import Inline, Text
 
 TEMPLATE = re.compile(r"\{([^{}]*)\}")  # an expression inside the sentence of a `because`
@@ -138,7 +138,7 @@ class Fill:
 
 @node
 class Settle:
-    """row -> what became of the claims: of a claim the part `gives` of its outcome, of an account the claim that is live."""
+    """row -> what became of the claims: of a claim the part `gives` of its outcome, of a record the claim that is live."""
 
     entity: str
     name: str
@@ -195,12 +195,13 @@ class Allocate:
 
 @node
 class Claims:
-    """ordered claims -> who holds an account: first come, first served, within caps; nobody holds one for ever unworked.
+    """ordered claims -> who holds a record of `entity`: first come, first served, within caps; nobody holds one for ever unworked.
 
     `lasts` counts from the last activity that counts (`worked_by`), `work_within` from the claim; `wait` is for the rep who
-    had it, `rest` for everybody; `blocked_by` are conditions on the account, with `rep` and `claim`.
+    had it, `rest` for everybody; `blocked_by` are conditions on the record, with `rep` and `claim`.
     """
 
+    entity: str
     role: str
     text: Text
     lasts: Any
@@ -359,6 +360,7 @@ class Crm:
     queues: Mapping[tuple[str, str], str] = field(default_factory=dict)
     territories: Mapping[str, str] = field(default_factory=dict)
     owner: str = "id"
+    load_within: int = 3  # days after which a decision that is not loaded is reported
 
 
 @node

@@ -155,7 +155,7 @@ def conditions(row: ExceptionRow, fields: Container[str] | None = None) -> tuple
 
 def claimable(plan: Plan, entity: str, role: str) -> bool:
     """Whether reps can claim records of this entity in this role."""
-    return plan.claims is not None and entity == "account" and role == plan.claims.role
+    return plan.claims is not None and entity == plan.claims.entity and role == plan.claims.role
 
 
 # --- windows ----------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def standard_steps(plan: Plan) -> dict[tuple[str, str], BuiltIn]:
     matched = {entity: name for (entity, name), step in plan.steps.items() if step.stage == "matching"}
     steps += [Fill(entity, "account", STANDARD, name) for entity, name in matched.items()]
     if plan.claims is not None:
-        steps.append(Settle("account", "claim", STANDARD))
+        steps.append(Settle(plan.claims.entity, "claim", STANDARD))
         steps += [Settle("claim", name, STANDARD, name) for name in ("status", "reason", "until")]
     return {(step.entity, step.name): step for step in steps}
 

@@ -25,7 +25,7 @@ STANDARD: dict[str, dict[str, str]] = {
         "employees": "number", "form": "string", "campaign": "string", "lead_source": "string", "status": "string",
         "rating": "string", "created": "datetime", "created_by": "rep", "workspace_users": "number",
         "converted": "boolean", "account": "account", "owner": "owners", "owner_queue": "string queue", "owner_since": "date", "former_owner": "rep",
-        "activities": "activity[] via lead", "signals": "signal[] via lead",
+        "activities": "activity[] via lead", "claims": "claim[] via lead", "signals": "signal[] via lead",
     },
     "contact": {
         "id": "string", "name": "string", "first_name": "string", "last_name": "string", "title": "string",
@@ -35,7 +35,7 @@ STANDARD: dict[str, dict[str, str]] = {
     "opportunity": {
         "id": "string", "name": "string", "account": "account", "stage": "string", "amount": "number",
         "is_closed": "boolean", "is_won": "boolean", "created": "date", "closed": "date", "owner": "owners", "owner_queue": "string queue",
-        "owner_since": "date", "former_owner": "rep", "rep": "rep", "product": "string",
+        "owner_since": "date", "former_owner": "rep", "rep": "rep", "product": "string", "claims": "claim[] via opportunity",
     },
     "activity": {
         "id": "string", "type": "string", "role": "string", "subject": "string", "status": "string", "date": "date",
@@ -50,7 +50,8 @@ STANDARD: dict[str, dict[str, str]] = {
         "opportunities": "opportunity[] via rep", "activities": "activity[] via rep",
     },
     "claim": {
-        "id": "string", "name": "string", "account": "account", "rep": "rep", "at": "datetime", "released": "datetime",
+        "id": "string", "name": "string", "account": "account", "lead": "lead", "opportunity": "opportunity", "rep": "rep", "at": "datetime",
+        "released": "datetime",
     },
     "handback": {
         "id": "string", "name": "string", "account": "account", "rep": "rep", "date": "date", "reason": "string",

@@ -61,8 +61,15 @@ async def _refused(request: Request, e: Exception) -> Response:
 async def _not_routed(request: Request, e: Exception) -> Response:
     """An address or a method that the service does not have."""
     assert isinstance(e, HTTPException)
-    detail = f"{request.method} {request.url.path} is not an address of the service" if e.status_code in (404, 405) else e.detail
-    refused = Refused(e.status_code, "R904" if e.status_code == 404 else "R903", detail, "see /v1/openapi.json", e.headers)
+    detail, help = e.detail, "see /v1/openapi.json"
+    if e.status_code == 404:
+        detail = f"{request.method} {request.url.path} is not an address of the service"
+    elif e.status_code == 405:
+        detail, help = (
+            f"{request.url.path} does not take {request.method}",
+            f"it takes {(e.headers or {}).get('Allow', 'others')}; see /v1/openapi.json",
+        )
+    refused = Refused(e.status_code, "R904" if e.status_code == 404 else "R903", detail, help, e.headers)
     return problem(refused)
 
 
@@ -82,7 +89,12 @@ class Watched:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, status = clock.perf_counter(), 500
+        started, status, tracing = clock.perf_counter(), 500, self.server.tracing
+        span = (
+            tracing.begin(scope["method"], {k.decode("latin-1"): x.decode("latin-1") for k, x in scope["headers"]})
+            if tracing.is_on
+            else None
+        )
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -97,4 +109,5 @@ class Watched:
             route = scope.get("route")
             name = route.path if isinstance(route, Route) else "other"
             self.server.metrics.requests.labels(name, str(status)).observe(seconds)
+            tracing.end(span, scope["method"], name, status, scope.get("state", {}).get("noted", {}).get("decision"))
             request_line(scope, status, seconds)

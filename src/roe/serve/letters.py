@@ -19,6 +19,7 @@ KINDS = {
     "unassigned": "the rules give a record to nobody",
     "returned": "a late proof has given a record back",
 }
+DIGEST = "digest"  # once a day, to each rep: what the rep has got and lost; only for receivers that ask for it
 FORMS = ("json", "slack", "email")
 
 

@@ -16,6 +16,7 @@ from roe.serve.settings import Settings
 from roe.serve.swap import Watching, readable_as_before, scratch, warmed
 from roe.serve.times import SystemTime, Time
 from roe.serve.tokens import Tokens, read_tokens
+from roe.serve.tracing import Tracing
 from roe.serve.witness import Witness
 from roe.serve.writer import Writer
 from roe.web.app.access import Users, read_users
@@ -29,16 +30,18 @@ class Server:
     """One process of the service. `connect` opens its ledger; tests give it a clock that they set."""
 
     def __init__(
-        self, settings: Settings, time: Time | None = None, connect: Callable[[], Store] | None = None, policy: Ready | None = None
-    ) -> None:
+        self, settings: Settings, time: Time | None = None, connect: Callable[[], Store] | None = None, policy: Ready | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:  # fmt: skip
         self.settings, self.time, self.metrics = settings, time or SystemTime(), Metrics()
         self.connect = connect or (lambda: open_store(settings.state, wait=10))
+        self.tracing = tracing or Tracing.of_environment()
         self.tokens: Tokens = read_tokens(settings.tokens)
         self.users = read_users(settings.users) if settings.users is not None else Users({})
         shadow = load(settings.shadow) if settings.shadow is not None else None
         self.writer = Writer(
             self.connect, policy or load(settings.policy), self.time, settings.receivers, settings.queue, self.metrics, settings.activate, shadow,
-            Witness.of(settings.state),
+            Witness.of(settings.state), self.tracing,
         )  # fmt: skip
         self.watching = Watching(settings.policy, lambda root: self.activate(root, "the folder of the policy")) if settings.watch else None
         self.sender = Sender(self.connect, settings.receivers, self.time, self.metrics)
@@ -57,6 +60,7 @@ class Server:
             self.watching.stop()
         self.writer.stop()
         self.sender.stop()
+        self.tracing.close()
         with self._reading:
             if self._reader is not None:
                 self._reader.close()

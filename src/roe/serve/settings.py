@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from roe.diagnostics import Diagnostic, PolicyError, suggest
-from roe.serve.letters import FORMS, KINDS, Receiver
+from roe.serve.letters import DIGEST, FORMS, KINDS, Receiver
 from roe.source import Span
 
 FILE = "serve.toml"
@@ -130,8 +130,11 @@ class _File:
         self.known(raw, _RECEIVER, f"setting of `[receivers.{name}]`")
         kinds = tuple(raw.get("kinds", KINDS))
         for kind in kinds:
-            if kind not in KINDS:
-                raise self.wrong(f"`{kind}` is not a kind of letter", suggest(str(kind), KINDS, f"the kinds are {', '.join(KINDS)}"))
+            if kind not in (*KINDS, DIGEST):
+                raise self.wrong(
+                    f"`{kind}` is not a kind of letter",
+                    suggest(str(kind), (*KINDS, DIGEST), f"the kinds are {', '.join((*KINDS, DIGEST))}"),
+                )
         form = self.text(raw, "form", "json")
         if form not in FORMS:
             raise self.wrong(f"`{form}` is not a form of letters", f"the forms are {', '.join(FORMS)}")

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-KINDS = ("owner", "assigned", "pool", "days", "timer", "held", "granted", "policy", "pause", "counter", "source")
+KINDS = ("moved", "owner", "assigned", "pool", "days", "timer", "held", "granted", "policy", "pause", "counter", "source")
 Change = tuple[str, str, str | None]  # kind, key, JSON or None where it is gone
 
 

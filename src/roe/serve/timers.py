@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from roe.evaluator.able import reason_left
 from roe.evaluator.engine import Decision
 from roe.ledger.entries import Answered, TurnBack
+from roe.serve import digests
 from roe.serve.times import first_moment, millis
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ def fire(desk: Desk, key: str, at: datetime) -> None:
     desk.state.put("timer", key, None)
     if key == HELD:
         desk.retry_held(at)
+        return
+    if key == digests.KEY:
+        digests.send(desk, at)
         return
     entity, id, role = key.split("|", 2)
     if role == AVAILABLE:

@@ -36,6 +36,7 @@ from roe.serve.state import State
 from roe.serve.store import Answer, ServiceStore
 from roe.serve.swap import Shadow, kept
 from roe.serve.times import Time, millis
+from roe.serve.tracing import Tracing
 from roe.serve.versions import Mirrored
 from roe.serve.witness import Witness
 
@@ -86,8 +87,9 @@ class Writer:
     def __init__(
         self, connect: Callable[[], Store], policy: Ready, time: Time, receivers: Iterable[Receiver] = (), queue: int = 1000,
         metrics: Metrics | None = None, activate: bool = False, shadow: Ready | None = None, witness: Witness | None = None,
+        tracing: Tracing | None = None,
     ) -> None:  # fmt: skip
-        self.witness = witness or Witness(None)
+        self.witness, self.tracing = witness or Witness(None), tracing or Tracing()
         self.compares = False  # whether it is being compared with the CRM, which a restored ledger needs before anything is decided
         self.connect, self.time, self.receivers, self.most = connect, time, tuple(receivers), queue
         self.policy, self.metrics = policy, metrics or Metrics()
@@ -319,6 +321,7 @@ class Writer:
         self.problem = ""
         self.metrics.ready.set(1)
         self.metrics.group(len(jobs), clock.perf_counter() - started, desk, fired)
+        self.tracing.group(clock.perf_counter() - started, len(jobs), fired, len(desk.entries))
         return answers
 
     def _reply(

@@ -6,26 +6,29 @@ It adds `claim.status`, `claim.reason` and `claim.until`, and for accounts `clai
 
 from __future__ import annotations
 
+from roe.diagnostics import suggest
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.plan.operators import Claims, Derive, Rule, Window
 from roe.policy.context import Context, written
-from roe.policy.section import Duration, Expression, Heading, Name, Section, key, section
+from roe.policy.section import Duration, Entity, Expression, Heading, Name, Section, key, section
 from roe.source import Text
 
-FIELDS: tuple[tuple[str, str, t.Type], ...] = (
-    ("account", "claim", t.record("claim")),
-    ("account", "claim_state", t.Type("string", values=("none", "protected"))),
-    ("account", "claim_until", t.DATETIME),
-    ("claim", "status", t.Type("string", values=("granted", "refused", "ended"))),
-    ("claim", "reason", t.STRING),
-    ("claim", "until", t.DATETIME),
+OF_RECORD: tuple[tuple[str, t.Type], ...] = (
+    ("claim", t.record("claim")),
+    ("claim_state", t.Type("string", values=("none", "protected"))),
+    ("claim_until", t.DATETIME),
+)
+OF_CLAIM: tuple[tuple[str, t.Type], ...] = (
+    ("status", t.Type("string", values=("granted", "refused", "ended"))),
+    ("reason", t.STRING),
+    ("until", t.DATETIME),
 )
 
 
 @section
 class ClaimCapsSection(Section):
-    """how many accounts a rep can claim"""
+    """how many records a rep can claim"""
 
     open: Expression | None = None
     per_day: Expression | None = None
@@ -33,7 +36,7 @@ class ClaimCapsSection(Section):
 
 @section
 class BlockedBySection(Section):
-    """a reason why an account cannot be claimed"""
+    """a reason why a record cannot be claimed"""
 
     name: Name
     when: Expression
@@ -42,14 +45,15 @@ class BlockedBySection(Section):
 
 @section
 class ClaimsSection(Section):
-    """who asks first gets the account, within limits"""
+    """who asks first gets the record, within limits"""
 
+    for_: Entity | None = key("the entity that reps claim; default: account", default=None)
     role: Text | None = None
     lasts: Duration | None = key("how long a claim holds, from the claim or from the last activity that counts", default=None)
-    work_within: Duration | None = key("how soon after the claim the rep must work the account", default=None)
+    work_within: Duration | None = key("how soon after the claim the rep must work the record", default=None)
     worked_by: Expression | None = key("which of the rep's activities count; default: all", default=None)
-    wait: Duration | None = key("how long the same rep must wait to claim the account again", default=None)
-    rest: Duration | None = key("how long nobody can claim the account after a claim ends", default=None)
+    wait: Duration | None = key("how long the same rep must wait to claim the record again", default=None)
+    rest: Duration | None = key("how long nobody can claim the record after a claim ends", default=None)
     caps: ClaimCapsSection | None = None
     blocked_by: tuple[BlockedBySection, ...] = ()
     description: Text | None = None
@@ -59,15 +63,25 @@ CLAIMS = Heading("claims", ClaimsSection, "instead of territories: first come, f
 
 
 def declare(claims: ClaimsSection | None, cx: Context) -> None:
-    if claims is not None:
-        for entity, name, kind in FIELDS:
-            cx.model.steps[entity, name] = lambda kind=kind: kind  # type: ignore[misc]
+    if claims is None:
+        return
+    entity = str(claims.for_ or "account")
+    if claims.for_ and not cx.has_entity(claims.for_):
+        return
+    claim = cx.model.entities["claim"]
+    if cx.model.field_type(entity, "owner") != t.OWNERS or entity not in claim:
+        owned = [e for e in cx.model.entities if e in claim and cx.model.field_type(e, "owner") == t.OWNERS]
+        cx.say("R504", claims.for_, f"a {entity} cannot be claimed", suggest(entity, owned, f"claims are on one of {', '.join(owned)}"))
+        return
+    fields = (*((entity, name, kind) for name, kind in OF_RECORD), *(("claim", name, kind) for name, kind in OF_CLAIM))
+    for of, name, kind in fields:
+        cx.model.steps[of, name] = lambda kind=kind: kind  # type: ignore[misc]
 
 
 def lower(claims: ClaimsSection | None, cx: Context) -> Claims | None:
-    if claims is None:
+    if claims is None or ("claim", "status") not in cx.model.steps:
         return None
-    role = cx.role(claims.role)
+    entity, role = str(claims.for_ or "account"), cx.role(claims.role)
     lasts, work, wait, rest = map(cx.lasting, (claims.lasts, claims.work_within, claims.wait, claims.rest))
     about_rep = cx.names("claim").binding(rep=t.record("rep"))
     caps = {}
@@ -76,7 +90,7 @@ def lower(claims: ClaimsSection | None, cx: Context) -> Claims | None:
         if expr:
             caps[cap] = expr
     counts = cx.condition(claims.worked_by, cx.names("activity", implicit=True)) if claims.worked_by else None
-    names = cx.names("account").binding(rep=t.record("rep"), claim=t.record("claim"))
+    names = cx.names(entity).binding(rep=t.record("rep"), claim=t.record("claim"))
     blocked = []
     cx.unique_names([reason.name for reason in claims.blocked_by], "reasons to block a claim")
     for reason in claims.blocked_by:
@@ -84,11 +98,10 @@ def lower(claims: ClaimsSection | None, cx: Context) -> Claims | None:
         if when:
             blocked.append(Rule(reason.name, (when,), None, reason.because))
     text = claims.heading
-    account = s.Name("account")
-    live = s.Path(account, "claim")
+    live = s.Path(s.Name(entity), "claim")
     nobody = s.Compare("=", live, s.Literal(None, "null"))
     state = s.If(nobody, s.Literal("none", "none"), s.Literal("protected", "protected"))
-    cx.steps["account", "claim_state"] = Derive("account", "claim_state", "claim", written(state, text))
-    cx.steps["account", "claim_until"] = Derive("account", "claim_until", "claim", written(s.Path(live, "until"), text))
-    cx.windows.append(Window("claim", "account", role, "claim_state", "claim_until"))
-    return Claims(role, text, lasts, work, counts, wait, rest, caps, tuple(blocked))
+    cx.steps[entity, "claim_state"] = Derive(entity, "claim_state", "claim", written(state, text))
+    cx.steps[entity, "claim_until"] = Derive(entity, "claim_until", "claim", written(s.Path(live, "until"), text))
+    cx.windows.append(Window("claim", entity, role, "claim_state", "claim_until"))
+    return Claims(entity, role, text, lasts, work, counts, wait, rest, caps, tuple(blocked))

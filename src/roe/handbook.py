@@ -180,7 +180,7 @@ class _Book:
         c = self.plan.claims
         if c is None:
             return
-        yield Block("h2", "Claims: who may take an account")
+        yield Block("h2", f"Claims: who may take {'an' if c.entity[0] in 'aeio' else 'a'} {c.entity}")
         times = ((c.work_within, "A claim is to be worked within {}."), (c.lasts, "It lasts {} from the last work that counts."), (c.wait, "Who let it go waits {}."), (c.rest, "After that it rests {} for everybody."))  # fmt: skip
         limits = "; ".join(f"at most {expr.text} {cap.replace('_', ' ')}" for cap, expr in c.caps.items())
         said = [
@@ -190,7 +190,7 @@ class _Book:
         ]
         yield Block("p", " ".join(filter(None, said)))
         if c.blocked_by:
-            yield Block("ul", items=tuple(f"**{r.name}**: nobody may claim it if {words.when(r, 'account')}" for r in c.blocked_by))
+            yield Block("ul", items=tuple(f"**{r.name}**: nobody may claim it if {words.when(r, c.entity)}" for r in c.blocked_by))
 
     def sources(self) -> Iterable[Block]:
         step = self.plan.steps.get(("lead", "source"))
