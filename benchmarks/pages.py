@@ -32,8 +32,8 @@ from roe.evaluator.engine import Bound, Evaluator
 from roe.ledger.entries import Entry, Loaded, Owned, Run
 from roe.ledger.moment import At, ticks
 from roe.ledger.store import open_store
-from roe.policy.build import build
 from roe.run.memory import read_memory
+from roe.stages.build import build
 from roe.web.app.history import History
 from roe.web.app.kept import beside
 from roe.web.app.laptop import snapshot_of

@@ -17,8 +17,8 @@ from roe.crm.ids import fold
 from roe.data.coerce import columns_of
 from roe.data.read import file_of
 from roe.evaluator.engine import Evaluator
-from roe.policy.build import build
 from roe.policy.standard import FILES
+from roe.stages.build import build
 
 Changes = list[dict[str, Any]]
 

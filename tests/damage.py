@@ -17,9 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from roe.diagnostics import CODES
-from roe.policy.build import build
 from roe.policy.tables import read_table
 from roe.source import Span
+from roe.stages.build import build
 from workbooks import pack, parts, row, saved
 
 POLICY = """roe: 1

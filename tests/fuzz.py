@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from roe.api import scope_of
-from roe.evaluator.expressions import compile_expression
+from roe.grammar.closures import compile_expression
 from roe.grammar.functions import BY_NAME
 from roe.grammar.parser import parse
 from roe.grammar.printer import show

@@ -8,7 +8,7 @@ from typing import Any
 
 from roe.data.read import read_tables
 from roe.evaluator.engine import Evaluator
-from roe.policy.build import build
+from roe.stages.build import build
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = bool(os.environ.get("ROE_HEAVY"))  # long checks, which CI runs and nobody runs every day

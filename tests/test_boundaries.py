@@ -25,9 +25,9 @@ import yaml
 
 import roe
 from helpers import policy_text
-from roe.evaluator.expressions import CLOCK, compile_expression
 from roe.grammar import values as v
 from roe.grammar.clock import OFFICE, Clock, hours_of
+from roe.grammar.closures import CLOCK, compile_expression
 from roe.grammar.parser import parse
 from roe.run.files import write_run as write_rows
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import roe
-from roe.policy.build import build
+from roe.stages.build import build
 
 POLICY = """roe: 1
 name: cells

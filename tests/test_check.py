@@ -202,8 +202,8 @@ def test_a_solver_says_impossible_of_nothing_that_brute_force_finds() -> None:
     import tempfile
 
     from roe.analysis.smt import Relations
-    from roe.evaluator.expressions import CLOCK, compile_expression
     from roe.grammar.clock import Clock
+    from roe.grammar.closures import CLOCK, compile_expression
     from roe.grammar.parser import parse
 
     with tempfile.TemporaryDirectory() as folder:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from helpers import AS_OF, EXAMPLES, ROOT, example, policy_text
 from roe.cli import main
 from roe.evaluator.engine import Evaluator
-from roe.policy.build import build
+from roe.stages.build import build
 
 EVALUATORS = {name: example(name) for name in ("static", "inbound", "wild-west")}
 

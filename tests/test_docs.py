@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from helpers import ROOT
 from roe.cli import main
 from roe.files import schema
-from roe.policy.build import build
 from roe.policy.loader import parse_yaml, validate
+from roe.stages.build import build
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = [(p, lang, body) for p in PAGES for lang, body in re.findall(r"```(\w+)\n(.*?)```", p.read_text("utf-8"), re.S)]

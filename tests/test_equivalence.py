@@ -21,9 +21,9 @@ from roe.analysis.equivalence import compare
 from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.policy.build import build
 from roe.policy.reads import expressions
 from roe.run.rows import extra_of
+from roe.stages.build import build
 from single_changes import apply, edits, shuffled
 
 HEAVY = bool(os.environ.get("ROE_HEAVY"))

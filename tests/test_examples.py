@@ -14,17 +14,17 @@ from jsonschema import Draft202012Validator
 
 from helpers import AS_OF, EXAMPLES, HEAVY, example, tables
 from roe.data.read import read_tables
-from roe.evaluator.expressions import CLOCK, IMPLICIT, compile_expression
 from roe.evaluator.observe import leaves
 from roe.evaluator.world import Row
 from roe.files import schema
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.closures import CLOCK, IMPLICIT, compile_expression
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
-from roe.policy.build import build
 from roe.policy.format import format_policy
 from roe.run.files import write_run
+from roe.stages.build import build
 from roe.testing.cases import load_cases
 from roe.testing.runner import play, run_case
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 import roe
 from helpers import ROOT
 from roe.diagnostics import PolicyError
-from roe.evaluator.expressions import CLOCK, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
+from roe.grammar.closures import CLOCK, compile_expression
 from roe.grammar.functions import ALIASES, BY_NAME
 from roe.grammar.parser import MAX_DEPTH, parse
 from roe.grammar.printer import show

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from roe.analysis.space import Space, spaces
 from roe.evaluator.choose import HIT_POLICIES, Chooser
-from roe.evaluator.expressions import CLOCK, compile_expression
 from roe.grammar.clock import Clock
+from roe.grammar.closures import CLOCK, compile_expression
 from roe.grammar.parser import parse
 from roe.plan.index import Index, as_tests
 from roe.plan.operators import Choose, Expr, Rule

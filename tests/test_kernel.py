@@ -9,8 +9,8 @@ import pytest
 
 import roe
 from helpers import HEAVY
-from roe.evaluator.expressions import CLOCK
 from roe.grammar.clock import Clock
+from roe.grammar.closures import CLOCK
 from roe.grammar.parser import parse
 from roe.plan.index import Index
 from roe.plan.operators import Expr
@@ -78,7 +78,7 @@ def test_columns_decide_as_one_record_is_decided(seed: int, monkeypatch: pytest.
         name = getattr(node, "id", None)
         if name in made:
             return made[name]
-        from roe.evaluator.expressions import compile_expression
+        from roe.grammar.closures import compile_expression
 
         code = compile_expression(node)  # a condition on two fields is a subject of its own
         return from_values([code({CLOCK: clock, **{k: x[i] for k, x in columns.items()}}) for i in range(count)])

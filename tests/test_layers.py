@@ -9,16 +9,14 @@ from helpers import ROOT
 
 # A package may import those above it in this list, and those on its own line; imports for types and inside functions count.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("roe.source", "roe.words", "roe.diagnostics", "roe.files", "roe.untrusted", "roe.progress", "roe.parallel"),
-    ("roe.crm",),
-    ("roe.grammar", "roe.companies"),
-    ("roe.evaluator.expressions",),
+    ("roe.source", "roe.words", "roe.diagnostics", "roe.files", "roe.untrusted", "roe.progress", "roe.parallel", "roe.node"),
+    ("roe.crm", "roe.places"),
+    ("roe.companies",),
+    ("roe.grammar",),
     ("roe.plan",),
-    ("roe.evaluator.choose", "roe.evaluator.observe"),
     ("roe.sheets",),
     ("roe.policy",),
     ("roe.stages",),
-    ("roe.policy.build",),
     ("roe.data",),
     ("roe.ledger.reconcile",),
     ("roe.evaluator",),
@@ -27,13 +25,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("roe.sql", "roe.spark"),
     ("roe.run",),
     ("roe.analysis", "roe.scoring", "roe.testing", "roe.cache", "roe.api"),
+    ("roe.handbook",),
     ("roe.web",),
     ("roe.lsp",),
     ("roe.serve",),
     ("roe.cli", "roe.__main__"),
 )
-# Pairs of packages that import each other. None may be added; those that are left are being taken apart.
-CIRCLES = {("analysis", "testing"), ("companies", "grammar"), ("evaluator", "plan"), ("policy", "stages")}
 
 
 def layer(module: str) -> int:
@@ -71,14 +68,14 @@ def test_no_two_packages_import_each_other() -> None:
     for path in sorted(source.glob("*/**/*.py")):
         own = path.relative_to(source).parts[0]
         pairs |= {(own, parts[1]) for name in imports(path) if len(parts := name.split(".")) > 1 and (source / parts[1]).is_dir()}
-    assert {(a, b) for a, b in pairs if a < b and (b, a) in pairs} == CIRCLES
+    assert not {(a, b) for a, b in pairs if a < b and (b, a) in pairs}
 
 
 def test_back_ends_know_no_stage() -> None:
-    """Neither the plan nor the evaluator imports a stage."""
+    """Neither the plan nor the evaluator imports a stage; a worker may build its policy anew."""
     for folder in ("plan", "evaluator", "columns", "sql", "spark"):
         for path in (ROOT / "src" / "roe" / folder).glob("*.py"):
-            found = [i for i in imports(path) if i.startswith("roe.stages")]
+            found = [i for i in imports(path) if i.startswith("roe.stages") and not i.startswith("roe.stages.build")]
             assert not found, f"{path.name}: {found}"
 
 

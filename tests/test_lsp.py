@@ -175,7 +175,7 @@ def test_hover_definition_and_rename(session: Any) -> None:
                 assert lines[x.range.start.line][x.range.start.character : x.range.end.character] == "strategic_owner"
                 lines[x.range.start.line] = lines[x.range.start.line].replace("strategic_owner", x.new_text)
             (e.root / name).write_text("\n".join(lines), "utf-8")
-        from roe.policy.build import build
+        from roe.stages.build import build
 
         policy, problems = build(e.root)
         assert policy is not None and not problems

@@ -9,7 +9,7 @@ import pytest
 from helpers import policy_text
 from roe.data.read import read_tables
 from roe.evaluator.engine import Evaluator
-from roe.policy.build import build
+from roe.stages.build import build
 from workbooks import saved
 
 POLICY = """roe: 1

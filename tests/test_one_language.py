@@ -17,7 +17,7 @@ from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
-from roe.policy.build import build
+from roe.stages.build import build
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("sqlglot")

@@ -17,8 +17,8 @@ from helpers import EXAMPLES, ROOT, policy_text
 from roe.cache import load_policy
 from roe.diagnostics import CODES, FORMATS, PolicyError, as_text
 from roe.evaluator.engine import Decision, Evaluator
-from roe.policy.build import build
 from roe.policy.format import format_policy
+from roe.stages.build import build
 
 BAD = sorted(p.parent for p in (ROOT / "tests" / "bad").glob("*/policy.yaml"))
 MINIMAL = "roe: 1\nname: x\nroles: [ae]\n"

@@ -22,8 +22,8 @@ from roe.columns.read import read_columns
 from roe.data.read import read_file, read_tables
 from roe.diagnostics import Diagnostic
 from roe.evaluator.engine import Evaluator
-from roe.policy.build import build
 from roe.policy.model import Policy
+from roe.stages.build import build
 
 HEAD = "roe: 1\nname: r\nroles: [ae]\n"
 RULES = "engagement:\n  account:\n    ae:\n      - {name: open, then: open}\n"

@@ -28,8 +28,8 @@ from roe.columns.read import read_columns
 from roe.data.read import read_tables
 from roe.diagnostics import errors
 from roe.evaluator.engine import Evaluator
-from roe.policy.build import build
 from roe.policy.model import Policy
+from roe.stages.build import build
 
 POLICY = """roe: 1
 name: damage

@@ -14,7 +14,7 @@ import roe
 from databases import ENGINES, postgres_programs, staged
 from roe.columns.run import ColumnRun
 from roe.grammar.field_functions import domain
-from roe.policy.build import build
+from roe.stages.build import build
 
 pytest.importorskip("sqlglot")
 from test_one_language import from_sql, plain, selected

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import policy_text
-from roe.policy.build import build
 from roe.sheets import formats, sheet_rows
+from roe.stages.build import build
 from workbooks import findings, pack, parts, row, saved, texts
 
 HEAD = ["country", "employees", "seg"]

@@ -14,12 +14,12 @@ from browsing import Browser, said, users
 from helpers import policy_text, tables
 from roe.evaluator.engine import Evaluator
 from roe.ledger.store import open_store
-from roe.policy.build import build
 from roe.run.engines import Job
 from roe.run.memory import read_memory
 from roe.run.run import Options as RunOptions
 from roe.run.run import run
 from roe.run.source import Source
+from roe.stages.build import build
 from roe.web.app.acting import LedgerActs
 from roe.web.app.history import History
 from roe.web.app.laptop import Laptop

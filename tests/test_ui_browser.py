@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import csv
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +28,38 @@ from roe.web.app.access import digest
 
 BROWSER = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), "")
 pytestmark = pytest.mark.skipif(not os.environ.get("ROE_HEAVY") or not BROWSER, reason="needs ROE_HEAVY=1 and Chromium")
-USERS = [("cal", "rep", "cal"), ("bea", "rep", "bea"), ("boss", "manager", "bea"), ("rev", "revops", None)]
+USERS = [
+    ("hela", "rep", "head-of-sales"),
+    ("sky", "rep", "sky"),
+    ("cal", "rep", "cal"),
+    ("bea", "rep", "bea"),
+    ("boss", "manager", "bea"),
+    ("rev", "revops", None),
+]
 
 
 class Server:
     """A running `roe ui` about an example."""
 
     def __init__(
-        self, name: str, folder: Path, users: bool = False, policy: Path | None = None, data: Path | None = None, as_of: str = ""
+        self,
+        name: str,
+        folder: Path,
+        users: bool = False,
+        policy: Path | None = None,
+        data: Path | None = None,
+        as_of: str = "",
+        state: str = "",
     ) -> None:
         policy = policy or EXAMPLES / name
-        more = []
+        more = ["--state", state] if state else []
         if users:
             lines = [
                 f'[[user]]\nname = "{u}"\nrole = "{role}"\n' + (f'rep = "{rep}"\n' if rep else "") + f'token_sha256 = "{digest(u)}"\n'
                 for u, role, rep in USERS
             ]
             (folder / "users.toml").write_text("\n".join(lines), "utf-8")
-            more = ["--users", str(folder / "users.toml")]
+            more += ["--users", str(folder / "users.toml")]
         command = [
             sys.executable,
             "-m",
@@ -129,6 +145,10 @@ class User:
         self.page.wait_for_timeout(400)
         self.page.wait_for_load_state("networkidle")
 
+    def fill_in(self, where: str, text: str) -> None:
+        self.clicks += 1
+        self.page.fill(where, text)
+
     def choose(self, where: str, value: str) -> None:
         self.clicks += 1
         self.page.select_option(where, value)
@@ -138,9 +158,30 @@ class User:
         missing = [t for t in texts if t not in body]
         assert not missing, (missing, body[:1500])
 
+    def reads_soon(self, *texts: str) -> None:
+        """The same, once the records are decided anew after an act."""
+        for _ in range(40):
+            if all(t in " ".join(self.page.inner_text("body").split()) for t in texts):
+                return
+            self.page.wait_for_timeout(500)
+            self.page.reload()
+        self.reads(*texts)
+
     def done(self, task: str, most: int) -> None:
         print(f"{task}: {self.clicks} clicks, {time.perf_counter() - self.started:.1f} s")
         assert self.said == [] and self.clicks <= most
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`roe ui` about an example with a ledger, in which runs of two days are."""
+    folder = tmp_path_factory.mktemp("office")
+    for day in ("2026-03-01", "2026-03-02T10:00"):
+        command = [sys.executable, "-m", "roe", "run", str(EXAMPLES / "abm"), "--data", str(EXAMPLES / "abm" / "data"), "--as-of", day]
+        subprocess.run([*command, "--state", str(folder / "state"), "--out", str(folder / "out")], check=True, capture_output=True)
+    server = Server("abm", folder, users=True, state=str(folder / "state"))
+    yield server
+    server.close()
 
 
 def signed_in(chromium: Any, server: Server, token: str, **context: Any) -> User:
@@ -252,6 +293,106 @@ def test_what_of_the_export_was_not_understood(chromium: Any, servers: Callable[
     user.done("What of the export was not understood?", 1)
 
 
+# --- acting, each task by somebody who may ---------------------------------------------------------------------------------
+
+
+def test_a_rep_decides_what_is_referred_to_them(chromium: Any, office: Server) -> None:
+    user = signed_in(chromium, office, "hela")
+    user.link("My day")
+    user.reads("You must decide", "Alberdan Health")
+    user.click("details.act summary >> text=Decide >> nth=0")
+    user.fill_in('[name="rep"] >> nth=0', "Bob Bond")
+    user.button("Decide")
+    user.reads("Your decision is written down")
+    user.done("Decide what is referred to me", 4)
+
+
+def test_a_rep_says_that_they_are_away(chromium: Any, office: Server) -> None:
+    user = signed_in(chromium, office, "sky")
+    user.link("My day")
+    user.click("text=Take no records for a while")
+    user.fill_in("#leave-until", "2026-04-01")
+    user.button("Take no records")
+    user.reads("New records go to others")
+    user.reads_soon("On leave, back on 1 Apr 2026")
+    user.done("I am away until 1 April", 4)
+    user.button("I take records again")
+    user.reads("New records come again")
+
+
+def test_a_rep_asks_for_an_exception_and_revops_grants_it(chromium: Any, office: Server) -> None:
+    user = signed_in(chromium, office, "sky")
+    user.type("#q", "torrosnor")
+    user.click("#results a")
+    user.click("text=Ask for an exception >> nth=0")
+    user.fill_in("#ask-ae-reason", "they asked for me")
+    user.button("Ask RevOps")
+    user.reads("Your request is written down", "RevOps has not answered yet")
+    user.done("Ask that Torrosnor is mine", 5)
+    user = signed_in(chromium, office, "rev")
+    user.link("Exceptions")
+    user.reads("sky asks that Sky Snow has it", "they asked for me")
+    user.button("Grant it")
+    user.reads("The exception is granted", "Nobody asks for an exception")
+    user.done("Grant the exception that is asked for", 2)
+
+
+def test_revops_undoes_a_run_after_a_look(chromium: Any, office: Server) -> None:
+    user = signed_in(chromium, office, "rev")
+    user.link("Changes")
+    user.click("text=Undo… >> nth=0")
+    user.reads("Undo this run?", "Nothing is undone yet", "2 owners go back")
+    user.fill_in("#reason", "the wrong file")
+    user.click("button.danger")
+    user.reads("The run is undone")
+    user.done("Undo last night's run", 4)
+
+
+def test_revops_approves_a_change_of_the_policy(chromium: Any, office: Server, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(EXAMPLES / "abm", other)
+    text = (other / "policy.yaml").read_text("utf-8")
+    (other / "policy.yaml").write_text(text.replace("within: 2 working days", "within: 3 working days"), "utf-8")
+    user = signed_in(chromium, office, "rev")
+    user.link("Review a change")
+    user.type("#old", str(EXAMPLES / "abm"))
+    user.fill_in("#new", str(other))
+    user.button("Compare")
+    user.reads("Nobody has decided yet")
+    user.click('label:has-text("Approve")')
+    user.button("Write it down")
+    user.reads("Your word on this change is written down", "approved")
+    user.done("Approve a change of the policy", 6)
+
+
+def test_revops_holds_a_move_back_and_applies_the_others(chromium: Any, tmp_path: Path) -> None:
+    pytest.importorskip("ortools")
+    server = Server("dynamic-books", tmp_path, state=str(tmp_path / "state"))
+    try:
+        user = User(chromium, server.address)
+        user.link("Books")
+        user.button("Plan a cycle")
+        user.click('[name="account"] >> nth=0')
+        user.button("Hold back")
+        user.reads("1 are held back and stay where they are")
+        user.click(".apply button")
+        user.reads("The plan is applied")
+        user.done("Hold one move back, apply the others", 5)
+    finally:
+        server.close()
+
+
+def test_acting_works_without_script(chromium: Any, office: Server) -> None:
+    user = signed_in(chromium, office, "rev", java_script_enabled=False)
+    user.page.goto(office.address.partition("/open")[0].rstrip("/") + "/record/account/A005")
+    user.page.click("text=Grant an exception >> nth=0")
+    user.page.fill("#grant-ae-rep", "Cam Cole")
+    user.page.fill("#grant-ae-reason", "agreed")
+    user.page.click("text=Grant it >> nth=0")
+    user.reads("The exception is granted")
+    user.reads_soon("Exception approved by rev: agreed", "Cam Cole")
+
+
 def test_the_search_works_from_the_keyboard(chromium: Any, servers: Callable[..., Server]) -> None:
     user = User(chromium, servers("static").address)
     keys = user.page.keyboard
@@ -294,7 +435,16 @@ def test_a_hostile_organisation_executes_nothing_and_breaks_no_layout(chromium: 
         with (tmp_path / f"{file}.csv").open("w", encoding="utf-8", newline="") as out:
             rows = [[f"r{i}", name, name[:60]] if file == "reps" else [f"a{i}", name, name, f"r{i}"] for i, name in enumerate(names)]
             csv.writer(out).writerows([header, *rows])
-    server = Server("", tmp_path, policy=tmp_path / "p", data=tmp_path, as_of="2026-02-01")
+    from roe.ledger.moment import At
+    from roe.run.acts import Ask, Grant, perform
+
+    acts = [
+        kind(by=name[:200], entity="account", record=f"a{i}", role="ae", rep=f"r{i}", until=date(2026, 6, 1), reason=name)
+        for i, name in enumerate(names)
+        for kind in (Grant, Ask)
+    ]
+    perform(str(tmp_path / "state"), acts, At.of("2026-02-01", "UTC"))
+    server = Server("", tmp_path, policy=tmp_path / "p", data=tmp_path, as_of="2026-02-01", state=str(tmp_path / "state"))
     try:
         user = User(chromium, server.address)
         user.page.on("dialog", lambda d: user.said.append(f"a dialog: {d.message}"))
@@ -305,6 +455,9 @@ def test_a_hostile_organisation_executes_nothing_and_breaks_no_layout(chromium: 
             "/teams",
             "/policy",
             "/data",
+            "/exceptions",
+            "/moves?since=2026-01-01",
+            "/audit",
             *(f"/record/account/a{i}?role=ae&rep=r{i}" for i in range(len(names))),
             *(f"/rep/r{i}" for i in range(len(names))),
         ]:
@@ -320,13 +473,126 @@ def test_a_hostile_organisation_executes_nothing_and_breaks_no_layout(chromium: 
         server.close()
 
 
+LARGE = """
+roe: 1
+name: large
+timezone: Europe/Berlin
+roles: [ae]
+define: {account.big: account.employees >= 1000}
+territories:
+  rows:
+    - {name: dach, country: "DE,AT,CH"}
+    - {name: uk, country: GB}
+    - {name: rest}
+staffing:
+  rows:
+    - {territory: dach, role: ae, rep: r1}
+    - {territory: uk, role: ae, rep: r2}
+    - {territory: rest, role: ae, rep: r3}
+engagement:
+  account:
+    ae:
+      - {name: held, when: account.owner.ae != null and account.big, then: keep, because: "{account.owner.ae.name} works {account.name}"}
+      - {name: by-territory, then: {assign: territory_owner}, because: "{account.name} is in {territory.name}"}
+"""
+
+
+def test_tasks_in_a_made_up_organisation_of_twenty_thousand_accounts(chromium: Any, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    from axe_playwright_python.sync_playwright import Axe
+
+    policy_text(tmp_path / "p", LARGE)
+    rng, data = random.Random(5), tmp_path / "data"
+    data.mkdir()
+    with (data / "reps.csv").open("w", encoding="utf-8", newline="") as out:
+        csv.writer(out).writerows(
+            [["id", "name", "team", "email"], *([f"r{i}", f"Rep {i} Müller", f"team {i % 9}", f"r{i}@x.com"] for i in range(150))]
+        )
+    with (data / "accounts.csv").open("w", encoding="utf-8", newline="") as out:
+        rows = (
+            [f"A{i:05}", f"Firma {i} GmbH & Co", f"firma{i}.example", rng.choice(("DE", "AT", "GB", "US", "")), rng.randrange(5000), rng.choice(("", f"r{rng.randrange(150)}")), "x" * 60]
+            for i in range(20_000)
+        )  # fmt: skip
+        csv.writer(out).writerows([["id", "name", "domain", "country", "employees", "owner", "description"], *rows])
+    command = [
+        sys.executable,
+        "-m",
+        "roe",
+        "run",
+        str(tmp_path / "p"),
+        "--data",
+        str(data),
+        "--as-of",
+        "2026-02-01",
+        "--state",
+        str(tmp_path / "state"),
+    ]
+    subprocess.run([*command, "--out", str(tmp_path / "out"), "--accept", "first run"], check=True, capture_output=True)
+    server = Server("", tmp_path, policy=tmp_path / "p", data=data, as_of="2026-02-02", state=str(tmp_path / "state"))
+    try:
+        user = User(chromium, server.address)
+        user.type("#q", "firma 12345")
+        user.click("#results a")
+        user.reads("Firma 12345 GmbH & Co")
+        user.fill_in("#rep-1", "Rep 7 Müller")
+        user.button("Ask")
+        user.page.wait_for_selector(".whyanswer .headline")
+        user.done("20,000 accounts: whose is it, and why not Rep 7's?", 4)
+        user.page.click("text=Grant an exception")
+        user.page.fill("#grant-ae-rep", "r7")
+        user.page.fill("#grant-ae-reason", "a friend")
+        user.button("Grant it")
+        user.reads("The exception is granted")
+        user.reads_soon("a friend", "Rep 7 Müller")
+        for path in (
+            "/",
+            "/?q=gmbh",
+            "/changes",
+            "/moves?since=2026-01-01",
+            "/policy",
+            "/teams",
+            "/team/team%203",
+            "/rep/r1",
+            "/territory/dach",
+            "/data",
+            "/exceptions",
+        ):
+            started = time.perf_counter()
+            user.page.goto(server.address.partition("/open")[0].rstrip("/") + path)
+            user.page.wait_for_load_state("networkidle")
+            print(f"  {path}: {time.perf_counter() - started:.2f} s, {len(user.page.content()):,} characters")
+            assert len(user.page.content()) < 300_000, path  # pages, and never everything
+            found = Axe().run(user.page).response["violations"]
+            assert not found, (path, [(v["id"], [n["target"] for n in v["nodes"][:3]]) for v in found])
+        assert user.said == [], user.said
+    finally:
+        server.close()
+
+
 PAGES = {
-    "static": ["/", "/?q=a", "/record/account/A04?role=ae&rep=cal", "/what-if?entity=account&record=A04", "/changes", "/policy", "/policy/findings", "/policy/tests",
-               "/teams", "/territory/dach", "/rep/ann", "/review", "/data", "/data/rejects", "/audit", "/nothing"],
+    "static": [
+        "/",
+        "/?q=a",
+        "/record/account/A04?role=ae&rep=cal",
+        "/what-if?entity=account&record=A04",
+        "/changes",
+        "/policy",
+        "/policy/findings",
+        "/policy/tests",
+        "/teams",
+        "/territory/dach",
+        "/rep/ann",
+        "/review",
+        "/data",
+        "/data/rejects",
+        "/audit",
+        "/nothing",
+    ],
     "distribution": ["/record/lead/L03", "/rep/bea", "/pool/desk", "/what-if"],
     "windows": ["/record/account/W1"],
     "dynamic-books": ["/books"],
-}  # fmt: skip
+}
+ACTED = ["/", "/record/account/A003", "/record/account/A067", "/moves?since=2026-02-01", "/exceptions", "/policy", "/audit", "/review", "/entry/5", "/rep/sky"]  # fmt: skip
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
@@ -354,3 +620,26 @@ def test_axe_finds_nothing_and_nothing_overflows(chromium: Any, servers: Callabl
                 user.page.screenshot(path=str(pictures / f"{name}{re.sub('[^a-z0-9]+', '-', path.lower())}-{look}.png"), full_page=True)
         wrong += [x for x in user.said if "404" not in x]
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+def test_axe_finds_nothing_on_the_pages_that_act(chromium: Any, office: Server, look: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    pictures = Path(os.environ["ROE_SHOTS"]) if os.environ.get("ROE_SHOTS") else None
+    wrong = []
+    user = signed_in(chromium, office, "rev", color_scheme="dark" if look == "dark" else "light")
+    if look == "phone":
+        user.page.set_viewport_size({"width": 390, "height": 844})
+    for path in ACTED:
+        user.page.goto(office.address.partition("/open")[0].rstrip("/") + path)
+        user.page.wait_for_load_state("networkidle")
+        user.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+        found = Axe().run(user.page).response["violations"]
+        wrong += [f"{path} {look}: {v['id']}: {n['target']} {n['failureSummary']}" for v in found for n in v["nodes"][:3]]
+        width = user.page.evaluate("document.documentElement.scrollWidth")
+        wrong += [f"{path} {look}: {width} wide"] if width > (390 if look == "phone" else 1280) else []
+        if pictures is not None:
+            pictures.mkdir(parents=True, exist_ok=True)
+            user.page.screenshot(path=str(pictures / f"acting{re.sub('[^a-z0-9]+', '-', path.lower())}-{look}.png"), full_page=True)
+    assert not wrong + user.said, "\n".join(wrong + user.said)

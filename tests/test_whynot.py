@@ -21,7 +21,7 @@ from made_policies import make_data, make_policy
 from roe.analysis.whynot import why_not
 from roe.data.read import read_tables
 from roe.evaluator.engine import Evaluator
-from roe.policy.build import build
+from roe.stages.build import build
 
 HEAVY = bool(os.environ.get("ROE_HEAVY"))
 SAMPLE = 4  # of each example, in the everyday suite

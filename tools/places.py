@@ -1,4 +1,4 @@
-"""`python tools/places.py CLDR` writes countries.json and states.json in src/roe/grammar: the names of places that data may have.
+"""`python tools/places.py CLDR` writes countries.json and states.json in src/roe/places: the names of places that data may have.
 
 Sources: ISO 3166-1 and -2 with their translations as pycountry has them, the territories of Unicode's CLDR as Babel has them, and the
 subdivisions of CLDR, which Babel leaves out: CLDR is the unpacked npm package `cldr-subdivisions-full`. A name is kept as it is compared (small
@@ -19,10 +19,10 @@ import pycountry
 from babel import Locale, UnknownLocaleError
 from babel.languages import get_official_languages
 
-from roe.grammar.field_functions import bare
+from roe.places import bare
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGET = ROOT / "src" / "roe" / "grammar"
+TARGET = ROOT / "src" / "roe" / "places"
 MAIN = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "sv", "da", "nb", "fi", "cs", "sk", "hu", "ro", "bg", "hr", "sl", "et", "lv", "lt", "el", "tr", "ru", "uk", "ja", "ko", "zh", "zh_Hant", "ar", "he", "hi", "th", "vi", "id")  # fmt: skip
 STATES_IN = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "sv", "ja", "zh", "ru")
 TRANSLATED = {"nb": "nb_NO", "zh": "zh_CN", "zh_Hant": "zh_TW"}

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roe.diagnostics import Diagnostic, PolicyError, suggest
-from roe.evaluator.expressions import CLOCK, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.calls import check_call
 from roe.grammar.clock import Clock
+from roe.grammar.closures import CLOCK, compile_expression
 from roe.grammar.days import not_a_day
 from roe.grammar.parser import parse
 from roe.source import Inline, Text

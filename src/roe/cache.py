@@ -33,7 +33,7 @@ def load_policy(path: Path, fresh: bool = False) -> tuple[Policy | None, list[Di
         known = _read(place, root)
         if known is not None:
             return known
-    from roe.policy.build import build
+    from roe.stages.build import build
 
     phase("reading the policy")
     with uncollected():

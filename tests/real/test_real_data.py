@@ -14,8 +14,8 @@ from helpers import EXAMPLES, SHARED
 from roe.data.files import csv_text
 from roe.data.read import read_tables
 from roe.evaluator.engine import Evaluator
-from roe.policy.build import build
 from roe.run.files import write_run
+from roe.stages.build import build
 
 DATA = SHARED / "data"
 absent = pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not there")

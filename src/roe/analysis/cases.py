@@ -535,8 +535,8 @@ def _constant(node: s.Compare | s.In | s.Between) -> bool:
 
 def _chosen(node: s.Compare | s.In | s.Between, cases: list[tuple[s.Node, Any]], strict: bool) -> s.Node | None:
     """The condition as: one of the cases whose value passes it; None where it has to say unknown."""
-    from roe.evaluator.expressions import CLOCK, compile_expression
     from roe.grammar.clock import Clock
+    from roe.grammar.closures import CLOCK, compile_expression
 
     asked = replace(node, left=s.Name("?")) if isinstance(node, s.Compare) else replace(node, value=s.Name("?"))
     test: Callable[[dict[str, Any]], Any] = compile_expression(asked)

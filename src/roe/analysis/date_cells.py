@@ -20,10 +20,10 @@ from typing import Any
 
 from roe.analysis.axis import Axis
 from roe.analysis.dates import DATE, MOMENT, ONE, Calendar, DateTest, Edge, scope_of
-from roe.evaluator.expressions import Code, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
+from roe.grammar.closures import Code, compile_expression
 from roe.plan.subjects import Truth
 
 Pair = tuple[Any, Any]
@@ -144,7 +144,7 @@ def _change(truth: Callable[[int], Truth], low: int, high: int) -> int | None:
 
 def changes_of(codes: list[Code], clock: Clock) -> list[date]:
     """The days, of all that there are, at which conditions about one date change, the last day on which each is as before included."""
-    from roe.evaluator.expressions import CLOCK
+    from roe.grammar.closures import CLOCK
 
     scale = _Scale(DATE, None)
     found: set[int] = set()

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from roe.evaluator.expressions import CLOCK, IMPLICIT, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.check import Checker
 from roe.grammar.clock import Clock
+from roe.grammar.closures import CLOCK, IMPLICIT, compile_expression
 from roe.grammar.names import Names
-from roe.grammar.node import node
 from roe.grammar.printer import show
+from roe.node import node
 from roe.plan.subjects import Test, Truth, _measure
 from roe.policy.model import Policy
 

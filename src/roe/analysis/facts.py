@@ -35,10 +35,10 @@ from roe.analysis.nearby import (
 from roe.analysis.replay import Impossible, read_back
 from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Bound
-from roe.evaluator.expressions import IMPLICIT, Code, Scope, compile_expression
 from roe.evaluator.world import Owners, Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.closures import IMPLICIT, Code, Scope, compile_expression
 from roe.grammar.printer import show
 from roe.plan.operators import Choose, Derive, Rule
 from roe.plan.subjects import Test, test_of

@@ -271,6 +271,10 @@ class Pair:
     def _name(self, place: int | None, side: int) -> str:
         return str(self.sides[side].step.rules[place - side * self.n].name) if place is not None else ""
 
+    def _effect(self, place: int, side: int) -> str:
+        """What the rule at a place does, for people."""
+        return effect(self.sides[side].step.rules[place - side * self.n])
+
     def _rename(self, old: int | None, new: int | None, box: Box) -> None:
         """Note that another rule decides, to the same effect, with a record where there is one."""
         if len(self.renamed) < MOST:
@@ -297,7 +301,7 @@ class Pair:
             if best is None or (best.certainty != PROVEN and certainty == PROVEN):
                 best = found
         if best is None and old is not None and new is not None and not self._exclusive():
-            return Difference(self.where, self._name(old, 0), self._name(new, 1), self.given[old][0], self.given[new][0], POSSIBLE)
+            return Difference(self.where, self._name(old, 0), self._name(new, 1), self._effect(old, 0), self._effect(new, 1), POSSIBLE)
         return best
 
     def _overlapping(self) -> bool:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from roe.analysis.changes import NEW, FieldChange, NewRecord, Way
 from roe.analysis.nearby import RECORDS, Accept, bound_to, filtered
-from roe.evaluator.expressions import Scope
 from roe.evaluator.world import Row
 from roe.grammar import syntax as s
+from roe.grammar.closures import Scope
 
 if TYPE_CHECKING:
     from roe.analysis.facts import Facts

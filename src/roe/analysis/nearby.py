@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from roe.evaluator.expressions import IMPLICIT, Scope
 from roe.evaluator.world import Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.closures import IMPLICIT, Scope
 from roe.plan.subjects import Test, places_of
 
 Accept = Callable[[Any], bool]

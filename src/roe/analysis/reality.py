@@ -138,7 +138,7 @@ def _said(rule: Rule, field: str) -> str:
 
 
 def _inside(axis: Axis, cells: int) -> Callable[[Row], bool]:
-    from roe.evaluator.expressions import compile_expression
+    from roe.grammar.closures import compile_expression
 
     code = compile_expression(axis.node)
 
@@ -205,7 +205,7 @@ def _keys(table: Table) -> dict[str, dict[Any, Text]]:
 
 
 def _has(subject: str, key: Any) -> Callable[[Row], bool]:
-    from roe.evaluator.expressions import compile_expression
+    from roe.grammar.closures import compile_expression
     from roe.grammar.parser import parse
 
     tree, _ = parse(subject)

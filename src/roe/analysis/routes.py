@@ -17,12 +17,12 @@ from roe.analysis.changes import ExceptionEnds, MemberChange, Wait, Way, best, t
 from roe.analysis.facts import Facts
 from roe.analysis.nearby import Accept, above, waiting
 from roe.evaluator.engine import Bound, Decision
-from roe.evaluator.expressions import Scope
 from roe.evaluator.observe import observe
 from roe.evaluator.render import brief
 from roe.evaluator.world import Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.closures import Scope
 from roe.plan.operators import Action, Choose, Expr, Rule
 from roe.source import Inline
 

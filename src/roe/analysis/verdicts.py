@@ -18,10 +18,10 @@ from roe.analysis.axis import Axis
 from roe.analysis.cases import Cases
 from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.witness import Finder, Witness, path_of
-from roe.evaluator.expressions import compile_expression
 from roe.files import uncollected
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.closures import compile_expression
 from roe.plan.bitsets import bits
 from roe.plan.index import ELSE
 from roe.plan.operators import Choose

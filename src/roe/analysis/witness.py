@@ -18,10 +18,10 @@ from roe.analysis.axis import Axis
 from roe.analysis.cases import OTHERS, Cases, Writer
 from roe.analysis.date_cells import DateAxis
 from roe.analysis.space import Box, Space, Undecided
-from roe.evaluator.expressions import CLOCK, IMPLICIT, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
+from roe.grammar.closures import CLOCK, IMPLICIT, compile_expression
 from roe.plan.bitsets import bits
 from roe.plan.operators import Choose, Derive
 from roe.plan.subjects import key_of

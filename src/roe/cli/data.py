@@ -58,7 +58,7 @@ def _evaluator(folder: Path, policy: Path | None) -> Any:
     from roe.data.coerce import columns_of
     from roe.data.read import files_of, read_file
     from roe.evaluator.engine import Evaluator
-    from roe.policy.build import build
+    from roe.stages.build import build
 
     best: tuple[int, Any] = (-1, None)
     headers: dict[Path, tuple[str, ...]] = {}

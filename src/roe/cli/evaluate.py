@@ -95,8 +95,8 @@ def show(expression: str, scope: dict[str, Any], shape: str = "text") -> str:
 
 def every_part(tree: Any, scope: dict[str, Any]) -> list[tuple[str, Any]]:
     """Each sub-expression as it was evaluated, outside first; inside a loop the last time round."""
-    from roe.evaluator.expressions import compile_expression
     from roe.grammar import syntax as s
+    from roe.grammar.closures import compile_expression
     from roe.grammar.printer import show as printed
 
     seen: dict[int, Any] = {}

@@ -26,7 +26,7 @@ from roe.cli.settings import as_of_setting, data_setting
 def command(policy: Path | None, data: Path | None, no_data: bool, as_of: str, since: str | None, shape: str, out: Path | None) -> None:
     """Write the policy as a rulebook for reps: rules as sentences, territories, pools, windows, worked examples, changes."""
     from roe.analysis.diff import changes
-    from roe.analysis.handbook import as_markdown, handbook
+    from roe.handbook import as_markdown, handbook
     from roe.testing.cases import load_cases
 
     evaluator = load(find_policy(policy))

@@ -22,13 +22,13 @@ from roe.columns.load import all_text
 from roe.columns.run import ColumnRun
 from roe.data.arrow_files import File, ParquetFile
 from roe.evaluator.engine import Bound, Decision, Evaluator
-from roe.evaluator.expressions import compile_expression
 from roe.evaluator.memory import given_by
 from roe.evaluator.relate import blocking_keys, plan_of
 from roe.evaluator.world import Owners, Row, World
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
+from roe.grammar.closures import compile_expression
 from roe.plan.operators import Derive, Relate
 from roe.policy.reads import reads_through
 
@@ -307,7 +307,7 @@ def _known(world: World, row: Row, decided: dict[str, Any]) -> dict[str, Any]:
 
 
 def _evaluator(said: dict[str, Any]) -> Evaluator:
-    from roe.policy.build import build
+    from roe.stages.build import build
 
     with tempfile.TemporaryDirectory() as folder:
         for name, text in said["files"].items():

@@ -36,9 +36,9 @@ from roe.columns.column import (
     microseconds,
 )
 from roe.columns.hosts import MANY, domains, freemails
-from roe.evaluator.expressions import CLOCK, IMPLICIT, MAX_ITEMS, compile_expression, property_of
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.closures import CLOCK, IMPLICIT, MAX_ITEMS, compile_expression, property_of
 from roe.grammar.printer import show
 from roe.progress import counted
 

@@ -70,7 +70,10 @@ class Pairing:
 
 def probability(signs: dict[str, float]) -> float:
     """The logistic function of the weighted signs, 0 to 1."""
-    odds = INTERCEPT + sum(WEIGHTS[name] * value for name, value in signs.items())
+    odds = INTERCEPT
+    for name, value in signs.items():
+        if value:
+            odds += WEIGHTS[name] * value
     return 1 / (1 + math.exp(-max(-50.0, min(50.0, odds))))
 
 

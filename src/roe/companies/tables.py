@@ -6,6 +6,8 @@ import csv
 from functools import cache
 from pathlib import Path
 
+from roe.places import country_names
+
 HERE = Path(__file__).resolve().parent
 
 # Words that mean the same in a company's name. Abbreviations as stock exchanges print them, and banks in other languages.
@@ -294,8 +296,6 @@ _MORE_PLACES = (
 def same_words() -> dict[str, str]:
     """Each word that has several spellings, as the one that stands for all of them."""
     found: dict[str, str] = {}
-    from roe.grammar.field_functions import country_names
-
     found |= {name: f"({code})" for name, code in country_names().items() if name in places()}
     for table in (_CITIES, _TRANSLATED, _SAME):  # what stands for a word in the last of them counts
         for meant, words in table.items():
@@ -339,8 +339,6 @@ LEAST_COUNTED = 15
 @cache
 def places() -> frozenset[str]:
     """Countries of one word in any language, what is from there, and the regions that companies name their parts after."""
-    from roe.grammar.field_functions import country_names
-
     single = {name for name in country_names() if len(name) > SHORT and name.isascii() and name.isalpha()}
     return frozenset(single) | frozenset(_MORE_PLACES.split())
 

@@ -18,10 +18,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from roe.evaluator.able import reason_not_here, reason_on_leave, receiver
-from roe.evaluator.expressions import IMPLICIT, Code, Scope, compile_expression
 from roe.evaluator.turns import History, Ledger, Seat, Slots, Standing
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.closures import IMPLICIT, Code, Scope, compile_expression
 from roe.grammar.functions import BY_NAME
 from roe.plan.operators import Allocate, Expr
 from roe.policy.reads import rests_on

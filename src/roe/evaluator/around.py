@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Protocol
 
 from roe.data.lookup import CannotLookUp
-from roe.evaluator.expressions import compile_expression
 from roe.evaluator.relate import blocking_keys, plan_of
 from roe.evaluator.world import Compiled, Row, World
 from roe.grammar import syntax as s
 from roe.grammar.clock import Clock
+from roe.grammar.closures import compile_expression
 from roe.plan.operators import Derive, Method, Relate, Settle
 from roe.plan.standard import STANDARD
 from roe.policy.reads import reads_of, reads_through

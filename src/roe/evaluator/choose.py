@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from roe.evaluator.expressions import Code, Scope, compile_expression
 from roe.files import uncollected
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.closures import Code, Scope, compile_expression
 from roe.grammar.functions import BY_NAME
 from roe.plan.index import Hits, Index
 from roe.plan.operators import Choose

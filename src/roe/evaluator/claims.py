@@ -13,8 +13,8 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from roe.evaluator.able import current_leave, reason_left
-from roe.evaluator.expressions import IMPLICIT
 from roe.grammar import values as v
+from roe.grammar.closures import IMPLICIT
 from roe.plan.operators import Claims
 
 if TYPE_CHECKING:

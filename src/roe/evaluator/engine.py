@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from roe.evaluator.able import reason_left, receiver
 from roe.evaluator.choose import Choice
-from roe.evaluator.expressions import Scope
 from roe.evaluator.memory import given_by
 from roe.evaluator.past import Past
 from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
+from roe.grammar.closures import Scope
 from roe.plan.operators import Allocate, Choose, ExceptionRow, Expr
 from roe.plan.outcome import Outcome, RoleSteps
 from roe.policy.model import Policy

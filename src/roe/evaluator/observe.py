@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from roe.evaluator.expressions import Code, Scope, compile_expression
 from roe.grammar import syntax as s
+from roe.grammar.closures import Code, Scope, compile_expression
 from roe.grammar.printer import show
 from roe.plan.operators import Expr
 from roe.source import Span, Text

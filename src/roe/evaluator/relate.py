@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from roe.evaluator.expressions import Scope, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.closures import Scope, compile_expression
 from roe.grammar.field_functions import company
 from roe.plan.operators import Method, Relate
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from roe.evaluator.choose import Choice, Chooser
-from roe.evaluator.expressions import Scope
 from roe.evaluator.world import Row, World
 from roe.grammar import syntax as s
+from roe.grammar.closures import Scope
 from roe.plan.index import MAX_KEPT_BITS, Subject
 from roe.plan.operators import Rule
 

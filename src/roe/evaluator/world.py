@@ -20,12 +20,12 @@ from roe.data.coerce import WRITTEN, Typed, coerce_table
 from roe.data.reading import Reading, Reject
 from roe.evaluator.able import day_of, reason_left, receiver
 from roe.evaluator.choose import Chooser
-from roe.evaluator.expressions import CLOCK, IMPLICIT, Code, Scope, compile_expression
 from roe.evaluator.past import Past
 from roe.evaluator.relate import Matcher
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
+from roe.grammar.closures import CLOCK, IMPLICIT, Code, Scope, compile_expression
 from roe.grammar.history import OWNERS, PER_ROLE, by_role, past_of
 from roe.grammar.parser import parse
 from roe.plan.operators import TEMPLATE, Choose, Derive, ExceptionRow, Expr, Fill, Relate, Settle, Walk

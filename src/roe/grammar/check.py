@@ -196,7 +196,8 @@ class Checker:
 
     def _code(self, what: str, node: s.Literal) -> None:
         """Whether a constant is a name of a place that the data has as a code."""
-        from roe.grammar.field_functions import country, state_named
+        from roe.grammar.field_functions import country
+        from roe.places import state_named
 
         code = country(node.value) if what == "country" else state_named(node.value)
         if code is not None and code != node.value:

@@ -6,10 +6,8 @@ Libraries are imported at a function's first use, and answers about names are ke
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import unicodedata
 from datetime import date, datetime, timedelta
 from functools import cache, lru_cache
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 
 from roe.grammar import values as v
 from roe.grammar.registry import function
+from roe.places import bare, country_names, state_names
 
 _KEPT = 200_000  # distinct names, domains and phones remembered per function
 
@@ -321,19 +320,6 @@ def country(text: str) -> str | None:
     return country_names().get(bare(text))
 
 
-@cache
-def country_names() -> dict[str, str]:
-    """Every name and code of a country in the main languages and its own, as `bare` has it; tools/places.py writes the table."""
-    names: dict[str, str] = json.loads(Path(__file__).with_name("countries.json").read_text("utf-8"))["countries"]
-    return names
-
-
-def bare(text: str) -> str:
-    text = unicodedata.normalize("NFKD", text).casefold()
-    text = "".join(c for c in text if not unicodedata.combining(c))
-    return " ".join(re.findall(r"[^\W_]+", text.replace(".", "")))
-
-
 @function(
     "state",
     "text: string, country: string?",
@@ -346,32 +332,7 @@ def bare(text: str) -> str:
 )
 def state(text: str, of: str | None = None) -> str | None:
     code = country(of) if of else "US"
-    return _states().get(code, {}).get(bare(text)) if code else None
-
-
-@cache
-def _states() -> dict[str, dict[str, str]]:
-    """Country -> every name and code of its states, as `bare` has it -> the code; tools/places.py writes the table."""
-    found: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("states.json").read_text("utf-8"))["states"]
-    return found
-
-
-@cache
-def _state_codes() -> frozenset[str]:
-    return frozenset(code for names in _states().values() for code in names.values())
-
-
-def state_named(text: str) -> str | None:
-    """The code of a state that is written by its name, in whatever country; None for a code and for what is not a state."""
-    if text in _US_STATES or text in _state_codes():
-        return None
-    own = _states()["US"].get(bare(text))
-    return own or next((names[bare(text)] for names in _states().values() if bare(text) in names), None)
-
-
-_US_STATES = frozenset(
-    ["AL", "AK", "AZ", "AR", "CA", "CO", "CT", "DE", "DC", "FL", "GA", "HI", "IA", "ID", "IL", "IN", "KS", "KY", "LA", "MA", "MD", "ME", "MI", "MN", "MO", "MS", "MT", "NC", "ND", "NE", "NH", "NJ", "NM", "NV", "NY", "OH", "OK", "OR", "PA", "RI", "SC", "SD", "TN", "TX", "UT", "VA", "VT", "WA", "WI", "WV", "WY"]
-)  # fmt: skip
+    return state_names().get(code, {}).get(bare(text)) if code else None
 
 
 @function(

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from roe.grammar.node import node
 from roe.grammar.values import kind
+from roe.node import node
 
 
 @node

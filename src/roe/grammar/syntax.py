@@ -11,7 +11,7 @@ from dataclasses import field as slot
 from dataclasses import fields, replace
 from typing import Any
 
-from roe.grammar.node import node
+from roe.node import node
 
 Place = tuple[int, int]
 NOWHERE: Place = (0, 0)

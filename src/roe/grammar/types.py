@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 
-from roe.grammar.node import node
+from roe.node import node
 from roe.source import Span
 
 

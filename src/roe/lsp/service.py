@@ -21,11 +21,11 @@ from roe.grammar import types as t
 from roe.grammar.functions import BY_NAME
 from roe.grammar.types import Type
 from roe.lsp.symbols import Name, Use, described, uses
-from roe.policy.build import build
 from roe.policy.format import format_policy
 from roe.policy.loader import load_policy_files
 from roe.policy.model import Policy
 from roe.source import Span
+from roe.stages.build import build
 
 PATIENCE = 2.0  # seconds of the processor that a check may take at each key; other programs that keep it busy do not count
 MAX_DATA = 8 << 20  # bytes of records that are decided while somebody types

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from roe.evaluator.expressions import Code, Scope, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.closures import Code, Scope, compile_expression
 from roe.grammar.functions import BY_NAME
 from roe.grammar.printer import show
 from roe.plan.bitsets import bits, of_bits

@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any
 
 from roe.grammar import syntax as s
-from roe.grammar.node import node
+from roe.node import node
 from roe.source import Inline, Text
 
 TEMPLATE = re.compile(r"\{([^{}]*)\}")  # an expression inside the sentence of a `because`

@@ -13,12 +13,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from roe.evaluator.expressions import CLOCK, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.grammar.node import node
+from roe.grammar.closures import CLOCK, compile_expression
 from roe.grammar.printer import show
+from roe.node import node
 
 Truth = bool | None
 MAX_ALTERNATIVES = 32

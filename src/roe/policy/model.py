@@ -15,8 +15,8 @@ from roe.crm.profile import Profile
 from roe.grammar import types as t
 from roe.grammar.clock import CALENDAR_YEAR, Fiscal
 from roe.grammar.functions import BY_NAME
-from roe.grammar.node import node
 from roe.grammar.types import Type
+from roe.node import node
 from roe.plan.operators import Plan
 from roe.policy.standard import STANDARD
 from roe.source import Span

@@ -83,7 +83,7 @@ S = TypeVar("S", bound=Section)
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(key,))
 def section(cls: type[T]) -> type[T]:
-    """A dataclass with slots, frozen for type checkers, that costs little to define; see `roe.grammar.node`."""
+    """A dataclass with slots, frozen for type checkers, that costs little to define; see `roe.node`."""
     made: type[T] = dataclass(slots=True, eq=False, repr=False, kw_only=True)(cls)
     return made
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from roe.api import parse_checked, scope_of
 from roe.diagnostics import Diagnostic, PolicyError, suggest
-from roe.evaluator.expressions import IMPLICIT, compile_expression
 from roe.grammar import syntax as s
+from roe.grammar.closures import IMPLICIT, compile_expression
 from roe.scoring.tables import Joined, Tables, failure, is_key, join_tables, main_tables, name_of, read_tables, typed
 from roe.source import Inline, Text
 

@@ -21,13 +21,13 @@ from roe.data.coerce import coerce_table
 from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.evaluator.engine import Evaluator
 from roe.grammar.clock import zone_of
-from roe.policy.build import build
 from roe.policy.model import DataSource
 from roe.scoring.backtest import auc
 from roe.scoring.card import Card, Criterion, fit
 from roe.scoring.history import History, hold_out
 from roe.scoring.leakage import Leak, leave_out_leaks
 from roe.source import Span
+from roe.stages.build import build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

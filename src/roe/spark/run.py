@@ -229,7 +229,7 @@ def _received(sent: bytes) -> dict[str, Raw]:
 @lru_cache(maxsize=2)
 def _evaluator(files: tuple[tuple[str, bytes], ...]) -> Evaluator:
     """The policy, from its files' contents: once for each Python worker."""
-    from roe.policy.build import build
+    from roe.stages.build import build
 
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files:

@@ -17,9 +17,9 @@ from roe.analysis.verdicts import Table
 from roe.analysis.witness import Finder
 from roe.evaluator.choose import Choice, Chooser
 from roe.evaluator.engine import Evaluator
-from roe.evaluator.expressions import Scope
 from roe.evaluator.world import Row, World
 from roe.grammar import syntax as s
+from roe.grammar.closures import Scope
 from roe.plan.operators import Choose
 from roe.source import Same, Span
 from roe.testing.cases import Case

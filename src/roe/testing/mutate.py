@@ -21,9 +21,9 @@ from roe.analysis.verdicts import PROVEN
 from roe.analysis.witness import Finder, Witness
 from roe.evaluator.choose import Choice, Chooser
 from roe.evaluator.engine import Evaluator
-from roe.evaluator.expressions import Scope, compile_expression
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.closures import Scope, compile_expression
 from roe.grammar.printer import show
 from roe.plan.operators import Action, Choose, Derive, Expr, Rule
 from roe.source import Span

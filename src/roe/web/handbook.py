@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from roe.analysis.handbook import Block
+from roe.handbook import Block
 from roe.web.page import Page
 
 _MARKS = (

@@ -26,8 +26,8 @@ from roe.data.read import read_tables
 from roe.diagnostics import Diagnostic
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.world import World
-from roe.policy.build import build
 from roe.policy.model import Field, headers_of, standard_fields
+from roe.stages.build import build
 
 ROLE = "ae"  # of an export that has one owner per record
 ROLE_COLUMN = re.compile(r"owner_([a-z][a-z0-9]{0,15})|([a-z][a-z0-9]{0,15})_owner")

@@ -17,7 +17,7 @@ from roe.data.report import Report as Readings
 from roe.data.report import report_of
 from roe.diagnostics import Diagnostic, errors
 from roe.evaluator.engine import Evaluator, Run
-from roe.policy.build import build
+from roe.stages.build import build
 
 POOL = "everyone"
 DAY = "2026-01-01"  # the moment of the drafted tests; nothing in them depends on it

@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup, escape
 from starlette.responses import Response
 
-from roe.analysis.handbook import Block, handbook
+from roe.handbook import Block, handbook
 from roe.untrusted import visible
 from roe.web.app.search import plain
 from roe.web.app.site import Ask
