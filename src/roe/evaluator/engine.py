@@ -155,6 +155,7 @@ class Bound:
         self.backs: list[tuple[str, Row, str, str]] = []  # turns that are given back: pool, record, role, rep
         self._give_back()
         self._heed_changes()
+        self.undone: set[str] = set()  # the records and roles whose change in the CRM a decision has taken back
         self._settled: set[str] = set()
         self.turns: Mapping[str, Any] = {}  # turns of an earlier run, read back instead of taken again
         self.tried: Mapping[str, Mapping[str, str]] = {}  # by record and role the reps who must not have it now, with the reasons
@@ -203,6 +204,7 @@ class Bound:
         if facts is None or not facts.is_changed_in_crm or d.owner == facts.holder:
             return ""
         rep = self.world.rep(facts.holder)
+        self.undone.add(self.key(d))
         return f"; this undoes the change to {'nobody' if rep is None else rep.label} that was made in the CRM"
 
     def recall_books(self, only: Collection[str] | None = None) -> None:

@@ -361,6 +361,7 @@ class Crm:
     queues: Mapping[tuple[str, str], str] = field(default_factory=dict)
     territories: Mapping[str, str] = field(default_factory=dict)
     owner: str = "id"
+    load_within: int = 3  # days after which a decision that is not loaded is reported
 
 
 @node
