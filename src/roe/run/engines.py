@@ -20,6 +20,7 @@ from roe.evaluator.world import World
 from roe.policy.circles import circles
 from roe.progress import counted
 from roe.run.files import Files, Watch
+from roe.run.guards import lacking_owners
 from roe.run.result import Batch
 from roe.run.source import Source
 from roe.source import Span
@@ -46,11 +47,17 @@ class Job:
     buckets: int | None = None  # tasks of Spark
 
     def bound(self, world: World) -> Bound:
-        """The policy on the records of a world. Raises PolicyError where a rep whom the policy names is not one rep of the data."""
+        """The policy on the records of a world. Raises PolicyError where a rep whom the policy names is not one rep of the data, or
+        an owner's column is missing that the ledger has seen.
+        """
         problems = misnamed(world)
         if problems:
             raise PolicyError(problems)
-        return Bound(self.evaluator, world, self.state)
+        bound = Bound(self.evaluator, world, self.state)
+        problems = lacking_owners(bound.memory) if self.remembers else []
+        if problems:
+            raise PolicyError(problems)
+        return bound
 
 
 @dataclass(frozen=True)
