@@ -274,6 +274,15 @@ class Pool:
         self._ledger.settle(standing, turns, taken)
         self.counts.update(taken)
 
+    def give_back(self, row: Row, role: str, rep: str) -> None:
+        """Book that the turn which a record used is given back. Only before the run's own turns."""
+        self._ledger.give_back(self.standing(row, role), rep)
+        if self.counts[rep] > 0:
+            self.counts[rep] -= 1
+        turns = History(self.step.debt, self._ledger.credits(), dict(self.counts), self.history.turns.position)
+        self.history = PoolHistory(self.step.strategy, turns, self.world.rep)
+        self.forget()
+
     def ledger(self) -> Ledger:
         self.book()
         return self._ledger
@@ -839,6 +848,8 @@ class Pools:
         turn = Turn(
             by, self.pools[by].step.strategy, rep, self.n, 0, None, None, f"assigned on {v.readable(v.parse_date(on))} already", repeated=on
         )
+        if earlier.get("back"):
+            turn.why += f", and the turn was given back: {earlier['back']}"
         turn.kept_position, turn.until = int(earlier["position"]), until
         self.n += 1
         return turn

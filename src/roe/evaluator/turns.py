@@ -93,6 +93,16 @@ class Ledger:
         for rep, n in taken.items():
             self.units[rep] = self.units.get(rep, 0) - n * self.scale
 
+    def give_back(self, standing: Standing, rep: str) -> None:
+        """As if a rep had not taken a turn: the rep is owed it, and those who take part have not earned their shares of it."""
+        shares = [*standing.able, *standing.owed]
+        total = sum(w for _, w in shares)
+        if total:
+            self._divide(total)
+        for other, w in shares:
+            self.units[other] = self.units.get(other, 0) - w * (self.scale // total)
+        self.units[rep] = self.units.get(rep, 0) + self.scale
+
     def _divide(self, total: int) -> None:
         """Make the scale a multiple of a total of weights, so that each share is a whole number of units."""
         if self.scale % total == 0:
