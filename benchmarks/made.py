@@ -565,6 +565,25 @@ def peer_search(right: list[str], left: list[str]) -> Answers:
     return _peer(tuple(right), tuple(left))
 
 
+def blocks_by_cdist(index: Any, asked: list[str]) -> dict[str, float]:
+    """Milliseconds of processor time that rapidfuzz takes to score each name against all names that the index looks up for it, and how many these are."""
+    import time
+
+    import numpy as np
+    from rapidfuzz import fuzz, process, utils
+
+    texts = [utils.default_process(text) for text in index._texts]
+    blocks = [np.unique(np.concatenate([np.asarray(n) for _, n in looked_up])) if (looked_up := index._looked_up(x)) else [] for x in asked]
+    others = [[texts[i] for i in block] for block in blocks]
+    plain = [utils.default_process(x) for x in asked]
+    start = time.process_time()
+    for name, block in zip(plain, others, strict=True):
+        if block:
+            process.cdist([name], block, scorer=fuzz.token_sort_ratio, workers=1)
+    took = time.process_time() - start
+    return {"cdist_cpu_ms": took / len(asked) * 1e3, "block": sum(map(len, blocks)) / len(asked)}
+
+
 def agreement(right: list[str], truth: list[int | None], answers: Answers, least: float) -> tuple[float, float, float]:
     """F1, precision and recall of the answers that score at least so much. Another record with the very same name is right too."""
     given = [(t, i) for t, (score, i) in zip(truth, answers, strict=True) if score >= least]

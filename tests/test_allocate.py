@@ -279,6 +279,7 @@ def test_a_turn_says_its_place_and_what_each_member_had_just_before_it(tmp_path:
     one, people = evaluator(tmp_path, "least_loaded"), reps([1, 1])
     first = one.run({"rep": people, "lead": leads(3)}, as_of="2026-02-01")
     turns = told(first)
+    assert [d.turn.n for d in first.decisions if d.turn] == [0, 1, 2]
     assert [t["rep"] for t in turns] == ["r00", "r01", "r00"] and [t["position"] for t in turns] == [1, 2, 3]
     assert [shown(t, "load") for t in turns] == [[0, 0], [1, 0], [1, 1]], "open leads"
     assert [shown(t, "count") for t in turns] == [[0, 0], [1, 0], [1, 1]], "turns taken"

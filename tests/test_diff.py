@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import roe
 from helpers import AS_OF, EXAMPLES, example, policy_text, tables
-from roe.analysis.diff import changes, impact
+from roe.analysis.diff import Impact, Moved, changes, impact
 from roe.cli import main
 from roe.policy.format import format_policy
 
@@ -70,6 +70,22 @@ def test_the_impact_is_the_difference_of_two_runs(other: Path) -> None:
         assert (was, now) == tuple(sum(o == rep for o in own.values()) for own in owners)
     assert found.facts["windows_cut"] == sum(m.rule_before == "protected" for m in found.moved if m.role == "ae")
     assert impact(runs[0], runs[0]).moved == []
+
+
+def test_a_field_that_differs_is_called_by_its_record_and_name(tmp_path: Path) -> None:
+    text = "roe: 1\nname: t\nroles: [ae]\ndefine: {{account.large: account.employees > {least}}}\nengagement: {{account: {{ae: [{{name: all, then: {then}}}]}}}}\n"
+    old, new = (roe.load(policy_text(tmp_path / f"{n}", text.format(least=n, then=then))) for n, then in ((5, "keep"), (6, "open")))
+    found = [(c.where, c.kind, c.name) for c in changes(old, new)]
+    assert found == [("engagement of account as ae", "changed", "all"), ("account.large", "changed", "large")]
+    assert changes(old, old) == []
+
+
+def test_who_gains_from_whom_is_counted_also_of_records_that_nobody_has() -> None:
+    def moved(before: str | None, after: str | None) -> Moved:
+        return Moved("account", "A", "A", "ae", before, after, "", "", "", "", False, False)
+
+    found = Impact(9, [moved("ann", "ben"), moved("ann", "ben"), moved(None, "ben"), moved("ann", None)], {})
+    assert found.matrix() == {("ann", "ben"): 2, ("(nobody)", "ben"): 1, ("ann", "(nobody)"): 1}
 
 
 @pytest.mark.parametrize("shape", ["text", "md", "json"])

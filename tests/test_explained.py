@@ -146,6 +146,14 @@ def test_a_field_is_said_to_be_of_the_data_where_it_is(record: str, field: str, 
     assert sentence.startswith(said)
 
 
+@pytest.mark.parametrize(("day", "stage", "share"), [("2026-01-02", 1, 100), ("2026-02-02", 2, 50)])
+def test_the_stage_of_a_holdover_is_named(day: str, stage: int, share: int, tmp_path: Path) -> None:
+    text = CLAIMS.replace("claims: {lasts: 10 days}", "holdovers: {after: {credit: [100, 50], each: 1 month}}")
+    at = made(tmp_path, text, "id,name,owner,owner_since,former_owner\nA1,One,ben,2026-01-02,ann\n")
+    said = " ".join(roe("explain", "A1", *at[:-1], day, "--field", "after_credit").output.split())
+    assert said.startswith(f"`after_credit` of One (account A1) is {share}, by rule `stage {stage}`.")
+
+
 @pytest.mark.parametrize(
     ("field", "said"),
     [("owner.sdr", "unknown field `sdr`"), ("acount.large", "did you mean `account`"), ("account.owner.ae.size", "unknown field `size`")],

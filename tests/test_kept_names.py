@@ -42,6 +42,12 @@ def test_a_kept_index_answers_the_same(tmp_path: Path, monkeypatch: pytest.Monke
     assert answers(again, asked) == answers(other, asked)
 
 
+def test_an_index_that_is_made_in_portions_answers_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "PORTION", 7)
+    names, asked = made_up(300), made_up(40)
+    assert answers(kept.built(names), asked) == answers(NameIndex(names), asked)
+
+
 def test_other_names_are_another_index(tmp_path: Path) -> None:
     names = made_up(50)
     kept.index_of(names)

@@ -131,3 +131,9 @@ def test_a_pool_is_worked_out_again_at_any_of_its_turns(before: int) -> None:
             wanted[rep] -= 1
         assert ledger.credits() == {rep: c for rep, c in sorted(wanted.items()) if c}
         assert taken == Counter(counts) + Counter(rep for _, rep in log[:index])
+
+
+def test_nobody_and_reps_without_weight_have_a_standing() -> None:
+    assert (Standing([]).able, Standing([]).total) == ([], 0)
+    idle = Standing([Seat("a", Fraction(0)), Seat("b", Fraction(0), "on leave", True)])
+    assert (idle.able, idle.owed, idle.total) == ([("a", 0)], [("b", 0)], 0)

@@ -10,6 +10,7 @@ import gc
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -18,24 +19,28 @@ from roe.progress import advance, phase
 FEW = 2_000  # items that are not worth a second process
 PORTION = 250  # items that are handed to a process together
 
-_work: tuple[Callable[[int], Any], int] | None = None  # what is done, and of how many items
+_work: tuple[Callable[[int], Any], int, int] | None = None  # what is done, of how many items, and of how many together
 
 
-def each(work: Callable[[int], Any], count: int, name: str, few: int = FEW) -> Iterator[Any]:
-    """`work(0)`, `work(1)`, … in order, counted as they are done. What it gives must be plain data."""
+def each(work: Callable[[int], Any], count: int, name: str, few: int = FEW, portion: int = PORTION) -> Iterator[Any]:
+    """`work(0)`, `work(1)`, … in order, counted as they are done. What it gives must be plain data.
+
+    Where other threads run (a service), a copy could wait for ever for what one of them holds, so nothing is copied.
+    """
     global _work
     phase(name, count)
-    workers = processors() if count >= few and sys.platform == "linux" else 1
+    alone = sys.platform == "linux" and threading.active_count() == 1 and not multiprocessing.current_process().daemon
+    workers = processors() if count >= few and alone else 1
     if workers == 1:
         for number in range(count):
             yield work(number)
             advance(1)
         return
-    _work = work, count
+    _work = work, count, portion
     gc.freeze()  # a collection in a copy would touch, and so duplicate, everything
     try:
         with multiprocessing.get_context("fork").Pool(workers) as pool:
-            for results in pool.imap(_portion, range(0, count, PORTION), chunksize=1):
+            for results in pool.imap(_portion, range(0, count, portion), chunksize=1):
                 yield from results
                 advance(len(results))
     finally:
@@ -49,5 +54,5 @@ def processors() -> int:
 
 def _portion(start: int) -> Sequence[Any]:
     assert _work is not None
-    work, count = _work
-    return [work(number) for number in range(start, min(start + PORTION, count))]
+    work, count, portion = _work
+    return [work(number) for number in range(start, min(start + portion, count))]

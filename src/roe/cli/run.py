@@ -38,10 +38,10 @@ from roe.words import counted, verb
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["csv", "parquet"]),
+    type=click.Choice(["csv", "parquet", "parts"]),
     default="csv",
     show_default=True,
-    help="File format of allocations and changes.",
+    help="File format of allocations and changes. With parts, each task of a Spark run writes Parquet files of its own.",
 )
 @click.option(
     "--turns",
@@ -52,10 +52,11 @@ from roe.words import counted, verb
 @click.option("--dry-run", "dry", is_flag=True, help="Decide and write the files, and commit nothing to the ledger.")
 @click.option("--apply", "apply", is_flag=True, help="Commit the dry run that is in the --out folder, just as it is.")
 @click.option("--replay", is_flag=True, help="Decide on a copy of the ledger as it was on the --as-of day, and commit nothing.")
+@click.option("--activate", is_flag=True, help="Let this policy take over the ledger from another one that decides the same owners.")
 @click.option("--accept", "accepted", metavar="WHO AND WHY", default="", help="Commit although an invariant does not hold. It is recorded.")
 def command(
     policy: Path | None, data: Path, as_of: str, state: str | None, out: Path, traces: bool, engine: str, form: str, turns: str | None, wait: float, dry: bool,
-    apply: bool, replay: bool, accepted: str,
+    apply: bool, replay: bool, activate: bool, accepted: str,
 ) -> None:  # fmt: skip
     """Decide every record, and write allocations, changes and rejects.
 
@@ -79,7 +80,7 @@ def command(
         return
     try:
         job = Job(evaluator, source, clock(evaluator, as_of), form=form, traces=traces, turns=turns or "")
-        finished = run(job, out, Options(state or "", engine, wait, dry, replay, accepted))
+        finished = run(job, out, Options(state or "", engine, wait, dry, replay, accepted, activate))
     except PolicyError as e:
         fail([*source.warnings, *e.diagnostics])
     except OSError as e:
@@ -91,7 +92,8 @@ def command(
     if finished.since is not None:
         s = finished.since
         changes = f"{s.by_rules} by rules, {s.by_hand} by hand, {s.by_time} by time" if s.by_rules or s.by_hand or s.by_time else "none"
-        click.echo(f"owners changed since the run as of {s.last}: {changes}")
+        undone = f"; rules have undone {counted(s.undone, 'change')} in the CRM" if s.undone else ""
+        click.echo(f"owners changed since the run as of {s.last}: {changes}{undone}")
     if finished.outcome == "dry":
         click.echo("nothing was committed: this was a " + ("replay" if replay else "dry run"))
     if finished.broken:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +193,17 @@ class ColumnMemory(Memory):
             values.append(KNOWN[name](facts))
             code[row] = len(values) - 1
         return from_values([*values, None]).take(np.where(code < 0, len(values), code))
+
+    def without_column(self) -> list[tuple[str, str]]:
+        return [key for key, x in self.aligned.items() if not x.has and self.world.tables[key[0]].listed and bool((x.held.base >= 0).any())]
+
+    def pending(self) -> Iterator[tuple[str, date]]:
+        for (entity, _), x in self.aligned.items():
+            ids = self.world.tables[entity].ids
+            for row in np.flatnonzero(x.known & x.alike & ~x.in_force).tolist() if x.has else ():
+                since = v.parse_date(x.held.since[int(x.at[row])] or "")
+                if since is not None:
+                    yield ids[row].as_py(), since
 
     def since_in_data(self, entity: str, role: str) -> Column | None:
         """Since when the data says that today's owners have their records, whatever the run has decided since."""

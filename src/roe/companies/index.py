@@ -24,8 +24,8 @@ from roe.files import uncollected
 BLOCKS = 18  # the rarest keys of a name that are looked up
 FEW, TOO_MANY = 4, 20_000  # the rarest few are looked up unless more names than this have them
 LOOKED_AT = 5_000  # names with a name's rarest keys, beyond which further keys are left
-CLOSEST, AS_CLOSE, MOST = 8, 0.95, 60  # names that are compared in full; more, where they share as much as the last one
-SHARES_LITTLE = 0.35  # of what the closest name shares: names that share less are not compared
+CLOSEST, AS_CLOSE, MOST = 6, 0.99, 60  # names that are compared in full; more, where they share as much as the last one
+SHARES_LITTLE = 0.4  # of what the closest name shares: names that share less are not compared
 MANY = 5_000  # names from which on numpy adds up what they share, where it is installed
 
 
@@ -54,12 +54,12 @@ class NameIndex:
                 self._at[number].append(place)
             self._count = len(self._texts)
             for number in range(self._count):
-                for word in _words_of(self.meant(number)):
+                for word in words_of_all(self.meant(number)):
                     self._words[word] += 1
 
     @classmethod
-    def of(cls, names: Iterable[str], keys: list[str], sizes: array[int], numbers: array[int], words: Counter[str]) -> NameIndex:
-        """The index of names whose keys and words are known: `numbers` are the names of each key, one after the other."""
+    def of(cls, names: Iterable[str], having: dict[str, int | array[int]], words: Counter[str]) -> NameIndex:
+        """The index of names whose keys and words are known: `having` are the numbers of the distinct names that have each key."""
         found = cls()
         for place, name in enumerate(names):
             number = found._numbers.setdefault(name, len(found._texts))
@@ -68,11 +68,7 @@ class NameIndex:
                 found._meant.append(None)
                 found._at.append([])
             found._at[number].append(place)
-        found._count, found._words = len(found._texts), words
-        start = 0
-        for key, size in zip(keys, sizes, strict=True):
-            found._having[key] = numbers[start] if size == 1 else numbers[start : start + size]
-            start += size
+        found._count, found._words, found._having = len(found._texts), words, having
         return found
 
     def parts(self) -> tuple[list[str], array[int], array[int], Counter[str]]:
@@ -123,7 +119,7 @@ class NameIndex:
 
     def _count_name(self, number: int, n: int) -> None:
         """Rarity changes with every name that comes or goes."""
-        for word in _words_of(self.meant(number)):
+        for word in words_of_all(self.meant(number)):
             self._words[word] += n
         self._count += n
         self._rarity = None
@@ -292,7 +288,7 @@ def _numpy() -> Any:
     return numpy
 
 
-def _words_of(meant: Iterable[CompanyName]) -> set[str]:
+def words_of_all(meant: Iterable[CompanyName]) -> set[str]:
     return {word for name in meant for word in name.words}
 
 

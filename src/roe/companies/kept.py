@@ -1,4 +1,5 @@
-"""An index of names kept in the user's cache folder, so that the next run with the same accounts need not make it again.
+"""An index of many names, made by every processor, and kept in the user's cache folder, so that the next run with the same accounts need not make
+it again.
 
 What is kept is texts and numbers: no code can come out of it. It counts only while the digest of the names and of roe's own
 files is the same, and only in a folder that nobody else may write to. One index is kept, the last one that was large enough.
@@ -15,24 +16,67 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from roe.companies.index import NameIndex
+from roe.companies.index import NameIndex, keys_of, keys_of_all, words_of_all
+from roe.companies.name import names_in
 from roe.files import cache_folder, is_private, own_digest, uncollected
+from roe.parallel import each
 
 LARGE = 20_000  # names from which on an index is worth its place on the disk
 FILE = "names.index"
+PORTION = 5_000  # names that a process takes apart together
 
 
 def index_of(names: Sequence[str]) -> NameIndex:
     """The index of these names, as it was kept or made now."""
-    folder = cache_folder() if len(names) >= LARGE else None
-    if folder is None or not is_private(folder):
+    if len(names) < LARGE:
         return NameIndex(names)
+    folder = cache_folder()
+    if folder is None or not is_private(folder):
+        return built(names)
     digest = hashlib.sha256("\0".join((own_digest(), *names)).encode("utf-8", "surrogatepass")).hexdigest()
     found = _read(folder / FILE, digest, names)
     if found is None:
-        found = NameIndex(names)
+        found = built(names)
         _write(folder / FILE, digest, found)
     return found
+
+
+def built(names: Sequence[str]) -> NameIndex:
+    """The index of names, portions of which are taken apart in processes of their own."""
+    distinct = list(dict.fromkeys(names))
+    having: dict[str, int | array[int]] = {}
+    words: Counter[str] = Counter()
+    with uncollected():
+        portions = range(0, len(distinct), PORTION)
+        work = each(lambda n: _portion(distinct, portions[n]), len(portions), "indexing names", few=2, portion=1)
+        for keys, sizes, numbers, counts in work:
+            start = 0
+            for key, size in zip(keys, sizes, strict=True):
+                known = having.get(key)
+                if known is None:
+                    having[key] = numbers[start] if size == 1 else numbers[start : start + size]
+                elif type(known) is int:
+                    having[key] = array("I", (known, *numbers[start : start + size]))
+                else:
+                    known.extend(numbers[start : start + size])  # type: ignore[union-attr]
+                start += size
+            words.update(counts)
+        return NameIndex.of(names, having, words)
+
+
+def _portion(distinct: Sequence[str], start: int) -> tuple[list[str], array[int], array[int], dict[str, int]]:
+    """(keys, how many names have each, the numbers of these, in how many names each word stands) of some names."""
+    having: dict[str, list[int]] = {}
+    words: Counter[str] = Counter()
+    for number in range(start, min(start + PORTION, len(distinct))):
+        meant = names_in(distinct[number])
+        for key in keys_of(meant[0]) if len(meant) == 1 else keys_of_all(meant):
+            having.setdefault(key, []).append(number)
+        words.update(words_of_all(meant))
+    numbers = array("I")
+    for some in having.values():
+        numbers.extend(some)
+    return list(having), array("I", map(len, having.values())), numbers, dict(words)
 
 
 def _write(path: Path, digest: str, index: NameIndex) -> None:
@@ -64,8 +108,13 @@ def _read(path: Path, digest: str, names: Sequence[str]) -> NameIndex | None:
         sizes, numbers, counts = (_numbers(part) for part in (parts[1], parts[2], parts[4]))
         if len(keys) != len(sizes) or len(words) != len(counts) or sum(sizes) != len(numbers):
             return None
+        having: dict[str, int | array[int]] = {}
+        start = 0
         with uncollected():
-            return NameIndex.of(names, keys, sizes, numbers, Counter(dict(zip(words, counts, strict=True))))
+            for key, size in zip(keys, sizes, strict=True):
+                having[key] = numbers[start] if size == 1 else numbers[start : start + size]
+                start += size
+            return NameIndex.of(names, having, Counter(dict(zip(words, counts, strict=True))))
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
 

@@ -168,6 +168,21 @@ class Memory:
         owners = self.elsewhere | {key: x for key, x in (owners | changes).items() if x is not None}
         return {"owners": dict(sorted(owners.items())), **parts}
 
+    def without_column(self) -> list[tuple[str, str]]:
+        """(entity, role) of owners whom the CRM has shown, and for whom the data has records and no column."""
+        lost = []
+        for (entity, role), facts in self._by_role.items():
+            shown = any(found.held.base is not None for found in facts.values())
+            if shown and self.world.rows[entity] and not self.world.has_owner(entity, role):
+                lost.append((entity, role))
+        return lost
+
+    def pending(self) -> Iterable[tuple[str, date]]:
+        """The records with decisions that the CRM has not loaded, and the days of these."""
+        for key, found in self.known.items():
+            if found.kind is Kind.PENDING and found.since is not None:
+                yield key.partition("|")[2].rpartition("|")[0], found.since
+
     def is_kept(self, key: str, found: Facts) -> bool:
         """Whether there is anything to remember of an owner: a record that was given back, say, may have none."""
         held = found.held

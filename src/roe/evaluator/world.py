@@ -387,6 +387,10 @@ class World:
         """The data's own column for the owner in a role, so that what is written loads back as it is."""
         return self._column_of(entity, f"owner.{role}") or ("owner" if role == self.policy.roles[0] else f"owner_{role}")
 
+    def has_owner(self, entity: str, role: str) -> bool:
+        """Whether the data has a column for the owner in a role."""
+        return self._column_of(entity, f"owner.{role}") is not None
+
     def _column_of(self, entity: str, name: str) -> str | None:
         typed = self.typed.get(entity)
         return typed.columns.get(name) if typed else None

@@ -191,6 +191,7 @@ class Allocate:
     hours: bool = False
     sla: Sla | None = None
     together_within: Any = None  # how long after a record came the others of its company follow it
+    credit_back: tuple[Rule, ...] = ()  # conditions on a record and the `rep` who took its turn, for which the turn is given back
 
 
 @node
@@ -360,6 +361,7 @@ class Crm:
     queues: Mapping[tuple[str, str], str] = field(default_factory=dict)
     territories: Mapping[str, str] = field(default_factory=dict)
     owner: str = "id"
+    load_within: int = 3  # days after which a decision that is not loaded is reported
 
 
 @node

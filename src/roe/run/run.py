@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +19,7 @@ from roe.run import lists
 from roe.run.engines import Engine, Job, choose
 from roe.run.files import KNOWN, Files, Tables, write_rows
 from roe.run.folder import OutFolder, read_mark
+from roe.run.guards import activated, another_policy, decides, not_loaded, without_a_ledger
 from roe.run.inputs import digest_of, inputs_of, policy_files, revision, run_id
 from roe.run.invariants import Broken, Tally, told
 from roe.run.result import Batch, Portion
@@ -28,6 +29,7 @@ from roe.source import Span
 if TYPE_CHECKING:
     from roe.columns.memory import ColumnMemory
     from roe.evaluator.engine import Evaluator
+    from roe.evaluator.memory import Memory as OwnerMemory
     from roe.ledger.entries import Entry, Run
     from roe.ledger.moment import At
     from roe.ledger.state import Decided, How, State
@@ -42,7 +44,7 @@ class Options:
     """Where a run keeps its memory (`state`, a folder or a database address), and how it commits.
 
     `wait` is for how many seconds it waits for another run. `dry` writes files and commits nothing; `replay` does so on a copy of the
-    ledger as it was at as-of. `accepted` says who let the run pass its guards, and why. `now` is the clock that as-of is held against.
+    ledger as it was at as-of. `accepted` says who let the run pass its guards, and why. With `activate` the policy takes over from another one on the same ledger. `now` is the clock that as-of is held against.
     """
 
     state: str = ""
@@ -51,6 +53,7 @@ class Options:
     dry: bool = False
     replay: bool = False
     accepted: str = ""
+    activate: bool = False
     now: datetime | None = None
 
 
@@ -80,6 +83,7 @@ class Since:
     by_rules: int = 0
     by_hand: int = 0
     by_time: int = 0
+    undone: int = 0  # of those by hand, the ones that rules have taken back
 
 
 def run(job: Job, out: Path, options: Options | None = None) -> Finished:
@@ -89,11 +93,17 @@ def run(job: Job, out: Path, options: Options | None = None) -> Finished:
     given = options or Options()
     folder = OutFolder(out)
     job.remembers = bool(given.state)
+    problems = [] if given.state else without_a_ledger(job.evaluator.policy)
+    if problems:
+        raise PolicyError(problems)
     choose(given.engine, job)  # what no engine can do is said before anything is waited for
     with folder.locked(given.wait), _memory(job, given) as memory:
         note = folder.recover(lambda mark: memory is None or not mark.get("ledger") or memory.has(str(mark.get("run"))))
         if memory is not None and not given.replay:
             memory.check(_at(job), given.now or datetime.now(UTC))
+            problems = [] if given.activate else another_policy(memory.store, job.evaluator.policy)
+            if problems:
+                raise PolicyError(problems)
         try:
             finished = _decided(job, folder, given, memory)
         except BaseException:
@@ -181,9 +191,17 @@ class _Draft:
         finally:
             files.abandon()
         self.after = engine.state() if memory is not None else None
-        self.finished = Finished(summary, report, last, engine.notes, list(told(broken)))
+        self.finished = Finished(summary, report, last, [*engine.notes, *self._not_loaded()], list(told(broken)))
         self.is_refused = bool(errors(self.finished.broken)) and not given.accepted
         self.about = self._about(engine)
+
+    def _not_loaded(self) -> list[str]:
+        """What is to be said of earlier decisions that the CRM does not have yet."""
+        if self.memory is None or self.watcher.memory is None:
+            return []
+        within, today = timedelta(days=self.job.evaluator.policy.plan.crm.load_within), self.job.evaluator.clock(self.job.as_of).today
+        said = not_loaded(self.watcher.memory.pending(), within, today)
+        return [said] if said else []
 
     def _last_report(self) -> Report:
         """What the run before read: kept with the memory, or where it wrote."""
@@ -245,7 +263,11 @@ class _Draft:
             version=__version__,
             engine=about["engine"],
             inputs=about["inputs"],
-            counts={key: about["counts"][key] for key in ("allocations", "moved")},
+            counts={
+                **{key: about["counts"][key] for key in ("allocations", "moved")},
+                "decides": decides(self.job.evaluator.policy),
+                **({"activate": True} if self.given.activate else {}),
+            },
             accepted=self.given.accepted,
         )
 
@@ -254,6 +276,9 @@ class _Draft:
         assert self.after is not None and self.memory is not None
         at = _at(self.job)
         entries = entries_of(self.before, self.after, self.watcher.portions, at, self.memory.store, self.engine.columns)
+        if self.given.activate:
+            about = self.about["policy"]
+            entries.insert(0, activated(self.job.evaluator.policy, about["digest"], about["revision"], at, self.given.accepted))
         entries += self._evidence(entries, at)
         self.finished.since = since(entries, self.memory, at)
         return entries
@@ -343,8 +368,12 @@ def since(entries: Iterable[Any], memory: Memory, at: At) -> Since | None:
     counts = Since(str(memory.last.at))
     moves = [e for e in entries if isinstance(e, Owned) and e.rep != e.former]
     ended = memory.ended(at) if moves else set()
+    by_hand = set()
     for e in moves:
+        key = (e.entity, e.record, e.role)
+        counts.undone += e.by not in CONFIRMED_BY_CRM and key in by_hand
         if e.by in CONFIRMED_BY_CRM:
+            by_hand.add(key)
             counts.by_hand += 1
         elif (e.entity, e.record, e.role) in ended:
             counts.by_time += 1
@@ -360,6 +389,7 @@ class _Watcher:
         self.tally = Tally(job.evaluator.policy, job.state.get("owners", {}))
         self.remembers = job.remembers
         self.portions: list[Portion] = []
+        self.memory: OwnerMemory | None = None
         self.world: Any = None
         self.evidence: Any = None
         if job.traces and engine.name in ("columns", "portions"):
@@ -374,6 +404,7 @@ class _Watcher:
             self.tally.add(batch)
             self.world = batch.bound.world
         if self.remembers:
+            self.memory = batch.bound.memory
             self.portions += batch.portions
 
     def close(self) -> None:

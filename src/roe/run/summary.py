@@ -65,6 +65,7 @@ def counts_of(batch: Batch) -> dict[str, Any]:
         "pools": dict(pools),
         "territories": territories,
         "reps": dict(owned),
+        "undone": len(batch.bound.undone),
         **batch.read,
     }
 
@@ -154,6 +155,7 @@ class Summary:
             "rejected": dict(sorted(Counter(r.entity for r in self.rejects(entities)).items())),
             "allocations": sum(sum(c.values()) for c in rules.values()),
             "moved": sum(counts["moved"] for counts in self.parts),
+            **({"undone": undone} if (undone := sum(counts.get("undone", 0) for counts in self.parts)) else {}),
             "actions": dict(sorted(self._total("actions").items())),
             "rules": {k: c for k, c in sorted(rules.items()) if c},
             "reps": dict(sorted(reps.items())),

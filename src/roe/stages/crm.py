@@ -13,9 +13,10 @@ from roe.grammar import types as t
 from roe.plan.operators import Choose, Crm, Derive
 from roe.policy.context import Context
 from roe.policy.model import Keys
-from roe.policy.section import Form, Heading, Section, key, section
+from roe.policy.section import Duration, Form, Heading, Section, key, section
 from roe.source import Inline, Text
 
+LOAD_WITHIN = 3  # days
 OPEN = "is_open"  # the field that says whether a record is still worked
 
 Queues = Text | Annotated[tuple[Text, ...], Form(minItems=1)]
@@ -35,6 +36,9 @@ class CrmSection(Section):
     open: Mapping[Text, Text] = key(
         "per entity, lead or opportunity, when a record is still open; others stay with their owner, and use no turn and no capacity",
         default={},
+    )
+    load_within: Duration | None = key(
+        "after how many days a decision that the CRM has not loaded is reported; default: 3 days", default=None
     )
 
 
@@ -93,7 +97,9 @@ def lower(crm: CrmSection | None, cx: Context) -> Crm:
     _read_queues(queues, cx)
     written = {key: names[0] for key, names in queues.items()}
     ids = {str(name): str(key) for name, key in territories.items()}
-    return Crm(written, ids, str((crm.owner if crm else None) or PROFILES[cx.profile].owner))
+    within = cx.lasting(crm.load_within) if crm and crm.load_within else None
+    days = getattr(within, "days", 0) or LOAD_WITHIN
+    return Crm(written, ids, str((crm.owner if crm else None) or PROFILES[cx.profile].owner), days)
 
 
 def _names(queues: Text | tuple[Text, ...]) -> tuple[str, ...]:

@@ -1,0 +1,84 @@
+"""What a run with a ledger refuses before it commits anything, and what it warns of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from roe.diagnostics import Diagnostic
+from roe.ledger.entries import Activated, Run
+from roe.plan.operators import Derive
+from roe.policy.model import Policy
+from roe.source import Span
+from roe.words import counted
+
+if TYPE_CHECKING:
+    from roe.evaluator.memory import Memory
+    from roe.ledger.store import Store
+
+NAMED = 5  # records that a warning names
+
+
+def without_a_ledger(policy: Policy) -> list[Diagnostic]:
+    """A frozen value is one of an earlier night: without a ledger there is none, and every run would freeze today's."""
+    frozen = [f"{step.entity}.{step.name}" for step in policy.plan.steps.values() if isinstance(step, Derive) and step.frozen is not None]
+    if not frozen:
+        return []
+    help = "add `--state FOLDER`; `roe explain`, `roe check` and tests use today's value"
+    return [Diagnostic("R649", f"`{frozen[0]}` is frozen for a period, and without a ledger nothing is", Span("--state", 1, 1, 2), help)]
+
+
+def decides(policy: Policy) -> list[str]:
+    """`entity|role` of everything that a policy decides."""
+    return [f"{entity}|{role}" for entity, role in policy.plan.engagement]
+
+
+def another_policy(store: Store, policy: Policy) -> list[Diagnostic]:
+    """Another policy that decides the same owners on this ledger, and was not followed by this one with `--activate`."""
+    mine, named = set(decides(policy)), str(policy.name)
+    last: dict[str, Run] = {}
+    for x in store.runs():
+        e = x.entry
+        if isinstance(e, Run) and e.what == "run" and e.policy:
+            last.pop(e.policy, None)
+            if e.counts.get("activate"):  # what this one decides, no other does from here on
+                last = {name: run for name, run in last.items() if not _both(run, set(e.counts.get("decides", ())))}
+            last[e.policy] = e
+    for name, run in last.items():
+        both = sorted(_both(run, mine)) if name != named else []
+        if both and named not in last:
+            entity, role = both[0].split("|")
+            message = f"the policy `{name}` decides {role} of {entity} records on this ledger, and `{named}` would, too"
+            help = "use a ledger of its own (--state), or let this policy take over: --activate"
+            return [Diagnostic("R650", message, Span("--state", 1, 1, 2), help)]
+    return []
+
+
+def _both(run: Run, pairs: set[str]) -> set[str]:
+    return set(run.counts.get("decides", ())) & pairs
+
+
+def activated(policy: Policy, digest: str, revision: str, at: object, who: str) -> Activated:
+    return Activated(at=at, policy=str(policy.name), digest=digest, revision=revision, by=who)  # type: ignore[arg-type]
+
+
+def lacking_owners(memory: Memory) -> list[Diagnostic]:
+    """Roles whose owners the CRM once showed, and for which the data now has no column: nobody could tell who has changed there."""
+    found = []
+    for entity, role in memory.without_column():
+        message = f"the data has no column for the {role} of {entity} records, which earlier data had"
+        found.append(Diagnostic("R651", message, Span("--data", 1, 1, 2), f"export the column of the {role}, or start a new ledger"))
+    return found
+
+
+def not_loaded(late: Iterable[tuple[str, date]], within: timedelta, today: date) -> str | None:
+    """What a run says of decisions that the CRM should have loaded by now; `late` are records with the days of their decisions."""
+    records = sorted({record for record, day in late if day + within <= today})
+    if not records:
+        return None
+    n = len(records)
+    shown = ", ".join(records[:NAMED]) + (", …" if n > NAMED else "")
+    decisions, again = ("decision", "it is") if n == 1 else ("decisions", "they are")
+    days = counted(within.days, "day")
+    return f"the CRM has not loaded the {decisions} on {counted(n, 'record')} for {days}; {again} in changes.csv again: {shown}"
