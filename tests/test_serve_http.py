@@ -169,6 +169,12 @@ UNREADABLE: list[tuple[bytes, dict[str, str], int]] = [
     (b'{"id": "' + b"x" * (1 << 20) + b'"}', {}, 413),
     (b"{}", {}, 422),
     (b'{"id": "L1", "email": 5e400}', {}, 422),
+    (b'{"id": "L1", "id": "L2"}', {}, 422),
+    (b'{"id": "L1", "Email": "a@x.com", "email": "b@x.com"}', {}, 422),
+    (b'{"id": "a|b", "email": "a@x.com"}', {}, 422),
+    (b'{"id": true, "email": "a@x.com"}', {}, 422),
+    (json.dumps({"id": "x" * 256, "email": "a@x.com"}).encode(), {}, 422),
+    (b"{}", {"Content-Encoding": "gzip"}, 415),
 ]
 
 
@@ -321,6 +327,42 @@ def test_settings_are_read_and_secrets_stay_in_the_environment(tmp_path: Path) -
         with pytest.raises(PolicyError) as e:
             read_settings(file, {"H": "not base64!"})
         assert said in e.value.diagnostics[0].message and e.value.diagnostics[0].code == "R908", text
+
+
+def test_what_a_record_says_in_vain_is_named_in_the_answer(tmp_path: Path) -> None:
+    with client(str(tmp_path / "s"), tmp_path) as c:
+        found = c.post("/v1/leads", json={"id": "L1", "email": "a@x.com", "emial": "b@x.com", "country": "Atlantis"}).json()
+        assert (found["not_understood"], found["unread"]) == (["emial"], {"country": "Atlantis"})
+        assert "not_understood" not in c.post("/v1/leads", json={"id": "L2", "email": "a@y.com"}).json()
+        assert c.patch("/v1/leads/L2", json={"foo": 1}).json()["not_understood"] == ["foo"]
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        ({}, "`event` is missing"),
+        ({"event": "worked", "rep": "ann"}, "`id` is missing"),
+        ({"event": "worked", "id": "L1", "rep": {"id": "ann"}}, "`rep` is not a text"),
+        ({"event": "worked", "id": "L1", "rep": "ann", "activity": "call"}, "`activity` is not an object"),
+        ({"event": "worked", "id": "L1", "rep": "ann", "at": "2199-01-01T00:00:00Z"}, "in the future"),
+        ({"event": "unavailable", "rep": "ann", "until": "2001-01-01"}, "has passed already"),
+    ],
+)
+def test_an_event_that_cannot_be_meant_is_refused_in_plain_words(tmp_path: Path, event: dict[str, Any], words: str) -> None:
+    with client(str(tmp_path / "s"), tmp_path) as c:
+        c.post("/v1/leads", json={"id": "L1", "email": "a@x.com"})
+        answer = c.post("/v1/events", json=event)
+        assert answer.status_code == 422 and words in answer.json()["detail"] and answer.json()["help"]
+
+
+def test_the_feed_refuses_what_it_can_never_give(tmp_path: Path) -> None:
+    with client(str(tmp_path / "s"), tmp_path) as c:
+        last = c.get("/v1/changes").json()["next"]
+        assert c.get(f"/v1/changes?after={last}").json()["entries"] == []
+        assert str(last) in c.get(f"/v1/changes?after={last + 1}").json()["detail"]
+        assert "owned" in c.get("/v1/changes?kinds=owner").json()["help"]
+        assert "it takes POST" in c.patch("/v1/events", json={}).json()["help"]
+        assert "decides no owners of account" in c.get("/v1/accounts/A1").json()["detail"]
 
 
 def test_a_request_and_its_commit_are_spans_that_say_nothing_of_persons(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ class Writer:
         return self._section(kind)
 
     def _formed(self, schema: Schema, form: Form) -> Schema:
+        if "enum" in form.keywords:  # which says the type as well
+            schema = {k: v for k, v in schema.items() if k != "type"}
         if not form.name:
             return {**schema, **form.keywords}
         self.definitions[form.name] = {**schema, **form.keywords}

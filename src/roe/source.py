@@ -159,6 +159,10 @@ class Same:
         return self.text.span()
 
 
+class Added(Same):
+    """The origin of a condition that a stage adds to what somebody wrote, such as that the time of a rule is not over."""
+
+
 class Part:
     """The origin of a text that is a part of another text."""
 

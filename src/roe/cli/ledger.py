@@ -263,6 +263,25 @@ def forget(subject: str, state: str, entity: str, also: tuple[str, ...], by: str
         click.echo(f"- {line}")
 
 
+@command.command("give-back")
+@click.argument("record")
+@state_argument
+@click.option("--role", default="", help="The role in which a pool gave the record, where it gave it in several.")
+@click.option("--reason", required=True, help="Why: a no-show, junk, handed to a colleague. It is kept.")
+@click.option("--by", required=True, help="Who asks for it; this is kept.")
+def give_back(record: str, state: str, role: str, reason: str, by: str) -> None:
+    """Give the turn that RECORD used back to its rep: the next run books it, and the rep comes first once more."""
+    from roe.run.adjust import give_back as asked
+
+    with open_ledger(state):
+        pass
+    try:
+        turn = asked(record, state, reason, by, role)
+    except PolicyError as e:
+        fail(e.diagnostics)
+    click.echo(f"the turn of {turn.rep} in the pool `{turn.pool}` is given back; the next run books it")
+
+
 @command.command("backup")
 @click.argument("folder", type=click.Path(path_type=Path))
 @state_argument

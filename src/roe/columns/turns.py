@@ -412,6 +412,7 @@ class Turns:
         now = self.table.world.clock.now
         ids = self.table.ids.take(pa.array(self.row)).to_pylist()
         position = self._positions(handed).tolist()
+        is_free = ((handed.why >= 0) | (handed.leader >= 0)).tolist()
         columns = [self.columns.get(name) for name in self.names]
         for i, (rep, by) in enumerate(zip(handed.rep.tolist(), handed.pool.tolist(), strict=True)):
             if rep >= 0:
@@ -419,7 +420,10 @@ class Turns:
                 assert column is not None
                 company = column.names[column.companies[i]] if column.companies is not None and column.companies[i] >= 0 else None
                 key = f"{self.table.entity}|{ids[i]}|{self.parts[self.role[i]].role}"
-                yield key, assignment(self.rep_ids[rep], self.names[self.asked[i]], self.names[by], now, position[i], company, [])
+                yield (
+                    key,
+                    assignment(self.rep_ids[rep], self.names[self.asked[i]], self.names[by], now, position[i], company, [], is_free[i]),
+                )
 
     def _positions(self, handed: Handed) -> Array:
         start = np.array([self.pools.pools[name].history.turns.position for name in self.names])

@@ -274,6 +274,15 @@ class Pool:
         self._ledger.settle(standing, turns, taken)
         self.counts.update(taken)
 
+    def give_back(self, row: Row, role: str, rep: str) -> None:
+        """Book that the turn which a record used is given back. Only before the run's own turns."""
+        self._ledger.give_back(self.standing(row, role), rep)
+        if self.counts[rep] > 0:
+            self.counts[rep] -= 1
+        turns = History(self.step.debt, self._ledger.credits(), dict(self.counts), self.history.turns.position)
+        self.history = PoolHistory(self.step.strategy, turns, self.world.rep)
+        self.forget()
+
     def ledger(self) -> Ledger:
         self.book()
         return self._ledger
@@ -361,13 +370,15 @@ class Pool:
                     alike.seats[i] = again
                     alike.standing = alike.interned = None
 
-    def room(self, entity: str) -> Iterator[tuple[str, int]]:
-        """(a member, how many more records of an entity until a cap is reached), of each kind of record that was met and each cap.
+    def room(self, entity: str, only: str | None = None) -> Iterator[tuple[str, int]]:
+        """(a member, how many more records of an entity until a cap is reached), of each kind of record that was met and each cap; of one
+        member alone if it is named.
 
         Whoever is skipped for one cap may reach another: the reason is then another.
         """
         for alike in self._classes.values():
-            for seat in alike.seats if alike.is_seated else ():
+            some = alike.seats if only is None else [alike.seats[alike.place[only]]] if only in alike.place else []
+            for seat in some if alike.is_seated else ():
                 for cap, limit in self.terms(self.world.rep(seat.rep), alike.row, alike)[1].items():  # type: ignore[arg-type]
                     if v.is_number(limit) and OPEN_CAPS.get(cap, entity) == entity:
                         left = math.ceil(limit - self.pools.used(cap, seat.rep))
@@ -837,6 +848,8 @@ class Pools:
         turn = Turn(
             by, self.pools[by].step.strategy, rep, self.n, 0, None, None, f"assigned on {v.readable(v.parse_date(on))} already", repeated=on
         )
+        if earlier.get("back"):
+            turn.why += f", and the turn was given back: {earlier['back']}"
         turn.kept_position, turn.until = int(earlier["position"]), until
         self.n += 1
         return turn

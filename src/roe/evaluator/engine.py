@@ -21,7 +21,7 @@ from roe.evaluator.world import Compiled, Owners, Row, World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.grammar.closures import Scope
-from roe.plan.operators import Choose, ExceptionRow, Expr
+from roe.plan.operators import Allocate, Choose, ExceptionRow, Expr
 from roe.plan.outcome import Outcome, RoleSteps
 from roe.policy.model import Policy
 from roe.source import Inline, Text
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from roe.evaluator.ruleset import RuleSet
     from roe.evaluator.trace import Trace
 
+ASKED, ASKED_FOR = "asked", "on request"  # a turn that somebody asked to give back, before and after a run has booked it
 STATE = 2  # the version of what a run leaves to the next
 KEPT = (("", "rep"), ("_since", "since"), ("_rest", "rest"), ("_reason", "reason"), ("_runner_up", "runner_up"))  # of a book, in the state
 EXCLUSIVE = ("unique", "any")
@@ -151,6 +152,8 @@ class Bound:
         world.past = Past(world, state)
         self.recall_books()
         self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
+        self.backs: list[tuple[str, Row, str, str]] = []  # turns that are given back: pool, record, role, rep
+        self._give_back()
         self._heed_changes()
         self.undone: set[str] = set()  # the records and roles whose change in the CRM a decision has taken back
         self._settled: set[str] = set()
@@ -161,6 +164,26 @@ class Bound:
             record = world.find(row.entity, row.record) if row.entity in world.rows else None
             if record is not None and not world.is_untouched(row.entity, record["id"]) and self.excepts(row, record):
                 self.exceptions.setdefault((row.entity, record["id"], str(row.role)), row)
+
+    def _give_back(self) -> None:
+        """The turns of earlier runs that are given back: for a reason that the pool declares, or because somebody asked for it."""
+        for key, x in self.assigned.items():
+            step = self.plan.pools.get(x["by"])
+            is_asked = x.get("back") == ASKED
+            if step is None or x.get("free") or (x.get("back") and not is_asked) or not (is_asked or step.credit_back):
+                continue
+            entity, _, rest = key.partition("|")
+            record, _, role = rest.rpartition("|")
+            row = self.world.find(entity, record) if entity in self.world.rows else None
+            reason = ASKED_FOR if is_asked else "" if row is None else self._reason_to_give_back(step, row, x["rep"])
+            if row is not None and reason:
+                self.assigned[key] = {**x, "back": reason}
+                self.backs.append((step.name, row, role, x["rep"]))
+
+    def _reason_to_give_back(self, step: Allocate, row: Row, rep: str) -> str:
+        scope = {**self.world.scope(row), "account": row if row.entity == "account" else row["account"], "rep": self.world.rep(rep)}
+        code = self.evaluator.compiled.code
+        return next((str(rule.name) for rule in step.credit_back if all(code(c)(scope) is True for c in rule.conditions)), "")
 
     def _heed_changes(self) -> None:
         """What was changed in the CRM since the last run: a record that a pool gave stays with its new owner, and its service level goes
@@ -206,7 +229,10 @@ class Bound:
         """The pools with their state, made when a record first asks for one."""
         from roe.evaluator.allocate import Pools
 
-        return Pools(self.plan.pools, self.world, self.state)
+        pools = Pools(self.plan.pools, self.world, self.state)
+        for pool, row, role, rep in self.backs:
+            pools.pools[pool].give_back(row, role, rep)
+        return pools
 
     def roles(self, entity: str) -> list[str]:
         return [role for e, role in self.plan.engagement if e == entity]
@@ -351,7 +377,7 @@ class Bound:
         by = self.pools.pools[turn.pool]
         turn.until = self.pools.due(self.pools.pools[pool], self.world.clock.now, turn.rep)
         self.assigned[self.key(d)] = assignment(
-            turn.rep["id"], pool, turn.pool, self.world.clock.now, turn.position, self.pools.company(by, d.row), tried
+            turn.rep["id"], pool, turn.pool, self.world.clock.now, turn.position, self.pools.company(by, d.row), tried, bool(turn.why)
         )
 
     def _again(self, d: Decision, earlier: Mapping[str, Any]) -> Turn:
@@ -445,11 +471,13 @@ def label(value: Any) -> str:
     return str(value) if value and not isinstance(value, (list, dict)) else ""
 
 
-def assignment(rep: str, pool: str, by: str, at: datetime, position: int, company: Any, tried: list[str]) -> dict[str, Any]:
-    """What the state keeps of an assignment: `pool` was asked, and `by` is it or the one it fell back on."""
+def assignment(rep: str, pool: str, by: str, at: datetime, position: int, company: Any, tried: list[str], is_free: bool) -> dict[str, Any]:
+    """What the state keeps of an assignment: `pool` was asked, and `by` is it or the one it fell back on. A free one used no turn."""
     found = {"rep": rep, "pool": pool, "by": by, "on": str(at.date()), "at": v.literal(at), "position": position}
     if company is not None:
         found["company"] = company
+    if is_free:
+        found["free"] = True
     return {**found, "tried": tried} if tried else found
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from roe.crm.ids import fold
 from roe.data.coerce import NAMELESS, coerce_table
-from roe.data.reading import Reject
+from roe.data.reading import Reading, Reject
 from roe.evaluator.allocate import FALLBACK
 from roe.evaluator.engine import Bound, Decision, Tables, empty_state, granted
 from roe.evaluator.kept import AS_WRITTEN, KeptUp
@@ -62,6 +62,7 @@ class LiveWorld(World):
     def __init__(self, *args: Any) -> None:
         self.deciding = ""  # the entity of the record that is being decided; '' for the data as it is
         self._kept_up: KeptUp | None = None
+        self.last_read: Reading | None = None  # of the records that were typed last
         self._decided: dict[int, Owners] = {}
         super().__init__(*args)
 
@@ -82,6 +83,7 @@ class LiveWorld(World):
         typed = coerce_table(
             entity, model.entities[entity], raw, model.roles(), zone_of(self.policy.timezone), source, decided, self.typed.get(entity)
         )
+        self.last_read = typed.reading
         nameless = [x for x in typed.rows if "id" not in typed.columns and x["id"] == f"{entity}-{x['$line']}"]
         return typed.rows, [*typed.rejects, *(Reject(entity, "", x["$line"], "id", "", NAMELESS) for x in nameless)]
 

@@ -33,6 +33,7 @@ from roe.ledger.entries import (
     Seen,
     Standing,
     Turn,
+    TurnBack,
 )
 from roe.ledger.moment import At
 from roe.ledger.store import Store
@@ -41,6 +42,7 @@ COUNTED = timedelta(days=14)  # days older than that count for no cap
 VERSION = 2  # of the shape that engines read
 State = dict[str, Any]
 QUEUE = "queue:"
+FREE = "free"  # of a turn: the record followed another one or went to a fallback, and used none
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,7 @@ def _assigned(store: Store) -> State:
         if isinstance(e, Turn) and e.rep is not None:
             x = {"rep": e.rep, "pool": e.asked or e.pool, "by": e.pool, "on": str(e.at.date), "at": _literal(e.at), "position": e.number}
             x |= {"company": e.company} if e.company is not None else {}
+            x |= {"free": True} if e.credit == FREE else {"back": e.credit} if e.credit else {}
             found[f"{e.entity}|{e.record}|{e.role}"] = x | ({"tried": list(e.tried)} if e.tried else {})
     return dict(sorted(found.items()))
 
@@ -446,11 +449,15 @@ def _turns(before: State, after: State, at: At, days: State, days_after: State) 
         if before.get(key) == x:
             continue
         entity, record, role = _key(key)
-        counted = given[x["rep"]] > 0
-        given[x["rep"]] -= 1
+        old, back = before.get(key, {}), x.get("back", "")
+        is_noted = bool(back) and {**x, "back": ""} == {**old, "back": ""}  # nothing but that it is given back
+        if back and not old.get("back") and old.get("rep"):
+            yield TurnBack(at=at, entity=entity, record=record, role=role, rep=old["rep"], pool=x["by"], number=x["position"], reason=back)
+        counted = not is_noted and given[x["rep"]] > 0
+        given[x["rep"]] -= 0 if is_noted else 1
         yield Turn(
             at=At.of(v.parse_temporal(x["at"]), at.zone), entity=entity, record=record, role=role, rep=x["rep"], pool=x["by"],
-            asked=x["pool"], number=x["position"], counted=counted, company=x.get("company"), tried=tuple(x.get("tried", ())),
+            asked=x["pool"], number=x["position"], counted=counted, credit=FREE if x.get("free") else back, company=x.get("company"), tried=tuple(x.get("tried", ())),
         )  # fmt: skip
 
 

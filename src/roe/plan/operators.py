@@ -191,6 +191,7 @@ class Allocate:
     hours: bool = False
     sla: Sla | None = None
     together_within: Any = None  # how long after a record came the others of its company follow it
+    credit_back: tuple[Rule, ...] = ()  # conditions on a record and the `rep` who took its turn, for which the turn is given back
 
 
 @node

@@ -28,11 +28,11 @@ _BY_DAYS = re.compile(r"(?:days?|weeks?)\s*$|^@\"-?P[^T]*\"$")
 RESERVED = ("name", "from", "until", "because", "description")
 
 
-def written(tree: s.Node, text: Text) -> Expr:
+def written(tree: s.Node, text: Text, origin: type[Same] = Same) -> Expr:
     """An expression that a stage wrote: its text is the printed tree, its place the setting it comes from."""
     from roe.grammar.printer import show
 
-    return Expr(tree, Text(show(tree), Same(text)))
+    return Expr(tree, Text(show(tree), origin(text)))
 
 
 @dataclass(slots=True)

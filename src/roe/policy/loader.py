@@ -237,35 +237,62 @@ def _likeliest(e: Any, root: dict[str, Any]) -> Any:
 
 
 def _schema_diagnostics(e: Any, value: Any, shown: str) -> list[Diagnostic]:
+    """What one error of the JSON Schema means to whoever wrote the file."""
     place = _place(value, list(e.absolute_path), shown)
-    if e.validator == "additionalProperties" and isinstance(e.instance, dict):
-        known = list(e.schema.get("properties", {}))
-        extra = [k for k in e.instance if k not in known]
-        listed = ", ".join(f"`{k}`" for k in known)
-        return [Diagnostic("R305", f"unknown key `{k}`", span_of(k), suggest(k, known, f"known keys here: {listed}")) for k in extra]
-    if e.validator == "required":
-        missing = [k for k in e.validator_value if k not in e.instance]
-        return [Diagnostic("R304", f"`{k}` is missing", place, f"add `{k}: …`") for k in missing]
-    if e.validator == "propertyNames" or (e.parent is not None and e.parent.validator == "propertyNames"):
-        return [Diagnostic("R304", f"`{e.instance}` cannot be used as a name here", span_of(e.instance), "use letters, digits, - and _")]
-    if e.validator in ("enum", "const"):
-        allowed = [str(v) for v in (e.validator_value if e.validator == "enum" else [e.validator_value])]
-        listed = "write one of " + ", ".join(f"`{a}`" for a in allowed)
-        return [Diagnostic("R304", f"`{e.instance}` is not allowed here", place, suggest(str(e.instance), allowed, listed))]
-    if e.validator == "type":
-        want = e.validator_value if isinstance(e.validator_value, str) else " or ".join(e.validator_value)
-        words = {"object": "a mapping (`key: value`)", "array": "a list (`- …`)", "string": "text", "null": "nothing"}
-        help = "see docs/policy.md, or let your editor show the schema"
-        return [Diagnostic("R304", f"{words.get(want, f'a {want}')} is expected here", place, help)]
-    if e.validator == "pattern":
-        wants = {"day": "a date such as 2026-02-01", "duration": "a duration such as `90 days`"}
-        hint = next((w for k, w in wants.items() if e.schema.get("pattern") == schema("policy")["$defs"][k]["pattern"]), None)
-        return [
-            Diagnostic(
-                "R304", f"`{e.instance}` does not have the right form", place, f"write {hint or e.schema.get('description', 'a name')}"
-            )
-        ]
+    if e.parent is not None and e.parent.validator == "propertyNames":
+        return _name(e, place)
+    return _SAYS.get(e.validator, _otherwise)(e, place)
+
+
+def _unknown_keys(e: Any, place: Span) -> list[Diagnostic]:
+    known = list(e.schema.get("properties", {}))
+    listed = ", ".join(f"`{k}`" for k in known)
+    extra = [k for k in e.instance if k not in known]
+    return [Diagnostic("R305", f"unknown key `{k}`", span_of(k), suggest(k, known, f"known keys here: {listed}")) for k in extra]
+
+
+def _missing_keys(e: Any, place: Span) -> list[Diagnostic]:
+    missing = [k for k in e.validator_value if k not in e.instance]
+    return [Diagnostic("R304", f"`{k}` is missing", place, f"add `{k}: …`") for k in missing]
+
+
+def _name(e: Any, place: Span) -> list[Diagnostic]:
+    return [Diagnostic("R304", f"`{e.instance}` cannot be used as a name here", span_of(e.instance), "use letters, digits, - and _")]
+
+
+def _not_among(e: Any, place: Span) -> list[Diagnostic]:
+    allowed = [str(v) for v in (e.validator_value if e.validator == "enum" else [e.validator_value])]
+    listed = "write one of " + ", ".join(f"`{a}`" for a in allowed)
+    return [Diagnostic("R304", f"`{e.instance}` is not allowed here", place, suggest(str(e.instance), allowed, listed))]
+
+
+def _other_type(e: Any, place: Span) -> list[Diagnostic]:
+    want = e.validator_value if isinstance(e.validator_value, str) else " or ".join(e.validator_value)
+    words = {"object": "a mapping (`key: value`)", "array": "a list (`- …`)", "string": "text", "null": "nothing"}
+    help = "see docs/policy.md, or let your editor show the schema"
+    return [Diagnostic("R304", f"{words.get(want, f'a {want}')} is expected here", place, help)]
+
+
+def _other_form(e: Any, place: Span) -> list[Diagnostic]:
+    wants = {"day": "a date such as 2026-02-01", "duration": "a duration such as `90 days`"}
+    hint = next((w for k, w in wants.items() if e.schema.get("pattern") == schema("policy")["$defs"][k]["pattern"]), None)
+    help = f"write {hint or e.schema.get('description', 'a name')}"
+    return [Diagnostic("R304", f"`{e.instance}` does not have the right form", place, help)]
+
+
+def _otherwise(e: Any, place: Span) -> list[Diagnostic]:
     return [Diagnostic("R304", str(e.message)[:200].replace("\n", " "), place, "see docs/policy.md")]
+
+
+_SAYS = {
+    "additionalProperties": _unknown_keys,
+    "required": _missing_keys,
+    "propertyNames": _name,
+    "enum": _not_among,
+    "const": _not_among,
+    "type": _other_type,
+    "pattern": _other_form,
+}
 
 
 def _place(value: Any, path: list[Any], shown: str) -> Span:

@@ -10,7 +10,7 @@ from roe.grammar import types as t
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.types import Type
-from roe.plan.operators import TEMPLATE, Action, Choose, Derive, Expr, Fill, Relate, Walk
+from roe.plan.operators import TEMPLATE, Action, Choose, Derive, Expr, Fill, Plan, Relate, Step, Walk
 from roe.plan.standard import BuiltIn, standard_steps
 from roe.policy.model import Policy
 from roe.source import Text, part_of
@@ -152,16 +152,28 @@ def texts(policy: Policy) -> Iterator[tuple[str, s.Node, Text]]:
 
 def _all(policy: Policy) -> Iterator[tuple[str, Expr | Text | None]]:
     """Every expression of the plan, and every sentence, with the entity it is about."""
-    plan = policy.plan
-    for step in [*plan.steps.values(), *plan.engagement.values()]:
-        if isinstance(step, Derive):
-            yield step.entity, step.expr
-        elif isinstance(step, Relate):
-            for method in step.methods:
-                yield from ((step.entity, expr) for expr in (method.match, *(method.similar or ()), method.unless))
-            yield from ((step.entity, expr) for _, expr in step.tie_break)
-        elif isinstance(step, Choose):
-            yield from ((step.entity, found) for found in _rules(step))
+    for step in (*policy.plan.steps.values(), *policy.plan.engagement.values()):
+        yield from ((step.entity, expr) for expr in _of_step(step))
+    yield from _of_parts(policy.plan)
+    for pool in policy.plan.pools.values():
+        worked = pool.sla.worked_by if pool.sla is not None else None
+        written = (pool.members, pool.weight, pool.score, pool.sticky, pool.together, worked, *pool.caps.values())
+        yield from (("", expr) for expr in written if isinstance(expr, Expr))
+
+
+def _of_step(step: Step) -> Iterator[Expr | Text | None]:
+    if isinstance(step, Derive):
+        yield step.expr
+    elif isinstance(step, Relate):
+        for method in step.methods:
+            yield from (method.match, *(method.similar or ()), method.unless)
+        yield from (expr for _, expr in step.tie_break)
+    elif isinstance(step, Choose):
+        yield from _rules(step)
+
+
+def _of_parts(plan: Plan) -> Iterator[tuple[str, Expr | Text | None]]:
+    """What stages say besides steps."""
     if plan.claims is not None:
         yield from (("claim", expr) for expr in plan.claims.caps.values())
         yield from (("account", condition) for rule in plan.claims.blocked_by for condition in rule.conditions)
@@ -174,10 +186,6 @@ def _all(policy: Policy) -> Iterator[tuple[str, Expr | Text | None]]:
         yield from ((credit.entity, expr) for shares in credit.shares.values() for expr, _ in shares)
     for report in plan.reports.values():
         yield from ((report.entity, expr) for expr in (report.where, report.by, *report.measures.values()))
-    for pool in plan.pools.values():
-        worked = pool.sla.worked_by if pool.sla is not None else None
-        found = (pool.members, pool.weight, pool.score, pool.sticky, pool.together, worked, *pool.caps.values())
-        yield from (("", expr) for expr in found if isinstance(expr, Expr))
 
 
 def _rules(step: Choose) -> Iterator[Expr | Text | None]:

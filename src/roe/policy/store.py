@@ -20,7 +20,7 @@ from roe.grammar.clock import Fiscal
 from roe.grammar.types import Type
 from roe.plan import operators as o
 from roe.policy.model import DataSource, Field, Keys, Model, Policy
-from roe.source import Cell, Inline, Same, Scalar, Span, Text
+from roe.source import Added, Cell, Inline, Same, Scalar, Span, Text
 
 # every node of a plan, whichever stage has it
 _NODES = [
@@ -111,7 +111,7 @@ class _Writer:
             return ["C", x.file, x.line, x.index, self.excerpts.setdefault(x.excerpt, len(self.excerpts)), x.delimiter, x.name]
         if isinstance(x, Inline):
             return ["I", x.name]
-        return ["H", self.value(x.text)]
+        return ["A" if isinstance(x, Added) else "H", self.value(x.text)]
 
 
 def write_policy(policy: Policy) -> dict[str, Any]:
@@ -231,7 +231,9 @@ class Reader:
         if x[0] == "C":
             _, file, line, index, excerpt, delimiter, name = x
             return Cell(file, line, index, self.kept["excerpts"][excerpt], delimiter, name)
-        return Inline(x[1]) if x[0] == "I" else Same(self.value(x[1]))
+        if x[0] == "I":
+            return Inline(x[1])
+        return (Added if x[0] == "A" else Same)(self.value(x[1]))
 
 
 class KeptScalar:

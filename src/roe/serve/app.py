@@ -61,8 +61,15 @@ async def _refused(request: Request, e: Exception) -> Response:
 async def _not_routed(request: Request, e: Exception) -> Response:
     """An address or a method that the service does not have."""
     assert isinstance(e, HTTPException)
-    detail = f"{request.method} {request.url.path} is not an address of the service" if e.status_code in (404, 405) else e.detail
-    refused = Refused(e.status_code, "R904" if e.status_code == 404 else "R903", detail, "see /v1/openapi.json", e.headers)
+    detail, help = e.detail, "see /v1/openapi.json"
+    if e.status_code == 404:
+        detail = f"{request.method} {request.url.path} is not an address of the service"
+    elif e.status_code == 405:
+        detail, help = (
+            f"{request.url.path} does not take {request.method}",
+            f"it takes {(e.headers or {}).get('Allow', 'others')}; see /v1/openapi.json",
+        )
+    refused = Refused(e.status_code, "R904" if e.status_code == 404 else "R903", detail, help, e.headers)
     return problem(refused)
 
 

@@ -24,7 +24,7 @@ from roe.serve import digests, timers
 from roe.serve.letters import Receiver, letter
 from roe.serve.policies import Ready
 from roe.serve.problems import Refused, unknown
-from roe.serve.records import Records
+from roe.serve.records import LONGEST_ID, Records, wrong_id
 from roe.serve.state import Change, State
 from roe.serve.store import Writes
 from roe.serve.times import first_moment, moment
@@ -40,6 +40,7 @@ TOLD_AGAIN = ("owner", "action", "rule", "until", "pool")  # a decision in which
 class Desk:
     def __init__(self, policy: Ready, state: State, records: Iterable[Mirrored], receivers: Iterable[Receiver] = ()) -> None:
         self.state, self.receivers = state, tuple(receivers)
+        self.not_read: Json = {}  # what of the last record that came says nothing to the policy
         self.able_changed = False  # whether somebody may be able to take a record who was not
         self.outdated = False  # whether something was forgotten that the desk still has
         self.seq = 0  # the last commit that the desk has seen
@@ -193,6 +194,9 @@ class Desk:
         """Take the whole of a record over; returns its id and whether it was too old to count."""
         typed = self.records.typed(entity, values)
         id = str(typed["id"])
+        self.not_read = self.records.not_read()
+        if why := wrong_id(values, id):
+            raise Refused(422, "R602", f"the {entity} cannot be read: {why}", "send another id", field="id", value=id[:LONGEST_ID])
         new = replaced(self.record(entity, id), values, version)
         return id, not self._take(new, at, typed if new is not None and new.fields == values else None)
 
@@ -204,6 +208,7 @@ class Desk:
         if "id" not in {name.lower() for name in new.fields}:
             new.fields["id"] = id
         typed = self.records.typed(entity, new.fields)
+        self.not_read = self.records.not_read()
         if typed["id"] != id:
             raise Refused(422, "R602", f"the record's id is `{typed['id']}`, and the address says `{id}`", "send one id")
         return not self._take(new, at, typed)
@@ -451,10 +456,16 @@ class Desk:
 
     def answer(self, entity: str, id: str) -> Json:
         """All owners of a record. The first role's stand at the top, since most records have one."""
+        self._has_owners(entity)
         roles = {key.split("|", 2)[2]: self.shown(*key.split("|", 2)) for key in self.owner_keys(entity, id)}
         if not roles:
             raise unknown(f"nothing was decided about the {entity} `{id}`", "route it with POST first")
         return {**next(iter(roles.values())), "roles": roles, "held": any(self.state.get("held", f"{entity}|{id}|{r}") for r in roles)}
+
+    def _has_owners(self, entity: str) -> None:
+        if not self.roles(entity) and not any(key.startswith(f"{entity}|") for key in self.state.all("owner")):
+            decided = ", ".join(dict.fromkeys(e for e, _ in self.plan.engagement))
+            raise unknown(f"the policy decides no owners of {entity} records", f"it decides {decided}; others are looked into by its rules")
 
     def roles(self, entity: str) -> list[str]:
         return [role for e, role in self.plan.engagement if e == entity]

@@ -7,9 +7,10 @@ entry of the ledger. An event about the past counts as of its own moment: proof 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
+from roe.crm.ids import fold
 from roe.grammar import values as v
 from roe.ledger.entries import Answered, Away, Claimed, Excepted, Returned, Seen, TurnBack
 from roe.ledger.moment import At
@@ -17,7 +18,9 @@ from roe.ledger.state import granted_of
 from roe.serve import people, timers
 from roe.serve.desk import Desk, Json
 from roe.serve.problems import Refused, unknown
+from roe.serve.times import first_moment
 
+MOST_AHEAD = timedelta(hours=36)  # beyond which a moment in the future is a mistake, and not another clock
 EVENTS: dict[str, Callable[[Desk, Mapping[str, Any], datetime], Json]] = {}
 
 
@@ -25,7 +28,8 @@ def handle(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
     """Handle one event; returns what became of it."""
     act = EVENTS.get(str(event.get("event")))
     if act is None:
-        raise Refused(422, "R903", f"`{event.get('event')}` is not an event", f"the events are {', '.join(EVENTS)}")
+        what = "`event` is missing" if event.get("event") is None else f"`{event['event']}` is not an event"
+        raise Refused(422, "R903", what, f"the events are {', '.join(EVENTS)}")
     return act(desk, event, at)
 
 
@@ -187,6 +191,8 @@ def unavailable(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
     end: date | datetime | None = None
     if until is not None:
         end = v.parse_date(str(until)) or _moment(str(until), "until")
+        if first_moment(end, desk.tz) <= at:
+            raise Refused(422, "R903", "`until` has passed already", "name a later day or moment, or leave it out")
     timers.away(desk, rep, end, at, str(event.get("reason") or ""))
     desk.entries.append(
         Away(
@@ -221,7 +227,9 @@ def _subject(desk: Desk, event: Mapping[str, Any], owned: bool = True) -> tuple[
     """(entity, record, role, key) that an event is about; the role is the first with rules unless it is named."""
     entity = desk.entity(str(event.get("entity") or "lead"))
     desk.decides(entity)
-    id = str(event.get("id") or "")
+    if event.get("id") in (None, ""):
+        raise Refused(422, "R903", "`id` is missing", f"name the {entity} that the event is about")
+    id = fold(str(event["id"]))
     roles = desk.roles(entity)
     role = str(event.get("role") or roles[0])
     if role not in roles:
@@ -253,7 +261,12 @@ def _rep(desk: Desk, event: Mapping[str, Any]) -> str:
 def _when(event: Mapping[str, Any], at: datetime) -> datetime:
     """When it happened: as the event says, not later than now."""
     said = event.get("at")
-    return at if said is None else min(at, _moment(str(said), "at"))
+    if said is None:
+        return at
+    when = _moment(str(said), "at")
+    if when > at + MOST_AHEAD:
+        raise Refused(422, "R903", f"`at` lies in the future: it is {at:%Y-%m-%dT%H:%M:%SZ} here", "correct it, or set your clock")
+    return min(at, when)
 
 
 def _moment(text: str, name: str) -> datetime:

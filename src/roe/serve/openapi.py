@@ -33,6 +33,11 @@ _OWNER: Json = {
     },
 }  # fmt: skip
 
+NOT_READ: Json = {
+    "not_understood": {"type": "array", "items": TEXT, "description": "fields of the record that the policy does not know"},
+    "unread": {"type": "object", "description": "texts that mean nothing to their fields, such as a country that does not exist"},
+}
+
 SCHEMAS: Json = {
     "Fields": {
         "type": "object", "additionalProperties": SCALAR, "maxProperties": MOST_FIELDS,
@@ -44,12 +49,12 @@ SCHEMAS: Json = {
         "properties": {
             "roles": {"type": "object", "additionalProperties": _ref("Owner")}, "held": {"type": "boolean"},
             "known": {"type": "boolean", "description": "whether the record had owners already, and keeps them"},
-            "stale": {"type": "boolean", "description": "whether a newer version of the record was here already"},
+            "stale": {"type": "boolean", "description": "whether a newer version of the record was here already"}, **NOT_READ,
         },
     },
     "Mirrored": {
         "type": "object", "required": ["entity", "id", "stale"],
-        "properties": {"entity": TEXT, "id": TEXT, "stale": {"type": "boolean"}, "deleted": {"type": "boolean"}, "roles": OBJECT},
+        "properties": {"entity": TEXT, "id": TEXT, "stale": {"type": "boolean"}, "deleted": {"type": "boolean"}, "roles": OBJECT, **NOT_READ},
     },
     "Event": {
         "type": "object", "required": ["event"],

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from roe.data.coerce import columns_of
-from roe.data.reading import Reject
+from roe.data.reading import Reading, Reject
 from roe.evaluator.engine import Decision, Evaluator
 from roe.evaluator.live import Live
 from roe.evaluator.world import Row
@@ -19,6 +19,8 @@ from roe.serve.problems import Refused
 from roe.serve.state import State
 from roe.serve.versions import Mirrored
 
+MOST_SHOWN = 50  # names in an answer about what could not be read
+LONGEST_ID = 255
 RENEW = 20_000  # turns after which pools are made anew from the state: a pool keeps a log of its turns
 START = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -41,6 +43,7 @@ class Records:
             "days": dict(state.all("days")),
             "granted": dict(state.all("granted")),
         }
+        self.last_read: Reading | None = None  # what was read of the last record that was typed
         self._taken = 0  # turns since pools were made
         self.live: Live = evaluator.live(tables, as_of=START, state=kept)
         for key in state.all("owner"):  # of records that the CRM shows with another owner than the one known here
@@ -58,7 +61,19 @@ class Records:
         rows, rejects = self.live.world.typed_records(entity, [fields])
         if rejects:
             raise rejected(rejects[0])
+        self.last_read = self.live.world.last_read
         return rows[0]
+
+    def not_read(self) -> dict[str, Any]:
+        """What of the record that was read last says nothing to this policy: fields that it does not know, and texts that its fields do not."""
+        reading = self.last_read
+        if reading is None:
+            return {}
+        texts = {name: text for name, text in reading.unread if text}
+        return {
+            **({"not_understood": sorted(reading.unknown)[:MOST_SHOWN]} if reading.unknown else {}),
+            **({"unread": dict(sorted(texts.items())[:MOST_SHOWN])} if texts else {}),
+        }
 
     def learn(self, record: Mirrored, typed: dict[str, Any] | None = None) -> None:
         """Take over a record as the mirror has it; a deleted one goes. One that the policy cannot read is left out, and noted.
@@ -184,6 +199,18 @@ class Records:
         self._taken += 1
         if self._taken >= RENEW:
             self.recall(())
+
+
+def wrong_id(fields: Mapping[str, Any], id: str) -> str:
+    """Why an id cannot be one; empty if it can."""
+    raw = next((x for name, x in fields.items() if name.lower() == "id"), None)
+    if isinstance(raw, bool):
+        return f"`{str(raw).lower()}` is not an id"
+    if len(id) > LONGEST_ID:
+        return f"the id has more than {LONGEST_ID} characters"
+    if "|" in id or not id.isprintable():
+        return "an id must not have `|` or characters that cannot be printed"
+    return ""
 
 
 def kept_owner(owner: Mapping[str, Any]) -> dict[str, str]:

@@ -67,6 +67,11 @@ async def fields_of(request: Request) -> dict[str, Any]:
         raise unreadable("the body is not a JSON object", OBJECT, 422)
     if len(found) > MOST_FIELDS:
         raise unreadable(f"the body has more than {MOST_FIELDS} fields", "send the fields that the policy reads", 422)
+    by_name: dict[str, str] = {}
+    for name in found:
+        other = by_name.setdefault(name.lower(), name)
+        if other != name:
+            raise unreadable(f"`{other[:80]}` and `{name[:80]}` mean one field", "send each field once", 422)
     for name, value in found.items():
         if isinstance(value, (dict, list)):
             raise unreadable(f"`{name}` is not a text, a number, true, false or null", OBJECT, 422)
@@ -82,22 +87,44 @@ async def json_of(request: Request) -> Any:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise unreadable("the body is not declared as JSON", "send `Content-Type: application/json`", 415)
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise unreadable(f"the body is compressed with `{coding[:40]}`", "send it as it is, without Content-Encoding", 415)
     return parsed(await body_of(request))
 
 
 def parsed(body: bytes) -> Any:
     try:
-        found = json.loads(body, parse_constant=_no_number)
+        found = json.loads(body, parse_constant=_no_number, object_pairs_hook=_each_once)
         json.dumps(found, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        raise unreadable("the body is not JSON", OBJECT) from None
+    except (ValueError, RecursionError) as e:
+        raise unreadable(f"the body is not JSON: {_why(e)}", OBJECT) from None
     if b"\\u0000" in body:
         raise unreadable("a text has the character 0", "leave it out", 422)
     return found
 
 
+def _why(e: Exception) -> str:
+    """What is wrong with a text that is not JSON, and where."""
+    if isinstance(e, json.JSONDecodeError):
+        return f"{e.msg[:1].lower()}{e.msg[1:]} (line {e.lineno}, column {e.colno})"
+    if isinstance(e, UnicodeError):
+        return "it is not UTF-8"
+    return "it is nested too deeply" if isinstance(e, RecursionError) else str(e).partition(";")[0]
+
+
 def _no_number(text: str) -> Any:
-    raise ValueError(text)
+    raise ValueError(f"`{text}` is not a number that JSON has")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names differ; which of two values is meant nobody can know."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise unreadable(f"`{name[:80]}` is in the body twice", "send each field once", 422)
+        found[name] = value
+    return found
 
 
 def id_of(request: Request) -> str:

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from roe.crm.ids import fold
+from roe.ledger.entries import KINDS
 from roe.ledger.store import Store
 from roe.serve import asked, events, hooked, outbox, rights, shown
 from roe.serve.desk import Desk
@@ -70,7 +71,8 @@ async def route(request: Request) -> Response:
     def act(desk: Desk, at: datetime) -> Reply:
         entity = desk.entity(name)
         id, was_known, stale = desk.route(entity, values, version, at)
-        return 200 if was_known else 201, lambda: {**desk.answer(entity, id), "known": was_known, "stale": stale}
+        not_read = desk.not_read
+        return 200 if was_known else 201, lambda: {**desk.answer(entity, id), "known": was_known, "stale": stale, **not_read}
 
     return await written(request, token, values, act, _touched(name, values))
 
@@ -96,7 +98,8 @@ async def _kept(request: Request, whole: bool) -> Response:
             stale = desk.put(entity, named, version, at)[1]
         else:
             stale = desk.patch(entity, id, values, version, at)
-        return 200, lambda: _mirrored(desk, entity, id, stale)
+        not_read = desk.not_read
+        return 200, lambda: {**_mirrored(desk, entity, id, stale), **not_read}
 
     return await written(request, token, values, act, [(name, id)])
 
@@ -133,8 +136,15 @@ async def event(request: Request) -> Response:
     value = await json_of(request)
     if isinstance(value, dict) and value.get("event") in DECIDES:
         token = authorized(request, "admin")
-    if not isinstance(value, dict) or any(isinstance(x, list) for x in value.values()):
+    if not isinstance(value, dict):
         raise unreadable("the body is not a JSON object", 'send {"event": "worked", "id": "L1", "rep": "ann"}', 422)
+    for key, x in value.items():
+        if key == "activity" and not isinstance(x, (dict, type(None))):
+            raise unreadable("`activity` is not an object of fields", 'send {"activity": {"type": "call"}}', 422)
+        if key != "activity" and isinstance(x, (dict, list)):
+            raise unreadable(
+                f"`{key[:80]}` is not a text, a number, true, false or null", 'send {"event": "worked", "id": "L1", "rep": "ann"}', 422
+            )
     by = value.get("by") or ("" if token is ANYBODY else token.name)
     return await written(request, token, value, lambda desk, at: _event(desk, {**value, "by": by}, at))
 
@@ -207,7 +217,14 @@ async def changes(request: Request) -> Response:
     rights.everything(authorized(request, "read"))
     after, most = whole_number(request, "after", 0, 10**15), whole_number(request, "limit", FEED, FEED)
     kinds = [k for k in request.query_params.get("kinds", "").split(",") if k]
-    return JSONResponse(await read(request, lambda store: shown.feed(store, after, most, kinds)))
+    for kind in kinds:
+        if kind not in KINDS:
+            raise unreadable(f"`{kind[:40]}` is not a kind of entry", f"the kinds are {', '.join(KINDS)}", 422)
+    found = await read(request, lambda store: shown.feed(store, after, most, kinds))
+    if after > (last := found.pop("last")):
+        help = "begin again with after=0 if `epoch` has changed: the ledger was restored"
+        raise unreadable(f"there is no entry {after} yet: the last one has the number {last}", help, 422)
+    return JSONResponse(found)
 
 
 async def rep(request: Request) -> Response:

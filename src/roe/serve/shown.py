@@ -37,7 +37,7 @@ def feed(store: Store, after: int, most: int, kinds: Sequence[str] = ()) -> Json
     head = store.head()
     last = min(head.number, after + most)
     found = [entry(x) for x in store.entries(after, last, kinds)]
-    return {"epoch": head.epoch, "entries": found, "next": max(after, last), "more": last < head.number}
+    return {"epoch": head.epoch, "entries": found, "next": max(after, last), "more": last < head.number, "last": head.number}
 
 
 def _plain(value: Any) -> Any:

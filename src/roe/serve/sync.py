@@ -20,7 +20,7 @@ from roe.grammar.clock import zone_of
 from roe.ledger.backup import compared, is_restored
 from roe.policy.model import DataSource, Policy
 from roe.serve.desk import MAKES_ABLE, Desk
-from roe.serve.records import rejected
+from roe.serve.records import rejected, wrong_id
 from roe.serve.store import ServiceStore, Writes
 from roe.serve.times import millis
 from roe.serve.versions import Mirrored, replaced
@@ -111,6 +111,9 @@ def typed_fields(policy: Policy, entity: str, rows: Iterable[Mapping[str, Any]],
         for name, column in open_columns.items():
             if isinstance(fields.get(column), str) and row.get(name) is not None:
                 fields[column] = _plain(row[name])
+        if why := wrong_id(fields, row["id"]):
+            done.problems.append(rejected(Reject(entity, row["id"][:80], row["$line"], "id", row["id"][:80], why)).document())
+            continue
         found[row["id"]] = fields
     return found
 

@@ -36,7 +36,7 @@ def build(root: Path, instead: Mapping[str, str] | None = None) -> tuple[Policy 
     merged, problems = _merge(files)
     found += problems
     settings: SettingsSection = read(SettingsSection, merged)
-    cx = Context(root, Model([str(role) for role in settings.roles]), profile=str(settings.profile))
+    cx = Context(root, Model([str(role) for role in settings.roles]), profile=str(settings.profile or "generic"))
     cx.found = found
     cx.files = [name for name, _ in files]
     policy = _build(root, merged, settings, cx)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from roe.diagnostics import suggest
 from roe.policy.context import Context
-from roe.policy.model import DataSource, as_number
+from roe.policy.model import NUMBERS, DataSource, as_number
 from roe.policy.section import Entity, Form, Heading, Section, key, section
 from roe.source import Text
 
@@ -32,7 +32,7 @@ class DataSection(Section):
     file: Text | None = None
     missing: tuple[Text, ...] = key("texts that mean a missing value, in every field", default=())
     format: Text | None = key("the format of dates in the data, such as %d/%m/%Y", default=None)
-    numbers: Literal["1,234.5", "1.234,5", "1 234.5", "1 234,5", "1'234.5", "1234.5", "1234,5"] | None = key(
+    numbers: Annotated[Text, Form(enum=list(NUMBERS))] | None = key(
         "how the data writes numbers, if the columns do not settle it", default=None
     )
     dates: Literal["day-first", "month-first"] | None = key("the order of 3/4/2026, if the columns do not settle it", default=None)

@@ -19,7 +19,7 @@ from roe.grammar.parser import parse
 from roe.plan.operators import Action, Choose, Expr, Rule
 from roe.policy.context import Context, written
 from roe.policy.section import Day, Duration, Entity, Expression, Form, Heading, Identifier, Name, Overrides, Section, key, section
-from roe.source import Inline, Same, Text
+from roe.source import Added, Inline, Same, Text
 from roe.stages import do_not_route
 from roe.stages.crm import OPEN
 from roe.stages.do_not_route import UntouchedSection
@@ -225,7 +225,7 @@ def _text(text: str) -> s.Literal:
 
 
 def _still_holds(limit: Text | None, action: Action, entity: str, role: str, names: Names, cx: Context) -> tuple[Expr, ...]:
-    """That the time of an action is not over: a rule whose hold has ended does not fire, and the next one decides."""
+    """That the time of an action is not over, which is added to the rule: once it has ended, the next rule decides."""
     if limit is None:
         return ()
     end: s.Node
@@ -243,7 +243,7 @@ def _still_holds(limit: Text | None, action: Action, entity: str, role: str, nam
     else:
         return ()
     open_end = s.Compare("=", end, s.Literal(None, "null"))
-    return (written(s.Or((open_end, s.Compare("<", s.Name(clock), end))), limit),)
+    return (written(s.Or((open_end, s.Compare("<", s.Name(clock), end))), limit, Added),)
 
 
 # a name, an e-mail address or an id, as people write them: no operator, no bracket

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from roe.grammar import types as t
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
-from roe.plan.operators import Allocate, DatedValue, Expr, Sla
+from roe.plan.operators import Allocate, DatedValue, Expr, Rule, Sla
 from roe.policy.context import Context, written
 from roe.policy.section import Day, Duration, Expression, Form, Heading, Name, Section, key, section
 from roe.source import Text
@@ -62,6 +62,14 @@ Members = (
 
 
 @section
+class CreditBackSection(Section):
+    """a reason for which a rep is owed the turn that a record used"""
+
+    name: Name
+    when: Expression
+
+
+@section
 class PoolSection(Section):
     """reps who take turns"""
 
@@ -80,6 +88,7 @@ class PoolSection(Section):
     debt: Annotated[int, Form(minimum=0, maximum=1000)] = key(
         "the most turns that a skipped rep (cap, leave, hours) can be owed; default 3", default=3
     )
+    credit_back: tuple[CreditBackSection, ...] = key("reasons for which a turn is given back, such as a no-show", default=())
     hours: Literal["any", "working"] = key("working: reps outside their working hours are skipped", default="any")
     sla: SlaSection | None = None
     caps: CapsSection | None = None
@@ -107,10 +116,17 @@ def lower(pools: Mapping[Text, PoolSection], cx: Context) -> dict[str, Allocate]
         by, within = _together(pool, name, cx, names)
         cx.pools[str(name)] = Allocate(
             str(name), str(pool.strategy), members, weight, caps, pool.fallback, name, score, sticky, by,
-            pool.debt, pool.hours == "working", _sla(pool.sla, cx), within,
+            pool.debt, pool.hours == "working", _sla(pool.sla, cx), within, _credit_back(pool, names, cx),
         )  # fmt: skip
     _fallbacks(cx.pools, cx)
     return cx.pools
+
+
+def _credit_back(pool: PoolSection, names: Names, cx: Context) -> tuple[Rule, ...]:
+    """The reasons for which a turn is given back; `rep` is who took it."""
+    cx.unique_names([reason.name for reason in pool.credit_back], "reasons to give a turn back")
+    found = ((reason.name, cx.condition(reason.when, names)) for reason in pool.credit_back)
+    return tuple(Rule(name, (when,), None, None) for name, when in found if when is not None)
 
 
 def _members(pool: PoolSection, names: Names, cx: Context) -> Expr | tuple[DatedValue, ...] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import time
 from typing import Annotated, Literal
 
+from roe.crm import PROFILES
 from roe.diagnostics import suggest
 from roe.grammar.clock import CALENDAR_YEAR, OFFICE, Fiscal, holidays_of, hours_of, zone_of
 from roe.grammar.functions import MONTHS
@@ -34,9 +35,7 @@ class SettingsSection(Section):
     fiscal_year: Text | FiscalYearSection | None = key(
         "the month in which the fiscal year starts, such as February; fiscal_year() and fiscal_quarter() use it", default=None
     )
-    profile: Literal["generic", "salesforce", "hubspot", "zoho", "pipedrive", "dynamics"] = key(
-        "the CRM that the column names come from", default="generic"
-    )
+    profile: Annotated[Text, Form(enum=list(PROFILES))] | None = key("the CRM that the column names come from", default=None)
     include: tuple[FilePath, ...] = ()
     roles: Annotated[tuple[Identifier, ...], Form(minItems=1)] = key(
         "the roles that own records; the first is the plain `owner`", default=("owner",)

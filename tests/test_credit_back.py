@@ -1,0 +1,106 @@
+"""A turn that is given back: the rep is owed it, once, and everybody is as if it had not been taken."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from roe.cache import load_policy
+from roe.cli import main
+from roe.evaluator.engine import Evaluator
+from roe.ledger.store import open_store
+from roe.run.engines import Job
+from roe.run.run import Options, run
+from roe.run.source import Source
+
+POLICY = """
+roe: 1
+name: back
+roles: [sdr]
+pools:
+  desk:
+    members: [ann, ben, cy]
+    credit_back:
+      - {name: no-show, when: lead.status = "No show"}
+      - {name: colleague, when: lead.owner.sdr != rep}
+engagement:
+  lead: {sdr: [{name: in, then: {route: desk}}]}
+"""
+
+
+def night(folder: Path, as_of: str, engine: str, *leads: str) -> dict[str, str]:
+    """The owners after a run; a lead is `id,email,status,owner`."""
+    (folder / "data").mkdir(exist_ok=True)
+    (folder / "policy.yaml").write_text(POLICY, "utf-8")
+    (folder / "data" / "reps.csv").write_text("id,name\nann,Ann\nben,Ben\ncy,Cy\n", "utf-8")
+    lines = list(leads)
+    (folder / "data" / "leads.csv").write_text("\n".join(["id,email,status,owner", *lines]) + "\n", "utf-8")
+    policy, problems = load_policy(folder)
+    assert policy is not None, problems
+    run(Job(Evaluator(policy), Source(policy, folder / "data"), as_of), folder / "out", Options(state=str(folder / "state"), engine=engine))
+    with (folder / "out" / "allocations.csv").open(encoding="utf-8", newline="") as file:
+        return {x["record"]: x["owner"] for x in csv.DictReader(file)}
+
+
+ENGINES = pytest.mark.parametrize("engine", ["rows", "columns"])
+
+
+@ENGINES
+def test_a_no_show_gives_the_turn_back_once(engine: str, tmp_path: Path) -> None:
+    """After ann and ben it would be cy's turn. Ann's turn is given back, so she has as much credit as cy, and comes first by her id."""
+    assert night(tmp_path, "2026-03-01", engine, "L1,a@a.example,,", "L2,b@b.example,,") == {"L1": "ann", "L2": "ben"}
+    assert night(tmp_path, "2026-03-02", engine, "L1,a@a.example,No show,ann", "L2,b@b.example,,ben", "L3,c@c.example,,") == {
+        "L1": "ann", "L2": "ben", "L3": "ann",
+    }  # fmt: skip
+    after = night(
+        tmp_path, "2026-03-03", engine, "L1,a@a.example,No show,ann", "L2,b@b.example,,ben", "L3,c@c.example,,ann", "L4,d@d.example,,"
+    )
+    assert after["L4"] == "cy"
+    with open_store(tmp_path / "state") as store:
+        backs = [x.entry for x in store.entries(kinds=("turn-back",))]
+        assert [(e.record, e.rep, e.pool, e.number, e.reason) for e in backs] == [("L1", "ann", "desk", 1, "no-show")]  # type: ignore[attr-defined]
+        assert store.rebuild()
+    said = CliRunner().invoke(main, ["history", "L1", "--state", str(tmp_path / "state")]).output
+    assert "the turn of ann is given back to the pool `desk`" in " ".join(said.split()) and "no-show" in said
+    explained = CliRunner().invoke(
+        main,
+        ["explain", "L1", str(tmp_path), "--data", str(tmp_path / "data"), "--as-of", "2026-03-04", "--state", str(tmp_path / "state")],
+    )
+    assert "the turn was given back: no-show" in " ".join(explained.output.split())
+
+
+@ENGINES
+def test_a_colleague_who_has_taken_over_gives_the_turn_back_and_keeps_the_record(engine: str, tmp_path: Path) -> None:
+    assert night(tmp_path, "2026-03-01", engine, "L1,a@a.example,,", "L2,b@b.example,,") == {"L1": "ann", "L2": "ben"}
+    after = night(tmp_path, "2026-03-02", engine, "L1,a@a.example,,cy", "L2,b@b.example,,ben", "L3,c@c.example,,")
+    assert after == {"L1": "cy", "L2": "ben", "L3": "ann"}
+
+
+@ENGINES
+def test_what_follows_another_record_used_no_turn(engine: str, tmp_path: Path) -> None:
+    """L2 is of the same company and follows L1: if it is a no-show, nothing is owed, and the next is ben."""
+    night(tmp_path, "2026-03-01", engine, "L1,a@acme.example,,", "L2,b@acme.example,,")
+    after = night(tmp_path, "2026-03-02", engine, "L1,a@acme.example,,ann", "L2,b@acme.example,No show,ann", "L3,c@c.example,,")
+    assert after["L3"] == "ben"
+
+
+@ENGINES
+def test_a_turn_can_be_asked_for(engine: str, tmp_path: Path) -> None:
+    night(tmp_path, "2026-03-01", engine, "L1,a@a.example,,", "L2,b@b.example,,")
+    ask = ["ledger", "give-back", "L1", "--reason", "wrong number", "--by", "Lead Desk", "--state", str(tmp_path / "state")]
+    done = CliRunner().invoke(main, ask)
+    assert done.exit_code == 0, done.output
+    assert CliRunner().invoke(main, ask).exit_code == 2  # it is asked for already
+    assert CliRunner().invoke(main, [*ask[:2], "L9", *ask[3:]]).exit_code == 2
+    said = CliRunner().invoke(main, ["history", "L1", "--state", str(tmp_path / "state")]).output
+    assert "wrong number (asked for by Lead Desk)" in " ".join(said.split())
+    assert night(tmp_path, "2026-03-02", engine, "L1,a@a.example,,ann", "L2,b@b.example,,ben", "L3,c@c.example,,")["L3"] == "ann"
+    assert (
+        night(tmp_path, "2026-03-03", engine, "L1,a@a.example,,ann", "L2,b@b.example,,ben", "L3,c@c.example,,ann", "L4,d@d.example,,")["L4"]
+        == "cy"
+    )
+    with open_store(tmp_path / "state") as store:
+        assert len(list(store.entries(kinds=("turn-back",)))) == 1 and store.rebuild()
