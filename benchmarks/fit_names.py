@@ -26,7 +26,7 @@ from roe.companies.tables import common_words, places
 FOR = ("contained", "letters", "written_alike", "same", "rarest_shared", "more_shared", "initials", "same_form")
 CLOSEST = 8
 PENALTY = 0.3
-MADE_UP = 0.5  # the weight of a made-up pair
+MADE_UP = 0.3  # the weight of a made-up pair
 FORMS = (("AG", "GmbH"), ("SA", "SARL"), ("SpA", "Srl"), ("NV", "BV"), ("OAO", "OOO"), ("A/S", "ApS"), ("Inc", "LLC"))
 Example = tuple[dict[str, float], bool, float]
 

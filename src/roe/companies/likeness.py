@@ -31,12 +31,11 @@ WELL_SPELT = 0.89  # likeness of words from which on neither is misspelt
 CUT = 10  # letters of a name from which on its last word may have been cut off
 
 # sign -> weight; fitted by benchmarks/fit_names.py
-INTERCEPT = -3.0
+INTERCEPT = -2.86
 WEIGHTS = {
-    "contained": 1.31, "other_word": -2.32, "letters": 2.5, "written_alike": 0.6, "same": 1.1, "rarest_shared": 0.84, "more_shared": 0.65,
-    "initials": 3.72, "same_form": 0.66, "both_have_more": -0.69, "rarer_left": -1.46, "other_beginning": -2.1, "other_number": -4.45,
-    "more_number": -4.44, "more_arm": -2.92, "misspelt": -2.15, "inserted": -4.03, "other_place": -4.24, "more_place": -5.24,
-    "other_form": -7.44,
+    "contained": 1.08, "other_word": -2.04, "letters": 2.82, "written_alike": 0.31, "same": 1.01, "rarest_shared": 1.03, "more_shared": 0.63,
+    "initials": 3.08, "same_form": 0.72, "both_have_more": -0.98, "rarer_left": -1.98, "other_beginning": -1.86, "other_number": -4.22,
+    "more_number": -3.93, "more_arm": -2.64, "misspelt": -1.9, "inserted": -3.6, "other_place": -4.0, "more_place": -4.86, "other_form": -6.77,
 }  # fmt: skip
 # Kinds of legal forms that exclude each other, and how surely. People write Inc and Ltd for whatever a company is.
 _OTHER_FORM = {
