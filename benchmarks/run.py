@@ -342,6 +342,69 @@ def explain_large(repeat: int) -> dict[str, float]:
     return {"explain_1000_rules_ms": statistics.median(found) * 1000, "explain_1000_rules_least_ms": min(found) * 1000}
 
 
+def one_record(count: int, repeat: int) -> dict[str, float]:
+    """`roe explain` of one record among many as a whole process, beside DuckDB's own look-up of that row in the same file."""
+    from pyarrow import csv as arrow_csv
+    from pyarrow import parquet
+
+    look_up = "import duckdb, sys; print(duckdb.sql(f\"SELECT * FROM '{sys.argv[1]}' WHERE id = '{sys.argv[2]}'\").fetchall())"
+    out: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as place:
+        root, cache = Path(place), str(Path(place, "cache"))
+        Path(cache).mkdir(mode=0o700)
+        made.whole_policy(root / "policy", made.rules(1000))
+        accounts, record = made.accounts(count), f"A{count * 9 // 10:09}"
+        for form in ("csv", "parquet", "pool"):
+            (root / form).mkdir()
+        arrow_csv.write_csv(accounts, root / "csv" / "accounts.csv")
+        parquet.write_table(accounts, root / "parquet" / "accounts.parquet")
+        made.pool_policy(root)
+        for entity, table in made.pool_tables(count, 200).items():
+            parquet.write_table(table, root / "pool" / f"{entity}s.parquet")
+        asked = {
+            "csv": (root / "policy", root / "csv" / "accounts.csv", record),
+            "parquet": (root / "policy", root / "parquet" / "accounts.parquet", record),
+            "pool": (root, root / "pool" / "leads.parquet", f"L{count * 9 // 10:08}"),
+        }
+        env = {"ROE_CACHE": cache, "PYTHONPYCACHEPREFIX": BYTECODE}
+        os.environ.update(env)
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        for name, (policy, file, key) in asked.items():
+            ours = ("-m", "roe", "explain", key, str(policy), "--data", str(file.parent), "--as-of", "2026-02-01")
+            out[f"one_{name}_first_s"] = peak(*ours)[0]
+            found, base = zip(*((peak(*ours), peak("-c", look_up, str(file), key)) for _ in range(repeat)), strict=True)
+            out[f"one_{name}_s"], out[f"one_{name}_mib"] = statistics.median(s for s, _ in found), max(m for _, m in found)
+            out[f"one_{name}_duckdb_s"] = statistics.median(s for s, _ in base)
+            out[f"ratio_one_{name}"] = out[f"one_{name}_s"] / out[f"one_{name}_duckdb_s"]
+    return out
+
+
+def kinds(count: int, reps: int) -> dict[str, float]:
+    """Processor seconds to hand out leads to pools that look at the lead, and to one that does not, of the same reps."""
+    import numpy as np
+    import pyarrow as pa
+
+    from roe.columns.run import ColumnRun
+
+    out: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        made.pool_policy(Path(folder))
+        text = (Path(folder) / "policy.yaml").read_text("utf-8")
+        tables = made.pool_tables(count, reps)
+        rng = np.random.default_rng(5)
+        tables["lead"] = tables["lead"].append_column("language", pa.array(rng.choice(["en", "de", "fr", "es"], count)))
+        tables["rep"] = tables["rep"].append_column("languages", pa.array(rng.choice(["en", "en de", "en de fr", "en es"], reps)))
+        fields = "fields: {lead: {language: string}, rep: {languages: string}}\npools:"
+        looking = text.replace("pools:", fields).replace('rep.role = "SDR"', 'rep.role = "SDR" and contains(rep.languages, lead.language)')
+        for name, policy in (("fixed", text.replace("pools:", fields)), ("looking", looking)):
+            (Path(folder) / "policy.yaml").write_text(policy, "utf-8")
+            evaluator = roe.compile(roe.load(folder))
+            start = time.process_time()
+            ColumnRun.of(evaluator, tables, as_of="2026-02-01")
+            out[f"kinds_{name}_cpu_s"] = time.process_time() - start
+    return {**out, "ratio_kinds_to_fixed": out["kinds_looking_cpu_s"] / out["kinds_fixed_cpu_s"]}
+
+
 # --- growth ---------------------------------------------------------------------------------------------------------
 
 
@@ -647,6 +710,8 @@ def main() -> None:
         "whole": lambda: whole(
             [100_000] if quick else [10_000, 100_000, 1_000_000, 10_000_000], 1 if quick else 3, 10_000 if quick else 1_000_000
         ),
+        "one_record": lambda: one_record(100_000 if quick else 1_000_000, 1 if quick else 3),
+        "kinds": lambda: kinds(20_000 if quick else 1_000_000, 200),
         "pools": lambda: pools(100_000 if quick else 1_000_000),
         "matching": lambda: matching(20_000 if quick else 200_000, 300 if quick else 3_000),
         "books": lambda: books(*((10_000, 50, 100, 20) if quick else (200_000, 500, 200, 20))),

@@ -108,3 +108,65 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+
+
+@heavy
+def test_tasks_write_parts_of_their_own(tmp_path: Path, session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines of all parts are those of a run by rows; with and without a shuffle; and nothing but them is in the folder."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    from roe.run.engines import Job
+    from roe.run.folder import damaged, read_mark
+    from roe.run.run import Options, run
+    from roe.run.source import Source
+    from roe.spark import run as spark_run
+
+    monkeypatch.setattr(spark_run, "ROWS_A_TASK", 3)
+    root = EXAMPLES / "static"
+    evaluator = roe.compile(roe.load(root))
+    tables, _ = read_tables(evaluator.policy, root / "data")
+    write_run(evaluator.run(tables, as_of=AS_OF["static"]), tmp_path / "rows", form="parquet")
+    data = tmp_path / "data"
+    shutil.copytree(root / "data", data)
+    header = tables["account"].origin.header
+    rows = pa.table({c: pa.array([r.get(c) for r in tables["account"]], pa.string()) for c in header})
+    (data / "accounts.csv").unlink()
+    parquet.write_table(rows, data / "accounts.parquet", row_group_size=4)
+    for what in ("shuffled", "alone"):
+        if what == "alone":
+            for path in data.iterdir():
+                if path.name.startswith(("activities", "opportunities", "leads")):
+                    path.unlink()
+            tables, _ = read_tables(evaluator.policy, data)
+            write_run(evaluator.run(tables, as_of=AS_OF["static"]), tmp_path / "rows", form="parquet")
+        out = tmp_path / what
+        run(
+            Job(evaluator, Source(evaluator.policy, data), AS_OF["static"], session=session, buckets=2, form="parts"),
+            out,
+            Options(engine="spark"),
+        )
+        for name in ("allocations", "changes", "rollback"):
+            expected = _lines(tmp_path / "rows" / f"{name}.parquet")
+            parts = sorted((out / f"{name}.parquet").iterdir())
+            assert sorted(line for part in parts for line in _lines(part)) == sorted(expected)
+            assert {f"{name}.parquet/{part.name}" for part in parts} <= set(read_mark(out)["files"])
+        assert len(list((out / "allocations.parquet").iterdir())) > 1
+        assert damaged(out) == []
+
+
+def _lines(path: Path) -> list[str]:
+    from pyarrow import parquet
+
+    return [str({k: x or None for k, x in row.items()}) for row in parquet.read_table(path).to_pylist()]
+
+
+def test_only_spark_writes_parts(tmp_path: Path) -> None:
+    from roe.run.engines import Job, choose
+    from roe.run.source import Source
+
+    evaluator = roe.compile(roe.load(EXAMPLES / "static"))
+    job = Job(evaluator, Source(evaluator.policy, EXAMPLES / "static" / "data"), AS_OF["static"], form="parts")
+    for engine in ("auto", "rows", "columns"):
+        with pytest.raises(roe.PolicyError, match="only Spark writes parts"):
+            choose(engine, job)

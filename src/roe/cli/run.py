@@ -38,10 +38,10 @@ from roe.words import counted, verb
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["csv", "parquet"]),
+    type=click.Choice(["csv", "parquet", "parts"]),
     default="csv",
     show_default=True,
-    help="File format of allocations and changes.",
+    help="File format of allocations and changes. With parts, each task of a Spark run writes Parquet files of its own.",
 )
 @click.option(
     "--turns",

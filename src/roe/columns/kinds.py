@@ -129,10 +129,10 @@ class _Limits:
         for rep, n in self._find().items():
             self.left[rep] = n
 
-    def _find(self) -> dict[int, int]:
+    def _find(self, only: str | None = None) -> dict[int, int]:
         found: dict[int, int] = {}
         for pool in self.pools:
-            for rep, n in pool.room(self.turns.table.entity):
+            for rep, n in pool.room(self.turns.table.entity, only):
                 found[self.place[rep]] = min(found.get(self.place[rep], ENDLESS), n)
         return found
 
@@ -143,4 +143,4 @@ class _Limits:
             assert row is not None
             for pool in self.pools:
                 pool.changed(row, row)
-            self.left[rep] = self._find().get(rep, ENDLESS)
+            self.left[rep] = self._find(self.turns.rep_ids[rep]).get(rep, ENDLESS)

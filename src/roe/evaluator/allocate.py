@@ -370,13 +370,15 @@ class Pool:
                     alike.seats[i] = again
                     alike.standing = alike.interned = None
 
-    def room(self, entity: str) -> Iterator[tuple[str, int]]:
-        """(a member, how many more records of an entity until a cap is reached), of each kind of record that was met and each cap.
+    def room(self, entity: str, only: str | None = None) -> Iterator[tuple[str, int]]:
+        """(a member, how many more records of an entity until a cap is reached), of each kind of record that was met and each cap; of one
+        member alone if it is named.
 
         Whoever is skipped for one cap may reach another: the reason is then another.
         """
         for alike in self._classes.values():
-            for seat in alike.seats if alike.is_seated else ():
+            some = alike.seats if only is None else [alike.seats[alike.place[only]]] if only in alike.place else []
+            for seat in some if alike.is_seated else ():
                 for cap, limit in self.terms(self.world.rep(seat.rep), alike.row, alike)[1].items():  # type: ignore[arg-type]
                     if v.is_number(limit) and OPEN_CAPS.get(cap, entity) == entity:
                         left = math.ceil(limit - self.pools.used(cap, seat.rep))

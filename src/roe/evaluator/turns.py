@@ -50,6 +50,8 @@ class Standing:
         self.able = [(rep, w) for rep, w, s in shares if not s.skipped]
         self.total = sum(w for _, w in self.able)
         self.owed = [(rep, w) for rep, w, s in shares if s.skipped and s.owed]
+        common = math.lcm(*(w for _, w in self.able))
+        self.slowness = [common // w for _, w in self.able]  # of each of the able, in proportion to the time between two turns
 
     def without(self, reps: Mapping[str, str]) -> list[Seat]:
         """The seats for one record that some reps cannot take, by their reasons: nobody owes them that turn."""
@@ -120,33 +122,28 @@ class Ledger:
 
 
 class Slots:
-    """The turns of one standing from now on, one after the other, without booking them."""
+    """The turns of one standing from now on, one after the other, without booking them.
+
+    Often somebody else takes part in the turn after the next, so what only a second turn needs is made when it is asked for.
+    """
 
     def __init__(self, standing: Standing, ledger: Ledger) -> None:
-        able, total, scale = standing.able, standing.total, ledger.scale
-        self.able, self.total, self.turn = able, total, 0
-        units = [ledger.units.get(rep, 0) for rep, _ in able]
-        level = sum(units)
-        # what each has at the start, in units of 1 / (scale * total) of a turn, and pays for one
-        self._start = [n * total - level * w for n, (_, w) in zip(units, able, strict=True)]
-        self._price = scale * total
-        self._gain = [w * scale for _, w in able]
-        common = math.lcm(*(w for _, w in able))
-        self._late = [scale * (common // w) for _, w in able]
-        self.taken = [0] * len(able)
-        # when each is owed a whole turn, in an order that holds at every turn
-        self._due = [(scale - n) * (common // w) for n, (_, w) in zip(units, able, strict=True)]
-        self._ready: list[tuple[int, int]] = []
-        self._soon = [(self._from(i), i) for i in range(len(able))]
-        heapq.heapify(self._soon)
-
-    def _from(self, i: int) -> int:
-        """The turn from which a rep has credit above zero."""
-        return (self.taken[i] * self._price - self._start[i]) // self._gain[i] + 1
+        self.able, self.total, self.turn = standing.able, standing.total, 0
+        self._scale, self._slowness = ledger.scale, standing.slowness
+        units = ledger.units
+        self._units = [units.get(rep, 0) for rep, _ in self.able]
+        self._level = sum(self._units)
+        self.taken = [0] * len(self.able)
 
     def next(self) -> int:
         """The place of the next rep among the able."""
         self.turn += 1
+        if self.turn == 1:
+            i = self._first()
+            self.taken[i] += 1
+            return i
+        if self.turn == 2:
+            self._prepare()
         while self._soon and self._soon[0][0] <= self.turn:
             i = heapq.heappop(self._soon)[1]
             heapq.heappush(self._ready, (self._due[i], i))
@@ -155,6 +152,36 @@ class Slots:
         self._due[i] += self._late[i]
         heapq.heappush(self._soon, (self._from(i), i))
         return i
+
+    def _first(self) -> int:
+        """Of those with credit above zero after one turn's share, whoever is first owed a whole turn."""
+        scale, total, slowness = self._scale, self.total, self._slowness
+        rest = scale - self._level
+        best, soonest = -1, 0
+        for i, (n, (_, w)) in enumerate(zip(self._units, self.able, strict=True)):
+            if n * total + w * rest > 0:
+                due = (scale - n) * slowness[i]
+                if best < 0 or due < soonest:
+                    best, soonest = i, due
+        return best
+
+    def _prepare(self) -> None:
+        """What the second turn and all later ones need."""
+        able, total, scale, units = self.able, self.total, self._scale, self._units
+        # what each has at the start, in units of 1 / (scale * total) of a turn, and pays for one
+        self._start = [n * total - self._level * w for n, (_, w) in zip(units, able, strict=True)]
+        self._price = scale * total
+        self._gain = [w * scale for _, w in able]
+        self._late = [scale * slow for slow in self._slowness]
+        # when each is owed a whole turn, in an order that holds at every turn
+        self._due = [(scale * (1 + taken) - n) * slow for n, slow, taken in zip(units, self._slowness, self.taken, strict=True)]
+        self._ready: list[tuple[int, int]] = []
+        self._soon = [(self._from(i), i) for i in range(len(able))]
+        heapq.heapify(self._soon)
+
+    def _from(self, i: int) -> int:
+        """The turn from which a rep has credit above zero."""
+        return (self.taken[i] * self._price - self._start[i]) // self._gain[i] + 1
 
 
 @dataclass(slots=True)

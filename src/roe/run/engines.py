@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -19,7 +19,7 @@ from roe.evaluator.reps import misnamed
 from roe.evaluator.world import World
 from roe.policy.circles import circles
 from roe.progress import counted
-from roe.run.files import Files, Watch
+from roe.run.files import PARTS, Files, Watch
 from roe.run.guards import lacking_owners
 from roe.run.result import Batch
 from roe.run.source import Source
@@ -114,6 +114,8 @@ class Rows(Engine):
     name = "rows"
 
     def limits(self) -> list[Limit]:
+        if self.job.form == PARTS:
+            return [_ONLY_SPARK]
         if (self.job.form == "parquet" or self.job.source.is_database) and not _packages("pyarrow", "numpy"):
             return [_lacking("columns", "batch", "numpy", "pyarrow", help=", or write CSV from a folder of files")]
         return []
@@ -143,6 +145,8 @@ class Columns(Engine):
     def limits(self) -> list[Limit]:
         if not _packages("numpy", "pyarrow"):
             return [_lacking("columns", "batch", "numpy", "pyarrow", help=", or use --engine rows")]
+        if self.job.form == PARTS:
+            return [_ONLY_SPARK]
         own = [f"{entity}.{name}" for entity, name in circles(self.job.evaluator.policy)]
         found = [_circle(own)] if own else []
         if self.job.form != "parquet" and not self.job.source.is_large():
@@ -246,12 +250,13 @@ class Spark(Engine):
     def fill(self, files: Files, watch: Watch) -> None:
         from pyspark.errors import PySparkException
 
-        from roe.run.spark import collect, decide
+        from roe.run.spark import collect, decide, decide_in_parts
         from roe.spark.run import share_out
 
         job = self.job
         try:
-            shared = share_out(job.evaluator, job.source.place, job.as_of, decide, job.session, job.buckets)
+            made = partial(decide_in_parts, folder=str(files.folder.resolve())) if job.form == PARTS else decide
+            shared = share_out(job.evaluator, job.source.place, job.as_of, made, job.session, job.buckets)
             collect(shared, files)
         except PySparkException as e:
             first = next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)
@@ -301,6 +306,11 @@ def _lacking(what: str, extra: str, *names: str, help: str = "") -> Limit:
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
     needs = "needs" if what == "Spark" else "need"
     return Limit("packages", f"{what} {needs} the packages {listed}", f"pip install 'roe-policy[{extra}]'{help}", code="R406")
+
+
+_ONLY_SPARK = Limit(
+    "form", "only Spark writes parts: each task its own files", "use --engine spark, or --format parquet", option="--format"
+)
 
 
 def _circle(fields: list[str]) -> Limit:

@@ -39,6 +39,7 @@ ORDERED_BY = {
 }  # cells that order the lines; equals stay as they are
 OTHERS = ("summary.json", "reading.json", "turns.jsonl", TURNS, MARKS, POOLS, "trace.jsonl")
 FORMATS = ("csv", "parquet")
+PARTS = "parts"  # Parquet files that the tasks of a Spark run write themselves, in a folder for each table
 KNOWN = (  # every file that a run may write
     *(f"{name}.{form}" for name in TABLES for form in FORMATS), *(name for name in COLUMNS if name.endswith(".csv")), *OTHERS,
 )  # fmt: skip

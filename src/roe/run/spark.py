@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +16,8 @@ from roe.columns.turn_files import lines_of
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import POOLS_START
 from roe.run.columns import batch_of
-from roe.run.files import COLUMNS, TABLES, Files, tables_of
+from roe.run.files import COLUMNS, PARTS, TABLES, Files, tables_of
+from roe.run.result import Batch
 from roe.run.summary import Summary, counts_of
 from roe.spark.run import MARK, RESULT, WIDTH, SharedOut
 
@@ -23,15 +27,35 @@ ORDER = {"allocations": ("c0", "c1", "c3"), "changes": ("c0", "c1", "c2"), "roll
 def decide(evaluator: Evaluator, as_of: str, tables: dict[str, Raw]) -> pa.Table:
     """What one task decides, as rows of `RESULT`: lines of the tables, turns, rows of other files, and counts for the summary."""
     batch = batch_of(ColumnRun.of(evaluator, tables, as_of=as_of))
+    tables_ = tables_of(batch.portions, evaluator.policy).items()
+    return pa.concat_tables([*(_rows(name, *table.columns) for name, table in tables_), *_rest(batch)])
+
+
+def decide_in_parts(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], folder: str) -> pa.Table:
+    """The same, with the lines of the tables written to Parquet files of this task: what it sends back are their names and the rest.
+
+    A task that runs twice writes twice, under names of their own: a run has only the files that are sent back.
+    """
+    from pyarrow import parquet
+
+    batch = batch_of(ColumnRun.of(evaluator, tables, as_of=as_of))
+    names = []
+    for name, table in tables_of(batch.portions, evaluator.policy).items():
+        path = Path(folder, f"{name}.parquet", f"part-{uuid.uuid4().hex}.parquet")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(table, path, compression="snappy")
+        names.append(f"{path.parent.name}/{path.name}")
+    return pa.concat_tables([_rows(PARTS, pa.array(names, pa.string())), *_rest(batch)])
+
+
+def _rest(batch: Batch) -> list[pa.Table]:
+    """What a task sends back besides tables: turns, rows of other files, and counts for the summary."""
     lines = [*lines_of(batch.turns), batch.pools]  # the last one says what the pools were
-    return pa.concat_tables(
-        [
-            *(_rows(name, *table.columns) for name, table in tables_of(batch.portions, evaluator.policy).items()),
-            _rows("turns", pa.array([str(i) for i in range(len(lines))], pa.string()), pa.array(lines, pa.string())),
-            _rows("extra", pa.array(list(batch.extra), pa.string()), pa.array(map(json.dumps, batch.extra.values()), pa.string())),
-            _rows("summary", pa.array([json.dumps(counts_of(batch))], pa.string())),
-        ]
-    )
+    return [
+        _rows("turns", pa.array([str(i) for i in range(len(lines))], pa.string()), pa.array(lines, pa.string())),
+        _rows("extra", pa.array(list(batch.extra), pa.string()), pa.array(map(json.dumps, batch.extra.values()), pa.string())),
+        _rows("summary", pa.array([json.dumps(counts_of(batch))], pa.string())),
+    ]
 
 
 def _rows(mark: str, *columns: Any) -> pa.Table:
@@ -42,22 +66,46 @@ def _rows(mark: str, *columns: Any) -> pa.Table:
 
 def collect(shared: SharedOut, files: Files) -> None:
     """Fill the files of a run with what all tasks have sent back."""
+    if files.form == PARTS:  # a few rows of each task; they are computed once, since a task writes each time that it runs
+        _fill(shared, files, shared.results.collect())
+        return
     from pyspark.sql import functions as f
 
     results = shared.results.persist()
     try:
-        files.summary = Summary(shared.split, shared.origins)
-        for row in results.where(f.col(MARK) == "summary").toLocalIterator():
-            files.summary.add(json.loads(row["c0"]))
         for name in TABLES:
             some = results.where(f.col(MARK) == name).orderBy(*ORDER[name])
             files.table(name, some.select(*(f.col(f"c{i}").alias(c) for i, c in enumerate(COLUMNS[name]))).toArrow())
-        turns = [(int(r["c0"]), r["c1"]) for r in results.where(f.col(MARK) == "turns").toLocalIterator()]
-        for r in results.where(f.col(MARK) == "extra").toLocalIterator():
-            files.extra.setdefault(r["c0"], []).extend(json.loads(r["c1"]))
+        _fill(shared, files, results.where(~f.col(MARK).isin(*TABLES)).toLocalIterator())
     finally:
         results.unpersist()
+
+
+def _fill(shared: SharedOut, files: Files, rows: Iterable[Any]) -> None:
+    """Everything but the tables."""
+    files.summary = Summary(shared.split, shared.origins)
+    turns: list[tuple[int, str]] = []
+    parts = set()
+    for row in rows:
+        if row[MARK] == "summary":
+            files.summary.add(json.loads(row["c0"]))
+        elif row[MARK] == "turns":
+            turns.append((int(row["c0"]), row["c1"]))
+        elif row[MARK] == PARTS:
+            parts.add(row["c0"])
+        else:
+            files.extra.setdefault(row["c0"], []).extend(json.loads(row["c1"]))
+    if files.form == PARTS:
+        _only(files.folder, parts)
     lines = [line for _, line in sorted(turns)]
     pools = [line for line in lines if line.startswith(POOLS_START)]  # one of each task; pools take turns in one task alone
     files.turns = [[line for line in lines if not line.startswith(POOLS_START)]]
     files.pools = max(pools, key=len)
+
+
+def _only(folder: Path, parts: set[str]) -> None:
+    """Remove the files of tasks that were run again: only what was sent back belongs to the run."""
+    for name in TABLES:
+        for path in sorted((folder / f"{name}.parquet").glob("*")):
+            if f"{path.parent.name}/{path.name}" not in parts:
+                path.unlink()

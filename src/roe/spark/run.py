@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from roe.columns.load import Raw
@@ -67,6 +68,12 @@ def share_out(evaluator: Evaluator, data: Path, as_of: str, decide: Decide, sess
     if isinstance(how, Share):
         number = buckets or max(1, rows // ROWS_A_TASK)
         whole = {entity: (raw.habits, raw.origin.shown) for entity, raw in portions.items()}
+        alone = _alone(evaluator, data, how, frame, portions)
+        if alone is not None:
+            chunks = _chunks(alone)
+            read = _reading(decide, files, as_of, _sent(broadcast), whole[how.entity], (how.entity, str(alone.resolve()), chunks))
+            results = spark.range(0, len(chunks), numPartitions=len(chunks)).mapInArrow(read, _schema())
+            return SharedOut(results, {how.entity}, {entity: raw.origin for entity, raw in portions.items()}, "")
         task = _task(decide, files, as_of, _sent(broadcast), whole)
         results = frame.repartition(number, "$key").mapInArrow(task, _schema())  # all rows of a record in one task
         return SharedOut(results, {how.entity, *how.children}, {entity: raw.origin for entity, raw in portions.items()}, "")
@@ -195,6 +202,36 @@ def _keyed(evaluator: Evaluator, entity: str, frame: Any, how: Share) -> Any:
     return frame.withColumn("$key", f.when(missing, None).otherwise(text))
 
 
+def _alone(evaluator: Evaluator, data: Path, how: Share, frame: Any, portions: dict[str, Raw]) -> Path | None:
+    """The Parquet file whose records tasks can read themselves, row group by row group: nothing refers to them, and each has its own id."""
+    from pyspark.sql import functions as f
+
+    path = files_of(evaluator.policy, data)[0].get(how.entity)
+    if path is None or kind_of(path) != ".parquet" or set(portions) != {how.entity}:
+        return None
+    ids = frame.select(f.col("$key"))
+    counts = ids.agg(f.count("*").alias("n"), f.count("$key").alias("known"), f.countDistinct("$key").alias("distinct")).first()
+    return path if counts["n"] == counts["known"] == counts["distinct"] else None
+
+
+Chunk = tuple[int, int, int]  # the first row group, the one after the last, and the rows before them
+
+
+def _chunks(path: Path) -> list[Chunk]:
+    """The row groups of a file for one task each, of some 200,000 rows where groups are no larger."""
+    from pyarrow import parquet
+
+    data = parquet.ParquetFile(path).metadata
+    found: list[Chunk] = []
+    first, before, rows = 0, 0, 0
+    for group in range(data.num_row_groups):
+        rows += data.row_group(group).num_rows
+        if rows >= ROWS_A_TASK or group == data.num_row_groups - 1:
+            found.append((first, group + 1, before))
+            first, before, rows = group + 1, before + rows, 0
+    return found
+
+
 # --- tasks ----------------------------------------------------------------------------------------------------------
 
 
@@ -278,5 +315,27 @@ def _whole(decide: Decide, files: dict[str, bytes], as_of: str, tables: bytes) -
         for _ in batches:
             pass
         yield from decide(_evaluator(given), as_of, _received(tables)).to_batches()
+
+    return task
+
+
+def _reading(
+    decide: Decide, files: dict[str, bytes], as_of: str, others: bytes, whole: tuple[Any, str], place: tuple[str, str, list[Chunk]]
+) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    """A task that reads its row groups itself, and decides them in portions: no record goes through the JVM."""
+    given = tuple(sorted(files.items()))
+    (habits, shown), (entity, path, chunks) = whole, place
+
+    def task(batches: Iterator[Any]) -> Iterator[Any]:
+        from pyarrow import parquet
+
+        for number in [n for batch in batches for n in batch.column(0).to_pylist()]:
+            first, after, before = chunks[number]
+            rows = parquet.ParquetFile(path).read_row_groups(list(range(first, after)))
+            for start in range(0, max(rows.num_rows, 1), ROWS_A_TASK):
+                some = rows.slice(start, ROWS_A_TASK)
+                lines = np.arange(before + start + 1, before + start + some.num_rows + 1)
+                tables = {**_received(others), entity: Raw.of_table(some, lines, Origin(shown), habits)}
+                yield from decide(_evaluator(given), as_of, tables).to_batches()
 
     return task
