@@ -355,3 +355,17 @@ def test_moves_of_a_plan_are_held_back_and_the_others_applied(tmp_path: Path) ->
     assert set(placed) == set(accounts) - {accounts[1]} and all(placed.values())
     assert [(e.what, e.accepted) for e in office.entries("run") if e.what == "books"] == [("books", "rev")]
     assert office.send("rev", "/books/apply", plan=key[1]).startswith("400")  # the books have changed since
+
+
+def test_what_the_pages_keep_names_nobody_who_is_forgotten(office: Office) -> None:
+    from roe.ledger.erase import forget
+    from roe.web.app.kept import beside
+
+    office.run()
+    kept = beside(office.state)
+    kept.put("plan", "current", {"moves": [{"account": "A2", "name": "Beta"}]}, 1000)
+    assert kept.get("plan", "current") is not None
+    with open_store(office.state) as store:
+        forget(store, "A2", entity="account", by="rev", why="asked for")
+    assert kept.get("plan", "current") is None
+    assert b"Beta" not in (Path(office.state) / "pages.sqlite").read_bytes()

@@ -484,8 +484,7 @@ territories:
     - {name: dach, country: "DE,AT,CH"}
     - {name: uk, country: GB}
     - {name: rest}
-staffing:
-  rows:
+  staffing:
     - {territory: dach, role: ae, rep: r1}
     - {territory: uk, role: ae, rep: r2}
     - {territory: rest, role: ae, rep: r3}

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from roe.ledger.beside import forget_beside
-from roe.ledger.encode import SALT, canonical, salted, subject_bytes, unpacked
+from roe.ledger.encode import SALT, canonical, salted, subject_bytes, unpacked, whole
 from roe.ledger.entries import Erased
 from roe.ledger.moment import At
 from roe.ledger.store import Store, Writing
@@ -57,9 +59,24 @@ def forget(
             _remember(list_file, [(kind, record) for _, kind in ids])
             _applied(store, _lines(list_file))
     if ids:
+        _forget_pages(store)
         store._subjects.clear()
         store.db.scrub()
     return Forgotten(len(ids), erased, tuple(unreachable))
+
+
+def _forget_pages(store: Store) -> None:
+    """Drop what the pages keep beside the ledger: a plan of books may name the subject. Whoever is signed in signs in again."""
+    if store.db.dialect == "postgres":
+        if store.db.rows("SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'page_kept'"):
+            store.db.run("DELETE FROM page_kept")
+        return
+    path = Path(store.url) / "pages.sqlite"
+    if path.is_file():
+        with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as con:
+            con.execute("PRAGMA secure_delete = ON").fetchall()
+            con.execute("DELETE FROM page_kept")
+            con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _subjects(store: Store, record: str, entity: str) -> list[tuple[int, str]]:
@@ -105,7 +122,7 @@ def _naming(store: Store, words: Iterable[str]) -> Iterator[int]:
             for number, value in store.db.rows(
                 f"SELECT number, value FROM {table} WHERE number > ? AND number <= ?", (after, after + 5000)
             ):
-                text = unpacked(bytes(value)) if table == "evidence" else bytes(value)
+                text = unpacked(bytes(value)) if table == "evidence" else whole(bytes(value))
                 if any(needle in text for needle in needles):
                     yield number
             after += 5000

@@ -92,6 +92,7 @@ def _sqlite(place: str) -> Rows:
     if place != ":memory:":
         con.execute("PRAGMA journal_mode = WAL").fetchall()
         con.execute("PRAGMA synchronous = NORMAL")
+        con.execute("PRAGMA secure_delete = ON").fetchall()
         Path(place).chmod(0o600)
 
     def rows(sql: str, values: tuple[Any, ...] = ()) -> list[Any]:

@@ -46,8 +46,21 @@ def moves_since(store: Store, since: date, most: int) -> tuple[list[Move], bool]
     if first is None:
         return [], False
     kept = deque((x for x in store.entries(first - 1, None, ("owned",)) if _is_move(x.entry, since)), most + 1)
-    found = [_move(store, x) for x in list(kept)[-most:]]
-    return found[::-1], len(kept) > most
+    last = list(kept)[-most:]
+    ends = _ends_before(store, last)
+    return [_move(x, ends.get(x.number)) for x in reversed(last)], len(kept) > most
+
+
+def _ends_before(store: Store, entries: list[Stored]) -> dict[int, int | None]:
+    """Of each entry about an owner until when the one before it had the record, in microseconds since 1970."""
+    if not entries:
+        return {}
+    rows = store.db.rows(
+        "SELECT e.number, (SELECT p.until FROM entry p WHERE p.subject = e.subject AND p.kind = e.kind AND p.name = e.name AND p.number < e.number "
+        "ORDER BY p.number DESC LIMIT 1) FROM entry e WHERE e.number >= ? AND e.number <= ? AND e.kind = ?",
+        (entries[0].number, entries[-1].number, store._word_or_none("owned") or 0),
+    )  # fmt: skip
+    return dict(rows)
 
 
 def pending(store: Store, most: int) -> tuple[list[Any], int]:
@@ -63,18 +76,10 @@ def _is_move(e: Any, since: date) -> bool:
     return (e.rep or e.queue or None) != e.former and e.at.date >= since and not e.past and e.by != "import"
 
 
-def _move(store: Store, x: Stored) -> Move:
+def _move(x: Stored, ended: int | None) -> Move:
     e: Any = x.entry
     at: At = e.at
-    how = "hand" if e.by in BY_PEOPLE else "rules"
-    if how == "rules":
-        before = [
-            y.entry
-            for y in store.of_record(e.entity, e.record, ("owned",))
-            if y.number < x.number and getattr(y.entry, "role", "") == e.role
-        ]
-        until = getattr(before[-1], "until", None) if before else None
-        how = "time" if until is not None and until.instant <= at.instant else "rules"
+    how = "hand" if e.by in BY_PEOPLE else "time" if ended is not None and ended <= at.instant else "rules"
     owner = e.rep or (f"queue {e.queue}" if e.queue else None)
     return Move(
         x.number, at.date if at.day else at.local, e.entity, e.record, e.role, owner, e.former, how, e.rule if how != "hand" else ALSO.get(e.by, e.by), e.pool,

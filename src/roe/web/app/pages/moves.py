@@ -16,7 +16,7 @@ from roe.web.app.pages.changes import NOBODY, RUNS, download
 from roe.web.app.site import Ask
 
 SIZE = 50
-MOST = 20_000  # moves that are read at once
+MOST = 5_000  # moves that are read at once
 PENDING = 100  # owners that are not loaded yet and are listed
 HOW = {"rules": "by rules", "hand": "by people", "time": "by time"}
 FILTERS = ("entity", "role", "rule", "pool", "how")
