@@ -62,11 +62,13 @@ def findings(subject: Subject) -> list[Diagnostic]:
     from roe.analysis.ended import CHECKS as ENDED
     from roe.analysis.precedence import CHECKS as PRECEDENCE
     from roe.analysis.reality import CHECKS as REAL
+    from roe.analysis.reality import one_per_leaver
 
     checks = (*CHECKS, *PRECEDENCE, *REAL, *ENDED)
     found = [d for check in counted(checks, len(checks), "checking what the rules can do") for d in check(subject)]
     unique = list({(d.code, d.message, d.span.file, d.span.line, d.span.column): d for d in found}.values())
-    return allowed(subject.evaluator.policy, sorted(unique, key=lambda d: (d.span.file, d.span.line, d.span.column, d.code)))
+    placed = sorted(unique, key=lambda d: (d.span.file, d.span.line, d.span.column, d.code))
+    return one_per_leaver(subject, allowed(subject.evaluator.policy, placed))
 
 
 def diagnostic(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +13,19 @@ from roe.analysis.space import Space
 from roe.analysis.verdicts import POSSIBLE, PROVEN, Table
 from roe.analysis.witness import path_of
 from roe.diagnostics import Diagnostic, suggest
+from roe.evaluator.able import reason_left
 from roe.evaluator.allocate import Pools
 from roe.evaluator.engine import KEPT
+from roe.evaluator.leavers import Mention, in_words, mentions, named_reps
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.plan.bitsets import bits
-from roe.plan.operators import Action, Allocate, Choose, Expr, Rule
+from roe.plan.operators import Action, Allocate, Expr, Rule
 from roe.plan.subjects import Test
 from roe.policy.reads import expressions
 from roe.source import Span, Text, span_of
+from roe.words import counted, verb
 
 if TYPE_CHECKING:
     from roe.analysis.check import Subject
@@ -217,66 +221,49 @@ def _has(subject: str, key: Any) -> Callable[[Row], bool]:
 
 
 def reps(subject: Subject) -> Iterator[Diagnostic]:
-    """R417: reps that the policy names and the data does not know, or who have left."""
+    """R417: reps that the policy names and the data does not know, and each place that names somebody who has left.
+
+    Comments allow places one by one; `one_per_leaver` makes one finding of those that remain.
+    """
     if subject.bound is None or not subject.bound.world.rows["rep"]:
         return
-    world, today = subject.bound.world, subject.bound.world.clock.today
+    world = subject.bound.world
     known = [str(x) for row in world.rows["rep"] for x in (row["id"], row["name"]) if x]
-    seen: set[tuple[str, Span]] = set()
-    for name, what in named_reps(subject.evaluator.policy.plan):
-        at = name.span()
-        if (str(name), at) in seen:
-            continue
-        seen.add((str(name), at))
-        rep = world.find("rep", str(name))
-        if rep is None:
+    for name, what in named_reps(world.policy.plan, world.clock.today):
+        if world.find("rep", str(name)) is None:
             help = suggest(str(name), known, "add the rep to the data, or name another")
-            yield Diagnostic("R417", f"{what} names `{name}`, and no rep in the data has that name", at, help, certainty=PROVEN)
-        elif gone := left(rep, today):
-            yield Diagnostic(
-                "R417", f"{what} names `{name}`, who {gone}", at, "name another, or let the row end with `until`", certainty=PROVEN
-            )
+            yield Diagnostic("R417", f"{what} names `{name}`, and no rep in the data has that name", name.span(), help, certainty=PROVEN)
+    yield from map(_still_named, mentions(world))
 
 
-def left(rep: Row, today: date) -> str:
-    """How a rep has left, in words; '' for who is there."""
-    if rep["active"] is False:
-        return "is not active"
-    if isinstance(rep["ends"], date) and rep["ends"] <= today:
-        return f"left on {rep['ends']}"
-    return ""
+def _still_named(mention: Mention) -> Diagnostic:
+    message = f"{mention.what} names `{mention.text}`, who {in_words(reason_left(mention.rep))}"
+    help = "name another, or let the row end with `until`"
+    return Diagnostic("R417", message, mention.text.span(), help, certainty=PROVEN)
 
 
-def named_reps(plan: Any) -> Iterator[tuple[Text, str]]:
-    """(the name, where it stands) of every rep that a policy names."""
-    for step in plan.steps.values():
-        if isinstance(step, Choose) and step.stage == "staffing":
-            for rule in step.rules:
-                if rule.value is not None and not _ended(rule):
-                    yield Text(str(rule.value), rule.name.origin), f"the staffing of `{rule.conditions[0].text}`"
-    for pool in plan.pools.values():
-        for member in pool.members if not isinstance(pool.members, Expr) else ():
-            if member.until is None:
-                yield member.value, f"the pool `{pool.name}`"
-        if pool.fallback is not None and str(pool.fallback) not in plan.pools:
-            yield pool.fallback, f"the fallback of the pool `{pool.name}`"
-        if pool.sla is not None and pool.sla.escalate is not None:
-            yield pool.sla.escalate, f"the escalation of the pool `{pool.name}`"
-    for rules in plan.engagement.values():
-        for rule in rules.rules:
-            action = rule.value
-            while isinstance(action, Action):
-                if action.assign is not None and isinstance(action.assign.tree, s.Literal) and isinstance(action.assign.tree.value, str):
-                    yield Text(action.assign.tree.value, action.assign.text.origin), f"the rule `{rule.name}`"
-                action = action.otherwise
-    for row in plan.exceptions:
-        if not row.shares:
-            yield row.owner, f"the exception for `{row.record}`"
-
-
-def _ended(rule: Any) -> bool:
-    """Whether a row has an end of its own: whoever leaves then is named rightly."""
-    return any(isinstance(c.tree, s.Compare) and c.tree.op == "<" and c.tree.left == s.Name("today") for c in rule.conditions)
+def one_per_leaver(subject: Subject, found: list[Diagnostic]) -> list[Diagnostic]:
+    """The findings, where all places that name one leaver are one: at the first place, with the others beside it."""
+    if subject.bound is None or not any(d.code == "R417" for d in found):
+        return found
+    by_place = {(d.span, d.message): m for m in mentions(subject.bound.world) for d in (_still_named(m),)}
+    merged: list[Diagnostic] = []
+    first: dict[str, int] = {}  # rep -> where its finding is
+    for d in found:
+        mention = by_place.get((d.span, d.message)) if d.code == "R417" else None
+        if mention is None or mention.rep.written not in first:
+            if mention is not None:
+                first[mention.rep.written] = len(merged)
+            merged.append(d)
+        else:
+            at = first[mention.rep.written]
+            merged[at] = replace(merged[at], related=(*merged[at].related, (f"{mention.what} too", d.span)))
+    for at in first.values():
+        others = len(merged[at].related)
+        if others:
+            also = f"; so {verb(others, 'does', 'do')} {counted(others, 'more place')}"
+            merged[at] = replace(merged[at], message=merged[at].message + also)
+    return merged
 
 
 # --- pools ----------------------------------------------------------------------------------------------------------
@@ -290,13 +277,13 @@ def empty_pools(subject: Subject) -> Iterator[Diagnostic]:
     for pool in subject.evaluator.policy.plan.pools.values():
         if not isinstance(pool.members, Expr):
             people = [world.rep(m.value) for m in pool.members if m.holds(world.clock.today)]
-            if all(rep is None or left(rep, world.clock.today) for rep in people):
+            if all(rep is None or reason_left(rep) for rep in people):
                 yield _empty(pool, "everybody in it has left" if people else "nobody is in it today")
             continue
         code = subject.evaluator.compiled.code(pool.members)
         alone = {n.id for n in s.walk(pool.members.tree) if isinstance(n, s.Name)} <= {"rep", "today", "now", *world.lists}
         records = [None] if alone else [row for e in subject.bound.entities() for row in world.rows[e][:MOST_ASKED]]
-        there = [rep for rep in world.rows["rep"] if not left(rep, world.clock.today)]
+        there = [rep for rep in world.rows["rep"] if not reason_left(rep)]
 
         def member(rep: Row, record: Row | None, code: Callable[[dict[str, Any]], Any] = code) -> bool:
             scope = {**world.base} if record is None else world.scope(record)
@@ -369,7 +356,7 @@ def _room(subject: Subject, pool: Allocate, cap: str) -> float | None:
         people = [rep for m in pool.members if m.holds(world.clock.today) and (rep := world.rep(m.value)) is not None]
     for rep in people:
         value = code(pool.caps[cap])({**world.base, "rep": rep})
-        if not left(rep, world.clock.today):
+        if not reason_left(rep):
             if not v.is_number(value):
                 return None
             total += value

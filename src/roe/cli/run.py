@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,10 @@ def _show(summary: dict[str, Any], out: Path, has_reps: bool) -> None:
         click.echo(
             f"warning: {c['step']} allows one row, and {c['rules']} all hold for {counted(len(c['records']), 'record')}: {shown} [R609]"
         )
+    for leaver in summary.get("leavers", ())[:MOST_LEAVERS]:
+        click.echo(_of_leaver(leaver))
+    if len(summary.get("leavers", ())) > MOST_LEAVERS:
+        click.echo(f"… and {len(summary['leavers']) - MOST_LEAVERS} more reps who have left, in summary.json")
     if summary["unlisted_reps"]:
         shown = ", ".join(summary["unlisted_reps"][:8]) + (", …" if len(summary["unlisted_reps"]) > 8 else "")
         if has_reps:
@@ -163,5 +168,25 @@ def _show(summary: dict[str, Any], out: Path, has_reps: bool) -> None:
         )
 
 
+def _of_leaver(leaver: dict[str, Any]) -> str:
+    """What became of the records of a rep who has left, and where the policy still names that rep."""
+    to: Counter[str | None] = Counter()
+    for held in leaver["records"]:
+        to[held["owner"]] += held["records"]
+    nobody, unchanged = to.pop(None, 0), to.pop(leaver["rep"], 0)
+    moved = to.total()
+    said = [
+        f"{counted(moved, 'record')} went to {counted(len(to), 'other')}" if moved else "",
+        f"{format(nobody, ',') if moved else counted(nobody, 'record') + ' went'} to nobody" if nobody else "",
+        f"{counted(unchanged, 'record')} {verb(unchanged, 'stays', 'stay')} as {verb(unchanged, 'it is', 'they are')}" if unchanged else "",
+    ]
+    places = list(dict.fromkeys(named["place"] for named in leaver["named"]))
+    shown = ", ".join(places[:MOST_PLACES]) + (f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else "")
+    parts = [", ".join(x for x in said if x), f"still named in {shown} [R417]" if places else ""]
+    return f"{leaver['name']} {leaver['why']}: " + "; ".join(x for x in parts if x)
+
+
 MOST_ROWS = 100
 MOST_CORRECTED = 10
+MOST_LEAVERS = 10
+MOST_PLACES = 4

@@ -21,6 +21,14 @@ def counted(values: Any) -> Counter[Any]:
     return total
 
 
+def counted_where(lines: pa.Table, column: str, wanted: list[str], names: tuple[str, ...]) -> Counter[tuple[Any, ...]]:
+    """(the values of some columns) -> how many lines have them, of the lines where `column` is one of the `wanted` texts."""
+    there = lines.filter(pc.is_in(lines[column].cast(pa.string()), value_set=pa.array(wanted, pa.string())))
+    grouped = plain(there.select(names), set(names)).group_by(names).aggregate([([], "count_all")])
+    values = zip(*(grouped[name].to_pylist() for name in (*names, "count_all")), strict=True)
+    return Counter({tuple(row): n for *row, n in values})
+
+
 def same(text: str, n: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), pa.array([text]))
 

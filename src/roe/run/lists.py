@@ -17,6 +17,17 @@ def counted(values: Any) -> Counter[Any]:
     return arrow.counted(values)
 
 
+def counted_where(lines: Lines, column: str, wanted: list[str], names: tuple[str, ...]) -> Counter[tuple[Any, ...]]:
+    """(the values of some columns) -> how many lines have them, of the lines where `column` is one of the `wanted` texts."""
+    if isinstance(lines, dict):
+        among = set(wanted)
+        rows = zip(lines[column], zip(*(lines[name] for name in names), strict=True), strict=True)
+        return Counter(values for text, values in rows if text in among)
+    from roe.run import arrow
+
+    return arrow.counted_where(lines, column, wanted, names)
+
+
 def interleaved(tables: list[Lines]) -> Lines:
     """Tables with a line for the same records, side by side record by record."""
     if len(tables) == 1:

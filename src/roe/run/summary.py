@@ -13,6 +13,7 @@ from typing import Any
 from roe.crm.ids import spelt
 from roe.data.reading import Reading, Reject
 from roe.data.scan import Origin
+from roe.evaluator.leavers import about_leavers, leavers
 from roe.evaluator.world import World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
@@ -66,6 +67,7 @@ def counts_of(batch: Batch) -> dict[str, Any]:
         "territories": territories,
         "reps": dict(owned),
         "undone": len(batch.bound.undone),
+        "leavers": _leavers(batch),
         **batch.read,
     }
 
@@ -74,6 +76,19 @@ def _rules(p: Portion) -> dict[str, int]:
     """rule -> how many records it decided."""
     by_rule = lists.counted(p.lines["rule"])
     return {**by_rule, "(no rule)": p.n - sum(by_rule.values())}
+
+
+HELD = ("previous_owner", "entity", "role", "owner", "owner_name", "action", "rule")
+
+
+def _leavers(batch: Batch) -> dict[str, Any]:
+    """What became of the records that reps held who have left, and where the policy still names them."""
+    world = batch.bound.world
+    gone = list(leavers(world))
+    held: Counter[tuple[Any, ...]] = Counter()
+    for p in batch.portions if gone else ():
+        held.update(lists.counted_where(p.lines, "previous_owner", gone, HELD))
+    return about_leavers(world, [(*key, n) for key, n in held.items()]) if gone else {}
 
 
 class Summary:
@@ -139,6 +154,7 @@ class Summary:
             for read in self._each(entity):
                 corrected.update({(entity, f, a, b): n for f, a, b, n in read["corrected"]})
                 dangling.update({(entity, f, x): n for f, x, n in read["dangling"]})
+        gone = self._leavers()
         conflicts: dict[tuple[str, str, str], set[str]] = {}
         for counts in self.parts:
             for e, name, which, ids in counts["conflicts"]:
@@ -156,6 +172,7 @@ class Summary:
             "allocations": sum(sum(c.values()) for c in rules.values()),
             "moved": sum(counts["moved"] for counts in self.parts),
             **({"undone": undone} if (undone := sum(counts.get("undone", 0) for counts in self.parts)) else {}),
+            **({"leavers": gone} if gone else {}),
             "actions": dict(sorted(self._total("actions").items())),
             "rules": {k: c for k, c in sorted(rules.items()) if c},
             "reps": dict(sorted(reps.items())),
@@ -174,6 +191,29 @@ class Summary:
             ],
             "unlisted_reps": sorted(rep for rep in reps if rep not in listed),
         }
+
+    def _leavers(self) -> list[dict[str, Any]]:
+        """A row for each rep who has left, and held records or is still named."""
+        total: dict[str, Counter[tuple[Any, ...]]] = {}
+        about: dict[str, dict[str, Any]] = {}
+        for counts in self.parts:
+            for rep, leaver in counts["leavers"].items():
+                about[rep] = leaver
+                total.setdefault(rep, Counter()).update({tuple(key): n for *key, n in leaver["records"]})
+        keys = HELD[1:]
+        return [
+            {
+                "rep": rep,
+                "name": about[rep]["name"],
+                "why": about[rep]["why"],
+                "records": [
+                    {**dict(zip(keys, key, strict=True)), "records": n}
+                    for key, n in sorted(held.items(), key=lambda item: [str(x or "") for x in item[0]])
+                ],
+                "named": [{"by": what, "place": place} for what, place in about[rep]["named"]],
+            }
+            for rep, held in sorted(total.items())
+        ]
 
     def _rules(self, policy: Policy) -> dict[str, dict[str, int]]:
         """`entity.role` -> rule -> records, the greatest first; of equals the one that comes first in the policy."""

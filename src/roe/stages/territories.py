@@ -231,5 +231,5 @@ def _staff(name: str, section: TerritoriesSection, table: Table, known: set[str]
     for title, staffed in rules.items():
         cx.steps[entity, f"{name}_owner.{title}"] = Choose(entity, f"{name}_owner.{title}", "staffing", "first", tuple(staffed))
     group = {title: f"{name}_owner.{title}" for title in rules}
-    vacant = {str(role): str(rep) for role, rep in fallback.items()}
+    vacant = {str(role): rep for role, rep in fallback.items()}
     cx.steps[entity, f"{name}_owner"] = Derive(entity, f"{name}_owner", "staffing", None, group, vacant, section.cover == "leave")

@@ -1,0 +1,171 @@
+"""Reps who have left, or are not active: where a policy still names them.
+
+A leaver is named by what gives or asks: rules, pools, the staffing of territories, tables that rules assign from, exceptions, credit. A row
+that has ended, or that ends by itself, names its rep rightly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from roe.evaluator.able import reason_left
+from roe.evaluator.world import Row, World
+from roe.grammar import syntax as s
+from roe.plan.operators import Action, Allocate, Choose, Derive, Expr, Plan, Rule
+from roe.source import Span, Text
+
+Named = Iterator[tuple[Text, str]]  # (the name, where it is asked for)
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """One place that names a rep: the text, and what it belongs to, such as "the pool `desk`"."""
+
+    rep: Row
+    text: Text
+    what: str
+
+    @property
+    def place(self) -> str:
+        """The file and the line, or the cell of a workbook."""
+        return line_of(self.text.span())
+
+
+def line_of(at: Span) -> str:
+    return f"{at.file}:{at.cell or at.line}"
+
+
+def in_words(reason: str) -> str:
+    """Why somebody may not hold records (`roe.evaluator.able.reason_left`) with a verb."""
+    return f"is {reason}" if reason == "not active" else reason
+
+
+def leavers(world: World) -> dict[str, Row]:
+    """The reps of the data who may not hold records, by their ids as the data has them."""
+    return {rep.written: rep for rep in world.rows["rep"] if reason_left(rep)}
+
+
+def mentions(world: World) -> list[Mention]:
+    """Every place of the policy that names a leaver, in the order of the policy."""
+    if not leavers(world):
+        return []
+    found: dict[tuple[str, str, str], Mention] = {}
+    plan, today = world.policy.plan, world.clock.today
+    for text, what in (*named_reps(plan, today), *_named_otherwise(plan)):
+        rep = world.find("rep", str(text))
+        if rep is not None and reason_left(rep):
+            mention = Mention(rep, text, what)
+            found.setdefault((rep.written, mention.place, what), mention)
+    return list(found.values())
+
+
+def named_reps(plan: Plan, today: date | None = None) -> Named:
+    """Every text of a policy that must name a rep, but for rows that end."""
+    for step in plan.steps.values():
+        if isinstance(step, Choose) and step.stage == "staffing":
+            for rule in step.rules:
+                if rule.value is not None and not _ends(rule):
+                    yield Text(str(rule.value), rule.name.origin), f"the staffing of `{rule.conditions[0].text}`"
+    for pool in plan.pools.values():
+        yield from _of_pool(pool, plan)
+    for rules in plan.engagement.values():
+        for rule in rules.rules:
+            for action in _actions(rule):
+                yield from _literal(action.assign, f"the rule `{rule.name}`")
+    for row in plan.exceptions:
+        if not row.shares and not (today is not None and isinstance(row.until, date) and row.until <= today):
+            yield row.owner, f"the exception for `{row.record}`"
+
+
+def _of_pool(pool: Allocate, plan: Plan) -> Named:
+    for member in pool.members if not isinstance(pool.members, Expr) else ():
+        if member.until is None:
+            yield member.value, f"the pool `{pool.name}`"
+    if pool.fallback is not None and str(pool.fallback) not in plan.pools:
+        yield pool.fallback, f"the fallback of the pool `{pool.name}`"
+    if pool.sla is not None and pool.sla.escalate is not None:
+        yield pool.sla.escalate, f"the escalation of the pool `{pool.name}`"
+
+
+def _actions(rule: Rule) -> Iterator[Action]:
+    """What a rule does, and what it falls back on."""
+    action = rule.value
+    while isinstance(action, Action):
+        yield action
+        action = action.otherwise
+
+
+def _named_otherwise(plan: Plan) -> Named:
+    """Texts that name a rep, or something else that the data need not list: who covers vacancies, who must decide, cells of tables."""
+    for step in plan.steps.values():
+        if isinstance(step, Derive) and step.stage == "staffing":
+            yield from ((rep, "the fallback of the staffing") for rep in step.vacant.values() if isinstance(rep, Text))
+    for (entity, _), rules in plan.engagement.items():
+        for rule in rules.rules:
+            for action in _actions(rule):
+                if isinstance(action.to, Text):
+                    yield action.to, f"the referral of the rule `{rule.name}`"
+        yield from _of_tables(entity, rules, plan)
+    for credit in plan.credits:
+        for name, shares in credit.shares.items():
+            for expr, _ in shares:
+                yield from _literal(expr, f"the credit rule `{name}`")
+
+
+def _literal(expr: Expr | None, what: str) -> Named:
+    if expr is not None and isinstance(expr.tree, s.Literal) and isinstance(expr.tree.value, str):
+        yield Text(expr.tree.value, expr.text.origin), what
+
+
+def _of_tables(entity: str, rules: Choose, plan: Plan) -> Named:
+    """The reps in tables that rules assign from, such as a list of named accounts with their owners."""
+    asked: dict[tuple[str, str | None], None] = {}
+    for rule in rules.rules:
+        for action in _actions(rule):
+            tree = action.assign.tree if action.assign is not None else None
+            if isinstance(tree, s.Call) and tree.function == "string":  # a column of numeric ids
+                tree = tree.args[0]
+            if tree is not None:
+                asked[_step_of(tree, entity), None] = None
+            if isinstance(tree, s.Path):
+                asked[_step_of(tree.base, entity), tree.field] = None
+    for name, output in asked:
+        step = plan.steps.get((entity, name))
+        if isinstance(step, Choose) and step.stage in ("table", "territory"):
+            for row in step.rules:
+                value = row.value.get(output) if isinstance(row.value, Mapping) else row.value if output is None else None
+                if isinstance(value, str) and not _ends(row):
+                    yield Text(value, value.origin if isinstance(value, Text) else row.name.origin), f"the table `{name}`"
+
+
+def _step_of(tree: s.Node, entity: str) -> str:
+    """The field of the record that an expression is; empty for any other expression."""
+    if isinstance(tree, s.Path) and tree.base == s.Name(entity):
+        return tree.field
+    return tree.id if isinstance(tree, s.Name) else ""
+
+
+def _ends(rule: Rule) -> bool:
+    """Whether a row has an end of its own: whoever leaves then is named rightly."""
+    return any(isinstance(c.tree, s.Compare) and c.tree.op == "<" and c.tree.left == s.Name("today") for c in rule.conditions)
+
+
+def about_leavers(world: World, rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
+    """What a summary says of leavers, as plain JSON: rep -> name, why, where the policy names them, and what became of their records.
+
+    `rows` are (rep, entity, role, owner, its name, action, rule, how many records).
+    """
+    by_rep: dict[str, list[list[Any]]] = {}
+    for rep, *rest in rows:
+        by_rep.setdefault(rep, []).append(rest)
+    named: dict[str, list[list[str]]] = {}
+    for mention in mentions(world):
+        named.setdefault(mention.rep.written, []).append([mention.what, mention.place])
+    return {
+        key: {"name": rep.label, "why": in_words(reason_left(rep)), "named": named.get(key, []), "records": by_rep.get(key, [])}
+        for key, rep in leavers(world).items()
+        if key in by_rep or key in named
+    }
