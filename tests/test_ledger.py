@@ -20,6 +20,7 @@ from roe.ledger.database import migrations
 from roe.ledger.encode import canonical, draft, entry, small, whole
 from roe.ledger.entries import Entry, Owned, Run, Turn
 from roe.ledger.moment import At
+from roe.ledger.projections import dump
 from roe.ledger.store import Store, open_store
 
 __all__ = ["state"]
@@ -359,6 +360,17 @@ def test_both_stores_write_the_same_projections(tmp_path: Path) -> None:
                 store.append(written[at : at + 37])
             said.append(dump(store.db))
     assert said[0] == said[1]
+
+
+def test_projections_of_an_earlier_roe_are_made_again(state: str) -> None:
+    with open_store(state, clock=Ticks()) as store:
+        store.append(EXAMPLES)
+        before = dump(store.db)
+        store.db.run("UPDATE projected SET version = 1")
+        store.db.run("DELETE FROM latest")
+        assert dump(store.db) != before
+    with open_store(state) as again:
+        assert dump(again.db) == before and again.rebuild()
 
 
 def test_migrations_are_numbered_alike() -> None:
