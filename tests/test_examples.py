@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import random
 import re
+import shlex
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from helpers import AS_OF, EXAMPLES, HEAVY, example, tables
+from helpers import AS_OF, EXAMPLES, HEAVY, ROOT, example, tables
+from roe.cli import main
 from roe.data.read import read_tables
 from roe.evaluator.observe import leaves
 from roe.evaluator.world import Row
@@ -184,3 +187,17 @@ def test_one_record_of_a_world_is_decided_as_in_the_run(name: str) -> None:
             assert row is not None
             alone = bound.decide(row, decision.role)
             assert (alone.owner, alone.rule, alone.until) == (decision.owner, decision.rule, decision.until)
+
+
+WITH_MEMORY = [n for n in NAMES if "    roe history " in (EXAMPLES / n / "README.md").read_text("utf-8")]
+
+
+@pytest.mark.parametrize("name", WITH_MEMORY)
+def test_what_a_readme_shows_of_the_memory_can_be_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands with a `--state`, in the order of the README."""
+    (tmp_path / "policies").symlink_to(ROOT / "policies")
+    monkeypatch.chdir(tmp_path)
+    lines = (EXAMPLES / name / "README.md").read_text("utf-8").splitlines()
+    for command in (shlex.split(line)[1:] for line in lines if line.startswith("    roe ") and "--state state" in line):
+        done = CliRunner().invoke(main, command)
+        assert done.exit_code == 0 and done.output, (command, done.output[-500:])

@@ -17,7 +17,7 @@ from ledgers import STORES, Ticks, place, state
 from roe.diagnostics import PolicyError
 from roe.ledger import entries as e
 from roe.ledger.database import migrations
-from roe.ledger.encode import draft, entry
+from roe.ledger.encode import canonical, draft, entry, small, whole
 from roe.ledger.entries import Entry, Owned, Run, Turn
 from roe.ledger.moment import At
 from roe.ledger.store import Store, open_store
@@ -81,6 +81,12 @@ def test_every_kind_has_an_example() -> None:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda x: x.KIND)
 def test_an_entry_taken_apart_is_the_same_entry(example: Entry) -> None:
     assert entry(draft(example)) == example
+
+
+@given(st.text(max_size=200))
+def test_a_value_that_was_packed_is_the_same_value(text: str) -> None:
+    value = canonical({"sentence": text}).encode()
+    assert whole(small(value)) == value and len(small(value)) <= len(value)
 
 
 def test_what_is_appended_is_read_back(state: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -18,7 +19,7 @@ from ledgers import STORES, place
 from roe.ledger.store import open_store
 from services import feed, fill, policy, servers
 
-KILLS = 200 if HEAVY else 2
+KILLS = int(os.environ.get("ROE_KILLS", "200")) if HEAVY else 2
 LEADS = 10_000 if HEAVY else 60
 
 

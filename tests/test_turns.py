@@ -96,8 +96,14 @@ def test_credit_is_rounded_where_its_denominator_would_grow_without_end() -> Non
         exact["a"] -= 1
         assert ledger.scale <= LARGEST and ledger.scale % prime == 0
         assert all(abs(ledger.credit(rep) - exact[rep]) < Fraction(10, LARGEST) for rep in exact)
+        assert sum(ledger.credits().values(), Fraction()) == 0, "what one gains the others pay, rounded or not"
     assert ledger.scale > LARGEST // 2, "as exact as there is room for"
-    assert abs(sum(ledger.credits().values(), Fraction())) <= Fraction(10, LARGEST)
+
+
+def test_weights_above_the_largest_denominator_are_exact() -> None:
+    ledger = Ledger(3)
+    ledger.settle(Standing([Seat("a", Fraction(1)), Seat("b", Fraction(2 * LARGEST))]), 1, {"b": 1})
+    assert ledger.credits() == {"a": Fraction(1, 2 * LARGEST + 1), "b": Fraction(-1, 2 * LARGEST + 1)}
 
 
 def test_a_scale_of_just_the_largest_is_exact() -> None:
@@ -135,5 +141,26 @@ def test_a_pool_is_worked_out_again_at_any_of_its_turns(before: int) -> None:
 
 def test_nobody_and_reps_without_weight_have_a_standing() -> None:
     assert (Standing([]).able, Standing([]).total) == ([], 0)
-    idle = Standing([Seat("a", Fraction(0)), Seat("b", Fraction(0), "on leave", True)])
-    assert (idle.able, idle.owed, idle.total) == ([("a", 0)], [("b", 0)], 0)
+    idle = Standing([Seat("a", Fraction(0), "no weight"), Seat("b", Fraction(0), "on leave", True)])
+    assert (idle.able, idle.owed, idle.total) == ([], [("b", 0)], 0)
+
+
+@pytest.mark.parametrize("first", [1, 200, 256, 300])
+def test_a_log_that_begins_later_gives_the_same(first: int) -> None:
+    rng = random.Random(6)
+    standings = [Standing(some_seats(rng, 4)) for _ in range(12)]
+    log = [(standing, rng.choice(standing.able)[0]) for standing in standings for _ in range(50)]
+    whole, part = History(3, {}, {}, 0, 0, log), History(3, {}, {}, 0, first, log[first:])
+    part.begin(first, *whole.at(first))
+    assert part.taken == whole.taken == len(log)
+    for index in (first, first + 1, 511, 512, 513, 600, 400):
+        (ledger, counts), (wanted, wanted_counts) = part.at(index), whole.at(index)
+        assert (ledger.credits(), counts) == (wanted.credits(), wanted_counts)
+
+
+@pytest.mark.parametrize(("limit", "owed"), [(0, {}), (1, {"a": Fraction(-1, 2), "b": Fraction(1, 2)})])
+def test_who_has_no_credit_yet_is_owed_up_to_the_limit(limit: int, owed: Credits) -> None:
+    ledger = Ledger(limit)
+    ledger.settle(Standing([Seat("a", Fraction(1)), Seat("b", Fraction(1), "on leave", True)]), 1, {"a": 1})
+    assert ledger.credits() == owed
+    assert History(limit, {}, {}, 0).taken == 0

@@ -290,13 +290,13 @@ def apart() -> int:
     return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]))
 
 
-def report(results: list[tuple[Fault, str]], config: dict[str, Any], what: str) -> tuple[str, float]:
+def report(results: list[tuple[Fault, str]], config: dict[str, Any], what: str, given: argparse.Namespace) -> tuple[str, float]:
     """The report as Markdown, and the share that was noticed in percent: of the faults that are not known to change nothing."""
     why = {(x["file"], x["function"], x["before"], x["after"]): x["why"] for x in config.get("unchanged", ())}
     noticed = sum(verdict != SURVIVED for _, verdict in results)
     known = sum(verdict == SURVIVED and f.key in why for f, verdict in results)
     percent = _percent(noticed, len(results) - known)
-    command = " ".join(["python tools/mutants.py", *sys.argv[1:]])
+    command = f"python tools/mutants.py --seed {given.seed}" + (f" --only '{given.only}'" if given.only else "")
     lines = [
         "# Faults planted in roe's own code",
         "",
@@ -362,7 +362,7 @@ def main() -> int:
     count = len(planter.results)
     chosen = f"{count} of {total} faults, by the seed {given.seed}" if count < total else f"{total} faults"
     took = time.monotonic() - start
-    text, percent = report(planter.results, config, f"{chosen}.")
+    text, percent = report(planter.results, config, f"{chosen}.", given)
     if given.out is None:
         print(text)
     else:

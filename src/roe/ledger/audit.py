@@ -6,11 +6,12 @@ has it, and `anchored` holds a ledger against one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from roe.ledger.encode import Draft, chained, is_evidence, salted, subject_bytes, unpacked
+from roe.ledger.encode import Draft, chained, is_evidence, salted, subject_bytes, unpacked, whole
 from roe.ledger.entries import Erased
 from roe.ledger.store import PAGE, Store
 
@@ -101,17 +102,16 @@ def _taken_apart(store: Store, row: Any) -> tuple[Any, ...]:
     text = store._text
     d = Draft(text(kind), None, text(name), at, text(grain), until, None, None, text(word), fact, None)
     if evidence is not None:
-        salt, value = e_salt, _inflated(bytes(evidence))
+        salt, value = e_salt, _read(unpacked, bytes(evidence))
+    elif value is not None:
+        value = _read(whole, bytes(value))
     hashes = [None if x is None else bytes(x) for x in (s_digest, t_digest, f_digest)]
-    own = bytes(value) if value is not None else None
-    return (s, t, f), d, None if digest is None else bytes(digest), None if salt is None else bytes(salt), own, hashes
+    return (s, t, f), d, None if digest is None else bytes(digest), None if salt is None else bytes(salt), value, hashes
 
 
-def _inflated(value: bytes) -> bytes:
-    import zlib
-
+def _read(unpack: Callable[[bytes], bytes], value: bytes) -> bytes:
     try:
-        return unpacked(value)
+        return unpack(value)
     except zlib.error:
         return b"\0"  # which fits no digest
 

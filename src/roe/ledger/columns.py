@@ -103,6 +103,11 @@ class Owners(Mapping[str, State]):
         self.roles, self.number = roles, number
 
     @property
+    def size(self) -> int:
+        """How many records with roles the ledger knows, owned or not."""
+        return sum(map(len, self.roles.values()))
+
+    @property
     def last_how(self) -> LastHow:
         return LastHow(self)
 

@@ -198,6 +198,32 @@ def unpacked(value: bytes) -> bytes:
     return zlib.decompress(value)
 
 
+# What sentences often say, the commonest last. Values that were written with it can be read with nothing else, so it never changes.
+COMMON = (
+    b'no rule decides it; nobody has it; opened; the account is open; referred to ; exception by ; turn  of the pool `","tried":["","why":"'
+    b'"counts":{"credits":{""shares":{""company":"{"reason":"the run is undone"{"by":"{"to":"{"value":","before":" records with 1000 employees'
+    b" in territory  has until  to decide; kept until  by its owner; protected until  since ; changed in the CRM on : it stays as it is"
+    b"; this undoes the change to  that was made in the CRM is next in turn in the pool ` keeps it, since the account is a customer"
+    b' is assigned, since the account has  owns the account {"sentence":" is assigned by rule `'
+)
+_PACKED = b"\x01"  # what a packed value begins with; one that is not begins with `{`
+
+
+def small(value: bytes) -> bytes:
+    """An erasable value as it is kept: packed, where that is shorter."""
+    packer = zlib.compressobj(6, zlib.DEFLATED, -12, 5, zdict=COMMON)
+    packed_ = _PACKED + packer.compress(value) + packer.flush()
+    return packed_ if len(packed_) < len(value) else value
+
+
+def whole(kept: bytes) -> bytes:
+    """The value again. Raises zlib.error for what `small` did not make."""
+    if kept[:1] != _PACKED:
+        return kept
+    reader = zlib.decompressobj(-15, zdict=COMMON)
+    return reader.decompress(kept[1:]) + reader.flush()
+
+
 def is_evidence(kind: str) -> bool:
     return kind == Evidence.KIND
 

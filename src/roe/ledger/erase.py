@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from roe.ledger.beside import forget_beside
-from roe.ledger.encode import SALT, canonical, salted, subject_bytes, unpacked
+from roe.ledger.encode import SALT, canonical, salted, subject_bytes, unpacked, whole
 from roe.ledger.entries import Erased
 from roe.ledger.moment import At
 from roe.ledger.store import Store, Writing
@@ -122,7 +122,7 @@ def _naming(store: Store, words: Iterable[str]) -> Iterator[int]:
             for number, value in store.db.rows(
                 f"SELECT number, value FROM {table} WHERE number > ? AND number <= ?", (after, after + 5000)
             ):
-                text = unpacked(bytes(value)) if table == "evidence" else bytes(value)
+                text = unpacked(bytes(value)) if table == "evidence" else whole(bytes(value))
                 if any(needle in text for needle in needles):
                     yield number
             after += 5000

@@ -95,8 +95,11 @@ def read_rows(store: Store) -> Rows:
     return Rows(*_merged(table, touched, newer), head.number, newer.num_rows)
 
 
-def keep_rows(store: Store, wait: float) -> bool:
-    """Make the copy anew if much has changed since it was made; whether it was. Whoever has the lock for longer than `wait` seconds lets it be."""
+def keep_rows(store: Store, wait: float, least: int = 0) -> bool:
+    """Make the copy anew if much has changed since it was made; whether it was. `least` is how many rows there are at least, as far as known. Whoever has the lock for longer than `wait` seconds lets it be."""
+    made = store.db.rows("SELECT max(number) FROM snapshot")
+    if made[0][0] is not None and store.head().number - made[0][0] <= STALE * least:
+        return False
     rows = read_rows(store)
     if len(rows) < LEAST or 0 <= rows.changed <= STALE * len(rows):
         return False

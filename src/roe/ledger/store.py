@@ -33,8 +33,10 @@ from roe.ledger.encode import (
     is_evidence,
     packed,
     salted,
+    small,
     subject_bytes,
     unpacked,
+    whole,
     words_of,
 )
 from roe.ledger.entries import FORGOTTEN, Entry, Run, Stored
@@ -239,7 +241,7 @@ class Store:
         (number, run, kind, s, s_entity, s_record, name, at, grain, until, recorded, t, t_entity, t_record, f, f_entity, f_record,
          word, fact, digest, value, evidence) = row  # fmt: skip
         text = self._text
-        held = bytes(value) if value is not None else unpacked(bytes(evidence)) if evidence is not None else None
+        held = whole(bytes(value)) if value is not None else unpacked(bytes(evidence)) if evidence is not None else None
         d = Draft(
             text(kind), self._subject(s, s_entity, s_record), text(name), at, text(grain), until, self._subject(t, t_entity, t_record),
             self._subject(f, f_entity, f_record), text(word), fact, held,
@@ -535,7 +537,7 @@ class Writing:
                 if is_evidence(d.kind):
                     evidence.append((number, salt, packed(d.value)))
                 else:
-                    values.append((number, salt, d.value))
+                    values.append((number, salt, small(d.value)))
             previous = chained(
                 previous, number, run, recorded, d, subject and subject[1], target and target[1], former and former[1], digest
             )  # fmt: skip

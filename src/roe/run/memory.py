@@ -48,12 +48,12 @@ class Memory:
                 self.last = last.entry if last is not None and isinstance(last.entry, Run) else None
                 return state
 
-    def keep_copy(self) -> None:
-        """Let the next run in columns read who holds what at once (see `roe.ledger.snapshot`)."""
+    def keep_copy(self, rows: int) -> None:
+        """Let the next run in columns read who holds what at once (see `roe.ledger.snapshot`). `rows` of that were there before this run."""
         from roe.ledger.snapshot import keep_rows
 
         with suppress(PolicyError):  # it is committed: that somebody else has the lock by now changes nothing
-            keep_rows(self.store, 1)
+            keep_rows(self.store, 1, rows)
 
     def check(self, at: At, now: datetime) -> None:
         """Raises PolicyError for an as-of before the last run's, or far ahead of the clock."""

@@ -158,7 +158,7 @@ def _decided(job: Job, folder: OutFolder, given: Options, memory: Memory | None)
         folder.put_in_place()
         draft.remember_report()
         if owners is not None:
-            memory.keep_copy()
+            memory.keep_copy(getattr(draft.before.get("owners"), "size", 0))
         return draft.finished
     return draft.finish("refused")
 

@@ -100,33 +100,33 @@ def _field(entity: str, name: Text, given: Text | FieldSection, cx: Context) -> 
             return None
         via, key = relation_ends(entity, str(name), spec)
         return Field(str(name), t.list_of(t.record(str(spec.many))), via=via, key=key, span=span_of(name))
-    old = cx.model.entities[entity].get(str(name))
-    inherited = old if old and not spec.type else None  # what is not said of a standard field stays as it is
-    kind = inherited.type if inherited else type_named(str(spec.type or "string"))
+    old, blank = cx.model.entities[entity].get(str(name)), Field(str(name), t.STRING)
+    standard = old or blank  # what is not said of a standard field stays as it is
+    kind = type_named(str(spec.type)) if spec.type else standard.type
     if not _is_sound(spec, kind, cx):
         return None
     values = tuple(fold(str(x)) for x in spec.values)
-    normalize = str(spec.normalize or (old.normalize if old and (old.normalize != "queue" or not spec.column) else ""))
+    normalize = str(spec.normalize or ("" if spec.column and standard.normalize == "queue" else standard.normalize))
     columns = (str(spec.column),) if isinstance(spec.column, Text) else tuple(map(str, spec.column or ()))
-    headers = old if old and not columns else None  # the field has the profile's columns
+    headers = blank if columns else standard  # the profile's columns count where the policy names none
     return Field(
         str(name),
         coded(
             Type(kind.name, kind.item, kind.entity, kind.fields, values, declared=span_of(name)),
             "" if values or spec.aliases else normalize,
         ),
-        columns or (headers.columns if headers else ()),
+        columns or headers.columns,
         {str(k): str(v) for k, v in spec.aliases.items()},
         normalize,
         str(spec.format or ""),
         spec.required,
         spec.default,
         standard=old is not None,
-        reads=str(spec.type) if spec.type in t.WRITTEN else inherited.reads if inherited else "",
+        reads=str(spec.type) if spec.type in t.WRITTEN else "" if spec.type else standard.reads,
         missing=None if spec.missing is None else tuple(map(str, spec.missing)),
         currency=str(spec.currency or ""),
-        profile=headers.profile if headers else "",
-        words=headers.words if headers else (),
+        profile=headers.profile,
+        words=headers.words,
         keys=_keys(entity, kind, old, cx),
         span=span_of(name),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from roe.grammar import syntax as s
 from roe.grammar import types as t
@@ -36,18 +36,26 @@ def _own(of: str) -> str:
     return f"company_domain(if {of}.domain = null then {of}.website else {of}.domain)"
 
 
+class BuiltIn(NamedTuple):
+    """A method of a built-in definition, as a policy would write it."""
+
+    name: str
+    match: str = "true"
+    unless: str = ""
+    by_name: bool = False  # whether the company names of lead and account are searched and scored
+    at_least: float = LEAST
+    group: bool = False
+
+
 # what `matching: default` means: the first method that finds an account decides
-DEFAULT: tuple[dict[str, Any], ...] = (
-    {"name": "email-domain", "match": f"company_domain(lead.email) = {_own('account')}"},
-    {"name": "web-domain", "match": f"company_domain(lead.website) = {_own('account')}"},
-    {
-        "name": "other-domain",
-        "match": 'company_domain(lead.email) in (for d in split(account.other_domains, "[;, ]+") return company_domain(d))',
-    },
-    {"name": "phone", "match": f"{_phone('lead')} = {_phone('account')}"},
-    {"name": "company-name", "similar": ["lead.company", "account.name"], "unless": "contradicts(lead.country, account.country)"},
-    {"name": "name-and-place", "similar": ["lead.company", "account.name"], "at_least": 0.2, "match": PLACE},
-    {"name": "name-and-address", "similar": ["lead.company", "account.name"], "at_least": 0.01, "match": ADDRESS},
+DEFAULT = (
+    BuiltIn("email-domain", f"company_domain(lead.email) = {_own('account')}"),
+    BuiltIn("web-domain", f"company_domain(lead.website) = {_own('account')}"),
+    BuiltIn("other-domain", 'company_domain(lead.email) in (for d in split(account.other_domains, "[;, ]+") return company_domain(d))'),
+    BuiltIn("phone", f"{_phone('lead')} = {_phone('account')}"),
+    BuiltIn("company-name", unless="contradicts(lead.country, account.country)", by_name=True),
+    BuiltIn("name-and-place", PLACE, by_name=True, at_least=0.2),
+    BuiltIn("name-and-address", ADDRESS, by_name=True, at_least=0.01),
 )
 
 
@@ -58,17 +66,17 @@ def _brand(domain: str) -> str:
 
 
 # what `matching: group` tries after those: another company of the same corporate group, by its brand as a domain or its rare first word
-GROUP: tuple[dict[str, Any], ...] = (
-    {"name": "group-domain", "match": f"({_brand('company_domain(lead.email)')}) = ({_brand(_own('account'))})"},
-    {"name": "group-name", "similar": ["lead.company", "account.name"], "group": True},
+GROUP = (
+    BuiltIn("group-domain", f"({_brand('company_domain(lead.email)')}) = ({_brand(_own('account'))})"),
+    BuiltIn("group-name", by_name=True, group=True),
 )
 DEFINITIONS = {"default": DEFAULT, "group": DEFAULT + GROUP}
-TIES = (
-    {"most": f"if {PLACE} then 1 else 0"},
-    {"most": "if account.country = lead.country then 1 else 0"},
-    {"most": "count(account.open_opportunities)"},
-    {"most": "account.employees"},
-    {"most": "if account.parent = null then 1 else 0"},
+MOST = (  # of several accounts, the one with the most of the first of these that differs
+    f"if {PLACE} then 1 else 0",
+    "if account.country = lead.country then 1 else 0",
+    "count(account.open_opportunities)",
+    "account.employees",
+    "if account.parent = null then 1 else 0",
 )
 
 
@@ -160,15 +168,15 @@ def _default(called: Text, cx: Context) -> Relate:
         assert parsed is not None
         return written(parsed.tree, Text(called, origin))
 
-    methods = []
-    for raw in DEFINITIONS[str(called)]:
-        similar = tuple(map(expr, raw.get("similar", ())))
-        methods.append(
-            Method(
-                Text(raw["name"], origin), expr(raw.get("match", "true")), expr(raw["unless"]) if "unless" in raw else None,
-                (similar[0], similar[1]) if similar else None, raw.get("at_least", LEAST) if similar else 0.0,
-                "group" in raw,
-            )
-        )  # fmt: skip
-    ties = tuple((kind, expr(text)) for tie in TIES for kind, text in tie.items())
-    return Relate(ENTITY, NAME, "matching", "account", tuple(methods), ties)
+    methods = tuple(
+        Method(
+            Text(method.name, origin),
+            expr(method.match),
+            expr(method.unless) if method.unless else None,
+            (expr("lead.company"), expr("account.name")) if method.by_name else None,
+            method.at_least if method.by_name else 0.0,
+            method.group,
+        )
+        for method in DEFINITIONS[str(called)]
+    )
+    return Relate(ENTITY, NAME, "matching", "account", methods, tuple(("most", expr(text)) for text in MOST))
