@@ -20,6 +20,7 @@ from roe.ledger.database import migrations
 from roe.ledger.encode import canonical, draft, entry, small, whole
 from roe.ledger.entries import Entry, Owned, Run, Turn
 from roe.ledger.moment import At
+from roe.ledger.projections import dump
 from roe.ledger.store import Store, open_store
 
 __all__ = ["state"]
@@ -41,7 +42,7 @@ EXAMPLES: tuple[Entry, ...] = (
     owned("A-2", None, "2026-03-02", queue="Inbound", by="system", system="Marketo", read_at=At.of("2026-03-02T07:00", BERLIN)),
     e.Loaded(at=At.of("2026-03-03T07:00", BERLIN), entity="account", record="A-1", role="ae", rep="r1", decision=3),
     e.Refused(at=day("2026-03-03"), entity="account", record="A-1", role="ae", decision=3, reason="validation rule"),
-    Turn(at=At.of("2026-03-02T09:30", BERLIN), entity="lead", record="L-1", role="sdr", rep="r2", pool="emea", asked="dach", number=7, standing=1, credit="1/3", company="acme.com", tried=("r1",), until=At.of("2026-03-02T10:30", BERLIN)),
+    Turn(at=At.of("2026-03-02T09:30", BERLIN), entity="lead", record="L-1", role="sdr", rep="r2", pool="emea", asked="dach", number=7, standing=1, company="acme.com", tried=("r1",), until=At.of("2026-03-02T10:30", BERLIN)),
     e.TurnBack(at=day("2026-03-03"), entity="lead", record="L-1", role="sdr", rep="r2", pool="emea", number=7, reason="no-show"),
     e.Standing(at=day("2026-03-02"), pool="emea", turns=7, counts={"r2": 4}, credits={"r2": "-1/2"}),
     e.Claimed(at=day("2026-03-02"), entity="account", record="A-3", role="ae", rep="r2", claim="C-1", until=day("2026-05-31"), by="r2"),
@@ -359,6 +360,17 @@ def test_both_stores_write_the_same_projections(tmp_path: Path) -> None:
                 store.append(written[at : at + 37])
             said.append(dump(store.db))
     assert said[0] == said[1]
+
+
+def test_projections_of_an_earlier_roe_are_made_again(state: str) -> None:
+    with open_store(state, clock=Ticks()) as store:
+        store.append(EXAMPLES)
+        before = dump(store.db)
+        store.db.run("UPDATE projected SET version = 1")
+        store.db.run("DELETE FROM latest")
+        assert dump(store.db) != before
+    with open_store(state) as again:
+        assert dump(again.db) == before and again.rebuild()
 
 
 def test_migrations_are_numbered_alike() -> None:

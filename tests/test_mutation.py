@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -13,7 +14,7 @@ import yaml
 from click.testing import CliRunner
 
 import roe
-from helpers import AS_OF, EXAMPLES, HEAVY, example, policy_text
+from helpers import AS_OF, EXAMPLES, HEAVY, ROOT, example, policy_text
 from roe.cli import main
 from roe.testing.cases import load_cases
 from roe.testing.coverage import cover
@@ -164,3 +165,9 @@ def test_tests_that_fail_are_mended_first(small: Path, tmp_path: Path) -> None:
     path.write_text(path.read_text("utf-8").replace("owner: ann", "owner: bob"), "utf-8")
     assert "mend them first" in run(str(tmp_path / "other"), "--mutate", code=1).output
     run(str(tmp_path / "other"), "--coverage", code=1)
+
+
+def test_faults_that_are_said_to_change_nothing_are_in_the_code_of_today() -> None:
+    rows = tomllib.loads((ROOT / "tools" / "mutants.toml").read_text("utf-8"))["unchanged"]
+    stale = [row["before"] for row in rows if row["before"].strip() not in (ROOT / row["file"]).read_text("utf-8")]
+    assert rows and not stale

@@ -154,7 +154,7 @@ class Turn(About):
     why: str = private("")  # why it was not simply the next in turn
     number: int = fact(0)  # the turn's place in its pool
     standing: int = fact(-1)
-    credit: str = fact("")
+    credit: str = fact("")  # "free" if it costs no turn; "asked" or the reason for which it is given back
     counted: bool = word(True)  # whether caps count it
     company: Any = private()  # noqa: RUF009  what records of one company have in common
     tried: tuple[str, ...] = privates(tuple)

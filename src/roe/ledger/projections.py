@@ -252,6 +252,7 @@ def loaded(holds: list[Hold], n: Noted, e: Loaded) -> None:
 
 
 TABLES = ("run", "holding", "latest", "day")
+PROJECTIONS = 2  # one more whenever they keep more, so that ledgers of before are made to have it too
 
 
 def dump(db: Database) -> bytes:

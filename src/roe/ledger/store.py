@@ -41,7 +41,7 @@ from roe.ledger.encode import (
 )
 from roe.ledger.entries import FORGOTTEN, Entry, Run, Stored
 from roe.ledger.moment import At, ticks
-from roe.ledger.projections import Noted, Projector, clear, dump
+from roe.ledger.projections import PROJECTIONS, Noted, Projector, clear, dump
 
 PAGE = 5_000  # entries that are read or written together
 MOST_KNOWN = 300_000  # subjects remembered between appends
@@ -113,6 +113,7 @@ def open_store(place: str | Path, *, create: bool = True, wait: float = 60, cloc
     try:
         migrate(db, wait)
         store = Store(db, clock or _now)
+        store.renew()
         if db.dialect == "sqlite" and (Path(text) / "state.json").is_file():
             from roe.ledger.legacy import take_over
 
@@ -431,6 +432,19 @@ class Store:
             clear(self.db)
             tx.replay()
             return dump(self.db) == before
+
+    def renew(self) -> None:
+        """Make the projections again if an earlier roe made them, which kept less in them."""
+        if self._projected() == PROJECTIONS:
+            return
+        with self.writing() as tx:
+            if self._projected() < PROJECTIONS:  # another program may have done it while this one waited for the lock
+                clear(self.db)
+                tx.replay()
+                self.db.run("UPDATE projected SET version = ?", (PROJECTIONS,))
+
+    def _projected(self) -> int:
+        return int(self.db.rows("SELECT version FROM projected")[0][0])
 
     # --- words and subjects --------------------------------------------------------------------------------------------
 

@@ -48,15 +48,33 @@ def asked_of(ask: Ask) -> dict[str, str]:
 
 def show(ask: Ask) -> Response:
     every, asked = rows_of(ask), asked_of(ask)
-    found = filtered(every, asked)
+    found = filtered(every, asked) if asked else every
     rows, page, pages = page_of(found, ask.number("page"), SIZE)
-    choices = {name: sorted({getattr(o, name) for o in every if getattr(o, name)}) for name in FILTERS}
-    reps = sorted({(o.owner_name, o.owner) for o in every if o.owner} | {(o.previous_name, o.previous) for o in every if o.previous})
-    ways: Counter[tuple[Any, ...]] = Counter((o.previous, o.previous_name, o.owner, o.owner_name) for o in found)
+    whole: Any = ask.snapshot.__dict__.get("_changes") if ask.viewer.sees_all else None
+    if whole is None:
+        whole = choices_of(every), ways_of(every), figures(every)
+        if ask.viewer.sees_all:
+            ask.snapshot.__dict__["_changes"] = whole
+    choices, ways, counted = whole
+    if asked:
+        ways, counted = ways_of(found), figures(found)
     return ask.render(
-        "changes.html", rows=rows, page=page, pages=pages, total=len(found), every=len(every), asked=asked, choices=choices, reps=reps,
-        ways=ways.most_common(8), figures=figures(found), decided=len(ask.snapshot.outcomes.all),
+        "changes.html", rows=rows, page=page, pages=pages, total=len(found), every=len(every), asked=asked, choices=choices[0], reps=choices[1],
+        ways=ways, figures=counted, decided=len(ask.snapshot.outcomes.all),
     )  # fmt: skip
+
+
+def choices_of(every: list[Outcome]) -> tuple[dict[str, list[str]], list[tuple[str, Any]]]:
+    """(the values of each filter, the reps by name) that moves have."""
+    values = {name: sorted({getattr(o, name) for o in every if getattr(o, name)}) for name in FILTERS}
+    return values, sorted(
+        {(o.owner_name, o.owner) for o in every if o.owner} | {(o.previous_name, o.previous) for o in every if o.previous}
+    )
+
+
+def ways_of(found: list[Outcome]) -> list[tuple[tuple[Any, ...], int]]:
+    """The ways that most records go: from whom to whom."""
+    return Counter((o.previous, o.previous_name, o.owner, o.owner_name) for o in found).most_common(8)
 
 
 def figures(found: list[Outcome]) -> list[tuple[str, int]]:
