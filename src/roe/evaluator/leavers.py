@@ -134,7 +134,7 @@ def _of_tables(entity: str, rules: Choose, plan: Plan) -> Named:
                 asked[_step_of(tree.base, entity), tree.field] = None
     for name, output in asked:
         step = plan.steps.get((entity, name))
-        if isinstance(step, Choose) and step.stage in ("table", "territory"):
+        if isinstance(step, Choose):
             for row in step.rules:
                 value = row.value.get(output) if isinstance(row.value, Mapping) else row.value if output is None else None
                 if isinstance(value, str) and not _ends(row):
