@@ -96,7 +96,22 @@ def proofs() -> None:
     """What the documentation says is proven, at its full length: thousands of policy changes, expressions, damaged tables, advised changes,
     killed runs and servers, and every page in a browser. It takes hours.
     """
-    for test in ("equivalence", "one_language", "reading_damage", "whynot", "ledger_kills", "runs", "serve_processes", "ui_browser"):
+    for test in (
+        "equivalence",
+        "one_language",
+        "reading_damage",
+        "whynot",
+        "ledger_kills",
+        "runs",
+        "serve_processes",
+        "serve_day",
+        "ledger_columns",
+        "one_record",
+        "kinds",
+        "year",
+        "ui_rights",
+        "ui_browser",
+    ):
         run("-m", "pytest", "-s", f"tests/test_{test}.py", heavy=True)
 
 

@@ -116,7 +116,7 @@ class User:
     """Somebody with a browser, who counts clicks and seconds; what the console says is an error."""
 
     def __init__(self, chromium: Any, address: str, **context: Any) -> None:
-        self.page = chromium.new_context(viewport={"width": 1280, "height": 900}, **context).new_page()
+        self.page = chromium.new_context(timezone_id="Europe/Berlin", viewport={"width": 1280, "height": 900}, **context).new_page()
         self.said: list[str] = []
         self.page.on("console", lambda m: self.said.append(m.text))
         self.page.on("pageerror", lambda e: self.said.append(str(e)))
