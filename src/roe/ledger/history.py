@@ -100,8 +100,8 @@ def _cause(x: e.Owned) -> str:
 
 
 def _turn(x: e.Turn) -> tuple[str, str]:
-    if x.credit not in ("", "free"):
-        return f"{_who(x.rep)} keeps it", "the turn is given back" if x.credit != "asked" else "the next run gives the turn back"
+    if x.back or x.credit == e.ASKED:
+        return f"{_who(x.rep)} keeps it", "the turn is given back" if x.back else "the next run gives the turn back"
     what = f"the pool `{x.pool}` gives it to {_who(x.rep)}" + (f" as turn {x.number}" if x.number else "")
     return what + (f", to be worked by {x.until.local:%Y-%m-%d %H:%M}" if x.until is not None else ""), x.why
 

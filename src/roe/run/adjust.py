@@ -7,8 +7,8 @@ from typing import NoReturn
 
 from roe import __version__
 from roe.diagnostics import Diagnostic, PolicyError
-from roe.evaluator.engine import ASKED
-from roe.ledger.entries import Run, Turn, TurnBack
+from roe.ledger.entries import ASKED, FREE, Run, Turn, TurnBack
+from roe.run.acts import ADJUSTMENT
 from roe.run.inputs import run_id
 from roe.run.memory import opened
 from roe.source import Span
@@ -26,15 +26,15 @@ def give_back(record: str, state: str, reason: str, by: str, role: str = "", wai
         if len(found) > 1:
             _refuse(f"`{record}` has several turns", f"name the role: {', '.join(f'--role {e.role}' for e in found)}")
         turn = found[0]
-        if turn.credit == "free":
+        if turn.credit == FREE:
             _refuse(f"`{record}` used no turn", "it followed another record, or went to a fallback: nothing is owed")
-        if turn.credit:
+        if turn.back or turn.credit == ASKED:
             _refuse(f"the turn of `{record}` is given back already", "see roe history RECORD")
         at = last.entry.at
         key = {"entity": turn.entity, "record": record, "role": turn.role}
         back = TurnBack(at=at, **key, rep=turn.rep, pool=turn.pool, number=turn.number, reason=f"{reason} (asked for by {by})")
         own = Run(
-            at=at, id=run_id(str(at), record, str(store.head().number)), what="adjustment", version=__version__, accepted=f"{by}: {reason}"
+            at=at, id=run_id(str(at), record, str(store.head().number)), what=ADJUSTMENT, version=__version__, accepted=f"{by}: {reason}"
         )
         commit.append(own, {}, [back, replace(turn, counted=False, credit=ASKED)])
         return turn
