@@ -17,7 +17,7 @@ from roe.ledger.entries import Answered, Away, Declined, Entry, Evidence, Except
 from roe.ledger.moment import At
 from roe.ledger.store import Open, Store
 from roe.run.inputs import run_id
-from roe.run.memory import opened
+from roe.run.memory import in_force, opened
 from roe.source import Span
 
 ADJUSTMENT = "adjustment"
@@ -232,9 +232,8 @@ def perform(place: str, acts: Iterable[Act], at: At, policy: str = "", wait: flo
         for act in acts:
             if said := act.problem(memory.store):
                 refuse(said)
-        last = memory.store.last_run()
-        run = last.entry if last is not None and isinstance(last.entry, Run) else None
-        when = run.at if run is not None else At.of(at.date, at.zone)
+        last, run = memory.store.last_run(), in_force(memory.store)
+        when = last.entry.at if last is not None else At.of(at.date, at.zone)
         own = Run(
             at=when, id=run_id(str(at), acts[0].by, str(memory.store.head().number)), what=ADJUSTMENT, policy=policy or (run.policy if run else ""),
             digest=run.digest if run is not None else "", version=__version__, accepted=acts[0].by,
