@@ -581,11 +581,18 @@ def match_large(accounts: int, leads: int) -> dict[str, float]:
     root = Path(tempfile.mkdtemp())
     try:
         left, right = made.match_files(root, accounts, leads)
-        seconds, processor, size = whole_process("-m", "roe", "match", "--leads", str(left), "--accounts", str(right), "--out", str(root / "out.csv"))
+        seconds, processor, size = whole_process(
+            "-m", "roe", "match", "--leads", str(left), "--accounts", str(right), "--out", str(root / "out.csv")
+        )
         with (root / "out.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         right_ones = sum(row["lead"].endswith(f"-{row['account']}") for row in rows if row["account"])
-        out = {"match_s": seconds, "match_cpu_s": processor, "match_mib": size, "match_found": sum(bool(r["account"]) for r in rows) / leads}
+        out = {
+            "match_s": seconds,
+            "match_cpu_s": processor,
+            "match_mib": size,
+            "match_found": sum(bool(r["account"]) for r in rows) / leads,
+        }
         return out | {"match_right": right_ones / leads}  # several accounts have one name, so half of these are a guess
     finally:
         shutil.rmtree(root)
