@@ -201,7 +201,7 @@ def test_scenario_11_an_older_database_that_comes_back_is_refused(
             assert lead(c, "L1").status_code == 503
             threading.Event().wait(1.2)
             assert lead(c, "L1").status_code == 503
-        assert "older" in caplog.text and "timeline" in c.get("/ready").json()["detail"]
+        assert "old primary" in caplog.text and "timeline" in c.get("/ready").json()["detail"]
         timeline[0] = 3
         assert repeated(c, "L1").status_code == 201
 
