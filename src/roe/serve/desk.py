@@ -17,9 +17,8 @@ from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
 from roe.ledger.beside import RELOAD
-from roe.ledger.entries import Activated, Entry, Loaded, Owned, Referred, Turn
+from roe.ledger.entries import FREE, Activated, Entry, Loaded, Owned, Referred, Turn
 from roe.ledger.moment import At
-from roe.ledger.state import FREE
 from roe.policy.standard import FILES
 from roe.serve import digests, timers
 from roe.serve.letters import Receiver, letter
@@ -467,7 +466,7 @@ class Desk:
     def _has_owners(self, entity: str) -> None:
         if not self.roles(entity) and not any(key.startswith(f"{entity}|") for key in self.state.all("owner")):
             decided = ", ".join(dict.fromkeys(e for e, _ in self.plan.engagement))
-            raise unknown(f"the policy decides no owners of {entity} records", f"it decides {decided}; others are looked into by its rules")
+            raise unknown(f"the policy has no rules for the owners of {entity} records", f"it decides owners of {decided} records")
 
     def roles(self, entity: str) -> list[str]:
         return [role for e, role in self.plan.engagement if e == entity]
