@@ -748,7 +748,7 @@ class Pools:
             found.drop(record)
             rep = None if gone else row["owner"].get(role)
             company = self.company(pool, row) if rep is not None else None
-            if company is not None:
+            if rep is not None and company is not None:
                 since = row["created"] or row["owner_since"]
                 found.add(company, Existing(*queue_place(row["created"], record), str(rep["id"]), record, since))
 
