@@ -299,7 +299,8 @@ def _page(path: Path, found: list[Change], compared: Comparison, made: Impact | 
     from roe.web.page import Page
 
     page = Page("Policy change", f"{old} → {new}")
-    page.say(said(compared, found))
+    verdict = said(compared, found)
+    page.say(verdict[:1].upper() + verdict[1:], "verdict")
     for heading, cases in sections(compared):
         page.heading(heading)
         page.table(
@@ -316,8 +317,8 @@ def _page(path: Path, found: list[Change], compared: Comparison, made: Impact | 
         page.say(f"{f['moved']:g} of {f['decided']:g} allocations change hands ({f['moved_share']:.1%}); customers: {f['customers_moved']:g}; "
                  f"live windows cut short: {f['windows_cut']:g}; left to nobody: {f['unowned']:g}")  # fmt: skip
     if made is not None and made.moved:
-        page.table(("from", "to", "records"), ((a, b, n) for (a, b), n in made.matrix().most_common()))
-        page.table(("rep", "before", "after", "", "capacity"), _load(made))
+        page.table(("from", "to", "records"), ((a, b, n) for (a, b), n in made.matrix().most_common()), "text")
+        page.table(("rep", "before", "after", "change", "capacity"), _load(made))
         page.heading("Every record that moves")
         header = ("record", "role", "from", "to", "was", "is")
         page.table(

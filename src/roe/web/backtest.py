@@ -59,7 +59,7 @@ def _score(page: Page, r: Result) -> None:
     ])  # fmt: skip
     page.say("By tenth", "quiet")
     page.table(("tenth", "records", "won", "rate", "95 % interval", "lift", "from score"), (
-        (d["decile"], f"{d['records']:.0f}", f"{d['won']:.1f}", f"{d['rate']:.1%}", f"{d['low']:.1%} to {d['high']:.1%}", _number(d["lift"]), _number(d["least_score"]))
+        (d["decile"], f"{d['records']:.0f}", f"{d['won']:.1f}", f"{d['rate']:.1%}", f"{d['low']:.1%} to {d['high']:.1%}", _number(d["lift"]), "" if d["least_score"] is None else f"{d['least_score']:g}")
         for d in r.deciles
     ))  # fmt: skip
     page.say("By threshold", "quiet")

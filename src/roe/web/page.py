@@ -6,6 +6,7 @@ Its style sheet is the house style, which the pages of `roe ui` have too.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from html import escape
@@ -24,6 +25,14 @@ def style() -> str:
     return (files("roe.web") / "app" / "static" / "house.css").read_text("utf-8")
 
 
+_TICKS = re.compile(r"`([^`]+)`")
+
+
+def marked(text: str) -> str:
+    """A text as HTML, escaped first; names between backticks are shown as code."""
+    return _TICKS.sub(r"<code>\1</code>", escape(text))
+
+
 class Page:
     """A page that is put together from top to bottom."""
 
@@ -39,14 +48,14 @@ class Page:
         self.parts.append(f"<h2>{escape(text)}</h2>")
 
     def say(self, text: str, kind: str = "") -> None:
-        self.parts.append(f'<p class="{escape(kind)}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>")
+        self.parts.append(f'<p class="{escape(kind)}">{marked(text)}</p>' if kind else f"<p>{marked(text)}</p>")
 
     def bullets(self, texts: Iterable[str]) -> None:
-        self.parts.append("<ul>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + "</ul>")
+        self.parts.append("<ul>" + "".join(f"<li>{marked(text)}</li>" for text in texts) + "</ul>")
 
     def table(self, header: Iterable[Any], rows: Iterable[Iterable[Any]], kind: str = "") -> None:
         head = "".join(f'<th scope="col">{escape(str(h))}</th>' if str(h) else "<td></td>" for h in header)
-        body = "".join("<tr>" + "".join(f"<td>{escape('' if c is None else str(c))}</td>" for c in row) + "</tr>" for row in rows)
+        body = "".join("<tr>" + "".join(f"<td>{marked('' if c is None else str(c))}</td>" for c in row) + "</tr>" for row in rows)
         self.parts.append(
             f'<div class="wide" tabindex="0" role="group" aria-label="{escape(self._last)}"><table class="{escape(kind)}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         )

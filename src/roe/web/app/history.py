@@ -13,7 +13,7 @@ from roe.grammar import values as v
 from roe.ledger.entries import KINDS, Run, Stored, Weighed
 from roe.ledger.moment import At
 from roe.ledger.store import Store, open_store
-from roe.web.app.movements import Move, count_rules, moves_since, pending
+from roe.ledger.movements import Move, count_rules, moves_since, pending
 
 Name = Callable[[Any], str]
 PAGE = 100

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.responses import Response
 
 from roe.data.files import csv_text
-from roe.web.app.movements import Move
+from roe.ledger.movements import Move
 from roe.web.app.outcomes import page_of
 from roe.web.app.pages.changes import NOBODY, RUNS, download
 from roe.web.app.site import Ask
