@@ -12,8 +12,8 @@ from typing import Any
 from roe.grammar import values as v
 from roe.ledger.entries import KINDS, Run, Stored, Weighed
 from roe.ledger.moment import At
-from roe.ledger.store import Store, open_store
 from roe.ledger.movements import Move, count_rules, moves_since, pending
+from roe.ledger.store import Store, open_store
 
 Name = Callable[[Any], str]
 PAGE = 100
