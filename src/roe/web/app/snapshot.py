@@ -107,6 +107,11 @@ class Snapshot(ABC):
         row = self.world.rep(rep)
         return rep or "" if row is None else str(row.label)
 
+    def label(self, entity: str, record: str) -> str:
+        """The name of a record; the id of one that the data does not have any more."""
+        row = self.row(entity, record)
+        return record if row is None else str(row.label)
+
     def reps(self) -> list[Row]:
         return list(self.world.all("rep"))
 
