@@ -36,7 +36,8 @@ def _read(policy: Policy) -> set[tuple[str, str]]:
         watcher = _Watcher("", found)
         watcher.type_of(tree, names_of(policy, entity))
     if policy.plan.claims is not None:  # which are settled by all that stands there
-        found |= {("claim", "account"), ("claim", "rep"), ("account", "activities"), ("activity", "rep"), ("account", "claims")}
+        of = policy.plan.claims.entity
+        found |= {("claim", "account"), ("claim", of), ("claim", "rep"), (of, "activities"), ("activity", "rep"), (of, "claims")}
     if policy.plan.crm.territories:
         found |= {("account", "territory"), ("association", "account")}
     for window in policy.plan.windows:
@@ -156,9 +157,15 @@ def _all(policy: Policy) -> Iterator[tuple[str, Expr | Text | None]]:
         yield from ((step.entity, expr) for expr in _of_step(step))
     yield from _of_parts(policy.plan)
     for pool in policy.plan.pools.values():
-        worked = pool.sla.worked_by if pool.sla is not None else None
-        written = (pool.members, pool.weight, pool.score, pool.sticky, pool.together, worked, *pool.caps.values())
-        yield from (("", expr) for expr in written if isinstance(expr, Expr))
+        members = pool.members if isinstance(pool.members, Expr) else None
+        back = [condition for reason in pool.credit_back for condition in reason.conditions]
+        yield from (("lead", expr) for expr in (members, pool.weight, pool.score, pool.sticky, pool.together, *pool.caps.values(), *back))
+        if pool.sla is not None:
+            yield "activity", pool.sla.worked_by
+    for book in policy.plan.books.values():
+        pairs = (book.eligible, *(when for _, when, _ in book.affinity), book.worth, book.places)
+        yield from (("rep", expr) for expr in (book.reps, book.capacity, book.fixed, book.total))
+        yield from (("account", expr) for expr in pairs)
 
 
 def _of_step(step: Step) -> Iterator[Expr | Text | None]:
@@ -176,7 +183,7 @@ def _of_parts(plan: Plan) -> Iterator[tuple[str, Expr | Text | None]]:
     """What stages say besides steps."""
     if plan.claims is not None:
         yield from (("claim", expr) for expr in plan.claims.caps.values())
-        yield from (("account", condition) for rule in plan.claims.blocked_by for condition in rule.conditions)
+        yield from ((plan.claims.entity, condition) for rule in plan.claims.blocked_by for condition in rule.conditions)
         yield "activity", plan.claims.worked_by
     if plan.kpis is not None:
         yield from (("activity", expr) for expr in (plan.kpis.counts, plan.kpis.meeting))
