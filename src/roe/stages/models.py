@@ -14,7 +14,7 @@ from roe.grammar.printer import show
 from roe.grammar.types import Type
 from roe.plan.operators import Choose, Derive, Expr, Report, Rule
 from roe.policy.context import Context, written
-from roe.policy.section import Day, Duration, Expression, Form, Identifier, Name, Percent, Section, key, section
+from roe.policy.section import Day, Duration, Expression, Form, Identifier, Name, Percent, PositiveDuration, Section, key, section
 from roe.policy.tables import TableSection
 from roe.source import Text, span_of
 
@@ -45,7 +45,7 @@ class StepSection(Section):
     """points that fall from time to time"""
 
     minus: float
-    every: Duration
+    every: PositiveDuration
 
 
 @section
@@ -59,7 +59,7 @@ class SignalSection(Section):
     ahead: Duration | None = None
     date: Identifier | None = key("the field with the date; default `date`", default=None)
     weight: Identifier | None = key("a field whose number multiplies the points", default=None)
-    half_life: Duration | None = None
+    half_life: PositiveDuration | None = None
     step: StepSection | None = None
     most: float | None = None
 
