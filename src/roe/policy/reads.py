@@ -13,7 +13,7 @@ from roe.grammar.types import Type
 from roe.plan.operators import TEMPLATE, Action, Choose, Derive, Expr, Fill, Plan, Relate, Step, Walk
 from roe.plan.standard import BuiltIn, standard_steps
 from roe.policy.model import Policy
-from roe.source import Text, part_of
+from roe.source import Text
 
 _LAST: list[
     tuple[Policy, frozenset[tuple[str, str]]]
@@ -135,20 +135,12 @@ def names_of(policy: Policy, entity: str) -> Names:
 
 def expressions(policy: Policy) -> Iterator[tuple[str, s.Node]]:
     """(the entity it is about, the tree) of every expression of the plan, sentences included."""
-    return ((entity, tree) for entity, tree, _ in texts(policy))
-
-
-def texts(policy: Policy) -> Iterator[tuple[str, s.Node, Text]]:
-    """The same with the text that each was parsed from, which knows its place."""
     for entity, found in _all(policy):
         if isinstance(found, Expr):
-            yield entity, found.tree, found.text
+            yield entity, found.tree
         elif found is not None:
-            for m in TEMPLATE.finditer(found):
-                piece = part_of(found, m.start(1), m.end(1))
-                tree, _ = parse(piece)
-                if tree is not None:
-                    yield entity, tree, piece
+            trees = (parse(m[1])[0] for m in TEMPLATE.finditer(found))
+            yield from ((entity, tree) for tree in trees if tree is not None)
 
 
 def _all(policy: Policy) -> Iterator[tuple[str, Expr | Text | None]]:

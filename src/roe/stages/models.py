@@ -16,7 +16,7 @@ from roe.plan.operators import Choose, Derive, Expr, Report, Rule
 from roe.policy.context import Context, written
 from roe.policy.section import Day, Duration, Expression, Form, Identifier, Name, Percent, PositiveDuration, Section, key, section
 from roe.policy.tables import TableSection
-from roe.source import Text, span_of
+from roe.source import Same, Text, span_of
 
 Positive = Annotated[float, Form(exclusiveMinimum=0)]
 
@@ -275,7 +275,7 @@ class _Model:
     def _has(self, records: str, field: str, place: Text) -> None:
         """Say where the records of a list have no such field."""
         before = len(self.cx.found)
-        self.cx.value(Text(f"for x in {records} return x.{field}", self.name.origin), self.names)
+        self.cx.value(Text(f"for x in {records} return x.{field}", Same(self.name)), self.names)
         at = field if isinstance(field, Text) else place
         self.cx.found[before:] = [replace(d, span=span_of(at)) for d in self.cx.found[before:]]
 
