@@ -38,7 +38,8 @@ def id_token(issuer: str, asked: dict[str, str]) -> str:
     lies: dict[str, dict[str, Any]] = {
         "nonce": {"nonce": "another"}, "no nonce": {"nonce": None}, "audience": {"aud": "somebody-else"}, "issuer": {"iss": "http://127.0.0.1:1"},
         "expired": {"iat": now - 9000, "exp": now - 8000}, "future": {"nbf": now + 9000}, "stranger": {"email": "eve@evil.test"},
-        "not verified": {"email_verified": False}, "no mail": {"email": None}, "several audiences": {"aud": [CLIENT, "other"]},
+        "not verified": {"email_verified": False}, "not verified, as a text": {"email_verified": "false"}, "slash": {"iss": f"{issuer}/"},
+        "no mail": {"email": None}, "several audiences": {"aud": [CLIENT, "other"]},
     }  # fmt: skip
     claims |= lies.get(what, {})
     claims = {name: value for name, value in claims.items() if value is not None}
@@ -68,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         query = {k: v[0] for k, v in parse_qs(parts.query).items()}
         if parts.path == "/.well-known/openid-configuration":
-            issuer = "http://127.0.0.1:2" if lie() == "name" else self.issuer
+            issuer = {"name": "http://127.0.0.1:2", "slash": f"{self.issuer}/"}.get(lie(), self.issuer)
             self.send(
                 {
                     "issuer": issuer, "authorization_endpoint": f"{self.issuer}/authorize", "token_endpoint": f"{self.issuer}/token",

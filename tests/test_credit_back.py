@@ -31,10 +31,10 @@ engagement:
 """
 
 
-def night(folder: Path, as_of: str, engine: str, *leads: str) -> dict[str, str]:
-    """The owners after a run; a lead is `id,email,status,owner`."""
+def night(folder: Path, as_of: str, engine: str, *leads: str, reason: str = "no-show") -> dict[str, str]:
+    """The owners after a run; a lead is `id,email,status,owner`, and `reason` is what the policy calls a no-show."""
     (folder / "data").mkdir(exist_ok=True)
-    (folder / "policy.yaml").write_text(POLICY, "utf-8")
+    (folder / "policy.yaml").write_text(POLICY.replace("no-show", reason), "utf-8")
     (folder / "data" / "reps.csv").write_text("id,name\nann,Ann\nben,Ben\ncy,Cy\n", "utf-8")
     lines = list(leads)
     (folder / "data" / "leads.csv").write_text("\n".join(["id,email,status,owner", *lines]) + "\n", "utf-8")
@@ -49,27 +49,27 @@ ENGINES = pytest.mark.parametrize("engine", ["rows", "columns"])
 
 
 @ENGINES
-def test_a_no_show_gives_the_turn_back_once(engine: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("reason", ["no-show", "asked", "free", "on request"])
+def test_a_no_show_gives_the_turn_back_once_whatever_the_policy_calls_it(reason: str, engine: str, tmp_path: Path) -> None:
     """After ann and ben it would be cy's turn. Ann's turn is given back, so she has as much credit as cy, and comes first by her id."""
-    assert night(tmp_path, "2026-03-01", engine, "L1,a@a.example,,", "L2,b@b.example,,") == {"L1": "ann", "L2": "ben"}
-    assert night(tmp_path, "2026-03-02", engine, "L1,a@a.example,No show,ann", "L2,b@b.example,,ben", "L3,c@c.example,,") == {
-        "L1": "ann", "L2": "ben", "L3": "ann",
-    }  # fmt: skip
-    after = night(
-        tmp_path, "2026-03-03", engine, "L1,a@a.example,No show,ann", "L2,b@b.example,,ben", "L3,c@c.example,,ann", "L4,d@d.example,,"
-    )
+    first, ben = "L1,a@a.example,No show,ann", "L2,b@b.example,,ben"
+    assert night(tmp_path, "2026-03-01", engine, "L1,a@a.example,,", "L2,b@b.example,,", reason=reason) == {"L1": "ann", "L2": "ben"}
+    after = night(tmp_path, "2026-03-02", engine, first, ben, "L3,c@c.example,,", reason=reason)
+    assert after == {"L1": "ann", "L2": "ben", "L3": "ann"}
+    after = night(tmp_path, "2026-03-03", engine, first, ben, "L3,c@c.example,,ann", "L4,d@d.example,,", reason=reason)
     assert after["L4"] == "cy"
     with open_store(tmp_path / "state") as store:
         backs = [x.entry for x in store.entries(kinds=("turn-back",))]
-        assert [(e.record, e.rep, e.pool, e.number, e.reason) for e in backs] == [("L1", "ann", "desk", 1, "no-show")]  # type: ignore[attr-defined]
+        assert [(e.record, e.rep, e.pool, e.number, e.reason) for e in backs] == [("L1", "ann", "desk", 1, reason)]  # type: ignore[attr-defined]
         assert store.rebuild()
     said = CliRunner().invoke(main, ["history", "L1", "--state", str(tmp_path / "state")]).output
-    assert "the turn of ann is given back to the pool `desk`" in " ".join(said.split()) and "no-show" in said
+    assert "the turn of ann is given back to the pool `desk`" in " ".join(said.split()) and reason in said
+    assert "ann keeps it the turn is given back" in " ".join(said.split())
     explained = CliRunner().invoke(
         main,
         ["explain", "L1", str(tmp_path), "--data", str(tmp_path / "data"), "--as-of", "2026-03-04", "--state", str(tmp_path / "state")],
     )
-    assert "the turn was given back: no-show" in " ".join(explained.output.split())
+    assert f"the turn was given back: {reason}" in " ".join(explained.output.split())
 
 
 @ENGINES

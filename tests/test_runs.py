@@ -445,6 +445,24 @@ def test_an_undo_ends_on_its_day_and_leaves_what_was_touched_since(tmp_path: Pat
         assert owners_of(tmp_path)["A0"] == owner, night
 
 
+def test_what_is_undone_is_held_whatever_somebody_has_asked_for_before(tmp_path: Path) -> None:
+    """A turn that is given back between the run and its undo is an entry of no policy; the undo still holds under the run's policy."""
+    policy_text(tmp_path / "policy", BY_COUNTRY.replace("[ae]", "[ae, sdr]", 1).replace("}]}}", "}]}, lead: {sdr: [{name: all, then: {route: team}}]}}")
+                + "pools: {team: {members: [eva, bob]}}\n")  # fmt: skip
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "reps.csv").write_text("id,name\neva,Eva\nbob,Bob\n", "utf-8")
+    state = str(tmp_path / "state")
+    leads(tmp_path, 1)
+    for number, country in enumerate(("DE", "US")):
+        accounts(tmp_path, country, owner="bob")
+        invoke(command(tmp_path, state, number))
+    name = read_mark(tmp_path / "out")["run"]
+    invoke(["ledger", "give-back", "L0000", "--reason", "junk", "--by", "Ann", "--state", state])
+    assert "account A0" in invoke(["undo", name, "--state", state, "--accept", "Ann: a typing error"]).output
+    invoke(command(tmp_path, state, 2))
+    assert owners_of(tmp_path)["A0"] == "bob"
+
+
 def test_turns_that_are_undone_are_taken_again(tmp_path: Path) -> None:
     pool(tmp_path)
     state = str(tmp_path / "state")

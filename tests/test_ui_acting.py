@@ -124,6 +124,26 @@ def test_only_who_is_asked_their_manager_and_revops_may_answer(office: Office) -
     assert office.send("rev", "/act/answer/account/A1", **form).startswith("403")  # it is answered
 
 
+def test_a_manager_acts_for_their_reps_and_not_for_peers_or_those_above(tmp_path: Path) -> None:
+    reps = "id,name,team,manager\nann,Ann Archer,east,mia\nbea,Bea Best,east,cal\ncal,Cal Cruz,west,\nmia,Mia Moss,east,cal\n"
+    office = Office(tmp_path, reps=reps)
+    form = {"role": "ae", "rep": "ann", "until": "2026-04-01"}
+    assert office.send("mia", "/act/answer/account/A1", **form).startswith("403")  # Bea, who is asked, is Mia's peer
+    assert "/act/answer" not in office.as_("mia").page("/record/account/A1")
+    for rep, status in (("ann", "303"), ("mia", "303"), ("bea", "403"), ("cal", "403")):
+        assert office.send("mia", f"/act/leave/{rep}", start=DAY, until="2026-03-01").startswith(status), rep
+    for rep in ("bea", "cal"):
+        assert "/act/leave/" not in office.as_("mia").page(f"/rep/{rep}"), rep
+
+
+def test_whoever_asks_for_a_record_of_another_team_is_shown_their_own_request_alone(office: Office) -> None:
+    form = {"role": "ae", "rep": "ann", "until": "2026-05-01", "reason": "my old customer"}
+    office.send("ann", "/act/ask/account/A3", **form)
+    mine, theirs = office.as_("ann").text("/record/account/A3"), office.as_("bea").text("/record/account/A3")
+    assert "my old customer" in mine and "RevOps has not answered yet" in mine and "Ask for an exception" not in mine
+    assert "my old customer" not in theirs and "Ask for an exception" in theirs
+
+
 def test_a_rep_on_leave_gets_no_records_until_back(office: Office) -> None:
     assert office.send("ann", "/act/leave/bea", start=DAY, until="2026-03-01").startswith("403")
     text = office.send("ann", "/act/leave/ann", start=DAY, until="2026-03-01", reason="a course")
@@ -194,6 +214,8 @@ def test_a_run_is_undone_after_a_look_at_what_that_changes(office: Office) -> No
         ({"rep": "ann", "until": "", "reason": "x"}, "Say until when"),
         ({"rep": "ann", "until": "soon", "reason": "x"}, "is not a day"),
         ({"rep": "ann", "until": "2026-01-01", "reason": "x"}, "is in the past"),
+        ({"rep": "ann", "until": "9999-12-31", "reason": "x"}, "is too far away"),
+        ({"rep": "ann", "until": "2026-05-01", "reason": "x", "start": "9999-12-31"}, "is too far away"),
         ({"rep": "ann", "until": "2026-05-01", "reason": " "}, "Say why"),
         ({"rep": "ann", "until": "2026-05-01", "reason": "x", "role": "sdr"}, "decides nothing about"),
     ],

@@ -84,6 +84,18 @@ def test_a_user_signs_in_with_the_provider(provider: Provider, monkeypatch: pyte
     assert query["code_challenge_method"] == ["S256"] and query["redirect_uri"] == ["http://localhost/sign-in/back"]
 
 
+def test_a_provider_may_end_its_own_name_with_a_slash(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider.lies("slash")
+    assert come_back(browser_of(provider, monkeypatch)).headers["location"] == "/teams"
+
+
+def test_behind_a_proxy_that_ends_https_the_cookies_are_secure(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider.lies("")
+    users = read_users(provider.users(monkeypatch, address="https://localhost"))
+    cookie = Browser(example_snapshot("static"), Options(users=users)).get("/sign-in/with-provider").headers["set-cookie"]
+    assert "secure" in cookie.lower() and "httponly" in cookie.lower()
+
+
 @pytest.mark.parametrize(
     ("what", "message"),
     [
@@ -100,6 +112,7 @@ def test_a_user_signs_in_with_the_provider(provider: Provider, monkeypatch: pyte
         ("denied", "did not sign you in"),
         ("no mail", "says nothing of your email"),
         ("not verified", "has not verified your e-mail address"),
+        ("not verified, as a text", "has not verified your e-mail address"),
         ("stranger", "eve@evil.test is not among the users"),
         ("name", "calls itself by another name"),
     ],

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from roe.evaluator.ruleset import RuleSet
     from roe.evaluator.trace import Trace
 
-ASKED, ASKED_FOR = "asked", "on request"  # a turn that somebody asked to give back, before and after a run has booked it
+ON_REQUEST = "on request"  # why a turn is given back that somebody asked for
 STATE = 2  # the version of what a run leaves to the next
 KEPT = (("", "rep"), ("_since", "since"), ("_rest", "rest"), ("_reason", "reason"), ("_runner_up", "runner_up"))  # of a book, in the state
 EXCLUSIVE = ("unique", "any")
@@ -169,15 +169,15 @@ class Bound:
         """The turns of earlier runs that are given back: for a reason that the pool declares, or because somebody asked for it."""
         for key, x in self.assigned.items():
             step = self.plan.pools.get(x["by"])
-            is_asked = x.get("back") == ASKED
-            if step is None or x.get("free") or (x.get("back") and not is_asked) or not (is_asked or step.credit_back):
+            is_asked = bool(x.get("asked"))
+            if step is None or x.get("free") or x.get("back") or not (is_asked or step.credit_back):
                 continue
             entity, _, rest = key.partition("|")
             record, _, role = rest.rpartition("|")
             row = self.world.find(entity, record) if entity in self.world.rows else None
-            reason = ASKED_FOR if is_asked else "" if row is None else self._reason_to_give_back(step, row, x["rep"])
+            reason = ON_REQUEST if is_asked else "" if row is None else self._reason_to_give_back(step, row, x["rep"])
             if row is not None and reason:
-                self.assigned[key] = {**x, "back": reason}
+                self.assigned[key] = {**{name: value for name, value in x.items() if name != "asked"}, "back": reason}
                 self.backs.append((step.name, row, role, x["rep"]))
 
     def _reason_to_give_back(self, step: Allocate, row: Row, rep: str) -> str:

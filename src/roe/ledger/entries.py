@@ -15,6 +15,10 @@ from roe.ledger.moment import At
 
 FORGOTTEN = "(forgotten)"  # what stands where a value was erased
 BY = ("rule", "exception", "claim", "book", "pool", "hand", "system", "conversion", "import", "correction", "undo")
+FREE, ASKED = (
+    "free",
+    "asked",
+)  # of a turn: it used none, since the record followed another one or went to a fallback; it is to be given back
 CONFIRMED_BY_CRM = ("hand", "system", "conversion", "import")  # such an owner is what the CRM itself showed
 
 
@@ -154,7 +158,8 @@ class Turn(About):
     why: str = private("")  # why it was not simply the next in turn
     number: int = fact(0)  # the turn's place in its pool
     standing: int = fact(-1)
-    credit: str = fact("")  # "free" if it costs no turn; "asked" or the reason for which it is given back
+    credit: str = fact("")  # FREE, ASKED or nothing
+    back: str = fact("")  # the policy's reason for which it is given back
     counted: bool = word(True)  # whether caps count it
     company: Any = private()  # noqa: RUF009  what records of one company have in common
     tried: tuple[str, ...] = privates(tuple)

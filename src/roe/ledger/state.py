@@ -16,7 +16,9 @@ from typing import Any
 from roe.grammar import values as v
 from roe.ledger.changed import differing
 from roe.ledger.entries import (
+    ASKED,
     CONFIRMED_BY_CRM,
+    FREE,
     Answered,
     Away,
     Claimed,
@@ -42,7 +44,6 @@ COUNTED = timedelta(days=14)  # days older than that count for no cap
 VERSION = 2  # of the shape that engines read
 State = dict[str, Any]
 QUEUE = "queue:"
-FREE = "free"  # of a turn: the record followed another one or went to a fallback, and used none
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,8 @@ def _assigned(store: Store) -> State:
         if isinstance(e, Turn) and e.rep is not None:
             x = {"rep": e.rep, "pool": e.asked or e.pool, "by": e.pool, "on": str(e.at.date), "at": _literal(e.at), "position": e.number}
             x |= {"company": e.company} if e.company is not None else {}
-            x |= {"free": True} if e.credit == FREE else {"back": e.credit} if e.credit else {}
+            x |= {e.credit: True} if e.credit else {}
+            x |= {"back": e.back} if e.back else {}
             found[f"{e.entity}|{e.record}|{e.role}"] = x | ({"tried": list(e.tried)} if e.tried else {})
     return dict(sorted(found.items()))
 
@@ -450,15 +452,20 @@ def _turns(before: State, after: State, at: At, days: State, days_after: State) 
             continue
         entity, record, role = _key(key)
         old, back = before.get(key, {}), x.get("back", "")
-        is_noted = bool(back) and {**x, "back": ""} == {**old, "back": ""}  # nothing but that it is given back
-        if back and not old.get("back") and old.get("rep"):
+        is_noted = bool(back) and _as_taken(x) == _as_taken(old)  # nothing but that it is given back
+        if back and not (old.get("back") or old.get(ASKED)) and old.get("rep"):
             yield TurnBack(at=at, entity=entity, record=record, role=role, rep=old["rep"], pool=x["by"], number=x["position"], reason=back)
         counted = not is_noted and given[x["rep"]] > 0
         given[x["rep"]] -= 0 if is_noted else 1
         yield Turn(
             at=At.of(v.parse_temporal(x["at"]), at.zone), entity=entity, record=record, role=role, rep=x["rep"], pool=x["by"],
-            asked=x["pool"], number=x["position"], counted=counted, credit=FREE if x.get("free") else back, company=x.get("company"), tried=tuple(x.get("tried", ())),
+            asked=x["pool"], number=x["position"], counted=counted, credit=next((c for c in (FREE, ASKED) if x.get(c)), ""), back=back,
+            company=x.get("company"), tried=tuple(x.get("tried", ())),
         )  # fmt: skip
+
+
+def _as_taken(x: State) -> State:
+    return {name: value for name, value in x.items() if name not in ("back", ASKED)}
 
 
 def book_entries(before: State, after: State, at: At) -> Iterator[Entry]:

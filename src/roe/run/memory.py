@@ -173,6 +173,11 @@ def held(store: Store, digest: str) -> State:
     return {"held": dict(sorted(found.items()))} if found else {}
 
 
+def in_force(store: Store) -> Run | None:
+    """The newest run of a policy; adjustments, plans of books and imports may be of none."""
+    return next((x.entry for x in reversed(store.runs()) if isinstance(x.entry, Run) and x.entry.digest), None)
+
+
 def changed(before: State, after: State) -> set[str]:
     """The keys of `owners`, `entity|record|role`, that a run leaves otherwise than it found them."""
     return differing(before.get("owners", {}), after.get("owners", {}))

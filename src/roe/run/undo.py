@@ -17,7 +17,7 @@ from roe.ledger.entries import CONFIRMED_BY_CRM, Entry, Owned, Raised, Run, Stan
 from roe.ledger.moment import At
 from roe.ledger.store import Store
 from roe.run.inputs import run_id
-from roe.run.memory import UNDO, opened
+from roe.run.memory import UNDO, in_force, opened
 from roe.source import Span
 
 HELD_FOR = timedelta(days=30)
@@ -40,15 +40,11 @@ class Undone:
 def undo(name: str, state: str, who: str, until: date | None = None, wait: float = 60) -> Undone:
     """Give back what a run gave. `who` says who asks for it, and why. Raises PolicyError if the ledger has no such run."""
     with opened(state, "", wait) as memory, memory.committing() as commit:
-        store = memory.store
-        run = _run(store, name)
-        last = store.last_run()
-        assert last is not None and isinstance(run.entry, Run) and isinstance(last.entry, Run)
-        at = last.entry.at
-        undone = Undone(run_id(str(at), name, str(store.head().number)), until=until or at.date + HELD_FOR)
-        entries = list(_back(store, run, At.of(undone.until, at.zone), at, undone))
+        undone, entries, at = _planned(memory.store, name, until)
+        undone.id, policy = run_id(str(at), name, str(memory.store.head().number)), in_force(memory.store)
+        assert policy is not None
         own = Run(
-            at=at, id=undone.id, what=UNDO, policy=last.entry.policy, digest=last.entry.digest, version=__version__, accepted=who,
+            at=at, id=undone.id, what=UNDO, policy=policy.policy, digest=policy.digest, version=__version__, accepted=who,
             counts={"run": name, "records": len(undone.back), "left": len(undone.left), "turns": undone.turns},
         )  # fmt: skip
         commit.append(own, {}, entries)
@@ -58,22 +54,25 @@ def undo(name: str, state: str, who: str, until: date | None = None, wait: float
 def would_undo(name: str, state: str, wait: float = 60) -> Undone:
     """The same without doing it: what `undo` would give back and leave. Raises PolicyError if the ledger has no such run."""
     with opened(state, "", wait) as memory:
-        run = _run(memory.store, name)
-        last = memory.store.last_run()
-        assert last is not None and isinstance(last.entry, Run)
-        at = last.entry.at
-        undone = Undone("", until=at.date + HELD_FOR)
-        for _ in _back(memory.store, run, At.of(undone.until, at.zone), at, undone):
-            pass
-        return undone
+        return _planned(memory.store, name)[0]
+
+
+def _planned(store: Store, name: str, until: date | None = None) -> tuple[Undone, list[Entry], At]:
+    """What an undo gives back and leaves, its entries, and the moment at which it stands."""
+    run, last = _run(store, name), store.last_run()
+    assert last is not None
+    at = last.entry.at
+    undone = Undone("", until=until or at.date + HELD_FOR)
+    return undone, list(_back(store, run, At.of(undone.until, at.zone), at, undone)), at
 
 
 def _run(store: Store, name: str) -> Stored:
-    runs = {x.entry.id: x for x in store.runs() if isinstance(x.entry, Run) and x.entry.what == "run"}
+    every = store.runs()
+    runs = {x.entry.id: x for x in every if isinstance(x.entry, Run) and x.entry.what == "run"}
     if name not in runs:
         help = suggest(name, runs, f"the last ones are {', '.join(list(runs)[-3:])}" if runs else "the ledger has no run")
         _refuse(f"the ledger has no run `{name}`", help)
-    undone = {x.entry.counts.get("run") for x in store.runs() if isinstance(x.entry, Run) and x.entry.what == UNDO}
+    undone = {x.entry.counts.get("run") for x in every if isinstance(x.entry, Run) and x.entry.what == UNDO}
     if name in undone:
         _refuse(f"the run `{name}` is undone already", "see roe history, or undo another run")
     return runs[name]

@@ -43,8 +43,8 @@ PAGES = {
 }
 # what the pages and the API let people do, with the roles that may
 ACTS = {
-    "answer": ("rep", "manager", "revops"),  # a rep what is asked of them; a manager what is asked of the team
-    "leave": ("rep", "manager", "revops"),  # a rep their own
+    "answer": ("rep", "manager", "revops"),  # a rep what is asked of them; a manager what is asked of their reps, too
+    "leave": ("rep", "manager", "revops"),  # a rep their own; a manager that of their reps, too
     "ask": ("rep", "manager", "revops"),
     "grant": ("revops",),  # and decline, and end
     "undo": ("revops",),
@@ -91,6 +91,12 @@ class Viewer:
     def may(self, act: str) -> bool:
         """Whether the viewer's role may do something at all; of which records and reps, each act says itself."""
         return self.role in ACTS[act]
+
+    def acts_for(self, snapshot: Snapshot) -> frozenset[str]:
+        """The reps for whom a rep or a manager may act: themselves, and a manager for their reps. Neither peers nor those above."""
+        if self.rep is None:
+            return frozenset()
+        return frozenset((self.rep,)) | (snapshot.managed_by(self.rep) if self.role == "manager" else frozenset())
 
     def may_see_rep(self, snapshot: Snapshot, rep: str) -> bool:
         """Whether the viewer may open the day of a rep: their own, and a manager those of the team."""

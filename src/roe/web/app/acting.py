@@ -17,6 +17,7 @@ from roe.run.undo import Undone, undo, would_undo
 from roe.source import Span
 
 PATIENCE = 10.0  # seconds for the ledger's lock
+LAST = date(9000, 1, 1)  # day of a form: near the year 10,000 it could not be moved to another time zone
 
 
 class Acts(Protocol):
@@ -67,7 +68,7 @@ def text_of(form: Mapping[str, Any], name: str, needed: str = "") -> str:
 
 
 def day_of(form: Mapping[str, Any], name: str, today: date, needed: str = "") -> date | None:
-    """A day as `2026-03-31`, not before today."""
+    """A day as `2026-03-31`, neither before today nor after `LAST`."""
     text = str(form.get(name, "")).strip()
     if not text:
         return wrong(needed) if needed else None
@@ -77,6 +78,8 @@ def day_of(form: Mapping[str, Any], name: str, today: date, needed: str = "") ->
         wrong(f"`{text[:40]}` is not a day. Write it as 2026-03-31.")
     if found < today:
         wrong(f"{found} is in the past.")
+    if found > LAST:
+        wrong(f"{found} is too far away. Take a day before {LAST}.")
     return found
 
 

@@ -115,7 +115,7 @@ class SignIn:
         login = claims.get(self.provider.claim)
         if not isinstance(login, str) or not login:
             raise NotSignedIn(f"The provider says nothing of your {self.provider.claim}. Ask whoever runs this service.")
-        if self.provider.claim == "email" and claims.get("email_verified") is False:
+        if self.provider.claim == "email" and claims.get("email_verified") in (False, "false"):  # some providers write it as a text
             raise NotSignedIn("The provider has not verified your e-mail address.")
         return login, str(kept["next"])
 
@@ -133,7 +133,8 @@ class SignIn:
         except (InvalidKeyIdError, ValueError):  # it may have new keys
             self._keys = None
             decoded = jwt.decode(text, self._key_set(), algorithms=list(SIGNED))
-        wanted = {"iss": {"essential": True, "value": self.provider.issuer}, "aud": {"essential": True, "value": self.provider.client_id}}
+        issuer = self._metadata["issuer"]  # as the provider writes it: some end it with a slash
+        wanted = {"iss": {"essential": True, "value": issuer}, "aud": {"essential": True, "value": self.provider.client_id}}
         params = {"nonce": nonce, "client_id": self.provider.client_id, "access_token": token.get("access_token")}
         claims = CodeIDToken(decoded.claims, decoded.header, wanted, params)
         claims.validate(leeway=LEEWAY)

@@ -178,7 +178,10 @@ class Site:
         found = self.sessions.get(request.cookies.get(COOKIE))
         if found is not None and self.options.users and not self.options.users.has(found.viewer):
             found = None
-        named = self._by_header(request)
+        login = request.headers.get(self.options.header, "") if self.options.header else ""
+        named = self.options.users.named(login) if login else None
+        if login and named is None:
+            return None  # the proxy says who it is: not whoever used this browser before
         if named is None and found is None and not (self.options.users or self.options.open_token or self.options.header):
             named = self.options.local
         if named is not None and (found is None or found.viewer != named):
@@ -186,24 +189,23 @@ class Site:
             return named, found.csrf, secret
         return None if found is None else (found.viewer, found.csrf, None)
 
-    def _by_header(self, request: Request) -> Viewer | None:
-        if not self.options.header:
-            return None
-        login = request.headers.get(self.options.header, "")
-        return self.options.users.named(login) if login else None
+    def opens(self, token: str) -> bool:
+        opened = self.options.open_token
+        return bool(opened) and hmac.compare_digest(opened.encode(), token.encode())
 
     def with_token(self, token: str) -> Viewer | None:
-        opened = self.options.open_token
-        if opened and hmac.compare_digest(opened.encode(), token.encode()):
-            return self.options.local
-        return self.options.users.with_token(token)
+        return self.options.local if self.opens(token) else self.options.users.with_token(token)
 
     def keep(self, response: Response, key: str, request: Request) -> Response:
         """Give the browser the cookie of a session."""
         path = str(request.scope.get("root_path", "")) or "/"
-        secure = request.url.scheme == "https"
-        response.set_cookie(COOKIE, key, path=path, httponly=True, samesite="lax", secure=secure)
+        response.set_cookie(COOKIE, key, path=path, httponly=True, samesite="lax", secure=self.is_secure(request))
         return response
+
+    def is_secure(self, request: Request) -> bool:
+        """Whether the browser is here by https, also where a proxy in front ends it."""
+        provider = self.options.users.provider
+        return request.url.scheme == "https" or (provider is not None and provider.address.startswith("https:"))
 
     # --- routes -------------------------------------------------------------------------------------------------------
 
@@ -268,16 +270,15 @@ class Site:
 
     async def opened(self, request: Request) -> Response:
         """The address that `roe ui` opens: its token becomes a session and leaves the address bar."""
-        viewer = self.with_token(request.query_params.get("token", ""))
-        if viewer is None:
+        if not self.opens(request.query_params.get("token", "")):  # nor does a user's token: whoever sends a link would sign others in
             return RedirectResponse(url(request, "/sign-in"), 303)
-        return self.keep(RedirectResponse(url(request, "/"), 303), self.sessions.open(viewer)[0], request)
+        return self.keep(RedirectResponse(url(request, "/"), 303), self.sessions.open(self.options.local)[0], request)
 
     async def sign_in(self, request: Request) -> Response:
         wanted = _local(request.query_params.get("next", "/"))
         said, status = "", 200
         if request.method == "POST":
-            form = await _form(request)
+            form = await _form(request) if not _from_elsewhere(request) else None
             viewer = self.with_token(str(form.get("token", "")).strip()) if form is not None else None
             if viewer is not None:
                 self.sessions.close(request.cookies.get(COOKIE))
@@ -302,9 +303,8 @@ class Site:
         except NotSignedIn as e:
             return self._sign_in_page(request, wanted, str(e), 502)
         response = RedirectResponse(address, 303)
-        secure = request.url.scheme == "https"
         path = str(request.scope.get("root_path", "")) + "/sign-in"
-        response.set_cookie(SIGN_IN, secret, max_age=MINUTES * 60, path=path, httponly=True, samesite="lax", secure=secure)
+        response.set_cookie(SIGN_IN, secret, max_age=MINUTES * 60, path=path, httponly=True, samesite="lax", secure=self.is_secure(request))
         return response
 
     async def from_provider(self, request: Request) -> Response:
@@ -334,6 +334,11 @@ def _wanted(request: Request) -> str:
 def _local(path: str) -> str:
     """An address of these pages, and never of another site."""
     return path if path.startswith("/") and not path.startswith(("//", "/\\")) and "\\" not in path and path.isprintable() else "/"
+
+
+def _from_elsewhere(request: Request) -> bool:
+    """Whether a page of another site sent this, as the browser says: it would sign somebody in as somebody else."""
+    return request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
 
 
 async def _form(request: Request) -> FormData | None:

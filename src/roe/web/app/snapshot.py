@@ -125,6 +125,15 @@ class Snapshot(ABC):
     def team_of(self, rep: str) -> frozenset[str]:
         return self._teams.get(rep, frozenset((rep,)))
 
+    def managed_by(self, manager: str) -> frozenset[str]:
+        """The reps of a manager: those for whom the data names them; the whole team where it names no managers at all."""
+        managers = self._managers
+        return frozenset(rep for rep, named in managers.items() if named == manager) if managers else self.team_of(manager)
+
+    @cached_property
+    def _managers(self) -> dict[str, str]:
+        return {str(rep["id"]): str(above["id"]) for rep in self.reps() if isinstance(above := rep["manager"], Row)}
+
     def team_names(self) -> dict[str, list[Row]]:
         """The teams by name, each with its reps: by `team`, or by manager where the data has no teams."""
         found: dict[str, list[Row]] = {}

@@ -114,8 +114,7 @@ def may_answer(ask: Asked, o: Outcome) -> bool:
         return False
     if viewer.sees_all:
         return True
-    asked = (viewer.rep,) if viewer.role == "rep" else tuple(viewer.team(ask.snapshot))
-    rows = (ask.snapshot.world.find("rep", str(rep)) for rep in asked if rep is not None)
+    rows = (ask.snapshot.world.find("rep", rep) for rep in viewer.acts_for(ask.snapshot))
     return any(row is not None and is_asked(ask.snapshot, o, row) for row in rows)
 
 
@@ -191,7 +190,7 @@ def may_set_leave(ask: Asked, rep: str) -> bool:
     viewer = ask.viewer
     if ask.options.acts is None or not viewer.may("leave"):
         return False
-    return viewer.sees_all or rep == viewer.rep or (viewer.role == "manager" and rep in viewer.team(ask.snapshot))
+    return viewer.sees_all or rep in viewer.acts_for(ask.snapshot)
 
 
 @acting("leave")

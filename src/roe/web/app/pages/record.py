@@ -90,11 +90,22 @@ def show(ask: Ask) -> Response:
         asked=(role, rep),
         acts=acts,
         days=proposed(ask),
-        standing=ask.options.history.standing(entity, record) if ask.options.history is not None and full else {},
+        standing=standing(ask, entity, record, full),
         answers_asked={o.role: o for o in ask.snapshot.outcomes.of(entity, record) if may_answer(ask, o)},
         why=why_not_answer(ask, chosen, rep) if chosen is not None and rep else None,
         **shown,
     )
+
+
+def standing(ask: Ask, entity: str, record: str, full: bool) -> dict[str, dict[str, Any]]:
+    """role -> the exceptions that are asked for and granted; of another team's record only what the viewer has asked for."""
+    if ask.options.history is None:
+        return {}
+    found: dict[str, dict[str, Any]] = ask.options.history.standing(entity, record)
+    if full:
+        return found
+    own = {role: x["requested"] for role, x in found.items() if x["requested"] is not None and x["requested"].by == ask.viewer.name}
+    return {role: {"requested": request, "excepted": None} for role, request in own.items()}
 
 
 def answer(snapshot: Snapshot, d: Decision, full: bool, whole: bool) -> Answer:
