@@ -272,15 +272,22 @@ def keyed(count: int, repeat: int) -> dict[str, float]:
 # --- whole runs -----------------------------------------------------------------------------------------------------
 
 
-def peak(*args: str) -> tuple[float, float]:
-    """(seconds, peak MiB) of a whole process."""
+def whole_process(*args: str) -> tuple[float, float, float]:
+    """(seconds, seconds of processor time, peak MiB) of a whole process."""
     script = (
         "import resource, subprocess, sys, time; t = time.perf_counter(); subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
-        "print(time.perf_counter() - t, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN);"
+        "print(time.perf_counter() - t, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)"
     )
     done = subprocess.run([sys.executable, "-c", script, sys.executable, *args], check=True, capture_output=True, text=True)
-    seconds, size = done.stdout.split()
-    return float(seconds), float(size)
+    seconds, processor, size = map(float, done.stdout.split())
+    return seconds, processor, size
+
+
+def peak(*args: str) -> tuple[float, float]:
+    """(seconds, peak MiB) of a whole process."""
+    seconds, _, size = whole_process(*args)
+    return seconds, size
 
 
 def whole(counts: list[int], repeat: int, matched: int) -> dict[str, float]:
@@ -343,7 +350,7 @@ def explain_large(repeat: int) -> dict[str, float]:
 
 
 def one_record(count: int, repeat: int) -> dict[str, float]:
-    """`roe explain` of one record among many as a whole process, beside DuckDB's own look-up of that row in the same file."""
+    """Processor time of `roe explain` of one record among many, beside DuckDB's own look-up of that row in the same file; whole processes."""
     from pyarrow import csv as arrow_csv
     from pyarrow import parquet
 
@@ -371,11 +378,12 @@ def one_record(count: int, repeat: int) -> dict[str, float]:
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         for name, (policy, file, key) in asked.items():
             ours = ("-m", "roe", "explain", key, str(policy), "--data", str(file.parent), "--as-of", "2026-02-01")
-            out[f"one_{name}_first_s"] = peak(*ours)[0]
-            found, base = zip(*((peak(*ours), peak("-c", look_up, str(file), key)) for _ in range(repeat)), strict=True)
-            out[f"one_{name}_s"], out[f"one_{name}_mib"] = statistics.median(s for s, _ in found), max(m for _, m in found)
-            out[f"one_{name}_duckdb_s"] = statistics.median(s for s, _ in base)
-            out[f"ratio_one_{name}"] = out[f"one_{name}_s"] / out[f"one_{name}_duckdb_s"]
+            out[f"one_{name}_first_cpu_s"] = whole_process(*ours)[1]
+            both = ((whole_process(*ours), whole_process("-c", look_up, str(file), key)) for _ in range(repeat))
+            found, base = zip(*both, strict=True)
+            out[f"one_{name}_cpu_s"], out[f"one_{name}_mib"] = statistics.median(x[1] for x in found), max(x[2] for x in found)
+            out[f"one_{name}_duckdb_cpu_s"] = statistics.median(x[1] for x in base)
+            out[f"ratio_one_{name}"] = out[f"one_{name}_cpu_s"] / out[f"one_{name}_duckdb_cpu_s"]
     return out
 
 
@@ -573,11 +581,18 @@ def match_large(accounts: int, leads: int) -> dict[str, float]:
     root = Path(tempfile.mkdtemp())
     try:
         left, right = made.match_files(root, accounts, leads)
-        seconds, size = peak("-m", "roe", "match", "--leads", str(left), "--accounts", str(right), "--out", str(root / "out.csv"))
+        seconds, processor, size = whole_process(
+            "-m", "roe", "match", "--leads", str(left), "--accounts", str(right), "--out", str(root / "out.csv")
+        )
         with (root / "out.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         right_ones = sum(row["lead"].endswith(f"-{row['account']}") for row in rows if row["account"])
-        out = {"match_s": seconds, "match_mib": size, "match_found": sum(bool(r["account"]) for r in rows) / leads}
+        out = {
+            "match_s": seconds,
+            "match_cpu_s": processor,
+            "match_mib": size,
+            "match_found": sum(bool(r["account"]) for r in rows) / leads,
+        }
         return out | {"match_right": right_ones / leads}  # several accounts have one name, so half of these are a guess
     finally:
         shutil.rmtree(root)

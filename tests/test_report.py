@@ -24,7 +24,7 @@ def test_the_coverage_of_a_target_list() -> None:
 def test_the_text_fits_a_terminal_and_says_what_is_wrong() -> None:
     text = roe(*ASKED).output
     assert max(map(len, text.splitlines())) <= 80
-    assert "200 rows are on the list; 7 stand for no record in the data" in text
+    assert "200 rows are on the list; 7 match no record in the data" in text
     assert roe(*ASKED, "--format", "csv").output.startswith("report,group,records,with an AE,")
     assert "did you mean `coverage`" in roe(*ASKED, "--only", "coverige", code=2).output
     assert "has no reports" in roe("report", str(EXAMPLES / "static"), *ASKED[2:], code=2).output

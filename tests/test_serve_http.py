@@ -362,7 +362,7 @@ def test_the_feed_refuses_what_it_can_never_give(tmp_path: Path) -> None:
         assert str(last) in c.get(f"/v1/changes?after={last + 1}").json()["detail"]
         assert "owned" in c.get("/v1/changes?kinds=owner").json()["help"]
         assert "it takes POST" in c.patch("/v1/events", json={}).json()["help"]
-        assert "decides no owners of account" in c.get("/v1/accounts/A1").json()["detail"]
+        assert "no rules for the owners of account" in c.get("/v1/accounts/A1").json()["detail"]
 
 
 def test_a_request_and_its_commit_are_spans_that_say_nothing_of_persons(tmp_path: Path) -> None:

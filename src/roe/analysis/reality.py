@@ -238,7 +238,7 @@ def reps(subject: Subject) -> Iterator[Diagnostic]:
 
 def _still_named(mention: Mention) -> Diagnostic:
     message = f"{mention.what} names `{mention.text}`, who {in_words(reason_left(mention.rep))}"
-    help = "name another, or let the row end with `until`"
+    help = "name another rep, or end the row with `until`"
     return Diagnostic("R417", message, mention.text.span(), help, certainty=PROVEN)
 
 

@@ -148,7 +148,7 @@ def _alone(asked: Asked, role: str | None, field: str | None, why_not_rep: str |
     from roe.cli import one
 
     if why_not_rep is not None:
-        one.say("note: what would change it is tried on all records; reading them")
+        one.say("note: finding what would change the owner needs all records; reading them")
         return None
     if field is None:
         decisions = one.decided(asked, role)

@@ -266,11 +266,11 @@ def forget(subject: str, state: str, entity: str, also: tuple[str, ...], by: str
 @command.command("give-back")
 @click.argument("record")
 @state_argument
-@click.option("--role", default="", help="The role in which a pool gave the record, where it gave it in several.")
-@click.option("--reason", required=True, help="Why: a no-show, junk, handed to a colleague. It is kept.")
+@click.option("--role", default="", help="Role of the turn, if the record used turns in several roles.")
+@click.option("--reason", required=True, help="Why, such as a no-show or junk. The ledger keeps it.")
 @click.option("--by", required=True, help="Who asks for it; this is kept.")
 def give_back(record: str, state: str, role: str, reason: str, by: str) -> None:
-    """Give the turn that RECORD used back to its rep: the next run books it, and the rep comes first once more."""
+    """Give the turn that RECORD used back to its rep. The next run applies it."""
     from roe.run.adjust import give_back as asked
 
     with open_ledger(state):
@@ -279,7 +279,7 @@ def give_back(record: str, state: str, role: str, reason: str, by: str) -> None:
         turn = asked(record, state, reason, by, role)
     except PolicyError as e:
         fail(e.diagnostics)
-    click.echo(f"the turn of {turn.rep} in the pool `{turn.pool}` is given back; the next run books it")
+    click.echo(f"the turn of {turn.rep} in the pool `{turn.pool}` is given back; the next run applies it")
 
 
 @command.command("backup")

@@ -46,7 +46,7 @@ def taken_out(asked: Asked) -> tuple[Any, Any]:
         known = records.called(text, dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan))))
         found = find_record(Bound(evaluator, known, {}), text, dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan))))
         if found.entity not in allocated:
-            raise CannotLookUp(f"what a run writes of a {found.entity} rests on all records")
+            raise CannotLookUp(f"the answer for a {found.entity} depends on all records")
         bound = well_named(records.bound(found.entity, found["id"]))
     except PolicyError as e:
         fail(e.diagnostics)
@@ -63,11 +63,11 @@ def taken_out_for_value(asked: Asked, field: str) -> tuple[Any, Any] | None:
     try:
         plan = asked.evaluator.policy.plan
         if plan.credits or plan.events:
-            raise CannotLookUp("credits and events rest on all records")
+            raise CannotLookUp("credits and events depend on all records")
         bound, row = taken_out(asked)
         stored = bound.policy.model.entities[row.entity].get(field)
         if (row.entity, field) not in plan.steps and (stored is None or stored.via or stored.type.name in ("record", "owners")):
-            raise CannotLookUp(f"`{field}` may lead to any record")
+            raise CannotLookUp(f"`{field}` can refer to any record")
         return bound, row
     except CannotLookUp as e:
         all_instead(e)

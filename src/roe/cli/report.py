@@ -48,7 +48,7 @@ def command(policy: Path | None, data: Path, as_of: str, state: str | None, only
             unknown = len(result.missing)
             said = f"{counted(result.listed, 'row')} {verb(result.listed, 'is', 'are')} on the list"
             said += (
-                f"; {unknown} {verb(unknown, 'stands', 'stand')} for no record in the data: {shown}"
+                f"; {unknown} {verb(unknown, 'matches', 'match')} no record in the data: {shown}"
                 if unknown
                 else ", each for a record in the data"
             )

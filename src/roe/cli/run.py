@@ -42,12 +42,12 @@ from roe.words import counted, verb
     type=click.Choice(["csv", "parquet", "parts"]),
     default="csv",
     show_default=True,
-    help="File format of allocations and changes. With parts, each task of a Spark run writes Parquet files of its own.",
+    help="File format of allocations and changes. With parts, each Spark task writes its own Parquet files.",
 )
 @click.option(
     "--turns",
     type=click.Choice(["jsonl", "parquet"]),
-    help="How to write the turns of pools. Without this: lines of JSON up to 50,000 turns, Parquet beyond.",
+    help="File format of the turns of pools. Default: jsonl up to 50,000 turns, parquet above.",
 )
 @wait_option
 @click.option("--dry-run", "dry", is_flag=True, help="Decide and write the files, and commit nothing to the ledger.")

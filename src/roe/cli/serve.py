@@ -21,7 +21,7 @@ from roe.source import Span
 @click.option("--config", type=click.Path(path_type=Path, exists=True), help="File serve.toml: webhooks, receivers and limits.")
 @click.option("--shadow", type=click.Path(path_type=Path), metavar="CANDIDATE", help="Policy that decides everything too, without effect.")
 @click.option("--users", type=click.Path(path_type=Path), help="TOML file with who may sign in to the pages, as whom; see docs/ui.md.")
-@click.option("--trust-header", metavar="NAME", default="", help="Header with the login of a page's user, set by your proxy.")
+@click.option("--trust-header", metavar="NAME", default="", help="Header with a user's login, set by your proxy.")
 @click.option("--watch", is_flag=True, help="Reload the policy when its folder changes.")
 @click.option("--activate", is_flag=True, help="Put this policy in force if the ledger has another one in force.")
 def command(

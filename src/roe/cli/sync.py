@@ -60,7 +60,7 @@ def command(data: Path, policy: Path | None, state: str, complete: tuple[str, ..
 def _said(done: Synced, entity: str) -> str:
     """How many records of an entity were read, and what became of the mirror's."""
     more = [f"{n} {what}" for n, what in ((done.changed.get(entity, 0), "new or changed"), (done.deleted.get(entity, 0), "deleted")) if n]
-    return counted(done.read.get(entity, 0), entity) + f" ({', '.join(more) or 'all as the service has them'})"
+    return counted(done.read.get(entity, 0), entity) + f" ({', '.join(more) or 'no changes'})"
 
 
 def tables_of(policy: Any, data: Path) -> dict[str, Any]:

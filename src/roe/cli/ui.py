@@ -29,10 +29,10 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
     "--run",
     "run_folder",
     type=click.Path(path_type=Path),
-    help="The --out folder of an earlier run: the page of data compares with what it read.",
+    help="The --out folder of an earlier run, for the data page to compare with.",
 )
-@click.option("--plan", type=click.Path(path_type=Path), help="The --out folder of `roe books plan`, for the page of books.")
-@click.option("--users", type=click.Path(path_type=Path), help="TOML file with who may sign in, as whom. Default: only you, as RevOps.")
+@click.option("--plan", type=click.Path(path_type=Path), help="The --out folder of `roe books plan`, for the books page.")
+@click.option("--users", type=click.Path(path_type=Path), help="TOML file with the users and their roles. Default: only you, as RevOps.")
 @click.option("--trust-header", metavar="NAME", default="", help="Header with a user's login, set by a proxy on this machine.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port to listen on. Default: any that is free.")
 @click.option("--no-browser", is_flag=True, help="Do not open the browser; print the address only.")
@@ -43,7 +43,7 @@ def command(
     """Open pages about the records of a policy in the browser: who owns what, and why.
 
     The server answers on this machine only, and ends with Ctrl-C. Without --state it stores nothing. With it, what you do on the pages
-    (answers, exceptions, leave, undo) is written into that ledger with your name, and the next run obeys it.
+    (answers, exceptions, leave, undo) is recorded in that ledger with your name, and the next run obeys it.
     """
     _packages()
     from roe.web.app.access import Users, Viewer, read_users

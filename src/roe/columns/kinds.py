@@ -107,7 +107,7 @@ def _kept(turns: Turns, of: PoolKinds, i: int, able: frozenset[int], out: Handed
     if of.sticky is not None and of.sticky[i] in able:
         rep = of.sticky[i]
         label = turns.pools.world.rep(turns.rep_ids[rep]).label  # type: ignore[union-attr]
-        out.why[i] = turns.why(f"{label} is who it stays with", out)
+        out.why[i] = turns.why(f"it stays with {label}", out)
         return rep
     company = of.companies[i] if of.companies is not None else -1
     if company < 0 or int(column.companion[company]) not in able:

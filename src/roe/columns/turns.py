@@ -317,7 +317,7 @@ class Turns:
             rep[stays] = own[stays]
             for one in np.unique(own[stays]).tolist():
                 label = self.pools.world.rep(self.rep_ids[one]).label  # type: ignore[union-attr]
-                why[stays & (own == one)] = self.why(f"{label} is who it stays with", out)
+                why[stays & (own == one)] = self.why(f"it stays with {label}", out)
         company = None if column.companies is None else column.companies[places]
         follows = np.zeros(len(places), bool)
         if company is not None:

@@ -116,7 +116,7 @@ class CsvLookup:
         wanted = [[part.encode() for part in parts_of(text)] for text in texts]
         found = list(islice(self._found(wanted), MANY + 1)) if wanted else []
         if len(found) > MANY:
-            raise CannotLookUp(f"what is searched for stands in very many lines of `{self.path.name}`")
+            raise CannotLookUp(f"too many lines of `{self.path.name}` match the search")
         return found
 
     def _found(self, wanted: list[list[bytes]]) -> Iterator[dict[str, Any]]:
@@ -140,7 +140,7 @@ class CsvLookup:
         if self._is_sound:
             return
         if not is_plain(block, ord(self.delimiter)):
-            raise CannotLookUp(f"`{self.path.name}` has records of several lines, or quotes where none belong")
+            raise CannotLookUp(f"`{self.path.name}` has records with several lines, or misplaced quotes")
         if not block.isascii():
             try:
                 block.decode("utf-8")

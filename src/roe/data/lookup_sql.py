@@ -32,7 +32,7 @@ class SqlLookup:
         phase(f"searching {Path(self.shown).name}")
         odd = [c for c in columns if self.types[c] not in LOOKED_UP]
         if odd:
-            raise CannotLookUp(f"`{odd[0]}` of `{Path(self.shown).name}` has no texts")
+            raise CannotLookUp(f"the column `{odd[0]}` of `{Path(self.shown).name}` is not text")
         tests, values = _tests([parts_of(text) for text in texts], [quoted(c) for c in columns])
         if not tests or not columns:
             return []
@@ -41,7 +41,7 @@ class SqlLookup:
         if not found:
             return []
         if len(found) > MANY:
-            raise CannotLookUp(f"what is searched for stands in very many records of `{Path(self.shown).name}`")
+            raise CannotLookUp(f"too many records of `{Path(self.shown).name}` match the search")
         listed = ", ".join(map(str, found))
         return self._rows(f'SELECT *, {self.place} + 1 AS "{LINE}" FROM {self.table} WHERE {self.place} IN ({listed})')
 
@@ -131,7 +131,7 @@ def _connect(path: Path | None) -> Any:
     try:
         import duckdb
     except ImportError as e:
-        raise CannotLookUp("taking records out of Parquet or a database needs the package duckdb") from e
+        raise CannotLookUp("searching Parquet files or a database needs the package duckdb") from e
     try:
         con = duckdb.connect(str(path) if path is not None else ":memory:", read_only=path is not None)
         con.execute("SET enable_progress_bar = false; SET memory_limit = '200MB'; SET TimeZone = 'UTC'")

@@ -240,7 +240,7 @@ class Pool:
         if self.sticky is not None:
             rep = self.world.assignee(self.sticky(self.world.scope(row)), role)
             if rep is not None and rep["id"] in able:
-                turn.rep, turn.why = rep, f"{rep.label} is who it stays with"
+                turn.rep, turn.why = rep, f"it stays with {rep.label}"
                 return
         kept = self.pools.companion(self, row, role, able)
         if kept is not None:

@@ -27,7 +27,7 @@ from roe.plan.operators import Expr, Solve
 
 FREE = "in-no-book"  # values of the step `_return` that give no reason to keep an account where it is
 STAYS = "stays"
-UNTOUCHED = "nothing moves it"  # since the policy says so
+UNTOUCHED = "the policy keeps it where it is (`do_not_route:`)"
 NO_BOOK = "rep-has-no-book"
 NOT_ABLE = "no-longer-eligible"
 NO_REST = ("rep-left", NO_BOOK, NOT_ABLE)  # the account is not worn out: it may be distributed at once
@@ -289,7 +289,7 @@ class _Cycle:
         for i in np.flatnonzero((fixed > left) & (fixed > 0)).tolist():
             over = int(fixed[i] - left[i])
             self.relaxed.append(
-                f"total of {self.reps[i].label}: {fixed[i]} {self.unit} cannot leave the book, {over} more than its other books leave of {total[i]}"
+                f"total of {self.reps[i].label}: {fixed[i]} {self.unit} cannot leave the book, {over} more than the other books leave of the total of {total[i]}"
             )
         return np.minimum(capacity, left)
 

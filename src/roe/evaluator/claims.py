@@ -71,7 +71,7 @@ class Settled:
         record, rep = row[self.step.entity], row["rep"]
         reason = self._refusal(row, record, rep) if kept is None else str(kept)
         if reason or record is None or rep is None:
-            found = Outcome(row, REFUSED, reason or f"it names no {self.step.entity} or no rep that the data has")
+            found = Outcome(row, REFUSED, reason or f"its {self.step.entity} or rep is not in the data")
         else:
             until, why = self._end(row, record, rep)
             left = reason_left(rep)
@@ -95,7 +95,7 @@ class Settled:
         if unable:
             return f"{rep.label} {unable}"
         if self.world.is_untouched(self.step.entity, record["id"]):
-            return "the policy says that nothing moves it"
+            return "the policy keeps it where it is (`do_not_route:`)"
         at, step = row["at"], self.step
         held = [o for o in self.on(record) if o.held]
         for other in held:

@@ -152,7 +152,7 @@ class Checker:
         if result is None:
             help = "numbers add up with numbers, dates with durations, texts with texts"
             if {a.name, b.name} <= {"date", "date and time", "number"}:
-                help = "a number of days is written `90 days`"
+                help = "write a number of days as `90 days`"
             return self.say("R205", node, f"`{a} {node.op} {b}` does not work", help)
         return Type(result)
 

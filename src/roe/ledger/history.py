@@ -139,10 +139,10 @@ _TOLD: dict[str, Callable[[Any], tuple[str, str]]] = {
         f"{x.by or 'somebody'} grants an exception: {_who(x.rep)} has it{_until(x)}" if x.up else f"{x.by or 'somebody'} ends the exception",
         x.reason,
     ),
-    "declined": lambda x: (f"{x.by or 'somebody'} declines the exception that was asked for", x.reason),
+    "declined": lambda x: (f"{x.by or 'somebody'} declines the request for an exception", x.reason),
     "away": lambda x: (f"takes no records{' from ' + x.start if x.start else ''}{_until(x)}" if x.up else "takes records again", x.reason),
     "weighed": lambda x: (f"{x.by or 'somebody'} {'accepts' if x.accepted else 'holds back'} the planned move in the book `{x.book}`", x.reason),
-    "reviewed": lambda x: (f"{x.by or 'somebody'} has {x.verdict} the change of the policy", x.comment),
+    "reviewed": lambda x: (f"{x.by or 'somebody'} has {x.verdict}{' on' if x.verdict == 'commented' else ''} the policy change", x.comment),
     "placed": lambda x: (f"{_who(x.rep)} has it in the book `{x.book}`" if x.rep else f"it is in nobody's book `{x.book}`", x.reason),
 }  # fmt: skip
 

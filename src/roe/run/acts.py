@@ -68,7 +68,7 @@ class Ask(OfRole):
     reason: str
 
     def problem(self, store: Store) -> str:
-        return "" if self.now(store, "requested") is None else "an exception for it is asked for already: it waits for an answer"
+        return "" if self.now(store, "requested") is None else "somebody has already asked for an exception; it waits for an answer"
 
     def entries(self, at: At) -> list[Entry]:
         return [_excepting(Requested, self, at)]
@@ -92,7 +92,9 @@ class Decline(OfRole):
     reason: str
 
     def problem(self, store: Store) -> str:
-        return "" if self.now(store, "requested") is not None else "nobody asks for an exception for it: somebody may have answered already"
+        return (
+            "" if self.now(store, "requested") is not None else "there is no open request for an exception; somebody may have answered it"
+        )
 
     def entries(self, at: At) -> list[Entry]:
         return [Declined(at=at, entity=self.entity, record=self.record, role=self.role, by=self.by, reason=self.reason)]
@@ -108,7 +110,7 @@ class End(OfRole):
         return (
             ""
             if self.now(store, "excepted") is not None
-            else "the ledger has no exception for it: one of the policy's file ends in the file"
+            else "the ledger has no exception for it; to end one from a policy file, change the file"
         )
 
     def entries(self, at: At) -> list[Entry]:
@@ -128,7 +130,7 @@ class Answer(OfRole):
     asked: bool = False
 
     def problem(self, store: Store) -> str:
-        return "" if self.asked or self.now(store, "referred") is not None else "nobody has to decide it any more"
+        return "" if self.asked or self.now(store, "referred") is not None else "this no longer waits for a decision"
 
     def entries(self, at: At) -> list[Entry]:
         about: dict[str, Any] = {"entity": self.entity, "record": self.record, "role": self.role, "rep": self.rep, "by": self.by}
@@ -158,7 +160,7 @@ class Return(Act):
     rep: str
 
     def problem(self, store: Store) -> str:
-        return "" if store.latest("away", True, "rep", self.rep) else "there is no leave that was entered here"
+        return "" if store.latest("away", True, "rep", self.rep) else "no leave was entered here"
 
     def entries(self, at: At) -> list[Entry]:
         return [Away(at=at, entity="rep", record=self.rep, up=False, by=self.by)]
@@ -242,6 +244,4 @@ def perform(place: str, acts: Iterable[Act], at: At, policy: str = "", wait: flo
 
 
 def refuse(message: str) -> NoReturn:
-    raise PolicyError(
-        [Diagnostic("R648", message, Span("the ledger", 1, 1, 2), "look at the record's history, and act on what stands there now")]
-    )
+    raise PolicyError([Diagnostic("R648", message, Span("the ledger", 1, 1, 2), "open the record's history to see what has changed")])

@@ -22,14 +22,14 @@ def give_back(record: str, state: str, reason: str, by: str, role: str = "", wai
         turns = [o.stored.entry for o in store.latest("turn", is_open=True)]
         found = [e for e in turns if isinstance(e, Turn) and e.record == record and role in ("", e.role)]
         if last is None or not found:
-            _refuse(f"no pool gave `{record}` to anybody", "name the id of a record that a pool has assigned; roe history RECORD shows it")
+            _refuse(f"no pool has assigned `{record}`", "name the id of a record that a pool has assigned; roe history RECORD shows it")
         if len(found) > 1:
             _refuse(f"`{record}` has several turns", f"name the role: {', '.join(f'--role {e.role}' for e in found)}")
         turn = found[0]
         if turn.credit == FREE:
-            _refuse(f"`{record}` used no turn", "it followed another record, or went to a fallback: nothing is owed")
+            _refuse(f"`{record}` used no turn", "it followed another record, or went to a fallback, so no turn is owed")
         if turn.back or turn.credit == ASKED:
-            _refuse(f"the turn of `{record}` is given back already", "see roe history RECORD")
+            _refuse(f"the turn of `{record}` has already been given back", "see roe history RECORD")
         at = last.entry.at
         key = {"entity": turn.entity, "record": record, "role": turn.role}
         back = TurnBack(at=at, **key, rep=turn.rep, pool=turn.pool, number=turn.number, reason=f"{reason} (asked for by {by})")

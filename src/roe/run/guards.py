@@ -27,7 +27,7 @@ def without_a_ledger(policy: Policy) -> list[Diagnostic]:
     if not frozen:
         return []
     help = "add `--state FOLDER`; `roe explain`, `roe check` and tests use today's value"
-    return [Diagnostic("R649", f"`{frozen[0]}` is frozen for a period, and without a ledger nothing is", Span("--state", 1, 1, 2), help)]
+    return [Diagnostic("R649", f"`{frozen[0]}` is frozen for a period, which needs a ledger", Span("--state", 1, 1, 2), help)]
 
 
 def decides(policy: Policy) -> list[str]:
@@ -50,7 +50,7 @@ def another_policy(store: Store, policy: Policy) -> list[Diagnostic]:
         both = sorted(_both(run, mine)) if name != named else []
         if both and named not in last:
             entity, role = both[0].split("|")
-            message = f"the policy `{name}` decides {role} of {entity} records on this ledger, and `{named}` would, too"
+            message = f"the policy `{name}` already decides the {role} of {entity} records on this ledger, and `{named}` decides it too"
             help = "use a ledger of its own (--state), or let this policy take over: --activate"
             return [Diagnostic("R650", message, Span("--state", 1, 1, 2), help)]
     return []
@@ -68,7 +68,7 @@ def lacking_owners(memory: Memory) -> list[Diagnostic]:
     """Roles whose owners the CRM once showed, and for which the data now has no column: nobody could tell who has changed there."""
     found = []
     for entity, role in memory.without_column():
-        message = f"the data has no column for the {role} of {entity} records, which earlier data had"
+        message = f"the data has lost its column for the {role} of {entity} records"
         found.append(Diagnostic("R651", message, Span("--data", 1, 1, 2), f"export the column of the {role}, or start a new ledger"))
     return found
 

@@ -65,13 +65,11 @@ def _folder(evaluator: Evaluator, source: Source, as_of: str, state: Mapping[str
     phase("looking for the turns of pools")
     cache = cache_folder()
     if cache is None or not is_private(cache):
-        say(
-            "note: a pool's turns rest on all records before, so all of them are decided; with a cache folder of your own that is done once"
-        )
+        say("note: a pool's turns depend on all earlier records, so all are decided; with a private cache folder this happens only once")
         return _made(evaluator, source, as_of, state, Path(tempfile.mkdtemp(prefix="roe-turns-")))
     place = cache / "turns" / _digest(evaluator, source, as_of, state)
     if not (place / "pools.json").is_file():
-        say("note: a pool's turns rest on all records before, so all of them are decided, once for this policy, data and day")
+        say("note: a pool's turns depend on all earlier records, so all are decided, once for this policy, data and day")
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{os.getpid()}-"))
         try:

@@ -39,7 +39,7 @@ TRANSPARENT = ("domain", "company_domain", "lower_case", "upper_case", "trim")  
 def lookups(policy: Policy, source: Source) -> dict[str, Lookup]:
     """The records of each entity where they stand. Raises PolicyError for data that cannot be read, CannotLookUp."""
     if any(d.rows or d.fall is not None or d.filled for d in policy.data.values()):
-        raise CannotLookUp("the policy says what it expects of its data as a whole")
+        raise CannotLookUp("the policy has guards on the data as a whole (`expect:`)")
     found: dict[str, Lookup] = {}
     if source.is_database:
         problems: list[Diagnostic] = []
@@ -242,7 +242,7 @@ class _Table:
         for name in fields:
             f = field_of(self.fields, name)
             if f.normalize not in KEPT_AS_IT_IS:
-                raise CannotLookUp(f"`{name}` of {self.entity} records is written in many ways")
+                raise CannotLookUp(f"`{name}` of {self.entity} records has too many spellings")
             wanted |= dict.fromkeys(alias for alias, meant in f.aliases.items() if str(meant).lower() in lowered)
         for text in list(wanted):
             if not text.isascii() and "." in text:

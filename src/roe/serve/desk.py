@@ -465,7 +465,7 @@ class Desk:
     def _has_owners(self, entity: str) -> None:
         if not self.roles(entity) and not any(key.startswith(f"{entity}|") for key in self.state.all("owner")):
             decided = ", ".join(dict.fromkeys(e for e, _ in self.plan.engagement))
-            raise unknown(f"the policy decides no owners of {entity} records", f"it decides {decided}; others are looked into by its rules")
+            raise unknown(f"the policy has no rules for the owners of {entity} records", f"it decides owners of {decided} records")
 
     def roles(self, entity: str) -> list[str]:
         return [role for e, role in self.plan.engagement if e == entity]

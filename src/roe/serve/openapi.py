@@ -35,7 +35,7 @@ _OWNER: Json = {
 
 NOT_READ: Json = {
     "not_understood": {"type": "array", "items": TEXT, "description": "fields of the record that the policy does not know"},
-    "unread": {"type": "object", "description": "texts that mean nothing to their fields, such as a country that does not exist"},
+    "unread": {"type": "object", "description": "values that their fields cannot read, such as a country that does not exist"},
 }
 
 SCHEMAS: Json = {
@@ -61,7 +61,7 @@ SCHEMAS: Json = {
         "properties": {
             "event": {"enum": ["worked", "claimed", "returned", "answered", "unavailable", "available", "requested", "granted", "declined", "ended"]}, "entity": TEXT, "id": TEXT, "role": TEXT,
             "rep": TEXT, "at": {**TEXT, "description": "when it happened, with a time zone; now without it"},
-            "until": {**TEXT, "description": "of `unavailable`: a day or a moment; of `answered`, `requested` and `granted`: the first day on which it does not stand any more"}, "reason": TEXT, "answer": TEXT, "by": TEXT, "activity": OBJECT,
+            "until": {**TEXT, "description": "for `unavailable`: a day or a moment; for `answered`, `requested` and `granted`: the first day on which it no longer applies"}, "reason": TEXT, "answer": TEXT, "by": TEXT, "activity": OBJECT,
         },
     },
     "Entry": {"type": "object", "required": ["number", "kind", "recorded"], "properties": {"number": {"type": "integer"}, "kind": TEXT, "recorded": TEXT}},

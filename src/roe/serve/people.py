@@ -45,11 +45,13 @@ def excepted(desk: Desk, event: Mapping[str, Any], subject: tuple[str, str, str]
     act: Act
     if what in ("requested", "granted"):
         if not reason:
-            raise Refused(422, "R903", "`reason` is missing", "say why: whoever sees the record reads it")
+            raise Refused(422, "R903", "`reason` is missing", "say why; everybody who sees the record can read it")
         act = (Grant if what == "granted" else Ask)(**about, rep=rep(), until=until_of(event, desk, at), start=None)
     else:
         if what == "ended" and desk.state.get("granted", f"{entity}|{id}|{role}") is None:
-            raise Refused(409, "R648", f"there is no exception for the {entity} `{id}` to end", "one of the policy's file ends in the file")
+            raise Refused(
+                409, "R648", f"there is no exception for the {entity} `{id}` to end", "to end one from a policy file, change the file"
+            )
         act = (Decline if what == "declined" else End)(**about)
     append(desk, act, at)
     return {"entity": entity, "id": id, "role": role, "event": what}
@@ -70,5 +72,5 @@ def until_of(event: Mapping[str, Any], desk: Desk, at: datetime) -> date:
         return today + STANDS
     found = v.parse_date(str(said))
     if found is None or found <= today:
-        raise Refused(422, "R903", f"`{str(said)[:40]}` is not a day to come", "write `until` as 2026-03-31")
+        raise Refused(422, "R903", f"`{str(said)[:40]}` is not a future date", "write `until` as 2026-03-31")
     return found

@@ -71,7 +71,7 @@ async def fields_of(request: Request) -> dict[str, Any]:
     for name in found:
         other = by_name.setdefault(name.lower(), name)
         if other != name:
-            raise unreadable(f"`{other[:80]}` and `{name[:80]}` mean one field", "send each field once", 422)
+            raise unreadable(f"`{other[:80]}` and `{name[:80]}` are the same field", "send each field once", 422)
     for name, value in found.items():
         if isinstance(value, (dict, list)):
             raise unreadable(f"`{name}` is not a text, a number, true, false or null", OBJECT, 422)
@@ -114,7 +114,7 @@ def _why(e: Exception) -> str:
 
 
 def _no_number(text: str) -> Any:
-    raise ValueError(f"`{text}` is not a number that JSON has")
+    raise ValueError(f"`{text}` is not a JSON number")
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -223,7 +223,7 @@ async def changes(request: Request) -> Response:
     found = await read(request, lambda store: shown.feed(store, after, most, kinds))
     if after > (last := found.pop("last")):
         help = "begin again with after=0 if `epoch` has changed: the ledger was restored"
-        raise unreadable(f"there is no entry {after} yet: the last one has the number {last}", help, 422)
+        raise unreadable(f"there is no entry {after} yet; the last one is {last}", help, 422)
     return JSONResponse(found)
 
 

@@ -154,7 +154,7 @@ def _after_leaving(desk: Desk, key: str, at: datetime) -> None:
         return
     tried = {}
     if given is not None and given["rep"] == owner["owner"] and owner["base"] != owner["owner"]:
-        reason = f"{row.label if row is not None else owner['owner']} {why} before the CRM had it"
+        reason = f"{row.label if row is not None else owner['owner']} {why} before the CRM loaded it"
         back = TurnBack(at=desk.moment(at), entity=entity, record=id, role=role, rep=given["rep"], pool=given["by"], reason=reason)
         desk.entries.append(back)
         desk.give_turn_back(given["by"], given["rep"], given["on"])

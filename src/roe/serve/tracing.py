@@ -37,7 +37,7 @@ class Tracing:
             from opentelemetry.sdk.trace import TracerProvider
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ImportError:
-            log.warning("OpenTelemetry is asked for, and its packages are missing: pip install 'roe-policy[otel]'")
+            log.warning("OpenTelemetry is configured, but its packages are missing: pip install 'roe-policy[otel]'")
             return cls()
         name = environment.get("OTEL_SERVICE_NAME") or "roe"
         provider = TracerProvider(resource=Resource.create({"service.name": name}))

@@ -360,10 +360,10 @@ class Writer:
             newest = max(self._timeline, seen.timeline)
             if timeline < newest:
                 store.close()
-                refuse(MISSING, f"the database has timeline {timeline}, and this server has seen {newest}: it is an older one", store.url, "stop it, and let the new primary serve alone")  # fmt: skip
+                refuse(MISSING, f"the database is an old primary: it has timeline {timeline}, and this server has already seen {newest}", store.url, "stop it, so that only the new primary answers")  # fmt: skip
             if head.number < seen.number:
                 log.error(
-                    "the ledger is older than what this machine has seen: it ends at entry %s, and entry %s was there; compare it with the CRM: roe sync",
+                    "entries are missing from the ledger: it ends at entry %s, but this machine has seen entry %s; run roe sync to compare it with the CRM",
                     head.number, seen.number,
                 )  # fmt: skip
             if is_restored(store.db) and not self.compares:

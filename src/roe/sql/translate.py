@@ -546,7 +546,7 @@ class Translator:
         if name in ("fiscal_year", "fiscal_quarter"):
             return self._fiscal(name, self.scalar(self._arguments(node, 1)[0], "date"))
         if name in LOOK_BACK:
-            raise NoSql(f"`{name}` asks the ledger, which a warehouse does not have", node)
+            raise NoSql(f"`{name}` needs the ledger, which a warehouse does not have", node)
         raise NoSql(f"`{name}` cannot be written the same way in every warehouse", node)
 
     def _latest(self, node: s.Call) -> Value:

@@ -84,9 +84,7 @@ class BookSection(Section):
     accounts: Expression | None = key("which accounts can be in a book", default=None)
     reps: Expression = key("who has a book")
     capacity: Amount = key("how many places a book has, as an expression about `rep`")
-    total: Amount | None = key(
-        "how many places a rep has in all books together that have a `total`, as an expression about `rep`", default=None
-    )
+    total: Amount | None = key("how many places a rep has in all books with a `total`, as an expression about `rep`", default=None)
     eligible: Expression | None = key("which rep can have which account", default=None)
     value: Expression = key("the value of an account")
     worth: Expression | None = key("extra value of an account with a rep, as an expression about `account` and `rep`", default=None)

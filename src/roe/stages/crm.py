@@ -24,21 +24,21 @@ Queues = Text | Annotated[tuple[Text, ...], Form(minItems=1)]
 
 @section
 class CrmSection(Section):
-    """what the CRM calls its queues, its territories and its reps"""
+    """the CRM's names for queues, territories and reps"""
 
     queues: Mapping[Text, Queues | Mapping[Text, Queues]] = key(
-        "per entity, or per role: the CRM's queues for records that nobody owns; the first one is written", default={}
+        "per entity, or per role: the CRM's queues for records that nobody owns; roe writes the first one", default={}
     )
     territories: Mapping[Text, Text] = key("the CRM's id of each territory", default={})
     owner: Literal["id", "name", "email"] | None = key(
-        "how the CRM's files name a rep; default: the id, with the profile hubspot the name", default=None
+        "how the CRM's files name a rep; default: id, or name with the profile hubspot", default=None
     )
     open: Mapping[Text, Text] = key(
-        "per entity, lead or opportunity, when a record is still open; others stay with their owner, and use no turn and no capacity",
+        "per entity (lead or opportunity): when a record is still open; closed records stay with their owner and use no turn and no capacity",
         default={},
     )
     load_within: Duration | None = key(
-        "after how many days a decision that the CRM has not loaded is reported; default: 3 days", default=None
+        "how long before roe warns about a decision that the CRM has not loaded; default: 3 days", default=None
     )
 
 

@@ -19,7 +19,7 @@ NAME = "do-not-route"
 
 @section
 class UntouchedSection(Section):
-    """a record that nothing touches"""
+    """a record that stays where it is"""
 
     record: Text
     reason: Text

@@ -44,7 +44,7 @@ class FieldSection(Section):
     default: Text | float | bool | None = None
     many: Text | None = key("the entity whose records refer to this one", default=None)
     via: Text | None = key(
-        "with `many`: the field that refers back; a field that is not a reference must be equal to the record's own field of that name",
+        "with `many`: the field that refers back; if it is not a reference, it must equal this record's field with the same name",
         default=None,
     )
     by: Expression | None = key("with `many` and `equals`: the expression on the other records to compare", default=None)

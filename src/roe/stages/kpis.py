@@ -42,7 +42,7 @@ class KpisSection(Section):
     description: Text | None = None
 
 
-KPIS = Heading("kpis", KpisSection, "what `roe kpi` counts of reps' work")
+KPIS = Heading("kpis", KpisSection, "what `roe kpi` measures")
 
 
 def lower(kpis: KpisSection | None, cx: Context) -> Kpis | None:

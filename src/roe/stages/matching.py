@@ -102,7 +102,7 @@ class MethodSection(Section):
 
 @section
 class TieBreakSection(Section):
-    """which of several accounts counts"""
+    """a tiebreaker between several accounts"""
 
     most: Expression | None = None
     least: Expression | None = None

@@ -55,7 +55,7 @@ class SignalSection(Section):
     name: Identifier
     points: float
     of: Expression | None = key("a list of dated records", default=None)
-    at: Expression | None = key("one date; it counts in the time before it", default=None)
+    at: Expression | None = key("one date; points count in the time before it", default=None)
     ahead: Duration | None = None
     date: Identifier | None = key("the field with the date; default `date`", default=None)
     weight: Identifier | None = key("a field whose number multiplies the points", default=None)

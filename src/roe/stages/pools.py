@@ -33,7 +33,7 @@ class SlaSection(Section):
     within: Duration
     worked_by: Expression | None = key("which of the rep's activities count; default: all", default=None)
     times: Annotated[int, Form(minimum=0, maximum=100)] = key("how often the next rep gets it before it escalates; default 1", default=1)
-    grace: Duration | None = key("how long after the deadline the record stays, since proof of work may come late", default=None)
+    grace: Duration | None = key("how much longer the record stays after its deadline, because proof of work may arrive late", default=None)
     escalate: Text | None = key("a rep", default=None)
 
 
@@ -63,7 +63,7 @@ Members = (
 
 @section
 class CreditBackSection(Section):
-    """a reason for which a rep is owed the turn that a record used"""
+    """a reason to give a rep's turn back"""
 
     name: Name
     when: Expression
@@ -81,14 +81,14 @@ class PoolSection(Section):
         "the rep who gets the record first, if available, such as lead.account.owner; this uses no turn", default=None
     )
     together: Expression | TogetherSection | None = key(
-        "the value that records of one company share, so that one rep gets them all, and `within` how long after the older record came; "
+        "the value that records of one company share, so that one rep gets them all; `within` limits how old the earlier record can be; "
         "default: the account, else the company's e-mail domain, else the e-mail address; `never` gives each its own turn",
         default=None,
     )
     debt: Annotated[int, Form(minimum=0, maximum=1000)] = key(
         "the most turns that a skipped rep (cap, leave, hours) can be owed; default 3", default=3
     )
-    credit_back: tuple[CreditBackSection, ...] = key("reasons for which a turn is given back, such as a no-show", default=())
+    credit_back: tuple[CreditBackSection, ...] = key("reasons to give a turn back, such as a no-show", default=())
     hours: Literal["any", "working"] = key("working: reps outside their working hours are skipped", default="any")
     sla: SlaSection | None = None
     caps: CapsSection | None = None

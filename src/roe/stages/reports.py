@@ -14,11 +14,11 @@ from roe.source import Text
 
 @section
 class ReportSection(Section):
-    """what is counted, of which records, by which group"""
+    """what to count, for which records, and by which group"""
 
     for_: Text | None = None
     list: Text | None = key(
-        "a table under `tables:`; records that match none of its rows are left out, and rows that match no record are named", default=None
+        "a table under `tables:`; leaves out records that match none of its rows, and lists rows that match no record", default=None
     )
     where: Expression | None = None
     by: Expression | None = None

@@ -38,7 +38,7 @@ class StaffingSection(Section):
 
 @section
 class DecidedBySelfSection(Section):
-    """records that decide by their own attributes"""
+    """records that are decided by their own attributes"""
 
     name: Name
     when: Expression
@@ -50,7 +50,7 @@ class DecidedBySection(Section):
     """another record whose attributes decide, such as the ultimate parent"""
 
     account: Expression = key("the record whose attributes decide, such as account.ultimate_parent")
-    except_: tuple[DecidedBySelfSection, ...] = key("records that decide by their own attributes", default=())
+    except_: tuple[DecidedBySelfSection, ...] = key("records that are decided by their own attributes", default=())
 
 
 @section

@@ -230,7 +230,7 @@ def _words(kind: str, e: Any, name: Name) -> tuple[str, str]:
         "raised": lambda: (f"the event {e.event} is {'up' if getattr(e, 'up', True) else 'down again'}", ""),
         "requested": lambda: (f"{e.by} asks for an exception: {who}{role}{until}", e.reason),
         "excepted": lambda: (f"{e.by} grants an exception: {who}{role}{until}" if e.up else f"{e.by} ends the exception{role}", e.reason),
-        "declined": lambda: (f"{e.by} declines the exception that was asked for{role}", e.reason),
+        "declined": lambda: (f"{e.by} declines the request for an exception{role}", e.reason),
         "away": lambda: (
             f"{name(e.record) or e.record} takes no records{until}, says {e.by}"
             if e.up
@@ -238,7 +238,10 @@ def _words(kind: str, e: Any, name: Name) -> tuple[str, str]:
             e.reason,
         ),
         "weighed": lambda: (f"{e.by} {'accepts' if e.accepted else 'holds back'} the planned move in {e.book}", e.reason),
-        "reviewed": lambda: (f"{e.by} has {e.verdict} {e.names.get('old', '')} → {e.names.get('new', '')}", e.comment),
+        "reviewed": lambda: (
+            f"{e.by} has {e.verdict}{' on' if e.verdict == 'commented' else ''} {e.names.get('old', '')} → {e.names.get('new', '')}",
+            e.comment,
+        ),
         "frozen": lambda: (f"{e.field} is frozen", ""),
         "absent": lambda: ("it is not in the data any more", ""),
         "deleted": lambda: ("it is deleted", ""),
