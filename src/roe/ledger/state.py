@@ -153,16 +153,18 @@ def holder_fields(holder: str | None) -> dict[str, Any]:
 
 
 def _assigned(store: Store) -> State:
-    found: State = {}
-    for o in store.latest("turn", is_open=True):
-        e = o.stored.entry
-        if isinstance(e, Turn) and e.rep is not None:
-            x = {"rep": e.rep, "pool": e.asked or e.pool, "by": e.pool, "on": str(e.at.date), "at": _literal(e.at), "position": e.number}
-            x |= {"company": e.company} if e.company is not None else {}
-            x |= {e.credit: True} if e.credit else {}
-            x |= {"back": e.back} if e.back else {}
-            found[f"{e.entity}|{e.record}|{e.role}"] = x | ({"tried": list(e.tried)} if e.tried else {})
+    turns = (o.stored.entry for o in store.latest("turn", is_open=True))
+    found = {f"{e.entity}|{e.record}|{e.role}": assigned_of(e) for e in turns if isinstance(e, Turn) and e.rep is not None}
     return dict(sorted(found.items()))
+
+
+def assigned_of(e: Turn) -> State:
+    """An assignment by a pool, as engines remember it: `pool` was asked, and `by` is it or the one that it fell back on."""
+    x = {"rep": e.rep, "pool": e.asked or e.pool, "by": e.pool, "on": str(e.at.date), "at": _literal(e.at), "position": e.number}
+    x |= {"company": e.company} if e.company is not None else {}
+    x |= {e.credit: True} if e.credit else {}
+    x |= {"back": e.back} if e.back else {}
+    return x | ({"tried": list(e.tried)} if e.tried else {})
 
 
 def _pools(store: Store) -> State:
