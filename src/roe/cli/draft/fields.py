@@ -187,7 +187,7 @@ def _columns(known: Understood, source: Source, standard: Mapping[str, Field]) -
             specs[name] = Spec("string", seen=seen)
 
 
-def _headers(entity: str, standard: dict[str, Field], name: str) -> tuple[str, ...]:
+def _headers(entity: str, standard: Mapping[str, Field], name: str) -> tuple[str, ...]:
     f = standard.get(name.partition(".")[0])
     return headers_of(entity, f) if f is not None else ()
 
