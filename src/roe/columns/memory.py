@@ -22,9 +22,9 @@ from roe.evaluator.memory import Facts, Memory
 from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.ledger.changed import Changed
-from roe.ledger.columns import RoleTable, of_mapping, places_of
+from roe.ledger.columns import RoleTable, of_mapping, places_of, without_records
 from roe.ledger.snapshot import Codes
-from roe.ledger.state import NOBODY
+from roe.ledger.state import NOBODY, key_parts
 
 if TYPE_CHECKING:
     from roe.columns.world import ColumnWorld, Table
@@ -75,8 +75,7 @@ class ColumnMemory(Memory):
         world.returned = self.returned
         noted: dict[tuple[str, str], set[str]] = {key: set() for key in self.held.roles}
         for key in (*self.returned, *self.referred, *self.ends):
-            entity, _, rest = key.partition("|")
-            record, _, role = rest.rpartition("|")
+            entity, record, role = key_parts(key)
             noted.setdefault((entity, role), set()).add(record)
         for (entity, role), records in noted.items():
             if entity in world.rows:
@@ -86,7 +85,7 @@ class ColumnMemory(Memory):
 
     def _align(self, entity: str, role: str, noted: set[str]) -> None:
         world, table = self.world, self.world.tables[entity]
-        held = self.held.roles.get((entity, role)) or _nothing(entity, role)
+        held = self.held.roles.get((entity, role)) or without_records(entity, role)
         at = places_of(held.records, table.ids)
         owned = np.append(held.is_owned, False)[at]
         owner = table.owner(role)
@@ -263,8 +262,7 @@ class ColumnMemory(Memory):
     def _note_rows(self, changes: Mapping[str, Any]) -> None:
         new: dict[tuple[str, str], set[str]] = {}
         for key in changes:
-            entity, _, rest = key.partition("|")
-            record, _, role = rest.rpartition("|")
+            entity, record, role = key_parts(key)
             x = self.aligned.get((entity, role))
             place = -1 if x is None else x.held.find(record)
             if x is None or place < 0:
@@ -292,8 +290,7 @@ class _Known(Mapping[str, Facts]):
         self.memory = memory
 
     def __getitem__(self, key: str) -> Facts:
-        entity, _, rest = key.partition("|")
-        record, _, role = rest.rpartition("|")
+        entity, record, role = key_parts(key)
         found = self.memory.aligned.get((entity, role))
         if found is None:
             raise KeyError(key)
@@ -314,10 +311,6 @@ class _Known(Mapping[str, Facts]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-
-def _nothing(entity: str, role: str) -> RoleTable:
-    return of_mapping({f"{entity}||{role}": {"rep": None, "since": None}}).roles[entity, role].empty()
 
 
 def _read(name: str) -> Callable[[str], Any]:

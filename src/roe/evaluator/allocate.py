@@ -498,6 +498,7 @@ class Existing(NamedTuple):
     order: str
     rep: str
     id: str
+    since: Any  # when it came, or its rep got it
 
 
 class Companies:
@@ -590,9 +591,9 @@ class Pools:
         self.n = 0  # how many allocations there were in the run
         self._last: list[tuple[str, str, int]] = []  # what the last record that was taken added to what caps count
         self._given: dict[tuple[str, str], dict[str, str]] = {}  # (entity, record) -> role -> the rep whom the run gave it to
-        self._existing: dict[tuple[str, Any, str, str], Companies] = {}  # by what companies have in common, for how long, entity and role
+        self._existing: dict[tuple[str, str, str], Companies] = {}  # by what companies have in common, entity and role
         self._rests_on: dict[tuple[str, str], frozenset[tuple[str, str]] | None] = {}
-        self._asked: dict[tuple[str, Any, str, str], Pool] = {}  # the same -> a pool that asks so
+        self._asked: dict[tuple[str, str, str], Pool] = {}  # the same -> a pool that asks so
         self._open: dict[tuple[str, str], int] | None = None
         self._away: dict[tuple[str, Any], str] = {}
         self.pools: dict[str, Pool] = {}
@@ -650,7 +651,6 @@ class Pools:
         """Another moment, or other records: what was found out of reps is forgotten, turns and days stay. `reps`: whether one has changed."""
         self.again()
         self._open = None
-        self._existing = {key: found for key, found in self._existing.items() if key[1] is None}
         self._away.clear()
         for pool in self.pools.values():
             pool.renew(reps)
@@ -699,7 +699,7 @@ class Pools:
         if company is None:
             return None
         for other in self.existing(pool, row.entity, role).of.get(company, ()):
-            if other.rep in able and other.id != row["id"]:
+            if other.rep in able and other.id != row["id"] and self._is_recent(pool, other):
                 return other.rep, f"{row.entity} {other.id}"
         given = self.companions.get((pool.step.name, company))
         return given if given is not None and given[0] in able else None
@@ -707,7 +707,7 @@ class Pools:
     def existing(self, pool: Pool, entity: str, role: str) -> Companies:
         """The companies' records that somebody has in a role already."""
         step = pool.step
-        key = (pool.company_name, step.together_within, entity, role)  # pools that ask alike share the answer
+        key = (pool.company_name, entity, role)  # pools that ask alike share the answer
         found = self._existing.get(key)
         if found is None:
             found = self._existing[key] = Companies()
@@ -718,8 +718,8 @@ class Pools:
             ids, created = self.world.values(entity, "id"), self.world.values(entity, "created")
             since = self.world.values(entity, "owner_since")
             for i, (rep, company) in enumerate(zip(reps, self.world.evaluated(entity, step.together), strict=True)):
-                if rep and isinstance(company, (str, int, float)) and self._recent(step, created[i] or since[i]):
-                    found.add(company, Existing(*queue_place(created[i], ids[i]), rep, str(ids[i])))
+                if rep and isinstance(company, (str, int, float)):
+                    found.add(company, Existing(*queue_place(created[i], ids[i]), rep, str(ids[i]), created[i] or since[i]))
         return found
 
     def askers(self) -> Collection[Pool]:
@@ -737,7 +737,7 @@ class Pools:
     def follow(self, row: Row, gone: bool, changed: Collection[str]) -> None:
         """A record has changed in some fields, or is gone: what is known of its company's records follows."""
         for key, found in list(self._existing.items()):
-            _, _, entity, role = key
+            _, entity, role = key
             pool, record = self._asked[key], str(row["id"])
             if entity != row.entity:
                 if pool.step.together is not None:
@@ -747,17 +747,21 @@ class Pools:
                 continue
             found.drop(record)
             rep = None if gone else row["owner"].get(role)
-            if rep is None or not self._recent(pool.step, row["created"] or row["owner_since"]):
-                continue
-            company = self.company(pool, row)
-            if company is not None:
-                found.add(company, Existing(*queue_place(row["created"], record), str(rep["id"]), record))
+            company = self.company(pool, row) if rep is not None else None
+            if rep is not None and company is not None:
+                since = row["created"] or row["owner_since"]
+                found.add(company, Existing(*queue_place(row["created"], record), str(rep["id"]), record, since))
 
-    def _recent(self, step: Allocate, when: Any) -> bool:
+    def leads_others(self, pool: Pool, company: Any, found: Companies) -> bool:
+        """Whether somebody has a record of a company that its others follow now."""
+        return any(self._is_recent(pool, one) for one in found.of.get(company, ()))
+
+    def _is_recent(self, pool: Pool, record: Existing) -> bool:
         """Whether a record came within the time in which a company's records stay together; one without a date did not."""
-        if step.together_within is None:
+        within = pool.step.together_within
+        if within is None:
             return True
-        until = None if when is None else self.world.clock.add(when, step.together_within)
+        until = None if record.since is None else self.world.clock.add(record.since, within)
         now = self.world.clock.now if isinstance(until, datetime) else self.world.clock.today
         return until is not None and v.less(now, until) is True
 
@@ -788,8 +792,8 @@ class Pools:
         return found
 
     def used(self, cap: str, rep: str) -> int:
-        if cap in ("open_leads", "open_accounts"):
-            return self._counts().get(("lead" if cap == "open_leads" else "account", rep), 0)
+        if cap in OPEN_CAPS:
+            return self._counts().get((OPEN_CAPS[cap], rep), 0)
         today = self.world.clock.today
         by_day = self.days.get(rep, {})
         if cap == "per_day":

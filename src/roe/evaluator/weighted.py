@@ -78,12 +78,8 @@ def exact(pairs: Pairs, worth: Array, among: Array, hint: Array | None, seconds:
     rows = np.flatnonzero(among).tolist()
     model = cp_model.CpModel()
     x = {k: model.new_bool_var("") for k in rows}
-    by_account: dict[int, list[int]] = {}
-    by_rep: dict[int, list[int]] = {}
-    for k in rows:
-        by_account.setdefault(int(pairs.account[k]), []).append(k)
-        by_rep.setdefault(int(pairs.rep[k]), []).append(k)
-    for own in by_account.values():
+    by_rep = _grouped(rows, pairs.rep)
+    for own in _grouped(rows, pairs.account).values():
         model.add_at_most_one(x[k] for k in own)
 
     def places(own: list[int]) -> Any:
@@ -167,12 +163,8 @@ def by_highs(pairs: Pairs, worth: Array, among: Array, hint: Array, seconds: flo
     rows = np.flatnonzero(among).tolist()
     model = mathopt.Model()
     x = {k: model.add_binary_variable() for k in rows}
-    by_account: dict[int, list[int]] = {}
-    by_rep: dict[int, list[int]] = {}
-    for k in rows:
-        by_account.setdefault(int(pairs.account[k]), []).append(k)
-        by_rep.setdefault(int(pairs.rep[k]), []).append(k)
-    for own in by_account.values():
+    by_rep = _grouped(rows, pairs.rep)
+    for own in _grouped(rows, pairs.account).values():
         model.add_linear_constraint(mathopt.fast_sum(x[k] for k in own) <= 1)
     for r, own in by_rep.items():
         model.add_linear_constraint(mathopt.fast_sum(int(pairs.size[k]) * x[k] for k in own) <= int(pairs.capacity[r]))
@@ -207,6 +199,14 @@ def _silent() -> Iterator[None]:
         os.dup2(kept, 1)
         os.close(kept)
         os.close(nowhere)
+
+
+def _grouped(rows: list[int], key: Array) -> dict[int, list[int]]:
+    """Rows by their account or rep, in the order in which these come."""
+    groups: dict[int, list[int]] = {}
+    for k in rows:
+        groups.setdefault(int(key[k]), []).append(k)
+    return groups
 
 
 def _filled(pairs: Pairs, plan: Array) -> Array:

@@ -19,7 +19,7 @@ from roe.ledger.encode import words_of
 from roe.ledger.entries import FORGOTTEN
 from roe.ledger.moment import At
 from roe.ledger.snapshot import Codes, Rows, read_rows
-from roe.ledger.state import How, State, day_text, holder_of, moment_text
+from roe.ledger.state import QUEUE, How, State, day_text, holder_of, key_parts, moment_text
 from roe.ledger.store import Store
 
 Array = Any  # numpy arrays; codes are 32-bit integers
@@ -63,12 +63,6 @@ class RoleTable:
         }  # fmt: skip
         return {"rep": self._holder(self.holder, row), "since": self.since[row]} | {key: x for key, x in more.items() if x}
 
-    def empty(self) -> RoleTable:
-        """A table of the same role without records."""
-        none = Codes(np.zeros(0, np.int32), [])
-        no_texts = (none, none, none, none, none, none, none)
-        return RoleTable(self.entity, self.role, pa.array([], pa.string()), [], none.at, none.at, none.at, *no_texts)
-
     def _holder(self, codes: Array, row: int) -> str | None:
         code = int(codes[row])
         return None if code < 0 else self.holders[code]
@@ -96,6 +90,12 @@ class RoleTable:
         return low if low < len(self.records) and self.records[low].as_py() == record else -1
 
 
+def without_records(entity: str, role: str) -> RoleTable:
+    """The table of a role in which the ledger knows no holding."""
+    none = Codes(np.zeros(0, np.int32), [])
+    return RoleTable(entity, role, pa.array([], pa.string()), [], none.at, none.at, none.at, none, none, none, none, none, none, none)
+
+
 class Owners(Mapping[str, State]):
     """`state["owners"]` with columns behind it, by (entity, role). `number` is that of the last entry that it knows."""
 
@@ -113,8 +113,7 @@ class Owners(Mapping[str, State]):
 
     def place(self, key: str) -> tuple[RoleTable, int] | None:
         """The table of `entity|record|role`, and the row in it."""
-        entity, _, rest = key.partition("|")
-        record, _, role = rest.rpartition("|")
+        entity, record, role = key_parts(key)
         table = self.roles.get((entity, role))
         row = table.find(record) if table is not None else -1
         return (table, row) if table is not None and row >= 0 else None
@@ -254,7 +253,7 @@ class _Texts:
         names: dict[str, int] = {}
         again = np.array(
             [
-                -1 if key == -1 else names.setdefault(self.reps[key] if key >= 0 else f"queue:{self.word(-2 - key)}", len(names))
+                -1 if key == -1 else names.setdefault(self.reps[key] if key >= 0 else f"{QUEUE}{self.word(-2 - key)}", len(names))
                 for key in kept
             ],
             np.int32,
@@ -342,8 +341,7 @@ def of_mapping(state: Mapping[str, State]) -> Owners:
         return state
     keys: dict[tuple[str, str], list[tuple[str, State]]] = {}
     for key, saved in state.items():
-        entity, _, rest = key.partition("|")
-        record, _, role = rest.rpartition("|")
+        entity, record, role = key_parts(key)
         keys.setdefault((entity, role), []).append((record, saved))
     return Owners({key: _of_values(*key, sorted(rows, key=lambda x: x[0])) for key, rows in keys.items()})
 
