@@ -18,7 +18,21 @@ from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.plan.operators import Action, Choose, Expr, Rule
 from roe.policy.context import Context, written
-from roe.policy.section import Day, Duration, Entity, Expression, Form, Heading, Identifier, Name, Overrides, Section, key, section
+from roe.policy.section import (
+    Day,
+    Duration,
+    Entity,
+    Expression,
+    Form,
+    Heading,
+    Identifier,
+    Name,
+    Overrides,
+    PositiveDuration,
+    Section,
+    key,
+    section,
+)
 from roe.source import Added, Inline, Same, Text
 from roe.stages import do_not_route
 from roe.stages.crm import OPEN
@@ -65,7 +79,7 @@ class ReferSection(Section):
 class KeepSection(Section):
     """keep today's owner for a time"""
 
-    keep: Duration = key("how long to keep today's owner")
+    keep: PositiveDuration = key("how long to keep today's owner")
 
 
 Word = Annotated[
