@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from roe.evaluator.able import reason_left, reason_unable
+from roe.evaluator.able import current_leave, reason_left, reason_unable
 from roe.evaluator.choose import Choice, Chooser
 from roe.evaluator.observe import Observed, observe, watch
 from roe.grammar import syntax as s
@@ -175,7 +175,8 @@ def sentence(d: Decision) -> str:
 
 
 def _covers(rep: Row, away: Row) -> bool:
-    return away["leave"] is not None and away["leave"]["cover"] is rep
+    leave = current_leave(away)
+    return leave is not None and leave["cover"] is rep
 
 
 def _is_away(rep: Row) -> str:
