@@ -36,7 +36,13 @@ def fill(store: Store, rng: random.Random) -> None:
     for night in range(1, 6):
         entries: list[Any] = []
         for _ in range(rng.randrange(1, 12)):
-            key = {"at": at(night), "entity": "account", "record": rng.choice(RECORDS), "role": "ae", "rep": rng.choice(REPS)}
+            key: dict[str, Any] = {
+                "at": at(night),
+                "entity": "account",
+                "record": rng.choice(RECORDS),
+                "role": "ae",
+                "rep": rng.choice(REPS),
+            }
             former = rng.choice(REPS)
             entries.append(Loaded(**key) if rng.random() < 0.4 else Owned(**key, former=former, rule="r", sentence="=1+1"))
         entries.append(Away(at=at(night), entity="rep", record="cal", by="mia"))
