@@ -26,7 +26,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock, zone_of
 from roe.grammar.closures import CLOCK, IMPLICIT, Code, Scope, compile_expression
-from roe.grammar.history import OWNERS, PER_ROLE, by_role, past_of
+from roe.grammar.functions.history import OWNERS, PER_ROLE, by_role, past_of
 from roe.grammar.parser import parse
 from roe.plan.operators import TEMPLATE, Choose, Derive, ExceptionRow, Expr, Fill, Relate, Settle, Walk
 from roe.plan.outcome import RoleSteps, Sentence, conditions
