@@ -15,6 +15,7 @@ from roe.ledger.store import open_store
 from roe.run.engines import Job
 from roe.run.run import Options, run
 from roe.run.source import Source
+from services import MONDAY, said, service
 
 POLICY = """
 roe: 1
@@ -104,3 +105,33 @@ def test_a_turn_can_be_asked_for(engine: str, tmp_path: Path) -> None:
     )
     with open_store(tmp_path / "state") as store:
         assert len(list(store.entries(kinds=("turn-back",)))) == 1 and store.rebuild()
+
+
+# --- with a service on the same ledger --------------------------------------------------------------------------------
+
+
+def test_a_service_leaves_turns_to_the_next_run_however_often_it_starts(tmp_path: Path) -> None:
+    """Ann's first lead is a no-show: only the run owes her the turn, and once. The pool goes round in between."""
+    state = str(tmp_path / "state")
+    with service(state, tmp_path, text=POLICY, reps=("ann", "ben", "cy")) as desk:
+        assert [desk.route(f"L{n}", email=f"a@l{n}.example")["owner"] for n in (1, 2)] == ["ann", "ben"]
+        desk.put("lead", id="L1", email="a@l1.example", status="No show")
+    for n, rep in ((3, "cy"), (4, "ann"), (5, "ben"), (6, "cy")):
+        with service(state, tmp_path, text=POLICY, reps=("ann", "ben", "cy")) as desk:
+            assert desk.route(f"L{n}", email=f"a@l{n}.example")["owner"] == rep
+    leads = ["L1,a@l1.example,No show,ann", *(f"L{n},a@l{n}.example,,{rep}" for n, rep in ((2, "ben"), (3, "cy"), (4, "ann")))]
+    after = night(tmp_path, "2026-03-03", "rows", *leads, "L7,a@l7.example,,", "L8,a@l8.example,,", "L9,a@l9.example,,")
+    assert [after[f"L{n}"] for n in (7, 8, 9)] == ["ann", "ann", "ben"]
+    with service(state, tmp_path, MONDAY.replace(day=4), text=POLICY, reps=("ann", "ben", "cy")) as desk:
+        assert desk.do(lambda d, at: said(back=d.state.get("assigned", "lead|L1|sdr")["back"])) == {"back": "no-show"}
+        assert len(desk.entries("turn-back")) == 1
+
+
+@ENGINES
+def test_what_followed_another_record_in_a_service_used_no_turn(engine: str, tmp_path: Path) -> None:
+    """As above: L2 followed L1 for nothing, so as a no-show it gives nothing back, and the next is ben."""
+    with service(str(tmp_path / "state"), tmp_path, text=POLICY, reps=("ann", "ben", "cy")) as desk:
+        assert [desk.route(f"L{n}", email=f"a{n}@acme.example")["owner"] for n in (1, 2)] == ["ann", "ann"]
+        assert [t.credit for t in desk.entries("turn")] == ["", "free"]
+    after = night(tmp_path, "2026-03-03", engine, "L1,a1@acme.example,,ann", "L2,a2@acme.example,No show,ann", "L3,c@c.example,,")
+    assert after["L3"] == "ben"

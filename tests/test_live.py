@@ -179,3 +179,21 @@ def test_a_pool_goes_on_where_it_was_whatever_changes(tmp_path: Path) -> None:
     assert owners == ["ann", "bo"] * 3
     assert live.decide("L0").owner == "ann"  # the same lead again is the same assignment, and no turn
     assert live.current_state()["pools"]["desk"]["turns"] == 6
+
+
+def test_a_company_stays_together_to_the_second(tmp_path: Path) -> None:
+    """Cy's leads of both companies came at 10:00:30. Others follow them for a day: at 10:00:10 of the next day still, at 10:00:40 no more."""
+    text = MATCHING.replace("members: [ann, bo]", "members: [ann, bo, cy], together: {by: lead.company, within: 1 day}")
+    policy_text(tmp_path, text)
+    evaluator = roe.compile(roe.load(tmp_path))
+    older = {key: {"id": key, "company": key, "created": "2026-02-01T10:00:30", "owner": "cy"} for key in ("Acme", "Birch")}
+    raw: Raw = {"rep": {r: {"id": r, "name": r} for r in ("ann", "bo", "cy")}, "account": {}, "lead": older}
+    live = evaluator.live({e: list(rows.values()) for e, rows in raw.items()}, as_of="2026-02-01T10:00:30")
+    owners = []
+    for key, company, at in (("L1", "Acme", "2026-02-02T10:00:10"), ("L2", "Birch", "2026-02-02T10:00:40")):
+        lead = raw["lead"][key] = {"id": key, "company": company, "created": at}
+        expected = fresh(evaluator, raw, at, live.current_state(), "lead", key, "sdr")
+        decision = live.decide(lead, as_of=at)
+        assert shown(decision) == expected
+        owners.append(decision.owner)
+    assert owners == ["cy", "ann"]

@@ -10,6 +10,8 @@ import pytest
 
 from ledgers import STORES, place
 from roe.data.read import read_tables
+from roe.serve.desk import Desk
+from roe.serve.problems import Refused
 from roe.serve.store import ServiceStore
 from roe.serve.sync import Synced, sync
 from services import Service, said, service
@@ -116,3 +118,28 @@ def test_reps_who_can_take_records_get_those_that_wait(state: str, tmp_path: Pat
         assert one.local.route("account", {"id": "A1", "name": "One"})[1]["held"] is True
         load(one, export(tmp_path / "x", reps=REPS))
         assert one.do(lambda desk, at: (200, lambda: desk.answer("account", "A1")))["owner"] == "ann"
+
+
+def test_a_record_that_the_service_refuses_is_reported_and_holds_nothing_else_up(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def owned(*names: str) -> Path:
+        rows = "".join(f"{id},{name},ann\n" for id, name in zip(("A1", "A2", "A3"), names, strict=True))
+        return export(tmp_path / "x", reps=REPS, accounts="id,name,owner\n" + rows)
+
+    with service(state, tmp_path, reps=(), text=TEXT) as one:
+        load(one, owned("Acme", "Birch", "Cedar"))
+        for id in ("A1", "A2", "A3"):
+            one.local.route("account", {"id": id, "owner": "ann"})
+        put = Desk.put
+
+        def refusing(desk: Desk, entity: str, values: Any, version: str, at: Any) -> Any:
+            if values["id"] == "A2":
+                raise Refused(422, "R602", "the account cannot be read: planted", "correct it")
+            return put(desk, entity, values, version, at)
+
+        monkeypatch.setattr(Desk, "put", refusing)
+        done = load(one, owned("Acme 2", "Birch 2", "Cedar 2"))
+        assert [(x["record"], x["detail"]) for x in done.problems] == [("A2", "the account cannot be read: planted")]
+        assert done.changed["account"] == 2
+        assert [fields(one, id).get("name") for id in ("A1", "A3")] == ["Acme 2", "Cedar 2"]

@@ -177,10 +177,15 @@ def clock(evaluator: Any, as_of: str) -> str:
 
 def remembered(policy: Any, state: str | None, held: bool) -> Any:
     """What the last run left; with `held` also what stays where it was since a run was undone. Raises PolicyError."""
-    from roe.run.inputs import digest_of, policy_files
+    if state is None:  # then nothing of the ledger is imported
+        return {}
     from roe.run.memory import read_memory
 
-    digest = digest_of(policy_files(policy)) if held and state else ""
+    digest = ""
+    if held:
+        from roe.run.inputs import digest_of, policy_files
+
+        digest = digest_of(policy_files(policy))
     return read_memory(state, policy.timezone, digest=digest, looks_back=policy.plan.past.looks_back)
 
 

@@ -85,7 +85,6 @@ class Pools:
         """Another moment, or other records: what was found out of reps is forgotten, turns and days stay. `reps`: whether one has changed."""
         self.again()
         self._open = None
-        self.together.renew()
         self._away.clear()
         for pool in self.pools.values():
             pool.renew(reps)
@@ -146,8 +145,8 @@ class Pools:
         return reason
 
     def used(self, cap: str, rep: str) -> int:
-        if cap in ("open_leads", "open_accounts"):
-            return self._counts().get(("lead" if cap == "open_leads" else "account", rep), 0)
+        if cap in OPEN_CAPS:
+            return self._counts().get((OPEN_CAPS[cap], rep), 0)
         today = self.world.clock.today
         by_day = self.days.get(rep, {})
         if cap == "per_day":

@@ -93,10 +93,7 @@ def _of_pool(pool: Allocate, plan: Plan) -> Named:
 
 def _actions(rule: Rule) -> Iterator[Action]:
     """What a rule does, and what it falls back on."""
-    action = rule.value
-    while isinstance(action, Action):
-        yield action
-        action = action.otherwise
+    return rule.value.with_otherwise() if isinstance(rule.value, Action) else iter(())
 
 
 def _named_otherwise(plan: Plan) -> Named:

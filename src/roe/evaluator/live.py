@@ -249,6 +249,9 @@ class Live(Bound):
             if self.assigned[key].get("company") is not None:
                 self._accompany(key)
 
+    def _give_back(self) -> None:
+        """Turns are given back by runs, which note it: a binding that is made again and again would give each of them back again."""
+
     # --- changes ----------------------------------------------------------------------------------------------------
 
     def put(self, entity: str, record: Record) -> Row:

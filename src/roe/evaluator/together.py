@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Collection, Container
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from roe.dynamic import State, Value
 from roe.grammar import values as v
-from roe.plan.operators import Allocate
 from roe.policy.reads import rests_on
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ class Existing(NamedTuple):
     order: str
     rep: str
     id: str
+    since: date | datetime | None  # when it came, or its rep got it
 
 
 class Companies:
@@ -59,8 +59,7 @@ def reason_together(label: str) -> str:
 class Together:
     """The companies' records of one run, for every pool that keeps those of one company with one rep.
 
-    Pools that ask alike (by the same expression, within the same time) share what is known: a key names `Pool.company_name`, the
-    time, the entity and the role.
+    Pools that ask alike, by the same expression, share what is known: a key names `Pool.company_name`, the entity and the role.
     """
 
     def __init__(self, world: World, state: State) -> None:
@@ -70,13 +69,9 @@ class Together:
             if assigned.get("company") is not None and assigned["rep"]:
                 entity, record, _ = key.split("|", 2)
                 self.given.setdefault((assigned["by"], assigned["company"]), (assigned["rep"], f"{entity} {record}"))
-        self._existing: dict[tuple[str, Value, str, str], Companies] = {}
-        self._asked: dict[tuple[str, Value, str, str], Pool] = {}  # by the same key, a pool that asks so
+        self._existing: dict[tuple[str, str, str], Companies] = {}
+        self._asked: dict[tuple[str, str, str], Pool] = {}  # by the same key, a pool that asks so
         self._rests_on: dict[tuple[str, str], frozenset[tuple[str, str]] | None] = {}
-
-    def renew(self) -> None:
-        """Another moment: which records are recent enough may have changed."""
-        self._existing = {key: companies for key, companies in self._existing.items() if key[1] is None}
 
     def gave(self, pool: Pool, row: Row, rep: Row) -> None:
         """A pool has given a record: others of its company follow."""
@@ -99,7 +94,7 @@ class Together:
         if company is None:
             return None
         for other in self.existing(pool, row.entity, role).of.get(company, ()):
-            if other.rep in able and other.id != row["id"]:
+            if other.rep in able and other.id != row["id"] and self._is_recent(pool, other):
                 return other.rep, f"{row.entity} {other.id}"
         given = self.given.get((pool.step.name, company))
         return given if given is not None and given[0] in able else None
@@ -107,7 +102,7 @@ class Together:
     def existing(self, pool: Pool, entity: str, role: str) -> Companies:
         """The companies' records that somebody has in a role already."""
         step = pool.step
-        key = (pool.company_name, step.together_within, entity, role)  # pools that ask alike share the answer
+        key = (pool.company_name, entity, role)  # pools that ask alike share the answer
         companies = self._existing.get(key)
         if companies is None:
             companies = self._existing[key] = Companies()
@@ -118,8 +113,8 @@ class Together:
             ids, created = self.world.values(entity, "id"), self.world.values(entity, "created")
             since = self.world.values(entity, "owner_since")
             for i, (rep, company) in enumerate(zip(reps, self.world.evaluated(entity, step.together), strict=True)):
-                if rep and isinstance(company, (str, int, float)) and self._recent(step, created[i] or since[i]):
-                    companies.add(company, Existing(*queue_place(created[i], ids[i]), rep, str(ids[i])))
+                if rep and isinstance(company, (str, int, float)):
+                    companies.add(company, Existing(*queue_place(created[i], ids[i]), rep, str(ids[i]), created[i] or since[i]))
         return companies
 
     def askers(self) -> Collection[Pool]:
@@ -137,7 +132,7 @@ class Together:
     def follow(self, row: Row, gone: bool, changed: Collection[str]) -> None:
         """A record has changed in some fields, or is gone: what is known of its company's records follows."""
         for key, companies in list(self._existing.items()):
-            _, _, entity, role = key
+            _, entity, role = key
             pool, record = self._asked[key], str(row["id"])
             if entity != row.entity:
                 if pool.step.together is not None:
@@ -147,16 +142,20 @@ class Together:
                 continue
             companies.drop(record)
             rep = None if gone else row["owner"].get(role)
-            if rep is None or not self._recent(pool.step, row["created"] or row["owner_since"]):
-                continue
-            company = self.company(pool, row)
-            if company is not None:
-                companies.add(company, Existing(*queue_place(row["created"], record), str(rep["id"]), record))
+            company = self.company(pool, row) if rep is not None else None
+            if rep is not None and company is not None:
+                since = row["created"] or row["owner_since"]
+                companies.add(company, Existing(*queue_place(row["created"], record), str(rep["id"]), record, since))
 
-    def _recent(self, step: Allocate, when: Value) -> bool:
+    def leads_others(self, pool: Pool, company: Value, companies: Companies) -> bool:
+        """Whether somebody has a record of a company that its others follow now."""
+        return any(self._is_recent(pool, record) for record in companies.of.get(company, ()))
+
+    def _is_recent(self, pool: Pool, record: Existing) -> bool:
         """Whether a record came within the time in which a company's records stay together; one without a date did not."""
-        if step.together_within is None:
+        within = pool.step.together_within
+        if within is None:
             return True
-        until = None if when is None else self.world.clock.add(when, step.together_within)
+        until = None if record.since is None else self.world.clock.add(record.since, within)
         now = self.world.clock.now if isinstance(until, datetime) else self.world.clock.today
         return until is not None and v.less(now, until) is True

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from roe.dynamic import Json, Value
-from roe.evaluator.able import staffed
+from roe.evaluator.able import current_leave, reason_left, reason_unable, staffed
 from roe.evaluator.choose import Choice, Chooser
 from roe.evaluator.frozen import period
 from roe.evaluator.observe import Observed, observe, watch
@@ -178,6 +178,16 @@ def sentence(d: Decision) -> str:
     return f"{verb}{state}{until}: {reason}"
 
 
+def _covers(rep: Row, away: Row) -> bool:
+    leave = current_leave(away)
+    return leave is not None and leave["cover"] is rep
+
+
+def _is_away(rep: Row) -> str:
+    reason = reason_unable(rep)
+    return f"{rep.label} {'' if reason.startswith(('left', 'starts')) else 'is '}{reason}"
+
+
 class _Builder:
     def __init__(self, decision: Decision) -> None:
         self.d = decision
@@ -294,13 +304,18 @@ class _Builder:
 
     def _stands_in(self, step: Derive, role: str, row: Row, field: str) -> None:
         """Why somebody else than the staffing says owns a territory."""
-        named, owner = self.world.rep(row[field]), staffed(self.world, step, role, row[field])
+        named, owner = self.world.rep(row[field]), staffed(self.world, step, role, row[field], row["owner"].get(role))
         if owner is named or owner is None or role != self.d.role:
             return
-        away = named if named is not None else self.world.rep(step.vacant.get(role))
-        said = [f"{role} is vacant: {away.label} is the fallback"] if named is None and away is not None else []
-        if away is not None and owner is not away:
-            said.append(f"{away.label} is on leave until {v.readable(away['leave']['until'])}: {owner.label} covers")
+        said, away = [], named
+        if named is None or reason_left(named) or not (step.cover and _covers(owner, named)):
+            away = self.world.rep(step.vacant.get(role))
+            assert away is not None  # else nobody would own it
+            why = f"{role} is vacant" if named is None else _is_away(named)
+            said.append(f"{why}: {away.label} is the fallback")
+        if owner is not away:
+            assert away is not None
+            said.append(f"{_is_away(away)}: {owner.label} covers")
         self.steps.append(StepTrace(step.stage, "derive", f"{step.name}.{role}", row.label, owner, text="; ".join(said)))
 
     def _derive(self, step: Derive, expr: Expr, row: Row, scope: Scope) -> StepTrace:

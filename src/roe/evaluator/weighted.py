@@ -82,12 +82,8 @@ def exact(pairs: Pairs, worth: Array, among: Array, hint: Array | None, seconds:
     rows = np.flatnonzero(among).tolist()
     model = cp_model.CpModel()
     x = {k: model.new_bool_var("") for k in rows}
-    by_account: dict[int, list[int]] = {}
-    by_rep: dict[int, list[int]] = {}
-    for k in rows:
-        by_account.setdefault(int(pairs.account[k]), []).append(k)
-        by_rep.setdefault(int(pairs.rep[k]), []).append(k)
-    for own in by_account.values():
+    by_rep = _grouped(rows, pairs.rep)
+    for own in _grouped(rows, pairs.account).values():
         model.add_at_most_one(x[k] for k in own)
 
     def places(own: list[int]) -> cp_model.LinearExpr:
@@ -171,12 +167,8 @@ def by_highs(pairs: Pairs, worth: Array, among: Array, hint: Array, seconds: flo
     rows = np.flatnonzero(among).tolist()
     model = mathopt.Model()
     x = {k: model.add_binary_variable() for k in rows}
-    by_account: dict[int, list[int]] = {}
-    by_rep: dict[int, list[int]] = {}
-    for k in rows:
-        by_account.setdefault(int(pairs.account[k]), []).append(k)
-        by_rep.setdefault(int(pairs.rep[k]), []).append(k)
-    for own in by_account.values():
+    by_rep = _grouped(rows, pairs.rep)
+    for own in _grouped(rows, pairs.account).values():
         model.add_linear_constraint(mathopt.fast_sum(x[k] for k in own) <= 1)
     for r, own in by_rep.items():
         model.add_linear_constraint(mathopt.fast_sum(int(pairs.size[k]) * x[k] for k in own) <= int(pairs.capacity[r]))
@@ -211,6 +203,14 @@ def _silent() -> Iterator[None]:
         os.dup2(stdout, 1)
         os.close(stdout)
         os.close(nowhere)
+
+
+def _grouped(rows: list[int], key: Array) -> dict[int, list[int]]:
+    """Rows by their account or rep, in the order in which these come."""
+    groups: dict[int, list[int]] = {}
+    for k in rows:
+        groups.setdefault(int(key[k]), []).append(k)
+    return groups
 
 
 def _filled(pairs: Pairs, plan: Array) -> Array:

@@ -151,10 +151,16 @@ class World:
 
     def is_untouched(self, entity: str, record: str) -> bool:
         """Whether nothing moves a record today, since the policy says so."""
+        ends = self._untouched.get((entity, record), ())
+        return any(until is None or self.clock.today < until for until in ends)
+
+    @cached_property
+    def _untouched(self) -> Mapping[tuple[str, str], Sequence[date | None]]:
+        """(entity, id) -> until when the policy says that nothing moves the record; None for ever."""
+        ends: dict[tuple[str, str], list[date | None]] = {}
         for one in self.policy.plan.untouched:
-            if one.record == record and one.entity == entity and (one.until is None or self.clock.today < one.until):
-                return True
-        return False
+            ends.setdefault((one.entity, one.record), []).append(one.until)
+        return ends
 
     def owner_ids(self, entity: str, role: str) -> list[str | None]:
         """Who has each record of an entity in a role, by id."""

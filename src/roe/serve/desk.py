@@ -17,7 +17,7 @@ from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
 from roe.ledger.beside import RELOAD
-from roe.ledger.entries import Activated, Entry, Loaded, Owned, Referred, Turn
+from roe.ledger.entries import FREE, Activated, Entry, Loaded, Owned, Referred, Turn
 from roe.ledger.moment import At
 from roe.policy.standard import FILES
 from roe.serve import digests, timers
@@ -374,6 +374,7 @@ class Desk:
             at=self.moment(at), entity=d.entity, record=d.id, role=d.role, rep=d.owner,
             until=None if turn.until is None else At.of(turn.until, self.zone), pool=turn.pool, asked=str(given.get("pool", turn.pool)),
             why=turn.why, number=turn.position, company=given.get("company"), tried=tuple(given.get("tried", ())),
+            credit=FREE if given.get("free") else "",
         )  # fmt: skip
         self.entries.append(entry)
 

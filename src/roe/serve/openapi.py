@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from roe import __version__
+from roe.serve.events import EVENTS
 from roe.serve.requests import LONGEST_ID, LONGEST_TEXT, MOST_FIELDS
 from roe.serve.tokens import SCOPES
 
@@ -59,7 +60,7 @@ SCHEMAS: Json = {
     "Event": {
         "type": "object", "required": ["event"],
         "properties": {
-            "event": {"enum": ["worked", "claimed", "returned", "answered", "unavailable", "available", "requested", "granted", "declined", "ended"]}, "entity": TEXT, "id": TEXT, "role": TEXT,
+            "event": {"enum": list(EVENTS)}, "entity": TEXT, "id": TEXT, "role": TEXT,
             "rep": TEXT, "at": {**TEXT, "description": "when it happened, with a time zone; now without it"},
             "until": {**TEXT, "description": "for `unavailable`: a day or a moment; for `answered`, `requested` and `granted`: the first day on which it no longer applies"}, "reason": TEXT, "answer": TEXT, "by": TEXT, "activity": OBJECT,
         },

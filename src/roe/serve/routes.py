@@ -19,7 +19,7 @@ from roe.serve.desk import Desk
 from roe.serve.openapi import document
 from roe.serve.people import DECIDES
 from roe.serve.problems import Refused, busy, unknown, unreadable
-from roe.serve.requests import authorized, fields_of, id_of, key_of, noted, server_of, version_of, whole_number
+from roe.serve.requests import authorized, fields_of, id_of, json_of, key_of, noted, server_of, version_of, whole_number
 from roe.serve.times import millis
 from roe.serve.tokens import ANYBODY, Token
 from roe.serve.writer import Act, Job, Reply
@@ -130,8 +130,6 @@ def _touched(entity: str, values: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 async def event(request: Request) -> Response:
-    from roe.serve.requests import json_of
-
     token = authorized(request, "route")
     value = await json_of(request)
     if isinstance(value, dict) and value.get("event") in DECIDES:

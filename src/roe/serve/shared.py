@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from roe.grammar import values as v
 from roe.ledger.entries import CONFIRMED_BY_CRM, Entry, Owned, Standing, Stored, Turn, TurnBack
+from roe.ledger.state import assigned_of
 from roe.ledger.store import Store
 from roe.serve import people
 from roe.serve.desk import Desk
@@ -40,7 +40,7 @@ def take_over(desk: Desk, store: Store, upto: int, at: datetime) -> set[tuple[st
             changed.append(("owner", key))
         elif isinstance(e, Turn):
             key, counted = f"{e.entity}|{e.record}|{e.role}", True
-            state.put("assigned", key, _assigned(e))
+            state.put("assigned", key, assigned_of(e))
             if e.until is not None:
                 timer = {"due": e.until.utc.isoformat(), "kind": "sla", "pool": e.asked or e.pool, "rule": "", "policy": ""}
                 desk.schedule(key, timer)
@@ -85,10 +85,3 @@ def _owner(x: Stored, e: Owned, before: Any, store: Store) -> dict[str, Any]:
         "action": e.action or e.by, "rule": e.rule or None, "sentence": e.sentence, "until": None if e.until is None else str(e.until),
         "pool": e.pool or None, "since": before["since"] if stays else at, "at": at, "policy": getattr(run, "digest", "") or "", "base": base,
     }  # fmt: skip
-
-
-def _assigned(e: Turn) -> dict[str, Any]:
-    """An assignment as the engine remembers it."""
-    found = {"rep": e.rep, "pool": e.asked or e.pool, "by": e.pool, "on": str(e.at.date), "at": v.literal(e.at.local), "position": e.number}
-    found |= {"company": e.company} if e.company is not None else {}
-    return found | ({"tried": list(e.tried)} if e.tried else {})

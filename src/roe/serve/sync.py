@@ -20,6 +20,7 @@ from roe.grammar.clock import zone_of
 from roe.ledger.backup import compared, is_restored
 from roe.policy.model import DataSource, Policy
 from roe.serve.desk import MAKES_ABLE, Desk
+from roe.serve.problems import Refused
 from roe.serve.records import rejected, wrong_id
 from roe.serve.store import ServiceStore, Writes
 from roe.serve.times import millis
@@ -64,7 +65,7 @@ def sync(local: Local, tables: Mapping[str, Iterable[Mapping[str, Any]]], comple
         if entity not in tables:
             later += _dropped(local, entity, {}, done)
     for records in _portions(later, DECIDED_TOGETHER):
-        local.do(_taken(records))
+        local.do(_taken(records, done))
     _compared(local, tables, done)
     if makes_able and _waiting(local):
         local.do(_able)
@@ -166,15 +167,19 @@ def _dropped(local: Local, entity: str, fields: Fields, done: Synced) -> list[Mi
     return later
 
 
-def _taken(records: Sequence[Mirrored]) -> Any:
-    """An act that takes over records which have owners, each against what is known by then."""
+def _taken(records: Sequence[Mirrored], done: Synced) -> Any:
+    """An act that takes over records which have owners, each against what is known by then; one that is refused is noted."""
 
     def act(desk: Desk, at: datetime) -> Reply:
         for record in records:
-            if record.deleted:
-                desk.delete(record.entity, record.id, "", at)
-            else:
-                desk.put(record.entity, record.fields, "", at)
+            try:
+                if record.deleted:
+                    desk.delete(record.entity, record.id, "", at)
+                else:
+                    desk.put(record.entity, record.fields, "", at)
+            except Refused as e:
+                done.problems.append({**e.document(), "record": record.id})
+                done.changed[record.entity] -= not record.deleted
         return 200, dict
 
     return act
