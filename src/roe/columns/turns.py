@@ -214,7 +214,12 @@ class Turns:
             existing = [self.pools.together.existing(pool, self.table.entity, part.role) for part in self.parts]
             if pool.step.together is not None and any(found.of for found in existing):
                 waiting = self.parts[0].frame(self.row).eval(pool.step.together.tree).encode()[1].list
-                if any(self.pools.together.leads_others(pool, x, found) for found in existing for x in waiting if isinstance(x, (str, int, float))):
+                if any(
+                    self.pools.together.leads_others(pool, x, found)
+                    for found in existing
+                    for x in waiting
+                    if isinstance(x, (str, int, float))
+                ):
                     return True
         return False
 

@@ -32,7 +32,7 @@ class Outcome:
     claim: Row
     status: str
     reason: str
-    until: date | datetime | None = None
+    until: datetime | None = None
 
     @property
     def held(self) -> bool:
@@ -170,7 +170,7 @@ class Settled:
                 return f"{rep.label} has {used[cap]} {what}, and the cap is {v.literal(limit)}"
         return ""
 
-    def _end(self, row: Row, record: Row, rep: Row) -> tuple[date | datetime | None, str]:
+    def _end(self, row: Row, record: Row, rep: Row) -> tuple[datetime | None, str]:
         """When a granted claim ends, by what is known today, and why."""
         step, clock = self.step, self.world.clock
         start = clock.here(row["at"])
