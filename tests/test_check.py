@@ -92,7 +92,9 @@ def test_a_comment_with_a_reason_allows_one_finding(tmp_path: Path) -> None:
         "the comment gives no reason",
         "the comment allows R407, but suppresses no finding here",
     }
-    above = text.replace("      - {name: late", "      # roe: allow R405 because of what was agreed\n      - {name: late")
+    above = text.replace("   # roe: allow R405\n", "\n").replace(
+        "      - {name: late", "      # roe: allow R405 because it was agreed\n      - {name: late"
+    )
     found = check(policy_text(tmp_path / "above", above))
     assert [d["message"].split()[0] for d in found if d["code"] == "R405"] == ["`old`"]
 
