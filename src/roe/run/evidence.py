@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from roe.evaluator.engine import Decision, Run
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.ledger.entries import Entry, Evidence, Owned, Referred
 from roe.ledger.moment import At
 from roe.ledger.store import Store
