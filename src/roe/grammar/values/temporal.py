@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 
+from roe.dynamic import Value
 from roe.grammar.values.kinds import Months, attempt
 
 _DATE = r"(\d{4})-(\d{2})-(\d{2})"
@@ -73,7 +74,7 @@ def parse_duration(text: str) -> timedelta | Months | None:
     return -span if span is not None and sign else span
 
 
-def parse_temporal(text: str) -> date | time | datetime | timedelta | Months | None:
+def parse_temporal(text: str) -> Value:
     """The value of `@"…"`: a date, a time, a date-time or a duration; None if it is none of them."""
     for parse in (parse_date, parse_time, parse_datetime, parse_duration):
         value = parse(text)
