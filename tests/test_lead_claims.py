@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 
 from roe.cache import load_policy
 from roe.evaluator.engine import Evaluator
+from roe.policy.reads import reads
 from roe.run.engines import Job
 from roe.run.run import Options, run
 from roe.run.source import Source
+from test_cli import roe as command
 
 POLICY = """
 roe: 1
@@ -86,3 +89,29 @@ def test_what_cannot_be_claimed_is_said(entity: str, code: str, tmp_path: Path) 
     (tmp_path / "policy.yaml").write_text(POLICY.replace("for: lead", f"for: {entity}"), "utf-8")
     policy, problems = load_policy(tmp_path)
     assert policy is None and code in {p.code for p in problems}, problems
+
+
+def test_one_lead_alone_is_explained_with_the_work_and_the_claims_that_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but `claims:` itself asks for the lead of a claim, the lead's activities and its country."""
+    (tmp_path / "policy").mkdir()
+    (tmp_path / "data").mkdir()
+    rules = "      - {name: claimed, when: lead.claim != null, then: {assign: lead.claim.rep}}\n      - {name: free, then: open}\n"
+    blocked = "[{name: far, when: 'lead.country = \"NZ\"'}]"
+    text = POLICY.partition("  blocked_by:")[0] + f"  blocked_by: {blocked}\n" + "engagement:\n  lead:\n    sdr:\n" + rules
+    (tmp_path / "policy" / "policy.yaml").write_text(text, "utf-8")
+    for name, rows in DATA.items():
+        (tmp_path / "data" / f"{name}.csv").write_text(rows, "utf-8")
+    policy, problems = load_policy(tmp_path / "policy")
+    assert policy is not None, problems
+    assert {("lead", "country"), ("lead", "activities"), ("claim", "lead")} <= reads(policy)
+    monkeypatch.setattr("roe.run.source.LARGE", 0)
+    at = (str(tmp_path / "policy"), "--data", str(tmp_path / "data"), "--as-of", "2026-03-02T14:00")
+    command("run", *at, "--out", str(tmp_path / "out"))
+    with (tmp_path / "out" / "allocations.csv").open(encoding="utf-8", newline="") as file:
+        decided = {row["record"]: row["owner"] for row in csv.DictReader(file)}
+    assert decided == {"L1": "ann", "L2": "", "L3": "", "L4": ""}  # worked at ten, refused by the cap, not worked in four hours, refused
+    monkeypatch.setattr("roe.run.record.SMALL", 0)
+    monkeypatch.setattr("roe.run.record.FEW", 0)
+    monkeypatch.setattr("roe.data.lookup.TAIL", 0)
+    found = {id: json.loads(command("explain", id, *at, "--format", "json").stdout) for id in decided}
+    assert {id: said["outcome"]["owner"] or "" for id, said in found.items()} == decided

@@ -128,7 +128,7 @@ def assert_columns_are_the_projection(store: Store) -> None:
     """What columns read, with the copy, is what rows read of the projection."""
     owners = owners_of(store)
     assert dict(owners) == remembered(store)["owners"]
-    assert dict(owners.last_how) == how_decided(store)
+    assert dict(owners.last_how) == how_decided(remembered(store))
     assert all(owners[key] == x for key, x in remembered(store)["owners"].items())
 
 

@@ -46,14 +46,15 @@ def test_what_a_run_left_is_what_the_next_reads(kind: str, example: Path, tmp_pa
             after, decided = night(evaluator, tables, as_of, before)
             at = At.of(as_of, policy.timezone)
             number = store.head().number
-            store.append(entries_between(before, after, at, decided, how_decided(store)), Run(at=at, id=f"night-{n}", policy=policy.name))
+            store.append(entries_between(before, after, at, decided, how_decided(before)), Run(at=at, id=f"night-{n}", policy=policy.name))
             read = remembered(store)
             after.pop("crm_since", None)  # is for the entries alone
             for x in after["owners"].values():
                 x["since"] = x["since"] and min(x["since"], as_of)  # what the data dates later than as-of is taken at as-of
             read.pop("ends", None)  # are made from the entries alone
             assert {k: x for k, x in read.items() if x} == {k: x for k, x in after.items() if x}
-            assert list(entries_between(remembered(store), after, at, decided, how_decided(store))) == []
+            again = remembered(store)
+            assert list(entries_between(again, after, at, decided, how_decided(again))) == []
             if n == 0:
                 first = store.head().number - number
         assert store.head().number - number <= first  # a night on the same data says no more than the first

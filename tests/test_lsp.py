@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
@@ -17,7 +18,14 @@ from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
 from pygls.lsp.client import LanguageClient
 
-from helpers import EXAMPLES
+from helpers import EXAMPLES, policy_text
+from roe.diagnostics import errors
+from roe.grammar.names import Names
+from roe.lsp.service import Project
+from roe.lsp.symbols import uses
+from roe.plan.operators import Expr
+from roe.policy.loader import load_policy_files
+from roe.stages.build import build
 
 Session = Callable[["Editor"], Awaitable[None]]
 
@@ -175,8 +183,6 @@ def test_hover_definition_and_rename(session: Any) -> None:
                 assert lines[x.range.start.line][x.range.start.character : x.range.end.character] == "strategic_owner"
                 lines[x.range.start.line] = lines[x.range.start.line].replace("strategic_owner", x.new_text)
             (e.root / name).write_text("\n".join(lines), "utf-8")
-        from roe.stages.build import build
-
         policy, problems = build(e.root)
         assert policy is not None and not problems
         with pytest.raises(JsonRpcException, match="standard field"):
@@ -202,3 +208,67 @@ def test_formatting_and_what_each_rule_decides(session: Any) -> None:
         assert shown["- name: desk"] == "decides 13 of 16 accounts as csm (81%)"
 
     session("static", act)
+
+
+RENAMED = """
+roe: 1
+name: x
+roles: [ae]
+fields:
+  account: {size: number, fit: boolean, owner: {column: Keeper}}
+  opportunity: {phase: string}
+track: [opportunity.phase]
+books:
+  core: {accounts: account.size > 3, reps: rep.active, capacity: 10, value: account.size, eligible: account.fit}
+pools:
+  desk: {members: rep.active, strategy: top_score, score: lead.account.size, credit_back: [{name: small, when: account.size < 3}]}
+windows:
+  kept: {lasts: 90 days, renewed_by: 'type = "call" and account.size > 1'}
+tables:
+  tier: {table: tier.csv}
+define:
+  opportunity.moved: value_at(opportunity.phase, today - 1 day) != value_at(opportunity, "phase", today)
+engagement:
+  account:
+    ae:
+      - {name: large, when: account.size > 10, then: keep, because: "{account.size} people"}
+      - {name: other, then: open}
+"""
+TIER = "size,fit,tier\n500+,true,big\n1..3,-,small\n"
+
+
+@pytest.mark.parametrize(("name", "places"), [("account.size", 9), ("account.fit", 3), ("opportunity.phase", 4)])
+def test_a_name_is_written_anew_wherever_somebody_wrote_it_and_nowhere_else(name: str, places: int, tmp_path: Path) -> None:
+    root = policy_text(tmp_path, RENAMED, tier_csv=TIER)
+    project = Project(root)
+    assert not errors(project.refresh())
+    old = name.partition(".")[2]
+    declared = next(u.span for u in project.symbols if u.declares and u.name == ("field", name))
+    spans = project.rename(declared.file, declared.line, declared.column - 1, "renamed")
+    assert isinstance(spans, list) and len(spans) == places
+    texts = {"policy.yaml": RENAMED.split("\n"), "tier.csv": TIER.split("\n")}
+    for span in sorted(spans, key=lambda span: -span.column):
+        line = texts[span.file][span.line - 1]
+        assert line[span.column - 1 : span.end_column - 1] == old
+        texts[span.file][span.line - 1] = line[: span.column - 1] + "renamed" + line[span.end_column - 1 :]
+    assert not any(re.search(rf"\b{old}\b", line) for lines in texts.values() for line in lines)
+    for file, lines in texts.items():
+        (root / file).write_text("\n".join(lines), "utf-8")
+    assert not errors(Project(root).refresh())
+
+
+def test_a_standard_field_keeps_its_name_though_the_policy_gives_it_a_column(tmp_path: Path) -> None:
+    project = Project(policy_text(tmp_path, RENAMED, tier_csv=TIER))
+    project.refresh()
+    line, column = next((i, x.index("owner:")) for i, x in enumerate(RENAMED.split("\n"), 1) if "owner:" in x)
+    assert "standard field" in project.rename("policy.yaml", line, column, "keeper")
+
+
+@pytest.mark.parametrize("folder", sorted(x.name for x in EXAMPLES.iterdir() if (x / "policy.yaml").is_file()))
+def test_every_use_is_the_name_itself(folder: str) -> None:
+    checked: list[tuple[Expr, Names]] = []
+    policy, _ = build(EXAMPLES / folder, checked=checked)
+    assert policy is not None and checked
+    for use in uses(policy, load_policy_files(EXAMPLES / folder)[0], checked):
+        written = use.span.excerpt[use.span.column - 1 : use.span.end_column - 1]
+        assert use.name[1].endswith(written) and use.name[1].removesuffix(written) in ("", use.name[1].partition(".")[0] + "."), use

@@ -14,7 +14,8 @@ from typing import Any
 from roe.analysis.changes import Change, ExceptionEnds, FieldChange, ListChange, MemberChange, NewRecord, StaffingChange, Wait, Way
 from roe.data.coerce import MISSING, coerce_table, field_of, maker
 from roe.evaluator.engine import Bound, Decision, Evaluator
-from roe.evaluator.world import Row, World
+from roe.evaluator.row import Row
+from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
@@ -59,24 +60,12 @@ def decided(bound: Bound, entity: str, record: str, role: str) -> Decision:
     row = bound.world.rows[entity] and bound.world.find(entity, record)
     if not row:
         raise Impossible
-    if not takes_turns(bound.plan, entity):
+    if not bound.plan.takes_turns(entity):
         return bound.decide(row, role)
     for decision in bound.decide_all():
         if decision.row is row and decision.role == role:
             return decision
     raise Impossible
-
-
-def takes_turns(plan: Plan, entity: str) -> bool:
-    """Whether a pool may hand out records of this entity, so that the order of all of them counts."""
-    for (of, _), chooser in plan.engagement.items():
-        for rule in chooser.rules if of == entity else ():
-            action = rule.value
-            while action is not None:
-                if action.kind == "route":
-                    return True
-                action = action.otherwise
-    return False
 
 
 def given(world: World) -> Records:

@@ -18,10 +18,11 @@ from typing import Any
 
 from roe.analysis.changes import FieldChange, Wait, Way, best, cost, merge
 from roe.analysis.nearby import waiting
-from roe.analysis.replay import Replays, given, takes_turns
+from roe.analysis.replay import Replays, given
 from roe.analysis.routes import Route, days, routes
 from roe.evaluator.engine import Bound, Decision
-from roe.evaluator.world import Row, World
+from roe.evaluator.row import Row
+from roe.evaluator.world import World
 from roe.grammar import values as v
 
 MOST = 3  # ways that are named
@@ -223,7 +224,7 @@ def which_of_the_next(bound: Bound, d: Decision, rep: Row, many: int) -> int | N
     """
     records = given(bound.world)
     values = next((x for x in records[d.entity] if x["id"] == d.id), None)
-    if values is None or not takes_turns(bound.plan, d.entity):
+    if values is None or not bound.plan.takes_turns(d.entity):
         return None
     world = World(bound.evaluator.compiled, {}, bound.world.clock)
     world.typed = dict(bound.world.typed)

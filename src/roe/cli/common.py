@@ -177,10 +177,17 @@ def clock(evaluator: Any, as_of: str) -> str:
 
 def remembered(policy: Any, state: str | None, held: bool) -> Any:
     """What the last run left; with `held` also what stays where it was since a run was undone. Raises PolicyError."""
-    from roe.run.inputs import digest_of, policy_files
-    from roe.run.memory import read_memory
+    if state is None:  # then nothing of the ledger is imported
+        return {}
+    from roe.run.memory import has_memory, read_memory
 
-    digest = digest_of(policy_files(policy)) if held and state else ""
+    if not has_memory(state):
+        click.echo(f"note: there is no ledger in {state}; nothing is known of earlier days", err=True)
+    digest = ""
+    if held:
+        from roe.run.inputs import digest_of, policy_files
+
+        digest = digest_of(policy_files(policy))
     return read_memory(state, policy.timezone, digest=digest, looks_back=policy.plan.past.looks_back)
 
 

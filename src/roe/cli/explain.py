@@ -259,11 +259,7 @@ def _from_run(folder: Path, record: str, role: str | None) -> list[Any]:
 
 def decide_among(bound: Any, row: Any, roles: list[str]) -> list[Any]:
     """The decisions on one record: alone where nothing before it matters, else by replaying the run up to it."""
-    stateless = row.entity == "account" and not (
-        bound.plan.pools
-        and any(action_routes(rule.value) for (entity, _), c in bound.plan.engagement.items() if entity == "account" for rule in c.rules)
-    )
-    if stateless:
+    if row.entity == "account" and not bound.plan.takes_turns("account"):
         return [bound.decide(row, role) for role in roles]
     found = []
     for d in bound.decide_all():
@@ -272,14 +268,6 @@ def decide_among(bound: Any, row: Any, roles: list[str]) -> list[Any]:
             if len(found) == len(roles):
                 break
     return found
-
-
-def action_routes(action: Any) -> bool:
-    while action is not None:
-        if action.kind == "route":
-            return True
-        action = action.otherwise
-    return False
 
 
 def find_record(bound: Any, text: str, among: Iterable[str] | None = None) -> Any:

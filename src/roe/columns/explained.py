@@ -55,7 +55,7 @@ def decide(bound: Bound, entity: str, record: str, roles: list[str], run: Path |
     """The decisions on one record, as a run in columns makes them; `run` is the folder of one that has the turns of pools."""
     before = again(bound)
     order = bound.entities()
-    if order.index(entity) or _asks_pools(bound, entity):
+    if order.index(entity) or bound.plan.takes_turns(entity):
         columns = ColumnRun(bound)
         settle(columns, entity, before)
         with tempfile.TemporaryDirectory() as scratch:
@@ -65,15 +65,3 @@ def decide(bound: Bound, entity: str, record: str, roles: list[str], run: Path |
     row = before.world.find(entity, record)
     assert row is not None
     return [before.decide_alone(row, role) for role in roles]
-
-
-def _asks_pools(bound: Bound, entity: str) -> bool:
-    """Whether a rule may hand a record of an entity to a pool."""
-    for (of, _), rules in bound.plan.engagement.items():
-        for rule in rules.rules if of == entity else ():
-            action = rule.value
-            while action is not None:
-                if action.kind == "route":
-                    return True
-                action = action.otherwise
-    return False

@@ -17,14 +17,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Array, Coded, Column, Constant, Dictionary, Later, Refs, from_values
+from roe.columns.column import Coded, Column, Constant, Dictionary, Later, Refs, from_values
+from roe.dynamic import Array
 from roe.evaluator.memory import Facts, Memory
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.ledger.changed import Changed
-from roe.ledger.columns import RoleTable, of_mapping, places_of
+from roe.ledger.columns import RoleTable, of_mapping, places_of, without_records
 from roe.ledger.snapshot import Codes
-from roe.ledger.state import NOBODY
+from roe.ledger.state import NOBODY, key_parts
 
 if TYPE_CHECKING:
     from roe.columns.world import ColumnWorld, Table
@@ -75,8 +76,7 @@ class ColumnMemory(Memory):
         world.returned = self.returned
         noted: dict[tuple[str, str], set[str]] = {key: set() for key in self.held.roles}
         for key in (*self.returned, *self.referred, *self.ends):
-            entity, _, rest = key.partition("|")
-            record, _, role = rest.rpartition("|")
+            entity, record, role = key_parts(key)
             noted.setdefault((entity, role), set()).add(record)
         for (entity, role), records in noted.items():
             if entity in world.rows:
@@ -86,7 +86,7 @@ class ColumnMemory(Memory):
 
     def _align(self, entity: str, role: str, noted: set[str]) -> None:
         world, table = self.world, self.world.tables[entity]
-        held = self.held.roles.get((entity, role)) or _nothing(entity, role)
+        held = self.held.roles.get((entity, role)) or without_records(entity, role)
         at = places_of(held.records, table.ids)
         owned = np.append(held.is_owned, False)[at]
         owner = table.owner(role)
@@ -187,7 +187,8 @@ class ColumnMemory(Memory):
             code = np.where((code < 0) & (at >= 0), at + shift, code)
             shift += len(meaning)
         if name in ("owner_since", "owner_from"):
-            code[x.holder < 0] = -1
+            is_left = np.append(x.held.is_changed_in_crm, False)[x.at] if name == "owner_from" else False  # see `Facts.start`
+            code[(x.holder < 0) & ~np.asarray(is_left)] = -1
         code = np.where(x.known, code, np.where(by_data[0] < 0, -1, by_data[0] + shift))
         for row, facts in x.singly.items():
             values.append(KNOWN[name](facts))
@@ -263,8 +264,7 @@ class ColumnMemory(Memory):
     def _note_rows(self, changes: Mapping[str, Any]) -> None:
         new: dict[tuple[str, str], set[str]] = {}
         for key in changes:
-            entity, _, rest = key.partition("|")
-            record, _, role = rest.rpartition("|")
+            entity, record, role = key_parts(key)
             x = self.aligned.get((entity, role))
             place = -1 if x is None else x.held.find(record)
             if x is None or place < 0:
@@ -292,8 +292,7 @@ class _Known(Mapping[str, Facts]):
         self.memory = memory
 
     def __getitem__(self, key: str) -> Facts:
-        entity, _, rest = key.partition("|")
-        record, _, role = rest.rpartition("|")
+        entity, record, role = key_parts(key)
         found = self.memory.aligned.get((entity, role))
         if found is None:
             raise KeyError(key)
@@ -314,10 +313,6 @@ class _Known(Mapping[str, Facts]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-
-def _nothing(entity: str, role: str) -> RoleTable:
-    return of_mapping({f"{entity}||{role}": {"rep": None, "since": None}}).roles[entity, role].empty()
 
 
 def _read(name: str) -> Callable[[str], Any]:

@@ -23,11 +23,12 @@ from roe.columns.read import habits_of_file
 from roe.columns.run import ColumnRun
 from roe.crm.ids import fold_all
 from roe.data.coerce import columns_of
+from roe.data.lookup_sql import quoted, quoted_path, quoted_text
 from roe.data.read import file_of
 from roe.data.scan import Origin
 from roe.data.shape import misshapen
 from roe.evaluator.engine import Evaluator
-from roe.plan.operators import Action, Derive, Relate
+from roe.plan.operators import Derive, Relate
 from roe.policy.model import Policy
 from roe.policy.reads import reads_through
 
@@ -98,7 +99,7 @@ def portions(evaluator: Evaluator, table: Portioned, as_of: Any) -> Iterator[Col
 def alone(policy: Policy, entity: str) -> bool:
     """Whether no rule or step of the entity leads to another of its records, or to a pool or claims that all share."""
     return (
-        not routed(policy)
+        not policy.plan.takes_turns()
         and policy.plan.claims is None
         and not policy.plan.credits
         and not ranks(policy)
@@ -109,18 +110,6 @@ def alone(policy: Policy, entity: str) -> bool:
 def ranks(policy: Policy) -> bool:
     """Whether a step or an event looks at all records."""
     return bool(policy.plan.events) or any(isinstance(step, Derive) and step.among is not None for step in policy.plan.steps.values())
-
-
-def routed(policy: Policy) -> bool:
-    """Whether a rule hands records to a pool."""
-    for step in policy.plan.engagement.values():
-        for rule in step.rules:
-            action = rule.value
-            while isinstance(action, Action):
-                if action.kind == "route":
-                    return True
-                action = action.otherwise
-    return False
 
 
 def leads_to(policy: Policy, entity: str, of: str, name: str) -> bool:
@@ -171,13 +160,11 @@ def _sorted(path: Path, key: str, to: Path) -> Path:
     """The file in the order of its ids, with the records' numbers as `$line`."""
     import duckdb
 
-    quoted = key.replace('"', '""')
     con = duckdb.connect(config={"temp_directory": str(to.parent), "memory_limit": "1GB", "preserve_insertion_order": "false"})
     con.execute("SET enable_progress_bar = false")
     con.execute(
-        f'COPY (SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS "$line" FROM read_parquet(?, file_row_number = true) '
-        f"ORDER BY encode(\"{quoted}\"::VARCHAR), file_row_number) TO '{to.as_posix()}' (FORMAT parquet)",
-        [str(path)],
+        f'COPY (SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS "$line" FROM read_parquet({quoted_path(path)}, '
+        f"file_row_number = true) ORDER BY encode({quoted(key)}::VARCHAR), file_row_number) TO {quoted_text(to.as_posix())} (FORMAT parquet)"
     )
     con.close()
     return to

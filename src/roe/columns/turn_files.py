@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from roe.data.files import write_whole
-from roe.data.lookup_sql import connection, quoted_text, rows_of
+from roe.data.lookup_sql import connection, quoted_path, rows_of
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.evaluator import recorded
-from roe.evaluator.allocate import PoolHistory
+from roe.evaluator.allocation import PoolHistory
 from roe.evaluator.turns import History, Ledger, Standing
 from roe.source import Span
 
@@ -209,7 +209,7 @@ def read_turns(folder: Path, only: str = "") -> dict[str, Any]:
 
 def _all(folder: Path, histories: Mapping[str, PoolHistory]) -> dict[str, Any]:
     turns = {}
-    for row in rows_of(connection(), f"SELECT * FROM read_parquet({quoted_text(folder / TURNS)}) ORDER BY n"):
+    for row in rows_of(connection(), f"SELECT * FROM read_parquet({quoted_path(folder / TURNS)}) ORDER BY n"):
         turn = _turn(row)
         turns[turn["key"]] = {**turn, "histories": histories}
         if turn["standing"] >= 0 and turn["why"] == "" and turn["rep"] is not None:
@@ -226,7 +226,7 @@ def _turn(row: dict[str, Any]) -> dict[str, Any]:
 
 def _one(folder: Path, histories: Mapping[str, PoolHistory], key: str) -> dict[str, Any]:
     """The last turn of a key: of two pools that a rule asks, the last one counts."""
-    line = f"FROM read_parquet({quoted_text(folder / TURNS)}, file_row_number = true)"
+    line = f"FROM read_parquet({quoted_path(folder / TURNS)}, file_row_number = true)"
     found = rows_of(connection(), f"SELECT * {line} WHERE key = ? ORDER BY file_row_number DESC LIMIT 1", [key])
     if not found:
         return {}
@@ -246,7 +246,7 @@ def _one(folder: Path, histories: Mapping[str, PoolHistory], key: str) -> dict[s
 def _begin(folder: Path, history: PoolHistory, pool: str, index: int) -> int:
     """Begin a pool's history at the last mark before a turn; the line of the turn that the mark stands before."""
     query = (
-        f"SELECT * FROM read_parquet({quoted_text(folder / MARKS)}) WHERE pool = ? AND index <= {int(index)} ORDER BY index DESC LIMIT 1"
+        f"SELECT * FROM read_parquet({quoted_path(folder / MARKS)}) WHERE pool = ? AND index <= {int(index)} ORDER BY index DESC LIMIT 1"
     )
     for mark in rows_of(connection(), query, [pool]):
         seats, ledger = _seats(history), Ledger(history.turns.limit)

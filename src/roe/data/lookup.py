@@ -22,7 +22,7 @@ from roe.progress import phase
 SMALL = 1 << 20  # bytes of a file that is simply read
 MANY = 50_000  # rows beyond which reading all of them is faster
 FEW = 6  # texts that are searched for one after the other
-_PARTS = re.compile(r"[0-9a-z@._+&/-]+")
+_PARTS = re.compile(r"[0-9A-Za-z@._+&/-]+")
 
 
 class CannotLookUp(Exception):
@@ -69,7 +69,7 @@ def parts_of(text: str) -> list[str]:
 
     Raises CannotLookUp for a text that has none.
     """
-    parts = sorted(_PARTS.findall(text.lower()), key=len, reverse=True)
+    parts = sorted((part.lower() for part in _PARTS.findall(text)), key=len, reverse=True)  # of `İ` no small letter is in the file
     if not parts and text.strip() and text.lower() == text.upper():  # letters without a case, such as Japanese ones
         parts = sorted(re.split(r"[\s\"]+", text.strip()), key=len, reverse=True)
         if any(unicodedata.normalize(form, text) != text for form in ("NFC", "NFD")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,18 @@ LOOKED_UP = ("VARCHAR", "BIGINT", "INTEGER", "SMALLINT", "UUID")  # types of col
 
 
 class SqlLookup:
-    """A table that DuckDB reads: `table` is what stands after FROM, `number` the expression of a row's place from 0."""
+    """A table that DuckDB reads. `numbered` is a query of all its rows, each with its number from 1 as `$line`. Raises CannotLookUp."""
 
-    def __init__(self, connection: Any, table: str, number: str, shown: str) -> None:
-        self.connection, self.table, self.place, self.shown = connection, table, number, shown
-        described = connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()
-        self.types = {str(row[0]): str(row[1]) for row in described if row[0] != "file_row_number"}
+    def __init__(self, connection: Any, numbered: str, shown: str) -> None:
+        self.connection, self.table, self.shown = connection, f"({numbered})", shown
+        with _searching(shown):
+            described = connection.execute(f"DESCRIBE {numbered}").fetchall()
+            self.number = int(connection.execute(f"SELECT count(*) FROM {self.table}").fetchall()[0][0])
+        self.types = {str(row[0]): str(row[1]) for row in described}
+        if len(self.types) < len(described):
+            raise CannotLookUp(f"`{Path(shown).name}` has a column `{LINE}`")
+        del self.types[LINE]
         self.origin = Origin(shown, tuple(self.types))
-        self.number = int(connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 
     def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Any]]:
         phase(f"searching {Path(self.shown).name}")
@@ -36,30 +41,33 @@ class SqlLookup:
         tests, values = _tests([parts_of(text) for text in texts], [quoted(c) for c in columns])
         if not tests or not columns:
             return []
-        places = f"SELECT {self.place} AS place FROM {self.table} WHERE {tests}"
-        found = [int(row[0]) for row in self.connection.execute(places, values).fetchall()]
+        with _searching(self.shown):
+            found = [int(line) for (line,) in self.connection.execute(f"{self._select(LINE)} WHERE {tests}", values).fetchall()]
         if not found:
             return []
         if len(found) > MANY:
             raise CannotLookUp(f"too many records of `{Path(self.shown).name}` match the search")
         listed = ", ".join(map(str, found))
-        return self._rows(f'SELECT *, {self.place} + 1 AS "{LINE}" FROM {self.table} WHERE {self.place} IN ({listed})')
+        return self._rows(f"WHERE {quoted(LINE)} IN ({listed})")
 
     def all(self) -> Records:
         phase(f"reading {Path(self.shown).name}")
-        return Records(self._rows(f'SELECT *, {self.place} + 1 AS "{LINE}" FROM {self.table} ORDER BY {self.place}'), self.origin)
+        return Records(self._rows(), self.origin)
 
-    def _rows(self, query: str) -> list[dict[str, Any]]:
-        rows = rows_of(self.connection, query)
-        for row in rows:
-            row.pop("file_row_number", None)
-        return sorted(rows, key=lambda row: int(row[LINE]))
+    def _select(self, column: str) -> str:
+        return f"SELECT {quoted(column)} FROM {self.table}"
+
+    def _rows(self, where: str = "") -> list[dict[str, Any]]:
+        with _searching(self.shown):
+            return rows_of(self.connection, f"SELECT * FROM {self.table} {where} ORDER BY {quoted(LINE)}")
 
     def texts_of(self, column: str) -> Iterable[str]:
         phase(f"reading {column} of {Path(self.shown).name}")
         if self.types[column] != "VARCHAR":
             return ()
-        return [x for (x,) in self.connection.execute(f"SELECT DISTINCT {quoted(column)} FROM {self.table}").fetchall() if x is not None]
+        with _searching(self.shown):
+            found = self.connection.execute(f"SELECT DISTINCT {quoted(column)} FROM {self.table}").fetchall()
+        return [x for (x,) in found if x is not None]
 
 
 def _tests(wanted: list[list[str]], columns: list[str]) -> tuple[str, list[str]]:
@@ -93,27 +101,26 @@ def quoted_text(text: Any) -> str:
     return "'" + str(text).replace("'", "''") + "'"
 
 
+def quoted_path(path: Path) -> str:
+    """A file to be read, and no other: in a path DuckDB takes `*`, `?` and `[` for patterns."""
+    return quoted_text(re.sub(r"([*?\[])", r"[\1]", str(path)))
+
+
 def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
 def parquet_lookup(path: Path) -> SqlLookup:
     """A Parquet file. Raises CannotLookUp where DuckDB is not installed, or cannot read it."""
-    con = connection()
-    import duckdb
-
-    try:
-        return SqlLookup(con, f"read_parquet({quoted_text(path)}, file_row_number = true)", "file_row_number", str(path))
-    except duckdb.Error as e:
-        raise CannotLookUp(f"`{path.name}` cannot be searched by DuckDB") from e
+    rows = f"FROM read_parquet({quoted_path(path)}, file_row_number = true)"
+    return SqlLookup(connection(), f'SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS "{LINE}" {rows}', str(path))
 
 
 def database_lookups(path: Path, tables: Iterable[tuple[str, str]]) -> Iterator[tuple[str, SqlLookup]]:
     """(entity, its table) of a DuckDB database, by (entity, the table's name). Raises CannotLookUp."""
     con = _connect(path)
     for entity, name in tables:
-        numbered = f"(SELECT *, row_number() OVER () - 1 AS file_row_number FROM {quoted(name)})"
-        yield entity, SqlLookup(con, numbered, "file_row_number", f"{path}:{name}")
+        yield entity, SqlLookup(con, f'SELECT *, row_number() OVER () AS "{LINE}" FROM {quoted(name)}', f"{path}:{name}")
 
 
 def names_in(path: Path) -> list[str]:
@@ -132,9 +139,18 @@ def _connect(path: Path | None) -> Any:
         import duckdb
     except ImportError as e:
         raise CannotLookUp("searching Parquet files or a database needs the package duckdb") from e
-    try:
+    with _searching(str(path)):
         con = duckdb.connect(str(path) if path is not None else ":memory:", read_only=path is not None)
         con.execute("SET enable_progress_bar = false; SET memory_limit = '200MB'; SET TimeZone = 'UTC'")
-    except duckdb.Error as e:
-        raise CannotLookUp("DuckDB cannot read it") from e
     return con
+
+
+@contextmanager
+def _searching(shown: str) -> Iterator[None]:
+    """What DuckDB cannot do is for the ordinary reader."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as e:
+        raise CannotLookUp(f"`{Path(shown).name}` cannot be searched by DuckDB") from e

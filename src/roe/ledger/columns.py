@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 from roe.ledger.encode import words_of
 from roe.ledger.entries import FORGOTTEN
 from roe.ledger.moment import At
+from roe.ledger.reconcile import CHANGED_IN_CRM
 from roe.ledger.snapshot import Codes, Rows, read_rows
-from roe.ledger.state import How, State, day_text, holder_of, moment_text
+from roe.ledger.state import QUEUE, How, State, day_text, holder_of, key_parts, moment_text
 from roe.ledger.store import Store
 
 Array = Any  # numpy arrays; codes are 32-bit integers
@@ -48,10 +49,15 @@ class RoleTable:
     _rows: dict[str, int] = field(default_factory=dict, init=False, repr=False)  # of records that somebody has asked for
 
     def __post_init__(self) -> None:
-        self.is_owned = (self.holder >= 0) | (self.base >= 0) | (self.decided.at >= 0)
+        self.is_owned = (self.holder >= 0) | (self.base >= 0) | (self.decided.at >= 0) | (self.former >= 0) | self.is_changed_in_crm
 
     def __len__(self) -> int:
         return len(self.records)
+
+    @property
+    def is_changed_in_crm(self) -> Array:
+        """Whether the CRM gave the record to its holder, or took it away."""
+        return np.array([*(by in CHANGED_IN_CRM for by in self.by.meaning), False])[self.by.at]
 
     def state(self, row: int) -> State:
         """The value of `state["owners"]`."""
@@ -62,12 +68,6 @@ class RoleTable:
             "base_at": self.base_at[row], "decided": list(self.decided[row] or ()),
         }  # fmt: skip
         return {"rep": self._holder(self.holder, row), "since": self.since[row]} | {key: x for key, x in more.items() if x}
-
-    def empty(self) -> RoleTable:
-        """A table of the same role without records."""
-        none = Codes(np.zeros(0, np.int32), [])
-        no_texts = (none, none, none, none, none, none, none)
-        return RoleTable(self.entity, self.role, pa.array([], pa.string()), [], none.at, none.at, none.at, *no_texts)
 
     def _holder(self, codes: Array, row: int) -> str | None:
         code = int(codes[row])
@@ -96,6 +96,12 @@ class RoleTable:
         return low if low < len(self.records) and self.records[low].as_py() == record else -1
 
 
+def without_records(entity: str, role: str) -> RoleTable:
+    """The table of a role in which the ledger knows no holding."""
+    none = Codes(np.zeros(0, np.int32), [])
+    return RoleTable(entity, role, pa.array([], pa.string()), [], none.at, none.at, none.at, none, none, none, none, none, none, none)
+
+
 class Owners(Mapping[str, State]):
     """`state["owners"]` with columns behind it, by (entity, role). `number` is that of the last entry that it knows."""
 
@@ -113,8 +119,7 @@ class Owners(Mapping[str, State]):
 
     def place(self, key: str) -> tuple[RoleTable, int] | None:
         """The table of `entity|record|role`, and the row in it."""
-        entity, _, rest = key.partition("|")
-        record, _, role = rest.rpartition("|")
+        entity, record, role = key_parts(key)
         table = self.roles.get((entity, role))
         row = table.find(record) if table is not None else -1
         return (table, row) if table is not None and row >= 0 else None
@@ -254,7 +259,7 @@ class _Texts:
         names: dict[str, int] = {}
         again = np.array(
             [
-                -1 if key == -1 else names.setdefault(self.reps[key] if key >= 0 else f"queue:{self.word(-2 - key)}", len(names))
+                -1 if key == -1 else names.setdefault(self.reps[key] if key >= 0 else f"{QUEUE}{self.word(-2 - key)}", len(names))
                 for key in kept
             ],
             np.int32,
@@ -342,8 +347,7 @@ def of_mapping(state: Mapping[str, State]) -> Owners:
         return state
     keys: dict[tuple[str, str], list[tuple[str, State]]] = {}
     for key, saved in state.items():
-        entity, _, rest = key.partition("|")
-        record, _, role = rest.rpartition("|")
+        entity, record, role = key_parts(key)
         keys.setdefault((entity, role), []).append((record, saved))
     return Owners({key: _of_values(*key, sorted(rows, key=lambda x: x[0])) for key, rows in keys.items()})
 

@@ -19,20 +19,9 @@ import pyarrow.compute as pc
 from roe.ledger.store import Store
 
 Array = Any
-PLAIN = (
-    "subject",
-    "entity",
-    "role",
-    "rep",
-    "queue",
-    "base_rep",
-    "base_queue",
-    "word",
-    "grain",
-    "former",
-    "last_word",
-    "last_grain",
-)  # -1 for none
+PLAIN = (  # -1 for none
+    "subject", "entity", "role", "rep", "queue", "base_rep", "base_queue", "word", "grain", "former", "last_word", "last_grain",
+)  # fmt: skip
 CODED = {"start": pa.int64(), "base_at": pa.int64(), "until": pa.int64(), "decided": pa.string()}
 _FIELDS = (
     "h.subject, s.entity, h.role, h.rep, h.queue, h.base_rep, h.base_queue, a.word, a.grain, a.former, d.word, d.grain, "

@@ -38,6 +38,7 @@ from roe.ledger.entries import (
     TurnBack,
 )
 from roe.ledger.moment import At
+from roe.ledger.reconcile import CHANGED_IN_CRM
 from roe.ledger.store import Store
 
 COUNTED = timedelta(days=14)  # days older than that count for no cap
@@ -62,6 +63,10 @@ class Decided:
     reason: str = ""
     by: str = "rule"
 
+    def end(self, at: At) -> At | None:
+        """`until` in the zone of a run's moment."""
+        return None if self.until is None else At.of(self.until, at.zone)
+
 
 def remembered(store: Store, owners: Callable[[Store], Mapping[str, State]] | None = None) -> State:
     """The memory as of the ledger's head; empty for a ledger in which no run was written.
@@ -71,7 +76,6 @@ def remembered(store: Store, owners: Callable[[Store], Mapping[str, State]] | No
     last = store.last_run()
     if last is None:
         return {}
-    zone = last.entry.at.zone
     state: State = {
         "version": VERSION,
         "as_of": _literal(last.entry.at),
@@ -80,7 +84,7 @@ def remembered(store: Store, owners: Callable[[Store], Mapping[str, State]] | No
     }
     state |= {"pools": _pools(store), "days": store.days(str(last.entry.at.date - COUNTED))}
     for part, found in (
-        ("returned", _returned(store)), ("referred", _referred(store)), ("frozen", _frozen(store)), ("claims", _claims(store)), ("books", _books(store)), ("events", _events(store, zone)), ("ends", _ends(store)),
+        ("returned", _returned(store)), ("referred", _referred(store)), ("frozen", _frozen(store)), ("claims", _claims(store)), ("books", _books(store)), ("events", _events(store)), ("ends", _ends(store)),
         ("granted", granted(store)), ("records", _entered(store)), ("seen", _seen(store)),
     ):  # fmt: skip
         if found:
@@ -102,9 +106,11 @@ moment_text = cache(_literal)
 
 
 class OwnersByKey(dict[str, Any]):
-    """`state["owners"]`. `unowned` are the records of which the ledger knows only that nobody has them."""
+    """`state["owners"]`. `unowned` are the records of which the ledger knows only that nobody has them; for `last_how` see `how_decided`."""
 
-    unowned: Set[str] = frozenset()
+    def __init__(self, owners: Mapping[str, Any], unowned: Set[str], last_how: Mapping[str, How]) -> None:
+        super().__init__(owners)
+        self.unowned, self.last_how = unowned, last_how
 
 
 def unowned(owners: Mapping[str, Any]) -> Container[str]:
@@ -119,21 +125,22 @@ NOBODY: State = {"rep": None, "since": None}
 def _owners(store: Store) -> State:
     found: State = {}
     nobodys = set()
+    last_how: dict[str, How] = {}
     for h in store.holdings():
+        key = f"{h.entity}|{h.record}|{h.role}"
+        last_how[key] = (h.rule, h.action, "" if h.until is None else str(h.until))
         base, base_at = (holder_of(h.base[0], h.base[1]), h.base[2]) if h.base is not None else (None, None)
         more = {
             "seen": day_text(h.start.instant, h.start.zone) if h.since_unknown else None, "former": h.former, "by": h.by, "base": base,
             "base_at": None if base_at is None else moment_text(base_at), "decided": [holder_of(*x) for x in h.decided],
         }  # fmt: skip
         holder = holder_of(h.rep, h.queue)
-        if holder is not None or base is not None or h.decided:
+        if holder is not None or base is not None or h.decided or h.former or h.by in CHANGED_IN_CRM:
             since = None if h.since_unknown else day_text(h.start.instant, h.start.zone)
-            found[f"{h.entity}|{h.record}|{h.role}"] = {"rep": holder, "since": since} | {k: x for k, x in more.items() if x}
+            found[key] = {"rep": holder, "since": since} | {k: x for k, x in more.items() if x}
         else:
-            nobodys.add(f"{h.entity}|{h.record}|{h.role}")
-    by_key = OwnersByKey(sorted(found.items()))
-    by_key.unowned = nobodys
-    return by_key
+            nobodys.add(key)
+    return OwnersByKey(dict(sorted(found.items())), nobodys, last_how)
 
 
 def holder_of(rep: str | None, queue: str) -> str | None:
@@ -218,7 +225,7 @@ def _entered(store: Store) -> State:
     return {"leave": sorted(leaves, key=lambda x: x["id"])} if leaves else {}
 
 
-def _events(store: Store, zone: str) -> State:
+def _events(store: Store) -> State:
     entries = (o.stored.entry for o in store.latest("raised", is_open=True))
     return dict(sorted((f"{e.entity}|{e.record}|{e.event}", str(e.at.date)) for e in entries if isinstance(e, Raised)))
 
@@ -245,7 +252,7 @@ def past(store: Store) -> State:
 
 
 def _ends(store: Store) -> State:
-    """The rules that gave a record for a time, each with the end that it then had, as lines of text (see `roe.grammar.history`)."""
+    """The rules that gave a record for a time, each with the end that it then had, as lines of text (see `roe.grammar.functions.history`)."""
     found: dict[str, list[str]] = {}
     for o in store.latest("hold"):
         e = o.stored.entry
@@ -289,21 +296,21 @@ def entries_between(
     for pool, x in _changed(before, after, "pools"):
         yield Standing(at=at, pool=pool, turns=x["turns"], counts=x["counts"], credits=x["credits"])
     for key, x in _changed(before, after, "frozen"):
-        entity, record, name = _key(key)
+        entity, record, name = key_parts(key)
         yield Frozen(at=at, entity=entity, record=record, field=name, on=x["on"], value=x["value"])
     seen = before.get("seen", {})
     for key, value in _changed(before, after, "seen"):
-        entity, record, name = _key(key)
+        entity, record, name = key_parts(key)
         yield Seen(at=at, entity=entity, record=record, field=name, value=value, before=seen.get(key))
     for claim, reason in _changed(before, after, "claims"):
         status = "refused" if reason else "granted"
         yield Claimed(at=at, entity="claim", record=claim, role="", claim=claim, status=status, reason=reason)
     ups = before.get("events", {})
     for key, since in _changed(before, after, "events"):
-        entity, record, event = _key(key)
+        entity, record, event = key_parts(key)
         yield Raised(at=At.of(since, at.zone), entity=entity, record=record, event=event)
     for key in sorted(set(ups) - set(after.get("events", {}))):
-        entity, record, event = _key(key)
+        entity, record, event = key_parts(key)
         yield Raised(at=at, entity=entity, record=record, event=event, up=False)
     yield from book_entries(before.get("books", {}), after.get("books", {}), at)
 
@@ -311,21 +318,17 @@ def entries_between(
 def _given_back(before: State, after: State, at: At, details: Mapping[str, Decided]) -> Iterator[Entry]:
     """Records that were returned, and those that wait for a person or do so no longer."""
     for key, x in _changed(before, after, "returned"):
-        entity, record, role = _key(key)
+        entity, record, role = key_parts(key)
         yield Returned(at=At.of(v.parse_temporal(x["on"]), at.zone), entity=entity, record=record, role=role, rep=x.get("rep"))
     asked = before.get("referred", {})
     for key, x in sorted(after.get("referred", {}).items()):
         if key not in asked:
-            entity, record, role = _key(key)
+            entity, record, role = key_parts(key)
             d, on = details.get(key), At.of(x["on"], at.zone)
-            how: dict[str, Any] = (
-                {}
-                if d is None
-                else {"rep": d.owner, "rule": d.rule, "sentence": d.reason, "until": None if d.until is None else At.of(d.until, at.zone)}
-            )
+            how: dict[str, Any] = {} if d is None else {"rep": d.owner, "rule": d.rule, "sentence": d.reason, "until": d.end(at)}
             yield Referred(at=at if x["on"] == str(at.date) else on, entity=entity, record=record, role=role, **how)
     for key in sorted(set(asked) - set(after.get("referred", {}))):
-        entity, record, role = _key(key)
+        entity, record, role = key_parts(key)
         yield Answered(at=at, entity=entity, record=record, role=role, answer="a rule decides it")
 
 
@@ -334,8 +337,8 @@ def _changed(before: State, after: State, part: str) -> list[tuple[str, Any]]:
     return [(key, x) for key, x in sorted(after.get(part, {}).items()) if key not in old or old[key] != x]
 
 
-def _key(key: str) -> tuple[str, str, str]:
-    """A record's id may itself have a `|`."""
+def key_parts(key: str) -> tuple[str, str, str]:
+    """(entity, record, role or other name) of a key. A record's id may itself have a `|`."""
     entity, _, rest = key.partition("|")
     record, _, name = rest.rpartition("|")
     return entity, record, name
@@ -349,7 +352,7 @@ def _owned(
         old, new, d = before.get(key), after.get(key), details.get(key)
         if old is None and new is not None and key in nobodys:
             old = NOBODY
-        entity, record, role = _key(key)
+        entity, record, role = key_parts(key)
         about: dict[str, Any] = {"entity": entity, "record": record, "role": role}
         entries = list(_changes(old, new or {"rep": None, "since": None}, at, about, crm_since.get(key))) if old != new else []
         owned = entries[-1] if entries and isinstance(entries[-1], Owned) else None
@@ -412,7 +415,8 @@ How = tuple[str, str, str]  # rule, action, until
 
 def how_of(d: Decided, at: At) -> How:
     """How a record was decided, to be held against how it was the last time."""
-    return d.rule, d.action, "" if d.until is None else str(At.of(d.until, at.zone))
+    end = d.end(at)
+    return d.rule, d.action, "" if end is None else str(end)
 
 
 def decided_otherwise(
@@ -429,19 +433,14 @@ def decided_otherwise(
             yield record
 
 
-def how_decided(store: Store, owners: Any = None) -> Mapping[str, How]:
-    """How each record that somebody holds was decided the last time; from `owners` where they were read as columns."""
-    columns = getattr(owners, "last_how", None)
-    if columns is not None:
-        return columns  # type: ignore[no-any-return]
-    return {f"{h.entity}|{h.record}|{h.role}": (h.rule, h.action, "" if h.until is None else str(h.until)) for h in store.holdings()}
+def how_decided(before: State) -> Mapping[str, How]:
+    """How each record that the ledger knows was decided the last time, as it was read together with its owner (see `remembered`)."""
+    found: Mapping[str, How] = getattr(before.get("owners"), "last_how", {})
+    return found
 
 
-def _how(d: Decided | None, at: At) -> dict[str, Any]:
-    if d is None:
-        return {}
-    until = None if d.until is None else At.of(d.until, at.zone)
-    return {"rule": d.rule, "action": d.action, "pool": d.pool, "until": until, "sentence": d.reason}
+def _how(d: Decided, at: At) -> dict[str, Any]:
+    return {"rule": d.rule, "action": d.action, "pool": d.pool, "until": d.end(at), "sentence": d.reason}
 
 
 def _turns(before: State, after: State, at: At, days: State, days_after: State) -> Iterator[Entry]:
@@ -452,7 +451,7 @@ def _turns(before: State, after: State, at: At, days: State, days_after: State) 
     for key, x in sorted(after.items()):
         if before.get(key) == x:
             continue
-        entity, record, role = _key(key)
+        entity, record, role = key_parts(key)
         old, back = before.get(key, {}), x.get("back", "")
         is_noted = bool(back) and _as_taken(x) == _as_taken(old)  # nothing but that it is given back
         if back and not (old.get("back") or old.get(ASKED)) and old.get("rep"):

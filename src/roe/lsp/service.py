@@ -19,8 +19,10 @@ from roe.evaluator.engine import Evaluator
 from roe.files import drafts
 from roe.grammar import types as t
 from roe.grammar.functions import BY_NAME
+from roe.grammar.names import Names
 from roe.grammar.types import Type
 from roe.lsp.symbols import Name, Use, described, uses
+from roe.plan.operators import Expr
 from roe.policy.format import format_policy
 from roe.policy.loader import load_policy_files
 from roe.policy.model import Policy
@@ -86,11 +88,12 @@ class Project:
         """
         start = time.process_time()
         with drafts(self.open):
-            policy, found = build(self.root)
+            checked: list[tuple[Expr, Names]] = []
+            policy, found = build(self.root, checked=checked)
             if policy is not None and not errors(found):
                 self.policy = policy
                 files, _ = load_policy_files(self.root)
-                self.symbols = uses(policy, files)
+                self.symbols = uses(policy, files, checked)
                 if typing and self.slow:
                     return found
                 subject = self._subject(policy)
@@ -137,6 +140,12 @@ class Project:
         plan = self.policy.plan  # type: ignore[union-attr]
         return name[0] == "field" or name[1] in {"list": {*plan.lists, *plan.dated_lists}, "pool": {*plan.pools}}[name[0]]
 
+    def _is_standard(self, name: Name) -> bool:
+        """Whether a name is that of a field which the data has by itself, though the policy may give it a column."""
+        entity, _, field = name[1].partition(".")
+        known = self.policy.model.entities.get(entity, {}).get(field) if self.policy is not None else None
+        return name[0] == "field" and known is not None and known.standard
+
     def definition(self, file: str, line: int, column: int) -> Span | None:
         use = self.use_at(file, line, column)
         return next((u.span for u in self.symbols if use is not None and u.name == use.name and u.declares), None)
@@ -146,7 +155,7 @@ class Project:
         use = self.use_at(file, line, column)
         if use is None:
             return "no field, list or pool of the policy stands here"
-        if not any(u.declares for u in self.symbols if u.name == use.name):
+        if self._is_standard(use.name) or not any(u.declares for u in self.symbols if u.name == use.name):
             return f"`{use.name[1]}` is a standard field: give it a column under `fields:` instead"
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*" if use.name[0] != "pool" else r"[A-Za-z0-9_][A-Za-z0-9_-]*", new):
             return f"`{new}` is not a name: letters, digits and _ alone"

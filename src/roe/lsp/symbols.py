@@ -11,11 +11,10 @@ from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar.names import Names
 from roe.grammar.types import Type
-from roe.plan.operators import Action, Choose, Derive
+from roe.plan.operators import Action, Choose, Derive, Expr
 from roe.policy.loader import Map
 from roe.policy.model import Policy
-from roe.policy.reads import names_of, texts
-from roe.source import Span, Text, span_of
+from roe.source import Inline, Same, Span, Text, span_of
 from roe.stages import STAGES
 
 Name = tuple[str, str]  # (field, list or pool; `account.size`, `strategic`, `emea-sdr`)
@@ -30,9 +29,9 @@ class Use:
     declares: bool = False
 
 
-def uses(policy: Policy, files: list[tuple[str, Any]]) -> list[Use]:
-    """Every use and declaration in a policy and its files."""
-    found = [*_declared(policy, files), *_in_expressions(policy), *_in_rules(policy)]
+def uses(policy: Policy, files: list[tuple[str, Any]], checked: list[tuple[Expr, Names]]) -> list[Use]:
+    """Every use and declaration in a policy, its files and its expressions."""
+    found = [*_declared(policy, files), *_in_expressions(policy, checked), *_in_rules(policy)]
     return list({(u.name, u.span): u for u in reversed(found)}.values())
 
 
@@ -43,9 +42,10 @@ def _declared(policy: Policy, files: list[tuple[str, Any]]) -> Iterator[Use]:
         for entity, fields in (content.get("fields") or {}).items():
             yield from (Use(("field", f"{entity}.{name}"), span_of(name), True) for name in fields)
         for section in (section for stage in STAGES for section in stage.fields_in):
-            for key in content.get(section) or {}:
+            given = content.get(section) or {}
+            for key in given:
                 entity, _, name = str(key).partition(".")
-                yield Use(("field", f"{entity}.{name}"), span_of(key, len(entity) + 1, len(key)), True)
+                yield Use(("field", f"{entity}.{name}"), span_of(key, len(entity) + 1, len(key)), isinstance(given, Map))
         for section in (section for stage in STAGES for section in stage.names_in):
             for key, spec in (content.get(section) or {}).items():
                 given = spec.get("for") if isinstance(spec, Map) else None
@@ -55,13 +55,13 @@ def _declared(policy: Policy, files: list[tuple[str, Any]]) -> Iterator[Use]:
         yield from (Use(("pool", str(key)), span_of(key), True) for key in content.get("pools") or {})
 
 
-def _in_expressions(policy: Policy) -> Iterator[Use]:
+def _in_expressions(policy: Policy, checked: list[tuple[Expr, Names]]) -> Iterator[Use]:
     lists = {*policy.plan.lists, *policy.plan.dated_lists}
-    for entity, tree, text in texts(policy):
-        if tree.at == s.NOWHERE:
+    for expr, names in checked:
+        if isinstance(expr.text.origin, (Same, Inline)):
             continue  # a stage wrote it
-        watcher = _Watcher(text, lists)
-        watcher.type_of(tree, names_of(policy, entity))
+        watcher = _Watcher(expr.text, lists)
+        watcher.type_of(expr.tree, names)
         yield from watcher.uses
 
 
@@ -109,6 +109,13 @@ class _Watcher(check.Checker):
             self._note(of, name, self._at.at)
             self._at = None
         return found
+
+    def _in_the_past(self, node: s.Call, args: list[Type], names: Names) -> Type:
+        field = node.args[1]
+        if node.function == "value_at" and isinstance(field, s.Literal) and isinstance(field.value, str):
+            end = field.at[1] - self.text.startswith('"', field.at[0])  # `value_at(lead, "stage", …)` or `value_at(lead.stage, …)`
+            self._note(args[0], field.value, (end - len(field.value), end))
+        return super()._in_the_past(node, args, names)
 
     def _note(self, of: Type, name: str, at: tuple[int, int]) -> None:
         if of.name == "record" and of.entity and of.fields is None:

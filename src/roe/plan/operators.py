@@ -7,7 +7,7 @@ computed when first asked for. Stages lower to operators; back ends see operator
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from datetime import date
 from typing import Any
@@ -264,6 +264,13 @@ class Action:
     within: Any = None  # how long a decision may take, or ownership is kept
     otherwise: Action | None = None
 
+    def with_otherwise(self) -> Iterator[Action]:
+        """The action, and those that it falls back on, in order."""
+        action: Action | None = self
+        while action is not None:
+            yield action
+            action = action.otherwise
+
     def refers(self) -> str:
         """Who must decide where the action, or what it falls back on, refers to a person; empty where none does."""
         return self.to or (self.otherwise.refers() if self.otherwise is not None else "")
@@ -431,6 +438,11 @@ class Plan:
     def with_part(self, name: str, part: Any) -> Plan:
         """The same plan with another part of a stage."""
         return Plan(self.steps, self.pools, self.engagement, self.lists, self.dated_lists, {**self.parts, name: part})
+
+    def takes_turns(self, entity: str = "") -> bool:
+        """Whether a rule may hand records to a pool, of an entity or of any, so that the order of all of them counts."""
+        rules = (rule for (of, _), chooser in self.engagement.items() if entity in ("", of) for rule in chooser.rules)
+        return any(action.kind == "route" for rule in rules for action in rule.value.with_otherwise())
 
     @property
     def windows(self) -> tuple[Window, ...]:

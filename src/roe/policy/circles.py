@@ -43,7 +43,7 @@ def _fields(policy: Policy) -> Iterator[Field]:
             if (f.via or name == "account") and (entity, name) not in policy.plan.steps:
                 yield entity, name
     if policy.plan.claims is not None:
-        yield from (("account", "claim"), ("claim", "status"), ("claim", "reason"), ("claim", "until"))
+        yield from ((policy.plan.claims.entity, "claim"), ("claim", "status"), ("claim", "reason"), ("claim", "until"))
 
 
 def _reads(policy: Policy, field: Field) -> Iterator[Field]:
@@ -68,9 +68,9 @@ def _reads(policy: Policy, field: Field) -> Iterator[Field]:
     if name == "account" and (entity, "matched_account") in policy.plan.steps:
         yield entity, "matched_account"
     claims = policy.plan.claims
-    if claims is not None and (field == ("account", "claim") or entity == "claim"):
+    if claims is not None and (field == (claims.entity, "claim") or entity == "claim"):
         yield from reads_of(policy, "claim", claims.caps.values())
-        yield from reads_of(policy, "account", (c for rule in claims.blocked_by for c in rule.conditions))
+        yield from reads_of(policy, claims.entity, (c for rule in claims.blocked_by for c in rule.conditions))
         yield from reads_of(policy, "activity", (claims.worked_by,))
 
 

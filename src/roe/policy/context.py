@@ -14,7 +14,7 @@ from roe.diagnostics import Diagnostic, suggest
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
-from roe.grammar.history import by_role, looks_back
+from roe.grammar.functions.history import by_role, looks_back
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.types import Type
@@ -22,7 +22,7 @@ from roe.plan.operators import TEMPLATE, Allocate, Choose, DatedValue, Expr, Rep
 from roe.policy.cells import read_cell
 from roe.policy.model import Model
 from roe.policy.tables import Table, TableSection, inline_table, read_table
-from roe.source import Inline, Same, Span, Text, span_of
+from roe.source import Inline, Same, Span, Text, part_of, span_of
 
 _BY_DAYS = re.compile(r"(?:days?|weeks?)\s*$|^@\"-?P[^T]*\"$")
 RESERVED = ("name", "from", "until", "because", "description")
@@ -52,6 +52,7 @@ class Context:
     reports: dict[str, Report] = field(default_factory=dict)
     variables: dict[str, dict[str, Type]] = field(default_factory=dict)
     looks_back: bool = False  # whether any expression asks for former owners or values
+    checked: list[tuple[Expr, Names]] = field(default_factory=list)  # every expression that was, with what its names mean
 
     def say(self, code: str, at: Any, message: str, help: str, related: tuple[tuple[str, Span], ...] = ()) -> None:
         span = at if isinstance(at, Span) else span_of(at)
@@ -109,7 +110,7 @@ class Context:
         return Expr(by_role(tree, self.model.roles()), text if isinstance(text, Text) else Text(text, Inline()))
 
     def of_role(self, name: str, role: str) -> str:
-        """The field that says something of the owner in a role; see `roe.grammar.history`."""
+        """The field that says something of the owner in a role; see `roe.grammar.functions.history`."""
         return name if role == self.model.roles()[0] else f"{name}.{role}"
 
     def condition(self, text: str, names: Names) -> Expr | None:
@@ -119,19 +120,27 @@ class Context:
             from roe.grammar import check as checker
 
             self.found += checker.condition(expr.tree, expr.text, names)
+            self.checked.append((expr, names))
         return expr
 
     def value(self, text: str, names: Names, *wanted: str) -> Expr | None:
         """A checked expression of one of the wanted types, or of any if none is given."""
-        expr = self.parse(text)
-        if expr:
-            from roe.grammar import check as checker
-
-            found, problems = checker.check(expr.tree, expr.text, names)
-            self.found += problems
-            if wanted and found.name not in ("any", "null", *wanted):
-                self.say("R205", text, f"a {' or '.join(wanted)} is expected here, and this is a {found}", "change the expression")
+        expr, kind = self.typed(text, names)
+        if wanted and kind.name not in ("any", "null", *wanted):
+            self.say("R205", text, f"a {' or '.join(wanted)} is expected here, and this is a {kind}", "change the expression")
         return expr
+
+    def typed(self, text: str, names: Names) -> tuple[Expr | None, Type]:
+        """A checked expression and what it gives; None and any where it cannot be read."""
+        expr = self.parse(text)
+        if expr is None:
+            return None, t.ANY
+        from roe.grammar import check as checker
+
+        kind, problems = checker.check(expr.tree, expr.text, names)
+        self.found += problems
+        self.checked.append((expr, names))
+        return expr, kind
 
     def type_of(self, expr: Expr, names: Names) -> Type:
         """What an expression gives; a plain field is looked up, without loading the checker."""
@@ -167,11 +176,13 @@ class Context:
 
     def sentence(self, text: Text | None, names: Names) -> None:
         """Check the `{expressions}` inside of a sentence; a finding's place is within it."""
-        for m in TEMPLATE.finditer(text or ""):
+        if text is None:
+            return
+        for m in TEMPLATE.finditer(text):
             before = len(self.found)
-            self.value(m[1], names)
+            self.value(part_of(text, m.start(1), m.end(1)), names)
             for i, d in enumerate(self.found[before:], before):
-                self.found[i] = replace(d, span=text.span(m.start(1), m.end(1)))  # type: ignore[union-attr]
+                self.found[i] = replace(d, span=text.span(m.start(1), m.end(1)))
 
     def day(self, text: Text | None) -> date | None:
         if text is None or not text.strip("- "):
@@ -325,7 +336,9 @@ class Context:
             return None
         from roe.grammar import check as checker
 
-        self.found += checker.check(tree, cell, replace(names, tested=found))[1]
+        names = replace(names, tested=found)
+        self.found += checker.check(tree, cell, names)[1]
+        self.checked.append((Expr(tree, cell), names))
         only = tree.tests[0] if len(tree.tests) == 1 and not tree.negated else None
         if isinstance(only, s.Literal):  # the same test, spelt as people read it
             return Expr(s.Compare("=", subject.tree, only, tree.at), cell)

@@ -274,7 +274,11 @@ def _other_type(e: Any, place: Span) -> list[Diagnostic]:
 
 
 def _other_form(e: Any, place: Span) -> list[Diagnostic]:
-    wants = {"day": "a date such as 2026-02-01", "duration": "a duration such as `90 days`"}
+    wants = {
+        "day": "a date such as 2026-02-01",
+        "duration": "a duration such as `90 days`",
+        "positive_duration": "a duration longer than zero, such as `90 days`",
+    }
     hint = next((w for k, w in wants.items() if e.schema.get("pattern") == schema("policy")["$defs"][k]["pattern"]), None)
     help = f"write {hint or e.schema.get('description', 'a name')}"
     return [Diagnostic("R304", f"`{e.instance}` does not have the right form", place, help)]

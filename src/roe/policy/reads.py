@@ -13,7 +13,7 @@ from roe.grammar.types import Type
 from roe.plan.operators import TEMPLATE, Action, Choose, Derive, Expr, Fill, Plan, Relate, Step, Walk
 from roe.plan.standard import BuiltIn, standard_steps
 from roe.policy.model import Policy
-from roe.source import Text, part_of
+from roe.source import Text
 
 _LAST: list[
     tuple[Policy, frozenset[tuple[str, str]]]
@@ -36,7 +36,8 @@ def _read(policy: Policy) -> set[tuple[str, str]]:
         watcher = _Watcher("", found)
         watcher.type_of(tree, names_of(policy, entity))
     if policy.plan.claims is not None:  # which are settled by all that stands there
-        found |= {("claim", "account"), ("claim", "rep"), ("account", "activities"), ("activity", "rep"), ("account", "claims")}
+        of = policy.plan.claims.entity
+        found |= {("claim", "account"), ("claim", of), ("claim", "rep"), (of, "activities"), ("activity", "rep"), (of, "claims")}
     if policy.plan.crm.territories:
         found |= {("account", "territory"), ("association", "account")}
     for window in policy.plan.windows:
@@ -134,20 +135,12 @@ def names_of(policy: Policy, entity: str) -> Names:
 
 def expressions(policy: Policy) -> Iterator[tuple[str, s.Node]]:
     """(the entity it is about, the tree) of every expression of the plan, sentences included."""
-    return ((entity, tree) for entity, tree, _ in texts(policy))
-
-
-def texts(policy: Policy) -> Iterator[tuple[str, s.Node, Text]]:
-    """The same with the text that each was parsed from, which knows its place."""
     for entity, found in _all(policy):
         if isinstance(found, Expr):
-            yield entity, found.tree, found.text
+            yield entity, found.tree
         elif found is not None:
-            for m in TEMPLATE.finditer(found):
-                piece = part_of(found, m.start(1), m.end(1))
-                tree, _ = parse(piece)
-                if tree is not None:
-                    yield entity, tree, piece
+            trees = (parse(m[1])[0] for m in TEMPLATE.finditer(found))
+            yield from ((entity, tree) for tree in trees if tree is not None)
 
 
 def _all(policy: Policy) -> Iterator[tuple[str, Expr | Text | None]]:
@@ -156,9 +149,15 @@ def _all(policy: Policy) -> Iterator[tuple[str, Expr | Text | None]]:
         yield from ((step.entity, expr) for expr in _of_step(step))
     yield from _of_parts(policy.plan)
     for pool in policy.plan.pools.values():
-        worked = pool.sla.worked_by if pool.sla is not None else None
-        written = (pool.members, pool.weight, pool.score, pool.sticky, pool.together, worked, *pool.caps.values())
-        yield from (("", expr) for expr in written if isinstance(expr, Expr))
+        members = pool.members if isinstance(pool.members, Expr) else None
+        back = [condition for reason in pool.credit_back for condition in reason.conditions]
+        yield from (("lead", expr) for expr in (members, pool.weight, pool.score, pool.sticky, pool.together, *pool.caps.values(), *back))
+        if pool.sla is not None:
+            yield "activity", pool.sla.worked_by
+    for book in policy.plan.books.values():
+        pairs = (book.eligible, *(when for _, when, _ in book.affinity), book.worth, book.places)
+        yield from (("rep", expr) for expr in (book.reps, book.capacity, book.fixed, book.total))
+        yield from (("account", expr) for expr in pairs)
 
 
 def _of_step(step: Step) -> Iterator[Expr | Text | None]:
@@ -176,7 +175,7 @@ def _of_parts(plan: Plan) -> Iterator[tuple[str, Expr | Text | None]]:
     """What stages say besides steps."""
     if plan.claims is not None:
         yield from (("claim", expr) for expr in plan.claims.caps.values())
-        yield from (("account", condition) for rule in plan.claims.blocked_by for condition in rule.conditions)
+        yield from ((plan.claims.entity, condition) for rule in plan.claims.blocked_by for condition in rule.conditions)
         yield "activity", plan.claims.worked_by
     if plan.kpis is not None:
         yield from (("activity", expr) for expr in (plan.kpis.counts, plan.kpis.meeting))

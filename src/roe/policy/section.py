@@ -33,6 +33,14 @@ Identifier = Annotated[
 Expression = Annotated[Text, Form("expression", description="an expression, see docs/language.md", minLength=1)]
 Day = Annotated[Text, Form("day", description="a date, such as 2026-02-01", pattern=r"^\d{4}-\d{2}-\d{2}$")]
 Duration = Annotated[Text, Form("duration", description="a duration, such as 90 days, 48 hours, 5 working days", pattern=r"^\d")]
+PositiveDuration = Annotated[
+    Text,
+    Form(
+        "positive_duration",
+        description="a duration longer than zero, such as 90 days, 48 hours, 5 working days",
+        pattern=r"^0*(\.0*)?[1-9]",
+    ),
+]
 FilePath = Annotated[Text, Form("path", description="a file in the policy folder, with / between folders", minLength=1, maxLength=500)]
 Entity = Annotated[
     Text,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from roe.diagnostics import Diagnostic
 from roe.ledger.entries import Activated, Run
+from roe.ledger.moment import At
 from roe.plan.operators import Derive
 from roe.policy.model import Policy
 from roe.source import Span
@@ -59,8 +60,8 @@ def _both(run: Run, pairs: set[str]) -> set[str]:
     return set(run.counts.get("decides", ())) & pairs
 
 
-def activated(policy: Policy, digest: str, revision: str, at: object, who: str) -> Activated:
-    return Activated(at=at, policy=str(policy.name), digest=digest, revision=revision, by=who)  # type: ignore[arg-type]
+def activated(policy: Policy, digest: str, revision: str, at: At, who: str) -> Activated:
+    return Activated(at=at, policy=str(policy.name), digest=digest, revision=revision, by=who)
 
 
 def lacking_owners(memory: Memory) -> list[Diagnostic]:

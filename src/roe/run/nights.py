@@ -32,6 +32,6 @@ class Nights:
         run = evaluator.run(tables, as_of=as_of, state=before)
         self._number += 1
         at = moment_of(evaluator, as_of)
-        entries = entries_of(before, run.state(), batch_of(run).portions, at, self.store)
+        entries = entries_of(before, run.state(), batch_of(run).portions, at)
         self.store.append(entries, RunEntry(at=at, id=f"night-{self._number}", policy=evaluator.policy.name))
         return run

@@ -24,7 +24,6 @@ from roe.run.inputs import digest_of, inputs_of, policy_files, revision, run_id
 from roe.run.invariants import Broken, Tally, told
 from roe.run.result import Batch, Portion
 from roe.run.source import expected
-from roe.source import Span
 
 if TYPE_CHECKING:
     from roe.columns.memory import ColumnMemory
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from roe.ledger.entries import Entry, Run
     from roe.ledger.moment import At
     from roe.ledger.state import Decided, How, State
-    from roe.ledger.store import Store
     from roe.run.memory import Memory
 
 TRIES = 3  # how often a run decides anew because somebody else has appended to the ledger; the last time it holds the lock
@@ -275,7 +273,7 @@ class _Draft:
         """What the run has to say, in the order of the ledger."""
         assert self.after is not None and self.memory is not None
         at = _at(self.job)
-        entries = entries_of(self.before, self.after, self.watcher.portions, at, self.memory.store, self.engine.columns)
+        entries = entries_of(self.before, self.after, self.watcher.portions, at, self.engine.columns)
         if self.given.activate:
             about = self.about["policy"]
             entries.insert(0, activated(self.job.evaluator.policy, about["digest"], about["revision"], at, self.given.accepted))
@@ -299,16 +297,14 @@ class _Draft:
         return list(evidence_of(run, decided_keys(entries), at, self.about["policy"]["digest"], self.memory.store))
 
 
-def entries_of(
-    before: State, after: State, portions: Iterable[Portion], at: At, store: Store, columns: ColumnMemory | None = None
-) -> list[Entry]:
+def entries_of(before: State, after: State, portions: Iterable[Portion], at: At, columns: ColumnMemory | None = None) -> list[Entry]:
     """What a run has to say of its decisions: the entries that lead from the memory that it read to the one that it left.
 
     `columns` is the memory of a run in columns, which knows without asking record by record what has changed.
     """
     from roe.ledger.state import entries_between, how_decided
 
-    last = how_decided(store, before.get("owners"))
+    last = how_decided(before)
     details = _details_of_columns(portions, columns, at) if columns is not None else _details(before, after, portions, last, at)
     return list(entries_between(before, after, at, details, last))
 
@@ -323,12 +319,12 @@ def _details_of_columns(portions: Iterable[Portion], columns: ColumnMemory, at: 
 
 def _details(before: State, after: State, portions: Iterable[Portion], last: Mapping[str, How], at: At) -> Iterator[Decided]:
     """The decisions on the records that a run leaves otherwise than it found them: another owner, rule, action or end."""
+    from roe.ledger.state import key_parts
     from roe.run.memory import changed
 
     wanted: dict[tuple[str, str], set[str]] = {}
     for key in changed(before, after):
-        entity, _, rest = key.partition("|")
-        record, _, role = rest.rpartition("|")
+        entity, record, role = key_parts(key)
         wanted.setdefault((entity, role), set()).add(record)
     for portion in portions:
         yield from decisions(portion, _decided_anew(portion, wanted.get((portion.entity, portion.role), set()), last, at))
@@ -414,11 +410,3 @@ class _Watcher:
     def broken(self) -> list[Broken]:
         """The invariants that do not hold, of the whole run."""
         return self.tally.close(self.world) if self.world is not None else []
-
-
-def unknown_state(state: str) -> Diagnostic | None:
-    """What is wrong with the text of a `--state`, if anything is."""
-    if "://" in state and not state.startswith(("postgresql://", "postgres://")):
-        kinds = "a folder, or postgresql://user@host/database"
-        return Diagnostic("R801", f"`{state.partition('://')[0]}` is not a kind of ledger", Span("--state", 1, 1, 2), f"name {kinds}")
-    return None

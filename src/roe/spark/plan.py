@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from roe.columns.stream import leads_to, ranks, routed
+from roe.columns.stream import leads_to, ranks
 from roe.policy.model import Policy
 from roe.policy.reads import reads, reads_through
 
@@ -28,7 +28,7 @@ def share(policy: Policy) -> Share | str:
     if len(decided) != 1:
         return f"{' and '.join(sorted(decided))} are decided one after the other" if decided else "there are no rules"
     entity = decided.pop()
-    if routed(policy):
+    if policy.plan.takes_turns():
         return "pools take turns over all records"
     if policy.plan.claims is not None or policy.plan.credits:
         return "claims and credits look at all records"

@@ -49,7 +49,7 @@ class Stage:
     taken is reported where it was chosen.
 
     `sections` are the keys of the policy that it reads: its functions take what stands under each, and the context.
-    `fields_in` are sections whose keys are fields, written `entity.name`; the keys of `names_in` are names of fields of the entity that the
+    `fields_in` are sections whose keys are fields, written `entity.name`, or lists of such fields; the keys of `names_in` are names of fields of the entity that the
     item has under `for`. An editor finds declarations by them.
     """
 
@@ -69,7 +69,7 @@ STAGES = (
     Stage("lists", (lists.LISTS,), lists.declare, names_first=True),
     Stage("data", (data.DATA,), None, None, data.lower),
     Stage("relations", (fields.FIELDS,), relations.declare, relations.lower, names_first=True),
-    Stage("track", (history.TRACK,), history.declare),
+    Stage("track", (history.TRACK,), history.declare, fields_in=("track",)),
     Stage("define", (definitions.DEFINE,), definitions.declare, definitions.lower, fields_in=("define",)),
     Stage("crm", (crm.CRM,), crm.declare, crm.lower_open, crm.lower),
     Stage("freezes", (freezes.FREEZES,), freezes.declare, freezes.lower, fields_in=("freezes",)),

@@ -17,7 +17,7 @@ from roe.grammar.printer import show
 from roe.plan.operators import Choose, Derive, Expr, Rule, Share, Solve
 from roe.policy.context import Context, written
 from roe.policy.model import Field
-from roe.policy.section import Duration, Expression, Form, Heading, Identifier, Name, Percent, Section, key, section
+from roe.policy.section import Duration, Expression, Form, Heading, Identifier, Name, Percent, PositiveDuration, Section, key, section
 from roe.source import Text
 
 KEPT = (("", t.record("rep")), ("_since", t.DATE), ("_rest", t.DATE), ("_reason", t.STRING), ("_runner_up", t.record("rep")))
@@ -63,7 +63,7 @@ class WorkSection(Section):
     counts: Expression | None = key("which activities are work", default=None)
     touches: Annotated[int, Form(minimum=1)] | None = None
     contacts: Annotated[int, Form(minimum=1)] | None = None
-    within: Duration | None = None
+    within: PositiveDuration | None = None
     reply: Expression | None = key("which activities are a reply", default=None)
 
 
@@ -98,11 +98,11 @@ class BookSection(Section):
     fairness: Annotated[float, Form(minimum=0)] = key("penalty per unit of value spread between books", default=0)
     mix: tuple[MixSection, ...] = key("shares of a rep's capacity, in percent, by class; the first class that matches counts", default=())
     distribute: Literal["top_off"] | FixedSection | None = None
-    cadence: Duration | None = key("how long a cycle is", default=None)
+    cadence: PositiveDuration | None = key("how long a cycle is", default=None)
     rest: Duration | None = key("how long a returned account rests", default=None)
     settles: Duration | None = key("how long an account stays after it is assigned; default 14 days", default=None)
     work: WorkSection | None = key("when an account is worked to completion", default=None)
-    neglected: Duration | None = key("how long an account can have no activity", default=None)
+    neglected: PositiveDuration | None = key("how long an account can have no activity", default=None)
     given_back: tuple[Text, ...] = key("valid reasons for a rep to return an account (handbacks.csv)", default=())
     hold: Expression | None = key("a manual hold", default=None)
     never: tuple[NeverSection, ...] = key("other rules that keep an account in its book", default=())

@@ -8,7 +8,8 @@ from typing import Any
 
 from roe.diagnostics import Diagnostic, errors
 from roe.files import schema
-from roe.plan.operators import Plan
+from roe.grammar.names import Names
+from roe.plan.operators import Expr, Plan
 from roe.policy.context import Context
 from roe.policy.loader import Map, Seq, load_policy_files, parse_yaml, validate_files
 from roe.policy.model import Model, Policy
@@ -18,10 +19,13 @@ from roe.stages import lowered
 from roe.stages.settings import SettingsSection, fiscal_year, time_zone, working_hours
 
 
-def build(root: Path, instead: Mapping[str, str] | None = None) -> tuple[Policy | None, list[Diagnostic]]:
+def build(
+    root: Path, instead: Mapping[str, str] | None = None, checked: list[tuple[Expr, Names]] | None = None
+) -> tuple[Policy | None, list[Diagnostic]]:
     """The policy in a folder and all findings; no policy if one of them is an error.
 
-    `instead` are texts of included files by name, which stand for the files themselves, or are added to them.
+    `instead` are texts of included files by name, which stand for the files themselves, or are added to them. `checked` is filled with every
+    expression of the policy and what its names mean.
     """
     files, found = load_policy_files(root)
     if not files:
@@ -40,6 +44,8 @@ def build(root: Path, instead: Mapping[str, str] | None = None) -> tuple[Policy 
     cx.found = found
     cx.files = [name for name, _ in files]
     policy = _build(root, merged, settings, cx)
+    if checked is not None:
+        checked += cx.checked
     return (None if errors(cx.found) else policy), _unique(cx.found)
 
 

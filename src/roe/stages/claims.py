@@ -11,7 +11,7 @@ from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.plan.operators import Claims, Derive, Rule, Window
 from roe.policy.context import Context, written
-from roe.policy.section import Duration, Entity, Expression, Heading, Name, Section, key, section
+from roe.policy.section import Duration, Entity, Expression, Heading, Name, PositiveDuration, Section, key, section
 from roe.source import Text
 
 OF_RECORD: tuple[tuple[str, t.Type], ...] = (
@@ -49,8 +49,8 @@ class ClaimsSection(Section):
 
     for_: Entity | None = key("the entity that reps claim; default: account", default=None)
     role: Text | None = None
-    lasts: Duration | None = key("how long a claim holds, from the claim or from the last activity that counts", default=None)
-    work_within: Duration | None = key("how soon after the claim the rep must work the record", default=None)
+    lasts: PositiveDuration | None = key("how long a claim holds, from the claim or from the last activity that counts", default=None)
+    work_within: PositiveDuration | None = key("how soon after the claim the rep must work the record", default=None)
     worked_by: Expression | None = key("which of the rep's activities count; default: all", default=None)
     wait: Duration | None = key("how long the same rep must wait to claim the record again", default=None)
     rest: Duration | None = key("how long nobody can claim the record after a claim ends", default=None)

@@ -13,7 +13,7 @@ from roe.grammar import types as t
 from roe.plan.operators import Choose, Crm, Derive
 from roe.policy.context import Context
 from roe.policy.model import Keys
-from roe.policy.section import Duration, Form, Heading, Section, key, section
+from roe.policy.section import Form, Heading, PositiveDuration, Section, key, section
 from roe.source import Inline, Text
 
 LOAD_WITHIN = 3  # days
@@ -37,7 +37,7 @@ class CrmSection(Section):
         "per entity (lead or opportunity): when a record is still open; closed records stay with their owner and use no turn and no capacity",
         default={},
     )
-    load_within: Duration | None = key(
+    load_within: PositiveDuration | None = key(
         "how long before roe warns about a decision that the CRM has not loaded; default: 3 days", default=None
     )
 

@@ -29,14 +29,7 @@ def declare(definitions: Mapping[Text, Text], cx: Context) -> None:
                 return t.ANY
             busy.append(str(key))
             try:
-                expr = cx.parse(text)
-                if expr is None:
-                    return t.ANY
-                from roe.grammar import check as checker
-
-                found, problems = checker.check(expr.tree, expr.text, cx.names(entity))
-                cx.found.extend(problems)
-                return found
+                return cx.typed(text, cx.names(entity))[1]
             finally:
                 busy.pop()
 

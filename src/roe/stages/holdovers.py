@@ -15,7 +15,7 @@ from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.plan.operators import Choose, Derive, Holdover, Rule
 from roe.policy.context import Context, written
-from roe.policy.section import Duration, Form, Heading, Identifier, Percent, Section, key, section
+from roe.policy.section import Form, Heading, Identifier, Percent, PositiveDuration, Section, key, section
 from roe.source import Text
 
 STEPS = (("credit", t.NUMBER), ("stage_until", t.DATE), ("until", t.DATE))
@@ -27,7 +27,7 @@ class HoldoverSection(Section):
 
     role: Text | None = None
     credit: Annotated[tuple[Percent, ...], Form(minItems=1, maxItems=24)] = key("the former owner's share in percent, stage by stage")
-    each: Duration = key("how long a stage lasts")
+    each: PositiveDuration = key("how long a stage lasts")
     description: Text | None = None
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from roe.diagnostics import suggest
 from roe.plan.operators import KPI_NAMES, Kpis
 from roe.policy.context import Context
-from roe.policy.section import Duration, Expression, FilePath, Form, Heading, Section, key, section
+from roe.policy.section import Expression, FilePath, Form, Heading, PositiveDuration, Section, key, section
 from roe.source import Text
 
 Target = tuple[str, str, float | None, float | None, str]  # KPI, group, target, benchmark, source
@@ -37,7 +37,7 @@ class KpisSection(Section):
     lead_role: Text | None = key("the role whose leads count; default: `role`", default=None)
     activity: KpiActivitySection | None = None
     completed: CompletedSection | None = None
-    answer_within: Duration | None = key("how soon a lead must be answered", default=None)
+    answer_within: PositiveDuration | None = key("how soon a lead must be answered", default=None)
     targets: FilePath | None = key("a table: kpi, group, target, benchmark, source", default=None)
     description: Text | None = None
 

@@ -14,9 +14,9 @@ from roe.grammar.printer import show
 from roe.grammar.types import Type
 from roe.plan.operators import Choose, Derive, Expr, Report, Rule
 from roe.policy.context import Context, written
-from roe.policy.section import Day, Duration, Expression, Form, Identifier, Name, Percent, Section, key, section
+from roe.policy.section import Day, Duration, Expression, Form, Identifier, Name, Percent, PositiveDuration, Section, key, section
 from roe.policy.tables import TableSection
-from roe.source import Text, span_of
+from roe.source import Same, Text, span_of
 
 Positive = Annotated[float, Form(exclusiveMinimum=0)]
 
@@ -45,7 +45,7 @@ class StepSection(Section):
     """points that fall from time to time"""
 
     minus: float
-    every: Duration
+    every: PositiveDuration
 
 
 @section
@@ -59,7 +59,7 @@ class SignalSection(Section):
     ahead: Duration | None = None
     date: Identifier | None = key("the field with the date; default `date`", default=None)
     weight: Identifier | None = key("a field whose number multiplies the points", default=None)
-    half_life: Duration | None = None
+    half_life: PositiveDuration | None = None
     step: StepSection | None = None
     most: float | None = None
 
@@ -275,7 +275,7 @@ class _Model:
     def _has(self, records: str, field: str, place: Text) -> None:
         """Say where the records of a list have no such field."""
         before = len(self.cx.found)
-        self.cx.value(Text(f"for x in {records} return x.{field}", self.name.origin), self.names)
+        self.cx.value(Text(f"for x in {records} return x.{field}", Same(self.name)), self.names)
         at = field if isinstance(field, Text) else place
         self.cx.found[before:] = [replace(d, span=span_of(at)) for d in self.cx.found[before:]]
 

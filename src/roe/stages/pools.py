@@ -10,7 +10,7 @@ from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.plan.operators import Allocate, DatedValue, Expr, Rule, Sla
 from roe.policy.context import Context, written
-from roe.policy.section import Day, Duration, Expression, Form, Heading, Name, Section, key, section
+from roe.policy.section import Day, Duration, Expression, Form, Heading, Name, PositiveDuration, Section, key, section
 from roe.source import Text
 
 # two leads of one company go to one rep: by its account, else by its own e-mail domain, else by the person's e-mail address
@@ -30,7 +30,7 @@ class MemberSection(Section):
 class SlaSection(Section):
     """how soon the rep must work a record, and what happens if not"""
 
-    within: Duration
+    within: PositiveDuration
     worked_by: Expression | None = key("which of the rep's activities count; default: all", default=None)
     times: Annotated[int, Form(minimum=0, maximum=100)] = key("how often the next rep gets it before it escalates; default 1", default=1)
     grace: Duration | None = key("how much longer the record stays after its deadline, because proof of work may arrive late", default=None)

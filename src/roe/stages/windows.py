@@ -15,7 +15,7 @@ from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.plan.operators import Choose, Derive, Rule, Window
 from roe.policy.context import Context, written
-from roe.policy.section import Day, Duration, Entity, Expression, Heading, Identifier, Section, key, section
+from roe.policy.section import Day, Duration, Entity, Expression, Heading, Identifier, PositiveDuration, Section, key, section
 from roe.source import Text
 
 STATES = ("none", "protected", "grace", "cool_off", "expired")
@@ -31,7 +31,7 @@ class WindowSection(Section):
 
     for_: Entity | None = None
     role: Text | None = None
-    lasts: Duration | None = None
+    lasts: PositiveDuration | None = None
     starts: Expression | None = key("the date it counts from; `owner_since` unless given", default=None)
     renewed_by: Expression | None = key("a condition on an activity, whose date then counts", default=None)
     grace: Duration | None = None
