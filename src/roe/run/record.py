@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from roe.crm.ids import fold
-from roe.data.coerce import Records, Typed, coerce_table, columns_of, field_of, started, telling
+from roe.data.coerce import Records, Typed, coerce_table, started, telling
 from roe.data.habits import Habits, is_open
+from roe.data.headers import columns_of, field_of
 from roe.data.lookup import SMALL, CannotLookUp, CsvLookup, Loaded, Lookup
 from roe.data.read import files_of, kind_of, lacking, none_found, read_file
 from roe.data.scan import Origin

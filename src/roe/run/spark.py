@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from roe.columns.load import Raw
+from roe.columns.raw import Raw
 from roe.columns.run import ColumnRun
 from roe.columns.turn_files import lines_of
 from roe.evaluator.engine import Evaluator
