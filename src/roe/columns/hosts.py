@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Array, Coded, Dictionary, Truths
+from roe.columns.column import Coded, Dictionary, Truths
+from roe.dynamic import Array
 from roe.grammar import field_functions as own
 
 MANY = 5_000  # distinct texts from which it is worth it

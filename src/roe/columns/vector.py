@@ -17,7 +17,6 @@ import numpy as np
 from roe.columns.column import (
     EPOCH,
     NO_DAY,
-    Array,
     ByRow,
     Coded,
     Column,
@@ -36,6 +35,7 @@ from roe.columns.column import (
     microseconds,
 )
 from roe.columns.hosts import MANY, domains, freemails
+from roe.dynamic import Array
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.closures import CLOCK, IMPLICIT, MAX_ITEMS, compile_expression, property_of

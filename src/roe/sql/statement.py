@@ -16,7 +16,7 @@ from sqlglot import exp
 
 from roe.crm.ids import SHORT
 from roe.diagnostics import Diagnostic
-from roe.evaluator.world import Compiled
+from roe.evaluator.compiled import Compiled
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock

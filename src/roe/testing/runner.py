@@ -11,7 +11,7 @@ from roe.crm.ids import fold
 from roe.evaluator.engine import Decision, Evaluator, Run
 from roe.evaluator.render import brief
 from roe.evaluator.reps import misnamed
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.grammar.closures import compile_expression
 from roe.grammar.history import by_role
