@@ -63,6 +63,12 @@ def test_with_data_a_narrow_rule_that_loses_most_of_its_records_is_named(tmp_pat
     assert check(policy_text(tmp_path / "order", HEAD + rules(NARROW, WIDE, REST), data__accounts_csv=data)) == []
 
 
+def test_of_two_rules_for_the_same_records_the_later_is_named(tmp_path: Path) -> None:
+    data = "id,employees,country\n1,20,US\n2,30,US\n3,5,DE\n"
+    (found,) = check(policy_text(tmp_path, HEAD + rules(WIDE, NARROW, REST), data__accounts_csv=data))
+    assert found["code"] == "R427" and "would decide 2 of its 2 records differently" in found["message"]
+
+
 DEAD = """
 scores:
   fit: {criteria: [{name: s, when: account.employees >= 200, points: 70}]}

@@ -143,7 +143,7 @@ def too_late(subject: Subject) -> Iterator[Diagnostic]:
             if number in proven or _catch_all(table, number) or len(holds[number]) < LEAST or not lost[number]:
                 continue
             (earlier, count), total = lost[number].most_common(1)[0], lost[number].total()
-            if 2 * count <= len(holds[number]) or len(holds[earlier]) < len(holds[number]):
+            if 2 * count <= len(holds[number]) or len(holds[earlier]) < len(holds[number]) + (count < len(holds[number])):
                 continue
             first = step.rules[earlier]
             if isinstance(first.value, Action) and first.value.kind in PROTECTS:
