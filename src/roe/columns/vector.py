@@ -38,7 +38,8 @@ from roe.columns.hosts import MANY, domains, freemails
 from roe.dynamic import Array
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.closures import CLOCK, IMPLICIT, MAX_ITEMS, compile_expression, property_of
+from roe.grammar.access import MAX_ITEMS, property_of
+from roe.grammar.closures import CLOCK, IMPLICIT, compile_expression
 from roe.grammar.printer import show
 from roe.progress import counted
 
