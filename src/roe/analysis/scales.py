@@ -8,7 +8,7 @@ from typing import Any
 from roe.analysis.axis import Axis
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.functions import DAYS, MONTHS
+from roe.grammar.functions.dates import DAYS
 from roe.grammar.types import Type
 
 PARTS = {  # of dates and times
@@ -16,7 +16,7 @@ PARTS = {  # of dates and times
 }  # fmt: skip
 GIVES: dict[str, tuple[Any, ...]] = {  # functions with few values
     "fiscal_quarter": tuple(range(1, 5)), "week_of_year": tuple(range(1, 54)), "day_of_year": tuple(range(1, 367)),
-    "day_of_week": DAYS, "month_of_year": MONTHS,
+    "day_of_week": DAYS, "month_of_year": v.MONTHS,
 }  # fmt: skip
 COUNTS = ("count", "string_length")
 BETWEEN = {"similarity": (0, 1), "abs": (0, inf), "sqrt": (0, inf), "stddev": (0, inf), "distance_km": (0, inf)}
