@@ -22,7 +22,8 @@ from roe.columns.make import from_values, lookup
 from roe.dynamic import Array, Value, Values
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.closures import CLOCK, IMPLICIT, MAX_ITEMS, compile_expression, property_of
+from roe.grammar.access import MAX_ITEMS, property_of
+from roe.grammar.closures import CLOCK, IMPLICIT, compile_expression
 from roe.grammar.printer import show
 from roe.progress import counted
 

@@ -6,7 +6,7 @@ import re
 
 from roe.data.reading import Problem, Reading
 from roe.dynamic import Values
-from roe.grammar import field_functions as own
+from roe.grammar.functions import sales as own
 from roe.policy.model import Field
 
 

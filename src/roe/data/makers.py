@@ -12,9 +12,9 @@ from roe.data import dates, numbers
 from roe.data.habits import Habits, declared
 from roe.diagnostics import suggest
 from roe.dynamic import Cell
-from roe.grammar import field_functions as own
 from roe.grammar import values as v
 from roe.grammar.clock import hours_of
+from roe.grammar.functions import sales as own
 from roe.policy.model import DataSource, Field
 
 # as databases, spreadsheets and CRMs write them in the languages of the profiles
