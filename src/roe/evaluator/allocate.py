@@ -28,6 +28,7 @@ from roe.policy.reads import rests_on
 
 if TYPE_CHECKING:
     from roe.evaluator.world import Row, World
+    from roe.policy.model import Policy
 
 RECORDS = ("lead", "account", "opportunity", "contact")  # what a pool's expressions may name besides the rep
 CLASSES = 256  # kinds of records that a pool tells apart; of more it forgets
@@ -198,10 +199,7 @@ class Pool:
         self.company_name = f"$company {step.together.text}" if step.together is not None else ""  # pools that ask alike share the answer
         self._caps = {cap: compile_expression(e.tree) for cap, e in step.caps.items()}
         self._members = compile_expression(step.members.tree) if isinstance(step.members, Expr) else None
-        asked = [e for e in (step.members, step.weight, step.score, *step.caps.values()) if isinstance(e, Expr)]
-        # what tells records apart for the pool; of records that are alike, members, weights and limits are the same, and only turns change
-        # who is able
-        self.record_parts: list[s.Node] | None = parts_of_record([e.tree for e in asked], self.world)
+        self.record_parts = record_parts(step, self.world.policy)
         self.classed = self.record_parts is not None and step.strategy != "least_loaded"
         self.fixed = self.classed and not self.record_parts  # all records are alike
         self._part_codes = [compile_expression(tree) for tree in self.record_parts or ()]
@@ -529,11 +527,14 @@ def together(label: str) -> str:
     return f"{label} of the same company went there"
 
 
-def parts_of_record(trees: Iterable[s.Node], world: World) -> list[s.Node] | None:
-    """What some expressions about a rep and a record read of the record, beside stored fields of the rep; None where they read more."""
-    fields = world.policy.model.entities["rep"]
+def record_parts(step: Allocate, policy: Policy) -> list[s.Node] | None:
+    """What tells records apart for a pool: all that it reads of them, beside stored fields of reps; None where it reads more.
+
+    Of records that are alike, members, weights and limits are the same, and only turns change who is able.
+    """
+    fields, plan = policy.model.entities["rep"], policy.plan
     parts: dict[s.Node, None] = {}
-    todo = list(trees)
+    todo = [e.tree for e in (step.members, step.weight, step.score, *step.caps.values()) if isinstance(e, Expr)]
     while todo:
         node = todo.pop()
         if isinstance(node, (s.Path, s.Filter)):
@@ -551,7 +552,7 @@ def parts_of_record(trees: Iterable[s.Node], world: World) -> list[s.Node] | Non
             else:
                 return None
         elif isinstance(node, s.Name):
-            if node.id not in world.policy.plan.lists or node.id in world.policy.plan.dated_lists:
+            if node.id not in plan.lists or node.id in plan.dated_lists:
                 return None
         elif isinstance(node, (s.For, s.Quantified)) or (isinstance(node, s.Call) and not _is_timeless(node)):
             return None

@@ -251,12 +251,14 @@ class Spark(Engine):
         from pyspark.errors import PySparkException
 
         from roe.run.spark import collect, decide, decide_in_parts
+        from roe.spark.pools import TurnFiles
         from roe.spark.run import share_out
 
         job = self.job
         try:
-            made = partial(decide_in_parts, folder=str(files.folder.resolve())) if job.form == PARTS else decide
-            shared = share_out(job.evaluator, job.source.place, job.as_of, made, job.session, job.buckets)
+            folder = str(files.folder.resolve())
+            made, to = (partial(decide_in_parts, folder=folder), TurnFiles(folder, job.turns)) if job.form == PARTS else (decide, None)
+            shared = share_out(job.evaluator, job.source.place, job.as_of, made, job.session, job.buckets, to)
             collect(shared, files)
         except PySparkException as e:
             first = next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)

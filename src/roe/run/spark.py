@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 
 from roe.columns.load import Raw
-from roe.columns.run import ColumnRun
 from roe.columns.turn_files import lines_of
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import POOLS_START
@@ -19,6 +18,7 @@ from roe.run.columns import batch_of
 from roe.run.files import COLUMNS, PARTS, TABLES, Files, tables_of
 from roe.run.result import Batch
 from roe.run.summary import Summary, counts_of
+from roe.spark.pools import run_of
 from roe.spark.run import MARK, RESULT, WIDTH, SharedOut
 
 ORDER = {"allocations": ("c0", "c1", "c3"), "changes": ("c0", "c1", "c2"), "rollback": ("c0", "c1", "c2")}
@@ -26,7 +26,7 @@ ORDER = {"allocations": ("c0", "c1", "c3"), "changes": ("c0", "c1", "c2"), "roll
 
 def decide(evaluator: Evaluator, as_of: str, tables: dict[str, Raw]) -> pa.Table:
     """What one task decides, as rows of `RESULT`: lines of the tables, turns, rows of other files, and counts for the summary."""
-    batch = batch_of(ColumnRun.of(evaluator, tables, as_of=as_of))
+    batch = batch_of(run_of(evaluator, as_of, tables))
     tables_ = tables_of(batch.portions, evaluator.policy).items()
     return pa.concat_tables([*(_rows(name, *table.columns) for name, table in tables_), *_rest(batch)])
 
@@ -38,7 +38,7 @@ def decide_in_parts(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], fo
     """
     from pyarrow import parquet
 
-    batch = batch_of(ColumnRun.of(evaluator, tables, as_of=as_of))
+    batch = batch_of(run_of(evaluator, as_of, tables))
     names = []
     for name, table in tables_of(batch.portions, evaluator.policy).items():
         path = Path(folder, f"{name}.parquet", f"part-{uuid.uuid4().hex}.parquet")
@@ -66,6 +66,14 @@ def _rows(mark: str, *columns: Any) -> pa.Table:
 
 def collect(shared: SharedOut, files: Files) -> None:
     """Fill the files of a run with what all tasks have sent back."""
+    try:
+        _collect(shared, files)
+    finally:
+        if shared.held is not None:
+            shared.held.unpersist()
+
+
+def _collect(shared: SharedOut, files: Files) -> None:
     if files.form == PARTS:  # a few rows of each task; they are computed once, since a task writes each time that it runs
         _fill(shared, files, shared.results.collect())
         return
@@ -97,6 +105,10 @@ def _fill(shared: SharedOut, files: Files, rows: Iterable[Any]) -> None:
             files.extra.setdefault(row["c0"], []).extend(json.loads(row["c1"]))
     if files.form == PARTS:
         _only(files.folder, parts)
+    if shared.turns is not None:
+        files.turns, files.pools = [shared.turns.turns], shared.turns.pools
+        files.turns_are_written = files.form == PARTS
+        return
     lines = [line for _, line in sorted(turns)]
     pools = [line for line in lines if line.startswith(POOLS_START)]  # one of each task; pools take turns in one task alone
     files.turns = [[line for line in lines if not line.startswith(POOLS_START)]]
