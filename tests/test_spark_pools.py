@@ -27,6 +27,10 @@ fields: {lead: {status: string, score: number, owner: {column: [SDR Owner, AE Ow
 pools:
   desk: {members: 'rep.team = "SDR"', strategy: weighted, weight: rep.ramp, caps: {open_leads: rep.capacity}, together: lead.company, fallback: rest}
   rest: {members: 'rep.team = "REST"', sticky: lead.account.owner.ae, together: never, fallback: mia}
+invariants:
+  - {name: two, every: lead, holds: lead.owner.ae != lead.owner.sdr, severity: warn}
+  - {name: few, every: rep, holds: owned < 0, severity: warn}
+  - {name: calm, every: run, holds: moved_share < 0.1, severity: warn}
 engagement:
   lead:
     sdr:

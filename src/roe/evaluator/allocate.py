@@ -35,6 +35,7 @@ CLASSES = 256  # kinds of records that a pool tells apart; of more it forgets
 NO_KEY: Any = object()
 FALLBACK = "nobody in the pool can take it"
 OPEN_CAPS = {"open_leads": "lead", "open_accounts": "account"}  # caps on what a rep has, and the entity that they count
+OPEN = "is_open"  # the field that says whether a record counts there
 
 
 @dataclass(slots=True)
@@ -683,7 +684,7 @@ class Pools:
 
     def counts_open(self, row: Row) -> bool:
         """Whether a record is one of those that caps count."""
-        return row.entity in OPEN_CAPS.values() and row["is_open"] is not False
+        return row.entity in OPEN_CAPS.values() and row[OPEN] is not False
 
     def company(self, pool: Pool, row: Row) -> Any:
         """What records of one company have in common, or None."""

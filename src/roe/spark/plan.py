@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from roe.columns.stream import leads_to, ranks
-from roe.evaluator.allocate import OPEN_CAPS, record_parts
+from roe.evaluator.allocate import OPEN, OPEN_CAPS, record_parts
 from roe.grammar import syntax as s
 from roe.plan.operators import Allocate, Expr
 from roe.plan.outcome import expression
@@ -66,7 +66,7 @@ def share(policy: Policy) -> Share | str:
 def _handed_out_by(policy: Policy, entity: str, children: Collection[str]) -> frozenset[str] | str:
     """The fields of the records that pools rest on; or why it takes whole records to hand them out."""
     found = {(entity, "created")}
-    wanted = [expression(s.Path(s.Name(entity), "is_open"))]
+    wanted = [expression(s.Path(s.Name(entity), OPEN))]
     for name, pool in policy.plan.pools.items():
         parts = record_parts(pool, policy)
         if pool.strategy == "least_loaded" or parts is None:

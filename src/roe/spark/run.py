@@ -47,6 +47,7 @@ class SharedOut:
     together: str = ""
     turns: Said | None = None
     held: Any = None  # what Spark keeps for them
+    others: dict[str, Raw] = field(default_factory=dict)  # the tables that every task has
 
 
 @dataclass
@@ -122,16 +123,16 @@ def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, tu
         cut.frames[how.entity] = _with_turns(work.evaluator, frame, how.entity, handed)
         keyed = _side_by_side(work.evaluator, cut, how)
         results = keyed.repartition(number, "$key").mapInArrow(of_bucket(decide, work.files, work.as_of, others, whole), _schema())
-        return SharedOut(results, {how.entity, *how.children}, cut.origins, turns=said, held=handed)
+        return SharedOut(results, {how.entity, *how.children}, cut.origins, turns=said, held=handed, others=cut.broadcast)
     alone = _alone(work.evaluator, work.data, how, keyed, cut.portions)
     if alone is not None:
         chunks = _chunks(alone)
         read = of_row_groups(decide, work.files, work.as_of, others, whole[how.entity], (how.entity, str(alone.resolve()), chunks))
         results = work.spark.range(0, len(chunks), numPartitions=len(chunks)).mapInArrow(read, _schema())
-        return SharedOut(results, {how.entity}, cut.origins)
+        return SharedOut(results, {how.entity}, cut.origins, others=cut.broadcast)
     task = of_bucket(decide, work.files, work.as_of, others, whole)
     results = keyed.repartition(number, "$key").mapInArrow(task, _schema())  # all rows of a record in one task
-    return SharedOut(results, {how.entity, *how.children}, cut.origins)
+    return SharedOut(results, {how.entity, *how.children}, cut.origins, others=cut.broadcast)
 
 
 def local_session() -> Any:

@@ -19,7 +19,7 @@ from roe.evaluator.engine import Evaluator
 
 ROWS_A_TASK = 200_000
 LINE = "$line"
-Decide = Callable[[Evaluator, str, dict[str, Raw]], pa.Table]  # as of a moment, tables by entity -> what the task sends
+Decide = Callable[..., pa.Table]  # (evaluator, as of a moment, tables by entity, whole=whether they are all) -> what the task sends
 Chunk = tuple[int, int, int]  # the first row group, the one after the last, and the rows before them
 
 
@@ -118,7 +118,7 @@ def of_all(decide: Decide, files: dict[str, bytes], as_of: str, tables: bytes) -
     def task(batches: Iterator[Any]) -> Iterator[Any]:
         for _ in batches:
             pass
-        yield from decide(_evaluator(given), as_of, received(tables)).to_batches()
+        yield from decide(_evaluator(given), as_of, received(tables), whole=True).to_batches()
 
     return task
 
