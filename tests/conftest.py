@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Hundreds of tests start roe as a process of its own: without bytecode every one of them compiles roe again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # CI tries the same examples every time, so that a change is judged by what it changed; everywhere else they are new ones.
 SAME = "CI" in os.environ

@@ -31,7 +31,7 @@ LEFT: dict[str, dict[str, int]] = {
     "evaluator/extra.py": {"claim": 1, "territory": 3},
     "evaluator/kept.py": {"is_open": 3},
     "evaluator/render.py": {"territory": 1},
-    "evaluator/trace.py": {"claim": 2, "leave": 1, "territory": 1},
+    "evaluator/trace.py": {"claim": 2, "territory": 1},
     "evaluator/world.py": {"able": 1, "is_open": 1, "leave": 1, "may_hold": 1},
     "columns/evidence.py": {"claim": 2, "leave": 2},
     "columns/world.py": {"able": 1, "is_open": 1, "may_hold": 1},

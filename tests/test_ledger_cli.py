@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,48 @@ def test_mistakes_are_diagnostics(args: list[str], code: str, tmp_path: Path, mo
 def test_a_folder_without_a_ledger_is_not_made_into_one(tmp_path: Path) -> None:
     assert "[R641]" in roe("history", "A-1", "--state", tmp_path / "none", code=2).output
     assert not (tmp_path / "none").exists()
+
+
+def damaged(how: str, folder: Path) -> None:
+    """A ledger that something has gone wrong with."""
+    file = folder / "ledger.sqlite"
+    whole = file.read_bytes()
+    if how == "cut":
+        file.write_bytes(whole[: len(whole) // 2])
+    elif how == "another file":
+        file.write_bytes(b"id,name\n" * 5000)
+    elif how == "a foreign database":
+        file.unlink()
+        with sqlite3.connect(file) as con:
+            con.execute("CREATE TABLE migration (a)")
+        con.close()
+    elif how == "without a table":
+        with sqlite3.connect(file) as con:
+            con.execute("DROP TABLE holding")
+        con.close()
+    elif how == "of a newer roe":
+        with sqlite3.connect(file) as con:
+            con.execute("INSERT INTO migration VALUES (99)")
+        con.close()
+
+
+@pytest.mark.parametrize("how", ["cut", "another file", "a foreign database", "without a table", "of a newer roe"])
+def test_a_ledger_that_cannot_be_used_is_a_diagnostic(how: str, tmp_path: Path) -> None:
+    state = months(place("sqlite", tmp_path))
+    damaged(how, Path(state))
+    for args in (["ledger", "status"], ["ledger", "export", "--out", tmp_path / "audit"], ["history", "--rep", "r17"]):
+        said = roe(*args, "--state", state, code=2).output
+        assert "[R641]" in said or "[R643]" in said, said
+
+
+@pytest.mark.parametrize(
+    ("state", "said"), [("notes.txt", "this is a file; a ledger is a folder"), ("mysql://x/y", "`mysql` is not a kind of ledger")]
+)
+def test_what_cannot_be_a_ledger(state: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("x")
+    for args in (["ledger", "status"], ["history", "A-1"]):
+        assert said in roe(*args, "--state", state, code=2).output
 
 
 @pytest.mark.parametrize("kind", STORES)

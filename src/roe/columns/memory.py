@@ -186,7 +186,8 @@ class ColumnMemory(Memory):
             code = np.where((code < 0) & (at >= 0), at + shift, code)
             shift += len(meaning)
         if name in ("owner_since", "owner_from"):
-            code[x.holder < 0] = -1
+            is_left = np.append(x.held.is_changed_in_crm, False)[x.at] if name == "owner_from" else False  # see `Facts.start`
+            code[(x.holder < 0) & ~np.asarray(is_left)] = -1
         code = np.where(x.known, code, np.where(by_data[0] < 0, -1, by_data[0] + shift))
         for row, facts in x.singly.items():
             values.append(KNOWN[name](facts))

@@ -835,13 +835,13 @@ class Pools:
         return pool.step.sla is None or len({self.due(pool, now, rep) for rep in (None, *self.world.all("rep"))}) == 1
 
     def worked(self, pool: Pool, row: Row, rep: Row, since: datetime) -> bool:
-        """Whether the rep has worked a record since it was assigned."""
+        """Whether the rep has worked a record since it was assigned; what is only planned is not work."""
         assert pool.step.sla is not None
-        counts = pool.step.sla.worked_by
+        counts, clock = pool.step.sla.worked_by, self.world.clock
         scope = self.world.scope(row)
         for activity in row["activities"] or ():
-            at = activity["at"]
-            after = at >= since if at is not None else activity["date"] is not None and activity["date"] >= since.date()
+            at, day = activity["at"], activity["date"]
+            after = since <= at <= clock.now if at is not None else day is not None and since.date() <= day <= clock.today
             scope["activity"] = scope[IMPLICIT] = activity
             if activity["rep"] is rep and after and (counts is None or self.world.compiled.code(counts)(scope) is True):
                 return True

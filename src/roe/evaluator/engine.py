@@ -231,7 +231,7 @@ class Bound:
         """The pools with their state, made when a record first asks for one."""
         from roe.evaluator.allocate import Pools
 
-        pools = Pools(self.plan.pools, self.world, self.state)
+        pools = Pools(self.plan.pools, self.world, {**self.state, "assigned": self.assigned})
         for pool, row, role, rep in self.backs:
             pools.pools[pool].give_back(row, role, rep)
         return pools

@@ -14,7 +14,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from roe.grammar import values as v
-from roe.ledger.reconcile import Held, Kind, Shown, decided, reconcile
+from roe.ledger.reconcile import CHANGED_IN_CRM, Held, Kind, Shown, decided, reconcile
 
 if TYPE_CHECKING:
     from roe.evaluator.engine import Decision
@@ -43,8 +43,8 @@ class Facts:
 
     @property
     def start(self) -> date | None:
-        """Since when the holder has it, as far as anybody knows; None where nobody has it."""
-        return None if self.holder is None else self.since or self.seen
+        """Since when the holder has it, as far as anybody knows. Of what nobody has that is the day on which the CRM took the owner away, else None."""
+        return None if self.holder is None and self.by not in CHANGED_IN_CRM else self.since or self.seen
 
     @property
     def is_changed_in_crm(self) -> bool:
@@ -53,6 +53,12 @@ class Facts:
     @property
     def owner_since(self) -> date | None:
         return None if self.holder is None else self.since
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is anything to remember of an owner: who has the record, had it, or was given it; or who took it away."""
+        held = self.held
+        return bool(self.holder or held.base or held.decided or self.former) or self.by in CHANGED_IN_CRM
 
     def moved_to(self, holder: str | None, today: date, by: str) -> Facts:
         """The facts once a run has decided; the holder that it leaves as it is stays since when it was."""
@@ -184,9 +190,8 @@ class Memory:
                 yield key.partition("|")[2].rpartition("|")[0], found.since
 
     def is_kept(self, key: str, found: Facts) -> bool:
-        """Whether there is anything to remember of an owner: a record that was given back, say, may have none."""
-        held = found.held
-        return bool(found.holder or held.base or held.decided) or not (key in self.returned or key in self.ends)
+        """Whether the next run is to know of an owner: a record that was given back, say, may have none."""
+        return found.is_known or not (key in self.returned or key in self.ends)
 
     def _decided(self, decisions: Iterable[DecisionValues]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         """What decisions leave of `owners` (None where nothing is left), and the whole of the other parts."""
@@ -197,8 +202,7 @@ class Memory:
             key = f"{entity}|{record}|{role}"
             facts = self.of(entity, record, role, shown, since)
             after = facts.moved_to(owner, self.today, by)
-            is_nobody = after.holder is None and after.held.base is None and not after.held.decided
-            owners[key] = None if is_nobody else after.saved()
+            owners[key] = after.saved() if after.is_known else None
             if after.holder != facts.holder and facts.holder is not None and facts.since and facts.kind in NEW_IN_CRM:
                 crm_since[key] = str(facts.since)
             if action == "return" and facts.holder is not None:

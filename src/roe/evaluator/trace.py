@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from roe.evaluator.able import current_leave, reason_left, reason_unable
 from roe.evaluator.choose import Choice, Chooser
 from roe.evaluator.observe import Observed, observe, watch
 from roe.grammar import syntax as s
@@ -173,6 +174,16 @@ def sentence(d: Decision) -> str:
     return f"{verb}{state}{until}: {reason}"
 
 
+def _covers(rep: Row, away: Row) -> bool:
+    leave = current_leave(away)
+    return leave is not None and leave["cover"] is rep
+
+
+def _is_away(rep: Row) -> str:
+    reason = reason_unable(rep)
+    return f"{rep.label} {'' if reason.startswith(('left', 'starts')) else 'is '}{reason}"
+
+
 class _Builder:
     def __init__(self, decision: Decision) -> None:
         self.d = decision
@@ -289,13 +300,18 @@ class _Builder:
 
     def _stands_in(self, step: Derive, role: str, row: Row, part: str) -> None:
         """Why somebody else than the staffing says owns a territory."""
-        staffed, owner = self.world.rep(row[part]), self.world.staffed(step, role, row[part])
+        staffed, owner = self.world.rep(row[part]), self.world.staffed(step, role, row[part], row["owner"].get(role))
         if owner is staffed or owner is None or role != self.d.role:
             return
-        away = staffed if staffed is not None else self.world.rep(step.vacant.get(role))
-        said = [f"{role} is vacant: {away.label} is the fallback"] if staffed is None and away is not None else []
-        if away is not None and owner is not away:
-            said.append(f"{away.label} is on leave until {v.readable(away['leave']['until'])}: {owner.label} covers")
+        said, away = [], staffed
+        if staffed is None or reason_left(staffed) or not (step.cover and _covers(owner, staffed)):
+            away = self.world.rep(step.vacant.get(role))
+            assert away is not None  # else nobody would own it
+            why = f"{role} is vacant" if staffed is None else _is_away(staffed)
+            said.append(f"{why}: {away.label} is the fallback")
+        if owner is not away:
+            assert away is not None
+            said.append(f"{_is_away(away)}: {owner.label} covers")
         self.steps.append(StepTrace(step.stage, "derive", f"{step.name}.{role}", row.label, owner, text="; ".join(said)))
 
     def _derive(self, step: Derive, expr: Expr, row: Row, scope: dict[str, Any]) -> StepTrace:

@@ -62,7 +62,7 @@ FIELDS = Heading("fields", Fields, "fields of entities beyond the standard ones"
 
 
 def declare(fields: Fields, cx: Context) -> None:
-    cx.model.entities.update(standard_fields(cx.profile))
+    cx.model.entities.update({entity: dict(known) for entity, known in standard_fields(cx.profile).items()})
     for entity in fields:
         cx.model.entities.setdefault(str(entity), {"id": Field("id", t.STRING), "name": Field("name", t.STRING)})
     for entity, declared in fields.items():
