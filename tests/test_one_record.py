@@ -175,7 +175,9 @@ def test_what_would_help_one_record_helps_among_all(name: str, tmp_path: Path) -
     for d in rng.sample(run.decisions, min(20 if HEAVY else 5, len(run.decisions))):
         bound = TakenOut(files.evaluator, Source(files.evaluator.policy, data), as_of, {}).bound(d.entity, d.id)
         bound.turns = TurnsOfRun(lambda: tmp_path)
-        alone = bound.decide(bound.world.find(d.entity, d.id), d.role)
+        row = bound.world.find(d.entity, d.id)
+        assert row is not None
+        alone = bound.decide(row, d.role)
         rep = rng.choice(bound.world.all("rep"))
         answer = why_not(bound, alone, rep)
         assert answer.owns == (d.owner == rep["id"] and d.action in ("keep", "assign", "route", "exception"))

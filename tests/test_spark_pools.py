@@ -73,7 +73,7 @@ def in_tasks(evaluator: Any, tables: Any, as_of: str, number: int) -> Any:
     held = columns_of(ENTITY, fields, leads.columns, evaluator.policy.model.roles())
     habits = {c: h for name, c in held.items() if (h := leads.habits_of(c, field_of(fields, name))) is not None}
     columns = columns_for_pools(evaluator.policy, how, leads.columns)
-    bucket = np.array([hash((x, "bucket")) % number for x in leads.columns[held["id"]].to_pylist()])
+    bucket = np.array([hash((x, "bucket")) % number for x in pa.array(leads.columns[held["id"]]).to_pylist()])
 
     def task(i: int, given: Any = None) -> Any:
         rows = np.flatnonzero(bucket == i)

@@ -15,7 +15,8 @@ from roe.analysis.changes import Change, ExceptionEnds, FieldChange, ListChange,
 from roe.data.coerce import MISSING, coerce_table, field_of, maker
 from roe.data.lookup import CannotLookUp
 from roe.evaluator.engine import Bound, Decision, Evaluator
-from roe.evaluator.world import Row, World
+from roe.evaluator.row import Row
+from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of

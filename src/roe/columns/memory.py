@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Array, Coded, Column, Constant, Dictionary, Later, Refs, from_values
+from roe.columns.column import Coded, Column, Constant, Dictionary, Later, Refs, from_values
+from roe.dynamic import Array
 from roe.evaluator.memory import Facts, Memory
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.ledger.changed import Changed
 from roe.ledger.columns import RoleTable, of_mapping, places_of, without_records

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from roe.columns.column import Array, Column, Lists, Owned, Refs
+from roe.columns.column import Column, Lists, Owned, Refs
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld, Group, Table
+from roe.dynamic import Array
 from roe.plan.outcome import Outcome
 
 if TYPE_CHECKING:

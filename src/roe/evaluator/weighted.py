@@ -12,11 +12,15 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-Array = Any  # a NumPy array
+from roe.dynamic import Array
+
+if TYPE_CHECKING:
+    from ortools.sat.python.cp_model import CpModel, CpSolver
+
 SMALL = 1500  # pairs: CP-SAT is asked for the proof at once
 SECONDS = 50.0  # of the whole search
 LARGE = 200_000  # pairs, from which on a linear program would take too long
@@ -82,7 +86,7 @@ def exact(pairs: Pairs, worth: Array, among: Array, hint: Array | None, seconds:
     for own in _grouped(rows, pairs.account).values():
         model.add_at_most_one(x[k] for k in own)
 
-    def places(own: list[int]) -> Any:
+    def places(own: list[int]) -> cp_model.LinearExpr:
         return cp_model.LinearExpr.weighted_sum([x[k] for k in own], [int(pairs.size[k]) for k in own])
 
     for r, own in by_rep.items():
@@ -136,13 +140,13 @@ def _searched(pairs: Pairs, worth: Array, prices: Prices, plan: Array, until: fl
         else:
             some = np.isin(pairs.account, rng.permutation(pairs.accounts)[: few * pairs.accounts // reps * 2])
             free = some & (near | plan)
-        part = replace(pairs, capacity=pairs.capacity - _filled(pairs, plan & ~free))
+        left = replace(pairs, capacity=pairs.capacity - _filled(pairs, plan & ~free))
         try:
             if tries % 3 == 2:
                 free &= cheapest | plan
-                better = by_highs(part, worth, free, plan & free, min(LARGE_PART, until - time.monotonic()))
+                better = by_highs(left, worth, free, plan & free, min(LARGE_PART, until - time.monotonic()))
             else:
-                better, _ = exact(part, worth, free, plan & free, 1.0, int(worth[plan & free].sum()))
+                better, _ = exact(left, worth, free, plan & free, 1.0, int(worth[plan & free].sum()))
         except ArithmeticError:
             continue
         gained = worth[better].sum() - worth[plan & free].sum()
@@ -173,14 +177,14 @@ def by_highs(pairs: Pairs, worth: Array, among: Array, hint: Array, seconds: flo
     limits = mathopt.SolveParameters(time_limit=timedelta(seconds=max(seconds, 0.1)))
     try:
         with _silent():
-            found = mathopt.solve(
+            solution = mathopt.solve(
                 model, mathopt.SolverType.HIGHS, params=limits, model_params=mathopt.ModelSolveParameters(solution_hints=[known])
             )
     except (ValueError, RuntimeError, NotImplementedError) as e:
         raise ArithmeticError from e
-    if not found.has_primal_feasible_solution():
+    if not solution.has_primal_feasible_solution():
         raise ArithmeticError
-    value = found.variable_values()
+    value = solution.variable_values()
     chosen = np.zeros(len(worth), bool)
     chosen[[k for k in rows if value[x[k]] > 0.5]] = True
     if (_filled(pairs, chosen) > pairs.capacity).any() or np.bincount(pairs.account[chosen], minlength=1).max() > 1:
@@ -191,13 +195,13 @@ def by_highs(pairs: Pairs, worth: Array, among: Array, hint: Array, seconds: flo
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
     """HiGHS prints some of its own doubts, whatever it is asked; nobody reads them."""
-    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    stdout, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 1)
         yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        os.dup2(stdout, 1)
+        os.close(stdout)
         os.close(nowhere)
 
 
@@ -214,7 +218,7 @@ def _filled(pairs: Pairs, plan: Array) -> Array:
     return np.bincount(pairs.rep[plan], weights=pairs.size[plan], minlength=len(pairs.capacity)).astype(np.int64)
 
 
-def _solved(solver: Any, model: Any) -> None:
+def _solved(solver: CpSolver, model: CpModel) -> None:
     """ArithmeticError if no plan is known when the time is over."""
     status = solver.solve(model)
     if status not in (2, 4):  # feasible, optimal

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from roe.columns.stream import leads_to, ranks
-from roe.evaluator.allocate import OPEN, OPEN_CAPS, record_parts
+from roe.evaluator.alike import record_parts
+from roe.evaluator.pool import OPEN, OPEN_CAPS
 from roe.grammar import syntax as s
 from roe.plan.operators import Allocate, Expr
 from roe.plan.outcome import expression

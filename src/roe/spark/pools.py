@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Array, Refs
+from roe.columns.column import Refs
 from roe.columns.load import Raw
 from roe.columns.role import RoleRows
 from roe.columns.run import ColumnRun, Part
@@ -25,6 +25,7 @@ from roe.columns.turn_files import lines_of, write_turns
 from roe.columns.turns import Handed, Turns
 from roe.columns.world import ColumnWorld, Table
 from roe.data.coerce import columns_of, telling
+from roe.dynamic import Array
 from roe.evaluator.engine import Bound, Evaluator
 from roe.evaluator.recorded import pools_json
 from roe.plan.outcome import Outcome, RoleSteps
