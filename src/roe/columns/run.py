@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns import turn_files
-from roe.columns.column import Coded, Column, Constant, Dictionary, Lists, Owned, Refs
+from roe.columns.column import Coded, Column, Constant, Dictionary, Refs
 from roe.columns.make import from_values, lookup
+from roe.columns.role import RoleRows
 from roe.columns.row import TableRow, place_of
-from roe.columns.staffed import StaffedOwners
 from roe.columns.table import Table
 from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
@@ -90,9 +90,7 @@ class ColumnRun:
             self._entity(entity)
 
     @classmethod
-    def of(
-        cls, evaluator: Evaluator, tables: Mapping[str, object], *, as_of: date | datetime | str, state: State | None = None
-    ) -> ColumnRun:
+    def of(cls, evaluator: Evaluator, tables: Mapping[str, object], *, as_of: date | datetime | str, state: State | None = None) -> Self:
         """Decide every record. `tables` are Arrow tables, or raw records, by entity. Raises `Circle` (see there)."""
         return cls(Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(as_of)), state or {}))
 
@@ -160,17 +158,21 @@ class ColumnRun:
         if not any(len(rows) for part in parts for rows, _ in part.waiting):
             return
         turns = Turns(table, self.bound.pools, parts)
-        if not turns.alike():
+        if turns.one_by_one():
             for row, role, action in zip(turns.row.tolist(), turns.role.tolist(), turns.action.tolist(), strict=True):
                 parts[role].turn(row, turns.actions[action][1])
             return
         start = self.bound.pools.n
         handed = turns.run()
+        self.handed.append((start, turns, handed, self._take_over(turns, handed, parts)))
+
+    def _take_over(self, turns: Turns, handed: Handed, parts: list[Part]) -> list[Value]:
+        """Let the roles know what became of the records that waited; until when each pool's are to be worked."""
         now = self.world.clock.now
         until = [self.bound.pools.due(self.bound.pools.pools[name], now, None) for name in turns.names]
         for i, (k, action) in enumerate(turns.actions):
             parts[k].handed(turns, handed, np.flatnonzero(turns.action == i), action, until)
-        self.handed.append((start, turns, handed, until))
+        return until
 
     def turns(self) -> pa.Table:
         """What pools did, as the run's records have it (see `turn_files`), in the order in which they did it."""
@@ -182,20 +184,15 @@ class ColumnRun:
         return pa.concat_tables([*tables, turn_files.table_of(found)], promote_options="permissive").unify_dictionaries().sort_by("n")
 
 
-class Part:
+class Part(RoleRows):
     """One role of one entity, while it is being decided: each row's outcome is one of `outcomes`, whose steps are columns of its rows."""
 
     def __init__(self, bound: Bound, table: Table, role: str) -> None:
-        self.bound, self.table, self.role = bound, table, role
-        assert isinstance(bound.world, ColumnWorld)
-        self.world: ColumnWorld = bound.world
+        super().__init__(bound, table, role)
         n = table.n
         phase(f"deciding {n:,} {table.entity} records as {role}")
-        self.steps = bound.evaluator.compiled.role(table.entity, role)
         chooser = bound.evaluator.compiled.engagement[table.entity, role]
         self.rules = chooser.step.rules
-        owner = table.owner(role)
-        self.previous = owner.at.astype(np.int64) if isinstance(owner, Refs) else np.full(n, -1, np.int64)
         self.owner = np.full(n, -1, np.int64)
         self.action = np.zeros(n, np.int8)
         self.outcomes: list[Outcome] = []
@@ -209,7 +206,6 @@ class Part:
         self.follows: pa.Array | None = None  # of each record, the one of its company whose rep it got, in words
         self.due = np.full(n, -1, np.int64)
         self.dues: list[Value] = []
-        self.waiting: list[tuple[Array, Outcome]] = []
         self.decisions: dict[int, Decision] = {}
         self.territory, self.window = self._label(self.steps.territory), self._label(self.steps.window)
         fired = self.world.kernel(chooser).first(table.frame.eval, n)
@@ -218,17 +214,6 @@ class Part:
         self._exceptions(chooser)
         for outcome, rows in self._by_outcome():
             self._give(rows, outcome)
-
-    def frame(self, rows: Array) -> Frame:
-        """The role's records at some rows."""
-        return self.table.frame if self._is_all(rows) else self._frame_of(rows, {})
-
-    def _is_all(self, rows: Array) -> bool:
-        return len(rows) == self.table.n and bool((rows == np.arange(len(rows))).all())
-
-    def _frame_of(self, rows: Array, names: Mapping[str, Column]) -> Frame:
-        records = Refs(self.table.entity, rows.astype(np.int32), self.world, every=self._is_all(rows))
-        return Frame(self.world, len(rows), {self.table.entity: records, **names}, (records,))
 
     def _label(self, expr: Expr | None) -> Coded:
         """A text of each record, empty where there is none."""
@@ -289,20 +274,6 @@ class Part:
         self.outcome[rows] = self.outcomes.index(outcome)
         if not outcome.names_pool:
             self.pool[rows] = -1
-
-    def assignee(self, rows: Array, values: Column) -> Array:
-        """The reps whom the values of an `assign` mean."""
-        if isinstance(values, Owned):
-            values = self.table.frame.field(values, self.role)
-        if isinstance(values, StaffedOwners):
-            values = values.role(self.role)
-        if isinstance(values, Refs):
-            return values.at.astype(np.int64)
-        if isinstance(values, Lists):
-            return np.full(len(rows), -1)
-        codes, meaning = values.encode()
-        found = [self.world.assignee(x, self.role) for x in meaning.list]
-        return np.array([place_of(rep) for rep in found], np.int64)[codes]
 
     def turn(self, at: int, outcome: Outcome) -> None:
         """One record through the row evaluator's allocation."""
