@@ -204,7 +204,9 @@ class Records:
             pool = self.live.pools.pools[name]
             credits = {rep: str(c) for rep, c in pool.ledger().credits().items()}
             turns = pool.history.turns.position + pool.history.turns.taken
-            self.state.put("pool", name, {"turns": turns, "counts": {r: n for r, n in sorted(pool.counts.items()) if n}, "credits": credits})
+            self.state.put(
+                "pool", name, {"turns": turns, "counts": {r: n for r, n in sorted(pool.counts.items()) if n}, "credits": credits}
+            )
 
     def take_pools_back(self) -> None:
         """The turns that the state does not show are not taken: the pools are again as the state has them."""
