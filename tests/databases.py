@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.policy.standard import FILES
 
 Tables = dict[str, tuple[list[str], list[str], list[list[Any]]]]

@@ -101,6 +101,25 @@ engagement: {{account: {{ae: [{{name: t, then: {{assign: territory_owner}}, else
             assert found[f"my-{rep}"] == mine, (rep, fallback)
 
 
+@pytest.mark.parametrize(
+    ("staffed", "cover", "why"),
+    [
+        ("left", False, "left left on 31 January 2026: desk is the fallback"),
+        ("off", True, "off is not active: desk is the fallback"),
+        ("soon", False, "soon starts on 3 March 2026: desk is the fallback"),
+        ("away", False, "away is on leave until 9 March 2026: desk is the fallback"),
+        ("away", True, "away is on leave until 9 March 2026: ann covers"),
+    ],
+)
+def test_a_trace_says_who_stands_in_for_whom(tmp_path: Path, staffed: str, cover: bool, why: str) -> None:
+    text = f"""roles: [ae]
+territories: {{rows: [{{name: us, country: US}}], staffing: [{{territory: us, role: ae, rep: {staffed}}}], fallback: {{ae: desk}}{", cover: leave" if cover else ""}}}
+engagement: {{account: {{ae: [{{name: t, then: {{assign: territory_owner}}, else: open}}]}}}}"""
+    leaves = [{**LEAVES[0], "cover": "ann"}]
+    found = both(tmp_path, text, {"account": [{"id": "A", "country": "US"}], "rep": REPS, "leave": leaves})
+    assert why in [step.text for step in found["A", "ae"].trace.steps]
+
+
 @pytest.mark.parametrize(("fallback", "expected"), [("desk", "desk"), ("left", None), ("away", None), ("off", None)])
 def test_who_a_pool_falls_back_on(tmp_path: Path, fallback: str, expected: str | None) -> None:
     text = f"""roles: [sdr]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import roe
 from helpers import policy_text
-from roe.evaluator.allocate import PoolHistory
+from roe.evaluator.allocation import PoolHistory
 from roe.evaluator.engine import Evaluator
 from roe.stages.build import build
 
@@ -244,7 +244,7 @@ def test_a_pool_is_read_back_from_its_records_as_it_was(tmp_path: Path) -> None:
         again = PoolHistory.of(kept)
         assert [standing.seats for standing in again.made] == [standing.seats for standing in history.made]
         assert again.as_json() == history.as_json() and again.turns.limit == 3
-        again.turns.log, again.reps = list(history.turns.log), history.reps
+        again.turns.log, again.rep_of = list(history.turns.log), history.rep_of
         for index in range(history.turns.taken):
             assert again.turns.at(index)[0].credits() == history.turns.at(index)[0].credits()
             assert again.turns.at(index)[1] == history.turns.at(index)[1]

@@ -17,7 +17,7 @@ from roe.analysis.equivalence import compare
 from roe.analysis.verdicts import PROVEN, Table, closed, timely
 from roe.analysis.witness import Finder
 from roe.evaluator.engine import Evaluator
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.plan.operators import Choose
 
 HOW_MANY = 500 if os.environ.get("ROE_HEAVY") else 60

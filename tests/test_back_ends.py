@@ -24,15 +24,16 @@ TERRITORIES = {"territory", "territory_owner"}
 COMMON = {"account", "until", "reason", "status", "books", "claims", "credits", "events", "pools"}
 
 LEFT: dict[str, dict[str, int]] = {
-    "evaluator/able.py": {"leave": 1},
+    "evaluator/able.py": {"leave": 2},
     "evaluator/allocate.py": {"is_open": 1},
     "evaluator/books.py": {"leave": 1},
     "evaluator/claims.py": {"claim": 2},
     "evaluator/extra.py": {"claim": 1, "territory": 3},
     "evaluator/kept.py": {"is_open": 3},
     "evaluator/render.py": {"territory": 1},
-    "evaluator/trace.py": {"claim": 2, "leave": 1, "territory": 1},
-    "evaluator/world.py": {"able": 1, "is_open": 1, "leave": 1, "may_hold": 1},
+    "evaluator/trace.py": {"claim": 2, "territory": 1},
+    "evaluator/row.py": {"able": 1, "may_hold": 1},
+    "evaluator/world.py": {"is_open": 1},
     "columns/evidence.py": {"claim": 2, "leave": 2},
     "columns/world.py": {"able": 1, "is_open": 1, "may_hold": 1},
     "sql/outcome.py": {"able": 2, "may_hold": 2},

@@ -13,7 +13,7 @@ import roe
 from helpers import EXAMPLES, HEAVY, ROOT, policy_text
 from made_policies import make_data, make_policy
 from roe.diagnostics import PolicyError
-from roe.evaluator.world import Circle
+from roe.evaluator.row import Circle
 from roe.policy.circles import circles
 from roe.run import engines
 from roe.run.engines import Columns, Job, Portions, Rows, Spark, choose

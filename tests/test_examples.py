@@ -18,7 +18,7 @@ from helpers import AS_OF, EXAMPLES, HEAVY, ROOT, example, tables
 from roe.cli import main
 from roe.data.read import read_tables
 from roe.evaluator.observe import leaves
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.files import schema
 from roe.grammar import syntax as s
 from roe.grammar import values as v

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,29 @@ def test_a_day_is_answered_as_it_was_and_as_it_was_known(tmp_path: Path) -> None
     assert "does not know" in roe("history", "A-1", "--on", "2025-01-01", "--state", state).output
 
 
+def test_history_names_people_and_finds_records_as_explain_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a name, a domain or an e-mail address; reps by their names, where two are not called alike. Machines get ids."""
+    monkeypatch.chdir(tmp_path)
+    policy = "roe: 1\nname: t\nroles: [ae]\nfields: {account: {wants: rep}}\nengagement: {account: {ae: [{name: w, then: {assign: account.wants}}]}}\n"
+    for name, text in {
+        "policy.yaml": policy,
+        "data/reps.csv": "id,name\nr1,Ann\nr2,Ben\nr3,Kim\nr4,Kim\n",
+        "data/accounts.csv": "id,name,domain,owner,wants\nA-1,Acme,acme.com,r2,r1\nA-2,Bolt,bolt.io,r3,r4\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    roe("run", ".", "--data", "data", "--as-of", "2026-03-02", "--state", "state", "--out", "out")
+    for called in ("A-1", "Acme", "acme.com"):
+        said = roe("history", called, "--state", "state").output
+        assert said.startswith("account A-1\n") and "Ann takes over from Ben" in said, called
+    assert "Kim (r4) takes over from Kim (r3)" in roe("history", "Bolt", "--state", "state").output
+    assert "ae: Ann, since 2026-03-02" in roe("history", "Acme", "--on", "2026-03-02", "--state", "state").output
+    assert "Ann owns Acme" in roe("explain", "acme.com", "--on", "2026-03-02", "--state", "state").output
+    assert [x["rep"] for x in json.loads(roe("history", "Acme", "--format", "json", "--state", "state").output)] == ["r2", "r1"]
+    assert "r1 now has 1 record" in roe("history", "--rep", "Ann", "--state", "state").output
+    assert "[R604]" in roe("history", "Acm", "--state", "state", code=2).output
+
+
 def test_history_as_json_and_csv_and_of_a_part(tmp_path: Path) -> None:
     state = months(place("sqlite", tmp_path))
     found = json.loads(roe("history", "A-1", "--format", "json", "--state", state).output)
@@ -97,6 +121,48 @@ def test_mistakes_are_diagnostics(args: list[str], code: str, tmp_path: Path, mo
 def test_a_folder_without_a_ledger_is_not_made_into_one(tmp_path: Path) -> None:
     assert "[R641]" in roe("history", "A-1", "--state", tmp_path / "none", code=2).output
     assert not (tmp_path / "none").exists()
+
+
+def damaged(how: str, folder: Path) -> None:
+    """A ledger that something has gone wrong with."""
+    file = folder / "ledger.sqlite"
+    whole = file.read_bytes()
+    if how == "cut":
+        file.write_bytes(whole[: len(whole) // 2])
+    elif how == "another file":
+        file.write_bytes(b"id,name\n" * 5000)
+    elif how == "a foreign database":
+        file.unlink()
+        with sqlite3.connect(file) as con:
+            con.execute("CREATE TABLE migration (a)")
+        con.close()
+    elif how == "without a table":
+        with sqlite3.connect(file) as con:
+            con.execute("DROP TABLE holding")
+        con.close()
+    elif how == "of a newer roe":
+        with sqlite3.connect(file) as con:
+            con.execute("INSERT INTO migration VALUES (99)")
+        con.close()
+
+
+@pytest.mark.parametrize("how", ["cut", "another file", "a foreign database", "without a table", "of a newer roe"])
+def test_a_ledger_that_cannot_be_used_is_a_diagnostic(how: str, tmp_path: Path) -> None:
+    state = months(place("sqlite", tmp_path))
+    damaged(how, Path(state))
+    for args in (["ledger", "status"], ["ledger", "export", "--out", tmp_path / "audit"], ["history", "--rep", "r17"]):
+        said = roe(*args, "--state", state, code=2).output
+        assert "[R641]" in said or "[R643]" in said, said
+
+
+@pytest.mark.parametrize(
+    ("state", "said"), [("notes.txt", "this is a file; a ledger is a folder"), ("mysql://x/y", "`mysql` is not a kind of ledger")]
+)
+def test_what_cannot_be_a_ledger(state: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("x")
+    for args in (["ledger", "status"], ["history", "A-1"]):
+        assert said in roe(*args, "--state", state, code=2).output
 
 
 @pytest.mark.parametrize("kind", STORES)
@@ -280,7 +346,7 @@ def test_a_day_is_explained_from_the_ledger_alone_by_the_policy_of_that_day(kind
     assert "[R604]" in roe("explain", "A-1", "--on", "2026-03-01", "--state", state, code=2).output
     assert "[R801]" in roe("explain", "A-1", "--on", "2026-03-02", "--why-not", "r2", "--state", state, code=2).output
     said = roe("history", "A-1", "--state", state).output
-    assert "rule `large`: Acme has 500 employees" in said and "r2 takes over from r1" in said
+    assert "rule `large`: Acme has 500 employees" in said and "Bob takes over from Ann" in said
     roe("ledger", "verify", "--projections", "--against", tmp_path / "2026-03-05", "--state", state)
     with open_store(state) as store:
         digests = {x.entry.digest for x in store.runs()}  # type: ignore[attr-defined]

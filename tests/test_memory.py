@@ -70,6 +70,14 @@ def test_a_record_of_a_pool_that_was_cleared_by_hand_is_given_anew(tmp_path: Pat
     assert again.owner == "ben" and again.previous is None
 
 
+def test_a_record_that_was_cleared_by_hand_does_not_follow_itself(tmp_path: Path) -> None:
+    night = Nights(tmp_path, POOL.replace("together: never, ", "").format(more=""))
+    mail = {"email": "pat@acme.com"}
+    night("2026-03-01T12:00", lead=[{**lead(None)[0], **mail}])
+    assert night("2026-03-02T12:00", lead=[{**lead("ann")[0], **mail}])["L"].owner == "ann"
+    assert night("2026-03-02T13:00", lead=[{**lead(None)[0], **mail}])["L"].owner == "ben"  # the next in turn
+
+
 def test_what_the_policy_decides_undoes_a_change_and_says_so(tmp_path: Path) -> None:
     night = Nights(tmp_path, POOL.format(more="by_hand: {lead: {sdr: decide}}\n"))
     night("2026-03-01T12:00", lead=lead(None))
@@ -106,6 +114,32 @@ def test_rules_decide_about_a_change_by_hand_unless_the_policy_keeps_it(tmp_path
     for day in ("2026-03-02", "2026-03-05"):
         decision = asked(day, account=account("ben"))["A"]
         assert (decision.action, decision.owner, str(decision.until)) == ("refer", "ben", "2026-03-04")
+
+
+def test_what_was_cleared_by_hand_stays_as_the_policy_says_night_after_night(tmp_path: Path) -> None:
+    kept = Nights(tmp_path / "keep", RULES.format(more="by_hand: {account: {ae: {keep: 30 days}}}\n"))
+    kept("2026-03-01", account=account(None))
+    kept("2026-03-02", account=account("ann"))
+    for day, owner in (("2026-03-03", None), ("2026-03-04", None), ("2026-04-01", None), ("2026-04-02", "ann")):
+        decision = kept(day, account=account(None))["A"]
+        assert decision.owner == owner, day
+    asked = Nights(tmp_path / "refer", RULES.format(more="by_hand: {account: {ae: {refer: vp, within: 2 days}}}\n"))
+    asked("2026-03-01", account=account(None))
+    asked("2026-03-02", account=account("ann"))
+    for day in ("2026-03-03", "2026-03-04", "2026-03-09"):
+        decision = asked(day, account=account(None))["A"]
+        assert (decision.action, decision.owner, str(decision.until)) == ("refer", None, "2026-03-05"), day
+
+
+def test_who_had_a_record_before_is_known_for_as_long_as_nobody_has_it(tmp_path: Path) -> None:
+    text = """roles: [ae]
+engagement: {account: {ae: [{name: idle, when: account.idle, then: open, because: "{account.former_owner.ae.name} had it"}, {name: rest, then: keep}]}}
+fields: {account: {idle: boolean}}"""
+    night = Nights(tmp_path, text)
+    night("2026-03-01", account=[{"id": "A", "owner": "ann", "idle": False}])
+    night("2026-03-02", account=[{"id": "A", "owner": "ann", "idle": True}])
+    for day in ("2026-03-03", "2026-03-04", "2026-03-05"):  # loaded by then
+        assert night(day, account=[{"id": "A", "owner": None, "idle": True}])["A"].reason == "Ann had it", day
 
 
 def test_a_decision_that_is_not_loaded_yet_is_written_again_and_a_late_load_is_not_a_change(tmp_path: Path) -> None:

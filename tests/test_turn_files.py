@@ -11,7 +11,7 @@ import pytest
 import roe
 from helpers import AS_OF, EXAMPLES, policy_text
 from roe.data.read import read_tables
-from roe.evaluator.allocate import recorded as turn_of
+from roe.evaluator.allocation import recorded as turn_of
 from test_cli import roe as command
 
 pytest.importorskip("pyarrow")

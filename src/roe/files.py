@@ -133,8 +133,9 @@ def is_private(folder: Path) -> bool:
     return True
 
 
+@cache
 def own_digest() -> str:
-    """The digest of roe itself: its version and the sizes and times of its source files."""
+    """The digest of the roe that runs: its version and the sizes and times of its source files."""
     from roe import __version__
 
     here = Path(__file__).parent

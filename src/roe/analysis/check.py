@@ -28,7 +28,7 @@ from roe.source import Span, Text, part_of
 
 if TYPE_CHECKING:
     from roe.evaluator.engine import Bound
-    from roe.evaluator.world import Row
+    from roe.evaluator.row import Row
 
 NAMED = 5  # records of the data that a finding names
 WRITTEN = ("engagement", "territory", "staffing", "score", "table", "source")  # stages whose rules somebody wrote

@@ -35,7 +35,7 @@ from roe.analysis.nearby import (
 from roe.analysis.replay import Impossible, read_back
 from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Bound
-from roe.evaluator.world import Owners, Row
+from roe.evaluator.row import Owners, Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.closures import IMPLICIT, Code, Scope, compile_expression

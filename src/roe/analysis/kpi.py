@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from roe.evaluator.engine import Bound
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.plan.operators import Choose, Kpis
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from roe.analysis.changes import NEW, FieldChange, NewRecord, Way
 from roe.analysis.nearby import RECORDS, Accept, bound_to, filtered
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.grammar import syntax as s
 from roe.grammar.closures import Scope
 

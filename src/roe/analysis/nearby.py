@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.closures import IMPLICIT, Scope

@@ -20,7 +20,7 @@ from roe.plan.operators import Action
 
 if TYPE_CHECKING:
     from roe.analysis.check import Subject
-    from roe.evaluator.world import Row
+    from roe.evaluator.row import Row
 
 LEAST = 2  # records of a rule from which its losses say something
 PROTECTS = ("keep", "hold")  # what stands first on purpose: nobody loses what they have

@@ -29,7 +29,7 @@ from roe.words import counted, verb
 
 if TYPE_CHECKING:
     from roe.analysis.check import Subject
-    from roe.evaluator.world import Row
+    from roe.evaluator.row import Row
 
 LEAST_HISTORY = 10  # routed records from which a pool's load says something
 MOST_ASKED = 2_000  # records that a pool's members are asked about

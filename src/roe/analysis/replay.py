@@ -14,7 +14,8 @@ from typing import Any
 from roe.analysis.changes import Change, ExceptionEnds, FieldChange, ListChange, MemberChange, NewRecord, StaffingChange, Wait, Way
 from roe.data.coerce import MISSING, coerce_table, field_of, maker
 from roe.evaluator.engine import Bound, Decision, Evaluator
-from roe.evaluator.world import Row, World
+from roe.evaluator.row import Row
+from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of

@@ -19,7 +19,7 @@ from roe.analysis.nearby import Accept, above, waiting
 from roe.evaluator.engine import Bound, Decision
 from roe.evaluator.observe import observe
 from roe.evaluator.render import brief
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.closures import Scope

@@ -12,7 +12,7 @@ from datetime import date, datetime, time
 from typing import Any
 
 from roe.evaluator.engine import Bound
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.grammar import syntax as s
 from roe.grammar.clock import Clock
 from roe.grammar.printer import show

@@ -28,7 +28,7 @@ from roe.plan.operators import Choose
 
 if TYPE_CHECKING:
     from roe.evaluator.choose import Chooser
-    from roe.evaluator.world import Row
+    from roe.evaluator.row import Row
 
 PROVEN, POSSIBLE, UNDECIDED = "proven", "possible", "undecided"
 MOST = 20  # findings of one kind in one table; a table that is wrong everywhere needs no longer list

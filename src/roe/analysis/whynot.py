@@ -21,7 +21,8 @@ from roe.analysis.nearby import waiting
 from roe.analysis.replay import Replays, given
 from roe.analysis.routes import Route, days, routes
 from roe.evaluator.engine import Bound, Decision
-from roe.evaluator.world import Row, World
+from roe.evaluator.row import Row
+from roe.evaluator.world import World
 from roe.grammar import values as v
 
 MOST = 3  # ways that are named

@@ -30,7 +30,7 @@ from roe.policy.model import Field, Policy
 if TYPE_CHECKING:
     from roe.evaluator.choose import Chooser
     from roe.evaluator.engine import Evaluator
-    from roe.evaluator.world import Row
+    from roe.evaluator.row import Row
 
 TODAY = date(2026, 1, 1)  # where no rule asks for the day
 MAX_TRIED = 2_000  # combinations of values

@@ -12,8 +12,8 @@ from typing import Any
 
 from roe.evaluator.engine import Bound, Decision
 from roe.evaluator.extra import credit_lines, raised
+from roe.evaluator.row import Row
 from roe.evaluator.trace import Trace, steps_of
-from roe.evaluator.world import Row
 from roe.grammar import values as v
 from roe.grammar.closures import compile_expression
 from roe.grammar.parser import parse

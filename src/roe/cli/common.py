@@ -179,8 +179,10 @@ def remembered(policy: Any, state: str | None, held: bool) -> Any:
     """What the last run left; with `held` also what stays where it was since a run was undone. Raises PolicyError."""
     if state is None:  # then nothing of the ledger is imported
         return {}
-    from roe.run.memory import read_memory
+    from roe.run.memory import has_memory, read_memory
 
+    if not has_memory(state):
+        click.echo(f"note: there is no ledger in {state}; nothing is known of earlier days", err=True)
     digest = ""
     if held:
         from roe.run.inputs import digest_of, policy_files

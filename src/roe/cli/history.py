@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -28,7 +28,7 @@ from roe.words import counted
 def command(
     record: str | None, state: str, entity: str | None, role: str, day: str | None, rep: str, since: str | None, shape: str
 ) -> None:
-    """Show the history of RECORD (an id): who owned it when, by what, and why.
+    """Show the history of RECORD (an id, a name or a domain): who owned it when, by what, and why.
 
     It reads the ledger that `roe run --state` writes. A time says when something held, not when it was recorded. For a day (--on) you get
     what was true then, and what roe knew that night if that differs.
@@ -41,14 +41,15 @@ def command(
         if record is None:
             if not rep:
                 fail([Diagnostic("R801", "RECORD is missing", Span("RECORD", 1, 1, 2), "name a record by its id, or a rep with --rep")])
-            _book(store, fold(rep), on, shape)
+            _book(store, history.rep_called(store, fold(rep)), on, shape)
             return
-        key = fold(record)
-        kind = _entity(history.entities_of(store, key), entity, record)
+        kind, key = _record(store, record, entity)
+        names = history.names_of(store.of_record(kind, key, ("evidence",))) if shape == "text" else history.NO_NAMES
         if on is not None:
-            _on_day(history.on_day(store, kind, key, on, role), kind, record, on, shape)
+            _on_day(history.on_day(store, kind, key, on, role), kind, key, on, shape, names)
             return
-        lines = history.story(store, kind, key, role=role, rep=fold(rep), since=_day(since, "--since"))
+        about = history.rep_called(store, fold(rep)) if rep else ""
+        lines = history.story(store, kind, key, role=role, rep=about, since=_day(since, "--since"), names=names)
     if shape == "json":
         click.echo(json.dumps([line.as_json() for line in lines], indent=2, ensure_ascii=False))
         return
@@ -58,31 +59,28 @@ def command(
             [[x.stored.number, x.when, x.role, x.stored.kind, x.what, x.because] for x in lines],
         )
         return
-    click.echo(f"{kind} {record}\n")
+    click.echo(f"{kind} {key}\n")
     if not lines:
         click.echo("nothing of this kind is in the ledger")
         return
     click.echo(table([[x.when, x.role, x.what, x.because] for x in lines], ["on", "role", "what happened", "because"]))
 
 
-def _entity(known: list[str], asked: str | None, record: str) -> str:
-    at = Span("RECORD", 1, 1, len(record) + 1, record)
-    if asked is not None:
-        known = [x for x in known if x == asked]
-    if not known:
-        fail(
-            [
-                Diagnostic(
-                    "R604",
-                    f"the ledger has no record `{record}`",
-                    at,
-                    "name it by its id, as the CRM has it; `roe explain NAME` shows the id",
-                )
-            ]
-        )
-    if len(known) > 1:
-        fail([Diagnostic("R605", f"{len(known)} records have the id `{record}`: {', '.join(known)}", at, "add --entity")])
-    return known[0]
+def _record(store: Any, text: str, entity: str | None) -> tuple[str, str]:
+    """(entity, id) of the one record that a text means: by its id, else by what it is called in the evidence of decisions."""
+    from roe.crm.ids import fold
+    from roe.ledger import history
+
+    key, at = fold(text), Span("RECORD", 1, 1, len(text) + 1, text)
+    found = [(x, key) for x in history.entities_of(store, key)] or history.called(store, text)
+    found = [x for x in found if entity is None or x[0] == entity]
+    if not found:
+        known = "name it by its id, as the CRM has it; `roe explain NAME` shows the id"
+        fail([Diagnostic("R604", f"the ledger has no record `{text}`", at, known)])
+    if len(found) > 1:
+        many = f"{len(found)} records answer to `{text}`: {', '.join(f'{x} {record}' for x, record in found[:20])}"
+        fail([Diagnostic("R605", many, at, "name the one you mean by its id, and add --entity")])
+    return found[0]
 
 
 def _day(text: str | None, option: str) -> date | None:
@@ -94,7 +92,7 @@ def _day(text: str | None, option: str) -> date | None:
         fail([Diagnostic("R801", f"`{text}` is not a date", Span(option, 1, 1, len(text) + 1, text), "write 2026-03-17")])
 
 
-def _on_day(found: list[Any], entity: str, record: str, day: date, shape: str) -> None:
+def _on_day(found: list[Any], entity: str, record: str, day: date, shape: str, names: Mapping[str, str]) -> None:
     from roe.ledger.history import in_words, policy_of
 
     if shape != "text":
@@ -111,7 +109,7 @@ def _on_day(found: list[Any], entity: str, record: str, day: date, shape: str) -
         return
     click.echo(f"{entity} {record} on {day}, as it was\n")
     for x in found:
-        click.echo("\n".join(in_words(x)))
+        click.echo("\n".join(in_words(x, names)))
     run = found[0].run if found else None
     if not found:
         click.echo("the ledger does not know who had it")
@@ -128,15 +126,13 @@ def _on_day(found: list[Any], entity: str, record: str, day: date, shape: str) -
 
 def explain_on(record: str, state: str, day: str, role: str, shape: str) -> str:
     """What was decided about a record as of a day, from the ledger alone: the traces that the runs kept, by the policies of their days."""
-    from roe.crm.ids import fold
     from roe.ledger import history
     from roe.run.evidence import shown
 
     on = _day(day, "--on")
     assert on is not None
     with open_ledger(state) as store:
-        key = fold(record)
-        kind = _entity(history.entities_of(store, key), None, record)
+        kind, key = _record(store, record, None)
         decided = history.decided_on(store, kind, key, on, role)
     if not decided:
         at = Span("--on", 1, 1, len(day) + 1, day)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from roe.cli.common import bind_large, fail, heed, well_named
+from roe.cli.common import bind_large, fail, heed, remembered, well_named
 from roe.data.lookup import CannotLookUp
 from roe.diagnostics import PolicyError
 
@@ -33,14 +33,13 @@ def taken_out(asked: Asked) -> tuple[Any, Any]:
     from roe.cli.explain import find_record
     from roe.evaluator.engine import Bound
     from roe.run.kept_turns import TurnsOfRun, turns_of
-    from roe.run.memory import read_memory
     from roe.run.record import TakenOut
     from roe.run.source import Source
 
     evaluator, text, run_folder = asked.evaluator, asked.text, asked.run_folder
     source = Source(evaluator.policy, asked.data)
     try:
-        memory = read_memory(asked.state, evaluator.policy.timezone)
+        memory = remembered(evaluator.policy, asked.state, held=False)
         records = TakenOut(evaluator, source, asked.as_of, memory)
         allocated = list(dict.fromkeys(entity for entity, _ in evaluator.policy.plan.engagement))
         known = records.called(text, dict.fromkeys((*allocated, *entities_of(evaluator.policy.plan))))

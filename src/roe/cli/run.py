@@ -66,14 +66,11 @@ def command(
     """
     from roe.data.report import in_lines
     from roe.run.engines import Job
-    from roe.run.run import Options, run, unknown_state
+    from roe.run.run import Options, run
     from roe.run.source import Source
 
     evaluator = load(policy)
     source = Source(evaluator.policy, data)
-    wrong = unknown_state(state or "")
-    if wrong is not None:
-        fail([wrong])
     if dry + apply + replay > 1:
         fail([Diagnostic("R801", "--dry-run, --apply and --replay exclude each other", Span("--apply", 1, 1, 2), "give one of them")])
     if apply:

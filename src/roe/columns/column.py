@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from roe.dynamic import Array
 from roe.grammar import values as v
 
 EPOCH = date(1970, 1, 1).toordinal()
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-Array = Any  # numpy arrays; their element types are said in the text
 
 
 class ByRow(Exception):

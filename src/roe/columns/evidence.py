@@ -24,7 +24,8 @@ from roe.data.arrow_files import File, ParquetFile
 from roe.evaluator.engine import Bound, Decision, Evaluator
 from roe.evaluator.memory import given_by
 from roe.evaluator.relate import blocking_keys, plan_of
-from roe.evaluator.world import Owners, Row, World
+from roe.evaluator.row import Owners, Row
+from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Array, Coded, Dictionary, Truths
-from roe.grammar import field_functions as own
+from roe.columns.column import Coded, Dictionary, Truths
+from roe.dynamic import Array
+from roe.grammar.functions import sales as own
 
 MANY = 5_000  # distinct texts from which it is worth it
 _PLAIN_HOST = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?\.[a-z]{2,}$"

@@ -17,21 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import (
-    EPOCH,
-    NO_DAY,
-    Array,
-    ByRow,
-    Coded,
-    Column,
-    Constant,
-    Days,
-    Instants,
-    Numbers,
-    Truths,
-    distinct,
-    microseconds,
-)
+from roe.columns.column import EPOCH, NO_DAY, ByRow, Coded, Column, Constant, Days, Instants, Numbers, Truths, distinct, microseconds
+from roe.dynamic import Array
 from roe.grammar import values as v
 from roe.plan.index import Index, Subject
 from roe.plan.subjects import key_of

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from roe.columns.column import Array
-from roe.evaluator.allocate import CLASSES, FALLBACK, NO_KEY, Class, Pool, hashed, together
+from roe.dynamic import Array
+from roe.evaluator.alike import CLASSES, NO_KEY, Class, hashed
+from roe.evaluator.allocation import FALLBACK
+from roe.evaluator.pool import Pool
+from roe.evaluator.together import reason_together
 from roe.evaluator.turns import Standing
 from roe.progress import advance
 
 if TYPE_CHECKING:
     from roe.columns.turns import Handed, PoolColumn, Turns
-    from roe.evaluator.world import Row
+    from roe.evaluator.row import Row
 
 ENDLESS = 1 << 62
 SHOWN = 4096  # records between two words to whoever watches
@@ -106,7 +109,7 @@ def _kept(turns: Turns, of: PoolKinds, i: int, able: frozenset[int], out: Handed
     column = of.column
     if of.sticky is not None and of.sticky[i] in able:
         rep = of.sticky[i]
-        label = turns.pools.world.rep(turns.rep_ids[rep]).label  # type: ignore[union-attr]
+        label = turns.pools.world.rep_of(turns.rep_ids[rep]).label
         out.why[i] = turns.why(f"it stays with {label}", out)
         return rep
     company = of.companies[i] if of.companies is not None else -1
@@ -115,7 +118,7 @@ def _kept(turns: Turns, of: PoolKinds, i: int, able: frozenset[int], out: Handed
     if column.leader[company] >= 0:
         out.leader[i] = column.leader[company]
     else:  # it was in an earlier run, or among another entity's records
-        out.why[i] = turns.why(together(turns.pools.companions[of.pool.step.name, column.names[company]][1]), out)
+        out.why[i] = turns.why(reason_together(turns.pools.together.given[of.pool.step.name, column.names[company]][1]), out)
     return int(column.companion[company])
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import NO_DAY, Array, Coded, Column, Constant, Days, Dictionary, Instants, Numbers, from_values
+from roe.columns.column import NO_DAY, Coded, Column, Constant, Days, Dictionary, Instants, Numbers, from_values
 from roe.columns.hosts import registrable
 from roe.crm.ids import SHORT, fold_all
 from roe.data.coerce import (
@@ -46,6 +46,7 @@ from roe.data.habits import Habits, is_open
 from roe.data.reading import FEW as FEW_VALUES
 from roe.data.reading import Reading, Reject
 from roe.data.scan import Origin, Sheet
+from roe.dynamic import Array
 from roe.grammar.clock import zone_of
 from roe.policy.model import DataSource, Field, Policy
 from roe.progress import phase

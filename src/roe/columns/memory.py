@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Array, Coded, Column, Constant, Dictionary, Later, Refs, from_values
+from roe.columns.column import Coded, Column, Constant, Dictionary, Later, Refs, from_values
+from roe.dynamic import Array
 from roe.evaluator.memory import Facts, Memory
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.ledger.changed import Changed
 from roe.ledger.columns import RoleTable, of_mapping, places_of, without_records
@@ -186,7 +187,8 @@ class ColumnMemory(Memory):
             code = np.where((code < 0) & (at >= 0), at + shift, code)
             shift += len(meaning)
         if name in ("owner_since", "owner_from"):
-            code[x.holder < 0] = -1
+            is_left = np.append(x.held.is_changed_in_crm, False)[x.at] if name == "owner_from" else False  # see `Facts.start`
+            code[(x.holder < 0) & ~np.asarray(is_left)] = -1
         code = np.where(x.known, code, np.where(by_data[0] < 0, -1, by_data[0] + shift))
         for row, facts in x.singly.items():
             values.append(KNOWN[name](facts))

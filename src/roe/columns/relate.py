@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Array, ByRow, Coded, Column, Constant, Refs
+from roe.columns.column import ByRow, Coded, Column, Constant, Refs
 from roe.columns.load import all_text
 from roe.columns.vector import Frame
+from roe.dynamic import Array
 from roe.evaluator.relate import blocking_keys, plan_of
 from roe.grammar import syntax as s
 from roe.grammar import values as v

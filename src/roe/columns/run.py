@@ -16,13 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns import turn_files
-from roe.columns.column import Array, Coded, Column, Constant, Dictionary, Lists, Owned, Refs, from_values, lookup
+from roe.columns.column import Coded, Column, Constant, Dictionary, Lists, Owned, Refs, from_values, lookup
 from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld, Group, Table, TableRow
+from roe.dynamic import Array
 from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, label
 from roe.evaluator.memory import Facts, given_by
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.plan.operators import Choose, Expr, Rule
 from roe.plan.outcome import ACTIONS, Outcome, Sentence

@@ -16,7 +16,7 @@ from roe.data.files import write_whole
 from roe.data.lookup_sql import connection, quoted_path, rows_of
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.evaluator import recorded
-from roe.evaluator.allocate import PoolHistory
+from roe.evaluator.allocation import PoolHistory
 from roe.evaluator.turns import History, Ledger, Standing
 from roe.source import Span
 

@@ -18,10 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns import turn_files
-from roe.columns.column import Array, Column, Days, Instants, Refs
+from roe.columns.column import Column, Days, Instants, Refs
 from roe.columns.kinds import PoolKinds, hand_out, kinds_of
-from roe.evaluator.allocate import FALLBACK, Pool, Pools, together
+from roe.dynamic import Array
+from roe.evaluator.allocate import Pools
+from roe.evaluator.allocation import FALLBACK
 from roe.evaluator.engine import assignment
+from roe.evaluator.pool import Pool
+from roe.evaluator.together import reason_together
 from roe.evaluator.turns import Slots, Standing
 from roe.grammar import values as v
 from roe.plan.outcome import Outcome
@@ -30,7 +34,7 @@ from roe.progress import advance, phase
 if TYPE_CHECKING:
     from roe.columns.run import Part
     from roe.columns.world import Table
-    from roe.evaluator.world import Row
+    from roe.evaluator.row import Row
 
 FIRST, MOST = 4096, 1 << 18  # records looked at together: at the start, and at most
 
@@ -207,10 +211,15 @@ class Turns:
         """Whether somebody has a record of the same company as one of these."""
         for name in used:
             pool = self.pools.pools[name]
-            existing = [self.pools.existing(pool, self.table.entity, part.role) for part in self.parts]
+            existing = [self.pools.together.existing(pool, self.table.entity, part.role) for part in self.parts]
             if pool.step.together is not None and any(found.of for found in existing):
                 waiting = self.parts[0].frame(self.row).eval(pool.step.together.tree).encode()[1].list
-                if any(self.pools.leads_others(pool, x, found) for found in existing for x in waiting if isinstance(x, (str, int, float))):
+                if any(
+                    self.pools.together.leads_others(pool, x, found)
+                    for found in existing
+                    for x in waiting
+                    if isinstance(x, (str, int, float))
+                ):
                     return True
         return False
 
@@ -238,7 +247,7 @@ class Turns:
         reps = {rep: i for i, rep in enumerate(self.rep_ids)}
         self.columns = {name: PoolColumn(self.pools.pools[name], reps, any_row) for name in used}
         for name, column in self.columns.items():
-            column.prepare(*asked[name], self.pools.companions)
+            column.prepare(*asked[name], self.pools.together.given)
         out = Handed.of(n)
         at, width = 0, FIRST
         phase("handing records to pools", n)
@@ -265,7 +274,7 @@ class Turns:
         ids = self.table.ids.take(pa.array(self.row[column.leader[found]])).to_pylist()
         name, entity = column.pool.step.name, self.table.entity
         for i, rep, record in zip(found.tolist(), column.companion[found].tolist(), ids, strict=True):
-            self.pools.companions[name, column.names[i]] = self.rep_ids[rep], f"{entity} {record}"
+            self.pools.together.given[name, column.names[i]] = self.rep_ids[rep], f"{entity} {record}"
 
     def _asked_of_records(self, pool: Pool) -> tuple[Column | None, Array | None]:
         """What the waiting records' companies are, and the reps whom they stay with."""
@@ -316,7 +325,7 @@ class Turns:
             stays = column.is_able[own] & (own >= 0)
             rep[stays] = own[stays]
             for one in np.unique(own[stays]).tolist():
-                label = self.pools.world.rep(self.rep_ids[one]).label  # type: ignore[union-attr]
+                label = self.pools.world.rep_of(self.rep_ids[one]).label
                 why[stays & (own == one)] = self.why(f"it stays with {label}", out)
         company = None if column.companies is None else column.companies[places]
         follows = np.zeros(len(places), bool)
@@ -326,8 +335,8 @@ class Turns:
             rep[goes] = kept[goes]
             leader[goes] = column.leader[company[goes]]
             for i in np.flatnonzero(goes & (leader < 0)).tolist():  # it was in an earlier run, or among another entity's records
-                label = self.pools.companions[column.pool.step.name, column.names[int(company[i])]][1]
-                why[i] = self.why(together(label), out)
+                label = self.pools.together.given[column.pool.step.name, column.names[int(company[i])]][1]
+                why[i] = self.why(reason_together(label), out)
             new = (company >= 0) & (kept < 0)
             some = np.flatnonzero(new)
             _, first, which = np.unique(company[some], return_index=True, return_inverse=True)
@@ -435,7 +444,7 @@ class Turns:
         """Of every waiting record, whom it follows, in words; null for most."""
         ids = self.table.ids
         led = np.where(handed.leader >= 0, self.row[handed.leader], -1)
-        before, after = together(f"{self.table.entity} \0").split("\0")
+        before, after = reason_together(f"{self.table.entity} \0").split("\0")
         return pc.binary_join_element_wise(before, ids.take(pa.array(led, mask=led < 0)), after, "")
 
     def why(self, text: str, out: Handed) -> int:

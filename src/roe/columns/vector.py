@@ -17,7 +17,6 @@ import numpy as np
 from roe.columns.column import (
     EPOCH,
     NO_DAY,
-    Array,
     ByRow,
     Coded,
     Column,
@@ -36,9 +35,11 @@ from roe.columns.column import (
     microseconds,
 )
 from roe.columns.hosts import MANY, domains, freemails
+from roe.dynamic import Array
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.closures import CLOCK, IMPLICIT, MAX_ITEMS, compile_expression, property_of
+from roe.grammar.access import MAX_ITEMS, property_of
+from roe.grammar.closures import CLOCK, IMPLICIT, compile_expression
 from roe.grammar.printer import show
 from roe.progress import counted
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Array, ByRow, Coded, Column, Constant, Dictionary, Later, Lists, Refs, from_values, opaque
+from roe.columns.column import ByRow, Coded, Column, Constant, Dictionary, Later, Lists, Refs, from_values, opaque
 from roe.columns.kernel import ColumnIndex
 from roe.columns.load import Raw, TypedColumns, typed_columns
 from roe.columns.relate import match_columns
@@ -22,9 +22,14 @@ from roe.columns.vector import Frame, join
 from roe.crm.ids import fold
 from roe.data.coerce import WRITTEN
 from roe.data.reading import Reading
-from roe.evaluator.able import day_of
+from roe.dynamic import Array
+from roe.evaluator.able import day_of, staffed
 from roe.evaluator.choose import HIT_POLICIES, Chooser
-from roe.evaluator.world import UNKNOWN_REP, Circle, Compiled, Owners, Row, World, key_of, walk
+from roe.evaluator.compiled import Compiled
+from roe.evaluator.fields import key_of, maker_of, walk
+from roe.evaluator.frozen import frozen_value
+from roe.evaluator.row import UNKNOWN_REP, Circle, Owners, Row
+from roe.evaluator.world import World
 from roe.grammar.clock import Clock
 from roe.grammar.values import parse_date
 from roe.plan.index import Hits
@@ -320,7 +325,7 @@ class Table:
         try:
             return self._columns_of(step)
         except ByRow:
-            make = World._step(self.world, step)
+            make = maker_of(step, self.world.compiled)
             if isinstance(step, Relate):
                 found: list[Any] = [make(self.row(i)) for i in range(self.n)]
                 return Refs(step.target, np.array([-1 if x is None else x.at for x in found], np.int32), self.world)
@@ -354,7 +359,7 @@ class Table:
             return now
         values = now.values()
         ids = self.ids.to_pylist()
-        found = [self.world.frozen_value(step, ids[i], lambda i=i: values[i]) for i in range(len(ids))]  # type: ignore[misc]
+        found = [frozen_value(self.world, step, ids[i], lambda i=i: values[i]) for i in range(len(ids))]  # type: ignore[misc]
         return from_values(found, self.world)
 
     def choose(self, step: Choose, chooser: Chooser) -> Column:
@@ -413,7 +418,7 @@ class Group(Column):
             n = world.tables["rep"].n + 1
             pairs, codes = np.unique((named.at.astype(np.int64) + 1) * n + holder + 1, return_inverse=True)
             rows = [[world.rep_row(i - 1) if i else None for i in divmod(pair, n)] for pair in pairs.tolist()]
-            reps: list[Any] = [world.staffed(self.step, role, *pair) for pair in rows]
+            reps: list[Any] = [staffed(world, self.step, role, *pair) for pair in rows]
             stand_in = np.array([-1 if rep is None else rep.at for rep in reps], np.int32)
             found = Refs("rep", stand_in[codes] if len(reps) else named.at, world)
             world.references[key] = found

@@ -22,9 +22,9 @@ from roe.data.habits import Habits, declared, is_open
 from roe.data.reading import Reading, Reject
 from roe.data.scan import Origin
 from roe.diagnostics import suggest
-from roe.grammar import field_functions as own
 from roe.grammar import values as v
 from roe.grammar.clock import hours_of
+from roe.grammar.functions import sales as own
 from roe.policy.model import DataSource, Field, headers_of
 
 MISSING = frozenset({"", "null", "none", "n/a", "n.a.", "na", "nan", "nil", "#n/a", "-", "--", "–", "—", "(none)", "(blank)"})

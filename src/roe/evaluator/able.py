@@ -10,10 +10,13 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
+from roe.dynamic import Value
 from roe.grammar import values as v
+from roe.plan.operators import Derive
 
 if TYPE_CHECKING:
-    from roe.evaluator.world import Row
+    from roe.evaluator.row import Row
+    from roe.evaluator.world import World
 
 
 def day_of(rep: Row) -> date:
@@ -62,3 +65,19 @@ def receiver(rep: Row | None, holder: str | None = None) -> Row | None:
     if rep is None:
         return None
     return None if (reason_left(rep) if rep["id"] == holder else reason_unable(rep)) else rep
+
+
+def staffed(world: World, step: Derive, role: str, key: Value, holder: Row | None = None) -> Row | None:
+    """The rep of a staffing row, else the fallback; for one of them on leave who covers, if that is asked.
+
+    Only reps who are able count; `holder` has the record, and keeps it on leave.
+    """
+    for rep in (world.rep(key), world.rep(step.vacant.get(role))):
+        if rep is None or reason_left(rep):
+            continue
+        leave = rep["leave"] if step.cover else None
+        cover = receiver(leave["cover"]) if leave is not None else None
+        able = cover or receiver(rep, None if holder is None else holder["id"])
+        if able is not None:
+            return able
+    return None

@@ -7,11 +7,14 @@ that cannot give it says so (`CannotLookUp`), and then all records are needed.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 from roe.data.lookup import CannotLookUp
+from roe.dynamic import Values
+from roe.evaluator.compiled import Compiled
 from roe.evaluator.relate import blocking_keys, plan_of
-from roe.evaluator.world import Compiled, Row, World
+from roe.evaluator.row import Row
+from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar.clock import Clock
 from roe.grammar.closures import compile_expression
@@ -19,7 +22,6 @@ from roe.plan.operators import Derive, Method, Relate, Settle
 from roe.plan.standard import STANDARD
 from roe.policy.reads import reads_of, reads_through
 
-Values = dict[str, Any]  # a typed record
 MOST = 50_000  # records around one, beyond which taking out all of them is faster
 
 
@@ -151,15 +153,15 @@ class Around:
         if mine is not None and (value is None or isinstance(value, (list, dict)) or (kind != "equal" and not isinstance(value, str))):
             if kind != "among" or value is None:
                 return []
-        found: Iterable[Values] | None = None
+        rows: Iterable[Values] | None = None
         if theirs is not None and isinstance(value, str):
             if kind == "equal":
-                found = self.place.equal(step.target, theirs, [value])
+                rows = self.place.equal(step.target, theirs, [value])
             elif kind in ("block", "similar", "among"):
                 keys = blocking_keys(value) if kind == "block" else []
-                found = self.place.near(step.target, theirs, keys)
-        if found is not None:
-            return self.keep(step.target, found)
+                rows = self.place.near(step.target, theirs, keys)
+        if rows is not None:
+            return self.keep(step.target, rows)
         before = set(self.rows[step.target])
         self.all(step.target)
         return [x for x in self.rows[step.target] if x not in before]

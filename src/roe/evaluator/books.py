@@ -11,16 +11,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import numpy as np
 
 from roe.crm import PROFILES
+from roe.dynamic import Array, Json, Saved, State, Value
 from roe.evaluator.able import reason_not_here
 from roe.evaluator.engine import Bound
 from roe.evaluator.questions import compare_greedy, questions
-from roe.evaluator.solve import Array, Problem, Solution, greedy, measure, solve
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
+from roe.evaluator.solve import Problem, Solution, greedy, measure, solve
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.operators import Expr, Solve
@@ -48,7 +48,7 @@ class Move:
     rest: date | None
     reason: str
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {
             "account": self.account, "name": self.name, "from": self.before, "to": self.after, "why": self.why, "worth": self.worth,
             "runner_up": self.runner_up, "runner_up_worth": self.runner_up_worth, "rest": str(self.rest) if self.rest else None,
@@ -64,18 +64,18 @@ class BookPlan:
     object: str
     field: str
     moves: list[Move]
-    solution: dict[str, Any]
-    reps: list[dict[str, Any]]
+    solution: Json
+    reps: list[Json]
     relaxed: list[str]
     refused: list[str]
-    accounts: dict[str, dict[str, Any]]
+    accounts: dict[str, Json]
     given: dict[str, int]
     cycle: str
     returned: dict[str, int]
     names: dict[str, str]  # of every rep in a move
     ids: dict[str, str]  # of accounts and reps that the data writes in another form, that form
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {
             "role": self.role, "object": self.object, "field": self.field, "cycle": self.cycle, "solution": self.solution, "returned": self.returned, "relaxed": self.relaxed,
             "refused": self.refused, "reps": self.reps, "moves": [m.as_json() for m in self.moves], "given": self.given,
@@ -83,59 +83,59 @@ class BookPlan:
         }  # fmt: skip
 
 
-def digest(books: Mapping[str, Any]) -> str:
+def digest(books: Saved) -> str:
     """What tells one state of the books from another."""
     return hashlib.sha256(json.dumps(books, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
 
 
-def plan_books(bound: Bound, only: Sequence[str] = (), fast: bool = False, reviewed: bool = False) -> dict[str, Any]:
+def plan_books(bound: Bound, only: Sequence[str] = (), fast: bool = False, reviewed: bool = False) -> Json:
     """The plan of every book, or of those that are named, as JSON. `fast` is the greedy plan; if `reviewed`, with what reviewers ask."""
-    kept = bound.state.get("books", {})
-    found: dict[str, Any] = {}
+    applied = bound.state.get("books", {})
+    planned: Json = {}
     for name, step in bound.plan.books.items():
         if only and name not in only:
             continue
-        others = _Others(bound, step, {n: found[n] if n in found else kept.get(n, {}) for n in bound.plan.books if n != name})
-        found[name] = _Cycle(bound, step, kept.get(name, {}), fast, others, reviewed).plan().as_json()
+        others = _Others(bound, step, {n: planned[n] if n in planned else applied.get(n, {}) for n in bound.plan.books if n != name})
+        planned[name] = _Cycle(bound, step, applied.get(name, {}), fast, others, reviewed).plan().as_json()
     return {
-        "roe": 1, "policy": bound.policy.name, "as_of": v.literal(bound.world.clock.now), "base": digest(kept), "books": found,
+        "roe": 1, "policy": bound.policy.name, "as_of": v.literal(bound.world.clock.now), "base": digest(applied), "books": planned,
     }  # fmt: skip
 
 
-def applied(state: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
+def applied(state: State, plan: Saved) -> Json:
     """The state with a plan's books in it."""
     books = dict(state.get("books", {}))
-    for name, found in plan["books"].items():
-        books[name] = {"cycle": found["cycle"], "given": found["given"], "accounts": found["accounts"]}
+    for name, book in plan["books"].items():
+        books[name] = {"cycle": book["cycle"], "given": book["given"], "accounts": book["accounts"]}
     return {**state, "books": dict(sorted(books.items()))}
 
 
-def check_plan(found: Any) -> dict[str, Any]:
+def check_plan(plan: Value) -> Json:
     """A plan as `plan_books` makes it; ValueError for one that nobody made."""
 
     def need(good: bool) -> None:
         if not good:
             raise ValueError("it is not a plan from this version")
 
-    def texts(x: Any, *keys: str) -> bool:
+    def texts(x: Value, *keys: str) -> bool:
         return isinstance(x, dict) and all(k in x and (x[k] is None or isinstance(x[k], str)) for k in keys)
 
-    need(isinstance(found, dict) and found.get("roe") == 1 and isinstance(found.get("books"), dict) and texts(found, "base", "as_of"))
-    for part in found["books"].values():
-        need(texts(part, "cycle", "role", "object", "field") and all(isinstance(part.get(k), dict) for k in ("given", "accounts")))
+    need(isinstance(plan, dict) and plan.get("roe") == 1 and isinstance(plan.get("books"), dict) and texts(plan, "base", "as_of"))
+    for book in plan["books"].values():
+        need(texts(book, "cycle", "role", "object", "field") and all(isinstance(book.get(k), dict) for k in ("given", "accounts")))
         need(
-            isinstance(part.get("moves"), list) and all(texts(m, "account", "name", "from", "to", "rest", "reason") for m in part["moves"])
+            isinstance(book.get("moves"), list) and all(texts(m, "account", "name", "from", "to", "rest", "reason") for m in book["moves"])
         )
-        need(all(texts(x, "rep", "since", "rest", "reason", "runner_up") for x in part["accounts"].values()))
-        need(all(type(n) is int and n >= 0 for n in part["given"].values()))
-    result: dict[str, Any] = found
+        need(all(texts(x, "rep", "since", "rest", "reason", "runner_up") for x in book["accounts"].values()))
+        need(all(type(n) is int and n >= 0 for n in book["given"].values()))
+    result: Json = plan
     return result
 
 
 class _Others:
     """What the other books hold, as this run has planned them already, or as the last cycle left them."""
 
-    def __init__(self, bound: Bound, step: Solve, books: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, bound: Bound, step: Solve, books: Mapping[str, Saved]) -> None:
         self.bound, self.step, self.books = bound, step, books
         steps = bound.plan.books
         self.of_role = [name for name in books if steps[name].role == step.role]
@@ -143,14 +143,14 @@ class _Others:
 
     def places(self) -> dict[str, int]:
         """The places of each rep in the books that share a total with this one."""
-        found: dict[str, int] = {}
+        places: dict[str, int] = {}
         for name in self.books if self.step.total is not None else ():
             other = self.bound.plan.books[name]
             if other.total is None:
                 continue
             for account, rep in self._held(name):
-                found[rep] = found.get(rep, 0) + self._taken(other, account, rep)
-        return found
+                places[rep] = places.get(rep, 0) + self._taken(other, account, rep)
+        return places
 
     def _held(self, name: str) -> list[tuple[str, str]]:
         return [(account, x["rep"]) for account, x in self.books[name].get("accounts", {}).items() if x["rep"] is not None]
@@ -169,10 +169,10 @@ class _Cycle:
     their accounts.
     """
 
-    def __init__(self, bound: Bound, step: Solve, kept: Mapping[str, Any], fast: bool, others: _Others, reviewed: bool) -> None:
+    def __init__(self, bound: Bound, step: Solve, kept: Saved, fast: bool, others: _Others, reviewed: bool) -> None:
         self.bound, self.world, self.step, self.fast = bound, bound.world, step, fast
         self.others, self.reviewed = others, reviewed
-        self.kept: Mapping[str, Any] = kept.get("accounts", {})
+        self.kept: Saved = kept.get("accounts", {})
         self.today: date = self.world.clock.today
         code = self.world.compiled.code(step.reps)
         self.reps = [r for r in self.world.all("rep") if self._works(r) and code(self.world.scope(r)) is True]
@@ -184,15 +184,15 @@ class _Cycle:
     def _works(self, rep: Row) -> bool:
         return not reason_not_here(rep) and not self.world.is_stranger(rep)
 
-    def _cycle(self, kept: Mapping[str, Any]) -> tuple[str, dict[str, int]]:
+    def _cycle(self, kept: Saved) -> tuple[str, dict[str, int]]:
         """When the cycle began, and how many accounts each rep was given in it."""
         last = v.parse_date(kept["cycle"]) if kept.get("cycle") else None
         ends = self.world.clock.add(last, self.step.cadence) if last is not None and self.step.cadence is not None else last
         running = last is not None and (self.today == last or (ends is not None and self.today < ends))
         return (str(last), dict(kept.get("given", {}))) if running else (str(self.today), {})
 
-    def column(self, part: str) -> list[Any]:
-        return self.world.values("account", f"{self.step.name}{part}")
+    def column(self, name: str) -> list[Value]:
+        return self.world.values("account", f"{self.step.name}{name}")
 
     def plan(self) -> BookPlan:
         step = self.step
@@ -222,16 +222,16 @@ class _Cycle:
         self._short(after, capacity, problem.kind)
         return self._result(ids, names, why, before, now, after, value, problem, solution, returns, pinned, capacity)
 
-    def _fates(self, given: list[Any], able: list[bool], before: list[str | None]) -> list[str]:
+    def _fates(self, given: list[Value], able: list[bool], before: list[str | None]) -> list[str]:
         """Why each account stays or returns; who has no book any more, and what no longer belongs in one, add to the rules."""
-        out = []
+        fates = []
         for fate, good, rep in zip(given, able, before, strict=True):
             if fate == STAYS and rep not in self.place:
                 fate = NO_BOOK
             elif fate == STAYS and not good:
                 fate = NOT_ABLE
-            out.append(str(fate))
-        return out
+            fates.append(str(fate))
+        return fates
 
     # --- the problem ------------------------------------------------------------------------------------------------
 
@@ -297,7 +297,7 @@ class _Cycle:
         """The places that accounts take in the book of each rep, int[reps]."""
         return np.bincount(reps, weights=self._places(accounts, reps), minlength=len(self.reps)).astype(np.int64)
 
-    def _of_reps(self, expr: Expr) -> list[Any]:
+    def _of_reps(self, expr: Expr) -> list[Value]:
         code = self.world.compiled.code(expr)
         return [code(self.world.scope(rep)) for rep in self.reps]
 
@@ -331,11 +331,11 @@ class _Cycle:
         that rest on the account alone, and of those that rest on the rep alone, have the same answer.
         """
         step = self.step
-        found = np.ones((1, len(self.reps)), bool), np.zeros(len(accounts), np.int64)
+        eligible = np.ones((1, len(self.reps)), bool), np.zeros(len(accounts), np.int64)
         if step.eligible is not None:
             answers, groups = self._ask(step.eligible, accounts)
-            found = answers.astype(bool), groups
-        table, group = found
+            eligible = answers.astype(bool), groups
+        table, group = eligible
         extra = np.zeros((1, len(self.reps))), np.zeros(len(accounts), np.int64)
         more = [(step.worth, 1.0)] if step.worth is not None else []
         for expr, worth in [*((expr, worth) for _, expr, worth in step.affinity), *more]:
@@ -353,9 +353,9 @@ class _Cycle:
     def _ask(self, expr: Expr, accounts: Array) -> tuple[Array, Array]:
         """An expression about pairs: (a table of groups by reps, the group of each account). True is 1; what is no number is 0."""
         parts = list(dict.fromkeys(_parts(expr.tree)))
-        codes = [self.world.compiled.code(Expr(part, expr.text)) for part in parts]
+        codes = [self.world.compiled.code(Expr(node, expr.text)) for node in parts]
         rows = self.world.all("account")
-        keys: dict[Any, int] = {}
+        keys: dict[Value, int] = {}
         first: list[int] = []
         group = np.zeros(len(accounts), np.int64)
         for i, a in enumerate(accounts.tolist()):
@@ -395,7 +395,7 @@ class _Cycle:
                 self.relaxed.append(f"mix of {self.reps[i].label}: {said}")
 
     def _result(
-        self, ids: list[str], names: list[Any], why: list[str], before: list[str | None], now: Array, after: Array, value: Array,
+        self, ids: list[str], names: list[Value], why: list[str], before: list[str | None], now: Array, after: Array, value: Array,
         problem: Problem, solution: Solution, returns: Array, pinned: Array, capacity: Array,
     ) -> BookPlan:  # fmt: skip
         step = self.step
@@ -403,7 +403,7 @@ class _Cycle:
         chosen = problem.rep == solution.rep[problem.account]
         full = np.bincount(problem.rep[chosen], weights=problem.taken[chosen], minlength=len(self.reps)) >= problem.capacity
         moves: list[Move] = []
-        accounts: dict[str, dict[str, Any]] = {}
+        accounts: dict[str, Json] = {}
         given = dict(self.given)
         for i, account in enumerate(ids):
             rep = str(self.reps[after[i]]["id"]) if after[i] >= 0 else None
@@ -464,7 +464,7 @@ class _Cycle:
             self.begun, dict(sorted(counts.items())), {r: self._label(r) for m in moves for r in (m.before, m.after) if r}, self._spelling(moves),
         )  # fmt: skip
 
-    def _first(self, account: str, rep: str) -> dict[str, Any]:
+    def _first(self, account: str, rep: str) -> Json:
         """What is kept of an account that was its rep's before there were books."""
         since = self.world.find("account", account)["owner_since"]  # type: ignore[index]
         return {"rep": rep, "since": str(since or self.today), "rest": None, "reason": "owned before the first cycle", "runner_up": None}
@@ -498,23 +498,23 @@ class _Cycle:
         return {short: long for short, long in self.world.spelling().items() if short in ids}
 
     def _label(self, rep: str) -> str:
-        found = self.world.rep(rep)
-        return found.label if found is not None else rep
+        row = self.world.rep(rep)
+        return row.label if row is not None else rep
 
-    def _by_rep(self, now: Array, after: Array, capacity: Array, value: Array, problem: Problem) -> list[dict[str, Any]]:
-        out = []
+    def _by_rep(self, now: Array, after: Array, capacity: Array, value: Array, problem: Problem) -> list[Json]:
+        reps = []
         for j, rep in enumerate(self.reps):
             mine = after == j
             kinds = {share.name: int((problem.kind[mine] == k).sum()) for k, share in enumerate(self.step.mix)}
-            out.append({
+            reps.append({
                 "rep": str(rep["id"]), "name": rep.label, "capacity": int(capacity[j]), "before": int((now == j).sum()), "after": int(mine.sum()),
                 "came": int((mine & (now != j)).sum()), "value": round(float(value[mine].sum()), 6), **({"mix": kinds} if kinds else {}),
             })  # fmt: skip
-        return out
+        return reps
 
     def _refused(self) -> list[str]:
         """Accounts that reps gave back in vain: for a reason that does not count, or because something keeps them."""
-        out = []
+        refused = []
         for back in self.world.all("handback"):
             account = back["account"]
             rep = account[f"{self.step.name}_now"] if account is not None else None
@@ -529,20 +529,20 @@ class _Cycle:
                 fate = account[f"{self.step.name}_return"]
                 if fate != "given-back" and fate not in self.step.returns:
                     why = f"`{fate}` keeps it" if fate != STAYS else f"`{back['reason']}` is not a valid reason"
-                    out.append(f"{account.label}: {rep.label} gave it back, and {why}")
-        return sorted(out)
+                    refused.append(f"{account.label}: {rep.label} gave it back, and {why}")
+        return sorted(refused)
 
 
-def _count(x: Any) -> int:
+def _count(x: Value) -> int:
     return max(int(x + 1e-9), 0) if v.is_number(x) else 0
 
 
-def _whole(places: Any) -> int:
+def _whole(places: Value) -> int:
     """How many places an answer to `places` is: a part of one is one, and what is not a number is none."""
     return max(int(np.ceil(float(places) - 1e-9)), 0) if v.is_number(places) else 0
 
 
-def _key(value: Any) -> Any:
+def _key(value: Value) -> Value:
     """A value of an expression as a key: a record by itself, a list by its items."""
     if isinstance(value, Row):
         return ("row", value.entity, str(value["id"]))

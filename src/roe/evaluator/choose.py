@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from roe.dynamic import Value
 from roe.files import uncollected
 from roe.grammar import syntax as s
 from roe.grammar import values as v
@@ -22,7 +22,7 @@ FEW = 8  # decisions that are made without an index
 class Choice:
     """What a `Choose` gave: its value, the rules that decided, those that are unknown; `conflict` if too many held."""
 
-    value: Any
+    value: Value
     fired: tuple[int, ...]
     unknown: tuple[int, ...]
     conflict: bool = False
@@ -37,7 +37,7 @@ class Chooser:
 
     __slots__ = ("_asked", "_codes", "_decide", "_index", "_lists", "step")
 
-    def __init__(self, step: Choose, lists: Mapping[str, list[Any]]) -> None:
+    def __init__(self, step: Choose, lists: Mapping[str, list[Value]]) -> None:
         self.step = step
         self._lists = lists
         self._index: Index | None = None
@@ -91,8 +91,8 @@ class Chooser:
     def near(self, scope: Scope, last: int, most: int) -> list[int]:
         """The first rules, up to one, of which all conditions but one hold."""
         if self._index is None or not self._index.plain:
-            found = (i for i in range(last + 1) if self.lacks_one(i, scope))
-            return list(itertools.islice(found, most))
+            near = (i for i in range(last + 1) if self.lacks_one(i, scope))
+            return list(itertools.islice(near, most))
         index = self._index  # which knows it without asking every rule
         once = twice = 0
         for subject in index.subjects:
@@ -100,12 +100,12 @@ class Chooser:
             twice |= once & lacking
             once |= lacking
         left = once & ~twice & ((1 << (last + 1)) - 1)
-        out: list[int] = []
-        while left and len(out) < most:
+        nearest: list[int] = []
+        while left and len(nearest) < most:
             low = left & -left
-            out.append(low.bit_length() - 1)
+            nearest.append(low.bit_length() - 1)
             left ^= low
-        return out
+        return nearest
 
     def lacks_one(self, rule: int, scope: Scope) -> bool:
         """Whether all conditions of a rule hold but one."""
@@ -131,7 +131,7 @@ class Chooser:
     def __call__(self, scope: Scope) -> Choice:
         return self._decide(self, scope)
 
-    def value(self, rule: int) -> Any:
+    def value(self, rule: int) -> Value:
         return self.step.rules[rule].value
 
     def none(self, hits: Hits) -> Choice:
@@ -168,14 +168,14 @@ def _priority(c: Chooser, scope: Scope) -> Choice:
     return Choice(c.value(best), (best,), hits.unknown)
 
 
-def rank(value: Any, orders: tuple[Any, ...]) -> tuple[int, ...]:
+def rank(value: Value, orders: tuple[Value, ...]) -> tuple[int, ...]:
     values = list(value.values()) if isinstance(value, dict) else [value]
     return tuple(
         next((i for i, o in enumerate(order) if v.equal(o, x) is True), len(order)) for x, order in zip(values, orders, strict=False)
     )
 
 
-def _collect(total: Callable[[list[Any]], Any]) -> Callable[[Chooser, Scope], Choice]:
+def _collect(total: Callable[[list[Value]], Value]) -> Callable[[Chooser, Scope], Choice]:
     def decide(c: Chooser, scope: Scope) -> Choice:
         hits = c.all(scope)
         if not hits.true:

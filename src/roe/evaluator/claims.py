@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from roe.dynamic import Value
 from roe.evaluator.able import current_leave, reason_left
 from roe.grammar import values as v
 from roe.grammar.closures import IMPLICIT
 from roe.plan.operators import Claims
 
 if TYPE_CHECKING:
-    from roe.evaluator.world import Row, World
+    from roe.evaluator.row import Row
+    from roe.evaluator.world import World
 
 GRANTED, REFUSED, ENDED = "granted", "refused", "ended"
 
@@ -30,7 +32,7 @@ class Outcome:
     claim: Row
     status: str
     reason: str
-    until: Any = None
+    until: datetime | None = None
 
     @property
     def held(self) -> bool:
@@ -41,7 +43,7 @@ class Outcome:
 class Settled:
     """Every claim of a world, settled."""
 
-    def __init__(self, step: Claims, world: World, before: Mapping[str, Any]) -> None:
+    def __init__(self, step: Claims, world: World, before: Mapping[str, str]) -> None:
         self.step, self.world = step, world
         self.outcomes: dict[str, Outcome] = {}
         self.live: dict[str, Outcome] = {}  # by record
@@ -55,11 +57,11 @@ class Settled:
     def of(self, row: Row) -> Outcome | None:
         return self.outcomes.get(str(row["id"]))
 
-    def given(self, row: Row, part: str) -> Any:
+    def given(self, row: Row, name: str) -> Value:
         """A part of what became of a claim; with no part, the live claim on a record. None where there is none."""
-        if part:
-            found = self.of(row)
-            return None if found is None else getattr(found, part)
+        if name:
+            outcome = self.of(row)
+            return None if outcome is None else getattr(outcome, name)
         live = self.live.get(str(row["id"]))
         return None if live is None else live.claim
 
@@ -67,25 +69,25 @@ class Settled:
         """The claims on a record, in the order of time."""
         return self._by_record.get(str(record["id"]), [])
 
-    def _settle(self, row: Row, kept: Any) -> None:
+    def _settle(self, row: Row, refused_for: str | None) -> None:
         record, rep = row[self.step.entity], row["rep"]
-        reason = self._refusal(row, record, rep) if kept is None else str(kept)
+        reason = self._refusal(row, record, rep) if refused_for is None else str(refused_for)
         if reason or record is None or rep is None:
-            found = Outcome(row, REFUSED, reason or f"its {self.step.entity} or rep is not in the data")
+            outcome = Outcome(row, REFUSED, reason or f"its {self.step.entity} or rep is not in the data")
         else:
             until, why = self._end(row, record, rep)
             left = reason_left(rep)
             if left and (until is None or until > self.world.clock.now):
                 until, why = self._gone(row, rep), f"{rep.label} is {left}" if left == "not active" else f"{rep.label} {left}"
             live = until is None or until > self.world.clock.now
-            found = Outcome(row, GRANTED if live else ENDED, why, until)
-        self.outcomes[str(row["id"])] = found
+            outcome = Outcome(row, GRANTED if live else ENDED, why, until)
+        self.outcomes[str(row["id"])] = outcome
         if record is not None:
-            self._by_record.setdefault(str(record["id"]), []).append(found)
-            if found.status == GRANTED:
-                self.live[str(record["id"])] = found
-        if rep is not None and found.held:
-            self._by_rep.setdefault(str(rep["id"]), []).append(found)
+            self._by_record.setdefault(str(record["id"]), []).append(outcome)
+            if outcome.status == GRANTED:
+                self.live[str(record["id"])] = outcome
+        if rep is not None and outcome.held:
+            self._by_rep.setdefault(str(rep["id"]), []).append(outcome)
 
     def _refusal(self, row: Row, record: Row | None, rep: Row | None) -> str:
         """Why a claim cannot be granted, in the order in which it is asked."""
@@ -168,7 +170,7 @@ class Settled:
                 return f"{rep.label} has {used[cap]} {what}, and the cap is {v.literal(limit)}"
         return ""
 
-    def _end(self, row: Row, record: Row, rep: Row) -> tuple[Any, str]:
+    def _end(self, row: Row, record: Row, rep: Row) -> tuple[datetime | None, str]:
         """When a granted claim ends, by what is known today, and why."""
         step, clock = self.step, self.world.clock
         start = clock.here(row["at"])
@@ -191,7 +193,7 @@ class Settled:
     def _worked(self, record: Row, rep: Row, start: datetime) -> list[datetime]:
         """When the rep worked the record after the claim, by the activities that count."""
         counts, now = self.step.worked_by, self.world.clock.now
-        found = []
+        moments = []
         for activity in record["activities"] or ():
             when = activity["at"] if activity["at"] is not None else _moment(activity["date"], start)
             if activity["rep"] is not rep or when is None or not start.replace(hour=0, minute=0, second=0, microsecond=0) <= when <= now:
@@ -200,16 +202,16 @@ class Settled:
             scope |= {"account": activity["account"], record.entity: record}
             scope[IMPLICIT] = activity
             if counts is None or self.world.compiled.code(counts)(scope) is True:
-                found.append(max(when, start))
-        return sorted(found)
+                moments.append(max(when, start))
+        return sorted(moments)
 
-    def lines(self) -> list[list[Any]]:
+    def lines(self) -> list[list[Value]]:
         """What a run says of every claim: id, account, rep, time, status, until, reason, and the entity and id of what is claimed."""
-        found = sorted(self.outcomes.values(), key=lambda o: str(o.claim["id"]))
+        outcomes = sorted(self.outcomes.values(), key=lambda o: str(o.claim["id"]))
         of = self.step.entity
         return [
             [o.claim["id"], _id(o.claim["account"]), _id(o.claim["rep"]), o.claim["at"], o.status, o.until, o.reason, of, _id(o.claim[of])]
-            for o in found
+            for o in outcomes
         ]
 
     def saved(self) -> dict[str, str]:
@@ -217,14 +219,14 @@ class Settled:
         return {key: "" if o.held else o.reason for key, o in sorted(self.outcomes.items())}
 
 
-def _moment(day: Any, like: datetime) -> datetime | None:
+def _moment(day: Value, like: datetime) -> datetime | None:
     """A date as the start of that day by the same clock."""
     if day is None or isinstance(day, datetime):
         return day
     return datetime(day.year, day.month, day.day, tzinfo=like.tzinfo) if isinstance(day, date) else None
 
 
-def _day(at: Any) -> str:
+def _day(at: Value) -> str:
     return "further notice" if at is None else v.readable(at)
 
 

@@ -11,13 +11,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from roe.dynamic import Json, Record, Saved, State, Value, Values
 from roe.evaluator.able import reason_left, receiver
 from roe.evaluator.choose import Choice
-from roe.evaluator.memory import given_by
+from roe.evaluator.compiled import Compiled
+from roe.evaluator.frozen import freeze
+from roe.evaluator.memory import DecisionValues, given_by
 from roe.evaluator.past import Past
-from roe.evaluator.world import Compiled, Owners, Row, World
+from roe.evaluator.row import Owners, Row
+from roe.evaluator.world import World
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
 from roe.grammar.closures import Scope
@@ -27,7 +31,8 @@ from roe.policy.model import Policy
 from roe.source import Inline, Text
 
 if TYPE_CHECKING:
-    from roe.evaluator.allocate import Pools, Turn
+    from roe.evaluator.allocate import Pools
+    from roe.evaluator.allocation import Turn
     from roe.evaluator.live import Live
     from roe.evaluator.ruleset import RuleSet
     from roe.evaluator.trace import Trace
@@ -37,7 +42,7 @@ STATE = 2  # the version of what a run leaves to the next
 KEPT = (("", "rep"), ("_since", "since"), ("_rest", "rest"), ("_reason", "reason"), ("_runner_up", "runner_up"))  # of a book, in the state
 EXCLUSIVE = ("unique", "any")
 ORDER = ("account", "lead", "contact", "opportunity")
-Tables = Mapping[str, Iterable[Mapping[str, Any]]]
+Tables = Mapping[str, Iterable[Record]]
 
 
 @dataclass(slots=True)
@@ -99,9 +104,7 @@ class Evaluator:
     def clock(self, as_of: date | datetime | str) -> Clock:
         return Clock.at(as_of, self.policy.timezone, self.policy.calendar, self.policy.hours, self.policy.fiscal)
 
-    def decide(
-        self, record: Mapping[str, Any], as_of: date | datetime | str, *, entity: str = "account", role: str | None = None
-    ) -> Decision:
+    def decide(self, record: Record, as_of: date | datetime | str, *, entity: str = "account", role: str | None = None) -> Decision:
         """The decision on one record that needs nothing but itself: field names to values, or to their text.
 
         Raises ValueError if the record is rejected, KeyError if no rules exist for the entity and role.
@@ -118,17 +121,17 @@ class Evaluator:
 
         return RuleSet(self, entity, role, self.clock(as_of))
 
-    def bind(self, tables: Tables, *, as_of: date | datetime | str, state: Mapping[str, Any] | None = None) -> Bound:
+    def bind(self, tables: Tables, *, as_of: date | datetime | str, state: State | None = None) -> Bound:
         """The evaluator over records: its `decide` sees other tables, today's pools and claims."""
         return Bound(self, World(self.compiled, tables, self.clock(as_of)), state or {})
 
-    def live(self, tables: Tables, *, as_of: date | datetime | str, state: Mapping[str, Any] | None = None) -> Live:
+    def live(self, tables: Tables, *, as_of: date | datetime | str, state: State | None = None) -> Live:
         """The evaluator over records that come and go, for one decision after another, each at its own moment."""
         from roe.evaluator.live import Live
 
         return Live(self, tables, as_of, state)
 
-    def run(self, tables: Tables, *, as_of: date | datetime | str, state: Mapping[str, Any] | None = None) -> Run:
+    def run(self, tables: Tables, *, as_of: date | datetime | str, state: State | None = None) -> Run:
         """Decide every record of every entity that the policy has rules for."""
         bound = self.bind(tables, as_of=as_of, state=state)
         return Run(bound, list(bound.decide_all()))
@@ -137,7 +140,7 @@ class Evaluator:
 class Bound:
     """An evaluator, records, and the state that changes as decisions are made."""
 
-    def __init__(self, evaluator: Evaluator, world: World, state: Mapping[str, Any]) -> None:
+    def __init__(self, evaluator: Evaluator, world: World, state: State) -> None:
         self.evaluator, self.world, self.state = evaluator, world, state
         self.policy = evaluator.policy
         self.plan = self.policy.plan
@@ -151,13 +154,13 @@ class Bound:
         self.memory = world.memory = world.remember(state)
         world.past = Past(world, state)
         self.recall_books()
-        self.assigned: dict[str, dict[str, Any]] = dict(state.get("assigned", {}))
+        self.assigned: dict[str, Json] = dict(state.get("assigned", {}))
         self.backs: list[tuple[str, Row, str, str]] = []  # turns that are given back: pool, record, role, rep
         self._give_back()
         self._heed_changes()
         self.undone: set[str] = set()  # the records and roles whose change in the CRM a decision has taken back
         self._settled: set[str] = set()
-        self.turns: Mapping[str, Any] = {}  # turns of an earlier run, read back instead of taken again
+        self.turns: Saved = {}  # turns of an earlier run, read back instead of taken again
         self.tried: Mapping[str, Mapping[str, str]] = {}  # by record and role the reps who must not have it now, with the reasons
         self.exceptions: dict[tuple[str, str, str], ExceptionRow] = {}  # by entity, record and role
         for row in (*granted(state), *self.plan.exceptions, *held_back(state)):
@@ -209,11 +212,11 @@ class Bound:
 
     def recall_books(self, only: Collection[str] | None = None) -> None:
         """What the state knows of accounts in books: of all of them, or of those with these ids."""
-        for book, kept in self.state.get("books", {}).items():
+        for book, saved in self.state.get("books", {}).items():
             if book in self.plan.books:
-                accounts = kept["accounts"] if only is None else {key: kept["accounts"][key] for key in only if key in kept["accounts"]}
-                for part, key in KEPT:
-                    self.world.recall(f"{book}{part}", {account: x[key] for account, x in accounts.items()})
+                accounts = saved["accounts"] if only is None else {key: saved["accounts"][key] for key in only if key in saved["accounts"]}
+                for suffix, key in KEPT:
+                    self.world.recall(f"{book}{suffix}", {account: x[key] for account, x in accounts.items()})
 
     def excepts(self, row: ExceptionRow, record: Row) -> bool:
         """Whether an exception decides a record today: one for a rep who has left does not."""
@@ -229,7 +232,7 @@ class Bound:
         """The pools with their state, made when a record first asks for one."""
         from roe.evaluator.allocate import Pools
 
-        pools = Pools(self.plan.pools, self.world, self.state)
+        pools = Pools(self.plan.pools, self.world, {**self.state, "assigned": self.assigned})
         for pool, row, role, rep in self.backs:
             pools.pools[pool].give_back(row, role, rep)
         return pools
@@ -239,21 +242,21 @@ class Bound:
 
     def entities(self) -> list[str]:
         """The entities that have rules, in the order in which they are decided."""
-        found = {e for e, _ in self.plan.engagement}
-        return sorted(found, key=lambda e: (ORDER.index(e) if e in ORDER else len(ORDER), e))
+        entities = {e for e, _ in self.plan.engagement}
+        return sorted(entities, key=lambda e: (ORDER.index(e) if e in ORDER else len(ORDER), e))
 
     def decide_all(self) -> Iterator[Decision]:
         for entity in self.entities():
             yield from self._decide_entity(entity)
 
     def _decide_entity(self, entity: str) -> Iterator[Decision]:
-        decided: list[tuple[Row, dict[str, Any]]] = []
-        known: dict[int, tuple[Row, dict[str, Any]]] = {}
+        decided: list[tuple[Row, Values]] = []
+        known: dict[int, tuple[Row, Values]] = {}
         exclusive = [
             name for (e, name), step in self.plan.steps.items() if e == entity and isinstance(step, Choose) and step.hit in EXCLUSIVE
         ]
         for row in sorted(self.world.rows[entity], key=queue):
-            owners: dict[str, Any] = dict(row["owner"])
+            owners: Values = dict(row["owner"])
             for role in self.roles(entity):
                 decision = self._decide(row, role)
                 owners[role] = self.world.rep(decision.owner)
@@ -268,7 +271,7 @@ class Bound:
         self.world.own(entity, [(row, Owners(owners)) for row, owners in decided], list(known.values()))
         self._settled.add(entity)
 
-    def new(self, record: Mapping[str, Any], entity: str = "lead") -> Row:
+    def new(self, record: Record, entity: str = "lead") -> Row:
         """Add one record, such as a lead that has just come in. Raises ValueError if it is rejected."""
         before = len(self.world.rejects)
         added = self.world.add(entity, [record])
@@ -278,7 +281,7 @@ class Bound:
         self.world.resolve(added[0])
         return added[0]
 
-    def decide(self, record: Row | Mapping[str, Any], role: str | None = None, *, entity: str = "lead") -> Decision:
+    def decide(self, record: Row | Record, role: str | None = None, *, entity: str = "lead") -> Decision:
         """The decision on a record of this world, or on a new one; the first role of its entity unless one is named."""
         row = record if isinstance(record, Row) else self.new(record, entity)
         for earlier in self.entities():
@@ -358,12 +361,12 @@ class Bound:
         key = self.key(d)
         earlier = self.assigned.get(key)
         if key in self.turns:
-            from roe.evaluator.allocate import nobody, recorded
+            from roe.evaluator.allocation import nobody, recorded
 
-            kept = self.turns[key]
-            asked = kept["before"][0][0] if kept["before"] else kept["pool"]
+            written = self.turns[key]
+            asked = written["before"][0][0] if written["before"] else written["pool"]
             # a run has the last turn of a record: a pool that was asked before had found nobody
-            return recorded(kept, self.world) if asked == pool or kept["repeated"] else nobody(pool, kept["n"])
+            return recorded(written, self.world) if asked == pool or written["repeated"] else nobody(pool, written["n"])
         if earlier and earlier.get("pool") == pool:
             return self._again(d, earlier)
         turn = self.pools.route(pool, d.row, d.role, self.tried.get(key))
@@ -377,34 +380,44 @@ class Bound:
         by = self.pools.pools[turn.pool]
         turn.until = self.pools.due(self.pools.pools[pool], self.world.clock.now, turn.rep)
         self.assigned[self.key(d)] = assignment(
-            turn.rep["id"], pool, turn.pool, self.world.clock.now, turn.position, self.pools.company(by, d.row), tried, bool(turn.why)
+            turn.rep["id"],
+            pool,
+            turn.pool,
+            self.world.clock.now,
+            turn.position,
+            self.pools.together.company(by, d.row),
+            tried,
+            bool(turn.why),
         )
 
-    def _again(self, d: Decision, earlier: Mapping[str, Any]) -> Turn:
-        """A record that a pool assigned before: it stays where it is, unless it should have been worked by now."""
-        pools, pool = self.pools, earlier["pool"]
-        step, rep, since = self.plan.pools[pool], self.world.rep(earlier["rep"]), v.parse_temporal(earlier["at"])
+    def _again(self, d: Decision, earlier: Saved) -> Turn:
+        """A record that a pool assigned before: it stays where it is, unless its rep has left or should have worked it by now."""
+        pools, pool, rep = self.pools, earlier["pool"], self.world.rep(earlier["rep"])
+        sla, since = self.plan.pools[pool].sla, v.parse_temporal(earlier["at"])
         due = pools.due(pools.pools[pool], since, rep)
-        tried = [*earlier.get("tried", ()), earlier["rep"]]
-        missed = due is not None and pools.over(pools.pools[pool], due) <= self.world.clock.now and len(tried) <= step.sla.times + 1  # type: ignore[union-attr]
-        left = reason_left(rep) if rep is not None else ""
-        if rep is None or (not left and (not missed or pools.worked(pools.pools[pool], d.row, rep, since))):
+        if rep is None:
             return pools.kept(pool, rep, earlier, due)
+        tried = [*earlier.get("tried", ()), earlier["rep"]]
+        left = reason_left(rep)
         if left:  # what a leaver has goes to the next in turn
             turn = pools.route(pool, d.row, d.role, {rep["id"]: left})
             self._assigned(d, pool, turn, tried[:-1])
             return turn
+        over = pools.over(pools.pools[pool], due)
+        is_late = over is not None and over <= self.world.clock.now and sla is not None and len(tried) <= sla.times + 1
+        if sla is None or not is_late or pools.worked(pools.pools[pool], d.row, rep, since):
+            return pools.kept(pool, rep, earlier, due)
         late = f"not worked by {v.readable(due)}"
-        if len(tried) <= step.sla.times:  # type: ignore[union-attr]
+        if len(tried) <= sla.times:
             turn = pools.route(pool, d.row, d.role, dict.fromkeys(tried, late))
         else:
-            to = step.sla.escalate  # type: ignore[union-attr]
-            turn = pools.kept(pool, receiver(self.world.rep(to) if to else rep, rep["id"]) or rep, earlier, None)
+            to = self.world.rep(sla.escalate) if sla.escalate else rep
+            turn = pools.kept(pool, receiver(to, rep["id"]) or rep, earlier, None)
             turn.repeated, turn.why = "", f"escalated: {rep.label} has {late}"
         self._assigned(d, pool, turn, tried)
         return turn
 
-    def saved(self, decisions: Iterable[Any]) -> dict[str, Any]:
+    def saved(self, decisions: Iterable[DecisionValues]) -> Json:
         """The state after a run of these decisions; see `Memory.after`."""
         return {
             "version": STATE,
@@ -412,7 +425,7 @@ class Bound:
             **self.memory.after(decisions),
             "assigned": dict(sorted(self.assigned.items())),
             **self.pools.saved(),
-            **({"frozen": frozen} if (frozen := self.world.freeze()) else {}),
+            **({"frozen": frozen} if (frozen := freeze(self.world)) else {}),
             **({"seen": seen} if (seen := self.world.past.saved()) else {}),
             **({"claims": self.world.settled.saved()} if self.plan.claims is not None else {}),
             **({"books": self.state["books"]} if self.state.get("books") else {}),
@@ -421,25 +434,25 @@ class Bound:
 
     def raised(self) -> list[tuple[str, str, bool]]:
         """(`entity|record|event`, since when, whether it was raised by this run) of every event that is up."""
-        up, today, found = self.state.get("events", {}), str(self.world.clock.today), []
+        up, today, raised = self.state.get("events", {}), str(self.world.clock.today), []
         for event in self.plan.events:
             ids = self.world.values(event.entity, "id")
             for row_number, (record, holds) in enumerate(zip(ids, self.world.values(event.entity, event.name), strict=True)):
                 key = f"{event.entity}|{record}|{event.name}"
                 if holds is True:
-                    found.append((key, up.get(key, today), key not in up))
+                    raised.append((key, up.get(key, today), key not in up))
                 elif key in up and event.rearm is not None:
                     row = self.world.all(event.entity)[row_number]
                     if self.evaluator.compiled.code(event.rearm)(self.world.scope(row)) is not True:
-                        found.append((key, up[key], False))
-        return sorted(found)
+                        raised.append((key, up[key], False))
+        return sorted(raised)
 
     def fill(self, template: str, row: Row) -> str:
         """A sentence with its `{expression}` parts replaced by their values."""
         return self.world.fill(template, self.world.scope(row))
 
 
-def granted(state: Mapping[str, Any]) -> Iterator[ExceptionRow]:
+def granted(state: State) -> Iterator[ExceptionRow]:
     """The exceptions that stand in the ledger, beside those of the policy's own files and before them."""
     for key, x in state.get("granted", {}).items():
         yield exception_of(key, x["rep"], x["by"], x["reason"], x["until"], x["start"])
@@ -455,35 +468,35 @@ def exception_of(key: str, rep: str | None, by: str, reason: str, until: str, st
     )
 
 
-def held_back(state: Mapping[str, Any]) -> Iterator[ExceptionRow]:
+def held_back(state: State) -> Iterator[ExceptionRow]:
     """The records that stay where they were before a run that was undone, as approved exceptions."""
     for key, x in state.get("held", {}).items():
         yield exception_of(key, x["rep"], x["by"], f"the run {x['run']} was undone", x["until"])
 
 
-def empty_state(as_of: str) -> dict[str, Any]:
+def empty_state(as_of: str) -> Json:
     """The state before the first run."""
     return {"version": STATE, "as_of": as_of, "owners": {}, "assigned": {}, "pools": {}, "days": {}}
 
 
-def label(value: Any) -> str:
+def label(value: Value) -> str:
     """A value as a decision names it: empty for what has no value, or many."""
     return str(value) if value and not isinstance(value, (list, dict)) else ""
 
 
-def assignment(rep: str, pool: str, by: str, at: datetime, position: int, company: Any, tried: list[str], is_free: bool) -> dict[str, Any]:
+def assignment(rep: str, pool: str, by: str, at: datetime, position: int, company: Value, tried: list[str], is_free: bool) -> Json:
     """What the state keeps of an assignment: `pool` was asked, and `by` is it or the one it fell back on. A free one used no turn."""
-    found = {"rep": rep, "pool": pool, "by": by, "on": str(at.date()), "at": v.literal(at), "position": position}
+    assignment = {"rep": rep, "pool": pool, "by": by, "on": str(at.date()), "at": v.literal(at), "position": position}
     if company is not None:
-        found["company"] = company
+        assignment["company"] = company
     if is_free:
-        found["free"] = True
-    return {**found, "tried": tried} if tried else found
+        assignment["free"] = True
+    return {**assignment, "tried": tried} if tried else assignment
 
 
 def queue(row: Row) -> tuple[bool, str, str]:
     """What orders records that wait for a pool."""
-    from roe.evaluator.allocate import queue_place
+    from roe.evaluator.together import queue_place
 
     return queue_place(row["created"], row["id"])
 
@@ -499,7 +512,7 @@ class Run:
     def world(self) -> World:
         return self.bound.world
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Json:
         """What the next run needs: owners with the day they began, pool pointers, what pools have assigned."""
         return self.bound.saved(
             (d.entity, d.id, d.role, d.owner, d.previous, d.since, d.action, given_by(d.action)) for d in self.decisions

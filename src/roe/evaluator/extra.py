@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from datetime import date, datetime
+from typing import NamedTuple
 
 from roe.crm.ids import fold, spelt
+from roe.dynamic import Value
 from roe.evaluator.engine import Bound
-from roe.evaluator.world import Row, World
+from roe.evaluator.row import Row
+from roe.evaluator.world import World
 from roe.grammar import values as v
-from roe.plan.operators import Credit, Holdover
+from roe.plan.operators import Choose, Credit, Holdover
 from roe.policy.standard import split
 
 COLUMNS = {
@@ -26,26 +29,26 @@ Rows = dict[str, list[list[str]]]
 def extra_rows(bound: Bound, owners: Owners) -> Rows:
     """The lines of each file, for a run that gave these owners. Cells are texts."""
     plan, world = bound.plan, bound.world
-    found: dict[str, list[list[Any]]] = {}
+    rows_of: dict[str, list[list[Value]]] = {}
     if plan.claims is not None:
-        found["claims.csv"] = world.settled.lines()
+        rows_of["claims.csv"] = world.settled.lines()
     if plan.holdovers or plan.credits or any(e.shares for e in plan.exceptions):
-        lines = found["credits.csv"] = []
+        lines = rows_of["credits.csv"] = []
         for h in plan.holdovers:
             lines += _held(h, world, owners.get(("account", h.role), []))
         for credit in plan.credits:
             lines += credit_lines(credit, world)
         lines += _excepted(bound)
     if plan.events:
-        found["events.csv"] = list(raised(bound))
+        rows_of["events.csv"] = list(raised(bound))
     if plan.crm.territories:
-        found["territories.csv"] = list(_territories(plan.crm.territories, world))
-    spelling = world.spelling() if found else {}
-    texts = {name: [[v.string(cell) or "" for cell in row] for row in rows] for name, rows in found.items()}
+        rows_of["territories.csv"] = list(_territories(plan.crm.territories, world))
+    spelling = world.spelling() if rows_of else {}
+    texts = {name: [[v.string(cell) or "" for cell in row] for row in rows] for name, rows in rows_of.items()}
     return spelt(texts, spelling) if spelling else texts
 
 
-def _held(h: Holdover, world: World, owners: list[tuple[str | None, str | None]]) -> Iterator[list[Any]]:
+def _held(h: Holdover, world: World, owners: list[tuple[str | None, str | None]]) -> Iterator[list[Value]]:
     """Two lines for each account whose former owner has a share: the former owner's, and the rest."""
     clock = world.clock
     shares = world.values("account", f"{h.name}_credit")
@@ -65,47 +68,72 @@ def _held(h: Holdover, world: World, owners: list[tuple[str | None, str | None]]
             yield [h.name, "account", record, h.role, owner, 100 - share, "holdover", until, reason]
 
 
-def credit_lines(credit: Credit, world: World) -> Iterator[list[Any]]:
+def credit_lines(credit: Credit, world: World) -> Iterator[list[Value]]:
+    """One line for each rep with a share: credit, entity, id, role, rep, percent, status, until, reason."""
     step = world.policy.plan.steps[credit.entity, credit.name]
-    sentences = {str(rule.name): rule.because for rule in step.rules}  # type: ignore[union-attr]
-    disputes: dict[str, Row] = {}
-    for row in sorted(world.all("dispute"), key=lambda x: (x["opened"] is not None, str(x["opened"]), str(x["id"]))):
-        about = world.find(credit.entity, row["record"]) if row["record"] else None
-        if row["credit"] == credit.name and about is not None:
-            disputes[str(about["id"])] = row  # the last one counts
+    assert isinstance(step, Choose)
+    sentences = {str(rule.name): rule.because for rule in step.rules}
+    disputes = _disputes(credit, world)
     for row in world.all(credit.entity):
         rule = row[credit.name]
         if rule is None:
             continue
         scope = world.scope(row)
         because = sentences[rule]
-        status, until, reason = "final", None, world.fill(because, scope) if because else f"by rule `{rule}`"
-        reps = [(world.rep(world.compiled.code(expr)(scope)), percent) for expr, percent in credit.shares[rule]]
+        split_by_rule = _Split(
+            "final", None, world.fill(because, scope) if because else f"by rule `{rule}`",
+            [(world.rep(world.compiled.code(expr)(scope)), percent) for expr, percent in credit.shares[rule]],
+        )  # fmt: skip
         dispute = disputes.get(str(row["id"]))
-        if dispute is not None:
-            ruled = split(dispute["ruling"] or "")
-            who = dispute["by"].label if dispute["by"] is not None else "somebody"
-            if ruled:
-                status, reps = "ruled", [(world.rep(rep), percent) for rep, percent in ruled]
-                reason = f"ruled by {dispute['ruled_by'] or '(nobody named)'}, after {who} disputed it ({dispute['reason'] or 'no reason given'})"
-            else:
-                status, until = "disputed", _deadline(credit, dispute, world)
-                late = ", which is past" if until is not None and until <= world.clock.today else ""
-                reason = f"{who} disputes it ({dispute['reason'] or 'no reason given'}): {credit.refer or 'somebody'} must decide"
-                reason += f" by {v.readable(until)}{late}" if until is not None else ""
-                reason += f"; the ruling `{dispute['ruling']}` is not a split" if dispute["ruling"] else ""
-        for rep, percent in reps:
+        result = split_by_rule if dispute is None else _disputed(credit, dispute, split_by_rule, world)
+        for rep, percent in result.shares:
             if percent:
-                yield [credit.name, credit.entity, row["id"], "", rep and rep["id"], percent, status, until, reason]
+                yield [credit.name, credit.entity, row["id"], "", rep and rep["id"], percent, result.status, result.until, result.reason]
 
 
-def _deadline(credit: Credit, dispute: Row, world: World) -> Any:
+class _Split(NamedTuple):
+    """Who shares the credit for a record, in percent, and how settled that is."""
+
+    status: str
+    until: date | datetime | None
+    reason: str
+    shares: list[tuple[Row | None, float]]
+
+
+def _disputes(credit: Credit, world: World) -> dict[str, Row]:
+    """id of a record -> the dispute about its credit; of several the one that was opened last."""
+    disputes: dict[str, Row] = {}
+    for row in sorted(world.all("dispute"), key=lambda x: (x["opened"] is not None, str(x["opened"]), str(x["id"]))):
+        about = world.find(credit.entity, row["record"]) if row["record"] else None
+        if row["credit"] == credit.name and about is not None:
+            disputes[str(about["id"])] = row
+    return disputes
+
+
+def _disputed(credit: Credit, dispute: Row, by_rule: _Split, world: World) -> _Split:
+    """The split that a ruling on a dispute gives, or the rule's own until there is one."""
+    who = dispute["by"].label if dispute["by"] is not None else "somebody"
+    why = f"({dispute['reason'] or 'no reason given'})"
+    ruled = split(dispute["ruling"] or "")
+    if ruled:
+        reason = f"ruled by {dispute['ruled_by'] or '(nobody named)'}, after {who} disputed it {why}"
+        return _Split("ruled", None, reason, [(world.rep(rep), percent) for rep, percent in ruled])
+    until = _deadline(credit, dispute, world)
+    reason = f"{who} disputes it {why}: {credit.refer or 'somebody'} must decide"
+    if until is not None:
+        reason += f" by {v.readable(until)}" + (", which is past" if until <= world.clock.today else "")
+    if dispute["ruling"]:
+        reason += f"; the ruling `{dispute['ruling']}` is not a split"
+    return _Split("disputed", until, reason, by_rule.shares)
+
+
+def _deadline(credit: Credit, dispute: Row, world: World) -> Value:
     if credit.within is None or dispute["opened"] is None:
         return None
     return world.clock.add(dispute["opened"], credit.within)
 
 
-def _excepted(bound: Bound) -> Iterator[list[Any]]:
+def _excepted(bound: Bound) -> Iterator[list[Value]]:
     for (entity, record, role), row in sorted(bound.exceptions.items()):
         for rep, percent in row.shares:
             who = bound.world.rep(rep)
@@ -113,7 +141,7 @@ def _excepted(bound: Bound) -> Iterator[list[Any]]:
             yield ["exception", entity, record, role, who and who["id"], percent, "exception", row.until, reason]
 
 
-def raised(bound: Bound) -> Iterator[list[Any]]:
+def raised(bound: Bound) -> Iterator[list[Value]]:
     because = {(e.entity, e.name): e.because for e in bound.plan.events}
     for key, since, new in bound.raised():
         entity, rest = key.split("|", 1)
@@ -124,7 +152,7 @@ def raised(bound: Bound) -> Iterator[list[Any]]:
         yield [entity, record, event, since, "raised" if new else "up", reason]
 
 
-def _territories(ids: Mapping[str, str], world: World) -> Iterator[list[Any]]:
+def _territories(ids: Mapping[str, str], world: World) -> Iterator[list[Value]]:
     """What makes Salesforce's associations those of the policy: rows to insert, and rows to delete by their id."""
     had: dict[str, dict[str, Row]] = {}
     known = {fold(key) for key in ids.values()}

@@ -7,18 +7,20 @@ date) is dropped where that may have changed, and made again when it is asked fo
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
+from roe.dynamic import Value, Values
+from roe.evaluator.fields import key_of
 from roe.evaluator.relate import by_id
-from roe.evaluator.world import Row, key_of
+from roe.evaluator.row import Row
 from roe.grammar import syntax as s
 from roe.grammar.functions import BY_NAME
 from roe.plan.operators import Derive
 
 if TYPE_CHECKING:
     from roe.evaluator.live import LiveWorld
-    from roe.evaluator.relate import Matcher
+    from roe.evaluator.relate import LookUp, Matcher
 
 NAMED_BY = ("name", "email", "domain")
 AS_WRITTEN = "$text."  # of a reference, beside the record that it means
@@ -99,15 +101,15 @@ class KeptUp:
         for entity, via in list(world._back):
             world._back[entity, via].pop(id(row), None)
 
-    def drop_uncertain(self, ranks: dict[Any, Any], keyed: dict[Any, Any]) -> None:
+    def drop_uncertain(self, ranks: dict[tuple[str, str], dict[str, Values]], keyed: dict[tuple[str, str], dict[Value, list[Row]]]) -> None:
         """Drop the look-ups that may rest on what was computed; give back those that do not."""
         world = self.world
         if keyed:
-            world._keyed = {key: found for key, found in keyed.items() if self._certain(*key)}
+            world._keyed = {key: look_up for key, look_up in keyed.items() if self._certain(*key)}
         if ranks:
             world._ranks = {
-                (entity, name): found
-                for (entity, name), found in ranks.items()
+                (entity, name): look_up
+                for (entity, name), look_up in ranks.items()
                 if self._certain(entity, f"{name}_of") and self._certain(entity, f"{name}_within")
             }
         for key in [key for key in world._back if self._computed(*key)]:
@@ -117,7 +119,7 @@ class KeptUp:
         if not self._plain_open:
             self._open = None
 
-    def _uncertain(self, matcher: Matcher) -> list[Any]:
+    def _uncertain(self, matcher: Matcher) -> list[LookUp]:
         """The look-ups of a matcher that may rest on what was computed; those that do not stay so."""
         if matcher.step.name in self._all_certain:
             return []
@@ -255,7 +257,7 @@ def _place(rows: list[Row], row: Row) -> int:
     return place
 
 
-def _take(groups: dict[Any, list[Row]], key: Any, row: Row) -> None:
+def _take(groups: dict[Value, list[Row]], key: Value, row: Row) -> None:
     rows = groups[key]
     del rows[_place(rows, row)]
     if not rows:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
+from roe.dynamic import Json, Value
 from roe.evaluator.able import reason_left
-from roe.evaluator.world import Row, World
+from roe.evaluator.row import Row
+from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.plan.operators import Action, Allocate, Choose, Derive, Expr, Plan, Rule
 from roe.source import Span, Text
@@ -52,14 +53,14 @@ def mentions(world: World) -> list[Mention]:
     """Every place of the policy that names a leaver, in the order of the policy."""
     if not leavers(world):
         return []
-    found: dict[tuple[str, str, str], Mention] = {}
+    mentions: dict[tuple[str, str, str], Mention] = {}
     plan, today = world.policy.plan, world.clock.today
     for text, what in (*named_reps(plan, today), *_named_otherwise(plan)):
         rep = world.find("rep", str(text))
         if rep is not None and reason_left(rep):
             mention = Mention(rep, text, what)
-            found.setdefault((rep.written, mention.place, what), mention)
-    return list(found.values())
+            mentions.setdefault((rep.written, mention.place, what), mention)
+    return list(mentions.values())
 
 
 def named_reps(plan: Plan, today: date | None = None) -> Named:
@@ -150,12 +151,12 @@ def _ends(rule: Rule) -> bool:
     return any(isinstance(c.tree, s.Compare) and c.tree.op == "<" and c.tree.left == s.Name("today") for c in rule.conditions)
 
 
-def about_leavers(world: World, rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
+def about_leavers(world: World, rows: Iterable[tuple[Value, ...]]) -> Json:
     """What a summary says of leavers, as plain JSON: rep -> name, why, where the policy names them, and what became of their records.
 
     `rows` are (rep, entity, role, owner, its name, action, rule, how many records).
     """
-    by_rep: dict[str, list[list[Any]]] = {}
+    by_rep: dict[str, list[list[Value]]] = {}
     for rep, *rest in rows:
         by_rep.setdefault(rep, []).append(rest)
     named: dict[str, list[list[str]]] = {}

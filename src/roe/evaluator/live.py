@@ -20,24 +20,27 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
 from roe.data.coerce import NAMELESS, coerce_table
 from roe.data.reading import Reading, Reject
-from roe.evaluator.allocate import FALLBACK
+from roe.dynamic import Json, Record, Saved, State, Value, Values
+from roe.evaluator.allocation import FALLBACK
+from roe.evaluator.compiled import Compiled
 from roe.evaluator.engine import Bound, Decision, Tables, empty_state, granted
 from roe.evaluator.kept import AS_WRITTEN, KeptUp
-from roe.evaluator.world import Owners, Row, World
-from roe.grammar.clock import zone_of
+from roe.evaluator.row import Owners, Row
+from roe.evaluator.world import World
+from roe.grammar.clock import Clock, zone_of
 from roe.plan.operators import ExceptionRow, Relate
 from roe.policy.model import DataSource
 
 if TYPE_CHECKING:
-    from roe.evaluator.allocate import Pool
     from roe.evaluator.claims import Settled
     from roe.evaluator.engine import Evaluator
     from roe.evaluator.memory import Facts
+    from roe.evaluator.pool import Pool
 
 OWNERSHIP = (
     "owner",
@@ -59,12 +62,12 @@ class LiveWorld(World):
     earlier: Callable[[str, str], bool]  # whether an entity is decided before another
     followed: Callable[[Row, bool, Collection[str]], None]  # what a record that has changed in some fields, or is gone, means to the pools
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, compiled: Compiled, tables: Tables, clock: Clock) -> None:
         self.deciding = ""  # the entity of the record that is being decided; '' for the data as it is
         self._kept_up: KeptUp | None = None
         self.last_read: Reading | None = None  # of the records that were typed last
         self._decided: dict[int, Owners] = {}
-        super().__init__(*args)
+        super().__init__(compiled, tables, clock)
 
     # --- records ----------------------------------------------------------------------------------------------------
 
@@ -75,7 +78,7 @@ class LiveWorld(World):
             if isinstance(step, Relate):
                 self.matcher(step).prepare()
 
-    def typed_records(self, entity: str, raw: Iterable[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[Reject]]:
+    def typed_records(self, entity: str, raw: Iterable[Record]) -> tuple[list[Values], list[Reject]]:
         """Raw records of an entity, typed as the table was that the binding began with; and those that are rejected."""
         model = self.policy.model
         decided = any(entity == e for e, _ in self.policy.plan.engagement)
@@ -87,12 +90,12 @@ class LiveWorld(World):
         nameless = [x for x in typed.rows if "id" not in typed.columns and x["id"] == f"{entity}-{x['$line']}"]
         return typed.rows, [*typed.rejects, *(Reject(entity, "", x["$line"], "id", "", NAMELESS) for x in nameless)]
 
-    def put(self, entity: str, values: dict[str, Any], finish: Callable[[Row], None]) -> Row:
+    def put(self, entity: str, values: Values, finish: Callable[[Row], None]) -> Row:
         """Add a typed record, or replace the one that has its id; `finish` adds what is known of it from elsewhere."""
         assert self._kept_up is not None
         self.changed()
         row = self._keys[entity].get(values["id"])
-        before: dict[str, Any] = {}
+        before: Values = {}
         if row is None:
             row = Row(entity, self, values)
         else:
@@ -108,7 +111,7 @@ class LiveWorld(World):
         self.followed(row, False, [name.partition(".")[0] for name in {**before, **values} if before.get(name) != values.get(name)])
         return row
 
-    def stored(self, row: Row) -> dict[str, Any]:
+    def stored(self, row: Row) -> Values:
         """The values that a record was put with."""
         values = {name: x for name, x in row.items() if name not in row.derived and not name.startswith(AS_WRITTEN)}
         return values | {name.removeprefix(AS_WRITTEN): x for name, x in row.items() if name.startswith(AS_WRITTEN)}
@@ -125,7 +128,7 @@ class LiveWorld(World):
         self.followed(row, True, list(row))
         return True
 
-    def own_now(self, row: Row, role: str, facts: Facts, unchanged: Mapping[str, Any]) -> None:
+    def own_now(self, row: Row, role: str, facts: Facts, unchanged: Mapping[str, Value]) -> None:
         """Show today's owner in the data of a record. `unchanged` is what was computed of it and does not rest on the owner."""
         assert self._kept_up is not None
         self.changed()
@@ -156,7 +159,7 @@ class LiveWorld(World):
                 row[AS_WRITTEN + name] = text
         super().resolve(row)
 
-    def restore(self, entity: str, typed: Iterable[dict[str, Any]]) -> list[Row]:
+    def restore(self, entity: str, typed: Iterable[Values]) -> list[Row]:
         assert self._kept_up is None, "records are put one by one once a binding lives"
         return super().restore(entity, typed)
 
@@ -218,9 +221,9 @@ class Live(Bound):
     """A policy over records that change. `decide` takes the turns of pools; `current_state` is what must be kept of them."""
 
     world: LiveWorld
-    state: dict[str, Any]
+    state: Json
 
-    def __init__(self, evaluator: Evaluator, tables: Tables, as_of: date | datetime | str, state: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, evaluator: Evaluator, tables: Tables, as_of: date | datetime | str, state: State | None = None) -> None:
         world = LiveWorld(evaluator.compiled, tables, evaluator.clock(as_of))
         before = empty_state(str(as_of)) if state is None else state
         super().__init__(evaluator, world, {**before, "owners": dict(before.get("owners", {}))})
@@ -239,9 +242,9 @@ class Live(Bound):
         self._reps_rest_on_others = any(entity == "rep" for entity, _ in self.plan.steps)
         self._as_of: date | datetime | str | None = None
         self._owner_read: dict[tuple[str, str], bool] = {}  # by name of a company and entity, whether it rests on the owner
-        self._last: tuple[Row | None, dict[str, Any]] = None, {}  # the record that was decided last, and its companies
-        self._company_of: dict[str, tuple[str, Any]] = {}  # key of an assignment -> (pool, company)
-        self._together: dict[tuple[str, Any], list[str]] = {}  # (pool, company) -> the keys of its assignments, in order
+        self._last: tuple[Row | None, Values] = None, {}  # the record that was decided last, and its companies
+        self._company_of: dict[str, tuple[str, Value]] = {}  # key of an assignment -> (pool, company)
+        self._together: dict[tuple[str, Value], list[str]] = {}  # (pool, company) -> the keys of its assignments, in order
         for key in sorted(self.assigned):
             if self.assigned[key].get("company") is not None:
                 self._accompany(key)
@@ -251,18 +254,18 @@ class Live(Bound):
 
     # --- changes ----------------------------------------------------------------------------------------------------
 
-    def put(self, entity: str, record: Mapping[str, Any]) -> Row:
+    def put(self, entity: str, record: Record) -> Row:
         """Insert a raw record, or replace the one with its id. Raises ValueError if it is rejected."""
         return self.put_all(entity, [record])[0]
 
-    def put_all(self, entity: str, records: Iterable[Mapping[str, Any]]) -> list[Row]:
+    def put_all(self, entity: str, records: Iterable[Record]) -> list[Row]:
         """The same for several of one table. Raises ValueError, and changes nothing, if one is rejected."""
         typed, rejects = self.world.typed_records(entity, records)
         if rejects:
             raise ValueError(f"{rejects[0].field}: {rejects[0].reason}")
         return [self.put_typed(entity, values) for values in typed]
 
-    def put_typed(self, entity: str, values: dict[str, Any]) -> Row:
+    def put_typed(self, entity: str, values: Values) -> Row:
         """Insert or replace a record whose values are typed already, as `world.typed_records` gives them."""
         before = self.world._keys[entity].get(values["id"])
         was_owned = before is not None and self._is_owned(before)
@@ -326,7 +329,7 @@ class Live(Bound):
 
     def decide(
         self,
-        record: Row | Mapping[str, Any] | str,
+        record: Row | Record | str,
         role: str | None = None,
         *,
         entity: str = "lead",
@@ -359,30 +362,32 @@ class Live(Bound):
             self._accompany(self.key(decision))
         return decision
 
-    def _companies(self, row: Row) -> dict[str, Any]:
+    def _companies(self, row: Row) -> Values:
         """What pools know of the company of a record that is being decided, where that does not rest on its owner."""
         if "pools" not in self.__dict__:
             return {}
         return {
-            pool.company_name: self.pools.company(pool, row) for pool in self.pools.askers() if not self._rests_on_owner(pool, row.entity)
+            pool.company_name: self.pools.together.company(pool, row)
+            for pool in self.pools.together.askers()
+            if not self._rests_on_owner(pool, row.entity)
         }
 
     def _rests_on_owner(self, pool: Pool, entity: str) -> bool:
         known = self._owner_read.get((pool.company_name, entity))
         if known is None:
-            read = self.pools.company_rests_on(pool, entity)
+            read = self.pools.together.rests_on(pool, entity)
             about_owners = read is None or any(of == entity and name.partition(".")[0] in OWNERSHIP for of, name in read)
             known = self._owner_read[pool.company_name, entity] = about_owners
         return known
 
     def _follow(self, row: Row, gone: bool, changed: Collection[str]) -> None:
         if "pools" in self.__dict__:
-            self.pools.follow(row, gone, changed)
+            self.pools.together.follow(row, gone, changed)
 
     def _accompany(self, key: str) -> None:
         """Of a company's records that a pool assigned, the next one follows the first by its key, wherever that has gone since."""
-        kept = self.assigned[key]
-        now = (kept["by"], kept["company"]) if kept.get("company") is not None else None
+        assignment = self.assigned[key]
+        now = (assignment["by"], assignment["company"]) if assignment.get("company") is not None else None
         before = self._company_of.pop(key, None)
         if before is not None:
             self._together[before].remove(key)
@@ -391,10 +396,10 @@ class Live(Bound):
             insort(self._together.setdefault(now, []), key)
         for company in dict.fromkeys(x for x in (before, now) if x is not None):
             keys = self._together[company]
-            self.pools.companions.pop(company, None)
+            self.pools.together.given.pop(company, None)
             if keys:
                 entity, record, _ = keys[0].split("|", 2)
-                self.pools.companions[company] = self.assigned[keys[0]]["rep"], f"{entity} {record}"
+                self.pools.together.given[company] = self.assigned[keys[0]]["rep"], f"{entity} {record}"
 
     def ask(self, row: Row, role: str) -> Decision:
         """What is decided of a record as things are; a record that no pool has given to anybody takes no turn."""
@@ -405,14 +410,14 @@ class Live(Bound):
         finally:
             self._quiet = before
 
-    def recall(self, assigned: Mapping[str, Any], pools: Mapping[str, Any], days: Mapping[str, Any]) -> None:
+    def recall(self, assigned: Saved, pools: Saved, days: Saved) -> None:
         """Take over what was decided elsewhere: assignments by key (None where one is gone), and pools and days as they are then."""
         from roe.evaluator.allocate import Pools
 
-        companions = self.pools.companions
+        given = self.pools.together.given
         self.state |= {"pools": dict(pools), "days": dict(days)}
         self.pools = Pools(self.plan.pools, self.world, {"pools": pools, "days": days})
-        self.pools.companions = companions
+        self.pools.together.given = given
         for key, given in assigned.items():
             if given is not None:
                 self.assigned[key] = dict(given)
@@ -422,7 +427,7 @@ class Live(Bound):
                 self._accompany(key)
                 del self.assigned[key]
 
-    def _row(self, record: Row | Mapping[str, Any] | str, entity: str) -> Row:
+    def _row(self, record: Row | Record | str, entity: str) -> Row:
         if isinstance(record, Row):
             return record
         if isinstance(record, Mapping):
@@ -449,7 +454,7 @@ class Live(Bound):
         ]
         return min(holding, key=self.plan.exceptions.index, default=None)
 
-    def grant(self, key: str, given: Mapping[str, Any] | None) -> None:
+    def grant(self, key: str, given: Saved | None) -> None:
         """Heed an exception for `entity|record|role` as `state["granted"]` has it, or no longer."""
         self._granted.pop(key, None)
         if given is not None:
@@ -473,15 +478,15 @@ class Live(Bound):
         earlier = self.assigned.get(self.key(d))
         return self.world.rep(earlier["rep"] if earlier else d.previous)
 
-    def current_state(self) -> dict[str, Any]:
+    def current_state(self) -> Json:
         """The state as decisions have left it: owners, turns, credits and days of the pools, and what they have assigned."""
         return {**self.state, **self.pools.saved(), "assigned": dict(sorted(self.assigned.items()))}
 
 
 def _by_name(exceptions: Iterable[ExceptionRow]) -> dict[tuple[str, str], list[ExceptionRow]]:
     """Exceptions by their entity, and by what they call their record."""
-    found: dict[tuple[str, str], list[ExceptionRow]] = {}
+    by_name: dict[tuple[str, str], list[ExceptionRow]] = {}
     for exception in exceptions:
         for text in dict.fromkeys((fold(exception.record), str(exception.record).lower())):
-            found.setdefault((exception.entity, text), []).append(exception)
-    return found
+            by_name.setdefault((exception.entity, text), []).append(exception)
+    return by_name

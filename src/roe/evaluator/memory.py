@@ -10,19 +10,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
-from typing import TYPE_CHECKING, Any
+from datetime import date, datetime
+from typing import TYPE_CHECKING
 
+from roe.dynamic import Json, Saved, State
 from roe.grammar import values as v
-from roe.ledger.reconcile import Held, Kind, Shown, decided, reconcile
+from roe.ledger.reconcile import CHANGED_IN_CRM, Held, Kind, Shown, decided, reconcile
 
 if TYPE_CHECKING:
     from roe.evaluator.engine import Decision
-    from roe.evaluator.world import Row, World
+    from roe.evaluator.row import Row
+    from roe.evaluator.world import World
 
 NOTHING_HELD = Held(None)
 NEW_IN_CRM = (Kind.FIRST_SIGHT, Kind.BY_HAND, Kind.BY_SYSTEM)  # the owner of the data is one that the ledger did not know of
-DecisionValues = tuple[str, str, str, str | None, str | None, Any, str, str]  # see `Memory.after`
+DecisionValues = tuple[str, str, str, str | None, str | None, date | datetime | None, str, str]  # see `Memory.after`
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,8 @@ class Facts:
 
     @property
     def start(self) -> date | None:
-        """Since when the holder has it, as far as anybody knows; None where nobody has it."""
-        return None if self.holder is None else self.since or self.seen
+        """Since when the holder has it, as far as anybody knows. Of what nobody has that is the day on which the CRM took the owner away, else None."""
+        return None if self.holder is None and self.by not in CHANGED_IN_CRM else self.since or self.seen
 
     @property
     def is_changed_in_crm(self) -> bool:
@@ -54,37 +56,43 @@ class Facts:
     def owner_since(self) -> date | None:
         return None if self.holder is None else self.since
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there is anything to remember of an owner: who has the record, had it, or was given it; or who took it away."""
+        held = self.held
+        return bool(self.holder or held.base or held.decided or self.former) or self.by in CHANGED_IN_CRM
+
     def moved_to(self, holder: str | None, today: date, by: str) -> Facts:
         """The facts once a run has decided; the holder that it leaves as it is stays since when it was."""
         if holder == self.holder:
             return self
         return replace(self, holder=holder, since=today, seen=None, former=self.holder, by=by, held=decided(self.held, holder))
 
-    def saved(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"rep": self.holder, "since": str(self.since) if self.since else None}
+    def saved(self) -> Json:
+        saved: Json = {"rep": self.holder, "since": str(self.since) if self.since else None}
         more = {
             "seen": str(self.seen) if self.seen and not self.since else None, "former": self.former, "by": self.by, "base": self.held.base,
             "base_at": v.literal(self.held.base_at) if self.held.base_at else None, "decided": list(self.held.decided),
         }  # fmt: skip
-        return found | {key: x for key, x in more.items() if x}
+        return saved | {key: x for key, x in more.items() if x}
 
 
 class Memory:
     """The memory of one run: facts by `entity|record|role`, for the records that the ledger knows."""
 
-    def __init__(self, world: World, state: Mapping[str, Any]) -> None:
+    def __init__(self, world: World, state: State) -> None:
         self.world, self.today = world, world.clock.today
         self.known: dict[str, Facts] = {}
         self._by_role: dict[tuple[str, str], dict[str, Facts]] = {}
-        self.returned: Mapping[str, Any] = state.get("returned", {})
-        self.referred: Mapping[str, Any] = state.get("referred", {})
+        self.returned: Saved = state.get("returned", {})
+        self.referred: Saved = state.get("referred", {})
         self.ends: Mapping[str, str] = state.get("ends", {})  # see `Facts.holds`
-        self.elsewhere: dict[str, Any] = {}  # owners of entities that the policy does not have, which stay as they are
+        self.elsewhere: Json = {}  # owners of entities that the policy does not have, which stay as they are
         self.changed: list[tuple[str, Facts]] = []  # by hand or by a system, since the last run
-        by_role: dict[tuple[str, str], dict[str, Any]] = {}
+        by_role: dict[tuple[str, str], Json] = {}
         owners = state.get("owners", {})
-        for part in (owners, self.returned, self.referred, self.ends):
-            for key in part:
+        for entries in (owners, self.returned, self.referred, self.ends):
+            for key in entries:
                 entity, role = key.partition("|")[0], key.rpartition("|")[2]
                 if entity not in world.rows:
                     if key in owners:
@@ -101,56 +109,52 @@ class Memory:
         for (entity, role), saved in by_role.items():
             self._role(entity, role, saved)
 
-    def _role(self, entity: str, role: str, saved: Mapping[str, Any]) -> None:
+    def _role(self, entity: str, role: str, saved: Saved) -> None:
         shown = self.world.shown(entity, role, saved)
         facts = {record: self._facts(f"{entity}|{record}|{role}", saved[record], row) for record, row in shown.items()}
         self._by_role[entity, role] = facts
-        self.known |= {f"{entity}|{record}|{role}": found for record, found in facts.items()}
+        self.known |= {f"{entity}|{record}|{role}": of_record for record, of_record in facts.items()}
         self.world.know(entity, role, facts)
 
-    def _facts(self, key: str, saved: Mapping[str, Any] | None, row: tuple[str | None, date | None, bool] | None) -> Facts:
+    def _facts(self, key: str, saved: Saved | None, row: tuple[str | None, date | None, bool] | None) -> Facts:
         """`row` is the holder and the day of the data, and whether the data has a column of that holder; None without a row."""
-        seen_now = Shown(row[0]) if row is not None and row[2] else None
-        held = None if saved is None else _held(saved)
-        verdict = reconcile(seen_now, held) if saved is not None or seen_now is not None else reconcile(None, None)
-        if saved is None and seen_now is None:
-            verdict = replace(verdict, kind=Kind.FIRST_SIGHT)
+        shown = Shown(row[0]) if row is not None and row[2] else None
         since = row[1] if row is not None else None
-        now = Held(verdict.holder, verdict.base, verdict.base_at, verdict.decided)
+        verdict = reconcile(shown, None if saved is None else _held(saved))
+        if saved is None and shown is None:
+            verdict = replace(verdict, kind=Kind.FIRST_SIGHT)
         returned, referred = self.returned.get(key), self.referred.get(key)
-        more: dict[str, Any] = {
-            "in_crm": seen_now.holder if seen_now is not None else verdict.holder, "kind": verdict.kind, "held": now,
+        known: Json = {
+            "in_crm": shown.holder if shown is not None else verdict.holder, "kind": verdict.kind,
+            "held": Held(verdict.holder, verdict.base, verdict.base_at, verdict.decided),
             "returned_on": _day(returned) if returned else None, "referred_on": _day(referred) if referred else None, "holds": self.ends.get(key),
         }  # fmt: skip
         if verdict.is_changed_in_crm:
-            former_since = None if saved is None or not saved.get("since") else v.parse_date(saved["since"])
-            if since is not None and former_since is not None and since <= former_since:
-                since = None  # the day of an earlier owner, which the data did not follow up
-            found = Facts(verdict.holder, since or self.today, None, None if saved is None else saved.get("rep"), verdict.by, **more)
-            self.changed.append((key, found))
-        elif saved is None:
-            found = Facts(verdict.holder, since, self.today, None, verdict.by if verdict.holder else "", **more)
-        else:
-            began = v.parse_date(saved["since"]) if saved.get("since") else since
-            seen = v.parse_date(saved["seen"]) if saved.get("seen") else None
-            found = Facts(verdict.holder, began, seen, saved.get("former"), saved.get("by", ""), **more)
-        return found
+            former = None if saved is None else saved.get("rep")
+            facts = Facts(verdict.holder, _since_change(since, saved) or self.today, None, former, verdict.by, **known)
+            self.changed.append((key, facts))
+            return facts
+        if saved is None:
+            return Facts(verdict.holder, since, self.today, None, verdict.by if verdict.holder else "", **known)
+        began = v.parse_date(saved["since"]) if saved.get("since") else since
+        seen = v.parse_date(saved["seen"]) if saved.get("seen") else None
+        return Facts(verdict.holder, began, seen, saved.get("former"), saved.get("by", ""), **known)
 
     def of_role(self, entity: str, role: str) -> Iterable[tuple[str, Facts]]:
         """The records that the ledger knows an owner of in a role, with the facts."""
         return self._by_role.get((entity, role), {}).items()
 
-    def refresh(self, row: Row, role: str, saved: Mapping[str, Any]) -> Facts:
+    def refresh(self, row: Row, role: str, saved: Saved) -> Facts:
         """The facts of a record whose data came anew."""
         key = f"{row.entity}|{row['id']}|{role}"
-        found = self.known[key] = self._facts(key, saved, self.world.shown_by(row, role))
-        return found
+        facts = self.known[key] = self._facts(key, saved, self.world.shown_by(row, role))
+        return facts
 
-    def of(self, entity: str, record: str, role: str, shown: str | None, since: Any) -> Facts:
+    def of(self, entity: str, record: str, role: str, shown: str | None, since: date | datetime | None) -> Facts:
         """The facts of a record; of one that the ledger does not know they are those of the data."""
-        found = self.known.get(f"{entity}|{record}|{role}")
-        if found is not None:
-            return found
+        facts = self.known.get(f"{entity}|{record}|{role}")
+        if facts is not None:
+            return facts
         by = "import" if shown else ""
         return Facts(shown, since, self.today, None, by, shown, Kind.FIRST_SIGHT, Held(shown, shown))
 
@@ -158,12 +162,12 @@ class Memory:
         """The facts of a record once it is decided."""
         return self.of(d.entity, d.id, d.role, d.previous, d.since).moved_to(d.owner, self.today, given_by(d.action))
 
-    def after(self, decisions: Iterable[DecisionValues]) -> dict[str, Any]:
+    def after(self, decisions: Iterable[DecisionValues]) -> Json:
         """What the next run is to know: `owners`, `returned` and `referred`; and, for the ledger alone, `crm_since`, since when the owner whom
         the CRM showed first had a record that the run has moved on at once. From decisions as (entity, record, role, owner, today's owner
         in the data, since when there, action, what gave it). Records that were not decided are as they were.
         """
-        owners = {key: found.saved() for key, found in self.known.items() if self.is_kept(key, found)}
+        owners = {key: facts.saved() for key, facts in self.known.items() if self.is_kept(key, facts)}
         changes, parts = self._decided(decisions)
         owners = self.elsewhere | {key: x for key, x in (owners | changes).items() if x is not None}
         return {"owners": dict(sorted(owners.items())), **parts}
@@ -179,26 +183,24 @@ class Memory:
 
     def pending(self) -> Iterable[tuple[str, date]]:
         """The records with decisions that the CRM has not loaded, and the days of these."""
-        for key, found in self.known.items():
-            if found.kind is Kind.PENDING and found.since is not None:
-                yield key.partition("|")[2].rpartition("|")[0], found.since
+        for key, facts in self.known.items():
+            if facts.kind is Kind.PENDING and facts.since is not None:
+                yield key.partition("|")[2].rpartition("|")[0], facts.since
 
-    def is_kept(self, key: str, found: Facts) -> bool:
-        """Whether there is anything to remember of an owner: a record that was given back, say, may have none."""
-        held = found.held
-        return bool(found.holder or held.base or held.decided) or not (key in self.returned or key in self.ends)
+    def is_kept(self, key: str, facts: Facts) -> bool:
+        """Whether the next run is to know of an owner: a record that was given back, say, may have none."""
+        return facts.is_known or not (key in self.returned or key in self.ends)
 
-    def _decided(self, decisions: Iterable[DecisionValues]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    def _decided(self, decisions: Iterable[DecisionValues]) -> tuple[Json, dict[str, Json]]:
         """What decisions leave of `owners` (None where nothing is left), and the whole of the other parts."""
-        owners: dict[str, Any] = {}
+        owners: Json = {}
         returned, referred = dict(self.returned), dict(self.referred)
         crm_since: dict[str, str] = {}
         for entity, record, role, owner, shown, since, action, by in decisions:
             key = f"{entity}|{record}|{role}"
             facts = self.of(entity, record, role, shown, since)
             after = facts.moved_to(owner, self.today, by)
-            is_nobody = after.holder is None and after.held.base is None and not after.held.decided
-            owners[key] = None if is_nobody else after.saved()
+            owners[key] = after.saved() if after.is_known else None
             if after.holder != facts.holder and facts.holder is not None and facts.since and facts.kind in NEW_IN_CRM:
                 crm_since[key] = str(facts.since)
             if action == "return" and facts.holder is not None:
@@ -212,7 +214,7 @@ class Memory:
 
     def counts(self) -> dict[str, int]:
         """How many records are what, for the summary."""
-        return dict(sorted(Counter(found.kind.value for found in self.known.values() if found.kind is not None).items()))
+        return dict(sorted(Counter(facts.kind.value for facts in self.known.values() if facts.kind is not None).items()))
 
 
 def given_by(action: str) -> str:
@@ -220,11 +222,17 @@ def given_by(action: str) -> str:
     return {"exception": "exception", "route": "pool"}.get(action, "rule")
 
 
-def _day(entry: Mapping[str, Any]) -> date | None:
+def _day(entry: Saved) -> date | None:
     return v.parse_date(str(entry["on"])[:10])
 
 
-def _held(saved: Mapping[str, Any]) -> Held:
+def _held(saved: Saved) -> Held:
     base = saved.get("base") if "base" in saved or saved.get("by") else saved.get("rep")  # an old state has none: the CRM had it
     at = v.parse_temporal(saved["base_at"]) if saved.get("base_at") else None
     return Held(saved.get("rep"), base, at, tuple(saved.get("decided", ())))
+
+
+def _since_change(since: date | None, saved: Saved | None) -> date | None:
+    """The day that the data gives for an owner who was changed in the CRM; None if it is still the earlier owner's day."""
+    former_since = None if saved is None or not saved.get("since") else v.parse_date(saved["since"])
+    return None if since is not None and former_since is not None and since <= former_since else since

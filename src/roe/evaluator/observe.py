@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar.closures import Code, Scope, compile_expression
 from roe.grammar.printer import show
@@ -21,7 +21,7 @@ class Part:
     """A part of a condition, as text, and what it was."""
 
     text: str
-    value: Any
+    value: Value
     node: s.Node
 
 
@@ -59,9 +59,9 @@ class Watched:
 Kept = dict[int, Watched]
 
 
-def watched(tree: s.Node, lists: Mapping[str, Any], kept: Kept) -> Watched:
-    found = kept.get(id(tree))
-    if found is None:
+def watched(tree: s.Node, lists: Mapping[str, Value], cache: Kept) -> Watched:
+    known = cache.get(id(tree))
+    if known is None:
         numbers: dict[int, int] = {}
         parts: list[tuple[str, s.Node]] = []
         for node in leaves(tree, frozenset(lists)):
@@ -74,38 +74,38 @@ def watched(tree: s.Node, lists: Mapping[str, Any], kept: Kept) -> Watched:
             if number is None:
                 return code
 
-            def note(scope: Scope) -> Any:
+            def note(scope: Scope) -> Value:
                 value = scope[SEEN][number] = code(scope)
                 return value
 
             return note
 
-        found = kept[id(tree)] = Watched(tree, compile_expression(tree, wrap), show(tree), tuple(parts))
-    return found
+        known = cache[id(tree)] = Watched(tree, compile_expression(tree, wrap), show(tree), tuple(parts))
+    return known
 
 
-def observe(expr: Expr, scope: Scope, lists: Mapping[str, Any], kept: Kept | None = None) -> list[Observed]:
+def observe(expr: Expr, scope: Scope, lists: Mapping[str, Value], cache: Kept | None = None) -> list[Observed]:
     """Every conjunct of a condition, all of them evaluated, even those after a false one.
 
     `kept` holds what is compiled for watching, by the trees' identity, for as long as the caller keeps the trees.
     """
-    return [_one(tree, expr.text, scope, lists, {} if kept is None else kept) for tree in s.conjuncts(expr.tree)]
+    return [_one(tree, expr.text, scope, lists, {} if cache is None else cache) for tree in s.conjuncts(expr.tree)]
 
 
-def _one(tree: s.Node, text: Text, scope: Scope, lists: Mapping[str, Any], kept: Kept) -> Observed:
-    value, parts = watch(tree, scope, lists, kept)
-    own = kept[id(tree)]
+def _one(tree: s.Node, text: Text, scope: Scope, lists: Mapping[str, Value], cache: Kept) -> Observed:
+    value, parts = watch(tree, scope, lists, cache)
+    own = cache[id(tree)]
     if id(text) not in own.places:
         own.places[id(text)] = (text, text.span() if tree.at == s.NOWHERE else text.span(*tree.at))
     return Observed(own.text, value if isinstance(value, bool) else None, parts, own.places[id(text)][1], tree)
 
 
-def watch(tree: s.Node, scope: Scope, lists: Mapping[str, Any], kept: Kept | None = None) -> tuple[Any, tuple[Part, ...]]:
+def watch(tree: s.Node, scope: Scope, lists: Mapping[str, Value], cache: Kept | None = None) -> tuple[Value, tuple[Part, ...]]:
     """The value of an expression, and the values of its leaves as they were met."""
-    found = watched(tree, lists, {} if kept is None else kept)
-    seen: dict[int, Any] = {}
-    value = found.code({**scope, SEEN: seen})
-    unique = {text: Part(text, seen[i], node) for i, (text, node) in enumerate(found.parts) if i in seen}
+    known = watched(tree, lists, {} if cache is None else cache)
+    seen: dict[int, Value] = {}
+    value = known.code({**scope, SEEN: seen})
+    unique = {text: Part(text, seen[i], node) for i, (text, node) in enumerate(known.parts) if i in seen}
     return value, tuple(unique.values())
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-# NumPy's arrays, by their element types; mypy does not follow NumPy
-Floats = Any
-Ints = Any
-Bools = Any
+from roe.dynamic import Array
+
+# by their element types
+Floats = Array
+Ints = Array
+Bools = Array
 
 
 @dataclass(slots=True)

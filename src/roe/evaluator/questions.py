@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from roe.evaluator.solve import Array, Problem, Solution, greedy, solve
+from roe.dynamic import Array, Json
+from roe.evaluator.solve import Problem, Solution, greedy, solve
 
 MORE = 10  # places
 PAIRS = 20_000  # up to which a plan is made again for each question
 REPS = 12  # of those with a full book, those with the most accounts who could still join it
 
 
-def questions(problem: Problem, solution: Solution, names: Sequence[str]) -> dict[str, Any]:
+def questions(problem: Problem, solution: Solution, names: Sequence[str]) -> Json:
     """The answers as JSON; `names` are the reps'. Questions that would take long are left out."""
     if len(problem.account) > PAIRS or solution.method == "greedy":
         return {}
     small = problem.places is None or (problem.places == 1).all() or len(problem.account) <= 1500
-    answers: dict[str, Any] = {}
+    answers: Json = {}
     if problem.most.shape[1] and small:
         free = replace(problem, most=np.repeat(problem.capacity[:, None], problem.most.shape[1], 1), least=np.zeros_like(problem.least))
         answers["mix_costs"] = round(max(solve(free).objective - solution.objective, 0.0), 6)
@@ -39,7 +39,7 @@ def _full(problem: Problem, rep: Array) -> list[int]:
     return [int(r) for r in np.lexsort((-blocked, -wanted)) if blocked[r]][:REPS]
 
 
-def _with_more(problem: Problem, solution: Solution, r: int, name: str) -> dict[str, Any]:
+def _with_more(problem: Problem, solution: Solution, r: int, name: str) -> Json:
     capacity, most = problem.capacity.copy(), problem.most.copy()
     capacity[r] += MORE
     most[r][problem.most[r] >= problem.capacity[r]] += MORE  # a class that only the capacity bounds
@@ -48,14 +48,14 @@ def _with_more(problem: Problem, solution: Solution, r: int, name: str) -> dict[
     return {"rep": name, "places": MORE, "gain": round(max(other.objective - solution.objective, 0.0), 6), "accounts": after - before}
 
 
-def compare_greedy(problem: Problem, solution: Solution) -> dict[str, Any]:
+def compare_greedy(problem: Problem, solution: Solution) -> Json:
     """What a greedy plan has; `greedy_short`, how many more places of the mix it leaves empty than the plan."""
     plan = greedy(problem)
     missing = sum(n for *_, n in plan.short) - sum(n for *_, n in solution.short)
     return {"greedy": round(plan.objective, 6), "greedy_short": max(missing, 0)}
 
 
-def sentences(solution: dict[str, Any]) -> list[str]:
+def sentences(solution: Json) -> list[str]:
     """The answers in words."""
     lines = []
     better, missing = solution.get("greedy"), solution.get("greedy_short", 0)

@@ -6,14 +6,15 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from roe.data.files import write_whole
 from roe.diagnostics import Diagnostic, PolicyError
+from roe.dynamic import Json, Value
 from roe.source import Span
 
 if TYPE_CHECKING:
-    from roe.evaluator.allocate import PoolHistory, Turn
+    from roe.evaluator.allocation import PoolHistory, Turn
 
 POOLS_START = '{"version":1,"pools":'
 
@@ -33,21 +34,21 @@ def write_turns(folder: Path, turns: Iterable[str], pools: str) -> None:
     write_whole(folder / "pools.json", pools + "\n")
 
 
-def _json(item: Any) -> str:
+def _json(item: object) -> str:
     return json.dumps(item, ensure_ascii=False, separators=(",", ":"))
 
 
-def read_turns(folder: Path, only: str = "") -> dict[str, Any]:
+def read_turns(folder: Path, only: str = "") -> Json:
     """The turns of an earlier run's pools, by record and role; of one of them alone if it is named."""
-    from roe.evaluator.allocate import PoolHistory
+    from roe.evaluator.allocation import PoolHistory
 
     path = folder / "turns.jsonl"
     try:
         pools = json.loads((folder / "pools.json").read_text("utf-8"))["pools"]
-        histories = {str(name): PoolHistory.of(found) for name, found in pools.items()}
+        histories = {str(name): PoolHistory.of(history) for name, history in pools.items()}
         read = 0
         wanted = ',"key":' + json.dumps(only, ensure_ascii=False) + ","
-        turns: dict[str, Any] = {}
+        turns: Json = {}
         with path.open(encoding="utf-8") as file:
             for line in file:
                 turn = check_turn(json.loads(line)) if not only or wanted in line else None
@@ -88,7 +89,7 @@ _SHORT = re.compile(
 )
 
 
-def check_turn(turn: Any) -> dict[str, Any]:
+def check_turn(turn: Value) -> Json:
     """A turn as a run writes it; ValueError for one that no run wrote."""
     good = isinstance(turn, dict) and all(type(turn.get(k)) is int for k in ("n", "standing", "index", "position"))
     good = good and all(isinstance(turn.get(k), str) for k in ("pool", "key", "why", "repeated"))
@@ -96,9 +97,9 @@ def check_turn(turn: Any) -> dict[str, Any]:
     good = good and isinstance(turn.get("before"), list) and all(_is_before(x) for x in turn["before"])
     if not good:
         raise ValueError("a turn is damaged")
-    found: dict[str, Any] = turn
-    return found
+    checked: Json = turn
+    return checked
 
 
-def _is_before(x: Any) -> bool:
+def _is_before(x: object) -> bool:
     return isinstance(x, list) and len(x) == 3 and isinstance(x[0], str) and type(x[1]) is type(x[2]) is int

@@ -12,16 +12,18 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.closures import Scope, compile_expression
-from roe.grammar.field_functions import company
+from roe.grammar.functions.sales import company
 from roe.plan.operators import Method, Relate
 
 if TYPE_CHECKING:
-    from roe.evaluator.world import Row, World
+    from roe.evaluator.row import Row
+    from roe.evaluator.world import World
 
 
 CLOSE = 0.01  # scores that differ by no more say nothing about which is right: tiebreakers do
@@ -35,7 +37,7 @@ class Candidate:
     row: Row
     method: str
     score: float = 1.0
-    ties: list[Any] = field(default_factory=list)
+    ties: list[Value] = field(default_factory=list)
     lost: str = ""
 
 
@@ -65,10 +67,10 @@ class Matcher:
 
     def names(self, theirs: s.Node) -> Names:
         """The names that an expression gives, in one index however many methods compare them."""
-        found = self._names.get(id(theirs))
-        if found is None:
-            found = self._names[id(theirs)] = Names(theirs, self)
-        return found
+        names = self._names.get(id(theirs))
+        if names is None:
+            names = self._names[id(theirs)] = Names(theirs, self)
+        return names
 
     def prepare(self) -> None:
         """Make every look-up now, not when the first row asks."""
@@ -85,12 +87,12 @@ class Matcher:
         similar = {id(m.theirs) for m in self.methods if m.theirs is not None and m.kind == "similar"}
         return len(similar) + sum(m.theirs is not None and m.kind != "similar" for m in self.methods)
 
-    def look_ups(self) -> Iterable[tuple[s.Node, _Method | Names]]:
+    def look_ups(self) -> Iterable[tuple[s.Node, LookUp]]:
         """What was made of the rows to be searched, each with the expression about a row that it rests on."""
         yield from ((names.theirs, names) for names in self._names.values())
         yield from ((m.theirs, m) for m in self.methods if m.theirs is not None and m.kind != "similar")
 
-    def forget(self, stale: Iterable[_Method | Names] = ()) -> None:
+    def forget(self, stale: Iterable[LookUp] = ()) -> None:
         """Drop the matches, and look-ups that are to be made again."""
         self._found.clear()
         for look_up in stale:
@@ -103,10 +105,10 @@ class Matcher:
         """The related row and every candidate; `only` says which rows may be candidates at all."""
         if only is not None:
             return self._match(row, only)
-        found = self._found.get(id(row))
-        if found is None:
-            found = self._found[id(row)] = self._match(row)
-        return found
+        match = self._found.get(id(row))
+        if match is None:
+            match = self._found[id(row)] = self._match(row)
+        return match
 
     def _match(self, row: Row, only: Callable[[Row], bool] | None = None) -> Match:
         considered: list[Candidate] = []
@@ -144,7 +146,7 @@ class Matcher:
         return winner.row
 
 
-def _extreme(values: list[Any], most: bool) -> Any:
+def _extreme(values: list[Value], most: bool) -> Value:
     best = values[0] if values else None
     for value in values:
         if v.less(best, value) if most else v.less(value, best):
@@ -167,13 +169,13 @@ def plan_of(match: s.Node, entity: str, target: str) -> tuple[str, s.Node | None
     block = None
     for condition in s.conjuncts(match):
         if isinstance(condition, s.In) and not condition.negated and len(condition.tests) == 1:
-            found = sides(condition.value, condition.tests[0])
-            if found is not None and found[0] is condition.value:
-                return "among", *found
+            pair = sides(condition.value, condition.tests[0])
+            if pair is not None and pair[0] is condition.value:
+                return "among", *pair
         if not isinstance(condition, s.Compare):
             continue
-        if condition.op == "=" and (found := sides(condition.left, condition.right)):
-            return "equal", *found
+        if condition.op == "=" and (pair := sides(condition.left, condition.right)):
+            return "equal", *pair
         call = condition.left
         if (
             block is None
@@ -201,12 +203,12 @@ class _Method:
         self.theirs = theirs
         self._mine = compile_expression(mine) if mine is not None else None
         self._theirs = compile_expression(theirs) if theirs is not None else None
-        self._groups: dict[Any, list[Row]] | None = None
+        self._groups: dict[Value, list[Row]] | None = None
 
     # --- the look-up ------------------------------------------------------------------------------------------------
 
     @property
-    def groups(self) -> dict[Any, list[Row]]:
+    def groups(self) -> dict[Value, list[Row]]:
         """key -> rows, by id; made when first asked for."""
         if self._groups is None:
             self._groups = {}
@@ -235,7 +237,7 @@ class _Method:
         """The look-up is to be made again."""
         self._groups = None
 
-    def _keys_of(self, row: Row) -> Iterable[Any]:
+    def _keys_of(self, row: Row) -> Iterable[Value]:
         if self._theirs is None:
             return ()
         value = self._theirs({**self.world.base, self.step.target: row})
@@ -317,8 +319,8 @@ class Names:
         """(score, row) of the rows whose names are the same company at least so likely, the best first; of equals by their ids."""
         if self._last[:2] != (name, group):  # methods ask for one name after the other
             rows = self._rows
-            found = [(score, row) for score, place in self._index.search(name, 0.0, group) if (row := rows[place]) is not None]
-            self._last = name, group, sorted(found, key=lambda x: (-x[0], by_id(x[1])))
+            hits = [(score, row) for score, place in self._index.search(name, 0.0, group) if (row := rows[place]) is not None]
+            self._last = name, group, sorted(hits, key=lambda x: (-x[0], by_id(x[1])))
         return [x for x in self._last[2] if x[0] >= least]
 
 
@@ -326,7 +328,7 @@ def by_id(row: Row) -> str:
     return str(row["id"])
 
 
-def _key(value: Any) -> Any:
+def _key(value: Value) -> Value:
     return value if not isinstance(value, (list, dict)) else None
 
 
@@ -336,7 +338,10 @@ def _roots(node: s.Node) -> set[str]:
     return {n.id for n in s.walk(node) if isinstance(n, s.Name)} - bound
 
 
-def blocking_keys(name: Any) -> tuple[str, ...]:
+def blocking_keys(name: object) -> tuple[str, ...]:
     """The first four letters of each word of a company name, and of the whole without spaces."""
     words = company(name).split() if isinstance(name, str) else []
     return tuple(dict.fromkeys(w[:4] for w in (*words, "".join(words)) if w))
+
+
+LookUp = _Method | Names  # what was made of the rows to be searched

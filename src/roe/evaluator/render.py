@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from datetime import date
-from typing import Any
 
+from roe.dynamic import Json, Value
 from roe.evaluator.trace import RuleTrace, StepTrace, Trace, step_title
 from roe.grammar import values as v
 from roe.untrusted import literal, style
@@ -14,7 +14,7 @@ _MARK = {True: "yes", False: "no", None: "unknown"}
 _WIDTH = 80
 
 
-def brief(value: Any) -> str:
+def brief(value: Value) -> str:
     """A value in a few words: records by name, long lists by their length."""
     if hasattr(value, "label"):
         return str(value.label)
@@ -86,7 +86,7 @@ def _body(step: StepTrace, dim: str, off: str) -> list[str]:
         mark = {"granted": "*", "refused": "-", "ended": "."}[c["status"]]
         lines.append(f"       {mark} {c['rep']} on {_day(c['at'])}: {c['status']}{until}, {c['reason']}")
     if step.operator == "allocate" and step.stage == "pool":
-        turn: Any = step.details
+        turn: Json = step.details
         while turn:
             lines += _turn(turn)
             turn = turn["before"]
@@ -97,17 +97,17 @@ def _body(step: StepTrace, dim: str, off: str) -> list[str]:
     return lines
 
 
-def _day(text: Any) -> str:
+def _day(text: Value) -> str:
     """A day or a moment of the data, as a sentence has it; any other text as it is."""
-    found = v.parse_temporal(text) if isinstance(text, str) else text
-    return v.readable(found) if isinstance(found, date) else str(text)
+    day = v.parse_temporal(text) if isinstance(text, str) else text
+    return v.readable(day) if isinstance(day, date) else str(text)
 
 
-def _score(candidate: dict[str, Any]) -> str:
+def _score(candidate: Json) -> str:
     return f" {candidate['score']:g}" if candidate["score"] < 1 and not candidate["lost"] else ""
 
 
-def _turn(turn: dict[str, Any]) -> list[str]:
+def _turn(turn: Json) -> list[str]:
     if turn["repeated"]:
         return [f"       assigned by this pool on {_day(turn['repeated'])} already; the same record twice is one assignment"]
     kind = turn["strategy"].replace("_", " ")

@@ -18,18 +18,20 @@ def misnamed(world: World) -> list[Diagnostic]:
     """An error for each text of the policy that should name a rep, and names several or, by a slip, nobody."""
     if not world.rows["rep"]:
         return []
-    found = []
+    diagnostics = []
     for text, written in {str(text): text for text in named(world.policy.plan)}.items():
         reps = world.search("rep", text)
         if len(reps) > 1:
             listed = ", ".join(f"`{r.written}`" + (f" ({r['email']})" if r["email"] else "") for r in reps[:MOST])
-            found.append(Diagnostic("R605", f"{len(reps)} reps have the name `{text}`", span_of(written), f"name one by id: {listed}"))
+            diagnostics.append(
+                Diagnostic("R605", f"{len(reps)} reps have the name `{text}`", span_of(written), f"name one by id: {listed}")
+            )
         elif not reps and (" " in text or "@" in text):  # a name; ids are often alike
             names = [str(x) for r in world.rows["rep"] for x in (r["name"], r["email"]) if x]
             help = suggest(text, names, "", CLOSE)
             if help:
-                found.append(Diagnostic("R604", f"no rep has the name `{text}`", span_of(written), help))
-    return found
+                diagnostics.append(Diagnostic("R604", f"no rep has the name `{text}`", span_of(written), help))
+    return diagnostics
 
 
 def named(plan: Plan) -> Iterator[Text | str]:

@@ -7,10 +7,12 @@ way. Null is the usual reason that a rule is unknown, so what is not false is fo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from roe.dynamic import Value
 from roe.evaluator.choose import Choice, Chooser
-from roe.evaluator.world import Row, World
+from roe.evaluator.row import Row
+from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar.closures import Scope
 from roe.plan.index import MAX_KEPT_BITS, Subject
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from roe.grammar.clock import Clock
 
 Masks = tuple[int, int]  # (not false, in doubt), over the rules' alternatives
-_Step = tuple[str, int, dict[Any, Masks], Masks, Callable[[Any], Masks], bool]
+_Step = tuple[str, int, dict[Value, Masks], Masks, Callable[[Value], Masks], bool]
 MAX_MET = 4096  # values of a field whose cells are remembered
 HEAD = 1024
 FEW = 64  # rules up to which a subject that no standing rule tests is worth skipping
@@ -68,10 +70,10 @@ class RuleSet:
 
     def _step(self, name: str, subject: Subject, among: int) -> _Step:
         """A field's step over the alternatives in `among`."""
-        known: dict[Any, Masks] = {}
+        known: dict[Value, Masks] = {}
         room = min(MAX_MET, MAX_KEPT_BITS // max(1, among.bit_length()))
 
-        def meet(value: Any) -> Masks:
+        def meet(value: Value) -> Masks:
             masks = _doubt(subject.masks(value), among)
             if len(known) < room and type(value) in _KEPT.get(subject.kind, ()):
                 known[value] = masks
@@ -79,27 +81,27 @@ class RuleSet:
 
         return name, subject.uses, known, _doubt(subject.masks(None), among), meet, subject.kind != "string"
 
-    def __call__(self, record: Mapping[str, Any]) -> Rule | None:
+    def __call__(self, record: Mapping[str, Value]) -> Rule | None:
         """The rule that decides the record; None if none holds."""
         low = self._decide(record)[0]
         return self.rules[self._rule_of[low.bit_length() - 1]] if low else None
 
-    def explain(self, record: Mapping[str, Any]) -> Explained:
+    def explain(self, record: Mapping[str, Value]) -> Explained:
         """The same decision, with what explains it kept; the tree is built when it is read."""
         low, possible, doubt = self._decide(record)
         return Explained(self, record, low, possible, doubt)
 
-    def _decide(self, record: Mapping[str, Any]) -> tuple[int, int, int]:
+    def _decide(self, record: Mapping[str, Value]) -> tuple[int, int, int]:
         """(the bit of the first alternative that holds, what may hold, what is in doubt)."""
         if self._rows:
             return self._slowly(record)
         if self._head:
-            found = self._walk(record, self._head_steps, self._head)
-            if found[0]:
-                return found
+            hits = self._walk(record, self._head_steps, self._head)
+            if hits[0]:
+                return hits
         return self._walk(record, self._steps, self._everything)
 
-    def _walk(self, record: Mapping[str, Any], steps: list[_Step], possible: int) -> tuple[int, int, int]:
+    def _walk(self, record: Mapping[str, Value], steps: list[_Step], possible: int) -> tuple[int, int, int]:
         get = record.get
         doubt = 0
         few = self._few
@@ -108,24 +110,24 @@ class RuleSet:
                 continue
             value = get(name)
             if value is None:
-                found = null
-                doubt |= found[1]
+                bits = null
+                doubt |= bits[1]
             else:
                 try:
-                    found = known[value]
+                    bits = known[value]
                     if numeric and value.__class__ is bool:  # which is a key equal to 0 or 1
-                        found = meet(value)
+                        bits = meet(value)
                 except (KeyError, TypeError):
-                    found = meet(value)
-                if found[1]:
-                    doubt |= found[1]
-            possible &= found[0]
+                    bits = meet(value)
+                if bits[1]:
+                    doubt |= bits[1]
+            possible &= bits[0]
             if not possible:
                 return 0, 0, 0
         true = possible & ~doubt if doubt else possible
         return true & -true, possible, doubt
 
-    def _slowly(self, record: Mapping[str, Any]) -> tuple[int, int, int]:
+    def _slowly(self, record: Mapping[str, Value]) -> tuple[int, int, int]:
         """Rules that look beyond the record's own fields."""
         world = self._world
         scope: Scope = world.scope(record if isinstance(record, Row) else Row(self.entity, world, record))
@@ -154,7 +156,7 @@ class RuleSet:
         return Choice(self.rules[fired[0]].value if fired else None, fired, unknown)
 
 
-_KEPT: dict[str, tuple[type[Any], ...]] = {"string": (str,), "number": (int, float)}  # what is kept of a subject of that kind
+_KEPT: dict[str, tuple[type, ...]] = {"string": (str,), "number": (int, float)}  # what is kept of a subject of that kind
 
 
 def _doubt(masks: tuple[int, int], among: int) -> Masks:
@@ -167,7 +169,7 @@ class Explained:
 
     __slots__ = ("_doubt", "_low", "_possible", "_set", "record")
 
-    def __init__(self, rules: RuleSet, record: Mapping[str, Any], low: int, possible: int, doubt: int) -> None:
+    def __init__(self, rules: RuleSet, record: Mapping[str, Value], low: int, possible: int, doubt: int) -> None:
         self._set, self.record = rules, record
         self._low, self._possible, self._doubt = low, possible, doubt
 

@@ -9,11 +9,11 @@ a subgradient search gives plans and a bound, and with them the gap. `greedy` is
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
-Array = Any  # a NumPy array
+from roe.dynamic import Array
+
 DIGITS = 6  # of the worth of a pair, where it does not fit into fewer
 ROUNDS = 12  # of the search for prices
 SECONDS = 50.0  # of a search where accounts take more than one place
@@ -218,15 +218,15 @@ def _linear(problem: Problem, worth: Array) -> Solution:
     if flow.solve() != flow.OPTIMAL:
         raise ArithmeticError
     chosen = np.asarray(flow.flows(arcs)) > 0
-    found = np.full(n, -1, np.int64)
-    found[account[chosen]] = rep[chosen]
-    short = _short(problem, found)
+    rep_of = np.full(n, -1, np.int64)
+    rep_of[account[chosen]] = rep[chosen]
+    short = _short(problem, rep_of)
     taken = float(worth[good][chosen].sum())
     bound = taken + (
         0.0 if exact else min(len(np.unique(account)), int(problem.capacity.sum())) / scale
     )  # every worth is rounded by half a unit at most
-    objective, apart = measure(problem, found)
-    return Solution(found, objective, bound, apart, "min-cost flow", short)
+    objective, apart = measure(problem, rep_of)
+    return Solution(rep_of, objective, bound, apart, "min-cost flow", short)
 
 
 def _weighted(problem: Problem, worth: Array) -> Solution:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from roe.dynamic import Json, Value
+from roe.evaluator.able import current_leave, reason_left, reason_unable, staffed
 from roe.evaluator.choose import Choice, Chooser
+from roe.evaluator.frozen import period
 from roe.evaluator.observe import Observed, observe, watch
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.closures import Scope
 from roe.plan.operators import Choose, Derive, Expr, Fill, Relate, Rule, Settle
 from roe.plan.outcome import claimable
 from roe.plan.standard import STANDARD
@@ -21,7 +25,8 @@ from roe.source import Span
 
 if TYPE_CHECKING:
     from roe.evaluator.engine import Decision
-    from roe.evaluator.world import Row, World
+    from roe.evaluator.row import Row
+    from roe.evaluator.world import World
 
 ALL_RULES = 60  # a longer list of rules is shown as the ones that fired, are unknown, or lack a single condition
 NEAR_RULES = 5
@@ -37,7 +42,7 @@ class RuleTrace:
     conditions: list[Observed]
     place: Span
     because: str = ""
-    gives: Any = None
+    gives: Value = None
     fired: bool = False
 
 
@@ -49,14 +54,14 @@ class StepTrace:
     operator: str
     name: str
     record: str
-    value: Any
+    value: Value
     hit: str = ""
     rules: list[RuleTrace] = field(default_factory=list)
     total: int = 0
-    parts: list[tuple[str, Any]] = field(default_factory=list)
+    parts: list[tuple[str, Value]] = field(default_factory=list)
     text: str = ""
     place: Span | None = None
-    details: dict[str, Any] = field(default_factory=dict)
+    details: Json = field(default_factory=dict)
 
     @property
     def omitted(self) -> int:
@@ -71,7 +76,7 @@ class Trace:
     sentence: str
     steps: list[StepTrace]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         d = self.decision
         outcome = {
             "action": d.action, "owner": d.owner, "owner_name": d.owner_name or None, "previous": d.previous,
@@ -89,8 +94,8 @@ class Trace:
         }
 
 
-def _step_json(step: StepTrace) -> dict[str, Any]:
-    out: dict[str, Any] = {
+def _step_json(step: StepTrace) -> Json:
+    json: Json = {
         "stage": step.stage,
         "operator": step.operator,
         "name": step.name,
@@ -98,17 +103,17 @@ def _step_json(step: StepTrace) -> dict[str, Any]:
         "value": plain(step.value),
     }
     if step.hit:
-        out |= {"hit": step.hit, "rules": [_rule_json(r) for r in step.rules], "rules_total": step.total}
+        json |= {"hit": step.hit, "rules": [_rule_json(r) for r in step.rules], "rules_total": step.total}
     if step.text:
-        out |= {"text": step.text, "parts": [_part(text, value) for text, value in step.parts]}
+        json |= {"text": step.text, "parts": [_part(text, value) for text, value in step.parts]}
     if step.place:
-        out["place"] = _place(step.place)
+        json["place"] = _place(step.place)
     if step.details:
-        out["details"] = step.details
-    return out
+        json["details"] = step.details
+    return json
 
 
-def _rule_json(r: RuleTrace) -> dict[str, Any]:
+def _rule_json(r: RuleTrace) -> Json:
     conditions = [
         {
             "text": c.text, "result": c.result, "values": [_part(p.text, p.value) for p in c.parts],
@@ -122,15 +127,15 @@ def _rule_json(r: RuleTrace) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _part(text: str, value: Any) -> dict[str, Any]:
+def _part(text: str, value: Value) -> Json:
     return {"text": text, "type": v.kind(value), "value": plain(value)}
 
 
-def _place(span: Span) -> dict[str, Any]:
+def _place(span: Span) -> Json:
     return {"file": span.file, "line": span.line, "column": span.column, "cell": span.cell or None}
 
 
-def plain(value: Any) -> Any:
+def plain(value: Value) -> Value:
     return v.plain(value)
 
 
@@ -171,6 +176,16 @@ def sentence(d: Decision) -> str:
     until = f" until {until}" if until and d.action != "refer" else ""
     reason = d.reason if d.reason.endswith((".", "!", "?")) else d.reason + "."
     return f"{verb}{state}{until}: {reason}"
+
+
+def _covers(rep: Row, away: Row) -> bool:
+    leave = current_leave(away)
+    return leave is not None and leave["cover"] is rep
+
+
+def _is_away(rep: Row) -> str:
+    reason = reason_unable(rep)
+    return f"{rep.label} {'' if reason.startswith(('left', 'starts')) else 'is '}{reason}"
 
 
 class _Builder:
@@ -214,8 +229,8 @@ class _Builder:
         while action is not None:
             if action.assign is not None:
                 value, parts = watch(action.assign.tree, self.world.scope(self.d.row), self.lists, self.compiled.watched)
-                for part in parts:
-                    self.rests_on(part.node, self.world.scope(self.d.row))
+                for node in parts:
+                    self.rests_on(node.node, self.world.scope(self.d.row))
                 text = str(action.assign.text)
                 parts_shown = [(p.text, p.value) for p in parts]
                 place = action.assign.text.span()
@@ -230,9 +245,9 @@ class _Builder:
             self.seen.add(key)
             self.todo.append((row, name))
 
-    def rests_on(self, node: s.Node, scope: dict[str, Any]) -> None:
+    def rests_on(self, node: s.Node, scope: Scope) -> None:
         """Queue the steps that a part of a condition reads, on whichever record it reads them."""
-        from roe.evaluator.world import Row
+        from roe.evaluator.row import Row
 
         for name, code in self.compiled.reads(node):
             base = code(scope)
@@ -257,10 +272,10 @@ class _Builder:
         scope = self.world.scope(row)
         if isinstance(step, Derive):
             if step.group is not None:
-                for role, part in step.group.items():
-                    if row[part] is not None:
-                        self.ask(row, part)
-                    self._stands_in(step, role, row, part)
+                for role, field in step.group.items():
+                    if row[field] is not None:
+                        self.ask(row, field)
+                    self._stands_in(step, role, row, field)
                 return
             assert step.expr is not None
             self.steps.append(self._derive(step, step.expr, row, scope))
@@ -274,7 +289,7 @@ class _Builder:
         """What became of every claim on an account."""
         claims = self.plan.claims
         assert claims is not None
-        told = [
+        outcomes = [
             {
                 "claim": o.claim["id"], "rep": o.claim["rep"]["id"] if o.claim["rep"] is not None else None, "at": v.string(o.claim["at"]),
                 "status": o.status, "until": v.string(o.until), "reason": o.reason,
@@ -284,37 +299,42 @@ class _Builder:
         live = row[name]
         held = None if live is None else live["id"]
         self.steps.append(
-            StepTrace("claim", "allocate", "claims", row.label, held, place=self.compiled.place(claims.text), details={"claims": told})
+            StepTrace("claim", "allocate", "claims", row.label, held, place=self.compiled.place(claims.text), details={"claims": outcomes})
         )
 
-    def _stands_in(self, step: Derive, role: str, row: Row, part: str) -> None:
+    def _stands_in(self, step: Derive, role: str, row: Row, field: str) -> None:
         """Why somebody else than the staffing says owns a territory."""
-        staffed, owner = self.world.rep(row[part]), self.world.staffed(step, role, row[part])
-        if owner is staffed or owner is None or role != self.d.role:
+        named, owner = self.world.rep(row[field]), staffed(self.world, step, role, row[field], row["owner"].get(role))
+        if owner is named or owner is None or role != self.d.role:
             return
-        away = staffed if staffed is not None else self.world.rep(step.vacant.get(role))
-        said = [f"{role} is vacant: {away.label} is the fallback"] if staffed is None and away is not None else []
-        if away is not None and owner is not away:
-            said.append(f"{away.label} is on leave until {v.readable(away['leave']['until'])}: {owner.label} covers")
+        said, away = [], named
+        if named is None or reason_left(named) or not (step.cover and _covers(owner, named)):
+            away = self.world.rep(step.vacant.get(role))
+            assert away is not None  # else nobody would own it
+            why = f"{role} is vacant" if named is None else _is_away(named)
+            said.append(f"{why}: {away.label} is the fallback")
+        if owner is not away:
+            assert away is not None
+            said.append(f"{_is_away(away)}: {owner.label} covers")
         self.steps.append(StepTrace(step.stage, "derive", f"{step.name}.{role}", row.label, owner, text="; ".join(said)))
 
-    def _derive(self, step: Derive, expr: Expr, row: Row, scope: dict[str, Any]) -> StepTrace:
+    def _derive(self, step: Derive, expr: Expr, row: Row, scope: Scope) -> StepTrace:
         value, parts = watch(expr.tree, scope, self.lists, self.compiled.watched)
-        for part in parts:
-            self.rests_on(part.node, scope)
+        for node in parts:
+            self.rests_on(node.node, scope)
         shown = [(p.text, p.value) for p in parts]
         text = str(expr.text)
         if step.frozen is not None:
-            kept = row[step.name]
-            shown.append((f"frozen on {self.world.period(step)}, today it is", value))
-            value = kept
+            frozen = row[step.name]
+            shown.append((f"frozen on {period(self.world, step)}, today it is", value))
+            value = frozen
         if step.among is not None and row[step.name] is not None:
             value, within = row[step.name], row[f"{step.name}_within"]
             segment = "" if within is None else f" in {within.label if hasattr(within, 'label') else v.string(within)}"
             shown.append((f"rank of {value['of']}{segment}", value["rank"]))
         return StepTrace(step.stage, "derive", step.name, row.label, value, parts=shown, text=text, place=expr.text.span())
 
-    def choose(self, chooser: Chooser, choice: Choice, row: Row, value: Any) -> StepTrace:
+    def choose(self, chooser: Chooser, choice: Choice, row: Row, value: Value) -> StepTrace:
         """The rules up to the one that fired, or all of a hit policy that looks at all; of a long table the near ones."""
         step = chooser.step
         scope = self.world.scope(row)
@@ -325,11 +345,11 @@ class _Builder:
         rules = [self._rule(step.rules[i], i, i in choice.fired, scope) for i in numbers]
         return StepTrace(step.stage, "choose", step.name, row.label, value, step.hit, rules, last + 1)
 
-    def _rule(self, rule: Rule, number: int, fired: bool, scope: dict[str, Any]) -> RuleTrace:
+    def _rule(self, rule: Rule, number: int, fired: bool, scope: Scope) -> RuleTrace:
         conditions = [c for expr in rule.conditions for c in observe(expr, scope, self.lists, self.compiled.watched)]
         for condition in conditions:
-            for part in condition.parts:
-                self.rests_on(part.node, scope)
+            for node in condition.parts:
+                self.rests_on(node.node, scope)
         result: bool | None = True
         for condition in conditions:
             result = v.both(result, condition.result)
@@ -345,5 +365,5 @@ class _Builder:
         ]
         details = {"method": match.method or None, "candidates": candidates, "candidates_total": len(match.candidates)}
         place = step.methods[0].match.text.span()
-        found = None if match.row is None else match.row["id"]
-        return StepTrace(step.stage, "relate", step.name, row.label, found, place=place, details=details)
+        record = None if match.row is None else match.row["id"]
+        return StepTrace(step.stage, "relate", step.name, row.label, record, place=place, details=details)

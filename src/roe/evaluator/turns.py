@@ -20,7 +20,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+
+from roe.dynamic import Value
 
 LARGEST = 10**15  # of the denominators that credit is counted in; beyond it, credit is rounded
 
@@ -34,7 +35,7 @@ class Seat:
     skipped: str = ""
     owed: bool = False
 
-    def as_json(self) -> list[Any]:
+    def as_json(self) -> list[Value]:
         return [self.rep, str(self.weight), self.skipped, self.owed]
 
 
@@ -63,9 +64,9 @@ class Ledger:
 
     def __init__(self, limit: int, credits: Mapping[str, Fraction] | None = None) -> None:
         self.limit = limit
-        found = credits or {}
-        self.scale = math.lcm(*(c.denominator for c in found.values()))
-        self.units = {rep: c.numerator * (self.scale // c.denominator) for rep, c in found.items()}
+        given = credits or {}
+        self.scale = math.lcm(*(c.denominator for c in given.values()))
+        self.units = {rep: c.numerator * (self.scale // c.denominator) for rep, c in given.items()}
 
     def copy(self) -> Ledger:
         other = Ledger(self.limit)

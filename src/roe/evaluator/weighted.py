@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from roe.evaluator.diving import Dive
 from roe.evaluator.pairs import Bools, Ints, Pairs
 from roe.evaluator.prices import CLOSE, WIDE, Prices, knapsack
 from roe.evaluator.repair import improved, repaired
+
+if TYPE_CHECKING:
+    from ortools.sat.python.cp_model import CpModel, CpSolver
 
 SMALL = 1500  # pairs: CP-SAT is asked for the proof at once
 SECONDS = 50.0  # of the whole search
@@ -53,7 +56,7 @@ def exact(pairs: Pairs, worth: Ints, among: Bools, hint: Bools | None, seconds: 
     for own in _grouped(rows, pairs.account).values():
         model.add_at_most_one(x[k] for k in own)
 
-    def places(own: list[int]) -> Any:
+    def places(own: list[int]) -> cp_model.LinearExpr:
         return cp_model.LinearExpr.weighted_sum([x[k] for k in own], [int(pairs.size[k]) for k in own])
 
     for r, own in by_rep.items():
@@ -127,7 +130,7 @@ def _few_anew(pairs: Pairs, worth: Ints, plan: Bools, theirs: Bools, until: floa
     return (plan & ~free) | better
 
 
-def _solved(solver: Any, model: Any) -> None:
+def _solved(solver: CpSolver, model: CpModel) -> None:
     """ArithmeticError if no plan is known when the time is over."""
     status = solver.solve(model)
     if status not in (2, 4):  # feasible, optimal

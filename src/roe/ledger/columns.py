@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from roe.ledger.encode import words_of
 from roe.ledger.entries import FORGOTTEN
 from roe.ledger.moment import At
+from roe.ledger.reconcile import CHANGED_IN_CRM
 from roe.ledger.snapshot import Codes, Rows, read_rows
 from roe.ledger.state import QUEUE, How, State, day_text, holder_of, key_parts, moment_text
 from roe.ledger.store import Store
@@ -48,10 +49,15 @@ class RoleTable:
     _rows: dict[str, int] = field(default_factory=dict, init=False, repr=False)  # of records that somebody has asked for
 
     def __post_init__(self) -> None:
-        self.is_owned = (self.holder >= 0) | (self.base >= 0) | (self.decided.at >= 0)
+        self.is_owned = (self.holder >= 0) | (self.base >= 0) | (self.decided.at >= 0) | (self.former >= 0) | self.is_changed_in_crm
 
     def __len__(self) -> int:
         return len(self.records)
+
+    @property
+    def is_changed_in_crm(self) -> Array:
+        """Whether the CRM gave the record to its holder, or took it away."""
+        return np.array([*(by in CHANGED_IN_CRM for by in self.by.meaning), False])[self.by.at]
 
     def state(self, row: int) -> State:
         """The value of `state["owners"]`."""

@@ -7,11 +7,12 @@ erased; the rest is the skeleton that stays. A `word` is a value that many entri
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, field, fields
 from datetime import datetime
 from typing import Any, ClassVar
 
 from roe.ledger.moment import At
+from roe.node import node
 
 FORGOTTEN = "(forgotten)"  # what stands where a value was erased
 BY = ("rule", "exception", "claim", "book", "pool", "hand", "system", "conversion", "import", "correction", "undo")
@@ -49,7 +50,7 @@ def privates(factory: Any = dict) -> Any:
     return _kept("private", factory=factory)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Entry:
     """`at` is when it holds in the world."""
 
@@ -63,7 +64,7 @@ class Entry:
     at: At
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class About(Entry):
     """An entry about a record."""
 
@@ -71,7 +72,7 @@ class About(Entry):
     record: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Run(Entry):
     """A commit: what decided, by which policy, on which inputs. `at` is its as-of. `inputs` is name -> {digest, read_at}."""
 
@@ -88,7 +89,7 @@ class Run(Entry):
     accepted: str = private("")  # who let it pass a guard, and why
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Activated(Entry):
     """A policy is in force from here on."""
 
@@ -100,7 +101,7 @@ class Activated(Entry):
     by: str = private("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Owned(About):
     """Who holds a record in a role from `at` on: a rep, a named `queue`, or nobody."""
 
@@ -123,7 +124,7 @@ class Owned(About):
     sentence: str = private("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Loaded(About):
     """The CRM has a decision of ours. `read_at` is when the data was read, where that is known."""
 
@@ -135,7 +136,7 @@ class Loaded(About):
     decision: int = fact(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Refused(About):
     """The CRM has refused to load a decision."""
 
@@ -145,7 +146,7 @@ class Refused(About):
     reason: str = private("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Turn(About):
     """A pool gave a record to a rep. `asked` is the pool that a rule named, `pool` the one that gave, which is it or a fallback."""
 
@@ -161,11 +162,11 @@ class Turn(About):
     credit: str = fact("")  # FREE, ASKED or nothing
     back: str = fact("")  # the policy's reason for which it is given back
     counted: bool = word(True)  # whether caps count it
-    company: Any = private()  # noqa: RUF009  what records of one company have in common
+    company: Any = private()  # what records of one company have in common
     tried: tuple[str, ...] = privates(tuple)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class TurnBack(About):
     """A turn is given back: a no-show, junk, a refused load, a colleague who took it."""
 
@@ -177,7 +178,7 @@ class TurnBack(About):
     reason: str = private("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Standing(Entry):
     """A pool's turns, counts and credits after the turns that were appended with it."""
 
@@ -189,7 +190,7 @@ class Standing(Entry):
     credits: Mapping[str, str] = privates()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Claimed(About):
     """A claim was granted, or refused with its `reason`. `claim` is its own id."""
 
@@ -205,7 +206,7 @@ class Claimed(About):
     reason: str = private("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Returned(About):
     """A rep gave a record back. It may be claimed or given again from `until` on."""
 
@@ -217,14 +218,14 @@ class Returned(About):
     reason: str = private("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Rested(Returned):
     """A record rests until a day."""
 
     KIND: ClassVar[str] = "rested"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Referred(About):
     """A person must decide, by `until`. `to` may name others than a rep, such as `vp`."""
 
@@ -238,7 +239,7 @@ class Referred(About):
     sentence: str = private("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Answered(About):
     """The answer to a referral; or `lapsed`: its day passed, and it goes to the next."""
 
@@ -250,7 +251,7 @@ class Answered(About):
     by: str = private("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Frozen(About):
     """A value as a period began. `on` is the period's first day."""
 
@@ -258,10 +259,10 @@ class Frozen(About):
     NAME: ClassVar[str] = "field"
     field: str
     on: str = word()
-    value: Any = private()  # noqa: RUF009
+    value: Any = private()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Raised(About):
     """An event is up since `at`; or, with `up` false, is down again."""
 
@@ -271,18 +272,18 @@ class Raised(About):
     up: bool = word(True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Seen(About):
     """A field under `track:` has a new value."""
 
     KIND: ClassVar[str] = "seen"
     NAME: ClassVar[str] = "field"
     field: str
-    value: Any = private()  # noqa: RUF009
-    before: Any = private()  # noqa: RUF009
+    value: Any = private()
+    before: Any = private()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Credit(About):
     """Who is credited for a record, and with which share."""
 
@@ -294,7 +295,7 @@ class Credit(About):
     shares: Mapping[str, Any] = privates()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Disputed(Credit):
     """Somebody disagrees with a credit."""
 
@@ -302,7 +303,7 @@ class Disputed(Credit):
     reason: str = private("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Became(About):
     """A record was converted to another."""
 
@@ -313,7 +314,7 @@ class Became(About):
     to_record: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Merged(About):
     """A record was merged into another of its entity."""
 
@@ -323,26 +324,26 @@ class Merged(About):
     survivor: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Absent(About):
     """A record is no longer in the data. It keeps its place."""
 
     KIND: ClassVar[str] = "absent"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Deleted(About):
     KIND: ClassVar[str] = "deleted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Restored(About):
     """A record that was absent or deleted is back."""
 
     KIND: ClassVar[str] = "restored"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Placed(About):
     """An account's place in a book: with a rep, resting, or out of it."""
 
@@ -357,7 +358,7 @@ class Placed(About):
     reason: str = private("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Cycle(Entry):
     """A book's cycle, and how many accounts each rep was given in it."""
 
@@ -368,7 +369,7 @@ class Cycle(Entry):
     given: Mapping[str, int] = privates()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Corrected(Entry):
     """An entry is wrong: what is so instead, by whom, and why."""
 
@@ -379,7 +380,7 @@ class Corrected(Entry):
     why: str = private("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Erased(Entry):
     """Values were erased: of a subject by its number, or evidence that had been kept long enough (`before`)."""
 
@@ -392,7 +393,7 @@ class Erased(Entry):
     why: str = private("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Evidence(About):
     """The typed values that a decision read, and the policy that decided."""
 
@@ -403,7 +404,7 @@ class Evidence(About):
     values: Mapping[str, Any] = privates()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Requested(About):
     """Somebody asks for an exception: that `rep` has a record in a role, from `start` up to `until`."""
 
@@ -416,7 +417,7 @@ class Requested(About):
     reason: str = private("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Excepted(Requested):
     """An exception is granted; or, with `up` false, has ended before its time. It answers what was requested for the same role."""
 
@@ -424,7 +425,7 @@ class Excepted(Requested):
     up: bool = word(True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Declined(About):
     """A requested exception is not granted."""
 
@@ -434,7 +435,7 @@ class Declined(About):
     reason: str = private("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Away(About):
     """A rep (`entity` is `rep`) takes no records from `start` up to `until`; or, with `up` false, takes them again."""
 
@@ -447,7 +448,7 @@ class Away(About):
     reason: str = private("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Weighed(About):
     """A move of a plan of books is accepted or held back, before the plan is applied. `plan` tells the plan."""
 
@@ -460,7 +461,7 @@ class Weighed(About):
     reason: str = private("")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Reviewed(About):
     """What somebody says of a change of the policy: `approved`, `rejected` or `commented`. `entity` is `review`, `record` the review's key."""
 
@@ -482,7 +483,7 @@ ALL: tuple[type[Entry], ...] = (
 KINDS: dict[str, type[Entry]] = {kind.KIND: kind for kind in ALL}
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Stored:
     """An entry as the ledger has it. `recorded` is when it was written; `run` the number of the `run` entry it belongs to."""
 

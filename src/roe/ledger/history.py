@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from typing import Any
 
 from roe.ledger import entries as e
-from roe.ledger.entries import Entry, Run, Stored
+from roe.ledger.entries import Entry, Evidence, Run, Stored
 from roe.ledger.moment import At
 from roe.ledger.store import Holding, Store
 
+NO_NAMES: Mapping[str, str] = {}
 QUIET = ("evidence", "standing")  # what no reader wants a line for
 
 
@@ -43,8 +45,47 @@ def entities_of(store: Store, record: str) -> list[str]:
     return [x for (id_,) in rows if (x := store._text(id_)) not in ("rep", "claim")]
 
 
-def story(store: Store, entity: str, record: str, *, role: str = "", rep: str = "", since: date | None = None) -> list[Line]:
-    """What the ledger has of a record, in the order in which it held; of one role, about one rep, or from a day on."""
+def called(store: Store, text: str) -> list[tuple[str, str]]:
+    """(entity, id) of the records that answer to a name, a domain or an e-mail address, as the evidence of decisions has them."""
+    wanted = text.lower()
+    found: dict[tuple[str, str], None] = {}
+    for x in store.latest("evidence"):
+        e = x.stored.entry
+        if isinstance(e, Evidence) and wanted in (str(e.values.get("name", "")).lower(), *e.values.get("called", ())):
+            found[e.entity, e.record] = None
+    return list(found)
+
+
+def names_of(evidence: Iterable[Stored]) -> dict[str, str]:
+    """What reps are called, by id, as the evidence of decisions has it. Of several with one name each keeps the id beside it."""
+    names: dict[str, str] = {}
+    for x in evidence:
+        names |= x.entry.values.get("names", {}) if isinstance(x.entry, Evidence) else {}
+    times = Counter(names.values())
+    return {rep: name if times[name] == 1 else f"{name} ({rep})" for rep, name in names.items()}
+
+
+def rep_called(store: Store, text: str) -> str:
+    """The id of the rep whom a text means: that id, else the one rep of that name in the evidence of decisions."""
+    if store._find("rep", text) is None:
+        names = names_of(x.stored for x in store.latest("evidence"))
+        return next((rep for rep, name in names.items() if name.lower() == text.lower()), text)
+    return text
+
+
+def _named(entry: Entry, names: Mapping[str, str]) -> Entry:
+    """An entry with names in place of the ids of reps."""
+    known: dict[str, Any] = {field: names[rep] for field in ("rep", "former") if (rep := getattr(entry, field, None)) and rep in names}
+    return replace(entry, **known) if known else entry
+
+
+def story(
+    store: Store, entity: str, record: str, *, role: str = "", rep: str = "", since: date | None = None, names: Mapping[str, str] = NO_NAMES
+) -> list[Line]:
+    """What the ledger has of a record, in the order in which it held; of one role, about one rep, or from a day on.
+
+    `names` says what reps are called, where ids are not to be shown.
+    """
     lines = []
     for x in sorted(store.of_record(entity, record), key=lambda x: (x.entry.at.instant, x.number)):
         if x.kind in QUIET or (since is not None and x.entry.at.date < since):
@@ -52,7 +93,7 @@ def story(store: Store, entity: str, record: str, *, role: str = "", rep: str = 
         named = getattr(x.entry, x.entry.NAME, "")
         if (role and named != role) or (rep and rep not in (getattr(x.entry, "rep", None), getattr(x.entry, "former", None))):
             continue
-        what, reason = told(x.entry)
+        what, reason = told(_named(x.entry, names))
         lines.append(Line(x, str(x.entry.at) if x.entry.at.day else f"{x.entry.at.local:%Y-%m-%d %H:%M}", named, what, reason))
     return lines
 
@@ -228,8 +269,8 @@ def policy_of(run: Stored | None) -> str:
     return f"`{run.entry.policy}`" + (f" ({shown})" if shown else "")
 
 
-def in_words(x: OnDay) -> list[str]:
-    """The answer for one role, in sentences."""
+def in_words(x: OnDay, names: Mapping[str, str] = NO_NAMES) -> list[str]:
+    """The answer for one role, in sentences, with what reps are called."""
     if x.was is None:
         said = [f"{x.role}: the ledger does not know who had it"]
     else:
@@ -237,14 +278,15 @@ def in_words(x: OnDay) -> list[str]:
         since = "since a day that is not known" if h.since_unknown else f"since {h.start.date}"
         how = because(h)
         said = [
-            f"{x.role}: {_who(h.rep, h.queue)}, {since}"
+            f"{x.role}: {_who(names.get(h.rep or '', h.rep), h.queue)}, {since}"
             + (f", until {h.stop.date}" if h.stop is not None else "")
             + (f"; {how}" if how else "")
         ]
     if (x.run is not None and (x.known is None) != (x.was is None)) or (
         x.known and x.was and (x.known.rep, x.known.queue) != (x.was.rep, x.was.queue)
     ):
-        said.append(f"    that night roe knew: {_who(x.known.rep, x.known.queue) if x.known else 'nothing of it'}")
+        k = x.known
+        said.append(f"    that night roe knew: {_who(names.get(k.rep or '', k.rep), k.queue) if k else 'nothing of it'}")
     return said
 
 

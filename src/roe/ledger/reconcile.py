@@ -22,6 +22,7 @@ from datetime import datetime
 from enum import Enum
 
 Holder = str | None
+CHANGED_IN_CRM = ("hand", "system")  # what gave a record to its holder, or took it away, where rules did not
 
 
 class Kind(Enum):

@@ -33,6 +33,8 @@ class SqliteDatabase:
         self.url = str(folder)
         place = folder / FILE
         _refuse_shared(folder)
+        if folder.exists() and not folder.is_dir():
+            refuse(MISSING, "this is a file; a ledger is a folder", self.url, "name another folder")
         if not create and not place.is_file():
             refuse(MISSING, "there is no ledger in this folder", self.url, "name the --state folder of a `roe run`")
         try:
@@ -66,8 +68,15 @@ class SqliteDatabase:
 
     def _said(self, e: sqlite3.DatabaseError) -> NoReturn:
         """A failure that is the machine's or the file's as a diagnostic; a wrong statement of ours as it is."""
-        if isinstance(e, (sqlite3.IntegrityError, sqlite3.ProgrammingError)) or "syntax" in str(e) or "no such" in str(e):
+        if isinstance(e, (sqlite3.IntegrityError, sqlite3.ProgrammingError)) or "syntax" in str(e):
             raise e
+        if "no such" in str(e):
+            refuse(
+                MISSING,
+                f"{FILE} in this folder is not a ledger of roe, or is damaged: {e}",
+                self.url,
+                "name another folder, or restore a backup",
+            )
         refuse(MISSING, f"the ledger cannot be used: {e}", self.url, "free disk space, or restore the ledger from a backup")
 
     def begin(self, wait: float) -> None:

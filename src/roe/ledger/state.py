@@ -38,6 +38,7 @@ from roe.ledger.entries import (
     TurnBack,
 )
 from roe.ledger.moment import At
+from roe.ledger.reconcile import CHANGED_IN_CRM
 from roe.ledger.store import Store
 
 COUNTED = timedelta(days=14)  # days older than that count for no cap
@@ -134,7 +135,7 @@ def _owners(store: Store) -> State:
             "base_at": None if base_at is None else moment_text(base_at), "decided": [holder_of(*x) for x in h.decided],
         }  # fmt: skip
         holder = holder_of(h.rep, h.queue)
-        if holder is not None or base is not None or h.decided:
+        if holder is not None or base is not None or h.decided or h.former or h.by in CHANGED_IN_CRM:
             since = None if h.since_unknown else day_text(h.start.instant, h.start.zone)
             found[key] = {"rep": holder, "since": since} | {k: x for k, x in more.items() if x}
         else:
@@ -251,7 +252,7 @@ def past(store: Store) -> State:
 
 
 def _ends(store: Store) -> State:
-    """The rules that gave a record for a time, each with the end that it then had, as lines of text (see `roe.grammar.history`)."""
+    """The rules that gave a record for a time, each with the end that it then had, as lines of text (see `roe.grammar.functions.history`)."""
     found: dict[str, list[str]] = {}
     for o in store.latest("hold"):
         e = o.stored.entry

@@ -102,7 +102,7 @@ def open_store(place: str | Path, *, create: bool = True, wait: float = 60, cloc
     policy's, in which its days are meant. `clock` gives the time that entries are recorded at, in microseconds since 1970 UTC; nothing else reads a clock.
     """
     text = str(place)
-    if text.startswith(("postgresql:", "postgres:")):
+    if _is_postgres(text):
         from roe.ledger.postgres import PostgresDatabase
 
         db: Database = PostgresDatabase(text, create)
@@ -141,7 +141,15 @@ def exists(place: str | Path) -> bool:
     """Whether a folder has a ledger; of an address that is not known without asking, so it counts as one."""
     from roe.ledger.sqlite import FILE
 
-    return str(place).startswith(("postgresql:", "postgres:")) or (Path(place) / FILE).is_file()
+    return _is_postgres(str(place)) or (Path(place) / FILE).is_file()
+
+
+def _is_postgres(place: str) -> bool:
+    """Whether a `--state` is an address rather than a folder. Raises PolicyError for an address of something else."""
+    kind, is_address, _ = place.partition("://")
+    if is_address and kind not in ("postgresql", "postgres"):
+        refuse("R801", f"`{kind}` is not a kind of ledger", "--state", "name a folder, or postgresql://user@host/database")
+    return place.startswith(("postgresql:", "postgres:"))
 
 
 def _now() -> int:

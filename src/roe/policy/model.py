@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import field, replace
 from datetime import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,8 @@ class Model:
         return sorted({*self.entities.get(entity, ()), *(n for e, n in self.steps if e == entity)})
 
 
-def standard_fields(profile: str) -> dict[str, dict[str, Field]]:
+@cache
+def standard_fields(profile: str) -> Mapping[str, Mapping[str, Field]]:
     """The entities every policy starts with, under the profile's column names."""
     crm = PROFILES[profile]
     out: dict[str, dict[str, Field]] = {}

@@ -19,7 +19,7 @@ from roe.grammar import values as v
 from roe.grammar.clock import Fiscal
 from roe.grammar.types import Type
 from roe.plan import operators as o
-from roe.policy.model import DataSource, Field, Keys, Model, Policy
+from roe.policy.model import DataSource, Field, Keys, Model, Policy, standard_fields
 from roe.source import Added, Cell, Inline, Same, Scalar, Span, Text
 
 # every node of a plan, whichever stage has it
@@ -129,7 +129,7 @@ def write_policy(policy: Policy) -> dict[str, Any]:
         "name": policy.name, "timezone": policy.timezone, "calendar": policy.calendar,
         "hours": w.value(policy.hours), "fiscal": [policy.fiscal.starts, policy.fiscal.named_by_end], "profile": policy.profile, "files": list(policy.files),
         "data": w.value(dict(policy.data)), "roles": model.roles(),
-        "entities": [[e, [w.value(f) for f in fs.values()]] for e, fs in model.entities.items()],
+        "entities": [[e, [name if _is_standard(policy, e, name) else w.value(f) for name, f in fs.items()]] for e, fs in model.entities.items()],
         "types": [[*key, w.value(model.field_type(*key))] for key in model.steps],
         "steps": [[*key, w.value(step)] for key, step in plan.steps.items()],
         "engagement": [[*key, w.value(step)] for key, step in plan.engagement.items()],
@@ -138,6 +138,11 @@ def write_policy(policy: Policy) -> dict[str, Any]:
         "lists": w.value(dict(plan.lists)), "dated": w.value(dict(plan.dated_lists)),
         "trees": trees, "excerpts": list(w.excerpts),
     }  # fmt: skip
+
+
+def _is_standard(policy: Policy, entity: str, name: str) -> bool:
+    """Whether a field is as roe itself has it, so that its name is enough: what is kept counts for this roe alone."""
+    return standard_fields(policy.profile).get(entity, {}).get(name) is policy.model.entities[entity][name]
 
 
 def _pieces(rule: o.Rule) -> list[str]:
@@ -168,7 +173,10 @@ class Reader:
         for piece, tree in kept["trees"]:
             parser.remember_kept("expr", piece, lambda tree=tree: self.value(tree))  # type: ignore[misc]
         model = Model([str(r) for r in kept["roles"]])
-        model.entities = {e: {f.name: f for f in map(self.value, fs)} for e, fs in kept["entities"]}
+        standard = standard_fields(str(kept["profile"]))
+        model.entities = {
+            e: {f.name: f for f in (standard[e][f] if type(f) is str else self.value(f) for f in fs)} for e, fs in kept["entities"]
+        }
         for e, name, found in kept["types"]:
             model.steps[e, name] = lambda found=found: self.value(found)  # type: ignore[misc]
         plan = o.Plan(

@@ -7,7 +7,6 @@ ledger's lock, in an `adjustment` of its own. The service has its writer do the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, NoReturn
 
@@ -16,6 +15,7 @@ from roe.diagnostics import Diagnostic, PolicyError
 from roe.ledger.entries import Answered, Away, Declined, Entry, Evidence, Excepted, Requested, Reviewed, Run, Weighed
 from roe.ledger.moment import At
 from roe.ledger.store import Open, Store
+from roe.node import node
 from roe.run.inputs import run_id
 from roe.run.memory import in_force, opened
 from roe.source import Span
@@ -26,7 +26,7 @@ LONGEST = 2_000  # characters of a reason
 VERDICTS = ("approved", "rejected", "commented")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Act:
     """`by` is the name of whoever acts, as it is shown later."""
 
@@ -40,7 +40,7 @@ class Act:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class OfRole(Act):
     """An act about a record in a role."""
 
@@ -58,7 +58,7 @@ class OfRole(Act):
         return next((o for o in found if getattr(o.stored.entry, "role", "") == self.role), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Ask(OfRole):
     """Ask that `rep` has the record from `start` up to `until`."""
 
@@ -74,7 +74,7 @@ class Ask(OfRole):
         return [_excepting(Requested, self, at)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Grant(Ask):
     """Grant an exception. It answers the request for the same record and role, and replaces an earlier exception."""
 
@@ -85,7 +85,7 @@ class Grant(Ask):
         return [_excepting(Excepted, self, at)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Decline(OfRole):
     """Do not grant what was asked for."""
 
@@ -100,7 +100,7 @@ class Decline(OfRole):
         return [Declined(at=at, entity=self.entity, record=self.record, role=self.role, by=self.by, reason=self.reason)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class End(OfRole):
     """End an exception before its time."""
 
@@ -117,7 +117,7 @@ class End(OfRole):
         return [Excepted(at=at, entity=self.entity, record=self.record, role=self.role, up=False, by=self.by, reason=self.reason)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Answer(OfRole):
     """Decide a referral: `rep` has the record up to `until`, whatever the rules say meanwhile, which would only ask again.
 
@@ -139,7 +139,7 @@ class Answer(OfRole):
         return [answer, Excepted(at=at, until=until, reason=f"asked, {self.by} decided" + (f": {self.text}" if self.text else ""), **about)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Leave(Act):
     """A rep takes no records from `start` on, up to `until` if that is known."""
 
@@ -153,7 +153,7 @@ class Leave(Act):
         return [Away(at=at, entity="rep", record=self.rep, start=str(self.start), until=until, by=self.by, reason=self.reason)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Return(Act):
     """A rep takes records again."""
 
@@ -166,7 +166,7 @@ class Return(Act):
         return [Away(at=at, entity="rep", record=self.rep, up=False, by=self.by)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Weigh(Act):
     """Accept moves of a plan of books, or hold them back. `moves` are (book, account); `plan` is the plan's key."""
 
@@ -184,7 +184,7 @@ class Weigh(Act):
         ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Review(Act):
     """Say of a change of the policy, from one digest to another, that it is approved or rejected, or only what there is to say."""
 
@@ -206,7 +206,7 @@ class Review(Act):
         ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node(kw_only=True)
 class Keep(OfRole):
     """Keep the whole explanation of a decision as it is now, so that a link to it shows the same later."""
 

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Array, Coded
+from roe.columns.column import Coded
 from roe.columns.memory import ColumnMemory
 from roe.columns.run import EXCEPTION, Allocations, ColumnRun
+from roe.dynamic import Array
 from roe.evaluator.extra import extra_rows
 from roe.evaluator.recorded import pools_json
 from roe.grammar import values as v

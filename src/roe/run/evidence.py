@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from roe.evaluator.engine import Decision, Run
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.ledger.entries import Entry, Evidence, Owned, Referred
 from roe.ledger.moment import At
 from roe.ledger.store import Store
@@ -72,11 +72,14 @@ def _read_values(row: Row, read: Mapping[str, set[str]], depth: int) -> list[Any
 
 
 def explained(d: Decision) -> dict[str, Any]:
-    """What is kept of a decision: its trace, and how `roe explain` prints it."""
+    """What is kept of a decision: its trace, how `roe explain` prints it, what the record answers to, and the names of its reps."""
     from roe.evaluator.render import as_markdown, as_text
 
-    trace = d.trace
-    return {"name": d.name, "trace": trace.as_json(), "text": as_text(trace), "md": as_markdown(trace)}
+    trace, world = d.trace, d.row.world
+    called = [str(x).lower() for x in (d.row["domain"], d.row["email"]) if x]
+    reps = [rep for key in (d.owner, d.previous, d.in_crm) if (rep := world.rep(key)) is not None]
+    names = {str(rep["id"]): rep.label for rep in reps}
+    return {"name": d.name, "called": called, "names": names, "trace": trace.as_json(), "text": as_text(trace), "md": as_markdown(trace)}
 
 
 def shown(values: Sequence[dict[str, Any]], shape: str) -> str:

@@ -144,13 +144,18 @@ def read_memory(place: Path | str | None, zone: str = "", wait: float = 60, dige
 
     With the `digest` of a policy also what is held since a run was undone, and with `looks_back` the past, as `Memory.read` has them.
     """
-    from roe.ledger.legacy import FILE
-    from roe.ledger.store import exists
-
-    if place is None or not (exists(place) or (Path(place) / FILE).is_file()):
+    if place is None or not has_memory(place):
         return {}
     with open_store(place, wait=wait, zone=zone) as store:
         return remembered(store) | (held(store, digest) if digest else {}) | (past(store) if looks_back else {})
+
+
+def has_memory(place: Path | str) -> bool:
+    """Whether there is a ledger in a place, or what a roe before the ledger left there. Raises PolicyError for what cannot be a place."""
+    from roe.ledger.legacy import FILE
+    from roe.ledger.store import exists
+
+    return exists(place) or (Path(place) / FILE).is_file()
 
 
 def held(store: Store, digest: str) -> State:

@@ -19,9 +19,11 @@ from roe.data.read import files_of, kind_of, lacking, none_found, read_file
 from roe.data.scan import Origin
 from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic, PolicyError, errors
-from roe.evaluator.around import Around, Values, fields_in
+from roe.dynamic import Values
+from roe.evaluator.around import Around, fields_in
+from roe.evaluator.compiled import Compiled
 from roe.evaluator.engine import Bound, Evaluator, held_back
-from roe.evaluator.world import Compiled, World
+from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar.clock import Clock, zone_of
 from roe.policy.model import DataSource, Field, Policy

@@ -11,7 +11,7 @@ from roe.data.reading import Reject
 from roe.evaluator.engine import Decision, Run
 from roe.evaluator.extra import extra_rows
 from roe.evaluator.recorded import pools_json, turn_line
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.plan.operators import Crm
 from roe.run.result import CALM, Batch, Lines, Portion

@@ -24,7 +24,6 @@ from roe.run.inputs import digest_of, inputs_of, policy_files, revision, run_id
 from roe.run.invariants import Broken, Tally, told
 from roe.run.result import Batch, Portion
 from roe.run.source import expected
-from roe.source import Span
 
 if TYPE_CHECKING:
     from roe.columns.memory import ColumnMemory
@@ -411,11 +410,3 @@ class _Watcher:
     def broken(self) -> list[Broken]:
         """The invariants that do not hold, of the whole run."""
         return self.tally.close(self.world) if self.world is not None else []
-
-
-def unknown_state(state: str) -> Diagnostic | None:
-    """What is wrong with the text of a `--state`, if anything is."""
-    if "://" in state and not state.startswith(("postgresql://", "postgres://")):
-        kinds = "a folder, or postgresql://user@host/database"
-        return Diagnostic("R801", f"`{state.partition('://')[0]}` is not a kind of ledger", Span("--state", 1, 1, 2), f"name {kinds}")
-    return None

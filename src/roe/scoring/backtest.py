@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from roe.dynamic import Array
 from roe.scoring.card import FEW, Card, calibrated, fit
 from roe.scoring.history import History
 
-Array = Any
 Z = 1.959963984540054  # of a 95 % interval
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from roe.dynamic import Array
 from roe.scoring.history import History
 
-Array = Any
 FEW = 20  # won, and lost: below, figures say little
 LEVELS = 20  # categories of a feature that get points of their own
 LEAST_LEVEL = 30  # records of a category

@@ -24,12 +24,12 @@ from typing import Any
 
 import numpy as np
 
+from roe.dynamic import Array
 from roe.scoring.backtest import wilson
 from roe.scoring.history import History
 from roe.scoring.marks import mark_of, steps_of_a_sale
 from roe.scoring.tables import name_of
 
-Array = Any  # a NumPy array
 FOLDS = 5
 BINS = 20  # of a column of numbers
 PRIOR = 5.0  # records of the mean that a level's rate is drawn towards

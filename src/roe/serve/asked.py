@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from roe.evaluator.allocate import Pool
+from roe.evaluator.pool import Pool
+from roe.evaluator.row import Row
 from roe.evaluator.turns import Slots
-from roe.evaluator.world import Row
 from roe.serve.desk import Desk
 from roe.serve.problems import unknown
 

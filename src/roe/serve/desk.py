@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from roe.evaluator.engine import Decision
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
 from roe.ledger.beside import RELOAD
@@ -398,7 +398,7 @@ class Desk:
         """A service level with a grace fires once that is over; `until` is when the record should have been worked."""
         pools = self.records.live.pools
         pool = pools.pools.get(d.pool)
-        over = until if pool is None else first_moment(pools.over(pool, until), self.tz)
+        over = until if pool is None else first_moment(pools.over(pool, until) or until, self.tz)
         return {} if over == until else {"due": over.isoformat(), "until": until.isoformat()}
 
     def _hold(self, key: str, d: Decision, at: datetime) -> None:

@@ -14,7 +14,7 @@ from roe.data.coerce import columns_of
 from roe.data.reading import Reading, Reject
 from roe.evaluator.engine import Decision, Evaluator
 from roe.evaluator.live import Live
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.serve.problems import Refused
 from roe.serve.state import State
 from roe.serve.versions import Mirrored

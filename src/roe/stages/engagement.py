@@ -149,7 +149,7 @@ def lower(
             rules = (
                 *do_not_route.rules(untouched, str(entity)),
                 *_closed(entity, cx),
-                *_by_hand(by_hand.get(entity, {}).get(role), entity, role, cx),
+                *_by_hand(by_hand.get(entity, {}).get(role), entity, role, any(_asks_pool(rule) for rule in given), cx),
                 *(_rule(rule, str(entity), str(role), names, cx) for rule in given),
             )
             lists[str(entity), str(role)] = Choose(str(entity), f"engagement_{role}", "engagement", "first", rules)
@@ -170,21 +170,29 @@ def declared_by_hand(by_hand: ByHand, cx: Context) -> dict[str, str]:
     return declared
 
 
-def _by_hand(asked: ByHandSection | None, entity: Text, role: Text, cx: Context) -> tuple[Rule, ...]:
-    """The rule for a record whose owner somebody changed in the CRM, where the policy says what follows."""
+def _asks_pool(rule: RuleSection) -> bool:
+    return isinstance(rule.then, RouteSection) or isinstance(rule.else_, RouteSection)
+
+
+def _by_hand(asked: ByHandSection | None, entity: Text, role: Text, has_pool: bool, cx: Context) -> tuple[Rule, ...]:
+    """The rule for a record whose owner somebody changed in the CRM, where the policy says what follows.
+
+    A record whose owner was taken away stays with nobody, too, but not where pools give records: there it is given anew.
+    """
     if asked is None or asked == "decide":
         return ()
     at, record = Inline(BY_HAND), s.Name(str(entity))
     changed = s.In(s.Path(record, f"owner_by.{role}"), (s.Literal("hand", '"hand"'), s.Literal("system", '"system"')))
     conditions = [written(changed, Text(BY_HAND, at))]
-    since = f"{{{entity}.owner_since.{role}}}"
+    since = f"{{{entity}.owner_from.{role}}}"
     if asked == "refer" or isinstance(asked, ByHandReferSection):
         to, within = (str(asked.refer), cx.lasting(asked.within)) if isinstance(asked, ByHandReferSection) else ("sales operations", None)
         return (
             Rule(Text(BY_HAND, at), tuple(conditions), Action("refer", to=to, within=within), Text(f"changed in the CRM on {since}", at)),
         )
-    has_owner = s.Compare("!=", s.Path(s.Path(record, "owner"), str(role)), s.Literal(None, "null"))
-    conditions.append(written(has_owner, Text(BY_HAND, at)))
+    if has_pool:
+        has_owner = s.Compare("!=", s.Path(s.Path(record, "owner"), str(role)), s.Literal(None, "null"))
+        conditions.append(written(has_owner, Text(BY_HAND, at)))
     action = Action("keep", within=cx.lasting(asked.keep)) if isinstance(asked, KeepSection) else Action("keep")
     conditions += _still_holds(Text("keep", at), action, str(entity), str(role), cx.names(str(entity)), cx)
     return (Rule(Text(BY_HAND, at), tuple(conditions), action, Text(f"changed in the CRM on {since}: it stays as it is", at)),)

@@ -10,7 +10,7 @@ from roe.crm.ids import fold
 from roe.diagnostics import suggest
 from roe.grammar import types as t
 from roe.grammar import values as v
-from roe.grammar.history import PER_ROLE
+from roe.grammar.functions.history import PER_ROLE
 from roe.grammar.types import Type
 from roe.policy.context import Context
 from roe.policy.loader import Map
@@ -62,7 +62,7 @@ FIELDS = Heading("fields", Fields, "fields of entities beyond the standard ones"
 
 
 def declare(fields: Fields, cx: Context) -> None:
-    cx.model.entities.update(standard_fields(cx.profile))
+    cx.model.entities.update({entity: dict(known) for entity, known in standard_fields(cx.profile).items()})
     for entity in fields:
         cx.model.entities.setdefault(str(entity), {"id": Field("id", t.STRING), "name": Field("name", t.STRING)})
     for entity, declared in fields.items():

@@ -17,7 +17,8 @@ from roe.analysis.verdicts import Table
 from roe.analysis.witness import Finder
 from roe.evaluator.choose import Choice, Chooser
 from roe.evaluator.engine import Evaluator
-from roe.evaluator.world import Row, World
+from roe.evaluator.row import Row
+from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar.closures import Scope
 from roe.plan.operators import Choose

@@ -11,10 +11,10 @@ from roe.crm.ids import fold
 from roe.evaluator.engine import Decision, Evaluator, Run
 from roe.evaluator.render import brief
 from roe.evaluator.reps import misnamed
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.grammar.closures import compile_expression
-from roe.grammar.history import by_role
+from roe.grammar.functions.history import by_role
 from roe.grammar.parser import parse
 from roe.testing.cases import Case, Expectation, Given, Step, as_read, updated
 

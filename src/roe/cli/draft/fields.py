@@ -11,6 +11,7 @@ import re
 import tempfile
 import unicodedata
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -144,7 +145,7 @@ def _roles(export: Export) -> list[str]:
     return found or [ROLE]
 
 
-def _columns(known: Understood, source: Source, standard: dict[str, Field]) -> None:
+def _columns(known: Understood, source: Source, standard: Mapping[str, Field]) -> None:
     """Standard fields by the profile's headers, then by the words of any export; the other columns are fields of their own."""
     entity, roles = source.entity, known.roles
     columns = columns_of(entity, standard, source.headers, roles)
@@ -186,7 +187,7 @@ def _columns(known: Understood, source: Source, standard: dict[str, Field]) -> N
             specs[name] = Spec("string", seen=seen)
 
 
-def _headers(entity: str, standard: dict[str, Field], name: str) -> tuple[str, ...]:
+def _headers(entity: str, standard: Mapping[str, Field], name: str) -> tuple[str, ...]:
     f = standard.get(name.partition(".")[0])
     return headers_of(entity, f) if f is not None else ()
 

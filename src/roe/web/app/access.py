@@ -21,7 +21,7 @@ from roe.source import Span
 from roe.web.app.kept import Kept, in_memory
 
 if TYPE_CHECKING:
-    from roe.evaluator.world import Row
+    from roe.evaluator.row import Row
     from roe.web.app.oidc import Provider
     from roe.web.app.snapshot import Snapshot
 

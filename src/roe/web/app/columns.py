@@ -21,7 +21,7 @@ from roe.columns.explained import again, settle
 from roe.columns.run import Allocations, ColumnRun
 from roe.columns.turn_files import read_turns, write_turns
 from roe.columns.world import ColumnWorld
-from roe.evaluator.allocate import Turn
+from roe.evaluator.allocation import Turn
 from roe.evaluator.engine import Bound, Decision, Evaluator
 from roe.plan.outcome import ACTIONS
 from roe.progress import phase

@@ -14,9 +14,9 @@ from functools import cached_property
 from typing import Any
 
 from roe.analysis.graph import Said, said_of
-from roe.evaluator.allocate import Turn
+from roe.evaluator.allocation import Turn
 from roe.evaluator.engine import Bound, Decision, Evaluator, Run
-from roe.evaluator.world import Row
+from roe.evaluator.row import Row
 from roe.plan.operators import Choose
 from roe.web.app.outcomes import Outcomes, outcome
 from roe.web.app.search import Hit, Index

@@ -11,8 +11,8 @@ from typing import Any
 
 from starlette.responses import Response
 
+from roe.evaluator.row import Row
 from roe.evaluator.turns import Slots
-from roe.evaluator.world import Row
 from roe.plan.operators import TEMPLATE
 from roe.web.app.outcomes import Outcome, page_of
 from roe.web.app.pages.find import moment

@@ -12,8 +12,8 @@ from roe.analysis import words
 from roe.analysis.changes import FieldChange, Wait
 from roe.analysis.graph import chart
 from roe.evaluator.engine import Decision
+from roe.evaluator.row import Row
 from roe.evaluator.trace import StepTrace, Trace
-from roe.evaluator.world import Row
 from roe.grammar import syntax as s
 from roe.plan.operators import Rule
 from roe.web.app.flow import drawn

@@ -1,0 +1,161 @@
+"""Records of one company stay together: who in a pool has one already, in the data or by what the run gave."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Collection, Container
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from roe.dynamic import State, Value
+from roe.grammar import values as v
+from roe.policy.reads import rests_on
+
+if TYPE_CHECKING:
+    from roe.evaluator.pool import Pool
+    from roe.evaluator.row import Row
+    from roe.evaluator.world import World
+
+
+class Existing(NamedTuple):
+    """A record that somebody has; such records sort as a queue does."""
+
+    dated: bool
+    created: str
+    order: str
+    rep: str
+    id: str
+    since: date | datetime | None  # when it came, or its rep got it
+
+
+class Companies:
+    """Records by company, the oldest first."""
+
+    def __init__(self) -> None:
+        self.of: dict[Value, list[Existing]] = {}
+        self._company_of: dict[str, tuple[Value, Existing]] = {}
+
+    def add(self, company: Value, record: Existing) -> None:
+        insort(self.of.setdefault(company, []), record)
+        self._company_of[record.id] = company, record
+
+    def drop(self, record: str) -> None:
+        if record in self._company_of:
+            company, known = self._company_of.pop(record)
+            self.of[company].remove(known)
+
+
+def queue_place(created: Value, record: object) -> tuple[bool, str, str]:
+    """What orders records that wait for a pool: when they came, those without a date first, then their ids."""
+    if isinstance(created, datetime) and created.tzinfo is not None:
+        created = created.astimezone(UTC)
+    return (created is not None, "" if created is None else v.literal(created), str(record))
+
+
+def reason_together(label: str) -> str:
+    return f"{label} of the same company went there"
+
+
+class Together:
+    """The companies' records of one run, for every pool that keeps those of one company with one rep.
+
+    Pools that ask alike, by the same expression, share what is known: a key names `Pool.company_name`, the entity and the role.
+    """
+
+    def __init__(self, world: World, state: State) -> None:
+        self.world = world
+        self.given: dict[tuple[str, Value], tuple[str, str]] = {}  # (pool, company) -> the rep whom the pool gave it, and of which record
+        for key, assigned in state.get("assigned", {}).items():
+            if assigned.get("company") is not None and assigned["rep"]:
+                entity, record, _ = key.split("|", 2)
+                self.given.setdefault((assigned["by"], assigned["company"]), (assigned["rep"], f"{entity} {record}"))
+        self._existing: dict[tuple[str, str, str], Companies] = {}
+        self._asked: dict[tuple[str, str, str], Pool] = {}  # by the same key, a pool that asks so
+        self._rests_on: dict[tuple[str, str], frozenset[tuple[str, str]] | None] = {}
+
+    def gave(self, pool: Pool, row: Row, rep: Row) -> None:
+        """A pool has given a record: others of its company follow."""
+        company = self.company(pool, row)
+        if company is not None:
+            self.given.setdefault((pool.step.name, company), (rep["id"], f"{row.entity} {row['id']}"))
+
+    def company(self, pool: Pool, row: Row) -> Value:
+        """What records of one company have in common, or None."""
+        if pool.together is None:
+            return None
+        if pool.company_name in row.derived:
+            return dict.get(row, pool.company_name)
+        company = pool.together(self.world.scope(row))
+        return row.remember(pool.company_name, company if isinstance(company, (str, int, float)) else None)
+
+    def companion(self, pool: Pool, row: Row, role: str, able: Container[str]) -> tuple[str, str] | None:
+        """Who of the able has another record of the same company, and which: the oldest record counts, then what the pool gave."""
+        company = self.company(pool, row)
+        if company is None:
+            return None
+        for other in self.existing(pool, row.entity, role).of.get(company, ()):
+            if other.rep in able and other.id != row["id"] and self._is_recent(pool, other):
+                return other.rep, f"{row.entity} {other.id}"
+        given = self.given.get((pool.step.name, company))
+        return given if given is not None and given[0] in able else None
+
+    def existing(self, pool: Pool, entity: str, role: str) -> Companies:
+        """The companies' records that somebody has in a role already."""
+        step = pool.step
+        key = (pool.company_name, entity, role)  # pools that ask alike share the answer
+        companies = self._existing.get(key)
+        if companies is None:
+            companies = self._existing[key] = Companies()
+            self._asked[key] = pool
+            reps = self.world.owner_ids(entity, role) if step.together is not None else ()
+            if step.together is None or not any(reps):
+                return companies
+            ids, created = self.world.values(entity, "id"), self.world.values(entity, "created")
+            since = self.world.values(entity, "owner_since")
+            for i, (rep, company) in enumerate(zip(reps, self.world.evaluated(entity, step.together), strict=True)):
+                if rep and isinstance(company, (str, int, float)):
+                    companies.add(company, Existing(*queue_place(created[i], ids[i]), rep, str(ids[i]), created[i] or since[i]))
+        return companies
+
+    def askers(self) -> Collection[Pool]:
+        """Of the pools that have asked for a record's company, one for each way of asking."""
+        return {pool.company_name: pool for pool in self._asked.values()}.values()
+
+    def rests_on(self, pool: Pool, entity: str) -> frozenset[tuple[str, str]] | None:
+        """Every (entity, field) that the company of an entity's records rests on; None where that cannot be told."""
+        key = (pool.company_name, entity)
+        if key not in self._rests_on:
+            assert pool.step.together is not None
+            self._rests_on[key] = rests_on(self.world.policy, entity, pool.step.together)
+        return self._rests_on[key]
+
+    def follow(self, row: Row, gone: bool, changed: Collection[str]) -> None:
+        """A record has changed in some fields, or is gone: what is known of its company's records follows."""
+        for key, companies in list(self._existing.items()):
+            _, entity, role = key
+            pool, record = self._asked[key], str(row["id"])
+            if entity != row.entity:
+                if pool.step.together is not None:
+                    read = self.rests_on(pool, entity)
+                    if read is None or any((row.entity, name) in read for name in changed):
+                        del self._existing[key]
+                continue
+            companies.drop(record)
+            rep = None if gone else row["owner"].get(role)
+            company = self.company(pool, row) if rep is not None else None
+            if rep is not None and company is not None:
+                since = row["created"] or row["owner_since"]
+                companies.add(company, Existing(*queue_place(row["created"], record), str(rep["id"]), record, since))
+
+    def leads_others(self, pool: Pool, company: Value, companies: Companies) -> bool:
+        """Whether somebody has a record of a company that its others follow now."""
+        return any(self._is_recent(pool, record) for record in companies.of.get(company, ()))
+
+    def _is_recent(self, pool: Pool, record: Existing) -> bool:
+        """Whether a record came within the time in which a company's records stay together; one without a date did not."""
+        within = pool.step.together_within
+        if within is None:
+            return True
+        until = None if record.since is None else self.world.clock.add(record.since, within)
+        now = self.world.clock.now if isinstance(until, datetime) else self.world.clock.today
+        return until is not None and v.less(now, until) is True
