@@ -200,7 +200,7 @@ NUMBERS = frozenset((int, float))
 
 def less(a: Any, b: Any) -> bool | None:
     """`a < b`, or None where the two have no order."""
-    if type(a) in NUMBERS and type(b) in NUMBERS:
+    if (type(a) in NUMBERS and type(b) in NUMBERS) or (type(a) is date and type(b) is date):
         return bool(a < b)
     ka = kind(a)
     if ka != kind(b) or ka not in _ORDERED:
