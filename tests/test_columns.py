@@ -162,7 +162,7 @@ def test_domains_of_many_texts_are_those_of_each() -> None:
 
     from roe.columns.column import Coded, Dictionary
     from roe.columns.hosts import domains, registrable
-    from roe.grammar.field_functions import domain
+    from roe.grammar.functions.sales import domain
 
     rng = random.Random(7)
     hosts = [

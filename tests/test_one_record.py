@@ -165,6 +165,34 @@ def test_odd_ids_columns_and_folders_are_themselves(form: str, tmp_path: Path) -
     assert compare(evaluator, data, "2026-02-01", run, tmp_path) == (len(ODD_IDS), [])
 
 
+@pytest.mark.parametrize("name", ["static", "windows", "territories", "distribution"])
+def test_what_would_help_one_record_helps_among_all(name: str, tmp_path: Path) -> None:
+    """Each change that is found beside one record alone gives it to the rep when it is made in the files and all are decided."""
+    from roe.analysis.whynot import why_not
+    from test_whynot import Files
+
+    data, as_of = EXAMPLES / name / "data", AS_OF[name]
+    files = Files(EXAMPLES / name, as_of, tmp_path / "copies", quick=True)
+    run = whole(files.evaluator, data, as_of, tmp_path)
+    rng, ways, left_out = random.Random(8), 0, 0
+    for d in rng.sample(run.decisions, min(20 if HEAVY else 5, len(run.decisions))):
+        bound = TakenOut(files.evaluator, Source(files.evaluator.policy, data), as_of, {}).bound(d.entity, d.id)
+        bound.turns = TurnsOfRun(lambda: tmp_path)
+        row = bound.world.find(d.entity, d.id)
+        assert row is not None
+        alone = bound.decide(row, d.role)
+        rep = rng.choice(bound.world.all("rep"))
+        answer = why_not(bound, alone, rep)
+        assert answer.owns == (d.owner == rep["id"] and d.action in ("keep", "assign", "route", "exception"))
+        for way in answer.as_json()["ways"]:
+            assert files.owner(way["changes"], (d.entity, d.id, d.role)) == rep["id"], way
+            ways += 1
+        left_out += answer.left_out
+        assert not answer.left_out or not answer.complete
+    assert ways
+    assert (left_out > 0) == (name == "distribution")
+
+
 def test_random_policies_from_parquet(tmp_path: Path) -> None:
     counts: Counter[str] = Counter()
     for seed in range(POLICIES):

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date, datetime
-from typing import Any
 
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar.clock import Clock
@@ -54,7 +54,7 @@ def past_of(name: str) -> str:
     clock=True,
     cost=8,
 )
-def owner_at(clock: Clock, record: Any, role: str, day: date) -> Any:
+def owner_at(clock: Clock, record: Value, role: str, day: date) -> Value:
     holders = record.get(OWNERS) if isinstance(record, dict) else None
     on = _day(clock, day)
     found = None
@@ -75,7 +75,7 @@ def owner_at(clock: Clock, record: Any, role: str, day: date) -> Any:
     clock=True,
     cost=8,
 )
-def value_at(clock: Clock, record: Any, field: str, day: date) -> Any:
+def value_at(clock: Clock, record: Value, field: str, day: date) -> Value:
     values = record.get(past_of(field)) if isinstance(record, dict) else None
     on = _day(clock, day)
     return next((value for since, value in reversed(values or ()) if since <= on), None)

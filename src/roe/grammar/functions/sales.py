@@ -11,11 +11,16 @@ import re
 from datetime import date, datetime, timedelta
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from roe.dynamic import Value
 from roe.grammar import values as v
+from roe.grammar.clock import Clock
 from roe.grammar.registry import function
 from roe.places import bare, country_names, state_names
+
+if TYPE_CHECKING:
+    from publicsuffixlist import PublicSuffixList
 
 _KEPT = 200_000  # distinct names, domains and phones remembered per function
 
@@ -36,7 +41,7 @@ def suffix_rules() -> dict[str, list[str]]:
 
 
 @cache
-def _suffixes(tld: str) -> Any:
+def _suffixes(tld: str) -> PublicSuffixList:
     """The rules for one top-level domain: a host is under no others, and parsing all 10,000 takes 40 ms."""
     from publicsuffixlist import PublicSuffixList
 
@@ -277,7 +282,7 @@ def distance_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float | N
     clock=True,
     cost=5,
 )
-def working_days_between(clock: Any, start: date, end: date) -> int:
+def working_days_between(clock: Clock, start: date, end: date) -> int:
     return int(clock.between(start, end))
 
 
@@ -292,7 +297,7 @@ def working_days_between(clock: Any, start: date, end: date) -> int:
     clock=True,
     cost=2,
 )
-def within(clock: Any, at: Any, span: Any) -> bool | None:
+def within(clock: Clock, at: date, span: Value) -> bool | None:
     now = clock.now if isinstance(at, datetime) else clock.today
     start = clock.subtract(now, span)
     return v.both(v.less(start, at), v.less_equal(at, now))
@@ -368,7 +373,7 @@ def normalize_phone(phone: str, of: str | None = None) -> str | None:
     own=True,
     cost=2,
 )
-def half_life(value: float, age: timedelta, half: timedelta) -> Any:
+def half_life(value: float, age: timedelta, half: timedelta) -> float | None:
     if half <= timedelta():
         return None
     return v.attempt(lambda: v.number(value * 0.5 ** (age / half)))
@@ -383,7 +388,7 @@ def half_life(value: float, age: timedelta, half: timedelta) -> Any:
     "whether both are known and they differ; never null",
     own=True,
 )
-def contradicts(a: Any, b: Any) -> bool:
+def contradicts(a: Value, b: Value) -> bool:
     return a is not None and b is not None and v.equal(a, b) is not True
 
 
@@ -396,5 +401,5 @@ def contradicts(a: Any, b: Any) -> bool:
     "whether the list holds the value; never null, false for a missing value",
     own=True,
 )
-def in_list(value: Any, items: list[Any]) -> bool:
+def in_list(value: Value, items: list[Value]) -> bool:
     return value is not None and any(v.equal(value, i) is True for i in items)
