@@ -13,7 +13,7 @@ from roe.evaluator.book_plan import FREE, NO_BOOK, NO_REST, NOT_ABLE, STAYS, UNT
 from roe.evaluator.engine import Bound
 from roe.evaluator.moves import Moves
 from roe.evaluator.others import Others
-from roe.evaluator.pairs import Pairs
+from roe.evaluator.pair_answers import PairAnswers
 from roe.evaluator.row import Row
 from roe.evaluator.solve import Problem, greedy, solve
 from roe.grammar import values as v
@@ -54,7 +54,7 @@ class Cycle:
         self.reps = [r for r in self.world.all("rep") if self._works(r) and code(self.world.scope(r)) is True]
         self.place = {r["id"]: i for i, r in enumerate(self.reps)}
         self.begun, self.given = self._cycle(kept)
-        self.pairs = Pairs(self.world, step, self.reps)
+        self.pairs = PairAnswers(self.world, step, self.reps)
         self.capacity = np.array([_count(x) for x in self._of_reps(step.capacity)], np.int64)  # of each rep
         self.relaxed: list[str] = []
         self.unit = "accounts" if step.places is None else "places"
