@@ -106,7 +106,7 @@ def test_moves_since_a_day_are_those_of_a_scan(seed: int, tmp_path: Path, monkey
                 for _ in range(rng.randrange(9))
             ]  # fmt: skip
             store.append(entries, Run(at=at(night), id=f"night-{night}"))
-        every: list[Any] = [x for x in store.entries(kinds=("owned",))]
+        every: list[Any] = list(store.entries(kinds=("owned",)))
         for since, most in ((date(2026, 1, day), most) for day in range(1, 8) for most in (2, 100)):
             wanted = [
                 x.number

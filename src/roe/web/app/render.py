@@ -17,9 +17,8 @@ from roe.source import Span
 from roe.untrusted import visible
 from roe.web.app.access import Viewer
 from roe.web.app.site_words import ACTIONS, day_in, relative
-from roe.web.page import with_code
+from roe.web.page import capped, with_code
 
-LONGEST = 2_000  # characters of a text that are shown at all
 NAME = 80  # of a name in a table or a title
 
 
@@ -52,8 +51,7 @@ def _shown(x: Any) -> Any:
     if x is None:
         return ""
     if isinstance(x, str) and not isinstance(x, Markup):
-        text = visible(x)
-        return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST:,} more characters)"
+        return capped(visible(x))
     return x
 
 
