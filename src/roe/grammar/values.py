@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
-from functools import cmp_to_key
+from functools import cmp_to_key, lru_cache
 from typing import Any
 
 LARGEST = int(sys.float_info.max)
@@ -430,6 +430,7 @@ _DATE_RE, _TIME_RE, _DATETIME_RE = (re.compile(p, re.ASCII) for p in (_DATE, _TI
 _DURATION_RE = re.compile(r"(-)?P(?!$)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)D)?(?:T(?!$)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(\.\d*)?S)?)?", re.ASCII)
 
 
+@lru_cache(maxsize=4096)  # the days of a table are few
 def parse_date(text: str) -> date | None:
     m = _DATE_RE.fullmatch(text)
     return attempt(lambda: date(*map(int, m.groups()))) if m else None
