@@ -116,7 +116,7 @@ def test_explain_after_a_run_reads_its_turns(tmp_path: Path) -> None:
         (("explain", "A04", STATIC, "--data", DATA, "--as-of", "yesterday"), 2, "R801"),
         (("explain", "A04", "nowhere", *AT), 2, "R307"),
         (("check", "nowhere"), 2, "R307"),
-        (("check", str(ROOT / "tests" / "bad" / "names")), 1, "R204"),
+        (("check", str(ROOT / "tests" / "bad" / "unknown-field")), 1, "R204"),
         (("run", STATIC, *AT, "--out", "/dev/null/x"), 2, "R801"),
         (("eval", "1 +"), 2, "R101"),
         (("eval", "x", "--vars", "nonsense"), 2, "R801"),

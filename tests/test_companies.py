@@ -11,7 +11,7 @@ import roe
 from helpers import SHARED, policy_text
 from roe.companies.index import NameIndex
 from roe.companies.name import names_in, parse
-from roe.grammar.field_functions import company_domain
+from roe.grammar.functions.sales import company_domain
 
 # a name, its words, the kind of its legal form
 PARTS = [

@@ -59,7 +59,7 @@ def test_stored_tables_are_fresh_and_strict() -> None:
 def test_country_codes_are_those_of_iso_and_kosovo_s() -> None:
     import pycountry
 
-    from roe.grammar.field_functions import ISO_3166
+    from roe.grammar.functions.sales import ISO_3166
 
     assert {c.alpha_2 for c in pycountry.countries} | {"XK"} == ISO_3166
 
@@ -326,7 +326,7 @@ def test_domain_agrees_with_the_whole_list() -> None:
     """Parsing the list per top-level domain changes nothing: every rule, and names under it."""
     from publicsuffixlist import PSLFILE, PublicSuffixList
 
-    from roe.grammar.field_functions import domain
+    from roe.grammar.functions.sales import domain
 
     whole = PublicSuffixList(accept_encoded_idn=False)
     with open(PSLFILE, encoding="utf-8") as file:

@@ -20,24 +20,7 @@ from roe.evaluator.engine import Decision, Evaluator
 from roe.policy.format import format_policy
 from roe.stages.build import build
 
-BAD = sorted(p.parent for p in (ROOT / "tests" / "bad").glob("*/policy.yaml"))
 MINIMAL = "roe: 1\nname: x\nroles: [ae]\n"
-
-
-@pytest.mark.parametrize("folder", BAD, ids=lambda p: p.name)
-def test_bad_policies(folder: Path) -> None:
-    """Every message of every bad policy, word by word; ROE_RECORD=1 writes them anew."""
-    policy, found = build(folder)
-    if policy is not None:
-        from roe.analysis.check import Subject, findings
-
-        found = found + findings(Subject(Evaluator(policy)))
-    text = as_text(found) + "\n"
-    expected = folder / "expected.txt"
-    if os.environ.get("ROE_RECORD"):
-        expected.write_text(text, "utf-8", newline="\n")
-    assert expected.read_text("utf-8") == text
-    assert found
 
 
 def test_text_is_read_as_the_schema_says(tmp_path: Path) -> None:
@@ -215,7 +198,7 @@ def test_mutated_policies(tmp_path: Path, seed: int) -> None:
     root = tmp_path / "p"
     shutil.copytree(source, root, ignore=shutil.ignore_patterns("data", "tests"))
     paths = [p for p in FILES if source in p.parents]
-    for _ in range(2500 if os.environ.get("ROE_HEAVY") else 60):
+    for _ in range(2500 if os.environ.get("ROE_HEAVY") else 30):
         path = rng.choice(paths)
         target = root / path.relative_to(source)
         target.write_bytes(mutate(path.read_text("utf-8"), rng).encode("utf-8", "surrogatepass"))

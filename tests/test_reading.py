@@ -17,7 +17,8 @@ from click.testing import CliRunner
 
 from helpers import policy_text
 from roe.cli import main
-from roe.columns.load import Raw, typed_columns
+from roe.columns.load import typed_columns
+from roe.columns.raw import Raw
 from roe.columns.read import read_columns
 from roe.data.read import read_file, read_tables
 from roe.diagnostics import Diagnostic
@@ -518,7 +519,7 @@ def test_a_country_that_is_not_understood_is_counted(tmp_path: Path) -> None:
     [("Germany", "DE"), ("Deutschland", "DE"), ("Allemagne", "DE"), ("ALEMANIA", "DE"), ("日本", "JP"), ("ドイツ", "DE"), ("Россия", "RU"), ("Kosovo", "XK"), ("XK", "XK"), ("Côte d’Ivoire", "CI"), ("Ivory Coast", "CI"), ("Estados Unidos", "US"), ("U.S.A.", "US"), ("UK", "GB"), ("Türkiye", "TR"), ("Turkey", "TR"), ("Magyarország", "HU"), ("Korea, Republic of", "KR"), ("Namibia", "NA"), ("Großbritannien", "GB"), ("Elfenbeinküste", "CI"), ("Weißrussland", "BY"), ("EUA", "US"), ("アメリカ", "US"), ("República Checa", "CZ"), ("VAE", "AE"), ("nowhere", None), ("y", None)],
 )  # fmt: skip
 def test_countries_by_their_names(name: str, code: str | None) -> None:
-    from roe.grammar.field_functions import country
+    from roe.grammar.functions.sales import country
 
     assert country(name) == code
 

@@ -13,7 +13,7 @@ import pytest
 import roe
 from databases import ENGINES, postgres_programs, staged
 from roe.columns.run import ColumnRun
-from roe.grammar.field_functions import domain
+from roe.grammar.functions.sales import domain
 from roe.stages.build import build
 
 pytest.importorskip("sqlglot")

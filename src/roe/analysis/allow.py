@@ -1,4 +1,4 @@
-"""`# roe: allow CODE because …`: a comment at a finding's line, or on the line above it, silences that one finding."""
+"""`# roe: allow CODE because …`: a comment at a finding's line, or alone on the line above it, silences that one finding."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ TEXTUAL = (".yaml", ".yml", ".csv", ".tsv", ".txt")
 def allowed(policy: Policy, found: list[Diagnostic]) -> list[Diagnostic]:
     """The findings that no comment allows, and one for each comment that has no reason or that silences nothing."""
     comments = {(file, line): (codes, why, span) for file in policy.files for line, codes, why, span in _comments(policy, file)}
+    alone = {place for place, (*_, span) in comments.items() if not span.excerpt[: span.column - 1].strip()}
     used: set[tuple[str, int, str]] = set()
     kept = []
     for d in found:
-        spot = next(((d.span.file, n) for n in (d.span.line, d.span.line - 1) if d.code in comments.get((d.span.file, n), ((),))[0]), None)
+        here, above = ((d.span.file, n) for n in (d.span.line, d.span.line - 1))
+        near = [here, above] if above in alone else [here]
+        spot = next((place for place in near if d.code in comments.get(place, ((),))[0]), None)
         if spot is None or not comments[spot][1]:
             kept.append(d)
         if spot is not None:

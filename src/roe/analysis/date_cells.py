@@ -280,7 +280,7 @@ def _reach(tree: s.Node) -> int:
         elif isinstance(value, v.WorkingHours):
             days += int(3 * abs(value.hours)) + 20
         elif v.is_number(value):
-            days += int(min(2 * abs(value), 100_000)) + 10  # type: ignore[arg-type]
+            days += int(min(2 * abs(value), 100_000)) + 10
     return days
 
 

@@ -64,6 +64,16 @@ class Impact:
     moved: list[Moved]
     load: dict[str, tuple[int, int, float | None]]
     facts: dict[str, float] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)  # of the reps in the data
+
+    def name(self, rep: str | None) -> str:
+        """A rep by name."""
+        return NOBODY if rep is None else self.names.get(rep, rep)
+
+    def shifts(self) -> list[tuple[str, int, int, float | None]]:
+        """(rep, owned before, owned after, capacity) of the reps who gain or lose, the most first."""
+        found = [(rep, was, now, capacity) for rep, (was, now, capacity) in self.load.items() if was != now]
+        return sorted(found, key=lambda x: -abs(x[2] - x[1]))
 
     def matrix(self) -> Counter[tuple[str, str]]:
         return Counter((m.before or NOBODY, m.after or NOBODY) for m in self.moved)
@@ -200,7 +210,7 @@ def impact(old: Run, new: Run) -> Impact:
         ))  # fmt: skip
     reps = {str(r["id"]): r for r in new.world.all("rep")}
     shown = {rep: (n[0], n[1], reps[rep]["capacity"] if rep in reps else None) for rep, n in sorted(load.items())}
-    found = Impact(len({*before, *after}), moved, shown)
+    found = Impact(len({*before, *after}), moved, shown, names={rep: str(row.label) for rep, row in reps.items()})
     found.facts = {
         "decided": found.decisions, "moved": len(moved), "moved_share": len(moved) / max(found.decisions, 1), "unowned": sum(m.after is None for m in moved),
         "customers_moved": sum(m.customer for m in moved), "windows_cut": sum(m.cut for m in moved),

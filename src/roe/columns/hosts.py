@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from roe.columns.column import Coded, Dictionary, Truths
 from roe.dynamic import Array
-from roe.grammar import field_functions as own
+from roe.grammar.functions import sales as own
 
 MANY = 5_000  # distinct texts from which it is worth it
 _PLAIN_HOST = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?\.[a-z]{2,}$"

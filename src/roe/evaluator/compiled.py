@@ -10,7 +10,7 @@ from roe.dynamic import Value
 from roe.evaluator.choose import Chooser
 from roe.grammar import syntax as s
 from roe.grammar.closures import IMPLICIT, Code, Scope, compile_expression
-from roe.grammar.history import PER_ROLE, by_role
+from roe.grammar.functions.history import PER_ROLE, by_role
 from roe.grammar.parser import parse
 from roe.plan.operators import TEMPLATE, Choose, Derive, ExceptionRow, Expr
 from roe.plan.outcome import RoleSteps, Sentence, conditions

@@ -12,7 +12,7 @@ from roe.evaluator.able import day_of, staffed
 from roe.evaluator.frozen import frozen_value
 from roe.evaluator.row import DATA_SINCE, NOT_STORED, Owners, Row
 from roe.grammar import values as v
-from roe.grammar.history import OWNERS, past_of
+from roe.grammar.functions.history import OWNERS, past_of
 from roe.plan.operators import Choose, Derive, Fill, Settle, Step, Walk
 from roe.plan.standard import BuiltIn
 

@@ -18,7 +18,7 @@ from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.closures import Scope, compile_expression
-from roe.grammar.field_functions import company
+from roe.grammar.functions.sales import company
 from roe.plan.operators import Method, Relate
 
 if TYPE_CHECKING:

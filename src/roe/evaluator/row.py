@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from roe.data.coerce import WRITTEN
 from roe.dynamic import Json, Value, Values
 from roe.grammar import values as v
-from roe.grammar.history import PER_ROLE
+from roe.grammar.functions.history import PER_ROLE
 from roe.plan.operators import Fill
 
 if TYPE_CHECKING:

@@ -6,9 +6,8 @@ wrong has the type `any` afterwards, so that one mistake gives one message.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
 from roe.diagnostics import Diagnostic, suggest
 from roe.grammar import syntax as s
@@ -16,7 +15,8 @@ from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.calls import check_call
 from roe.grammar.days import not_a_day
-from roe.grammar.functions import BY_NAME, regex
+from roe.grammar.functions import BY_NAME
+from roe.grammar.functions.strings import regex
 from roe.grammar.names import Names
 from roe.grammar.printer import show
 from roe.grammar.registry import LONG
@@ -52,7 +52,7 @@ class Checker:
         return t.ANY
 
     def type_of(self, node: s.Node, names: Names) -> Type:
-        rule: Callable[[Any, Names], Type] = getattr(self, type(node).__name__)
+        rule: Callable[[s.Node, Names], Type] = getattr(self, type(node).__name__)
         return rule(node, names)
 
     # --- names ------------------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ class Checker:
 
     def _code(self, what: str, node: s.Literal) -> None:
         """Whether a constant is a name of a place that the data has as a code."""
-        from roe.grammar.field_functions import country
+        from roe.grammar.functions.sales import country
         from roe.places import state_named
 
         code = country(node.value) if what == "country" else state_named(node.value)
@@ -410,6 +410,6 @@ def _declared(*found: Type) -> tuple[tuple[str, Span], ...]:
     return tuple((f"declared as {x} here", x.declared) for x in found if x.declared)
 
 
-def _some(words: Any) -> str:
+def _some(words: Iterable[str]) -> str:
     words = list(words)
     return ", ".join(f"`{w}`" for w in words[:8]) + (", …" if len(words) > 8 else "")

@@ -7,10 +7,13 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cache, lru_cache
-from typing import Any
+from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from roe.dynamic import Value
 from roe.grammar.values import CalendarDays, WorkingDays, WorkingHours, add, attempt, existing, subtract
+
+T = TypeVar("T")
 
 SATURDAY = 5
 OFFICE = (time(9), time(17))
@@ -113,20 +116,20 @@ class Clock:
             at = datetime.combine(moved, time() if forward else time.max)
         return None
 
-    def plus(self, day: Any, amount: WorkingDays) -> Any:
+    def plus(self, day: date, amount: WorkingDays) -> date | None:
         """The date so many working days on (back, if negative); a time of day is kept."""
         step, left = (1 if amount.days > 0 else -1), abs(amount.days)
         if left > 20_000:
             return None
         one_on = timedelta(days=step)
-        timed, calendar = isinstance(day, datetime), self.calendar
+        calendar = self.calendar
         try:
             while left:
                 day += one_on
-                left -= _is_working(day.date() if timed else day, calendar)
+                left -= _is_working(day.date() if isinstance(day, datetime) else day, calendar)
         except OverflowError:  # past the calendar's last day, or before its first
             return None
-        return existing(day) if timed else day
+        return existing(day) if isinstance(day, datetime) else day
 
     def between(self, start: date, end: date) -> int:
         """Working days after `start` up to and including `end`; negative if they are the wrong way round."""
@@ -142,7 +145,7 @@ class Clock:
                 count -= day.weekday() < SATURDAY and day in closed
         return count
 
-    def add(self, a: Any, b: Any) -> Any:
+    def add(self, a: Value, b: Value) -> Value:
         """`a + b`, calendar days and working time included."""
         if isinstance(b, CalendarDays) and isinstance(a, datetime):
             return attempt(lambda: existing(self.here(a) + b))
@@ -156,7 +159,7 @@ class Clock:
             return self.plus(b, a)
         return add(a, b)
 
-    def subtract(self, a: Any, b: Any) -> Any:
+    def subtract(self, a: Value, b: Value) -> Value:
         if isinstance(b, WorkingHours) and isinstance(a, date):
             return self.after(a, WorkingHours(-b.hours))
         if isinstance(b, WorkingDays) and isinstance(a, date):
@@ -173,11 +176,11 @@ def _is_working(day: date, calendar: str) -> bool:
 def hours_of(text: str) -> tuple[time, time] | None:
     """When work begins and ends, from `09:00-17:30`; None if it says no such thing."""
     m = _HOURS.fullmatch(text.strip())
-    found = attempt(lambda: (time(int(m[1]), int(m[2])), time(int(m[3]), int(m[4])))) if m else None
-    return found if found and found[0] < found[1] else None
+    hours = attempt(lambda: (time(int(m[1]), int(m[2])), time(int(m[3]), int(m[4])))) if m else None
+    return hours if hours and hours[0] < hours[1] else None
 
 
-def _known(act: Callable[[str], Any], name: str | None) -> Any:
+def _known(act: Callable[[str], T], name: str | None) -> T | None:
     """What a name stands for, or None for none and for one that is not known."""
     try:
         return act(name) if name else None
@@ -203,9 +206,9 @@ def holidays_of(calendar: str) -> Container[date]:
         return frozenset()
     import holidays
 
-    country, _, part = calendar.partition("-")
+    country, _, region = calendar.partition("-")
     try:
-        found: Container[date] = holidays.country_holidays(country, subdiv=part or None)
+        days: Container[date] = holidays.country_holidays(country, subdiv=region or None)
     except NotImplementedError as e:
         raise ValueError(f"no calendar `{calendar}`") from e
-    return found
+    return days

@@ -11,20 +11,20 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any
 
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.grammar.access import MAX_ITEMS, as_list, count_between, nth, property_of, unary_range
 from roe.grammar.calls import argument_order
 from roe.grammar.functions import BY_NAME
 
-Scope = dict[str, Any]
-Code = Callable[[Scope], Any]
+Scope = dict[str, Value]
+Code = Callable[[Scope], Value]
 Watch = Callable[[s.Node, Code], Code]
 
 CLOCK = "$clock"
 IMPLICIT = "$item"  # the record whose fields bare names mean: a filter's item, a cell's record
-MAX_ITEMS = 100_000  # of a `for`, and of the pairs that a quantifier visits
 
 
 def compile_expression(node: s.Node, watch: Watch | None = None) -> Code:
@@ -33,12 +33,12 @@ def compile_expression(node: s.Node, watch: Watch | None = None) -> Code:
 
 
 # Most operands are numbers. Python's own operators give what those of the language give, and asking for no kind makes them several times as fast.
-_OF_NUMBERS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Scope, Any, Any], Any]]] = {
+_OF_NUMBERS: dict[str, tuple[Callable[[Value, Value], Value], Callable[[Scope, Value, Value], Value]]] = {
     "+": (operator.add, lambda scope, a, b: scope[CLOCK].add(a, b)),
     "-": (operator.sub, lambda scope, a, b: scope[CLOCK].subtract(a, b)),
     "*": (operator.mul, lambda scope, a, b: v.multiply(a, b)),
 }
-_ORDER_OF_NUMBERS: dict[str, Callable[[Any, Any], bool]] = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_ORDER_OF_NUMBERS: dict[str, Callable[[Value, Value], bool]] = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
 class _Compiler:
@@ -61,7 +61,7 @@ class _Compiler:
     def Path(self, node: s.Path) -> Code:
         base, field = self.code(node.base), node.field
 
-        def path(scope: Scope) -> Any:
+        def path(scope: Scope) -> Value:
             at = base(scope)
             if isinstance(at, dict):
                 return at.get(field)
@@ -74,20 +74,21 @@ class _Compiler:
     def Filter(self, node: s.Filter) -> Code:
         base, condition = self.code(node.base), self.code(node.condition)
         if isinstance(node.condition, s.Literal) and v.is_number(node.condition.value):
-            return lambda scope: nth(base(scope), node.condition.value)  # type: ignore[union-attr]
+            position = node.condition.value
+            return lambda scope: nth(base(scope), position)
 
         scopes = _item_scopes(node.condition)
 
-        def keep(scope: Scope) -> Any:
-            items = _as_list(base(scope))
-            out = []
+        def keep(scope: Scope) -> Value:
+            items = as_list(base(scope))
+            passing = []
             for item, inner in scopes(items, scope):
                 verdict = condition(inner)
                 if v.is_number(verdict):
                     return nth(items, verdict)
                 if verdict is True:
-                    out.append(item)
-            return out
+                    passing.append(item)
+            return passing
 
         return keep
 
@@ -96,9 +97,9 @@ class _Compiler:
         scopes = _item_scopes(node.by)
         better = v.COMPARE[">" if node.kind == "latest" else "<"]
 
-        def pick(scope: Scope) -> Any:
+        def pick(scope: Scope) -> Value:
             best = best_value = None
-            for item, inner in scopes(_as_list(source(scope)), scope):
+            for item, inner in scopes(as_list(source(scope)), scope):
                 value = by(inner)
                 if value is None:
                     continue
@@ -124,7 +125,7 @@ class _Compiler:
             return lambda scope: act(left(scope), right(scope))
         of_numbers, of_any = _OF_NUMBERS[node.op]
 
-        def arithmetic(scope: Scope) -> Any:
+        def arithmetic(scope: Scope) -> Value:
             a, b = left(scope), right(scope)
             if type(a) in v.NUMBERS and type(b) in v.NUMBERS:
                 return v.number(of_numbers(a, b))
@@ -138,7 +139,7 @@ class _Compiler:
             return lambda scope: test(left(scope), right(scope))
         of_numbers = _ORDER_OF_NUMBERS[node.op]
 
-        def order(scope: Scope) -> Any:
+        def order(scope: Scope) -> Value:
             a, b = left(scope), right(scope)
             if type(a) in v.NUMBERS and type(b) in v.NUMBERS:
                 return of_numbers(a, b)
@@ -149,7 +150,7 @@ class _Compiler:
     def Between(self, node: s.Between) -> Code:
         value, low, high = self.code(node.value), self.code(node.low), self.code(node.high)
 
-        def between(scope: Scope) -> Any:
+        def between(scope: Scope) -> Value:
             at = value(scope)
             return v.both(v.less_equal(low(scope), at), v.less_equal(at, high(scope)))
 
@@ -158,7 +159,7 @@ class _Compiler:
     def And(self, node: s.And) -> Code:
         items = [self.code(i) for i in node.items]
 
-        def conjunction(scope: Scope) -> Any:
+        def conjunction(scope: Scope) -> Value:
             result: bool | None = True
             for item in items:
                 value = item(scope)
@@ -173,7 +174,7 @@ class _Compiler:
     def Or(self, node: s.Or) -> Code:
         items = [self.code(i) for i in node.items]
 
-        def disjunction(scope: Scope) -> Any:
+        def disjunction(scope: Scope) -> Value:
             result: bool | None = False
             for item in items:
                 value = item(scope)
@@ -215,13 +216,13 @@ class _Compiler:
     def Anything(self, node: s.Anything) -> Code:
         return lambda scope: True
 
-    def _checks(self, tests: tuple[s.Node, ...]) -> Callable[[Any, Scope], Any]:
+    def _checks(self, tests: tuple[s.Node, ...]) -> Callable[[Value, Scope], Value]:
         """A disjunction of unary tests of one value."""
         checks = [self._check(t) for t in tests]
         if len(checks) == 1:
             return checks[0]
 
-        def any_of(value: Any, scope: Scope) -> Any:
+        def any_of(value: Value, scope: Scope) -> Value:
             result: bool | None = False
             for check in checks:
                 verdict = check(value, scope)
@@ -233,7 +234,7 @@ class _Compiler:
 
         return any_of
 
-    def _check(self, test: s.Node) -> Callable[[Any, Scope], Any]:
+    def _check(self, test: s.Node) -> Callable[[Value, Scope], Value]:
         if isinstance(test, s.Unary):
             operand, compare = self.code(test.operand), v.COMPARE[test.op]
             return lambda value, scope: compare(value, operand(scope))
@@ -246,7 +247,7 @@ class _Compiler:
             return lambda value, scope: v.passes(value, constant)
         if any(isinstance(n, s.Name) and n.id == "?" for n in s.walk(test)):
 
-            def own(value: Any, scope: Scope) -> Any:
+            def own(value: Value, scope: Scope) -> Value:
                 verdict = code({**scope, "?": value})
                 return verdict if isinstance(verdict, bool) else _unless_missing(value, verdict)
 
@@ -264,7 +265,7 @@ class _Compiler:
         high = self.code(node.high) if node.high is not None else None
         closed = node.low_closed, node.high_closed
 
-        def make(scope: Scope) -> Any:
+        def make(scope: Scope) -> Value:
             start = low(scope) if low else None
             end = high(scope) if high else None
             if low and high and start is not None and end is not None and v.less(end, start) is not False:
@@ -277,7 +278,7 @@ class _Compiler:
         loops, condition = self._loops(node.bindings), self.code(node.condition)
         decides = node.kind == "some"
 
-        def quantified(scope: Scope) -> Any:
+        def quantified(scope: Scope) -> Value:
             result: bool | None = not decides
             for inner in loops(scope):
                 if inner is None:
@@ -294,14 +295,14 @@ class _Compiler:
     def For(self, node: s.For) -> Code:
         loops, body = self._loops(node.bindings), self.code(node.body)
 
-        def iterate(scope: Scope) -> Any:
-            out: list[Any] = []
+        def iterate(scope: Scope) -> Value:
+            results: list[Value] = []
             for inner in loops(scope):
                 if inner is None:
                     return None
-                inner["partial"] = out
-                out.append(body({**inner, "partial": list(out)} if uses_partial else inner))
-            return out
+                inner["partial"] = results
+                results.append(body({**inner, "partial": list(results)} if uses_partial else inner))
+            return results
 
         uses_partial = any(isinstance(n, s.Name) and n.id == "partial" for n in s.walk(node.body))
         return iterate
@@ -328,11 +329,11 @@ class _Compiler:
 
         return lambda scope: nest(scope, 0, [MAX_ITEMS])
 
-    def _source(self, b: s.Binding) -> Callable[[Scope], Any]:
+    def _source(self, b: s.Binding) -> Callable[[Scope], Value]:
         source = self.code(b.source)
         until = self.code(b.until) if b.until is not None else None
 
-        def items(scope: Scope) -> Any:
+        def items(scope: Scope) -> Value:
             start = source(scope)
             if until is not None:
                 return count_between(start, until(scope))
@@ -354,7 +355,7 @@ class _Compiler:
         args = [None if i is None else self.code(node.args[i]) for i in order]
         if row.name == "append":
 
-            def append(scope: Scope) -> Any:
+            def append(scope: Scope) -> Value:
                 if not args:
                     return None
                 first, *rest = [a(scope) if a else None for a in args]
@@ -372,7 +373,7 @@ class _Compiler:
 def _look_up(name: str) -> Code:
     """The value of a name. Thousands of conditions that name the same thing share it: what a processor has near stays small."""
 
-    def look(scope: Scope) -> Any:
+    def look(scope: Scope) -> Value:
         try:
             return scope[name]
         except KeyError:
@@ -382,18 +383,14 @@ def _look_up(name: str) -> Code:
     return look
 
 
-def _as_list(value: Any) -> list[Any]:
-    return value if type(value) is list else [] if value is None else [value]
-
-
-def _item_scopes(inside: s.Node) -> Callable[[list[Any], Scope], Iterator[tuple[Any, Scope]]]:
+def _item_scopes(inside: s.Node) -> Callable[[list[Value], Scope], Iterator[tuple[Value, Scope]]]:
     """Each item of a list with the scope in which `inside` is asked of it: `item` is the item, and bare names are its fields.
 
     The scope is one and the same dict, changed from item to item.
     """
     names = sorted({n.id for n in s.walk(inside) if isinstance(n, s.Name)} - {"item"})
 
-    def scopes(items: list[Any], scope: Scope) -> Iterator[tuple[Any, Scope]]:
+    def scopes(items: list[Value], scope: Scope) -> Iterator[tuple[Value, Scope]]:
         inner = dict(scope)
         outer = scope.get(IMPLICIT)
         for item in items:
@@ -418,79 +415,10 @@ def _is_boolean(node: s.Node) -> bool:
     return isinstance(node, (s.Compare, s.And, s.Or, s.In, s.Between, s.Not, s.Quantified))
 
 
-def _unless_missing(value: Any, test: Any) -> bool | None:
+def _unless_missing(value: Value, test: Value) -> bool | None:
     """`value in test`; unknown if the test itself has no value: a range the wrong way round, a list or a bound that is missing."""
     return None if test is None else v.passes(value, test)
 
 
-def negation(value: Any) -> bool | None:
+def negation(value: Value) -> bool | None:
     return (value is False) if isinstance(value, bool) else None
-
-
-def nth(items: Any, position: Any) -> Any:
-    """The item at a 1-based position, negative from the end; a value alone is a list of one."""
-    if type(items) is not list:
-        items = [items]
-    if position != int(position):
-        return None
-    at = int(position)
-    return items[at - 1 if at > 0 else at] if at and abs(at) <= len(items) else None
-
-
-def unary_range(op: str, bound: Any) -> Any:
-    if op == "=":
-        return bound
-    if op == "!=":
-        return None
-    return v.Range(bound, None, op == ">=", False, False, True) if op[0] == ">" else v.Range(None, bound, False, op == "<=", True)
-
-
-def count_between(start: Any, end: Any, closed: bool = True, end_closed: bool = True) -> Any:
-    """The whole numbers, or the days, from start to end, descending where end is less; None if they cannot be counted."""
-    from datetime import date, datetime, timedelta
-
-    if type(start) is date and type(end) is date:
-        days = count_between(0, (end - start).days, closed, end_closed)
-        return None if days is None else [start + timedelta(days=d) for d in days]
-    if isinstance(start, datetime) or not (v.is_number(start) and v.is_number(end)):
-        return None
-    if start != int(start) or end != int(end) or abs(end - start) > MAX_ITEMS:
-        return None
-    step = 1 if end >= start else -1
-    found = list(range(int(start), int(end) + step, step))
-    return found[0 if closed else 1 : len(found) if end_closed else -1]
-
-
-_PROPERTIES: dict[str, dict[str, Callable[[Any], Any]]] = {
-    "date": {
-        "year": lambda d: d.year, "month": lambda d: d.month, "day": lambda d: d.day, "weekday": lambda d: d.isoweekday(),
-    },
-    "time": {
-        "hour": lambda t: t.hour, "minute": lambda t: t.minute,
-        "second": lambda t: t.second + t.microsecond / 1e6 if t.microsecond else t.second,
-        "time_offset": lambda t: t.utcoffset(), "timezone": lambda t: getattr(t.tzinfo, "key", None),
-    },
-    "days and time duration": {
-        "days": lambda d: int(abs(d).days) * _sign(d), "hours": lambda d: abs(d).seconds // 3600 * _sign(d),
-        "minutes": lambda d: abs(d).seconds // 60 % 60 * _sign(d),
-        "seconds": lambda d: v.divide((abs(d).seconds % 60 * 1_000_000 + abs(d).microseconds) * _sign(d), 1_000_000),
-    },
-    "years and months duration": {
-        "years": lambda m: int(m.months / 12), "months": lambda m: m.months - int(m.months / 12) * 12,
-    },
-    "range": {
-        "start": lambda r: r.low, "end": lambda r: r.high,
-        "start_included": lambda r: r.low_closed, "end_included": lambda r: r.high_closed,
-    },
-}  # fmt: skip
-_PROPERTIES["date and time"] = _PROPERTIES["date"] | _PROPERTIES["time"]
-
-
-def _sign(span: Any) -> int:
-    return -1 if span.days < 0 else 1
-
-
-def property_of(value: Any, name: str) -> Any:
-    """`.year`, `.weekday`, `.hours` and the like; null where the value has no such property."""
-    found = _PROPERTIES.get(v.kind(value), {}).get(name)
-    return found(value) if found else None

@@ -12,14 +12,14 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from roe.diagnostics import Diagnostic
 from roe.grammar import syntax as s
 from roe.source import span_of
 
 if TYPE_CHECKING:
-    from lark import Lark
+    from lark import Lark, UnexpectedInput
 
 MAX_LENGTH = 20_000  # characters of one expression
 MAX_DEPTH = 120  # nodes from the root of a tree to its deepest leaf
@@ -68,7 +68,7 @@ def _parse(text: str, kind: str) -> tuple[s.Node | None, list[Diagnostic]]:
     from roe.grammar.tree import Malformed
 
     try:
-        tree: Any = _lark().parse(str(text), start=kind)
+        tree: s.Node = _lark().parse(str(text), start=kind)  # type: ignore[assignment]  # `Build` makes nodes of Lark's trees
     except UnexpectedInput as e:
         return None, [_syntax_error(text, e)]
     except Malformed as bad:
@@ -141,7 +141,7 @@ _OUTSIDE: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def _syntax_error(text: str, error: Any) -> Diagnostic:
+def _syntax_error(text: str, error: UnexpectedInput) -> Diagnostic:
     at = error.pos_in_stream if isinstance(error.pos_in_stream, int) and error.pos_in_stream >= 0 else len(text)
     token = getattr(error, "token", None)
     width = len(token) if token is not None and token.type != "$END" else 1
@@ -207,6 +207,6 @@ def _lark() -> Lark:
     return parser
 
 
-def _int_keys(value: dict[str, Any]) -> Any:
+def _int_keys(value: dict[str, object]) -> dict[str | int, object]:
     """Undo `roe.grammar.tables.storable`: JSON has no integer keys."""
     return {int(k[1:]) if k[:1] == "#" else k: v for k, v in value.items()}

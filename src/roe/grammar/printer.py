@@ -32,7 +32,7 @@ def _level(node: s.Node) -> int:
     return _LEVELS.get(type(node), POSTFIX)
 
 
-_LEVELS: dict[type[Any], int] = {
+_LEVELS: dict[type, int] = {
     s.If: TAIL, s.For: TAIL, s.Quantified: TAIL, s.Or: OR, s.And: AND, s.Compare: COMPARISON, s.Between: COMPARISON,
     s.In: COMPARISON, s.Negative: NEGATIVE,
 }  # fmt: skip
@@ -116,7 +116,7 @@ def _tests(node: s.Tests) -> str:
     return f"not({text})" if node.negated else text
 
 
-_SHOW: dict[type[Any], Callable[[Any], str]] = {
+_SHOW: dict[type, Callable[[Any], str]] = {
     s.Literal: _literal,
     s.Name: lambda n: n.id,
     s.Path: lambda n: f"{_at(n.base, POSTFIX)}.{n.field}",

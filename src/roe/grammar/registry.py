@@ -7,10 +7,16 @@ example with its value, which `docs/language.md` shows and a test runs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
+from roe.dynamic import Value
 from roe.grammar.values import kind
 from roe.node import node
+
+if TYPE_CHECKING:
+    from roe.grammar.clock import Clock
+
+F = TypeVar("F", bound=Callable[..., object])
 
 
 @node
@@ -37,7 +43,7 @@ class Function:
     name: str
     parameters: tuple[Parameter, ...]
     result: str
-    run: Callable[..., Any]
+    run: Callable[..., Value]
     doc: str
     example: str
     value: str
@@ -53,40 +59,45 @@ class Function:
         shown = [f"{p.name}{'?' if p.optional else ''}: {p.type}" for p in self.parameters]
         return f"{self.name}({', '.join(shown)}{', …' if self.variadic else ''}) -> {self.result}"
 
-    def clocked(self, clock: Any, args: list[Any]) -> Any:
+    def clocked(self, clock: Clock, args: list[Value]) -> Value:
+        """The same as `invoke`, for a function that asks the run's clock."""
         return self._invoke(args, (clock,))
 
-    def invoke(self, args: list[Any]) -> Any:
+    def invoke(self, args: list[Value]) -> Value:
         """The value for these arguments, null for any that do not fit; `...` stands for one that was left out."""
         return self._invoke(args, ())
 
-    def _invoke(self, args: list[Any], first: tuple[Any, ...]) -> Any:
+    def _invoke(self, args: list[Value], first: tuple[Clock, ...]) -> Value:
         if self.variadic and (len(args) != 1 or kind(args[0]) != "list"):
             if len(args) == 1 and args[0] is None:
                 return None
             args = [args] if args else []
         if len(args) > len(self.parameters):
             return None
-        for p, (kinds, nullable), i in zip(self.parameters, self.accepts, range(len(self.parameters)), strict=True):
+        for i, (parameter, (kinds, nullable)) in enumerate(zip(self.parameters, self.accepts, strict=True)):
             given = args[i] if i < len(args) else ...
             if given is ...:
-                if not p.optional:
+                if not parameter.optional:
                     return None
-                continue
-            if nullable or kind(given) in kinds:
-                continue
-            if given is None:
-                return None
-            if "list" in kinds:
-                args[i] = [given]
-            elif kind(given) == "list" and len(given) == 1 and kind(given[0]) in kinds:
-                args[i] = given[0]
-            else:
-                return None
+            elif not nullable and kind(given) not in kinds:
+                args[i] = _converted(given, kinds)
+                if args[i] is ...:
+                    return None
         try:
             return self.run(*first, *(None if a is ... else a for a in args))
         except (OverflowError, ZeroDivisionError, ValueError):  # beyond the numbers or the calendar: there is no such value
             return None
+
+
+def _converted(given: Value, kinds: frozenset[str]) -> Value:
+    """FEEL's implicit conversions: a value for a list of one, and a list of one for its value; `...` where neither fits."""
+    if given is None:
+        return ...
+    if "list" in kinds:
+        return [given]
+    if kind(given) == "list" and len(given) == 1 and kind(given[0]) in kinds:
+        return given[0]
+    return ...
 
 
 LONG = {
@@ -114,16 +125,12 @@ def function(
     variadic: bool = False,
     clock: bool = False,
     cost: int = 1,
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Callable[[F], F]:
     """Register a row; `parameters` reads `"string: string, length: number?"`."""
-    params = []
-    for part in filter(None, parameters.split(", ")):
-        pname, _, ptype = part.partition(": ")
-        pname, _, other = pname.partition("/")
-        params.append(Parameter(pname, ptype.rstrip("?"), ptype.endswith("?"), other))
+    params = [_parameter(written) for written in parameters.split(", ") if written]
     accepts = tuple((p.kinds, p.type == "any") for p in params)
 
-    def register(run: Callable[..., Any]) -> Callable[..., Any]:
+    def register(run: F) -> F:
         row = Function(name, tuple(params), result, run, doc, example, value, feel, own, variadic, clock, cost, accepts)
         BY_NAME[name] = row
         if feel:
@@ -131,6 +138,12 @@ def function(
         return run
 
     return register
+
+
+def _parameter(written: str) -> Parameter:
+    names, _, type = written.partition(": ")
+    name, _, other = names.partition("/")
+    return Parameter(name, type.rstrip("?"), type.endswith("?"), other)
 
 
 def canonical(name: str) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import field as slot
 from dataclasses import fields, replace
-from typing import Any
 
+from roe.dynamic import Value
 from roe.node import node
 
 Place = tuple[int, int]
@@ -21,7 +21,7 @@ NOWHERE: Place = (0, 0)
 class Literal:
     """A constant: null, boolean, number, string, or a temporal value; `text` is how it was written."""
 
-    value: Any
+    value: Value
     text: str = slot(compare=False)
     at: Place = slot(default=NOWHERE, compare=False, repr=False)
 
@@ -209,12 +209,12 @@ Node = (
     | Pick | Binding | Quantified | For | ListOf | RangeOf | Tests | Anything
 )  # fmt: skip
 
-NODES: dict[str, type[Any]] = {
+NODES: dict[str, type] = {
     c.__name__: c
     for c in (Literal, Name, Path, Filter, Call, Negative, Binary, Compare, Between, In, Unary, And, Or, Not, If,
               Pick, Binding, Quantified, For, ListOf, RangeOf, Tests, Anything)
 }  # fmt: skip
-FIELDS: dict[type[Any], tuple[str, ...]] = {c: tuple(f.name for f in fields(c)) for c in NODES.values()}
+FIELDS: dict[type, tuple[str, ...]] = {c: tuple(f.name for f in fields(c)) for c in NODES.values()}
 
 
 def children(node: Node) -> Iterator[Node]:
@@ -229,7 +229,7 @@ def children(node: Node) -> Iterator[Node]:
 
 def mapped(node: Node, change: Callable[[Node], Node]) -> Node:
     """The node with its direct parts changed; the node itself where none is."""
-    changed: dict[str, Any] = {}
+    changed: dict[str, Value] = {}
     for name in FIELDS[type(node)]:
         part = getattr(node, name)
         if type(part) in FIELDS:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 HERE = Path(__file__).parent
 
@@ -30,7 +29,7 @@ def build(strict: bool = False) -> str:
     )
 
 
-def storable(value: Any) -> Any:
+def storable(value: object) -> object:
     if isinstance(value, dict):
         return {f"#{k}" if isinstance(k, int) else k: storable(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -252,7 +252,7 @@ def past(store: Store) -> State:
 
 
 def _ends(store: Store) -> State:
-    """The rules that gave a record for a time, each with the end that it then had, as lines of text (see `roe.grammar.history`)."""
+    """The rules that gave a record for a time, each with the end that it then had, as lines of text (see `roe.grammar.functions.history`)."""
     found: dict[str, list[str]] = {}
     for o in store.latest("hold"):
         e = o.stored.entry

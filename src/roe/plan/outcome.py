@@ -16,7 +16,7 @@ from typing import Any
 
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.grammar.history import by_role
+from roe.grammar.functions.history import by_role
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
 from roe.plan.operators import TEMPLATE, Action, Choose, ExceptionRow, Expr, Plan, Rule, Window

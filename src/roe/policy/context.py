@@ -14,7 +14,7 @@ from roe.diagnostics import Diagnostic, suggest
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
-from roe.grammar.history import by_role, looks_back
+from roe.grammar.functions.history import by_role, looks_back
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.types import Type
@@ -110,7 +110,7 @@ class Context:
         return Expr(by_role(tree, self.model.roles()), text if isinstance(text, Text) else Text(text, Inline()))
 
     def of_role(self, name: str, role: str) -> str:
-        """The field that says something of the owner in a role; see `roe.grammar.history`."""
+        """The field that says something of the owner in a role; see `roe.grammar.functions.history`."""
         return name if role == self.model.roles()[0] else f"{name}.{role}"
 
     def condition(self, text: str, names: Names) -> Expr | None:

@@ -20,7 +20,7 @@ from roe.evaluator.compiled import Compiled
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.grammar.history import PER_ROLE
+from roe.grammar.functions.history import PER_ROLE
 from roe.plan.operators import Choose, Derive, Expr, Fill, Rule, Walk
 from roe.policy.standard import FILES
 from roe.source import Span, Text

@@ -19,7 +19,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.calls import argument_order
 from roe.grammar.closures import CLOCK, compile_expression
-from roe.grammar.history import LOOK_BACK, OWNERS
+from roe.grammar.functions.history import LOOK_BACK, OWNERS
 from roe.grammar.printer import show
 from roe.sql.forms import NoSql, Sql, column, double, finite, literal, named, plus
 

@@ -10,7 +10,7 @@ from roe.crm.ids import fold
 from roe.diagnostics import suggest
 from roe.grammar import types as t
 from roe.grammar import values as v
-from roe.grammar.history import PER_ROLE
+from roe.grammar.functions.history import PER_ROLE
 from roe.grammar.types import Type
 from roe.policy.context import Context
 from roe.policy.loader import Map

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from roe.diagnostics import suggest
 from roe.grammar import types as t
-from roe.grammar.history import HOLDING, OWNERS
+from roe.grammar.functions.history import HOLDING, OWNERS
 from roe.plan.operators import Past
 from roe.policy.context import Context
 from roe.policy.section import Heading

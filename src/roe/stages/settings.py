@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from roe.crm import PROFILES
 from roe.diagnostics import suggest
 from roe.grammar.clock import CALENDAR_YEAR, OFFICE, Fiscal, holidays_of, hours_of, zone_of
-from roe.grammar.functions import MONTHS
+from roe.grammar.values import MONTHS
 from roe.policy.context import Context
 from roe.policy.section import FilePath, Form, Identifier, Name, Section, key, section
 from roe.source import Text

@@ -14,7 +14,7 @@ from roe.evaluator.reps import misnamed
 from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.grammar.closures import compile_expression
-from roe.grammar.history import by_role
+from roe.grammar.functions.history import by_role
 from roe.grammar.parser import parse
 from roe.testing.cases import Case, Expectation, Given, Step, as_read, updated
 

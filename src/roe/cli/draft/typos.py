@@ -63,7 +63,7 @@ def _one_edit(one: str, other: str) -> bool:
 
 
 def _country(text: str) -> str | None:
-    from roe.grammar import field_functions as own
+    from roe.grammar.functions import sales as own
 
     if own.country(text) is not None or len(text) < 4:
         return None
