@@ -12,14 +12,15 @@ import itertools
 from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from functools import cached_property, lru_cache
-from math import floor
 from typing import Any
 
+from roe.analysis import scales
 from roe.analysis.axis import Axis
 from roe.analysis.date_cells import DateAxis
 from roe.analysis.dates import Dates
 from roe.analysis.space import Alternative, Space, Undecided, spaces
-from roe.data.coerce import NORMALIZERS
+from roe.data.makers import NORMALIZERS
+from roe.evaluator.choose import rank
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
@@ -148,7 +149,8 @@ class Cases:
         values, nullable = self.domain(axis)
         cells = axis.full & -2 | nullable  # null is the first cell
         if values is None:
-            return cells & ~self._unclean(axis) & ~_fractions(axis)
+            scale = scales.bounds(axis.node, _base(self.policy, self.entity, axis.node))
+            return cells & ~self._unclean(axis) & ~(scales.outside(axis, *scale) if scale is not None else 0)
         known = [cell for x in values if (cell := axis.cell_of(x)) is not None]
         return cells & of_bits(sorted({*known, 0}))
 
@@ -212,26 +214,12 @@ class Cases:
         return value
 
 
-def _fractions(axis: Axis) -> int:
-    """The cells of a count that no count is in: below none, and between two whole numbers that follow each other."""
-    if not (isinstance(axis.node, s.Call) and axis.node.function in ("count", "string_length") and axis.ordered()):
-        return 0
-    cells = 0
-    for i, value in enumerate(axis.values):
-        if not v.is_number(value) or value in axis.points:
-            continue
-        below, above = axis.values[i - 1], axis.values[i + 1] if i + 1 < len(axis.values) else None
-        low = 0 if below is None else floor(below) + 1
-        if above is not None and low >= above:
-            cells |= 1 << i
-    return cells
-
-
 def domain(policy: Policy, entity: str, node: s.Node) -> Domain:
     if isinstance(node, s.Name):
         return None, node.id not in ("today", "now")
-    if not isinstance(node, s.Path):
-        return None, True
+    few = scales.values(node, _base(policy, entity, node))
+    if few is not None or not isinstance(node, s.Path):
+        return few, True
     base = node.base
     if isinstance(base, s.Name) and base.id == entity:
         step = policy.plan.steps.get((entity, node.field))
@@ -248,14 +236,21 @@ def domain(policy: Policy, entity: str, node: s.Node) -> Domain:
     return (kind.values or None) if kind is not None else None, True
 
 
+def _base(policy: Policy, entity: str, node: s.Node) -> t.Type | None:
+    """The type of what an expression is a part of."""
+    return type_of(policy, entity, node.base) if isinstance(node, s.Path) else None
+
+
 def _given(policy: Policy, step: Choose, part: str | None) -> Domain:
     """What a table gives, or a column of what it gives; rows that can never decide give nothing."""
     alive, default = _living(_Same((policy, step)))
     if step.hit == "collect sum":
         return sums([step.rules[i].value for i in sorted(alive)]), step.default is None
-    if step.hit.startswith("collect"):
+    if step.hit == "collect":
         return None, True
     values: list[Any] = [step.rules[i].value for i in sorted(alive)]
+    if step.hit == "collect count":
+        values = [*range(1, len(values) + 1)]
     if default and step.default is not None:
         values.append(step.default)
     missing = default and step.default is None
@@ -263,7 +258,11 @@ def _given(policy: Policy, step: Choose, part: str | None) -> Domain:
         values = [x.get(part) if isinstance(x, dict) else None for x in values]
     elif any(isinstance(x, dict) for x in values):
         return None, missing
-    nullable = missing or None in values or step.hit in ("unique", "any")
+    nullable = (
+        missing
+        or None in values
+        or (step.hit in ("unique", "any") and (len(step.rules) > MOST_LIVING or bool(_overlapping(_Same((policy, step))))))
+    )
     return tuple(dict.fromkeys(x for x in values if x is not None)), nullable
 
 
@@ -301,6 +300,16 @@ def _living(of: _Same) -> tuple[frozenset[int], bool]:
     return frozenset(alive) | frozenset(
         i for i, first in cases.repeats.items() if first in alive and step.hit != "first"
     ), default and not always
+
+
+@lru_cache(maxsize=256)
+def _overlapping(of: _Same) -> frozenset[frozenset[int]]:
+    """The pairs of a list's rules that can hold for one record, as far as cells can tell."""
+    cases = Cases(*of.value)
+    rules = range(len(of.value[1].rules))
+    if cases.repeats:
+        return frozenset(frozenset(pair) for pair in itertools.combinations(rules, 2))
+    return frozenset(frozenset((a, b)) for space in cases.spaces() for a, b, _ in space.overlaps(space.whole))
 
 
 def _fires(space: Space, rule: int, hit: str) -> bool:
@@ -359,7 +368,7 @@ def field_of(policy: Policy, entity: str, node: s.Node) -> Field | None:
 def whole(node: s.Node) -> bool:
     """Whether a subject counts something."""
     if isinstance(node, s.Call):
-        return node.function in ("count", "string_length")
+        return node.function in scales.COUNTS
     return isinstance(node, s.Path) and node.field in WHOLE
 
 
@@ -465,19 +474,33 @@ class Writer:
             return None
         if step.hit == "collect sum" and len(step.rules) <= MAX_SUMMED and sums([r.value for r in step.rules]) is not None:
             return [self._added(step, chosen) for chosen in itertools.product((True, False), repeat=len(step.rules))]
-        if step.hit != "first" or len(step.rules) > MAX_WRITTEN_OUT:
+        if step.hit.startswith("collect") or len(step.rules) > MAX_WRITTEN_OUT:
             return None
-        out: list[tuple[s.Node, Any]] = []
-        before: list[s.Node] = []
-        for rule in step.rules:
-            when = self._all(rule)
-            out.append((_and([*before, _yes(when)]), _part(rule.value, part)))
-            before.append(s.Not((_yes(when),)))
-            if when == YES:
-                break
-        else:
-            out.append((_and(before), _part(step.default, part)))
+        out = self._ways(step, part)
         return out if all(x is not ... for _, x in out) else None
+
+    def _ways(self, step: Choose, part: str | None) -> list[tuple[s.Node, Any]]:
+        """When a list gives which value. What cannot hold beside a rule need not be denied of its records."""
+        whens = [_yes(self._all(rule)) for rule in step.rules]
+        beside = _overlapping(_Same((self.policy, step)))
+        n, single = len(whens), step.hit in ("unique", "any")
+        order = list(range(n)) if step.hit != "priority" else sorted(range(n), key=lambda i: (rank(step.rules[i].value, step.priority), i))
+        place = {number: i for i, number in enumerate(order)}
+
+        def masks(other: int, rule: int) -> bool:
+            if not single:
+                return place[other] < place[rule]
+            return step.hit == "unique" or v.equal(step.rules[other].value, step.rules[rule].value) is not True
+
+        out: list[tuple[s.Node, Any]] = []
+        for i in order:
+            masking = [s.Not((whens[j],)) for j in order if frozenset((i, j)) in beside and masks(j, i)]
+            out.append((_and([*masking, whens[i]]), _part(step.rules[i].value, part)))
+        clashes = [sorted(pair) for pair in beside if single and masks(*sorted(pair))]
+        out += [(_and([whens[i], whens[j]]), None) for i, j in sorted(clashes)]
+        if YES not in whens:
+            out.append((_and([s.Not((when,)) for when in whens]), _part(step.default, part)))
+        return out
 
     def _added(self, step: Choose, chosen: tuple[bool, ...]) -> tuple[s.Node, Any]:
         """When just these criteria of a score hold, and what they add up to; without any, the default."""

@@ -138,7 +138,7 @@ class Dates:
 
     def _edges(self, test: Test) -> tuple[list[Shape], tuple[Edge, ...]] | None:
         """The shapes of all that a test compares, and its comparisons; None where it is about anything but dates."""
-        if (isinstance(test.subject, s.Path) and test.subject.field not in ("days", "years")) or isinstance(test.subject, s.Name):
+        if (isinstance(test.subject, s.Path) and test.subject.field not in ("days", "years", "year")) or isinstance(test.subject, s.Name):
             return None
         if test.points and isinstance(test.points[0], str):
             return None
@@ -204,9 +204,9 @@ class Dates:
             known = self._call(tree)
             if known is not None:
                 return known
-        if isinstance(tree, s.Path) and tree.field in ("days", "years", "months"):
+        if isinstance(tree, s.Path) and tree.field in ("days", "years", "year"):
             inner = self._shape(tree.base)
-            if inner is not None and (inner.kind, tree.field) in (("span", "days"), ("months", "years")):
+            if inner is not None and (inner.kind, tree.field) in (("span", "days"), ("months", "years"), (DATE, "year")):
                 return replace(inner, kind="number")
         kind = self._kind(tree)
         return _base(tree, kind) if kind in (DATE, MOMENT) and isinstance(tree, (s.Path, s.Call)) else None

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from roe.analysis import scales
 from roe.analysis.axis import Axis
 from roe.analysis.cases import OTHERS, Cases, Writer
 from roe.analysis.date_cells import DateAxis
@@ -295,6 +296,8 @@ class Finder:
             ]
             days = [self.today, *(c for c in constants if type(c) is date)]
             near = [d + k * x + timedelta(days=e) for d in days for x in (timedelta(), *spans) for k in (-1, 1) for e in (0, -1, 1)]
+            if any(scales.values(axis.node, None) or isinstance(axis.node, s.Path) for axis, _ in group):  # a month, a weekday
+                near += [date(self.today.year, 1, 1) + timedelta(days=i) for i in range(365)]
             made = [datetime(d.year, d.month, d.day) for d in near] if kind == "date and time" else near
             return [None, *dict.fromkeys(made)]
         if kind == "boolean":
