@@ -14,8 +14,8 @@ import yaml
 import roe
 from roe.analysis.check import Subject
 from roe.analysis.equivalence import compare
+from roe.analysis.finder import Finder
 from roe.analysis.verdicts import PROVEN, Table, closed, timely
-from roe.analysis.witness import Finder
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.row import Row
 from roe.plan.operators import Choose

@@ -127,7 +127,7 @@ def test_a_mutant_that_is_called_equivalent_decides_the_example_s_data_alike(nam
         kept = [[(d.id, d.role, d.owner, d.action) for d in e.run(data, as_of=AS_OF[name]).decisions] for e in (one, other)]
         assert kept[0] == kept[1], f.mutant.what
     for f in (f for f in found if f.witness is not None):
-        from roe.analysis.witness import Finder
+        from roe.analysis.finder import Finder
 
         assert f.witness is not None
         a, b = (Finder(e).asked(f.witness, chooser_of(e, f.mutant.key)) for e in (evaluator, planted(evaluator, f.mutant)))

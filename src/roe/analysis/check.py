@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from roe.analysis.allow import allowed
 from roe.analysis.diff import said
+from roe.analysis.finder import Finder
 from roe.analysis.verdicts import PROVEN, UNDECIDED, Table, Verdict, closed, ordered, timely
-from roe.analysis.witness import Finder
 from roe.diagnostics import Diagnostic
 from roe.evaluator.choose import Chooser, rank
 from roe.evaluator.engine import Evaluator

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
-from roe.analysis.cases import Key, Writer
+from roe.analysis.finder import Finder
 from roe.analysis.judge import Judge
 from roe.analysis.lists import Difference, Given, Pair, Side, apart, as_list, compare_lists
 from roe.analysis.meaning import Meaning
 from roe.analysis.space import Undecided
 from roe.analysis.verdicts import PROVEN, UNDECIDED
-from roe.analysis.witness import Finder, Witness
+from roe.analysis.witness import Witness
+from roe.analysis.writing_out import Key, Writer
 from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Evaluator
 from roe.plan.operators import Choose, Credit, Derive, Plan, Rule, Step

@@ -12,11 +12,13 @@ from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from roe.analysis.cases import Cases, Key, Known, Writer
+from roe.analysis.cases import Cases, Known
 from roe.analysis.diff import effect, said
+from roe.analysis.finder import Finder
 from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.verdicts import POSSIBLE, PROVEN
-from roe.analysis.witness import Finder, Witness
+from roe.analysis.witness import Witness
+from roe.analysis.writing_out import Key, Writer
 from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s

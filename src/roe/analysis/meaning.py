@@ -15,7 +15,7 @@ from dataclasses import fields, is_dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from roe.analysis.cases import Key
+from roe.analysis.writing_out import Key
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.calls import argument_order

@@ -14,7 +14,8 @@ from datetime import date, timedelta
 from functools import cache
 from typing import Any
 
-from roe.analysis.cases import Cases, type_of
+from roe.analysis.cases import Cases
+from roe.analysis.subject_fields import type_of
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.printer import show

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from roe.analysis import smt
 from roe.analysis.axis import Axis
 from roe.analysis.cases import Cases
+from roe.analysis.finder import Finder
 from roe.analysis.space import Box, Space, Undecided
-from roe.analysis.witness import Finder, Witness, path_of
+from roe.analysis.witness import Witness, path_of
 from roe.files import uncollected
 from roe.grammar import syntax as s
 from roe.grammar import values as v

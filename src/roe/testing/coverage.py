@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from roe.analysis.check import WRITTEN, title
+from roe.analysis.finder import Finder
 from roe.analysis.verdicts import Table
-from roe.analysis.witness import Finder
 from roe.evaluator.choose import Choice, Chooser
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.row import Row

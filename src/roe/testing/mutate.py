@@ -15,10 +15,11 @@ from typing import Any
 
 from roe.analysis.cases import Known
 from roe.analysis.diff import said
+from roe.analysis.finder import Finder
 from roe.analysis.lists import as_list, compare_lists
 from roe.analysis.space import Undecided
 from roe.analysis.verdicts import PROVEN
-from roe.analysis.witness import Finder, Witness
+from roe.analysis.witness import Witness
 from roe.evaluator.choose import Choice, Chooser
 from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
