@@ -15,7 +15,7 @@ import roe
 from roe.analysis.check import Subject
 from roe.analysis.equivalence import compare
 from roe.analysis.finder import Finder
-from roe.analysis.gaps import uncovered
+from roe.analysis.gaps import gaps, uncovered
 from roe.analysis.overlaps import overlaps
 from roe.analysis.verdicts import PROVEN, Table, closed, timely
 from roe.evaluator.engine import Evaluator

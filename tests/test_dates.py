@@ -114,7 +114,7 @@ def _compare(e: Evaluator, table: Table, pairs: list[tuple[Any, date]], seen: di
     for v in table.redundant(does, ""):
         assert v.witness is None or table.finder.asked(v.witness, table.chooser)[0] == v.rules  # type: ignore[index]
     left_out = list(uncovered(table))
-    assert gaps or frozenset() not in here, said
+    assert left_out or frozenset() not in here, said
     for v in left_out:
         assert v.witness is not None and v.certainty == PROVEN and table.finder.holding(v.witness, table.chooser) == (), (said, v)
     # and what is found by trying all days is found by proof: every rule that is said to decide decides a witness
