@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
 
+from roe.dynamic import Json
 from roe.evaluator.engine import Decision, Run
 from roe.grammar import values as v
 from roe.grammar.printer import show
@@ -52,7 +52,7 @@ class Moved:
     customer: bool
     cut: bool
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {k: getattr(self, k) for k in self.__slots__}
 
 
@@ -137,7 +137,7 @@ def effect(rule: Rule) -> str:
     return said(rule.value) + (f" because {rule.because}" if rule.because else "")
 
 
-def _step(step: Any) -> dict[str, str]:
+def _step(step: object) -> dict[str, str]:
     if isinstance(step, Choose):
         named = {f"{i + 1}. {rule.name}": _rule(rule) for i, rule in enumerate(step.rules)}
         return {**named, "(hit)": step.hit, "(default)": said(step.default), "(priority)": said(step.priority)}
@@ -148,7 +148,7 @@ def _step(step: Any) -> dict[str, str]:
     return {}
 
 
-def said(value: Any) -> str:
+def said(value: object) -> str:
     """A part of a plan as text, without the places where it stands."""
     if isinstance(value, Expr):
         return show(value.tree)

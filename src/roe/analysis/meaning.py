@@ -13,9 +13,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from datetime import timedelta
-from typing import Any
 
 from roe.analysis.writing_out import Key
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.calls import argument_order
@@ -218,7 +218,7 @@ class Meaning:
 
     # --- parts of the plan ------------------------------------------------------------------------------------------
 
-    def text(self, part: Any, entity: str = "", mentions: set[str] | None = None, whole: bool = False) -> str:
+    def text(self, part: Value, entity: str = "", mentions: set[str] | None = None, whole: bool = False) -> str:
         """A part as text. `mentions` gets every name in it; with `whole` every text of it, since a part may name a field."""
         names = mentions if mentions is not None else set()
         if type(part) in s.FIELDS:
@@ -243,7 +243,7 @@ class Meaning:
             return self._fields(part, str(getattr(part, "entity", "") or entity), names, whole)
         return f"{type(part).__name__} {part}"
 
-    def _fields(self, part: Any, entity: str, names: set[str], whole: bool) -> str:
+    def _fields(self, part: Value, entity: str, names: set[str], whole: bool) -> str:
         kind = type(part).__name__
         said = []
         for f in fields(part):

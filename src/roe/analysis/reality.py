@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from roe.analysis.axis import Axis
 from roe.analysis.pool_checks import empty_pools, overloaded_pools
@@ -12,6 +12,7 @@ from roe.analysis.space import Space
 from roe.analysis.verdicts import PROVEN, Table
 from roe.analysis.witness import path_of
 from roe.diagnostics import Diagnostic, suggest
+from roe.dynamic import Value
 from roe.evaluator.able import reason_left
 from roe.evaluator.engine import KEPT
 from roe.evaluator.leavers import Mention, in_words, mentions, named_reps
@@ -21,6 +22,7 @@ from roe.grammar.printer import show
 from roe.plan.bitsets import bits
 from roe.plan.operators import Rule
 from roe.plan.subjects import Test
+from roe.policy.model import Policy
 from roe.policy.reads import expressions
 from roe.source import Span, Text, span_of
 from roe.words import counted, verb
@@ -46,7 +48,7 @@ def unused_lists(subject: Subject) -> Iterator[Diagnostic]:
             yield Diagnostic("R420", f"the list `{name}` is never used", at, "use it in a condition, or remove it", certainty=PROVEN)
 
 
-def _key(policy: Any, section: str, name: str) -> Span:
+def _key(policy: Policy, section: str, name: str) -> Span:
     """The place of a key of a section, in whichever file it is."""
     from roe.policy.loader import load_policy_files
 
@@ -170,12 +172,12 @@ def two_lists(subject: Subject) -> Iterator[Diagnostic]:
                 asked.append((name, key, rule))
 
 
-def _common(values: list[Any], others: list[Any]) -> list[Any]:
+def _common(values: list[Value], others: list[Value]) -> list[Value]:
     known = set(others)
     return [x for x in values if x in known]
 
 
-def _listed(rule: Rule, table: Table, lists: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _listed(rule: Rule, table: Table, lists: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
     """(a list, the subject whose values it has) of each plain membership that a rule asks for."""
     for condition in rule.conditions:
         for tree in s.conjuncts(table.cases.writer.full(condition.tree)):
@@ -192,9 +194,9 @@ def _fields(tree: s.Node, entity: str) -> Iterator[str]:
             yield n.id
 
 
-def _keys(table: Table) -> dict[str, dict[Any, Text]]:
+def _keys(table: Table) -> dict[str, dict[Value, Text]]:
     """The texts that rows list, by subject: ZIP codes, domains, names."""
-    found: dict[str, dict[Any, Text]] = {}
+    found: dict[str, dict[Value, Text]] = {}
     for number, tests in table.cases.rows:
         for key, test in tests.items():
             for point, truth in zip(test.points, test.at_points, strict=True):
@@ -203,7 +205,7 @@ def _keys(table: Table) -> dict[str, dict[Any, Text]]:
     return found
 
 
-def _has(subject: str, key: Any) -> Callable[[Row], bool]:
+def _has(subject: str, key: Value) -> Callable[[Row], bool]:
     from roe.grammar.closures import compile_expression
     from roe.grammar.parser import parse
 
