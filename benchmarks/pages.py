@@ -26,7 +26,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 import made
-from roe.columns.load import Raw
+from roe.columns.raw import Raw
 from roe.columns.world import ColumnWorld
 from roe.evaluator.engine import Bound, Evaluator
 from roe.ledger.entries import Entry, Loaded, Owned, Run
@@ -145,7 +145,10 @@ def main() -> None:
             ("a rep's day", [f"/rep/rep{n}" for n in range(0, 200, 10)], {}),
             ("changes, a page", [f"/changes?page={n}" for n in range(1, 41)], {}),
             ("what has moved", [f"/moves?since=2026-01-30&page={n}" for n in range(1, 21)], {}),
-            ("the audit, a page", [f"/audit?page={n}" for n in range(1, 41)], {}),
+            ("the audit, a page", [f"/audit?before={given.entries - 100 * n}" for n in range(40)], {}),
+            ("the audit of a record", [f"/audit?record={key}" for key in keys[:40]], {}),
+            ("the audit of a rep", [f"/audit?rep=rep{n}" for n in range(40)], {}),
+            ("the audit of a rare kind", [f"/audit?kind=reviewed&before={given.entries - n}" for n in range(20)], {}),
             ("the policy", ["/policy"] * 10, {}),
         ]
         with httpx.Client(base_url=address, timeout=300) as client:

@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -112,8 +113,39 @@ def test_charts_light_the_path_that_the_run_took(name: str) -> None:
     assert len(wide) == number + 1
 
 
+@pytest.mark.parametrize("name", sorted(AS_OF))
+def test_the_graph_and_the_handbook_show_the_same_parts(name: str) -> None:
+    """Every part of the handbook is drawn and the other way round, but worked examples; with the same rules, territories, pools and windows."""
+    book, chart = run("handbook", str(EXAMPLES / name), "--no-data"), unescape(run("graph", str(EXAMPLES / name)))
+    heads = [h.replace("\\", "") for h in re.findall(r"^## (.+)$", book, re.M) if h != "Worked examples"]
+    titles = re.findall(r"_start\(\[\"(.+?)\"\]\)", chart)
+    assert {title.partition(": ")[0] if title.startswith("Scores and tables") else title for title in titles} == set(heads)
+    policy = roe.load(EXAMPLES / name)
+    named = [*policy.plan.pools, *(w.name for w in policy.plan.windows if w.name != "claim")]
+    named += [str(rule.name) for rules in policy.plan.engagement.values() for rule in rules.rules]
+    for key, step in policy.plan.steps.items():
+        if key[1] in ("territory", "own_territory") and hasattr(step, "rules"):
+            named += [str(rule.name) for rule in step.rules[:60]]
+    assert all(f'"{text}"' in chart or f'"{text}: ' in chart for text in named)
+    drawn = run("graph", str(EXAMPLES / name), "--format", "svg")
+    texts = [x.text for x in ElementTree.fromstring(drawn).iter("{http://www.w3.org/2000/svg}text")]
+    assert set(titles) <= set(texts)
+
+
+def test_the_handbook_and_the_graph_name_who_staffs_a_territory() -> None:
+    book = run("handbook", str(STATIC), "--no-data")
+    assert (
+        "| territory | what belongs to it | region | ae | csm |" in book
+        and "| dach | country is one of DE, AT, CH | EMEA | eva | lee |" in book
+    )
+    assert "Eva Ebert" in run("handbook", str(STATIC))
+    assert "ae: eva; csm: lee" in run("graph", str(STATIC))
+    assert "protection" in book and "type is one of meeting, call" in book and "points of all lines that hold are added up" in book
+
+
 def test_charts_of_everything_and_of_nothing() -> None:
-    assert run("graph", str(STATIC)).count("_start([") == 2
+    assert run("graph", str(STATIC), "--role", "ae").count("_start([") == 1
+    assert run("graph", str(EXAMPLES / "abm"), "--entity", "lead").count("_start([") == 1
     assert "R502" in CliRunner().invoke(main, ["graph", str(STATIC), "--role", "vp"]).output
     assert CliRunner().invoke(main, ["graph", str(STATIC), "--record", "x"]).exit_code == 2
 

@@ -9,6 +9,8 @@ import pytest
 
 from roe.companies import kept
 from roe.companies.index import NameIndex
+from roe.companies.name import names_in
+from roe.companies.written import Written, line_of
 
 WORDS = ("Norrsken", "Kaltmeer", "Vetri", "Halden", "Group", "Systems", "Bank", "Energy", "Sixty-Two", "d/b/a Riverside")
 
@@ -40,6 +42,22 @@ def test_a_kept_index_answers_the_same(tmp_path: Path, monkeypatch: pytest.Monke
     other = NameIndex(names)
     other.remove(names[0], 0)
     assert answers(again, asked) == answers(other, asked)
+
+
+def test_names_mean_the_same_once_they_are_read_back() -> None:
+    texts = [
+        "Halden LLC d/b/a Riverside Grill",
+        "Bank für Handel in Bremen AG",
+        "Benck. Steel",
+        "NORD/LB Norddeutsche Landesbank",
+        "&",
+        "7",
+        "京都 KK",
+    ]
+    texts += made_up(50)
+    portions = [Written.of(line_of(names_in(text)) for text in texts[at : at + 9]) for at in range(0, len(texts), 9)]
+    lines = Written.all(portions)
+    assert [lines.meant(i) for i in range(len(texts))] == [names_in(text) for text in texts]
 
 
 def test_an_index_that_is_made_in_portions_answers_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

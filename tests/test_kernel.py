@@ -19,7 +19,8 @@ from roe.source import Inline, Text
 pytest.importorskip("pyarrow")
 np = pytest.importorskip("numpy")
 from roe.columns import kernel  # noqa: E402
-from roe.columns.column import Column, Constant, from_values  # noqa: E402
+from roe.columns.column import Column, Constant  # noqa: E402
+from roe.columns.make import from_values  # noqa: E402
 
 TEXTS = [f"k{i}" for i in range(300)]
 

@@ -143,7 +143,7 @@ def test_what_the_data_says_stays_text() -> None:
     page = Page(nasty, nasty)
     page.heading(nasty)
     page.say(nasty, nasty)
-    page.table([nasty], [[nasty]], nasty)
+    page.table([nasty], [[nasty]])
     page.charts([bars(nasty, [nasty], {nasty: [1.0], "b": [2.0]}), lines(nasty, {nasty: ([1.0], [1.0]), "b": ([1.0], [2.0])}, x=nasty)])
     html = page.html()
     assert "<script" not in html and 'class="<' not in html

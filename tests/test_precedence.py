@@ -63,6 +63,12 @@ def test_with_data_a_narrow_rule_that_loses_most_of_its_records_is_named(tmp_pat
     assert check(policy_text(tmp_path / "order", HEAD + rules(NARROW, WIDE, REST), data__accounts_csv=data)) == []
 
 
+def test_of_two_rules_for_the_same_records_the_later_is_named(tmp_path: Path) -> None:
+    data = "id,employees,country\n1,20,US\n2,30,US\n3,5,DE\n"
+    (found,) = check(policy_text(tmp_path, HEAD + rules(WIDE, NARROW, REST), data__accounts_csv=data))
+    assert found["code"] == "R427" and "would decide 2 of its 2 records differently" in found["message"]
+
+
 DEAD = """
 scores:
   fit: {criteria: [{name: s, when: account.employees >= 200, points: 70}]}
@@ -178,3 +184,125 @@ def test_conditions_that_one_rule_alone_has_decide_as_each_of_them_does(tmp_path
         assert first.unknown == tuple(i for i, t in enumerate(truths) if t is None and (not held or i < held[0]))
         decided = rule_set(row)
         assert (decided is None) == (not held) and (decided is None or decided.name == f"r{held[0]}")
+
+
+TIERS = "tables:\n  seg: {HIT, rows: [{employees: '>= 1000', seg: E}, {employees: '[100..1000)', seg: M}]}\n"
+
+
+@pytest.mark.parametrize("hit", ["hit: first", "hit: unique", "hit: any", "hit: 'priority', priority: [E, M]"])
+@pytest.mark.parametrize(
+    ("default", "one", "two", "dead"),
+    [
+        ("", 'account.seg = "E"', "account.employees > 5000", True),
+        ("", "account.employees >= 1000", 'account.seg = "E"', True),
+        ("", "account.seg != null", "account.employees > 150", True),
+        ("", 'account.seg = "M"', "account.employees >= 1000", False),
+        (", default: S", 'account.seg = "S"', "account.employees < 50", True),
+        (", default: S", 'account.seg = "S"', "account.employees > 50", False),
+        (", default: S", 'account.seg != "E"', "account.employees < 50", True),
+    ],
+)
+def test_a_table_is_known_by_its_rows_whatever_its_hit_policy(
+    hit: str, default: str, one: str, two: str, dead: bool, tmp_path: Path
+) -> None:
+    text = (
+        HEAD
+        + TIERS.replace("HIT", hit + default)
+        + rules(f"name: a, when: '{one}', then: hold", f"name: b, when: '{two}', then: open", REST)
+    )
+    assert any(d["message"].startswith("`b` can never fire: `a`") for d in check(policy_text(tmp_path, text))) == dead
+
+
+def test_rows_of_a_unique_table_that_overlap_give_nothing_there(tmp_path: Path) -> None:
+    """Where two rows of it hold, a `unique` table gives null: a rule that asks for the one is not asked there."""
+    table = "tables:\n  seg: {hit: unique, rows: [{employees: '>= 1000', seg: E}, {country: US, seg: U}]}\n"
+    first = "name: a, when: 'account.seg = \"E\"', then: hold"
+    big_us = "name: b, when: 'account.employees > 1000 and account.country = \"US\"', then: open"
+    big_de = "name: c, when: 'account.employees > 1000 and account.country = \"DE\"', then: open"
+    found = check(policy_text(tmp_path, HEAD + table + rules(first, big_us, big_de, REST)))
+    assert [d["code"] for d in found if "`c` can never fire" in d["message"]] == ["R405"]
+    assert not any("`b` can never fire" in d["message"] for d in found)
+
+
+@pytest.mark.parametrize(
+    ("condition", "never"),
+    [
+        ("account.created.month = 13", True), ("account.created.month = 12", False), ("account.created.day > 31", True), ("account.created.day > 30", False),
+        ("account.created.weekday = 0", True), ("account.created.weekday in [6..7]", False), ("today.month = 0", True), ("now.hour >= 24", True),
+        ("now.hour >= 23", False), ("fiscal_quarter(account.created) = 5", True), ("fiscal_quarter(account.created) = 4", False),
+        ('day_of_week(account.created) = "Sonntag"', True), ('day_of_week(account.created) = "Sunday"', False), ("week_of_year(account.created) > 53", True),
+        ('similarity(account.name, "x") > 1', True), ('similarity(account.name, "x") >= 1', False), ("abs(account.employees) < 0", True),
+        ("count(account.activities) = 0.5", True), ("count(account.activities) < 0", True), ("string_length(account.name) = 1", False),
+        ("account.best.rank < 1", True), ("account.best.rank < 2", False), ("account.best.percentile > 100", True), ("account.best.percentile >= 100", False),
+        ("account.most > 5", True), ("account.most >= 5", False), ("account.least < 3", True), ("account.how_many > 2", True), ("account.how_many = 2", False),
+    ],
+)  # fmt: skip
+def test_a_value_that_nothing_can_have_is_found(condition: str, never: bool, tmp_path: Path) -> None:
+    rows = "rows: [{employees: '>= 100', NAME: 3}, {country: US, NAME: 5}]"
+    tables = [
+        f"  {name}: {{hit: collect {how}, outputs: [{name}], {rows.replace('NAME', name)}}}\n"
+        for name, how in (("most", "max"), ("least", "min"), ("how_many", "count"))
+    ]
+    text = HEAD + "scores:\n  best: {rank: {of: account.employees, within: account.country}}\ntables:\n" + "".join(tables)
+    found = check(policy_text(tmp_path, text + rules(f"name: a, when: '{condition}', then: hold", REST)))
+    assert [d["message"].startswith("`a` can never fire") for d in found] == [True] * never, found
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "dead"),
+    [
+        ("account.created.year >= 2020", 'account.created >= @"2021-03-01"', True),
+        ('account.created > @"2020-01-01"', "account.created.year > 2021", True),
+        ("account.created.year >= 2021", 'account.created >= @"2020-12-31"', False),
+        ("account.created.year = today.year", "account.created = today", True),
+    ],
+)
+def test_the_year_of_a_date_is_about_the_date(one: str, two: str, dead: bool, tmp_path: Path) -> None:
+    text = HEAD.replace("roles", "fields: {account: {created: {type: date}}}\nroles")
+    text += rules(f"name: a, when: '{one}', then: hold", f"name: b, when: '{two}', then: open", REST)
+    assert [d["code"] for d in check(policy_text(tmp_path, text))] == ["R405"] * dead
+
+
+def test_rows_of_two_tables_that_never_hold_together_share_nothing(tmp_path: Path) -> None:
+    def codes(one: str, two: str) -> list[str]:
+        tables = f"tables:\n  m: {{hit: unique, rows: [{one}]}}\n  q: {{hit: unique, rows: [{two}]}}\n"
+        asked = rules("name: a, when: account.m != null, then: hold", "name: b, when: account.q != null, then: open", REST)
+        return [d["code"] for d in check(policy_text(tmp_path / str(len(list(tmp_path.iterdir()))), HEAD + tables + asked))]
+
+    us, de = "country: US, postal_code: '80000..80999', p: a", "country: DE, postal_code: '80900..81999', r: a"
+    assert codes(f"{{{us}}}", f"{{{de}}}") == []
+    assert codes(f"{{{us}}}", f"{{{de.replace('DE', 'US')}}}") == ["R422"]
+    single = (
+        "{country: US, postal_code: '80950', p: a}, {postal_code: '1', p: a}",
+        "{country: DE, postal_code: '80950', r: a}, {postal_code: '2', r: a}",
+    )
+    assert codes(*single) == []
+    assert codes(single[0], single[1].replace("DE", "US")) == ["R422"]
+
+
+def test_what_overrides_is_broken_by_a_record_that_somebody_else_gets(tmp_path: Path) -> None:
+    """Not by one of which both rules make nobody's."""
+    one = "name: one, when: 'account.employees > 10', then: {assign: account.owner.ae.manager}"
+    two = "name: two, when: 'account.country = \"US\"', then: {assign: account.owner.ae}, overrides: [one]"
+    (found,) = [d for d in check(policy_text(tmp_path, HEAD + rules(one, two, REST))) if d["code"] == "R426"]
+    assert found["certainty"] == "proven" and "owner.ae.manager = some record" in found["witness"]
+
+
+def test_records_that_the_data_does_not_know_are_named(tmp_path: Path) -> None:
+    files = {
+        "exc_csv": "record,role,owner,approved_by,reason,until\nA1,ae,ann,VP,x,2030-01-01\nA9,ae,ann,VP,x,2030-01-01\nTwin,ae,ann,VP,x,2030-01-01\nA8,ae,ann,VP,x,2026-01-01\n",
+        "data__accounts_csv": "id,name\nA1,One\nA2,Twin\nA3,Twin\n", "data__reps_csv": "id,name\nann,Ann\n",
+    }  # fmt: skip
+    text = (
+        HEAD
+        + "exceptions: exc.csv\ndo_not_route: [{record: A7, reason: a lawsuit}, {record: A2, reason: a lawsuit}, {record: One, reason: a test}]\n"
+        + rules(REST)
+    )
+    found = [(d["line"], d["message"]) for d in check(policy_text(tmp_path, text, **files)) if d["code"] == "R506"]
+    assert found == [
+        (3, "the exception names the account `A9`, which is not in the data"),
+        (4, "the exception names the account `Twin`, which 2 records answer to"),
+        (5, "the exception for `A8` as ae ended on 2026-01-01 and has no effect"),
+        (5, "`do_not_route` names the account `A7`, which is not in the data"),
+        (5, "`do_not_route` names the account `One`, which is not an id"),
+    ]

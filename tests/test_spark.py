@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import random
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,12 +19,14 @@ from made_policies import make_data, make_policy
 from roe.data.read import read_tables
 from roe.policy.standard import FILES
 from roe.run.files import write_run
+from test_kinds import made
+from test_spark_pools import two_roles
 
 heavy = pytest.mark.skipif(not os.environ.get("ROE_HEAVY") or shutil.which("java") is None, reason="needs ROE_HEAVY=1 and Java")
 POLICIES = 200
-TOGETHER = "the records stay in one task: "
+TOGETHER = re.compile("one task decide[sd] all records, since ([^;]*)")
 WHY = {
-    "distribution": "pools take turns over all records",
+    "distribution": "claims and credits look at all records",
     "crm": "",
     "dynamic-books": "",
     "scoring": "ranks and events look at all records",
@@ -36,7 +39,7 @@ WHY = {
     "static": "",
     "territories": "account.ultimate_parent leads to another account",
     "wild-west": "claims and credits look at all records",
-    "inbound": "pools take turns over all records",
+    "inbound": "",
     "pipeline": "account.parent leads to another account",
 }
 
@@ -51,18 +54,19 @@ def session() -> Iterator[Any]:
     spark.stop()
 
 
-def compare(evaluator: Any, data: Path, as_of: str, folder: Path, session: Any) -> str:
+def compare(evaluator: Any, data: Path, as_of: str, folder: Path, session: Any, buckets: int = 2) -> str:
     from roe.run.engines import Job
     from roe.run.run import Options, run
     from roe.run.source import Source
 
     tables, _ = read_tables(evaluator.policy, data)
     write_run(evaluator.run(tables, as_of=as_of), folder / "rows")
-    job = Job(evaluator, Source(evaluator.policy, data), as_of, session=session, buckets=2)
-    notes = run(job, folder / "spark", Options(engine="spark")).notes
+    job = Job(evaluator, Source(evaluator.policy, data), as_of, session=session, buckets=buckets)
+    said: list[str] = []
+    said += run(job, folder / "spark", Options(engine="spark", say=said.append)).notes
     for path in sorted((folder / "rows").iterdir()):
         assert (folder / "spark" / path.name).read_text("utf-8") == path.read_text("utf-8"), path.name
-    return next((n.removeprefix(TOGETHER) for n in notes if n.startswith(TOGETHER)), "")
+    return next((m[1] for m in map(TOGETHER.match, said) if m), "")
 
 
 @pytest.mark.parametrize("name", sorted(AS_OF))
@@ -73,6 +77,13 @@ def test_what_can_be_shared_out(name: str) -> None:
     found = share(roe.load(EXAMPLES / name))
     more = {"crm": ("opportunity",), "dynamic-books": ("opportunity", "signal", "handback")}.get(name, ())
     children = dict.fromkeys(("activity", *more), "account")
+    if name == "inbound":
+        assert (
+            isinstance(found, Share)
+            and (found.entity, found.children) == ("lead", {})
+            and {"language", "account"} <= (found.handed_out_by or set())
+        )
+        return
     assert found == (WHY[name] or (Share("lead", {}) if name == "matching" else Share("account", children)))
 
 
@@ -104,10 +115,61 @@ def test_random_policies(tmp_path: Path, session: Any) -> None:
     assert shared > POLICIES / 3
 
 
+@heavy
+@pytest.mark.parametrize("buckets", [1, 3, 7])
+def test_pools_give_the_same_turns_across_partitions(buckets: int, tmp_path: Path, session: Any) -> None:
+    """Owners, companions, turns and credit; what must go one by one is decided in one task, and says so."""
+    shared = 0
+    for seed in range(6):
+        folder = tmp_path / str(seed)
+        evaluator, tables = made(random.Random(seed), folder)
+        (folder / "data").mkdir()
+        for entity, rows in tables.items():
+            _write(folder / "data" / f"{FILES[entity][0]}.csv", rows)
+        shared += compare(evaluator, folder / "data", "2026-02-01", folder, session, buckets) == ""
+    assert shared > 3
+
+
+@heavy
+def test_tasks_write_parts_of_what_pools_gave(tmp_path: Path, session: Any) -> None:
+    """Two roles, owners and rejects, from Parquet with dates and numbers of its own."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import csv as arrow_csv
+    from pyarrow import parquet
+
+    from roe.run.engines import Job
+    from roe.run.run import Options, run
+    from roe.run.source import Source
+
+    root = two_roles(tmp_path / "p", random.Random(7))
+    data, evaluator = root / "data", roe.compile(roe.load(root))
+    leads = arrow_csv.read_csv(data / "leads.csv", convert_options=arrow_csv.ConvertOptions(column_types={"Score": pa.string()}))
+    days = pa.array([f"{x[6:]}-{x[:2]}-{x[3:5]}" for x in leads["CreatedDate"].to_pylist()]).cast(pa.timestamp("us"))
+    parquet.write_table(
+        leads.set_column(leads.column_names.index("CreatedDate"), "CreatedDate", pc.assume_timezone(days, "UTC")), data / "leads.parquet"
+    )
+    (data / "leads.csv").unlink()
+    for engine, form, out in (("columns", "parquet", "columns"), ("spark", "parts", "spark")):
+        job = Job(evaluator, Source(evaluator.policy, data), "2026-02-01", session=session, buckets=3, form=form, turns="parquet")
+        assert run(job, tmp_path / out, Options(engine=engine)).notes == []
+    for name in ("allocations", "changes", "rollback"):
+        parts = list((tmp_path / "spark" / f"{name}.parquet").iterdir())
+        lines = sorted(line for part in parts for line in _lines(part))
+        assert lines == sorted(_lines(tmp_path / "columns" / f"{name}.parquet"))
+    for name in ("turns.parquet", "marks.parquet"):
+        assert parquet.read_table(tmp_path / "spark" / name) == parquet.read_table(tmp_path / "columns" / name)
+    broken = (tmp_path / "spark" / "invariants.csv").read_text("utf-8")
+    assert broken == (tmp_path / "columns" / "invariants.csv").read_text("utf-8") and {"two", "few", "calm"} <= {
+        x.partition(",")[0] for x in broken.splitlines()
+    }
+    assert (tmp_path / "spark" / "pools.json").read_text() == (tmp_path / "columns" / "pools.json").read_text()
+
+
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
     rows = [{k: x for k, x in row.items() if k != "$line"} for row in rows]
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
+        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
         writer.writeheader()
         writer.writerows(rows)
 

@@ -78,7 +78,7 @@ CODES: dict[str, tuple[str, str]] = {
     "R502": ("unknown role", "error"),
     "R503": ("an action has no target", "error"),
     "R504": ("unknown entity", "error"),
-    "R506": ("an exception is incomplete or has ended", "warning"),
+    "R506": ("an exception is incomplete, has ended, or is for an unknown record", "warning"),
     "R507": ("an effective period ends before it begins", "error"),
     "R508": ("a rule overrides a rule that is not in its list", "error"),
     "R601": ("a data file cannot be read", "error"),

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from roe.analysis import words
+from roe.analysis.graph import Said, said_of
 from roe.evaluator.engine import Evaluator
 from roe.grammar import values as v
+from roe.grammar.parser import parse
 from roe.plan.operators import Allocate, Choose, Derive, Expr
 from roe.policy.loader import Map, load_policy_files
 from roe.untrusted import markdown, paragraph
@@ -24,6 +26,17 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 60  # of one table that are shown
 MOST_EXAMPLES = 40
+HITS = {  # what a hit policy means
+    "first": "The first line that holds counts.",
+    "unique": "One line holds.",
+    "priority": "Of the lines that hold, the one with the highest result counts.",
+    "collect": "All lines that hold count.",
+    "any": "The lines that hold all give the same.",
+    "collect sum": "The points of all lines that hold are added up.",
+    "collect max": "The highest of all lines that hold counts.",
+    "collect min": "The lowest of all lines that hold counts.",
+    "collect count": "The lines that hold are counted.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +48,37 @@ class Block:
     items: tuple[Any, ...] = ()
 
 
-def handbook(evaluator: Evaluator, bound: Bound | None, cases: Sequence[Case], changed: Sequence[Change] | None, since: str) -> list[Block]:
-    """All blocks, from the rules to what has changed."""
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Lines of a part as (name, what it asks, what follows); of a `ladder` the first line that holds decides."""
+
+    title: str
+    rows: tuple[Said, ...]
+    ladder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the policy: as blocks, which the handbook shows, and as listings, which `roe graph` draws. `entity` and `role` are what it is about."""
+
+    title: str
+    blocks: tuple[Block, ...]
+    listings: tuple[Listing, ...]
+    entity: str = ""
+    role: str = ""
+
+
+def parts(evaluator: Evaluator, bound: Bound | None) -> list[Part]:
+    """What the policy says, part by part, from the rules to what always holds."""
     book = _Book(evaluator, bound)
-    parts = (
-        book.rules,
-        book.territories,
-        book.pools,
-        book.windows,
-        book.claims,
-        book.sources,
-        book.scores,
-        book.terms,
-        book.exceptions,
-        book.invariants,
-    )
-    out = [block for part in parts for block in part()]
-    out += book.examples(cases)
+    made = (book.rules, book.territories, book.pools, book.windows, book.claims, book.sources, book.scores, book.terms, book.exceptions, book.invariants)  # fmt: skip
+    return [part for some in made for part in some()]
+
+
+def handbook(evaluator: Evaluator, bound: Bound | None, cases: Sequence[Case], changed: Sequence[Change] | None, since: str) -> list[Block]:
+    """All blocks, from the rules to worked examples and what has changed."""
+    out = [block for part in parts(evaluator, bound) for block in (Block("h2", part.title), *part.blocks)]
+    out += _examples(evaluator, cases)
     if changed is not None:
         out += _changes(changed, since)
     return out
@@ -80,45 +107,50 @@ class _Book:
     def section(self, key: str) -> dict[str, Any]:
         return {str(k): x for content in self.raw for k, x in (content.get(key) or {}).items()}
 
-    def rules(self) -> Iterable[Block]:
+    def rules(self) -> Iterable[Part]:
         for (entity, role), step in self.plan.engagement.items():
-            yield Block("h2", f"Who is the {role.upper() if len(role) < 4 else role} of {words.an(entity)}")
-            yield Block(
-                "p",
-                "The first rule that holds decides." + (" An approved exception comes before all of them." if self.plan.exceptions else ""),
+            title = f"Who is the {role.upper() if len(role) < 4 else role} of {words.an(entity)}"
+            first = "The first rule that holds decides." + (
+                " An approved exception comes before all of them." if self.plan.exceptions else ""
             )
-            yield Block("ol", items=tuple(self._rule(rule, entity) for rule in step.rules))
+            rules = tuple(self._rule(rule, said, entity) for rule, said in zip(step.rules, said_of(step), strict=True))
+            yield Part(
+                title, (Block("p", first), Block("ol", items=rules)), (Listing(title, tuple(said_of(step)), ladder=True),), entity, role
+            )
 
-    def _rule(self, rule: Any, entity: str) -> str:
-        when = words.when(rule, entity)
+    def _rule(self, rule: Any, said: Said, entity: str) -> str:
+        name, when, does = said
         lead = "In every other case" if when == "always" else f"If {when}"
         why = f" *Why:* {words.because(rule.because, entity)}." if rule.because else ""
         over = f" It takes precedence over {', '.join(map(str, rule.overrides))}." if rule.overrides else ""
-        return f"**{rule.name}.** {lead}, {words.action(rule.value, entity)}.{over}{why}"
+        return f"**{name}.** {lead}, {does}.{over}{why}"
 
-    def territories(self) -> Iterable[Block]:
+    def territories(self) -> Iterable[Part]:
         for (entity, name), step in self.plan.steps.items():
             if not isinstance(step, Choose) or step.stage != "territory" or name.endswith("_decided_by") or not len(step.rules):
                 continue
             own = name.removeprefix("own_")
-            yield Block(
-                "h2", "Territories" if own == "territory" and entity == "account" else f"{own.replace('_', ' ').capitalize()} of {entity}s"
-            )
-            roles = [r for r in self.policy.roles if isinstance(self.plan.steps.get((entity, f"{own}_{r}")), Choose)]
-            roles = [r for r in roles if len(self.plan.steps[entity, f"{own}_{r}"].rules)]  # type: ignore[union-attr]
+            title = "Territories" if own == "territory" and entity == "account" else f"{own.replace('_', ' ').capitalize()} of {entity}s"
+            roles = [r for r in self.policy.roles if (staff := self._staffing(entity, own, r)) is not None and len(staff.rules)]
             outputs = [k for k in (step.rules[0].value if isinstance(step.rules[0].value, dict) else {}) if k != "name"]
             rows: list[tuple[str, ...]] = [("territory", "what belongs to it", *outputs, *roles)]
+            listed: list[Said] = []
             for rule in step.rules[:MOST_ROWS]:
                 values = rule.value if isinstance(rule.value, dict) else {}
-                people = (self._staff(entity, own, role, str(rule.name)) for role in roles)
-                rows.append((str(rule.name), words.when(rule, entity), *(str(values.get(k) or "") for k in outputs), *people))
-            yield Block("table", items=tuple(rows))
-            if len(step.rules) > MOST_ROWS:
-                yield Block("p", f"… and {len(step.rules) - MOST_ROWS} more.")
+                people = {role: self._staff(entity, own, role, str(rule.name)) for role in roles}
+                when = words.when(rule, entity)
+                rows.append((str(rule.name), when, *(str(values.get(k) or "") for k in outputs), *people.values()))
+                listed.append((str(rule.name), when, "; ".join(f"{role}: {who}" for role, who in people.items() if who)))
+            more = (Block("p", f"… and {len(step.rules) - MOST_ROWS} more."),) if len(step.rules) > MOST_ROWS else ()
+            yield Part(title, (Block("table", items=tuple(rows)), *more), (Listing(title, tuple(listed), ladder=True),), entity)
+
+    def _staffing(self, entity: str, territory: str, role: str) -> Choose | None:
+        found = self.plan.steps.get((entity, f"{territory}_owner.{role}"))
+        return found if isinstance(found, Choose) else None
 
     def _staff(self, entity: str, name: str, role: str, territory: str) -> str:
-        step = self.plan.steps[entity, f"{name}_owner.{role}"]
-        assert isinstance(step, Choose)
+        step = self._staffing(entity, name, role)
+        assert step is not None
         found = []
         for rule in step.rules:
             if str(rule.conditions[0].text) == territory:
@@ -126,13 +158,13 @@ class _Book:
                 found.append(self.name(rule.value) + days)
         return "; ".join(found)
 
-    def pools(self) -> Iterable[Block]:
+    def pools(self) -> Iterable[Part]:
         if not self.plan.pools:
             return
-        yield Block("h2", "Pools: who takes turns")
-        for pool in self.plan.pools.values():
-            yield Block("h3", pool.name)
-            yield Block("p", self._pool(pool))
+        said = {pool.name: self._pool(pool) for pool in self.plan.pools.values()}
+        title = "Pools: who takes turns"
+        blocks = tuple(block for name, text in said.items() for block in (Block("h3", name), Block("p", text)))
+        yield Part(title, blocks, (Listing(title, tuple((name, "", text) for name, text in said.items())),))
 
     def _pool(self, pool: Allocate) -> str:
         how = {
@@ -164,23 +196,29 @@ class _Book:
         code = self.evaluator.compiled.code(pool.members)
         return [str(rep.label) for rep in self.world.all("rep") if code({**self.world.base, "rep": rep}) is True]
 
-    def windows(self) -> Iterable[Block]:
+    def windows(self) -> Iterable[Part]:
         found = self.section("windows")
         if not found:
             return
-        yield Block("h2", "Windows: how long an owner is protected")
+        title = "Windows: how long an owner is protected"
         rows = [("window", "of", "lasts", "begins, or is renewed", "grace", "rest afterwards")]
+        listed: list[Said] = []
         for name, raw in found.items():
-            lasts = raw.get("lasts") or f"{raw.get('from')} to {raw.get('until')}"
-            begins = "; ".join(str(x) for x in (raw.get("starts"), raw.get("renewed_by")) if x) or "when the owner got it"
-            rows.append((name, f"{raw.get('for') or 'account'}s, {raw.get('role') or self.policy.roles[0]}", str(lasts), begins, str(raw.get("grace") or ""), str(raw.get("cool_off") or "")))  # fmt: skip
-        yield Block("table", items=tuple(rows))
+            entity = str(raw.get("for") or "account")
+            whose = f"{entity}s, {raw.get('role') or self.policy.roles[0]}"
+            lasts = str(raw.get("lasts") or f"{raw.get('from')} to {raw.get('until')}")
+            begins = "; ".join(_condition(str(x)) for x in (raw.get("starts"), raw.get("renewed_by")) if x) or "when the owner got it"
+            grace, rest = str(raw.get("grace") or ""), str(raw.get("cool_off") or "")
+            rows.append((name, whose, lasts, begins, grace, rest))
+            after = "".join(f"; {what} {x}" for what, x in (("grace", grace), ("rest afterwards", rest)) if x)
+            listed.append((name, whose, f"lasts {lasts}; begins, or is renewed: {begins}{after}"))
+        yield Part(title, (Block("table", items=tuple(rows)),), (Listing(title, tuple(listed)),))
 
-    def claims(self) -> Iterable[Block]:
+    def claims(self) -> Iterable[Part]:
         c = self.plan.claims
         if c is None:
             return
-        yield Block("h2", f"Claims: who may take {'an' if c.entity[0] in 'aeio' else 'a'} {c.entity}")
+        title = f"Claims: who may take {words.an(c.entity)}"
         times = ((c.work_within, "A claim is to be worked within {}."), (c.lasts, "It lasts {} from the last work that counts."), (c.wait, "Who let it go waits {}."), (c.rest, "After that it rests {} for everybody."))  # fmt: skip
         limits = "; ".join(f"at most {expr.text} {cap.replace('_', ' ')}" for cap, expr in c.caps.items())
         said = [
@@ -188,66 +226,84 @@ class _Book:
             *(text.format(words.span(x)) for x, text in times if x is not None),
             f"Limits: {limits}." if limits else "",
         ]
-        yield Block("p", " ".join(filter(None, said)))
-        if c.blocked_by:
-            yield Block("ul", items=tuple(f"**{r.name}**: nobody may claim it if {words.when(r, c.entity)}" for r in c.blocked_by))
+        text = " ".join(filter(None, said))
+        blocked = [(r.name, words.when(r, c.entity)) for r in c.blocked_by]
+        items = tuple(f"**{name}**: nobody may claim it if {when}" for name, when in blocked)
+        listed = [*((name, when, "nobody may claim it") for name, when in blocked), ("claims", "", text)]
+        yield Part(title, (Block("p", text), *((Block("ul", items=items),) if items else ())), (Listing(title, tuple(listed)),), c.entity)
 
-    def sources(self) -> Iterable[Block]:
+    def sources(self) -> Iterable[Part]:
         step = self.plan.steps.get(("lead", "source"))
         if isinstance(step, Choose):
-            yield Block("h2", "Lead sources")
-            yield Block("ol", items=tuple(f"**{rule.name}**: {words.when(rule, 'lead')}" for rule in step.rules))
+            rows = tuple((str(rule.name), words.when(rule, "lead"), f"source {rule.name}") for rule in step.rules)
+            blocks = (Block("ol", items=tuple(f"**{name}**: {when}" for name, when, _ in rows)),)
+            yield Part("Lead sources", blocks, (Listing("Lead sources", rows, ladder=True),), "lead")
 
-    def scores(self) -> Iterable[Block]:
+    def scores(self) -> Iterable[Part]:
         steps = [x for x in self.plan.steps.values() if isinstance(x, Choose) and x.stage in ("score", "table")]
-        if steps:
-            yield Block("h2", "Scores and tables")
+        if not steps:
+            return
+        blocks: list[Block] = []
+        listings: list[Listing] = []
         for step in steps:
-            yield Block("h3", f"{step.name} of {words.an(step.entity)}" + ("" if step.hit == "first" else f" ({step.hit})"))
-            gives = "points" if step.hit == "collect sum" else "gives"
-            rows = [(str(r.name), words.when(r, step.entity), words.action(r.value, step.entity)) for r in step.rules[:MOST_ROWS]]
-            yield Block("table", items=(("", "when", gives), *rows))
+            name = f"{step.name} of {words.an(step.entity)}"
+            adds = step.hit == "collect sum"
+            rows = tuple((str(r.name), words.when(r, step.entity), words.action(r.value, step.entity)) for r in step.rules[:MOST_ROWS])
+            blocks += [Block("h3", name), Block("p", HITS[step.hit])]
+            blocks.append(Block("table", items=(("", "when", "points" if adds else "gives"), *rows)))
+            listings.append(Listing(f"Scores and tables: {name}", rows, ladder=step.hit in ("first", "unique")))
+        yield Part("Scores and tables", tuple(blocks), tuple(listings))
 
-    def terms(self) -> Iterable[Block]:
+    def terms(self) -> Iterable[Part]:
         found = [x for x in self.plan.steps.values() if isinstance(x, Derive) and x.stage == "definition" and x.expr is not None]
         lists = [(n, len(x), ", ".join(map(str, x[:6])) + (", …" if len(x) > 6 else "")) for n, x in self.plan.lists.items()]
-        if found or lists:
-            yield Block("h2", "What words mean")
+        if not found and not lists:
+            return
+        title, blocks = "What words mean", []
+        rows = [(f"{x.name.replace('_', ' ')} of {words.an(x.entity)}", _said(x)) for x in found]
         if found:
-            rows = [(f"{x.name.replace('_', ' ')} of {words.an(x.entity)}", _said(x)) for x in found]
-            yield Block("table", items=(("word", "means"), *rows))
+            blocks.append(Block("table", items=(("word", "means"), *rows)))
         if lists:
-            yield Block("table", items=(("list", "values", "such as"), *((n, str(k), few) for n, k, few in lists)))
+            blocks.append(Block("table", items=(("list", "values", "such as"), *((n, str(k), few) for n, k, few in lists))))
+        listed = [*((name, "", text) for name, text in rows), *((n, f"a list of {k}", few) for n, k, few in lists)]
+        yield Part(title, tuple(blocks), (Listing(title, tuple(listed)),))
 
-    def exceptions(self) -> Iterable[Block]:
+    def exceptions(self) -> Iterable[Part]:
         if self.plan.exceptions:
-            yield Block("h2", "Approved exceptions")
+            title = "Approved exceptions"
             rows = [
                 (str(e.record), str(e.role), self.name(str(e.owner)), str(e.approved_by), str(e.until), str(e.reason))
                 for e in self.plan.exceptions
             ]
-            yield Block("table", items=(("record", "role", "owner", "approved by", "until", "reason"), *rows))
+            header = ("record", "role", "owner", "approved by", "until", "reason")
+            listed = tuple(
+                (f"{record} as {role}", f"until {until}", f"{owner}: {reason}") for record, role, owner, _, until, reason in rows
+            )
+            yield Part(title, (Block("table", items=(header, *rows)),), (Listing(title, listed[:MOST_ROWS]),))
 
-    def invariants(self) -> Iterable[Block]:
+    def invariants(self) -> Iterable[Part]:
         if self.plan.invariants:
-            yield Block("h2", "What always holds")
-            yield Block("ul", items=tuple(str(i.name) if " " in i.name else f"{i.name}: `{i.holds.text}`" for i in self.plan.invariants))
+            title = "What always holds"
+            rows = [(str(i.name), "" if " " in i.name else str(i.holds.text)) for i in self.plan.invariants]
+            blocks = (Block("ul", items=tuple(f"{name}: `{text}`" if text else name for name, text in rows)),)
+            yield Part(title, blocks, (Listing(title, tuple((name, "", text) for name, text in rows)),))
 
-    def examples(self, cases: Sequence[Case]) -> Iterable[Block]:
-        from roe.testing.runner import play
 
-        rows: list[tuple[str, ...]] = []
-        for case in cases:
-            try:
-                for step, run in play(self.evaluator, case):
-                    name = case.name if len(case.steps) == 1 else f"{case.name}, {step.as_of}"
-                    rows += _example_rows(name, step, run)
-            except (ValueError, OverflowError):
-                continue
-        if rows:
-            yield Block("h2", "Worked examples")
-            yield Block("p", "From the policy's own tests, which hold at every change.")
-            yield Block("table", items=(("case", "record", "owner", "why"), *rows[:MOST_EXAMPLES]))
+def _examples(evaluator: Evaluator, cases: Sequence[Case]) -> Iterable[Block]:
+    from roe.testing.runner import play
+
+    rows: list[tuple[str, ...]] = []
+    for case in cases:
+        try:
+            for step, run in play(evaluator, case):
+                name = case.name if len(case.steps) == 1 else f"{case.name}, {step.as_of}"
+                rows += _example_rows(name, step, run)
+        except (ValueError, OverflowError):
+            continue
+    if rows:
+        yield Block("h2", "Worked examples")
+        yield Block("p", "From the policy's own tests, which hold at every change.")
+        yield Block("table", items=(("case", "record", "owner", "why"), *rows[:MOST_EXAMPLES]))
 
 
 def _example_rows(name: str, step: Step, run: Run) -> Iterator[tuple[str, ...]]:
@@ -258,6 +314,13 @@ def _example_rows(name: str, step: Step, run: Run) -> Iterator[tuple[str, ...]]:
         d = by.get((e.entity, row["id"], e.role)) if row is not None else None
         if d is not None and e.wanted:
             yield name, f"{d.name} ({d.role})", d.owner_name or "nobody", f"{d.rule}: {d.reason}"
+
+
+def _condition(text: str) -> str:
+    """A condition of the policy's text in words, or as it is written."""
+    tree, _ = parse(text)
+    said = f"`{text}`" if tree is None else words.condition(tree, "")
+    return f"`{text}`" if "`" in said else said
 
 
 def _said(step: Derive) -> str:

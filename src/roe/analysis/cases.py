@@ -8,19 +8,21 @@ others': enough to prove that something never happens, not that it does. That ta
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Container, Iterable, Iterator
 from functools import cached_property, lru_cache
-from math import floor
 
+from roe.analysis import scales
 from roe.analysis.axis import Axis
 from roe.analysis.date_cells import DateAxis
 from roe.analysis.dates import Dates
 from roe.analysis.space import Alternative, Space, Undecided, spaces
 from roe.analysis.subject_fields import field_of, type_of, whole
 from roe.analysis.writing_out import Key, Writer, sums
-from roe.data.coerce import NORMALIZERS
+from roe.data.makers import NORMALIZERS
 from roe.dynamic import Value
 from roe.grammar import syntax as s
+from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.plan.bitsets import of_bits
@@ -140,7 +142,8 @@ class Cases:
         values, nullable = self.domain(axis)
         cells = axis.full & -2 | nullable  # null is the first cell
         if values is None:
-            return cells & ~self._unclean(axis) & ~_fractions(axis)
+            scale = scales.bounds(axis.node, _base(self.policy, self.entity, axis.node))
+            return cells & ~self._unclean(axis) & ~(scales.outside(axis, *scale) if scale is not None else 0)
         known = [cell for x in values if (cell := axis.cell_of(x)) is not None]
         return cells & of_bits(sorted({*known, 0}))
 
@@ -203,18 +206,6 @@ class Cases:
         return value
 
 
-def _fractions(axis: Axis) -> int:
-    """The cells of a count that no count is in: below none, and between two whole numbers that follow each other."""
-    if not (isinstance(axis.node, s.Call) and axis.node.function in ("count", "string_length") and axis.ordered()):
-        return 0
-    cells = 0
-    for i, below, above in _gaps(axis):
-        low = 0 if below is None else floor(below) + 1
-        if v.is_number(axis.values[i]) and above is not None and low >= above:
-            cells |= 1 << i
-    return cells
-
-
 def _gaps(axis: Axis) -> Iterator[tuple[int, Value, Value]]:
     """(cell, the point below, the point above) of every cell of values that no rule names, None where there is no such point."""
     for i, value in enumerate(axis.values):
@@ -231,8 +222,9 @@ def domain(policy: Policy, entity: str, node: s.Node) -> Domain:
     """The values that a subject of rules about an entity can have, and whether it can be missing."""
     if isinstance(node, s.Name):
         return None, node.id not in ("today", "now")
-    if not isinstance(node, s.Path):
-        return None, True
+    few = scales.values(node, _base(policy, entity, node))
+    if few is not None or not isinstance(node, s.Path):
+        return few, True
     base = node.base
     if isinstance(base, s.Name) and base.id == entity:
         step = policy.plan.steps.get((entity, node.field))
@@ -249,14 +241,21 @@ def domain(policy: Policy, entity: str, node: s.Node) -> Domain:
     return (kind.values or None) if kind is not None else None, True
 
 
+def _base(policy: Policy, entity: str, node: s.Node) -> t.Type | None:
+    """The type of what an expression is a part of."""
+    return type_of(policy, entity, node.base) if isinstance(node, s.Path) else None
+
+
 def _given(policy: Policy, step: Choose, column: str | None) -> Domain:
     """What a table gives, or a column of what it gives; rows that can never decide give nothing."""
     alive, default = _living(_Same((policy, step)))
     if step.hit == "collect sum":
         return sums([step.rules[i].value for i in sorted(alive)]), step.default is None
-    if step.hit.startswith("collect"):
+    if step.hit == "collect":
         return None, True
     values: list[Value] = [step.rules[i].value for i in sorted(alive)]
+    if step.hit == "collect count":
+        values = [*range(1, len(values) + 1)]
     if default and step.default is not None:
         values.append(step.default)
     missing = default and step.default is None
@@ -264,8 +263,13 @@ def _given(policy: Policy, step: Choose, column: str | None) -> Domain:
         values = [x.get(column) if isinstance(x, dict) else None for x in values]
     elif any(isinstance(x, dict) for x in values):
         return None, missing
-    nullable = missing or None in values or step.hit in ("unique", "any")
+    nullable = missing or None in values or (step.hit in ("unique", "any") and _can_clash(policy, step))
     return tuple(dict.fromkeys(x for x in values if x is not None)), nullable
+
+
+def _can_clash(policy: Policy, step: Choose) -> bool:
+    """Whether two rules of a list can hold for one record, as far as cells can tell; of a very long list that is taken for granted."""
+    return len(step.rules) > MOST_LIVING or bool(overlapping(policy, step))
 
 
 class _Same:
@@ -302,6 +306,20 @@ def _living(of: _Same) -> tuple[frozenset[int], bool]:
     return frozenset(alive) | frozenset(
         i for i, first in cases.repeats.items() if first in alive and step.hit != "first"
     ), default and not always
+
+
+def overlapping(policy: Policy, step: Choose) -> frozenset[frozenset[int]]:
+    """The pairs of a list's rules that can hold for one record, as far as cells can tell."""
+    return _overlapping(_Same((policy, step)))
+
+
+@lru_cache(maxsize=256)
+def _overlapping(of: _Same) -> frozenset[frozenset[int]]:
+    cases = Cases(*of.value)
+    rules = range(len(of.value[1].rules))
+    if cases.repeats:
+        return frozenset(frozenset(pair) for pair in itertools.combinations(rules, 2))
+    return frozenset(frozenset((a, b)) for space in cases.spaces() for a, b, _ in space.overlaps(space.whole))
 
 
 def _fires(space: Space, rule: int, hit: str) -> bool:

@@ -208,9 +208,9 @@ class Dates:
             known = self._call(tree)
             if known is not None:
                 return known
-        if isinstance(tree, s.Path) and tree.field in ("days", "years", "months"):
+        if isinstance(tree, s.Path) and tree.field in ("days", "years", "year"):
             inner = self._shape(tree.base)
-            if inner is not None and (inner.kind, tree.field) in (("span", "days"), ("months", "years")):
+            if inner is not None and (inner.kind, tree.field) in (("span", "days"), ("months", "years"), (DATE, "year")):
                 return replace(inner, kind="number")
         kind = self._kind(tree)
         return _base(tree, kind) if kind in (DATE, MOMENT) and isinstance(tree, (s.Path, s.Call)) else None
@@ -256,7 +256,7 @@ class Dates:
 
 def _is_field(subject: s.Node) -> bool:
     """Whether a subject is a field itself, and not the days or years between two dates."""
-    return isinstance(subject, s.Name) or (isinstance(subject, s.Path) and subject.field not in ("days", "years"))
+    return isinstance(subject, s.Name) or (isinstance(subject, s.Path) and subject.field not in ("days", "years", "year"))
 
 
 def _base(tree: s.Node, kind: str) -> Shape:

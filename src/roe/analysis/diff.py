@@ -64,6 +64,16 @@ class Impact:
     moved: list[Moved]
     load: dict[str, tuple[int, int, float | None]]
     facts: dict[str, float] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)  # of the reps in the data
+
+    def name(self, rep: str | None) -> str:
+        """A rep by name."""
+        return NOBODY if rep is None else self.names.get(rep, rep)
+
+    def shifts(self) -> list[tuple[str, int, int, float | None]]:
+        """(rep, owned before, owned after, capacity) of the reps who gain or lose, the most first."""
+        changed = [(rep, was, now, capacity) for rep, (was, now, capacity) in self.load.items() if was != now]
+        return sorted(changed, key=lambda x: -abs(x[2] - x[1]))
 
     def matrix(self) -> Counter[tuple[str, str]]:
         return Counter((m.before or NOBODY, m.after or NOBODY) for m in self.moved)
@@ -196,7 +206,7 @@ def impact(old: Run, new: Run) -> Impact:
         "most_lost": max((was - now for was, now, _ in loads.values()), default=0),
         "most_gained": max((now - was for was, now, _ in loads.values()), default=0),
     }  # fmt: skip
-    return Impact(len(keys), moved, loads, facts)
+    return Impact(len(keys), moved, loads, facts, {rep: str(row.label) for rep, row in reps.items()})
 
 
 def _moved(key: tuple[str, str, str], before: Decision | None, after: Decision | None) -> Moved:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from roe.analysis import scales
 from roe.analysis.axis import Axis
 from roe.analysis.cases import Cases
 from roe.analysis.date_cells import DateAxis
@@ -205,7 +206,9 @@ class Finder:
             return [[]]
         if self._reference(cases.entity, path):
             return [None, THERE]
-        return _nearby(kind, [n.value for axis, _ in group for n in s.walk(axis.node) if isinstance(n, s.Literal)], self.today)
+        constants = [n.value for axis, _ in group for n in s.walk(axis.node) if isinstance(n, s.Literal)]
+        of_date = any(scales.values(axis.node, None) or isinstance(axis.node, s.Path) for axis, _ in group)  # a month, a weekday
+        return _nearby(kind, constants, self.today, 365 if of_date else 0)
 
     def _dates(self, axis: DateAxis, cells: int, entity: str, path: Path, clock: Clock) -> Iterator[Value]:
         """Values of a date that put it into some cells beside another date."""
@@ -314,8 +317,11 @@ class Finder:
         return all(chooser.truth(i, scope) is True for i in rules)
 
 
-def _nearby(kind: str, constants: Sequence[Value], today: date) -> list[Value]:
-    """Values of a field's type that are worth trying beside some constants: themselves, what lies next to them, and a missing value."""
+def _nearby(kind: str, constants: Sequence[Value], today: date, days_of_year: int) -> list[Value]:
+    """Values of a field's type that are worth trying beside some constants: themselves, what lies next to them, and a missing value.
+
+    Of dates so many days of the year too.
+    """
     if kind == "number":
         numbers = [c for c in constants if v.is_number(c)]
         return list(dict.fromkeys([None, *(x + d for x in numbers for d in (0, 1, -1)), 0, 1, 2, 10, 1000, 1_000_000, -1]))
@@ -324,6 +330,7 @@ def _nearby(kind: str, constants: Sequence[Value], today: date) -> list[Value]:
         spans += [timedelta(days=30 * c.months) for c in constants if isinstance(c, v.Months)]
         days = [today, *(c for c in constants if type(c) is date)]
         near = [d + k * x + timedelta(days=e) for d in days for x in (timedelta(), *spans) for k in (-1, 1) for e in (0, -1, 1)]
+        near += [date(today.year, 1, 1) + timedelta(days=i) for i in range(days_of_year)]
         return [None, *dict.fromkeys([datetime(d.year, d.month, d.day) for d in near] if kind == "date and time" else near)]
     if kind == "boolean":
         return [None, True, False]

@@ -1,4 +1,4 @@
-"""A role's rules as a flow chart, Mermaid or SVG, with the path of one record lit."""
+"""Parts of a policy as flow charts, Mermaid or SVG, with the path of one record lit."""
 
 from __future__ import annotations
 
@@ -32,12 +32,16 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The rules of a role in order. `record` is whose path is lit, `owner` who has it in the end."""
+    """Rules in order, of which the first that holds decides; or without `ladder` lines that stand side by side, such as pools.
+
+    `record` is whose path is lit, `owner` who has it in the end.
+    """
 
     title: str
     rungs: tuple[Rung, ...]
     record: str = ""
     owner: str = ""
+    ladder: bool = True
 
 
 Said = tuple[str, str, str]  # of a rule: its name, what it asks, what it does
@@ -58,6 +62,11 @@ def chart(step: Choose, role: str, decision: Decision | None, said: Sequence[Sai
     return Chart(f"Who is the {role} of {words.an(step.entity)}", rungs, record, owner)
 
 
+def listed(title: str, rows: Sequence[Said], ladder: bool) -> Chart:
+    """The chart of any list in words."""
+    return Chart(title, tuple(Rung(*row) for row in rows), ladder=ladder)
+
+
 def mermaid(charts: Sequence[Chart]) -> str:
     """All charts as one Mermaid flow chart."""
     out = ["flowchart TD"]
@@ -66,6 +75,9 @@ def mermaid(charts: Sequence[Chart]) -> str:
         start = f"{c.title}: {c.record}" if c.record else c.title
         out.append(f'  {key}_start(["{_quoted(start)}"])')
         before, label = f"{key}_start", ""
+        if not c.ladder:
+            out += _beside(key, c)
+            continue
         for i, rung in enumerate(c.rungs, 1):
             node = f"{key}_r{i}"
             always = rung.asks == "always"
@@ -84,6 +96,18 @@ def mermaid(charts: Sequence[Chart]) -> str:
     if any(c.record for c in charts):
         out.append(f"  classDef lit fill:#d3e8e1,stroke:{LIT},stroke-width:3px")
     return "\n".join(out) + "\n"
+
+
+def _beside(key: str, c: Chart) -> list[str]:
+    """The lines of a list: none of them depends on another."""
+    out = []
+    for i, rung in enumerate(c.rungs, 1):
+        node = f"{key}_r{i}"
+        name = f"{rung.name}: {rung.asks}" if rung.asks else rung.name
+        out += [f'  {node}["{_quoted(name)}"]', f"  {key}_start --> {node}"]
+        if rung.does:
+            out += [f'  {node}_does["{_quoted(rung.does)}"]', f"  {node} --> {node}_does"]
+    return out
 
 
 def _quoted(text: str) -> str:
@@ -122,7 +146,7 @@ def _svg(c: Chart, y: int, parts: list[str]) -> int:
     y += 16
     left, right = 20, 20 + WIDE + GAP
     for i, rung in enumerate(c.rungs):
-        asks = textwrap.wrap("" if rung.asks == "always" else rung.asks, 42) or ["in every other case"]
+        asks = textwrap.wrap("" if rung.asks == "always" else rung.asks, 42) or (["in every other case"] if c.ladder else [])
         does = textwrap.wrap(rung.does, 42)
         high = 18 + LINE * max(len(asks) + 1, len(does))
         color, wide = (LIT, 2.5) if rung.asked else (DIM, 1.2)
@@ -131,17 +155,21 @@ def _svg(c: Chart, y: int, parts: list[str]) -> int:
         )
         parts.append(f'<text x="{left + 12}" y="{y + 20}" font-weight="600">{_escaped(rung.name)}</text>')
         parts += [f'<text x="{left + 12}" y="{y + 20 + LINE * n}">{_escaped(line)}</text>' for n, line in enumerate(asks, 1)]
-        color, wide = (LIT, 2.5) if rung.decides else (DIM, 1.2)
-        parts.append(
-            f'<rect x="{right}" y="{y}" width="{WIDE}" height="{high}" rx="18" fill="{"#d3e8e1" if rung.decides else "#fff"}" stroke="{color}" stroke-width="{wide}"/>'
-        )
-        parts += [f'<text x="{right + 14}" y="{y + 20 + LINE * n}">{_escaped(line)}</text>' for n, line in enumerate(does)]
-        middle = y + high // 2
-        parts.append(_arrow(left + WIDE, middle, right, middle, rung.decides, "yes" if rung.asks != "always" else ""))
-        if i + 1 < len(c.rungs):
+        if does:
+            _consequence(rung, does, right, y, high, parts)
+            label = "yes" if c.ladder and rung.asks != "always" else ""
+            parts.append(_arrow(left + WIDE, y + high // 2, right, y + high // 2, rung.decides, label))
+        if c.ladder and i + 1 < len(c.rungs):
             parts.append(_arrow(left + 40, y + high, left + 40, y + high + 26, rung.asked and not rung.decides, "no"))
-        y += high + 26
+        y += high + (26 if c.ladder else 12)
     return y
+
+
+def _consequence(rung: Rung, lines: list[str], x: int, y: int, high: int, parts: list[str]) -> None:
+    """The box of what a rule does."""
+    fill, color, wide = ("#d3e8e1", LIT, 2.5) if rung.decides else ("#fff", DIM, 1.2)
+    parts.append(f'<rect x="{x}" y="{y}" width="{WIDE}" height="{high}" rx="18" fill="{fill}" stroke="{color}" stroke-width="{wide}"/>')
+    parts += [f'<text x="{x + 14}" y="{y + 20 + LINE * n}">{_escaped(line)}</text>' for n, line in enumerate(lines)]
 
 
 def _arrow(x1: int, y1: int, x2: int, y2: int, lit: bool, label: str) -> str:

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from roe.analysis.diff import said
 from roe.analysis.space import Undecided
 from roe.analysis.verdicts import POSSIBLE, PROVEN, UNDECIDED, Table, Verdict
+from roe.analysis.witness import THERE, Witness, path_of
 from roe.diagnostics import Diagnostic
+from roe.dynamic import Value
 from roe.grammar import syntax as s
-from roe.plan.operators import Action
+from roe.plan.operators import Action, Expr
 
 if TYPE_CHECKING:
     from roe.analysis.check import Subject
-    from roe.analysis.witness import Witness
     from roe.evaluator.row import Row
 
 LEAST = 2  # records of a rule from which its losses say something
@@ -60,7 +62,7 @@ def taken(table: Table, rule: int, other: int) -> Verdict | None:
 
     def taken_from(witness: Witness) -> bool:
         asked = table.finder.asked(witness, table.chooser)
-        return asked is not None and asked[0] == (other,) and table.finder.meets(witness, table.chooser, (rule,))
+        return asked is not None and asked[0] == (other,) and _differ(table, witness, rule, other)
 
     possible: Verdict | None = None
     for space in table.spaces:
@@ -74,7 +76,7 @@ def taken(table: Table, rule: int, other: int) -> Verdict | None:
             if box is None:
                 continue
             possible = possible or Verdict((rule,), POSSIBLE, others=(other,), touches=touches)
-            verdict = table.shown(space, box, (rule,), taken_from, touches)
+            verdict = table.shown(space, box, (rule,), taken_from, touches, lambda witness: _peopled(table, witness, (rule, other)))
             if verdict is not None:
                 verdict.others = (other,)
                 if verdict.certainty == PROVEN:
@@ -83,6 +85,40 @@ def taken(table: Table, rule: int, other: int) -> Verdict | None:
     if possible is not None and table.impossible([rule, other], range(other)):
         return None
     return possible
+
+
+def _peopled(table: Table, witness: Witness, rules: Iterable[int]) -> Witness:
+    """The record with somebody wherever the rules look for the rep whom they assign, unless it says something of that already."""
+    fields = (n for i in rules for expr in _assigned(table.step.rules[i].value) for n in s.walk(table.cases.writer.full(expr.tree)))
+    paths = (path_of(n, witness.entity) for n in fields if isinstance(n, s.Path))
+    new = {p: THERE for p in paths if p is not None and len(p) > 1 and not any(q[: len(p)] == p for q in witness.facts)}
+    full = replace(witness, facts={**witness.facts, **new})
+    return full if new and full.possible and table.finder.row(full) is not None else witness
+
+
+def _assigned(action: Value) -> list[Expr]:
+    """What a rule gives as the rep, and what it falls back on."""
+    return [a.assign for a in action.with_otherwise() if a.assign is not None] if isinstance(action, Action) else []
+
+
+def _differ(table: Table, witness: Witness, rule: int, other: int) -> bool:
+    """Whether both rules hold for a record, and give it to two people, or do two things with it."""
+    row = table.finder.row(witness)
+    if row is None or table.chooser.truth(rule, row.world.scope(row)) is not True:
+        return False
+    return table.step.stage != "engagement" or _given(table, row, rule) != _given(table, row, other)
+
+
+def _given(table: Table, row: Row, rule: int) -> tuple[Value, ...]:
+    """What a rule does with a record: the action, or the pool, the rep and until when."""
+    code, scope, role = row.world.compiled.code, row.world.scope(row), table.step.name.removeprefix("engagement_")
+    outcome = row.world.compiled.role(row.entity, role).of(rule)
+    while True:
+        rep = None if outcome.owner is None else row.world.assignee(code(outcome.owner)(scope), role)
+        if rep is not None or outcome.pool or outcome.otherwise is None:
+            until = None if outcome.until is None or (rep is None and outcome.action == "assign") else code(outcome.until)(scope)
+            return outcome.action, outcome.pool, rep and rep["id"], until, outcome.action == "refer" and said(table.step.rules[rule].value)
+        outcome = outcome.otherwise
 
 
 def too_late(subject: Subject) -> Iterator[Diagnostic]:
@@ -99,7 +135,7 @@ def too_late(subject: Subject) -> Iterator[Diagnostic]:
             if number in proven or _catch_all(table, number) or len(holds[number]) < LEAST or not lost[number]:
                 continue
             (earlier, count), total = lost[number].most_common(1)[0], lost[number].total()
-            if 2 * count <= len(holds[number]) or len(holds[earlier]) <= len(holds[number]):
+            if 2 * count <= len(holds[number]) or len(holds[earlier]) < len(holds[number]) + (count < len(holds[number])):
                 continue
             first = step.rules[earlier]
             if isinstance(first.value, Action) and first.value.kind in PROTECTS:

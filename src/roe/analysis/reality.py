@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from roe.analysis.axis import Axis
-from roe.analysis.pool_checks import empty_pools, overloaded_pools
-from roe.analysis.space import Space
+from roe.analysis.pool_checks import MOST_ASKED, empty_pools, overloaded_pools
+from roe.analysis.space import Alternative, Space
 from roe.analysis.verdicts import PROVEN, Table
 from roe.analysis.witness import path_of
 from roe.diagnostics import Diagnostic, suggest
@@ -20,7 +21,7 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.plan.bitsets import bits
-from roe.plan.operators import Rule
+from roe.plan.operators import ExceptionRow, Rule, Untouched
 from roe.plan.subjects import Test
 from roe.policy.model import Policy
 from roe.policy.reads import expressions
@@ -81,8 +82,8 @@ def two_tables(subject: Subject) -> Iterator[Diagnostic]:
             common = [k for k in one[subject_key] if k in other[subject_key]]
             if not common or 2 * len(common) > min(len(one[subject_key]), len(other[subject_key])):
                 continue
-            for key in common[:NAMED_KEYS]:
-                here, there = other[subject_key][key], one[subject_key][key]
+            rows = ((k, _together(by_step[a], one[subject_key][k], by_step[b], other[subject_key][k])) for k in common)
+            for key, (there, here) in itertools.islice(((k, pair) for k, pair in rows if pair is not None), NAMED_KEYS):
                 message = f"`{b[1]}` and `{a[1]}` both take {subject_key.rpartition('.')[2]} = {v.literal(key)}"
                 related = ((f"`{a[1]}` takes it first", there.span()),)
                 yield Diagnostic("R422", message, here.span(), "keep it in only one of the two", related, certainty=PROVEN, witness="", touches=subject.touched(a[0], _has(subject_key, key)))  # fmt: skip
@@ -93,17 +94,31 @@ def two_tables(subject: Subject) -> Iterator[Diagnostic]:
 NAMED_KEYS = 10
 
 
+def _together(first: Table, mine: list[int], second: Table, theirs: list[int]) -> tuple[Text, Text] | None:
+    """The names of two rows, of these alternatives of two tables, that can hold for one record."""
+    for i, j in itertools.product(mine, theirs):
+        (here, a), (there, b) = first.cases.rows[i], second.cases.rows[j]
+        if _both_hold(a, b):
+            return first.step.rules[here].name, second.step.rules[there].name
+    return None
+
+
+def _both_hold(a: Mapping[str, Test], b: Mapping[str, Test]) -> bool:
+    """Whether some value of every subject that both alternatives test is one for both."""
+    common = a.keys() & b.keys()
+    return any(True for _ in Space([(i, {key: tests[key] for key in common}) for i, tests in enumerate((a, b))]).overlaps())
+
+
 def _ranges(subject: Subject, first: Table, second: Table) -> Iterator[Diagnostic]:
     """R422 for ranges: codes from here to there in one table, and some of them in the other."""
     one, other = _texts(first), _texts(second)
     for key in one.keys() & other.keys():
         tests = [*one[key], *other[key]]
         border = len(one[key])
-        space = Space([(i, {key: test}) for i, (_, test) in enumerate(tests)])
+        space = Space([(i, {key: row[key]}) for i, (_, row) in enumerate(tests)])
         axis = space.axes[0]
-        pairs = [
-            (early, late) for late, early, _ in space.overlaps() if early < border <= late and (tests[early][1].gaps or tests[late][1].gaps)
-        ]
+        crossing = ((early, late) for late, early, _ in space.overlaps() if early < border <= late)
+        pairs = [(i, j) for i, j in crossing if (tests[i][1][key].gaps or tests[j][1][key].gaps) and _both_hold(tests[i][1], tests[j][1])]
         smaller = range(border) if 2 * border < len(tests) else range(border, len(tests))
         inside = {i for pair in pairs for i in pair if i in smaller and not axis.holding(i) & ~axis.holding(sum(pair) - i)}
         if len(inside) > 2 and 2 * len(inside) > len(smaller):
@@ -122,13 +137,13 @@ def _ranges(subject: Subject, first: Table, second: Table) -> Iterator[Diagnosti
             )
 
 
-def _texts(table: Table) -> dict[str, list[tuple[int, Test]]]:
-    """The numbers of rows, and what they ask of a text, by subject."""
-    made: dict[str, list[tuple[int, Test]]] = {}
+def _texts(table: Table) -> dict[str, list[Alternative]]:
+    """The rows that ask for texts, by the subject that these are of."""
+    made: dict[str, list[Alternative]] = {}
     for number, tests in table.cases.rows:
         for key, test in tests.items():
             if test.points and isinstance(test.points[0], str) and test.null is not True and test.other is not True:
-                made.setdefault(key, []).append((number, test))
+                made.setdefault(key, []).append((number, tests))
     return made
 
 
@@ -194,14 +209,14 @@ def _fields(tree: s.Node, entity: str) -> Iterator[str]:
             yield n.id
 
 
-def _keys(table: Table) -> dict[str, dict[Value, Text]]:
-    """The texts that rows list, by subject: ZIP codes, domains, names."""
-    found: dict[str, dict[Value, Text]] = {}
-    for number, tests in table.cases.rows:
+def _keys(table: Table) -> dict[str, dict[Value, list[int]]]:
+    """The texts that rows list, by subject: ZIP codes, domains, names; for each the alternatives that list it."""
+    found: dict[str, dict[Value, list[int]]] = {}
+    for place, (_, tests) in enumerate(table.cases.rows):
         for key, test in tests.items():
             for point, truth in zip(test.points, test.at_points, strict=True):
                 if truth is True and isinstance(point, str) and test.other is not True:
-                    found.setdefault(key, {}).setdefault(point, table.step.rules[number].name)
+                    found.setdefault(key, {}).setdefault(point, []).append(place)
     return found
 
 
@@ -263,6 +278,28 @@ def one_per_leaver(subject: Subject, found: list[Diagnostic]) -> list[Diagnostic
     return merged
 
 
+def unknown_records(subject: Subject) -> Iterator[Diagnostic]:
+    """R506: records that exceptions and `do_not_route` name, and that the data does not know."""
+    if subject.bound is None:
+        return
+    world = subject.bound.world
+    plan, today = world.policy.plan, world.clock.today
+    named: list[tuple[ExceptionRow | Untouched, str]] = [
+        (x, "the exception") for x in plan.exceptions if x.until is None or v.less(today, x.until) is True
+    ]
+    named += [(x, "`do_not_route`") for x in plan.untouched if x.until is None or today < x.until]
+    for row, what in named:
+        found = world.search(row.entity, row.record) if world.rows.get(row.entity) else []
+        if not world.rows.get(row.entity) or (len(found) == 1 and (isinstance(row, ExceptionRow) or found[0]["id"] == row.record)):
+            continue
+        why = (
+            "which is not in the data" if not found else f"which {len(found)} records answer to" if len(found) > 1 else "which is not an id"
+        )
+        known = [str(x[field]) for x in world.rows[row.entity][:MOST_ASKED] for field in ("id", "name") if dict.get(x, field)]
+        help = suggest(str(row.record), known, "name the record by its id, or remove the row") if not found else "name the record by its id"
+        yield Diagnostic("R506", f"{what} names the {row.entity} `{row.record}`, {why}", row.record.span(), help, certainty=PROVEN)
+
+
 # --- fields ---------------------------------------------------------------------------------------------------------
 
 
@@ -297,5 +334,5 @@ def empty_fields(subject: Subject) -> Iterator[Diagnostic]:
 
 
 CHECKS: tuple[Callable[[Subject], Iterator[Diagnostic]], ...] = (
-    unused_lists, two_tables, two_lists, reps, empty_pools, overloaded_pools, empty_fields,
+    unused_lists, two_tables, two_lists, reps, unknown_records, empty_pools, overloaded_pools, empty_fields,
 )  # fmt: skip

@@ -7,11 +7,15 @@ the loader would not read back as it is makes a change impossible.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from roe.analysis.changes import Change, ExceptionEnds, FieldChange, ListChange, MemberChange, NewRecord, StaffingChange, Wait, Way
-from roe.data.coerce import MISSING, coerce_table, field_of, maker
+from roe.data.cells import MISSING
+from roe.data.coerce import coerce_table
+from roe.data.headers import field_of
+from roe.data.lookup import CannotLookUp
+from roe.data.makers import maker
 from roe.dynamic import Value, Values
 from roe.evaluator.engine import Bound, Decision, Evaluator
 from roe.evaluator.row import Row
@@ -21,6 +25,7 @@ from roe.grammar import values as v
 from roe.grammar.clock import zone_of
 from roe.plan.operators import Choose, DatedValue, Expr, Plan, Rule, Step
 from roe.policy.model import DataSource, Policy
+from roe.progress import advance
 from roe.source import Inline, Text
 
 Records = dict[str, list[Values]]
@@ -31,11 +36,14 @@ class Impossible(Exception):
 
 
 class Replays:
-    """Decisions on one record and role in changed worlds; each set of changes is replayed once. `made` counts them."""
+    """Decisions on one record and role in changed worlds; each set of changes is replayed once. `made` counts them.
+
+    Of a record that is taken out of large data, changes after which a pool would take another turn are left out: `left_out` counts those.
+    """
 
     def __init__(self, bound: Bound, entity: str, record: str, role: str) -> None:
         self.bound, self.entity, self.record, self.role = bound, entity, record, role
-        self.made = 0
+        self.made = self.left_out = 0
         self._records = given(bound.world)
         self._known: dict[frozenset[Change], tuple[Bound, Decision] | None] = {}
 
@@ -44,11 +52,13 @@ class Replays:
         key = frozenset(way)
         if key not in self._known:
             self.made += 1
+            advance(1)
             try:
                 world = changed(self.bound, self._records, way)
                 self._known[key] = world, decided(world, self.entity, self.record, self.role)
-            except Impossible:
+            except (Impossible, CannotLookUp) as e:
                 self._known[key] = None
+                self.left_out += isinstance(e, CannotLookUp)
         return self._known[key]
 
     def known(self, way: Way) -> bool:
@@ -60,7 +70,7 @@ def decided(bound: Bound, entity: str, record: str, role: str) -> Decision:
     row = bound.world.rows[entity] and bound.world.find(entity, record)
     if not row:
         raise Impossible
-    if not bound.plan.takes_turns(entity):
+    if not bound.plan.takes_turns(entity) or bound.anew is not None:
         return bound.decide(row, role)
     for decision in bound.decide_all():
         if decision.row is row and decision.role == role:
@@ -107,11 +117,31 @@ def changed(bound: Bound, records: Records, way: Way) -> Bound:
             ]
         elif isinstance(change, NewRecord):
             tables[change.entity] = [*tables[change.entity], new_record(bound.world, change, number)]
+    if bound.anew is not None:
+        after = Bound(evaluator, bound.anew(evaluator, tables, clock), bound.state)
+        after.anew, after.turns = bound.anew, _Unknown() if way else bound.turns
+        return after
     world = World(evaluator.compiled, {}, clock)
     world.typed = {entity: replace(typed, rows=tables[entity]) for entity, typed in bound.world.typed.items()}
     for entity, rows in tables.items():
         world.restore(entity, rows)
     return Bound(evaluator, world, bound.state)
+
+
+class _Unknown(Mapping[str, Value]):
+    """The turns of pools after a change: they would rest on all records."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __getitem__(self, key: str) -> Value:
+        raise CannotLookUp("the turns of pools depend on all records")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 1
 
 
 # --- records ----------------------------------------------------------------------------------------------------------

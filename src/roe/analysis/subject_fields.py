@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from roe.analysis import scales
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.policy.model import Field, Policy
@@ -36,5 +37,5 @@ def field_of(policy: Policy, entity: str, node: s.Node) -> Field | None:
 def whole(node: s.Node) -> bool:
     """Whether a subject counts something."""
     if isinstance(node, s.Call):
-        return node.function in ("count", "string_length")
+        return node.function in scales.COUNTS
     return isinstance(node, s.Path) and node.field in WHOLE

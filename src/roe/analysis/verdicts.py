@@ -246,10 +246,11 @@ class Table:
         rules: tuple[int, ...],
         passes: Callable[[Witness], bool],
         touches: Callable[[Row], bool],
+        completed: Callable[[Witness], Witness] = lambda witness: witness,
     ) -> Verdict | None:
-        """A record of the box that passes: proven by one that can exist, else possible by one whose computed fields were given."""
+        """A record of the box that passes, once completed: proven by one that can exist, else possible by one whose computed fields were given."""
         possible: Verdict | None = None
-        for witness in self.finder.records(self.cases, space, box):
+        for witness in map(completed, self.finder.records(self.cases, space, box)):
             if passes(witness):
                 verdict = Verdict(rules, POSSIBLE if witness.given else PROVEN, witness, touches=touches)
                 if not witness.given:

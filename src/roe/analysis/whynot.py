@@ -24,6 +24,8 @@ from roe.evaluator.engine import Bound, Decision
 from roe.evaluator.row import Row
 from roe.evaluator.world import World
 from roe.grammar import values as v
+from roe.progress import phase
+from roe.words import counted
 
 MOST = 3  # ways that are named
 LARGEST = 4  # changes in one set
@@ -48,6 +50,7 @@ class Answer:
     turn: str = ""
     replays: int = 0
     complete: bool = True
+    left_out: int = 0  # changes after which a pool would take another turn, where that was not worked out
 
     def as_json(self) -> Json:
         return {
@@ -99,11 +102,13 @@ class _Search:
         for route in found:
             for way in route.ways():
                 self._put(way)
+        phase("trying what would change the owner", self.budget)
         ways = self._ways()
         turn = next_turn(self.replays, d, rep, found)
         rules = [after[1].rule for way in ways if (after := self.replays.decide(way)) is not None]
+        left = self.replays.left_out
         near = next((route for route in found if rules and route.rule == rules[0]), found[0] if found else None)
-        return Answer(self.rep, False, near, ways, rules, turn, self.replays.made, not self.out_of_budget)
+        return Answer(self.rep, False, near, ways, rules, turn, self.replays.made, not (self.out_of_budget or left), left)
 
     def _put(self, way: Way) -> None:
         key = frozenset(way)
@@ -207,6 +212,8 @@ def joined(d: Decision, pool: str, rep: Row) -> bool:
 def _comes(replays: Replays, bound: Bound, d: Decision, rep: Row) -> str:
     """Which of the next records is the rep's, counted in a replay of as many copies of this one."""
     assert d.turn is not None
+    if bound.anew is not None:
+        return "Whose turns come next depends on all records."
     many = min(60, 3 * len(d.turn.members) + 5)
     replays.made += 1
     number = which_of_the_next(bound, d, rep, many)
@@ -277,8 +284,10 @@ def _lines(a: Answer, d: Decision) -> Iterator[tuple[int, str]]:
         yield 0, "What was decided cannot be replayed from this data and state alone, so no change is named."
         return
     else:
-        more = "" if a.complete else ", after which the search ended: there may be one"
+        more = "" if a.complete or a.left_out else ", after which the search ended: there may be one"
         yield 0, f"No change was found that gives it to {who} ({a.replays} replays{more})."
+    if a.left_out:
+        yield 0, f"Left out: {counted(a.left_out, 'change')} after which a pool would take another turn. That depends on all records."
     if a.route is None:
         yield 0, f"No rule of this policy gives a {d.entity} to {who} as {d.role}: none assigns, keeps or routes it."
     elif a.route.obstacles:
@@ -299,5 +308,5 @@ def _helps(a: Answer, d: Decision, who: str) -> Iterator[tuple[int, str]]:
         for i, change in enumerate(way):
             last = f" (by rule `{rule}`)" if i == len(way) - 1 else ""
             yield min(i, 1) + 1, ("and " if i else "") + change.says() + last
-    if not a.complete:
+    if not a.complete and not a.left_out:
         yield 0, f"The search ended after {a.replays} replays: there may be a smaller or a better way."

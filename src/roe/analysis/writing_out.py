@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from roe.analysis.subject_fields import type_of
 from roe.dynamic import Value
+from roe.evaluator.choose import rank
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
@@ -130,19 +131,35 @@ class Writer:
             return None
         if step.hit == "collect sum" and len(step.rules) <= MAX_SUMMED and sums([r.value for r in step.rules]) is not None:
             return [self._added(step, chosen) for chosen in itertools.product((True, False), repeat=len(step.rules))]
-        if step.hit != "first" or len(step.rules) > MAX_WRITTEN_OUT:
+        if step.hit.startswith("collect") or len(step.rules) > MAX_WRITTEN_OUT:
             return None
-        cases: list[Case] = []
-        before: list[s.Node] = []
-        for rule in step.rules:
-            when = self._all(rule)
-            cases.append((_and([*before, _yes(when)]), _constant_of(rule.value, column)))
-            before.append(s.Not((_yes(when),)))
-            if when == YES:
-                break
-        else:
-            cases.append((_and(before), _constant_of(step.default, column)))
+        cases = self._ways(step, column)
         return cases if all(x is not ... for _, x in cases) else None
+
+    def _ways(self, step: Choose, column: str | None) -> list[Case]:
+        """When a list gives which value. What cannot hold beside a rule need not be denied of its records."""
+        from roe.analysis.cases import overlapping  # which asks for written-out conditions itself, those of this list's fields
+
+        whens = [_yes(self._all(rule)) for rule in step.rules]
+        beside = overlapping(self.policy, step)
+        n, single = len(whens), step.hit in ("unique", "any")
+        order = list(range(n)) if step.hit != "priority" else sorted(range(n), key=lambda i: (rank(step.rules[i].value, step.priority), i))
+        place = {number: i for i, number in enumerate(order)}
+
+        def masks(other: int, rule: int) -> bool:
+            if not single:
+                return place[other] < place[rule]
+            return step.hit == "unique" or v.equal(step.rules[other].value, step.rules[rule].value) is not True
+
+        cases: list[Case] = []
+        for i in order:
+            masking = [s.Not((whens[j],)) for j in order if frozenset((i, j)) in beside and masks(j, i)]
+            cases.append((_and([*masking, whens[i]]), _constant_of(step.rules[i].value, column)))
+        clashes = [sorted(pair) for pair in beside if single and masks(*sorted(pair))]
+        cases += [(_and([whens[i], whens[j]]), None) for i, j in sorted(clashes)]
+        if YES not in whens:
+            cases.append((_and([s.Not((when,)) for when in whens]), _constant_of(step.default, column)))
+        return cases
 
     def _added(self, step: Choose, chosen: tuple[bool, ...]) -> Case:
         """When just these criteria of a score hold, and what they add up to; without any, the default."""

@@ -114,7 +114,7 @@ def apply(plan: Path, state: str, out: Path | None, wait: float) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    from roe.evaluator.books import check_plan
+    from roe.evaluator.book_plan import check_plan
 
     here = Span(str(path), 1, 1, 2)
     try:
@@ -183,7 +183,11 @@ def simulate(
     for path in [policy, *([against] if against is not None else [])]:
         evaluator = load(path)
         named(evaluator.policy, evaluator.policy.plan.books, (), "book", "books")
-        name = evaluator.policy.name if evaluator.policy.name not in played else f"{evaluator.policy.name} ({path})"
+        name = (
+            evaluator.policy.name
+            if evaluator.policy.name not in played
+            else f"{evaluator.policy.name} ({Path(path or '.').resolve().name or 'other'})"
+        )
         found = simulate(
             evaluator, read(evaluator, data), clock(evaluator, as_of), weeks, seed=seed, pace=Pace(touches=touches), history=history
         )

@@ -55,7 +55,7 @@ def _evaluator(folder: Path, policy: Path | None) -> Any:
     if policy is not None or any((f / "policy.yaml").is_file() for f in (here, *here.parents)):
         return load(find_policy(policy))
     from roe.crm import PROFILES
-    from roe.data.coerce import columns_of
+    from roe.data.headers import columns_of
     from roe.data.read import files_of, read_file
     from roe.evaluator.engine import Evaluator
     from roe.stages.build import build

@@ -235,12 +235,10 @@ def _text(found: list[Change], compared: Comparison, made: Impact | None) -> str
 
 
 def _load(made: Impact) -> list[list[Any]]:
-    rows: list[list[Any]] = [
+    return [
         [rep, was, now, f"{now - was:+d}", "" if c is None else f"{c:g}" + (" over" if now > c else "")]
-        for rep, (was, now, c) in made.load.items()
-        if was != now
+        for rep, was, now, c in made.shifts()[:MOST]
     ]
-    return sorted(rows, key=lambda row: -abs(int(row[3])))[:MOST]
 
 
 def _markdown(found: list[Change], compared: Comparison, made: Impact | None, old: str, new: str) -> str:
@@ -296,39 +294,9 @@ def _markdown(found: list[Change], compared: Comparison, made: Impact | None, ol
 
 def _page(path: Path, found: list[Change], compared: Comparison, made: Impact | None, old: str, new: str) -> None:
     from roe.data.files import write_whole
-    from roe.web.page import Page
+    from roe.web.diff import diff_page
 
-    page = Page("Policy change", f"{old} → {new}")
-    page.say(said(compared, found))
-    for heading, cases in sections(compared):
-        page.heading(heading)
-        page.table(
-            ("where", "for example", "before", "", "after", ""),
-            ((d.where, d.witness, *sides(d)[0], *sides(d)[1]) for d in cases),
-            "text",
-        )
-    if found:
-        page.heading("What the policies say")
-        page.table(("", "where", "rule", "before", "after"), ((c.kind, c.where, c.name, c.before, c.after) for c in found), "text")
-    if made is not None:
-        f = made.facts
-        page.heading("Who gains and loses what")
-        page.say(f"{f['moved']:g} of {f['decided']:g} allocations change hands ({f['moved_share']:.1%}); customers: {f['customers_moved']:g}; "
-                 f"live windows cut short: {f['windows_cut']:g}; left to nobody: {f['unowned']:g}")  # fmt: skip
-    if made is not None and made.moved:
-        page.table(("from", "to", "records"), ((a, b, n) for (a, b), n in made.matrix().most_common()))
-        page.table(("rep", "before", "after", "", "capacity"), _load(made))
-        page.heading("Every record that moves")
-        header = ("record", "role", "from", "to", "was", "is")
-        page.table(
-            header,
-            (
-                (m.name, m.role, m.before, m.after, f"{m.rule_before}: {m.reason_before}", f"{m.rule_after}: {m.reason_after}")
-                for m in made.moved
-            ),
-            "text",
-        )
     try:
-        write_whole(path, page.html())
+        write_whole(path, diff_page(found, compared, made, old, new))
     except OSError as e:
         unwritable(path, e)

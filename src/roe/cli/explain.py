@@ -148,8 +148,7 @@ def _alone(asked: Asked, role: str | None, field: str | None, why_not_rep: str |
     from roe.cli import one
 
     if why_not_rep is not None:
-        one.say("note: finding what would change the owner needs all records; reading them")
-        return None
+        return _why_not_alone(asked, role, why_not_rep)
     if field is None:
         decisions = one.decided(asked, role)
         return (decisions[0].row.world, [Explained(d.trace, d) for d in decisions]) if decisions else None
@@ -160,6 +159,23 @@ def _alone(asked: Asked, role: str | None, field: str | None, why_not_rep: str |
         return None
     bound, row = found
     return bound.world, [Explained(x) for x in _values(bound, row, name)]
+
+
+def _why_not_alone(asked: Asked, role: str | None, rep: str) -> tuple[Any, list[Explained]] | None:
+    """The decisions on one record of large data, and what would give it to a rep; None, with a word, where all records are needed."""
+    from roe.cli import one
+    from roe.data.lookup import CannotLookUp
+
+    try:
+        bound, decisions = one.decided_alone(asked, role)
+    except CannotLookUp as e:
+        one.all_instead(e)
+        return None
+    except PolicyError as e:
+        fail(e.diagnostics)
+    found = [Explained(d.trace, d) for d in decisions]
+    _why_not(bound, found, _rep(bound.world, rep))
+    return bound.world, found
 
 
 def _explained(bound: Any, text: str, role: str | None, field: str | None) -> list[Explained]:

@@ -1,4 +1,4 @@
-"""`roe graph`: a policy's rules as a flow chart."""
+"""`roe graph`: a policy as a flow chart."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from roe.source import Span
 
 @click.command("graph")
 @policy_argument
-@click.option("--entity", help="Draw only the rules for this entity, such as account or lead.")
-@click.option("--role", help="Draw only this role, such as ae or sdr.")
-@click.option("--record", help="Highlight the path of this record (an id, a name or a domain). Needs --data and --as-of.")
+@click.option("--entity", help="Draw only what is about this entity, such as account or lead.")
+@click.option("--role", help="Draw only the rules of this role, such as ae or sdr.")
+@click.option(
+    "--record", help="Draw only the rules, and highlight the path of this record (an id, a name or a domain). Needs --data and --as-of."
+)
 @data_setting("With --record: folder with the records.", beside="record")
 @as_of_setting("With --record: the date or date-time to use as `today` and `now`.", beside="record")
 @state_option
@@ -26,25 +28,26 @@ def command(
     policy: Path | None, entity: str | None, role: str | None, record: str | None, data: Path | None, as_of: str | None, state: str | None,
     shape: str, out: Path | None,
 ) -> None:  # fmt: skip
-    """Draw the rules as a flow chart, and highlight one record's path."""
-    from roe.analysis.graph import chart, mermaid, svg
+    """Draw the policy as a flow chart: the parts of `roe handbook`, or the rules with one record's path highlighted."""
+    from roe.analysis.graph import chart, listed, mermaid, svg
     from roe.cli.explain import find_record
+    from roe.handbook import parts
 
     evaluator = load(policy)
-    wanted = {k: c for k, c in evaluator.policy.plan.engagement.items() if entity in (None, k[0]) and role in (None, k[1])}
-    decisions = {}
+    rules = {k: c for k, c in evaluator.policy.plan.engagement.items() if entity in (None, k[0]) and role in (None, k[1])}
     if record is not None:
         if data is None or as_of is None:
             raise click.UsageError("--record needs --data and --as-of")
         bound = bind(evaluator, data, as_of, state)
         row = find_record(bound, record)
-        wanted = {k: c for k, c in wanted.items() if k[0] == row.entity}
-        decisions = {k: bound.decide(row, k[1]) for k in wanted}
-    if not wanted:
+        charts = [chart(step, k[1], bound.decide(row, k[1])) for k, step in rules.items() if k[0] == row.entity]
+    else:
+        wanted = [x for x in parts(evaluator, None) if entity in (None, x.entity) and role in (None, x.role)]
+        charts = [listed(x.title, x.rows, x.ladder) for part in wanted for x in part.listings]
+    if not charts:
         known = [f"{e} {r}" for e, r in evaluator.policy.plan.engagement]
         at = Span("--role", 1, 1, 2)
         asked = f"{entity or ''} {role or ''}".strip()
         fail([Diagnostic("R502", f"there are no rules for `{asked}`", at, suggest(asked, known, f"there are {', '.join(known)}"))])
-    charts = [chart(step, k[1], decisions.get(k)) for k, step in wanted.items()]
     text = mermaid(charts) if shape == "mermaid" else svg(charts)
     put(text, out)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from roe.cli.common import fail, find_policy, load, table
-from roe.data.coerce import columns_of, normal
+from roe.data.headers import columns_of, normal
 from roe.diagnostics import Diagnostic, suggest
 from roe.files import uncollected
 from roe.parallel import each

@@ -73,13 +73,20 @@ def taken_out_for_value(asked: Asked, field: str) -> tuple[Any, Any] | None:
         return None
 
 
+def decided_alone(asked: Asked, role: str | None) -> tuple[Any, list[Any]]:
+    """(the bound evaluator, the decisions on the record that a text means, in one role or all). Raises CannotLookUp."""
+    from roe.cli.explain import roles_asked
+
+    bound, row = taken_out(asked)
+    return bound, [bound.decide(row, r) for r in roles_asked(bound.roles(row.entity), row.entity, role)]
+
+
 def decided(asked: Asked, role: str | None) -> list[Any]:
     """The decisions on the record that a text means, in one role or all; none if it is not one that is allocated."""
     from roe.cli.explain import find_record, roles_asked
 
     try:
-        bound, row = taken_out(asked)
-        return [bound.decide(row, r) for r in roles_asked(bound.roles(row.entity), row.entity, role)]
+        return decided_alone(asked, role)[1]
     except CannotLookUp as e:
         all_instead(e)
     except PolicyError as e:

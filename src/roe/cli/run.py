@@ -78,7 +78,8 @@ def command(
         return
     try:
         job = Job(evaluator, source, clock(evaluator, as_of), form=form, traces=traces, turns=turns or "")
-        finished = run(job, out, Options(state or "", engine, wait, dry, replay, accepted, activate))
+        options = Options(state or "", engine, wait, dry, replay, accepted, activate, say=_say)
+        finished = run(job, out, options)
     except PolicyError as e:
         fail([*source.warnings, *e.diagnostics])
     except OSError as e:
@@ -100,6 +101,10 @@ def command(
         kept = f"; the ledger in {state} is as it was" if state is not None else ""
         click.echo(f"invariants do not hold: see {out / 'invariants.csv'}{kept}", err=True)
         sys.exit(1)
+
+
+def _say(note: str) -> None:
+    click.echo(f"note: {note}", err=True)
 
 
 def _apply(evaluator: Any, as_of: str, out: Path, state: str | None, wait: float, accepted: str) -> None:

@@ -9,18 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns import turn_files
-from roe.columns.column import Coded, Column, Constant, Dictionary, Lists, Owned, Refs, from_values, lookup
+from roe.columns.column import Coded, Column, Constant, Dictionary, Refs
+from roe.columns.make import from_values, lookup
+from roe.columns.role import RoleRows
+from roe.columns.row import TableRow, place_of
+from roe.columns.table import Table
 from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
-from roe.columns.world import ColumnWorld, Group, Table, TableRow
-from roe.dynamic import Array
+from roe.columns.world import ColumnWorld
+from roe.dynamic import Array, Json, State, Value
 from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, label
 from roe.evaluator.memory import Facts, given_by
 from roe.evaluator.row import Row
@@ -28,6 +32,11 @@ from roe.grammar import values as v
 from roe.plan.operators import Choose, Expr, Rule
 from roe.plan.outcome import ACTIONS, Outcome, Sentence
 from roe.progress import phase
+
+if TYPE_CHECKING:
+    from roe.evaluator.choose import Chooser
+    from roe.evaluator.memory import DecisionValues
+
 
 NO_RULE, EXCEPTION = -1, -2  # in place of a rule's number
 
@@ -48,7 +57,7 @@ class Allocations:
     owner: Array
     previous: Array
     until: Array
-    untils: list[Any]
+    untils: list[Value]
     territory: Coded
     window: Coded
     pool: Array
@@ -76,24 +85,22 @@ class ColumnRun:
         assert isinstance(bound.world, ColumnWorld)
         self.bound, self.world = bound, bound.world
         self.found: list[Allocations] = []
-        self.handed: list[tuple[int, Turns, Handed, list[Any]]] = []  # what was handed out as columns, from which turn on, until when
+        self.handed: list[tuple[int, Turns, Handed, list[Value]]] = []  # what was handed out as columns, from which turn on, until when
         for entity in bound.entities():
             self._entity(entity)
 
     @classmethod
-    def of(
-        cls, evaluator: Evaluator, tables: Mapping[str, Any], *, as_of: date | datetime | str, state: Mapping[str, Any] | None = None
-    ) -> ColumnRun:
+    def of(cls, evaluator: Evaluator, tables: Mapping[str, object], *, as_of: date | datetime | str, state: State | None = None) -> Self:
         """Decide every record. `tables` are Arrow tables, or raw records, by entity. Raises `Circle` (see there)."""
         return cls(Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(as_of)), state or {}))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Json:
         """What the next run needs; the row evaluator's, from columns."""
         for _, turns, handed, _ in self.handed:
             self.bound.assigned.update(turns.assignments(handed))
         return self.bound.saved(self._decided())
 
-    def _decided(self) -> Iterator[tuple[Any, ...]]:
+    def _decided(self) -> Iterator[DecisionValues]:
         """The decisions that the memory must know: on records that the run leaves otherwise than it found them, gives back or refers."""
         reps = [None if x is None else str(x) for x in self.world.tables["rep"].ids.to_pylist()]
         by = [given_by(kind) for kind in ACTIONS]
@@ -151,17 +158,21 @@ class ColumnRun:
         if not any(len(rows) for part in parts for rows, _ in part.waiting):
             return
         turns = Turns(table, self.bound.pools, parts)
-        if not turns.alike():
+        if turns.one_by_one():
             for row, role, action in zip(turns.row.tolist(), turns.role.tolist(), turns.action.tolist(), strict=True):
                 parts[role].turn(row, turns.actions[action][1])
             return
         start = self.bound.pools.n
         handed = turns.run()
+        self.handed.append((start, turns, handed, self._take_over(turns, handed, parts)))
+
+    def _take_over(self, turns: Turns, handed: Handed, parts: list[Part]) -> list[Value]:
+        """Let the roles know what became of the records that waited; until when each pool's are to be worked."""
         now = self.world.clock.now
         until = [self.bound.pools.due(self.bound.pools.pools[name], now, None) for name in turns.names]
         for i, (k, action) in enumerate(turns.actions):
             parts[k].handed(turns, handed, np.flatnonzero(turns.action == i), action, until)
-        self.handed.append((start, turns, handed, until))
+        return until
 
     def turns(self) -> pa.Table:
         """What pools did, as the run's records have it (see `turn_files`), in the order in which they did it."""
@@ -173,34 +184,28 @@ class ColumnRun:
         return pa.concat_tables([*tables, turn_files.table_of(found)], promote_options="permissive").unify_dictionaries().sort_by("n")
 
 
-class Part:
+class Part(RoleRows):
     """One role of one entity, while it is being decided: each row's outcome is one of `outcomes`, whose steps are columns of its rows."""
 
     def __init__(self, bound: Bound, table: Table, role: str) -> None:
-        self.bound, self.table, self.role = bound, table, role
-        assert isinstance(bound.world, ColumnWorld)
-        self.world: ColumnWorld = bound.world
+        super().__init__(bound, table, role)
         n = table.n
         phase(f"deciding {n:,} {table.entity} records as {role}")
-        self.steps = bound.evaluator.compiled.role(table.entity, role)
         chooser = bound.evaluator.compiled.engagement[table.entity, role]
         self.rules = chooser.step.rules
-        owner = table.owner(role)
-        self.previous = owner.at.astype(np.int64) if isinstance(owner, Refs) else np.full(n, -1, np.int64)
         self.owner = np.full(n, -1, np.int64)
         self.action = np.zeros(n, np.int8)
         self.outcomes: list[Outcome] = []
         self.outcome = np.full(n, -1, np.int32)  # -1 where the row evaluator decided, in `decisions`
         self.until = np.full(n, -1, np.int64)
-        self.untils: list[Any] = []
+        self.untils: list[Value] = []
         self.pool = np.full(n, -1, np.int32)
         self.pools: list[str] = []
         self.why = np.full(n, -1, np.int64)
         self.whys: dict[str, int] = {}
         self.follows: pa.Array | None = None  # of each record, the one of its company whose rep it got, in words
         self.due = np.full(n, -1, np.int64)
-        self.dues: list[Any] = []
-        self.waiting: list[tuple[Array, Outcome]] = []
+        self.dues: list[Value] = []
         self.decisions: dict[int, Decision] = {}
         self.territory, self.window = self._label(self.steps.territory), self._label(self.steps.window)
         fired = self.world.kernel(chooser).first(table.frame.eval, n)
@@ -209,17 +214,6 @@ class Part:
         self._exceptions(chooser)
         for outcome, rows in self._by_outcome():
             self._give(rows, outcome)
-
-    def frame(self, rows: Array) -> Frame:
-        """The role's records at some rows."""
-        return self.table.frame if self._is_all(rows) else self._frame_of(rows, {})
-
-    def _is_all(self, rows: Array) -> bool:
-        return len(rows) == self.table.n and bool((rows == np.arange(len(rows))).all())
-
-    def _frame_of(self, rows: Array, names: Mapping[str, Column]) -> Frame:
-        records = Refs(self.table.entity, rows.astype(np.int32), self.world, every=self._is_all(rows))
-        return Frame(self.world, len(rows), {self.table.entity: records, **names}, (records,))
 
     def _label(self, expr: Expr | None) -> Coded:
         """A text of each record, empty where there is none."""
@@ -242,7 +236,7 @@ class Part:
         if len(nobody):
             yield self.steps.no_rule, nobody
 
-    def _exceptions(self, chooser: Any) -> None:
+    def _exceptions(self, chooser: Chooser) -> None:
         for (entity, record, role), approved in self.bound.exceptions.items():
             if entity == self.table.entity and role == self.role:
                 row = self.world.find(entity, record)
@@ -281,20 +275,6 @@ class Part:
         if not outcome.names_pool:
             self.pool[rows] = -1
 
-    def assignee(self, rows: Array, values: Column) -> Array:
-        """The reps whom the values of an `assign` mean."""
-        if isinstance(values, Owned):
-            values = self.table.frame.field(values, self.role)
-        if isinstance(values, Group):
-            values = values.role(self.role)
-        if isinstance(values, Refs):
-            return values.at.astype(np.int64)
-        if isinstance(values, Lists):
-            return np.full(len(rows), -1)
-        codes, meaning = values.encode()
-        found = [self.world.assignee(x, self.role) for x in meaning.list]
-        return np.array([-1 if rep is None else rep.at for rep in found], np.int64)[codes]  # type: ignore[attr-defined]
-
     def turn(self, at: int, outcome: Outcome) -> None:
         """One record through the row evaluator's allocation."""
         row = self.table.row(at)
@@ -305,7 +285,7 @@ class Part:
         self.bound.settle(d, self.steps, outcome, self.world.scope(row))
         self.decisions[at] = d
         owner = self.world.rep(d.owner)
-        self.owner[at] = -1 if owner is None else owner.at  # type: ignore[attr-defined]
+        self.owner[at] = place_of(owner)
         self.action[at] = ACTIONS.index(d.action)
         self.until[at] = -1 if d.until is None else _number(d.until, self.untils)
         if d.pool:
@@ -316,7 +296,7 @@ class Part:
             self.pools.append(name)
         return self.pools.index(name)
 
-    def handed(self, turns: Turns, handed: Handed, places: Array, outcome: Outcome, until: list[Any]) -> None:
+    def handed(self, turns: Turns, handed: Handed, places: Array, outcome: Outcome, until: list[Value]) -> None:
         """Take over what became of the records at some places of a queue."""
         rows = turns.row[places]
         for number in np.unique(handed.pool[places]).tolist():
@@ -377,7 +357,7 @@ class Part:
             steps[names.why] = Coded(np.arange(len(rows), dtype=np.int32), Dictionary(why))
         return self._frame_of(rows, steps)
 
-    def _rows_by(self, key: list[Any]) -> Iterator[tuple[Any, Array]]:
+    def _rows_by(self, key: list[Value]) -> Iterator[tuple[Value, Array]]:
         """The rows of all outcomes that have something in common: what `key` holds for each of them."""
         same: dict[int, list[int]] = {}
         for number, common in enumerate(key):
@@ -427,7 +407,7 @@ class Part:
         return pc.binary_join_element_wise(*parts, "")
 
 
-def _number(value: Any, into: list[Any]) -> int:
+def _number(value: Value, into: list[Value]) -> int:
     into.append(value)
     return len(into) - 1
 
@@ -454,7 +434,7 @@ def _say(column: Column, world: ColumnWorld) -> pa.Array:
         return pc.fill_null(column.arrow(), "(unknown)")
     codes, meaning = column.encode()
 
-    def say(x: Any) -> str:
+    def say(x: Value) -> str:
         return "(unknown)" if x is None else x.label if isinstance(x, Row) else v.readable(x, world.clock.now.tzinfo)
 
     return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array([say(x) for x in meaning.list])).dictionary_decode()

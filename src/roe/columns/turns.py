@@ -9,9 +9,9 @@ records that somebody has already, go one by one through the row evaluator's all
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 from roe.columns import turn_files
 from roe.columns.column import Column, Days, Instants, Refs
 from roe.columns.kinds import PoolKinds, hand_out, kinds_of
-from roe.dynamic import Array
+from roe.columns.row import place_of
+from roe.dynamic import Array, Json, Value
 from roe.evaluator.allocate import Pools
 from roe.evaluator.allocation import FALLBACK
 from roe.evaluator.engine import assignment
@@ -32,8 +33,8 @@ from roe.plan.outcome import Outcome
 from roe.progress import advance, phase
 
 if TYPE_CHECKING:
-    from roe.columns.run import Part
-    from roe.columns.world import Table
+    from roe.columns.role import RoleRows
+    from roe.columns.table import Table
     from roe.evaluator.row import Row
 
 FIRST, MOST = 4096, 1 << 18  # records looked at together: at the start, and at most
@@ -95,10 +96,10 @@ class PoolColumn:
         self.companies: Array | None = None  # of each waiting record, -1 for none
         self.companion = np.empty(0, np.int64)  # of each company, the rep; -1 for none yet
         self.leader = np.empty(0, np.int64)  # of each company, the waiting record that came first; -1 for an earlier run's
-        self.names: list[Any] = []
+        self.names: list[Value] = []
         self.sticky: Array | None = None
 
-    def prepare(self, company: Column | None, sticky: Array | None, companions: Mapping[tuple[str, Any], tuple[str, str]]) -> None:
+    def prepare(self, company: Column | None, sticky: Array | None, companions: Mapping[tuple[str, Value], tuple[str, str]]) -> None:
         self.sticky = sticky
         if company is None:
             return
@@ -156,7 +157,7 @@ class Handed:
 class Turns:
     """The turns of all records of an entity that wait for pools, over all of its roles."""
 
-    def __init__(self, table: Table, pools: Pools, parts: list[Part]) -> None:
+    def __init__(self, table: Table, pools: Pools, parts: Sequence[RoleRows]) -> None:
         self.table, self.pools, self.parts = table, pools, parts
         rows = [np.asarray(rows) for part in parts for rows, _ in part.waiting]
         actions = [(k, action) for k, part in enumerate(parts) for _, action in part.waiting]
@@ -173,26 +174,31 @@ class Turns:
         asked = np.array([self.names.index(action.pool) for _, action in actions])
         self.asked = asked[self.action]
 
-    def alike(self) -> bool:
-        """Whether pools treat all the records the same, and none of them comes back from an earlier run."""
+    def one_by_one(self) -> str:
+        """Why the records must go one by one through the row evaluator's allocation; empty if pools treat them by kinds, and none of them
+        comes back from an earlier run.
+        """
         used = {name for i in set(self.asked.tolist()) for name in self.chain(self.names[i])}
-        if not all(self.pools.pools[name].classed and self.pools.due_alike(self.pools.pools[name]) for name in used):
-            return False
-        for name in used:
-            kinds = kinds_of(self.pools.pools[name], self)
+        for name in sorted(used):
+            pool = self.pools.pools[name]
+            if not pool.classed:
+                return f"the pool `{name}` looks at each {self.table.entity} for itself"
+            if not self.pools.due_alike(pool):
+                return f"when a record of the pool `{name}` is due depends on its rep"
+            kinds = kinds_of(pool, self)
             if kinds is None:
-                return False
+                return f"the {self.table.entity}s are of too many kinds for the pool `{name}`"
             self.kinds[name] = kinds
         if any(other.pool for _, outcome in self.actions for other in _others(outcome)):
-            return False
-        if self._are_owned(used) or self._follow_others(used):
-            return False
+            return "a rule asks a second pool where the first one finds nobody"
+        if self._are_owned(used):
+            return "members of the pools have some of the records already"
+        if self._follow_others(used):
+            return "somebody has records of the same companies already"
         assigned = self.parts[0].bound.assigned
-        if not assigned:
-            return True
-        ids = self.table.ids
         held = pa.array([key.split("|", 2)[1] for key in assigned if key.startswith(f"{self.table.entity}|")], pa.string())
-        return not pc.any(pc.is_in(ids.take(pa.array(self.row)), value_set=held)).as_py()
+        is_back = len(held) and pc.any(pc.is_in(self.table.ids.take(pa.array(self.row)), value_set=held)).as_py()
+        return "pools have given out some of the records before" if is_back else ""
 
     def _are_owned(self, used: set[str]) -> bool:
         """Whether a member of the pools has one of the records, so that its place must not count."""
@@ -314,7 +320,7 @@ class Turns:
         standing = column.seats()
         if not standing.able:
             fallback = self.pools.world.rep(column.pool.step.fallback)
-            at = np.full(len(places), -1 if fallback is None else fallback.at)  # type: ignore[attr-defined]
+            at = np.full(len(places), place_of(fallback))
             out.rep[places] = self.table.world.receivers(at, self.holder[places])
             out.why[places], out.leader[places] = self.why(FALLBACK, out), -1
             return places, np.zeros(len(places), bool)
@@ -416,7 +422,7 @@ class Turns:
             for column in self.columns.values():
                 column.pool.changed(rep_row, self.table.row(int(self.row[0])))
 
-    def assignments(self, handed: Handed) -> Iterator[tuple[str, dict[str, Any]]]:
+    def assignments(self, handed: Handed) -> Iterator[tuple[str, Json]]:
         """What the state keeps of them."""
         now = self.table.world.clock.now
         ids = self.table.ids.take(pa.array(self.row)).to_pylist()
@@ -447,6 +453,11 @@ class Turns:
         before, after = reason_together(f"{self.table.entity} \0").split("\0")
         return pc.binary_join_element_wise(before, ids.take(pa.array(led, mask=led < 0)), after, "")
 
+    def why_given(self, handed: Handed) -> pa.Array:
+        """Of every waiting record, why its rep got it without a turn; null for most."""
+        whys = pa.array(list(handed.whys), pa.string()).take(pa.array(handed.why, mask=handed.why < 0))
+        return pc.coalesce(self.following(handed), whys)
+
     def why(self, text: str, out: Handed) -> int:
         return out.whys.setdefault(text, len(out.whys))
 
@@ -464,17 +475,16 @@ class Turns:
         found = [[pool.step.name, number, pool.history.turns.taken] for pool, number in tried]
         return out.befores.setdefault(json.dumps(found, ensure_ascii=False, separators=(",", ":")), len(out.befores))
 
-    def as_table(self, handed: Handed, start: int, until: Any) -> pa.Table:
+    def as_table(self, handed: Handed, start: int, until: Value) -> pa.Table:
         """The turns as the run's records have them: what `Turn.record` gives, from column to column."""
         n = len(self.row)
         ids = self.table.ids.take(pa.array(self.row))
         roles = pa.array([f"|{part.role}" for part in self.parts])
         keys = pc.binary_join_element_wise(f"{self.table.entity}|", ids, roles.take(pa.array(self.role)), "")
-        whys = pa.array(list(handed.whys), pa.string()).take(pa.array(handed.why, mask=handed.why < 0))
         ends = pa.array([v.string(x) for x in until], pa.string()).take(pa.array(self.asked, mask=handed.rep < 0))
         columns = {
             "n": np.arange(start, start + n), "pool": _words(handed.pool, self.names), "standing": handed.standing, "index": handed.index,
-            "rep": _words(handed.rep, self.rep_ids), "key": keys, "why": pc.fill_null(pc.coalesce(self.following(handed), whys), ""),
+            "rep": _words(handed.rep, self.rep_ids), "key": keys, "why": pc.fill_null(self.why_given(handed), ""),
             "repeated": pa.repeat(pa.scalar(""), n), "until": ends, "before": _words(handed.before, list(handed.befores)),
             "position": self._positions(handed), "loads": pa.nulls(n, pa.string()),
         }  # fmt: skip

@@ -19,6 +19,7 @@ from typing import Any
 
 from roe.companies.likeness import MOST_INITIALS, of_one_group, probability, rarity_in, signs
 from roe.companies.name import CompanyName, names_in, trigrams
+from roe.companies.written import Written
 from roe.files import uncollected
 
 BLOCKS = 18  # the rarest keys of a name that are looked up
@@ -35,6 +36,7 @@ class NameIndex:
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._texts: list[str] = []  # the distinct names
         self._meant: list[tuple[CompanyName, ...] | None] = []  # and taken apart, once one of a kept index is asked for
+        self._written = Written()  # what the names of a kept index mean
         self._at: list[list[int]] = []  # their places; none for a name that is gone
         self._numbers: dict[str, int] = {}
         self._count = 0  # distinct names that are there
@@ -58,7 +60,7 @@ class NameIndex:
                     self._words[word] += 1
 
     @classmethod
-    def of(cls, names: Iterable[str], having: dict[str, int | array[int]], words: Counter[str]) -> NameIndex:
+    def of(cls, names: Iterable[str], having: dict[str, int | array[int]], words: Counter[str], written: Written) -> NameIndex:
         """The index of names whose keys and words are known: `having` are the numbers of the distinct names that have each key."""
         found = cls()
         for place, name in enumerate(names):
@@ -68,10 +70,10 @@ class NameIndex:
                 found._meant.append(None)
                 found._at.append([])
             found._at[number].append(place)
-        found._count, found._words, found._having = len(found._texts), words, having
+        found._count, found._words, found._having, found._written = len(found._texts), words, having, written
         return found
 
-    def parts(self) -> tuple[list[str], array[int], array[int], Counter[str]]:
+    def parts(self) -> tuple[list[str], array[int], array[int], Counter[str], Written]:
         """What `of` makes an index from, of one that no name has left."""
         sizes, numbers = array("I"), array("I")
         for having in self._having.values():
@@ -80,7 +82,7 @@ class NameIndex:
                 numbers.append(having)
             else:
                 numbers.extend(having)
-        return list(self._having), sizes, numbers, self._words
+        return list(self._having), sizes, numbers, self._words, self._written
 
     # --- what is in it ----------------------------------------------------------------------------------------------
 
@@ -130,7 +132,7 @@ class NameIndex:
         """The i-th distinct name, taken apart."""
         meant = self._meant[i]
         if meant is None:
-            meant = self._meant[i] = names_in(self._texts[i])
+            meant = self._meant[i] = self._written.meant(i)
         return meant
 
     def places(self, i: int) -> list[int]:
@@ -208,10 +210,8 @@ class NameIndex:
         sums = self._sums
         if sums is None or len(sums) < len(self._texts):
             sums = self._sums = np.zeros(len(self._texts) * 5 // 4)
-        columns = [np.frombuffer(numbers, np.uintc) for _, numbers in looked_up]
-        for (weight, _), numbers in zip(looked_up, columns, strict=True):
-            sums[numbers] += weight  # a key has each name once
-        touched = np.concatenate(columns)
+        touched = np.frombuffer(b"".join([numbers.tobytes() for _, numbers in looked_up]), np.uintc)
+        np.add.at(sums, touched, np.repeat([weight for weight, _ in looked_up], [len(numbers) for _, numbers in looked_up]))
         weights = sums[touched]
         sums[touched] = 0.0
         if len(self._texts) > self._count:  # names that are gone share nothing
@@ -220,8 +220,8 @@ class NameIndex:
         if not len(touched):
             return []
         near = np.flatnonzero(weights >= SHARES_LITTLE * weights.max())
-        numbers, first = np.unique(touched[near], return_index=True)
-        return list(zip(weights[near][first].tolist(), numbers.tolist(), strict=True))
+        shared = dict(zip(touched[near].tolist(), weights[near].tolist(), strict=True))
+        return [(weight, i) for i, weight in shared.items()]
 
     def _likely(self, asked: Sequence[CompanyName], i: int) -> float:
         """The probability that a name is the i-th one; of names that carry several, of those that are most alike."""

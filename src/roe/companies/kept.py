@@ -18,6 +18,7 @@ from pathlib import Path
 
 from roe.companies.index import NameIndex, keys_of, keys_of_all, words_of_all
 from roe.companies.name import names_in
+from roe.companies.written import Written, line_of
 from roe.files import cache_folder, is_private, own_digest, uncollected
 from roe.parallel import each
 
@@ -49,7 +50,9 @@ def built(names: Sequence[str]) -> NameIndex:
     with uncollected():
         portions = range(0, len(distinct), PORTION)
         work = each(lambda n: _portion(distinct, portions[n]), len(portions), "indexing names", few=2, portion=1)
-        for keys, sizes, numbers, counts in work:
+        written: list[Written] = []
+        for keys, sizes, numbers, counts, lines in work:
+            written.append(lines)
             start = 0
             for key, size in zip(keys, sizes, strict=True):
                 known = having.get(key)
@@ -61,28 +64,31 @@ def built(names: Sequence[str]) -> NameIndex:
                     known.extend(numbers[start : start + size])  # type: ignore[union-attr]
                 start += size
             words.update(counts)
-        return NameIndex.of(names, having, words)
+        return NameIndex.of(names, having, words, Written.all(written))
 
 
-def _portion(distinct: Sequence[str], start: int) -> tuple[list[str], array[int], array[int], dict[str, int]]:
-    """(keys, how many names have each, the numbers of these, in how many names each word stands) of some names."""
+def _portion(distinct: Sequence[str], start: int) -> tuple[list[str], array[int], array[int], dict[str, int], Written]:
+    """(keys, how many names have each, the numbers of these, in how many names each word stands, what they mean) of some names."""
     having: dict[str, list[int]] = {}
     words: Counter[str] = Counter()
+    lines = []
     for number in range(start, min(start + PORTION, len(distinct))):
         meant = names_in(distinct[number])
         for key in keys_of(meant[0]) if len(meant) == 1 else keys_of_all(meant):
             having.setdefault(key, []).append(number)
         words.update(words_of_all(meant))
+        lines.append(line_of(meant))
     numbers = array("I")
     for some in having.values():
         numbers.extend(some)
-    return list(having), array("I", map(len, having.values())), numbers, dict(words)
+    return list(having), array("I", map(len, having.values())), numbers, dict(words), Written.of(lines)
 
 
 def _write(path: Path, digest: str, index: NameIndex) -> None:
-    keys, sizes, numbers, words = index.parts()
+    keys, sizes, numbers, words, written = index.parts()
     counts = array("I", words.values())
     parts = ["\n".join(keys).encode(), sizes.tobytes(), numbers.tobytes(), "\n".join(words).encode(), counts.tobytes()]
+    parts += [written.lines, written.ends.tobytes()]
     head = json.dumps({"digest": digest, "item": sizes.itemsize, "sizes": [len(part) for part in parts]}).encode()
     with contextlib.suppress(OSError):  # a cache that cannot be written is not an error
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -105,8 +111,8 @@ def _read(path: Path, digest: str, names: Sequence[str]) -> NameIndex | None:
             if [len(part) for part in parts] != head["sizes"] or file.read(1):
                 return None
         keys, words = parts[0].decode().split("\n"), parts[3].decode().split("\n")
-        sizes, numbers, counts = (_numbers(part) for part in (parts[1], parts[2], parts[4]))
-        if len(keys) != len(sizes) or len(words) != len(counts) or sum(sizes) != len(numbers):
+        sizes, numbers, counts, ends = _numbers(parts[1]), _numbers(parts[2]), _numbers(parts[4]), _numbers(parts[6], "Q")
+        if len(keys) != len(sizes) or len(words) != len(counts) or sum(sizes) != len(numbers) or ends[-1] != len(parts[5]):
             return None
         having: dict[str, int | array[int]] = {}
         start = 0
@@ -114,12 +120,12 @@ def _read(path: Path, digest: str, names: Sequence[str]) -> NameIndex | None:
             for key, size in zip(keys, sizes, strict=True):
                 having[key] = numbers[start] if size == 1 else numbers[start : start + size]
                 start += size
-            return NameIndex.of(names, having, Counter(dict(zip(words, counts, strict=True))))
+            return NameIndex.of(names, having, Counter(dict(zip(words, counts, strict=True))), Written(parts[5], ends))
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
 
 
-def _numbers(data: bytes) -> array[int]:
-    found = array("I")
+def _numbers(data: bytes, kind: str = "I") -> array[int]:
+    found = array(kind)
     found.frombytes(data)
     return found

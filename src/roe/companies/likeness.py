@@ -108,16 +108,23 @@ def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str]
                 rare = rarity(word)
                 more[side] += rare
                 rarest_left = max(rarest_left, rare)
-    rarities = [(_rarity_of(a.words[i], b.words[j], rarity), like) for i, j, like in pairing.pairs]
-    shared = [rare * like for rare, like in rarities]
-    rarest = max(shared, default=0.0)
-    well_spelt = max((rarity(a.words[i]) for i, _, like in pairing.pairs if like > WELL_SPELT and a.words[i] not in common), default=0.0)
+    shared = rarest = well_spelt = misspelt = 0.0
+    for i, j, like in pairing.pairs:
+        word, written = a.words[i], b.words[j]
+        rare = rarity(word) if word == written else _rarity_of(word, written, rarity)
+        shared += rare * like
+        rarest = max(rarest, rare * like)
+        if like <= WELL_SPELT:
+            misspelt = max(misspelt, rare)
+        elif word not in common:
+            well_spelt = max(well_spelt, rarity(word))
+    is_same = a.glued == b.glued
     return {
-        "letters": 1.0 if a.glued == b.glued else letters,
+        "letters": 1.0 if is_same else letters,
         "written_alike": _alike_as_a_whole(a.glued, b.glued),
-        "same": float(a.glued == b.glued),
+        "same": float(is_same),
         "rarest_shared": rarest,
-        "more_shared": min(sum(shared) - rarest, MUCH_SHARED),
+        "more_shared": min(shared - rarest, MUCH_SHARED),
         "rarer_left": max(0.0, rarest_left - rarest) if pairing.pairs else 0.0,
         "initials": float(pairing.initials),
         "same_form": float(bool(a.kinds & b.kinds)),
@@ -125,7 +132,7 @@ def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str]
         "both_have_more": min(more),
         "other_word": 1.0 if all(other) else 0.5 if any(other) and min(more) > SAYS_LITTLE else 0.0,
         "more_arm": float(arm[0] != arm[1] and not (pairing.left and pairing.right)),
-        "misspelt": max(0.0, max((rare for rare, like in rarities if like <= WELL_SPELT), default=0.0) - well_spelt),
+        "misspelt": max(0.0, misspelt - well_spelt),
         "inserted": _inserted(a, b, pairing, rarity),
         "other_beginning": float(0 in pairing.left or 0 in pairing.right),
         "other_number": float(all(number)),
@@ -153,11 +160,13 @@ def pair(a: CompanyName, b: CompanyName, rarity: Callable[[str], float]) -> Pair
         together = [(i, i, 1.0) for i in range(len(a.words))] if len(a.words) == len(b.words) else [(0, 0, 1.0)]
         return Pairing(together, set(), set())
     dotted = a.dotted or b.dotted
+    once = len(set(a.words)) == len(a.words) and len(set(b.words)) == len(b.words)
+    both = set(a.words).intersection(b.words) if once else ()  # such a word is paired with itself, whatever else it is like
     alike = [
         (likeness, -abs(i - j), -i, -j)
         for i, x in enumerate(a.words)
         for j, y in enumerate(b.words)
-        if (likeness := 1.0 if x == y else word_likeness(x, y) or (dotted and _dotted(a, b, x, y)))
+        if (likeness := 1.0 if x == y else 0.0 if x in both or y in both else word_likeness(x, y) or (dotted and _dotted(a, b, x, y)))
     ]
     found = Pairing([], set(range(len(a.words))), set(range(len(b.words))))
     for likeness, _, i, j in sorted(alike, reverse=True):
@@ -191,8 +200,9 @@ def _misread(a: CompanyName, b: CompanyName, found: Pairing) -> None:
         return
     (i,), (j,) = found.left, found.right
     x, y = a.words[i], b.words[j]
-    known = common_words().keys() | places()
-    if abs(i - j) <= 1 and len(x) == len(y) >= 4 and x.isalpha() and y.isalpha() and not {x, y} <= known and OSA.distance(x, y) == 1:
+    common, regions = common_words(), places()
+    may_be_wrong = any(word not in common and word not in regions for word in (x, y))
+    if abs(i - j) <= 1 and len(x) == len(y) >= 4 and x.isalpha() and y.isalpha() and may_be_wrong and OSA.distance(x, y) == 1:
         found.pairs.append((i, j, 0.6))
         found.left.clear()
         found.right.clear()
@@ -216,6 +226,8 @@ def _glue(
     mine: Sequence[str], others: Sequence[str], left: set[int], right: set[int], pairs: list[tuple[int, int, float]], swapped: bool
 ) -> None:
     """One word of a name may be several of the other: `Goodwill`, `Good Will`."""
+    if len(right) < 2:
+        return
     for i in sorted(left):
         for j in sorted(right):
             end = j + 1
@@ -394,15 +406,13 @@ def rarity_in(names: Counter[str], count: int) -> Callable[[str], float]:
     listed = common_words()
     everything = NAMES_COUNTED / LISTED_COUNT + count
     most = math.log(everything / 0.5)
-    known: dict[str, float] = {}
 
-    def rarity(word: str) -> float:
-        found = known.get(word)
-        if found is None:
-            found = known[word] = math.log(everything / (listed.get(word, 0) / LISTED_COUNT + names[word] + 0.5)) / most
-        return found
+    class Known(dict[str, float]):
+        def __missing__(self, word: str) -> float:
+            rarity = self[word] = math.log(everything / (listed.get(word, 0) / LISTED_COUNT + names[word] + 0.5)) / most
+            return rarity
 
-    return rarity
+    return Known().__getitem__
 
 
 LISTED_COUNT = 4  # listed companies that count as one of the names that are searched

@@ -152,8 +152,8 @@ def _may_have_two(text: str) -> bool:
 
 def _tells(name: CompanyName) -> bool:
     """Whether a part of a name says which company it is: not `Aktiengesellschaft vorm. …`, `Bank formerly …`."""
-    known = common_words().keys() | places() | legal_forms().keys()
-    return any(word not in known and len(word) > 1 for word in name.words)
+    known = common_words(), places(), legal_forms()
+    return any(len(word) > 1 and not any(word in words for words in known) for word in name.words)
 
 
 def _beside_its_initials(name: CompanyName) -> list[CompanyName]:
@@ -175,7 +175,7 @@ def _beside_its_initials(name: CompanyName) -> list[CompanyName]:
 def _shortened(name: CompanyName, words: Sequence[str]) -> CompanyName:
     """The same name by some of its words alone."""
     left, kinds = _without_forms(list(words))
-    return CompanyName(tuple(left), tuple(left), _kinds(name.kinds | kinds), " ".join(left), "".join(left), name.seat, name.dotted)
+    return CompanyName(tuple(left), tuple(left), shared_kinds(name.kinds | kinds), " ".join(left), "".join(left), name.seat, name.dotted)
 
 
 def _made_of(short: str, words: Sequence[str]) -> bool:
@@ -208,8 +208,8 @@ def _bracketed(text: str) -> list[str]:
     if inside is None:
         return []
     words = words_of(inside[1])
-    known = common_words().keys() | places() | SMALL | legal_forms().keys()
-    if not words or any(word.isdigit() or word in known or len(word) < 3 for word in words):
+    known = common_words(), places(), SMALL, legal_forms()
+    if not words or any(word.isdigit() or len(word) < 3 or any(word in some for some in known) for word in words):
         return []
     return [text[: inside.start()] + " " + text[inside.end() :], inside[1]]
 
@@ -245,7 +245,9 @@ def parse(text: str) -> CompanyName:
     kept = [w for w in spoken if w not in SMALL] or spoken
     words = tuple(_with_digits(kept))
     said = words if words == tuple(spoken) else tuple(spoken)
-    return CompanyName(words, said, _kinds(frozenset(kinds | more)), " ".join(words), "".join(words), _seat(spoken), _dotted(text, words))
+    return CompanyName(
+        words, said, shared_kinds(frozenset(kinds | more)), " ".join(words), "".join(words), _seat(spoken), _dotted(text, words)
+    )
 
 
 def _dotted(text: str, words: Sequence[str]) -> frozenset[str]:
@@ -261,7 +263,7 @@ def _seat(spoken: Sequence[str]) -> frozenset[str]:
 
 
 @lru_cache
-def _kinds(kinds: frozenset[str]) -> frozenset[str]:
+def shared_kinds(kinds: frozenset[str]) -> frozenset[str]:
     """One object for each set of kinds: a million names have a handful of them."""
     return kinds - {""}
 
@@ -300,7 +302,7 @@ def _read_aloud() -> list[str]:
 def trigrams(text: str) -> frozenset[str]:
     """The groups of three letters in a text, its beginning and end included."""
     padded = f"  {text} "
-    return frozenset(padded[i : i + 3] for i in range(len(padded) - 2))
+    return frozenset([padded[i : i + 3] for i in range(len(padded) - 2)])
 
 
 def _joined(words: list[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -11,11 +10,11 @@ from roe.dynamic import Value, Values
 from roe.evaluator.turns import Seat, Standing
 from roe.grammar import syntax as s
 from roe.grammar.functions import BY_NAME
-from roe.plan.operators import Expr
+from roe.plan.operators import Allocate, Expr
 
 if TYPE_CHECKING:
     from roe.evaluator.row import Row
-    from roe.evaluator.world import World
+    from roe.policy.model import Policy
 
 
 RECORDS = ("lead", "account", "opportunity", "contact")  # what a pool's expressions may name besides the rep
@@ -41,11 +40,14 @@ class Class:
     interned: Standing | None = None
 
 
-def parts_of_record(trees: Iterable[s.Node], world: World) -> list[s.Node] | None:
-    """What some expressions about a rep and a record read of the record, beside stored fields of the rep; None where they read more."""
-    fields = world.policy.model.entities["rep"]
+def record_parts(step: Allocate, policy: Policy) -> list[s.Node] | None:
+    """What tells records apart for a pool: all that it reads of them, beside stored fields of reps; None where it reads more.
+
+    Of records that are alike, members, weights and limits are the same, and only turns change who is able.
+    """
+    fields, plan = policy.model.entities["rep"], policy.plan
     parts: dict[s.Node, None] = {}
-    todo = list(trees)
+    todo = [e.tree for e in (step.members, step.weight, step.score, *step.caps.values()) if isinstance(e, Expr)]
     while todo:
         node = todo.pop()
         if isinstance(node, (s.Path, s.Filter)):
@@ -63,7 +65,7 @@ def parts_of_record(trees: Iterable[s.Node], world: World) -> list[s.Node] | Non
             else:
                 return None
         elif isinstance(node, s.Name):
-            if node.id not in world.policy.plan.lists or node.id in world.policy.plan.dated_lists:
+            if node.id not in plan.lists or node.id in plan.dated_lists:
                 return None
         elif isinstance(node, (s.For, s.Quantified)) or (isinstance(node, s.Call) and not _is_timeless(node)):
             return None

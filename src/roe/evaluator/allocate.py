@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from roe.dynamic import Json, Saved, State
 from roe.evaluator.able import reason_not_here, reason_on_leave
 from roe.evaluator.allocation import PoolHistory, Turn
-from roe.evaluator.pool import OPEN_CAPS, Pool
+from roe.evaluator.pool import OPEN, OPEN_CAPS, Pool
 from roe.evaluator.together import Together
 from roe.grammar import values as v
 from roe.grammar.closures import IMPLICIT
@@ -116,7 +116,7 @@ class Pools:
 
     def counts_open(self, row: Row) -> bool:
         """Whether a record is one of those that caps count."""
-        return row.entity in OPEN_CAPS.values() and row["is_open"] is not False
+        return row.entity in OPEN_CAPS.values() and row[OPEN] is not False
 
     def holder(self, row: Row, role: str) -> str | None:
         """Who has a record in a role."""

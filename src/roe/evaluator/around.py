@@ -6,7 +6,7 @@ that cannot give it says so (`CannotLookUp`), and then all records are needed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from roe.data.lookup import CannotLookUp
@@ -103,6 +103,13 @@ class Around:
         if entity not in self._whole and len(self.rows[entity]) > MOST:
             raise CannotLookUp(f"more than {MOST:,} {entity} records belong to it")
         return new
+
+    def begin(self, rows: Mapping[str, Iterable[Values]]) -> None:
+        """Put records in place of those that have their ids."""
+        for entity, some in rows.items():
+            own = {row["id"]: row for row in some}
+            self.rows[entity] |= own
+            self._todo += [(entity, i) for i in own]
 
     def complete(self) -> World:
         """Follow every reference and list that the policy reads until nothing new is met, and make a world of all of them."""

@@ -7,7 +7,7 @@ of the input never matters.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -161,6 +161,8 @@ class Bound:
         self.undone: set[str] = set()  # the records and roles whose change in the CRM a decision has taken back
         self._settled: set[str] = set()
         self.turns: Saved = {}  # turns of an earlier run, read back instead of taken again
+        # of records that are taken out of large data: the world around them once they, the policy or the moment have changed
+        self.anew: Callable[[Evaluator, Mapping[str, Iterable[Values]], Clock], World] | None = None
         self.tried: Mapping[str, Mapping[str, str]] = {}  # by record and role the reps who must not have it now, with the reasons
         self.exceptions: dict[tuple[str, str, str], ExceptionRow] = {}  # by entity, record and role
         for row in (*granted(state), *self.plan.exceptions, *held_back(state)):

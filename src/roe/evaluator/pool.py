@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from roe.dynamic import Value, Values
 from roe.evaluator.able import receiver
-from roe.evaluator.alike import CLASSES, NO_KEY, Class, _about_rep, hashed, parts_of_record
+from roe.evaluator.alike import CLASSES, NO_KEY, Class, _about_rep, hashed, record_parts
 from roe.evaluator.allocation import FALLBACK, PoolHistory, Turn
 from roe.evaluator.together import reason_together
 from roe.evaluator.turns import History, Ledger, Seat, Slots, Standing
-from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.closures import Code, Scope, compile_expression
 from roe.plan.operators import Allocate, Expr
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 
 OPEN_CAPS = {"open_leads": "lead", "open_accounts": "account"}  # caps on what a rep has, and the entity that they count
+OPEN = "is_open"  # the field that says whether a record counts there
 
 
 class Pool:
@@ -46,10 +46,7 @@ class Pool:
         self.company_name = f"$company {step.together.text}" if step.together is not None else ""  # pools that ask alike share the answer
         self._caps = {cap: compile_expression(e.tree) for cap, e in step.caps.items()}
         self._members = compile_expression(step.members.tree) if isinstance(step.members, Expr) else None
-        asked = [e for e in (step.members, step.weight, step.score, *step.caps.values()) if isinstance(e, Expr)]
-        # what tells records apart for the pool; of records that are alike, members, weights and limits are the same, and only turns change
-        # who is able
-        self.record_parts: list[s.Node] | None = parts_of_record([e.tree for e in asked], self.world)
+        self.record_parts = record_parts(step, self.world.policy)
         self.classed = self.record_parts is not None and step.strategy != "least_loaded"
         self.fixed = self.classed and not self.record_parts  # all records are alike
         self._part_codes = [compile_expression(tree) for tree in self.record_parts or ()]

@@ -283,7 +283,7 @@ class Untouched:
     """A record that nothing touches, until a day if one is set."""
 
     entity: str
-    record: str  # its id
+    record: Text  # its id
     reason: Text
     until: date | None
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from roe.columns.memory import ColumnMemory
     from roe.ledger.state import State
     from roe.ledger.store import Store
+    from roe.run.invariants import Broken
 
 
 @dataclass
@@ -92,6 +93,14 @@ class Engine:
     def fill(self, files: Files, watch: Watch) -> None:
         """Decide, and add every batch to the files. `watch` sees each of them before it is written."""
         raise NotImplementedError
+
+    def foretold(self) -> list[str]:
+        """What is to be said before anything is computed."""
+        return []
+
+    def broken(self) -> list[Broken]:
+        """The invariants that do not hold, where the engine has asked for them itself instead of showing its batches."""
+        return []
 
     def state(self) -> dict[str, Any] | None:
         """What the next run needs, once everything is decided; None where the engine keeps no memory."""
@@ -251,21 +260,31 @@ class Spark(Engine):
         from pyspark.errors import PySparkException
 
         from roe.run.spark import collect, decide, decide_in_parts
+        from roe.spark.pools import TurnFiles
         from roe.spark.run import share_out
 
         job = self.job
         try:
-            made = partial(decide_in_parts, folder=str(files.folder.resolve())) if job.form == PARTS else decide
-            shared = share_out(job.evaluator, job.source.place, job.as_of, made, job.session, job.buckets)
-            collect(shared, files)
+            folder = str(files.folder.resolve())
+            made, to = (partial(decide_in_parts, folder=folder), TurnFiles(folder, job.turns)) if job.form == PARTS else (decide, None)
+            shared = share_out(job.evaluator, job.source.place, job.as_of, made, job.session, job.buckets, to)
+            self._broken = collect(shared, files, job.evaluator, job.as_of)
         except PySparkException as e:
             first = next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)
             help = "use `--engine columns`, or look into Spark's own log"
             raise PolicyError([Diagnostic("R803", f"Spark did not finish: {first[:200]}", Span("--engine", 1, 1, 2), help)]) from e
-        if shared.together:
-            self.notes.append(f"the records stay in one task: {shared.together}")
-        if job.evaluator.policy.plan.invariants:
-            self.notes.append("invariants are not checked on Spark")
+        if shared.together and not self.foretold():
+            self.notes.append(f"one task decided all records, since {shared.together}")
+
+    def foretold(self) -> list[str]:
+        from roe.spark.plan import share
+
+        why = share(self.job.evaluator.policy)
+        cost = "it takes as long as `--engine columns` on one core, and the memory of all records"
+        return [f"one task decides all records, since {why}; {cost}"] if isinstance(why, str) else []
+
+    def broken(self) -> list[Broken]:
+        return self._broken
 
 
 PREFERENCES: dict[str, tuple[type[Engine], ...]] = {

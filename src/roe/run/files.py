@@ -85,6 +85,7 @@ class Files:
         self.summary = summary
         self.turns: list[Any] = []  # of each batch, as lines or as a table
         self.turns_form = ""
+        self.turns_are_written = False  # by whoever decided
         self.pools = ""
         self.extra: dict[str, list[list[str]]] = {}
         self._tables: dict[str, Any] = {}
@@ -126,7 +127,8 @@ class Files:
         write_rows("rejects.csv", map(reject_row, summary.rejects(self.policy.model.entities)), self.folder)
         for name, rows in self.extra.items():
             write_rows(name, sorted(rows, key=lambda row, n=ORDERED_BY[name]: row[:n]), self.folder)  # type: ignore[misc]
-        write_turns(self.folder, _together(self.turns), self.pools, self.turns_form)
+        if not self.turns_are_written:
+            write_turns(self.folder, _together(self.turns), self.pools, self.turns_form)
         if self.traces is not None:
             write_whole(self.folder / "trace.jsonl", _lines(self.traces))
         write_report(self.report(), self.folder)

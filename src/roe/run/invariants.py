@@ -85,6 +85,18 @@ class Tally:
                     row = world.all(of)[number]
                     self.broken.append(Broken(invariant, of, str(key), row.label, "unknown" if holds is None else _why(invariant, row)))
 
+    def as_json(self) -> dict[str, Any]:
+        """What it has counted, for whoever adds up several."""
+        order = {id(x): i for i, x in enumerate(self.policy.plan.invariants)}
+        broken = [[order[id(b.invariant)], b.entity, b.record, b.name, b.found] for b in self.broken]
+        return {"facts": dict(self.facts), "owned": [[role, rep, n] for (role, rep), n in self.owned.items()], "broken": broken}
+
+    def merge(self, counted: Mapping[str, Any]) -> None:
+        """Add what another has counted of other records."""
+        self.facts.update(counted["facts"])
+        self.owned.update({(role, rep): n for role, rep, n in counted["owned"]})
+        self.broken += [Broken(self.policy.plan.invariants[i], *rest) for i, *rest in counted["broken"]]
+
     def close(self, world: World) -> list[Broken]:
         """Everything that does not hold, in the order of the policy."""
         reps = list(world.all("rep"))

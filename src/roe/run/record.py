@@ -8,12 +8,14 @@ read from a run, or from one that is made in columns once and kept (`roe.run.kep
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 from roe.crm.ids import fold
-from roe.data.coerce import Records, Typed, coerce_table, columns_of, field_of, started, telling
+from roe.data.coerce import Records, Typed, coerce_table, started, telling
 from roe.data.habits import Habits, is_open
+from roe.data.headers import columns_of, field_of
 from roe.data.lookup import SMALL, CannotLookUp, CsvLookup, Loaded, Lookup
 from roe.data.read import files_of, kind_of, lacking, none_found, read_file
 from roe.data.scan import Origin
@@ -94,6 +96,12 @@ class FromFiles:
         self.lookups = found
         self.zone = zone_of(self.policy.timezone)
         self.tables = {entity: _Table(entity, lookup, self.policy, self.zone) for entity, lookup in found.items()}
+
+    def under(self, compiled: Compiled, clock: Clock) -> FromFiles:
+        """The same records under a policy that has other lists, pools or exceptions, and at another moment."""
+        other = copy(self)
+        other.compiled, other.policy, other.clock = compiled, compiled.policy, clock
+        return other
 
     def all(self, entity: str) -> Iterable[Values]:
         table = self.tables.get(entity)
@@ -315,7 +323,17 @@ class TakenOut:
         around.keep(entity, self.place.identified(entity, record))
         around.complete()
         self._excepted(around)
-        return Bound(self.evaluator, around.complete(), self.state)
+        bound = Bound(self.evaluator, around.complete(), self.state)
+        bound.anew = self.anew
+        return bound
+
+    def anew(self, evaluator: Evaluator, rows: Mapping[str, Iterable[Values]], clock: Clock) -> World:
+        """What the policy reads around some records that are no longer what the files say, or under another policy, or at another moment."""
+        around = Around(self.place.under(evaluator.compiled, clock), evaluator.compiled, clock)
+        around.begin(rows)
+        around.complete()
+        self._excepted(around)
+        return around.complete()
 
     def _excepted(self, around: Around) -> None:
         """An approved exception that names a record by its name holds only if no other has that name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -53,6 +53,7 @@ class Options:
     accepted: str = ""
     activate: bool = False
     now: datetime | None = None
+    say: Callable[[str], None] = field(default=lambda note: None)  # what is to be known before it begins
 
 
 @dataclass
@@ -94,7 +95,8 @@ def run(job: Job, out: Path, options: Options | None = None) -> Finished:
     problems = [] if given.state else without_a_ledger(job.evaluator.policy)
     if problems:
         raise PolicyError(problems)
-    choose(given.engine, job)  # what no engine can do is said before anything is waited for
+    for note in choose(given.engine, job).foretold():  # what no engine can do is said before anything is waited for
+        given.say(note)
     with folder.locked(given.wait), _memory(job, given) as memory:
         note = folder.recover(lambda mark: memory is None or not mark.get("ledger") or memory.has(str(mark.get("run"))))
         if memory is not None and not given.replay:
@@ -183,8 +185,8 @@ class _Draft:
                 raise PolicyError(problems)
             summary = files.close(job.evaluator.clock(job.as_of))
             self.watcher.close()
-            broken = self.watcher.broken()
-            if policy.plan.invariants and engine.name != "spark":
+            broken = [*self.watcher.broken(), *engine.broken()]
+            if policy.plan.invariants:
                 write_rows("invariants.csv", (b.row() for b in broken), place)
         finally:
             files.abandon()

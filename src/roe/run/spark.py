@@ -10,52 +10,68 @@ from typing import Any
 
 import pyarrow as pa
 
-from roe.columns.load import Raw
-from roe.columns.run import ColumnRun
+from roe.columns.raw import Raw
 from roe.columns.turn_files import lines_of
+from roe.columns.world import ColumnWorld
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import POOLS_START
 from roe.run.columns import batch_of
 from roe.run.files import COLUMNS, PARTS, TABLES, Files, tables_of
+from roe.run.invariants import Broken, Tally
 from roe.run.result import Batch
 from roe.run.summary import Summary, counts_of
+from roe.spark.pools import run_of
 from roe.spark.run import MARK, RESULT, WIDTH, SharedOut
 
 ORDER = {"allocations": ("c0", "c1", "c3"), "changes": ("c0", "c1", "c2"), "rollback": ("c0", "c1", "c2")}
 
 
-def decide(evaluator: Evaluator, as_of: str, tables: dict[str, Raw]) -> pa.Table:
-    """What one task decides, as rows of `RESULT`: lines of the tables, turns, rows of other files, and counts for the summary."""
-    batch = batch_of(ColumnRun.of(evaluator, tables, as_of=as_of))
+def decide(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], *, whole: bool = False) -> pa.Table:
+    """What one task decides, as rows of `RESULT`: lines of the tables, turns, rows of other files, and counts for the summary.
+
+    `whole`: it has all records.
+    """
+    batch = batch_of(run_of(evaluator, as_of, tables))
     tables_ = tables_of(batch.portions, evaluator.policy).items()
-    return pa.concat_tables([*(_rows(name, *table.columns) for name, table in tables_), *_rest(batch)])
+    return pa.concat_tables([*(_rows(name, *table.columns) for name, table in tables_), *_rest(batch, whole)])
 
 
-def decide_in_parts(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], folder: str) -> pa.Table:
+def decide_in_parts(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], *, folder: str, whole: bool = False) -> pa.Table:
     """The same, with the lines of the tables written to Parquet files of this task: what it sends back are their names and the rest.
 
     A task that runs twice writes twice, under names of their own: a run has only the files that are sent back.
     """
     from pyarrow import parquet
 
-    batch = batch_of(ColumnRun.of(evaluator, tables, as_of=as_of))
+    batch = batch_of(run_of(evaluator, as_of, tables))
     names = []
     for name, table in tables_of(batch.portions, evaluator.policy).items():
         path = Path(folder, f"{name}.parquet", f"part-{uuid.uuid4().hex}.parquet")
         path.parent.mkdir(parents=True, exist_ok=True)
         parquet.write_table(table, path, compression="snappy")
         names.append(f"{path.parent.name}/{path.name}")
-    return pa.concat_tables([_rows(PARTS, pa.array(names, pa.string())), *_rest(batch)])
+    return pa.concat_tables([_rows(PARTS, pa.array(names, pa.string())), *_rest(batch, whole)])
 
 
-def _rest(batch: Batch) -> list[pa.Table]:
-    """What a task sends back besides tables: turns, rows of other files, and counts for the summary."""
+def _rest(batch: Batch, whole: bool) -> list[pa.Table]:
+    """What a task sends back besides tables: turns, rows of other files, counts for the summary, and what invariants have met."""
     lines = [*lines_of(batch.turns), batch.pools]  # the last one says what the pools were
     return [
         _rows("turns", pa.array([str(i) for i in range(len(lines))], pa.string()), pa.array(lines, pa.string())),
         _rows("extra", pa.array(list(batch.extra), pa.string()), pa.array(map(json.dumps, batch.extra.values()), pa.string())),
         _rows("summary", pa.array([json.dumps(counts_of(batch))], pa.string())),
+        _rows("invariants", pa.array([json.dumps(_tally(batch, whole))], pa.string())),
     ]
+
+
+def _tally(batch: Batch, whole: bool) -> dict[str, Any]:
+    """What invariants have met in a task. One that has all records knows what is asked of reps and of the run as well."""
+    tally = Tally(batch.bound.policy)
+    if tally.policy.plan.invariants:
+        tally.add(batch)
+        if whole:
+            tally.broken = tally.close(batch.bound.world)
+    return tally.as_json()
 
 
 def _rows(mark: str, *columns: Any) -> pa.Table:
@@ -64,10 +80,24 @@ def _rows(mark: str, *columns: Any) -> pa.Table:
     return pa.table([pa.array([mark] * n, pa.string()), *texts], schema=RESULT)
 
 
-def collect(shared: SharedOut, files: Files) -> None:
-    """Fill the files of a run with what all tasks have sent back."""
+def collect(shared: SharedOut, files: Files, evaluator: Evaluator, as_of: str) -> list[Broken]:
+    """Fill the files of a run with what all tasks have sent back, and return the invariants that do not hold."""
+    tally = Tally(evaluator.policy)
+    try:
+        _collect(shared, files, tally)
+    finally:
+        if shared.held is not None:
+            shared.held.unpersist()
+    if shared.together or not evaluator.policy.plan.invariants:
+        return tally.broken
+    found = {(id(b.invariant), b.entity, b.record): b for b in tally.broken}  # what all tasks have is asked in each of them
+    tally.broken = sorted(found.values(), key=lambda b: b.record.encode())
+    return tally.close(ColumnWorld(evaluator.compiled, shared.others, evaluator.clock(as_of)))
+
+
+def _collect(shared: SharedOut, files: Files, tally: Tally) -> None:
     if files.form == PARTS:  # a few rows of each task; they are computed once, since a task writes each time that it runs
-        _fill(shared, files, shared.results.collect())
+        _fill(shared, files, tally, shared.results.collect())
         return
     from pyspark.sql import functions as f
 
@@ -76,12 +106,12 @@ def collect(shared: SharedOut, files: Files) -> None:
         for name in TABLES:
             some = results.where(f.col(MARK) == name).orderBy(*ORDER[name])
             files.table(name, some.select(*(f.col(f"c{i}").alias(c) for i, c in enumerate(COLUMNS[name]))).toArrow())
-        _fill(shared, files, results.where(~f.col(MARK).isin(*TABLES)).toLocalIterator())
+        _fill(shared, files, tally, results.where(~f.col(MARK).isin(*TABLES)).toLocalIterator())
     finally:
         results.unpersist()
 
 
-def _fill(shared: SharedOut, files: Files, rows: Iterable[Any]) -> None:
+def _fill(shared: SharedOut, files: Files, tally: Tally, rows: Iterable[Any]) -> None:
     """Everything but the tables."""
     files.summary = Summary(shared.split, shared.origins)
     turns: list[tuple[int, str]] = []
@@ -89,6 +119,8 @@ def _fill(shared: SharedOut, files: Files, rows: Iterable[Any]) -> None:
     for row in rows:
         if row[MARK] == "summary":
             files.summary.add(json.loads(row["c0"]))
+        elif row[MARK] == "invariants":
+            tally.merge(json.loads(row["c0"]))
         elif row[MARK] == "turns":
             turns.append((int(row["c0"]), row["c1"]))
         elif row[MARK] == PARTS:
@@ -97,6 +129,10 @@ def _fill(shared: SharedOut, files: Files, rows: Iterable[Any]) -> None:
             files.extra.setdefault(row["c0"], []).extend(json.loads(row["c1"]))
     if files.form == PARTS:
         _only(files.folder, parts)
+    if shared.turns is not None:
+        files.turns, files.pools = [shared.turns.turns], shared.turns.pools
+        files.turns_are_written = files.form == PARTS
+        return
     lines = [line for _, line in sorted(turns)]
     pools = [line for line in lines if line.startswith(POOLS_START)]  # one of each task; pools take turns in one task alone
     files.turns = [[line for line in lines if not line.startswith(POOLS_START)]]

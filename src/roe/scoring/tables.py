@@ -10,7 +10,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from roe.data.coerce import MISSING, NO_TEXT, clean
+from roe.data.cells import MISSING, NO_TEXT
+from roe.data.makers import clean
 from roe.data.read import SUFFIXES, read_file
 from roe.data.reading import general, in_order
 from roe.diagnostics import Diagnostic, PolicyError, errors, suggest

@@ -7,6 +7,7 @@ memory is taken back and read again. A request that breaks in a way nobody fores
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import threading
@@ -20,6 +21,7 @@ from typing import Any
 
 from roe import __version__
 from roe.diagnostics import PolicyError
+from roe.files import uncollected
 from roe.grammar.clock import zone_of
 from roe.ledger.backup import is_restored
 from roe.ledger.database import MISSING, Database, refuse
@@ -401,9 +403,12 @@ class Writer:
             desk.seq = seq
             desk = None if desk.outdated else desk
         if desk is None:
-            state, records = State(tables.known_since(-1)), tables.records_since(-1)
-            self._take_policy_of(state)
-            desk = self.desk = Desk(self.policy, state, records, self.receivers)
+            gc.unfreeze()
+            with uncollected():  # all of these stay
+                state, records = State(tables.known_since(-1)), tables.records_since(-1)
+                self._take_policy_of(state)
+                desk = self.desk = Desk(self.policy, state, records, self.receivers)
+                gc.freeze()
             desk.seq = seq
             self._unsure.clear()
             if self.shadow is not None:

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from roe.columns.stream import leads_to, ranks
+from roe.evaluator.alike import record_parts
+from roe.evaluator.pool import OPEN, OPEN_CAPS
+from roe.grammar import syntax as s
+from roe.plan.operators import Allocate, Expr
+from roe.plan.outcome import expression
 from roe.policy.model import Policy
-from roe.policy.reads import reads, reads_through
+from roe.policy.reads import reads, reads_through, rests_on
 
 
 @dataclass(frozen=True)
 class Share:
-    """An entity shared out by id, and the tables that go with it: entity -> the field that refers to it."""
+    """An entity shared out by id, and the tables that go with it: entity -> the field that refers to it.
+
+    `handed_out_by` are the entity's fields that pools rest on; None where no pool takes turns.
+    """
 
     entity: str
     children: dict[str, str]
+    handed_out_by: frozenset[str] | None = None
 
 
 def share(policy: Policy) -> Share | str:
     """How to share a policy's records out; or, as a text, why they must stay together.
 
     A record needs its related records beside it. Those that refer to it go to its task; every other table goes to all
-    tasks. Where a rule leads to another record of the same table, or a pool counts turns over all of them, there is
-    nothing to share out.
+    tasks. Where a rule leads to another record of the same table there is nothing to share out.
     """
     decided = {entity for entity, _ in policy.plan.engagement}
     if len(decided) != 1:
         return f"{' and '.join(sorted(decided))} are decided one after the other" if decided else "there are no rules"
     entity = decided.pop()
-    if policy.plan.takes_turns():
-        return "pools take turns over all records"
     if policy.plan.claims is not None or policy.plan.credits:
         return "claims and credits look at all records"
     if ranks(policy):
@@ -51,4 +58,31 @@ def share(policy: Policy) -> Share | str:
     for of, name in found:
         if leads_to(policy, entity, of, name) and children.get(of) != name:
             return f"{of}.{name} leads to another {entity}"
-    return Share(entity, children)
+    if not policy.plan.takes_turns():
+        return Share(entity, children)
+    fields = _handed_out_by(policy, entity, children)
+    return fields if isinstance(fields, str) else Share(entity, children, fields)
+
+
+def _handed_out_by(policy: Policy, entity: str, children: Collection[str]) -> frozenset[str] | str:
+    """The fields of the records that pools rest on; or why it takes whole records to hand them out."""
+    found = {(entity, "created")}
+    wanted = [expression(s.Path(s.Name(entity), OPEN))]
+    for name, pool in policy.plan.pools.items():
+        parts = record_parts(pool, policy)
+        if pool.strategy == "least_loaded" or parts is None:
+            return f"the pool `{name}` looks at each {entity} for itself"
+        if any(OPEN_CAPS.get(cap, "") in children for cap in pool.caps):
+            return f"caps of the pool `{name}` count records that are shared out with their {entity}"
+        wanted += [*map(expression, parts), *_of_one(pool)]
+    for expr in wanted:
+        more = rests_on(policy, entity, expr)
+        if more is None or any(of in children for of, _ in more):
+            return f"pools look at more of each {entity} than its own fields (`{expr.text}`)"
+        found |= more
+    return frozenset(name for of, name in found if of == entity)
+
+
+def _of_one(pool: Allocate) -> Iterable[Expr]:
+    """What a pool asks of one record, whoever is a member."""
+    return [expr for expr in (pool.sticky, pool.together) if expr is not None]

@@ -6,23 +6,20 @@ files. It runs what a local run would on that much data. What cannot be shared o
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from roe.columns.load import Raw
+from roe.columns.raw import Raw
 from roe.columns.read import habits_of_file, read_columns
 from roe.crm.ids import LONG, SHORT
-from roe.data.coerce import cells_of, columns_of, field_of
+from roe.data.cells import cells_of
+from roe.data.headers import columns_of, field_of
 from roe.data.read import files_of, kind_of, unreadable_parquet
 from roe.data.scan import Origin
 from roe.data.shape import misshapen
@@ -31,8 +28,9 @@ from roe.evaluator.engine import Evaluator
 from roe.grammar.clock import zone_of
 from roe.policy.model import DataSource
 from roe.spark.plan import Share, share
+from roe.spark.pools import GIVEN, HANDED, ROLE, SAID, WAITS, Said, TurnFiles, columns_for_pools, hand_out, waiting
+from roe.spark.tasks import LINE, ROWS_A_TASK, Chunk, Decide, of_all, of_bucket, of_records, of_row_groups, sent
 
-ROWS_A_TASK = 200_000
 MARK = "$portion"  # what a row is: a line of a table, or anything else that a task has to say
 WIDTH = 15  # columns of the widest table
 RESULT = pa.schema([(MARK, pa.string()), *((f"c{i}", pa.string()) for i in range(WIDTH))])
@@ -41,47 +39,101 @@ RESULT = pa.schema([(MARK, pa.string()), *((f"c{i}", pa.string()) for i in range
 @dataclass
 class SharedOut:
     """Results of all tasks, as one Spark frame with the columns of `RESULT`; the entities that tasks share out; what the reading of those
-    said, where no task has it; and why the records stayed together, if they did.
+    said, where no task has it; why the records stayed together, if they did; and what one task said of all turns, if it gave them out.
     """
 
     results: Any
     split: set[str]
     origins: dict[str, Origin]
-    together: str
+    together: str = ""
+    turns: Said | None = None
+    held: Any = None  # what Spark keeps for them
+    others: dict[str, Raw] = field(default_factory=dict)  # the tables that every task has
 
 
-Decide = Callable[[Evaluator, str, dict[str, Raw]], pa.Table]  # as of a moment, tables by entity -> rows of `RESULT`
+@dataclass
+class _Cut:
+    """The tables of a run on Spark: frames of those that are shared out, and of each of these a table without rows that says what its whole
+    columns settle and what its reading said; all others whole; and the number of rows that are shared out.
+    """
+
+    frames: dict[str, Any] = field(default_factory=dict)
+    portions: dict[str, Raw] = field(default_factory=dict)
+    broadcast: dict[str, Raw] = field(default_factory=dict)
+    rows: int = 0
+
+    @property
+    def origins(self) -> dict[str, Origin]:
+        return {entity: raw.origin for entity, raw in self.portions.items()}
 
 
-def share_out(evaluator: Evaluator, data: Path, as_of: str, decide: Decide, session: Any = None, buckets: int | None = None) -> SharedOut:
-    """Let tasks decide every record. `session` is a SparkSession; `local[2]` if none is given. Raises PolicyError for data that cannot
-    be read.
+def share_out(
+    evaluator: Evaluator, data: Path, as_of: str, decide: Decide, session: Any = None, buckets: int | None = None,
+    turn_files: TurnFiles | None = None,
+) -> SharedOut:  # fmt: skip
+    """Let tasks decide every record. `session` is a SparkSession; `local[2]` if none is given. `turn_files` is for the turns of pools, if
+    they are not to return to the driver. Raises PolicyError for data that cannot be read.
     """
     spark = session or local_session()
+    work = _Work(spark, evaluator, data, as_of, _policy_files(evaluator.policy.root, evaluator.policy.files))
     how = share(evaluator.policy)
-    frame: Any
-    portions: dict[str, Raw] = {}
-    frame, broadcast, rows = _tables(spark, evaluator, data, how, portions) if isinstance(how, Share) else (None, {}, 0)
-    if isinstance(how, Share) and frame is None:
-        how = "some references are not ids, and are looked for in all records"
-    files = _policy_files(evaluator.policy.root, evaluator.policy.files)
-    if isinstance(how, Share):
-        number = buckets or max(1, rows // ROWS_A_TASK)
-        whole = {entity: (raw.habits, raw.origin.shown) for entity, raw in portions.items()}
-        alone = _alone(evaluator, data, how, frame, portions)
-        if alone is not None:
-            chunks = _chunks(alone)
-            read = _reading(decide, files, as_of, _sent(broadcast), whole[how.entity], (how.entity, str(alone.resolve()), chunks))
-            results = spark.range(0, len(chunks), numPartitions=len(chunks)).mapInArrow(read, _schema())
-            return SharedOut(results, {how.entity}, {entity: raw.origin for entity, raw in portions.items()}, "")
-        task = _task(decide, files, as_of, _sent(broadcast), whole)
-        results = frame.repartition(number, "$key").mapInArrow(task, _schema())  # all rows of a record in one task
-        return SharedOut(results, {how.entity, *how.children}, {entity: raw.origin for entity, raw in portions.items()}, "")
-    raws, problems = read_columns(evaluator.policy, data, complete=True)
+    shared = how if isinstance(how, str) else _in_buckets(work, how, decide, buckets, turn_files)
+    return _in_one_task(work, decide, shared) if isinstance(shared, str) else shared
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What all tasks of a run are about."""
+
+    spark: Any
+    evaluator: Evaluator
+    data: Path
+    as_of: str
+    files: dict[str, bytes]
+
+
+def _in_one_task(work: _Work, decide: Decide, reason: str) -> SharedOut:
+    raws, problems = read_columns(work.evaluator.policy, work.data, complete=True)
     if errors(problems):
         raise PolicyError(problems)
-    results = spark.range(1, numPartitions=1).mapInArrow(_whole(decide, files, as_of, _sent(raws)), _schema())
-    return SharedOut(results, set(evaluator.policy.model.entities), {}, how)
+    task = of_all(decide, work.files, work.as_of, sent(raws))
+    results = work.spark.range(1, numPartitions=1).mapInArrow(task, _schema())
+    return SharedOut(results, set(work.evaluator.policy.model.entities), {}, reason)
+
+
+def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, turn_files: TurnFiles | None) -> SharedOut | str:
+    """Tasks for some of the records each; or why these must stay together."""
+    cut = _tables(work.spark, work.evaluator, work.data, how)
+    keyed = _side_by_side(work.evaluator, cut, how)
+    if keyed is None:
+        return "some references are not ids, and are looked for in all records"
+    number, others = buckets or max(1, cut.rows // ROWS_A_TASK), sent(cut.broadcast)
+    whole = {entity: (raw.habits, raw.origin.shown) for entity, raw in cut.portions.items()}
+    if how.handed_out_by is not None:
+        frame = cut.frames[how.entity]
+        columns = columns_for_pools(work.evaluator.policy, how, [c for c in frame.columns if c != LINE])
+        ask = of_bucket(partial(waiting, entity=how.entity, columns=columns), work.files, work.as_of, others, whole)
+        waits = keyed.repartition(number, "$key").mapInArrow(ask, _waiting_schema(work.evaluator, frame, how.entity, columns))
+        give = partial(hand_out, entity=how.entity, files=turn_files)
+        task = of_records(give, work.files, work.as_of, others, whole[how.entity], how.entity)
+        handed = waits.repartition(1).mapInArrow(task, _handed_schema()).persist()
+        said = Said.of(row[SAID] for row in handed.where(f"`{SAID}` is not null").select(f"`{SAID}`").collect())
+        if said.reason:
+            handed.unpersist()
+            return said.reason
+        cut.frames[how.entity] = _with_turns(work.evaluator, frame, how.entity, handed)
+        keyed = _side_by_side(work.evaluator, cut, how)
+        results = keyed.repartition(number, "$key").mapInArrow(of_bucket(decide, work.files, work.as_of, others, whole), _schema())
+        return SharedOut(results, {how.entity, *how.children}, cut.origins, turns=said, held=handed, others=cut.broadcast)
+    alone = _alone(work.evaluator, work.data, how, keyed, cut.portions)
+    if alone is not None:
+        chunks = _chunks(alone)
+        read = of_row_groups(decide, work.files, work.as_of, others, whole[how.entity], (how.entity, str(alone.resolve()), chunks))
+        results = work.spark.range(0, len(chunks), numPartitions=len(chunks)).mapInArrow(read, _schema())
+        return SharedOut(results, {how.entity}, cut.origins, others=cut.broadcast)
+    task = of_bucket(decide, work.files, work.as_of, others, whole)
+    results = keyed.repartition(number, "$key").mapInArrow(task, _schema())  # all rows of a record in one task
+    return SharedOut(results, {how.entity, *how.children}, cut.origins, others=cut.broadcast)
 
 
 def local_session() -> Any:
@@ -108,54 +160,78 @@ def _policy_files(root: Path, names: tuple[str, ...]) -> dict[str, bytes]:
 # --- sharing out ----------------------------------------------------------------------------------------------------
 
 
-def _tables(spark: Any, evaluator: Evaluator, data: Path, how: Share, portions: dict[str, Raw]) -> tuple[Any, dict[str, Raw], int]:
-    """(one frame of the shared tables' rows side by side, the other tables, how many rows); no frame if a reference is not an id.
-
-    `portions` gets what the whole columns of each shared table settle, and what its reading said, in a table without rows.
-    """
+def _tables(spark: Any, evaluator: Evaluator, data: Path, how: Share) -> _Cut:
+    """The tables, cut up."""
     from pyspark.sql import functions as f
 
-    policy = evaluator.policy
-    broadcast: dict[str, Raw] = {}
-    frames: dict[str, Any] = {}
-    rows = 0
+    policy, cut = evaluator.policy, _Cut()
     paths, problems = files_of(policy, data, complete=True)
     if errors(problems):
         raise PolicyError(problems)
     for entity, path in paths.items():
         if entity != how.entity and entity not in how.children:
-            broadcast[entity] = _one(evaluator, data, entity)
+            cut.broadcast[entity] = _one(evaluator, data, entity)
             continue
         if kind_of(path) == ".parquet":
             plain = spark.read.parquet(str(path.resolve()))
-            frames[entity] = plain.withColumn("$line", f.col("_metadata.row_index") + 1)
-            portions[entity] = _whole_columns(policy, entity, path)
+            cut.frames[entity] = plain.withColumn(LINE, f.col("_metadata.row_index") + 1)
+            cut.portions[entity] = _whole_columns(policy, entity, path)
         else:
             raw = _one(evaluator, data, entity)
             fields = policy.model.entities[entity]
             held = columns_of(entity, fields, raw.columns, policy.model.roles())
             habits = {c: h for name, c in held.items() if (h := raw.habits_of(c, field_of(fields, name))) is not None}
-            portions[entity] = Raw({}, 0, None, raw.origin, habits)
-            table = pa.table({**{k: pa.array(x) if isinstance(x, list) else x for k, x in raw.columns.items()}, "$line": raw.lines})
-            frames[entity] = spark.createDataFrame(table)
-        rows += frames[entity].count()
-    if how.entity not in frames:
-        return None, broadcast, 0
-    keyed = {entity: _keyed(evaluator, entity, frame, how) for entity, frame in frames.items()}
+            cut.portions[entity] = Raw({}, 0, None, raw.origin, habits)
+            table = pa.table({**{k: pa.array(x) if isinstance(x, list) else x for k, x in raw.columns.items()}, LINE: raw.lines})
+            cut.frames[entity] = spark.createDataFrame(table)
+        cut.rows += cut.frames[entity].count()
+    return cut
+
+
+def _side_by_side(evaluator: Evaluator, cut: _Cut, how: Share) -> Any:
+    """One frame of the shared tables' rows with their records' ids; None if a reference is not an id."""
+    from pyspark.sql import functions as f
+
+    if how.entity not in cut.frames:
+        return None
+    keyed = {entity: _keyed(evaluator, entity, frame, how) for entity, frame in cut.frames.items()}
     if any(frame is None for frame in keyed.values()):
-        return None, broadcast, 0
+        return None
     ids = keyed[how.entity].select(f.col("$key").alias("$known")).distinct()
     for entity, frame in keyed.items():
         if entity != how.entity:
             strays = frame.where(f.col("$key").isNotNull()).join(ids, f.col("$key") == f.col("$known"), "left_anti")
             if strays.limit(1).count():
-                return None, broadcast, 0
+                return None
     whole = None
     for number, (entity, frame) in enumerate(keyed.items()):
         names = [c for c in frame.columns if c != "$key"]
         shaped = frame.select(f.col("$key"), f.lit(entity).alias("$entity"), *(f.col(f"`{c}`").alias(f"{number}|{c}") for c in names))
         whole = shaped if whole is None else whole.unionByName(shaped, allowMissingColumns=True)
-    return whole, broadcast, rows
+    return whole
+
+
+def _waiting_schema(evaluator: Evaluator, frame: Any, entity: str, columns: list[str]) -> Any:
+    """What tasks send of the records that wait."""
+    from pyspark.sql.types import LongType, StructField, StructType
+
+    roles = [role for of, role in evaluator.policy.plan.engagement if of == entity]
+    numbers = [StructField(name, LongType()) for name in (LINE, *(WAITS + role for role in roles))]
+    return StructType([*(StructField(c, frame.schema[c].dataType) for c in columns), *numbers])
+
+
+def _handed_schema() -> str:
+    return ", ".join(f"`{name}` {'bigint' if name == LINE else 'string'}" for name in HANDED.names)
+
+
+def _with_turns(evaluator: Evaluator, frame: Any, entity: str, handed: Any) -> Any:
+    """The rows of an entity with what pools gave them, role by role."""
+    from pyspark.sql import functions as f
+
+    for role in [role for of, role in evaluator.policy.plan.engagement if of == entity]:
+        own = handed.where(f.col(f"`{ROLE}`") == role).select(LINE, *(f.col(f"`{name}`").alias(name + role) for name in GIVEN))
+        frame = frame.join(own, LINE, "left")
+    return frame
 
 
 def _whole_columns(policy: Any, entity: str, path: Path) -> Raw:
@@ -188,7 +264,9 @@ def _keyed(evaluator: Evaluator, entity: str, frame: Any, how: Share) -> Any:
     from pyspark.sql import functions as f
 
     policy = evaluator.policy
-    names = columns_of(entity, policy.model.entities[entity], [c for c in frame.columns if c != "$line"], policy.model.roles())
+    names = columns_of(
+        entity, policy.model.entities[entity], [c for c in frame.columns if c != LINE and not c.startswith(GIVEN)], policy.model.roles()
+    )
     key = names.get("id" if entity == how.entity else how.children[entity])
     if key is None:
         return frame.withColumn("$key", f.lit(None).cast("string")) if entity != how.entity else None
@@ -214,9 +292,6 @@ def _alone(evaluator: Evaluator, data: Path, how: Share, frame: Any, portions: d
     return path if counts["n"] == counts["known"] == counts["distinct"] else None
 
 
-Chunk = tuple[int, int, int]  # the first row group, the one after the last, and the rows before them
-
-
 def _chunks(path: Path) -> list[Chunk]:
     """The row groups of a file for one task each, of some 200,000 rows where groups are no larger."""
     from pyarrow import parquet
@@ -230,112 +305,3 @@ def _chunks(path: Path) -> list[Chunk]:
             found.append((first, group + 1, before))
             first, before, rows = group + 1, before + rows, 0
     return found
-
-
-# --- tasks ----------------------------------------------------------------------------------------------------------
-
-
-def _sent(tables: dict[str, Raw]) -> bytes:
-    """Tables as bytes that any process can read: Arrow where it can, JSON for columns of mixed values."""
-    held = []
-    for entity, raw in tables.items():
-        arrays = {k: pa.array([json.dumps(x) for x in c]) if isinstance(c, list) else c for k, c in raw.columns.items()}
-        table = pa.table({**arrays, "$line": raw.lines}).replace_schema_metadata(
-            {"mixed": json.dumps([k for k, c in raw.columns.items() if isinstance(c, list)])}
-        )
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        o = raw.origin
-        held.append([entity, sink.getvalue().to_pybytes().hex(), [o.shown, o.header, o.rejects, o.blank, o.notes]])
-    return json.dumps(held).encode()
-
-
-def _received(sent: bytes) -> dict[str, Raw]:
-    out = {}
-    for entity, text, (path, header, rejects, blank, notes) in json.loads(sent):
-        table = pa.ipc.open_stream(bytes.fromhex(text)).read_all()
-        mixed = json.loads((table.schema.metadata or {}).get(b"mixed", b"[]"))
-        raw = Raw.of_table(table.drop_columns(["$line"]), table["$line"].to_numpy())
-        columns = {k: [json.loads(x) for x in pa.array(c).to_pylist()] if k in mixed else c for k, c in raw.columns.items()}
-        origin = Origin(path, tuple(header), [(line, what, why) for line, what, why in rejects], blank, notes)
-        out[entity] = Raw(columns, table.num_rows, raw.lines, origin)
-    return out
-
-
-@lru_cache(maxsize=2)
-def _evaluator(files: tuple[tuple[str, bytes], ...]) -> Evaluator:
-    """The policy, from its files' contents: once for each Python worker."""
-    from roe.stages.build import build
-
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files:
-            path = Path(folder, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        policy, found = build(Path(folder))
-    if policy is None:
-        raise PolicyError(found)
-    return Evaluator(policy)
-
-
-def _task(
-    decide: Decide, files: dict[str, bytes], as_of: str, others: bytes, whole: dict[str, tuple[Any, str]]
-) -> Callable[[Iterator[Any]], Iterator[Any]]:
-    given = tuple(sorted(files.items()))
-
-    def task(batches: Iterator[Any]) -> Iterator[Any]:
-        import pyarrow.compute as pc
-
-        held = list(batches)
-        if not held:
-            return
-        table = pa.Table.from_batches(held)
-        tables = _received(others)
-        for entity in pc.unique(table["$entity"]).to_pylist():
-            mine = table.filter(pc.equal(table["$entity"], entity))
-            prefix = next(
-                c.split("|", 1)[0] for c in mine.column_names if "|" in c and c.endswith("|$line") and mine[c].null_count < mine.num_rows
-            )
-            own = {c.split("|", 1)[1]: mine[c] for c in mine.column_names if c.startswith(prefix + "|")}
-            lines = own.pop("$line").combine_chunks().to_numpy(zero_copy_only=False)
-            order = lines.argsort(kind="stable")
-            raw = pa.table(own).take(pa.array(order))
-            habits, path = whole[entity]
-            tables[entity] = Raw.of_table(raw, lines[order], Origin(path), habits)
-        yield from decide(_evaluator(given), as_of, tables).to_batches()
-
-    return task
-
-
-def _whole(decide: Decide, files: dict[str, bytes], as_of: str, tables: bytes) -> Callable[[Iterator[Any]], Iterator[Any]]:
-    given = tuple(sorted(files.items()))
-
-    def task(batches: Iterator[Any]) -> Iterator[Any]:
-        for _ in batches:
-            pass
-        yield from decide(_evaluator(given), as_of, _received(tables)).to_batches()
-
-    return task
-
-
-def _reading(
-    decide: Decide, files: dict[str, bytes], as_of: str, others: bytes, whole: tuple[Any, str], place: tuple[str, str, list[Chunk]]
-) -> Callable[[Iterator[Any]], Iterator[Any]]:
-    """A task that reads its row groups itself, and decides them in portions: no record goes through the JVM."""
-    given = tuple(sorted(files.items()))
-    (habits, shown), (entity, path, chunks) = whole, place
-
-    def task(batches: Iterator[Any]) -> Iterator[Any]:
-        from pyarrow import parquet
-
-        for number in [n for batch in batches for n in batch.column(0).to_pylist()]:
-            first, after, before = chunks[number]
-            rows = parquet.ParquetFile(path).read_row_groups(list(range(first, after)))
-            for start in range(0, max(rows.num_rows, 1), ROWS_A_TASK):
-                some = rows.slice(start, ROWS_A_TASK)
-                lines = np.arange(before + start + 1, before + start + some.num_rows + 1)
-                tables = {**_received(others), entity: Raw.of_table(some, lines, Origin(shown), habits)}
-                yield from decide(_evaluator(given), as_of, tables).to_batches()
-
-    return task

@@ -40,7 +40,7 @@ def lower(untouched: tuple[UntouchedSection, ...], cx: Context) -> tuple[Untouch
             continue
         until = None if one.until is None else cx.day(one.until)
         if one.until is None or until is not None:
-            records.append(Untouched(str(one.entity), fold(str(one.record)), one.reason, until))
+            records.append(Untouched(str(one.entity), Text(fold(one.record), one.record.origin), one.reason, until))
     return tuple(records)
 
 

@@ -13,7 +13,8 @@ from datetime import datetime
 from pathlib import Path
 
 from roe.crm.ids import fold
-from roe.data.coerce import Records, columns_of
+from roe.data.coerce import Records
+from roe.data.headers import columns_of
 from roe.diagnostics import Diagnostic, errors, suggest
 from roe.dynamic import Cell, Values
 from roe.files import MAX_TABLE_BYTES, read_text, schema

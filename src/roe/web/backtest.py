@@ -15,7 +15,7 @@ def backtest_page(report: Report) -> str:
     history = report.history
     page = Page(
         f"Back-test: {', '.join(t.result.name for t in report.tests)}",
-        f"outcome: {report.outcome}; {len(history.ids):,} records, {sum(history.outcome):,} won",
+        f"Outcome: {report.outcome}. {len(history.ids):,} records, {sum(history.outcome):,} won.",
     )
     for test in report.tests:
         name = f"{test.result.name}: " if len(report.tests) > 1 else ""
@@ -27,13 +27,13 @@ def backtest_page(report: Report) -> str:
         )
         page.bullets(grouped(report.leaks))
     for note in history.notes:
-        page.say(note, "quiet")
+        page.say(note[:1].upper() + note[1:], "quiet")
     for test in report.tests:
         _score(page, test.result)
     others = {name: why for name, why in history.dropped.items() if not why.startswith("leakage: ")}
     if others:
         page.heading("Also left out")
-        page.table(("column", "why"), others.items(), "text")
+        page.table(("Column", "Why"), others.items())
     return page.html()
 
 
@@ -42,37 +42,37 @@ def _score(page: Page, r: Result) -> None:
     page.say(f"Held out: {r.held_out}; {r.records} records, {r.won} won. {r.trained} earlier ones set the scale.")
     for warning in r.warnings:
         page.say(warning, "warn")
-    header = ("measure", "held out", "earlier")
-    rows = [("AUC", _number(r.auc), _number(r.auc_before)), ("Brier score", _number(r.brier), ""), ("log loss", _number(r.log_loss), ""),
-            ("won", f"{r.drift['rate_after']:.1%}", f"{r.drift['rate_before']:.1%}"), ("stability index of the score", _number(r.drift["score"]), "")]  # fmt: skip
+    header = ("Measure", "Held out", "Earlier")
+    rows = [("AUC", _number(r.auc), _number(r.auc_before)), ("Brier score", _number(r.brier), ""), ("Log loss", _number(r.log_loss), ""),
+            ("Won", f"{r.drift['rate_after']:.1%}", f"{r.drift['rate_before']:.1%}"), ("Stability index of the score", _number(r.drift["score"]), "")]  # fmt: skip
     page.table(header, rows)
     names = [str(d["decile"]) for d in r.deciles]
     xs = [t["workload"] for t in r.thresholds]
     page.charts([
-        bars("Lift by tenth", names, {"lift": [d["lift"] or 0.0 for d in r.deciles]}, x="tenth by score, the best first", y="times the mean"),
-        lines("ROC", {"score": ([a for a, _ in r.roc], [b for _, b in r.roc])}, x="lost that are above", y="won that are above", diagonal=True),
+        bars("Lift by tenth", names, {"lift": [d["lift"] or 0.0 for d in r.deciles]}, x="tenth of the records, the best scores first", y="times the average"),
+        lines("ROC", {"score": ([a for a, _ in r.roc], [b for _, b in r.roc])}, x="share of the lost records above a score", y="share of the won", diagonal=True),
         lines("Calibration", {"observed": ([c["predicted"] for c in r.calibration], [c["observed"] for c in r.calibration]),
-                              "exact": ([c["predicted"] for c in r.calibration], [c["predicted"] for c in r.calibration])},
-              x="predicted", y="observed", percent=True, dots=True),
+                              "a perfect score": ([c["predicted"] for c in r.calibration], [c["predicted"] for c in r.calibration])},
+              x="predicted share won", y="observed share won", percent=True, dots=True),
         lines("Precision and recall by workload", {"precision": (xs, [t["precision"] for t in r.thresholds]), "recall": (xs, [t["recall"] for t in r.thresholds])},
               x="share of records that is worked", percent=True, dots=True),
     ])  # fmt: skip
-    page.say("By tenth", "quiet")
-    page.table(("tenth", "records", "won", "rate", "95 % interval", "lift", "from score"), (
-        (d["decile"], f"{d['records']:.0f}", f"{d['won']:.1f}", f"{d['rate']:.1%}", f"{d['low']:.1%} to {d['high']:.1%}", _number(d["lift"]), _number(d["least_score"]))
+    page.heading("By tenth", 3)
+    page.table(("Tenth", "Records", "Won", "Rate", "95 % interval", "Lift", "From score"), (
+        (d["decile"], f"{d['records']:.0f}", f"{d['won']:.1f}", f"{d['rate']:.1%}", f"{d['low']:.1%} to {d['high']:.1%}", _number(d["lift"]), "" if d["least_score"] is None else f"{d['least_score']:g}")
         for d in r.deciles
     ))  # fmt: skip
-    page.say("By threshold", "quiet")
-    page.table(("score at least", "records", "workload", "precision", "95 % interval", "recall", "F1"), (
+    page.heading("By threshold", 3)
+    page.table(("Score at least", "Records", "Workload", "Precision", "95 % interval", "Recall", "F1"), (
         (f"{t['threshold']:g}", t["records"], f"{t['workload']:.1%}", f"{t['precision']:.1%}", f"{t['low']:.1%} to {t['high']:.1%}", f"{t['recall']:.1%}", _number(t["f1"]))
         for t in r.thresholds
     ))  # fmt: skip
     if r.drift["features"]:
-        page.say("What drifted most between the two periods (stability index)", "quiet")
-        page.table(("feature", "index"), ((k, _number(x)) for k, x in r.drift["features"].items()))
+        page.heading("What drifted most between the two periods", 3)
+        page.table(("Field", "Stability index"), ((k, _number(x)) for k, x in r.drift["features"].items()))
     if r.card is not None:
-        page.say("The score card", "quiet")
-        page.table(("criterion", "points", "records"), ((c.name, c.points, c.records) for c in r.card.criteria))
+        page.heading("The score card", 3)
+        page.table(("Criterion", "Points", "Records"), ((c.name, c.points, c.records) for c in r.card.criteria))
 
 
 def _number(x: float | None) -> str:

@@ -20,7 +20,7 @@ def coverage_page(policy: Policy, report: Report) -> str:
         outcomes = [c for r in rules for c in r.conditions]
         told = f"{sum(c.covered for c in outcomes)} of {2 * len(outcomes)}" if outcomes else ""
         rows.append((report.titles[key].replace("`", ""), f"{sum(r.fired > 0 for r in rules)} of {len(rules)}", told))
-    page.table(("list", "rules that decide", "outcomes of conditions"), rows)
+    page.table(("List", "Rules that decide", "Outcomes of conditions"), rows)
     idle = [
         (r.name, report.titles[key].replace("`", ""), str(r.place), r.reason)
         for key, rules in report.lists.items()
@@ -28,9 +28,12 @@ def coverage_page(policy: Policy, report: Report) -> str:
         if not r.fired
     ]
     if idle:
-        page.heading("Rules that decide no test")
-        page.table(("rule", "of", "at", "why"), idle, "text")
-    page.say("Green: decides a test, and each condition was met both ways. Yellow: some outcome is missing. Red: decides no test.", "quiet")
+        page.heading("Rules that decide in no test")
+        page.table(("Rule", "In", "Written in", "Why it never decides"), idle)
+    page.say(
+        "Green, one line at the left: decides in a test, and each condition was met and not met. Yellow, dashed: some outcome is missing. Red, double: decides in no test.",
+        "quiet",
+    )
     found = lines(report)
     for name in policy.files:
         if name not in found or not name.endswith((".yaml", ".yml", ".csv")):
@@ -43,5 +46,5 @@ def coverage_page(policy: Policy, report: Report) -> str:
             kind = "" if hits < 0 else "none" if hits == 0 else "part" if met < of else "full"
             told = "" if hits < 0 else f"decides {hits} times; {met} of {of} outcomes" if of else f"decides {hits} times"
             shown.append(f'<span class="line {kind}" title="{escape(told)}"><b>{number}</b>{escape(line) or " "}</span>')
-        page.parts.append(f'<pre class="source">{"".join(shown)}</pre>')
+        page.parts.append(f'<pre class="source" tabindex="0" role="group" aria-label="{escape(name)}">{"".join(shown)}</pre>')
     return page.html()

@@ -21,7 +21,7 @@ MOST = 6  # lines of one chart
 def kpi_page(policy: str, kpis: Kpis, found: Sequence[Line], by: str) -> str:
     """Charts by group for one period, over time for several; the figures as tables, what misses its target marked."""
     spans = list(dict.fromkeys(str(line.period) for line in found))
-    page = Page(f"Key figures of {policy}", f"by {by}, {spans[0]}" + (f" … {spans[-1]}" if len(spans) > 1 else ""))
+    page = Page(f"Key figures of {policy}", f"By {by}, {spans[0]}" + (f" … {spans[-1]}" if len(spans) > 1 else ""))
     charts = []
     for name in CHARTED:
         known = [line for line in found if line.values[name] is not None]
@@ -52,13 +52,15 @@ def kpi_page(policy: str, kpis: Kpis, found: Sequence[Line], by: str) -> str:
         own = [line for line in found if str(line.period) == span]
         rows = []
         for n in NAMES:
-            figures = [shown(n, line.values[n]) + (" ▼" if missed(kpis, n, line) else "") for line in own]
-            rows.append([n.replace("_", " "), *figures, *([shown(n, x) for x in target_of(kpis, n, "")[:2]] if kpis.targets else [])])
-        page.table(("", *(line.group for line in own), *(("target", "benchmark") if kpis.targets else ())), rows)
+            figures = [("▼ " if missed(kpis, n, line) else "") + shown(n, line.values[n]) for line in own]
+            rows.append(
+                [n.replace("_", " ").capitalize(), *figures, *([shown(n, x) for x in target_of(kpis, n, "")[:2]] if kpis.targets else [])]
+            )
+        page.table(("", *(line.group for line in own), *(("Target", "Benchmark") if kpis.targets else ())), rows)
     if kpis.targets:
         page.say(
-            "▼ misses its target (of a count: for each rep). "
-            + "; ".join(dict.fromkeys(f"{k}: {s}" for k, _, _, _, s in kpis.targets if s)),
+            "▼ misses its target. Targets of counts are for each rep. "
+            + ". ".join(dict.fromkeys(f"{k.replace('_', ' ').capitalize()}: {s}" for k, _, _, _, s in kpis.targets if s)),
             "quiet",
         )
     return page.html()

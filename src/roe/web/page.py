@@ -6,7 +6,8 @@ Its style sheet is the house style, which the pages of `roe ui` have too.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -15,6 +16,7 @@ from typing import Any
 from roe.untrusted import visible
 
 COLORS = ("#0b5d51", "#c9722a", "#3b6ea5", "#8a4fa3", "#98261f", "#59645f")
+LEGEND = 64  # characters that fit below a chart
 Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]  # name -> xs, ys
 
 
@@ -24,31 +26,64 @@ def style() -> str:
     return (files("roe.web") / "app" / "static" / "house.css").read_text("utf-8")
 
 
+_CODE = (re.compile(r"`([^`]+)`"), r"<code>\1</code>")
+_MARKS = ((re.compile(r"\*\*(.+?)\*\*"), r"<strong>\1</strong>"), (re.compile(r"\*(.+?)\*"), r"<em>\1</em>"), _CODE)
+_NUMBER = re.compile(r"(▼ )?[-+]?[\d,.]+ ?[%h]?( (to|of) [\d,.]+ ?%?)?( over)?")
+SHORT = 24  # characters of a cell that stay in one line
+
+
+def with_code(text: str) -> str:
+    """A text as HTML, escaped first; names between backticks are shown as code."""
+    return _CODE[0].sub(_CODE[1], escape(text))
+
+
+def with_marks(text: str) -> str:
+    """The same for a sentence of the handbook, which also has `**strong**` and `*emphasised*` words."""
+    made = escape(text)
+    for pattern, html in _MARKS:
+        made = pattern.sub(html, made)
+    return made
+
+
 class Page:
     """A page that is put together from top to bottom."""
 
     def __init__(self, title: str, subtitle: str = "") -> None:
         self.title = title
         self.parts = [f"<h1>{escape(title)}</h1>"]
-        self._last = title  # the heading that a table stands under
+        self._under = title  # the heading that a table stands under
         if subtitle:
             self.parts.append(f'<p class="quiet">{escape(subtitle)}</p>')
 
-    def heading(self, text: str) -> None:
-        self._last = text
-        self.parts.append(f"<h2>{escape(text)}</h2>")
+    def heading(self, text: str, level: int = 2, anchor: str = "") -> None:
+        self._under = text
+        self.parts.append(f"<h{level}" + (f' id="{escape(anchor)}"' if anchor else "") + f">{with_code(text)}</h{level}>")
 
     def say(self, text: str, kind: str = "") -> None:
-        self.parts.append(f'<p class="{escape(kind)}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>")
+        self.parts.append(f'<p class="{escape(kind)}">{with_code(text)}</p>' if kind else f"<p>{with_code(text)}</p>")
 
     def bullets(self, texts: Iterable[str]) -> None:
-        self.parts.append("<ul>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + "</ul>")
+        self.parts.append("<ul>" + "".join(f"<li>{with_code(text)}</li>" for text in texts) + "</ul>")
 
-    def table(self, header: Iterable[Any], rows: Iterable[Iterable[Any]], kind: str = "") -> None:
-        head = "".join(f'<th scope="col">{escape(str(h))}</th>' if str(h) else "<td></td>" for h in header)
-        body = "".join("<tr>" + "".join(f"<td>{escape('' if c is None else str(c))}</td>" for c in row) + "</tr>" for row in rows)
+    def table(self, header: Iterable[Any], rows: Iterable[Iterable[Any]], cell: Callable[[str], str] = with_code) -> None:
+        """A table whose first column names what the row is about. Numbers are flush right, and a column that is empty in every row is left out."""
+        heads = [str(h) for h in header]
+        shown = [["" if c is None else str(c) for c in row] for row in rows]
+        kept = [n for n in range(len(heads)) if n == 0 or not shown or any(row[n] for row in shown)]
+        heads, shown = [heads[n] for n in kept], [[row[n] for n in kept] for row in shown]
+        numbers = [n > 0 and all(_NUMBER.fullmatch(row[n]) for row in shown if row[n]) for n in range(len(heads))]
+
+        def one(n: int, text: str) -> str:
+            kinds = " ".join(kind for kind, holds in (("n", numbers[n]), ("nowrap", len(text) <= SHORT)) if holds)
+            mark = f' class="{kinds}"' if kinds else ""
+            return f"<td{mark}>{cell(text)}</td>" if n else f'<th scope="row"{mark}>{cell(text)}</th>'
+
+        head = "".join(
+            f'<th scope="col"{" class=n" if numbers[n] else ""}>{escape(h)}</th>' if h else "<td></td>" for n, h in enumerate(heads)
+        )
+        body = "".join("<tr>" + "".join(one(n, text) for n, text in enumerate(row)) + "</tr>" for row in shown)
         self.parts.append(
-            f'<div class="wide" tabindex="0" role="group" aria-label="{escape(self._last)}"><table class="{escape(kind)}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+            f'<div class="wide" tabindex="0" role="group" aria-label="{escape(self._under)}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         )
 
     def charts(self, found: Iterable[str]) -> None:
@@ -83,8 +118,8 @@ def lines(
     for (name, (xs, ys)), color in zip(series.items(), COLORS * (1 + len(series) // len(COLORS)), strict=False):
         axes.plot(xs, ys, label=name, color=color, linewidth=1.8, marker="o" if dots else None, markersize=4)
     if ticks:
-        axes.set_xticks(range(1, len(ticks) + 1), [_plain(t) for t in ticks], fontsize=8)
-    _legend(figure, len(series))
+        axes.set_xticks(range(1, len(ticks) + 1), [_cut(t, 14) for t in ticks], fontsize=8)
+    _legend(figure, list(series))
     return _svg(figure, axes, percent)
 
 
@@ -99,19 +134,30 @@ def bars(
         axes.bar(at, heights, width * 0.92, label=label, color=COLORS[i % len(COLORS)])
     axes.set_xticks(
         range(len(names)),
-        [_plain(n)[:18] for n in names],
+        [_cut(n, 18) for n in names],
         rotation=35 if max(map(len, names), default=0) > 4 else 0,
         fontsize=8,
         ha="right" if max(map(len, names), default=0) > 4 else "center",
     )
-    _legend(figure, len(values))
+    _legend(figure, list(values))
     return _svg(figure, axes, percent)
 
 
-def _legend(figure: Any, entries: int) -> None:
-    """What the colours mean, below the axes, where it covers nothing."""
-    if entries > 1:
-        figure.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=min(entries, 4), handlelength=1.2, columnspacing=1.2)
+def _legend(figure: Any, names: Sequence[str]) -> None:
+    """What the colours mean, below the axes, where it covers nothing; as many names in a line as fit."""
+    if len(names) > 1:
+        shown = [_cut(name, LEGEND) for name in names]
+        columns = max(1, min(len(names), LEGEND // (max(map(len, shown)) + 4)))
+        handles = figure.axes[0].get_legend_handles_labels()[0]
+        figure.legend(
+            handles, shown, loc="outside lower center", frameon=False, fontsize=8, ncols=columns, handlelength=1.2, columnspacing=1.2
+        )
+
+
+def _cut(text: str, most: int) -> str:
+    """A text of a chart, which has no room for more; matplotlib reads none of it as mathematics."""
+    text = " ".join(text.split())
+    return (text if len(text) <= most else text[: most - 1] + "…").replace("$", r"\$")
 
 
 def _axes(title: str, x: str, y: str) -> tuple[Any, Any]:
@@ -119,19 +165,14 @@ def _axes(title: str, x: str, y: str) -> tuple[Any, Any]:
 
     figure = Figure(figsize=(4.6, 3.1), layout="constrained")
     axes = figure.subplots()
-    axes.set_title(_plain(title), fontsize=10, loc="left", fontweight="bold")
-    axes.set_xlabel(_plain(x), fontsize=8)
-    axes.set_ylabel(_plain(y), fontsize=8)
+    axes.set_title(_cut(title, 50), fontsize=10, loc="left", fontweight="bold")
+    axes.set_xlabel(_cut(x, LEGEND), fontsize=8)
+    axes.set_ylabel(_cut(y, 40), fontsize=8)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#e6eaee", linewidth=0.8)
     axes.set_axisbelow(True)
     return figure, axes
-
-
-def _plain(text: str) -> str:
-    """A text that matplotlib does not read as mathematics."""
-    return text.replace("$", r"\$")
 
 
 def _svg(figure: Any, axes: Any, percent: bool) -> str:

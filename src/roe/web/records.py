@@ -23,18 +23,18 @@ def records_page(title: str, seen: Overview) -> str:
                 len(read["not_understood"]),
             )
         )
-    page.table(("file", "records", "rows", "rejected", "columns understood", "not understood"), rows)
+    page.table(("File", "Records", "Rows", "Rejected", "Columns understood", "Not understood"), rows)
     for line in seen.broken:
         page.say(line, "warn")
     if seen.changes:
         page.heading("Since the last run")
-        page.table(("change",), ((c,) for c in seen.changes), "text")
+        page.bullets(seen.changes)
     if seen.empty:
         page.heading("Fields that rules need and the data leaves empty")
-        page.table(("records", "fields"), ((entity, ", ".join(names)) for entity, names in seen.empty.items()), "text")
+        page.table(("Records", "Fields"), ((entity, ", ".join(names)) for entity, names in seen.empty.items()))
     if seen.strange:
         page.heading("Values that no rule names")
-        page.table(("field", "values"), ((f"{e}.{f}", ", ".join(values)) for (e, f), values in seen.strange.items()), "text")
+        page.table(("Field", "Values"), ((f"{e}.{f}", ", ".join(values)) for (e, f), values in seen.strange.items()))
     for entity, read in seen.report.items():
         _file(page, entity, read, seen)
     return page.html()
@@ -43,15 +43,15 @@ def records_page(title: str, seen: Overview) -> str:
 def _file(page: Page, entity: str, read: dict[str, object], seen: Overview) -> None:
     page.heading(Path(str(read["file"])).name or entity)
     for note in read["notes"]:  # type: ignore[attr-defined]
-        page.say(note, "quiet")
+        page.say(note[:1].upper() + note[1:], "quiet")
     reasons = [(r["field"], r["reason"], f"{r['records']:,}") for r in read["reasons"]]  # type: ignore[attr-defined]
     if reasons:
-        page.table(("rejected for", "reason", "records"), reasons, "text")
+        page.table(("Rejected for", "Reason", "Records"), reasons)
     rows = []
     for name, f in read["fields"].items():  # type: ignore[attr-defined]
         odd = ", ".join(f"{text} ({n:,})" for text, n in f["unread_texts"].items())
         mended = ", ".join(f"{c['written']} to {c['meant']}" for c in f["corrections"])
         rows.append((name, f["column"], f"{f['filled']:,}", odd, mended, ", ".join(f["values"][:8]) or seen.newest.get((entity, name), "")))
-    page.table(("field", "column", "filled", "taken for missing", "corrected", "values, or the newest"), rows, "text")
+    page.table(("Field", "Column", "Filled", "Read as missing", "Corrected", "Values, or the newest"), rows)
     if read["not_understood"]:
         page.say("Columns not understood: " + ", ".join(read["not_understood"]), "warn")  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ def simulation_page(played: Mapping[str, list[Cycle]], weeks: int, as_of: str, h
         charts.append(lines(title, series, x=f"week ({what})", percent=percent))
     page.charts(charts)
     page.heading("The last cycle")
-    header = ("policy", "book", "in books", "use", "coverage", "unfairness", "reached", "meetings", "opportunities")
+    header = ("Policy", "Book", "In books", "Use", "Coverage", "Unfairness", "Reached", "Meetings", "Opportunities")
     rows = []
     for name, cycles in played.items():
         for book in dict.fromkeys(c.book for c in cycles):

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from roe.grammar import values as v
+from roe.ledger.browse import Wanted, newest
 from roe.ledger.entries import KINDS, Run, Stored, Weighed
 from roe.ledger.moment import At
+from roe.ledger.movements import Move, count_rules, moves_since, pending
 from roe.ledger.store import Store, open_store
-from roe.web.app.movements import Move, count_rules, moves_since, pending
 
 Name = Callable[[Any], str]
-PAGE = 100
 QUIET = ("evidence", "standing", "placed")  # kinds that a timeline leaves out
 BY = {
     "rule": "by rule", "exception": "by an exception", "claim": "by a claim", "book": "by a book", "pool": "from a pool", "hand": "by hand",
@@ -63,15 +63,11 @@ class History:
             found = store.of_record(entity, record)
         return [line(x, name) for x in reversed(found) if x.kind not in QUIET]
 
-    def page(self, number: int, kinds: Sequence[str], name: Name) -> tuple[list[Line], int, int]:
-        """(the lines of a page, the newest first; the page; how many there are). Pages are cut by the entries' numbers."""
+    def browse(self, wanted: Wanted, before: int | None, most: int, name: Name) -> tuple[list[Line], int | None]:
+        """(the newest entries below a number that answer to the filters, the number that the next page begins below)."""
         with self._open() as store:
-            last = store.head().number
-            pages = max(1, -(-last // PAGE))
-            number = min(max(1, number), pages)
-            upto = last - (number - 1) * PAGE
-            found = list(store.entries(max(0, upto - PAGE), upto, [k for k in kinds if k in KINDS]))
-        return [line(x, name) for x in reversed(found)], number, pages
+            found = newest(store, wanted, before, most)
+        return [line(x, name) for x in found.entries], found.before
 
     def entry(self, number: int, name: Name) -> Line | None:
         """One entry, or None where there is none with this number."""

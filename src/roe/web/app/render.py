@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, tzinfo
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from roe.evaluator.render import brief
 from roe.evaluator.row import Row
@@ -18,6 +17,7 @@ from roe.source import Span
 from roe.untrusted import visible
 from roe.web.app.access import Viewer
 from roe.web.app.site_words import ACTIONS, relative
+from roe.web.page import with_code
 
 LONGEST = 2_000  # characters of a text that are shown at all
 NAME = 80  # of a name in a table or a title
@@ -108,12 +108,9 @@ def signed(x: float) -> str:
     return f"{x:+,.0f}" if x else "0"
 
 
-_TICKS = re.compile(r"`([^`]+)`")
-
-
 def ticks(text: Any) -> Markup:
     """A sentence of roe's own, in which names between backticks are shown as code; everything else is escaped first."""
-    return Markup(_TICKS.sub(r"<code>\1</code>", str(escape(_shown(str(text))))))
+    return Markup(with_code(_shown(str(text))))
 
 
 def pairs(values: Iterable[str]) -> list[tuple[str, str]]:

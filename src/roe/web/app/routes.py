@@ -52,6 +52,7 @@ PAGES: tuple[Page, ...] = (
     Page("/data", health.show, "data"),
     Page("/data/rejects", health.rejects, "data"),
     Page("/audit", audit.show, "audit"),
+    Page("/audit.csv", audit.as_csv, "audit"),
     Page("/exceptions", exceptions.show, "exceptions"),
     Page("/runs/{run}/undo", runs.undo_form, "changes"),
     Page("/runs/{run}/undo", runs.undo, "changes", posts=True, acts=True),

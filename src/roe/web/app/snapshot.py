@@ -103,8 +103,14 @@ class Snapshot(ABC):
         return found if found is not None and str(found["id"]) == record else None
 
     def rep_name(self, rep: str | None) -> str:
+        """The name of a rep; the id of one whom the data does not have any more, since that is not nobody."""
         row = self.world.rep(rep)
-        return "" if row is None else str(row.label)
+        return rep or "" if row is None else str(row.label)
+
+    def label(self, entity: str, record: str) -> str:
+        """The name of a record; the id of one that the data does not have any more."""
+        row = self.row(entity, record)
+        return record if row is None else str(row.label)
 
     def reps(self) -> list[Row]:
         return list(self.world.all("rep"))

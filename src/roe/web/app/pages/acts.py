@@ -95,7 +95,8 @@ def about(ask: Asked) -> About:
 def rep_of(ask: Asked, name: str = "rep", needed: str = "Name the rep who is to have it.") -> str:
     """The id of the rep whom a field names, by id, name or e-mail."""
     text = text_of(form_of(ask), name, needed)
-    found = ask.snapshot.world.find("rep", text)
+    with ask.snapshot.lock:
+        found = ask.snapshot.world.find("rep", text)
     return str(found["id"]) if found is not None else wrong(f"There is no one rep `{text[:60]}`. Use the name, id or e-mail of one.")
 
 
@@ -114,8 +115,9 @@ def may_answer(ask: Asked, o: Outcome) -> bool:
         return False
     if viewer.sees_all:
         return True
-    rows = (ask.snapshot.world.find("rep", rep) for rep in viewer.acts_for(ask.snapshot))
-    return any(row is not None and is_asked(ask.snapshot, o, row) for row in rows)
+    with ask.snapshot.lock:
+        rows = (ask.snapshot.world.find("rep", rep) for rep in viewer.acts_for(ask.snapshot))
+        return any(row is not None and is_asked(ask.snapshot, o, row) for row in rows)
 
 
 @acting("answer")
@@ -166,10 +168,10 @@ def keep(ask: Asked) -> Response:
     """Keep the explanation of a decision, and go to the link that shows it from now on."""
     found, snapshot = about(ask), ask.snapshot
     o = found.outcome
-    d = next((d for d in snapshot.decisions(o.entity, o.id) if d.role == o.role), None)
-    if d is None or not ask.viewer.may_see_whole(snapshot, d.row):
-        return ask.refused()
     with snapshot.lock, snapshot.world.as_before(o.entity):
+        d = next((d for d in snapshot.decisions(o.entity, o.id) if d.role == o.role), None)
+        if d is None or not ask.viewer.may_see_whole(snapshot, d.row):
+            return ask.refused()
         values = explained(d)
     files = digest_of(policy_files(snapshot.policy))
     return ask.go(f"/entry/{perform(ask, Keep(by=ask.viewer.name, **found.key, digest=files, values=values))}", done="kept")

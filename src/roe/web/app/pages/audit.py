@@ -2,20 +2,86 @@
 
 from __future__ import annotations
 
-from starlette.responses import Response
+from collections.abc import Iterator
+from datetime import date
 
+from starlette.responses import Response, StreamingResponse
+
+from roe.data.files import csv_text
+from roe.ledger.browse import Wanted
 from roe.web.app.kept_trace import steps_of
+from roe.web.app.search import plain
 from roe.web.app.site import Ask
+
+SIZE = 100
+EXPORTED = 5_000  # entries of the CSV that are read together
+FILTERS = ("kind", "rep", "record", "run", "since", "until")
+COLUMNS = ("number", "run", "kind", "entity", "record", "role", "holds_from", "written", "what", "why")
 
 
 def show(ask: Ask) -> Response:
     history = ask.options.history
     if history is None:
         return ask.render("audit_none.html")
-    kind = ask.text("kind")
-    lines, page, pages = history.page(ask.number("page"), [kind] if kind else [], ask.snapshot.rep_name)
+    before = ask.number("before", 0) or None
+    wanted, problem = wanted_of(ask)
+    lines, older = history.browse(wanted, before, SIZE, ask.snapshot.rep_name) if not problem else ([], None)
     number, digest = history.head()
-    return ask.render("audit.html", lines=lines, page=page, pages=pages, total=number, digest=digest, kind=kind, kinds=history.kinds)
+    asked = {name: x for name in FILTERS if (x := ask.text(name))}
+    return ask.render(
+        "audit.html", lines=lines, before=before, older=older, total=number, digest=digest, asked=asked, kinds=history.kinds, problem=problem,
+    )  # fmt: skip
+
+
+def wanted_of(ask: Ask) -> tuple[Wanted, str]:
+    """The filters of the address, and what of them cannot be understood. Records and reps may be named as people know them."""
+    days: dict[str, date | None] = {}
+    for name in ("since", "until"):
+        try:
+            days[name] = date.fromisoformat(text) if (text := ask.text(name, 10)) else None
+        except ValueError:
+            return Wanted(), f"`{text}` is not a day. Write it as 2026-03-31."
+    record, problem = _record(ask, ask.text("record"))
+    named = ask.snapshot.world.find("rep", rep) if (rep := ask.text("rep")) else None
+    return Wanted(
+        kind=ask.text("kind"), rep=str(named["id"]) if named is not None else rep, record=record, run=ask.text("run"),
+        since=days["since"], until=days["until"], zone=ask.snapshot.policy.timezone,
+    ), problem  # fmt: skip
+
+
+def _record(ask: Ask, text: str) -> tuple[str, str]:
+    """(the id of the record that a text names, or the text itself; what to do if it names several)."""
+    if not text or any(ask.snapshot.row(entity, text) is not None for entity in ask.snapshot.policy.model.entities):
+        return text, ""
+    found = {hit.id for hit in ask.snapshot.index.search(text) if plain(text) in map(plain, (hit.label, *hit.keys))}
+    if len(found) > 1:
+        return text, f"{len(found)} records are called “{text}”. Use the id of one: {', '.join(sorted(found)[:5])}."
+    return next(iter(found), text), ""
+
+
+def as_csv(ask: Ask) -> Response:
+    """Every entry that answers to the filters. It is read and sent in pages, since a ledger can have millions."""
+    history = ask.options.history
+    if history is None:
+        return ask.missing("No ledger is connected.")
+    wanted, problem = wanted_of(ask)
+    if problem:
+        return ask.render("problem.html", 400, title="This filter is not understood", said=problem)
+    names = {str(rep["id"]): str(rep.label) for rep in ask.snapshot.reps()}
+
+    def pages() -> Iterator[str]:
+        yield csv_text(COLUMNS, ())
+        before: int | None = None
+        while True:
+            lines, before = history.browse(wanted, before, EXPORTED, lambda rep: names.get(rep, rep or ""))
+            rows = ([x.number, x.run, x.kind, x.entity, x.record, x.role, x.at, x.recorded, x.text, x.why] for x in lines)
+            yield csv_text(COLUMNS, rows).partition("\n")[2]
+            if before is None:
+                return
+
+    return StreamingResponse(
+        pages(), media_type="text/csv; charset=utf-8", headers={"content-disposition": 'attachment; filename="audit.csv"'}
+    )
 
 
 def of_record(ask: Ask) -> Response:

@@ -29,25 +29,25 @@ def show(ask: Ask, said: str = "") -> Response:
         return ask.render("books_none.html", has_books=bool(ask.snapshot.plan.books), said=said or problem)
     names = list(plan["books"])
     book = ask.text("book") if ask.text("book") in names else names[0]
-    part = plan["books"][book]
-    moves = filtered(ask, part)
+    part, key = plan["books"][book], key_of(plan)
+    choices = choices_of(ask, key)
+    held = held_in(choices, book)
+    moves = filtered(ask, part, held)
     rows, page, pages = page_of(moves, ask.number("page"), SIZE)
     asked = {name: x for name in ("rep", "why", "q", "choice") if (x := ask.text(name))}
-    choices = choices_of(ask, plan)
-    held = {account for (name, account), e in choices.items() if name == book and not e.accepted}
     return ask.render(
-        "books.html", plan=plan, plan_key=key_of(plan), books=names, book=book, part=part, rows=rows, page=page, pages=pages, total=len(moves), every=len(part["moves"]),
-        asked={**asked, "book": book}, reps=part["reps"], whys=sorted({m["why"] for m in part["moves"] if m["why"]}), who=ask.snapshot.rep_name,
+        "books.html", plan=plan, plan_key=key, books=names, book=book, part=part, rows=rows, page=page, pages=pages, total=len(moves), every=len(part["moves"]),
+        asked={**asked, "book": book}, reps=part["reps"], whys=sorted({m["why"] for m in part["moves"] if m["why"]}), who=lambda rep: part["names"].get(rep) or ask.snapshot.rep_name(rep),
         most=max((max(r["capacity"], r["before"], r["after"]) for r in part["reps"]), default=1) or 1, held=held, shift=shift_of(part, held),
         choices=choices, everything=sum(len(p["moves"]) for p in plan["books"].values()),
-        held_of_all=sum(not e.accepted for e in choices.values()), applied=applied(ask, plan),
+        held_of_all=sum(not e.accepted for e in choices.values()), applied=ask.site.kept.get("applied", key) is not None,
         may=ask.options.acts is not None and ask.viewer.may("books"),
     )  # fmt: skip
 
 
 def plan_of(ask: Ask) -> tuple[dict[str, Any] | None, str]:
     """The plan that was named or made here, or why there is none."""
-    from roe.evaluator.books import check_plan
+    from roe.evaluator.book_plan import check_plan
 
     made: dict[str, Any] | None = ask.site.kept.get("plan", "current")
     if made is not None:
@@ -80,12 +80,17 @@ def key_of(plan: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def choices_of(ask: Ask, plan: dict[str, Any]) -> dict[tuple[str, str], Any]:
+def choices_of(ask: Ask, key: str) -> dict[tuple[str, str], Any]:
     """(book, account) -> what somebody has last said of the move; nothing of most, which are accepted."""
     if ask.options.history is None:
         return {}
-    found: dict[tuple[str, str], Any] = ask.options.history.weighed(key_of(plan))
+    found: dict[tuple[str, str], Any] = ask.options.history.weighed(key)
     return found
+
+
+def held_in(choices: Mapping[tuple[str, str], Any], book: str) -> set[str]:
+    """The accounts whose moves in a book are held back."""
+    return {account for (name, account), e in choices.items() if name == book and not e.accepted}
 
 
 def shift_of(part: dict[str, Any], held: set[str]) -> Counter[str]:
@@ -98,10 +103,6 @@ def shift_of(part: dict[str, Any], held: set[str]) -> Counter[str]:
     return found
 
 
-def applied(ask: Ask, plan: dict[str, Any]) -> bool:
-    return ask.site.kept.get("applied", key_of(plan)) is not None
-
-
 @acting("books")
 def weigh(ask: Ask) -> Response:
     """Accept moves or hold them back: those that are ticked, or all that answer to the filters."""
@@ -111,13 +112,14 @@ def weigh(ask: Ask) -> Response:
     assert ask.form is not None
     accepted = text_of(ask.form, "accepted") == "yes"
     book = text_of(ask.form, "book")
-    part = plan["books"].get(book) or wrong("The plan has no such book.")
+    part, key = plan["books"].get(book) or wrong("The plan has no such book."), key_of(plan)
+    held = held_in(choices_of(ask, key), book)
     ticked = {str(x) for x in ask.form.getlist("account")}
     of_all = text_of(ask.form, "which") == "all"
-    moves = [(book, m["account"]) for m in filtered(ask, part, ask.form) if of_all or m["account"] in ticked]
+    moves = [(book, m["account"]) for m in filtered(ask, part, held, ask.form) if of_all or m["account"] in ticked]
     if not moves:
         wrong("Tick the moves first, or take all that are shown by the filters.")
-    perform(ask, Weigh(by=ask.viewer.name, plan=key_of(plan), moves=moves, accepted=accepted, reason=text_of(ask.form, "reason")))
+    perform(ask, Weigh(by=ask.viewer.name, plan=key, moves=moves, accepted=accepted, reason=text_of(ask.form, "reason")))
     asked = {name: x for name in ("rep", "why", "q", "choice") if (x := text_of(ask.form, name))}
     return ask.go("/books", book=book, done="weighed", **asked)
 
@@ -131,18 +133,16 @@ def apply(ask: Ask) -> Response:
     key = key_of(plan)
     if text_of(form_of(ask), "plan") != key:
         wrong("Somebody has made another plan since. Look at that one first.")
-    held = {place for place, e in choices_of(ask, plan).items() if not e.accepted}
+    held = {place for place, e in choices_of(ask, key).items() if not e.accepted}
     acts_of(ask).apply_plan(plan, held, ask.viewer.name)
     ask.site.kept.put("applied", key, {"by": ask.viewer.name}, KEPT)
     return ask.go("/books", done="applied")
 
 
-def filtered(ask: Ask, part: dict[str, Any], form: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    """The moves that answer to the filters of the address, or of a form."""
+def filtered(ask: Ask, part: dict[str, Any], held: set[str], form: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The moves of a book that answer to the filters of the address, or of a form; `held` are the accounts that are held back."""
     rep, why, text, choice = (ask.text(x) if form is None else text_of(form, x) for x in ("rep", "why", "q", "choice"))
     text = text.lower()
-    plan, _ = plan_of(ask) if choice else (None, "")
-    held = {account for (_, account), e in choices_of(ask, plan).items() if not e.accepted} if plan is not None else set()
     own = ask.viewer.team(ask.snapshot)
     return [
         m
@@ -160,5 +160,10 @@ def as_csv(ask: Ask) -> Response:
     plan, _ = plan_of(ask)
     if plan is None:
         return ask.missing("There is no plan of books.")
-    rows = ([book, *(m[key] for key in COLUMNS[1:])] for book, part in plan["books"].items() for m in filtered(ask, part))
+    choices = choices_of(ask, key_of(plan))
+    rows = (
+        [book, *(m[column] for column in COLUMNS[1:])]
+        for book, part in plan["books"].items()
+        for m in filtered(ask, part, held_in(choices, book))
+    )
     return download(csv_text(COLUMNS, rows), "moves.csv")

@@ -21,15 +21,10 @@ def show(ask: Ask) -> Response:
     files = [x for x in ask.snapshot.plan.exceptions if ask.viewer.sees_all]
     return ask.render(
         "exceptions.html", requests=requests, rows=rows, page=page, pages=pages, total=len(granted), files=files[:SIZE], more=max(0, len(files) - SIZE),
-        name=ask.snapshot.rep_name, label=lambda entity, record: _label(ask, entity, record), today=ask.snapshot.clock.today, days=proposed(ask),
+        name=ask.snapshot.rep_name, today=ask.snapshot.clock.today, days=proposed(ask),
         may=ask.options.acts is not None and ask.viewer.may("grant"), has_ledger=history is not None,
     )  # fmt: skip
 
 
 def _may_see(ask: Ask, x: Any) -> bool:
     return x.by == ask.viewer.name or ask.viewer.may_see_values(ask.snapshot, x.entity, x.record)
-
-
-def _label(ask: Ask, entity: str, record: str) -> str:
-    row = ask.snapshot.row(entity, record)
-    return record if row is None else row.label

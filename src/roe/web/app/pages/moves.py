@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any
 
 from starlette.responses import Response
 
 from roe.data.files import csv_text
-from roe.web.app.movements import Move
+from roe.ledger.movements import Move
 from roe.web.app.outcomes import page_of
 from roe.web.app.pages.changes import NOBODY, RUNS, download
 from roe.web.app.site import Ask
@@ -49,13 +48,8 @@ def filtered(ask: Ask, rows: Sequence[Move]) -> list[Move]:
         for x in rows
         if all(getattr(x, name) == asked[name] for name in FILTERS if asked[name])
         and (not asked["rep"] or asked["rep"] in (x.owner or NOBODY, x.previous or NOBODY))
-        and (not text or text == x.record.lower() or text in label(ask, x).lower())
+        and (not text or text == x.record.lower() or text in ask.snapshot.label(x.entity, x.record).lower())
     ]
-
-
-def label(ask: Ask, x: Any) -> str:
-    row = ask.snapshot.row(x.entity, x.record)
-    return x.record if row is None else str(row.label)
 
 
 def show(ask: Ask) -> Response:
@@ -67,11 +61,11 @@ def show(ask: Ask) -> Response:
     asked = {name: x for name in (*FILTERS, "rep", "q", "since") if (x := ask.text(name))}
     pending, waiting = ask.options.history.pending(PENDING) if ask.viewer.sees_all else ([], 0)
     name = ask.snapshot.rep_name
-    reps = sorted({(name(x) or x, x) for m in every for x in (m.owner, m.previous) if x})
+    reps = sorted({(name(x), x) for m in every for x in (m.owner, m.previous) if x})
     return ask.render(
         "moves.html", rows=rows, page=page, pages=pages, total=len(found), every=len(every), more=more, most=MOST, asked=asked, since=since_of(ask),
         choices={field: sorted({getattr(x, field) for x in every if getattr(x, field)}) for field in FILTERS}, how=HOW, reps=reps,
-        figures=Counter(x.how for x in found), pending=pending, waiting=waiting, name=name, label=lambda x: label(ask, x),
+        figures=Counter(x.how for x in found), pending=pending, waiting=waiting, name=name,
         runs=ask.options.history.runs(RUNS) if ask.viewer.sees_all else [], may_undo=ask.options.acts is not None and ask.viewer.may("undo"),
     )  # fmt: skip
 
@@ -87,8 +81,8 @@ def as_csv(ask: Ask) -> Response:
             x.entity,
             x.record,
             x.role,
-            name(x.previous) or x.previous,
-            name(x.owner) or x.owner,
+            name(x.previous),
+            name(x.owner),
             HOW[x.how],
             x.rule,
             x.pool,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from starlette.responses import Response
 
 from roe.handbook import Block, handbook
@@ -16,14 +15,10 @@ from roe.untrusted import visible
 from roe.web.app.search import plain
 from roe.web.app.site import Ask
 from roe.web.app.snapshot import Snapshot
+from roe.web.page import with_marks
 
 COUNTED = timedelta(days=30)  # over which the ledger's decisions are counted
 MOST = 400  # rows of a table that a search looks through are shown up to this
-_MARKS = (
-    (re.compile(r"\*\*(.+?)\*\*"), r"<strong>\1</strong>"),
-    (re.compile(r"\*(.+?)\*"), r"<em>\1</em>"),
-    (re.compile(r"`(.+?)`"), r"<code>\1</code>"),
-)
 
 
 @dataclass(slots=True)
@@ -115,10 +110,7 @@ def searched(section: Section, text: str) -> Section | None:
 
 def marked(text: str) -> Markup:
     """The few marks that rules have; everything else is escaped before they are looked for."""
-    found = str(escape(visible(text)))
-    for pattern, made in _MARKS:
-        found = pattern.sub(made, found)
-    return Markup(found)
+    return Markup(with_marks(visible(text)))
 
 
 def findings(ask: Ask) -> Response:

@@ -144,7 +144,7 @@ def show(ask: Ask) -> Response:
     return ask.render(
         "review.html", review=found, verdict=said(found.compared, found.changes), sections=[(h, c[:MOST], len(c)) for h, c in sections(found.compared)],
         sides=sides, moved=shown, page=page, pages=pages, total=len(rows), asked=asked, key=ask.request.path_params["key"], most=MOST,
-        load=_load(found), matrix=found.impact.matrix().most_common(8) if found.impact else [], name=ask.snapshot.rep_name,
+        load=found.impact.shifts()[:MOST] if found.impact else [], matrix=found.impact.matrix().most_common(8) if found.impact else [], name=ask.snapshot.rep_name,
         reps=sorted({x for m in every for x in (m.before, m.after) if x}), rules=sorted({x for m in every for x in (m.rule_before, m.rule_after) if x}),
         customers=sum(m.customer for m in every), cut=sum(m.cut for m in every),
         words=ask.options.history.reviews(found.key) if ask.options.history is not None else [],
@@ -203,14 +203,6 @@ def filtered(ask: Ask, found: Review) -> list[Moved]:
         and (kind != "nobody" or m.after is None)
         and (not text or text in m.name.lower() or text == m.record.lower())
     ]
-
-
-def _load(found: Review) -> list[tuple[str, int, int, float | None]]:
-    """(rep, before, after, capacity) of the reps who gain or lose, the most first."""
-    if found.impact is None:
-        return []
-    rows = [(rep, was, now, c) for rep, (was, now, c) in found.impact.load.items() if was != now]
-    return sorted(rows, key=lambda x: -abs(x[2] - x[1]))[:MOST]
 
 
 def as_csv(ask: Ask) -> Response:

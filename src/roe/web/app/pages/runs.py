@@ -27,7 +27,7 @@ def _preview(ask: Ask) -> Response:
     rows, page, pages = page_of(undone.back, ask.number("page"), SIZE)
     return ask.render(
         "undo.html", run=run, undone=undone, rows=rows, page=page, pages=pages, total=len(undone.back), left=undone.left[:SIZE],
-        name=ask.snapshot.rep_name, label=lambda entity, record: getattr(ask.snapshot.row(entity, record), "label", record), until=undone.until,
+        name=ask.snapshot.rep_name, until=undone.until,
         path=f"/runs/{part(run)}/undo",
     )  # fmt: skip
 

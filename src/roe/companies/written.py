@@ -1,0 +1,62 @@
+"""Names that were taken apart, as bytes: a tenth of the room that objects need, and read ten times as fast as a name is taken apart.
+
+A text has one line. Its names stand one after the other, each with five lists of words: of the name, spoken, kinds, seat, dotted.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+
+from roe.companies.name import NONE, CompanyName, shared_kinds
+
+NAMES, LISTS, WORDS = "\n", "\t", " "  # what stands between them; no word has one
+
+
+class Written:
+    """The lines of many texts, one after the other; each ends at its place in `ends`."""
+
+    def __init__(self, lines: bytes = b"", ends: array[int] | None = None) -> None:
+        self.lines, self.ends = lines, array("Q") if ends is None else ends
+
+    @classmethod
+    def of(cls, lines: Iterable[str]) -> Written:
+        ends, encoded, end = array("Q"), [line.encode() for line in lines], 0
+        for line in encoded:
+            end += len(line)
+            ends.append(end)
+        return cls(b"".join(encoded), ends)
+
+    @classmethod
+    def all(cls, portions: Iterable[Written]) -> Written:
+        """Some lines and then the others."""
+        ends, end = array("Q"), 0
+        portions = list(portions)
+        for portion in portions:
+            ends.extend([end + at for at in portion.ends])
+            end += len(portion.lines)
+        return cls(b"".join([portion.lines for portion in portions]), ends)
+
+    def meant(self, i: int) -> tuple[CompanyName, ...]:
+        """What the i-th text means."""
+        line = self.lines[self.ends[i - 1] if i else 0 : self.ends[i]].decode()
+        return tuple([_read(name) for name in line.split(NAMES)])
+
+
+def line_of(meant: Iterable[CompanyName]) -> str:
+    """What a text means, in a line."""
+    return NAMES.join([_line(name) for name in meant])
+
+
+def _line(name: CompanyName) -> str:
+    spoken = () if name.spoken == name.words else name.spoken
+    return LISTS.join([WORDS.join(x) for x in (name.words, spoken, sorted(name.kinds), sorted(name.seat), sorted(name.dotted))])
+
+
+def _read(line: str) -> CompanyName:
+    text, spoken, kinds, seat, dotted = line.split(LISTS)
+    words = tuple(text.split())
+    return CompanyName(
+        words, tuple(spoken.split()) or words, shared_kinds(frozenset(kinds.split())), text, "".join(words),
+        frozenset(seat.split()) if seat else NONE, frozenset(dotted.split()) if dotted else NONE,
+    )  # fmt: skip

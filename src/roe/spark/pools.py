@@ -1,0 +1,218 @@
+"""Pools on Spark: tasks find out who waits, one task gives out all turns, and tasks take their own records' back.
+
+Between them go the waiting records, and those that somebody has, with the columns that pools rest on; nothing else of them. The task that
+gives out the turns runs what a local run would: the same queue, standings, slots and ledger. So the turns are the same, however the
+records are shared out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roe.columns.column import Refs
+from roe.columns.raw import Raw
+from roe.columns.role import RoleRows
+from roe.columns.run import ColumnRun, Part
+from roe.columns.table import Table
+from roe.columns.turn_files import lines_of, write_turns
+from roe.columns.turns import Handed, Turns
+from roe.columns.world import ColumnWorld
+from roe.data.coerce import telling
+from roe.data.headers import columns_of
+from roe.dynamic import Array
+from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.recorded import pools_json
+from roe.plan.outcome import Outcome, RoleSteps
+from roe.policy.model import Policy
+from roe.spark.plan import Share
+from roe.spark.tasks import LINE
+
+WAITS = "$waits "  # before a role: which of its outcomes a record waits for
+GIVEN = ("$rep ", "$pool ", "$why ")  # before a role: what a record got
+ROLE, SAID = "$role", "$said"
+HANDED = pa.schema([(LINE, pa.int64()), (ROLE, pa.string()), *((name, pa.string()) for name in GIVEN), (SAID, pa.string())])
+
+
+@dataclass(frozen=True)
+class TurnFiles:
+    """Where the task that gives out turns writes them itself, and in which form; without one they go to the driver."""
+
+    folder: str
+    form: str
+
+
+def columns_for_pools(policy: Policy, how: Share, header: Iterable[str]) -> list[str]:
+    """The columns of the records that pools rest on, who has them, and what they are known by."""
+    fields = policy.model.entities[how.entity]
+    needed = {"id", "country", *telling(how.entity, True), *(how.handed_out_by or ()), *(f.name for f in fields.values() if f.required)}
+    held = columns_of(how.entity, fields, header, policy.model.roles())
+    return sorted({column for name, column in held.items() if name in needed or name.startswith("owner")})
+
+
+def outcomes_of_pools(steps: RoleSteps) -> list[Outcome]:
+    """Every outcome of a role that asks a pool, in an order that all tasks know."""
+    found: dict[int, Outcome] = {}
+    for number in range(len(steps.rules.rules)):
+        outcome: Outcome | None = steps.of(number)
+        while outcome is not None:
+            if outcome.pool:
+                found.setdefault(id(outcome), outcome)
+            outcome = outcome.otherwise
+    return list(found.values())
+
+
+# --- who waits ----------------------------------------------------------------------------------------------------------
+
+
+class _RulesAlone(ColumnRun):
+    """A run that stops where pools would be asked."""
+
+    def _entity(self, entity: str) -> None:
+        self.parts = [Part(self.bound, self.world.tables[entity], role) for role in self.bound.roles(entity)]
+
+
+def waiting(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], *, entity: str, columns: list[str]) -> pa.Table:
+    """The records of a task that wait, or that somebody has, as they are in the data: some columns, and what each waits for in each role."""
+    run = _RulesAlone.of(evaluator, tables, as_of=as_of)
+    table, raw = run.world.tables[entity], tables[entity]
+    counts = np.zeros(table.listed, bool)
+    waits = {}
+    for part in run.parts:
+        known = {id(outcome): i for i, outcome in enumerate(outcomes_of_pools(part.steps))}
+        code = np.full(table.listed, -1, np.int64)
+        for rows, outcome in part.waiting:
+            code[rows] = known[id(outcome)]
+        waits[WAITS + part.role] = code
+        counts |= code >= 0
+    for role in run.world.policy.roles:
+        owner = table.owner(role)
+        if isinstance(owner, Refs):
+            counts |= owner.at[: table.listed] >= 0
+    lines = table.typed.lines[: table.listed][counts]
+    at = pa.array(np.searchsorted(raw.lines, lines))
+    given = {name: pa.array(raw.columns[name]).take(at) for name in columns}
+    return pa.table({**given, LINE: lines, **{name: code[counts] for name, code in waits.items()}})
+
+
+# --- all turns ----------------------------------------------------------------------------------------------------------
+
+
+def hand_out(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], *, entity: str, files: TurnFiles | None) -> pa.Table:
+    """The turns of all waiting records, as rows of `HANDED`. Those with `SAID` are for the driver: why it cannot be done like this, or
+    what pools were and, unless they are written here, every turn.
+    """
+    raw = tables[entity]
+    waits = {name.removeprefix(WAITS): np.asarray(raw.columns[name]) for name in raw.columns if name.startswith(WAITS)}
+    own = {name: column for name, column in raw.columns.items() if not name.startswith(WAITS)}
+    world = ColumnWorld(evaluator.compiled, {**tables, entity: Raw(own, raw.n, raw.lines, raw.origin, raw.habits)}, evaluator.clock(as_of))
+    bound = Bound(evaluator, world, {})
+    table = world.tables[entity]
+    at = np.searchsorted(raw.lines, table.typed.lines)
+    parts = [_of_codes(RoleRows(bound, table, role), waits[role][at] if role in waits else None) for role in bound.roles(entity)]
+    rows, turns = HANDED.empty_table(), None
+    if any(part.waiting for part in parts):
+        asked = Turns(table, bound.pools, parts)
+        reason = asked.one_by_one()
+        if reason:
+            return _said([json.dumps({"reason": reason})])
+        handed = asked.run()
+        until = [bound.pools.due(bound.pools.pools[name], world.clock.now, None) for name in asked.names]
+        turns = asked.as_table(handed, 0, until)
+        rows = _rows(asked, handed)
+    said = [json.dumps({"pools": pools_json(bound.pools.histories())})]
+    if files is not None:
+        write_turns(Path(files.folder), [] if turns is None else turns, pools_json(bound.pools.histories()), files.form)
+    elif turns is not None:
+        said += lines_of(turns)
+    return pa.concat_tables([rows, _said(said)])
+
+
+def _of_codes(part: RoleRows, code: Array | None) -> RoleRows:
+    for i, outcome in enumerate(outcomes_of_pools(part.steps)):
+        rows = np.flatnonzero(code == i) if code is not None else ()
+        if len(rows):
+            part.waiting.append((rows, outcome))
+    return part
+
+
+def _rows(turns: Turns, handed: Handed) -> pa.Table:
+    """What each waiting record got, by its line and role."""
+    reps, names = pa.array(turns.rep_ids, pa.string()), pa.array(turns.names, pa.string())
+    roles = pa.array([part.role for part in turns.parts], pa.string())
+    columns = [
+        turns.table.typed.lines[turns.row], roles.take(pa.array(turns.role)), reps.take(pa.array(handed.rep, mask=handed.rep < 0)),
+        names.take(pa.array(handed.pool)), turns.why_given(handed), pa.nulls(len(turns.row), pa.string()),
+    ]  # fmt: skip
+    return pa.table(columns, schema=HANDED)
+
+
+def _said(texts: list[str]) -> pa.Table:
+    nothing = [pa.nulls(len(texts), kind) for kind in HANDED.types[:-1]]
+    return pa.table([*nothing, pa.array(texts, pa.string())], schema=HANDED)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the task that gave out turns said: why it could not, or what pools were, and the turns as lines."""
+
+    reason: str
+    pools: str
+    turns: list[str]
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Said:
+        head, *turns = texts
+        found = json.loads(head)
+        return cls(found.get("reason", ""), found.get("pools", ""), turns)
+
+
+# --- one's own turns back -----------------------------------------------------------------------------------------------
+
+
+class _WithTurns(ColumnRun):
+    """A run over some of the records, to which the turns of those are given."""
+
+    def __init__(self, bound: Bound, lines: Array, given: Mapping[str, pa.Array]) -> None:
+        self.lines, self.given = lines, given
+        super().__init__(bound)
+
+    def _turns(self, table: Table, parts: list[Part]) -> None:
+        if not any(len(rows) for part in parts for rows, _ in part.waiting):
+            return
+        turns = Turns(table, self.bound.pools, parts)
+        handed = Handed.of(len(turns.row))
+        at = np.searchsorted(self.lines, table.typed.lines[turns.row])
+        for number, part in enumerate(parts):
+            places = np.flatnonzero(turns.role == number)
+            rep, pool, why = (self.given[name + part.role].take(pa.array(at[places])) for name in GIVEN)
+            handed.rep[places] = _codes(rep, lambda x: self.world.rep(x).at)  # type: ignore[union-attr]
+            handed.pool[places] = _codes(pool, turns.names.index)
+            handed.why[places] = _codes(why, lambda x: turns.why(x, handed))
+        self._take_over(turns, handed, parts)
+
+
+def _codes(texts: pa.Array, number: Any) -> Array:
+    """The number of each text, -1 where there is none."""
+    coded = texts.dictionary_encode()
+    numbers = np.array([*map(number, coded.dictionary.to_pylist()), -1], np.int64)
+    return numbers[pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)]
+
+
+def run_of(evaluator: Evaluator, as_of: str, tables: dict[str, Raw]) -> ColumnRun:
+    """The run over the records of a task. The turns of pools are given with them, if other tasks' records wait as well."""
+    for entity, raw in tables.items():
+        given = {name: column for name, column in raw.columns.items() if name.startswith(GIVEN)}
+        if given:
+            own = {name: column for name, column in raw.columns.items() if name not in given}
+            whole = {**tables, entity: Raw(own, raw.n, raw.lines, raw.origin, raw.habits)}
+            bound = Bound(evaluator, ColumnWorld(evaluator.compiled, whole, evaluator.clock(as_of)), {})
+            return _WithTurns(bound, raw.lines, {name: pa.array(column) for name, column in given.items()})
+    return ColumnRun.of(evaluator, tables, as_of=as_of)

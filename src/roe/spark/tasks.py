@@ -1,0 +1,145 @@
+"""What a task of a Spark run does: tables and the policy's files arrive as bytes, some records as Arrow, and a function decides them."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from roe.columns.raw import Raw
+from roe.data.scan import Origin
+from roe.diagnostics import PolicyError
+from roe.evaluator.engine import Evaluator
+
+ROWS_A_TASK = 200_000
+LINE = "$line"
+Decide = Callable[..., pa.Table]  # (evaluator, as of a moment, tables by entity, whole=whether they are all) -> what the task sends
+Chunk = tuple[int, int, int]  # the first row group, the one after the last, and the rows before them
+
+
+def sent(tables: dict[str, Raw]) -> bytes:
+    """Tables as bytes that any process can read: Arrow where it can, JSON for columns of mixed values."""
+    held = []
+    for entity, raw in tables.items():
+        arrays = {k: pa.array([json.dumps(x) for x in c]) if isinstance(c, list) else c for k, c in raw.columns.items()}
+        table = pa.table({**arrays, "$line": raw.lines}).replace_schema_metadata(
+            {"mixed": json.dumps([k for k, c in raw.columns.items() if isinstance(c, list)])}
+        )
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        o = raw.origin
+        held.append([entity, sink.getvalue().to_pybytes().hex(), [o.shown, o.header, o.rejects, o.blank, o.notes]])
+    return json.dumps(held).encode()
+
+
+def received(text: bytes) -> dict[str, Raw]:
+    out = {}
+    for entity, held, (path, header, rejects, blank, notes) in json.loads(text):
+        table = pa.ipc.open_stream(bytes.fromhex(held)).read_all()
+        mixed = json.loads((table.schema.metadata or {}).get(b"mixed", b"[]"))
+        raw = Raw.of_table(table.drop_columns(["$line"]), table["$line"].to_numpy())
+        columns = {k: [json.loads(x) for x in pa.array(c).to_pylist()] if k in mixed else c for k, c in raw.columns.items()}
+        origin = Origin(path, tuple(header), [(line, what, why) for line, what, why in rejects], blank, notes)
+        out[entity] = Raw(columns, table.num_rows, raw.lines, origin)
+    return out
+
+
+@lru_cache(maxsize=2)
+def _evaluator(files: tuple[tuple[str, bytes], ...]) -> Evaluator:
+    """The policy, from its files' contents: once for each Python worker."""
+    from roe.stages.build import build
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files:
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        policy, found = build(Path(folder))
+    if policy is None:
+        raise PolicyError(found)
+    return Evaluator(policy)
+
+
+def of_bucket(
+    decide: Decide, files: dict[str, bytes], as_of: str, others: bytes, whole: dict[str, tuple[Any, str]]
+) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    given = tuple(sorted(files.items()))
+
+    def task(batches: Iterator[Any]) -> Iterator[Any]:
+        import pyarrow.compute as pc
+
+        held = list(batches)
+        if not held:
+            return
+        table = pa.Table.from_batches(held)
+        tables = received(others)
+        for entity in pc.unique(table["$entity"]).to_pylist():
+            mine = table.filter(pc.equal(table["$entity"], entity))
+            prefix = next(
+                c.split("|", 1)[0] for c in mine.column_names if "|" in c and c.endswith("|$line") and mine[c].null_count < mine.num_rows
+            )
+            own = {c.split("|", 1)[1]: mine[c] for c in mine.column_names if c.startswith(prefix + "|")}
+            lines = own.pop("$line").combine_chunks().to_numpy(zero_copy_only=False)
+            order = lines.argsort(kind="stable")
+            raw = pa.table(own).take(pa.array(order))
+            habits, path = whole[entity]
+            tables[entity] = Raw.of_table(raw, lines[order], Origin(path), habits)
+        yield from decide(_evaluator(given), as_of, tables).to_batches()
+
+    return task
+
+
+def of_records(
+    decide: Decide, files: dict[str, bytes], as_of: str, others: bytes, whole: tuple[Any, str], entity: str
+) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    """One task for all records of an entity that others sent, with their lines."""
+    given, (habits, path) = tuple(sorted(files.items())), whole
+
+    def task(batches: Iterator[Any]) -> Iterator[Any]:
+        held = list(batches)
+        rows = pa.Table.from_batches(held).sort_by(LINE) if held else pa.table({LINE: pa.array([], pa.int64())})
+        lines = rows[LINE].to_numpy()
+        raw = Raw.of_table(rows.drop_columns([LINE]), lines, Origin(path, ()), habits)
+        yield from decide(_evaluator(given), as_of, {**received(others), entity: raw}).to_batches()
+
+    return task
+
+
+def of_all(decide: Decide, files: dict[str, bytes], as_of: str, tables: bytes) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    given = tuple(sorted(files.items()))
+
+    def task(batches: Iterator[Any]) -> Iterator[Any]:
+        for _ in batches:
+            pass
+        yield from decide(_evaluator(given), as_of, received(tables), whole=True).to_batches()
+
+    return task
+
+
+def of_row_groups(
+    decide: Decide, files: dict[str, bytes], as_of: str, others: bytes, whole: tuple[Any, str], place: tuple[str, str, list[Chunk]]
+) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    """A task that reads its row groups itself, and decides them in portions: no record goes through the JVM."""
+    given = tuple(sorted(files.items()))
+    (habits, shown), (entity, path, chunks) = whole, place
+
+    def task(batches: Iterator[Any]) -> Iterator[Any]:
+        from pyarrow import parquet
+
+        for number in [n for batch in batches for n in batch.column(0).to_pylist()]:
+            first, after, before = chunks[number]
+            rows = parquet.ParquetFile(path).read_row_groups(list(range(first, after)))
+            for start in range(0, max(rows.num_rows, 1), ROWS_A_TASK):
+                some = rows.slice(start, ROWS_A_TASK)
+                lines = np.arange(before + start + 1, before + start + some.num_rows + 1)
+                tables = {**received(others), entity: Raw.of_table(some, lines, Origin(shown), habits)}
+                yield from decide(_evaluator(given), as_of, tables).to_batches()
+
+    return task

@@ -1,0 +1,63 @@
+"""The page of `roe diff --page`: the verdict, the cases that are decided differently, and every record that changes hands."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from roe.analysis.compared import said, sections, sides
+from roe.web.page import Page
+
+if TYPE_CHECKING:
+    from roe.analysis.diff import Change, Impact
+    from roe.analysis.equivalence import Comparison
+
+
+def diff_page(found: list[Change], compared: Comparison, made: Impact | None, old: str, new: str) -> str:
+    page = Page("Policy change", f"{old} → {new}")
+    verdict = said(compared, found)
+    page.say(verdict[:1].upper() + verdict[1:], "verdict")
+    if made is not None:
+        _impact(page, made)
+    for heading, cases in sections(compared):
+        page.heading(heading)
+        header = ("Where", "For example", "Rule before", "Gives before", "Rule after", "Gives after")
+        page.table(header, ((d.where, d.witness, *sides(d)[0], *sides(d)[1]) for d in cases))
+    if found:
+        page.heading("What the policies say")
+        page.table(("Change", "Where", "Rule", "Before", "After"), ((c.kind, c.where, c.name, c.before, c.after) for c in found))
+    return page.html()
+
+
+def _impact(page: Page, made: Impact) -> None:
+    """Who gains and loses, the reps by name; customers and records whose live window is cut short first."""
+    f = made.facts
+    page.heading("Who gains and loses what")
+    page.say(f"{f['moved']:,g} of {f['decided']:,g} allocations change hands ({f['moved_share']:.1%}).")
+    counts = ((f["customers_moved"], "customers"), (f["windows_cut"], "live windows are cut short"), (f["unowned"], "are left to nobody"))
+    if any(n for n, _ in counts):
+        page.bullets(f"{n:,g} {what}" for n, what in counts if n)
+    if not made.moved:
+        return
+    ways = Counter((made.name(m.before), made.name(m.after)) for m in made.moved)
+    page.table(("From", "To", "Records"), ((a, b, n) for (a, b), n in ways.most_common()))
+    page.table(
+        ("Rep", "Before", "After", "Change", "Capacity"),
+        (
+            (made.name(rep), was, now, f"{now - was:+d}", "" if capacity is None else f"{capacity:g}" + (" over" if now > capacity else ""))
+            for rep, was, now, capacity in made.shifts()
+        ),
+    )
+    page.heading("Every record that moves", 3)
+    page.table(
+        ("Record", "Role", "From", "To", "Why it was", "Why it is", "Mind"),
+        (
+            (m.name, m.role, made.name(m.before), made.name(m.after), _why(m.rule_before, m.reason_before), _why(m.rule_after, m.reason_after),
+             ", ".join(mark for mark, holds in (("customer", m.customer), ("window cut short", m.cut)) if holds))
+            for m in sorted(made.moved, key=lambda m: (not m.customer, not m.cut))
+        ),
+    )  # fmt: skip
+
+
+def _why(rule: str, reason: str) -> str:
+    return f"{rule}: {reason}" if rule else reason

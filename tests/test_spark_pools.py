@@ -1,0 +1,170 @@
+"""Pools over records that are shared out: the turns are those of a run in columns, into however many tasks the records go."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import roe
+from helpers import AS_OF, EXAMPLES, HEAVY, policy_text
+from roe.data.read import read_tables
+from test_kinds import made
+
+pa = pytest.importorskip("pyarrow")
+np = pytest.importorskip("numpy")
+
+ENTITY = "lead"
+
+TWO_ROLES = """
+roe: 1
+name: t
+timezone: Europe/Berlin
+roles: [sdr, ae]
+fields: {lead: {status: string, score: number, owner: {column: [SDR Owner, AE Owner]}}}
+pools:
+  desk: {members: 'rep.team = "SDR"', strategy: weighted, weight: rep.ramp, caps: {open_leads: rep.capacity}, together: lead.company, fallback: rest}
+  rest: {members: 'rep.team = "REST"', sticky: lead.account.owner.ae, together: never, fallback: mia}
+invariants:
+  - {name: two, every: lead, holds: lead.owner.ae != lead.owner.sdr, severity: warn}
+  - {name: few, every: rep, holds: owned < 0, severity: warn}
+  - {name: calm, every: run, holds: moved_share < 0.1, severity: warn}
+engagement:
+  lead:
+    sdr:
+      - {name: good, when: lead.score > 10, then: {assign: lead.account.owner.sdr}, else: {route: desk}}
+      - {name: kept, when: lead.owner.sdr != null, then: keep}
+      - {name: rest, then: {route: rest}}
+    ae: [{name: all, when: lead.owner.ae = null, then: {route: desk}}, {name: kept, then: keep}]
+"""
+REPS = "id,name,team,ramp,capacity\na,A,SDR,1,14\nb,B,SDR,0.5,30\nc,C,SDR,0.3,9\nd,D,REST,,\ne,E,REST,,\nz,Z,,,\nmia,Mia,,,\n"
+
+
+def two_roles(folder: Path, rng: random.Random) -> Any:
+    """Some leads have an owner who is in no pool; dates repeat, and rows with a bad cell, no id or an id twice are rejected."""
+    leads = "Lead ID,Company,Account,CreatedDate,Score,SDR Owner,Email\n"
+    for i in rng.sample(range(140), 140):
+        owner = rng.choice(["z", "", "", ""])
+        company = "" if owner else rng.choice([f"C{rng.randrange(25)}", ""])
+        leads += f"L{i:03},{company},{rng.choice(['A1', 'A2', ''])},{rng.randrange(1, 13):02}/{rng.randrange(1, 28):02}/2025,"
+        leads += f"{rng.choice(['3', '11', '20', 'x'])},{owner},\n"
+    leads += "L005,C1,,01/02/2025,3,,\n,C1,,01/02/2025,3,,\n"
+    accounts = "id,name,owner\nA1,Acme,z\nA2,Bolt,e\n"
+    return policy_text(folder, TWO_ROLES, data__leads_csv=leads, data__accounts_csv=accounts, data__reps_csv=REPS)
+
+
+def in_tasks(evaluator: Any, tables: Any, as_of: str, number: int) -> Any:
+    """What the tasks of a Spark run do, one after the other; the reason if turns must be taken one by one."""
+    from roe.columns.raw import Raw
+    from roe.run.columns import batch_of
+    from roe.spark.plan import Share, share
+    from roe.spark.pools import GIVEN, ROLE, SAID, Said, columns_for_pools, hand_out, run_of, waiting
+    from roe.spark.tasks import LINE
+
+    how = share(evaluator.policy)
+    assert isinstance(how, Share), how
+    whole = {entity: Raw.of_rows(rows) for entity, rows in tables.items()}
+    leads, others = whole[ENTITY], {entity: raw for entity, raw in whole.items() if entity != ENTITY}
+    fields = evaluator.policy.model.entities[ENTITY]
+    from roe.data.headers import columns_of, field_of
+
+    held = columns_of(ENTITY, fields, leads.columns, evaluator.policy.model.roles())
+    habits = {c: h for name, c in held.items() if (h := leads.habits_of(c, field_of(fields, name))) is not None}
+    columns = columns_for_pools(evaluator.policy, how, leads.columns)
+    bucket = np.array([hash((x, "bucket")) % number for x in pa.array(leads.columns[held["id"]]).to_pylist()])
+
+    def task(i: int, given: Any = None) -> Any:
+        rows = np.flatnonzero(bucket == i)
+        own = {name: pa.array(c).take(pa.array(rows)) for name, c in {**leads.columns, **(given or {})}.items()}
+        return {**others, ENTITY: Raw(own, len(rows), leads.lines[rows], leads.origin, habits)}
+
+    waits = pa.concat_tables([waiting(evaluator, as_of, task(i), entity=ENTITY, columns=columns) for i in range(number)]).sort_by(LINE)
+    raw = Raw.of_table(waits.drop_columns([LINE]), waits[LINE].to_numpy(), leads.origin, habits)
+    handed = hand_out(evaluator, as_of, {**others, ENTITY: raw}, entity=ENTITY, files=None).to_pylist()
+    said = Said.of(row[SAID] for row in handed if row[SAID] is not None)
+    if said.reason:
+        return said.reason
+    given = {}
+    for role in {row[ROLE] for row in handed if row[SAID] is None}:
+        for name in GIVEN:
+            of = {row[LINE]: row[name] for row in handed if row[ROLE] == role}
+            given[name + role] = pa.array([of.get(line) for line in leads.lines.tolist()], pa.string())
+    return said, [batch_of(run_of(evaluator, as_of, task(i, given))) for i in range(number)], len(waits)
+
+
+def compare(evaluator: Any, tables: Any, as_of: str, number: int) -> str:
+    from roe.columns.run import ColumnRun
+    from roe.columns.turn_files import lines_of
+    from roe.run.columns import batch_of
+
+    found = in_tasks(evaluator, tables, as_of, number)
+    if isinstance(found, str):
+        return found
+    said, shares, _ = found
+    expected = batch_of(ColumnRun.of(evaluator, tables, as_of=as_of))
+    assert said.turns == lines_of(expected.turns)
+    assert said.pools == expected.pools
+    for i, portion in enumerate(expected.portions):
+        for name in portion.lines.column_names:
+            own = {
+                x: y for share in shares for x, y in zip(*(share.portions[i].lines[c].to_pylist() for c in ("record", name)), strict=True)
+            }
+            assert own == dict(zip(portion.lines["record"].to_pylist(), portion.lines[name].to_pylist(), strict=True)), name
+    return ""
+
+
+def test_random_pools(tmp_path: Path) -> None:
+    same = 0
+    for seed in range(200 if HEAVY else 12):
+        evaluator, tables = made(random.Random(seed), tmp_path / str(seed))
+        for number in (1, 3, 7) if HEAVY else ((1, 3, 7)[seed % 3],):
+            try:
+                same += compare(evaluator, tables, "2026-02-01", number) == ""
+            except AssertionError as e:
+                raise AssertionError(f"seed {seed} in {number} tasks: {e}") from e
+    assert same > 8
+
+
+@pytest.mark.parametrize("number", [1, 3, 7])
+def test_two_roles_owners_and_rejects(number: int, tmp_path: Path) -> None:
+    root = two_roles(tmp_path / "p", random.Random(4))
+    evaluator = roe.compile(roe.load(root))
+    tables, _ = read_tables(evaluator.policy, root / "data")
+    assert compare(evaluator, tables, "2026-02-01", number) == ""
+    assert in_tasks(evaluator, tables, "2026-02-01", number)[2] < 142  # rejected rows do not travel
+
+
+def test_why_turns_must_be_taken_one_by_one_is_said(tmp_path: Path) -> None:
+    root = two_roles(tmp_path / "p", random.Random(4))
+    leads = root / "data" / "leads.csv"
+    for line, reason in (("L500,C1,,01/02/2025,3,z,", "somebody has records of the same companies already"), ("L501,,,01/02/2025,20,b,", "members of the pools have some of the records already")):  # fmt: skip
+        before = leads.read_text("utf-8")
+        leads.write_text(f"{before}{line}\n", "utf-8")
+        evaluator = roe.compile(roe.load(root))
+        assert in_tasks(evaluator, read_tables(evaluator.policy, root / "data")[0], "2026-02-01", 2) == reason
+        leads.write_text(before, "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("pool", "why"),
+    [
+        ("{members: [a, b], strategy: least_loaded}", "the pool `desk` looks at each lead for itself"),
+        ("{members: 'rep.id = lead.hint or lead.created < now'}", ""),
+        ("{members: 'rep.team = \"SDR\" and count(lead.activities) < 3'}", "pools look at more of each lead than its own fields"),
+        ("{members: [a, b], sticky: 'if count(lead.activities) > 3 then lead.hint else null'}", "pools look at more of each lead than its own fields"),
+    ],
+)  # fmt: skip
+def test_what_keeps_records_in_one_task(pool: str, why: str, tmp_path: Path) -> None:
+    from roe.spark.plan import Share, share
+
+    text = f"roe: 1\nname: t\nroles: [sdr]\nfields: {{lead: {{hint: string}}}}\npools: {{desk: {pool}}}\n"
+    found = share(roe.load(policy_text(tmp_path, text + "engagement: {lead: {sdr: [{name: all, then: {route: desk}}]}}\n")))
+    assert found.startswith(why) if isinstance(found, str) else why == "" and isinstance(found, Share)
+
+
+def test_the_inbound_example() -> None:
+    evaluator = roe.compile(roe.load(EXAMPLES / "inbound"))
+    tables, _ = read_tables(evaluator.policy, EXAMPLES / "inbound" / "data")
+    assert compare(evaluator, tables, AS_OF["inbound"], 3) == ""

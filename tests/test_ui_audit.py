@@ -1,0 +1,166 @@
+"""The audit page: filters against a scan of all entries, pages that miss nothing and repeat nothing, and the CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette")
+
+from browsing import Browser, example_snapshot
+from roe.ledger import browse
+from roe.ledger.browse import Wanted, newest
+from roe.ledger.entries import Away, Loaded, Owned, Run, Stored
+from roe.ledger.moment import At
+from roe.ledger.store import Store, open_store
+from roe.web.app.history import History
+from roe.web.app.pages import audit
+from roe.web.app.site import Options
+
+RECORDS, REPS = ("A01", "A02", "A03", "gone"), ("ann", "bob", "cal", None)
+
+
+def at(day: int) -> At:
+    return At.of(date(2026, 1, day), "America/New_York")
+
+
+def fill(store: Store, rng: random.Random) -> None:
+    """Five nights, in each of which some records change hands, and a rep who is away."""
+    for night in range(1, 6):
+        entries: list[Any] = []
+        for _ in range(rng.randrange(1, 12)):
+            key: dict[str, Any] = {
+                "at": at(night),
+                "entity": "account",
+                "record": rng.choice(RECORDS),
+                "role": "ae",
+                "rep": rng.choice(REPS),
+            }
+            former = rng.choice(REPS)
+            entries.append(Loaded(**key) if rng.random() < 0.4 else Owned(**key, former=former, rule="r", sentence="=1+1"))
+        entries.append(Away(at=at(night), entity="rep", record="cal", by="mia"))
+        store.append(entries, Run(at=at(night), id=f"night-{night}"))
+
+
+def answers(x: Stored, w: Wanted) -> bool:
+    """What the filters mean, without a database."""
+    e: Any = x.entry
+    reps = {getattr(e, "rep", None), getattr(e, "former", None), e.record if getattr(e, "entity", "") == "rep" else None}
+    return (
+        (not w.kind or x.kind == w.kind)
+        and (not w.record or getattr(e, "record", None) == w.record)
+        and (not w.rep or w.rep in reps)
+        and (not w.run or w.run in (str(x.run), f"night-{e.at.date.day}"))
+        and (w.since is None or e.at.date >= w.since)
+        and (w.until is None or e.at.date <= w.until)
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_pages_have_every_entry_that_answers_once_and_the_newest_first(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(seed)
+    monkeypatch.setattr(browse, "LOOKED_AT", rng.choice((1, 3, 7, 1_000)))
+    with open_store(tmp_path) as store:
+        fill(store, rng)
+        every = list(store.entries())
+        runs = [str(x.number) for x in every if x.kind == "run"]
+        for _ in range(12):
+            some: dict[str, Any] = {
+                "kind": rng.choice(("", "owned", "loaded", "away", "run", "none")),
+                "rep": rng.choice(("", "ann", "bob", "nobody-of-this-name")),
+                "record": rng.choice(("", "A01", "gone", "never")),
+                "run": rng.choice(("", "night-2", "night-9", runs[2])),
+                "since": rng.choice((None, date(2026, 1, 3))),
+                "until": rng.choice((None, date(2026, 1, 4))),
+            }
+            keys = rng.sample(sorted(some), rng.randrange(4))
+            wanted = Wanted(zone="America/New_York", **{key: some[key] for key in keys})
+            got, before = [], None
+            while True:
+                found = newest(store, wanted, before, 3)
+                got += [x.number for x in found.entries]
+                assert len(found.entries) <= 3
+                if found.before is None:
+                    break
+                assert before is None or found.before < before
+                before = found.before
+            assert got == [x.number for x in reversed(every) if answers(x, wanted)], wanted
+
+
+def test_a_page_reads_no_more_than_an_index_or_a_range_of_numbers(tmp_path: Path) -> None:
+    """What a page asks of SQLite never scans the whole table, so a page takes as long among millions of entries."""
+    with open_store(tmp_path) as store:
+        fill(store, random.Random(1))
+        asked: list[tuple[str, Any]] = []
+        rows = store.db.rows
+        store.db.rows = lambda sql, values=(): asked.append((sql, values)) or rows(sql, values)  # type: ignore[func-returns-value, method-assign]
+        day = date(2026, 1, 3)
+        for wanted in (
+            Wanted(),
+            Wanted(kind="owned"),
+            Wanted(rep="ann"),
+            Wanted(record="A01"),
+            Wanted(run="night-2"),
+            Wanted(since=day, until=day),
+        ):
+            newest(store, wanted, 20, 3)
+        plans = [" ".join(str(row[3]) for row in rows(f"EXPLAIN QUERY PLAN {sql}", values)) for sql, values in asked if "entry" in sql]
+    assert len(plans) == 6
+    assert "entry_subject" in plans.pop(3)
+    assert all("SEARCH entry USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in plan for plan in plans), plans
+
+
+@pytest.fixture
+def auditor(tmp_path: Path) -> Browser:
+    with open_store(tmp_path) as store:
+        fill(store, random.Random(4))
+    return Browser(example_snapshot("static"), Options(history=History(str(tmp_path))))
+
+
+def numbers(page: str) -> list[int]:
+    return [int(n) for n in re.findall(r'<th scope="row" class="n"><a href="/entry/(\d+)"', page)]
+
+
+def test_the_page_filters_by_what_people_know(auditor: Browser) -> None:
+    every = numbers(auditor.page("/audit"))
+    assert every == sorted(every, reverse=True) and every[-1] == 1
+    away = numbers(auditor.page("/audit?kind=away&rep=Cal+Cruz"))
+    label = auditor.site.current().label("account", "A01")
+    assert label != "A01" and label in auditor.text("/audit?record=A01")
+    by_name = auditor.page(f"/audit?record={label.replace(' ', '+').replace('&', '%26')}")
+    assert numbers(by_name) == numbers(auditor.page("/audit?record=A01")) != []
+    assert away and away == numbers(auditor.page("/audit?kind=away&rep=cal"))
+    assert set(numbers(auditor.page("/audit?since=2026-01-02&until=2026-01-02"))) == set(numbers(auditor.page("/audit?run=night-2")))
+    assert "is not a day" in auditor.text("/audit?since=yesterday") and "Nothing answers to these filters" in auditor.text(
+        "/audit?record=none"
+    )
+
+
+def test_pages_lead_to_older_entries_and_back(auditor: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = numbers(auditor.page("/audit"))
+    monkeypatch.setattr(audit, "SIZE", 10)
+    got, path = list[int](), "/audit?kind="
+    while path:
+        page = auditor.page(path)
+        got += numbers(page)
+        onward = re.search(r'rel="next" href="([^"]+)"', page)
+        path = onward[1].replace("&amp;", "&") if onward else ""
+    assert got == every and "← newest" in page
+
+
+def test_the_csv_has_all_of_it_and_no_formula(auditor: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "EXPORTED", 7)
+    found = auditor.get("/audit.csv")
+    rows = list(csv.DictReader(io.StringIO(found.text)))
+    assert [int(row["number"]) for row in rows] == numbers(auditor.page("/audit"))
+    assert {row["why"] for row in rows} <= {"", "'=1+1"} and "attachment" in found.headers["content-disposition"]
+    owned = list(csv.DictReader(io.StringIO(auditor.get("/audit.csv?kind=owned").text)))
+    assert owned and {row["kind"] for row in owned} == {"owned"}
+    assert auditor.get("/audit.csv?since=x").status_code == 400
