@@ -23,7 +23,8 @@ import roe
 from helpers import EXAMPLES, HEAVY, policy_text
 from roe.cli import main
 from roe.columns.world import ColumnWorld
-from roe.evaluator.books import applied, check_plan, plan_books
+from roe.evaluator.book_plan import applied, check_plan
+from roe.evaluator.books import plan_books
 from roe.evaluator.engine import Bound, empty_state
 from roe.evaluator.questions import sentences
 

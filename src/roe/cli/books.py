@@ -114,7 +114,7 @@ def apply(plan: Path, state: str, out: Path | None, wait: float) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    from roe.evaluator.books import check_plan
+    from roe.evaluator.book_plan import check_plan
 
     here = Span(str(path), 1, 1, 2)
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from roe import __version__
 from roe.diagnostics import Diagnostic, PolicyError
-from roe.evaluator.books import applied, digest
+from roe.evaluator.book_plan import applied, digest
 from roe.ledger.entries import Run
 from roe.ledger.legacy import moment_of
 from roe.ledger.state import entries_between
