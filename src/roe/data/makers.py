@@ -104,13 +104,12 @@ def _worded(value: object, words: tuple[str, ...]) -> bool:
 
 
 _ZONE = re.compile(r"\(([A-Za-z_]+/[\w/+-]+)\)\s*$")  # `(GMT-08:00) Pacific Standard Time (America/Los_Angeles)`
-_ALL = re.compile(r"\s*(.*?)\s*$", re.DOTALL)
 
 
-def _named_by(known: Callable[[str], object], name: str) -> str | None:
-    """A name that is known, and None for another one."""
+def _known(find: Callable[[str], object], name: str) -> str | None:
+    """A name that stands for something, and None for another one."""
     try:
-        known(name)
+        find(name)
     except ValueError:
         return None
     return name
@@ -122,8 +121,8 @@ NORMALIZERS: dict[str, Callable[[str], str | None]] = {
     "phone": lambda text: own.normalize_phone(text) or own.normalize_phone(text, "US"),
     "company": own.company,
     "hours": lambda text: text.strip() if hours_of(text) else None,
-    "timezone": lambda text: _named_by(zone_of, (_ZONE.search(text) or _ALL.match(text))[1]),  # type: ignore[index]
-    "calendar": lambda text: _named_by(holidays_of, text.strip()),
+    "timezone": lambda text: _known(zone_of, found[1] if (found := _ZONE.search(text)) else text.strip()),
+    "calendar": lambda text: _known(holidays_of, text.strip()),
     "lower": str.lower,
     "upper": str.upper,
     "trim": lambda text: " ".join(text.split()),
