@@ -15,7 +15,10 @@ from roe.policy.section import Day, Duration, Expression, Form, Heading, Name, P
 from roe.source import Text
 
 # two leads of one company go to one rep: by its account, else by its own e-mail domain, else by the person's e-mail address
-COMPANY = "if lead.account != null then lead.account.id else if is_freemail(domain(lead.email)) then lead.email else domain(lead.email)"
+COMPANY = (
+    "if lead.account != null then lead.account.id else if opportunity.account != null then opportunity.account.id "
+    "else if is_freemail(domain(lead.email)) then lead.email else domain(lead.email)"
+)
 
 
 @section
