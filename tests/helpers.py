@@ -37,6 +37,11 @@ AS_OF = {
 }
 
 
+def seeds(every_day: int, all_of_them: int) -> range:
+    """The seeds of a test: a few every day, all of them where somebody asks for long checks."""
+    return range(all_of_them if HEAVY else every_day)
+
+
 @cache
 def example_policy(name: str) -> Policy:
     """The policy of an example, which nobody changes: read once."""

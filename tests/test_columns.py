@@ -145,7 +145,7 @@ def test_traces_of_the_examples_are_made_again_from_columns(name: str, tmp_path:
 
 
 def test_traces_of_random_policies_are_made_again_from_columns(tmp_path: Path) -> None:
-    for seed in range(60 if HEAVY else 4):
+    for seed in range(60 if HEAVY else 2):
         rng = random.Random(seed)
         folder = tmp_path / str(seed)
         make_policy(rng, folder)
