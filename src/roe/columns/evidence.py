@@ -136,6 +136,7 @@ class Evidence:
         self.policy = self.evaluator.policy
         self._reads = reads_through(self.policy)
         self._zone = zone_of(self.policy.timezone)
+        self._tables: dict[str, Value] = {}  # by name, None for one that the run did not write
 
     def find(self, text: str) -> list[tuple[str, str]]:
         """The decided records that answer to a text by id, name, domain or e-mail: (entity, id)."""
@@ -203,8 +204,10 @@ class Evidence:
     def _data(self, name: str) -> Value:
         from pyarrow import dataset
 
-        path = self.folder / f"{name}.parquet"
-        return dataset.dataset(path) if path.is_file() else None
+        if name not in self._tables:
+            path = self.folder / f"{name}.parquet"
+            self._tables[name] = dataset.dataset(path) if path.is_file() else None
+        return self._tables[name]
 
     def rows(self, entity: str, where: Value) -> Iterator[Json]:
         data = self._data(entity)

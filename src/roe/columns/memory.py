@@ -7,7 +7,7 @@ through the row evaluator's own function. So do those that a run leaves otherwis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -247,11 +247,13 @@ class ColumnMemory(Memory):
         """As the row evaluator's. Decisions on rows that are left alone may be left out, which `is_left_alone` says."""
         changes: Json = {}
         for (entity, role), x in self.aligned.items():
-            ids = self.world.tables[entity].ids
-            for row in np.flatnonzero(self._is_news(x)).tolist():
+            rows = np.flatnonzero(self._is_news(x))
+            records = self.world.tables[entity].ids.take(pa.array(rows)).to_pylist()
+            self.learn(entity, role, rows, records)
+            for row, record in zip(rows.tolist(), records, strict=True):
                 found = self.facts_at(entity, role, row)
                 assert found is not None
-                self._save(changes, f"{entity}|{ids[row].as_py()}|{role}", found)
+                self._save(changes, f"{entity}|{record}|{role}", found)
             for record, found in x.absent.items():
                 self._save(changes, f"{entity}|{record}|{role}", found)
         saved, parts = self._decided(decisions)
@@ -261,6 +263,12 @@ class ColumnMemory(Memory):
         self._note_rows(changes)
         found_owners: Saved = Changed(before, changes)
         return {"owners": found_owners, **parts}
+
+    def learn(self, entity: str, role: str, rows: Array, records: Sequence[str]) -> None:
+        """Some rows are about to be asked for by the ids of their records."""
+        found = self.aligned.get((entity, role))
+        if found is not None:
+            found.held.learn(records, found.at[rows].tolist())
 
     def _save(self, changes: Json, key: str, found: Facts) -> None:
         changes[key] = found.saved() if self.is_kept(key, found) else None

@@ -111,6 +111,7 @@ class ColumnRun:
             since = self.world.columns_memory.since_in_data(part.entity, part.role)
             days = [None] * len(some) if since is None else since.take(some).values()
             ids = part.table.ids.take(pa.array(some)).to_pylist()
+            self.world.columns_memory.learn(part.entity, part.role, some, ids)
             rows = zip(ids, part.owner[some].tolist(), part.previous[some].tolist(), days, part.action[some].tolist(), strict=True)
             for record, owner, previous, day, action in rows:
                 who, before = (reps[at] if at >= 0 else None for at in (owner, previous))
