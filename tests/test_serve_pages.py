@@ -34,7 +34,7 @@ def test_the_pages_of_a_service_show_what_it_decided(tmp_path: Path) -> None:
         record = page(client, "/app/record/lead/L1")
         assert owner in record and "ada@lovelace.org" in record
         assert "owns it as sdr" in page(client, "/app/history/lead/L1")
-        assert "the last hash is" in page(client, "/app/audit") and "/app/static/app.css" in client.get("/app/").text
+        assert "the chain ends with" in page(client, "/app/audit") and "/app/static/app.css" in client.get("/app/").text
         client.patch("/v1/leads/L1", json={"company": "Babbage"})
         assert "Babbage" in page(client, "/app/record/lead/L1")
         assert client.get("/app/", headers={"host": "evil.test"}).status_code == 421
