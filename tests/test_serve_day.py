@@ -34,7 +34,7 @@ from roe.serve.policies import Ready, load
 from roe.serve.swap import warmed
 from roe.serve.times import SetTime
 from roe.serve.writer import Job
-from services import Process, policy
+from services import Process, plain_client, policy
 
 EVENTS = int(os.environ.get("ROE_EVENTS", "10000")) if HEAVY else 150
 NUMBERS = ("decision", "policy")  # which depend on how many servers there are
@@ -186,7 +186,7 @@ class RealDay:
             ]
             one.start()
         self.starting: list[threading.Thread] = []
-        self.client = httpx.Client(timeout=60)
+        self.client = plain_client(timeout=60)
         self.store = open_store(state)
         self.seq, self.due = -1, dict[str, datetime]()
 
