@@ -137,12 +137,11 @@ def moment_of(evaluator: Evaluator, as_of: str) -> At:
 
 def _decided(job: Job, folder: OutFolder, given: Options, memory: Memory | None) -> Finished:
     """Decide until nobody has appended to the ledger meanwhile, and put the files in place."""
+    if memory is None:
+        return _Draft(job, folder, given, {}).finish("dry" if given.dry else "forgetful")
     digest, looks_back = digest_of(policy_files(job.evaluator.policy)), job.evaluator.policy.plan.past.looks_back
     owners = choose(given.engine, job).owners
     for attempt in range(TRIES):
-        if memory is None:
-            draft = _Draft(job, folder, given, {})
-            return draft.finish("dry" if given.dry else "forgetful")
         if attempt < TRIES - 1:
             draft = _Draft(job, folder, given, memory.read(digest, owners, looks_back), memory)
             if given.dry or given.replay or draft.is_refused:
