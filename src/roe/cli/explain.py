@@ -61,7 +61,7 @@ def command(
         return
     world = None
     if run_folder is not None:
-        _is_whole(run_folder)
+        run_folder = _is_whole(run_folder)
     if data is None and run_folder is not None:
         if field is not None or why_not_rep is not None:
             at = Span("--field" if field is not None else "--why-not", 1, 1, 2)
@@ -79,13 +79,14 @@ def command(
     click.echo("\n\n".join(x.as_text(shape == "md") for x in found), color=color())
 
 
-def _is_whole(folder: Path) -> None:
-    """A folder with the files of two runs explains neither."""
-    from roe.run.folder import MARK, STAGED
+def _is_whole(folder: Path) -> Path:
+    """Where a run's files are; a folder with the files of two runs explains neither."""
+    from roe.run.folder import MARK, STAGED, files_of
 
     if (folder / STAGED).is_dir() and not (folder / MARK).is_file():
         help = "repeat the `roe run` with this --out folder: it finishes that run first"
         fail([Diagnostic("R608", "a run was interrupted while its files were put in place here", Span(str(folder), 1, 1, 2), help)])
+    return files_of(folder)
 
 
 @dataclass(slots=True)

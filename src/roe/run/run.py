@@ -17,8 +17,8 @@ from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.grammar import values as v
 from roe.run import lists
 from roe.run.engines import Engine, Job, choose
-from roe.run.files import KNOWN, Files, Tables, write_rows
-from roe.run.folder import OutFolder, read_mark
+from roe.run.files import KNOWN, PARTS, Files, Tables, write_rows
+from roe.run.folder import OutFolder, files_of, read_mark
 from roe.run.guards import activated, another_policy, decides, not_loaded, without_a_ledger
 from roe.run.inputs import digest_of, inputs_of, policy_files, revision, run_id
 from roe.run.invariants import Broken, Tally, told
@@ -90,7 +90,7 @@ def run(job: Job, out: Path, options: Options | None = None) -> Finished:
     a folder that cannot be written.
     """
     given = options or Options()
-    folder = OutFolder(out)
+    folder = OutFolder(out, apart=job.form == PARTS)
     job.remembers = bool(given.state)
     problems = [] if given.state else without_a_ledger(job.evaluator.policy)
     if problems:
@@ -205,7 +205,7 @@ class _Draft:
     def _last_report(self) -> Report:
         """What the run before read: kept with the memory, or where it wrote."""
         kept = beside(self.given.state)
-        return read_report(kept if kept is not None and (kept / FILE).is_file() else self.folder.place)
+        return read_report(kept if kept is not None and (kept / FILE).is_file() else files_of(self.folder.place))
 
     def remember_report(self) -> None:
         kept = beside(self.given.state)
