@@ -17,12 +17,13 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 from roe.diagnostics import Diagnostic, PolicyError
+from roe.dynamic import Json, Saved
 from roe.source import Span
 
 MARK = "run.json"
@@ -70,7 +71,7 @@ class OutFolder:
         _write(self.staged / OLD, json.dumps(files))
         return self.staged
 
-    def seal(self, about: Mapping[str, Any]) -> dict[str, Any]:
+    def seal(self, about: Saved) -> Json:
         """Write the mark, with the digests of all files; from now on the run can be put in place even after a crash."""
         files = {name: digest(self.staged / name) for name in _files(self.staged)}
         for name in files:
@@ -102,7 +103,7 @@ class OutFolder:
         self._remove_old(mark)
         self.discard()
 
-    def _remove_old(self, mark: Mapping[str, Any]) -> bool:
+    def _remove_old(self, mark: Saved) -> bool:
         """Remove the files of the run before that this one does not have; whether there were any."""
         if not (self.staged / OLD).is_file():
             return False
@@ -124,7 +125,7 @@ class OutFolder:
         """Remove what was staged."""
         shutil.rmtree(self.staged, ignore_errors=True)
 
-    def recover(self, happened: Callable[[Mapping[str, Any]], bool]) -> str:
+    def recover(self, happened: Callable[[Saved], bool]) -> str:
         """Finish what a killed run left, if it `happened`, or remove it; a sentence about it, empty if there was nothing."""
         if not self.staged.exists():
             return ""
@@ -140,7 +141,7 @@ class OutFolder:
         return "" if is_done else "a run was interrupted before it was complete; what it left is removed"
 
 
-def read_mark(folder: Path) -> dict[str, Any]:
+def read_mark(folder: Path) -> Json:
     """What `run.json` says; empty where there is none, or none that can be read."""
     try:
         mark = json.loads((folder / MARK).read_text("utf-8"))
@@ -155,7 +156,7 @@ def files_of(folder: Path) -> Path:
     return folder / _apart(read_mark(folder))
 
 
-def _apart(mark: Mapping[str, Any]) -> str:
+def _apart(mark: Saved) -> str:
     """The name of the folder of its own that a run has; empty if it has none."""
     name = mark.get("folder")
     return name if isinstance(name, str) and re.fullmatch(r"run=[\w-]+", name) else ""
@@ -210,7 +211,7 @@ def _synchronise(path: Path) -> None:
         os.close(handle)
 
 
-def _lock(path: Path) -> Any:
+def _lock(path: Path) -> BinaryIO | None:
     """An open file with a lock that ends with this process; None while another process has it."""
     file = path.open("a+b")
     try:
