@@ -9,8 +9,8 @@ shows what the rules do, and not that such a record can exist, and a finding say
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from roe.analysis.space import Box, Space, Undecided
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
-from roe.grammar.closures import CLOCK, IMPLICIT, compile_expression
+from roe.grammar.closures import CLOCK, IMPLICIT, Code, compile_expression
 from roe.plan.bitsets import bits
 from roe.plan.operators import Choose, Derive
 from roe.plan.subjects import key_of
@@ -136,9 +136,21 @@ class Finder:
         at = zip(space.axes, box, space.whole, strict=True)
         needed = [(axis, cells) for axis, cells, all_ in at if cells != all_ or not (cells & 1 or axis.key == "today")]
         groups = self._groups(needed, cases.entity)
-        found = itertools.islice(self._solve(cases, groups), most)
-        for witness in found:
-            yield from (x for x in self._grounded(cases, witness) if x.possible)
+        asked = [(compile_expression(axis.node), axis, cells) for axis, cells in needed]
+        for witness in itertools.islice(self._solve(cases, groups), most):
+            for grounded in self._grounded(cases, witness):
+                if grounded.possible:
+                    yield self._without_given(grounded, asked) or grounded
+
+    def _without_given(self, witness: Witness, asked: Sequence[tuple[Code, Axis, int]]) -> Witness | None:
+        """The record with nothing given, where what is computed of it lies in the same cells anyway."""
+        bare = replace(witness, given={}) if witness.given else None
+        row = self.row(bare) if bare is not None else None
+        if row is None:
+            return None
+        scope = row.world.scope(row)
+        found = ((axis.cell_of(code(scope)), cells) for code, axis, cells in asked)
+        return bare if all(cell is not None and cells >> cell & 1 for cell, cells in found) else None
 
     def _groups(self, needed: list[tuple[Axis, int]], entity: str) -> list[list[tuple[Axis, int]]]:
         """The axes that share fields, together."""
