@@ -60,28 +60,19 @@ def test() -> None:
         run(*args)
 
 
+HEAVY = tuple(
+    f"tests/test_{name}.py"
+    for name in ("expressions", "index", "analysis", "policies", "data", "columns", "pages", "sql", "examples", "mutation")
+)
+SPARK = "tests/test_spark.py"
+
+
 def heavy() -> None:
     """Long fuzzing, engines compared at length, Spark, the conformance report where the suite is at hand, a hundred planted faults, and the quick benchmarks."""
-    run(
-        "-m",
-        "pytest",
-        "-n",
-        "auto",
-        "tests/test_expressions.py",
-        "tests/test_index.py",
-        "tests/test_analysis.py",
-        "tests/test_policies.py",
-        "tests/test_data.py",
-        "tests/test_columns.py",
-        "tests/test_pages.py",
-        "tests/test_sql.py",
-        "tests/test_examples.py",
-        "tests/test_mutation.py",
-        heavy=True,
-    )
+    run("-m", "pytest", "-n", "auto", *HEAVY, heavy=True)
     if shutil.which("java"):
         run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", ".[spark]")
-        run("-m", "pytest", "tests/test_spark.py", heavy=True)
+        run("-m", "pytest", SPARK, heavy=True)
     else:
         say("no Java: the tests on Spark are left out")
     run("tests/fuzz.py", "60", *(["2026"] if os.environ.get("CI") else []))
@@ -94,25 +85,14 @@ def heavy() -> None:
 
 def proofs() -> None:
     """What the documentation says is proven, at its full length: thousands of policy changes, expressions, damaged tables, advised changes,
-    killed runs and servers, and every page in a browser. It takes hours.
+    killed runs and servers, and every page in a browser: each test that tries more where somebody asks for it, but for those of `heavy`.
+    It takes hours.
     """
-    for test in (
-        "equivalence",
-        "one_language",
-        "reading_damage",
-        "whynot",
-        "ledger_kills",
-        "runs",
-        "serve_processes",
-        "serve_day",
-        "ledger_columns",
-        "one_record",
-        "kinds",
-        "year",
-        "ui_rights",
-        "ui_browser",
-    ):
-        run("-m", "pytest", "-s", f"tests/test_{test}.py", heavy=True)
+    for path in sorted((ROOT / "tests").glob("test_*.py")):
+        text = path.read_text("utf-8")
+        longer = any(mark in text for mark in ("HEAVY", "seeds(", "mark.heavy", "@given("))
+        if longer and f"tests/{path.name}" not in (*HEAVY, SPARK):
+            run("-m", "pytest", "-s", f"tests/{path.name}", heavy=True)
 
 
 def mutants() -> None:

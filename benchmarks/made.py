@@ -387,7 +387,7 @@ def weighted_problem(accounts: int, reps: int) -> Any:
     """Accounts that take places: type D of Chu and Beasley (Computers & Operations Research 24, 1997), the hardest, with worths for costs."""
     import numpy as np
 
-    from roe.evaluator.weighted import Pairs
+    from roe.evaluator.pairs import Pairs
 
     rng = np.random.default_rng(7)
     size = rng.integers(1, 101, (accounts, reps))

@@ -26,7 +26,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 import made
-from roe.columns.load import Raw
+from roe.columns.raw import Raw
 from roe.columns.world import ColumnWorld
 from roe.evaluator.engine import Bound, Evaluator
 from roe.ledger.entries import Entry, Loaded, Owned, Run

@@ -39,6 +39,7 @@ class Browser:
 
     def __init__(self, snapshot: Snapshot | Callable[[], Snapshot], options: Options | None = None, name: str = "") -> None:
         self.site = Site(snapshot if callable(snapshot) else lambda: snapshot, options)
+        self.app = self.site.app()
         self.cookies = httpx.Cookies()
         if name:
             self.post("/sign-in", {"token": name})
@@ -66,7 +67,7 @@ class Browser:
 
     def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
         async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self.site.app())
+            transport = httpx.ASGITransport(app=self.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost", cookies=self.cookies) as client:
                 return await client.request(method, path, **more)
 

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from roe.crm.ids import fold
-from roe.data.coerce import columns_of
+from roe.data.headers import columns_of
 from roe.data.read import file_of
 from roe.evaluator.engine import Evaluator
 from roe.policy.standard import FILES

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from roe.serve import events
 from roe.serve.desk import Desk
 from roe.serve.problems import Refused
-from roe.serve.writer import Act, Reply
+from roe.serve.writer import Reply
 
 START = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 REPS = tuple(f"rep{n:02d}" for n in range(8))
@@ -56,14 +56,33 @@ def policies() -> tuple[str, ...]:
     return tuple(POLICY.replace("WITHIN", within).replace("BIG", big) for within, big in (("1 hour", "500"), ("40 minutes", "800")))
 
 
+Request = tuple[str, str, dict[str, Any]]  # method, address and body
+Ask = Callable[[Desk], Request | None]  # a request, which may rest on what is known; None where there is nothing to ask
+
+
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One request at a moment; with a `policy`, that one takes over before it."""
+    """One request at a moment; with a `policy`, that one takes over before it. `sent` is what was asked when it was handled last."""
 
     at: datetime
     name: str
-    act: Act
+    ask: Ask
     policy: int | None = None
+    sent: list[Request | None] = field(default_factory=list)
+
+    def act(self, desk: Desk, at: datetime) -> Reply:
+        request = self.ask(desk)
+        self.sent[:] = [request]
+        if request is None:
+            raise Refused(404, "R904", "there is no such lead")
+        _, address, body = request
+        if address == "/v1/events":
+            return 200, _said(**events.handle(desk, {**body, "by": body.get("by", "")}, at))
+        if address == "/v1/leads":
+            id, known, stale = desk.route("lead", body, "", at)
+            return 200, lambda: {**desk.answer("lead", id), "known": known, "stale": stale}
+        _, _, entity, id = address.split("/")
+        return 200, _said(stale=desk.patch(entity, id, body, "", at))
 
 
 def fill(desk: Desk, at: datetime) -> Reply:
@@ -100,24 +119,16 @@ def happenings(number: int, seed: int) -> list[Happening]:
     return made
 
 
-def _lead(id: str, chance: random.Random) -> Act:
+def _lead(id: str, chance: random.Random) -> Ask:
     n = chance.randrange(80)
     values = {
         "id": id, "email": f"p{id}@d{n}.com", "company": f"{WORDS[n % 8]} {chance.choice(ENDS)}", "employees": chance.randrange(1000),
         "form": chance.choice(["demo", "demo", "demo", "demo", "ask"]),
     }  # fmt: skip
-    return _route(values)
+    return lambda desk: ("POST", "/v1/leads", values)
 
 
-def _route(values: dict[str, Any]) -> Act:
-    def act(desk: Desk, at: datetime) -> Reply:
-        id, known, stale = desk.route("lead", values, "", at)
-        return 200, lambda: {**desk.answer("lead", id), "known": known, "stale": stale}
-
-    return act
-
-
-def _other(kind: float, lead: str, rep: str, at: datetime, chance: random.Random) -> Act:
+def _other(kind: float, lead: str, rep: str, at: datetime, chance: random.Random) -> Ask:
     back = at - timedelta(minutes=chance.choice([0, 0, 1, 30, 70]))
     if kind < 0.65:
         return _event({"event": "worked", "id": lead, "rep": rep, "at": back.isoformat()}, of_owner=True)
@@ -142,22 +153,19 @@ def _other(kind: float, lead: str, rep: str, at: datetime, chance: random.Random
     return _patch("account", f"A{n}", values)
 
 
-def _patch(entity: str, id: str, values: dict[str, Any]) -> Act:
-    def act(desk: Desk, at: datetime) -> Reply:
-        if entity == "lead" and not desk.record(entity, id).fields:
-            raise Refused(404, "R904", "there is no such lead")
-        return 200, _said(stale=desk.patch(entity, id, values, "", at))
+def _patch(entity: str, id: str, values: dict[str, Any]) -> Ask:
+    def ask(desk: Desk) -> Request | None:
+        return None if entity == "lead" and not desk.record(entity, id).fields else ("PATCH", f"/v1/{entity}/{id}", values)
 
-    return act
+    return ask
 
 
-def _event(event: dict[str, Any], of_owner: bool = False) -> Act:
-    def act(desk: Desk, at: datetime) -> Reply:
+def _event(event: dict[str, Any], of_owner: bool = False) -> Ask:
+    def ask(desk: Desk) -> Request:
         owner = desk.state.get("owner", f"lead|{event.get('id')}|sdr")
-        asked = {**event, "rep": owner["owner"]} if of_owner and owner is not None and owner["owner"] else event
-        return 200, _said(**events.handle(desk, asked, at))
+        return "POST", "/v1/events", {**event, "rep": owner["owner"]} if of_owner and owner is not None and owner["owner"] else event
 
-    return act
+    return ask
 
 
 def _said(**values: Any) -> Callable[[], dict[str, Any]]:

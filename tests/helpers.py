@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from roe.data.read import read_tables
 from roe.evaluator.engine import Evaluator
+from roe.policy.model import Policy
 from roe.stages.build import build
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,10 +37,21 @@ AS_OF = {
 }
 
 
-def example(name: str) -> Evaluator:
+def seeds(every_day: int, all_of_them: int) -> range:
+    """The seeds of a test: a few every day, all of them where somebody asks for long checks."""
+    return range(all_of_them if HEAVY else every_day)
+
+
+@cache
+def example_policy(name: str) -> Policy:
+    """The policy of an example, which nobody changes: read once."""
     policy, found = build(EXAMPLES / name)
     assert policy is not None, found
-    return Evaluator(policy)
+    return policy
+
+
+def example(name: str) -> Evaluator:
+    return Evaluator(example_policy(name))
 
 
 def tables(evaluator: Evaluator, folder: Path) -> Any:

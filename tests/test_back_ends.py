@@ -26,7 +26,7 @@ COMMON = {"account", "until", "reason", "status", "books", "claims", "credits", 
 LEFT: dict[str, dict[str, int]] = {
     "evaluator/able.py": {"leave": 2},
     "evaluator/pool.py": {"is_open": 1},
-    "evaluator/books.py": {"leave": 1},
+    "evaluator/cycle.py": {"leave": 1},
     "evaluator/claims.py": {"claim": 2},
     "evaluator/extra.py": {"claim": 1, "territory": 3},
     "evaluator/kept.py": {"is_open": 3},

@@ -23,7 +23,8 @@ import roe
 from helpers import EXAMPLES, HEAVY, policy_text
 from roe.cli import main
 from roe.columns.world import ColumnWorld
-from roe.evaluator.books import applied, check_plan, plan_books
+from roe.evaluator.book_plan import applied, check_plan
+from roe.evaluator.books import plan_books
 from roe.evaluator.engine import Bound, empty_state
 from roe.evaluator.questions import sentences
 
@@ -124,8 +125,8 @@ STAY = ("open-opportunity", "future-meeting", "on-hold", "recently-assigned", "w
 def test_what_a_cycle_keeps_to(mode: str, tmp_path: Path) -> None:
     policy_text(tmp_path, POLICY.format(more=MODES[mode]))
     evaluator = roe.compile(roe.load(tmp_path))
-    moves = 0
-    for seed in range(40 if HEAVY else 10):
+    moves, seeds = 0, 40 if HEAVY else 5
+    for seed in range(seeds):
         data = tables(random.Random(seed))
         state: dict[str, Any] = {}
         for week in range(3):
@@ -171,7 +172,7 @@ def test_what_a_cycle_keeps_to(mode: str, tmp_path: Path) -> None:
                 here = {r["id"] for r in world.rows["rep"] if r["active"] is not False}  # a book may keep what a leaver had: nobody owns it
                 assert {d.id: d.owner for d in run.decisions if d.owner} == {a: r for a, r in after.items() if r in here}
                 assert run.state()["books"] == state["books"]
-    assert moves > (200 if HEAVY else 50)
+    assert moves > 5 * seeds
 
 
 def test_a_resting_account_comes_back_and_the_reason_is_told(tmp_path: Path) -> None:
@@ -252,8 +253,8 @@ def test_no_account_is_in_two_books_of_one_role(tmp_path: Path) -> None:
         ),
     )
     evaluator = roe.compile(roe.load(tmp_path))
-    both = 0
-    for seed in range(25):
+    both, seeds = 0, 25 if HEAVY else 8
+    for seed in range(seeds):
         data = tables(random.Random(seed))
         state: dict[str, Any] = {}
         for week in range(3):
@@ -265,7 +266,7 @@ def test_no_account_is_in_two_books_of_one_role(tmp_path: Path) -> None:
             state = json.loads(json.dumps(applied(state or empty_state(as_of), plan)))
             again = plan_books(evaluator.bind(data, as_of=as_of, state=state))["books"]
             assert [m for name in again for m in again[name]["moves"]] == [], (seed, week)
-    assert both > 30
+    assert both > 1.2 * seeds
 
 
 @pytest.mark.parametrize(
@@ -363,7 +364,7 @@ engagement:
         "utf-8",
     )
     evaluator = roe.compile(roe.load(tmp_path))
-    for seed in range(10):
+    for seed in range(10 if HEAVY else 3):
         rng = random.Random(seed)
         accounts: list[dict[str, Any]] = [
             {"id": f"A{k}", "name": f"Co {k}", "points": rng.randint(1, 9), "customer": k % 2 == 0, "tier": rng.choice("AB")}

@@ -76,8 +76,8 @@ def test_random_pools_give_the_same_turns(tmp_path: Any) -> None:
     from roe.run.columns import batch_of
     from roe.run.rows import batch_of as by_rows
 
-    handed = 0
-    for seed in range(300 if HEAVY else 25):
+    handed, seeds = 0, 300 if HEAVY else 12
+    for seed in range(seeds):
         evaluator, tables = made(random.Random(seed), tmp_path / str(seed))
         run = ColumnRun.of(evaluator, tables, as_of="2026-02-01")
         rows, columns = by_rows(evaluator.run(tables, as_of="2026-02-01")), batch_of(run)
@@ -87,7 +87,7 @@ def test_random_pools_give_the_same_turns(tmp_path: Any) -> None:
             for name in b.lines:
                 assert [x or None for x in a.lines[name].to_pylist()] == [x or None for x in b.lines[name]], (seed, name)
         handed += bool(run.handed)
-    assert handed > 15
+    assert handed > seeds / 2
 
 
 def test_the_inbound_example_is_handed_out_in_columns() -> None:

@@ -27,7 +27,8 @@ from roe.run.run import Options, run
 from roe.run.source import Source
 
 HEAVY = bool(os.environ.get("ROE_HEAVY"))
-SEEDS = range(40 if HEAVY else 2)
+COPIES = ((0.0, "a copy every night"), (1.0, "an old copy"))
+NIGHTS = [(share, seed, f"{name}-{seed}") for n, (share, name) in enumerate(COPIES) for seed in (range(40) if HEAVY else (n,))]
 POLICY = """roe: 1
 name: nights
 roles: [ae, csm]
@@ -98,9 +99,8 @@ def decided_in(store: Store) -> list[Owned]:
     return [x.entry for x in store.of_run(last.number) if isinstance(x.entry, Owned)]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("share", [0.0, 1.0], ids=["a copy every night", "an old copy"])
-def test_nights_of_both_engines_are_the_same(seed: int, share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("share", "seed"), [x[:2] for x in NIGHTS], ids=[x[2] for x in NIGHTS])
+def test_nights_of_both_engines_are_the_same(share: float, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot, "LEAST", 0)
     monkeypatch.setattr(snapshot, "STALE", share)
     crm = Crm(random.Random(seed))

@@ -28,7 +28,7 @@ from roe.sql.statement import Statement, printed
 from roe.sql.translate import Value
 
 HEAVY = bool(os.environ.get("ROE_HEAVY"))
-EXPRESSIONS, EACH = (10_000, 25) if HEAVY else (200, 25)  # in all, in one policy
+EXPRESSIONS, EACH = (10_000, 25) if HEAVY else (100, 25)  # in all, in one policy
 AS_OF = "2026-02-01T09:30"
 
 
@@ -164,7 +164,7 @@ def test_postgresql_agrees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
     postgres()
     counts: Counter[str] = Counter()
-    for seed in range(1000, 1000 + (40 if HEAVY else 6)):
+    for seed in range(1000, 1000 + (40 if HEAVY else 3)):
         rng = random.Random(seed)
         policy, texts, _ = made(rng, tmp_path / str(seed), EACH)
         counts["expressions"] += len(texts)

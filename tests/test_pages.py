@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import shutil
 import subprocess
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -14,10 +17,11 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("ortools")
 pytest.importorskip("sklearn")
 
-from helpers import EXAMPLES
+from helpers import EXAMPLES, policy_text
 from roe.cli import main
 from roe.web.page import COLORS, Page, bars, lines
 from test_backtest import history
+from test_security import HIDDEN, NAMES
 
 BROWSER = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), "")
 in_browser = pytest.mark.skipif(not os.environ.get("ROE_HEAVY") or not BROWSER, reason="needs ROE_HEAVY=1 and Chromium")
@@ -147,3 +151,105 @@ def test_what_the_data_says_stays_text() -> None:
     page.charts([bars(nasty, [nasty], {nasty: [1.0], "b": [2.0]}), lines(nasty, {nasty: ([1.0], [1.0]), "b": ([1.0], [2.0])}, x=nasty)])
     html = page.html()
     assert "<script" not in html and 'class="<' not in html
+
+
+HOSTILE = """roe: 1
+name: "<script>alert(0)</script>"
+roles: [ae]
+pools: {desk: {members: true}}
+kpis: {activity: {counts: 'type = "<u>"', meeting: 'type = "meeting"'}, answer_within: 4 working hours, targets: targets.csv}
+engagement:
+  account:
+    ae:
+      - {name: "a-</code><b>", when: account.name = "<i>", then: keep, because: "{account.name} stays **</strong><script>**"}
+      - {name: rest, then: {route: desk}, because: "{account.name} `<u>` goes on"}
+"""
+
+
+class Tags(HTMLParser):
+    """Every tag and attribute of a page that is not of its charts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.links: set[str] = set()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.links |= {str(x) for name, x in attrs if name in ("href", "src")}
+
+
+def hostile_pages(folder: Path) -> list[Path]:
+    """The reports of an organisation whose names are scripts, bidi, formulas and 10,000 characters."""
+    names = [
+        *NAMES,
+        "x" * 10_000,
+        "W" * 300,
+        '"><img src=x onerror=alert(1)>',
+        "' onfocus=alert(1) autofocus x='",
+        "</table></div><script>alert(2)</script>",
+    ]
+    for version in ("old", "new"):
+        policy_text(folder / version, HOSTILE.replace("then: keep", "then: keep" if version == "old" else "then: {route: desk}"))
+        (folder / version / "targets.csv").write_text(
+            'kpi,group,target,benchmark,source\ncoverage,,80 %,,"<img src=x onerror=alert(1)>"\n', "utf-8"
+        )
+        (folder / version / "tests").mkdir()
+        case = {
+            "name": names[-1],
+            "as_of": "2026-02-01",
+            "given": {"accounts": [{"id": "<i>", "name": "<i>"}], "reps": [{"id": "r", "name": names[-2]}]},
+            "expect": [{"record": "<i>", "owner": "r"}],
+        }
+        (folder / version / "tests" / "t.yaml").write_text(json.dumps({"tests": [case]}), "utf-8")
+    data = folder / "d"
+    data.mkdir()
+    for file, header in (("reps", ["id", "name", "team"]), ("accounts", ["id", "name", "owner", "<b>column"])):
+        with (data / f"{file}.csv").open("w", encoding="utf-8", newline="") as out:
+            rows = [[f"{file}{i}", name, name[:80], name] for i, name in enumerate([*names, "<i>"])]
+            csv.writer(out).writerows([header, *([*row[: len(header)]] for row in rows)])
+    old, new, records = str(folder / "old"), str(folder / "new"), ["--data", str(data), "--as-of", "2026-02-01"]
+    runs = [
+        ["handbook", old, *records, "--format", "html", "--out", str(folder / "handbook.html")],
+        ["diff", old, new, *records, "--page", str(folder / "diff.html")],
+        ["test", old, "--html", str(folder / "coverage.html")],
+        ["kpi", old, *records, "--by", "rep", "--page", str(folder / "kpi.html")],
+        ["data", str(data), old, "--format", "html", "--out", str(folder / "data.html")],
+        ["graph", old, "--format", "svg", "--out", str(folder / "graph.svg")],
+    ]
+    for run in runs:
+        done = CliRunner().invoke(main, run)
+        assert done.exception is None or isinstance(done.exception, SystemExit), (run, done.exception)
+        assert (folder / Path(run[-1]).name).is_file(), done.output
+    return [Path(run[-1]) for run in runs]
+
+
+def test_reports_of_a_hostile_organisation_show_texts_as_texts(tmp_path: Path) -> None:
+    for page in hostile_pages(tmp_path):
+        html = page.read_text("utf-8")
+        found = Tags(html)
+        assert not found.tags & {"script", "img", "iframe", "object", "form", "i", "u"}, (page.name, found.tags)
+        assert not {a for a in found.attributes if a.startswith("on")} and all(link[0] in "#d" for link in found.links), page.name
+        assert HIDDEN.search(html) is None and "x" * 2_100 not in html, page.name
+
+
+@in_browser
+def test_reports_of_a_hostile_organisation_keep_their_layout(tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    said: list[str] = []
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.on("dialog", lambda d: said.append(d.message))
+        page.on("console", lambda m: said.append(m.text))
+        for report in (x for x in hostile_pages(tmp_path) if x.suffix == ".html"):
+            page.goto(report.as_uri())
+            for width in (1280, 390):
+                page.set_viewport_size({"width": width, "height": 844})
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, (report.name, width)
+        browser.close()
+    assert said == []

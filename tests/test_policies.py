@@ -198,7 +198,7 @@ def test_mutated_policies(tmp_path: Path, seed: int) -> None:
     root = tmp_path / "p"
     shutil.copytree(source, root, ignore=shutil.ignore_patterns("data", "tests"))
     paths = [p for p in FILES if source in p.parents]
-    for _ in range(2500 if os.environ.get("ROE_HEAVY") else 60):
+    for _ in range(2500 if os.environ.get("ROE_HEAVY") else 30):
         path = rng.choice(paths)
         target = root / path.relative_to(source)
         target.write_bytes(mutate(path.read_text("utf-8"), rng).encode("utf-8", "surrogatepass"))

@@ -19,7 +19,7 @@ from roe.columns.run import ColumnRun
 from roe.crm import PROFILES
 from roe.crm.ids import checksum, fold, fold_all
 from roe.crm.profile import label
-from roe.data.coerce import columns_of
+from roe.data.headers import columns_of
 from roe.policy.model import standard_fields
 from roe.policy.standard import STANDARD
 from roe.run.files import write_run

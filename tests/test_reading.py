@@ -17,7 +17,8 @@ from click.testing import CliRunner
 
 from helpers import policy_text
 from roe.cli import main
-from roe.columns.load import Raw, typed_columns
+from roe.columns.load import typed_columns
+from roe.columns.raw import Raw
 from roe.columns.read import read_columns
 from roe.data.read import read_file, read_tables
 from roe.diagnostics import Diagnostic

@@ -1,30 +1,42 @@
-"""The same day through three servers, with commits that fail and servers that come and go, and through one: entry by entry the same."""
+"""The same day through three servers, with commits that fail and servers that come and go, and through one: entry by entry the same.
+
+Every day three writers in one process live a small day. With ROE_HEAVY three real servers live one too, on a clock that they share, while
+they are killed again and again.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import random
+import sys
+import threading
+import time
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from days import START, Happening, fill, happenings, policies
+from clocked import set_clock
+from days import START, Happening, Request, fill, happenings, policies
+from helpers import HEAVY
 from ledgers import STORES, place
 from roe.diagnostics import PolicyError
 from roe.ledger.database import MISSING, refuse
-from roe.ledger.entries import Run, Standing
+from roe.ledger.entries import Activated, Run, Standing
 from roe.ledger.store import open_store
 from roe.serve.local import Local
 from roe.serve.policies import Ready, load
 from roe.serve.swap import warmed
 from roe.serve.times import SetTime
 from roe.serve.writer import Job
-from services import policy
+from services import Process, policy
 
-EVENTS = int(os.environ.get("ROE_EVENTS", "10000")) if os.environ.get("ROE_HEAVY") else 150
+EVENTS = int(os.environ.get("ROE_EVENTS", "10000")) if HEAVY else 150
 NUMBERS = ("decision", "policy")  # which depend on how many servers there are
 
 
@@ -105,7 +117,11 @@ class Day:
 def told(state: str) -> tuple[list[Any], dict[tuple[str, str], Any]]:
     """The ledger's entries but those about servers and pools' standings, and what the service knows in the end."""
     with open_store(state) as store:
-        entries = [x.entry for x in store.entries() if not isinstance(x.entry, (Run, Standing))]
+        entries = [
+            replace(x.entry, by="") if isinstance(x.entry, Activated) else x.entry
+            for x in store.entries()
+            if not isinstance(x.entry, (Run, Standing))
+        ]
         known = {(k, key): body for k, key, body in store.db.rows("SELECT kind, key, body FROM known WHERE body IS NOT NULL")}
         mirror = sorted(store.db.rows("SELECT entity, id, fields, deleted FROM mirror"))
         assert store.rebuild()
@@ -115,7 +131,7 @@ def told(state: str) -> tuple[list[Any], dict[tuple[str, str], Any]]:
         value = json.loads(body)
         plain[kind, key] = {n: x for n, x in value.items() if n not in NUMBERS} if kind == "owner" else value
     plain.pop(("source", "ledger"), None)
-    return entries, {**plain, ("mirror", "all"): [tuple(row) for row in mirror]}
+    return entries, {**plain, ("mirror", "all"): [(entity, id, json.loads(fields), gone) for entity, id, fields, gone in mirror]}
 
 
 def compare(one: str, three: str) -> None:
@@ -147,3 +163,132 @@ def test_a_day_through_three_servers_is_the_day_in_one_process(store: str, seed:
     three.close()
     assert three.failed > EVENTS / 100
     compare(one.state, three.state)
+
+
+class RealDay:
+    """Three servers as processes, on one ledger and one clock. One request after the other goes to any of them, until it is answered;
+    now and then the server that has it is killed.
+    """
+
+    def __init__(self, state: str, folder: Path, chaos: random.Random) -> None:
+        self.chaos, self.clock, self.rules, self.kills = chaos, folder / "clock", folder / "rules", 0
+        set_clock(self.clock, START)
+        self.take_policy(0)
+        self.servers = [Process(self.rules, state) for _ in range(3)]
+        for one in self.servers:
+            one.command = [
+                sys.executable,
+                str(Path(__file__).with_name("clocked.py")),
+                str(self.rules),
+                state,
+                str(one.port),
+                str(self.clock),
+            ]
+            one.start()
+        self.starting: list[threading.Thread] = []
+        self.client = httpx.Client(timeout=60)
+        self.store = open_store(state)
+        self.seq, self.due = -1, dict[str, datetime]()
+
+    def take_policy(self, number: int) -> None:
+        policy(self.rules, policies()[number])
+
+    def at(self, at: datetime) -> None:
+        """Go to a moment, and wait until every timer that is due by then was fired."""
+        set_clock(self.clock, at)
+        self.settle(at)
+
+    def settle(self, at: datetime) -> None:
+        until = time.monotonic() + 60
+        while True:
+            for key, body, seq in self.store.db.rows(
+                "SELECT key, body, seq FROM known WHERE kind = 'timer' AND seq > ? ORDER BY seq", (self.seq,)
+            ):
+                self.seq = seq
+                self.due.pop(key, None)
+                if body is not None:
+                    self.due[key] = datetime.fromisoformat(json.loads(body)["due"])
+            late = [key for key, due in self.due.items() if due <= at]
+            if not late:
+                return
+            assert time.monotonic() < until, late
+            time.sleep(0.005)
+
+    def send(self, key: str, request: Request) -> int:
+        """Have a request answered; its status."""
+        method, address, body = request
+        while True:
+            server = self.chaos.choice(self.servers)
+            if server.process is None or server.process.poll() is not None:
+                time.sleep(0.01)
+                continue
+            if self.chaos.random() < KILLED and not any(one.is_alive() for one in self.starting):
+                threading.Timer(self.chaos.uniform(0, 0.03), self._kill, (server,)).start()
+            try:
+                answer = self.client.request(method, server.url + address, json=body, headers={"Idempotency-Key": f'"{key}"'})
+            except httpx.HTTPError:
+                continue
+            if answer.status_code not in (409, 503):
+                return answer.status_code
+            time.sleep(0.01)
+
+    def _kill(self, server: Process) -> None:
+        server.kill()
+        self.kills += 1
+        self.starting = [threading.Thread(target=server.start)]
+        self.starting[0].start()
+
+    def close(self) -> None:
+        for thread in self.starting:
+            thread.join(60)
+        for one in self.servers:
+            one.stop()
+        self.client.close()
+        self.store.close()
+
+
+KILLED = 0.02  # the part of requests in which a server is killed
+
+
+def beginning() -> Sequence[Request]:
+    """The records of the day's beginning, as requests."""
+
+    class Noted:
+        requests: list[Request] = []
+
+        def put(self, entity: str, values: dict[str, Any], version: str, at: datetime) -> None:
+            self.requests.append(("PUT", f"/v1/{entity}/{values['id']}", values))
+
+    noted = Noted()
+    fill(noted, START)  # type: ignore[arg-type]
+    return noted.requests
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(("store", "seed"), list(zip(STORES, (3, 4), strict=True)))
+def test_a_day_through_three_real_servers_is_the_day_in_one_process(store: str, seed: int, tmp_path: Path) -> None:
+    ready = [load(policy(tmp_path / f"p{n}", text)) for n, text in enumerate(policies())]
+    made = happenings(EVENTS, seed)
+    one = Day(str(tmp_path / "one"), ready, 1, None)
+    for h in made:
+        one.time.at = h.at
+        one.settle(one.servers[0], [])
+        one.happen([h])
+    one.close()
+    state = place(store, tmp_path)
+    real = RealDay(state, tmp_path, random.Random(seed))
+    try:
+        for n, request in enumerate(beginning()):
+            assert real.send(f"beginning {n}", request) < 300
+        for h in made:
+            real.at(h.at)
+            if h.policy is not None:
+                real.take_policy(h.policy)
+                assert real.send(f"policy {h.name}", ("PUT", "/v1/policy", {})) == 200
+            if h.sent[0] is not None:
+                real.send(h.name, h.sent[0])
+            real.settle(h.at)
+    finally:
+        real.close()
+    print(f"{len(made)} events, {real.kills} kills")
+    compare(one.state, state)

@@ -16,6 +16,8 @@ from helpers import EXAMPLES, policy_text
 from ledgers import STORES, place
 from roe.data.read import read_tables
 from roe.evaluator.engine import Run
+from roe.ledger.entries import Loaded
+from roe.ledger.store import open_store
 from roe.serve.desk import Desk
 from roe.serve.policies import load
 from roe.serve.writer import Act, Reply
@@ -142,6 +144,33 @@ def test_an_owner_changed_by_hand_is_an_entry_and_keeps_the_deadline(state: str,
         assert desk.entries("owned")[-1].by == "hand"
         desk.to(datetime.fromisoformat(before["until"]))
         assert desk.owner("L1") not in ("ben", "ann")  # ben has not worked it either
+
+
+def test_a_decision_that_the_crm_takes_over_late_is_not_a_change_by_hand(state: str, tmp_path: Path) -> None:
+    """Ann missed the lead and ben has it when the CRM shows ann: that is our own decision, late. Ann after ben is somebody's change."""
+    with service(state, tmp_path) as desk:
+        before = desk.route("L1", email="a@x1.com")
+        desk.to(datetime.fromisoformat(before["until"]))
+        assert desk.owner("L1") == "ben"
+        desk.patch("lead", "L1", owner_sdr="ann")
+        assert (desk.owner("L1"), desk.shown("L1")["by"]) == ("ben", "rule")
+        desk.patch("lead", "L1", owner_sdr="ben")
+        assert [x.rep for x in desk.entries("loaded")] == ["ann", "ben"]
+        with open_store(state) as store:
+            assert store.rebuild()
+        desk.patch("lead", "L1", owner_sdr="ann")
+        assert (desk.owner("L1"), desk.shown("L1")["by"]) == ("ann", "hand")
+
+
+def test_what_a_run_saw_loaded_is_the_base_of_the_service(state: str, tmp_path: Path) -> None:
+    """A run has seen ann, whom the service decided: so nobody in the CRM is a change, and not a decision that is still to be loaded."""
+    with service(state, tmp_path) as desk:
+        desk.route("L1", email="a@x1.com")
+        with open_store(state) as store, store.writing(1.0) as commit:
+            at = next(x.entry.at for x in store.entries(kinds=("owned",)))
+            commit.append([Loaded(at=at, entity="lead", record="L1", role="sdr", rep="ann")])
+        desk.patch("lead", "L1", owner_sdr="")
+        assert [(x.by, x.rep) for x in desk.entries("owned")] == [("rule", "ann"), ("hand", None), ("rule", "ben")]
 
 
 def test_a_lead_that_was_cleared_by_hand_is_decided_anew(state: str, tmp_path: Path) -> None:

@@ -95,10 +95,10 @@ def test_a_plan_that_is_in_force_stays() -> None:
 @pytest.mark.parametrize("large", [False, True])
 def test_prices_bound_every_plan_of_problems_too_large_for_the_proof_at_once(large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The relaxation, the repair and the local search on small problems, where brute force knows the best."""
-    from roe.evaluator import weighted
+    from roe.evaluator import prices, weighted
 
     monkeypatch.setattr(weighted, "SMALL", 0)
-    monkeypatch.setattr(weighted, "LARGE", 0 if large else 1000)
+    monkeypatch.setattr(prices, "LARGE", 0 if large else 1000)
     near = 0
     for seed in range(60):
         p = made(random.Random(seed), 0.0, False, True)
@@ -113,7 +113,7 @@ def test_prices_bound_every_plan_of_problems_too_large_for_the_proof_at_once(lar
 
 @pytest.mark.parametrize("seed", range(40))
 def test_a_knapsack_is_the_best_of_all_subsets(seed: int) -> None:
-    from roe.evaluator.weighted import knapsack
+    from roe.evaluator.prices import knapsack
 
     rng = random.Random(seed)
     value, size = np.array([rng.randint(1, 20) for _ in range(8)], float), np.array([rng.randint(0, 6) for _ in range(8)])
@@ -121,3 +121,45 @@ def test_a_knapsack_is_the_best_of_all_subsets(seed: int) -> None:
     chosen, worth = knapsack(value, size, room)
     subsets = [np.array(s, bool) for s in itertools.product((0, 1), repeat=8)]
     assert worth == max(value[s].sum() for s in subsets if size[s].sum() <= room) == value[chosen].sum() and size[chosen].sum() <= room
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_knapsack_with_many_items_is_as_good_as_one_filled_place_by_place(seed: int) -> None:
+    from roe.evaluator.prices import knapsack
+
+    rng = np.random.default_rng(seed)
+    items = int(rng.integers(1, 80))
+    value, size, room = rng.uniform(0, 20, items), rng.integers(0, 15, items), int(rng.integers(0, 150))
+    best = [0.0] * (room + 1)  # by places
+    for worth, places in zip(value.tolist(), size.tolist(), strict=True):
+        for filled in range(room, places - 1, -1):
+            best[filled] = max(best[filled], best[filled - places] + worth)
+    chosen, worth = knapsack(value, size, room)
+    assert worth == pytest.approx(best[room]) and value[chosen].sum() == pytest.approx(worth) and size[chosen].sum() <= room
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_dive_ends_in_an_allowed_plan_near_the_best(seed: int) -> None:
+    """Sixteen accounts and three reps with little room, beside the plan that CP-SAT proves the best."""
+    import time
+
+    from roe.evaluator.diving import Dive
+    from roe.evaluator.pairs import Pairs
+    from roe.evaluator.prices import knapsack
+    from roe.evaluator.weighted import exact
+
+    rng, accounts, reps = np.random.default_rng(seed), 16, 3
+    size = rng.integers(1, 30, accounts * reps)
+    worth = size + rng.integers(1, 12, accounts * reps)
+    account, rep = np.repeat(np.arange(accounts), reps), np.tile(np.arange(reps), accounts)
+    none, room = np.zeros((reps, 0), np.int64), np.full(reps, 55)
+    pairs = Pairs(accounts, account, rep, worth.astype(float), size, room, np.full(accounts, -1), none, none)
+    best, bound = exact(pairs, worth, np.ones(len(worth), bool), None, 20.0, 0)
+    assert bound == worth[best].sum()
+    plan = Dive(pairs, pairs.worth).plan((), knapsack, time.monotonic() + 60)
+    assert (pairs.filled(plan) <= room).all() and np.bincount(account[plan]).max() == 1
+    assert 0.9 * bound <= worth[plan].sum() <= bound
+    kept = np.flatnonzero(plan)[::2]
+    decided = np.isin(np.arange(len(worth)), kept)
+    again = Dive(pairs, pairs.worth).plan((), knapsack, time.monotonic() + 60, decided=decided)
+    assert again[kept].all() and (pairs.filled(again) <= room).all()

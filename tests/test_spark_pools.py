@@ -57,7 +57,7 @@ def two_roles(folder: Path, rng: random.Random) -> Any:
 
 def in_tasks(evaluator: Any, tables: Any, as_of: str, number: int) -> Any:
     """What the tasks of a Spark run do, one after the other; the reason if turns must be taken one by one."""
-    from roe.columns.load import Raw
+    from roe.columns.raw import Raw
     from roe.run.columns import batch_of
     from roe.spark.plan import Share, share
     from roe.spark.pools import GIVEN, ROLE, SAID, Said, columns_for_pools, hand_out, run_of, waiting
@@ -68,7 +68,7 @@ def in_tasks(evaluator: Any, tables: Any, as_of: str, number: int) -> Any:
     whole = {entity: Raw.of_rows(rows) for entity, rows in tables.items()}
     leads, others = whole[ENTITY], {entity: raw for entity, raw in whole.items() if entity != ENTITY}
     fields = evaluator.policy.model.entities[ENTITY]
-    from roe.data.coerce import columns_of, field_of
+    from roe.data.headers import columns_of, field_of
 
     held = columns_of(ENTITY, fields, leads.columns, evaluator.policy.model.roles())
     habits = {c: h for name, c in held.items() if (h := leads.habits_of(c, field_of(fields, name))) is not None}

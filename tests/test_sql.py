@@ -73,8 +73,9 @@ def test_examples_on_postgresql(name: str) -> None:
 
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
 def test_most_rules_of_the_examples_compile_for_every_dialect(dialect: str) -> None:
+    """Every day every other example, so that each is compiled for half of the dialects."""
     rules = translated = 0
-    for name, as_of in AS_OF.items():
+    for name, as_of in list(AS_OF.items())[0 if HEAVY else list(DIALECTS).index(dialect) % 2 :: 1 if HEAVY else 2]:
         evaluator = example(name)
         for clock in (evaluator.clock(as_of), None) if HEAVY else (evaluator.clock(as_of),):
             query = compile_sql(evaluator.compiled, ENTITY.get(name, "account"), dialect, clock)

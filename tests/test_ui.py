@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("starlette")
 
 from browsing import Browser, example_snapshot, said, snapshot_of, users
-from helpers import AS_OF, EXAMPLES, example, policy_text, tables
+from helpers import AS_OF, EXAMPLES, HEAVY, example, policy_text, tables
 from roe.evaluator.engine import Bound, Evaluator, Run
 from roe.stages.build import build
 from roe.web.app.access import Sessions, Viewer, digest, users_of
@@ -641,7 +641,7 @@ def test_columns_show_what_rows_show(name: str) -> None:
     columns = ColumnSnapshot(Bound(evaluator, ColumnWorld(evaluator.compiled, raw, evaluator.clock(AS_OF[name])), {}))
     assert sorted(columns.outcomes.all, key=str) == sorted(rows.outcomes.all, key=str)
     one, other = Browser(rows), Browser(columns)
-    for o in rows.outcomes.all[:: max(1, len(rows.outcomes.all) // 15)]:
+    for o in rows.outcomes.all[:: max(1, len(rows.outcomes.all) // (15 if HEAVY else 6))]:
         path = f"/record/{o.entity}/{quote(o.id, safe='')}"
         both = [re.findall(r'<div class="answer.*?</div>|<svg.*?</svg>', browser.page(path), re.S) for browser in (one, other)]
         assert both[0] == both[1] and both[0], path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from roe.run.run import run
 from roe.run.source import Source
 from roe.stages.build import build
 from roe.web.app.acting import LedgerActs
-from roe.web.app.history import History
+from roe.web.app.history import History, Reader
 from roe.web.app.laptop import Laptop
 from roe.web.app.site import Options
 
@@ -308,7 +309,7 @@ def test_a_link_to_a_decision_shows_it_whole_whatever_happens_later(office: Offi
 
 def test_a_run_keeps_its_own_decisions_for_their_entries(office: Office) -> None:
     office.run()
-    number = next(x.number for x in office.history.of_record("account", "A2", str) if x.kind == "owned")
+    number = next(x.number for x in office.history.of_record("account", "A2", Reader(str, UTC)) if x.kind == "owned")
     assert "Every rule, value and place, as they were" in office.as_("rev").text(f"/entry/{number}")
 
 

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("starlette")
 
 from browsing import Browser, example_snapshot
-from roe.ledger import browse
+from roe.ledger import browse, movements
 from roe.ledger.browse import Wanted, newest
 from roe.ledger.entries import Away, Loaded, Owned, Run, Stored
 from roe.ledger.moment import At
@@ -94,6 +94,32 @@ def test_pages_have_every_entry_that_answers_once_and_the_newest_first(seed: int
             assert got == [x.number for x in reversed(every) if answers(x, wanted)], wanted
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_moves_since_a_day_are_those_of_a_scan(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(seed)
+    monkeypatch.setattr(movements, "PAGE", rng.choice((1, 4, 2_000)))
+    with open_store(tmp_path) as store:
+        for night in range(1, 7):
+            entries = [
+                Owned(at=at(rng.randrange(1, night + 1)), entity="account", record=rng.choice(RECORDS), role="ae", rep=rng.choice(REPS), former=rng.choice(REPS),
+                      queue=rng.choice(("", "", "Desk")), by=rng.choice(("rule", "hand", "import")), past=rng.random() < 0.2)
+                for _ in range(rng.randrange(9))
+            ]  # fmt: skip
+            store.append(entries, Run(at=at(night), id=f"night-{night}"))
+        every: list[Any] = list(store.entries(kinds=("owned",)))
+        for since, most in ((date(2026, 1, day), most) for day in range(1, 8) for most in (2, 100)):
+            wanted = [
+                x.number
+                for x in reversed(every)
+                if x.entry.at.date >= since
+                and not x.entry.past
+                and x.entry.by != "import"
+                and (x.entry.rep or x.entry.queue or None) != x.entry.former
+            ]
+            found, more = movements.moves_since(store, since, most)
+            assert [x.number for x in found] == wanted[:most] and more == (len(wanted) > most), (since, most)
+
+
 def test_a_page_reads_no_more_than_an_index_or_a_range_of_numbers(tmp_path: Path) -> None:
     """What a page asks of SQLite never scans the whole table, so a page takes as long among millions of entries."""
     with open_store(tmp_path) as store:
@@ -164,3 +190,35 @@ def test_the_csv_has_all_of_it_and_no_formula(auditor: Browser, monkeypatch: pyt
     owned = list(csv.DictReader(io.StringIO(auditor.get("/audit.csv?kind=owned").text)))
     assert owned and {row["kind"] for row in owned} == {"owned"}
     assert auditor.get("/audit.csv?since=x").status_code == 400
+
+
+def test_moments_are_in_the_readers_time_zone(tmp_path: Path) -> None:
+    """An entry that New York wrote at nine is from three in the afternoon for a reader in Berlin, in its words as in its columns."""
+    nine = At.of("2026-01-05T09:00", "America/New_York")
+    ten = At.of("2026-01-06T10:00", "America/New_York")
+    with open_store(tmp_path) as store:
+        store.append([Owned(at=nine, until=ten, entity="account", record="A01", role="ae", rep="ann")], Run(at=nine, id="night"))
+    browser = Browser(example_snapshot("static"), Options(history=History(str(tmp_path))))
+    browser.cookies.set("roe_zone", "Europe/Berlin")
+    assert "5 Jan 2026, 15:00" in browser.text("/audit") and "until 6 Jan 2026, 16:00" in browser.text("/audit")
+    assert "until 6 Jan 2026, 16:00" in browser.text("/entry/2") and "until 6 Jan 2026, 16:00" in browser.get("/audit.csv").text
+
+
+def test_a_pool_that_kept_its_records_shows_its_members(tmp_path: Path) -> None:
+    """A second run on the same day asks no pool again. Its page and the rep's day still say who is in it."""
+    from datetime import datetime
+
+    from helpers import AS_OF, EXAMPLES, example, tables
+    from roe.evaluator.engine import Run as Decided
+    from roe.web.app.snapshot import RowSnapshot
+
+    evaluator = example("abm")
+    data = tables(evaluator, EXAMPLES / "abm" / "data")
+    first = evaluator.bind(data, as_of=AS_OF["abm"])
+    decided = Decided(first, list(first.decide_all()))
+    again = evaluator.bind(data, as_of=AS_OF["abm"], state=decided.state())
+    snapshot = RowSnapshot(Decided(again, list(again.decide_all())))
+    assert snapshot.handed("tier-1") and snapshot.last_turn("tier-1") is None and isinstance(snapshot.clock.now, datetime)
+    text = Browser(snapshot).text("/pool/tier-1")
+    assert "Sam Shaw" in text and "Sky Snow" in text and "It took no turn in this run" in text and "Hela Head" in text
+    assert "Your place in each pool" in Browser(snapshot).text("/rep/sky")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 60  # of one table that are shown
 MOST_EXAMPLES = 40
+LONGEST = 80  # characters of a name
 HITS = {  # what a hit policy means
     "first": "The first line that holds counts.",
     "unique": "One line holds.",
@@ -102,7 +103,7 @@ class _Book:
     def name(self, rep: Any) -> str:
         """A rep by name, if the data has one."""
         found = self.world.find("rep", str(rep)) if self.world is not None and rep is not None else None
-        return str(found.label) if found is not None else "nobody" if rep is None else str(rep)
+        return _short(found.label) if found is not None else "nobody" if rep is None else str(rep)
 
     def section(self, key: str) -> dict[str, Any]:
         return {str(k): x for content in self.raw for k, x in (content.get(key) or {}).items()}
@@ -194,7 +195,7 @@ class _Book:
         if self.world is None:
             return []
         code = self.evaluator.compiled.code(pool.members)
-        return [str(rep.label) for rep in self.world.all("rep") if code({**self.world.base, "rep": rep}) is True]
+        return [_short(rep.label) for rep in self.world.all("rep") if code({**self.world.base, "rep": rep}) is True]
 
     def windows(self) -> Iterable[Part]:
         found = self.section("windows")
@@ -314,6 +315,12 @@ def _example_rows(name: str, step: Step, run: Run) -> Iterator[tuple[str, ...]]:
         d = by.get((e.entity, row["id"], e.role)) if row is not None else None
         if d is not None and e.wanted:
             yield name, f"{d.name} ({d.role})", d.owner_name or "nobody", f"{d.rule}: {d.reason}"
+
+
+def _short(name: Any) -> str:
+    """A person's name, of which a hostile one can have any length."""
+    text = str(name)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _condition(text: str) -> str:

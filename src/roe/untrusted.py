@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 # C0 but tab and line feed, DEL, C1; characters that reorder text; invisible ones; line separators; language tags.
 _HIDDEN = re.compile(
@@ -106,7 +107,12 @@ def _plain(text: str) -> str:
 
 def literal(text: object) -> str:
     """`markdown` without any marks: stars, underscores and backticks are shown as they are."""
-    return re.sub(r"[*_`]", r"\\\g<0>", _plain(one_line(visible(str(text)))))
+    return _literal(str(text))
+
+
+@lru_cache(4096)  # names of rules, conditions and places are in every trace of a run
+def _literal(text: str) -> str:
+    return re.sub(r"[*_`]", r"\\\g<0>", _plain(one_line(visible(text))))
 
 
 def paragraph(text: object) -> str:

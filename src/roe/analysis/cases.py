@@ -19,7 +19,7 @@ from roe.analysis.axis import Axis
 from roe.analysis.date_cells import DateAxis
 from roe.analysis.dates import Dates
 from roe.analysis.space import Alternative, Space, Undecided, spaces
-from roe.data.coerce import NORMALIZERS
+from roe.data.makers import NORMALIZERS
 from roe.evaluator.choose import rank
 from roe.grammar import syntax as s
 from roe.grammar import types as t

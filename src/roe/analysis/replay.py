@@ -12,8 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 from roe.analysis.changes import Change, ExceptionEnds, FieldChange, ListChange, MemberChange, NewRecord, StaffingChange, Wait, Way
-from roe.data.coerce import MISSING, coerce_table, field_of, maker
+from roe.data.cells import MISSING
+from roe.data.coerce import coerce_table
+from roe.data.headers import field_of
 from roe.data.lookup import CannotLookUp
+from roe.data.makers import maker
 from roe.evaluator.engine import Bound, Decision, Evaluator
 from roe.evaluator.row import Row
 from roe.evaluator.world import World

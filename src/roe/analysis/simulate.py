@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from roe.evaluator.books import applied, plan_books
+from roe.evaluator.book_plan import applied
+from roe.evaluator.books import plan_books
 from roe.evaluator.engine import Bound, Evaluator, empty_state
 
 MEMORY = timedelta(days=400)  # activities that are older are forgotten

@@ -33,10 +33,10 @@ def command(policy: Path | None, data: Path, as_of: str, state: str | None, shap
     differ = [d for d in decisions if d.owner != d.previous and d.action not in ("refer", "hold")]
 
     def key(rep: str | None) -> str | None:
-        return bound.world.rep(rep).written if rep is not None else None
+        return bound.world.rep_of(rep).written if rep is not None else None
 
     def label(rep: str | None) -> str | None:
-        return bound.world.rep(rep).label if rep is not None else None
+        return bound.world.rep_of(rep).label if rep is not None else None
 
     def who(owner: str | None, name: str | None) -> str:
         return "nobody" if owner is None else f"{name} ({owner})" if name and name != owner else owner

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,7 +25,12 @@ from roe.cli.common import (
     wait_option,
 )
 from roe.diagnostics import Diagnostic, PolicyError
+from roe.dynamic import Json, Saved, Value
 from roe.source import Span
+
+if TYPE_CHECKING:
+    pass
+
 
 PLAN = "plan.json"
 MOVES = ("book", "account", "name", "from", "to", "why", "worth", "runner_up", "runner_up_worth", "rest", "reason")
@@ -67,7 +72,7 @@ def plan(policy: Path | None, data: Path, as_of: str, state: str | None, out: Pa
     click.echo(f"see {out / 'plan.html'} and {out / 'moves.csv'}; to apply it: roe books apply {out} --state DIR")
 
 
-def _show(book: str, part: Mapping[str, Any]) -> None:
+def _show(book: str, part: Saved) -> None:
     from roe.evaluator.questions import sentences
 
     solution = part["solution"]
@@ -113,8 +118,8 @@ def apply(plan: Path, state: str, out: Path | None, wait: float) -> None:
     click.echo(f"{', '.join(found['books'])}: {moves} moves applied; see {state}")
 
 
-def _read(path: Path) -> dict[str, Any]:
-    from roe.evaluator.books import check_plan
+def _read(path: Path) -> Json:
+    from roe.evaluator.book_plan import check_plan
 
     here = Span(str(path), 1, 1, 2)
     try:
@@ -123,16 +128,16 @@ def _read(path: Path) -> dict[str, Any]:
         fail([Diagnostic("R610", f"the plan cannot be read: {e}", here, "name the --out folder of `roe books plan`")])
 
 
-def _write_allocations(found: Mapping[str, Any], out: Path) -> None:
+def _write_allocations(plan: Saved, out: Path) -> None:
     from roe.data.files import csv_text, write_whole
     from roe.run.files import CHANGES, undone
     from roe.run.result import ALLOCATIONS
 
     out.mkdir(parents=True, exist_ok=True)
-    allocations: list[list[Any]] = []
-    forth: list[list[Any]] = []
-    back: list[list[Any]] = []
-    for book, part in found["books"].items():
+    allocations: list[list[Value]] = []
+    forth: list[list[Value]] = []
+    back: list[list[Value]] = []
+    for book, part in plan["books"].items():
         names, ids = part.get("names", {}), part.get("ids", {})
         for m in part["moves"]:
             action = "assign" if m["to"] else "return"
@@ -141,15 +146,16 @@ def _write_allocations(found: Mapping[str, Any], out: Path) -> None:
             allocations.append(["account", account, m["name"], part["role"], *new, *old, action, book, "", "", "", m["rest"], m["reason"]])
             forth.append([part["object"], account, m["name"], part["field"], *new, *old, m["reason"]])
             back.append(undone(forth[-1]))
-    files: dict[str, tuple[tuple[str, ...], list[list[Any]]]] = {
+    files: dict[str, tuple[tuple[str, ...], list[list[Value]]]] = {
         "allocations": (ALLOCATIONS, allocations), "changes": (CHANGES, forth), "rollback": (CHANGES, back),
     }  # fmt: skip
     for name, (columns, rows) in files.items():
         write_whole(out / f"{name}.csv", csv_text(columns, sorted(rows, key=_by_record)))
 
 
-def _by_record(row: Any) -> tuple[str, str]:
-    return str(row[1]), str(row[2])
+def _by_record(row: Iterable[object]) -> tuple[str, str]:
+    _, record, name, *_ = row
+    return str(record), str(name)
 
 
 def _packages() -> None:

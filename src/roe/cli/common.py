@@ -5,15 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
 
 from roe.cli.settings import as_of_setting, data_setting
 from roe.cli.terminal import document
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors, suggest
+from roe.dynamic import Json
 from roe.source import Span
 from roe.untrusted import one_line
+
+if TYPE_CHECKING:
+    from roe.evaluator.engine import Bound, Evaluator, Tables
+    from roe.evaluator.world import World
+    from roe.policy.model import Policy
+
 
 policy_argument = click.argument("policy", required=False, type=click.Path(path_type=Path))
 data_option = data_setting("Folder with the records: accounts.csv, leads.csv, reps.csv and so on.", required=True)
@@ -42,7 +49,7 @@ def needs_service() -> None:
         fail([Diagnostic("R406", f"the service needs the package {missing[0]}", Span("roe serve", 1, 1, 2), help)])
 
 
-def color(stream: Any = None) -> bool:
+def color(stream: TextIO | None = None) -> bool:
     import os
 
     return bool((stream or sys.stdout).isatty()) and "NO_COLOR" not in os.environ
@@ -73,7 +80,7 @@ def put(text: str, out: Path | None, said: bool = True) -> None:
         click.echo(f"wrote {out}")
 
 
-def named(policy: Any, known: Mapping[str, Any], only: Iterable[str], what: str, key: str) -> None:
+def named(policy: Policy, known: Mapping[str, object], only: Iterable[str], what: str, key: str) -> None:
     """End the command where the policy has none of something, or not one that is asked for by name."""
     here = Span(str(policy.root), 1, 1, 1)
     unknown = [name for name in only if name not in known]
@@ -114,7 +121,7 @@ def find_policy(given: Path | None) -> Path:
     )
 
 
-def load(given: Path | None) -> Any:
+def load(given: Path | None) -> Evaluator:
     """The evaluator of the policy; its errors end the command with code 2, its warnings are for `roe check`."""
     from roe.cache import load_policy
     from roe.evaluator.engine import Evaluator
@@ -125,7 +132,7 @@ def load(given: Path | None) -> Any:
     return Evaluator(policy)
 
 
-def read(evaluator: Any, data: Path) -> Any:
+def read(evaluator: Evaluator, data: Path) -> Tables:
     """The tables of a data folder; a file that cannot be read ends the command, a bad row is reported and goes on."""
     from roe.run.source import Source
 
@@ -146,7 +153,7 @@ def heed(found: list[Diagnostic]) -> None:
         click.echo(as_text(found, color(sys.stderr)), err=True)
 
 
-def guard(policy: Any, world: Any, last: Path | None, say: bool = False) -> None:
+def guard(policy: Policy, world: World, last: Path | None, say: bool = False) -> None:
     """Hold what was read against what the policy expects of its data, which ends the command if it is not so; `say` prints the report.
 
     `last` is the folder with the report of the last run.
@@ -165,7 +172,7 @@ def guard(policy: Any, world: Any, last: Path | None, say: bool = False) -> None
         fail(found)
 
 
-def clock(evaluator: Any, as_of: str) -> str:
+def clock(evaluator: Evaluator, as_of: str) -> str:
     """The as-of text, checked."""
     try:
         evaluator.clock(as_of)
@@ -175,7 +182,7 @@ def clock(evaluator: Any, as_of: str) -> str:
     return as_of
 
 
-def remembered(policy: Any, state: str | None, held: bool) -> Any:
+def remembered(policy: Policy, state: str | None, held: bool) -> Json:
     """What the last run left; with `held` also what stays where it was since a run was undone. Raises PolicyError."""
     if state is None:  # then nothing of the ledger is imported
         return {}
@@ -191,7 +198,9 @@ def remembered(policy: Any, state: str | None, held: bool) -> Any:
     return read_memory(state, policy.timezone, digest=digest, looks_back=policy.plan.past.looks_back)
 
 
-def bind(evaluator: Any, data: Path, as_of: str, state: str | None, say: bool = False, last: Path | None = None, held: bool = False) -> Any:
+def bind(
+    evaluator: Evaluator, data: Path, as_of: str, state: str | None, say: bool = False, last: Path | None = None, held: bool = False
+) -> Bound:
     """The policy on the records of a folder, once they are what it expects; `say` prints what was read, against the report in `last`."""
     from roe.data.report import beside
 
@@ -204,7 +213,7 @@ def bind(evaluator: Any, data: Path, as_of: str, state: str | None, say: bool = 
     return bound
 
 
-def well_named(bound: Any) -> Any:
+def well_named(bound: Bound) -> Bound:
     """The same, if every rep whom the policy names is one rep of the data; else that ends the command."""
     from roe.evaluator.reps import misnamed
 
@@ -221,7 +230,7 @@ def large(data: Path) -> bool:
     return is_large(data)
 
 
-def bind_large(evaluator: Any, data: Path, as_of: str, state: str | None, held: bool = False) -> Any:
+def bind_large(evaluator: Evaluator, data: Path, as_of: str, state: str | None, held: bool = False) -> Bound:
     """`bind`, in columns where the data is large, their packages are there, and no field rests on itself."""
     from importlib.util import find_spec
 
@@ -250,7 +259,7 @@ def bind_large(evaluator: Any, data: Path, as_of: str, state: str | None, held: 
     return bound
 
 
-def table(rows: Iterable[Iterable[Any]], headers: list[str]) -> str:
+def table(rows: Iterable[Iterable[object]], headers: list[str]) -> str:
     from tabulate import tabulate
 
     cells = [[one_line(c) if isinstance(c, str) else c for c in row] for row in rows]

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +16,8 @@ from roe.diagnostics import PolicyError
 
 if TYPE_CHECKING:
     from roe.analysis.records import Overview
+    from roe.evaluator.engine import Evaluator
+    from roe.evaluator.world import World
 
 
 @click.command("data")
@@ -50,17 +52,17 @@ def command(folder: Path, policy: Path | None, last: Path | None, shape: str, ou
     sys.exit(1 if seen.broken else 0)
 
 
-def _evaluator(folder: Path, policy: Path | None) -> Any:
+def _evaluator(folder: Path, policy: Path | None) -> Evaluator:
     here = Path.cwd()
     if policy is not None or any((f / "policy.yaml").is_file() for f in (here, *here.parents)):
         return load(find_policy(policy))
     from roe.crm import PROFILES
-    from roe.data.coerce import columns_of
+    from roe.data.headers import columns_of
     from roe.data.read import files_of, read_file
     from roe.evaluator.engine import Evaluator
     from roe.stages.build import build
 
-    best: tuple[int, Any] = (-1, None)
+    most, best = -1, None
     headers: dict[Path, tuple[str, ...]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for profile in PROFILES:
@@ -74,12 +76,13 @@ def _evaluator(folder: Path, policy: Path | None) -> Any:
                 if path not in headers:
                     headers[path] = read_file(path)[0].origin.header
             known = sum(len(columns_of(e, made.model.entities[e], headers[path], made.roles)) for e, path in paths.items())
-            if known > best[0]:
-                best = known, Evaluator(made)
-    return best[1]
+            if known > most:
+                most, best = known, Evaluator(made)
+    assert best is not None
+    return best
 
 
-def _world(evaluator: Any, folder: Path) -> Any:
+def _world(evaluator: Evaluator, folder: Path) -> World:
     """The records, without anything decided: in columns where there are many."""
     from importlib.util import find_spec
 

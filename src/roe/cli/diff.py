@@ -7,7 +7,7 @@ import sys
 import tempfile
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +17,7 @@ from roe.cli.common import bind, clock, fail, large, load, put, table, unwritabl
 from roe.cli.repository import NotThere, folder_at, revision
 from roe.cli.settings import as_of_setting, data_setting, is_setting
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
+from roe.dynamic import Json
 from roe.source import Span
 from roe.untrusted import code, markdown
 
@@ -189,8 +190,8 @@ def _case(d: Difference) -> list[str]:
     return lines + [f"  {sign} {rule}" + (f": {gives}" if gives else "") for sign, (rule, gives) in zip("-+", sides(d), strict=True)]
 
 
-def _json(found: list[Change], compared: Comparison, made: Impact | None, facts: dict[str, float], failed: bool) -> dict[str, Any]:
-    out: dict[str, Any] = {
+def _json(found: list[Change], compared: Comparison, made: Impact | None, facts: dict[str, float], failed: bool) -> Json:
+    out: Json = {
         "same": not found, "verdict": compared.verdict, "cases": [d.as_json() for d in compared.differences],
         "possible_cases": [d.as_json() for d in compared.possible], "renamed": [d.as_json() for d in compared.renamed],
         "fields": [d.as_json() for d in compared.fields], "not_compared": list(compared.unproven),
@@ -235,7 +236,7 @@ def _text(found: list[Change], compared: Comparison, made: Impact | None) -> str
     return "\n".join(lines)
 
 
-def _load(made: Impact) -> list[list[Any]]:
+def _load(made: Impact) -> list[list[object]]:
     return [
         [rep, was, now, f"{now - was:+d}", "" if c is None else f"{c:g}" + (" over" if now > c else "")]
         for rep, was, now, c in made.shifts()[:MOST]
@@ -245,7 +246,7 @@ def _load(made: Impact) -> list[list[Any]]:
 def _markdown(found: list[Change], compared: Comparison, made: Impact | None, old: str, new: str) -> str:
     """A comment for a pull request."""
 
-    def cell(text: Any) -> str:
+    def cell(text: object) -> str:
         return markdown(text or "")
 
     lines = [f"## Policy change: {code(old)} → {code(new)}", "", f"**{cell(said(compared, found))}**", ""]

@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from roe.cli.common import clock, fail, load, read, table
 from roe.cli.settings import as_of_setting, data_setting
 from roe.diagnostics import Diagnostic
+from roe.dynamic import Value
 from roe.source import Span
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from roe.grammar import syntax as s
+    from roe.grammar.closures import Code, Scope
+
+
+Command = TypeVar("Command", bound=Callable[..., object])
 
 
 def scope_options(command: Command) -> Command:
@@ -42,7 +48,7 @@ def command(
     click.echo(show(expression, scope, shape))
 
 
-def scope_from(variables: str | None, data: Path | None, record: str | None, policy: Path | None, as_of: str) -> dict[str, Any]:
+def scope_from(variables: str | None, data: Path | None, record: str | None, policy: Path | None, as_of: str) -> Scope:
     from roe.api import adopt, scope_of
 
     given = {}
@@ -62,7 +68,7 @@ def scope_from(variables: str | None, data: Path | None, record: str | None, pol
 
         evaluator = load(policy)
         bound = evaluator.bind(read(evaluator, data), as_of=clock(evaluator, as_of))
-        scope: dict[str, Any] = bound.world.scope(find_record(bound, record))
+        scope: Scope = bound.world.scope(find_record(bound, record))
         return scope | {k: adopt(x) for k, x in given.items()}
     try:
         return scope_of(given, as_of)
@@ -71,7 +77,7 @@ def scope_from(variables: str | None, data: Path | None, record: str | None, pol
         fail([Diagnostic("R801", f"`{as_of}` is not a date or date-time", at, "write 2026-02-01 or 2026-02-01T09:30")])
 
 
-def show(expression: str, scope: dict[str, Any], shape: str = "text") -> str:
+def show(expression: str, scope: Scope, shape: str = "text") -> str:
     """The value, the type and every part's value; raises SystemExit with the findings if it does not parse."""
     from roe.api import parse_checked
     from roe.evaluator.observe import watch
@@ -93,16 +99,16 @@ def show(expression: str, scope: dict[str, Any], shape: str = "text") -> str:
     return "\n".join(lines + ([table(shown, ["part", "value", "type"])] if shown else []))
 
 
-def every_part(tree: Any, scope: dict[str, Any]) -> list[tuple[str, Any]]:
+def every_part(tree: s.Node, scope: Scope) -> list[tuple[str, Value]]:
     """Each sub-expression as it was evaluated, outside first; inside a loop the last time round."""
     from roe.grammar import syntax as s
     from roe.grammar.closures import compile_expression
     from roe.grammar.printer import show as printed
 
-    seen: dict[int, Any] = {}
+    seen: dict[int, Value] = {}
 
-    def wrap(node: Any, code: Any) -> Any:
-        def watched(inner: dict[str, Any]) -> Any:
+    def wrap(node: s.Node, code: Code) -> Code:
+        def watched(inner: Scope) -> Value:
             seen[id(node)] = code(inner)
             return seen[id(node)]
 

@@ -6,17 +6,24 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from roe.cli.common import bind, clock, color, fail, large, load, policy_argument, state_option, table
 from roe.cli.settings import as_of_setting, data_setting
 from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.dynamic import Json, Value
 from roe.source import Span
 
 if TYPE_CHECKING:
+    from roe.analysis.whynot import Answer
     from roe.cli.one import Asked
+    from roe.evaluator.engine import Bound, Decision
+    from roe.evaluator.row import Row
+    from roe.evaluator.trace import Trace
+    from roe.evaluator.world import World
+    from roe.policy.model import Policy
 
 
 @click.command("explain")
@@ -92,11 +99,11 @@ def _is_whole(folder: Path) -> None:
 class Explained:
     """A trace to print, and beside a decision's what would give the record to somebody else."""
 
-    trace: Any
-    decision: Any = None
-    why_not: Any = None
+    trace: Trace
+    decision: Decision | None = None
+    why_not: Answer | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         more = {"why_not": self.why_not.as_json()} if self.why_not is not None else {}
         return {**self.trace.as_json(), **more}
 
@@ -108,6 +115,8 @@ class Explained:
             return text
         from roe.analysis.whynot import as_text as words
 
+        assert self.decision is not None
+
         sentence, _, rest = text.partition("\n\n")  # who owns it comes first, whatever was asked
         return "\n\n".join((sentence, words(self.why_not, self.decision, markdown), rest))
 
@@ -115,7 +124,7 @@ class Explained:
 def _from_data(
     policy: Path | None, data: Path | None, as_of: str | None, state: str | None, run_folder: Path | None, record: str, role: str | None,
     field: str | None, why_not_rep: str | None,
-) -> tuple[Any, list[Explained]]:  # fmt: skip
+) -> tuple[World, list[Explained]]:  # fmt: skip
     """The world that a record was explained in, and the explanations."""
     for option, given in (("--data", data), ("--as-of", as_of)):
         if given is None:
@@ -143,7 +152,7 @@ def _from_data(
     return bound.world, explained
 
 
-def _alone(asked: Asked, role: str | None, field: str | None, why_not_rep: str | None) -> tuple[Any, list[Explained]] | None:
+def _alone(asked: Asked, role: str | None, field: str | None, why_not_rep: str | None) -> tuple[World, list[Explained]] | None:
     """The same for one record of large data; None where all of them are needed."""
     from roe.cli import one
 
@@ -161,7 +170,7 @@ def _alone(asked: Asked, role: str | None, field: str | None, why_not_rep: str |
     return bound.world, [Explained(x) for x in _values(bound, row, name)]
 
 
-def _why_not_alone(asked: Asked, role: str | None, rep: str) -> tuple[Any, list[Explained]] | None:
+def _why_not_alone(asked: Asked, role: str | None, rep: str) -> tuple[World, list[Explained]] | None:
     """The decisions on one record of large data, and what would give it to a rep; None, with a word, where all records are needed."""
     from roe.cli import one
     from roe.data.lookup import CannotLookUp
@@ -178,7 +187,7 @@ def _why_not_alone(asked: Asked, role: str | None, rep: str) -> tuple[Any, list[
     return bound.world, found
 
 
-def _explained(bound: Any, text: str, role: str | None, field: str | None) -> list[Explained]:
+def _explained(bound: Bound, text: str, role: str | None, field: str | None) -> list[Explained]:
     """Who owns a record in each role; or what a run writes of it besides; or one value of it."""
     from roe.analysis import written
 
@@ -199,7 +208,7 @@ def _explained(bound: Any, text: str, role: str | None, field: str | None) -> li
     return found
 
 
-def _values(bound: Any, row: Any, name: str) -> list[Any]:
+def _values(bound: Bound, row: Row, name: str) -> list[Value]:
     """The explanations of one field: of a credit or an event as a run writes it, of anything else its value."""
     from roe.analysis import written
 
@@ -224,7 +233,7 @@ def _values(bound: Any, row: Any, name: str) -> list[Any]:
     return [written.value_of(bound, row, name)]
 
 
-def _wrong_path(policy: Any, entity: str, name: str) -> list[Diagnostic]:
+def _wrong_path(policy: Policy, entity: str, name: str) -> list[Diagnostic]:
     """What is wrong with a path such as `owner.ae` from a record on."""
     from roe.grammar.check import check
     from roe.grammar.parser import parse
@@ -246,7 +255,7 @@ def roles_asked(known: list[str], entity: str, role: str | None) -> list[str]:
     return [role]
 
 
-def _from_run(folder: Path, record: str, role: str | None) -> list[Any]:
+def _from_run(folder: Path, record: str, role: str | None) -> list[Value]:
     """Decisions of a run that kept what it saw, made again from that alone."""
     at = Span(str(folder), 1, 1, 2)
     try:
@@ -274,7 +283,7 @@ def _from_run(folder: Path, record: str, role: str | None) -> list[Any]:
         )
 
 
-def decide_among(bound: Any, row: Any, roles: list[str]) -> list[Any]:
+def decide_among(bound: Bound, row: Row, roles: list[str]) -> list[Decision]:
     """The decisions on one record: alone where nothing before it matters, else by replaying the run up to it."""
     if row.entity == "account" and not bound.plan.takes_turns("account"):
         return [bound.decide(row, role) for role in roles]
@@ -287,7 +296,7 @@ def decide_among(bound: Any, row: Any, roles: list[str]) -> list[Any]:
     return found
 
 
-def find_record(bound: Any, text: str, among: Iterable[str] | None = None) -> Any:
+def find_record(bound: Bound, text: str, among: Iterable[str] | None = None) -> Row:
     """The one record that answers to a text; several are listed, with the way to name each. Without `among`, one that is allocated."""
     entities = list(dict.fromkeys(among if among is not None else (entity for entity, _ in bound.plan.engagement)))
     found = [row for entity in entities for row in bound.world.search(entity, text)]
@@ -318,7 +327,7 @@ def find_record(bound: Any, text: str, among: Iterable[str] | None = None) -> An
     return found[0]
 
 
-def _rep(world: Any, text: str) -> Any:
+def _rep(world: World, text: str) -> Row:
     rep = world.find("rep", text) or world.unlisted_rep(text)
     if rep is None:
         known = [str(x) for row in world.rows["rep"] for x in (row["id"], row.label)]
@@ -335,7 +344,7 @@ def _rep(world: Any, text: str) -> Any:
     return rep
 
 
-def _why_not(bound: Any, found: list[Explained], rep: Any) -> None:
+def _why_not(bound: Bound, found: list[Explained], rep: Row) -> None:
     from roe.analysis.whynot import why_not
 
     for x in found:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from roe.cli.common import fail, table
 from roe.cli.ledger import open_ledger, state_argument
 from roe.diagnostics import Diagnostic
+from roe.dynamic import Json, Value
 from roe.source import Span
 from roe.words import counted
+
+if TYPE_CHECKING:
+    from roe.ledger.store import Store
 
 
 @click.command("history")
@@ -66,7 +70,7 @@ def command(
     click.echo(table([[x.when, x.role, x.what, x.because] for x in lines], ["on", "role", "what happened", "because"]))
 
 
-def _record(store: Any, text: str, entity: str | None) -> tuple[str, str]:
+def _record(store: Store, text: str, entity: str | None) -> tuple[str, str]:
     """(entity, id) of the one record that a text means: by its id, else by what it is called in the evidence of decisions."""
     from roe.crm.ids import fold
     from roe.ledger import history
@@ -92,7 +96,7 @@ def _day(text: str | None, option: str) -> date | None:
         fail([Diagnostic("R801", f"`{text}` is not a date", Span(option, 1, 1, len(text) + 1, text), "write 2026-03-17")])
 
 
-def _on_day(found: list[Any], entity: str, record: str, day: date, shape: str, names: Mapping[str, str]) -> None:
+def _on_day(found: list[Value], entity: str, record: str, day: date, shape: str, names: Mapping[str, str]) -> None:
     from roe.ledger.history import in_words, policy_of
 
     if shape != "text":
@@ -157,12 +161,12 @@ def explain_on(record: str, state: str, day: str, role: str, shape: str) -> str:
     return "\n\n".join(_explained(x, kind, record, on, shape) for x in decided)
 
 
-def _values(x: Any) -> dict[str, Any]:
+def _values(x: Value) -> Json:
     """The evidence of a decision; empty where none was kept, or it was erased."""
     return dict(x.evidence.entry.values) if x.evidence is not None else {}
 
 
-def _explained(x: Any, kind: str, record: str, on: date, shape: str) -> str:
+def _explained(x: Value, kind: str, record: str, on: date, shape: str) -> str:
     from roe.ledger import history
     from roe.run.evidence import shown
 
@@ -178,7 +182,7 @@ def _explained(x: Any, kind: str, record: str, on: date, shape: str) -> str:
     return f"{head}\n\n{what}" + (f", because of {because}" if because else "") + f"\n\nnote: {why}"
 
 
-def _book(store: Any, rep: str, on: date | None, shape: str) -> None:
+def _book(store: Store, rep: str, on: date | None, shape: str) -> None:
     from roe.ledger.history import book_lines
     from roe.ledger.moment import At
 
@@ -198,7 +202,7 @@ def _book(store: Any, rep: str, on: date | None, shape: str) -> None:
         click.echo(table(rows, header))
 
 
-def _csv(header: list[str], rows: Sequence[Sequence[Any]]) -> None:
+def _csv(header: list[str], rows: Sequence[Sequence[object]]) -> None:
     from roe.cli.terminal import document
     from roe.data.files import csv_text
 

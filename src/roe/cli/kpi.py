@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from roe.cli.common import as_of_option, bind, data_option, fail, load, policy_argument, state_option, table, unwritable
 from roe.cli.terminal import document
 from roe.diagnostics import Diagnostic, suggest
+from roe.dynamic import Value
 from roe.source import Span
+
+if TYPE_CHECKING:
+    from roe.evaluator.engine import Evaluator
+
 
 SETS = (("accounts", "capacity_use", "coverage", "worked", "completed", "touches"), ("meetings", "opportunities", "opportunities_per_worked", "leads", "speed_to_lead", "sla_attainment"))  # fmt: skip
 HEADS = {
@@ -99,7 +104,7 @@ def command(
         click.echo(f"see {page}")
 
 
-def _page(path: Path, evaluator: Any, lines: list[Any], by: str) -> None:
+def _page(path: Path, evaluator: Evaluator, lines: list[Value], by: str) -> None:
     from importlib.util import find_spec
 
     from roe.data.files import write_whole
@@ -107,6 +112,8 @@ def _page(path: Path, evaluator: Any, lines: list[Any], by: str) -> None:
     if find_spec("matplotlib") is None:
         fail([Diagnostic("R406", "pages need the package matplotlib", Span("--page", 1, 1, 2), "pip install 'roe-policy[pages]'")])
     from roe.web.kpi import kpi_page
+
+    assert evaluator.policy.plan.kpis is not None
 
     try:
         write_whole(path, kpi_page(evaluator.policy.name, evaluator.policy.plan.kpis, lines, by))

@@ -8,23 +8,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from roe.cli.common import fail, table
 from roe.diagnostics import Diagnostic, PolicyError
+from roe.dynamic import Json
 from roe.source import Span
+
+if TYPE_CHECKING:
+    from roe.ledger.store import Store
+
 
 _STATE = "The ledger: the --state of your runs, a folder or postgresql://…  Or set ROE_STATE. The default is the folder `state`."
 
 
-def state_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+def state_argument(command: Callable[..., object]) -> Callable[..., object]:
     return click.option("--state", envvar="ROE_STATE", default="state", help=_STATE)(command)
 
 
 @contextmanager
-def open_ledger(state: str, create: bool = False) -> Iterator[Any]:
+def open_ledger(state: str, create: bool = False) -> Iterator[Store]:
     """The ledger of a `--state`; what is wrong with it ends the command."""
     from roe.ledger.store import open_store
 
@@ -53,14 +58,14 @@ def status(state: str, shape: str) -> None:
     with open_ledger(state) as store:
         from roe.ledger.entries import Run
 
-        head, runs = store.head(), [x for x in store.runs() if isinstance(x.entry, Run)]
+        head, runs = store.head(), [x.entry for x in store.runs() if isinstance(x.entry, Run)]
         kinds = {store._text(k): n for k, n in store.db.rows("SELECT kind, count(*) FROM entry GROUP BY kind ORDER BY count(*) DESC, kind")}
         is_open = {kind: len(store.latest(kind, is_open=True)) for kind in ("turn", "claimed", "referred")}
-        found: dict[str, Any] = {
+        found: Json = {
             "entries": head.number, "epoch": head.epoch, "hash": head.hash.hex(), "organisation": head.label or None, "kinds": kinds,
             "runs": len(runs), "open": is_open, "held": sum(h.rep is not None for h in store.holdings()),
             "last_run": None if not runs else {
-                "id": runs[-1].entry.id, "as_of": str(runs[-1].entry.at), "policy": runs[-1].entry.policy, "digest": runs[-1].entry.digest,
+                "id": runs[-1].id, "as_of": str(runs[-1].at), "policy": runs[-1].policy, "digest": runs[-1].digest,
             },
         }  # fmt: skip
     if shape == "json":
@@ -70,7 +75,7 @@ def status(state: str, shape: str) -> None:
     if runs:
         last = found["last_run"]
         policy = f", by the policy `{last['policy']}`" if last["policy"] else ""
-        click.echo(f"from {runs[0].entry.at} to {last['as_of']}: the last run is {last['id']}{policy}")
+        click.echo(f"from {runs[0].at} to {last['as_of']}: the last run is {last['id']}{policy}")
     click.echo(
         f"{found['held']} records are held by reps; open: {is_open['turn']} turns, {is_open['claimed']} claims, {is_open['referred']} referrals\n"
     )
@@ -106,7 +111,7 @@ def verify(state: str, against: Path | None, projections: bool) -> None:
         click.echo(f"verified: {checked.entries} entries in one unbroken chain{erased}; the head is {store.head().hash.hex()[:16]}")
 
 
-def _anchor(path: Path) -> dict[str, Any]:
+def _anchor(path: Path) -> Json:
     place = path / "run.json" if path.is_dir() else path
     try:
         said = json.loads(place.read_text("utf-8"))

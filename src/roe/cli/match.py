@@ -6,19 +6,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from roe.cli.common import fail, find_policy, load, table
-from roe.data.coerce import columns_of, normal
+from roe.data.headers import columns_of, normal
 from roe.diagnostics import Diagnostic, suggest
+from roe.dynamic import Cell, Record, Value
 from roe.files import uncollected
 from roe.parallel import each
 from roe.plan.operators import Relate
 from roe.policy.model import Policy
 from roe.progress import phase
 from roe.source import Span
+
+if TYPE_CHECKING:
+    from roe.evaluator.row import Row
+
 
 RESULT = ("lead", "lead_name", "account", "account_name", "score", "method", "runner_up", "runner_up_name", "runner_up_score", "reason")
 
@@ -113,7 +118,7 @@ def command(
     rows = bound.world.rows["lead"]
     place = {row["id"]: row["$line"] for row in rows}
 
-    def earlier(candidate: Any, row: Any) -> bool:
+    def earlier(candidate: Value, row: Row) -> bool:
         return not duplicates or place[candidate["id"]] < row["$line"]
 
     phase("indexing accounts")
@@ -138,7 +143,7 @@ def _at_least(step: Relate, probability: float) -> Relate:
     return replace(step, methods=tuple(replace(m, least=probability) if m.similar is not None else m for m in step.methods))
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def _read(path: Path) -> list[dict[str, Cell]]:
     from roe.cli.common import heed
     from roe.data.read import SUFFIXES, read_file, row_warnings
 
@@ -152,7 +157,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _maps(mapped: Iterable[str], policy: Policy, rows: Mapping[str, list[dict[str, Any]]]) -> dict[str, dict[str, str]]:
+def _maps(mapped: Iterable[str], policy: Policy, rows: Mapping[str, list[dict[str, Cell]]]) -> dict[str, dict[str, str]]:
     """field -> column of each file, as it was asked for."""
     found: dict[str, dict[str, str]] = {"lead": {}, "account": {}}
     headers = {entity: list(dict.fromkeys(k for row in some for k in row if k != "$line")) for entity, some in rows.items()}
@@ -179,7 +184,7 @@ def _meant(entity: str, name: str) -> str:
     return {("account", "company"): "name", ("account", "email"): "domain"}.get((entity, name), name)
 
 
-def _columns(policy: Policy, entity: str, rows: list[dict[str, Any]], asked: Mapping[str, str]) -> dict[str, str]:
+def _columns(policy: Policy, entity: str, rows: list[dict[str, Cell]], asked: Mapping[str, str]) -> dict[str, str]:
     """field -> column: what was asked for, what the policy knows, and what the column's name says."""
     headers = list(dict.fromkeys(k for row in rows for k in row if k != "$line"))
     found = columns_of(entity, policy.model.entities[entity], headers, policy.roles)
@@ -196,21 +201,21 @@ def _columns(policy: Policy, entity: str, rows: list[dict[str, Any]], asked: Map
     return {**found, **asked}
 
 
-def _renamed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+def _renamed(row: Record, columns: Mapping[str, str]) -> dict[str, Cell]:
     if not columns:
         return dict(row)
     return {**{name: row.get(column) for name, column in columns.items()}, "$line": row["$line"]}
 
 
-def _person(row: Mapping[str, Any], columns: Mapping[str, str]) -> str:
+def _person(row: Record, columns: Mapping[str, str]) -> str:
     parts = [row.get(columns[k]) for k in ("first_name", "last_name") if k in columns]
     return " ".join(str(p) for p in parts if p) or str(row.get(columns.get("name", ""), "") or "")
 
 
-def _as_account(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+def _as_account(row: Record, columns: Mapping[str, str]) -> dict[str, Cell]:
     """A lead as what other leads are held against."""
 
-    def of(name: str) -> Any:
+    def of(name: str) -> Cell:
         return row.get(columns[name]) if name in columns else None
 
     return {
@@ -219,7 +224,7 @@ def _as_account(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str,
     }  # fmt: skip
 
 
-def _line(row: Any, match: Any) -> list[Any]:
+def _line(row: Row, match: Value) -> list[Value]:
     best = next((c for c in match.candidates if c.row is match.row), None)
     other = next((c for c in match.candidates if c.row is not match.row), None)
     runner = ["", "", ""] if other is None else [other.row["id"], other.row.label, other.score]
@@ -231,7 +236,7 @@ def _line(row: Any, match: Any) -> list[Any]:
     return [row["id"], shown, best.row["id"], best.row.label, best.score, best.method, *runner, reason]
 
 
-def _summary(found: list[list[Any]], rejects: int, out: Path, duplicates: bool) -> None:
+def _summary(found: list[list[Value]], rejects: int, out: Path, duplicates: bool) -> None:
     from collections import Counter
 
     methods = Counter(line[5] or ("(the first of its kind)" if duplicates else "(no account)") for line in found)

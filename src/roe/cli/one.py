@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,12 +12,16 @@ from roe.cli.common import bind_large, fail, heed, remembered, well_named
 from roe.data.lookup import CannotLookUp
 from roe.diagnostics import PolicyError
 
+if TYPE_CHECKING:
+    from roe.evaluator.engine import Bound, Decision, Evaluator
+    from roe.evaluator.row import Row
+
 
 @dataclass(frozen=True)
 class Asked:
     """A question about the record that a text means: by which policy, on which data, as of when, with which ledger, and after which run."""
 
-    evaluator: Any
+    evaluator: Evaluator
     data: Path
     as_of: str
     state: str | None
@@ -25,7 +29,7 @@ class Asked:
     run_folder: Path | None = None
 
 
-def taken_out(asked: Asked) -> tuple[Any, Any]:
+def taken_out(asked: Asked) -> tuple[Bound, Row]:
     """(a bound evaluator over the record that a text means and all around it, the record). Raises CannotLookUp; what is wrong with the
     data or the text ends the command.
     """
@@ -54,10 +58,12 @@ def taken_out(asked: Asked) -> tuple[Any, Any]:
         bound.turns = TurnsOfRun(lambda: run_folder)
     else:
         bound.turns = turns_of(evaluator, Source(evaluator.policy, asked.data), asked.as_of, memory, say)
-    return bound, bound.world.find(found.entity, found["id"])
+    row = bound.world.find(found.entity, found["id"])
+    assert row is not None
+    return bound, row
 
 
-def taken_out_for_value(asked: Asked, field: str) -> tuple[Any, Any] | None:
+def taken_out_for_value(asked: Asked, field: str) -> tuple[Bound, Row] | None:
     """The same for the value of one field; None, with a word, where that may rest on all records."""
     try:
         plan = asked.evaluator.policy.plan
@@ -73,7 +79,7 @@ def taken_out_for_value(asked: Asked, field: str) -> tuple[Any, Any] | None:
         return None
 
 
-def decided_alone(asked: Asked, role: str | None) -> tuple[Any, list[Any]]:
+def decided_alone(asked: Asked, role: str | None) -> tuple[Bound, list[Decision]]:
     """(the bound evaluator, the decisions on the record that a text means, in one role or all). Raises CannotLookUp."""
     from roe.cli.explain import roles_asked
 
@@ -81,7 +87,7 @@ def decided_alone(asked: Asked, role: str | None) -> tuple[Any, list[Any]]:
     return bound, [bound.decide(row, r) for r in roles_asked(bound.roles(row.entity), row.entity, role)]
 
 
-def decided(asked: Asked, role: str | None) -> list[Any]:
+def decided(asked: Asked, role: str | None) -> list[Decision]:
     """The decisions on the record that a text means, in one role or all; none if it is not one that is allocated."""
     from roe.cli.explain import find_record, roles_asked
 
@@ -101,7 +107,7 @@ def decided(asked: Asked, role: str | None) -> list[Any]:
     return _among_all(bound, row, roles_asked(bound.roles(row.entity), row.entity, role), asked.run_folder)
 
 
-def _among_all(bound: Any, row: Any, roles: list[str], run_folder: Path | None) -> list[Any]:
+def _among_all(bound: Bound, row: Row, roles: list[str], run_folder: Path | None) -> list[Decision]:
     """The decisions on a record among all of them."""
     from roe.cli.explain import decide_among
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import click
 
 from roe.cli.common import as_of_option, bind, data_option, load, named, policy_argument, state_option, table
 from roe.cli.terminal import document
+from roe.dynamic import Value
 from roe.words import counted, verb
 
 
@@ -56,7 +56,7 @@ def command(policy: Path | None, data: Path, as_of: str, state: str | None, only
         click.echo("")
 
 
-def _shares(row: list[Any], result: Any) -> list[str]:
+def _shares(row: list[Value], result: Value) -> list[str]:
     """Counts with their share of the group's records; sums as they are."""
     from roe.grammar import values as v
 

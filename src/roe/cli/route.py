@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from roe.cli.common import fail, find_policy, needs_service, policy_argument, service_state
 from roe.diagnostics import Diagnostic, PolicyError
+from roe.dynamic import Value
 from roe.source import Span
 
 
@@ -19,7 +19,7 @@ from roe.source import Span
 @service_state
 @click.option("--entity", default="lead", show_default=True, help="What the record is.")
 @click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format.")
-def command(record: Any, policy: Path | None, state: str, entity: str, shape: str) -> None:
+def command(record: Value, policy: Path | None, state: str, entity: str, shape: str) -> None:
     """Route the record in FILE, a JSON object of its fields (`-` is standard input).
 
     You get the answer that the service gives to the same request, recorded in the same ledger. A record that has an owner keeps it.

@@ -5,14 +5,18 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from roe.cli.common import as_of_option, clock, data_option, fail, heed, load, policy_argument, state_option, table, unwritable, wait_option
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
+from roe.dynamic import Json
 from roe.source import Span
 from roe.words import counted, verb
+
+if TYPE_CHECKING:
+    from roe.evaluator.engine import Evaluator
 
 
 @click.command("run")
@@ -107,7 +111,7 @@ def _say(note: str) -> None:
     click.echo(f"note: {note}", err=True)
 
 
-def _apply(evaluator: Any, as_of: str, out: Path, state: str | None, wait: float, accepted: str) -> None:
+def _apply(evaluator: Evaluator, as_of: str, out: Path, state: str | None, wait: float, accepted: str) -> None:
     """Commit the dry run in a folder."""
     from roe.grammar import values as v
     from roe.run.inputs import digest_of, policy_files
@@ -129,7 +133,7 @@ def _apply(evaluator: Any, as_of: str, out: Path, state: str | None, wait: float
     )
 
 
-def _show(summary: dict[str, Any], out: Path, has_reps: bool) -> None:
+def _show(summary: Json, out: Path, has_reps: bool) -> None:
     """What the run decided. `has_reps`: whether the data lists reps, so that an owner whom it does not list is odd."""
     rows = [[key, rule, n, f"{n / sum(rules.values()):.1%}"] for key, rules in summary["rules"].items() for rule, n in rules.items()]
     click.echo(table(rows[:MOST_ROWS], ["records and role", "rule", "decided", "share"]))
@@ -170,7 +174,7 @@ def _show(summary: dict[str, Any], out: Path, has_reps: bool) -> None:
         )
 
 
-def _of_leaver(leaver: dict[str, Any]) -> str:
+def _of_leaver(leaver: Json) -> str:
     """What became of the records of a rep who has left, and where the policy still names that rep."""
     to: Counter[str | None] = Counter()
     for held in leaver["records"]:

@@ -9,10 +9,10 @@ The command line comes first, then ROE_DATA and ROE_AS_OF, then roe.toml. A path
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -20,14 +20,18 @@ from click.core import ParameterSource
 from roe.diagnostics import Diagnostic, suggest
 from roe.source import Span
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    pass
+
+
+Command = TypeVar("Command", bound=Callable[..., object])
 
 FILE = "roe.toml"
 KEYS = {"data": "ROE_DATA", "as_of": "ROE_AS_OF"}
 MAX_BYTES = 64 << 10
 
 
-def policy_folder(given: Any) -> Path | None:
+def policy_folder(given: object) -> Path | None:
     """The folder of the policy that is named, or of the nearest one at or above the current folder; None if there is none."""
     if given is not None:
         path = Path(str(given))
@@ -36,7 +40,7 @@ def policy_folder(given: Any) -> Path | None:
     return next((folder for folder in (here, *here.parents) if (folder / "policy.yaml").is_file()), None)
 
 
-def setting(name: str, policy: Any) -> str | None:
+def setting(name: str, policy: str | os.PathLike[str] | None) -> str | None:
     """What the environment or the policy's roe.toml says of a setting; None if neither does. What is wrong ends the command."""
     root = policy_folder(policy)
     told = os.environ.get(KEYS[name], "")
@@ -89,7 +93,7 @@ class Setting(click.Option):
         super().__init__(*args, **{**kwargs, "help": f"{kwargs['help']} Or set {place}."})
         self.setting, self.policy, self.beside, self.without, self.place = setting, policy, beside, without, place
 
-    def consume_value(self, ctx: click.Context, opts: Any) -> tuple[Any, Any]:
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, click.core.ParameterSource]:
         value, source = super().consume_value(ctx, opts)
         counts = (not self.beside or self.beside in opts) and not (self.without and opts.get(self.without))
         if source is ParameterSource.COMMANDLINE or not counts or ctx.resilient_parsing:

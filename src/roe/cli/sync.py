@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from roe.cli.common import fail, find_policy, heed, needs_service, policy_argument, service_state
 from roe.diagnostics import Diagnostic, PolicyError
+from roe.dynamic import Json
 from roe.source import Span
 from roe.words import counted
 
 if TYPE_CHECKING:
+    from roe.policy.model import Policy
     from roe.serve.sync import Synced
 
 MOST_SHOWN = 20
@@ -63,7 +65,7 @@ def _said(done: Synced, entity: str) -> str:
     return counted(done.read.get(entity, 0), entity) + f" ({', '.join(more) or 'no changes'})"
 
 
-def tables_of(policy: Any, data: Path) -> dict[str, Any]:
+def tables_of(policy: Policy, data: Path) -> Json:
     """The raw records of an export; a file that cannot be read ends the command."""
     from roe.data.read import read_tables
 

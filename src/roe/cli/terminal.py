@@ -14,9 +14,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TextIO
 
 from roe import progress, untrusted
+from roe.dynamic import Value
 
 SILENT = ("repl", "lsp")  # commands that wait for somebody
 FIRST, EVERY = 1.0, 0.2  # seconds before the phase is shown, and between two looks at it
@@ -25,7 +26,7 @@ FIRST, EVERY = 1.0, 0.2  # seconds before the phase is shown, and between two lo
 class Guard:
     """A text stream that shows texts from outside as what they are."""
 
-    def __init__(self, stream: Any, status: Status) -> None:
+    def __init__(self, stream: TextIO, status: Status) -> None:
         self.stream, self.status = stream, status
         self.at_line_start = True
         self._own = re.compile(f"\x1b{untrusted.mark()}\\[(\\d+)m")
@@ -57,14 +58,14 @@ class Guard:
             self.status.clear()
             self.stream.write(text)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Value:
         return getattr(self.stream, name)
 
 
 class Status:
     """The line that shows the current phase on standard error, where that is a terminal, until something else is printed."""
 
-    def __init__(self, stream: Any, wanted: bool) -> None:
+    def __init__(self, stream: TextIO, wanted: bool) -> None:
         self.stream = stream
         self.lock = threading.RLock()
         self.shown = False
@@ -100,7 +101,7 @@ class Status:
             self.thread.join()
 
 
-def _width(stream: Any) -> int:
+def _width(stream: TextIO) -> int:
     """Columns of the terminal behind a stream."""
     try:
         return os.get_terminal_size(stream.fileno()).columns or 80
@@ -128,13 +129,13 @@ def guarded(wanted: bool = True) -> Iterator[None]:
 
 def document(text: str) -> None:
     """A whole file to standard output."""
-    stream: Any = sys.stdout
+    stream: TextIO = sys.stdout
     (stream.document if isinstance(stream, Guard) else stream.write)(text)
     stream.flush()
 
 
 def commands(text: str) -> None:
     """Workflow commands, whose data is escaped already, as a line or lines of standard output."""
-    stream: Any = sys.stdout
+    stream: TextIO = sys.stdout
     (stream.raw if isinstance(stream, Guard) else stream.write)(text + "\n" if text else "")
     stream.flush()

@@ -7,7 +7,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +19,7 @@ from roe.source import Span
 from roe.untrusted import style
 
 if TYPE_CHECKING:
+    from roe.evaluator.engine import Evaluator
     from roe.testing.cases import Case
     from roe.testing.coverage import Report
     from roe.testing.runner import Result
@@ -74,7 +75,7 @@ def command(
         sys.exit(1 if _run(evaluator, cases, verbose, junit_file) else 0)
 
 
-def _run(evaluator: Any, cases: list[Case], verbose: bool, junit_file: Path | None) -> int:
+def _run(evaluator: Evaluator, cases: list[Case], verbose: bool, junit_file: Path | None) -> int:
     """Run and tell; how many failed."""
     from roe.testing.runner import run_case
 
@@ -120,7 +121,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _coverage(
-    evaluator: Any, cases: list[Case], verbose: bool, junit_file: Path | None, least: float | None, page: Path | None, xml: Path | None, shape: str
+    evaluator: Evaluator, cases: list[Case], verbose: bool, junit_file: Path | None, least: float | None, page: Path | None, xml: Path | None, shape: str
 ) -> None:  # fmt: skip
     from roe.testing.coverage import cobertura, cover
 
@@ -169,7 +170,7 @@ def _show_coverage(report: Report) -> None:
 # --- mutation -------------------------------------------------------------------------------------------------------
 
 
-def _mutate(evaluator: Any, cases: list[Case], generate: bool, least: float | None, shape: str) -> None:
+def _mutate(evaluator: Evaluator, cases: list[Case], generate: bool, least: float | None, shape: str) -> None:
     from roe.testing.mutate import fates, score
 
     start = time.perf_counter()

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from roe.cli.common import as_of_option, bind, clock, data_option, fail, large, load, policy_argument, state_option, table
 from roe.cli.explain import find_record
 from roe.diagnostics import Diagnostic
+from roe.dynamic import Value
 from roe.source import Span
+
+if TYPE_CHECKING:
+    from roe.evaluator.engine import Bound, Evaluator
+    from roe.evaluator.row import Row
+    from roe.evaluator.world import World
 
 
 @click.command("timeline")
@@ -54,7 +60,7 @@ def command(record: str, policy: Path | None, data: Path, as_of: str, state: str
     click.echo("\n* now; + if nothing more happens")
 
 
-def _found(evaluator: Any, data: Path, as_of: str, state: str | None, record: str) -> tuple[Any, Any]:
+def _found(evaluator: Evaluator, data: Path, as_of: str, state: str | None, record: str) -> tuple[Bound, Row]:
     """The record that a text means, and a bound evaluator over it: alone, with what belongs to it, where the data is large."""
     from roe.cli.one import Asked, all_instead, taken_out
     from roe.data.lookup import CannotLookUp
@@ -68,7 +74,7 @@ def _found(evaluator: Any, data: Path, as_of: str, state: str | None, record: st
     return bound, find_record(bound, record)
 
 
-def _from_ledger(state: str | None, row: Any, world: Any) -> list[dict[str, str | None]]:
+def _from_ledger(state: str | None, row: Row, world: World) -> list[dict[str, str | None]]:
     """Every owner that the ledger knows of a record, by role and time."""
     from roe.ledger.history import because
     from roe.ledger.store import exists
@@ -88,7 +94,7 @@ def _from_ledger(state: str | None, row: Any, world: Any) -> list[dict[str, str 
     ]  # fmt: skip
 
 
-def _of_today(row: Any) -> list[dict[str, str | None]]:
+def _of_today(row: Row) -> list[dict[str, str | None]]:
     """Who owns a record by the data, and since when."""
     found = []
     for role, rep in row["owner"].items() if isinstance(row["owner"], dict) else ():
@@ -100,9 +106,9 @@ def _of_today(row: Any) -> list[dict[str, str | None]]:
     return found
 
 
-def _mark(state: Any, now: Any) -> str:
+def _mark(state: Value, now: Value) -> str:
     return "+ " if state.start > now else "* " if state.until is None or now < state.until else "  "
 
 
-def _shown(at: Any) -> str:
+def _shown(at: Value) -> str:
     return "" if at is None else f"{at:%Y-%m-%d}" if (at.hour, at.minute) == (0, 0) else f"{at:%Y-%m-%d %H:%M}"

@@ -9,12 +9,12 @@ import webbrowser
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import click
 
 from roe.cli.common import as_of_option, bind_large, data_option, fail, load, policy_argument, state_option
 from roe.diagnostics import Diagnostic, PolicyError
+from roe.dynamic import Json, Value
 from roe.source import Span
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -90,7 +90,7 @@ def _number(state: str | None) -> Callable[[], int]:
 
     if not state:
         return lambda: 0
-    kept: list[Any] = []
+    kept: list[Value] = []
 
     def number() -> int:
         if not kept and exists(state):
@@ -100,7 +100,7 @@ def _number(state: str | None) -> Callable[[], int]:
     return number
 
 
-def _ledger(state: str) -> dict[str, Any]:
+def _ledger(state: str) -> Json:
     """What the pages have of a ledger. Raises PolicyError if it cannot be used."""
     from roe.ledger.store import open_store
     from roe.web.app.acting import LedgerActs

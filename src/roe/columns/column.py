@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from roe.dynamic import Array
+from roe.dynamic import Array, Value
 from roe.grammar import values as v
+
+if TYPE_CHECKING:
+    from roe.columns.world import ColumnWorld
+
 
 EPOCH = date(1970, 1, 1).toordinal()
 _START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,7 +40,7 @@ class Column:
         """The values at some positions; null where the position is -1."""
         raise NotImplementedError
 
-    def values(self) -> list[Any]:
+    def values(self) -> list[Value]:
         """The language's values, one per row."""
         raise NotImplementedError
 
@@ -52,22 +56,22 @@ class Column:
 class Dictionary:
     """What codes mean: Python values, made from an Arrow array when somebody asks."""
 
-    def __init__(self, items: Sequence[Any] | pa.Array, null_first: bool = False) -> None:
+    def __init__(self, items: Sequence[Value] | pa.Array, null_first: bool = False) -> None:
         self.items, self.null_first = items, null_first
 
     def __len__(self) -> int:
         return len(self.items) + self.null_first
 
     @cached_property
-    def list(self) -> list[Any]:
+    def list(self) -> list[Value]:
         items = self.items.to_pylist() if isinstance(self.items, pa.Array) else list(self.items)
         return [None, *items] if self.null_first else items
 
-    def __getitem__(self, code: int) -> Any:
+    def __getitem__(self, code: int) -> Value:
         return self.list[code]
 
 
-def _gather(values: Array, at: Array, fill: Any) -> Array:
+def _gather(values: Array, at: Array, fill: Value) -> Array:
     out = values[at] if len(values) else np.full(len(at), fill, values.dtype)
     missing = at < 0
     if missing.any():
@@ -79,15 +83,17 @@ def _gather(values: Array, at: Array, fill: Any) -> Array:
 class Constant(Column):
     """One value for every row."""
 
-    value: Any
+    value: Value
     n: int
 
     def take(self, at: Array) -> Column:
         if self.value is None or not (at < 0).any():
             return Constant(self.value, len(at))
+        from roe.columns.make import from_values
+
         return from_values([self.value]).take(np.where(at < 0, -1, 0))
 
-    def values(self) -> list[Any]:
+    def values(self) -> list[Value]:
         return [self.value] * self.n
 
     def encode(self) -> tuple[Array, Dictionary]:
@@ -110,7 +116,7 @@ class Numbers(Column):
     def take(self, at: Array) -> Column:
         return Numbers(_gather(self.data, at, np.nan))
 
-    def values(self) -> list[Any]:
+    def values(self) -> list[Value]:
         return [_number(x) for x in self.data.tolist()]
 
     def encode(self) -> tuple[Array, Dictionary]:
@@ -129,7 +135,7 @@ class Numbers(Column):
         return np.isnan(self.data)
 
 
-def _number(x: float) -> Any:
+def _number(x: float) -> Value:
     if x != x:
         return None
     return int(x) if -v.EXACT <= x <= v.EXACT and x == int(x) else x
@@ -158,7 +164,7 @@ class Truths(Column):
     def take(self, at: Array) -> Column:
         return Truths(_gather(self.data, at, -1))
 
-    def values(self) -> list[Any]:
+    def values(self) -> list[Value]:
         return [_TRUTHS[x] for x in self.data.tolist()]
 
     def encode(self) -> tuple[Array, Dictionary]:
@@ -185,7 +191,7 @@ class Days(Column):
     def take(self, at: Array) -> Column:
         return Days(_gather(self.data, at, NO_DAY))
 
-    def values(self) -> list[Any]:
+    def values(self) -> list[Value]:
         codes, meaning = self.encode()
         return list(map(meaning.list.__getitem__, codes.tolist()))
 
@@ -202,7 +208,7 @@ class Instants(Column):
     """Date-times of one zone as microseconds since 1970 UTC, 64-bit integers; `NO_DAY` is null."""
 
     data: Array
-    zone: Any
+    zone: tzinfo
 
     @property
     def n(self) -> int:  # type: ignore[override]
@@ -211,7 +217,7 @@ class Instants(Column):
     def take(self, at: Array) -> Column:
         return Instants(_gather(self.data, at, NO_DAY), self.zone)
 
-    def values(self) -> list[Any]:
+    def values(self) -> list[Value]:
         return [None if x == NO_DAY else instant(x, self.zone) for x in self.data.tolist()]
 
     def encode(self) -> tuple[Array, Dictionary]:
@@ -222,7 +228,7 @@ class Instants(Column):
         return np.asarray(self.data == NO_DAY)
 
 
-def instant(microseconds: int, zone: Any) -> datetime:
+def instant(microseconds: int, zone: tzinfo) -> datetime:
     return (_START + timedelta(microseconds=microseconds)).astimezone(zone)
 
 
@@ -244,7 +250,7 @@ class Coded(Column):
     def take(self, at: Array) -> Column:
         return Coded(_gather(self.codes, at, -1), self.meaning)
 
-    def values(self) -> list[Any]:
+    def values(self) -> list[Value]:
         items = [*self.meaning.list, None]
         return list(map(items.__getitem__, self.codes.tolist()))
 
@@ -273,7 +279,7 @@ class Refs(Column):
 
     entity: str
     at: Array
-    world: Any
+    world: ColumnWorld
     every: bool = False
 
     @property
@@ -285,7 +291,7 @@ class Refs(Column):
             return Refs(self.entity, at, self.world)
         return Refs(self.entity, _gather(self.at, at, -1), self.world)
 
-    def values(self) -> list[Any]:
+    def values(self) -> list[Value]:
         row = self.world.tables[self.entity].row
         return [None if i < 0 else row(i) for i in self.at.tolist()]
 
@@ -312,7 +318,7 @@ class Owned(Column):
         assert isinstance(found, Refs)
         return Owned(found)
 
-    def values(self) -> list[Any]:
+    def values(self) -> list[Value]:
         return [None if row is None else row["owner"] for row in self.records.values()]
 
     def encode(self) -> tuple[Array, Dictionary]:
@@ -353,11 +359,11 @@ class Lists(Column):
         inside = np.arange(len(rows)) - first[rows]
         return Lists(rows, self.items.take(starts[at][rows] + inside), len(at))
 
-    def _some(self, at: Array) -> list[Any]:
+    def _some(self, at: Array) -> list[Value]:
         whole = self.values()
         return [None if i < 0 else whole[i] for i in at.tolist()]
 
-    def values(self) -> list[Any]:
+    def values(self) -> list[Value]:
         starts, ends = self.bounds()
         items = self.items.values()
         return [items[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
@@ -369,75 +375,8 @@ class Lists(Column):
         return np.zeros(self.n, bool)
 
 
-def opaque(values: list[Any]) -> Column:
+def opaque(values: list[Value]) -> Column:
     """Values of any kind, each for itself."""
     codes = np.arange(len(values), dtype=np.int32)
     codes[[i for i, x in enumerate(values) if x is None]] = -1
     return Coded(codes, Dictionary(values))
-
-
-def from_values(values: Sequence[Any], world: Any = None) -> Column:
-    """The column that holds these values best."""
-    kinds = {type(x) for x in values if x is not None}
-    if not kinds:
-        return Constant(None, len(values))
-    if kinds <= {int, float}:
-        if all(abs(x) <= v.EXACT for x in values if type(x) is int):
-            return Numbers(np.array([np.nan if x is None else x for x in values], np.float64))
-        return opaque(list(values))
-    if kinds == {bool}:
-        return Truths(np.array([-1 if x is None else x for x in values], np.int8))
-    if kinds == {date}:
-        return Days(np.array([NO_DAY if x is None else x.toordinal() - EPOCH for x in values], np.int64))
-    if all(issubclass(k, str) for k in kinds):
-        seen: dict[str, int] = {}
-        codes = [-1 if x is None else seen.setdefault(x, len(seen)) for x in values]
-        return Coded(np.array(codes, np.int32), Dictionary(list(seen)))
-    if world is not None and all(hasattr(k, "at") for k in kinds):
-        entities = {x.entity for x in values if x is not None}
-        if len(entities) == 1:
-            return Refs(entities.pop(), np.array([-1 if x is None else x.at for x in values], np.int32), world)
-    return opaque(list(values))
-
-
-def lookup(act: Callable[..., Any], columns: Sequence[Column], world: Any = None) -> Column:
-    """`act` of every row's values, asked once for each distinct combination of them."""
-    parts = [c.encode() for c in columns]
-    codes, sizes = parts[0][0], [len(m) for _, m in parts]
-    if len(parts) == 1:
-        return from_values([act(x) for x in parts[0][1].list], world).take(codes)
-    size = 1
-    for (part, _), width in zip(parts, sizes, strict=True):
-        codes = part if size == 1 else codes * width + part
-        size *= width
-        if size > 1 << 40:
-            return _each(act, parts, world)
-    kept, codes = distinct(codes, size)
-    combinations: list[list[Any]] = []
-    rest = kept
-    for (_, meaning), width in zip(reversed(parts), reversed(sizes), strict=True):
-        rest, at = np.divmod(rest, width)
-        items = meaning.list
-        combinations.append([items[i] for i in at.tolist()])
-    combinations.reverse()
-    return from_values([act(*values) for values in zip(*combinations, strict=True)], world).take(codes)
-
-
-def distinct(codes: Array, size: int) -> tuple[Array, Array]:
-    """(the codes that occur, for each row its place among them)."""
-    if size <= 8 * len(codes) + 1024:
-        again, kept = compact(codes, size)
-        return kept, again
-    kept, again = np.unique(codes, return_inverse=True)
-    return kept, again
-
-
-def _each(act: Callable[..., Any], parts: list[tuple[Array, Dictionary]], world: Any) -> Column:
-    """Too many combinations to number: one call per row, with what was seen remembered."""
-    seen: dict[tuple[int, ...], Any] = {}
-    out = []
-    for key in zip(*(codes.tolist() for codes, _ in parts), strict=True):
-        if key not in seen:
-            seen[key] = act(*(meaning.list[i] for i, (_, meaning) in zip(key, parts, strict=True)))
-        out.append(seen[key])
-    return from_values(out, world)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
+from datetime import tzinfo
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from roe.columns.column import NO_DAY, Coded, Column, Constant, Days, Instants, 
 from roe.columns.load import all_text
 from roe.columns.run import ColumnRun
 from roe.data.arrow_files import File, ParquetFile
+from roe.dynamic import Json, Value, Values
 from roe.evaluator.engine import Bound, Decision, Evaluator
 from roe.evaluator.memory import given_by
 from roe.evaluator.relate import blocking_keys, plan_of
@@ -109,7 +110,7 @@ def _arrow(column: Column) -> pa.Array:
 LITERAL = "\0literal:"  # what starts a value that Arrow has no type for
 
 
-def _value(value: Any, zone: Any) -> Any:
+def _value(value: Value, zone: tzinfo) -> Value:
     from datetime import datetime
 
     if isinstance(value, datetime):
@@ -135,6 +136,7 @@ class Evidence:
         self.policy = self.evaluator.policy
         self._reads = reads_through(self.policy)
         self._zone = zone_of(self.policy.timezone)
+        self._tables: dict[str, Value] = {}  # by name, None for one that the run did not write
 
     def find(self, text: str) -> list[tuple[str, str]]:
         """The decided records that answer to a text by id, name, domain or e-mail: (entity, id)."""
@@ -187,7 +189,7 @@ class Evidence:
                 if ids
                 else []
             )
-            by_record: dict[str, list[dict[str, Any]]] = {}
+            by_record: dict[str, list[Json]] = {}
             for x in found:
                 by_record.setdefault(x["record"], []).append(x)
             for row in world.rows[earlier]:
@@ -199,13 +201,15 @@ class Evidence:
                 for values in known:
                     row.update(values)
 
-    def _data(self, name: str) -> Any:
+    def _data(self, name: str) -> Value:
         from pyarrow import dataset
 
-        path = self.folder / f"{name}.parquet"
-        return dataset.dataset(path) if path.is_file() else None
+        if name not in self._tables:
+            path = self.folder / f"{name}.parquet"
+            self._tables[name] = dataset.dataset(path) if path.is_file() else None
+        return self._tables[name]
 
-    def rows(self, entity: str, where: Any) -> Iterator[dict[str, Any]]:
+    def rows(self, entity: str, where: Value) -> Iterator[Json]:
         data = self._data(entity)
         if data is not None:
             for row in data.to_table(filter=where).to_pylist():
@@ -217,7 +221,7 @@ class _Neighbourhood:
 
     def __init__(self, evidence: Evidence, world: World) -> None:
         self.evidence, self.world = evidence, world
-        self.rows: dict[str, dict[str, dict[str, Any]]] = {entity: {} for entity in world.rows}
+        self.rows: dict[str, dict[str, Json]] = {entity: {} for entity in world.rows}
         self.todo: list[tuple[str, str]] = []
         model = evidence.policy.model.entities
         known = [(e, n, f) for e, n in evidence._reads if (f := model.get(e, {}).get(n)) is not None]
@@ -240,7 +244,7 @@ class _Neighbourhood:
         if missing:
             self.keep(entity, self.evidence.rows(entity, pc.field("id").isin(pa.array(missing, pa.string()))))
 
-    def keep(self, entity: str, rows: Iterable[dict[str, Any]]) -> None:
+    def keep(self, entity: str, rows: Iterable[Values]) -> None:
         for row in rows:
             if row["id"] not in self.rows[entity]:
                 self.rows[entity][row["id"]] = row
@@ -299,7 +303,7 @@ class _Neighbourhood:
             self.want(step.target, near)
 
 
-def _known(world: World, row: Row, decided: dict[str, Any]) -> dict[str, Any]:
+def _known(world: World, row: Row, decided: Json) -> Json:
     """Since when and after whom a record that changed hands in the run has its owner."""
     owner, former = (None if (rep := world.rep(decided[who])) is None else rep["id"] for who in ("owner", "previous_owner"))
     assert world.memory is not None
@@ -307,7 +311,7 @@ def _known(world: World, row: Row, decided: dict[str, Any]) -> dict[str, Any]:
     return world.known_of(row, decided["role"], facts.moved_to(owner, world.memory.today, given_by(decided["action"])))
 
 
-def _evaluator(said: dict[str, Any]) -> Evaluator:
+def _evaluator(said: Json) -> Evaluator:
     from roe.stages.build import build
 
     with tempfile.TemporaryDirectory() as folder:

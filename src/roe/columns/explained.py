@@ -13,8 +13,9 @@ import numpy as np
 
 from roe.columns.column import Refs
 from roe.columns.run import ColumnRun
+from roe.columns.table import Table
 from roe.columns.turn_files import read_turns, write_turns
-from roe.columns.world import ColumnWorld, Table
+from roe.columns.world import ColumnWorld
 from roe.evaluator.engine import Bound, Decision
 from roe.evaluator.recorded import pools_json
 

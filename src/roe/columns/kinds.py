@@ -6,11 +6,12 @@ somebody reaches a cap. So one record after another takes its turn from what is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from roe.dynamic import Array
+from roe.columns.row import place_of
+from roe.dynamic import Array, Value
 from roe.evaluator.alike import CLASSES, NO_KEY, Class, hashed
 from roe.evaluator.allocation import FALLBACK
 from roe.evaluator.pool import Pool
@@ -33,7 +34,7 @@ def kinds_of(pool: Pool, turns: Turns) -> tuple[Array, list[int]] | None:
     frame = turns.parts[0].frame(turns.row)
     for part in pool.record_parts or ():
         codes, meaning = frame.eval(part).encode()
-        numbers: dict[Any, int] = {}
+        numbers: dict[Value, int] = {}
         keys = [hashed(x) for x in [*meaning.list, None]]
         if NO_KEY in keys:
             return None
@@ -87,7 +88,7 @@ def hand_out(turns: Turns, kinds: dict[str, PoolKinds], out: Handed) -> None:
         out.pool[i], out.standing[i], out.index[i] = number[of.pool.step.name], known, of.pool.history.turns.taken
         if not able:
             fallback = turns.pools.world.rep(of.pool.step.fallback)
-            at = np.array([-1 if fallback is None else fallback.at])  # type: ignore[attr-defined]
+            at = np.array([place_of(fallback)])
             out.rep[i] = turns.table.world.receivers(at, turns.holder[i : i + 1])[0]
             out.why[i] = nobody
         else:

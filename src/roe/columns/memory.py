@@ -7,18 +7,20 @@ through the row evaluator's own function. So do those that a run leaves otherwis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.column import Coded, Column, Constant, Dictionary, Later, Refs, from_values
-from roe.dynamic import Array
+from roe.columns.column import Coded, Column, Constant, Dictionary, Later, Refs
+from roe.columns.make import from_values
+from roe.columns.row import place_of
+from roe.dynamic import Array, Json, Saved, State, Value
 from roe.evaluator.memory import Facts, Memory
 from roe.evaluator.row import Row
 from roe.grammar import values as v
@@ -28,9 +30,11 @@ from roe.ledger.snapshot import Codes
 from roe.ledger.state import NOBODY, key_parts
 
 if TYPE_CHECKING:
-    from roe.columns.world import ColumnWorld, Table
+    from roe.columns.table import Table
+    from roe.columns.world import ColumnWorld
+    from roe.evaluator.memory import DecisionValues
 
-KNOWN: dict[str, Callable[[Facts], Any]] = {
+KNOWN: dict[str, Callable[[Facts], Value]] = {
     "owner_since": lambda facts: facts.owner_since, "owner_from": lambda facts: facts.start, "former_owner": lambda facts: facts.former,
     "owner_by": lambda facts: facts.by or None, "returned_on": lambda facts: facts.returned_on, "referred_on": lambda facts: facts.referred_on,
     "holds": lambda facts: facts.holds,
@@ -63,12 +67,12 @@ class ColumnMemory(Memory):
 
     world: ColumnWorld
 
-    def __init__(self, world: ColumnWorld, state: Mapping[str, Any]) -> None:
+    def __init__(self, world: ColumnWorld, state: State) -> None:
         self.world, self.today = world, world.clock.today
         self.returned, self.referred, self.ends = (state.get(name, {}) for name in ("returned", "referred", "ends"))
         self.changed = []
         self._rep_ids: list[str] = []
-        self.before: Mapping[str, Any] = state.get("owners", {})
+        self.before: Saved = state.get("owners", {})
         self.held = of_mapping(self.before)
         self.known = _Known(self)  # type: ignore[assignment]
         self.aligned: dict[tuple[str, str], Aligned] = {}
@@ -119,7 +123,7 @@ class ColumnMemory(Memory):
         for place in np.flatnonzero(found.known & ~found.alike).tolist():
             facts = found.singly[place] = self._facts_of(found, entity, role, place)
             rep = world.rep(facts.holder)
-            found.holder[place] = -1 if rep is None else rep.at  # type: ignore[attr-defined]
+            found.holder[place] = place_of(rep)
         self._know(table, role, found)
 
     def _codes(self, held: RoleTable) -> Array:
@@ -239,15 +243,17 @@ class ColumnMemory(Memory):
         news[list(x.singly)] = True
         return news & x.known
 
-    def after(self, decisions: Any) -> dict[str, Any]:
+    def after(self, decisions: Iterable[DecisionValues]) -> Json:
         """As the row evaluator's. Decisions on rows that are left alone may be left out, which `is_left_alone` says."""
-        changes: dict[str, Any] = {}
+        changes: Json = {}
         for (entity, role), x in self.aligned.items():
-            ids = self.world.tables[entity].ids
-            for row in np.flatnonzero(self._is_news(x)).tolist():
+            rows = np.flatnonzero(self._is_news(x))
+            records = self.world.tables[entity].ids.take(pa.array(rows)).to_pylist()
+            self.learn(entity, role, rows, records)
+            for row, record in zip(rows.tolist(), records, strict=True):
                 found = self.facts_at(entity, role, row)
                 assert found is not None
-                self._save(changes, f"{entity}|{ids[row].as_py()}|{role}", found)
+                self._save(changes, f"{entity}|{record}|{role}", found)
             for record, found in x.absent.items():
                 self._save(changes, f"{entity}|{record}|{role}", found)
         saved, parts = self._decided(decisions)
@@ -255,13 +261,19 @@ class ColumnMemory(Memory):
         before = self.before
         changes = {key: x for key, x in changes.items() if before.get(key) != x}
         self._note_rows(changes)
-        found_owners: Mapping[str, Any] = Changed(before, changes)
+        found_owners: Saved = Changed(before, changes)
         return {"owners": found_owners, **parts}
 
-    def _save(self, changes: dict[str, Any], key: str, found: Facts) -> None:
+    def learn(self, entity: str, role: str, rows: Array, records: Sequence[str]) -> None:
+        """Some rows are about to be asked for by the ids of their records."""
+        found = self.aligned.get((entity, role))
+        if found is not None:
+            found.held.learn(records, found.at[rows].tolist())
+
+    def _save(self, changes: Json, key: str, found: Facts) -> None:
         changes[key] = found.saved() if self.is_kept(key, found) else None
 
-    def _note_rows(self, changes: Mapping[str, Any]) -> None:
+    def _note_rows(self, changes: Saved) -> None:
         new: dict[tuple[str, str], set[str]] = {}
         for key in changes:
             entity, record, role = key_parts(key)
@@ -315,18 +327,18 @@ class _Known(Mapping[str, Facts]):
         return sum(1 for _ in self)
 
 
-def _read(name: str) -> Callable[[str], Any]:
+def _read(name: str) -> Callable[[str], Value]:
     return v.parse_date if name in ("owner_since", "owner_from") else lambda text: text or None
 
 
-def _at(codes: Codes, at: Array, read: Callable[[str], Any]) -> tuple[Array, list[Any]]:
+def _at(codes: Codes, at: Array, read: Callable[[str], Value]) -> tuple[Array, list[Value]]:
     """A column of the ledger by row of the data: codes, and what they mean."""
     meaning = [read(x) for x in codes.meaning]
     kept = np.array([*(i if x is not None else -1 for i, x in enumerate(meaning)), -1], np.int64)
     return kept[np.append(codes.at, -1)[at]], meaning
 
 
-def _old(column: Column | None, n: int) -> tuple[Array, list[Any]]:
+def _old(column: Column | None, n: int) -> tuple[Array, list[Value]]:
     """A column of the data as codes, -1 for null; reps as their ids."""
     if column is None or (isinstance(column, Constant) and column.value is None):
         return np.full(n, -1, np.int64), []

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Container
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.load import Raw, habits_of
-from roe.data.coerce import columns_of, field_of
+from roe.columns.raw import Raw, habits_of
 from roe.data.encoding import Unreadable
 from roe.data.habits import Habits, is_open
+from roe.data.headers import columns_of, field_of
 from roe.data.plain import plain_head, plain_lines
 from roe.data.read import DATABASES, files_of, kind_of, lacking, none_found, read_file, read_sheet, unreadable_parquet
 from roe.data.scan import TAIL, Origin, marginal
@@ -27,6 +27,10 @@ from roe.policy.model import DataSource, Policy
 from roe.policy.standard import FILES
 from roe.progress import phase
 from roe.source import Span
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
 
 LARGE = 8 << 20  # bytes of CSV above which Arrow reads it
 
@@ -73,7 +77,7 @@ def _read(path: Path, source: DataSource) -> tuple[Raw, list[Diagnostic]]:
         return Raw({}, 0, origin=Origin(str(path))), [e.diagnostic(str(path))]
 
 
-def habits_of_file(policy: Policy, entity: str, file: Any) -> dict[str, Habits]:
+def habits_of_file(policy: Policy, entity: str, file: pq.ParquetFile) -> dict[str, Habits]:
     """What the columns of a Parquet file settle, read in portions: for whoever decides it in portions."""
     fields = policy.model.entities[entity]
     names = columns_of(entity, fields, file.schema_arrow.names, policy.model.roles())

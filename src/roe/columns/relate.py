@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 from roe.columns.column import ByRow, Coded, Column, Constant, Refs
 from roe.columns.load import all_text
 from roe.columns.vector import Frame
-from roe.dynamic import Array
+from roe.dynamic import Array, Value
 from roe.evaluator.relate import blocking_keys, plan_of
 from roe.grammar import syntax as s
 from roe.grammar import values as v
@@ -19,7 +20,7 @@ from roe.plan.operators import Method, Relate
 from roe.progress import advance, phase
 
 if TYPE_CHECKING:
-    from roe.columns.world import Table
+    from roe.columns.table import Table
 
 PAIRS = 2_000_000  # looked at together
 
@@ -75,7 +76,7 @@ def _held(method: Method, step: Relate, table: Table, left: Array, right: Array)
     return np.flatnonzero(kept)
 
 
-def _pairs(method: Method, step: Relate, table: Table, other: Table, todo: Array) -> Any:
+def _pairs(method: Method, step: Relate, table: Table, other: Table, todo: Array) -> Iterator[tuple[Array, Array]]:
     """Candidate pairs of rows (left, right), in portions; all candidates of one left row are in one portion."""
     kind, mine, theirs = plan_of(method.match.tree, table.entity, step.target)
     if kind == "among":
@@ -141,25 +142,25 @@ def _arrow(column: Coded) -> pa.Array:
 
 
 def _blocks(a: Column, b: Column) -> tuple[tuple[Array, Array], tuple[Array, Array], int]:
-    def keys(x: Any) -> tuple[str, ...]:
+    def keys(x: object) -> tuple[str, ...]:
         return blocking_keys(x) if isinstance(x, str) else ()
 
     return _by_keys([keys(x) for x in _items(a)], [keys(x) for x in _items(b)], a, b)
 
 
-def _items(column: Column) -> list[Any]:
+def _items(column: Column) -> list[Value]:
     return column.encode()[1].list
 
 
 def _by_keys(
-    a_keys: list[tuple[Any, ...]], b_keys: list[tuple[Any, ...]], a: Column, b: Column
+    a_keys: list[tuple[Value, ...]], b_keys: list[tuple[Value, ...]], a: Column, b: Column
 ) -> tuple[tuple[Array, Array], tuple[Array, Array], int]:
-    numbers: dict[Any, int] = {}
+    numbers: dict[Value, int] = {}
     for keys in b_keys:
         for key in keys:
             numbers.setdefault((v.kind(key), key), len(numbers))
 
-    def rows_of(column: Column, keys: list[tuple[Any, ...]]) -> tuple[Array, Array]:
+    def rows_of(column: Column, keys: list[tuple[Value, ...]]) -> tuple[Array, Array]:
         found = [[n for k in ks if (n := numbers.get((v.kind(k), k))) is not None] for ks in keys]
         counts = np.array([len(f) for f in found], np.int64)
         flat = np.array([n for f in found for n in f], np.int64)

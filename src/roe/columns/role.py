@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from roe.columns.column import Column, Lists, Owned, Refs
+from roe.columns.row import place_of
+from roe.columns.staffed import StaffedOwners
+from roe.columns.table import Table
 from roe.columns.vector import Frame
-from roe.columns.world import ColumnWorld, Group, Table
+from roe.columns.world import ColumnWorld
 from roe.dynamic import Array
 from roe.plan.outcome import Outcome
 
@@ -44,12 +47,12 @@ class RoleRows:
         """The reps whom the values of an `assign` mean."""
         if isinstance(values, Owned):
             values = self.table.frame.field(values, self.role)
-        if isinstance(values, Group):
+        if isinstance(values, StaffedOwners):
             values = values.role(self.role)
         if isinstance(values, Refs):
             return values.at.astype(np.int64)
         if isinstance(values, Lists):
             return np.full(len(rows), -1)
         codes, meaning = values.encode()
-        found = [self.world.assignee(x, self.role) for x in meaning.list]
-        return np.array([-1 if rep is None else rep.at for rep in found], np.int64)[codes]  # type: ignore[attr-defined]
+        reps = [self.world.assignee(x, self.role) for x in meaning.list]
+        return np.array([place_of(rep) for rep in reps], np.int64)[codes]

@@ -9,19 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns import turn_files
-from roe.columns.column import Coded, Column, Constant, Dictionary, Refs, from_values, lookup
+from roe.columns.column import Coded, Column, Constant, Dictionary, Refs
+from roe.columns.make import from_values, lookup
 from roe.columns.role import RoleRows
+from roe.columns.row import TableRow, place_of
+from roe.columns.table import Table
 from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
-from roe.columns.world import ColumnWorld, Table, TableRow
-from roe.dynamic import Array
+from roe.columns.world import ColumnWorld
+from roe.dynamic import Array, Json, State, Value
 from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, label
 from roe.evaluator.memory import Facts, given_by
 from roe.evaluator.row import Row
@@ -29,6 +32,11 @@ from roe.grammar import values as v
 from roe.plan.operators import Choose, Expr, Rule
 from roe.plan.outcome import ACTIONS, Outcome, Sentence
 from roe.progress import phase
+
+if TYPE_CHECKING:
+    from roe.evaluator.choose import Chooser
+    from roe.evaluator.memory import DecisionValues
+
 
 NO_RULE, EXCEPTION = -1, -2  # in place of a rule's number
 
@@ -49,7 +57,7 @@ class Allocations:
     owner: Array
     previous: Array
     until: Array
-    untils: list[Any]
+    untils: list[Value]
     territory: Coded
     window: Coded
     pool: Array
@@ -77,24 +85,22 @@ class ColumnRun:
         assert isinstance(bound.world, ColumnWorld)
         self.bound, self.world = bound, bound.world
         self.found: list[Allocations] = []
-        self.handed: list[tuple[int, Turns, Handed, list[Any]]] = []  # what was handed out as columns, from which turn on, until when
+        self.handed: list[tuple[int, Turns, Handed, list[Value]]] = []  # what was handed out as columns, from which turn on, until when
         for entity in bound.entities():
             self._entity(entity)
 
     @classmethod
-    def of(
-        cls, evaluator: Evaluator, tables: Mapping[str, Any], *, as_of: date | datetime | str, state: Mapping[str, Any] | None = None
-    ) -> Self:
+    def of(cls, evaluator: Evaluator, tables: Mapping[str, object], *, as_of: date | datetime | str, state: State | None = None) -> Self:
         """Decide every record. `tables` are Arrow tables, or raw records, by entity. Raises `Circle` (see there)."""
         return cls(Bound(evaluator, ColumnWorld(evaluator.compiled, tables, evaluator.clock(as_of)), state or {}))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Json:
         """What the next run needs; the row evaluator's, from columns."""
         for _, turns, handed, _ in self.handed:
             self.bound.assigned.update(turns.assignments(handed))
         return self.bound.saved(self._decided())
 
-    def _decided(self) -> Iterator[tuple[Any, ...]]:
+    def _decided(self) -> Iterator[DecisionValues]:
         """The decisions that the memory must know: on records that the run leaves otherwise than it found them, gives back or refers."""
         reps = [None if x is None else str(x) for x in self.world.tables["rep"].ids.to_pylist()]
         by = [given_by(kind) for kind in ACTIONS]
@@ -105,6 +111,7 @@ class ColumnRun:
             since = self.world.columns_memory.since_in_data(part.entity, part.role)
             days = [None] * len(some) if since is None else since.take(some).values()
             ids = part.table.ids.take(pa.array(some)).to_pylist()
+            self.world.columns_memory.learn(part.entity, part.role, some, ids)
             rows = zip(ids, part.owner[some].tolist(), part.previous[some].tolist(), days, part.action[some].tolist(), strict=True)
             for record, owner, previous, day, action in rows:
                 who, before = (reps[at] if at >= 0 else None for at in (owner, previous))
@@ -160,7 +167,7 @@ class ColumnRun:
         handed = turns.run()
         self.handed.append((start, turns, handed, self._take_over(turns, handed, parts)))
 
-    def _take_over(self, turns: Turns, handed: Handed, parts: list[Part]) -> list[Any]:
+    def _take_over(self, turns: Turns, handed: Handed, parts: list[Part]) -> list[Value]:
         """Let the roles know what became of the records that waited; until when each pool's are to be worked."""
         now = self.world.clock.now
         until = [self.bound.pools.due(self.bound.pools.pools[name], now, None) for name in turns.names]
@@ -192,14 +199,14 @@ class Part(RoleRows):
         self.outcomes: list[Outcome] = []
         self.outcome = np.full(n, -1, np.int32)  # -1 where the row evaluator decided, in `decisions`
         self.until = np.full(n, -1, np.int64)
-        self.untils: list[Any] = []
+        self.untils: list[Value] = []
         self.pool = np.full(n, -1, np.int32)
         self.pools: list[str] = []
         self.why = np.full(n, -1, np.int64)
         self.whys: dict[str, int] = {}
         self.follows: pa.Array | None = None  # of each record, the one of its company whose rep it got, in words
         self.due = np.full(n, -1, np.int64)
-        self.dues: list[Any] = []
+        self.dues: list[Value] = []
         self.decisions: dict[int, Decision] = {}
         self.territory, self.window = self._label(self.steps.territory), self._label(self.steps.window)
         fired = self.world.kernel(chooser).first(table.frame.eval, n)
@@ -230,7 +237,7 @@ class Part(RoleRows):
         if len(nobody):
             yield self.steps.no_rule, nobody
 
-    def _exceptions(self, chooser: Any) -> None:
+    def _exceptions(self, chooser: Chooser) -> None:
         for (entity, record, role), approved in self.bound.exceptions.items():
             if entity == self.table.entity and role == self.role:
                 row = self.world.find(entity, record)
@@ -279,7 +286,7 @@ class Part(RoleRows):
         self.bound.settle(d, self.steps, outcome, self.world.scope(row))
         self.decisions[at] = d
         owner = self.world.rep(d.owner)
-        self.owner[at] = -1 if owner is None else owner.at  # type: ignore[attr-defined]
+        self.owner[at] = place_of(owner)
         self.action[at] = ACTIONS.index(d.action)
         self.until[at] = -1 if d.until is None else _number(d.until, self.untils)
         if d.pool:
@@ -290,7 +297,7 @@ class Part(RoleRows):
             self.pools.append(name)
         return self.pools.index(name)
 
-    def handed(self, turns: Turns, handed: Handed, places: Array, outcome: Outcome, until: list[Any]) -> None:
+    def handed(self, turns: Turns, handed: Handed, places: Array, outcome: Outcome, until: list[Value]) -> None:
         """Take over what became of the records at some places of a queue."""
         rows = turns.row[places]
         for number in np.unique(handed.pool[places]).tolist():
@@ -351,7 +358,7 @@ class Part(RoleRows):
             steps[names.why] = Coded(np.arange(len(rows), dtype=np.int32), Dictionary(why))
         return self._frame_of(rows, steps)
 
-    def _rows_by(self, key: list[Any]) -> Iterator[tuple[Any, Array]]:
+    def _rows_by(self, key: list[Value]) -> Iterator[tuple[Value, Array]]:
         """The rows of all outcomes that have something in common: what `key` holds for each of them."""
         same: dict[int, list[int]] = {}
         for number, common in enumerate(key):
@@ -401,7 +408,7 @@ class Part(RoleRows):
         return pc.binary_join_element_wise(*parts, "")
 
 
-def _number(value: Any, into: list[Any]) -> int:
+def _number(value: Value, into: list[Value]) -> int:
     into.append(value)
     return len(into) - 1
 
@@ -428,7 +435,7 @@ def _say(column: Column, world: ColumnWorld) -> pa.Array:
         return pc.fill_null(column.arrow(), "(unknown)")
     codes, meaning = column.encode()
 
-    def say(x: Any) -> str:
+    def say(x: Value) -> str:
         return "(unknown)" if x is None else x.label if isinstance(x, Row) else v.readable(x, world.clock.now.tzinfo)
 
     return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array([say(x) for x in meaning.list])).dictionary_decode()

@@ -10,19 +10,20 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roe.columns.load import Raw
+from roe.columns.raw import Raw
 from roe.columns.read import habits_of_file
 from roe.columns.run import ColumnRun
 from roe.crm.ids import fold_all
-from roe.data.coerce import columns_of
+from roe.data.headers import columns_of
 from roe.data.lookup_sql import quoted, quoted_path, quoted_text
 from roe.data.read import file_of
 from roe.data.scan import Origin
@@ -31,6 +32,10 @@ from roe.evaluator.engine import Evaluator
 from roe.plan.operators import Derive, Relate
 from roe.policy.model import Policy
 from roe.policy.reads import reads_through
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
 
 PORTION = 500_000  # rows decided together
 LARGE = 1_500_000  # rows from which portions are worth it
@@ -78,7 +83,7 @@ def large_file(policy: Policy, entity: str, folder: Path) -> Path | None:
         return None
 
 
-def portions(evaluator: Evaluator, table: Portioned, as_of: Any) -> Iterator[ColumnRun]:
+def portions(evaluator: Evaluator, table: Portioned, as_of: date | datetime | str) -> Iterator[ColumnRun]:
     """The runs of a table's portions, in the order of the ids."""
     from pyarrow import parquet
 
@@ -136,7 +141,7 @@ NO_ORDER = "its ids are in no order that portions could follow"
 _PLAIN_ID = "^([!-~]([ -~]*[!-~])?)?$"  # a text that means itself: nothing is trimmed, folded to another case or recomposed
 
 
-def _order(file: Any, key: str) -> str:
+def _order(file: pq.ParquetFile, key: str) -> str:
     """Whether all ids are plain texts, so that sorting them sorts the records, and whether they are in order already.
 
     Of one record's two forms of an id the short one comes first, and nothing can stand between them.
@@ -170,7 +175,7 @@ def _sorted(path: Path, key: str, to: Path) -> Path:
     return to
 
 
-def _tables(file: Any, key: str) -> Iterator[pa.Table]:
+def _tables(file: pq.ParquetFile, key: str) -> Iterator[pa.Table]:
     """Portions that end between two ids, so that records with one id stay together."""
     rest: pa.Table | None = None
     for batch in file.iter_batches(batch_size=PORTION):

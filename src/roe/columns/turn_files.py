@@ -10,15 +10,20 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from roe.data.files import write_whole
 from roe.data.lookup_sql import connection, quoted_path, rows_of
 from roe.diagnostics import Diagnostic, PolicyError
+from roe.dynamic import Array, Json, Saved, Value
 from roe.evaluator import recorded
 from roe.evaluator.allocation import PoolHistory
 from roe.evaluator.turns import History, Ledger, Standing
 from roe.source import Span
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 
 MANY = 50_000  # turns from which a run writes Parquet
 EVERY = 4096  # turns between two marks
@@ -26,7 +31,7 @@ GROUP = 1 << 16  # turns in a row group
 TURNS, MARKS, POOLS = "turns.parquet", "marks.parquet", "pools.json"
 
 
-def schema() -> Any:
+def schema() -> pa.Schema:
     import pyarrow as pa
 
     words = pa.dictionary(pa.int32(), pa.string())
@@ -39,7 +44,7 @@ def schema() -> Any:
     )  # fmt: skip
 
 
-def table_of(turns: Iterable[Mapping[str, Any]]) -> Any:
+def table_of(turns: Iterable[Saved]) -> pa.Table:
     """Turns as `Turn.record` gives them, as a table."""
     import pyarrow as pa
 
@@ -47,7 +52,7 @@ def table_of(turns: Iterable[Mapping[str, Any]]) -> Any:
     return pa.Table.from_pylist(rows, schema())
 
 
-def lines_of(table: Any) -> list[str]:
+def lines_of(table: pa.Table) -> list[str]:
     """A table of turns as lines of JSON."""
     lines = []
     for row in table.to_pylist():
@@ -57,14 +62,14 @@ def lines_of(table: Any) -> list[str]:
     return lines
 
 
-def _json(item: Any) -> str:
+def _json(item: object) -> str:
     return json.dumps(item, ensure_ascii=False, separators=(",", ":"))
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def write_turns(folder: Path, turns: Any, pools: str, form: str = "") -> None:
+def write_turns(folder: Path, turns: pa.Table | list[str], pools: str, form: str = "") -> None:
     """The files that say what pools did. `turns` are lines or a table; `form` is jsonl or parquet, by default whichever suits their number."""
     if (form or ("parquet" if len(turns) > MANY and _has_parquet() else "jsonl")) == "jsonl":
         recorded.write_turns(folder, turns if isinstance(turns, list) else lines_of(turns), pools)
@@ -97,11 +102,11 @@ def _histories(pools: str) -> dict[str, PoolHistory]:
 class _Standings(Sequence[Standing]):
     """The standings of a pool as they are written down."""
 
-    def __init__(self, written: Sequence[Any]) -> None:
+    def __init__(self, written: Sequence[Value]) -> None:
         self.written = written
         self._made: dict[int, Standing] = {}
 
-    def __getitem__(self, number: Any) -> Any:
+    def __getitem__(self, number: Value) -> Value:
         if number not in self._made:
             self._made[number] = PoolHistory.standing_of(self.written[number])
         return self._made[number]
@@ -116,12 +121,12 @@ def _seats(history: PoolHistory) -> list[str]:
     return sorted({*reps, *history.turns.credits, *history.turns.counts})
 
 
-def _marks(table: Any, histories: Mapping[str, PoolHistory]) -> Any:
+def _marks(table: pa.Table, histories: Mapping[str, PoolHistory]) -> Value:
     """The states of all pools at their marks."""
     import numpy as np
     import pyarrow as pa
 
-    found: list[dict[str, Any]] = []
+    found: list[Json] = []
     numbers = {name: _numbers(table[name]) for name in ("standing", "index")}
     pool, rep = (table[name].combine_chunks() for name in ("pool", "rep"))
     pool_codes, rep_codes = (np.asarray(x.indices.fill_null(-1)) for x in (pool, rep))
@@ -152,7 +157,7 @@ def _marks(table: Any, histories: Mapping[str, PoolHistory]) -> Any:
 
 
 def _on(
-    state: tuple[int, Ledger, Counter[str]], stop: int, standing: Any, rep: Any, names: list[str], history: PoolHistory
+    state: tuple[int, Ledger, Counter[str]], stop: int, standing: Array, rep: Array, names: list[str], history: PoolHistory
 ) -> tuple[int, Ledger, Counter[str]]:
     """The state after more turns, settled in the steps in which `History` does it."""
     import numpy as np
@@ -170,13 +175,13 @@ def _on(
     return stop, ledger, counts
 
 
-def _numbers(column: Any) -> Any:
+def _numbers(column: pa.Array) -> Array:
     import numpy as np
 
     return np.asarray(column.combine_chunks())
 
 
-def _taken(table: Any) -> Any:
+def _taken(table: pa.Table) -> Value:
     """Which lines are turns that were taken, rather than records that follow another, or find nobody."""
     import numpy as np
     import pyarrow.compute as pc
@@ -188,7 +193,7 @@ def _taken(table: Any) -> Any:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read_turns(folder: Path, only: str = "") -> dict[str, Any]:
+def read_turns(folder: Path, only: str = "") -> Json:
     """The turns of a run's pools, by record and role; of one of them alone if it is named. Raises PolicyError if they cannot be read."""
     if not (folder / TURNS).is_file():
         return recorded.read_turns(folder, only)
@@ -207,7 +212,7 @@ def read_turns(folder: Path, only: str = "") -> dict[str, Any]:
         raise PolicyError([Diagnostic("R608", f"the run's records cannot be read: {e}", at, help)]) from e
 
 
-def _all(folder: Path, histories: Mapping[str, PoolHistory]) -> dict[str, Any]:
+def _all(folder: Path, histories: Mapping[str, PoolHistory]) -> Json:
     turns = {}
     for row in rows_of(connection(), f"SELECT * FROM read_parquet({quoted_path(folder / TURNS)}) ORDER BY n"):
         turn = _turn(row)
@@ -218,13 +223,13 @@ def _all(folder: Path, histories: Mapping[str, PoolHistory]) -> dict[str, Any]:
     return turns
 
 
-def _turn(row: dict[str, Any]) -> dict[str, Any]:
+def _turn(row: Json) -> Json:
     loads = row.pop("loads")
     turn = {**row, "before": json.loads(row["before"]), **({"loads": json.loads(loads)} if loads is not None else {})}
     return recorded.check_turn(turn)
 
 
-def _one(folder: Path, histories: Mapping[str, PoolHistory], key: str) -> dict[str, Any]:
+def _one(folder: Path, histories: Mapping[str, PoolHistory], key: str) -> Json:
     """The last turn of a key: of two pools that a rule asks, the last one counts."""
     line = f"FROM read_parquet({quoted_path(folder / TURNS)}, file_row_number = true)"
     found = rows_of(connection(), f"SELECT * {line} WHERE key = ? ORDER BY file_row_number DESC LIMIT 1", [key])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 from roe.columns import turn_files
 from roe.columns.column import Column, Days, Instants, Refs
 from roe.columns.kinds import PoolKinds, hand_out, kinds_of
-from roe.dynamic import Array
+from roe.columns.row import place_of
+from roe.dynamic import Array, Json, Value
 from roe.evaluator.allocate import Pools
 from roe.evaluator.allocation import FALLBACK
 from roe.evaluator.engine import assignment
@@ -33,7 +34,7 @@ from roe.progress import advance, phase
 
 if TYPE_CHECKING:
     from roe.columns.role import RoleRows
-    from roe.columns.world import Table
+    from roe.columns.table import Table
     from roe.evaluator.row import Row
 
 FIRST, MOST = 4096, 1 << 18  # records looked at together: at the start, and at most
@@ -95,10 +96,10 @@ class PoolColumn:
         self.companies: Array | None = None  # of each waiting record, -1 for none
         self.companion = np.empty(0, np.int64)  # of each company, the rep; -1 for none yet
         self.leader = np.empty(0, np.int64)  # of each company, the waiting record that came first; -1 for an earlier run's
-        self.names: list[Any] = []
+        self.names: list[Value] = []
         self.sticky: Array | None = None
 
-    def prepare(self, company: Column | None, sticky: Array | None, companions: Mapping[tuple[str, Any], tuple[str, str]]) -> None:
+    def prepare(self, company: Column | None, sticky: Array | None, companions: Mapping[tuple[str, Value], tuple[str, str]]) -> None:
         self.sticky = sticky
         if company is None:
             return
@@ -319,7 +320,7 @@ class Turns:
         standing = column.seats()
         if not standing.able:
             fallback = self.pools.world.rep(column.pool.step.fallback)
-            at = np.full(len(places), -1 if fallback is None else fallback.at)  # type: ignore[attr-defined]
+            at = np.full(len(places), place_of(fallback))
             out.rep[places] = self.table.world.receivers(at, self.holder[places])
             out.why[places], out.leader[places] = self.why(FALLBACK, out), -1
             return places, np.zeros(len(places), bool)
@@ -421,7 +422,7 @@ class Turns:
             for column in self.columns.values():
                 column.pool.changed(rep_row, self.table.row(int(self.row[0])))
 
-    def assignments(self, handed: Handed) -> Iterator[tuple[str, dict[str, Any]]]:
+    def assignments(self, handed: Handed) -> Iterator[tuple[str, Json]]:
         """What the state keeps of them."""
         now = self.table.world.clock.now
         ids = self.table.ids.take(pa.array(self.row)).to_pylist()
@@ -474,7 +475,7 @@ class Turns:
         found = [[pool.step.name, number, pool.history.turns.taken] for pool, number in tried]
         return out.befores.setdefault(json.dumps(found, ensure_ascii=False, separators=(",", ":")), len(out.befores))
 
-    def as_table(self, handed: Handed, start: int, until: Any) -> pa.Table:
+    def as_table(self, handed: Handed, start: int, until: Value) -> pa.Table:
         """The turns as the run's records have them: what `Turn.record` gives, from column to column."""
         n = len(self.row)
         ids = self.table.ids.take(pa.array(self.row))

@@ -9,39 +9,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from roe.columns.column import (
-    EPOCH,
-    NO_DAY,
-    ByRow,
-    Coded,
-    Column,
-    Constant,
-    Days,
-    Dictionary,
-    Instants,
-    Lists,
-    Numbers,
-    Owned,
-    Refs,
-    Truths,
-    _number,
-    from_values,
-    lookup,
-    microseconds,
-)
+from roe.columns.arithmetic import ARITHMETIC, LAST_DAY, OPERATORS, both, either, floats, negated, ordered, truths_of
+from roe.columns.column import EPOCH, NO_DAY, ByRow, Coded, Column, Constant, Days, Instants, Lists, Numbers, Owned, Refs, Truths, _number
 from roe.columns.hosts import MANY, domains, freemails
-from roe.dynamic import Array
+from roe.columns.join import append, merge
+from roe.columns.make import from_values, lookup
+from roe.dynamic import Array, Value, Values
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.access import MAX_ITEMS, property_of
 from roe.grammar.closures import CLOCK, IMPLICIT, compile_expression
 from roe.grammar.printer import show
 from roe.progress import counted
+
+if TYPE_CHECKING:
+    from roe.columns.world import ColumnWorld
+
 
 SLOW = 10_000  # rows from which a loop over them is shown as progress
 
@@ -50,7 +38,13 @@ class Frame:
     """What expressions see: `n` rows, the variables by name, and the records whose fields bare names mean, innermost last."""
 
     def __init__(
-        self, world: Any, n: int, names: Mapping[str, Column], items: tuple[Column, ...], outer: Frame | None = None, rows: Array = None
+        self,
+        world: ColumnWorld,
+        n: int,
+        names: Mapping[str, Column],
+        items: tuple[Column, ...],
+        outer: Frame | None = None,
+        rows: Array = None,
     ) -> None:
         self.world, self.n, self.names, self.items = world, n, dict(names), items
         self.outer, self.rows = outer, rows
@@ -118,7 +112,7 @@ class Frame:
         key = show(node)
         found = self._known.get(key)
         if found is None:
-            rule: Callable[[Any], Column] | None = getattr(self, "_" + type(node).__name__, None)
+            rule: Callable[[s.Node], Column] | None = getattr(self, "_" + type(node).__name__, None)
             try:
                 if rule is None:
                     raise ByRow
@@ -142,7 +136,7 @@ class Frame:
             columns.append(self.eval(part))
             return s.Name(f"${len(columns)}")
 
-        changed: dict[str, Any] = {}
+        changed: Values = {}
         for name in s.FIELDS[type(node)]:
             part = getattr(node, name)
             if type(part) in s.FIELDS:
@@ -211,11 +205,11 @@ class Frame:
     def _Or(self, node: s.Or) -> Column:
         out = np.zeros(self.n, np.int8)
         for item in node.items:
-            out = _either(out, self.truths(item))
+            out = either(out, self.truths(item))
         return Truths(out)
 
     def _Not(self, node: s.Not) -> Column:
-        return Truths(_negated(self.truths(node.operands[0])))
+        return Truths(negated(self.truths(node.operands[0])))
 
     def _If(self, node: s.If) -> Column:
         yes = self.truths(node.condition) == 1
@@ -240,12 +234,12 @@ class Frame:
             return Truths((b.nulls() == (op == "=")).astype(np.int8))
         if isinstance(a, Refs) and isinstance(b, Refs) and a.entity == b.entity and op in ("=", "!="):
             return Truths(((a.at == b.at) == (op == "=")).astype(np.int8))  # a record is itself and nothing else
-        pair = _ordered(a, b)
+        pair = ordered(a, b)
         if pair is None:
             return lookup(lambda x, y: v.compare(op, x, y), [a, b], self.world)
         x, y, no_x, no_y = pair
         with np.errstate(invalid="ignore"):
-            out = _OPERATORS[op](x, y).astype(np.int8)
+            out = OPERATORS[op](x, y).astype(np.int8)
         if op in ("=", "!="):
             same = np.asarray(no_x & no_y)
             either = np.asarray(no_x | no_y)
@@ -257,7 +251,7 @@ class Frame:
     def _Between(self, node: s.Between) -> Column:
         at = self.eval(node.value)
         low, high = self._compare("<=", self.eval(node.low), at), self._compare("<=", at, self.eval(node.high))
-        return Truths(_both(_data(low), _data(high)))
+        return Truths(both(truths_of(low), truths_of(high)))
 
     def _In(self, node: s.In) -> Column:
         subject = self.eval(node.value)
@@ -269,40 +263,40 @@ class Frame:
             return lookup(lambda x: code({**base, "$1": x}), [subject], self.world)
         out = np.zeros(self.n, np.int8)
         for test in node.tests:
-            out = _either(out, self._test(subject, test))
-        return Truths(_negated(out) if node.negated else out)
+            out = either(out, self._test(subject, test))
+        return Truths(negated(out) if node.negated else out)
 
     def _test(self, subject: Column, test: s.Node) -> Array:
         """One unary test of a value."""
         if isinstance(test, s.Unary):
-            return _data(self._compare(test.op, subject, self.eval(test.operand)))
+            return truths_of(self._compare(test.op, subject, self.eval(test.operand)))
         if isinstance(test, s.RangeOf):
             low = self._compare("<=" if test.low_closed else "<", self.eval(test.low), subject) if test.low is not None else None
             high = self._compare("<=" if test.high_closed else "<", subject, self.eval(test.high)) if test.high is not None else None
             if test.low is not None and test.high is not None:
-                order = _data(self._compare("<", self.eval(test.high), self.eval(test.low)))
+                order = truths_of(self._compare("<", self.eval(test.high), self.eval(test.low)))
                 if (order != 0).any():  # a range the wrong way round is null
                     raise ByRow
-            parts = [_data(c) for c in (low, high) if c is not None]
-            return parts[0] if len(parts) == 1 else _both(*parts)
+            parts = [truths_of(c) for c in (low, high) if c is not None]
+            return parts[0] if len(parts) == 1 else both(*parts)
         if isinstance(test, s.Literal):
-            return _data(self._compare("=", subject, Constant(test.value, self.n)))
+            return truths_of(self._compare("=", subject, Constant(test.value, self.n)))
         raise ByRow
 
     # --- arithmetic -------------------------------------------------------------------------------------------------
 
     def _Binary(self, node: s.Binary) -> Column:
         a, b = self.eval(node.left), self.eval(node.right)
-        x, y = _floats(a), _floats(b)
+        x, y = floats(a), floats(b)
         if x is not None and y is not None and node.op in "+-*/" and (isinstance(a, Numbers) or isinstance(b, Numbers)):
             with np.errstate(all="ignore"):
-                out = _ARITHMETIC[node.op](x, y)
+                out = ARITHMETIC[node.op](x, y)
             out = np.where(np.isfinite(out), out, np.nan)
             return Numbers(np.broadcast_to(out, (self.n,)) if out.ndim == 0 else out)
         if isinstance(a, Days) and isinstance(b, Constant) and type(b.value) is timedelta and not b.value % timedelta(days=1):
             step = b.value // timedelta(days=1) * (1 if node.op == "+" else -1)
             moved = np.where(a.data == NO_DAY, NO_DAY, a.data + step)
-            if node.op in "+-" and (moved[moved != NO_DAY] < _LAST).all() and (moved[moved != NO_DAY] > -EPOCH).all():
+            if node.op in "+-" and (moved[moved != NO_DAY] < LAST_DAY).all() and (moved[moved != NO_DAY] > -EPOCH).all():
                 return Days(moved)
         return self._by_children(node)
 
@@ -369,7 +363,7 @@ class Frame:
         if node.function == "append" and len(node.args) == 2 and not any(node.names):
             first, second = self.eval(node.args[0]), self.eval(node.args[1])
             if isinstance(first, Lists) and not isinstance(second, (Lists, Owned)):
-                return _append(first, second, self.world)
+                return append(first, second, self.world)
         if any(isinstance(a, (s.RangeOf, s.Unary, s.For)) for a in node.args):
             raise ByRow
         return self._by_children(node)
@@ -410,14 +404,7 @@ class Frame:
         return Numbers(out)
 
 
-_LAST = date.max.toordinal() - EPOCH + 1
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "=": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
-}  # fmt: skip
-_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}
-
-
-def _field(value: Any, name: str) -> Any:
+def _field(value: Value, name: str) -> Value:
     if isinstance(value, dict):
         return value.get(name)
     if type(value) is list:
@@ -425,123 +412,9 @@ def _field(value: Any, name: str) -> Any:
     return property_of(value, name)
 
 
-def _data(column: Column) -> Array:
-    if isinstance(column, Truths):
-        return column.data
-    value = column.value if isinstance(column, Constant) else None
-    return np.full(column.n, int(value) if isinstance(value, bool) else -1, np.int8)
-
-
-def _negated(data: Array) -> Array:
-    return np.where(data < 0, data, 1 - data).astype(np.int8)
-
-
-def _either(a: Array, b: Array) -> Array:
-    return np.where((a == 1) | (b == 1), 1, np.where((a == 0) & (b == 0), 0, -1)).astype(np.int8)
-
-
-def _both(a: Array, b: Array) -> Array:
-    return np.where((a == 0) | (b == 0), 0, np.where((a == 1) & (b == 1), 1, -1)).astype(np.int8)
-
-
-def _floats(c: Column) -> Array | None:
-    """Numbers as floats, NaN for null; None if they are something else."""
-    if isinstance(c, Numbers):
-        return c.data
-    if isinstance(c, Constant) and (c.value is None or v.is_number(c.value)):
-        return np.float64(np.nan if c.value is None else c.value)
-    return None
-
-
-def _ordered(a: Column, b: Column) -> tuple[Array, Array, Array, Array] | None:
-    """Both sides as arrays that compare as the values do, and where each is null; None if they are of other kinds."""
-    for one, other in ((a, b), (b, a)):
-        if isinstance(one, Constant) and isinstance(other, (Numbers, Days, Instants)):
-            constant = _constant(one.value, other)
-            if constant is None:
-                return None
-            x, y = other.data, constant
-            no_x, no_y = other.nulls(), np.bool_(False)
-            return (x, y, no_x, no_y) if other is a else (y, x, no_y, no_x)
-    if type(a) is type(b) and isinstance(a, (Numbers, Days, Instants)):
-        return a.data, b.data, a.nulls(), b.nulls()  # type: ignore[attr-defined]
-    if isinstance(a, Refs) and isinstance(b, Refs) and a.entity == b.entity:
-        return None
-    return None
-
-
-def _constant(value: Any, like: Column) -> Any:
-    if isinstance(like, Numbers):
-        return np.float64(value) if v.is_number(value) and abs(value) <= v.EXACT else None
-    if isinstance(like, Days):
-        return np.int64(value.toordinal() - EPOCH) if type(value) is date else None
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return np.int64(microseconds(value))
-    return None
-
-
-def _nth(base: Lists, position: Any) -> Column:
+def _nth(base: Lists, position: float) -> Column:
     if position != int(position) or not int(position):
         return Constant(None, base.n)
     starts, ends = base.bounds()
     at = starts + int(position) - 1 if position > 0 else ends + int(position)
     return base.items.take(np.where((at >= starts) & (at < ends), at, -1))
-
-
-def _append(first: Lists, second: Column, world: Any) -> Column:
-    """Each list with one more item at its end."""
-    rows = np.concatenate([first.rows, np.arange(first.n)])
-    order = np.argsort(rows, kind="stable")
-    return Lists(rows[order], join(first.items, second, world).take(order), first.n)
-
-
-def join(a: Column, b: Column, world: Any) -> Column:
-    """One column after another."""
-    if isinstance(a, Constant) and not isinstance(b, Constant):
-        a = like(a, b)
-    elif isinstance(b, Constant) and not isinstance(a, Constant):
-        b = like(b, a)
-    if type(a) is type(b):
-        if isinstance(a, Numbers):
-            return Numbers(np.concatenate([a.data, b.data]))  # type: ignore[attr-defined]
-        if isinstance(a, Truths):
-            return Truths(np.concatenate([a.data, b.data]))  # type: ignore[attr-defined]
-        if isinstance(a, Days):
-            return Days(np.concatenate([a.data, b.data]))  # type: ignore[attr-defined]
-        if isinstance(a, Instants):
-            return Instants(np.concatenate([a.data, b.data]), a.zone)  # type: ignore[attr-defined]
-        if isinstance(a, Refs) and isinstance(b, Refs) and a.entity == b.entity:
-            return Refs(a.entity, np.concatenate([a.at, b.at]), world)
-        if isinstance(a, Coded) and isinstance(b, Coded):
-            shift = len(a.meaning)
-            codes = np.concatenate([a.codes, np.where(b.codes < 0, -1, b.codes + shift)])
-            return Coded(codes.astype(np.int32), Dictionary([*a.meaning.list, *b.meaning.list]))
-    return from_values([*a.values(), *b.values()], world)
-
-
-def like(a: Constant, b: Column) -> Column:
-    """A constant in the form of another column, so that the two can be joined; itself if it does not fit."""
-    if isinstance(b, Numbers) and (a.value is None or v.is_number(a.value)):
-        return Numbers(np.full(a.n, np.nan if a.value is None else a.value, np.float64))
-    if isinstance(b, Days) and (a.value is None or type(a.value) is date):
-        return Days(np.full(a.n, NO_DAY if a.value is None else a.value.toordinal() - EPOCH, np.int64))
-    if isinstance(b, Truths) and (a.value is None or isinstance(a.value, bool)):
-        return Truths(np.full(a.n, -1 if a.value is None else int(a.value), np.int8))
-    if isinstance(b, Coded) and (a.value is None or isinstance(a.value, str)):
-        return Coded(np.full(a.n, -1 if a.value is None else 0, np.int32), Dictionary([a.value] if a.value is not None else []))
-    if isinstance(b, Refs) and a.value is None:
-        return Refs(b.entity, np.full(a.n, -1, np.int32), b.world)
-    if isinstance(b, Instants) and a.value is None:
-        return Instants(np.full(a.n, NO_DAY, np.int64), b.zone)
-    return a
-
-
-def merge(yes: Array, then: Column, otherwise: Column, world: Any) -> Column:
-    """`then` where true, else `otherwise`."""
-    if isinstance(then, Lists) or isinstance(otherwise, Lists) or isinstance(then, Owned) or isinstance(otherwise, Owned):
-        raise ByRow
-    n = len(yes)
-    if isinstance(then, Constant) and isinstance(otherwise, Constant):
-        return from_values([then.value, otherwise.value], world).take(np.where(yes, 0, 1))
-    both = join(then, otherwise, world)
-    return both.take(np.where(yes, 0, n) + np.arange(n))

@@ -15,11 +15,13 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Any
+from importlib import import_module
+from types import ModuleType
 
 from roe.companies.likeness import MOST_INITIALS, of_one_group, probability, rarity_in, signs
 from roe.companies.name import CompanyName, names_in, trigrams
 from roe.companies.written import Written
+from roe.dynamic import Array
 from roe.files import uncollected
 
 BLOCKS = 18  # the rarest keys of a name that are looked up
@@ -46,7 +48,7 @@ class NameIndex:
         self._weights = _SquaredWeights(self)
         self._norms: dict[str, float] = {}
         self._rarity: Callable[[str], float] | None = None
-        self._sums: Any = None
+        self._sums: Array = None
         with uncollected():
             for place, name in enumerate(names):
                 number = self._numbers.get(name)
@@ -203,7 +205,7 @@ class NameIndex:
         enough = SHARES_LITTLE * max(shared.values(), default=0.0)
         return [(weight, i) for i, weight in shared.items() if weight >= enough]
 
-    def _shared_by_columns(self, looked_up: list[tuple[float, array[int]]], np: Any) -> list[tuple[float, int]]:
+    def _shared_by_columns(self, looked_up: list[tuple[float, array[int]]], np: ModuleType) -> list[tuple[float, int]]:
         """The same sums, each in the same order, so to the last digit the same."""
         if not looked_up:
             return []
@@ -280,12 +282,11 @@ def _count(numbers: int | array[int] | None) -> int:
 
 
 @cache
-def _numpy() -> Any:
+def _numpy() -> ModuleType | None:
     try:
-        import numpy
+        return import_module("numpy")
     except ImportError:
         return None
-    return numpy
 
 
 def words_of_all(meant: Iterable[CompanyName]) -> set[str]:

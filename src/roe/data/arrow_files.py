@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,10 @@ import pyarrow.compute as pc
 
 from roe.data.files import safe
 from roe.progress import advance, phase
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
 
 _SPECIAL = '[",\r\n]'
 
@@ -34,7 +38,7 @@ class File:
 
 
 class ParquetFile(File):
-    writer: Any = None
+    writer: pq.ParquetWriter = None
 
     def add(self, table: pa.Table) -> None:
         from pyarrow import parquet
@@ -51,7 +55,7 @@ class ParquetFile(File):
 class CsvFile(File):
     """As `csv.writer` writes it, with cells that cannot become formulas: the lines are put together as columns."""
 
-    file: Any = None
+    file: BinaryIO | None = None
 
     def add(self, table: pa.Table) -> None:
         if self.file is None:
@@ -68,6 +72,7 @@ class CsvFile(File):
                 self.file.write(memoryview(held[2])[int(offsets[lines.offset]) : int(offsets[lines.offset + len(lines)])])
 
     def close(self) -> None:
+        assert self.file is not None
         self.file.close()
         super().close()
 

@@ -7,13 +7,12 @@ import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from roe.grammar import values as v
 from roe.untrusted import is_formula
 
 
-def safe(value: Any) -> str:
+def safe(value: object) -> str:
     """A cell's text; what a spreadsheet would take for a formula gets an apostrophe in front, as OWASP advises."""
     text = "" if value is None else str(v.string(value)) if not isinstance(value, str) else str(value)
     return "'" + text if is_formula(text) and not _is_number(text) else text
@@ -27,7 +26,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+def csv_text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)

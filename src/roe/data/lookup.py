@@ -12,11 +12,12 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from roe.data.coerce import Records
 from roe.data.plain import blocks, is_plain, plain_head
 from roe.data.scan import TAIL, Origin, marginal
+from roe.dynamic import Cell
 from roe.progress import phase
 
 SMALL = 1 << 20  # bytes of a file that is simply read
@@ -35,7 +36,7 @@ class Lookup(Protocol):
     origin: Origin
     number: int  # of records, or more
 
-    def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Any]]:
+    def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Cell]]:
         """The raw records that have one of some texts in one of these columns, in whatever case, with `$line`. Raises CannotLookUp."""
         ...
 
@@ -54,7 +55,7 @@ class Loaded:
     def __init__(self, rows: Records) -> None:
         self.origin, self._rows, self.number = rows.origin, rows, len(rows)
 
-    def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Any]]:
+    def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Cell]]:
         return self._rows
 
     def all(self) -> Records:
@@ -112,14 +113,14 @@ class CsvLookup:
     def _cells(self, line: str) -> list[str]:
         return next(csv.reader([line], delimiter=self.delimiter), [])
 
-    def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Any]]:
+    def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Cell]]:
         wanted = [[part.encode() for part in parts_of(text)] for text in texts]
         found = list(islice(self._found(wanted), MANY + 1)) if wanted else []
         if len(found) > MANY:
             raise CannotLookUp(f"too many lines of `{self.path.name}` match the search")
         return found
 
-    def _found(self, wanted: list[list[bytes]]) -> Iterator[dict[str, Any]]:
+    def _found(self, wanted: list[list[bytes]]) -> Iterator[dict[str, Cell]]:
         phase(f"searching {self.path.name}")
         header, first = self.origin.header, 1
         for block in blocks(self.path):

@@ -7,12 +7,17 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from roe.data.coerce import Records
 from roe.data.lookup import MANY, CannotLookUp, parts_of
 from roe.data.scan import Origin
+from roe.dynamic import Cell
 from roe.progress import phase
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 
 LINE = "$line"
 _SPELT = re.compile(r"[0-9._+&/@-]+")  # what has no small letters
@@ -22,7 +27,7 @@ LOOKED_UP = ("VARCHAR", "BIGINT", "INTEGER", "SMALLINT", "UUID")  # types of col
 class SqlLookup:
     """A table that DuckDB reads. `numbered` is a query of all its rows, each with its number from 1 as `$line`. Raises CannotLookUp."""
 
-    def __init__(self, connection: Any, numbered: str, shown: str) -> None:
+    def __init__(self, connection: DuckDBPyConnection, numbered: str, shown: str) -> None:
         self.connection, self.table, self.shown = connection, f"({numbered})", shown
         with _searching(shown):
             described = connection.execute(f"DESCRIBE {numbered}").fetchall()
@@ -33,7 +38,7 @@ class SqlLookup:
         del self.types[LINE]
         self.origin = Origin(shown, tuple(self.types))
 
-    def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Any]]:
+    def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Cell]]:
         phase(f"searching {Path(self.shown).name}")
         odd = [c for c in columns if self.types[c] not in LOOKED_UP]
         if odd:
@@ -57,7 +62,7 @@ class SqlLookup:
     def _select(self, column: str) -> str:
         return f"SELECT {quoted(column)} FROM {self.table}"
 
-    def _rows(self, where: str = "") -> list[dict[str, Any]]:
+    def _rows(self, where: str = "") -> list[dict[str, Cell]]:
         with _searching(self.shown):
             return rows_of(self.connection, f"SELECT * FROM {self.table} {where} ORDER BY {quoted(LINE)}")
 
@@ -90,14 +95,14 @@ def _escaped(part: str) -> str:
     return re.sub(r"([%_\\])", r"\\\1", part)
 
 
-def rows_of(connection: Any, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+def rows_of(connection: DuckDBPyConnection, query: str, values: Sequence[Cell] = ()) -> list[dict[str, Cell]]:
     """The rows that a query gives."""
     done = connection.execute(query, list(values))
     names = [column[0] for column in done.description]
     return [dict(zip(names, row, strict=True)) for row in done.fetchall()]
 
 
-def quoted_text(text: Any) -> str:
+def quoted_text(text: object) -> str:
     return "'" + str(text).replace("'", "''") + "'"
 
 
@@ -129,12 +134,12 @@ def names_in(path: Path) -> list[str]:
 
 
 @cache
-def connection() -> Any:
+def connection() -> DuckDBPyConnection:
     """DuckDB without a database of its own. Raises CannotLookUp."""
     return _connect(None)
 
 
-def _connect(path: Path | None) -> Any:
+def _connect(path: Path | None) -> DuckDBPyConnection:
     try:
         import duckdb
     except ImportError as e:

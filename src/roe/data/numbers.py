@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from roe.grammar import values as v
 
@@ -264,7 +263,7 @@ def _grouped(text: str, mark: str) -> bool:
     return bool(groups) and first[:1] != "0" and (western or indian)
 
 
-def parse_number(text: str, sign: str, entity: str = "") -> Any:
+def parse_number(text: str, sign: str, entity: str = "") -> float:
     """The number, by the column's decimal sign if it has one. Raises ValueError with the reason for a reject."""
     found = amount(text)
     if found is None:
@@ -283,7 +282,7 @@ def parse_number(text: str, sign: str, entity: str = "") -> Any:
     return _value(text, ("-" if found.negative else "") + body.replace(",", ".") + found.power)
 
 
-def _value(text: str, plain: str) -> Any:
+def _value(text: str, plain: str) -> float:
     whole = re.fullmatch(r"-?\d{1,300}", plain)
     number = v.number(int(plain) if whole else float(plain))
     if number is None:
@@ -301,12 +300,12 @@ def _hint(text: str) -> str:
     return ""
 
 
-def parse_percent(text: str, sign: str, entity: str = "") -> Any:
+def parse_percent(text: str, sign: str, entity: str = "") -> float:
     """`12,5 %` is 12.5: the number before the sign."""
     return parse_number(text[:-1].rstrip() if text.endswith("%") else text, sign, entity)
 
 
-def parse_money(text: str, sign: str, entity: str = "") -> Any:
+def parse_money(text: str, sign: str, entity: str = "") -> float | None:
     """An amount as people write it: `(500)` is negative, `1.2M` and `€3,5 Mio.` are millions."""
     negative = text[:1] == "(" and text[-1:] == ")"
     bare = text[1:-1].strip() if negative else text
@@ -316,11 +315,11 @@ def parse_money(text: str, sign: str, entity: str = "") -> Any:
         number = v.number(round(parse_number(m["rest"] + (m["after"] or ""), sign, entity) * factor, 6))
     else:
         number = parse_number(bare, sign, entity)
-    if negative and number is not None:
-        if number < 0:
-            raise ValueError(f"`{text}` is not an amount")
-        number = -number
-    return number
+    if not negative or number is None:
+        return number
+    if number < 0:
+        raise ValueError(f"`{text}` is not an amount")
+    return -number
 
 
 @cache
@@ -357,7 +356,7 @@ def parse_band(text: str, sign: str, entity: str = "") -> v.Range:
     The ends of bands are whole numbers unless the column says otherwise: `1,001` is one thousand and one.
     """
 
-    def number(part: str) -> Any:
+    def number(part: str) -> float:
         found = amount(part.strip())
         if found is not None and found.sign == "?" and not sign:
             return parse_number(part.strip(), "." if "," in found.body else ",", entity)

@@ -12,13 +12,13 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
 
 from roe.data.coerce import Records
 from roe.data.encoding import Unreadable, decode, read_bytes
 from roe.data.scan import Origin, Sheet, scan
 from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic, suggest
+from roe.dynamic import Cell
 from roe.policy.model import DataSource, Policy
 from roe.policy.standard import FILES
 from roe.progress import phase
@@ -149,7 +149,7 @@ def read_file(path: Path, source: DataSource | None = None) -> tuple[Records, li
     header = sheet.header
     rows = []
     for cells, line in zip(sheet.rows, sheet.lines, strict=True):
-        row: dict[str, Any] = dict(zip(header, cells, strict=True))
+        row: dict[str, Cell] = dict(zip(header, cells, strict=True))
         row["$line"] = line
         rows.append(row)
     return Records(rows, sheet.origin), []
@@ -173,7 +173,7 @@ def read_sheet(path: Path, source: DataSource | None = None) -> Sheet:
 
 def _read_json(text: str, origin: Origin, lines: bool) -> tuple[Records, list[Diagnostic]]:
     shown = origin.shown
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, Cell]] = []
     found: list[Diagnostic] = []
     if not text.strip():
         return Records((), origin), [
@@ -214,7 +214,7 @@ def _read_parquet(path: Path) -> tuple[Records, list[Diagnostic]]:
     except (ArrowException, OSError) as e:
         return Records(), [unreadable_parquet(path, e)]
     origin.header = tuple(table.column_names)
-    rows: list[dict[str, Any]] = table.to_pylist()
+    rows: list[dict[str, Cell]] = table.to_pylist()
     for number, row in enumerate(rows, 1):
         row["$line"] = number
     return Records(rows, origin), []
@@ -233,7 +233,7 @@ def row_warnings(records: Records) -> Iterator[Diagnostic]:
         )
 
 
-def newest(evaluator: Any, tables: Any, otherwise: datetime = datetime(2026, 1, 1)) -> datetime:
+def newest(evaluator: Cell, tables: Cell, otherwise: datetime = datetime(2026, 1, 1)) -> datetime:
     """The moment of the newest record: the day that a data folder is about, where nobody says another."""
     world = evaluator.bind(tables, as_of="2000-01-01").world
     days = [

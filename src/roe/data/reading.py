@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
+from roe.dynamic import Cell, Json, Saved
+
+Key = TypeVar("Key", str, tuple[str, ...])
 FEW = 30  # a field of texts with so many values is a list of values
 COMMON = 5  # how many texts of a field the report names
+
+
+Problem = tuple[str, Cell, str]  # what is wrong with a record: field, raw value, reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ class Reading:
     def rejected(self) -> int:
         return sum(self.reasons.values())
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """The report as it is kept, printed and compared with the last one."""
         fields = {}
         for name, column in self.columns.items():
@@ -101,7 +107,7 @@ class Reading:
             "notes": self.notes,
         }
 
-    def kept(self) -> dict[str, Any]:
+    def kept(self) -> Json:
         """All counts, for another process to add up."""
         return {
             "entity": self.entity, "file": self.file, "rows": self.rows, "blank": self.blank, "notes": self.notes, "columns": self.columns,
@@ -111,12 +117,12 @@ class Reading:
         }  # fmt: skip
 
     @classmethod
-    def of(cls, kept: Mapping[str, Any]) -> Reading:
+    def of(cls, kept: Saved) -> Reading:
         counts = {k: Counter({tuple(x[:-1]): x[-1] for x in kept[k]}) for k in ("unread", "corrected", "reasons")}
         return cls(**{**kept, **counts, "filled": Counter(kept["filled"])})
 
 
-def in_order(counts: Iterable[tuple[Any, int]]) -> list[tuple[Any, int]]:
+def in_order(counts: Iterable[tuple[Key, int]]) -> list[tuple[Key, int]]:
     """The most frequent first, equals by name."""
     return sorted(counts, key=lambda item: (-item[1], item[0]))
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from roe.data.files import write_whole
 from roe.data.reading import Reading, in_order
 from roe.diagnostics import Diagnostic
+from roe.dynamic import Json, Saved
 from roe.policy.model import Policy
 from roe.source import Span
 from roe.words import counted
 
 FILE = "reading.json"
 FALLEN = 0.1  # a loss of rows, or of filled cells, that is worth a word
-Report = dict[str, Any]
+Report = Json
 
 
 def report_of(readings: Mapping[str, Reading]) -> Report:
@@ -75,7 +75,7 @@ def broken(policy: Policy, report: Report, last: Report) -> list[Diagnostic]:
     return found
 
 
-def _lines(read: Mapping[str, Any] | None) -> int:
+def _lines(read: Saved | None) -> int:
     """The rows of a file that are records, sound or not."""
     return 0 if read is None else read["rows"] - sum(r["records"] for r in read["reasons"] if not r["field"])
 
@@ -91,7 +91,7 @@ def in_lines(report: Report, last: Report) -> list[str]:
     return out + [f"since the last run: {line}" for line in changes(report, last)]
 
 
-def cells_in_lines(read: Mapping[str, Any]) -> list[str]:
+def cells_in_lines(read: Saved) -> list[str]:
     """What of a file's cells does not mean what stands there, and how the file was read."""
     said = []
     odd = [(name, f["unread"], f["unread_texts"]) for name, f in read["fields"].items() if f["unread"]]
@@ -104,7 +104,7 @@ def cells_in_lines(read: Mapping[str, Any]) -> list[str]:
     return [*said, *read["notes"]]
 
 
-def _reasons(read: Mapping[str, Any]) -> str:
+def _reasons(read: Saved) -> str:
     listed = [f"{r['records']:,}: {r['field'] + ': ' if r['field'] else ''}{r['reason']}" for r in read["reasons"][:3]]
     return "; ".join(listed) + ("; …" if len(read["reasons"]) > 3 else "")
 

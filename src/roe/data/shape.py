@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from roe.crm import PROFILES
-from roe.data.coerce import ENTITY_NAMES, columns_of, normal
+from roe.data.headers import ENTITY_NAMES, columns_of, normal
 from roe.data.scan import DELIMITERS, Origin
 from roe.diagnostics import Diagnostic
 from roe.policy.model import Policy

@@ -71,6 +71,10 @@ class Pool:
         self.pools.took(turn, row, role)
         return turn
 
+    def turn_now(self, row: Row, role: str) -> Turn:
+        """The turn that a record would have now; nothing of it is booked."""
+        return self._turn(self.standing(row, role), None)
+
     def _turn(self, standing: Standing, before: Turn | None) -> Turn:
         index = self.history.turns.taken
         turn = Turn(self.step.name, self.step.strategy, None, self.pools.n, index, standing, self.history, before=before)

@@ -231,7 +231,8 @@ def _linear(problem: Problem, worth: Array) -> Solution:
 
 def _weighted(problem: Problem, worth: Array) -> Solution:
     """The same where some accounts take more than one place."""
-    from roe.evaluator.weighted import Pairs, solve_weighted
+    from roe.evaluator.pairs import Pairs
+    from roe.evaluator.weighted import solve_weighted
 
     good = np.flatnonzero((worth >= 0) & (problem.taken <= problem.capacity[problem.rep]))
     account, rep = problem.account[good], problem.rep[good]

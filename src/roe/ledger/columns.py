@@ -7,7 +7,7 @@ makes the value of a key when somebody asks for it. Both are made from a ledger'
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,7 @@ class RoleTable:
     saved: list[State] | None = None  # the values that the table was made from, where it was made from a mapping
     is_owned: Array = field(init=False)  # where anything is known of an owner. Of other records the ledger has only why nobody has them
     _rows: dict[str, int] = field(default_factory=dict, init=False, repr=False)  # of records that somebody has asked for
+    _states: dict[int, State] = field(default_factory=dict, init=False, repr=False)  # of the same
 
     def __post_init__(self) -> None:
         self.is_owned = (self.holder >= 0) | (self.base >= 0) | (self.decided.at >= 0) | (self.former >= 0) | self.is_changed_in_crm
@@ -63,11 +64,15 @@ class RoleTable:
         """The value of `state["owners"]`."""
         if self.saved is not None:
             return self.saved[row]
+        if row in self._states:
+            return self._states[row]
         more = {
             "seen": self.seen[row], "former": self._holder(self.former, row), "by": self.by[row], "base": self._holder(self.base, row),
             "base_at": self.base_at[row], "decided": list(self.decided[row] or ()),
         }  # fmt: skip
-        return {"rep": self._holder(self.holder, row), "since": self.since[row]} | {key: x for key, x in more.items() if x}
+        found = {"rep": self._holder(self.holder, row), "since": self.since[row]} | {key: x for key, x in more.items() if x}
+        self._states[row] = found
+        return found
 
     def _holder(self, codes: Array, row: int) -> str | None:
         code = int(codes[row])
@@ -84,6 +89,10 @@ class RoleTable:
         if row is None:
             row = self._rows[record] = self._search(record)
         return row
+
+    def learn(self, records: Iterable[str], rows: Iterable[int]) -> None:
+        """Where some records are, -1 for one that is not there: they are about to be asked for, and need not be searched."""
+        self._rows.update(zip(records, rows, strict=True))
 
     def _search(self, record: str) -> int:
         low, high = 0, len(self.records)

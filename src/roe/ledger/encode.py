@@ -73,9 +73,8 @@ def shape(kind: str) -> _Shape:
     )  # fmt: skip
 
 
-def canonical(value: Any) -> str:
-    """JSON in one spelling: sorted keys, no blanks, no escapes but those that JSON needs."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+# JSON in one spelling: sorted keys, no blanks, no escapes but those that JSON needs
+canonical = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 
 def draft(e: Entry) -> Draft:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import islice
 from typing import Any
 
 from roe.ledger.encode import words_of
@@ -12,6 +14,7 @@ from roe.ledger.entries import Stored
 from roe.ledger.moment import At
 from roe.ledger.store import Store
 
+PAGE = 2_000  # entries that are read together
 BY_PEOPLE = ("hand", "system", "claim", "exception", "undo", "correction")
 ALSO = {
     "hand": "by hand",
@@ -42,25 +45,58 @@ class Move:
 
 def moves_since(store: Store, since: date, most: int) -> tuple[list[Move], bool]:
     """(the changes of owner that hold from a day on, the newest first; whether there are more than are read)."""
-    first = next((x.number for x in store.runs() if x.entry.at.date >= since), None)
+    first = _first_since(store, since)
     if first is None:
         return [], False
-    kept = deque((x for x in store.entries(first - 1, None, ("owned",)) if _is_move(x.entry, since)), most + 1)
-    last = list(kept)[-most:]
-    ends = _ends_before(store, last)
-    return [_move(x, ends.get(x.number)) for x in reversed(last)], len(kept) > most
+    found = list(islice(_moves_from(store, since, first), most + 1))
+    more, found = len(found) > most, found[:most]
+    ends = _ends_before(store, [x.number for x in found])
+    return [_move(x, ends.get(x.number)) for x in found], more
 
 
-def _ends_before(store: Store, entries: list[Stored]) -> dict[int, int | None]:
+def _moves_from(store: Store, since: date, first: int) -> Iterator[Stored]:
+    """The entries that change an owner, from the newest back to a number; what is none of them is left to the database as far as it can tell."""
+    kind, skipped = store._word_or_none("owned") or 0, _words(store, lambda w: w.get("by") == "import" or bool(w.get("past")))
+    end = store.head().number + 1
+    while True:
+        rows = store._entries(
+            "kind = ? AND number >= ? AND number < ? AND at >= ? AND (target IS NULL OR former IS NULL OR target <> former) "
+            f"AND word NOT IN ({','.join('?' * len(skipped)) or '-1'}) ORDER BY number DESC LIMIT {PAGE}",
+            (kind, first, end, _earliest(since), *skipped),
+        )
+        yield from (x for x in reversed(rows) if _is_move(x.entry, since))
+        if len(rows) < PAGE:
+            return
+        end = rows[0].number
+
+
+def _earliest(since: date) -> int:
+    """When a day begins anywhere on earth, in microseconds since 1970 UTC."""
+    return At.of(since, "+14:00").instant
+
+
+def _first_since(store: Store, since: date) -> int | None:
+    """The number of the first run of a day or later; what came before it is of earlier days."""
+    rows = store.db.rows("SELECT min(r.number) FROM run r JOIN entry e ON e.number = r.number WHERE e.at >= ?", (_earliest(since),))
+    return None if rows[0][0] is None else int(rows[0][0])
+
+
+def _words(store: Store, holds: Callable[[Mapping[str, Any]], bool]) -> list[int]:
+    """The ids of the words of entries for which something holds."""
+    store._read_words()
+    return [id_ for id_, text in store._texts.items() if text.startswith("{") and holds(words_of(text))]
+
+
+def _ends_before(store: Store, numbers: list[int]) -> dict[int, int | None]:
     """Of each entry about an owner until when the one before it had the record, in microseconds since 1970."""
-    if not entries:
-        return {}
-    rows = store.db.rows(
-        "SELECT e.number, (SELECT p.until FROM entry p WHERE p.subject = e.subject AND p.kind = e.kind AND p.name = e.name AND p.number < e.number "
-        "ORDER BY p.number DESC LIMIT 1) FROM entry e WHERE e.number >= ? AND e.number <= ? AND e.kind = ?",
-        (entries[0].number, entries[-1].number, store._word_or_none("owned") or 0),
-    )  # fmt: skip
-    return dict(rows)
+    found: dict[int, int | None] = {}
+    for at in range(0, len(numbers), 500):
+        some = numbers[at : at + 500]
+        found |= dict(store.db.rows(
+            "SELECT e.number, (SELECT p.until FROM entry p WHERE p.subject = e.subject AND p.kind = e.kind AND p.name = e.name AND p.number < e.number "
+            f"ORDER BY p.number DESC LIMIT 1) FROM entry e WHERE e.number IN ({','.join('?' * len(some))})", some,
+        ))  # fmt: skip
+    return found
 
 
 def pending(store: Store, most: int) -> tuple[list[Any], int]:
@@ -89,7 +125,7 @@ def _move(x: Stored, ended: int | None) -> Move:
 
 def count_rules(store: Store, since: date) -> dict[tuple[str, str, str], tuple[int, int]]:
     """(entity, role, rule) -> (how often it decided since a day, how often somebody took that back since)."""
-    first = next((x.number for x in store.runs() if x.entry.at.date >= since), None)
+    first = _first_since(store, since)
     kind = store._word_or_none("owned")
     if first is None or kind is None:
         return {}
@@ -103,10 +139,7 @@ def count_rules(store: Store, since: date) -> dict[tuple[str, str, str], tuple[i
         if rule:
             decided[store._text(entity), store._text(name), rule] += n
     overridden: Counter[tuple[str, str, str]] = Counter()
-    people: list[int] = []
-    for (word,) in store.db.rows("SELECT DISTINCT word FROM entry WHERE number >= ? AND kind = ?", (first, kind)):
-        if words_of(store._text(word)).get("by", "rule") in BY_PEOPLE:
-            people.append(word)
+    people = _words(store, lambda w: w.get("by", "rule") in BY_PEOPLE)
     if people:
         marks = ",".join("?" * len(people))
         rows = store.db.rows(

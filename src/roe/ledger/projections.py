@@ -44,6 +44,7 @@ class Noted:
     nobody: int
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 Holder = tuple[int | None, int]  # a rep, or a queue's word; the word of the empty text for no queue
 Base = tuple[int | None, int | None, int | None]  # what the CRM last showed: rep, queue, when it was read
 NO_BASE: Base = (None, None, None)
@@ -191,7 +192,7 @@ def _row(h: Hold) -> tuple[Any, ...]:
         h.entry,
         h.decision,
         *h.base,
-        json.dumps(h.decided, separators=(",", ":")) if h.decided else None,
+        _ENCODER.encode(h.decided) if h.decided else None,
     )
 
 

@@ -197,13 +197,13 @@ class Store:
             yield from self._entries("number > ? AND number <= ?" + some[0], (after, end, *some[1]))
             after = end
 
-    def of_record(self, entity: str, record: str, kinds: Sequence[str] = ()) -> list[Stored]:
-        """Everything about a record, in the order of the numbers."""
+    def of_record(self, entity: str, record: str, kinds: Sequence[str] = (), run: int | None = None) -> list[Stored]:
+        """Everything about a record, or what a run said of it, in the order of the numbers."""
         subject = self._find(entity, record)
         if subject is None:
             return []
-        some = self._some_kinds(kinds)
-        return self._entries("subject = ?" + some[0], (subject, *some[1]))
+        some, of_run = self._some_kinds(kinds), () if run is None else (run,)
+        return self._entries("subject = ?" + " AND run = ?" * len(of_run) + some[0], (subject, *of_run, *some[1]))
 
     def of_run(self, run: int | str) -> list[Stored]:
         """A run's entries, its own first. `run` is its number or its id; KeyError if there is none."""
@@ -213,9 +213,10 @@ class Store:
         number, last = found[0]
         return self._entries("number >= ? AND number <= ? AND run = ?", (number, last, number))
 
-    def runs(self) -> list[Stored]:
-        """The `run` entries, oldest first."""
-        return self._entries("number IN (SELECT number FROM run)", ())
+    def runs(self, newest: int | None = None) -> list[Stored]:
+        """The `run` entries, or the newest of them, oldest first."""
+        limit = "" if newest is None else f" ORDER BY number DESC LIMIT {newest:d}"
+        return self._entries(f"number IN (SELECT number FROM run{limit})", ())
 
     def last_run(self) -> Stored | None:
         found = self.db.rows("SELECT max(number) FROM run")

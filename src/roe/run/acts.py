@@ -6,12 +6,13 @@ ledger's lock, in an `adjustment` of its own. The service has its writer do the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from roe import __version__
 from roe.diagnostics import Diagnostic, PolicyError
+from roe.dynamic import Json, Saved
 from roe.ledger.entries import Answered, Away, Declined, Entry, Evidence, Excepted, Requested, Reviewed, Run, Weighed
 from roe.ledger.moment import At
 from roe.ledger.store import Open, Store
@@ -133,7 +134,7 @@ class Answer(OfRole):
         return "" if self.asked or self.now(store, "referred") is not None else "this no longer waits for a decision"
 
     def entries(self, at: At) -> list[Entry]:
-        about: dict[str, Any] = {"entity": self.entity, "record": self.record, "role": self.role, "rep": self.rep, "by": self.by}
+        about: Json = {"entity": self.entity, "record": self.record, "role": self.role, "rep": self.rep, "by": self.by}
         until = At.of(self.until, at.zone)
         answer = Answered(at=at, answer=self.text, **about)
         return [answer, Excepted(at=at, until=until, reason=f"asked, {self.by} decided" + (f": {self.text}" if self.text else ""), **about)]
@@ -211,7 +212,7 @@ class Keep(OfRole):
     """Keep the whole explanation of a decision as it is now, so that a link to it shows the same later."""
 
     digest: str
-    values: Mapping[str, Any]
+    values: Saved
 
     def entries(self, at: At) -> list[Entry]:
         return [Evidence(at=at, entity=self.entity, record=self.record, role=self.role, digest=self.digest, values=dict(self.values))]

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roe.dynamic import Value, Values
 
-def counted(values: Any) -> Counter[Any]:
+
+def counted(values: Value) -> Counter[Value]:
     """value -> how often it stands there; what is missing or empty is not counted."""
     pairs = pc.value_counts(values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values)
     texts, counts = pairs.field("values"), pairs.field("counts").to_pylist()
-    total: Counter[Any] = Counter()
+    total: Counter[Value] = Counter()
     for text, n in zip(texts.to_pylist(), counts, strict=True):
         if text is not None and text != "":
             total[text] += n
     return total
 
 
-def counted_where(lines: pa.Table, column: str, wanted: list[str], names: tuple[str, ...]) -> Counter[tuple[Any, ...]]:
+def counted_where(lines: pa.Table, column: str, wanted: list[str], names: tuple[str, ...]) -> Counter[tuple[Value, ...]]:
     """(the values of some columns) -> how many lines have them, of the lines where `column` is one of the `wanted` texts."""
     there = lines.filter(pc.is_in(lines[column].cast(pa.string()), value_set=pa.array(wanted, pa.string())))
     grouped = plain(there.select(names), set(names)).group_by(names).aggregate([([], "count_all")])
@@ -55,10 +56,10 @@ def plain(table: pa.Table, names: set[str]) -> pa.Table:
     return table
 
 
-def table(values: dict[str, Any]) -> pa.Table:
+def table(values: Values) -> pa.Table:
     return pa.table(values)
 
 
-def of_lists(lines: dict[str, list[Any]]) -> pa.Table:
+def of_lists(lines: dict[str, list[Value]]) -> pa.Table:
     """Columns of texts as Arrow has them."""
     return pa.table({name: pa.array([None if x is None else str(x) for x in values], pa.string()) for name, values in lines.items()})

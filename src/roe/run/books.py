@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
 
 from roe import __version__
 from roe.diagnostics import Diagnostic, PolicyError
-from roe.evaluator.books import applied, digest
+from roe.dynamic import Json, Saved
+from roe.evaluator.book_plan import applied, digest
 from roe.ledger.entries import Run
 from roe.ledger.legacy import moment_of
 from roe.ledger.state import entries_between
@@ -16,7 +16,7 @@ from roe.run.memory import opened
 from roe.source import Span
 
 
-def apply_plan(plan: Mapping[str, Any], shown: str, state: str, wait: float, held: Collection[tuple[str, str]] = (), by: str = "") -> None:
+def apply_plan(plan: Saved, shown: str, state: str, wait: float, held: Collection[tuple[str, str]] = (), by: str = "") -> None:
     """Append what a plan changes, without the moves of `held`, (book, account). Raises PolicyError if the books have changed since it was made.
 
     `by` says who applies it.
@@ -33,9 +33,9 @@ def apply_plan(plan: Mapping[str, Any], shown: str, state: str, wait: float, hel
         commit.append(run, {}, entries_between(before, applied(before, without(plan, before, held)), at))
 
 
-def without(plan: Mapping[str, Any], before: Mapping[str, Any], held: Collection[tuple[str, str]]) -> dict[str, Any]:
+def without(plan: Saved, before: Saved, held: Collection[tuple[str, str]]) -> Json:
     """A plan in which the moves of `held` are not made: those accounts stay in their books as they are in the memory."""
-    books: dict[str, Any] = {}
+    books: Json = {}
     for name, part in plan["books"].items():
         accounts, given = dict(part["accounts"]), dict(part["given"])
         stays = {m["account"]: m for m in part["moves"] if (name, m["account"]) in held}

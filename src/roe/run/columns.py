@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -132,7 +130,7 @@ def _queues(run: ColumnRun, part: Allocations) -> pa.Array | None:
     return None if column is None else pa.array(column.values(), pa.string())
 
 
-def _or(texts: pa.Array, *instead: Any) -> pa.Array:
+def _or(texts: pa.Array, *instead: object) -> pa.Array:
     """Texts, and where there is none the first of these that is one."""
     given = [x for x in instead if x is not None]
     return pc.coalesce(texts.cast(pa.string()), *given) if given else texts

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from roe.diagnostics import Diagnostic, PolicyError
+from roe.dynamic import Json, Saved, Value
 from roe.evaluator.engine import Bound, Evaluator, Run
 from roe.evaluator.reps import misnamed
 from roe.evaluator.world import World
@@ -26,6 +27,8 @@ from roe.run.source import Source
 from roe.source import Span
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from roe.columns.memory import ColumnMemory
     from roe.ledger.state import State
     from roe.ledger.store import Store
@@ -39,12 +42,12 @@ class Job:
     evaluator: Evaluator
     source: Source
     as_of: str
-    state: Mapping[str, Any] = field(default_factory=dict)
+    state: Saved = field(default_factory=dict)
     remembers: bool = False
     form: str = "csv"
     traces: bool = False
     turns: str = ""  # how the turns of pools are written: jsonl or parquet, or whichever suits their number
-    session: Any = None  # of Spark, if there is one already
+    session: SparkSession | None = None  # of Spark, if there is one already
     buckets: int | None = None  # tasks of Spark
 
     def bound(self, world: World) -> Bound:
@@ -102,7 +105,7 @@ class Engine:
         """The invariants that do not hold, where the engine has asked for them itself instead of showing its batches."""
         return []
 
-    def state(self) -> dict[str, Any] | None:
+    def state(self) -> Json | None:
         """What the next run needs, once everything is decided; None where the engine keeps no memory."""
         return None
 
@@ -142,7 +145,7 @@ class Rows(Engine):
         self.run = Run(bound, list(counted(bound.decide_all(), total, "deciding")))
         return batch_of(self.run)
 
-    def state(self) -> dict[str, Any] | None:
+    def state(self) -> Json | None:
         return self.run.state()
 
 
@@ -176,7 +179,7 @@ class Columns(Engine):
         self.run = ColumnRun(job.bound(world))
         return batch_of(self.run)
 
-    def state(self) -> dict[str, Any] | None:
+    def state(self) -> Json | None:
         return self.run.state()
 
     @property
@@ -215,7 +218,7 @@ class Portions(Columns):
         return stream.large_file(policy, min(decided), source.place)
 
     @cached_property
-    def _table(self) -> Any:
+    def _table(self) -> Value:
         from roe.columns import stream
 
         assert self._file is not None
@@ -232,7 +235,7 @@ class Portions(Columns):
         for run in stream.portions(self.job.evaluator, self._table, self.job.as_of):
             files.add(batch_of(run), watch)
 
-    def state(self) -> dict[str, Any] | None:
+    def state(self) -> Json | None:
         return None
 
 

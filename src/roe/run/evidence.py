@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any
 
+from roe.dynamic import Json, Value, Values
 from roe.evaluator.engine import Decision, Run
 from roe.evaluator.row import Row
 from roe.ledger.entries import Entry, Evidence, Owned, Referred
@@ -53,10 +53,10 @@ def _fingerprint(row: Row, read: Mapping[str, set[str]]) -> str:
     return hashlib.sha256(repr(_read_values(row, read, 2)).encode()).hexdigest()[:16]
 
 
-def _read_values(row: Row, read: Mapping[str, set[str]], depth: int) -> list[Any]:
+def _read_values(row: Row, read: Mapping[str, set[str]], depth: int) -> list[Value]:
     """The stored values of a record that are read, those of the records that it names, and which records its lists have."""
     fields = row.world.policy.model.entities[row.entity]
-    found: list[Any] = [(name, str(x)) for name, x in sorted(dict(row).items()) if name.startswith("owner.") and not isinstance(x, dict)]
+    found: list[Value] = [(name, str(x)) for name, x in sorted(dict(row).items()) if name.startswith("owner.") and not isinstance(x, dict)]
     for name in sorted(read.get(row.entity, ())):
         f = fields.get(name)
         if f is None:
@@ -71,7 +71,7 @@ def _read_values(row: Row, read: Mapping[str, set[str]], depth: int) -> list[Any
     return found
 
 
-def explained(d: Decision) -> dict[str, Any]:
+def explained(d: Decision) -> Json:
     """What is kept of a decision: its trace, how `roe explain` prints it, what the record answers to, and the names of its reps."""
     from roe.evaluator.render import as_markdown, as_text
 
@@ -82,7 +82,7 @@ def explained(d: Decision) -> dict[str, Any]:
     return {"name": d.name, "called": called, "names": names, "trace": trace.as_json(), "text": as_text(trace), "md": as_markdown(trace)}
 
 
-def shown(values: Sequence[dict[str, Any]], shape: str) -> str:
+def shown(values: Sequence[Values], shape: str) -> str:
     """Evidence as `roe explain` prints it."""
     import json
 

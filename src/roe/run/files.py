@@ -8,18 +8,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from roe.columns.turn_files import MARKS, POOLS, TURNS, write_turns
 from roe.crm import PROFILES
 from roe.data.files import csv_text, write_whole
 from roe.data.reading import Reject
 from roe.data.report import Report, report_of, write_report
+from roe.dynamic import Json, Value
 from roe.evaluator.extra import COLUMNS as EXTRA
 from roe.policy.model import Policy
 from roe.run import lists
 from roe.run.result import ALLOCATIONS, Batch, Lines, Portion
 from roe.run.summary import Summary, counts_of
+
+if TYPE_CHECKING:
+    from roe.columns.run import ColumnRun
+    from roe.evaluator.engine import Run
+    from roe.grammar.clock import Clock
+
 
 CHANGES = ("object", "record", "name", "field", "value", "owner_name", "old_value", "previous_owner_name", "reason")
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -83,12 +90,12 @@ class Files:
         self.traced = traces
         self.traces: list[str] | None = None
         self.summary = summary
-        self.turns: list[Any] = []  # of each batch, as lines or as a table
+        self.turns: list[Value] = []  # of each batch, as lines or as a table
         self.turns_form = ""
         self.turns_are_written = False  # by whoever decided
         self.pools = ""
         self.extra: dict[str, list[list[str]]] = {}
-        self._tables: dict[str, Any] = {}
+        self._tables: Json = {}
 
     def add(self, batch: Batch, watch: Watch | None = None) -> None:
         """Write what a batch decided. `watch` sees it, and its lines of `TABLES`, before it is written. Raises OSError."""
@@ -118,7 +125,7 @@ class Files:
             self._tables[name] = _table_file(self.folder / f"{name}.{self.form}", isinstance(lines, dict))
         self._tables[name].add(lines)
 
-    def close(self, clock: Any) -> dict[str, Any]:
+    def close(self, clock: Clock) -> Json:
         """Write all other files, and return the summary. Raises OSError."""
         summary = self.summary
         assert summary is not None  # there is a batch, even of nothing
@@ -147,9 +154,7 @@ class Files:
             file.abandon()
 
 
-def write_batches(
-    batches: Iterable[Batch], folder: Path, form: str = "csv", traces: bool = False, watch: Watch | None = None
-) -> dict[str, Any]:
+def write_batches(batches: Iterable[Batch], folder: Path, form: str = "csv", traces: bool = False, watch: Watch | None = None) -> Json:
     """All files of a run, whole or in batches in the order of the records; returns the summary. `watch` sees each batch. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     files: Files | None = None
@@ -165,7 +170,7 @@ def write_batches(
             files.abandon()
 
 
-def write_run(run: Any, folder: Path, traces: bool = False, form: str = "csv") -> dict[str, Any]:
+def write_run(run: Run | ColumnRun, folder: Path, traces: bool = False, form: str = "csv") -> Json:
     """All files of a run by rows or in columns; returns the summary. Raises OSError if the folder cannot be written."""
     from roe.evaluator.engine import Run
     from roe.run import rows
@@ -177,18 +182,18 @@ def write_run(run: Any, folder: Path, traces: bool = False, form: str = "csv") -
     return write_batches([columns.batch_of(run)], folder, form, traces)
 
 
-def undone(line: list[Any]) -> list[Any]:
+def undone(line: list[Value]) -> list[Value]:
     """The line of rollback.csv that takes a line of changes.csv back."""
     change = dict(zip(CHANGES, line, strict=True))
     return [change[ROLLBACK[name]] if name in ROLLBACK else "rollback" for name in CHANGES]
 
 
-def write_rows(name: str, rows: Iterable[Iterable[Any]], folder: Path) -> None:
+def write_rows(name: str, rows: Iterable[Iterable[object]], folder: Path) -> None:
     """One of the small files, with its columns."""
     write_whole(folder / name, csv_text(COLUMNS[name], rows))
 
 
-def reject_row(r: Reject) -> list[Any]:
+def reject_row(r: Reject) -> list[Value]:
     return [r.entity, r.record, r.line, r.field, r.value, r.reason]
 
 
@@ -196,7 +201,7 @@ def _lines(texts: Iterable[str]) -> str:
     return "".join(text + "\n" for text in texts)
 
 
-def _together(turns: list[Any]) -> Any:
+def _together(turns: list[Value]) -> Value:
     """The turns of all batches, as lines or as a table."""
     if len(turns) < 2:
         return turns[0] if turns else []
@@ -207,7 +212,7 @@ def _together(turns: list[Any]) -> Any:
     return pa.concat_tables(turns)
 
 
-def _table_file(path: Path, plain: bool) -> Any:
+def _table_file(path: Path, plain: bool) -> Value:
     if plain and path.suffix == ".csv":
         return ListFile(path)
     from roe.data.arrow_files import CsvFile, ParquetFile
@@ -222,7 +227,7 @@ class ListFile:
         self.path = path
         self.texts: list[str] = []
 
-    def add(self, lines: Mapping[str, list[Any]]) -> None:
+    def add(self, lines: Mapping[str, list[Value]]) -> None:
         text = csv_text(lines, zip(*lines.values(), strict=True))
         self.texts.append(text.partition("\n")[2] if self.texts else text)
 

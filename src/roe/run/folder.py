@@ -12,12 +12,13 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 from roe.diagnostics import Diagnostic, PolicyError
+from roe.dynamic import Json, Saved
 from roe.source import Span
 
 MARK = "run.json"
@@ -65,7 +66,7 @@ class OutFolder:
         _write(self.staged / OLD, json.dumps(files))
         return self.staged
 
-    def seal(self, about: Mapping[str, Any]) -> dict[str, Any]:
+    def seal(self, about: Saved) -> Json:
         """Write the mark, with the digests of all files; from now on the run can be put in place even after a crash."""
         files = {name: digest(self.staged / name) for name in _files(self.staged)}
         mark = {"roe": VERSION, **about, "files": files}
@@ -99,7 +100,7 @@ class OutFolder:
         """Remove what was staged."""
         shutil.rmtree(self.staged, ignore_errors=True)
 
-    def recover(self, happened: Callable[[Mapping[str, Any]], bool]) -> str:
+    def recover(self, happened: Callable[[Saved], bool]) -> str:
         """Finish what a killed run left, if it `happened`, or remove it; a sentence about it, empty if there was nothing."""
         if not self.staged.exists():
             return ""
@@ -111,7 +112,7 @@ class OutFolder:
         return "a run was interrupted before it was complete; what it left is removed"
 
 
-def read_mark(folder: Path) -> dict[str, Any]:
+def read_mark(folder: Path) -> Json:
     """What `run.json` says; empty where there is none, or none that can be read."""
     try:
         mark = json.loads((folder / MARK).read_text("utf-8"))
@@ -170,7 +171,7 @@ def _synchronise(path: Path) -> None:
         os.close(handle)
 
 
-def _lock(path: Path) -> Any:
+def _lock(path: Path) -> BinaryIO | None:
     """An open file with a lock that ends with this process; None while another process has it."""
     file = path.open("a+b")
     try:

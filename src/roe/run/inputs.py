@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+from roe.dynamic import Json
 from roe.policy.model import Policy
 from roe.run.folder import digest
 from roe.run.source import Source
@@ -42,7 +42,7 @@ def _git(root: Path, *arguments: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def inputs_of(source: Source) -> dict[str, dict[str, Any]]:
+def inputs_of(source: Source) -> dict[str, Json]:
     """file -> its digest, and when it was written, as far as the file system knows."""
     found = {}
     for path in dict.fromkeys(source.files().values()):

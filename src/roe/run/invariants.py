@@ -6,12 +6,13 @@ A run adds up what it decided, in portions if it comes in portions; both evaluat
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
 from roe.diagnostics import Diagnostic
+from roe.dynamic import Json, Saved
 from roe.evaluator.engine import Run
 from roe.evaluator.render import brief
 from roe.evaluator.world import World
@@ -20,6 +21,10 @@ from roe.plan.outcome import LIVE
 from roe.policy.model import Policy
 from roe.run import lists
 from roe.run.result import Batch
+
+if TYPE_CHECKING:
+    from roe.evaluator.row import Row
+
 
 HEADER = ("invariant", "severity", "entity", "record", "name", "found")
 NAMED = 5
@@ -44,7 +49,7 @@ class Tally:
     """What a run has decided so far."""
 
     policy: Policy
-    before: Mapping[str, Any] = field(default_factory=dict)  # `entity|record|role` -> its owner before this run, as the ledger has it
+    before: Saved = field(default_factory=dict)  # `entity|record|role` -> its owner before this run, as the ledger has it
     facts: Counter[str] = field(default_factory=Counter)
     owned: Counter[tuple[str, str]] = field(default_factory=Counter)  # (role, rep) -> accounts
     broken: list[Broken] = field(default_factory=list)
@@ -85,13 +90,13 @@ class Tally:
                     row = world.all(of)[number]
                     self.broken.append(Broken(invariant, of, str(key), row.label, "unknown" if holds is None else _why(invariant, row)))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """What it has counted, for whoever adds up several."""
         order = {id(x): i for i, x in enumerate(self.policy.plan.invariants)}
         broken = [[order[id(b.invariant)], b.entity, b.record, b.name, b.found] for b in self.broken]
         return {"facts": dict(self.facts), "owned": [[role, rep, n] for (role, rep), n in self.owned.items()], "broken": broken}
 
-    def merge(self, counted: Mapping[str, Any]) -> None:
+    def merge(self, counted: Saved) -> None:
         """Add what another has counted of other records."""
         self.facts.update(counted["facts"])
         self.owned.update({(role, rep): n for role, rep, n in counted["owned"]})
@@ -126,7 +131,7 @@ def figures(facts: Counter[str], over: int) -> dict[str, float]:
     return {**{n: facts[n] for n in names}, "moved_share": facts["moved"] / max(facts["decided"], 1), "over_capacity": over}
 
 
-def _why(invariant: Invariant, row: Any) -> str:
+def _why(invariant: Invariant, row: Row) -> str:
     """The values that an invariant of a record met."""
     from roe.evaluator.observe import observe
 
@@ -134,9 +139,9 @@ def _why(invariant: Invariant, row: Any) -> str:
     return "; ".join(f"{p.text} = {brief(p.value)}" for p in parts)[:200]
 
 
-def customer(row: Any) -> bool:
+def customer(row: Row | None) -> bool:
     """Whether the account, or the record's account, is a customer: by its type, or since something was won there."""
-    account = row if row.entity == "account" else row["account"]
+    account = row if row is None or row.entity == "account" else row["account"]
     if account is None or not hasattr(account, "entity") or account.entity != "account":
         return False
     return str(account["type"] or "").lower().startswith("customer") or any(o["is_won"] is True for o in account["opportunities"])

@@ -14,10 +14,10 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from roe.columns.turn_files import read_turns, write_turns
 from roe.data.lookup import CannotLookUp
+from roe.dynamic import Json, State
 from roe.evaluator.engine import Evaluator
 from roe.files import cache_folder, is_private, own_digest
 from roe.progress import phase
@@ -29,18 +29,18 @@ KEPT = 5  # runs whose turns are kept; the oldest goes
 Say = Callable[[str], None]
 
 
-class TurnsOfRun(Mapping[str, Any]):
+class TurnsOfRun(Mapping[str, Json]):
     """The turns of a run by `entity|record|role`, each read when it is asked for. `folder` gives the run's folder when the first one is."""
 
     def __init__(self, folder: Callable[[], Path]) -> None:
         self._folder = folder
         self._place: Path | None = None
-        self._known: dict[str, Any] = {}
+        self._known: dict[str, Json] = {}
 
     def __contains__(self, key: object) -> bool:
         return True  # a run took a turn for every record that a pool was asked for
 
-    def __getitem__(self, key: str) -> Any:
+    def __getitem__(self, key: str) -> Json:
         if key not in self._known:
             self._place = self._place or self._folder()
             found = read_turns(self._place, key).get(key)
@@ -56,12 +56,12 @@ class TurnsOfRun(Mapping[str, Any]):
         raise TypeError("turns are looked up one by one")
 
 
-def turns_of(evaluator: Evaluator, source: Source, as_of: str, state: Mapping[str, Any], say: Say) -> TurnsOfRun:
+def turns_of(evaluator: Evaluator, source: Source, as_of: str, state: State, say: Say) -> TurnsOfRun:
     """The turns of the run that these would give; it is made, with a word, when the first one is asked for and none is kept."""
     return TurnsOfRun(lambda: _folder(evaluator, source, as_of, state, say))
 
 
-def _folder(evaluator: Evaluator, source: Source, as_of: str, state: Mapping[str, Any], say: Say) -> Path:
+def _folder(evaluator: Evaluator, source: Source, as_of: str, state: State, say: Say) -> Path:
     phase("looking for the turns of pools")
     cache = cache_folder()
     if cache is None or not is_private(cache):
@@ -91,7 +91,7 @@ def _forget(folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _digest(evaluator: Evaluator, source: Source, as_of: str, state: Mapping[str, Any]) -> str:
+def _digest(evaluator: Evaluator, source: Source, as_of: str, state: State) -> str:
     files = {str(path): digest(path) for path in dict.fromkeys(source.files().values())}
     rests_on = [
         own_digest(), digest_of(policy_files(evaluator.policy)), files, evaluator.clock(as_of).now.isoformat(),
@@ -100,7 +100,7 @@ def _digest(evaluator: Evaluator, source: Source, as_of: str, state: Mapping[str
     return hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()[:32]
 
 
-def _made(evaluator: Evaluator, source: Source, as_of: str, state: Mapping[str, Any], folder: Path) -> Path:
+def _made(evaluator: Evaluator, source: Source, as_of: str, state: State, folder: Path) -> Path:
     """Decide every record, in columns where that can be done, and write what pools did."""
     from roe.run.engines import Columns, Job, Rows
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
+from roe.dynamic import Json, Value
 from roe.run.result import Lines
 
 
-def counted(values: Any) -> Counter[Any]:
+def counted(values: Value) -> Counter[Value]:
     """value -> how often it stands there; what is missing or empty is not counted."""
     if isinstance(values, list):
         return Counter(x for x in values if x is not None and x != "")
@@ -17,7 +17,7 @@ def counted(values: Any) -> Counter[Any]:
     return arrow.counted(values)
 
 
-def counted_where(lines: Lines, column: str, wanted: list[str], names: tuple[str, ...]) -> Counter[tuple[Any, ...]]:
+def counted_where(lines: Lines, column: str, wanted: list[str], names: tuple[str, ...]) -> Counter[tuple[Value, ...]]:
     """(the values of some columns) -> how many lines have them, of the lines where `column` is one of the `wanted` texts."""
     if isinstance(lines, dict):
         among = set(wanted)
@@ -48,7 +48,7 @@ def stacked(tables: list[Lines], columns: tuple[str, ...]) -> Lines:
     return arrow.stacked(tables, columns)
 
 
-def same(text: str, lines: Lines) -> Any:
+def same(text: str, lines: Lines) -> Value:
     """A column of one text, as long as these lines are, and of their kind."""
     if isinstance(lines, dict):
         return [text] * len(next(iter(lines.values())))
@@ -64,7 +64,7 @@ def where(lines: Lines, column: str) -> Lines:
     return lines.filter(lines[column])
 
 
-def renamed(lines: Lines, names: dict[str, Any]) -> Lines:
+def renamed(lines: Lines, names: Json) -> Lines:
     """A table with these columns: the name of one of `lines`, or values."""
     values = {name: lines[x] if isinstance(x, str) else x for name, x in names.items()}
     if isinstance(lines, dict):
@@ -74,7 +74,7 @@ def renamed(lines: Lines, names: dict[str, Any]) -> Lines:
     return arrow.table(values)
 
 
-def listed(values: Any) -> list[Any]:
+def listed(values: Value) -> list[Value]:
     return values if isinstance(values, list) else list(values.to_pylist())
 
 
@@ -87,7 +87,7 @@ def plain(lines: Lines, names: tuple[str, ...]) -> Lines:
     return arrow.plain(lines, set(names))
 
 
-def some(values: Any, numbers: list[int]) -> list[Any]:
+def some(values: Value, numbers: list[int]) -> list[Value]:
     """The values at some places."""
     if isinstance(values, list):
         return [values[i] for i in numbers]

@@ -12,9 +12,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from roe.diagnostics import Diagnostic, PolicyError
+from roe.dynamic import Json
 from roe.ledger.audit import anchor
 from roe.ledger.changed import differing
 from roe.ledger.entries import Entry, Owned, Run
@@ -73,12 +74,12 @@ class Memory:
         """Whether a run was committed."""
         return any(isinstance(x.entry, Run) and x.entry.id == run for x in self.store.runs())
 
-    def place_of(self, run: str) -> dict[str, Any]:
+    def place_of(self, run: str) -> Json:
         """Where a run that was committed ends in the ledger (see `roe.ledger.audit.anchor`)."""
         return anchor(self.store, self.store.of_run(run)[-1].number)
 
     @property
-    def base(self) -> dict[str, Any]:
+    def base(self) -> Json:
         """The end of the ledger: its epoch (empty while it has no entry) and number."""
         head = self.store.head()
         return {"epoch": head.epoch if head.number else "", "number": head.number}
@@ -98,7 +99,7 @@ class Commit:
     tx: Writing
 
     @property
-    def base(self) -> dict[str, Any]:
+    def base(self) -> Json:
         """The end of the ledger before anything is appended: its epoch (empty while it has no entry) and number."""
         head = self.tx.head
         return {"epoch": head.epoch if head.number else "", "number": head.number}
@@ -108,7 +109,7 @@ class Commit:
         """Whether nobody has appended anything since the memory was read."""
         return self.tx.head.number == self.memory.number
 
-    def append(self, run: Run, policy_files: Mapping[str, bytes], entries: Iterable[Entry]) -> dict[str, Any]:
+    def append(self, run: Run, policy_files: Mapping[str, bytes], entries: Iterable[Entry]) -> Json:
         """The run and its entries; what ties the ledger to the run's files (see `roe.ledger.audit.anchor`)."""
         if run.digest:
             self.tx.keep_policy(run.digest, policy_files)
@@ -160,7 +161,7 @@ def has_memory(place: Path | str) -> bool:
 
 def held(store: Store, digest: str) -> State:
     """`held`: `entity|record|role` -> where a record stays since a run was undone, until when, and who said so."""
-    found: dict[str, Any] = {}
+    found: Json = {}
     for x in store.runs():
         run = x.entry
         if isinstance(run, Run) and run.what == UNDO and (not digest or run.digest == digest):

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from roe.data.files import write_whole
 from roe.diagnostics import Diagnostic, PolicyError
+from roe.dynamic import Json, Saved
 from roe.ledger.encode import Draft, draft, entry
 from roe.ledger.entries import Entry, Run
 from roe.run.folder import MARK, OutFolder, damaged, read_mark
@@ -19,14 +20,14 @@ from roe.source import Span
 FILE = "pending.jsonl"
 
 
-def keep(folder: Path, base: Mapping[str, Any], run: Run, policy: Mapping[str, bytes], entries: list[Entry]) -> None:
+def keep(folder: Path, base: Saved, run: Run, policy: Mapping[str, bytes], entries: list[Entry]) -> None:
     """Write what a run would append. `base` is the epoch and number of the ledger that it was decided on."""
     first = {"base": dict(base), "policy": {name: content.hex() for name, content in policy.items()}}
     lines = [json.dumps(first), *(json.dumps(_plain(draft(e)), ensure_ascii=False) for e in (run, *entries))]
     write_whole(folder / FILE, "".join(line + "\n" for line in lines))
 
 
-def _plain(d: Draft) -> dict[str, Any]:
+def _plain(d: Draft) -> Json:
     return {**asdict(d), "value": None if d.value is None else d.value.decode()}
 
 
@@ -37,7 +38,7 @@ def _entries(lines: Iterator[str]) -> Iterator[Entry]:
         yield entry(Draft(**{**read, **pairs, "value": None if read["value"] is None else read["value"].encode()}))
 
 
-def apply_dry_run(out: Path, state: str, zone: str, as_of: str, policy: str, wait: float, accepted: str) -> dict[str, Any]:
+def apply_dry_run(out: Path, state: str, zone: str, as_of: str, policy: str, wait: float, accepted: str) -> Json:
     """Commit the dry run in a folder, just as it is; its run.json. Raises PolicyError if it is not one, if its files were changed, if it was
     made of another policy or day, or if the ledger has gone on since; OSError for a folder that cannot be written.
     """
@@ -68,7 +69,7 @@ def apply_dry_run(out: Path, state: str, zone: str, as_of: str, policy: str, wai
         return _committed(out, mark, place)
 
 
-def _committed(out: Path, mark: dict[str, Any], place: Mapping[str, Any]) -> dict[str, Any]:
+def _committed(out: Path, mark: Json, place: Saved) -> Json:
     """Let run.json say that the run was committed; what it would have appended is appended, and goes."""
     files = {name: digest for name, digest in mark["files"].items() if name != FILE}
     mark = {**mark, "outcome": "committed", "ledger": dict(place), "files": files}

@@ -7,20 +7,22 @@ read from a run, or from one that is made in columns once and kept (`roe.run.kep
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from copy import copy
+from datetime import tzinfo
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from roe.crm.ids import fold
-from roe.data.coerce import Records, Typed, coerce_table, columns_of, field_of, started, telling
+from roe.data.coerce import Records, Typed, coerce_table, started, telling
 from roe.data.habits import Habits, is_open
+from roe.data.headers import columns_of, field_of
 from roe.data.lookup import SMALL, CannotLookUp, CsvLookup, Loaded, Lookup
 from roe.data.read import files_of, kind_of, lacking, none_found, read_file
 from roe.data.scan import Origin
 from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic, PolicyError, errors
-from roe.dynamic import Values
+from roe.dynamic import State, Values
 from roe.evaluator.around import Around, fields_in
 from roe.evaluator.compiled import Compiled
 from roe.evaluator.engine import Bound, Evaluator, held_back
@@ -30,6 +32,10 @@ from roe.grammar.clock import Clock, zone_of
 from roe.policy.model import DataSource, Field, Policy
 from roe.policy.standard import FILES
 from roe.run.source import Source
+
+if TYPE_CHECKING:
+    from roe.data.reading import Reading, Reject
+
 
 READ_WHOLE = ("rep", "leave", "claim")  # entities of which all records count
 FEW = 20_000  # records that may be looked at whole
@@ -186,18 +192,18 @@ def _is_transparent(tree: s.Node, entity: str) -> bool:
 class _Table:
     """The typed records of one entity, as they are asked for."""
 
-    def __init__(self, entity: str, lookup: Lookup, policy: Policy, zone: Any) -> None:
+    def __init__(self, entity: str, lookup: Lookup, policy: Policy, zone: tzinfo) -> None:
         self.entity, self.lookup, self.policy, self.zone = entity, lookup, policy, zone
         self.fields = policy.model.entities[entity]
         self.source = policy.data.get(entity, DataSource())
         self.decided = any(entity == e for e, _ in policy.plan.engagement)
         self.columns = columns_of(entity, self.fields, lookup.origin.header, policy.model.roles())
         self.habits: dict[str, Habits] = {}  # of whole columns
-        self.rejects: list[Any] = []
+        self.rejects: list[Reject] = []
         self._all: list[Values] | None = None
         self._asked: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Values]] = {}
 
-    def reading(self) -> Any:
+    def reading(self) -> Reading:
         return started(self.entity, self.fields, self.lookup.origin.header, self.policy.model.roles(), self.lookup.origin, 0, self.decided)
 
     def all(self) -> list[Values]:
@@ -215,7 +221,7 @@ class _Table:
         left = {x.lower(): x for x in texts if fold(x) not in {row["id"] for row in found}}
         return found + self.some(list(left.values()), NAMED, lambda row: bool(left.keys() & names_of(row)))
 
-    def some(self, texts: Collection[str], fields: Iterable[str], is_meant: Any) -> list[Values]:
+    def some(self, texts: Collection[str], fields: Iterable[str], is_meant: Callable[[Values], bool]) -> list[Values]:
         """The records that are meant, of which each has one of some texts in one of some fields."""
         if self._all is not None or isinstance(self.lookup, Loaded):
             return [row for row in self.all() if is_meant(row)]
@@ -296,7 +302,7 @@ class _Table:
 class TakenOut:
     """Records of large data, to be decided one at a time. Raises PolicyError for data that cannot be read, CannotLookUp."""
 
-    def __init__(self, evaluator: Evaluator, source: Source, as_of: str, state: Mapping[str, Any]) -> None:
+    def __init__(self, evaluator: Evaluator, source: Source, as_of: str, state: State) -> None:
         self.evaluator, self.state = evaluator, state
         self.clock = evaluator.clock(as_of)
         self.place = FromFiles(evaluator.compiled, lookups(evaluator.policy, source), self.clock)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from roe.dynamic import Json, Value
 from roe.evaluator.engine import Bound
 
 ALLOCATIONS = (
@@ -52,9 +53,9 @@ class Batch:
 
     portions: list[Portion]
     bound: Bound
-    read: dict[str, Any]
-    turns: Any  # lines, or a table
+    read: Json
+    turns: Value  # lines, or a table
     pools: str
     extra: dict[str, list[list[str]]]
     traces: Callable[[str], Iterator[str]] | None = None
-    run: Any = field(default=None, repr=False)  # what the engine made, for its own evidence
+    run: Value = field(default=None, repr=False)  # what the engine made, for its own evidence

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from roe.crm.ids import spelt
 from roe.data.reading import Reject
+from roe.dynamic import Json
 from roe.evaluator.engine import Decision, Run
 from roe.evaluator.extra import extra_rows
 from roe.evaluator.recorded import pools_json, turn_line
@@ -16,6 +17,9 @@ from roe.grammar import values as v
 from roe.plan.operators import Crm
 from roe.run.result import CALM, Batch, Lines, Portion
 from roe.run.summary import read_of
+
+if TYPE_CHECKING:
+    pass
 
 
 def batch_of(run: Run) -> Batch:
@@ -102,5 +106,5 @@ def _traces(run: Run, entity: str) -> Iterator[str]:
     decisions = sorted((d for d in run.decisions if d.entity == entity), key=lambda d: (d.id, d.role))
     with run.world.as_before(entity):
         for d in decisions:
-            trace: Any = d.trace.as_json()
+            trace: Json = d.trace.as_json()
             yield json.dumps(spelt(trace, spelling) if spelling else trace, ensure_ascii=False, separators=(",", ":"))

@@ -8,12 +8,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from roe import __version__
 from roe.crm.ids import fold
 from roe.data.report import FILE, Report, beside, read_report, write_report
 from roe.diagnostics import Diagnostic, PolicyError, errors
+from roe.dynamic import Json, Value
 from roe.grammar import values as v
 from roe.run import lists
 from roe.run.engines import Engine, Job, choose
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from roe.columns.memory import ColumnMemory
     from roe.evaluator.engine import Evaluator
     from roe.evaluator.memory import Memory as OwnerMemory
+    from roe.evaluator.world import World
     from roe.ledger.entries import Entry, Run
     from roe.ledger.moment import At
     from roe.ledger.state import Decided, How, State
@@ -64,7 +66,7 @@ class Finished:
     the changes of owner since the last run by what made them.
     """
 
-    summary: dict[str, Any]
+    summary: Json
     report: Report
     last: Report
     notes: list[str]
@@ -114,7 +116,7 @@ def run(job: Job, out: Path, options: Options | None = None) -> Finished:
     return finished
 
 
-def _memory(job: Job, given: Options) -> Any:
+def _memory(job: Job, given: Options) -> Value:
     if not given.state:
         return nullcontext()
     from roe.run.memory import opened
@@ -213,7 +215,7 @@ class _Draft:
         if kept is not None:
             write_report(self.finished.report, kept)
 
-    def _about(self, engine: Engine) -> dict[str, Any]:
+    def _about(self, engine: Engine) -> Json:
         """What run.json says of the run itself."""
         policy, summary = self.job.evaluator.policy, self.finished.summary
         self.files = policy_files(policy)
@@ -242,7 +244,7 @@ class _Draft:
         self.folder.put_in_place()
         return self.finished
 
-    def commit(self, commit: Any) -> None:
+    def commit(self, commit: Value) -> None:
         """Append the run and its entries, and seal the files with where they stand in the ledger."""
         entries = self._entries()
         place = commit.append(self._entry(), self.files, entries)
@@ -357,7 +359,7 @@ def decisions(p: Portion, numbers: list[int]) -> Iterator[Decided]:
         )  # fmt: skip
 
 
-def since(entries: Iterable[Any], memory: Memory, at: At) -> Since | None:
+def since(entries: Iterable[Entry], memory: Memory, at: At) -> Since | None:
     """What the entries of a run say about owners; None for the first run."""
     from roe.ledger.entries import CONFIRMED_BY_CRM, Owned
 
@@ -388,8 +390,8 @@ class _Watcher:
         self.remembers = job.remembers
         self.portions: list[Portion] = []
         self.memory: OwnerMemory | None = None
-        self.world: Any = None
-        self.evidence: Any = None
+        self.world: World | None = None
+        self.evidence: EvidenceWriter | None = None
         if job.traces and engine.name in ("columns", "portions"):
             from roe.columns.evidence import EvidenceWriter
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container
 from pathlib import Path
-from typing import Any
 
 from roe.data.coerce import Records
 from roe.data.read import DATABASES, Tables, files_of, read_tables
 from roe.data.report import Report, broken
 from roe.diagnostics import Diagnostic, PolicyError, errors
+from roe.dynamic import Json, Value
 from roe.policy.model import Policy
 
 LARGE = 2 << 20  # bytes of data: below, starting NumPy and Arrow takes longer than the rows
@@ -43,18 +43,18 @@ class Source:
         self._heed(found)
         return tables
 
-    def columns(self) -> dict[str, Any]:
+    def columns(self) -> Json:
         """The same as Arrow columns, by entity."""
         tables, found = self._columns(())
         self._heed(found)
         return tables
 
-    def others(self, leave_out: Container[str]) -> dict[str, Any] | None:
+    def others(self, leave_out: Container[str]) -> Json | None:
         """The columns of the other entities; None where anything is to be said about them."""
         tables, found = self._columns(leave_out)
         return None if found else tables
 
-    def _columns(self, leave_out: Container[str]) -> tuple[dict[str, Any], list[Diagnostic]]:
+    def _columns(self, leave_out: Container[str]) -> tuple[Json, list[Diagnostic]]:
         from roe.columns.read import read_columns
 
         return read_columns(self.policy, self.place, leave_out, complete=not leave_out)
@@ -71,7 +71,7 @@ class Source:
         return files_of(self.policy, self.place)[0]
 
 
-def _rows(raw: Any) -> Records:
+def _rows(raw: Value) -> Records:
     columns = [x if isinstance(x, list) else x.to_pylist() for x in raw.columns.values()]
     names = (*raw.columns, "$line")
     return Records([dict(zip(names, cells, strict=True)) for cells in zip(*columns, raw.lines.tolist(), strict=True)], raw.origin)

@@ -6,13 +6,13 @@ import json
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
-from roe.columns.load import Raw
+from roe.columns.raw import Raw
 from roe.columns.turn_files import lines_of
 from roe.columns.world import ColumnWorld
+from roe.dynamic import Json, Value
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import POOLS_START
 from roe.run.columns import batch_of
@@ -64,7 +64,7 @@ def _rest(batch: Batch, whole: bool) -> list[pa.Table]:
     ]
 
 
-def _tally(batch: Batch, whole: bool) -> dict[str, Any]:
+def _tally(batch: Batch, whole: bool) -> Json:
     """What invariants have met in a task. One that has all records knows what is asked of reps and of the run as well."""
     tally = Tally(batch.bound.policy)
     if tally.policy.plan.invariants:
@@ -74,7 +74,7 @@ def _tally(batch: Batch, whole: bool) -> dict[str, Any]:
     return tally.as_json()
 
 
-def _rows(mark: str, *columns: Any) -> pa.Table:
+def _rows(mark: str, *columns: Value) -> pa.Table:
     n = len(columns[0])
     texts = [c.cast(pa.string()) for c in columns] + [pa.nulls(n, pa.string())] * (WIDTH - len(columns))
     return pa.table([pa.array([mark] * n, pa.string()), *texts], schema=RESULT)
@@ -111,7 +111,7 @@ def _collect(shared: SharedOut, files: Files, tally: Tally) -> None:
         results.unpersist()
 
 
-def _fill(shared: SharedOut, files: Files, tally: Tally, rows: Iterable[Any]) -> None:
+def _fill(shared: SharedOut, files: Files, tally: Tally, rows: Iterable[Value]) -> None:
     """Everything but the tables."""
     files.summary = Summary(shared.split, shared.origins)
     turns: list[tuple[int, str]] = []

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple
-from typing import Any
 
 from roe.crm.ids import spelt
 from roe.data.reading import Reading, Reject
 from roe.data.scan import Origin
+from roe.dynamic import Json, Value
 from roe.evaluator.leavers import about_leavers, leavers
 from roe.evaluator.world import World
 from roe.grammar import values as v
@@ -23,7 +23,7 @@ from roe.run import lists
 from roe.run.result import Batch, Portion
 
 
-def read_of(world: World, records: Mapping[str, int], rejects: Mapping[str, list[tuple[bool, Reject]]]) -> dict[str, Any]:
+def read_of(world: World, records: Mapping[str, int], rejects: Mapping[str, list[tuple[bool, Reject]]]) -> Json:
     """What the data said. `records` counts an entity's records; a reject comes with whether it repeats another record."""
     reps = list(world.rows["rep"])
     spelling = world.spelling() if world.conflicts else {}
@@ -44,7 +44,7 @@ def read_of(world: World, records: Mapping[str, int], rejects: Mapping[str, list
     }
 
 
-def counts_of(batch: Batch) -> dict[str, Any]:
+def counts_of(batch: Batch) -> Json:
     """What a batch adds to a summary, as plain JSON values."""
     territories: dict[str, dict[str, int]] = {}
     owned: Counter[str] = Counter()
@@ -81,11 +81,11 @@ def _rules(p: Portion) -> dict[str, int]:
 HELD = ("previous_owner", "entity", "role", "owner", "owner_name", "action", "rule")
 
 
-def _leavers(batch: Batch) -> dict[str, Any]:
+def _leavers(batch: Batch) -> Json:
     """What became of the records that reps held who have left, and where the policy still names them."""
     world = batch.bound.world
     gone = list(leavers(world))
-    held: Counter[tuple[Any, ...]] = Counter()
+    held: Counter[tuple[Value, ...]] = Counter()
     for p in batch.portions if gone else ():
         held.update(lists.counted_where(p.lines, "previous_owner", gone, HELD))
     return about_leavers(world, [(*key, n) for key, n in held.items()]) if gone else {}
@@ -98,12 +98,12 @@ class Summary:
 
     def __init__(self, split: set[str] | None = None, origins: Mapping[str, Origin] | None = None) -> None:
         self.split, self.origins = split, origins or {}
-        self.parts: list[dict[str, Any]] = []
+        self.parts: list[Json] = []
 
-    def add(self, counts: dict[str, Any]) -> None:
+    def add(self, counts: Json) -> None:
         self.parts.append(counts)
 
-    def _each(self, entity: str) -> list[dict[str, Any]]:
+    def _each(self, entity: str) -> list[Json]:
         """What was read of an entity: by each batch, or by one where all have the same records."""
         whole = [p["entities"][entity] for p in self.parts if entity in p["entities"]]
         return whole if self.split is None or entity in self.split else whole[:1]
@@ -142,7 +142,7 @@ class Summary:
             readings.setdefault(entity, Reading(entity, origin.shown)).merge(more)
         return readings
 
-    def as_json(self, policy: Policy, clock: Clock) -> dict[str, Any]:
+    def as_json(self, policy: Policy, clock: Clock) -> Json:
         """summary.json: counts per rule, rep, pool and territory, unknowns, rejects and corrections."""
         entities = list(policy.model.entities)
         rules = self._rules(policy)
@@ -192,10 +192,10 @@ class Summary:
             "unlisted_reps": sorted(rep for rep in reps if rep not in listed),
         }
 
-    def _leavers(self) -> list[dict[str, Any]]:
+    def _leavers(self) -> list[Json]:
         """A row for each rep who has left, and held records or is still named."""
-        total: dict[str, Counter[tuple[Any, ...]]] = {}
-        about: dict[str, dict[str, Any]] = {}
+        total: dict[str, Counter[tuple[Value, ...]]] = {}
+        about: dict[str, Json] = {}
         for counts in self.parts:
             for rep, leaver in counts["leavers"].items():
                 about[rep] = leaver

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from roe import __version__
 from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.dynamic import Json
 from roe.ledger.entries import CONFIRMED_BY_CRM, Entry, Owned, Raised, Run, Standing, Stored, Turn, TurnBack
 from roe.ledger.moment import At
 from roe.ledger.store import Store
@@ -108,7 +109,7 @@ def _owner(store: Store, e: Owned, own: set[int], until: At, undone: Undone) -> 
     before = [h for h in store.history_of(e.entity, e.record) if h.role == e.role and h.start.instant < now.start.instant]
     had = before[-1] if before else None
     undone.back.append((e.entity, e.record, e.role, None if had is None else had.rep, now.rep))
-    more: dict[str, Any] = {"entity": e.entity, "record": e.record, "role": e.role, "by": UNDO, "until": until, "sentence": REASON}
+    more: Json = {"entity": e.entity, "record": e.record, "role": e.role, "by": UNDO, "until": until, "sentence": REASON}
     if had is None:
         yield Owned(at=now.start, rep=None, former=now.rep, **more)
     else:

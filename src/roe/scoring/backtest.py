@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from roe.dynamic import Array
+from roe.dynamic import Array, Json, Value
 from roe.scoring.card import FEW, Card, calibrated, fit
 from roe.scoring.history import History
 
@@ -36,7 +35,7 @@ def auc(won: Array, score: Array) -> float | None:
     return float(roc_auc_score(won, score)) if 0 < won.sum() < len(won) else None
 
 
-def deciles(won: Array, score: Array, parts: int = 10) -> list[dict[str, Any]]:
+def deciles(won: Array, score: Array, parts: int = 10) -> list[Json]:
     """Tenths by score, the best first. Records of one score that are cut by a border count in shares, so their order is none."""
     order = np.argsort(-score, kind="stable")
     ordered, y = score[order], won[order].astype(float)
@@ -45,7 +44,7 @@ def deciles(won: Array, score: Array, parts: int = 10) -> list[dict[str, Any]]:
     smooth = np.repeat(mean, np.diff(np.r_[starts, len(y)])) if len(y) else y
     total = np.r_[0.0, np.cumsum(smooth)]
     rate = y.mean() if len(y) else 0.0
-    out: list[dict[str, Any]] = []
+    out: list[Json] = []
     for k in range(parts):
         first, last = (len(y) * k / parts, len(y) * (k + 1) / parts)
         found, n = float(np.interp(last, np.arange(len(total)), total) - np.interp(first, np.arange(len(total)), total)), last - first
@@ -58,7 +57,7 @@ def deciles(won: Array, score: Array, parts: int = 10) -> list[dict[str, Any]]:
     return out
 
 
-def thresholds(won: Array, score: Array, most: int = 20) -> list[dict[str, Any]]:
+def thresholds(won: Array, score: Array, most: int = 20) -> list[Json]:
     """Precision, recall, F1 and workload (the share of records at or above) at thresholds between the scores that occur."""
     cuts = np.unique(score)
     if len(cuts) > most:
@@ -76,7 +75,7 @@ def thresholds(won: Array, score: Array, most: int = 20) -> list[dict[str, Any]]
     return out
 
 
-def calibration(won: Array, chance: Array, parts: int = 10) -> list[dict[str, Any]]:
+def calibration(won: Array, chance: Array, parts: int = 10) -> list[Json]:
     """Predicted and observed shares by tenths of the prediction, equal predictions together."""
     edges = np.unique(np.quantile(chance, np.linspace(0, 1, parts + 1)[1:-1])) if len(chance) else np.zeros(0)
     part = np.searchsorted(edges, chance, side="left")
@@ -99,7 +98,7 @@ def stability(before: Array, after: Array, parts: int = 10) -> float:
     return float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
 
 
-def category_stability(before: Sequence[Any], after: Sequence[Any]) -> float:
+def category_stability(before: Sequence[Value], after: Sequence[Value]) -> float:
     """The same of a feature: numbers by tenths, everything else by value."""
     if all(x is None or (isinstance(x, (int, float)) and not isinstance(x, bool)) for x in (*before, *after)):
         both = [np.array([math.nan if x is None else float(x) for x in values]) for values in (before, after)]
@@ -125,18 +124,18 @@ class Result:
     auc_before: float | None
     brier: float
     log_loss: float
-    deciles: list[dict[str, Any]]
-    thresholds: list[dict[str, Any]]
-    calibration: list[dict[str, Any]]
+    deciles: list[Json]
+    thresholds: list[Json]
+    calibration: list[Json]
     roc: list[tuple[float, float]]
-    drift: dict[str, Any]
+    drift: Json
     warnings: list[str]
     card: Card | None = None
     trained: int = 0
     by_chance: bool = False  # the records held out are not the newest
     notes: list[str] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         out = {k: getattr(self, k) for k in (
             "name", "records", "won", "held_out", "trained", "auc", "auc_before", "brier", "log_loss", "deciles", "thresholds", "calibration", "roc", "drift",
             "warnings", "notes",
@@ -167,7 +166,7 @@ def backtest(found: History, early: Sequence[int], late: Sequence[int], how: str
     step = max(1, len(false) // 200)
     curve = [*zip(false[::step].tolist(), true[::step].tolist(), strict=True), (1.0, 1.0)]
     shifts = {k: category_stability(before.features[k], after.features[k]) for k in found.features}
-    drift: dict[str, Any] = {
+    drift: Json = {
         "score": stability(x_before, x), "rate_before": float(y_before.mean()), "rate_after": float(y.mean()),
         "features": dict(sorted(shifts.items(), key=lambda item: (-item[1], item[0]))[:10]),
     }  # fmt: skip

@@ -9,11 +9,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
-from roe.dynamic import Array
+from roe.dynamic import Array, Value
 from roe.scoring.history import History
 
 FEW = 20  # won, and lost: below, figures say little
@@ -28,7 +27,7 @@ class Criterion:
 
     feature: str
     kind: str  # value, range, missing, true
-    value: Any = None
+    value: Value = None
     low: float | None = None
     high: float | None = None
     points: int = 0
@@ -47,7 +46,7 @@ class Criterion:
             )
         return f"{self.feature} {'missing' if self.kind == 'missing' else 'true' if self.kind == 'true' else self.value}"[:100]
 
-    def holds(self, values: Sequence[Any]) -> Array:
+    def holds(self, values: Sequence[Value]) -> Array:
         if self.kind == "missing":
             return np.array([x is None for x in values], bool)
         if self.kind == "true":
@@ -79,7 +78,7 @@ def candidates(found: History) -> list[Criterion]:
             bounds = [None, *edges.tolist(), None]
             out += [Criterion(name, "range", low=a, high=b) for a, b in pairwise(bounds)] if len(edges) else []
         else:
-            counts: dict[Any, int] = {}
+            counts: dict[Value, int] = {}
             for x in present:
                 counts[x] = counts.get(x, 0) + 1
             common = sorted(

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from roe.api import parse_checked, scope_of
 from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.dynamic import Saved, Value
 from roe.grammar import syntax as s
 from roe.grammar.closures import IMPLICIT, compile_expression
 from roe.scoring.tables import Joined, Tables, failure, is_key, join_tables, main_tables, name_of, read_tables, typed
@@ -30,21 +30,21 @@ class History:
     """
 
     ids: list[str]
-    features: dict[str, list[Any]]
+    features: dict[str, list[Value]]
     outcome: list[bool]
-    time: list[Any] | None = None
+    time: list[Value] | None = None
     group: list[str] | None = None
     scores: dict[str, list[float]] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)  # feature -> why it is left out
     notes: list[str] = field(default_factory=list)
-    aside: dict[str, list[Any]] = field(default_factory=dict)
+    aside: dict[str, list[Value]] = field(default_factory=dict)
     tables: dict[str, str] = field(default_factory=dict)
     matched: dict[str, list[bool]] = field(default_factory=dict)
-    raw: dict[str, list[Any]] = field(default_factory=dict)
-    keys: dict[str, list[Any]] = field(default_factory=dict)
+    raw: dict[str, list[Value]] = field(default_factory=dict)
+    keys: dict[str, list[Value]] = field(default_factory=dict)
 
     def take(self, rows: Sequence[int]) -> History:
-        def of(values: list[Any]) -> list[Any]:
+        def of(values: list[Value]) -> list[Value]:
             return [values[i] for i in rows]
 
         return History(
@@ -106,10 +106,10 @@ def _history(tables: Tables, main: str, outcome: str, time: str, group: str) -> 
     return _without_unknown(history, tree, [raw[name] for name in used if name in raw], joined, used)
 
 
-def _columns(joined: Joined, raw: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+def _columns(joined: Joined, raw: Mapping[str, list[Value]]) -> dict[str, list[Value]]:
     """The typed columns: those of the rows, the number of rows in each list, and the lists last."""
     columns = {name: typed(values) for name, values in raw.items() if name not in joined.lists}
-    lists: dict[str, list[Any]] = {}
+    lists: dict[str, list[Value]] = {}
     for name, rows_of in joined.lists.items():
         columns[f"count_{name}"] = [len(x) for x in rows_of]
         names = dict.fromkeys(k for rows in rows_of for row in rows for k in row)
@@ -118,13 +118,13 @@ def _columns(joined: Joined, raw: Mapping[str, list[Any]]) -> dict[str, list[Any
     return columns | lists
 
 
-def _check_columns(columns: Mapping[str, Any], time: str, group: str) -> None:
+def _check_columns(columns: Saved, time: str, group: str) -> None:
     for name, option in ((time, "--time"), (group, "--group")):
         if name and name_of(name) not in columns:
             raise failure(f"there is no column `{name}`", suggest(name, columns, f"there are {', '.join(list(columns)[:12])}"), option)
 
 
-def _without_unknown(history: History, tree: s.Node, cells: Sequence[Sequence[Any]], joined: Joined, used: set[str]) -> History:
+def _without_unknown(history: History, tree: s.Node, cells: Sequence[Sequence[Value]], joined: Joined, used: set[str]) -> History:
     """The records whose outcome is known: neither blank where others have both outcomes, nor in a row that is stored wrong."""
     n = len(history.ids)
     null = any(isinstance(x, s.Literal) and x.value is None for x in s.walk(tree))
@@ -140,7 +140,9 @@ def _without_unknown(history: History, tree: s.Node, cells: Sequence[Sequence[An
     return history if len(stays) == n else history.take(stays)
 
 
-def _won(tree: s.Node, columns: dict[str, list[Any]], raw: dict[str, list[Any]], headers: dict[str, str], n: int) -> tuple[list[bool], str]:
+def _won(
+    tree: s.Node, columns: dict[str, list[Value]], raw: dict[str, list[Value]], headers: dict[str, str], n: int
+) -> tuple[list[bool], str]:
     """Which records are won, and how the columns had to be read for there to be any: as typed, as texts, or 1 and 0 as true and false."""
     code = compile_expression(tree)
     base = scope_of({})
@@ -187,7 +189,7 @@ def _parse(outcome: str, known: list[str]) -> s.Node:
 # --- features -------------------------------------------------------------------------------------------------------
 
 
-def _choose(history: History, features: Mapping[str, list[Any]], used: set[str]) -> None:
+def _choose(history: History, features: Mapping[str, list[Value]], used: set[str]) -> None:
     """Keep what may be learnt from: nothing that the outcome is made of, no keys, no dates, no lists."""
     for name, values in features.items():
         present = [x for x in values if x is not None]
@@ -207,7 +209,7 @@ def _choose(history: History, features: Mapping[str, list[Any]], used: set[str])
             history.features[name] = values
 
 
-def _numbered(name: str, values: list[Any]) -> bool:
+def _numbered(name: str, values: list[Value]) -> bool:
     """Whether whole numbers are but names of the records: all different, and called so or hardly with gaps."""
     whole = all(isinstance(x, (int, float)) and not isinstance(x, bool) and float(x).is_integer() for x in values)
     if len(values) < 20 or not whole or not is_key(values):

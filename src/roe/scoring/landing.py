@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from roe.crm.ids import fold
 from roe.data.coerce import coerce_table
 from roe.diagnostics import Diagnostic, PolicyError, errors
+from roe.dynamic import Json, Record, Saved, Value, Values
 from roe.evaluator.engine import Evaluator
 from roe.grammar.clock import zone_of
 from roe.policy.model import DataSource
@@ -32,7 +33,7 @@ from roe.stages.build import build
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Records = Mapping[str, Any]  # entity -> raw records, as a reader gives them
+Records = Mapping[str, Iterable[Record]]  # entity -> raw records, as a reader gives them
 DAY = "1970-01-01"  # a card's conditions look at no date
 EMPTY = "roe: 1\nname: card\nroles: [owner]\n"
 UNREADABLE = 0.05  # of a column's cells: with more, the policy reads another kind of value
@@ -57,7 +58,7 @@ class Landed:
     history: History
     declared: dict[str, str]
     of_the_policy: bool  # the records are read from the policy's own tables
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[Values] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def land(history: History, place: Place) -> Landed:
     return landed
 
 
-def _type_of(values: Sequence[Any]) -> str:
+def _type_of(values: Sequence[Value]) -> str:
     present = [x for x in values if x is not None]
     if all(isinstance(x, bool) for x in present):
         return "boolean"
@@ -125,7 +126,7 @@ def _type_of(values: Sequence[Any]) -> str:
 
 
 def _land_feature(
-    landed: Landed, evaluator: Evaluator, entity: str, name: str, raw: Sequence[Any], columns: Mapping[str, list[Any]] | None
+    landed: Landed, evaluator: Evaluator, entity: str, name: str, raw: Sequence[Value], columns: Mapping[str, list[Value]] | None
 ) -> None:  # fmt: skip
     """One feature as the policy reads it, or why it cannot have it."""
     dropped, model = landed.history.dropped, evaluator.policy.model
@@ -148,7 +149,7 @@ def _land_feature(
                 landed.history.notes.append(f"`{name}`: the policy cannot read {unreadable:,} cells; it rejects such records")
 
 
-def _read(evaluator: Evaluator, entity: str, name: str, raw: Sequence[Any]) -> tuple[list[Any], int]:
+def _read(evaluator: Evaluator, entity: str, name: str, raw: Sequence[Value]) -> tuple[list[Value], int]:
     """(the cells as the policy reads them, how many it cannot read)."""
     policy = evaluator.policy
     fields = {n: f for n, f in policy.model.entities[entity].items() if n in ("id", name)}
@@ -159,7 +160,7 @@ def _read(evaluator: Evaluator, entity: str, name: str, raw: Sequence[Any]) -> t
     return [by_id.get(f"r{i}") for i in range(len(raw))], len(raw) - len(by_id)
 
 
-def _own(evaluator: Evaluator, history: History, place: Place) -> tuple[History, dict[str, list[Any]]] | None:
+def _own(evaluator: Evaluator, history: History, place: Place) -> tuple[History, dict[str, list[Value]]] | None:
     """(the history of the records that the policy has, their columns in its values); None if they are other records."""
     rows = {str(r["id"]): r for r in evaluator.bind(place.records or {}, as_of=DAY).world.rows[place.entity]}
     ids = max(([fold(str(x)) for x in key] for key in (history.ids, *history.keys.values())), key=lambda key: sum(i in rows for i in key))
@@ -176,7 +177,7 @@ def _own(evaluator: Evaluator, history: History, place: Place) -> tuple[History,
     return own, {name: values for name, values in columns.items() if any(x is not None for x in values)}
 
 
-def _made(history: History, features: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _made(history: History, features: Saved) -> list[Json]:
     """The records as rows of cells, with what the policy cannot read left blank."""
     return [
         {"id": f"r{i}", **{name: history.raw.get(name, history.features[name])[i] if features[name][i] is not None else None for name in features}}
@@ -257,5 +258,5 @@ def _fields(entity: str, kinds: Mapping[str, str]) -> list[str]:
     return ["fields:", f"  {entity}:", *(f"    {_text(name)}: {{type: {kind}}}" for name, kind in kinds.items())] if kinds else []
 
 
-def _text(value: Any) -> str:
+def _text(value: Value) -> str:
     return json.dumps(value, ensure_ascii=False)

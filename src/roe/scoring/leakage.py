@@ -20,11 +20,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property, lru_cache
 from itertools import combinations, islice
-from typing import Any
 
 import numpy as np
 
-from roe.dynamic import Array
+from roe.dynamic import Array, Json, Value
 from roe.scoring.backtest import wilson
 from roe.scoring.history import History
 from roe.scoring.marks import mark_of, steps_of_a_sale
@@ -73,7 +72,7 @@ class Leak:
     def used(self, vouched: bool) -> Leak:
         return replace(self, what_becomes="used by the score, and vouched for with --keep" if vouched else "used by the score")
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {
             "column": self.column,
             "kind": self.kind,
@@ -87,7 +86,7 @@ class Leak:
 class Column:
     """A column as levels: one for missing, one a value, or `BINS` of a number; and what its levels say of records not seen."""
 
-    def __init__(self, name: str, values: Sequence[Any], won: Array) -> None:
+    def __init__(self, name: str, values: Sequence[Value], won: Array) -> None:
         self.name, self.values, self.won = name, values, won
         self.present = np.array([x is not None for x in values], bool)
         known = [x for x in values if x is not None]
@@ -102,7 +101,7 @@ class Column:
         if self.is_smooth:
             edges = np.unique(np.quantile(self.numbers[self.present], np.linspace(0, 1, BINS + 1)))
             return np.where(self.present, 1 + np.searchsorted(edges, np.nan_to_num(self.numbers), side="left"), 0)
-        places: dict[Any, int] = {}
+        places: dict[Value, int] = {}
         return np.array([0 if x is None else places.setdefault((type(x).__name__, x), len(places) + 1) for x in self.values], np.int64)
 
     @cached_property
@@ -344,7 +343,7 @@ def find_leaks(history: History) -> list[Leak]:
     won = np.array(history.outcome, bool)
     if not 0 < won.sum() < len(won):
         return []
-    candidates: Mapping[str, Sequence[Any]] = {**history.features, **history.aside}
+    candidates: Mapping[str, Sequence[Value]] = {**history.features, **history.aside}
     columns = [Column(name, values, won) for name, values in candidates.items()]
     by_table = _of_tables(history, won)
     leaks: dict[str, Leak] = {}

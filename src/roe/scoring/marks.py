@@ -9,7 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+
+from roe.dynamic import Value
 
 LAST = r"(last|latest|most_recent|recent|final|letzte[rs]?)"
 EVENT = (
@@ -67,7 +68,7 @@ def mark_of(name: str) -> Mark | None:
     return next((m for m in MARKS if m.pattern.search(name) and not (m.unless and m.unless.search(name))), None)
 
 
-def steps_of_a_sale(values: Iterable[Any], share: float = 0.25, kinds: int = 2) -> list[str]:
+def steps_of_a_sale(values: Iterable[Value], share: float = 0.25, kinds: int = 2) -> list[str]:
     """The commonest texts of a column that are steps of a sale, if `share` of its filled cells are, of `kinds` or more; else none."""
     counts = Counter(x for x in values if isinstance(x, str))
     steps = [(n, x) for x, n in counts.items() if SALE.search(x)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from roe.diagnostics import Diagnostic, PolicyError, suggest
+from roe.dynamic import Value
 from roe.evaluator.engine import Bound, Evaluator
 from roe.grammar import syntax as s
 from roe.grammar import types as t
@@ -15,6 +16,10 @@ from roe.plan.operators import Expr
 from roe.policy.context import Context
 from roe.scoring.history import History
 from roe.source import Span
+
+if TYPE_CHECKING:
+    from roe.evaluator.row import Row
+    from roe.evaluator.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ def policy_history(evaluator: Evaluator, question: Question, bind: Callable[[str
     outcome, time, group = _expressions(evaluator, question)
     world = bind(question.as_of or "1970-01-01").world
 
-    def values(expr: Expr | None) -> list[Any] | None:
+    def values(expr: Expr | None) -> list[Value] | None:
         code = None if expr is None else world.compiled.code(expr)
         return None if code is None else [code(world.scope(row)) for row in world.rows[entity]]
 
@@ -87,7 +92,9 @@ def _expressions(evaluator: Evaluator, question: Question) -> tuple[Expr, Expr |
     return outcome, time, group
 
 
-def _scores(evaluator: Evaluator, world: Any, rows: Sequence[Any], names: Sequence[str], moments: Sequence[str]) -> dict[str, list[float]]:
+def _scores(
+    evaluator: Evaluator, world: World, rows: Sequence[Row], names: Sequence[str], moments: Sequence[str]
+) -> dict[str, list[float]]:
     """Each score as it was when the record came."""
     scores = {name: [0.0] * len(rows) for name in names}
     by_moment: dict[str, list[int]] = {}
@@ -101,7 +108,7 @@ def _scores(evaluator: Evaluator, world: Any, rows: Sequence[Any], names: Sequen
     return scores
 
 
-def _fields(history: History, evaluator: Evaluator, entity: str, rows: Sequence[Any], used: set[str]) -> None:
+def _fields(history: History, evaluator: Evaluator, entity: str, rows: Sequence[Row], used: set[str]) -> None:
     for name, f in evaluator.policy.model.entities[entity].items():
         if f.type.name not in ("string", "number", "boolean", "date", "datetime") or name in ("id", "name"):
             continue
@@ -130,7 +137,7 @@ def fields_read(evaluator: Evaluator, entity: str, score: str) -> frozenset[str]
     return frozenset(read)
 
 
-def _expressions_of(part: Any) -> list[Expr]:
+def _expressions_of(part: object) -> list[Expr]:
     """Every expression inside of a step, wherever it stands."""
     if isinstance(part, Expr):
         return [part]
@@ -140,5 +147,5 @@ def _expressions_of(part: Any) -> list[Expr]:
     return [e for name in slots for e in _expressions_of(getattr(part, name, None))]
 
 
-def _id(value: Any) -> Any:
+def _id(value: Value) -> Value:
     return value["id"] if isinstance(value, Mapping) else value

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from roe.dynamic import Json
 from roe.evaluator.engine import Bound, Evaluator
 from roe.scoring.backtest import Result, backtest
 from roe.scoring.history import History, hold_out
@@ -31,7 +31,7 @@ class Report:
     leaks: list[Leak]
     tests: list[Tested]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         history = self.history
         return {
             "roe": 1, "outcome": self.outcome, "records": len(history.ids), "won": sum(history.outcome),

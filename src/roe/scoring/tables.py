@@ -8,19 +8,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
-from roe.data.coerce import MISSING, NO_TEXT, clean
+from roe.data.cells import MISSING, NO_TEXT
+from roe.data.makers import clean
 from roe.data.read import SUFFIXES, read_file
 from roe.data.reading import general, in_order
 from roe.diagnostics import Diagnostic, PolicyError, errors, suggest
+from roe.dynamic import Cell, Value, Values
 from roe.grammar import values as v
 from roe.source import Span
 
 _NAME = re.compile(r"\W+")
 _DATE = re.compile(r"(\d{1,4})[-/.](\d{1,2})[-/.](\d{1,4})(?:[ T](\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?)?(?:Z|[+-]\d\d:?\d\d)?")
 
-Row = dict[str, Any]
+Row = dict[str, Cell]
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ def read_tables(folder: Path) -> Tables:
     return tables
 
 
-def _text(value: Any) -> Any:
+def _text(value: Value) -> Value:
     """A cell: nothing, where it is empty or a database's `NULL`. What else may mean nothing depends on its column."""
     if isinstance(value, float) and value != value:
         return None
@@ -98,17 +99,17 @@ def _text(value: Any) -> Any:
     return None if text in NO_TEXT else text
 
 
-def is_missing(value: Any) -> bool:
+def is_missing(value: Value) -> bool:
     """Whether a cell has no value in a column of numbers, dates, yes and no, or keys: in a column of texts `None` and `NA` may be names."""
     return value is None or (isinstance(value, str) and value.lower() in MISSING)
 
 
-def is_key(values: Iterable[Any]) -> bool:
+def is_key(values: Iterable[Value]) -> bool:
     values = list(values)
     return not any(map(is_missing, values)) and len({str(x) for x in values}) == len(values) and len(values) > 0
 
 
-def _keys(rows: list[dict[str, Any]]) -> set[str]:
+def _keys(rows: list[Values]) -> set[str]:
     return {name for name in (rows[0] if rows else ()) if is_key(row.get(name) for row in rows)}
 
 
@@ -155,7 +156,7 @@ def _damaged_cells(tables: Tables, name: str, key: str) -> set[str]:
 
 def _join(joined: Joined, name: str, others: list[Row], key: str, damaged: set[str]) -> None:
     """One other table, by a key: its columns if it has one row for each, else its rows as a list."""
-    by_key: dict[Any, list[Row]] = {}
+    by_key: dict[Value, list[Row]] = {}
     keyless = 0
     for row in others:
         if is_missing(row.get(key)):
@@ -178,7 +179,7 @@ def _join(joined: Joined, name: str, others: list[Row], key: str, damaged: set[s
         joined.notes.append(f"`{name}` is a list of each record, by `{key}`")
 
 
-def typed(values: list[Any]) -> list[Any]:
+def typed(values: list[Value]) -> list[Value]:
     """The values of a column as what all of them are: numbers, booleans, dates, or texts."""
     if not all(x is None or isinstance(x, str) for x in values):
         return values
@@ -203,7 +204,7 @@ def _coded(text: str) -> bool:
     return (digits[:1] == "0" and digits[1:2].isdigit()) or text in ("nan", "inf", "-inf", "infinity", "-infinity")
 
 
-def _dates(values: list[Any]) -> list[Any] | None:
+def _dates(values: list[Value]) -> list[Value] | None:
     """Dates and date-times, years first, or days first where one of them cannot be a month; None if they are none."""
     matches = [None if x is None else _DATE.fullmatch(x) for x in values]
     if any(m is None and x is not None for m, x in zip(matches, values, strict=True)):
@@ -211,7 +212,7 @@ def _dates(values: list[Any]) -> list[Any] | None:
     parts = [(int(m[1]), int(m[2]), int(m[3])) for m in matches if m]
     year_first = all(a > 31 for a, _, _ in parts)
     month_first = not year_first and any(b > 12 for _, b, _ in parts)
-    out: list[Any] = []
+    out: list[Value] = []
     for m in matches:
         if m is None:
             out.append(None)

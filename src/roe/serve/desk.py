@@ -19,13 +19,14 @@ from roe.grammar.clock import zone_of
 from roe.ledger.beside import RELOAD
 from roe.ledger.entries import FREE, Activated, Entry, Loaded, Owned, Referred, Turn
 from roe.ledger.moment import At
+from roe.ledger.reconcile import Shown, decided, reconcile
 from roe.policy.standard import FILES
 from roe.serve import digests, timers
 from roe.serve.letters import Receiver, letter
 from roe.serve.policies import Ready
 from roe.serve.problems import Refused, unknown
 from roe.serve.records import LONGEST_ID, Records, wrong_id
-from roe.serve.state import Change, State
+from roe.serve.state import Change, State, held_of, with_base
 from roe.serve.store import Writes
 from roe.serve.times import first_moment, moment
 from roe.serve.versions import Mirrored, deleted, patched, replaced
@@ -243,19 +244,19 @@ class Desk:
         return (key for key in keys if self.state.get("owner", key) is not None)
 
     def _compare_owners(self, record: Mirrored, at: datetime) -> None:
-        """Hold the owners that the CRM shows against those decided here: in force, still to be loaded, or changed by hand."""
+        """Hold the owners that the CRM shows against those decided here, as a run does: in force, still to be loaded, or changed by hand."""
         keys = list(self.owner_keys(record.entity, record.id))
         shown = self.records.owners(record) if keys else {}
         for key in keys:
             role, owner = key.split("|", 2)[2], self.state.get("owner", key)
-            if role not in shown or shown[role] == owner["base"] != owner["owner"]:
-                continue  # not said, or still to be loaded
-            rep = shown[role]
-            if rep != owner["owner"]:
-                self._moved_by_hand(key, rep, at)
-            elif owner["base"] != rep:
-                self.entries.append(Loaded(at=self.moment(at), entity=record.entity, record=record.id, role=role, rep=rep))
-                self.state.put("owner", key, {**owner, "base": rep})
+            if role not in shown:
+                continue
+            verdict = reconcile(Shown(shown[role]), held_of(owner))
+            if verdict.is_changed_in_crm:
+                self._moved_by_hand(key, verdict.holder, at)
+            elif verdict.base != owner["base"]:
+                self.entries.append(Loaded(at=self.moment(at), entity=record.entity, record=record.id, role=role, rep=verdict.base))
+                self.state.put("owner", key, with_base(owner, verdict.base, verdict.decided))
 
     def _moved_by_hand(self, key: str, rep: str | None, at: datetime) -> None:
         """The CRM shows an owner whom nobody here has decided. A record of a pool keeps its deadline; one that was cleared is decided anew."""
@@ -338,6 +339,7 @@ class Desk:
             "until": v.plain(until), "pool": before["pool"], "since": before["since"] if stays else at.isoformat(), "at": at.isoformat(),
             "policy": self.policy.digest, "base": before["base"], **(more or {}),
         }  # fmt: skip
+        owner = with_base(owner, owner["base"], decided(held_of(before), rep).decided if owner["base"] == before["base"] else ())
         entry = Owned(
             at=self.moment(at), entity=entity, record=id, role=role, rep=rep, former=owner["former"], by=by, rule=owner["rule"] or "",
             action=action, pool=owner["pool"] or "", until=None if until is None else At.of(until, self.zone), sentence=sentence,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from roe.data.coerce import columns_of
+from roe.data.headers import columns_of
 from roe.data.reading import Reading, Reject
 from roe.evaluator.engine import Decision, Evaluator
 from roe.evaluator.live import Live

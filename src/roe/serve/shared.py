@@ -8,15 +8,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from roe.ledger.entries import CONFIRMED_BY_CRM, Entry, Owned, Standing, Stored, Turn, TurnBack
+from roe.ledger.entries import CONFIRMED_BY_CRM, Entry, Loaded, Owned, Standing, Stored, Turn, TurnBack
+from roe.ledger.reconcile import Shown, decided, reconcile
 from roe.ledger.state import assigned_of
 from roe.ledger.store import Store
 from roe.serve import people
 from roe.serve.desk import Desk
-from roe.serve.state import State
+from roe.serve.state import State, held_of, with_base
 
 KNOWN = ("source", "ledger")  # under which the number of the last entry that the service knows is kept
-KINDS = ("owned", "turn", "turn-back", "standing", *people.KINDS)
+KINDS = ("owned", "loaded", "turn", "turn-back", "standing", *people.KINDS)
 
 
 def take_over(desk: Desk, store: Store, upto: int, at: datetime) -> set[tuple[str, str]]:
@@ -27,7 +28,7 @@ def take_over(desk: Desk, store: Store, upto: int, at: datetime) -> set[tuple[st
         return set()
     changed: list[tuple[str, str]] = []
     counted = False
-    decided: list[Entry] = []
+    about_people: list[Entry] = []
     for x in store.entries(after, upto, KINDS):
         e = x.entry
         if isinstance(e, Owned):
@@ -38,6 +39,11 @@ def take_over(desk: Desk, store: Store, upto: int, at: datetime) -> set[tuple[st
                 None if e.until is None else {"due": e.until.utc.isoformat(), "kind": "end", "pool": None, "rule": e.rule, "policy": ""},
             )
             changed.append(("owner", key))
+        elif isinstance(e, Loaded):
+            key = f"{e.entity}|{e.record}|{e.role}"
+            if (owner := state.get("owner", key)) is not None:
+                verdict = reconcile(Shown(e.rep), held_of(owner))
+                state.put("owner", key, with_base(owner, e.rep, verdict.decided))
         elif isinstance(e, Turn):
             key, counted = f"{e.entity}|{e.record}|{e.role}", True
             state.put("assigned", key, assigned_of(e))
@@ -53,14 +59,14 @@ def take_over(desk: Desk, store: Store, upto: int, at: datetime) -> set[tuple[st
             state.put("pool", e.pool, {"turns": e.turns, "counts": dict(e.counts), "credits": dict(e.credits)})
             changed.append(("pool", e.pool))
         else:
-            decided.append(e)
+            about_people.append(e)
     if counted:
         for rep, days in store.days().items():
             state.put("days", rep, dict(sorted(days.items())[-14:]))
         changed.append(("days", ""))
     state.put(*KNOWN, upto)
     stale = desk.follow(changed)
-    for e in decided:
+    for e in about_people:
         people.follow(desk, e, at)
     return stale
 
@@ -78,10 +84,13 @@ def standings(desk: Desk, at: Any) -> None:
 def _owner(x: Stored, e: Owned, before: Any, store: Store) -> dict[str, Any]:
     run = store.entry(x.run).entry if x.run else None
     stays = before is not None and before["owner"] == e.rep
-    base = e.rep if e.by in CONFIRMED_BY_CRM else None if before is None else before["base"]
+    is_confirmed = e.by in CONFIRMED_BY_CRM
+    base = e.rep if is_confirmed else None if before is None else before["base"]
+    earlier = () if before is None or is_confirmed else decided(held_of(before), e.rep).decided
     at = e.at.local.isoformat()
-    return {
+    owner = {
         "decision": x.number, "owner": e.rep, "owner_name": None if e.rep is None else e.rep, "former": e.former, "by": e.by,
         "action": e.action or e.by, "rule": e.rule or None, "sentence": e.sentence, "until": None if e.until is None else str(e.until),
-        "pool": e.pool or None, "since": before["since"] if stays else at, "at": at, "policy": getattr(run, "digest", "") or "", "base": base,
+        "pool": e.pool or None, "since": before["since"] if stays else at, "at": at, "policy": getattr(run, "digest", "") or "",
     }  # fmt: skip
+    return with_base(owner, base, earlier)

@@ -7,8 +7,10 @@ the same transaction as the entries; the others read it before they decide. Unti
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from roe.ledger.reconcile import Held, Holder
 
 KINDS = ("moved", "owner", "assigned", "pool", "days", "timer", "held", "granted", "policy", "pause", "counter", "source")
 Change = tuple[str, str, str | None]  # kind, key, JSON or None where it is gone
@@ -83,3 +85,14 @@ class State:
             else:
                 self._values[kind][key] = json.loads(body)
         return learnt
+
+
+def held_of(owner: Mapping[str, Any]) -> Held:
+    """What an owner says for a comparison with the CRM: who has the record, whom the CRM last showed, and whom we decided in between."""
+    return Held(owner["owner"], owner["base"], None, tuple(owner.get("decided", ())))
+
+
+def with_base(owner: Mapping[str, Any], base: Holder, decided: Iterable[Holder]) -> dict[str, Any]:
+    """An owner of whom the CRM last showed `base`; what we decided since then and it has not shown yet are `decided`."""
+    earlier = list(decided)
+    return {**{name: x for name, x in owner.items() if name != "decided"}, "base": base, **({"decided": earlier} if earlier else {})}

@@ -18,13 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roe.columns.column import Refs
-from roe.columns.load import Raw
+from roe.columns.raw import Raw
 from roe.columns.role import RoleRows
 from roe.columns.run import ColumnRun, Part
+from roe.columns.table import Table
 from roe.columns.turn_files import lines_of, write_turns
 from roe.columns.turns import Handed, Turns
-from roe.columns.world import ColumnWorld, Table
-from roe.data.coerce import columns_of, telling
+from roe.columns.world import ColumnWorld
+from roe.data.coerce import telling
+from roe.data.headers import columns_of
 from roe.dynamic import Array
 from roe.evaluator.engine import Bound, Evaluator
 from roe.evaluator.recorded import pools_json

@@ -15,10 +15,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from roe.columns.load import Raw
+from roe.columns.raw import Raw
 from roe.columns.read import habits_of_file, read_columns
 from roe.crm.ids import LONG, SHORT
-from roe.data.coerce import cells_of, columns_of, field_of
+from roe.data.cells import cells_of
+from roe.data.headers import columns_of, field_of
 from roe.data.read import files_of, kind_of, unreadable_parquet
 from roe.data.scan import Origin
 from roe.data.shape import misshapen

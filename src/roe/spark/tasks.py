@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from roe.columns.load import Raw
+from roe.columns.raw import Raw
 from roe.data.scan import Origin
 from roe.diagnostics import PolicyError
 from roe.evaluator.engine import Evaluator

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 
@@ -67,13 +68,13 @@ def text(value: str) -> Sql:
     return made
 
 
-def comment(value: Any) -> str:
+def comment(value: object) -> str:
     """A text inside of a comment, which it can neither end nor leave."""
     safe = _JINJA.sub(" ", " ".join(str(value).split())).replace("*/", "* /").replace("/*", "/ *")
     return f" {safe} "
 
 
-def literal(value: Any) -> Sql:
+def literal(value: Value) -> Sql:
     if value is None:
         return exp.null()
     if isinstance(value, bool):

@@ -7,7 +7,7 @@ decided) in the next, since until when and why rest on them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlglot import exp
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 UNDECIDED = "(needs roe)"
 EXCEPTION = "exception"
+
+Given = TypeVar("Given")  # what an outcome gives, such as an expression for until when
 
 
 class RoleSql:
@@ -68,7 +70,7 @@ class RoleSql:
         undecided = exp.EQ(this=column(f"{self.role}_outcome", "r"), expression=exp.Literal.number(0))
         action = self._by(lambda o: f"route: {o.pool}" if o.pool else o.action, literal)
         action = action.when(undecided, exp.Literal.string(UNDECIDED)) if isinstance(action, exp.Case) else action
-        until = self._by(lambda o: o.until, lambda until: self._value(t, until))
+        until = self._by(lambda o: o.until, lambda until: exp.null() if until is None else self._value(t, until))
         reason = self._by(lambda o: o.reason, lambda sentence: worded(t, sentence))
         return {
             f"{self.role}_rule": column(f"{self.role}_rule", "r"),
@@ -164,10 +166,10 @@ class RoleSql:
         t.steps[names.rule] = Value(column(f"{self.role}_rule", "r"), "string")
         t.steps[names.owner] = Ref("rep", column(f"{self.role}_owner", "r"))
 
-    def _by(self, what: Callable[[Outcome], Any], write: Callable[[Any], Sql]) -> Sql:
+    def _by(self, what: Callable[[Outcome], Given], write: Callable[[Given], Sql]) -> Sql:
         """A value of the outcome that decided: each distinct one once, null where it cannot be written."""
-        groups: dict[int, tuple[Any, list[int], Text]] = {}
-        keys: dict[Any, int] = {}
+        groups: dict[int, tuple[Given, list[int], Text]] = {}
+        keys: dict[str | int, int] = {}
         for number, (outcome, name) in enumerate(self.outcomes, 1):
             value = what(outcome)
             key = keys.setdefault(value if isinstance(value, str) else id(value), len(keys))

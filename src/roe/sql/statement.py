@@ -7,9 +7,9 @@ diagnostics; a record that only they could decide says so, and is never guessed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import sqlglot
 from sqlglot import exp
@@ -27,6 +27,11 @@ from roe.source import Span, Text
 from roe.sql.forms import NoSql, Sql, column, comment, grouped, literal, named, plain
 from roe.sql.outcome import UNDECIDED, RoleSql, when
 from roe.sql.translate import Found, Group, Many, Query, Ref, Row, Struct, Translator, Value
+
+if TYPE_CHECKING:
+    from roe.plan.operators import Step
+    from roe.plan.standard import BuiltIn
+
 
 Reader = Callable[[Translator, Row], Found]
 
@@ -69,7 +74,7 @@ class Statement:
         dated = {
             name: [str(x.value) for x in rows if self.clock is None or x.holds(self.clock.today)] for name, rows in plan.dated_lists.items()
         }
-        self.lists: dict[str, list[Any]] = {**plan.lists, **dated}
+        self.lists: Mapping[str, Sequence[object]] = {**plan.lists, **dated}
         self._current: dict[str, str] = {}
         self._ready: dict[tuple[str, str], Reader | None] = {}
         self._roles = [RoleSql(self, self.compiled.role(e, role)) for e, role in plan.engagement if e == self.entity]
@@ -155,7 +160,7 @@ class Statement:
             raise NoSql(f"`{entity}.{name}` {self._why_not(self.compiled.steps[key])}")
         return found
 
-    def _why_not(self, step: Any) -> str:
+    def _why_not(self, step: Step | BuiltIn) -> str:
         if isinstance(step, Walk):
             return "needs a recursive walk"
         if isinstance(step, Fill):
@@ -294,7 +299,7 @@ class Statement:
             return lambda t, row: Ref("rep", column(step.name, row.alias))
         return lambda t, row: Value(column(step.name, row.alias), kind)
 
-    def _outputs(self, step: Choose, values: list[Any]) -> dict[str, list[Any]]:
+    def _outputs(self, step: Choose, values: list[object]) -> dict[str, list[object]]:
         keys = dict.fromkeys(k for x in [*values, step.default] if isinstance(x, dict) for k in x)
         return {k: [x.get(k) if isinstance(x, dict) else None for x in values] for k in keys} if keys else {step.name: values}
 
@@ -326,7 +331,7 @@ class Statement:
             )
         )
 
-    def nowhere(self) -> Any:
+    def nowhere(self) -> Sql:
         from roe.source import Inline
 
         return Inline()
@@ -378,11 +383,11 @@ def _named(case: Sql, rule: Rule) -> Sql:
     return case
 
 
-def _output(default: Any, name: str, own: str) -> Any:
+def _output(default: object, name: str, own: str) -> Sql:
     return default.get(name) if isinstance(default, dict) else default if name == own else None
 
 
-def _by_number(at: Sql, given: list[Any], default: Any) -> Sql:
+def _by_number(at: Sql, given: list[object], default: object) -> Sql:
     case = exp.Case(this=at)
     for number, value in enumerate(given, 1):
         if value is not None:
@@ -394,7 +399,7 @@ def _by_number(at: Sql, given: list[Any], default: Any) -> Sql:
     return case.when(exp.Literal.number(0), exp.null()).else_(literal(default))  # 0: several rows of a unique table held
 
 
-def _trees(step: Any) -> Iterator[s.Node]:
+def _trees(step: Step | BuiltIn) -> Iterator[s.Node]:
     """Every expression of a step."""
     if isinstance(step, Derive) and step.expr is not None:
         yield step.expr.tree

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
@@ -692,8 +692,8 @@ class _Outer(Row):
         return column(self._via, "i")
 
 
-_ORDER: dict[str, Any] = {"<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE}
-_ARITHMETIC: dict[str, Any] = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul, "/": exp.Div}
+_ORDER: dict[str, type[Sql]] = {"<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE}
+_ARITHMETIC: dict[str, type[Sql]] = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul, "/": exp.Div}
 EXACT = float(v.EXACT)
 
 
@@ -709,7 +709,7 @@ def _is_constant(sql: Sql) -> bool:
     return isinstance(inner, (exp.Literal, exp.Boolean)) or (isinstance(inner, exp.Neg) and isinstance(inner.this, exp.Literal))
 
 
-def _constant(value: Any, node: s.Node) -> Value | None:
+def _constant(value: object, node: s.Node) -> Value | None:
     """A constant; None for what is not a single value. A duration has a form only where it is added to a date."""
     if isinstance(value, (list, dict, v.Range)):
         return None

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from roe.crm.ids import fold
-from roe.data.coerce import Records, columns_of
+from roe.data.coerce import Records
+from roe.data.headers import columns_of
 from roe.diagnostics import Diagnostic, errors, suggest
 from roe.files import MAX_TABLE_BYTES, read_text, schema
 from roe.grammar.clock import Clock

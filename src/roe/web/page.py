@@ -12,6 +12,7 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 from roe.untrusted import visible
 
@@ -30,6 +31,7 @@ _CODE = (re.compile(r"`([^`]+)`"), r"<code>\1</code>")
 _MARKS = ((re.compile(r"\*\*(.+?)\*\*"), r"<strong>\1</strong>"), (re.compile(r"\*(.+?)\*"), r"<em>\1</em>"), _CODE)
 _NUMBER = re.compile(r"(▼ )?[-+]?[\d,.]+ ?[%h]?( (to|of) [\d,.]+ ?%?)?( over)?")
 SHORT = 24  # characters of a cell that stay in one line
+LONGEST = 2_000  # characters of a text that are shown at all
 
 
 def with_code(text: str) -> str:
@@ -43,6 +45,11 @@ def with_marks(text: str) -> str:
     for pattern, html in _MARKS:
         made = pattern.sub(html, made)
     return made
+
+
+def capped(text: str) -> str:
+    """A text of a sensible length: a name in a CRM can have any."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST:,} more characters)"
 
 
 class Page:
@@ -60,15 +67,16 @@ class Page:
         self.parts.append(f"<h{level}" + (f' id="{escape(anchor)}"' if anchor else "") + f">{with_code(text)}</h{level}>")
 
     def say(self, text: str, kind: str = "") -> None:
+        text = capped(text)
         self.parts.append(f'<p class="{escape(kind)}">{with_code(text)}</p>' if kind else f"<p>{with_code(text)}</p>")
 
     def bullets(self, texts: Iterable[str]) -> None:
-        self.parts.append("<ul>" + "".join(f"<li>{with_code(text)}</li>" for text in texts) + "</ul>")
+        self.parts.append("<ul>" + "".join(f"<li>{with_code(capped(text))}</li>" for text in texts) + "</ul>")
 
     def table(self, header: Iterable[Any], rows: Iterable[Iterable[Any]], cell: Callable[[str], str] = with_code) -> None:
         """A table whose first column names what the row is about. Numbers are flush right, and a column that is empty in every row is left out."""
         heads = [str(h) for h in header]
-        shown = [["" if c is None else str(c) for c in row] for row in rows]
+        shown = [["" if c is None else capped(str(c)) for c in row] for row in rows]
         kept = [n for n in range(len(heads)) if n == 0 or not shown or any(row[n] for row in shown)]
         heads, shown = [heads[n] for n in kept], [[row[n] for n in kept] for row in shown]
         numbers = [n > 0 and all(_NUMBER.fullmatch(row[n]) for row in shown if row[n]) for n in range(len(heads))]
@@ -156,7 +164,7 @@ def _legend(figure: Any, names: Sequence[str]) -> None:
 
 def _cut(text: str, most: int) -> str:
     """A text of a chart, which has no room for more; matplotlib reads none of it as mathematics."""
-    text = " ".join(text.split())
+    text = visible(" ".join(text.split()))
     return (text if len(text) <= most else text[: most - 1] + "…").replace("$", r"\$")
 
 
@@ -183,7 +191,8 @@ def _svg(figure: Any, axes: Any, percent: bool) -> str:
     if percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     out = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": axes.get_title(loc="left"), "font.family": "sans-serif"}):
+    with catch_warnings(), rc_context({"svg.fonttype": "none", "svg.hashsalt": axes.get_title(loc="left"), "font.family": "sans-serif"}):
+        simplefilter("ignore")  # of glyphs that its own font lacks: the text stays text, and the reader's browser has the fonts
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     text = out.getvalue()
     return text[text.index("<svg") :]

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from roe.crm import PROFILES
 from roe.crm.generic import WORDS
@@ -14,11 +13,12 @@ from roe.crm.ids import LONG, SHORT
 from roe.crm.profile import Profile, label
 from roe.data.read import PACKED, SUFFIXES, read_file
 from roe.diagnostics import Diagnostic, errors
+from roe.dynamic import Cell
 from roe.files import OTHER_SHEETS
 from roe.policy.standard import FILES
 from roe.source import Span
 
-Rows = list[dict[str, Any]]
+Rows = list[dict[str, Cell]]
 
 # words in a file's name, in the order in which they are asked: `qualified_leads` are leads, `sales_teams` are reps
 NAMES: dict[str, tuple[str, ...]] = {

@@ -15,13 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from roe.cli.draft.export import Export, Source
 from roe.cli.draft.typos import slips
 from roe.crm.generic import WORDS
 from roe.crm.profile import label
-from roe.data.coerce import MISSING, columns_of, normal
+from roe.data.cells import MISSING
+from roe.data.headers import columns_of, normal
 from roe.data.numbers import parse_band, parse_money, parse_percent
 from roe.data.read import read_tables
 from roe.diagnostics import Diagnostic
@@ -29,6 +30,10 @@ from roe.evaluator.engine import Evaluator
 from roe.evaluator.world import World
 from roe.policy.model import Field, headers_of, standard_fields
 from roe.stages.build import build
+
+if TYPE_CHECKING:
+    from roe.evaluator.row import Row
+
 
 ROLE = "ae"  # of an export that has one owner per record
 ROLE_COLUMN = re.compile(r"owner_([a-z][a-z0-9]{0,15})|([a-z][a-z0-9]{0,15})_owner")
@@ -95,7 +100,7 @@ class Understood:
     def profile(self) -> str:
         return self.export.profile.name
 
-    def rows(self, entity: str) -> list[Any]:
+    def rows(self, entity: str) -> list[Row]:
         return list(self.world.rows[entity]) if self.world is not None and entity in self.export.sources else []
 
     def header(self) -> list[str]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from roe.cli.draft.fields import Understood
+
+if TYPE_CHECKING:
+    from roe.evaluator.row import Row
+
 
 FIELDS = ("country", "state", "segment", "industry", "postal_code", "city")  # in the order in which they are preferred
 MOST_UNOWNED = 40  # territories of an export that says nothing of owners
@@ -36,7 +40,7 @@ def carve(known: Understood) -> Carved:
     role = known.roles[0]
     found = Carved(entity, has_file="rep" in known.export.sources)
     owners: Counter[str] = Counter()
-    everyone: dict[str, Any] = {}
+    everyone: dict[str, Row] = {}
     for of in ("account", "lead", "opportunity"):
         for row in known.rows(of):
             for rep in row["owner"].values():
@@ -75,7 +79,7 @@ def carve(known: Understood) -> Carved:
     return found
 
 
-def _owners(row: Any, role: str) -> Counter[str]:
+def _owners(row: Row, role: str) -> Counter[str]:
     """Who owns a record; of an account that nobody owns, who has its opportunities."""
     owner = row["owner"].get(role)
     if owner is not None:

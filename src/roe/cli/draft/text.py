@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from roe.cli.draft.fields import Understood, quote
 from roe.cli.draft.territories import Carved
@@ -16,6 +15,7 @@ from roe.data.read import newest, read_tables
 from roe.data.report import Report as Readings
 from roe.data.report import report_of
 from roe.diagnostics import Diagnostic, errors
+from roe.dynamic import Json
 from roe.evaluator.engine import Evaluator, Run
 from roe.stages.build import build
 
@@ -198,7 +198,7 @@ def _tests(known: Understood, carved: Carved) -> str:
     elif carved.by:
         value = next(iter(carved.territories))
         test("a record without an owner is open in its territory", {carved.by: value}, {"rule": "territory", "territory": value})
-    rest: dict[str, Any] = {"rule": "the-rest"} | ({"pool": POOL} if rep else {"action": "open"})
+    rest: Json = {"rule": "the-rest"} | ({"pool": POOL} if rep else {"action": "open"})
     test("whatever has no territory goes to somebody" if rep else "whatever has no territory is open", {}, rest)
     return "\n".join(lines) + "\n"
 

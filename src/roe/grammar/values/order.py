@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cmp_to_key
 
 from roe.dynamic import Value
@@ -79,7 +79,7 @@ _ORDERED = {"number", "string", "date", "date and time", "time", "days and time 
 
 def less(a: Value, b: Value) -> bool | None:
     """`a < b`, or None where the two have no order."""
-    if type(a) in NUMBERS and type(b) in NUMBERS:
+    if (type(a) in NUMBERS and type(b) in NUMBERS) or (type(a) is date and type(b) is date):
         return bool(a < b)
     ka = kind(a)
     if ka != kind(b) or ka not in _ORDERED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
+from functools import lru_cache
 
 from roe.dynamic import Value
 from roe.grammar.values.kinds import Months, attempt
@@ -15,6 +16,7 @@ _DATE_RE, _TIME_RE, _DATETIME_RE = (re.compile(p, re.ASCII) for p in (_DATE, _TI
 _DURATION_RE = re.compile(r"(-)?P(?!$)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)D)?(?:T(?!$)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(\.\d*)?S)?)?", re.ASCII)
 
 
+@lru_cache(maxsize=4096)  # the days of a table are few
 def parse_date(text: str) -> date | None:
     m = _DATE_RE.fullmatch(text)
     return attempt(lambda: date(*map(int, m.groups()))) if m else None

@@ -6,22 +6,35 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from typing import Any
 
-from roe.grammar import values as v
 from roe.ledger.browse import Wanted, newest
 from roe.ledger.entries import KINDS, Run, Stored, Weighed
 from roe.ledger.moment import At
 from roe.ledger.movements import Move, count_rules, moves_since, pending
 from roe.ledger.store import Store, open_store
+from roe.web.app.site_words import day_in
 
-Name = Callable[[Any], str]
 QUIET = ("evidence", "standing", "placed")  # kinds that a timeline leaves out
 BY = {
     "rule": "by rule", "exception": "by an exception", "claim": "by a claim", "book": "by a book", "pool": "from a pool", "hand": "by hand",
     "system": "by another system", "conversion": "by conversion", "import": "as first seen", "correction": "by a correction",
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads: what `name` calls a rep, and the time zone that they live in."""
+
+    name: Callable[[Any], str]
+    zone: tzinfo
+
+    def day(self, x: Any) -> str:
+        """A moment of the ledger, or one that a text gives."""
+        if isinstance(x, At):
+            x = x.date if x.day else x.local
+        return day_in(self.zone, x)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +68,26 @@ class History:
         self._store: Store | None = None
         # the last question, by where the ledger ended, and its answer: many ask the same again
         self._moves: tuple[tuple[int, date, int], tuple[list[Move], bool]] | None = None
+        self._pending: tuple[tuple[int, int], tuple[list[Any], int]] | None = None
         self._by_rule: tuple[tuple[int, date], dict[tuple[str, str, str], tuple[int, int]]] | None = None
 
-    def of_record(self, entity: str, record: str, name: Name) -> list[Line]:
+    def of_record(self, entity: str, record: str, reader: Reader) -> list[Line]:
         """What happened to a record, the newest first."""
         with self._open() as store:
             found = store.of_record(entity, record)
-        return [line(x, name) for x in reversed(found) if x.kind not in QUIET]
+        return [line(x, reader) for x in reversed(found) if x.kind not in QUIET]
 
-    def browse(self, wanted: Wanted, before: int | None, most: int, name: Name) -> tuple[list[Line], int | None]:
+    def browse(self, wanted: Wanted, before: int | None, most: int, reader: Reader) -> tuple[list[Line], int | None]:
         """(the newest entries below a number that answer to the filters, the number that the next page begins below)."""
         with self._open() as store:
             found = newest(store, wanted, before, most)
-        return [line(x, name) for x in found.entries], found.before
+        return [line(x, reader) for x in found.entries], found.before
 
-    def entry(self, number: int, name: Name) -> Line | None:
+    def entry(self, number: int, reader: Reader) -> Line | None:
         """One entry, or None where there is none with this number."""
         with self._open() as store:
             try:
-                return line(store.entry(number), name)
+                return line(store.entry(number), reader)
             except KeyError:
                 return None
 
@@ -106,10 +120,10 @@ class History:
     def runs(self, most: int) -> list[tuple[Any, bool]]:
         """The last runs, undoes and adjustments, the newest first, each with whether it can be undone."""
         with self._open() as store:
-            found = store.runs()
+            found = store.runs(most)  # what undoes a run is newer than the run
         runs = [(x, x.entry) for x in reversed(found) if isinstance(x.entry, Run)]
         undone = {run.counts.get("run") for _, run in runs if run.what == "undo"}
-        return [(x, run.what == "run" and run.id not in undone) for x, run in runs[:most]]
+        return [(x, run.what == "run" and run.id not in undone) for x, run in runs]
 
     def reviews(self, key: str) -> list[Any]:
         """What was said of a change of the policy, in order."""
@@ -140,8 +154,8 @@ class History:
             e: Any = x.entry
             if x.kind not in ("owned", "referred"):
                 return None
-            found = [y for y in store.of_record(e.entity, e.record, ("evidence",)) if getattr(y.entry, "role", "") == e.role]
-        return next((y for y in found if y.run == x.run and y.number > number), None)
+            found = store.of_record(e.entity, e.record, ("evidence",), x.run)
+        return next((y for y in found if y.number > number and getattr(y.entry, "role", "") == e.role), None)
 
     def moves(self, since: date, most: int) -> tuple[list[Move], bool]:
         """(the changes of owner that hold from a day on, the newest first; whether there are more than are read)."""
@@ -154,7 +168,10 @@ class History:
     def pending(self, most: int) -> tuple[list[Any], int]:
         """(the newest of the owners that were decided and that the CRM does not show yet, how many there are)."""
         with self._open() as store:
-            return pending(store, most)
+            head = store.head().number
+            if self._pending is None or self._pending[0] != (head, most):
+                self._pending = (head, most), pending(store, most)
+            return self._pending[1]
 
     def by_rule(self, since: date) -> dict[tuple[str, str, str], tuple[int, int]]:
         """(entity, role, rule) -> (how often it decided since a day, how often somebody took that back since)."""
@@ -186,29 +203,30 @@ class History:
                 raise
 
 
-def line(stored: Stored, name: Name) -> Line:
+def line(stored: Stored, reader: Reader) -> Line:
     e: Any = stored.entry
     at: At = e.at
-    text, why = _words(stored.kind, e, name)
-    answer = _owns(e, name) if stored.kind == "owned" else _decided(e) if stored.kind == "evidence" else ""
+    text, why = _words(stored.kind, e, reader)
+    answer = _owns(e, reader) if stored.kind == "owned" else _decided(e, reader) if stored.kind == "evidence" else ""
     return Line(
         stored.number, stored.run, at.date if at.day else at.local, stored.recorded, stored.kind, getattr(e, "entity", ""),
         getattr(e, "record", ""), getattr(e, "role", "") or "", text, "erased" if stored.erased else why, answer,
     )  # fmt: skip
 
 
-def _words(kind: str, e: Any, name: Name) -> tuple[str, str]:
+def _words(kind: str, e: Any, reader: Reader) -> tuple[str, str]:
     """(what happened, why) of an entry."""
+    name, day = reader.name, reader.day
     who = name(getattr(e, "rep", None)) or "nobody"
     role = f" as {e.role}" if getattr(e, "role", "") else ""
-    until = f" until {_day(e.until)}" if getattr(e, "until", None) is not None else ""
+    until = f" until {day(e.until)}" if getattr(e, "until", None) is not None else ""
     if kind == "owned":
         how = f"{BY.get(e.by, e.by)}{f' {e.rule}' if e.rule and e.by == 'rule' else ''}{f' {e.pool}' if e.pool and e.by == 'pool' else ''}"
         former = f", after {name(e.former)}" if e.former else ""
-        return f"{_owns(e, name)}, {how}{former}", e.sentence
+        return f"{_owns(e, reader)}, {how}{former}", e.sentence
     if kind == "evidence":
         outcome = (e.values.get("trace") or {}).get("outcome") or {}
-        return f"what the decision read is kept: {_decided(e)}", str(outcome.get("reason") or "")
+        return f"{_decided(e, reader)}: this keeps what the decision read", str(outcome.get("reason") or "")
     said: dict[str, Callable[[], tuple[str, str]]] = {
         "run": lambda: (f"{e.what} of {e.policy}" + (f", {e.engine}" if e.engine else ""), f"accepted: {e.accepted}" if e.accepted else ""),
         "activated": lambda: (f"the policy {e.policy} is in force", f"by {e.by}" if e.by else ""),
@@ -221,7 +239,7 @@ def _words(kind: str, e: Any, name: Name) -> tuple[str, str]:
         "claimed": lambda: (f"{who} claims it{role}: {e.status}{until}", e.reason),
         "returned": lambda: (f"{who} gives it back{role}{until}", e.reason),
         "rested": lambda: (f"it rests{until}", e.reason),
-        "referred": lambda: (f"{name(e.rep) or e.to} must decide{role}" + (f" by {_day(e.until)}" if e.until else ""), e.sentence),
+        "referred": lambda: (f"{name(e.rep) or e.to} must decide{role}" + (f" by {day(e.until)}" if e.until else ""), e.sentence),
         "answered": lambda: ("nobody answered in time" if e.lapsed else f"{e.by or who} answers: {e.answer}", ""),
         "raised": lambda: (f"the event {e.event} is {'up' if getattr(e, 'up', True) else 'down again'}", ""),
         "requested": lambda: (f"{e.by} asks for an exception: {who}{role}{until}", e.reason),
@@ -248,19 +266,14 @@ def _words(kind: str, e: Any, name: Name) -> tuple[str, str]:
     return kind.replace("-", " "), str(getattr(e, "reason", "") or "")
 
 
-def _owns(e: Any, name: Name) -> str:
-    holder = f"the queue {e.queue}" if e.queue else name(e.rep) or "nobody"
-    return f"{holder} owns it as {e.role}" + (f" until {_day(e.until)}" if e.until is not None else "")
+def _owns(e: Any, reader: Reader) -> str:
+    holder = f"the queue {e.queue}" if e.queue else reader.name(e.rep) or "nobody"
+    return f"{holder} owns it as {e.role}" + (f" until {reader.day(e.until)}" if e.until is not None else "")
 
 
-def _decided(e: Any) -> str:
+def _decided(e: Any, reader: Reader) -> str:
     """Who owned a record as an explanation has it, in one sentence that says nothing of its values."""
     trace = e.values.get("trace") or {}
     found = trace.get("outcome") or {}
-    end = v.parse_temporal(str(found["until"])) if found.get("until") else None
-    until = "" if end is None else f" until {v.readable(end)}"
+    until = f" until {reader.day(found['until'])}" if found.get("until") else ""
     return f"{found.get('owner_name') or 'nobody'} owns it as {e.role}{until}"
-
-
-def _day(at: At) -> str:
-    return f"{at.date.day} {at.date:%b %Y}" if at.day else f"{at.local.day} {at.local:%b %Y, %H:%M}"

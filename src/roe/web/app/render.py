@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime, tzinfo
+from datetime import date
 from typing import Any
 from urllib.parse import quote
 
@@ -16,10 +16,9 @@ from roe.grammar import values as v
 from roe.source import Span
 from roe.untrusted import visible
 from roe.web.app.access import Viewer
-from roe.web.app.site_words import ACTIONS, relative
-from roe.web.page import with_code
+from roe.web.app.site_words import ACTIONS, day_in, relative
+from roe.web.page import capped, with_code
 
-LONGEST = 2_000  # characters of a text that are shown at all
 NAME = 80  # of a name in a table or a title
 
 
@@ -52,8 +51,7 @@ def _shown(x: Any) -> Any:
     if x is None:
         return ""
     if isinstance(x, str) and not isinstance(x, Markup):
-        text = visible(x)
-        return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST:,} more characters)"
+        return capped(visible(x))
     return x
 
 
@@ -68,19 +66,6 @@ def day(context: Any, x: Any) -> str:
     """A day, or a moment with its time if it is not midnight, in the reader's time zone."""
     ask = context.get("ask")
     return day_in(ask.zone if ask is not None else None, x)
-
-
-def day_in(zone: tzinfo | None, x: Any) -> str:
-    """The same in a zone; None for the moment's own."""
-    if isinstance(x, str):
-        x = v.parse_temporal(x) or x
-    if isinstance(x, datetime):
-        is_day = (x.hour, x.minute, x.second) == (0, 0, 0)  # a day of the policy is the same day for everybody
-        x = x.astimezone(zone) if zone is not None and x.tzinfo is not None and not is_day else x
-        return f"{x.day} {x:%b %Y}" if (x.hour, x.minute) == (0, 0) else f"{x.day} {x:%b %Y, %H:%M}"
-    if isinstance(x, date):
-        return f"{x.day} {x:%b %Y}"
-    return "" if x is None else str(x)
 
 
 def value(x: Any) -> str:

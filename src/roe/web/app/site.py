@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from roe.web.app.access import LOCAL, Sessions, Users, Viewer
 from roe.web.app.acting import Acts
+from roe.web.app.history import Reader
 from roe.web.app.kept import Kept, in_memory
 from roe.web.app.oidc import MINUTES, NotSignedIn, SignIn
 from roe.web.app.render import environment
@@ -106,6 +107,11 @@ class Ask:
             except (OSError, ValueError):  # a name that is none, or that would leave the folder of zones
                 continue
         return ZoneInfo("UTC")
+
+    @property
+    def reader(self) -> Reader:
+        """How the ledger's entries are put in words for whoever asks."""
+        return Reader(self.snapshot.rep_name, self.zone)
 
     @property
     def done(self) -> str:

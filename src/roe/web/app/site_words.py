@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from typing import Any
+
+from roe.grammar import values as v
 
 # action -> what it says of the owner
 ACTIONS = {
@@ -26,6 +28,19 @@ DONE = {
     "kept": "Send the address of this page: it shows this decision as it is now, whatever happens later.",
     "applied": "The plan is applied. The next run uses its books.",
 }
+
+
+def day_in(zone: tzinfo | None, x: Any) -> str:
+    """A day, or a moment with its time if it is not midnight, in a time zone; None for the moment's own."""
+    if isinstance(x, str):
+        x = v.parse_temporal(x) or x
+    if isinstance(x, datetime):
+        is_day = (x.hour, x.minute, x.second) == (0, 0, 0)  # a day of the policy is the same day for everybody
+        x = x.astimezone(zone) if zone is not None and x.tzinfo is not None and not is_day else x
+        return f"{x.day} {x:%b %Y}" if (x.hour, x.minute) == (0, 0) else f"{x.day} {x:%b %Y, %H:%M}"
+    if isinstance(x, date):
+        return f"{x.day} {x:%b %Y}"
+    return "" if x is None else str(x)
 
 
 def relative(x: Any, now: datetime) -> str:

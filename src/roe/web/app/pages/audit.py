@@ -9,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 
 from roe.data.files import csv_text
 from roe.ledger.browse import Wanted
+from roe.web.app.history import Reader
 from roe.web.app.kept_trace import steps_of
 from roe.web.app.search import plain
 from roe.web.app.site import Ask
@@ -25,7 +26,7 @@ def show(ask: Ask) -> Response:
         return ask.render("audit_none.html")
     before = ask.number("before", 0) or None
     wanted, problem = wanted_of(ask)
-    lines, older = history.browse(wanted, before, SIZE, ask.snapshot.rep_name) if not problem else ([], None)
+    lines, older = history.browse(wanted, before, SIZE, ask.reader) if not problem else ([], None)
     number, digest = history.head()
     asked = {name: x for name in FILTERS if (x := ask.text(name))}
     return ask.render(
@@ -68,12 +69,13 @@ def as_csv(ask: Ask) -> Response:
     if problem:
         return ask.render("problem.html", 400, title="This filter is not understood", said=problem)
     names = {str(rep["id"]): str(rep.label) for rep in ask.snapshot.reps()}
+    reader = Reader(lambda rep: names.get(rep, rep or ""), ask.zone)
 
     def pages() -> Iterator[str]:
         yield csv_text(COLUMNS, ())
         before: int | None = None
         while True:
-            lines, before = history.browse(wanted, before, EXPORTED, lambda rep: names.get(rep, rep or ""))
+            lines, before = history.browse(wanted, before, EXPORTED, reader)
             rows = ([x.number, x.run, x.kind, x.entity, x.record, x.role, x.at, x.recorded, x.text, x.why] for x in lines)
             yield csv_text(COLUMNS, rows).partition("\n")[2]
             if before is None:
@@ -89,7 +91,7 @@ def of_record(ask: Ask) -> Response:
     entity, record = ask.request.path_params["entity"], ask.request.path_params["id"]
     if ask.options.history is None or not ask.viewer.may_see_values(ask.snapshot, entity, record):
         return ask.refused()
-    lines = ask.options.history.of_record(entity, record, ask.snapshot.rep_name)
+    lines = ask.options.history.of_record(entity, record, ask.reader)
     return ask.render("history.html", lines=lines, entity=entity, record=record, row=ask.snapshot.row(entity, record))
 
 
@@ -97,7 +99,7 @@ def entry(ask: Ask) -> Response:
     """One entry for good: what was decided then, in the words of then. Of another team's record only who owned it and the sentence."""
     text = ask.request.path_params["number"]
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
-    found = ask.options.history.entry(number, ask.snapshot.rep_name) if ask.options.history is not None else None
+    found = ask.options.history.entry(number, ask.reader) if ask.options.history is not None else None
     if found is None:
         return ask.missing("The ledger has no entry with this number.")
     full = ask.viewer.sees_all or (bool(found.record) and ask.viewer.may_see_values(ask.snapshot, found.entity, found.record))

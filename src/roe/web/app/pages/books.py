@@ -47,7 +47,7 @@ def show(ask: Ask, said: str = "") -> Response:
 
 def plan_of(ask: Ask) -> tuple[dict[str, Any] | None, str]:
     """The plan that was named or made here, or why there is none."""
-    from roe.evaluator.books import check_plan
+    from roe.evaluator.book_plan import check_plan
 
     made: dict[str, Any] | None = ask.site.kept.get("plan", "current")
     if made is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from roe.evaluator.allocation import Turn
 from roe.evaluator.row import Row
 from roe.evaluator.turns import Slots
 from roe.plan.operators import TEMPLATE
@@ -113,8 +114,8 @@ def place(snapshot: Snapshot, name: str, rep: str) -> Place | None:
 
 
 def members(snapshot: Snapshot, name: str) -> list[tuple[str, Place]]:
-    """Every member of a pool at its last turn, with what that turn left them."""
-    turn = snapshot.last_turn(name)
+    """Every member of a pool at its last turn, with what that turn left them; or now, if the pool took none in this run."""
+    turn = snapshot.last_turn(name) or turn_now(snapshot, name)
     if turn is None or turn.standing is None:
         return []
     pool = snapshot.pools.pools[name]
@@ -136,6 +137,16 @@ def members(snapshot: Snapshot, name: str) -> list[tuple[str, Place]]:
         )
         for m in turn.members
     ]  # fmt: skip
+
+
+def turn_now(snapshot: Snapshot, name: str) -> Turn | None:
+    """The turn of a pool that kept all its records from an earlier run, if one of them came now. None for a pool without records."""
+    for entity, record, role in snapshot.handed(name)[:1]:
+        row = snapshot.row(entity, record)
+        if row is not None:
+            turn: Turn = snapshot.pools.pools[name].turn_now(row, role)
+            return turn
+    return None
 
 
 # --- teams --------------------------------------------------------------------------------------------------------------------
@@ -244,6 +255,7 @@ def pool(ask: Ask) -> Response:
     return ask.render(
         "pool.html", name=name, step=step, members=found, shares=shares(found), rows=rows, page=page, pages=pages, total=len(handed),
         caps={k: str(e.text) for k, e in step.caps.items()},
+        asked=snapshot.last_turn(name) is not None, fallback=snapshot.rep_name(step.fallback) if step.fallback and str(step.fallback) not in snapshot.plan.pools else step.fallback,
     )  # fmt: skip
 
 

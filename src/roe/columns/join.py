@@ -1,0 +1,102 @@
+"""Columns put one after another, and one or the other by row: whatever two kinds they are, the values stay."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from roe.columns.column import (
+    EPOCH,
+    NO_DAY,
+    ByRow,
+    Coded,
+    Column,
+    Constant,
+    Days,
+    Dictionary,
+    Instants,
+    Lists,
+    Numbers,
+    Owned,
+    Refs,
+    Truths,
+)
+from roe.columns.make import from_values
+from roe.dynamic import Array
+from roe.grammar import values as v
+
+if TYPE_CHECKING:
+    from roe.columns.world import ColumnWorld
+
+
+def append(first: Lists, second: Column, world: ColumnWorld | None) -> Column:
+    """Each list with one more item at its end."""
+    rows = np.concatenate([first.rows, np.arange(first.n)])
+    order = np.argsort(rows, kind="stable")
+    return Lists(rows[order], join(first.items, second, world).take(order), first.n)
+
+
+def join(a: Column, b: Column, world: ColumnWorld | None) -> Column:
+    """One column after another."""
+    if isinstance(a, Constant) and not isinstance(b, Constant):
+        a = like(a, b)
+    elif isinstance(b, Constant) and not isinstance(a, Constant):
+        b = like(b, a)
+    if isinstance(a, Numbers) and isinstance(b, Numbers):
+        return Numbers(np.concatenate([a.data, b.data]))
+    if isinstance(a, Truths) and isinstance(b, Truths):
+        return Truths(np.concatenate([a.data, b.data]))
+    if isinstance(a, Days) and isinstance(b, Days):
+        return Days(np.concatenate([a.data, b.data]))
+    if isinstance(a, Instants) and isinstance(b, Instants):
+        return Instants(np.concatenate([a.data, b.data]), a.zone)
+    if isinstance(a, Refs) and isinstance(b, Refs) and a.entity == b.entity:
+        return Refs(a.entity, np.concatenate([a.at, b.at]), a.world)
+    if isinstance(a, Coded) and isinstance(b, Coded):
+        codes = np.concatenate([a.codes, np.where(b.codes < 0, -1, b.codes + len(a.meaning))])
+        return Coded(codes.astype(np.int32), Dictionary([*a.meaning.list, *b.meaning.list]))
+    return from_values([*a.values(), *b.values()], world)
+
+
+def like(a: Constant, b: Column) -> Column:
+    """A constant in the form of another column, so that the two can be joined; itself if it does not fit."""
+    value, n = a.value, a.n
+    if value is None:
+        return _nulls_like(a, b)
+    if isinstance(b, Numbers) and v.is_number(value):
+        return Numbers(np.full(n, value, np.float64))
+    if isinstance(b, Days) and type(value) is date:
+        return Days(np.full(n, value.toordinal() - EPOCH, np.int64))
+    if isinstance(b, Truths) and isinstance(value, bool):
+        return Truths(np.full(n, int(value), np.int8))
+    if isinstance(b, Coded) and isinstance(value, str):
+        return Coded(np.zeros(n, np.int32), Dictionary([value]))
+    return a
+
+
+def _nulls_like(a: Constant, b: Column) -> Column:
+    n = a.n
+    if isinstance(b, Numbers):
+        return Numbers(np.full(n, np.nan, np.float64))
+    if isinstance(b, Days):
+        return Days(np.full(n, NO_DAY, np.int64))
+    if isinstance(b, Instants):
+        return Instants(np.full(n, NO_DAY, np.int64), b.zone)
+    if isinstance(b, Truths):
+        return Truths(np.full(n, -1, np.int8))
+    if isinstance(b, Coded):
+        return Coded(np.full(n, -1, np.int32), Dictionary([]))
+    return Refs(b.entity, np.full(n, -1, np.int32), b.world) if isinstance(b, Refs) else a
+
+
+def merge(yes: Array, then: Column, otherwise: Column, world: ColumnWorld | None) -> Column:
+    """`then` where true, else `otherwise`."""
+    if isinstance(then, Lists) or isinstance(otherwise, Lists) or isinstance(then, Owned) or isinstance(otherwise, Owned):
+        raise ByRow
+    n = len(yes)
+    if isinstance(then, Constant) and isinstance(otherwise, Constant):
+        return from_values([then.value, otherwise.value], world).take(np.where(yes, 0, 1))
+    both = join(then, otherwise, world)
+    return both.take(np.where(yes, 0, n) + np.arange(n))

@@ -1,0 +1,111 @@
+"""A table as it was read, in columns, before anything is known of its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roe.columns.cells import FEW
+from roe.data.coerce import Records
+from roe.data.habits import Habits, is_open
+from roe.data.scan import Origin, Sheet
+from roe.dynamic import Array, Cell, Record
+from roe.policy.model import Field
+
+
+class Raw:
+    """A table as it was read: Arrow arrays by column, or plain lists where no Arrow type holds a column's values.
+
+    `origin` is its file and what the reading of it said. Of a portion of a table `habits` are what its whole columns settle.
+    """
+
+    def __init__(
+        self,
+        columns: Mapping[str, pa.Array | list[Cell]],
+        n: int,
+        lines: Array | None = None,
+        origin: Origin | None = None,
+        habits: Mapping[str, Habits] | None = None,
+    ) -> None:
+        self.columns, self.n = columns, n
+        self.lines = np.arange(1, n + 1) if lines is None else lines
+        self.origin, self.habits = origin or Origin(""), habits
+
+    @classmethod
+    def of_table(
+        cls,
+        table: pa.Table,
+        lines: Array | None = None,
+        origin: Origin | None = None,
+        habits: Mapping[str, Habits] | None = None,
+    ) -> Raw:
+        columns = {name: _flat(table.column(name)) for name in table.column_names}
+        return cls(columns, table.num_rows, lines, origin, habits)
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[Record]) -> Raw:
+        """Records as the row evaluator reads them, with `$line` for where they stand."""
+        origin = rows.origin if isinstance(rows, Records) else Origin("")
+        rows = list(rows)
+        keys = dict.fromkeys((*origin.header, *(k for row in rows for k in row if k != "$line")))
+        columns = {key: _column([row.get(key) for row in rows]) for key in keys}
+        lines = [line if type(line := row.get("$line")) is int and line > 0 else i for i, row in enumerate(rows, 1)]
+        return cls(columns, len(rows), np.array(lines, np.int64), origin)
+
+    @classmethod
+    def of_sheet(cls, sheet: Sheet) -> Raw:
+        """The rows of a file of texts."""
+        held = zip(*sheet.rows, strict=True) if sheet.rows else ([] for _ in sheet.header)
+        columns = {name: _column(list(cells)) for name, cells in zip(sheet.header, held, strict=True)}
+        return cls(columns, len(sheet.rows), np.array(sheet.lines, np.int64), sheet.origin)
+
+    def habits_of(self, column: str, f: Field) -> Habits | None:
+        """What a column settles for a field whose texts may have two readings."""
+        if not is_open(f):
+            return None
+        if self.habits is not None and column in self.habits:
+            return self.habits[column]
+        return habits_of(f, self.columns[column])
+
+    def some(self, name: str, rows: Array) -> list[Cell]:
+        column = self.columns[name]
+        return [column[i] for i in rows.tolist()] if isinstance(column, list) else column.take(pa.array(rows)).to_pylist()
+
+
+def habits_of(f: Field, column: pa.Array | list[Cell]) -> Habits:
+    """The votes of a column's texts."""
+    found = Habits()
+    if isinstance(column, list):
+        found.add(f, {x for x in column if isinstance(x, str)})
+        return found
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return found
+    texts = pc.unique(column.dictionary_decode() if pa.types.is_dictionary(column.type) else column)
+    if len(texts) > FEW and f.type.name == "number":  # whole numbers have nothing to say, plain fractions vote for the point
+        texts = texts.filter(pc.invert(pc.match_substring_regex(texts, r"^-?\d+$")))
+        pointed = pc.match_substring_regex(texts, r"^\d+\.(\d{1,2}|\d{4,})$")
+        found.add(f, texts.filter(pointed)[:1].to_pylist())
+        texts = texts.filter(pc.invert(pointed))
+    found.add(f, texts.to_pylist())
+    return found
+
+
+def _column(values: list[Cell]) -> pa.Array | list[Cell]:
+    kinds = {type(x) for x in values if x is not None}
+    if kinds == {str}:
+        try:
+            return pa.array(values, pa.string())
+        except (ValueError, pa.ArrowException):  # a lone surrogate is not valid UTF-8
+            return values
+    return values
+
+
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    whole = column.combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):
+        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
+    return whole.cast(pa.string()) if pa.types.is_large_string(whole.type) or pa.types.is_string_view(whole.type) else whole

@@ -1,0 +1,57 @@
+"""A row of a table of columns: a `Row` whose fields are read from the columns when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from roe.dynamic import Value
+from roe.evaluator.row import Row
+from roe.plan.operators import Fill
+
+if TYPE_CHECKING:
+    from roe.columns.table import Table
+    from roe.columns.world import ColumnWorld
+
+
+class TableRow(Row):
+    """A row of a table: its fields are read from the columns when they are asked for."""
+
+    __slots__ = ("at",)
+    at: int
+    world: ColumnWorld
+
+    def __init__(self, entity: str, world: ColumnWorld, at: int) -> None:
+        super().__init__(entity, world, {})
+        self.at = at
+
+    def __bool__(self) -> bool:  # a dict that nobody has read from is empty, and a record all the same
+        return True
+
+    @property
+    def _table(self) -> Table:
+        return self.world.tables[self.entity]
+
+    @property
+    def label(self) -> str:
+        return str(self["name"] or self["id"])
+
+    def is_filled(self, step: Fill) -> bool:
+        table = self._table
+        entity = self.world.policy.model.entities[self.entity][step.name].type.entity
+        return bool(table.reference(step.name, entity).at[self.at] < 0)
+
+    def stored(self) -> Iterable[tuple[str, Value]]:
+        return self._table.stored_at(self.at)
+
+    @property
+    def written(self) -> str:
+        return self._table.written(self.at)
+
+
+def place_of(row: Row | None) -> int:
+    """Where a record stands in its table; -1 for none."""
+    if row is None:
+        return -1
+    assert isinstance(row, TableRow)
+    return row.at

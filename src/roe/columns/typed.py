@@ -1,0 +1,35 @@
+"""The records of an entity as typed columns, with what was said about them when they were read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from roe.columns.column import Column
+from roe.data.reading import Reading, Reject
+from roe.dynamic import Array
+
+
+@dataclass(slots=True)
+class TypedColumns:
+    """The records of an entity in the order of their ids: typed columns by field, lines, and what coercion said."""
+
+    n: int
+    reading: Reading
+    columns: dict[str, Column] = field(default_factory=dict)
+    ids: pa.Array = None
+    lines: Array = None
+    rejects: list[Reject] = field(default_factory=list)
+    repeated: int = 0  # how many of the rejects, the last ones, are repetitions
+
+    @property
+    def names(self) -> dict[str, str]:
+        """field -> the data's column."""
+        return self.reading.columns
+
+    @property
+    def corrected(self) -> Counter[tuple[str, str, str]]:
+        """(field, written, meant) -> records."""
+        return self.reading.corrected

@@ -1,0 +1,209 @@
+"""One book in one cycle: who stays and who returns, what the solver may decide, and what is left undone where a policy asks too much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from roe.dynamic import Array, Saved, Value
+from roe.evaluator.able import reason_not_here
+from roe.evaluator.book_plan import FREE, NO_BOOK, NO_REST, NOT_ABLE, STAYS, UNTOUCHED, BookPlan
+from roe.evaluator.engine import Bound
+from roe.evaluator.moves import Moves
+from roe.evaluator.others import Others
+from roe.evaluator.pair_answers import PairAnswers
+from roe.evaluator.row import Row
+from roe.evaluator.solve import Problem, greedy, solve
+from roe.grammar import values as v
+from roe.plan.operators import Expr, Solve
+
+
+@dataclass(slots=True)
+class Accounts:
+    """The accounts of a world as arrays, in the order of their ids: where each is and what may become of it."""
+
+    ids: list[str]
+    names: list[Value]
+    why: list[str]  # it stays, returns or is in no book
+    before: list[str | None]  # the rep who has it
+    now: Array  # the same as a place among the cycle's reps; -1 for nobody, or a rep without a book
+    value: Array
+    free: Array  # the solver may give it to somebody
+    pinned: Array  # it cannot leave its book
+    stays: Array
+    returns: Array
+
+    def rests(self, i: int) -> bool:
+        """Whether an account that returns is worn out, and rests where the policy says how long."""
+        return bool(self.returns[i]) and self.why[i] not in NO_REST
+
+
+class Cycle:
+    """One book of one cycle. Where other books are of its role, owners from before the first cycle are the book's only if it may have
+    their accounts.
+    """
+
+    def __init__(self, bound: Bound, step: Solve, kept: Saved, fast: bool, others: Others, reviewed: bool) -> None:
+        self.bound, self.world, self.step, self.fast = bound, bound.world, step, fast
+        self.others, self.reviewed = others, reviewed
+        self.kept: Saved = kept.get("accounts", {})
+        self.today: date = self.world.clock.today
+        code = self.world.compiled.code(step.reps)
+        self.reps = [r for r in self.world.all("rep") if self._works(r) and code(self.world.scope(r)) is True]
+        self.place = {r["id"]: i for i, r in enumerate(self.reps)}
+        self.begun, self.given = self._cycle(kept)
+        self.pairs = PairAnswers(self.world, step, self.reps)
+        self.capacity = np.array([_count(x) for x in self._of_reps(step.capacity)], np.int64)  # of each rep
+        self.relaxed: list[str] = []
+        self.unit = "accounts" if step.places is None else "places"
+
+    def _works(self, rep: Row) -> bool:
+        return not reason_not_here(rep) and not self.world.is_stranger(rep)
+
+    def _cycle(self, kept: Saved) -> tuple[str, dict[str, int]]:
+        """When the cycle began, and how many accounts each rep was given in it."""
+        last = v.parse_date(kept["cycle"]) if kept.get("cycle") else None
+        ends = self.world.clock.add(last, self.step.cadence) if last is not None and self.step.cadence is not None else last
+        running = last is not None and (self.today == last or (ends is not None and self.today < ends))
+        return (str(last), dict(kept.get("given", {}))) if running else (str(self.today), {})
+
+    def column(self, name: str) -> list[Value]:
+        return self.world.values("account", f"{self.step.name}{name}")
+
+    def plan(self) -> BookPlan:
+        """The plan of the book: the solver's, with what cannot move where it is."""
+        accounts = self._accounts()
+        problem = self._problem(accounts)
+        solution = greedy(problem) if self.fast else solve(problem)
+        after = np.where(accounts.pinned, accounts.now, solution.rep)
+        self._short(after, self.capacity, problem.kind)
+        return Moves(self, accounts, problem, solution, after).plan()
+
+    def _accounts(self) -> Accounts:
+        step = self.step
+        ids = [str(x) for x in self.world.values("account", "id")]
+        able = [x is True for x in self.column("_able")]
+        value = np.array([x if v.is_number(x) else 0.0 for x in self.column("_value")], float)
+        before = [None if r is None else str(r["id"]) for r in self.column("_now")]
+        fates = self.column("_return")
+        for i, account in enumerate(ids):
+            if account in self.others.accounts or (self.others.of_role and not able[i] and account not in self.kept):
+                able[i], before[i], fates[i] = False, None, FREE
+        why = self._fates(fates, able, before)
+        if self.world.policy.plan.untouched:
+            why = [UNTOUCHED if self.world.is_untouched("account", account) else w for account, w in zip(ids, why, strict=True)]
+        stays = np.array([w == STAYS for w in why], bool)
+        returns = np.array([w in step.returns or w in NO_REST for w in why], bool)
+        pinned = np.array([w not in (FREE, STAYS) for w in why], bool) & ~returns
+        if step.fixed is not None or not step.continuity:
+            pinned |= stays
+        rests = returns & np.array([w not in NO_REST for w in why], bool) & (step.rest is not None)
+        now = np.array([-1 if r is None else self.place.get(r, -1) for r in before], np.int64)
+        free = np.array(able, bool) & ~pinned & ~rests
+        return Accounts(ids, self.world.values("account", "name"), why, before, now, value, free, pinned, stays, returns)
+
+    def _fates(self, given: list[Value], able: list[bool], before: list[str | None]) -> list[str]:
+        """Why each account stays or returns; who has no book any more, and what no longer belongs in one, add to the rules."""
+        fates = []
+        for fate, good, rep in zip(given, able, before, strict=True):
+            if fate == STAYS and rep not in self.place:
+                fate = NO_BOOK
+            elif fate == STAYS and not good:
+                fate = NOT_ABLE
+            fates.append(str(fate))
+        return fates
+
+    # --- the problem ------------------------------------------------------------------------------------------------
+
+    def _problem(self, accounts: Accounts) -> Problem:
+        step, now = self.step, accounts.now
+        capacity = self.capacity
+        held = np.flatnonzero(accounts.pinned & (now >= 0))
+        fixed = self.pairs.count_places(held, now[held])
+        for i in np.flatnonzero(fixed > capacity).tolist():
+            over = int(fixed[i] - capacity[i])
+            self.relaxed.append(
+                f"capacity of {self.reps[i].label}: {fixed[i]} {self.unit} cannot leave the book, {over} more than its {capacity[i]}"
+            )
+        room = np.maximum(self._within_total(capacity, fixed) - fixed, 0)
+        if step.fixed is not None:
+            amount = np.array([_count(x) for x in self._of_reps(step.fixed)], np.int64)
+            given = np.array([self.given.get(str(r["id"]), 0) for r in self.reps], np.int64)
+            room = np.minimum(room, np.maximum(amount - given, 0))
+        kind, most, least = self._mix(capacity, now, accounts.pinned, room)
+        account, rep, worth = self._candidates(accounts)
+        base = np.bincount(now[held], weights=accounts.value[held], minlength=len(self.reps))
+        places = self.pairs.places(account, rep) if step.places is not None else None
+        today = np.where(accounts.free & accounts.stays, now, -1)
+        return Problem(
+            len(accounts.ids), account, rep, worth, room, kind, most, least, today, accounts.value, base, capacity, step.fairness, places
+        )
+
+    def _candidates(self, accounts: Accounts) -> tuple[Array, Array, Array]:
+        """(account, rep, worth) of every pair that may come about: no rep on leave receives one, and what returns goes to another."""
+        account, rep, worth = self.pairs.allowed(np.flatnonzero(accounts.free), accounts.value)
+        away = np.array([r["leave"] is not None for r in self.reps], bool)
+        is_own = accounts.now[account] == rep
+        keep = ~(away[rep] & ~is_own) if len(rep) else np.ones(0, bool)
+        keep &= ~(accounts.returns[account] & is_own)
+        account, rep, worth, is_own = account[keep], rep[keep], worth[keep], is_own[keep]
+        return account, rep, worth + self.step.continuity * (accounts.stays[account] & is_own)
+
+    def _within_total(self, capacity: Array, fixed: Array) -> Array:
+        """The capacity of each rep, int[reps], less where the total leaves less; what cannot leave a book stays in it."""
+        if self.step.total is None:
+            return capacity
+        elsewhere = self.others.places()
+        total = np.array([_count(x) for x in self._of_reps(self.step.total)], np.int64)
+        left = total - np.array([elsewhere.get(str(rep["id"]), 0) for rep in self.reps], np.int64)
+        for i in np.flatnonzero((fixed > left) & (fixed > 0)).tolist():
+            over = int(fixed[i] - left[i])
+            self.relaxed.append(
+                f"total of {self.reps[i].label}: {fixed[i]} {self.unit} cannot leave the book, {over} more than the other books leave of the total of {total[i]}"
+            )
+        return np.minimum(capacity, left)
+
+    def _of_reps(self, expr: Expr) -> list[Value]:
+        code = self.world.compiled.code(expr)
+        return [code(self.world.scope(rep)) for rep in self.reps]
+
+    def _mix(self, capacity: Array, now: Array, pinned: Array, room: Array) -> tuple[Array, Array, Array]:
+        """The class of each account, and how many of each a rep may and must still get. What cannot leave counts already."""
+        shares = self.step.mix
+        place = {share.name: k for k, share in enumerate(shares)}
+        kind = np.array([place.get(x, -1) for x in self.column("_mix")], np.int64)
+        most = (
+            np.stack([np.floor(capacity * s.most / 100 + 1e-9) for s in shares], 1).astype(np.int64)
+            if shares
+            else np.zeros((len(capacity), 0), np.int64)
+        )
+        least = np.stack([np.ceil(capacity * s.least / 100 - 1e-9) for s in shares], 1).astype(np.int64) if shares else most.copy()
+        for k, share in enumerate(shares):
+            stuck = np.flatnonzero(pinned & (kind == k) & (now >= 0))
+            have = self.pairs.count_places(stuck, now[stuck])
+            for i in np.flatnonzero(have > most[:, k]).tolist():
+                self.relaxed.append(
+                    f"mix of {self.reps[i].label}: {have[i]} {self.unit} of `{share.name}` cannot leave the book, {have[i] - most[i, k]} more than {share.most:g} %"
+                )
+            most[:, k] = np.maximum(most[:, k] - have, 0)
+            least[:, k] = np.maximum(least[:, k] - have, 0)
+        least = np.minimum(least, most)
+        return kind, np.minimum(most, np.maximum(room[:, None], 0)), np.minimum(least, np.maximum(room[:, None], 0))
+
+    # --- what there was no room for ----------------------------------------------------------------------------------
+
+    def _short(self, after: Array, capacity: Array, kind: Array) -> None:
+        """Say where a mix asks for more than there was room for, or than may go there."""
+        for k, share in enumerate(self.step.mix):
+            given = np.flatnonzero((kind == k) & (after >= 0))
+            have = self.pairs.count_places(given, after[given])
+            need = np.ceil(capacity * share.least / 100 - 1e-9).astype(np.int64)
+            for i in np.flatnonzero(have < need).tolist():
+                said = f"{have[i]} {self.unit} of `{share.name}`, {need[i] - have[i]} fewer than {share.least:g} % of {capacity[i]}"
+                self.relaxed.append(f"mix of {self.reps[i].label}: {said}")
+
+
+def _count(x: Value) -> int:
+    return max(int(x + 1e-9), 0) if v.is_number(x) else 0
