@@ -120,6 +120,29 @@ engagement: {{account: {{ae: [{{name: t, then: {{assign: territory_owner}}, else
     assert why in [step.text for step in found["A", "ae"].trace.steps]
 
 
+def test_a_company_follows_its_oldest_record_to_whom_this_run_gives_it(tmp_path: Path) -> None:
+    """The oldest one's owner has left or is moved on by its rule: the others go where it goes, not where it was."""
+    text = """roles: [sdr]
+pools: {p: {members: [ann, soon, desk], together: domain(lead.email)}}
+engagement: {lead: {sdr: [{name: r, then: {route: p}}]}}"""
+    leads = [
+        {"id": f"L{i}", "created": f"2026-03-01T10:0{i}", "email": f"p{i}@acme.com", "owner": "desk" if i == 1 else None} for i in (1, 2, 3)
+    ]
+    assert owners(both(tmp_path, text, {"lead": leads, "rep": REPS})) == {"L1": "ann", "L2": "ann", "L3": "ann"}
+
+
+def test_the_deals_of_an_account_go_together(tmp_path: Path) -> None:
+    text = """roles: [ae]
+pools: {p: {members: [ann, desk, nobody-lists]}}
+engagement: {opportunity: {ae: [{name: has, when: opportunity.owner.ae != null, then: keep}, {name: r, then: {route: p}}]}}"""
+    deals = [
+        {"id": f"O{i}", "account": account, "owner": owner}
+        for i, (account, owner) in enumerate([("A", None), ("B", "desk"), ("A", None), ("B", None), (None, None)])
+    ]
+    found = owners(both(tmp_path, text, {"account": [{"id": "A"}, {"id": "B"}], "opportunity": deals, "rep": REPS}))
+    assert found["O0"] == found["O2"] == "ann" and found["O1"] == found["O3"] == "desk"
+
+
 @pytest.mark.parametrize(("fallback", "expected"), [("desk", "desk"), ("left", None), ("away", None), ("off", None)])
 def test_who_a_pool_falls_back_on(tmp_path: Path, fallback: str, expected: str | None) -> None:
     text = f"""roles: [sdr]

@@ -64,8 +64,8 @@ def test_a_no_show_gives_the_turn_back_once_whatever_the_policy_calls_it(reason:
         assert [(e.record, e.rep, e.pool, e.number, e.reason) for e in backs] == [("L1", "ann", "desk", 1, reason)]  # type: ignore[attr-defined]
         assert store.rebuild()
     said = CliRunner().invoke(main, ["history", "L1", "--state", str(tmp_path / "state")]).output
-    assert "the turn of ann is given back to the pool `desk`" in " ".join(said.split()) and reason in said
-    assert "ann keeps it the turn is given back" in " ".join(said.split())
+    assert "the turn of Ann is given back to the pool `desk`" in " ".join(said.split()) and reason in said
+    assert "Ann keeps it the turn is given back" in " ".join(said.split())
     explained = CliRunner().invoke(
         main,
         ["explain", "L1", str(tmp_path), "--data", str(tmp_path / "data"), "--as-of", "2026-03-04", "--state", str(tmp_path / "state")],

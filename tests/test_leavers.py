@@ -79,6 +79,27 @@ def test_check_has_one_finding_for_each_leaver_who_is_still_named(folder: Path) 
     assert "`until`" in one["help"]
 
 
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (("{refer: Ada Ash}", "{refer: [{to: desk}, {to: ada, after: 5 days}], within: 2 days}"), "the referral of the rule `closed`"),
+        (("tables:\n", "by_hand: {account: {ae: {refer: ada}}}\ntables:\n"), "the referral of the rule `by-hand`"),
+        (("    fallback: ada\n", "    fallback: ada\n    sla: {within: 2 days, escalate: ada}\n"), "the escalation of the pool `desk`"),
+        (("tables:\n", "credits: {main: {for: account, rules: [{name: c, shares: {account.owner.ae: 100}}], disputes: {refer: ada, within: 2 days}}}\ntables:\n"), "the disputes of the credit `main`"),
+    ],
+)  # fmt: skip
+def test_whoever_must_decide_is_named_too(folder: Path, change: tuple[str, str], what: str) -> None:
+    text = (folder / "policy.yaml").read_text("utf-8")
+    assert change[0] in text
+    (folder / "policy.yaml").write_text(text.replace(*change), "utf-8")
+    done = CliRunner().invoke(
+        main, ["run", str(folder), "--data", str(folder / "data"), "--as-of", "2026-03-01", "--out", str(folder / "out")]
+    )
+    assert done.exit_code == 0, done.output
+    ada = json.loads((folder / "out" / "summary.json").read_text("utf-8"))["leavers"][0]
+    assert what in [m["by"] for m in ada["named"]]
+
+
 def test_a_comment_allows_one_place_and_the_others_are_still_said(folder: Path) -> None:
     text = (
         (folder / "policy.yaml")

@@ -594,6 +594,23 @@ def test_a_run_says_what_it_read(tmp_path: Path) -> None:
     )
 
 
+def test_a_time_zone_or_calendar_that_is_not_known_is_missing_and_said(tmp_path: Path) -> None:
+    """Salesforce writes the zone behind its own words for it."""
+    text = "roe: 1\nname: t\nroles: [ae]\nengagement: {account: {ae: [{name: all, then: keep}]}}\n"
+    folder = policy_text(tmp_path / "policy", text)
+    (folder / "data").mkdir()
+    (folder / "data" / "accounts.csv").write_text("id,name,owner\nA,Acme,a\n")
+    (folder / "data" / "reps.csv").write_text(
+        "id,name,timezone,calendar\na,Ann,(GMT-08:00) Pacific Standard Time (America/Los_Angeles),US-CA\nb,Ben,Europe/Berlin,Berlin\nc,Cy,Pacific,DE\n"
+    )
+    done = CliRunner().invoke(
+        main, ["run", str(folder), "--data", str(folder / "data"), "--as-of", "2026-03-02", "--out", str(tmp_path / "out")]
+    )
+    assert (
+        "timezone: 1 cell taken for missing: `Pacific` 1" in done.output and "calendar: 1 cell taken for missing: `Berlin` 1" in done.output
+    )
+
+
 @pytest.mark.parametrize("engine", ["rows", "columns"])
 @pytest.mark.parametrize(
     ("expect", "content", "says"),

@@ -13,11 +13,12 @@ from dataclasses import replace
 
 from roe.analysis.cases import Cases
 from roe.analysis.equivalence import Comparison
+from roe.analysis.finder import Finder
 from roe.analysis.judge import Judge, differs
 from roe.analysis.lists import MOST, Difference, Side
 from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.verdicts import PROVEN, UNDECIDED
-from roe.analysis.witness import Finder, Witness
+from roe.analysis.witness import Witness
 from roe.evaluator.engine import Decision, Evaluator, Run
 from roe.evaluator.extra import COLUMNS
 from roe.run.rows import extra_of

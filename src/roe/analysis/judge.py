@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from roe.analysis.witness import TODAY, Witness
+from roe.dynamic import Value, Values
 from roe.evaluator.engine import Bound, Decision, Evaluator
 from roe.evaluator.extra import credit_lines
 from roe.evaluator.leavers import named_reps
 from roe.plan.operators import Choose
 
-Tables = dict[str, list[dict[str, Any]]]
+Tables = dict[str, list[Values]]
 CASE = "case"  # the id of a witness
 OWNED_FOR = timedelta(days=10)
 
@@ -24,7 +24,7 @@ class Verdict:
 
     action: str
     owner: str | None
-    until: Any
+    until: date | None
     pool: str
     territory: str
     window: str
@@ -94,7 +94,7 @@ class Judge:
         return any(differs(before.get(role), after.get(role)) for role in {*before, *after})
 
 
-def _lines(bound: Bound, name: str) -> list[tuple[Any, ...]]:
+def _lines(bound: Bound, name: str) -> list[tuple[object, ...]]:
     """Who is credited with what, and the reason if the policy wrote it."""
     found = []
     for credit in bound.plan.credits:
@@ -119,7 +119,7 @@ def wrote(decision: Decision | None) -> bool:
     return bool(rules[decision.choice.fired[0]].because)
 
 
-def decisions(evaluator: Evaluator, tables: Mapping[str, Any], entity: str, today: date | datetime) -> dict[str, Decision] | None:
+def decisions(evaluator: Evaluator, tables: Mapping[str, Value], entity: str, today: date | datetime) -> dict[str, Decision] | None:
     """By role what a policy decides of the first record of an entity; None if it cannot be loaded."""
     if any(name not in evaluator.policy.model.entities for name in tables):
         return None

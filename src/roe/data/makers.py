@@ -13,7 +13,7 @@ from roe.data.habits import Habits, declared
 from roe.diagnostics import suggest
 from roe.dynamic import Cell
 from roe.grammar import values as v
-from roe.grammar.clock import hours_of
+from roe.grammar.clock import holidays_of, hours_of, zone_of
 from roe.grammar.functions import sales as own
 from roe.policy.model import DataSource, Field
 
@@ -62,7 +62,7 @@ def _text(f: Field) -> Callable[[Cell], str | None]:
     def text(value: Cell) -> str | None:
         raw = v.show_number(value) if v.is_number(value) else str(value)
         found = tidy(raw)
-        if found is None and f.normalize in ("country", "domain", "phone", "hours"):
+        if found is None and f.normalize in ("country", "domain", "phone", "hours", "timezone", "calendar"):
             if f.standard and f.normalize != "hours":
                 return None
             raise ValueError(f"`{raw}` is not a {_CALLED.get(f.normalize, f.normalize)}")
@@ -103,12 +103,26 @@ def _worded(value: object, words: tuple[str, ...]) -> bool:
         return text in words or re.sub(r"\s*\([^()]*\)$", "", text) in words
 
 
+_ZONE = re.compile(r"\(([A-Za-z_]+/[\w/+-]+)\)\s*$")  # `(GMT-08:00) Pacific Standard Time (America/Los_Angeles)`
+
+
+def _known(find: Callable[[str], object], name: str) -> str | None:
+    """A name that stands for something, and None for another one."""
+    try:
+        find(name)
+    except ValueError:
+        return None
+    return name
+
+
 NORMALIZERS: dict[str, Callable[[str], str | None]] = {
     "country": own.country,
     "domain": own.domain,
     "phone": lambda text: own.normalize_phone(text) or own.normalize_phone(text, "US"),
     "company": own.company,
     "hours": lambda text: text.strip() if hours_of(text) else None,
+    "timezone": lambda text: _known(zone_of, found[1] if (found := _ZONE.search(text)) else text.strip()),
+    "calendar": lambda text: _known(holidays_of, text.strip()),
     "lower": str.lower,
     "upper": str.upper,
     "trim": lambda text: " ".join(text.split()),

@@ -62,7 +62,7 @@ class Pools:
                 if other is not None and other is not rep:
                     self._seated_anew(other, row)
         self._given.setdefault((row.entity, row["id"]), {})[role] = rep["id"]
-        self.together.gave(self.pools[turn.pool], row, rep)
+        self.together.gave(self.pools[turn.pool], row, role, rep)
         self._seated_anew(rep, row)
 
     def _seated_anew(self, rep: Row, row: Row) -> None:

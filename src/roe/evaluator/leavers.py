@@ -6,6 +6,7 @@ that has ended, or that ends by itself, names its rep rightly.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -18,6 +19,7 @@ from roe.grammar import syntax as s
 from roe.plan.operators import Action, Allocate, Choose, Derive, Expr, Plan, Rule
 from roe.source import Span, Text
 
+_QUOTED = re.compile(r'(?:^{|then |else )"([^"]+)"')  # who must decide, as the engagement puts a list of them
 Named = Iterator[tuple[Text, str]]  # (the name, where it is asked for)
 
 
@@ -104,10 +106,13 @@ def _named_otherwise(plan: Plan) -> Named:
     for (entity, _), rules in plan.engagement.items():
         for rule in rules.rules:
             for action in _actions(rule):
-                if isinstance(action.to, Text):
-                    yield action.to, f"the referral of the rule `{rule.name}`"
+                if isinstance(action.to, Text):  # a list that escalates names them within an expression
+                    for name in _QUOTED.findall(action.to) or [action.to]:
+                        yield Text(name, action.to.origin), f"the referral of the rule `{rule.name}`"
         yield from _of_tables(entity, rules, plan)
     for credit in plan.credits:
+        if isinstance(credit.refer, Text):
+            yield credit.refer, f"the disputes of the credit `{credit.name}`"
         for name, shares in credit.shares.items():
             for expr, _ in shares:
                 yield from _literal(expr, f"the credit rule `{name}`")

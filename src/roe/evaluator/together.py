@@ -44,6 +44,13 @@ class Companies:
             company, known = self._company_of.pop(record)
             self.of[company].remove(known)
 
+    def move(self, record: str, rep: str) -> None:
+        """Somebody else has a record that somebody had."""
+        if record in self._company_of:
+            company, known = self._company_of[record]
+            self.drop(record)
+            self.add(company, known._replace(rep=rep))
+
 
 def queue_place(created: Value, record: object) -> tuple[bool, str, str]:
     """What orders records that wait for a pool: when they came, those without a date first, then their ids."""
@@ -73,8 +80,11 @@ class Together:
         self._asked: dict[tuple[str, str, str], Pool] = {}  # by the same key, a pool that asks so
         self._rests_on: dict[tuple[str, str], frozenset[tuple[str, str]] | None] = {}
 
-    def gave(self, pool: Pool, row: Row, rep: Row) -> None:
+    def gave(self, pool: Pool, row: Row, role: str, rep: Row) -> None:
         """A pool has given a record: others of its company follow."""
+        for (_, entity, of), companies in self._existing.items():
+            if (entity, of) == (row.entity, role):
+                companies.move(str(row["id"]), str(rep["id"]))
         company = self.company(pool, row)
         if company is not None:
             self.given.setdefault((pool.step.name, company), (rep["id"], f"{row.entity} {row['id']}"))

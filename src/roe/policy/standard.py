@@ -45,7 +45,7 @@ STANDARD: dict[str, dict[str, str]] = {
         "id": "string", "name": "string", "first_name": "string", "last_name": "string", "email": "string lower",
         "team": "string", "role": "string",
         "region": "string", "segment": "string", "manager": "rep", "active": "boolean", "ramp": "number",
-        "capacity": "number", "starts": "date", "ends": "date", "timezone": "string", "hours": "string hours", "calendar": "string",
+        "capacity": "number", "starts": "date", "ends": "date", "timezone": "string timezone", "hours": "string hours", "calendar": "string calendar",
         "leaves": "leave[] via rep", "leave": "leave", "able": "boolean", "may_hold": "boolean", "local_day": "date", "claims": "claim[] via rep",
         "opportunities": "opportunity[] via rep", "activities": "activity[] via rep",
     },

@@ -78,7 +78,7 @@ def lower(credits: Mapping[Text, CreditSection], cx: Context) -> tuple[Credit, .
             shares[str(rule.name)] = _shares(rule, cx, entity)
         cx.steps[entity, str(name)] = Choose(entity, str(name), "credit", "first", tuple(rules))
         refer, within = (credit.disputes.refer, credit.disputes.within) if credit.disputes else ("", None)
-        lowered.append(Credit(str(name), entity, shares, str(refer), cx.lasting(within)))
+        lowered.append(Credit(str(name), entity, shares, refer, cx.lasting(within)))
     return tuple(lowered)
 
 

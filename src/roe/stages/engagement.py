@@ -186,7 +186,7 @@ def _by_hand(asked: ByHandSection | None, entity: Text, role: Text, has_pool: bo
     conditions = [written(changed, Text(BY_HAND, at))]
     since = f"{{{entity}.owner_from.{role}}}"
     if asked == "refer" or isinstance(asked, ByHandReferSection):
-        to, within = (str(asked.refer), cx.lasting(asked.within)) if isinstance(asked, ByHandReferSection) else ("sales operations", None)
+        to, within = (asked.refer, cx.lasting(asked.within)) if isinstance(asked, ByHandReferSection) else ("sales operations", None)
         return (
             Rule(Text(BY_HAND, at), tuple(conditions), Action("refer", to=to, within=within), Text(f"changed in the CRM on {since}", at)),
         )

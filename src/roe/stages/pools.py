@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from roe.grammar import types as t
+from roe.grammar import values as v
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.plan.operators import Allocate, DatedValue, Expr, Rule, Sla
@@ -14,7 +15,10 @@ from roe.policy.section import Day, Duration, Expression, Form, Heading, Name, P
 from roe.source import Text
 
 # two leads of one company go to one rep: by its account, else by its own e-mail domain, else by the person's e-mail address
-COMPANY = "if lead.account != null then lead.account.id else if is_freemail(domain(lead.email)) then lead.email else domain(lead.email)"
+COMPANY = (
+    "if lead.account != null then lead.account.id else if opportunity.account != null then opportunity.account.id "
+    "else if is_freemail(domain(lead.email)) then lead.email else domain(lead.email)"
+)
 
 
 @section
@@ -165,7 +169,7 @@ def _number(pool: PoolSection, key: str, text: Text | None, cx: Context, names: 
     return number
 
 
-def _together(pool: PoolSection, name: Text, cx: Context, names: Names) -> tuple[Expr | None, Any]:
+def _together(pool: PoolSection, name: Text, cx: Context, names: Names) -> tuple[Expr | None, v.Duration | None]:
     """What records of one company have in common, and for how long they stay together."""
     together = pool.together
     given, within = (together.by, cx.lasting(together.within)) if isinstance(together, TogetherSection) else (together, None)
