@@ -132,10 +132,10 @@ def about(bound: Bound, row: Row, only: str = "") -> list[ValueTrace]:
 
 def _split(bound: Bound, row: Row, only: str, decided: Sequence[Decision]) -> Iterator[ValueTrace]:
     """The credit that a holdover or an approved exception splits."""
-    shared: list[tuple[str, Iterable[list[Any]], list[str]]] = [(EXCEPTION, excepted(bound), [])]
+    shared: list[tuple[str, Iterable[list[Value]], list[str]]] = [(EXCEPTION, excepted(bound), [])]
     for h in bound.plan.holdovers if row.entity == "account" else ():
         own = sorted((d for d in decided if (d.entity, d.role) == ("account", h.role)), key=lambda d: d.id)
-        lines: Iterable[list[Any]] = held(h, bound.world, [(d.owner, d.previous) for d in own])
+        lines: Iterable[list[Value]] = held(h, bound.world, [(d.owner, d.previous) for d in own])
         shared.append((h.name, lines, [f"{h.name}_credit", f"{h.name}_stage_until"]))
     for name, all_lines, rests_on in shared:
         mine = [line for line in all_lines if line[1:3] == [row.entity, row["id"]]] if only in ("", name) else []
@@ -147,7 +147,7 @@ def _split(bound: Bound, row: Row, only: str, decided: Sequence[Decision]) -> It
             yield ValueTrace(decision, said, steps, name, [[line[4], line[5]] for line in mine])
 
 
-def _shares(bound: Bound, lines: Iterable[list[Any]]) -> str:
+def _shares(bound: Bound, lines: Iterable[list[Value]]) -> str:
     return " and ".join(f"{_who(bound, line[4])} {v.show_number(line[5])} %" for line in lines)
 
 
