@@ -14,8 +14,10 @@ import yaml
 import roe
 from roe.analysis.check import Subject
 from roe.analysis.equivalence import compare
+from roe.analysis.finder import Finder
+from roe.analysis.gaps import gaps, uncovered
+from roe.analysis.overlaps import overlaps
 from roe.analysis.verdicts import PROVEN, Table, closed, timely
-from roe.analysis.witness import Finder
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.row import Row
 from roe.plan.operators import Choose
@@ -149,7 +151,7 @@ def test_every_verdict_is_what_all_records_say(part: int, tmp_path: Path) -> Non
                         return not counting or b in others[a]
 
                     pairs = {(b, a) for h in here for a in h for b in h if a < b and counts(b, a)}
-                    found = list(table.overlaps(counts))
+                    found = list(overlaps(table, counts))
                     assert {v.rules for v in found} == pairs, (number, table.step.name)
                     for v in found:
                         assert (
@@ -159,12 +161,12 @@ def test_every_verdict_is_what_all_records_say(part: int, tmp_path: Path) -> Non
                         )
                     seen["overlap"] += len(pairs)
                     seen["apart"] += n * (n - 1) // 2 - len(pairs)
-            gaps = list(table.uncovered())
-            assert bool(gaps) == (frozenset() in here), (number, table.step.name)
-            for v in gaps:
+            left_out = list(uncovered(table))
+            assert bool(left_out) == (frozenset() in here), (number, table.step.name)
+            for v in left_out:
                 assert v.certainty == PROVEN and v.witness is not None and table.finder.holding(v.witness, table.chooser) == (), (number, v)
-            seen["gap" if gaps else "whole"] += 1
-            for v in table.gaps(closed(table.cases), inner=False):
+            seen["gap" if left_out else "whole"] += 1
+            for v in gaps(table, closed(table.cases), inner=False):
                 assert v.witness is not None, (number, table.step.name, v)
                 row = table.finder.row(v.witness)
                 assert row is not None and any(
@@ -292,17 +294,17 @@ def test_time_is_a_subject_like_any_other(tmp_path: Path) -> None:
             deciding = {min(h) for h in here if h}
             assert {v.rules[0] for v in table.never()} == set(range(len(table.step.rules))) - deciding, (number, name)
             seen["never"] += len(table.step.rules) - len(deciding)
-        gaps = list(tables["engagement_ae"].uncovered())
-        assert bool(gaps) == any(not h for h in held(tables["engagement_ae"], records)), number
+        left_out = list(uncovered(tables["engagement_ae"]))
+        assert bool(left_out) == any(not h for h in held(tables["engagement_ae"], records)), number
         assert all(
             v.certainty == PROVEN and tables["engagement_ae"].finder.holding(v.witness, tables["engagement_ae"].chooser) == ()
-            for v in gaps
+            for v in left_out
             if v.witness
         )
-        seen["gap" if gaps else "whole"] += 1
+        seen["gap" if left_out else "whole"] += 1
         told = {
             str(tables["territory_owner.ae"].step.rules[v.rules[0]].conditions[0].text)
-            for v in tables["territory_owner.ae"].gaps(timely, inner=True)
+            for v in gaps(tables["territory_owner.ae"], timely, inner=True)
         }
         wanted = set()
         for name in ("t1", "t2"):

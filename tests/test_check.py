@@ -13,6 +13,7 @@ import roe
 from helpers import AS_OF, EXAMPLES, ROOT, policy_text
 from roe.analysis.cases import Cases
 from roe.analysis.check import Subject, findings
+from roe.analysis.overlaps import overlaps
 from roe.analysis.verdicts import PROVEN
 from roe.cli import main
 from roe.diagnostics import CODES
@@ -61,7 +62,7 @@ def test_witnesses_of_a_faulty_policy_are_decided_as_it_is_said(name: str) -> No
                 fired = table.finder.asked(v.witness, table.chooser)
                 assert fired is not None and fired[0][0] < v.rules[0]
                 seen += 1
-        for v in table.overlaps() if table.step.hit == "unique" else ():
+        for v in overlaps(table) if table.step.hit == "unique" else ():
             assert v.witness is not None and set(v.rules) <= set(table.finder.holding(v.witness, table.chooser) or ())
             seen += 1
     assert seen >= {

@@ -14,6 +14,7 @@ import yaml
 import roe
 from roe.analysis.check import Subject
 from roe.analysis.date_cells import DateAxis
+from roe.analysis.gaps import uncovered
 from roe.analysis.verdicts import PROVEN, Table
 from roe.evaluator.engine import Evaluator
 
@@ -112,9 +113,9 @@ def _compare(e: Evaluator, table: Table, pairs: list[tuple[Any, date]], seen: di
     assert told & deciding <= spare, (said, told, spare)
     for v in table.redundant(does, ""):
         assert v.witness is None or table.finder.asked(v.witness, table.chooser)[0] == v.rules  # type: ignore[index]
-    gaps = list(table.uncovered())
-    assert gaps or frozenset() not in here, said
-    for v in gaps:
+    left_out = list(uncovered(table))
+    assert left_out or frozenset() not in here, said
+    for v in left_out:
         assert v.witness is not None and v.certainty == PROVEN and table.finder.holding(v.witness, table.chooser) == (), (said, v)
     # and what is found by trying all days is found by proof: every rule that is said to decide decides a witness
     for rule in set(range(n)) - {v.rules[0] for v in never}:
@@ -123,4 +124,4 @@ def _compare(e: Evaluator, table: Table, pairs: list[tuple[Any, date]], seen: di
     seen["never"] += len(never)
     seen["fires"] += len(deciding)
     seen["spare"] += len(told)
-    seen["gap" if gaps else "whole"] += 1
+    seen["gap" if left_out else "whole"] += 1

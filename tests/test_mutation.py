@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 import roe
 from helpers import AS_OF, EXAMPLES, HEAVY, ROOT, example, policy_text, tables
-from roe.analysis.witness import Finder
+from roe.analysis.finder import Finder
 from roe.cli import main
 from roe.evaluator.engine import Evaluator
 from roe.testing.cases import load_cases

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import and_, or_
-from typing import Any
 
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.plan.bitsets import bits, runs
@@ -67,7 +67,7 @@ class Axis:
     )  # fmt: skip
 
     def __init__(
-        self, key: str, node: s.Node, places: Sequence[tuple[Any, int, bool]], uses: int, groups: dict[Any, int] | None = None
+        self, key: str, node: s.Node, places: Sequence[tuple[Value, int, bool]], uses: int, groups: dict[Value, int] | None = None
     ) -> None:
         self.key, self.node, self.uses = key, node, uses
         self.values = [value for value, _, _ in places]
@@ -149,7 +149,7 @@ class Axis:
         """Whether the cells after the first, which is null, stand in the order of their values."""
         return ELSE not in self.values and key_of(True) not in self.points
 
-    def cell_of(self, value: Any) -> int | None:
+    def cell_of(self, value: Value) -> int | None:
         """The cell of a value; None if it can be in none, such as a number among texts."""
         if isinstance(value, (dict, list)):  # a record: it is there, and no constant
             return len(self.values) - 1 if self.values[-1] is ELSE else None

@@ -6,12 +6,12 @@ day of a replay (`replay.py`). Values are those of the loader before references 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from dataclasses import field as slot
 from datetime import date
-from typing import Any
 
+from roe.dynamic import Json, Value
 from roe.grammar import values as v
 
 
@@ -24,7 +24,7 @@ class Change:
     def says(self) -> str:
         raise NotImplementedError
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         raise NotImplementedError
 
 
@@ -35,15 +35,15 @@ class FieldChange(Change):
     entity: str
     record: str
     field: str
-    before: Any
-    after: Any
+    before: Value
+    after: Value
     label: str = slot(default="", compare=False)
 
     def says(self) -> str:
         name = f" ({self.label})" if self.label and self.label != self.record else ""
         return f"{self.entity} {self.record}{name}: `{self.field}` from {shown(self.before)} to {shown(self.after)}"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {
             "kind": "field", "entity": self.entity, "record": self.record, "field": self.field, "from": v.plain(self.before),
             "to": v.plain(self.after),
@@ -55,12 +55,12 @@ class NewRecord(Change):
     """A record that is missing, such as an activity or a claim: its fields in the order of their names."""
 
     entity: str
-    values: tuple[tuple[str, Any], ...]
+    values: tuple[tuple[str, Value], ...]
 
     def says(self) -> str:
         return f"a new {self.entity}: " + ", ".join(f"`{name}` {shown(value)}" for name, value in self.values)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {"kind": "record", "entity": self.entity, "values": {name: v.plain(value) for name, value in self.values}}
 
 
@@ -69,13 +69,13 @@ class ListChange(Change):
     """A value that is put on a list of the policy, or taken off it."""
 
     name: str
-    value: Any
+    value: Value
     adds: bool
 
     def says(self) -> str:
         return f"{'add' if self.adds else 'take'} {shown(self.value)} {'to' if self.adds else 'off'} the list `{self.name}`"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {"kind": "list", "list": self.name, "value": v.plain(self.value), "adds": self.adds}
 
 
@@ -94,7 +94,7 @@ class ExceptionEnds(Change):
         who = f"{self.entity} {self.record} as {self.role}"
         return f"end the exception that gives {who} to {self.owner}, today instead of on {v.readable(self.until)} ({self.place})"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {
             "kind": "exception", "entity": self.entity, "record": self.record, "role": self.role, "owner": self.owner,
             "until": str(self.until), "place": self.place,
@@ -117,7 +117,7 @@ class StaffingChange(Change):
             return f"a new row in the staffing of {self.step} `{self.territory}`: `role` {self.role}, `rep` {self.after}"
         return f"staffing of {self.step} `{self.territory}` as {self.role}: `rep` from {shown(self.before)} to {shown(self.after)} ({self.place})"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {
             "kind": "staffing", "of": self.step, "territory": self.territory, "role": self.role, "from": self.before, "to": self.after,
             "place": self.place or None,
@@ -134,7 +134,7 @@ class MemberChange(Change):
     def says(self) -> str:
         return f"add {shown(self.rep)} to the members of the pool `{self.pool}`"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {"kind": "member", "pool": self.pool, "rep": self.rep}
 
 
@@ -147,11 +147,11 @@ class Wait(Change):
     def says(self) -> str:
         return f"wait until {v.readable(self.until)}, if nothing else happens"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {"kind": "wait", "until": v.string(self.until)}
 
 
-def shown(value: Any) -> str:
+def shown(value: Value) -> str:
     return "nothing" if value is None else v.readable(value) if isinstance(value, date) else v.literal(value)
 
 
@@ -192,7 +192,7 @@ def merge(a: Way, b: Way) -> Way | None:
     return tuple(found.values())
 
 
-def _about(change: Change) -> Any:
+def _about(change: Change) -> Hashable:
     if isinstance(change, FieldChange):
         return change.entity, change.record, change.field
     return "wait" if isinstance(change, Wait) else change

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 from roe.analysis.allow import allowed
 from roe.analysis.diff import said
+from roe.analysis.finder import Finder
+from roe.analysis.gaps import gaps, uncovered
+from roe.analysis.overlaps import overlaps, run_into, touching
 from roe.analysis.verdicts import PROVEN, UNDECIDED, Table, Verdict, closed, ordered, timely
-from roe.analysis.witness import Finder
 from roe.diagnostics import Diagnostic
 from roe.evaluator.choose import Chooser, rank
 from roe.evaluator.engine import Evaluator
@@ -242,7 +244,7 @@ def overlap(subject: Subject) -> Iterator[Diagnostic]:
             continue
         values = [rule.value for rule in step.rules]
         conflict = step.hit == "any"
-        pairs = table.overlaps((lambda a, b, x=values: v.equal(x[a], x[b]) is not True) if conflict else lambda a, b: True)  # type: ignore[misc]
+        pairs = overlaps(table, (lambda a, b, x=values: v.equal(x[a], x[b]) is not True) if conflict else lambda a, b: True)  # type: ignore[misc]
         for number, verdict in enumerate(pairs):
             if number == MOST_FINDINGS:
                 break
@@ -265,7 +267,7 @@ def staffed_twice(subject: Subject) -> Iterator[Diagnostic]:
         if step.stage != "staffing":
             continue
         role = step.name.rpartition(".")[2]
-        for later, earlier, span, verdict in table.run_into():
+        for later, earlier, span, verdict in run_into(table):
             one, other = step.rules[later], step.rules[earlier]
             if one.value == other.value:
                 continue
@@ -280,7 +282,7 @@ def counted_twice(subject: Subject) -> Iterator[Diagnostic]:
         step = table.step
         if not step.hit.startswith("collect"):
             continue
-        for later, earlier, verdict in table.touching():
+        for later, earlier, verdict in touching(table):
             one, other = step.rules[later], step.rules[earlier]
             message = f"`{other.name}` and `{one.name}` both count {verdict.span}"
             related = (("this one counts it too", other.name.span()),)
@@ -337,11 +339,11 @@ def left_out(subject: Subject) -> Iterator[Diagnostic]:
     for table in subject.tables:
         step = table.step
         if step.stage == "engagement":
-            for verdict in table.uncovered():
+            for verdict in uncovered(table):
                 message = f"{title(step)} do not cover some {step.entity}s: no rule matches"
                 yield diagnostic(subject, table, "R411", anchor(step), message, "add a last rule without `when`", verdict)
         elif step.default is None and _partition(step):
-            for verdict in table.gaps(closed(table.cases), inner=False):
+            for verdict in gaps(table, closed(table.cases), inner=False):
                 beside = step.rules[verdict.rules[0]].name
                 said = f" ({verdict.span})" if verdict.span else ""
                 message = f"{title(step)} does not cover a case next to `{beside}`{said}"
@@ -362,7 +364,7 @@ def hidden(subject: Subject) -> Iterator[Diagnostic]:
         step = table.step
         if step.default is None or not _partition(step):
             continue
-        for verdict in table.gaps(lambda axis: ordered(axis) and not timely(axis), inner=True):
+        for verdict in gaps(table, lambda axis: ordered(axis) and not timely(axis), inner=True):
             beside = step.rules[verdict.rules[0]].name
             message = f"the default of {title(step)} hides a gap next to `{beside}`" + (f": {verdict.span}" if verdict.span else "")
             yield diagnostic(subject, table, "R412", beside, message, "widen a row so that the two meet", verdict)
@@ -378,7 +380,7 @@ def in_time(subject: Subject) -> Iterator[Diagnostic]:
         owner = subject.evaluator.policy.plan.steps.get((step.entity, name))
         if step.stage == "staffing" and isinstance(owner, Derive) and role in owner.vacant:
             continue
-        for verdict in table.gaps(timely, inner=True):
+        for verdict in gaps(table, timely, inner=True):
             beside = step.rules[verdict.rules[0]]
             if step.stage == "staffing":
                 whose = str(beside.conditions[0].text)

@@ -1,22 +1,22 @@
 """Conditions that set one date beside another: `account.start <= today - 3 months`, `within(account.start, 90 days)`, `a.ends > a.starts`.
 
 Dates, durations and what is added of them are *monotone*: the later the one date, the later the result. So for each day of the one date
-there are a few days of the other at which a condition changes, and nowhere else. `date_cells.py` finds those days by asking the condition
-itself, and makes cells of them. Here a condition is recognised: which two dates it is about, and which comparisons it consists of.
+there are a few days of the other at which a condition changes, and nowhere else. `date_line.py` finds those days by asking the condition
+itself, and `date_cells.py` makes cells of them. Here a condition is recognised: which two dates it is about, and which comparisons it consists of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
-from typing import Any
 
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.check import Checker
 from roe.grammar.clock import Clock
-from roe.grammar.closures import CLOCK, IMPLICIT, compile_expression
+from roe.grammar.closures import CLOCK, IMPLICIT, Code, Scope, compile_expression
 from roe.grammar.names import Names
 from roe.grammar.printer import show
 from roe.node import node
@@ -121,14 +121,14 @@ class Dates:
 
     def _single(self, test: Test, edges: tuple[Edge, ...], base: s.Node) -> Test | None:
         """The test of a date with something added to it, `x + 3 months < @"2026-01-01"`, as a test of the date."""
-        from roe.analysis.date_cells import changes_of
+        from roe.analysis.date_line import changes_of
 
         if test.subject == base or self._kind(base) != DATE:
             return None
         code, calendar = _code(test.subject, {show(base): ONE}), self.calendar
         clock = calendar.clock(date(2000, 1, 1))
 
-        def condition(value: Any) -> Truth:
+        def condition(value: Value) -> Truth:
             return test.condition(code({CLOCK: clock, ONE.id: value}))
 
         points = changes_of([_code(edge.tree, {show(base): ONE}) for edge in edges], clock)
@@ -138,25 +138,29 @@ class Dates:
 
     def _edges(self, test: Test) -> tuple[list[Shape], tuple[Edge, ...]] | None:
         """The shapes of all that a test compares, and its comparisons; None where it is about anything but dates."""
-        if (isinstance(test.subject, s.Path) and test.subject.field not in ("days", "years", "year")) or isinstance(test.subject, s.Name):
+        if _is_field(test.subject) or (test.points and isinstance(test.points[0], str)):
             return None
-        if test.points and isinstance(test.points[0], str):
-            return None
-        if set(map(type, test.points)) == {bool} or not test.points:
-            pairs = list(self._compared(test.subject))
-            if not test.points and not pairs:  # whether a difference is missing
-                shape = self._shape(test.subject)
-                return None if shape is None or len(shape.bases) < 2 else ([shape], ())
-        else:
-            pairs = [(test.subject, s.Literal(point, "")) for point in test.points]
+        if test.points and set(map(type, test.points)) != {bool}:
+            return self._edges_of_pairs([(test.subject, s.Literal(point, "")) for point in test.points])
+        pairs = list(self._compared(test.subject))
+        if not test.points and not pairs:  # whether a difference is missing
+            shape = self._shape(test.subject)
+            return None if shape is None or len(shape.bases) < 2 else ([shape], ())
+        return self._edges_of_pairs(pairs)
+
+    def _edges_of_pairs(self, pairs: Sequence[tuple[s.Node, s.Node] | None]) -> tuple[list[Shape], tuple[Edge, ...]] | None:
+        """The shapes of both sides of every comparison, and the comparisons; None where one is not about dates, or changes more than once."""
         shapes: list[Shape] = []
+        edges: list[Edge] = []
         for pair in pairs:
-            found = [self._shape(side) for side in pair] if pair is not None else [None]
-            shapes += [x for x in found if x is not None]
-            if None in found or (found[0] is not None and found[1] is not None and not _opposed(found[0], found[1])):
+            if pair is None:
                 return None
-        made = (_edge(op, *pair) for pair in pairs if pair is not None for op in ("<", "<="))
-        return (shapes, tuple(made)) if shapes else None
+            left, right = self._shape(pair[0]), self._shape(pair[1])
+            if left is None or right is None or not _opposed(left, right):
+                return None
+            shapes += [left, right]
+            edges += [_edge(op, *pair) for op in ("<", "<=")]
+        return (shapes, tuple(edges)) if shapes else None
 
     def _compared(self, tree: s.Node) -> Iterator[tuple[s.Node, s.Node] | None]:
         """The two sides of every comparison that a condition makes; None for a part that is something else."""
@@ -250,6 +254,11 @@ class Dates:
             return ""
 
 
+def _is_field(subject: s.Node) -> bool:
+    """Whether a subject is a field itself, and not the days or years between two dates."""
+    return isinstance(subject, s.Name) or (isinstance(subject, s.Path) and subject.field not in ("days", "years", "year"))
+
+
 def _base(tree: s.Node, kind: str) -> Shape:
     return Shape(kind, {show(tree): 1}, {show(tree): tree})
 
@@ -277,7 +286,7 @@ def _edge(op: str, left: s.Node, right: s.Node) -> Edge:
 # --- tests of two dates ---------------------------------------------------------------------------------------------
 
 
-def _code(tree: s.Node, names: dict[str, s.Node]) -> Callable[[dict[str, Any]], Any]:
+def _code(tree: s.Node, names: dict[str, s.Node]) -> Code:
     return compile_expression(replaced(tree, names))
 
 
@@ -295,7 +304,7 @@ def _beside(
         names[show(other)] = OTHER
     code = _code(test.subject, names)
 
-    def condition(value: Any) -> Truth:
+    def condition(value: Value) -> Truth:
         return test.condition(code(scope_of(calendar, value, moving)))
 
     own = tuple(Edge(replaced(edge.tree, names), edge.key) for edge in edges)  # type: ignore[arg-type]
@@ -303,7 +312,7 @@ def _beside(
     return DateTest(s.ListOf((one, other)), (), (), (), None, missing, condition, own, kinds, moving, calendar)
 
 
-def scope_of(calendar: Calendar, value: Any, moving: bool) -> dict[str, Any]:
+def scope_of(calendar: Calendar, value: Value, moving: bool) -> Scope:
     """What a condition about two dates sees."""
     one, other = value
     clock = calendar.clock(other if moving and other is not None else date(2000, 1, 1))

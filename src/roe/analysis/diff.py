@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
 
+from roe.dynamic import Json
 from roe.evaluator.engine import Decision, Run
 from roe.grammar import values as v
 from roe.grammar.printer import show
@@ -52,7 +52,7 @@ class Moved:
     customer: bool
     cut: bool
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {k: getattr(self, k) for k in self.__slots__}
 
 
@@ -72,8 +72,8 @@ class Impact:
 
     def shifts(self) -> list[tuple[str, int, int, float | None]]:
         """(rep, owned before, owned after, capacity) of the reps who gain or lose, the most first."""
-        found = [(rep, was, now, capacity) for rep, (was, now, capacity) in self.load.items() if was != now]
-        return sorted(found, key=lambda x: -abs(x[2] - x[1]))
+        changed = [(rep, was, now, capacity) for rep, (was, now, capacity) in self.load.items() if was != now]
+        return sorted(changed, key=lambda x: -abs(x[2] - x[1]))
 
     def matrix(self) -> Counter[tuple[str, str]]:
         return Counter((m.before or NOBODY, m.after or NOBODY) for m in self.moved)
@@ -147,7 +147,7 @@ def effect(rule: Rule) -> str:
     return said(rule.value) + (f" because {rule.because}" if rule.because else "")
 
 
-def _step(step: Any) -> dict[str, str]:
+def _step(step: object) -> dict[str, str]:
     if isinstance(step, Choose):
         named = {f"{i + 1}. {rule.name}": _rule(rule) for i, rule in enumerate(step.rules)}
         return {**named, "(hit)": step.hit, "(default)": said(step.default), "(priority)": said(step.priority)}
@@ -158,7 +158,7 @@ def _step(step: Any) -> dict[str, str]:
     return {}
 
 
-def said(value: Any) -> str:
+def said(value: object) -> str:
     """A part of a plan as text, without the places where it stands."""
     if isinstance(value, Expr):
         return show(value.tree)
@@ -192,32 +192,32 @@ def impact(old: Run, new: Run) -> Impact:
     """What the new run decides otherwise than the old. Records that only one of them decides count as nobody's in the other."""
     before = {(d.entity, d.id, d.role): d for d in old.decisions}
     after = {(d.entity, d.id, d.role): d for d in new.decisions}
-    moved: list[Moved] = []
-    load: dict[str, list[int]] = {}
-    for key in sorted({*before, *after}):
-        a, b = before.get(key), after.get(key)
-        had, has = _owner(a), _owner(b)
-        for rep, place in ((had, 0), (has, 1)):
-            if rep is not None:
-                load.setdefault(rep, [0, 0])[place] += 1
-        if had == has:
-            continue
-        d = a or b
-        assert d is not None
-        moved.append(Moved(
-            *key[:2], d.name, key[2], had, has, a.rule if a else "", b.rule if b else "", a.reason if a else "not decided", b.reason if b else "not decided",
-            customer(d.row), a is not None and live(a.window),
-        ))  # fmt: skip
+    keys = sorted({*before, *after})
+    pairs = [(key, before.get(key), after.get(key)) for key in keys]
+    moved = [_moved(key, a, b) for key, a, b in pairs if _owner(a) != _owner(b)]
+    had, has = Counter(map(_owner, before.values())), Counter(map(_owner, after.values()))
     reps = {str(r["id"]): r for r in new.world.all("rep")}
-    shown = {rep: (n[0], n[1], reps[rep]["capacity"] if rep in reps else None) for rep, n in sorted(load.items())}
-    found = Impact(len({*before, *after}), moved, shown, names={rep: str(row.label) for rep, row in reps.items()})
-    found.facts = {
-        "decided": found.decisions, "moved": len(moved), "moved_share": len(moved) / max(found.decisions, 1), "unowned": sum(m.after is None for m in moved),
+    owners = sorted(rep for rep in {*had, *has} if rep is not None)
+    loads = {rep: (had[rep], has[rep], reps[rep]["capacity"] if rep in reps else None) for rep in owners}
+    facts = {
+        "decided": len(keys), "moved": len(moved), "moved_share": len(moved) / max(len(keys), 1), "unowned": sum(m.after is None for m in moved),
         "customers_moved": sum(m.customer for m in moved), "windows_cut": sum(m.cut for m in moved),
-        "over_capacity": sum(c is not None and now > c for _, now, c in shown.values()),
-        "most_lost": max((was - now for was, now, _ in shown.values()), default=0), "most_gained": max((now - was for was, now, _ in shown.values()), default=0),
+        "over_capacity": sum(capacity is not None and now > capacity for _, now, capacity in loads.values()),
+        "most_lost": max((was - now for was, now, _ in loads.values()), default=0),
+        "most_gained": max((now - was for was, now, _ in loads.values()), default=0),
     }  # fmt: skip
-    return found
+    return Impact(len(keys), moved, loads, facts, {rep: str(row.label) for rep, row in reps.items()})
+
+
+def _moved(key: tuple[str, str, str], before: Decision | None, after: Decision | None) -> Moved:
+    decision = before or after
+    assert decision is not None
+    entity, record, role = key
+    return Moved(
+        entity, record, decision.name, role, _owner(before), _owner(after), before.rule if before else "", after.rule if after else "",
+        before.reason if before else "not decided", after.reason if after else "not decided",
+        customer(decision.row), before is not None and live(before.window),
+    )  # fmt: skip
 
 
 def _owner(d: Decision | None) -> str | None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from roe.analysis.verdicts import POSSIBLE, PROVEN
 from roe.analysis.words import span as in_words
 from roe.diagnostics import Diagnostic
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
-from roe.plan.operators import Action, Choose, Derive, Expr, Rule
+from roe.plan.operators import Action, Choose, DatedValue, Derive, Expr, Rule, Step
 from roe.source import Text
 
 if TYPE_CHECKING:
@@ -35,14 +36,16 @@ def ended(subject: Subject) -> Iterator[Diagnostic]:
         if isinstance(step, Choose) and step.stage in ("engagement", "source", "territory", "table", "score", "staffing"):
             yield from _ended_rules(step, today)
     for name, values in plan.dated_lists.items():
-        past = [x for x in values if x.until is not None and x.until <= today and not _followed(x.value, values, today)]
-        if past:
-            yield _some(f"the list `{name}`", [x.value for x in past], max(x.until for x in past if x.until))
+        yield from _ended_values(f"the list `{name}`", values, today)
     for pool in plan.pools.values():
-        members = [] if isinstance(pool.members, Expr) else list(pool.members)
-        past = [x for x in members if x.until is not None and x.until <= today and not _followed(x.value, members, today)]
-        if past:
-            yield _some(f"the pool `{pool.name}`", [x.value for x in past], max(x.until for x in past if x.until))
+        if not isinstance(pool.members, Expr):
+            yield from _ended_values(f"the pool `{pool.name}`", pool.members, today)
+
+
+def _ended_values(where: str, values: Sequence[DatedValue], today: date) -> Iterator[Diagnostic]:
+    past = [x for x in values if x.until is not None and x.until <= today and not _followed(x.value, values, today)]
+    if past:
+        yield _some(where, [x.value for x in past], max(x.until for x in past if x.until))
 
 
 def _ended_rules(step: Choose, today: date) -> Iterator[Diagnostic]:
@@ -74,7 +77,7 @@ def _last_day(rule: Rule) -> date | None:
     return None
 
 
-def _followed(value: Text, others: Any, today: date) -> bool:
+def _followed(value: Text, others: Sequence[DatedValue], today: date) -> bool:
     """Whether a value holds again, or another one begins when it has ended."""
     last = max((x.until for x in others if x.value == value and x.until is not None), default=today)
     return any((x.value == value and (x.until is None or x.until > today)) or (x.start is not None and x.start >= last) for x in others)
@@ -111,7 +114,7 @@ def unmet(subject: Subject) -> Iterator[Diagnostic]:
         yield from _longer(claims.work_within, claims.lasts, policy.hours, claims.text, message)
 
 
-def _longer(within: Any, lasts: Any, hours: tuple[time, time], at: Text, message: str) -> Iterator[Diagnostic]:
+def _longer(within: Value, lasts: Value, hours: tuple[time, time], at: Text, message: str) -> Iterator[Diagnostic]:
     (least, most), (shortest, longest) = bounds(within, hours), bounds(lasts, hours)
     if most <= shortest or (type(within) is type(lasts) and not within > lasts):
         return
@@ -122,7 +125,7 @@ def _longer(within: Any, lasts: Any, hours: tuple[time, time], at: Text, message
     )
 
 
-def bounds(span: Any, hours: tuple[time, time]) -> tuple[float, float]:
+def bounds(span: Value, hours: tuple[time, time]) -> tuple[float, float]:
     """The fewest and the most hours that a span can take by the clock; holidays can make working time longer without end."""
     if isinstance(span, timedelta):
         exact = span / timedelta(hours=1)
@@ -139,7 +142,7 @@ def bounds(span: Any, hours: tuple[time, time]) -> tuple[float, float]:
     return 0.0, INFINITE
 
 
-def _lasts(step: Any) -> Any:
+def _lasts(step: Step | None) -> Value:
     """How long a window protects, from the step that says until when."""
     tree = step.expr.tree if isinstance(step, Derive) and step.expr is not None else None
     return tree.right.value if isinstance(tree, s.Binary) and tree.op == "+" and isinstance(tree.right, s.Literal) else None

@@ -4,6 +4,8 @@ Every part that decides has a meaning (`meaning.py`): parts of one meaning are e
 cells (`lists.py`), and whatever is left is undecided and named. A part may read computed fields. It is equal only if all that it reads is: so
 fields are *settled* first, those that a field reads before the field itself.
 
+from roe.dynamic import Value
+
 A difference is a record, which both evaluators have decided (`judge.py`). Where no decision is another one, a field on the way is, and that is
 said apart.
 """
@@ -13,15 +15,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from typing import Any
 
-from roe.analysis.cases import Key, Writer
+from roe.analysis.finder import Finder
 from roe.analysis.judge import Judge
 from roe.analysis.lists import Difference, Given, Pair, Side, apart, as_list, compare_lists
 from roe.analysis.meaning import Meaning
 from roe.analysis.space import Undecided
 from roe.analysis.verdicts import PROVEN, UNDECIDED
-from roe.analysis.witness import Finder, Witness
+from roe.analysis.witness import Witness
+from roe.analysis.writing_out import Key, Writer
+from roe.dynamic import Value
 from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Evaluator
 from roe.plan.operators import Choose, Credit, Derive, Plan, Rule, Step
@@ -42,7 +45,7 @@ ONE = {
     "invariants": "invariant",
     "hours": "working hours",
 }  # what one part of a field of the plan is called
-Gives = Callable[[Rule, Callable[[Any], str], Callable[[str], str]], Given]  # a rule, and how values and sentences are spelt
+Gives = Callable[[Rule, Callable[[Value], str], Callable[[str], str]], Given]  # a rule, and how values and sentences are spelt
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +258,7 @@ class _Comparing:
         entity, meaning = chooser.step.entity, self.meanings[side]
         ordered = chooser.step.hit == "priority"  # by its outputs in their order
 
-        def value(x: Any) -> str:
+        def value(x: Value) -> str:
             return meaning.text(dict(sorted(x.items())) if isinstance(x, Mapping) and not ordered else x, entity, read)
 
         def given(rule: Rule) -> Given:
@@ -335,7 +338,7 @@ class _Comparing:
             self.unproven += [title] if texts[0] != texts[1] else sorted(self.unsettled(names, begin=True))
 
 
-def parts(policy: Policy) -> Iterator[tuple[str, Any]]:
+def parts(policy: Policy) -> Iterator[tuple[str, object]]:
     """Everything of a policy but computed fields, rules and lists, by its title: every field of it that nobody has excepted."""
     order: dict[str, list[str]] = {}
     for entity, role in policy.plan.engagement:
@@ -351,16 +354,16 @@ def parts(policy: Policy) -> Iterator[tuple[str, Any]]:
         yield from _items(title, part)
 
 
-def _items(title: str, found: Any) -> Iterator[tuple[str, Any]]:
+def _items(title: str, section: object) -> Iterator[tuple[str, object]]:
     """A field of a policy as one part, or as one for each of the things in it that have names."""
     one = ONE.get(title, title)
-    if isinstance(found, Mapping):
-        yield from ((f"{one} {name}", x) for name, x in found.items())
-    elif isinstance(found, tuple) and found and all(getattr(x, "name", "") for x in found):
-        yield f"order of {title}", [str(x.name) for x in found]
-        yield from ((f"{one} {x.name}", replace(x, shares={}) if isinstance(x, Credit) else x) for x in found)
+    if isinstance(section, Mapping):
+        yield from ((f"{one} {name}", x) for name, x in section.items())
+    elif isinstance(section, tuple) and section and all(getattr(x, "name", "") for x in section):
+        yield f"order of {title}", [str(x.name) for x in section]
+        yield from ((f"{one} {x.name}", replace(x, shares={}) if isinstance(x, Credit) else x) for x in section)
     else:
-        yield one, found
+        yield one, section
 
 
 def nothing(entity: str, hit: str) -> Chooser:
@@ -368,27 +371,27 @@ def nothing(entity: str, hit: str) -> Chooser:
     return Chooser(Choose(entity, "", "", hit, ()), {})
 
 
-def _by_name(chooser: Chooser, lists: Mapping[str, list[Any]]) -> Chooser:
+def _by_name(chooser: Chooser, lists: Mapping[str, list[Value]]) -> Chooser:
     """Territories by their names, without what else is known of them."""
     step = chooser.step
 
-    def name(row: Any) -> Any:
+    def name(row: Value) -> Value:
         return row.get("name") if isinstance(row, Mapping) else row
 
     return Chooser(replace(step, rules=tuple(replace(r, value=name(r.value)) for r in step.rules), default=name(step.default)), lists)
 
 
-def what(rule: Rule, value: Callable[[Any], str], sentence: Callable[[str], str]) -> Given:
+def what(rule: Rule, value: Callable[[Value], str], sentence: Callable[[str], str]) -> Given:
     """What a row of a table gives."""
     return value(rule.value), ""
 
 
-def action(rule: Rule, value: Callable[[Any], str], sentence: Callable[[str], str]) -> Given:
+def action(rule: Rule, value: Callable[[Value], str], sentence: Callable[[str], str]) -> Given:
     """What an engagement rule does and says. Where the policy has no sentence, roe's own names the rule."""
     return (f"{value(rule.value)} because {sentence(rule.because)}", "") if rule.because else (value(rule.value), str(rule.name))
 
 
-def credited(credit: Credit, rule: Rule, value: Callable[[Any], str], sentence: Callable[[str], str]) -> Given:
+def credited(credit: Credit, rule: Rule, value: Callable[[Value], str], sentence: Callable[[str], str]) -> Given:
     """Whom a rule credits, and why."""
     shares = value([[expr, percent] for expr, percent in credit.shares[str(rule.name)]])
     return (f"{shares} because {sentence(rule.because)}", "") if rule.because else (shares, str(rule.name))

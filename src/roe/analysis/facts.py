@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import date
-from typing import Any
 
 from roe.analysis import missing
 from roe.analysis.changes import NEW, WAYS, Change, FieldChange, ListChange, StaffingChange, Wait, Way, best, together
@@ -33,6 +32,7 @@ from roe.analysis.nearby import (
     waiting,
 )
 from roe.analysis.replay import Impossible, read_back
+from roe.dynamic import Value
 from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Bound
 from roe.evaluator.row import Owners, Row
@@ -61,11 +61,11 @@ class Facts:
         self.bound, self.world, self.rep = bound, bound.world, rep
         self.plan, self.compiled = bound.plan, bound.evaluator.compiled
         self._deep = self.steps = 0
-        self._known: dict[Any, tuple[s.Node, Scope, list[Way]]] = {}
-        self._loads: dict[Any, bool] = {}
+        self._known: dict[tuple[Hashable, ...], tuple[s.Node, Scope, list[Way]]] = {}
+        self._loads: dict[tuple[Hashable, ...], bool] = {}
         self._busy: set[tuple[int, str]] = set()
         self._codes: dict[int, tuple[s.Node, Code]] = {}
-        self._pools: dict[tuple[str, str], list[Any]] = {}
+        self._pools: dict[tuple[str, str], list[Value]] = {}
 
     # --- conditions -----------------------------------------------------------------------------------------------------
 
@@ -121,7 +121,7 @@ class Facts:
                 code = compile_expression(s.Compare(tree.op, s.Name("$left"), s.Name("$right")))
                 left = side is tree.left
 
-                def passes(x: Any, aim: Any = aim, left: bool = left, code: Code = code) -> bool:
+                def passes(x: Value, aim: Value = aim, left: bool = left, code: Code = code) -> bool:
                     return accept(code({"$left": x if left else aim, "$right": aim if left else x}))
 
                 yield from self.give(side, scope, passes, [aim])
@@ -129,7 +129,7 @@ class Facts:
         yield from self.give(tree, scope, accept, [wanted in ("true", "unfalse")])
 
     def _tested(self, test: Test, scope: Scope, accept: Accept) -> Iterator[Way]:
-        def passes(value: Any) -> bool:
+        def passes(value: Value) -> bool:
             return accept(test.condition(value))
 
         yield from self.give(test.subject, scope, passes, nearest(test, passes, self.value(test.subject, scope)))
@@ -147,7 +147,7 @@ class Facts:
 
     # --- values -----------------------------------------------------------------------------------------------------------
 
-    def give(self, tree: s.Node, scope: Scope, accept: Accept, hints: Sequence[Any] = ()) -> list[Way]:
+    def give(self, tree: s.Node, scope: Scope, accept: Accept, hints: Sequence[Value] = ()) -> list[Way]:
         """Ways to a value that is accepted; `hints` are values that are."""
         if accept(self.value(tree, scope)):
             return [()]
@@ -158,7 +158,7 @@ class Facts:
         finally:
             self._deep -= 1
 
-    def _give(self, tree: s.Node, scope: Scope, accept: Accept, hints: Sequence[Any]) -> Iterator[Way]:
+    def _give(self, tree: s.Node, scope: Scope, accept: Accept, hints: Sequence[Value]) -> Iterator[Way]:
         if isinstance(tree, s.If):
             yield from self._branches(tree, scope, accept, hints)
         elif isinstance(tree, s.Name) and tree.id in ("today", "now"):
@@ -172,11 +172,11 @@ class Facts:
         else:
             yield from self._opaque(tree, scope, accept, hints)
 
-    def _branches(self, tree: s.If, scope: Scope, accept: Accept, hints: Sequence[Any]) -> Iterator[Way]:
+    def _branches(self, tree: s.If, scope: Scope, accept: Accept, hints: Sequence[Value]) -> Iterator[Way]:
         for branch, wanted in ((tree.then, "true"), (tree.otherwise, "untrue")):
             yield from together([self.holds(tree.condition, scope, wanted), self.give(branch, scope, accept, hints)])
 
-    def _later(self, name: str, accept: Accept, hints: Sequence[Any]) -> Iterator[Way]:
+    def _later(self, name: str, accept: Accept, hints: Sequence[Value]) -> Iterator[Way]:
         """A day, or a moment, to wait for."""
         clock = self.world.clock
         now = clock.today if name == "today" else clock.now
@@ -184,7 +184,7 @@ class Facts:
             if isinstance(value, date) and v.less(now, value) is True and accept(value):
                 yield (Wait(value, cost=waiting(clock.now, value)),)
 
-    def _path(self, tree: s.Name | s.Path, scope: Scope, accept: Accept, hints: Sequence[Any]) -> Iterator[Way]:
+    def _path(self, tree: s.Name | s.Path, scope: Scope, accept: Accept, hints: Sequence[Value]) -> Iterator[Way]:
         at = self.field_at(tree, scope)
         if at is not None:
             yield from self.field(*at, accept, hints)
@@ -227,7 +227,7 @@ class Facts:
 
     # --- fields -----------------------------------------------------------------------------------------------------------
 
-    def field(self, row: Row, name: str, accept: Accept, hints: Sequence[Any]) -> Iterator[Way]:
+    def field(self, row: Row, name: str, accept: Accept, hints: Sequence[Value]) -> Iterator[Way]:
         """A field of a record: a step is followed to what it is computed from, a stored one is changed."""
         key = (id(row), name)
         if key in self._busy:
@@ -238,7 +238,7 @@ class Facts:
         finally:
             self._busy.discard(key)
 
-    def _field(self, row: Row, name: str, accept: Accept, hints: Sequence[Any]) -> Iterator[Way]:
+    def _field(self, row: Row, name: str, accept: Accept, hints: Sequence[Value]) -> Iterator[Way]:
         step = self.plan.steps.get((row.entity, name))
         if isinstance(step, Derive):
             if step.among is not None:
@@ -270,7 +270,7 @@ class Facts:
     def _as_owner(row: Row, role: str, accept: Accept) -> Accept:
         return lambda rep: accept(Owners({**row["owner"], role: rep}))
 
-    def _candidates(self, row: Row, name: str, accept: Accept, hints: Sequence[Any]) -> list[Any]:
+    def _candidates(self, row: Row, name: str, accept: Accept, hints: Sequence[Value]) -> list[Value]:
         """The accepted values for a stored field, the nearest first."""
         stored, now = self.world.policy.model.entities[row.entity][name], row[name]
         if stored.type.name == "record":
@@ -289,7 +289,7 @@ class Facts:
         good = [x for x in unique if x != now and v.kind(x) in (stored.type.name, "null") and accept(x)]
         return sorted(good, key=lambda x: apart(now, x))[:WAYS]
 
-    def _values(self, entity: str, name: str) -> list[Any]:
+    def _values(self, entity: str, name: str) -> list[Value]:
         """The values that the data has in a field, the most frequent first."""
         key = (entity, name)
         if key not in self._pools:
@@ -329,7 +329,7 @@ class Facts:
                 place = str(self.compiled.place(rule.name))
                 yield (StaffingChange(of, str(rule.conditions[0].text), role, rule.value, self.rep["id"], place, cost=7.0),)
 
-    def change(self, row: Row, name: str, value: Any) -> Change | None:
+    def change(self, row: Row, name: str, value: Value) -> Change | None:
         """A field's change, unless it would do harm or could not be loaded."""
         after = value["id"] if isinstance(value, Row) else value
         if name.startswith("owner."):
@@ -341,7 +341,7 @@ class Facts:
             return None
         return FieldChange(row.entity, str(row["id"]), name, before, after, row.label, cost=price(row, name, before, after))
 
-    def _can_be_loaded(self, entity: str, name: str, value: Any) -> bool:
+    def _can_be_loaded(self, entity: str, name: str, value: Value) -> bool:
         key = (entity, name, type(value).__name__, value)
         if key not in self._loads:
             try:
@@ -381,7 +381,12 @@ class Facts:
 
     def _collected(self, step: Choose, scope: Scope, accept: Accept) -> Iterator[Way]:
         """Criteria of a score that are met, or no longer, one, two or three of them."""
-        totals: dict[str, Callable[[list[Any]], Any]] = {"collect sum": sum, "collect count": len, "collect min": min, "collect max": max}
+        totals: dict[str, Callable[[list[Value]], Value]] = {
+            "collect sum": sum,
+            "collect count": len,
+            "collect min": min,
+            "collect max": max,
+        }
         total = totals.get(step.hit, list)
         true = [self._true(rule, scope) for rule in step.rules[:TRIED]]
         options = []
@@ -405,7 +410,7 @@ class Facts:
 
     # --- anything else ------------------------------------------------------------------------------------------------------
 
-    def _opaque(self, tree: s.Node, scope: Scope, accept: Accept, hints: Sequence[Any]) -> Iterator[Way]:
+    def _opaque(self, tree: s.Node, scope: Scope, accept: Accept, hints: Sequence[Value]) -> Iterator[Way]:
         """An expression that is taken as it is: another value for one of the facts in it, tried on the expression itself."""
         now = self.value(tree, scope)
         literals = [n.value for n in s.walk(tree) if isinstance(n, s.Literal) and n.value is not None]
@@ -419,7 +424,7 @@ class Facts:
 
             code = compile_expression(tree, put)
 
-            def passes(x: Any, code: Code = code) -> bool:
+            def passes(x: Value, code: Code = code) -> bool:
                 return accept(code({**scope, "$leaf": x}))
 
             value = self.value(leaf, scope)
@@ -428,7 +433,7 @@ class Facts:
             yield from self.give(leaf, scope, passes, [*moved(value, now, hints), *literals, *mails(value, hints)])
         yield from missing.related(self, tree, scope)
 
-    def value(self, tree: s.Node, scope: Scope) -> Any:
+    def value(self, tree: s.Node, scope: Scope) -> Value:
         found = self._codes.get(id(tree))
         if found is None:
             found = self._codes[id(tree)] = (tree, compile_expression(tree))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from roe.analysis.witness import TODAY, Witness
+from roe.dynamic import Value, Values
 from roe.evaluator.engine import Bound, Decision, Evaluator
 from roe.evaluator.extra import credit_lines
 from roe.plan.operators import Choose
 
-Tables = dict[str, list[dict[str, Any]]]
+Tables = dict[str, list[Values]]
 CASE = "case"  # the id of a witness
 OWNED_FOR = timedelta(days=10)
 
@@ -23,7 +23,7 @@ class Verdict:
 
     action: str
     owner: str | None
-    until: Any
+    until: date | None
     pool: str
     territory: str
     window: str
@@ -88,7 +88,7 @@ class Judge:
         return any(differs(before.get(role), after.get(role)) for role in {*before, *after})
 
 
-def _lines(bound: Bound, name: str) -> list[tuple[Any, ...]]:
+def _lines(bound: Bound, name: str) -> list[tuple[object, ...]]:
     """Who is credited with what, and the reason if the policy wrote it."""
     found = []
     for credit in bound.plan.credits:
@@ -113,7 +113,7 @@ def wrote(decision: Decision | None) -> bool:
     return bool(rules[decision.choice.fired[0]].because)
 
 
-def decisions(evaluator: Evaluator, tables: Mapping[str, Any], entity: str, today: date | datetime) -> dict[str, Decision] | None:
+def decisions(evaluator: Evaluator, tables: Mapping[str, Value], entity: str, today: date | datetime) -> dict[str, Decision] | None:
     """By role what a policy decides of the first record of an entity; None if it cannot be loaded."""
     if any(name not in evaluator.policy.model.entities for name in tables):
         return None

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from statistics import median
-from typing import Any
 
+from roe.dynamic import Json, Value
 from roe.evaluator.engine import Bound
 from roe.evaluator.row import Row
 from roe.grammar import values as v
@@ -31,7 +31,7 @@ class Period:
     start: date
     until: date
 
-    def __contains__(self, day: Any) -> bool:
+    def __contains__(self, day: Value) -> bool:
         day = day.date() if isinstance(day, datetime) else day
         return isinstance(day, date) and self.start <= day < self.until
 
@@ -48,7 +48,7 @@ class Line:
     values: dict[str, float | None] = field(default_factory=dict)
     reps: int = 0  # how many own its accounts, where it is a group of reps
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {"group": self.group, "from": str(self.period.start), "until": str(self.period.until), **self.values}
 
 
@@ -78,8 +78,8 @@ class _Counted:
         self.world, self.kpis, self.by = bound.world, kpis, by
         self.group_of = self._groups(bound)
         code = self.world.compiled.code
-        self.counts: Callable[[Any], Any] | None = code(kpis.counts) if kpis.counts is not None else None
-        self.meeting: Callable[[Any], Any] | None = code(kpis.meeting) if kpis.meeting is not None else None
+        self.counts: Callable[[Value], Value] | None = code(kpis.counts) if kpis.counts is not None else None
+        self.meeting: Callable[[Value], Value] | None = code(kpis.meeting) if kpis.meeting is not None else None
         self.accounts: dict[str, list[Row]] = {}
         for account in self.world.all("account"):
             if account["owner"].get(kpis.role) is not None:

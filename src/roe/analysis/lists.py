@@ -10,13 +10,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
-from roe.analysis.cases import Cases, Key, Known, Writer
+from roe.analysis.cases import Cases, Known
 from roe.analysis.diff import effect, said
+from roe.analysis.finder import Finder
 from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.verdicts import POSSIBLE, PROVEN
-from roe.analysis.witness import Finder, Witness
+from roe.analysis.witness import Witness
+from roe.analysis.writing_out import Key, Writer
+from roe.dynamic import Json, Value
 from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
@@ -47,7 +49,7 @@ class Difference:
     witness: Witness | None = None
     decides: bool = False
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {
             "where": self.where, "rule_before": self.before, "rule_after": self.after, "gives_before": self.gives_before,
             "gives_after": self.gives_after, "certainty": self.certainty, "witness": None if self.witness is None else self.witness.as_json(),
@@ -62,7 +64,7 @@ class Side:
     chooser: Chooser
     spell: Callable[[s.Node], s.Node] | None = None
     gives: Callable[[Rule], Given] = lambda rule: (effect(rule), "")
-    value: Callable[[Any], str] = said
+    value: Callable[[Value], str] = said
     keep: Container[Key] = ()  # computed fields that are not written out
 
     @property
@@ -72,13 +74,13 @@ class Side:
     def of_rule(self, number: int | None) -> Given:
         return self.gives(self.step.rules[number]) if number is not None else (self.value(self.step.default), "")
 
-    def identity(self, fired: tuple[int, ...], value: Any) -> Given:
+    def identity(self, fired: tuple[int, ...], value: Value) -> Given:
         """What the list gives a record, so that it can be compared."""
         if len(fired) == 1 and not self.step.hit.startswith("collect"):
             return self.of_rule(fired[0])
         return self.value(value), ""
 
-    def shown(self, fired: tuple[int, ...], value: Any) -> tuple[str, str]:
+    def shown(self, fired: tuple[int, ...], value: Value) -> tuple[str, str]:
         """The rules that decide, and what they give, for people."""
         if len(fired) == 1 and not self.step.hit.startswith("collect"):
             rule = self.step.rules[fired[0]]
@@ -121,7 +123,7 @@ def as_list(evaluator: Evaluator, step: Derive, constants: bool = True) -> Choos
     return None
 
 
-def _branch(tree: s.Node, step: Derive) -> Any:
+def _branch(tree: s.Node, step: Derive) -> Value:
     assert step.expr is not None
     return tree.value if isinstance(tree, s.Literal) else Expr(tree, step.expr.text)
 

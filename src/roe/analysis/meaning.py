@@ -13,9 +13,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from datetime import timedelta
-from typing import Any
 
-from roe.analysis.cases import Key
+from roe.analysis.writing_out import Key
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.calls import argument_order
@@ -198,23 +198,27 @@ class Meaning:
             kind, of = self._kind(node.base, entity, frames)
             number = isinstance(node.condition, s.Literal) and v.is_number(node.condition.value)
             return ("record" if number and kind == "list" else kind, of) if kind else ("", None)
-        if isinstance(node, s.Path):
-            kind, of = self._kind(node.base, entity, frames)
-            if kind == "owners":
-                return "record", "rep"
-            name = next((n for (e, n), label in self.labels.items() if e == of and label == node.field), node.field)
-            found = self.policy.model.field_type(of, name) if kind and of is not None else None
-            if found is not None and found.name == "owners":
-                return "owners", None
-            if found is not None and found.name == "record" and found.entity:
-                return kind, found.entity
-            if found is not None and found.name == "list" and found.item is not None and found.item.entity:
-                return "list", found.item.entity
+        return self._kind_of_field(node, entity, frames) if isinstance(node, s.Path) else ("", None)
+
+    def _kind_of_field(self, node: s.Path, entity: str, frames: Frames) -> tuple[str, str | None]:
+        kind, of = self._kind(node.base, entity, frames)
+        if kind == "owners":
+            return "record", "rep"
+        name = next((n for (e, n), label in self.labels.items() if e == of and label == node.field), node.field)
+        field = self.policy.model.field_type(of, name) if kind and of is not None else None
+        if field is None:
+            return "", None
+        if field.name == "owners":
+            return "owners", None
+        if field.name == "record" and field.entity:
+            return kind, field.entity
+        if field.name == "list" and field.item is not None and field.item.entity:
+            return "list", field.item.entity
         return "", None
 
     # --- parts of the plan ------------------------------------------------------------------------------------------
 
-    def text(self, part: Any, entity: str = "", mentions: set[str] | None = None, whole: bool = False) -> str:
+    def text(self, part: Value, entity: str = "", mentions: set[str] | None = None, whole: bool = False) -> str:
         """A part as text. `mentions` gets every name in it; with `whole` every text of it, since a part may name a field."""
         names = mentions if mentions is not None else set()
         if type(part) in s.FIELDS:
@@ -239,7 +243,7 @@ class Meaning:
             return self._fields(part, str(getattr(part, "entity", "") or entity), names, whole)
         return f"{type(part).__name__} {part}"
 
-    def _fields(self, part: Any, entity: str, names: set[str], whole: bool) -> str:
+    def _fields(self, part: Value, entity: str, names: set[str], whole: bool) -> str:
         kind = type(part).__name__
         said = []
         for f in fields(part):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from roe.analysis.changes import NEW, FieldChange, NewRecord, Way
 from roe.analysis.nearby import RECORDS, Accept, bound_to, filtered
+from roe.dynamic import Values
 from roe.evaluator.row import Row
 from roe.grammar import syntax as s
 from roe.grammar.closures import Scope
@@ -41,7 +42,7 @@ def released(facts: Facts, claim: Row) -> Way | None:
     return None if change is None or claim["released"] is not None else (change,)
 
 
-def made_up(facts: Facts, entity: str, values: dict[str, Any]) -> Row:
+def made_up(facts: Facts, entity: str, values: Values) -> Row:
     """A record that does not exist yet."""
     return Row(entity, facts.world, {"id": NEW, "name": NEW, **values})
 

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
 
+from roe.dynamic import Value
 from roe.evaluator.row import Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.closures import IMPLICIT, Scope
 from roe.plan.subjects import Test, places_of
 
-Accept = Callable[[Any], bool]
+Accept = Callable[[Value], bool]
 RECORDS = 6  # related records that are tried
 POOL = 12  # values that the data has in a field, the most frequent first
 
 
-def nearest(test: Test, passes: Accept, now: Any) -> list[Any]:
+def nearest(test: Test, passes: Accept, now: Value) -> list[Value]:
     """Values from the cells of a test that pass it: its constants, and a value from below, between and above them."""
     found = [*test.points, *(x for x in places_of(test.points) if x is not None)] if test.gaps else list(test.points)
     close = [y for x in test.points for y in neighbours(x)] if test.gaps else []
     return sorted((x for x in [*found, *close] if can_be_typed(x) and passes(x)), key=lambda x: apart(now, x))[:POOL]
 
 
-def can_be_typed(value: Any) -> bool:
+def can_be_typed(value: Value) -> bool:
     """Whether a person can enter a value: the text just above another one ends in a character that nobody types."""
     return not isinstance(value, str) or value.isprintable()
 
 
-def neighbours(value: Any) -> list[Any]:
+def neighbours(value: Value) -> list[Value]:
     """A value, and those just beside it."""
     if v.is_number(value):
         step = 1 if value == int(value) and abs(value) > 1 else 0.01
@@ -41,7 +41,7 @@ def neighbours(value: Any) -> list[Any]:
     return [value]
 
 
-def moved(leaf: Any, now: Any, hints: Sequence[Any]) -> list[Any]:
+def moved(leaf: Value, now: Value, hints: Sequence[Value]) -> list[Value]:
     """Hints for a part of an expression: those of the whole, and the part moved by what the whole is away from them."""
     found = list(hints)
     for hint in hints:
@@ -55,7 +55,7 @@ def moved(leaf: Any, now: Any, hints: Sequence[Any]) -> list[Any]:
     return [x for x in found if x is not None]
 
 
-def mails(value: Any, hints: Sequence[Any]) -> list[str]:
+def mails(value: Value, hints: Sequence[Value]) -> list[str]:
     """The address with another domain, where the expression may be about its domain."""
     if not isinstance(value, str) or value.count("@") != 1:
         return []
@@ -96,7 +96,7 @@ def filtered(scope: Scope, item: Row, condition: s.Node) -> Scope:
     return inner
 
 
-def apart(now: Any, value: Any) -> tuple[float, str]:
+def apart(now: Value, value: Value) -> tuple[float, str]:
     """How far a value is from the present one: 0 to 1, then a value of another kind, then none."""
     if value is None:
         return 3.0, ""
@@ -115,7 +115,7 @@ def waiting(now: datetime, until: date) -> float:
     return min(8.0, 0.2 + days / 60)
 
 
-def price(row: Row, name: str, before: Any, after: Any) -> float:
+def price(row: Row, name: str, before: Value, after: Value) -> float:
     """What a field's change costs: facts that are the record's own and may be corrected are cheap, its history is not."""
     if name.startswith("owner."):
         return 25.0  # it begs the question: anything else comes first
@@ -130,7 +130,7 @@ def price(row: Row, name: str, before: Any, after: Any) -> float:
     return found + (2.0 if row.entity == "rep" else 0.0)
 
 
-def harmful(row: Row, name: str, before: Any, after: Any, asker: Row) -> bool:
+def harmful(row: Row, name: str, before: Value, after: Value, asker: Row) -> bool:
     """Whether a change takes something from a rep: nobody is told to be inactive, to leave, or to have less."""
     if row.entity == "leave":
         return True

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from roe.analysis.diff import said
 from roe.analysis.space import Undecided
 from roe.analysis.verdicts import POSSIBLE, PROVEN, UNDECIDED, Table, Verdict
 from roe.analysis.witness import THERE, Witness, path_of
 from roe.diagnostics import Diagnostic
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.plan.operators import Action, Expr
 
@@ -59,6 +60,10 @@ def taken(table: Table, rule: int, other: int) -> Verdict | None:
         scope = row.world.scope(row)
         return table.chooser(scope).fired == (other,) and table.chooser.truth(rule, scope) is True
 
+    def taken_from(witness: Witness) -> bool:
+        asked = table.finder.asked(witness, table.chooser)
+        return asked is not None and asked[0] == (other,) and _differ(table, witness, rule, other)
+
     possible: Verdict | None = None
     for space in table.spaces:
         if rule not in space.rules or other not in space.rules:
@@ -71,14 +76,12 @@ def taken(table: Table, rule: int, other: int) -> Verdict | None:
             if box is None:
                 continue
             possible = possible or Verdict((rule,), POSSIBLE, others=(other,), touches=touches)
-            for witness in table.finder.records(table.cases, space, box):
-                witness = _peopled(table, witness, (rule, other))
-                fired = table.finder.asked(witness, table.chooser)
-                if fired is not None and fired[0] == (other,) and _differ(table, witness, rule, other):
-                    found = Verdict((rule,), POSSIBLE if witness.given else PROVEN, witness, (other,), touches=touches)
-                    if not witness.given:
-                        return found
-                    possible = found if possible is None or possible.witness is None else possible
+            verdict = table.shown(space, box, (rule,), taken_from, touches, lambda witness: _peopled(table, witness, (rule, other)))
+            if verdict is not None:
+                verdict.others = (other,)
+                if verdict.certainty == PROVEN:
+                    return verdict
+                possible = verdict if possible.witness is None else possible
     if possible is not None and table.impossible([rule, other], range(other)):
         return None
     return possible
@@ -93,7 +96,7 @@ def _peopled(table: Table, witness: Witness, rules: Iterable[int]) -> Witness:
     return full if new and full.possible and table.finder.row(full) is not None else witness
 
 
-def _assigned(action: Any) -> list[Expr]:
+def _assigned(action: Value) -> list[Expr]:
     """What a rule gives as the rep, and what it falls back on."""
     return [a.assign for a in action.with_otherwise() if a.assign is not None] if isinstance(action, Action) else []
 
@@ -106,7 +109,7 @@ def _differ(table: Table, witness: Witness, rule: int, other: int) -> bool:
     return table.step.stage != "engagement" or _given(table, row, rule) != _given(table, row, other)
 
 
-def _given(table: Table, row: Row, rule: int) -> tuple[Any, ...]:
+def _given(table: Table, row: Row, rule: int) -> tuple[Value, ...]:
     """What a rule does with a record: the action, or the pool, the rep and until when."""
     code, scope, role = row.world.compiled.code, row.world.scope(row), table.step.name.removeprefix("engagement_")
     outcome = row.world.compiled.role(row.entity, role).of(rule)
@@ -126,18 +129,7 @@ def too_late(subject: Subject) -> Iterator[Diagnostic]:
         step = table.step
         if step.stage != "engagement" or len(step.rules) > MOST_RULES:
             continue
-        records = subject.bound.world.rows[step.entity]
-        n = len(step.rules)
-        does = [said(rule.value) for rule in step.rules]
-        holds: list[list[Row]] = [[] for _ in range(n)]
-        lost: list[Counter[int]] = [Counter() for _ in range(n)]
-        for row in records:
-            scope = row.world.scope(row)
-            held = table.chooser.all(scope).true
-            for holding in held:
-                holds[holding].append(row)
-                if does[holding] != does[held[0]]:
-                    lost[holding][held[0]] += 1
+        holds, lost = _losses(table, subject.bound.world.rows[step.entity])
         proven = {v.rules[0] for v in table.never()}
         for number, rule in enumerate(step.rules):
             if number in proven or _catch_all(table, number) or len(holds[number]) < LEAST or not lost[number]:
@@ -148,13 +140,26 @@ def too_late(subject: Subject) -> Iterator[Diagnostic]:
             first = step.rules[earlier]
             if isinstance(first.value, Action) and first.value.kind in PROTECTS:
                 continue
-            message = f"`{rule.name}` would decide {total} of its {len(holds[number])} records differently, but the earlier `{first.name}` takes them"
-            if total > count:
-                message = f"`{rule.name}` would decide {total} of its {len(holds[number])} records differently, but the earlier `{first.name}` takes {count} of them"
+            them = "them" if total == count else f"{count} of them"
+            message = f"`{rule.name}` would decide {total} of its {len(holds[number])} records differently, but the earlier `{first.name}` takes {them}"
             help = f"if it should win, put it before `{first.name}` and write `overrides: [{first.name}]`; roe then proves that it does"
             names = tuple(str(row["id"]) for row in holds[number] if table.chooser(row.world.scope(row)).fired == (earlier,))[:5]
             related = ((f"`{first.name}` decides first", first.name.span()),)
             yield Diagnostic("R427", message, rule.name.span(), help, related, certainty=PROVEN, touches=(total, names))
+
+
+def _losses(table: Table, records: Iterable[Row]) -> tuple[list[list[Row]], list[Counter[int]]]:
+    """Of each rule the records that it holds for, and how many of them each earlier rule decides otherwise."""
+    does = [said(rule.value) for rule in table.step.rules]
+    holds: list[list[Row]] = [[] for _ in does]
+    lost: list[Counter[int]] = [Counter() for _ in does]
+    for row in records:
+        held = table.chooser.all(row.world.scope(row)).true
+        for holding in held:
+            holds[holding].append(row)
+            if does[holding] != does[held[0]]:
+                lost[holding][held[0]] += 1
+    return holds, lost
 
 
 def _catch_all(table: Table, number: int) -> bool:

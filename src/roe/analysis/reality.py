@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from roe.analysis.axis import Axis
+from roe.analysis.pool_checks import MOST_ASKED, empty_pools, overloaded_pools
 from roe.analysis.space import Alternative, Space
-from roe.analysis.verdicts import POSSIBLE, PROVEN, Table
+from roe.analysis.verdicts import PROVEN, Table
 from roe.analysis.witness import path_of
 from roe.diagnostics import Diagnostic, suggest
+from roe.dynamic import Value
 from roe.evaluator.able import reason_left
-from roe.evaluator.allocate import Pools
 from roe.evaluator.engine import KEPT
 from roe.evaluator.leavers import Mention, in_words, mentions, named_reps
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.plan.bitsets import bits
-from roe.plan.operators import Action, Allocate, ExceptionRow, Expr, Rule, Untouched
+from roe.plan.operators import ExceptionRow, Rule, Untouched
 from roe.plan.subjects import Test
+from roe.policy.model import Policy
 from roe.policy.reads import expressions
 from roe.source import Span, Text, span_of
 from roe.words import counted, verb
@@ -31,9 +31,6 @@ from roe.words import counted, verb
 if TYPE_CHECKING:
     from roe.analysis.check import Subject
     from roe.evaluator.row import Row
-
-LEAST_HISTORY = 10  # routed records from which a pool's load says something
-MOST_ASKED = 2_000  # records that a pool's members are asked about
 
 
 # --- the policy against itself --------------------------------------------------------------------------------------
@@ -52,7 +49,7 @@ def unused_lists(subject: Subject) -> Iterator[Diagnostic]:
             yield Diagnostic("R420", f"the list `{name}` is never used", at, "use it in a condition, or remove it", certainty=PROVEN)
 
 
-def _key(policy: Any, section: str, name: str) -> Span:
+def _key(policy: Policy, section: str, name: str) -> Span:
     """The place of a key of a section, in whichever file it is."""
     from roe.policy.loader import load_policy_files
 
@@ -190,12 +187,12 @@ def two_lists(subject: Subject) -> Iterator[Diagnostic]:
                 asked.append((name, key, rule))
 
 
-def _common(values: list[Any], others: list[Any]) -> list[Any]:
+def _common(values: list[Value], others: list[Value]) -> list[Value]:
     known = set(others)
     return [x for x in values if x in known]
 
 
-def _listed(rule: Rule, table: Table, lists: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _listed(rule: Rule, table: Table, lists: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
     """(a list, the subject whose values it has) of each plain membership that a rule asks for."""
     for condition in rule.conditions:
         for tree in s.conjuncts(table.cases.writer.full(condition.tree)):
@@ -212,9 +209,9 @@ def _fields(tree: s.Node, entity: str) -> Iterator[str]:
             yield n.id
 
 
-def _keys(table: Table) -> dict[str, dict[Any, list[int]]]:
+def _keys(table: Table) -> dict[str, dict[Value, list[int]]]:
     """The texts that rows list, by subject: ZIP codes, domains, names; for each the alternatives that list it."""
-    found: dict[str, dict[Any, list[int]]] = {}
+    found: dict[str, dict[Value, list[int]]] = {}
     for place, (_, tests) in enumerate(table.cases.rows):
         for key, test in tests.items():
             for point, truth in zip(test.points, test.at_points, strict=True):
@@ -223,7 +220,7 @@ def _keys(table: Table) -> dict[str, dict[Any, list[int]]]:
     return found
 
 
-def _has(subject: str, key: Any) -> Callable[[Row], bool]:
+def _has(subject: str, key: Value) -> Callable[[Row], bool]:
     from roe.grammar.closures import compile_expression
     from roe.grammar.parser import parse
 
@@ -301,103 +298,6 @@ def unknown_records(subject: Subject) -> Iterator[Diagnostic]:
         known = [str(x[field]) for x in world.rows[row.entity][:MOST_ASKED] for field in ("id", "name") if dict.get(x, field)]
         help = suggest(str(row.record), known, "name the record by its id, or remove the row") if not found else "name the record by its id"
         yield Diagnostic("R506", f"{what} names the {row.entity} `{row.record}`, {why}", row.record.span(), help, certainty=PROVEN)
-
-
-# --- pools ----------------------------------------------------------------------------------------------------------
-
-
-def empty_pools(subject: Subject) -> Iterator[Diagnostic]:
-    """R418: pools in which nobody would take a turn, whatever the record."""
-    if subject.bound is None or not subject.bound.world.rows["rep"]:
-        return
-    world = subject.bound.world
-    for pool in subject.evaluator.policy.plan.pools.values():
-        if not isinstance(pool.members, Expr):
-            people = [world.rep(m.value) for m in pool.members if m.holds(world.clock.today)]
-            if all(rep is None or reason_left(rep) for rep in people):
-                yield _empty(pool, "everybody in it has left" if people else "nobody is in it today")
-            continue
-        code = subject.evaluator.compiled.code(pool.members)
-        alone = {n.id for n in s.walk(pool.members.tree) if isinstance(n, s.Name)} <= {"rep", "today", "now", *world.lists}
-        records = [None] if alone else [row for e in subject.bound.entities() for row in world.rows[e][:MOST_ASKED]]
-        there = [rep for rep in world.rows["rep"] if not reason_left(rep)]
-
-        def member(rep: Row, record: Row | None, code: Callable[[dict[str, Any]], Any] = code) -> bool:
-            scope = {**world.base} if record is None else world.scope(record)
-            scope["rep"] = rep
-            return code(scope) is True
-
-        if not records or any(member(rep, record) for record in records for rep in there):
-            continue
-        gone = [rep for rep in world.rows["rep"] if any(member(rep, r) for r in records[:50])]
-        yield _empty(
-            pool, f"only {', '.join(r.label for r in gone[:3])} would be in it, who left" if gone else "no rep in the data meets `members`"
-        )
-
-
-def _empty(pool: Allocate, why: str) -> Diagnostic:
-    at = pool.members.text.span() if isinstance(pool.members, Expr) else pool.text.span()
-    return Diagnostic(
-        "R418", f"the pool `{pool.name}` has no members: {why}", at, "correct `members`, or route elsewhere", certainty=PROVEN
-    )
-
-
-def overloaded_pools(subject: Subject) -> Iterator[Diagnostic]:
-    """R419: pools that get more records, day by day or week by week, than the caps of all their members let in.
-
-    The load is what the rules route to the pool of the data's own records, over the days on which they were created.
-    """
-    bound, plan = subject.bound, subject.evaluator.policy.plan
-    if bound is None or not any(pool.caps.keys() & {"per_day", "per_week"} for pool in plan.pools.values()):
-        return
-    routed: dict[str, list[date]] = {}
-    for (entity, role), rules in plan.engagement.items():
-        chooser = subject.evaluator.compiled.engagement[entity, role]
-        for row in bound.world.rows[entity] if rules.rules else ():
-            choice = chooser(bound.world.scope(row))
-            day = row["created"]
-            if choice.fired and isinstance(choice.value, Action) and choice.value.kind == "route" and isinstance(day, date):
-                routed.setdefault(choice.value.pool, []).append(day.date() if isinstance(day, datetime) else day)
-    pools: Pools | None = None
-    for name, days in routed.items():
-        pool = plan.pools[name]
-        if len(days) < LEAST_HISTORY or not pool.caps.keys() & {"per_day", "per_week"}:
-            continue
-        pools = pools or bound.pools
-        first, last = min(days), max(days)
-        working = max(1, sum(bound.world.clock.is_working(first + timedelta(days=i)) for i in range((last - first).days + 1)))
-        for cap, load, unit in (("per_day", len(days) / working, "day"), ("per_week", 5 * len(days) / max(working, 5), "week")):
-            if cap not in pool.caps:
-                continue
-            room = _room(subject, pool, cap)
-            if room is not None and load > room:
-                busiest = Counter(days).most_common(1)[0]
-                message = f"the pool `{name}` can take {room:g} a {unit}, but its history brings {load:.1f}"
-                help = f"raise `{cap}`, or add members; the busiest day was {busiest[0]} with {busiest[1]}"
-                yield Diagnostic("R419", message, pool.caps[cap].text.span(), help, certainty=PROVEN if not isinstance(pool.members, Expr) else POSSIBLE,
-                                 touches=(len(days), ()))  # fmt: skip
-
-
-def _room(subject: Subject, pool: Allocate, cap: str) -> float | None:
-    """The caps of all members who are there, added up; None where a cap or membership looks at the record."""
-    assert subject.bound is not None
-    world = subject.bound.world
-    free = {"rep", "today", "now", *world.lists}
-    asked = [pool.caps[cap], *([pool.members] if isinstance(pool.members, Expr) else [])]
-    if any(isinstance(n, s.Name) and n.id not in free for expr in asked for n in s.walk(expr.tree)):
-        return None
-    total, code = 0.0, subject.evaluator.compiled.code
-    if isinstance(pool.members, Expr):
-        people = [rep for rep in world.rows["rep"] if code(pool.members)({**world.base, "rep": rep}) is True]
-    else:
-        people = [rep for m in pool.members if m.holds(world.clock.today) and (rep := world.rep(m.value)) is not None]
-    for rep in people:
-        value = code(pool.caps[cap])({**world.base, "rep": rep})
-        if not reason_left(rep):
-            if not v.is_number(value):
-                return None
-            total += value
-    return total
 
 
 # --- fields ---------------------------------------------------------------------------------------------------------

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 from roe.data.report import Report, broken, changes
+from roe.dynamic import Json
+from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.policy.model import Policy
 from roe.policy.reads import expressions, reads
@@ -27,7 +28,7 @@ class Overview:
     changes: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {
             "entities": self.report,
             "newest": [{"entity": e, "field": f, "date": day} for (e, f), day in self.newest.items()],
@@ -38,7 +39,7 @@ class Overview:
         }
 
 
-def overview(policy: Policy, world: Any, report: Report, last: Report) -> Overview:
+def overview(policy: Policy, world: World, report: Report, last: Report) -> Overview:
     """Everything that can be said of an export. `world` holds its records."""
     out = Overview(report, changes=changes(report, last), broken=[d.message for d in broken(policy, report, last)])
     named = constants(policy)
@@ -77,7 +78,7 @@ def constants(policy: Policy) -> Mapping[tuple[str, str], set[str]]:
     return found
 
 
-def _note(found: dict[tuple[str, str], set[str]], entity: str, subject: s.Node, tests: Any, policy: Policy) -> None:
+def _note(found: dict[tuple[str, str], set[str]], entity: str, subject: s.Node, tests: Iterable[s.Node], policy: Policy) -> None:
     if isinstance(subject, s.Path) and isinstance(subject.base, s.Name):
         where, name = subject.base.id, subject.field
     elif isinstance(subject, s.Name):

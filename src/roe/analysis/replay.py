@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from roe.analysis.changes import Change, ExceptionEnds, FieldChange, ListChange, MemberChange, NewRecord, StaffingChange, Wait, Way
 from roe.data.cells import MISSING
@@ -17,18 +16,19 @@ from roe.data.coerce import coerce_table
 from roe.data.headers import field_of
 from roe.data.lookup import CannotLookUp
 from roe.data.makers import maker
+from roe.dynamic import Value, Values
 from roe.evaluator.engine import Bound, Decision, Evaluator
 from roe.evaluator.row import Row
 from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of
-from roe.plan.operators import Choose, DatedValue, Expr, Plan, Rule
+from roe.plan.operators import Choose, DatedValue, Expr, Plan, Rule, Step
 from roe.policy.model import DataSource, Policy
 from roe.progress import advance
 from roe.source import Inline, Text
 
-Records = dict[str, list[dict[str, Any]]]
+Records = dict[str, list[Values]]
 
 
 class Impossible(Exception):
@@ -89,7 +89,7 @@ def given(world: World) -> Records:
     return found
 
 
-def stored(row: Row) -> dict[str, Any]:
+def stored(row: Row) -> Values:
     """A record's own values as the loader gives them: references as ids, nothing that was computed."""
     plain = {name: x["id"] if isinstance(x, Row) else x for name, x in row.items() if name not in row.derived}
     return {name: x for name, x in plain.items() if not isinstance(x, (list, dict)) or name == "$extra"}
@@ -128,13 +128,13 @@ def changed(bound: Bound, records: Records, way: Way) -> Bound:
     return Bound(evaluator, world, bound.state)
 
 
-class _Unknown(Mapping[str, Any]):
+class _Unknown(Mapping[str, Value]):
     """The turns of pools after a change: they would rest on all records."""
 
     def __contains__(self, key: object) -> bool:
         return True
 
-    def __getitem__(self, key: str) -> Any:
+    def __getitem__(self, key: str) -> Value:
         raise CannotLookUp("the turns of pools depend on all records")
 
     def __iter__(self) -> Iterator[str]:
@@ -147,7 +147,7 @@ class _Unknown(Mapping[str, Any]):
 # --- records ----------------------------------------------------------------------------------------------------------
 
 
-def with_field(world: World, entity: str, values: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
+def with_field(world: World, entity: str, values: Mapping[str, Value], name: str, value: Value) -> Values:
     """A record with another value in one field, as the loader would read it from the field's column."""
     columns = world.typed[entity].columns if entity in world.typed else {}
     fields = world.policy.model.entities[entity]
@@ -171,11 +171,11 @@ def with_field(world: World, entity: str, values: Mapping[str, Any], name: str, 
     return found
 
 
-def _as_text(values: Mapping[str, Any]) -> dict[str, Any]:
+def _as_text(values: Mapping[str, Value]) -> Values:
     return {k: v.string(x) for k, x in values.items() if k in ("id", "first_name", "last_name", "company", "email", "domain")}
 
 
-def read_back(policy: Policy, entity: str, name: str, value: Any) -> Any:
+def read_back(policy: Policy, entity: str, name: str, value: Value) -> Value:
     """What the loader makes of a value's text. Raises `Impossible` where it would reject the record, or read nothing."""
     if value is None:
         return None
@@ -191,7 +191,7 @@ def read_back(policy: Policy, entity: str, name: str, value: Any) -> Any:
         raise Impossible from e
 
 
-def new_record(world: World, change: NewRecord, number: int) -> dict[str, Any]:
+def new_record(world: World, change: NewRecord, number: int) -> Values:
     """A record that is added, read by the loader from the texts of its values."""
     entity, fields = change.entity, world.policy.model.entities[change.entity]
     columns = world.typed[entity].columns if entity in world.typed else {}
@@ -246,7 +246,7 @@ def _listed(rows: Iterable[DatedValue], change: ListChange) -> list[DatedValue]:
     return [x for x in rows if str(x.value) != change.value]
 
 
-def _staffed(plan: Plan, change: StaffingChange, bound: Bound) -> dict[Any, Any]:
+def _staffed(plan: Plan, change: StaffingChange, bound: Bound) -> dict[tuple[str, str], Step]:
     """The steps with another rep in a row of the staffing, or with a row more, for every entity that has the territories."""
     steps = dict(plan.steps)
     for (entity, name), step in steps.items():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from roe.dynamic import Json, Value
 from roe.evaluator.engine import Bound
 from roe.grammar import values as v
 from roe.plan.operators import Choose, Report
@@ -34,10 +34,10 @@ class Result:
     def header(self) -> list[str]:
         return ["group", "records", *self.report.measures]
 
-    def rows(self) -> list[list[Any]]:
+    def rows(self) -> list[list[Value]]:
         return [[name, g.records, *(g.measures[m] for m in self.report.measures)] for name, g in self.groups.items()]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         groups = {name: {"records": g.records, **g.measures} for name, g in self.groups.items()}
         return {"report": self.report.name, "groups": groups, "listed": self.listed, "missing": self.missing}
 
@@ -74,7 +74,7 @@ def run_report(bound: Bound, report: Report) -> Result:
     return Result(report, {**shown, TOTAL: total}, counted, listed, missing)
 
 
-def _amount(value: Any) -> float:
+def _amount(value: Value) -> float:
     return value if v.is_number(value) else 1 if value is True else 0
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from roe.analysis.changes import ExceptionEnds, MemberChange, Wait, Way, best, together
 from roe.analysis.facts import Facts
 from roe.analysis.nearby import Accept, above, waiting
+from roe.dynamic import Json, Value
 from roe.evaluator.engine import Bound, Decision
-from roe.evaluator.observe import observe
+from roe.evaluator.observe import Observed, observe
 from roe.evaluator.render import brief
 from roe.evaluator.row import Row
 from roe.grammar import syntax as s
@@ -50,7 +50,7 @@ class Route:
     how: str
     obstacles: list[Obstacle] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {"rule": self.rule, "how": self.how, "obstacles": [o.as_json() for o in self.obstacles]}
 
     def ways(self) -> list[Way]:
@@ -94,7 +94,7 @@ class _Router:
 
     def _exception(self) -> list[Obstacle]:
         e = self.d.exception
-        assert e is not None
+        assert e is not None and e.until is not None
         place = str(e.record.span())
         change = ExceptionEnds(e.entity, str(e.record), str(e.role), str(e.owner), e.until, place, cost=3.0)
         wait = Wait(e.until, cost=waiting(self.world.clock.now, e.until))
@@ -164,7 +164,7 @@ class _Router:
         at = self.facts.field_at(tree, self.scope)
         if at is not None and isinstance(self.facts.value(tree, self.scope), dict):
             yield from self.facts.owner(*at, role, lambda x: x is self.rep)
-        hints: list[Any] = [self.rep, self.rep["id"]]
+        hints: list[Value] = [self.rep, self.rep["id"]]
         yield from self.facts.give(tree, self.scope, lambda x: self.world.assignee(x, role) is self.rep, hints)
         if self.d.entity != "account":
             yield from self._through_account(tree)
@@ -251,8 +251,8 @@ def _no_cap_at(used: int) -> Accept:
     return lambda x: x is None or (v.is_number(x) and x > used)
 
 
-def values_of(o: Any) -> list[str]:
-    return [f"{p.text} = {brief(p.value)}" for p in o.parts if p.text != o.text or p.value is None]
+def values_of(outcome: Observed) -> list[str]:
+    return [f"{p.text} = {brief(p.value)}" for p in outcome.parts if p.text != outcome.text or p.value is None]
 
 
 def opening(bound: Bound, rep: Row) -> datetime | None:
@@ -275,7 +275,7 @@ def days(bound: Bound, d: Decision, rep: Row) -> list[date]:
     for choose in (*bound.plan.engagement.values(), *bound.plan.steps.values()):
         if isinstance(choose, Choose) and choose.entity == d.entity:
             found |= set(_periods(choose.rules[:2000]))
-    found |= {x.until for x in bound.plan.exceptions if x.entity == d.entity and world.find(d.entity, x.record) is row}
+    found |= {x.until for x in bound.plan.exceptions if x.until and x.entity == d.entity and world.find(d.entity, x.record) is row}
     return sorted(x for x in found if x > today)
 
 
@@ -288,7 +288,7 @@ def _periods(rules: Iterable[Rule]) -> Iterator[date]:
                     yield day
 
 
-def _dates(bound: Bound, row: Row, rep: Row) -> Iterator[Any]:
+def _dates(bound: Bound, row: Row, rep: Row) -> Iterator[Value]:
     from roe.analysis.timeline import ends
 
     for window in bound.plan.windows:
@@ -304,7 +304,7 @@ def _dates(bound: Bound, row: Row, rep: Row) -> Iterator[Any]:
             yield from (leave["starts"], leave["until"])
 
 
-def _day(value: Any) -> date | None:
+def _day(value: Value) -> date | None:
     """The first whole day from a moment on."""
     if isinstance(value, datetime):
         day = value.date()

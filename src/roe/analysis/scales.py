@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from math import floor, inf
-from typing import Any
 
 from roe.analysis.axis import Axis
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.functions.dates import DAYS
@@ -14,7 +14,7 @@ from roe.grammar.types import Type
 PARTS = {  # of dates and times
     "month": range(1, 13), "day": range(1, 32), "weekday": range(1, 8), "hour": range(24), "minute": range(60), "second": range(60),
 }  # fmt: skip
-GIVES: dict[str, tuple[Any, ...]] = {  # functions with few values
+GIVES: dict[str, tuple[Value, ...]] = {  # functions with few values
     "fiscal_quarter": tuple(range(1, 5)), "week_of_year": tuple(range(1, 54)), "day_of_year": tuple(range(1, 367)),
     "day_of_week": DAYS, "month_of_year": v.MONTHS,
 }  # fmt: skip
@@ -24,7 +24,7 @@ RANKS = {"rank": (1, inf, True), "of": (1, inf, True), "percentile": (0, 100, Fa
 _MADE = ("date", "date_and_time", "time", "today", "now")  # calls that give a date or a time
 
 
-def values(node: s.Node, base: Type | None) -> tuple[Any, ...] | None:
+def values(node: s.Node, base: Type | None) -> tuple[Value, ...] | None:
     """All values of an expression, where they are few; `base` is the type of what it is a part of."""
     if isinstance(node, s.Call):
         return GIVES.get(node.function)

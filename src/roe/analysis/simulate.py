@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
+from roe.dynamic import Value, Values
 from roe.evaluator.book_plan import applied
 from roe.evaluator.books import plan_books
 from roe.evaluator.engine import Bound, Evaluator, empty_state
@@ -49,7 +49,7 @@ class Cycle:
     meetings: int
     opportunities: int
 
-    def row(self) -> list[Any]:
+    def row(self) -> list[Value]:
         shares = (self.use, self.coverage, self.churn, self.unfair, self.reached)
         return [self.book, self.week, self.day, self.held, *(round(x, 4) for x in shares), self.returned, self.meetings, self.opportunities]
 
@@ -72,7 +72,7 @@ HEADER = (
 
 def simulate(
     evaluator: Evaluator,
-    tables: Mapping[str, Any],
+    tables: Mapping[str, Value],
     as_of: str,
     weeks: int,
     *,
@@ -83,7 +83,7 @@ def simulate(
     """Play cycles, a week apart, over records; `history` leaves activities as the data has them."""
     clock = evaluator.clock(as_of)
     played = _Played({e: [dict(row) for row in rows] for e, rows in tables.items()}, seed, pace or Pace())
-    state: dict[str, Any] = {}
+    state: Values = {}
     for week in range(weeks):
         day = clock.today + timedelta(days=7 * week)
         bound = evaluator.bind(played.tables(day), as_of=str(day), state=state)
@@ -99,23 +99,23 @@ def simulate(
 class _Played:
     """The records as they grow. Luck depends on the seed, the account and the week alone."""
 
-    def __init__(self, tables: dict[str, list[dict[str, Any]]], seed: int, pace: Pace) -> None:
+    def __init__(self, tables: dict[str, list[Values]], seed: int, pace: Pace) -> None:
         self.given, self.seed, self.pace = tables, seed, pace
-        self.new: dict[str, list[dict[str, Any]]] = {"activity": [], "opportunity": [], "contact": []}
+        self.new: dict[str, list[Values]] = {"activity": [], "opportunity": [], "contact": []}
         self.touched: dict[str, date] = {}
         self.met: set[str] = set()
         self.market: dict[str, set[str]] = {}  # accounts that could be in the book at some time
         self.ever: dict[str, set[str]] = {}
         self.meetings = self.opportunities = 0
 
-    def tables(self, day: date) -> dict[str, list[dict[str, Any]]]:
+    def tables(self, day: date) -> dict[str, list[Values]]:
         """The records as they stand on a day: generated opportunities close, old touches are forgotten."""
         self.new["activity"] = [a for a in self.new["activity"] if a["day"] > day - MEMORY]
         for deal in self.new["opportunity"]:
             deal["is_closed"] = "true" if deal["day"] + OPEN_FOR <= day else "false"
         return {**self.given, **{e: [*self.given.get(e, ()), *self._records(rows)] for e, rows in self.new.items()}}
 
-    def _records(self, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def _records(self, rows: list[Values]) -> Iterator[Values]:
         for row in rows:
             yield {k: x for k, x in row.items() if k != "day"}
 
@@ -159,10 +159,10 @@ class _Played:
                 self.opportunities += 1
                 self._add("opportunity", day, account, rep, week, 0, is_closed="false", created=str(day))
 
-    def _add(self, kind: str, day: date, account: str, rep: str, week: int, n: int, **more: Any) -> None:
+    def _add(self, kind: str, day: date, account: str, rep: str, week: int, n: int, **more: Value) -> None:
         self.new[kind].append({"id": f"sim-{week}-{account}-{n}", "account": account, "rep": rep, "day": day, **more})
 
-    def measure(self, bound: Bound, book: str, week: int, day: date, found: Mapping[str, Any], held: Mapping[str, str]) -> Cycle:
+    def measure(self, bound: Bound, book: str, week: int, day: date, found: Mapping[str, Value], held: Mapping[str, str]) -> Cycle:
         reps = [r for r in found["reps"] if r["capacity"]]
         room = sum(r["capacity"] for r in reps)
         per_place = [r["value"] / r["capacity"] for r in reps]

@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from functools import cache
+from types import ModuleType
 from typing import Any
 
-from roe.analysis.cases import Cases, type_of
+from roe.analysis.cases import Cases
+from roe.analysis.subject_fields import type_of
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.printer import show
@@ -22,6 +24,8 @@ from roe.plan.subjects import Test, is_true, test_of
 
 TIMEOUT_MS = 2_000
 EPOCH = date(1970, 1, 1)
+Term = Any  # of z3
+Pair = tuple[Term, Term]  # a condition's (true, false), or a value's (term, missing)
 
 
 @cache
@@ -46,7 +50,7 @@ class Relations:
         trees = [cases.writer(tree) for tree in conditions]
         self._encoder = _Encoder(cases, z3, trees)
         self._trees = trees
-        self._held: dict[int, Any] = {}
+        self._held: dict[int, Term] = {}
 
     def impossible(self, holds: Iterable[int], fails: Iterable[int]) -> bool:
         """Whether no record meets the first conditions and none of the second; False where the solver cannot tell."""
@@ -56,7 +60,7 @@ class Relations:
         solver.add(*self._encoder.facts)
         return bool(solver.check() == self._z3.unsat)
 
-    def _holds(self, number: int) -> Any:
+    def _holds(self, number: int) -> Term:
         found = self._held.get(number)
         if found is None:
             found = self._held[number] = self._encoder.condition(self._trees[number])[0]
@@ -66,7 +70,7 @@ class Relations:
 class _Encoder:
     """Conditions as (true, false) and values as (term, missing); a real stands for a number, a day, or a text's place in order."""
 
-    def __init__(self, cases: Cases, z3: Any, trees: list[s.Node]) -> None:
+    def __init__(self, cases: Cases, z3: ModuleType, trees: list[s.Node]) -> None:
         self.cases, self.z3 = cases, z3
         self.lists = cases.policy.plan.lists
         texts = {n.value for t in trees for n in s.walk(t) if isinstance(n, s.Literal) and isinstance(n.value, str)}
@@ -75,12 +79,12 @@ class _Encoder:
                 if isinstance(n, s.Name) and n.id in self.lists:
                     texts |= set(map(str, self.lists[n.id]))
         self.places = {text: 2 * i for i, text in enumerate(sorted(texts))}
-        self.known: dict[str, tuple[Any, Any]] = {}
-        self.facts: list[Any] = []
+        self.known: dict[str, Pair] = {}
+        self.facts: list[Term] = []
 
     # --- conditions -------------------------------------------------------------------------------------------------
 
-    def condition(self, node: s.Node) -> tuple[Any, Any]:
+    def condition(self, node: s.Node) -> Pair:
         z3 = self.z3
         if isinstance(node, s.Literal):
             return z3.BoolVal(node.value is True), z3.BoolVal(node.value is False)
@@ -103,13 +107,13 @@ class _Encoder:
                 return compared
         return self._boolean(show(node))
 
-    def _boolean(self, key: str) -> tuple[Any, Any]:
+    def _boolean(self, key: str) -> Pair:
         """A condition of which nothing is known: true, false or unknown."""
         true, false = self.z3.Bool(f"{key} is true"), self.z3.Bool(f"{key} is false")
         self.facts.append(self.z3.Not(self.z3.And(true, false)))
         return true, false
 
-    def _test(self, test: Test) -> tuple[Any, Any]:
+    def _test(self, test: Test) -> Pair:
         """A test of one subject against constants, from its cells."""
         z3 = self.z3
         kinds = {v.kind(p) for p in test.points}
@@ -140,7 +144,7 @@ class _Encoder:
         true, false = (z3.Or(*(c for c, truth in cells if truth is wanted), False) for wanted in (True, False))
         return true, false
 
-    def _compare(self, node: s.Compare) -> tuple[Any, Any] | None:
+    def _compare(self, node: s.Compare) -> Pair | None:
         """A comparison of two fields: equality of what is missing is a real test, and order of it is unknown."""
         z3 = self.z3
         if self._kind(node.left) == "" or self._kind(node.left) != self._kind(node.right):
@@ -155,7 +159,7 @@ class _Encoder:
 
     # --- values -----------------------------------------------------------------------------------------------------
 
-    def value(self, node: s.Node) -> tuple[Any, Any]:
+    def value(self, node: s.Node) -> Pair:
         z3 = self.z3
         key = show(node)
         found = self.known.get(key)
@@ -184,7 +188,7 @@ class _Encoder:
         self.known[key] = made
         return made
 
-    def _binary(self, node: s.Binary) -> tuple[Any, Any] | None:
+    def _binary(self, node: s.Binary) -> Pair | None:
         z3 = self.z3
         kinds = self._kind(node.left), self._kind(node.right)
         numbers = kinds == ("number", "number")
@@ -198,7 +202,7 @@ class _Encoder:
         made = {"+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b}.get(node.op)
         return None if made is None else (made(), missing)
 
-    def _constant(self, value: Any) -> Any:
+    def _constant(self, value: Term) -> Term:
         """A constant as a number; None for what has no place among numbers."""
         if v.is_number(value):
             return value

@@ -2,7 +2,7 @@
 
 Every subject of the partition index is an *axis*, its cells are places on it, and a rule (each of its alternatives) is a *box*: the
 cells, axis by axis, in which it is true. Whatever a record is, it lies in one cell of every axis. So what holds in all cells holds for
-all records, and is proven; what holds in some cell is a candidate, which `witness.py` makes a record of.
+all records, and is proven; what holds in some cell is a candidate, which `finder.py` makes a record of.
 
 One question carries all others: `clear(box, avoid)`, a part of a box that none of some boxes touches. It is answered as a
 satisfiability solver would: a box that must be left by its only open axis is left at once, and only then is there a choice. Sets of
@@ -13,12 +13,13 @@ A table of many keys (ZIP codes, domains) is taken apart at its key first: `spac
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from roe.analysis.axis import Axis
 from roe.analysis.date_cells import date_axis
 from roe.analysis.dates import DateTest, of_missing
+from roe.dynamic import Value
 from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.plan.bitsets import bits
@@ -273,7 +274,7 @@ def spaces(rows: Sequence[Alternative], possible: Callable[[Axis], int] | None =
         return
     for part, values in parts.items():
 
-        def within(axis: Axis, values: list[Any] = values) -> int:
+        def within(axis: Axis, values: list[Value] = values) -> int:
             cells = axis.full if possible is None else possible(axis)
             if axis.key != key:
                 return cells
@@ -289,7 +290,7 @@ def spaces(rows: Sequence[Alternative], possible: Callable[[Axis], int] | None =
 def _key(rows: Sequence[Alternative]) -> str | None:
     """The subject that tells most rows apart: nearly all rows are false away from constants of their own."""
     apart: dict[str, int] = {}
-    points: dict[str, set[Any]] = {}
+    points: dict[str, set[Value]] = {}
     kinds: dict[str, set[str]] = {}
     for _, tests in rows:
         for key, test in tests.items():
@@ -301,43 +302,47 @@ def _key(rows: Sequence[Alternative]) -> str | None:
     return max(able, key=lambda k: len(points[k]), default=None)
 
 
-def _split(rows: Sequence[Alternative], key: str) -> dict[tuple[int, ...], list[Any]]:
+def _split(rows: Sequence[Alternative], key: str) -> dict[tuple[int, ...], list[Value]]:
     """The alternatives that stand together in some cells of the key, with a value from each of those."""
     always = [bit for bit, (_, tests) in enumerate(rows) if key not in tests]
     tested = [(bit, tests[key]) for bit, (_, tests) in enumerate(rows) if key in tests]
-    groups: dict[tuple[int, ...], list[Any]] = {}
-
-    def add(bits_: Iterable[int], value: Any) -> None:
-        groups.setdefault(tuple(sorted({*always, *bits_})), []).append(value)
-
-    add((bit for bit, test in tested if test.null is True), None)
-    if not any(test.gaps for _, test in tested):
-        elsewhere = {bit for bit, test in tested if test.other is True}
-        at: dict[Any, tuple[Any, list[tuple[int, bool]]]] = {}
-        for bit, test in tested:
-            for point, truth in zip(test.points, test.at_points, strict=True):
-                at.setdefault(key_of(point), (point, []))[1].append((bit, truth is True))
-        for point, said in at.values():
-            no = {bit for bit, truth in said if not truth}
-            add(((elsewhere - no) | {bit for bit, truth in said if truth}), point)
-        add(elsewhere, ELSE)
-    else:
-        cuts = sorted({key_of(p): p for _, test in tested for p in test.points}.values(), key=v.in_order)
-        place = {key_of(c): i for i, c in enumerate(cuts)}
-        changes: dict[int, list[tuple[int, bool]]] = {}
-        for bit, test in tested:
-            gaps = test.gaps or (test.other,) * (len(test.points) + 1)
-            changes.setdefault(0, []).append((bit, gaps[0] is True))
-            for i, (point, truth) in enumerate(zip(test.points, test.at_points, strict=True)):
-                cell = 2 * place[key_of(point)] + 1
-                changes.setdefault(cell, []).append((bit, truth is True))
-                changes.setdefault(cell + 1, []).append((bit, gaps[i + 1] is True))
-        now: set[int] = set()
-        between = places_of(tuple(cuts))
-        for cell in range(2 * len(cuts) + 1):
-            for bit, truth in changes.get(cell, ()):
-                (now.add if truth else now.discard)(bit)
-            value = cuts[cell // 2] if cell % 2 else between[cell // 2]
-            if value is not None:
-                add(now, value)
+    cells = _ordered_cells(tested) if any(test.gaps for _, test in tested) else _separate_cells(tested)
+    groups: dict[tuple[int, ...], list[Value]] = {}
+    for holding, value in itertools.chain([({bit for bit, test in tested if test.null is True}, None)], cells):
+        groups.setdefault(tuple(sorted({*always, *holding})), []).append(value)
     return groups
+
+
+def _separate_cells(tested: Sequence[tuple[int, Test]]) -> Iterator[tuple[set[int], Value]]:
+    """(the tests that are true, the value) of each point that tests name, and of all that they do not name."""
+    elsewhere = {bit for bit, test in tested if test.other is True}
+    at: dict[Value, tuple[Value, list[tuple[int, bool]]]] = {}
+    for bit, test in tested:
+        for point, truth in zip(test.points, test.at_points, strict=True):
+            at.setdefault(key_of(point), (point, []))[1].append((bit, truth is True))
+    for point, truths in at.values():
+        untrue = {bit for bit, truth in truths if not truth}
+        yield (elsewhere - untrue) | {bit for bit, truth in truths if truth}, point
+    yield elsewhere, ELSE
+
+
+def _ordered_cells(tested: Sequence[tuple[int, Test]]) -> Iterator[tuple[set[int], Value]]:
+    """(the tests that are true, a value) of each point that tests name, and of what lies between two points, in order."""
+    cuts = sorted({key_of(p): p for _, test in tested for p in test.points}.values(), key=v.in_order)
+    place = {key_of(c): i for i, c in enumerate(cuts)}
+    changes: dict[int, list[tuple[int, bool]]] = {}
+    for bit, test in tested:
+        gaps = test.gaps or (test.other,) * (len(test.points) + 1)
+        changes.setdefault(0, []).append((bit, gaps[0] is True))
+        for i, (point, truth) in enumerate(zip(test.points, test.at_points, strict=True)):
+            cell = 2 * place[key_of(point)] + 1
+            changes.setdefault(cell, []).append((bit, truth is True))
+            changes.setdefault(cell + 1, []).append((bit, gaps[i + 1] is True))
+    now: set[int] = set()
+    between = places_of(tuple(cuts))
+    for cell in range(2 * len(cuts) + 1):
+        for bit, truth in changes.get(cell, ()):
+            (now.add if truth else now.discard)(bit)
+        value = cuts[cell // 2] if cell % 2 else between[cell // 2]
+        if value is not None:
+            yield now, value

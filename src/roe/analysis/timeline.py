@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
-from typing import Any
 
+from roe.dynamic import Json, Value
 from roe.evaluator.engine import Bound
 from roe.evaluator.row import Row
 from roe.grammar import syntax as s
@@ -31,7 +31,7 @@ class State:
     until: datetime | None
     cause: str
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {
             "window": self.window, "state": self.state, "from": self.start.isoformat(),
             "until": self.until.isoformat() if self.until else None, "cause": self.cause,
@@ -121,13 +121,13 @@ def _dates(row: Row, clock: Clock) -> dict[datetime, str]:
     return found
 
 
-def _note(found: dict[datetime, str], value: Any, cause: str, clock: Clock) -> None:
+def _note(found: dict[datetime, str], value: Value, cause: str, clock: Clock) -> None:
     moment = _moment(value, clock)
     if moment is not None:
         found[moment] = f"{found[moment]}; {cause}" if found.get(moment) and cause not in found[moment] else found.get(moment) or cause
 
 
-def _moment(value: Any, clock: Clock) -> datetime | None:
+def _moment(value: Value, clock: Clock) -> datetime | None:
     if isinstance(value, datetime):
         return value.astimezone(clock.now.tzinfo) if value.tzinfo else None
     return datetime.combine(value, time(), clock.now.tzinfo) if isinstance(value, date) else None

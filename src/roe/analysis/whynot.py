@@ -11,15 +11,15 @@ from __future__ import annotations
 import heapq
 import itertools
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from roe.analysis.changes import FieldChange, Wait, Way, best, cost, merge
 from roe.analysis.nearby import waiting
 from roe.analysis.replay import Replays, given
 from roe.analysis.routes import Route, days, routes
+from roe.dynamic import Json
 from roe.evaluator.engine import Bound, Decision
 from roe.evaluator.row import Row
 from roe.evaluator.world import World
@@ -52,7 +52,7 @@ class Answer:
     complete: bool = True
     left_out: int = 0  # changes after which a pool would take another turn, where that was not worked out
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {
             "rep": self.rep["id"], "owns": self.owns, "route": self.route.as_json() if self.route else None,
             "ways": [
@@ -82,7 +82,7 @@ class _Search:
         records = sum(map(len, bound.world.rows.values()))
         self.budget = max(6, min(REPLAYS, WORK // max(1, records)))
         self._todo: list[tuple[float, int, Way]] = []
-        self._seen: set[frozenset[Any]] = set()
+        self._seen: set[frozenset[Hashable]] = set()
         self._count = itertools.count()
         self.out_of_budget = False
         self._worlds = 0
@@ -117,7 +117,7 @@ class _Search:
             heapq.heappush(self._todo, (cost(way), next(self._count), way))
 
     def _ways(self) -> list[Way]:
-        found: dict[frozenset[Any], Way] = {}
+        found: dict[frozenset[Hashable], Way] = {}
         while self._todo:
             way = heapq.heappop(self._todo)[2]
             if found and (len(found) >= self.most or len(way) > min(map(len, found.values()))):
@@ -172,12 +172,12 @@ class _Search:
         return (plain or good)[: self.most]
 
 
-def facts_of(way: Way) -> frozenset[Any]:
+def facts_of(way: Way) -> frozenset[Hashable]:
     """What a way changes, whatever the value that it gives a field: employees of 200 or of 201 are one advice."""
     return frozenset((c.entity, c.record, c.field) if isinstance(c, FieldChange) else c for c in way)
 
 
-def turned(d: Decision) -> Any:
+def turned(d: Decision) -> object:
     """What a pool said of its members, to tell two turns apart."""
     return None if d.turn is None else (d.turn.pool, d.turn.rep and d.turn.rep["id"], [(m.rep["id"], m.skipped) for m in d.turn.members])
 

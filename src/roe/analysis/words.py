@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Any
 
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.parser import parse
@@ -142,29 +142,29 @@ def when(rule: Rule, entity: str) -> str:
     return " and ".join(_grouped(tree, entity) for tree in trees) or "always"
 
 
-def action(found: Any, entity: str) -> str:
+def action(given: object, entity: str) -> str:
     """What a rule does with a record, in words."""
-    if isinstance(found, dict):
-        return ", ".join(f"{k.replace('_', ' ')} {x}" for k, x in found.items() if k != "name" and x is not None)
-    if not isinstance(found, Action):
-        return found if isinstance(found, str) else str(v.literal(found))
-    other = f"; if that finds nobody, {action(found.otherwise, entity)}" if found.otherwise is not None else ""
-    if found.kind == "assign" and found.assign is not None:
-        until = f" until {subject(found.until.tree, entity)}" if found.until is not None else ""
-        who = value(found.assign.tree) if isinstance(found.assign.tree, s.Literal) else f"the {subject(found.assign.tree, entity)}"
+    if isinstance(given, dict):
+        return ", ".join(f"{k.replace('_', ' ')} {x}" for k, x in given.items() if k != "name" and x is not None)
+    if not isinstance(given, Action):
+        return given if isinstance(given, str) else str(v.literal(given))
+    other = f"; if that finds nobody, {action(given.otherwise, entity)}" if given.otherwise is not None else ""
+    if given.kind == "assign" and given.assign is not None:
+        until = f" until {subject(given.until.tree, entity)}" if given.until is not None else ""
+        who = value(given.assign.tree) if isinstance(given.assign.tree, s.Literal) else f"the {subject(given.assign.tree, entity)}"
         return f"it goes to {who}{until}{other}"
-    within = f" within {span(found.within)}" if found.within is not None else ""
+    within = f" within {span(given.within)}" if given.within is not None else ""
     return {
-        "keep": "its owner keeps it" + (f" for {span(found.within)}" if found.within is not None else ""),
-        "route": f"the next in the pool {found.pool} gets it",
+        "keep": "its owner keeps it" + (f" for {span(given.within)}" if given.within is not None else ""),
+        "route": f"the next in the pool {given.pool} gets it",
         "open": "it is open for anybody to claim",
         "hold": "it is on hold: nothing changes",
         "return": "it goes back to the pool of accounts that nobody owns",
-        "refer": f"{TEMPLATE.sub(lambda m: f'the {m[1]}', found.to)} decides{within}",
-    }[found.kind] + other
+        "refer": f"{TEMPLATE.sub(lambda m: f'the {m[1]}', given.to)} decides{within}",
+    }[given.kind] + other
 
 
-def span(value: Any) -> str:
+def span(value: Value) -> str:
     """A length of time."""
     if isinstance(value, v.WorkingDays):
         return _count(value.days, "working day")

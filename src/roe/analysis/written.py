@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from roe.dynamic import Json, Value
 from roe.evaluator.engine import Bound, Decision
 from roe.evaluator.extra import credit_lines, raised
 from roe.evaluator.row import Row
@@ -25,9 +25,9 @@ class ValueTrace(Trace):
     """Why one value is what it is: the trace of a field, with a sentence of its own."""
 
     field: str = ""
-    value: Any = None
+    value: Value = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         found = Trace.as_json(self)
         del found["role"], found["outcome"]
         return {**found, "field": self.field, "value": v.plain(self.value)}
@@ -79,12 +79,12 @@ def _before(bound: Bound, entity: str) -> None:
             bound.decide(rows[0], role)
 
 
-def _traced(row: Row, name: str, value: Any, sentence: str, more: Iterable[str] = ()) -> ValueTrace:
+def _traced(row: Row, name: str, value: Value, sentence: str, more: Iterable[str] = ()) -> ValueTrace:
     decision = Decision(row.entity, str(row["id"]), row.label, "", "value", row=row)
     return ValueTrace(decision, sentence, steps_of(decision, [(row, name), *((row, x) for x in more)]), name, value)
 
 
-def _sentence(bound: Bound, row: Row, name: str, value: Any) -> str:
+def _sentence(bound: Bound, row: Row, name: str, value: Value) -> str:
     what = f"`{name}` of {_called(row)}"
     step = bound.evaluator.compiled.steps.get((row.entity, root_of(row, name)[0]))
     if isinstance(step, Settle) and row.entity == "claim":
@@ -168,7 +168,7 @@ def _credits(bound: Bound, row: Row, only: str, dispute: Row | None = None) -> I
         yield _traced(row, credit.name, row[credit.name], said[0].upper() + said[1:])
 
 
-def _who(bound: Bound, key: Any) -> str:
+def _who(bound: Bound, key: Value) -> str:
     rep = bound.world.rep(key)
     return rep.label if rep is not None else "nobody"
 

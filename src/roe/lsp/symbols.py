@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from roe.grammar import check
 from roe.grammar import syntax as s
@@ -29,30 +28,34 @@ class Use:
     declares: bool = False
 
 
-def uses(policy: Policy, files: list[tuple[str, Any]], checked: list[tuple[Expr, Names]]) -> list[Use]:
+def uses(policy: Policy, files: list[tuple[str, object]], checked: list[tuple[Expr, Names]]) -> list[Use]:
     """Every use and declaration in a policy, its files and its expressions."""
-    found = [*_declared(policy, files), *_in_expressions(policy, checked), *_in_rules(policy)]
-    return list({(u.name, u.span): u for u in reversed(found)}.values())
+    every = [*_declared(files), *_in_expressions(policy, checked), *_in_rules(policy)]
+    return list({(u.name, u.span): u for u in reversed(every)}.values())
 
 
-def _declared(policy: Policy, files: list[tuple[str, Any]]) -> Iterator[Use]:
+def _declared(files: list[tuple[str, object]]) -> Iterator[Use]:
     for _, content in files:
-        if not isinstance(content, Map):
-            continue
-        for entity, fields in (content.get("fields") or {}).items():
-            yield from (Use(("field", f"{entity}.{name}"), span_of(name), True) for name in fields)
-        for section in (section for stage in STAGES for section in stage.fields_in):
-            given = content.get(section) or {}
-            for key in given:
-                entity, _, name = str(key).partition(".")
-                yield Use(("field", f"{entity}.{name}"), span_of(key, len(entity) + 1, len(key)), isinstance(given, Map))
-        for section in (section for stage in STAGES for section in stage.names_in):
-            for key, spec in (content.get(section) or {}).items():
-                given = spec.get("for") if isinstance(spec, Map) else None
-                entity = str((given[0] if isinstance(given, list) else given) or "account")
-                yield Use(("field", f"{entity}.{key}"), span_of(key), True)
-        yield from (Use(("list", str(key)), span_of(key), True) for key in content.get("lists") or {})
-        yield from (Use(("pool", str(key)), span_of(key), True) for key in content.get("pools") or {})
+        if isinstance(content, Map):
+            yield from _fields_declared(content)
+            yield from (Use(("list", str(key)), span_of(key), True) for key in content.get("lists") or {})
+            yield from (Use(("pool", str(key)), span_of(key), True) for key in content.get("pools") or {})
+
+
+def _fields_declared(content: Map) -> Iterator[Use]:
+    """The fields of `fields:`, and those that the sections of stages declare: see `Stage.fields_in` and `Stage.names_in`."""
+    for entity, fields in (content.get("fields") or {}).items():
+        yield from (Use(("field", f"{entity}.{name}"), span_of(name), True) for name in fields)
+    for section in (section for stage in STAGES for section in stage.fields_in):
+        given = content.get(section) or {}
+        for key in given:
+            entity, _, name = str(key).partition(".")
+            yield Use(("field", f"{entity}.{name}"), span_of(key, len(entity) + 1, len(key)), isinstance(given, Map))
+    for section in (section for stage in STAGES for section in stage.names_in):
+        for key, spec in (content.get(section) or {}).items():
+            given = spec.get("for") if isinstance(spec, Map) else None
+            entity = str((given[0] if isinstance(given, list) else given) or "account")
+            yield Use(("field", f"{entity}.{key}"), span_of(key), True)
 
 
 def _in_expressions(policy: Policy, checked: list[tuple[Expr, Names]]) -> Iterator[Use]:
@@ -104,11 +107,11 @@ class _Watcher(check.Checker):
         return super().Path(node, names)
 
     def _field(self, of: Type, name: str, names: Names) -> Type | None:
-        found = super()._field(of, name, names)
-        if found is not None and isinstance(self._at, s.Name) and self._at.id == name:
+        kind = super()._field(of, name, names)
+        if kind is not None and isinstance(self._at, s.Name) and self._at.id == name:
             self._note(of, name, self._at.at)
             self._at = None
-        return found
+        return kind
 
     def _in_the_past(self, node: s.Call, args: list[Type], names: Names) -> Type:
         field = node.args[1]
@@ -125,31 +128,37 @@ class _Watcher(check.Checker):
 def described(policy: Policy, name: Name) -> str:
     """What a name means, in Markdown: its type, values and columns, or what it says."""
     kind, key = name
-    plan = policy.plan
-    if kind == "list":
-        values = plan.lists.get(key) or [str(x.value) for x in plan.dated_lists.get(key, ())]
-        shown = ", ".join(f"`{x}`" for x in values[:8]) + (", …" if len(values) > 8 else "")
-        return f"**list `{key}`** of {len(values)} values\n\n{shown}"
-    if kind == "pool":
-        pool = plan.pools[key]
-        members = f"`{pool.members.text}`" if hasattr(pool.members, "text") else ", ".join(f"`{m.value}`" for m in pool.members)
-        caps = ", ".join(f"{cap} {expr.text}" for cap, expr in pool.caps.items())
-        rest = "".join(f"\n\n{k}: {x}" for k, x in (("caps", caps), ("fallback", pool.fallback)) if x)
-        return f"**pool `{key}`** ({pool.strategy.replace('_', ' ')})\n\nmembers: {members}{rest}"
+    return {"list": _list_described, "pool": _pool_described, "field": _field_described}[kind](policy, key)
+
+
+def _list_described(policy: Policy, name: str) -> str:
+    values = policy.plan.lists.get(name) or [str(x.value) for x in policy.plan.dated_lists.get(name, ())]
+    shown = ", ".join(f"`{x}`" for x in values[:8]) + (", …" if len(values) > 8 else "")
+    return f"**list `{name}`** of {len(values)} values\n\n{shown}"
+
+
+def _pool_described(policy: Policy, name: str) -> str:
+    pool = policy.plan.pools[name]
+    members = f"`{pool.members.text}`" if isinstance(pool.members, Expr) else ", ".join(f"`{m.value}`" for m in pool.members)
+    caps = ", ".join(f"{cap} {expr.text}" for cap, expr in pool.caps.items())
+    rest = "".join(f"\n\n{k}: {x}" for k, x in (("caps", caps), ("fallback", pool.fallback)) if x)
+    return f"**pool `{name}`** ({pool.strategy.replace('_', ' ')})\n\nmembers: {members}{rest}"
+
+
+def _field_described(policy: Policy, key: str) -> str:
     entity, _, field = key.partition(".")
     type_ = policy.model.field_type(entity, field)
-    head = f"**`{key}`**: {type_}" if type_ is not None else f"**`{key}`**"
-    parts = [head]
+    paragraphs = [f"**`{key}`**: {type_}" if type_ is not None else f"**`{key}`**"]
     if type_ is not None and type_.values:
-        parts.append("values: " + ", ".join(f"`{x}`" for x in type_.values[:20]))
-    step = plan.steps.get((entity, field))
+        paragraphs.append("values: " + ", ".join(f"`{x}`" for x in type_.values[:20]))
+    step = policy.plan.steps.get((entity, field))
     known = policy.model.entities.get(entity, {}).get(field)
     if isinstance(step, Derive) and step.expr is not None:
-        parts.append(f"computed ({step.stage}):\n```\n{step.expr.text}\n```")
+        paragraphs.append(f"computed ({step.stage}):\n```\n{step.expr.text}\n```")
     elif isinstance(step, Choose):
-        parts.append(f"computed ({step.stage}) by {len(step.rules)} rules, hit policy {step.hit}")
+        paragraphs.append(f"computed ({step.stage}) by {len(step.rules)} rules, hit policy {step.hit}")
     elif known is not None and known.columns:
-        parts.append("column " + " or ".join(f"`{c}`" for c in known.columns))
+        paragraphs.append("column " + " or ".join(f"`{c}`" for c in known.columns))
     elif known is not None and known.via:
-        parts.append(f"the records whose `{known.via}` " + (f"is equal to its `{known.key}`" if known.key else "it is"))
-    return "\n\n".join(parts)
+        paragraphs.append(f"the records whose `{known.via}` " + (f"is equal to its `{known.key}`" if known.key else "it is"))
+    return "\n\n".join(paragraphs)

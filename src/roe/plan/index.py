@@ -6,6 +6,8 @@ and not in the first is unknown. Deciding a record finds each subject's cell and
 left is the first alternative that holds. Bitsets are Python integers, made per cell when the cell is first met: a table
 of 40,000 keys costs two dictionary entries a key until somebody asks.
 
+from roe.dynamic import Value
+
 Cheap subjects come first, and a subject is computed only while an alternative that needs it still stands.
 """
 
@@ -14,8 +16,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.closures import Code, Scope, compile_expression
@@ -27,7 +29,7 @@ from roe.plan.subjects import MAX_ALTERNATIVES, Test, Truth, alternatives, both,
 
 Masks = tuple[int, int]  # (true, not false), over alternatives
 KnownTests = dict[str, list[dict[str, Test]]]  # the alternatives of conditions by their text
-ELSE: Any = object()  # some value that no constant of a subject is
+ELSE: Value = object()  # some value that no constant of a subject is
 MOST_ALONE = 16  # conditions that one rule alone has, up to which they are subjects like all others
 MOST_POINTS = 1_000  # constants of a subject each of which is a cell of its own in analysis
 MAX_KEPT_BITS = 1 << 28  # of the bitsets that a subject keeps; those of further keys are made again when they are met
@@ -53,11 +55,11 @@ class Subject:
         rest = everything & ~self.uses
         self._null = self._masks(rest, ((bit, t.null) for bit, t in tests))
         self.other_masks = self._masks(rest, ((bit, t.other) for bit, t in tests))
-        self._dynamic: Callable[[Any], Masks] = lambda value: self._masks(rest, ((b, t.condition(value)) for b, t in tests))
-        self.points: dict[Any, list[tuple[int, Truth]]] = {}
-        self._cells: dict[Any, Masks] = {}
+        self._dynamic: Callable[[Value], Masks] = lambda value: self._masks(rest, ((b, t.condition(value)) for b, t in tests))
+        self.points: dict[Value, list[tuple[int, Truth]]] = {}
+        self._cells: dict[Value, Masks] = {}
         self.keep = MAX_KEPT_BITS // max(1, everything.bit_length())
-        self.cuts: list[Any] | None
+        self.cuts: list[Value] | None
         kinds = {v.kind(p) for _, t in tests for p in t.points}
         self.kind = kinds.pop() if len(kinds) == 1 else ""
         self.cuts = None
@@ -100,7 +102,7 @@ class Subject:
             self._cells[cell] = (true, possible)
         self.cuts = cuts
 
-    def places(self) -> list[tuple[Any, int, bool]] | None:
+    def places(self) -> list[tuple[Value, int, bool]] | None:
         """(a value, the alternatives true there, whether only that value) of every cell that has a value, null first.
 
         None where constants of several kinds leave no cells. The value away from all constants is `ELSE`, unless they have an order.
@@ -108,7 +110,7 @@ class Subject:
         """
         if self.cuts is not None:
             between = places_of(tuple(self.cuts))
-            found: list[tuple[Any, int, bool]] = [(None, self._null[0], True)]
+            found: list[tuple[Value, int, bool]] = [(None, self._null[0], True)]
             for i, value in enumerate(between):
                 if value is not None:
                     found.append((value, self._cells[2 * i][0], False))
@@ -126,14 +128,14 @@ class Subject:
         at = [(None, self._null[0], True), *((p, self.point_masks(key)[0], True) for key, p in points.items())]
         return at if any(isinstance(p, bool) for p in points.values()) else [*at, (ELSE, self.other_masks[0], False)]
 
-    def groups(self) -> dict[Any, int] | None:
+    def groups(self) -> dict[Value, int] | None:
         """Of very many constants without an order, the group of each: in one are those that the same tests name. None for few."""
         if self.cuts is not None or len(self.points) <= MOST_POINTS:
             return None
         groups: dict[tuple[tuple[int, Truth], ...], int] = {}
         return {key: groups.setdefault(tuple(mentions), len(groups)) for key, mentions in self.points.items()}
 
-    def masks(self, value: Any) -> Masks:
+    def masks(self, value: Value) -> Masks:
         """The bitsets of the cell that a value falls into."""
         if value is None:
             return self._null
@@ -144,7 +146,7 @@ class Subject:
             return self._dynamic(value) if cell is None else self._cells[cell]
         return self.point_masks(key_of(value))
 
-    def place(self, value: Any) -> int | None:
+    def place(self, value: Value) -> int | None:
         """The cell of a value of the subject's kind among the ordered cuts; None where it has no order with them."""
         cuts = self.cuts
         assert cuts is not None
@@ -159,7 +161,7 @@ class Subject:
     def ordered_masks(self, cell: int) -> Masks:
         return self._cells[cell]
 
-    def point_masks(self, key: Any) -> Masks:
+    def point_masks(self, key: Value) -> Masks:
         """The bitsets at a constant, or away from all of them."""
         found = self._cells.get(key)
         if found is None:
@@ -198,7 +200,7 @@ def cost_of(node: s.Node) -> int:
 
 
 def as_tests(
-    conditions: Iterable[s.Node], lists: Mapping[str, list[Any]], most: int = MAX_ALTERNATIVES, known: KnownTests | None = None
+    conditions: Iterable[s.Node], lists: Mapping[str, list[Value]], most: int = MAX_ALTERNATIVES, known: KnownTests | None = None
 ) -> tuple[list[dict[str, Test]], bool]:
     """The alternatives of a conjunction, each one test per subject; and whether it is one, with a subject for each condition.
 
@@ -221,7 +223,7 @@ def as_tests(
     return out, len(found) == 1 and len(out[0]) == len(items)
 
 
-def _apart(items: Iterable[s.Node], lists: Mapping[str, list[Any]], most: int, known: KnownTests) -> dict[str, Test] | None:
+def _apart(items: Iterable[s.Node], lists: Mapping[str, list[Value]], most: int, known: KnownTests) -> dict[str, Test] | None:
     """The tests of conditions, each taken by itself; None where one has alternatives, or two test one subject."""
     tests: dict[str, Test] = {}
     for item in items:
@@ -235,7 +237,7 @@ def _apart(items: Iterable[s.Node], lists: Mapping[str, list[Any]], most: int, k
     return tests
 
 
-_Own = tuple[Code, Truth, Truth, Callable[[Any], Truth]]  # a condition, what its being true and false means, and any other value
+_Own = tuple[Code, Truth, Truth, Callable[[Value], Truth]]  # a condition, what its being true and false means, and any other value
 
 
 def _alone(subject: Subject) -> bool:
@@ -276,7 +278,7 @@ def _named(tree: s.Node, names: Mapping[str, s.Name]) -> s.Node:
 class Index:
     """The partition index over rules, each a conjunction of conditions."""
 
-    def __init__(self, rules: Iterable[tuple[Expr, ...]], lists: Mapping[str, list[Any]]) -> None:
+    def __init__(self, rules: Iterable[tuple[Expr, ...]], lists: Mapping[str, list[Value]]) -> None:
         self.rule_of: list[int] = []
         by_subject: dict[str, tuple[s.Node, list[tuple[int, Test]]]] = {}
         self.plain = True  # each rule is one alternative, and each of its conditions the test of a subject of its own

@@ -12,7 +12,9 @@ from dataclasses import field
 from datetime import date
 from typing import Any
 
+from roe.dynamic import Value
 from roe.grammar import syntax as s
+from roe.grammar.values import Duration
 from roe.node import node
 from roe.source import Inline, Text
 
@@ -36,7 +38,7 @@ class Rule:
 
     name: Text
     conditions: tuple[Expr, ...]
-    value: Any
+    value: Value
     because: Text | None = None
     overrides: tuple[Text, ...] = ()
 
@@ -80,8 +82,8 @@ class Choose:
     stage: str
     hit: str
     rules: Sequence[Rule]
-    default: Any = None
-    priority: tuple[Any, ...] = ()
+    default: Value = None
+    priority: tuple[Value, ...] = ()
 
 
 @node
@@ -162,11 +164,11 @@ class DatedValue:
 class Sla:
     """How soon a rep must work what a pool assigned, and what happens otherwise: the next rep, `times` times, then `escalate`."""
 
-    within: Any
+    within: Duration
     worked_by: Expr | None = None
     times: int = 1
     escalate: Text | None = None
-    grace: Any = None  # how long after it the record stays, since proof of work may come late
+    grace: Duration | None = None  # how long after it the record stays, since proof of work may come late
 
 
 @node
@@ -190,7 +192,7 @@ class Allocate:
     debt: int = 3
     hours: bool = False
     sla: Sla | None = None
-    together_within: Any = None  # how long after a record came the others of its company follow it
+    together_within: Duration | None = None  # how long after a record came the others of its company follow it
     credit_back: tuple[Rule, ...] = ()  # conditions on a record and the `rep` who took its turn, for which the turn is given back
 
 
@@ -205,11 +207,11 @@ class Claims:
     entity: str
     role: str
     text: Text
-    lasts: Any
-    work_within: Any
+    lasts: Duration | None
+    work_within: Duration | None
     worked_by: Expr | None
-    wait: Any
-    rest: Any
+    wait: Duration | None
+    rest: Duration | None
     caps: Mapping[str, Expr]
     blocked_by: tuple[Rule, ...]
 
@@ -243,8 +245,8 @@ class Solve:
     continuity: float
     fairness: float
     fixed: Expr | None
-    rest: Any
-    cadence: Any
+    rest: Duration | None
+    cadence: Duration | None
     returns: tuple[str, ...]
     worth: Expr | None = None  # extra worth of a pair
     places: Expr | None = None  # of a book, that an account takes with a rep; 1 without it
@@ -261,7 +263,7 @@ class Action:
     until: Expr | None = None  # until when the assignment holds
     pool: str = ""
     to: str = ""
-    within: Any = None  # how long a decision may take, or ownership is kept
+    within: Duration | None = None  # how long a decision may take, or ownership is kept
     otherwise: Action | None = None
 
     def with_otherwise(self) -> Iterator[Action]:
@@ -283,7 +285,7 @@ class Untouched:
     entity: str
     record: Text  # its id
     reason: Text
-    until: Any
+    until: date | None
 
 
 @node
@@ -296,8 +298,8 @@ class ExceptionRow:
     owner: Text
     approved_by: Text
     reason: Text
-    start: Any
-    until: Any
+    start: date | None
+    until: date | None
     shares: tuple[tuple[str, float], ...] = ()  # of the credit, in percent, where it is split
 
 
@@ -319,7 +321,7 @@ class Kpis:
     meeting: Expr | None
     touches: int
     contacts: int
-    within: Any
+    within: Duration | None
     targets: tuple[tuple[str, str, float | None, float | None, str], ...]
 
 
@@ -358,7 +360,7 @@ class Credit:
     entity: str
     shares: Mapping[str, tuple[tuple[Expr, float], ...]]
     refer: str
-    within: Any
+    within: Duration | None
 
 
 @node
@@ -385,7 +387,7 @@ class Holdover:
 
     name: str
     role: str
-    each: Any
+    each: Duration
     shares: tuple[float, ...]
 
 
@@ -431,11 +433,11 @@ class Plan:
     steps: Mapping[tuple[str, str], Step]
     pools: Mapping[str, Allocate]
     engagement: Mapping[tuple[str, str], Choose]
-    lists: Mapping[str, list[Any]] = field(default_factory=dict)
+    lists: Mapping[str, list[Value]] = field(default_factory=dict)
     dated_lists: Mapping[str, list[DatedValue]] = field(default_factory=dict)
     parts: Mapping[str, Any] = field(default_factory=dict)
 
-    def with_part(self, name: str, part: Any) -> Plan:
+    def with_part(self, name: str, part: object) -> Plan:
         """The same plan with another part of a stage."""
         return Plan(self.steps, self.pools, self.engagement, self.lists, self.dated_lists, {**self.parts, name: part})
 

@@ -4,21 +4,24 @@ A role `ae` has the steps `ae.rule` (the `Choose` of its rules, with an approved
 `ae.reason`; their trees are ordinary expressions about the record, and they may read the steps before them by name. Today's owner is
 `account.owner.ae`. Only a pool is not an expression: an `Allocate` gives `ae.owner`, and beside it `ae.pool`, `ae.why` and `ae.due`.
 
+from roe.dynamic import Value
+
 To add an outcome, add it here: an action to `_ACTIONS`, how it lowers to `_Lowering`. No back end knows one by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.functions.history import by_role
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
+from roe.grammar.values import Duration
 from roe.plan.operators import TEMPLATE, Action, Choose, ExceptionRow, Expr, Plan, Rule, Window
 from roe.source import Inline, Text
 
@@ -105,7 +108,7 @@ class RoleSteps:
         self._lowering = _Lowering(self, plan, _protected_until(entity, self.previous, windows))
         self.no_rule = self._lowering.no_rule()
         self._of_rules: dict[int, Outcome] = {}
-        self._same: dict[Any, Outcome] = {}
+        self._same: dict[Hashable, Outcome] = {}
         self._of_exceptions: dict[int, tuple[ExceptionRow, Outcome]] = {}
 
     def of(self, number: int) -> Outcome:
@@ -249,7 +252,7 @@ class _Lowering:
             return self._action(action.otherwise, because, left)
         return self._outcome("unassigned", None, left.until if left.unowned else None, because)
 
-    def _outcome(self, kind: str, owner: s.Node | None, until: s.Node | None, because: str | None, **more: Any) -> Outcome:
+    def _outcome(self, kind: str, owner: s.Node | None, until: s.Node | None, because: str | None, **more: Value) -> Outcome:
         return Outcome(kind, self._expr(owner), self._expr(until), self._of_rule(because) if because else self.says[kind], **more)
 
     def _of_rule(self, because: str) -> Sentence:
@@ -327,7 +330,7 @@ _ACTIONS: Mapping[str, Callable[[_Lowering, Action, str | None, _Left], Outcome]
 }  # fmt: skip
 
 
-def _key(action: Action | None, because: str | None) -> Any:
+def _key(action: Action | None, because: str | None) -> Hashable:
     """Equal for rules that say the same but for their names."""
     if action is None:
         return because
@@ -337,11 +340,11 @@ def _key(action: Action | None, because: str | None) -> Any:
     return (action.kind, who, id(action.until), action.pool, action.to, within, _key(action.otherwise, because))
 
 
-def _literal(value: Any) -> s.Literal:
+def _literal(value: Value) -> s.Literal:
     return s.Literal(value, v.literal(value))
 
 
-def _span(within: Any) -> s.Literal:
+def _span(within: Duration) -> s.Literal:
     """A duration that is added to a day, to which calendar days and days are the same."""
     return _literal(timedelta(days=within.days) if isinstance(within, v.CalendarDays) else within)
 
@@ -350,5 +353,5 @@ def _missing(tree: s.Node) -> s.Compare:
     return s.Compare("=", tree, NULL)
 
 
-def _is(tree: s.Node, value: Any) -> s.Compare:
+def _is(tree: s.Node, value: Value) -> s.Compare:
     return s.Compare("=", tree, _literal(value))

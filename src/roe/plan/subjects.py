@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
+from roe.dynamic import Value, Values
 from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.grammar.clock import Clock
@@ -38,21 +38,21 @@ class Test:
     __test__ = False  # pytest: this is not a test class
 
     subject: s.Node
-    points: tuple[Any, ...]
+    points: tuple[Value, ...]
     at_points: tuple[Truth, ...]
     gaps: tuple[Truth, ...]
     other: Truth
     null: Truth
-    condition: Callable[[Any], Truth]
+    condition: Callable[[Value], Truth]
 
 
-def alternatives(tree: s.Node, lists: Mapping[str, list[Any]], most: int = MAX_ALTERNATIVES) -> list[list[Test]]:
+def alternatives(tree: s.Node, lists: Mapping[str, list[Value]], most: int = MAX_ALTERNATIVES) -> list[list[Test]]:
     """The condition as alternatives (`or`) of tests that must all hold (`and`); one residual test if there are too many."""
     found = _alternatives(tree, lists, False, most)
     return found if found is not None else [[_residual(tree)]]
 
 
-def _alternatives(tree: s.Node, lists: Mapping[str, list[Any]], negated: bool, most: int) -> list[list[Test]] | None:
+def _alternatives(tree: s.Node, lists: Mapping[str, list[Value]], negated: bool, most: int) -> list[list[Test]] | None:
     if isinstance(tree, s.Literal) and isinstance(tree.value, bool):  # a catch-all tests nothing
         return [[]] if tree.value is not negated else []
     if isinstance(tree, s.Not):
@@ -75,7 +75,7 @@ def is_true(tree: s.Node) -> bool:
     return yes and isinstance(tree.left, (s.And, s.Or, s.Not, s.Compare, s.Between, s.In, s.Literal))  # type: ignore[union-attr]
 
 
-def _settled(tree: s.Node, lists: Mapping[str, list[Any]], wanted: bool, negated: bool, most: int) -> list[list[Test]] | None:
+def _settled(tree: s.Node, lists: Mapping[str, list[Value]], wanted: bool, negated: bool, most: int) -> list[list[Test]] | None:
     """Where a condition has exactly the wanted truth (or, negated, has not): two-valued, so De Morgan's laws hold as they are."""
     if isinstance(tree, s.Literal):
         return [[]] if (tree.value is wanted) is not negated else []
@@ -119,7 +119,7 @@ def _product(parts: list[list[list[Test]] | None], most: int) -> list[list[Test]
 def _absorbed(found: list[list[Test]]) -> list[list[Test]]:
     """The alternatives without those that ask for all that another asks for, and more."""
     sets = {frozenset(_said(test) for test in tests): tests for tests in found}
-    kept: list[frozenset[Any]] = []
+    kept: list[frozenset[Value]] = []
     for tests in sorted(sets, key=len):
         if not any(other <= tests for other in kept):
             kept.append(tests)
@@ -127,7 +127,7 @@ def _absorbed(found: list[list[Test]]) -> list[list[Test]]:
     return [list({_said(test): test for test in tests}.values()) for said, tests in sets.items() if said in chosen]
 
 
-def _said(test: Test) -> Any:
+def _said(test: Test) -> Value:
     return show(test.subject), tuple(map(key_of, test.points)), test.at_points, test.gaps, test.other, test.null
 
 
@@ -154,7 +154,7 @@ def _residual(tree: s.Node) -> Test:
 _QUESTION = s.Name("?")
 
 
-def test_of(tree: s.Node, lists: Mapping[str, list[Any]]) -> Test | None:
+def test_of(tree: s.Node, lists: Mapping[str, list[Value]]) -> Test | None:
     """The tree as a test of one subject against constants, if it is one."""
     split = _split(tree, lists)
     if split is None:
@@ -165,7 +165,7 @@ def test_of(tree: s.Node, lists: Mapping[str, list[Any]]) -> Test | None:
     code = compile_expression(asked)
     scope = {**_STILL, **lists}
 
-    def condition(value: Any) -> Truth:
+    def condition(value: Value) -> Truth:
         verdict = code({**scope, "?": value})
         return verdict if isinstance(verdict, bool) else None
 
@@ -173,7 +173,7 @@ def test_of(tree: s.Node, lists: Mapping[str, list[Any]]) -> Test | None:
         inside, outside = (False, True) if isinstance(asked, s.In) and asked.negated else (True, False)
         known, kinds = frozenset(map(key_of, keys)), {v.kind(key) for key in keys}
 
-        def member(value: Any) -> Truth:
+        def member(value: Value) -> Truth:
             if kinds == {v.kind(value)}:
                 return inside if key_of(value) in known else outside
             return condition(value)
@@ -182,16 +182,16 @@ def test_of(tree: s.Node, lists: Mapping[str, list[Any]]) -> Test | None:
     return _measure(subject, constants, ordered, condition)
 
 
-def _listed(tree: s.Node, lists: Mapping[str, list[Any]]) -> bool:
+def _listed(tree: s.Node, lists: Mapping[str, list[Value]]) -> bool:
     return isinstance(tree, s.In) and any(isinstance(test, s.Name) and test.id in lists for test in tree.tests)
 
 
-def _of_parts(tree: s.And | s.Or, lists: Mapping[str, list[Any]]) -> Callable[[Any], Truth]:
+def _of_parts(tree: s.And | s.Or, lists: Mapping[str, list[Value]]) -> Callable[[Value], Truth]:
     """The truth of several tests of one subject, each asked for by itself: a long list is not gone through for every value."""
     parts = [test.condition for item in tree.items if (test := test_of(item, lists)) is not None]
     conjunction = isinstance(tree, s.And)
 
-    def condition(value: Any) -> Truth:
+    def condition(value: Value) -> Truth:
         truths = [part(value) for part in parts]
         if (not conjunction) in truths:
             return not conjunction
@@ -200,7 +200,7 @@ def _of_parts(tree: s.And | s.Or, lists: Mapping[str, list[Any]]) -> Callable[[A
     return condition
 
 
-def _measure(subject: s.Node, constants: Iterable[Any], ordered: bool, condition: Callable[[Any], Truth]) -> Test | None:
+def _measure(subject: s.Node, constants: Iterable[Value], ordered: bool, condition: Callable[[Value], Truth]) -> Test | None:
     """The test with its truth asked for at every place where it can change."""
     points = tuple({key_of(c): c for c in constants}.values())
     if any(isinstance(p, bool) for p in points):
@@ -219,7 +219,7 @@ def _measure(subject: s.Node, constants: Iterable[Any], ordered: bool, condition
 def both(a: Test, b: Test) -> Test:
     """Two tests of one subject that must both hold, as one test."""
 
-    def condition(value: Any) -> Truth:
+    def condition(value: Value) -> Truth:
         return v.both(a.condition(value), b.condition(value))
 
     merged = _measure(a.subject, (*a.points, *b.points), bool(a.gaps or b.gaps), condition)
@@ -232,10 +232,10 @@ class _Other:
     """A value of no constant's kind, for tests that have no constants: those against null."""
 
 
-_Split = tuple[s.Node, s.Node, list[Any], bool, tuple[Any, ...] | None]
+_Split = tuple[s.Node, s.Node, list[Value], bool, tuple[Value, ...] | None]
 
 
-def _split(tree: s.Node, lists: Mapping[str, list[Any]]) -> _Split | None:
+def _split(tree: s.Node, lists: Mapping[str, list[Value]]) -> _Split | None:
     """(subject, the condition with `?` for it, its constants, whether order matters, the keys of a plain membership)."""
     if is_true(tree):
         return None
@@ -263,12 +263,12 @@ def _split(tree: s.Node, lists: Mapping[str, list[Any]]) -> _Split | None:
     return None
 
 
-def _split_in(tree: s.In, lists: Mapping[str, list[Any]]) -> _Split | None:
+def _split_in(tree: s.In, lists: Mapping[str, list[Value]]) -> _Split | None:
     asked = replace(tree, value=_QUESTION)
     only = tree.tests[0] if len(tree.tests) == 1 else None
     if isinstance(only, s.Name) and only.id in lists:
         return tree.value, asked, [], False, tuple(dict.fromkeys(lists[only.id]))
-    constants: list[Any] = []
+    constants: list[Value] = []
     ordered = False
     todo = list(tree.tests)
     while todo:
@@ -296,7 +296,7 @@ def _split_in(tree: s.In, lists: Mapping[str, list[Any]]) -> _Split | None:
     return tree.value, asked, constants, ordered, keys
 
 
-def _split_chain(tree: s.And | s.Or, lists: Mapping[str, list[Any]]) -> _Split | None:
+def _split_chain(tree: s.And | s.Or, lists: Mapping[str, list[Value]]) -> _Split | None:
     parts = [_split(item, lists) for item in tree.items]
     if any(p is None for p in parts):
         return None
@@ -308,23 +308,23 @@ def _split_chain(tree: s.And | s.Or, lists: Mapping[str, list[Any]]) -> _Split |
     return known[0][0], asked, constants, any(p[3] for p in known), None
 
 
-def _constant(node: s.Node) -> Any:
+def _constant(node: s.Node) -> Value:
     """The value of a constant, `...` for anything else."""
     return node.value if isinstance(node, s.Literal) else ...
 
 
-def _hashable(value: Any) -> bool:
+def _hashable(value: Value) -> bool:
     return not isinstance(value, (list, dict))
 
 
-def key_of(value: Any) -> Any:
+def key_of(value: Value) -> Value:
     """What a value is found by: Python holds `True` and `1` for one key, the language does not; date-times are found by their moments."""
     if isinstance(value, datetime):
         return ("moment", v.moment(value))
     return (value,) if isinstance(value, bool) else value
 
 
-def _sorted(constants: Sequence[Any]) -> tuple[Any, ...] | None:
+def _sorted(constants: Sequence[Value]) -> tuple[Value, ...] | None:
     """The distinct constants in order; None if they have none among themselves."""
     unique = list({key_of(c): c for c in constants}.values())
     if any(v.less(unique[0], c) is None for c in unique):
@@ -332,15 +332,15 @@ def _sorted(constants: Sequence[Any]) -> tuple[Any, ...] | None:
     return tuple(sorted(unique, key=v.in_order))
 
 
-def places_of(cuts: tuple[Any, ...]) -> list[Any]:
+def places_of(cuts: tuple[Value, ...]) -> list[Value]:
     """A value below, between and above the cuts; None where there is none."""
     return [_near(cuts[0], -1), *(_middle(a, b) for a, b in itertools.pairwise(cuts)), _near(cuts[-1], 1)]
 
 
-_STEPS: dict[str, Any] = {"date": timedelta(days=1), "date and time": timedelta(microseconds=1), "days and time duration": timedelta(microseconds=1)}  # fmt: skip
+_STEPS: Values = {"date": timedelta(days=1), "date and time": timedelta(microseconds=1), "days and time duration": timedelta(microseconds=1)}  # fmt: skip
 
 
-def _near(value: Any, side: int) -> Any:
+def _near(value: Value, side: int) -> Value:
     kind = v.kind(value)
     if kind == "number":
         return v.number(value + side * max(1.0, abs(value)))
@@ -352,7 +352,7 @@ def _near(value: Any, side: int) -> Any:
     return v.add(value, step * side)
 
 
-def _middle(a: Any, b: Any) -> Any:
+def _middle(a: Value, b: Value) -> Value:
     kind = v.kind(a)
     if kind == "number":
         middle = (a + b) / 2

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 from roe.crm.ids import fold
 from roe.diagnostics import Diagnostic, suggest
+from roe.dynamic import Value, Values
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
@@ -18,6 +18,7 @@ from roe.grammar.functions.history import by_role, looks_back
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.grammar.types import Type
+from roe.grammar.values import Duration
 from roe.plan.operators import TEMPLATE, Allocate, Choose, DatedValue, Expr, Report, Rule, Step, Window
 from roe.policy.cells import read_cell
 from roe.policy.model import Model
@@ -44,7 +45,7 @@ class Context:
     profile: str = "generic"
     found: list[Diagnostic] = field(default_factory=list)
     steps: dict[tuple[str, str], Step] = field(default_factory=dict)
-    lists: dict[str, list[Any]] = field(default_factory=dict)
+    lists: dict[str, list[Value]] = field(default_factory=dict)
     dated: dict[str, list[DatedValue]] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
@@ -54,7 +55,7 @@ class Context:
     looks_back: bool = False  # whether any expression asks for former owners or values
     checked: list[tuple[Expr, Names]] = field(default_factory=list)  # every expression that was, with what its names mean
 
-    def say(self, code: str, at: Any, message: str, help: str, related: tuple[tuple[str, Span], ...] = ()) -> None:
+    def say(self, code: str, at: object, message: str, help: str, related: tuple[tuple[str, Span], ...] = ()) -> None:
         span = at if isinstance(at, Span) else span_of(at)
         self.found.append(Diagnostic(code, message, span, help, related))
 
@@ -155,24 +156,25 @@ class Context:
 
         return checker.check(tree, expr.text, names)[0]
 
-    def duration(self, text: Text | None) -> Any:
+    def duration(self, text: Text | None) -> Duration | None:
         """The value of `90 days`; None after a diagnostic."""
         if text is None:
             return None
         expr = self.parse(text)
         if expr is None:
             return None
-        value = expr.tree.value if isinstance(expr.tree, s.Literal) else None
+        value: Duration | None = expr.tree.value if isinstance(expr.tree, s.Literal) else None
         if "duration" not in v.kind(value):
             self.say("R311", text, f"`{text}` is not a duration", "write `90 days`, `48 hours`, `5 working days`, `6 months`")
             return None
         return value
 
-    def lasting(self, text: Text | None) -> Any:
+    def lasting(self, text: Text | None) -> Duration | None:
         """A duration that is counted from a moment: whole days and weeks are calendar days, hours are exact; None after a diagnostic."""
         value = self.duration(text)
-        by_days = isinstance(value, timedelta) and not value % timedelta(days=1) and _BY_DAYS.search(str(text))
-        return v.CalendarDays(days=value.days) if by_days else value
+        if isinstance(value, timedelta) and not value % timedelta(days=1) and _BY_DAYS.search(str(text)):
+            return v.CalendarDays(days=value.days)
+        return value
 
     def sentence(self, text: Text | None, names: Names) -> None:
         """Check the `{expressions}` inside of a sentence; a finding's place is within it."""
@@ -291,7 +293,7 @@ class Context:
         return header in fields or header in names.variables or any(c in header for c in ".([ <>=")
 
     def choose(
-        self, section: TableSection, asked: Text, entity: str, name: str, stage: str, as_value: Callable[[Any, dict[str, Any]], Any]
+        self, section: TableSection, asked: Text, entity: str, name: str, stage: str, as_value: Callable[[Value, Values], Value]
     ) -> Choose | None:
         """A decision table as a `Choose`; `as_value(row name, outputs)` says what a row gives."""
         table = self.table(section, asked)
@@ -317,7 +319,7 @@ class Context:
         order = (tuple(map(str, section.priority)),) if section.priority else ()
         return Choose(entity, name, stage, str(section.hit), tuple(rules), value, order)
 
-    def _defaults(self, given: Mapping[Text, Text] | Text, numeric: dict[str, bool]) -> dict[str, Any]:
+    def _defaults(self, given: Mapping[Text, Text] | Text, numeric: dict[str, bool]) -> Values:
         """What a table gives where no row holds: numbers in columns of numbers, as its cells are."""
         by_name = dict.fromkeys(numeric, given) if isinstance(given, Text) else {str(key): default for key, default in given.items()}
         for key, default in by_name.items():
@@ -367,7 +369,7 @@ def all_numbers(cells: Iterable[str]) -> bool:
     return bool(filled) and all(map(is_number_text, filled))
 
 
-def _output(text: str, numeric: bool) -> Any:
+def _output(text: str, numeric: bool) -> Value:
     if text in ("", "-"):
         return None
     if numeric:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
+from roe.dynamic import Json, Written
 from roe.files import schema
 from roe.grammar import syntax as s
 from roe.grammar.parser import parse
 from roe.grammar.printer import show
 from roe.policy.loader import Map, parse_yaml
+from roe.policy.shapes import items, member, shapes
 from roe.source import Scalar, Text
 
 _COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"|(//|/\*)')
@@ -43,14 +44,14 @@ def format_expression(text: str) -> str:
     return text if tree is None or commented else show(tree)
 
 
-def _trim(text: str, content: Any) -> str:
+def _trim(text: str, content: Written) -> str:
     """No white space at line ends, one line end at the end; block scalars hold their own lines, and stay."""
     if any(isinstance(t.origin, Scalar) and t.origin.style for t, _ in scalars(content, schema("policy")) if "\n" in t):
         return text
     return "\n".join(line.rstrip() for line in text.rstrip().split("\n")) + "\n"
 
 
-def _edits(content: Any) -> Iterator[tuple[int, int, str]]:
+def _edits(content: Written) -> Iterator[tuple[int, int, str]]:
     for text, is_expression in scalars(content, schema("policy")):
         origin = text.origin
         if (
@@ -78,30 +79,20 @@ def _plain(text: str) -> bool:
     return not re.search(r"[\[\]{},]|: |:$| #|^[-?:!&*#|>@`%\"'=]", text)
 
 
-def scalars(value: Any, of: Any, root: dict[str, Any] | None = None) -> Iterator[tuple[Text, bool]]:
+def scalars(value: Written, of: Json, root: Json | None = None) -> Iterator[tuple[Text, bool]]:
     """Every text of a file, and whether the schema says that it is an expression."""
     root = root or of
     if isinstance(value, Text):
         yield value, _is_expression(of, root)
     elif isinstance(value, Map):
         for key, inner in value.items():
-            yield from scalars(inner, _member(of, str(key), root), root)
+            yield from scalars(inner, member(shapes(of, root), str(key)), root)
     elif isinstance(value, list):
         for item in value:
-            yield from scalars(item, _items(of, root), root)
+            yield from scalars(item, items(shapes(of, root)), root)
 
 
-def _shapes(of: Any, root: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if not isinstance(of, dict):
-        return
-    if "$ref" in of:
-        yield from _shapes(root["$defs"][of["$ref"].rpartition("/")[2]], root)
-    for other in of.get("anyOf", ()):
-        yield from _shapes(other, root)
-    yield of
-
-
-def _is_expression(of: Any, root: dict[str, Any]) -> bool:
+def _is_expression(of: Json, root: Json) -> bool:
     if not isinstance(of, dict):
         return False
     if str(of.get("$ref", "")).endswith("/expression"):
@@ -109,26 +100,13 @@ def _is_expression(of: Any, root: dict[str, Any]) -> bool:
     return any(_is_expression(other, root) for other in of.get("anyOf", ()))
 
 
-def _member(of: Any, key: str, root: dict[str, Any]) -> Any:
-    for shape in _shapes(of, root):
-        if key in shape.get("properties", {}):
-            return shape["properties"][key]
-        if isinstance(shape.get("additionalProperties"), dict):
-            return shape["additionalProperties"]
-    return {}
-
-
-def _items(of: Any, root: dict[str, Any]) -> Any:
-    return next((shape["items"] for shape in _shapes(of, root) if "items" in shape), {})
-
-
-def same(a: Any, b: Any, of: Any, root: dict[str, Any] | None = None) -> bool:
+def same(a: Written, b: Written, of: Json, root: Json | None = None) -> bool:
     """Whether two files say the same: equal, but for the spelling of expressions."""
     root = root or of
     if isinstance(a, Map) and isinstance(b, Map):
-        return list(a) == list(b) and all(same(a[k], b[k], _member(of, str(k), root), root) for k in a)
+        return list(a) == list(b) and all(same(a[k], b[k], member(shapes(of, root), str(k)), root) for k in a)
     if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(same(x, y, _items(of, root), root) for x, y in zip(a, b, strict=True))
+        return len(a) == len(b) and all(same(x, y, items(shapes(of, root)), root) for x, y in zip(a, b, strict=True))
     if isinstance(a, Text) and isinstance(b, Text) and a != b:
         one: s.Node | None = parse(a)[0] if _is_expression(of, root) else None
         return one is not None and one == parse(b)[0]

@@ -8,23 +8,25 @@ published JSON Schema says which scalars are numbers or booleans. The same schem
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from roe.diagnostics import Diagnostic, suggest
+from roe.dynamic import Json, Value, Written
 from roe.files import MAX_POLICY_BYTES, read_text, resolve, schema
+from roe.policy.shapes import items, member, shapes
 from roe.source import Scalar, Span, Text, span_of
 
+SchemaError = Any  # a ValidationError of jsonschema, most of whose attributes have no type
 MAX_NODES = 200_000
 MAX_NESTING = 40
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class Map(dict[str, Any]):
+class Map(dict[str, Value]):
     """A YAML mapping; keys are `Text`, so that a key has a place too."""
 
     __slots__ = ("place",)
@@ -34,12 +36,12 @@ class Map(dict[str, Any]):
         return next((k for k in self if k == name), name)
 
 
-class Seq(list[Any]):
+class Seq(list[Value]):
     __slots__ = ("place",)
     place: Span | None
 
 
-def load_yaml(path: Path, shown: str, of: dict[str, Any]) -> tuple[Any, list[Diagnostic]]:
+def load_yaml(path: Path, shown: str, of: Json) -> tuple[Written, list[Diagnostic]]:
     """A YAML file as `Map`, `Seq`, `Text`, and the numbers, booleans and nulls that the schema `of` asks for."""
     text, problems = read_text(path, shown, MAX_POLICY_BYTES)
     if text is None:
@@ -47,7 +49,7 @@ def load_yaml(path: Path, shown: str, of: dict[str, Any]) -> tuple[Any, list[Dia
     return parse_yaml(text, shown, of)
 
 
-def parse_yaml(text: str, shown: str, of: dict[str, Any]) -> tuple[Any, list[Diagnostic]]:
+def parse_yaml(text: str, shown: str, of: Json) -> tuple[Written, list[Diagnostic]]:
     problems = _scan(text, shown)
     if problems:
         return None, problems
@@ -115,63 +117,48 @@ def _yaml_error(e: yaml.YAMLError, text: str, shown: str) -> Diagnostic:
 class _Reader:
     """Nodes to values, led by the schema."""
 
-    def __init__(self, text: str, shown: str, root: dict[str, Any]) -> None:
+    def __init__(self, text: str, shown: str, root: Json) -> None:
         self.text, self.shown, self.root = text, shown, root
         self.found: list[Diagnostic] = []
         self.lines = text.split("\n")
 
-    def read(self, node: yaml.Node, of: Any) -> Any:
-        shapes = list(self._shapes(of))
+    def read(self, node: yaml.Node, of: Json) -> Written:
+        """A node as the schema `of` says that it is to be read."""
+        known = list(shapes(of, self.root))
         if isinstance(node, yaml.MappingNode):
-            return self._map(node, shapes)
+            return self._map(node, known)
         if isinstance(node, yaml.SequenceNode):
-            items = Seq()
-            items.place = self._span(node)
-            inner: Any = next((s["items"] for s in shapes if "items" in s), {})
-            items.extend(self.read(child, inner) for child in node.value)
-            return items
-        return self._scalar(node, {t for s in shapes for t in self._types(s)})
+            sequence = Seq()
+            sequence.place = self._span(node)
+            inner = items(known)
+            sequence.extend(self.read(child, inner) for child in node.value)
+            return sequence
+        assert isinstance(node, yaml.ScalarNode)
+        return self._scalar(node, {t for shape in known for t in self._types(shape)})
 
-    def _types(self, shape: dict[str, Any]) -> list[str]:
+    def _types(self, shape: Json) -> list[str]:
         if "enum" in shape:
             return ["string"]
-        found = shape.get("type", [])
-        return found if isinstance(found, list) else [found]
+        types = shape.get("type", [])
+        return types if isinstance(types, list) else [types]
 
-    def _shapes(self, of: Any) -> Iterator[dict[str, Any]]:
-        """The schema with references and alternatives followed."""
-        if not isinstance(of, dict):
-            return
-        if "$ref" in of:
-            yield from self._shapes(self.root["$defs"][of["$ref"].rpartition("/")[2]])
-        for other in of.get("anyOf", ()):
-            yield from self._shapes(other)
-        yield of
-
-    def _map(self, node: yaml.MappingNode, shapes: list[dict[str, Any]]) -> Map:
-        out = Map()
-        out.place = self._span(node)
+    def _map(self, node: yaml.MappingNode, known: list[Json]) -> Map:
+        mapping = Map()
+        mapping.place = self._span(node)
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 self.found.append(Diagnostic("R301", "a key is plain text", self._span(key_node), "quote `{`, `[` and `?`"))
                 continue
             key = self._text(key_node)
-            if key in out:
-                first = span_of(out.key(key))
+            if key in mapping:
+                first = span_of(mapping.key(key))
                 help = "remove one of the two, or join them"
                 self.found.append(Diagnostic("R302", f"`{key}` appears twice", key.span(), help, (("first here", first),)))
                 continue
-            inner: Any = {}
-            for shape in shapes:
-                if key in shape.get("properties", {}):
-                    inner = shape["properties"][key]
-                    break
-                if isinstance(shape.get("additionalProperties"), dict):
-                    inner = shape["additionalProperties"]
-            out[key] = self.read(value_node, inner)
-        return out
+            mapping[key] = self.read(value_node, member(known, key))
+        return mapping
 
-    def _scalar(self, node: Any, types: set[str]) -> Any:
+    def _scalar(self, node: yaml.ScalarNode, types: set[str]) -> Text | float | bool | None:
         text = self._text(node)
         plain = not node.style
         if plain and text in ("", "~", "null") and ("null" in types or "string" not in types):
@@ -191,7 +178,7 @@ class _Reader:
                     pass
         return text
 
-    def _text(self, node: Any) -> Text:
+    def _text(self, node: yaml.ScalarNode) -> Text:
         style = node.style or ""
         value = str(node.value)
         start, end = node.start_mark.index, node.end_mark.index
@@ -206,7 +193,7 @@ class _Reader:
 # --- the schema -----------------------------------------------------------------------------------------------------
 
 
-def validate(value: Any, of: dict[str, Any], shown: str) -> list[Diagnostic]:
+def validate(value: Written, of: Json, shown: str) -> list[Diagnostic]:
     """What the JSON Schema has against a value, each with its place and, for a key, the nearest one that exists."""
     from jsonschema import Draft202012Validator
 
@@ -223,10 +210,10 @@ def validate(value: Any, of: dict[str, Any], shown: str) -> list[Diagnostic]:
     return list(unique.values())
 
 
-def _likeliest(e: Any, root: dict[str, Any]) -> Any:
+def _likeliest(e: SchemaError, root: Json) -> SchemaError:
     """Of several alternatives that all fail, the complaint about the one that the value resembles most."""
 
-    def likeness(c: Any) -> tuple[int, int, bool]:
+    def likeness(c: SchemaError) -> tuple[int, int, bool]:
         shape = e.schema["anyOf"][c.schema_path[0]]
         if "$ref" in shape:
             shape = root["$defs"][shape["$ref"].rpartition("/")[2]]
@@ -236,7 +223,7 @@ def _likeliest(e: Any, root: dict[str, Any]) -> Any:
     return max(e.context, key=likeness)
 
 
-def _schema_diagnostics(e: Any, value: Any, shown: str) -> list[Diagnostic]:
+def _schema_diagnostics(e: SchemaError, value: Written, shown: str) -> list[Diagnostic]:
     """What one error of the JSON Schema means to whoever wrote the file."""
     place = _place(value, list(e.absolute_path), shown)
     if e.parent is not None and e.parent.validator == "propertyNames":
@@ -244,36 +231,36 @@ def _schema_diagnostics(e: Any, value: Any, shown: str) -> list[Diagnostic]:
     return _SAYS.get(e.validator, _otherwise)(e, place)
 
 
-def _unknown_keys(e: Any, place: Span) -> list[Diagnostic]:
+def _unknown_keys(e: SchemaError, place: Span) -> list[Diagnostic]:
     known = list(e.schema.get("properties", {}))
     listed = ", ".join(f"`{k}`" for k in known)
     extra = [k for k in e.instance if k not in known]
     return [Diagnostic("R305", f"unknown key `{k}`", span_of(k), suggest(k, known, f"known keys here: {listed}")) for k in extra]
 
 
-def _missing_keys(e: Any, place: Span) -> list[Diagnostic]:
+def _missing_keys(e: SchemaError, place: Span) -> list[Diagnostic]:
     missing = [k for k in e.validator_value if k not in e.instance]
     return [Diagnostic("R304", f"`{k}` is missing", place, f"add `{k}: …`") for k in missing]
 
 
-def _name(e: Any, place: Span) -> list[Diagnostic]:
+def _name(e: SchemaError, place: Span) -> list[Diagnostic]:
     return [Diagnostic("R304", f"`{e.instance}` cannot be used as a name here", span_of(e.instance), "use letters, digits, - and _")]
 
 
-def _not_among(e: Any, place: Span) -> list[Diagnostic]:
+def _not_among(e: SchemaError, place: Span) -> list[Diagnostic]:
     allowed = [str(v) for v in (e.validator_value if e.validator == "enum" else [e.validator_value])]
     listed = "write one of " + ", ".join(f"`{a}`" for a in allowed)
     return [Diagnostic("R304", f"`{e.instance}` is not allowed here", place, suggest(str(e.instance), allowed, listed))]
 
 
-def _other_type(e: Any, place: Span) -> list[Diagnostic]:
+def _other_type(e: SchemaError, place: Span) -> list[Diagnostic]:
     want = e.validator_value if isinstance(e.validator_value, str) else " or ".join(e.validator_value)
     words = {"object": "a mapping (`key: value`)", "array": "a list (`- …`)", "string": "text", "null": "nothing"}
     help = "see docs/policy.md, or let your editor show the schema"
     return [Diagnostic("R304", f"{words.get(want, f'a {want}')} is expected here", place, help)]
 
 
-def _other_form(e: Any, place: Span) -> list[Diagnostic]:
+def _other_form(e: SchemaError, place: Span) -> list[Diagnostic]:
     wants = {
         "day": "a date such as 2026-02-01",
         "duration": "a duration such as `90 days`",
@@ -284,7 +271,7 @@ def _other_form(e: Any, place: Span) -> list[Diagnostic]:
     return [Diagnostic("R304", f"`{e.instance}` does not have the right form", place, help)]
 
 
-def _otherwise(e: Any, place: Span) -> list[Diagnostic]:
+def _otherwise(e: SchemaError, place: Span) -> list[Diagnostic]:
     return [Diagnostic("R304", str(e.message)[:200].replace("\n", " "), place, "see docs/policy.md")]
 
 
@@ -299,7 +286,7 @@ _SAYS = {
 }
 
 
-def _place(value: Any, path: list[Any], shown: str) -> Span:
+def _place(value: Written, path: list[Value], shown: str) -> Span:
     """The place of the value at a path, or of the nearest thing around it that has one."""
     place = getattr(value, "place", None) or Span(shown, 1, 1, 1)
     for step in path:
@@ -313,10 +300,10 @@ def _place(value: Any, path: list[Any], shown: str) -> Span:
     return place
 
 
-def load_policy_files(root: Path) -> tuple[list[tuple[str, Any]], list[Diagnostic]]:
+def load_policy_files(root: Path) -> tuple[list[tuple[str, Written]], list[Diagnostic]]:
     """policy.yaml and all that it includes, depth first: (name, content), and what is wrong with their form."""
     of = schema("policy")
-    files: list[tuple[str, Any]] = []
+    files: list[tuple[str, Written]] = []
     found: list[Diagnostic] = []
 
     def add(name: str, asked: str, chain: tuple[str, ...]) -> None:
@@ -343,7 +330,7 @@ def load_policy_files(root: Path) -> tuple[list[tuple[str, Any]], list[Diagnosti
     return files, found
 
 
-def validate_files(files: list[tuple[str, Any]]) -> list[Diagnostic]:
+def validate_files(files: list[tuple[str, Written]]) -> list[Diagnostic]:
     """The schema's findings in every file; only the main one must have `roe` and `name`."""
     main = schema("policy")
     part = {**main, "required": []}

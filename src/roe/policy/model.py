@@ -8,11 +8,11 @@ from dataclasses import field, replace
 from datetime import time
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from roe.crm import PROFILES
 from roe.crm.ids import LONG, SHORT, fold
 from roe.crm.profile import Profile
+from roe.dynamic import Value
 from roe.grammar import types as t
 from roe.grammar.clock import CALENDAR_YEAR, Fiscal
 from roe.grammar.functions import BY_NAME
@@ -74,7 +74,7 @@ class Field:
     normalize: str = ""
     format: str = ""
     required: bool = False
-    default: Any = None
+    default: Value = None
     via: str = ""
     key: str = ""
     standard: bool = False
@@ -197,9 +197,10 @@ def type_named(name: str) -> Type:
     return t.DECLARABLE.get(name) or t.record(name)
 
 
-def as_number(text: str) -> Any:
+def as_number(text: str) -> float | None:
     """The number that a text is in the language, or None."""
-    return BY_NAME["number"].invoke([text, None, None])
+    number: float | None = BY_NAME["number"].invoke([text, None, None])
+    return number
 
 
 @node

@@ -13,6 +13,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, cast, dataclass_transform, get_args, get_origin, get_type_hints
 
+from roe.dynamic import Value, Written
 from roe.policy.loader import Map, Seq
 from roe.source import Inline, Text
 
@@ -22,7 +23,7 @@ T = TypeVar("T")
 class Form:
     """What JSON Schema says of a value beside its type. One with a name is a definition that other places refer to."""
 
-    def __init__(self, name: str = "", /, **keywords: Any) -> None:
+    def __init__(self, name: str = "", /, **keywords: object) -> None:
         self.name, self.keywords = name, keywords
 
 
@@ -56,7 +57,7 @@ Overrides = Annotated[
 Percent = Annotated[float, Form(minimum=0, maximum=100)]
 
 
-def key(description: str = "", *, default: Any = MISSING, **keywords: Any) -> Any:
+def key(description: str = "", *, default: Value = MISSING, **keywords: object) -> Value:
     """A key of a section with what an editor shows of it; with a default it may be left out. `keywords` are JSON Schema's."""
     if keywords or description:
         keywords = {"description": description, **keywords} if description else keywords
@@ -70,7 +71,7 @@ class Section:
     __slots__ = ("given", "heading")
     given: Map
     heading: Text
-    KEYWORDS: ClassVar[Mapping[str, Any]] = {}  # what JSON Schema says of the mapping as a whole
+    KEYWORDS: ClassVar[Mapping[str, object]] = {}  # what JSON Schema says of the mapping as a whole
 
     def key(self, name: str) -> Text:
         """A key as it is written, which knows its place; the key of the section itself where it is not given."""
@@ -81,7 +82,7 @@ class Section:
         """The section as a row of a table: its texts by key."""
         return {name: value for name, value in self.given.items() if isinstance(name, Text) and isinstance(value, Text)}
 
-    def items(self) -> list[tuple[str, Any]]:
+    def items(self) -> list[tuple[str, Value]]:
         """The keys that are given, in the order of the file, with their values."""
         return [(str(name), getattr(self, keys(type(self))[name][0])) for name in self.given]
 
@@ -104,7 +105,7 @@ class Heading:
     kind: Any
     description: str = ""
 
-    def read(self, policy: Map) -> Any:
+    def read(self, policy: Map) -> Value:
         """What stands under this key; where nothing does, an empty mapping or list, and None for anything else."""
         given = policy.get(self.name)
         if not given:
@@ -131,7 +132,7 @@ def read(cls: type[S], given: Map) -> S:
     return _section(cls, given, Text("", Inline()))
 
 
-_Reader = Callable[[Any, Text], Any]  # what was given, the key it stands under -> the same as its type
+_Reader = Callable[[Written, Text], Value]  # what was given, the key it stands under -> the same as its type
 
 
 @cache
@@ -162,14 +163,14 @@ def _section(cls: type[S], given: Map, heading: Text) -> S:
 def _of_one(kinds: tuple[Any, ...]) -> _Reader:
     """A reader of a value that may have one of several types: the first that has its shape."""
 
-    def reader(given: Any, heading: Text) -> Any:
+    def reader(given: Written, heading: Text) -> Value:
         kind = next((kind for kind in kinds if _has_shape(kind, given)), Any)
         return _reader(kind)(given, heading)
 
     return reader
 
 
-def _has_shape(kind: Any, given: Any) -> bool:
+def _has_shape(kind: Any, given: Written) -> bool:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _has_shape(arguments[0], given)

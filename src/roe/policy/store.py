@@ -12,6 +12,7 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, overload
 
+from roe.dynamic import Json, Value
 from roe.files import read_text
 from roe.grammar import parser
 from roe.grammar import syntax as s
@@ -20,7 +21,7 @@ from roe.grammar.clock import Fiscal
 from roe.grammar.types import Type
 from roe.plan import operators as o
 from roe.policy.model import DataSource, Field, Keys, Model, Policy, standard_fields
-from roe.source import Added, Cell, Inline, Same, Scalar, Span, Text
+from roe.source import Added, Cell, Inline, Origin, Same, Scalar, Span, Text
 
 # every node of a plan, whichever stage has it
 _NODES = [
@@ -29,7 +30,8 @@ _NODES = [
     if isinstance(c, type) and c.__module__ == o.__name__ and c is not o.Plan and hasattr(c, "__dataclass_fields__")
 ]
 _PLAN = (*_NODES, Field, Keys, DataSource, Type)
-CLASSES: dict[str, type[Any]] = {**s.NODES, **{c.__name__: c for c in _PLAN}, "Span": Span}
+CLASSES: dict[str, type] = {**s.NODES, **{c.__name__: c for c in _PLAN}, "Span": Span}
+Stored = Any  # JSON: a text, a number, a list that begins with the name of what it holds, or null
 _FIELDS = {name: tuple(f.name for f in fields(c)) for name, c in CLASSES.items()}
 _TEMPORAL = (date, datetime, time, timedelta)
 
@@ -37,7 +39,7 @@ _TEMPORAL = (date, datetime, time, timedelta)
 class LazyRules(Sequence[o.Rule]):
     """Rules that are made from what was kept when they are asked for."""
 
-    def __init__(self, kept: list[Any], make: Callable[[Any], Any]) -> None:
+    def __init__(self, kept: list[Stored], make: Callable[[Stored], o.Rule]) -> None:
         self._kept, self._make = kept, make
         self._made: dict[int, o.Rule] = {}
 
@@ -74,7 +76,7 @@ class _Writer:
     def __init__(self) -> None:
         self.excerpts: dict[str, int] = {}
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Value) -> Stored:
         if x is None or type(x) in (bool, int, float, str):
             return x
         if isinstance(x, Text):
@@ -104,7 +106,7 @@ class _Writer:
             return ["v", v.literal(x)]
         raise TypeError(f"a {type(x)} is not kept")
 
-    def origin(self, x: Any) -> Any:
+    def origin(self, x: Value) -> Stored:
         if isinstance(x, Scalar):
             return ["S", x.file, x.start, x.end, x.style]
         if isinstance(x, Cell):
@@ -114,7 +116,7 @@ class _Writer:
         return ["A" if isinstance(x, Added) else "H", self.value(x.text)]
 
 
-def write_policy(policy: Policy) -> dict[str, Any]:
+def write_policy(policy: Policy) -> Json:
     w = _Writer()
     plan, model = policy.plan, policy.model
     said = [
@@ -156,7 +158,7 @@ def _pieces(rule: o.Rule) -> list[str]:
 class Reader:
     """A policy from what was kept. Raises KeyError, TypeError, ValueError or IndexError for what nobody wrote."""
 
-    def __init__(self, kept: dict[str, Any], root: Path) -> None:
+    def __init__(self, kept: Json, root: Path) -> None:
         self.kept, self.root = kept, root
         self._sources: dict[str, str] = {}
 
@@ -194,7 +196,7 @@ class Reader:
             self.value(kept["data"]), tuple(map(str, kept["files"])), Fiscal(*kept["fiscal"]),
         )  # fmt: skip
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Stored) -> Value:
         if type(x) is not list:
             return x
         head = x[0]
@@ -228,12 +230,12 @@ class Reader:
             return v.parse_temporal(x[1].removeprefix('@"').removesuffix('"'))
         raise ValueError(f"`{head}` is kept by nobody")
 
-    def _choose(self, x: list[Any]) -> o.Choose:
+    def _choose(self, x: list[Stored]) -> o.Choose:
         *head, rules, default, priority = x[1:]
         entity, name, stage, hit = map(self.value, head)
         return o.Choose(entity, name, stage, hit, LazyRules(rules[1:], self.value), self.value(default), self.value(priority))
 
-    def origin(self, x: list[Any]) -> Any:
+    def origin(self, x: list[Stored]) -> Origin:
         if x[0] == "S":
             return KeptScalar(self, *x[1:])
         if x[0] == "C":

@@ -57,7 +57,7 @@ class Stage:
     sections: tuple[Heading, ...] = ()
     declare: Callable[..., None] | None = None
     lower: Callable[..., None] | None = None
-    part: Callable[..., Any] | None = None
+    part: Callable[..., object] | None = None
     part_name: str = ""
     names_first: bool = False
     fields_in: tuple[str, ...] = ()

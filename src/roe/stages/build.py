@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from roe.diagnostics import Diagnostic, errors
 from roe.files import schema
@@ -53,7 +52,7 @@ def _unique(found: list[Diagnostic]) -> list[Diagnostic]:
     return list({(d.code, d.message, d.span.file, d.span.line, d.span.column): d for d in found}.values())
 
 
-def _merge(files: list[tuple[str, Any]]) -> tuple[Map, list[Diagnostic]]:
+def _merge(files: list[tuple[str, Map]]) -> tuple[Map, list[Diagnostic]]:
     """All files as one: mappings join key by key, lists one after the other, a scalar stands once."""
     found: list[Diagnostic] = []
 
@@ -74,7 +73,7 @@ def _merge(files: list[tuple[str, Any]]) -> tuple[Map, list[Diagnostic]]:
             elif not (key == "roe" and have == value):
                 found.append(_twice(into, key))
 
-    def _twice(into: Map, key: Any) -> Diagnostic:
+    def _twice(into: Map, key: str) -> Diagnostic:
         related = (("first here", span_of(into.key(key))),)
         return Diagnostic("R306", f"`{key}` is given in two files", span_of(key), "remove one of the two", related)
 

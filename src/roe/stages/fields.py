@@ -106,8 +106,8 @@ def _field(entity: str, name: Text, given: Text | FieldSection, cx: Context) -> 
     if not _is_sound(spec, kind, cx):
         return None
     values = tuple(fold(str(x)) for x in spec.values)
-    normalize = str(spec.normalize or ("" if spec.column and standard.normalize == "queue" else standard.normalize))
-    columns = (str(spec.column),) if isinstance(spec.column, Text) else tuple(map(str, spec.column or ()))
+    normalize = _normalize(spec, standard)
+    columns = _columns(spec)
     headers = blank if columns else standard  # the profile's columns count where the policy names none
     return Field(
         str(name),
@@ -130,6 +130,15 @@ def _field(entity: str, name: Text, given: Text | FieldSection, cx: Context) -> 
         keys=_keys(entity, kind, old, cx),
         span=span_of(name),
     )
+
+
+def _normalize(spec: FieldSection, standard: Field) -> str:
+    """How values are cleaned; a standard column of queues is an ordinary one where the policy names it."""
+    return str(spec.normalize or ("" if spec.column and standard.normalize == "queue" else standard.normalize))
+
+
+def _columns(spec: FieldSection) -> tuple[str, ...]:
+    return (str(spec.column),) if isinstance(spec.column, Text) else tuple(map(str, spec.column or ()))
 
 
 def _is_sound(spec: FieldSection, kind: Type, cx: Context) -> bool:

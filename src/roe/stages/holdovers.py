@@ -8,11 +8,13 @@ in the state, and `owner_since` is the day of the handover.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.grammar import values as v
+from roe.grammar.values import Duration
 from roe.plan.operators import Choose, Derive, Holdover, Rule
 from roe.policy.context import Context, written
 from roe.policy.section import Form, Heading, Identifier, Percent, PositiveDuration, Section, key, section
@@ -72,14 +74,14 @@ def lower(holdovers: Mapping[Text, HoldoverSection], cx: Context) -> tuple[Holdo
     return tuple(lowered)
 
 
-def _times(each: Any, n: int) -> Any:
+def _times(each: Duration, n: int) -> Duration:
     """A duration of whatever kind so many times."""
     if isinstance(each, v.WorkingDays):
         return v.WorkingDays(each.days * n)
     return v.WorkingHours(each.hours * n) if isinstance(each, v.WorkingHours) else v.multiply(each, n)
 
 
-def _literal(value: Any, text: Text, n: int) -> s.Literal:
+def _literal(value: Value, text: Text, n: int) -> s.Literal:
     shown = str(value) if isinstance(value, (v.WorkingDays, v.WorkingHours)) else f'@"{v.string(value)}"'
     return s.Literal(value, str(text) if n == 1 else shown)
 

@@ -7,7 +7,7 @@ what is asked of reps and runs is an expression over a few figures.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from roe.diagnostics import suggest
 from roe.grammar import types as t
@@ -15,7 +15,7 @@ from roe.grammar.names import Names
 from roe.plan.operators import RUN_FACTS, Derive, Expr, Invariant
 from roe.policy.context import Context
 from roe.policy.section import Expression, Form, Heading, Name, Section, key, section
-from roe.source import Same, Text, span_of
+from roe.source import Same, Span, Text, span_of
 
 SENTENCES = (
     (re.compile(r"every (\w+) has (?:exactly )?(?:one|an|a) (\w+)"), lambda m: (m[1], f"{m[1]}.owner.{m[2]} != null", "")),
@@ -100,7 +100,7 @@ def lower(invariants: Invariants, cx: Context) -> tuple[Invariant, ...]:
     return tuple(lowered)
 
 
-def _condition(of: str, text: str, cx: Context, whole: bool, place: Any) -> Expr | None:
+def _condition(of: str, text: str, cx: Context, whole: bool, place: Text | Span) -> Expr | None:
     names: Names
     if of == "run":
         names = Names(cx.model, dict.fromkeys(RUN_FACTS, t.NUMBER))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from roe.grammar import syntax as s
 from roe.grammar import types as t
@@ -97,7 +97,7 @@ class MethodSection(Section):
     )
     unless: Expression | None = None
     description: Text | None = None
-    KEYWORDS: ClassVar[Mapping[str, Any]] = {"anyOf": [{"required": ["match"]}, {"required": ["similar"]}]}
+    KEYWORDS: ClassVar[Mapping[str, object]] = {"anyOf": [{"required": ["match"]}, {"required": ["similar"]}]}
 
 
 @section
@@ -106,7 +106,7 @@ class TieBreakSection(Section):
 
     most: Expression | None = None
     least: Expression | None = None
-    KEYWORDS: ClassVar[Mapping[str, Any]] = {"minProperties": 1, "maxProperties": 1}
+    KEYWORDS: ClassVar[Mapping[str, object]] = {"minProperties": 1, "maxProperties": 1}
 
 
 @section

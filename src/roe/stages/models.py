@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
+from roe.dynamic import Value
 from roe.grammar import types as t
 from roe.grammar import values as v
 from roe.grammar.printer import show
@@ -197,7 +198,7 @@ class _Model:
         self.section, self.name, self.entity, self.cx = section, name, entity, cx
         self.names = cx.names(entity)
 
-    def derive(self, part: str, text: str, place: Text | None = None, **more: Any) -> None:
+    def derive(self, part: str, text: str, place: Text | None = None, **more: Value) -> None:
         tree = self.cx.parse(text)
         assert tree is not None, text
         step = f"{self.name}{part}"

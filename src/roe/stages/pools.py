@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from roe.grammar import types as t
+from roe.grammar import values as v
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
 from roe.plan.operators import Allocate, DatedValue, Expr, Rule, Sla
@@ -168,7 +169,7 @@ def _number(pool: PoolSection, key: str, text: Text | None, cx: Context, names: 
     return number
 
 
-def _together(pool: PoolSection, name: Text, cx: Context, names: Names) -> tuple[Expr | None, Any]:
+def _together(pool: PoolSection, name: Text, cx: Context, names: Names) -> tuple[Expr | None, v.Duration | None]:
     """What records of one company have in common, and for how long they stay together."""
     together = pool.together
     given, within = (together.by, cx.lasting(together.within)) if isinstance(together, TogetherSection) else (together, None)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from roe.dynamic import Value, Values
 from roe.grammar import types as t
 from roe.grammar.types import Type
 from roe.plan.operators import Choose, Rule
@@ -101,7 +101,7 @@ def lower(scores: Scores, tables: Tables, cx: Context) -> None:
             cx.steps[entity, str(name)] = step
 
 
-def _single(label: Any, outputs: dict[str, Any]) -> Any:
+def _single(label: str, outputs: Values) -> Value:
     values = list(outputs.values())
     return values[0] if len(values) == 1 else {"name": None if label is None else str(label), **outputs}
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from roe.diagnostics import suggest
+from roe.dynamic import Value, Values
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.plan.operators import Choose, Derive, Expr, Rule
@@ -124,7 +125,7 @@ def lower(territories: TerritoriesSection | None, overlays: Overlays, cx: Contex
 
 
 def _lower(name: str, section: TerritoriesSection, cx: Context) -> None:
-    def as_value(label: Any, outputs: dict[str, Any]) -> Any:
+    def as_value(label: str, outputs: Values) -> Value:
         return {"name": None if label is None else str(label), **outputs}
 
     staffing = _staffing(section, cx)
@@ -222,14 +223,14 @@ def _staff(name: str, section: TerritoriesSection, table: Table, known: set[str]
         conditions = (here, *cx.period(cells.get("from"), cells.get("until")))
         label = Text(f"{rep} for {territory}" if rep else f"vacant: {territory}", rep.origin)
         rules[role].append(Rule(label, conditions, str(rep) or None))
-    fallback: Mapping[Any, Text] = dict.fromkeys(rules, section.fallback) if isinstance(section.fallback, Text) else section.fallback or {}
-    for role in fallback:
-        if role not in rules:
-            cx.has_role(role)
+    given = section.fallback
+    for named in given if isinstance(given, Mapping) else ():
+        if named not in rules:
+            cx.has_role(named)
     if not report:
         del cx.found[before:]
     for title, staffed in rules.items():
         cx.steps[entity, f"{name}_owner.{title}"] = Choose(entity, f"{name}_owner.{title}", "staffing", "first", tuple(staffed))
     group = {title: f"{name}_owner.{title}" for title in rules}
-    vacant = {str(role): rep for role, rep in fallback.items()}
+    vacant = dict.fromkeys(rules, given) if isinstance(given, Text) else {str(role): rep for role, rep in (given or {}).items()}
     cx.steps[entity, f"{name}_owner"] = Derive(entity, f"{name}_owner", "staffing", None, group, vacant, section.cover == "leave")

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import types as t
 from roe.plan.operators import Choose, Derive, Rule, Window
@@ -21,7 +22,7 @@ from roe.source import Text
 STATES = ("none", "protected", "grace", "cool_off", "expired")
 
 
-def _without(*names: str) -> dict[str, Any]:
+def _without(*names: str) -> dict[str, object]:
     return {"anyOf": [{"required": [name]} for name in names]}
 
 
@@ -40,7 +41,7 @@ class WindowSection(Section):
     from_: Day | None = key("a freeze: from this day on", default=None)
     until: Day | None = key("a freeze: up to, but not including, this day", default=None)
     when: Expression | None = key("a freeze: which records", default=None)
-    KEYWORDS: ClassVar[Mapping[str, Any]] = {
+    KEYWORDS: ClassVar[Mapping[str, object]] = {
         "oneOf": [
             {"required": ["lasts"], "not": _without("from", "until", "when")},
             {"required": ["from", "until"], "not": _without("starts", "renewed_by", "grace", "cool_off")},
@@ -145,5 +146,5 @@ def _rule(state: str, tree: s.Node, text: Text) -> Rule:
     return Rule(Text(state, text.origin), (written(tree, text),), state)
 
 
-def _literal(value: Any, text: Text) -> s.Literal:
+def _literal(value: Value, text: Text) -> s.Literal:
     return s.Literal(value, str(text))

@@ -7,16 +7,16 @@ and a column for each expectation, as `expect.owner`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from roe.crm.ids import fold
 from roe.data.coerce import Records
 from roe.data.headers import columns_of
 from roe.diagnostics import Diagnostic, errors, suggest
+from roe.dynamic import Cell, Values
 from roe.files import MAX_TABLE_BYTES, read_text, schema
 from roe.grammar.clock import Clock
 from roe.policy.loader import Map, load_yaml, validate
@@ -25,7 +25,7 @@ from roe.policy.standard import FILES
 from roe.policy.tables import objects, parse_csv
 from roe.source import Span, Text, span_of
 
-Given = dict[str, list[dict[str, Any]]]
+Given = dict[str, list[Values]]
 
 
 @dataclass(slots=True)
@@ -115,7 +115,7 @@ def _yaml(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diag
     return cases, found
 
 
-def _one_step(raw: Any, given: Given, as_of: Any, policy: Policy, found: list[Diagnostic]) -> list[Step]:
+def _one_step(raw: Map, given: Given, as_of: Text | None, policy: Policy, found: list[Diagnostic]) -> list[Step]:
     """The run of a test without `steps`."""
     if not as_of:
         found.append(Diagnostic("R701", f"the test `{raw['name']}` has no date", span_of(raw["name"]), "add `as_of: 2026-02-01`"))
@@ -126,7 +126,7 @@ def _one_step(raw: Any, given: Given, as_of: Any, policy: Policy, found: list[Di
     return [Step(str(as_of), given, _expectations(raw, given, policy, found))]
 
 
-def _steps(raw: Any, given: Given, as_of: Any, policy: Policy, found: list[Diagnostic]) -> list[Step]:
+def _steps(raw: Map, given: Given, as_of: Text | None, policy: Policy, found: list[Diagnostic]) -> list[Step]:
     """The runs of a test in steps; their days must be in order."""
     if raw.get("expect"):
         help = "move it into the last step"
@@ -153,7 +153,7 @@ def _steps(raw: Any, given: Given, as_of: Any, policy: Policy, found: list[Diagn
     return steps
 
 
-def _expectations(raw: Any, given: Given, policy: Policy, found: list[Diagnostic]) -> list[Expectation]:
+def _expectations(raw: Map, given: Given, policy: Policy, found: list[Diagnostic]) -> list[Expectation]:
     return [e for one in raw.get("expect") or () if (e := _expectation(one, given, policy, found)) is not None]
 
 
@@ -220,7 +220,7 @@ def _given(raw: Map, policy: Policy, found: list[Diagnostic]) -> Given:
     return given
 
 
-def _plain(f: Field | None, text: Any) -> Any:
+def _plain(f: Field | None, text: object) -> Cell:
     """A value of a test: a number as the language writes it, whatever the data's own way of writing numbers is; else a text."""
     written = str(text)
     if f is not None and f.type.name == "number" and _NUMBER.fullmatch(written):
@@ -245,15 +245,15 @@ def _data(name: Text, policy: Policy, found: list[Diagnostic]) -> Given:
 
 def _join(first: Given, more: Given, policy: Policy) -> Given:
     """Both sets of records, their fields by name; one with the id of an earlier one replaces it."""
-    out: Given = {entity: _by_field(entity, rows, policy) for entity, rows in first.items()}
+    joined: Given = {entity: _by_field(entity, rows, policy) for entity, rows in first.items()}
     for entity, rows in more.items():
         added = _by_field(entity, rows, policy)
         ids = {fold(str(r["id"])) for r in added if r.get("id") is not None}
-        out[entity] = [r for r in out.get(entity, []) if r.get("id") is None or fold(str(r["id"])) not in ids] + added
-    return {entity: as_read(rows, first.get(entity)) for entity, rows in out.items()}
+        joined[entity] = [r for r in joined.get(entity, []) if r.get("id") is None or fold(str(r["id"])) not in ids] + added
+    return {entity: as_read(rows, first.get(entity)) for entity, rows in joined.items()}
 
 
-def as_read(rows: list[dict[str, Any]], read: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+def as_read(rows: list[Values], read: list[Values] | None) -> list[Values]:
     """The records with what their file's reading said, such as the rows that are not records."""
     if not isinstance(read, Records):
         return rows
@@ -261,7 +261,7 @@ def as_read(rows: list[dict[str, Any]], read: list[dict[str, Any]] | None) -> li
     return Records(rows, replace(read.origin, header=tuple(header)))
 
 
-def _by_field(entity: str, rows: list[dict[str, Any]], policy: Policy) -> list[dict[str, Any]]:
+def _by_field(entity: str, rows: list[Values], policy: Policy) -> list[Values]:
     """Records from one source, with each cell under the name that its field is found by, whatever its header is there."""
     fields = policy.model.entities[entity]
     keys = dict.fromkeys(k for row in rows for k in row if k != "$line")
@@ -281,15 +281,9 @@ def _by_field(entity: str, rows: list[dict[str, Any]], policy: Policy) -> list[d
     ]
 
 
-def _expectation(raw: Any, given: Given, policy: Policy, found: list[Diagnostic]) -> Expectation | None:
+def _expectation(raw: Map, given: Given, policy: Policy, found: list[Diagnostic]) -> Expectation | None:
     record = str(raw["record"])
-    engaged = list(dict.fromkeys(entity for entity, _ in policy.plan.engagement))
-    entity = raw.get("entity")
-    if entity is None:
-        named = record.lower()
-        holding = [e for e in engaged if any(_is(r, record, ("id",)) for r in given.get(e, ()))]
-        holding = holding or [e for e in engaged if any(_is(r, named, ("name", "email", "domain")) for r in given.get(e, ()))]
-        entity = holding[0] if holding else engaged[0] if engaged else "account"
+    entity = raw.get("entity") or _entity_of(record, given, policy)
     roles = [r for e, r in policy.plan.engagement if e == entity]
     role = raw.get("role") or (roles[0] if roles else "")
     skip = ("record", "entity", "role", "values", "rejected")
@@ -303,7 +297,17 @@ def _expectation(raw: Any, given: Given, policy: Policy, found: list[Diagnostic]
     return Expectation(record, str(entity), str(role), wanted, dict(raw.get("values") or {}), raw.get("rejected"), span_of(raw["record"]))
 
 
-def _is(row: dict[str, Any], key: str, fields: tuple[str, ...]) -> bool:
+def _entity_of(record: str, given: Given, policy: Policy) -> str:
+    """The entity that has a record of this id, else of this name; the first one that the policy decides where none has."""
+    engaged = list(dict.fromkeys(entity for entity, _ in policy.plan.engagement))
+    for key, fields in ((record, ("id",)), (record.lower(), ("name", "email", "domain"))):
+        for entity in engaged:
+            if any(_is(row, key, fields) for row in given.get(entity, ())):
+                return entity
+    return engaged[0] if engaged else "account"
+
+
+def _is(row: Values, key: str, fields: tuple[str, ...]) -> bool:
     return any(fold(str(row.get(name))) == fold(key) or str(row.get(name)).lower() == key for name in fields if row.get(name) is not None)
 
 
@@ -319,40 +323,38 @@ def _csv(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diagn
         found.append(Diagnostic("R403", f"the test table has no column `{column}`", table.place, "add the column"))
     if errors(found):
         return [], found
-    cases = []
-    for number, row in enumerate(objects(table), 1):
-        given: Given = {}
-        expect = Map()
-        for header, cell in row.items():
-            head, _, rest = str(header).partition(".")
-            if not cell or header in ("name", "as_of"):
-                continue
-            if head == "expect" and rest:
-                expect[Text(rest, header.origin)] = cell  # type: ignore[attr-defined]
-                continue
-            entity = entity_named(head, policy)
-            if entity is None or not rest:
-                known = [*policy.model.entities, "expect"]
-                found.append(
-                    Diagnostic(
-                        "R701",
-                        f"`{header}` is neither a given field nor an expectation",
-                        span_of(header),
-                        suggest(head, known, "write `account.country` or `expect.owner`"),
-                    )
-                )
-                continue
+    return [_case_of_row(row, number, shown, policy, found) for number, row in enumerate(objects(table), 1)], found
+
+
+def _case_of_row(row: Mapping[str, Text], number: int, shown: str, policy: Policy, found: list[Diagnostic]) -> Case:
+    given, expect = _cells(row, policy, found)
+    for rows in given.values():
+        rows[0].setdefault("id", f"row-{number}")
+    engaged = [e for e, _ in policy.plan.engagement if e in given]
+    subject = "lead" if "lead" in engaged else engaged[0] if engaged else "account"
+    if "account" in given and "lead" in given:
+        given["lead"][0].setdefault("account", given["account"][0]["id"])
+    record, name = given.get(subject, [{"id": ""}])[0]["id"], row["name"]
+    expect["record"], expect["entity"] = Text(record, name.origin), subject
+    given = {entity: _by_field(entity, rows, policy) for entity, rows in given.items()}
+    expectation = _expectation(expect, given, policy, found)
+    return Case(str(name), shown, [Step(str(row["as_of"]), given, [expectation] if expectation else [])], name.span())
+
+
+def _cells(row: Mapping[str, Text], policy: Policy, found: list[Diagnostic]) -> tuple[Given, Map]:
+    """The records that a row gives, one of an entity, and what it expects."""
+    given: Given = {}
+    expect = Map()
+    for header, cell in row.items():
+        head, _, rest = str(header).partition(".")
+        if not cell or header in ("name", "as_of"):
+            continue
+        entity = entity_named(head, policy)
+        if head == "expect" and rest:
+            expect[Text(rest, header.origin)] = cell  # type: ignore[attr-defined]
+        elif entity is None or not rest:
+            help = suggest(head, [*policy.model.entities, "expect"], "write `account.country` or `expect.owner`")
+            found.append(Diagnostic("R701", f"`{header}` is neither a given field nor an expectation", span_of(header), help))
+        else:
             given.setdefault(entity, [{}])[0][rest] = str(cell)
-        for rows in given.values():
-            rows[0].setdefault("id", f"row-{number}")
-        engaged = [e for e, _ in policy.plan.engagement if e in given]
-        subject = "lead" if "lead" in engaged else engaged[0] if engaged else "account"
-        if "account" in given and "lead" in given:
-            given["lead"][0].setdefault("account", given["account"][0]["id"])
-        record = given.get(subject, [{"id": ""}])[0]["id"]
-        name = row["name"]
-        expect["record"], expect["entity"] = Text(record, name.origin), subject
-        given = {entity: _by_field(entity, rows, policy) for entity, rows in given.items()}
-        one = _expectation(expect, given, policy, found)
-        cases.append(Case(str(name), shown, [Step(str(row["as_of"]), given, [one] if one else [])], name.span()))
-    return cases, found
+    return given, expect

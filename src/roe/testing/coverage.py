@@ -10,11 +10,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from roe.analysis.check import WRITTEN, title
+from roe.analysis.finder import Finder
 from roe.analysis.verdicts import Table
-from roe.analysis.witness import Finder
+from roe.dynamic import Json, Value
 from roe.evaluator.choose import Choice, Chooser
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.row import Row
@@ -87,7 +87,7 @@ class Watching(Chooser):
 
     __slots__ = ("about", "differs", "note", "probes")
 
-    def __init__(self, chooser: Chooser, lists: Mapping[str, list[Any]]) -> None:
+    def __init__(self, chooser: Chooser, lists: Mapping[str, list[Value]]) -> None:
         super().__init__(chooser.step, lists)
         self.note: list[tuple[tuple[int, ...], dict[int, list[bool]]]] = []
         self.probes: dict[int, list[tuple[int, Probe]]] = {}
@@ -146,7 +146,7 @@ class Report:
         (fired, rules), (met, outcomes) = self.rules(), self.outcomes()
         return 100 * (fired + met) / (rules + outcomes) if rules + outcomes else 100.0
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return {
             "percent": round(self.share, 1),
             "lists": [

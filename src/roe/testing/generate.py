@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from roe.analysis.witness import Witness
+from roe.dynamic import Value, Values
 from roe.evaluator.engine import Evaluator
+from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.plan.operators import Derive
 from roe.policy.loader import Map
@@ -28,7 +29,7 @@ class Proposal:
     name: str
     as_of: str
     given: Given
-    expect: dict[str, Any]
+    expect: Values
     kills: list[str] = field(default_factory=list)
 
 
@@ -66,7 +67,7 @@ def _proposal(evaluator: Evaluator, key: Key, witness: Witness, number: int) -> 
     row = run.world.find(entity, "case")
     if row is None:
         return None
-    record: dict[str, Any] = {"record": "case", "entity": entity}
+    record: Values = {"record": "case", "entity": entity}
     if kind == "engagement":
         decision = next((d for d in run.decisions if (d.entity, d.id, d.role) == (entity, "case", name)), None)
         if decision is None:
@@ -83,7 +84,7 @@ def _proposal(evaluator: Evaluator, key: Key, witness: Witness, number: int) -> 
     return Proposal(f"boundary {number}: {witness}: {what}"[:160], day, given, record)
 
 
-def _values(evaluator: Evaluator, entity: str, name: str, row: Any) -> Iterable[tuple[str, str]]:
+def _values(evaluator: Evaluator, entity: str, name: str, row: Row) -> Iterable[tuple[str, str]]:
     """What a computed field gives, part by part; of a staffing the owner in its role."""
     plan = evaluator.policy.plan
     base, _, role = name.rpartition(".")
@@ -101,7 +102,7 @@ def _values(evaluator: Evaluator, entity: str, name: str, row: Any) -> Iterable[
         yield f"{entity}.{name}", v.literal(value)
 
 
-def _text(value: Any) -> Any:
+def _text(value: Value) -> Value:
     return v.string(value) if not isinstance(value, str) else value
 
 
@@ -109,7 +110,7 @@ def _case(p: Proposal) -> Case:
     """The proposal as the test that it will be."""
     at = Inline("<generated>")
 
-    def text(x: Any) -> Text:
+    def text(x: Value) -> Text:
         return Text(str(x), at)
 
     wanted = {k: text(x) for k, x in p.expect.items() if k in ("rule", "action", "owner")}

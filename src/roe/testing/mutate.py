@@ -11,14 +11,15 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
 
 from roe.analysis.cases import Known
 from roe.analysis.diff import said
+from roe.analysis.finder import Finder
 from roe.analysis.lists import as_list, compare_lists
 from roe.analysis.space import Undecided
 from roe.analysis.verdicts import PROVEN
-from roe.analysis.witness import Finder, Witness
+from roe.analysis.witness import Witness
+from roe.dynamic import Json, Value
 from roe.evaluator.choose import Choice, Chooser
 from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
@@ -57,7 +58,7 @@ class Fate:
     by: str = ""
     witness: Witness | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         m = self.mutant
         return {
             "kind": m.kind, "what": m.what, "file": m.place.file, "line": m.place.line, "outcome": self.outcome, "by": self.by or None,
@@ -143,7 +144,7 @@ def _swapped(number: int) -> Probe:
     return lambda chooser, scope, truths, choice: number in choice.fired and chooser.truth(number + 1, scope) is True
 
 
-def _other_value(step: Choose, number: int) -> tuple[str, Any] | None:
+def _other_value(step: Choose, number: int) -> tuple[str, Value] | None:
     """What the nearest rule gives that gives something else: after it, or else before."""
     own = said(step.rules[number].value)
     n = len(step.rules)
@@ -190,8 +191,8 @@ def moved(tree: s.Node) -> Iterator[s.Node]:
                     yield from (_with_part(tree, name, (*part[:i], other, *part[i + 1 :])) for other in moved(each))
 
 
-def _with_part(tree: Any, name: str, part: Any) -> Any:
-    return replace(tree, **{name: part})
+def _with_part(tree: s.Node, name: str, child: Value) -> s.Node:
+    return replace(tree, **{name: child})
 
 
 def _is_text(node: s.Node) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from roe.crm.ids import fold
+from roe.dynamic import Value, Values
 from roe.evaluator.engine import Decision, Evaluator, Run
 from roe.evaluator.render import brief
 from roe.evaluator.reps import misnamed
@@ -44,10 +44,10 @@ def run_case(evaluator: Evaluator, case: Case) -> Result:
     failures: list[Failure] = []
     try:
         for step, run in play(evaluator, case):
-            found = [Failure("rep", "the name of one rep", f"{d.message}; {d.help}", str(d.span)) for d in misnamed(run.world)]
+            of_step = [Failure("rep", "the name of one rep", f"{d.message}; {d.help}", str(d.span)) for d in misnamed(run.world)]
             for expected in step.expect:
-                found += _check(run, expected)
-            failures += found if len(case.steps) == 1 else [replace(f, what=f"{f.what} on {step.as_of}") for f in found]
+                of_step += _check(run, expected)
+            failures += of_step if len(case.steps) == 1 else [replace(f, what=f"{f.what} on {step.as_of}") for f in of_step]
     except (ValueError, OverflowError) as e:
         days = ", ".join(step.as_of for step in case.steps)
         return Result(case, [Failure("as_of", "a date or date-time", f"{days} ({e})", str(case.place))])
@@ -83,7 +83,7 @@ def play(evaluator: Evaluator, case: Case) -> Iterator[tuple[Step, Run]]:
 def _load_back(tables: Given, owners: Mapping[tuple[str, str], Mapping[str, str]]) -> Given:
     """The records with the owners that were decided for them."""
 
-    def loaded(entity: str, row: dict[str, Any]) -> dict[str, Any]:
+    def loaded(entity: str, row: Values) -> Values:
         new = owners.get((entity, fold(str(row.get("id")))), {})
         skipped = ("owner_queue",) if any(new.values()) else ()
         return {**{k: x for k, x in row.items() if k not in skipped}, **new} if new else row
@@ -92,6 +92,7 @@ def _load_back(tables: Given, owners: Mapping[tuple[str, str], Mapping[str, str]
 
 
 def _check(run: Run, e: Expectation) -> list[Failure]:
+    """What an expectation of a run's records finds otherwise."""
     reject = next((r for r in run.world.rejects if fold(r.record) == fold(e.record) and r.entity == e.entity), None)
     if e.rejected is not None:
         got = reject.reason if reject else "it was not rejected"
@@ -101,22 +102,13 @@ def _check(run: Run, e: Expectation) -> list[Failure]:
     row = run.world.find(e.entity, e.record)
     decision = next((d for d in run.decisions if d.row is row and d.role == e.role), None)
     if row is None or (e.role and decision is None):
-        same = ", ".join(r.written for r in run.world.search(e.entity, e.record))
-        ids = same or ", ".join(sorted(r.written for r in run.world.rows[e.entity])[:8])
-        what = "several have this name" if same else f"no {e.entity} has this id or name"
-        return [Failure("record", e.record, f"{what}; there are {ids or 'none'}", str(e.place))]
+        return [_unknown(run, e)]
     failures = []
     for what, wanted in e.wanted.items():
         assert decision is not None  # only who names no role expects values alone
-        got = _shown(getattr(decision, what))
-        if what == "owner" and decision.owner is not None:
-            owner, named = run.world.rep(decision.owner), run.world.search("rep", str(wanted))
-            if len(named) > 1:
-                got = "a name that several have: " + ", ".join(r.written for r in named)
-            elif owner in named:
-                continue
-            elif owner is not None:
-                got = owner.written
+        got = (
+            _owner(run, decision.owner, str(wanted)) if what == "owner" and decision.owner is not None else _shown(getattr(decision, what))
+        )
         if got != (str(wanted) or "nobody"):
             failures.append(Failure(what, str(wanted), got, str(wanted.span()), _because(decision)))
     for text, wanted in e.values.items():
@@ -126,11 +118,29 @@ def _check(run: Run, e: Expectation) -> list[Failure]:
     return failures
 
 
-def _shown(value: Any) -> str:
+def _unknown(run: Run, e: Expectation) -> Failure:
+    """An expectation of a record that is not there, or that could be one of several."""
+    same = ", ".join(r.written for r in run.world.search(e.entity, e.record))
+    ids = same or ", ".join(sorted(r.written for r in run.world.rows[e.entity])[:8])
+    what = "several have this name" if same else f"no {e.entity} has this id or name"
+    return Failure("record", e.record, f"{what}; there are {ids or 'none'}", str(e.place))
+
+
+def _owner(run: Run, owner: str, wanted: str) -> str:
+    """An owner as a failure shows it; what was wanted, where that names the same rep."""
+    rep, named = run.world.rep(owner), run.world.search("rep", wanted)
+    if len(named) > 1:
+        return "a name that several have: " + ", ".join(r.written for r in named)
+    if rep in named:
+        return wanted or "nobody"
+    return rep.written if rep is not None else _shown(owner)
+
+
+def _shown(value: Value) -> str:
     return "nobody" if value is None or value == "" else str(v.string(value))
 
 
-def _value(run: Run, row: Row, text: str) -> Any:
+def _value(run: Run, row: Row, text: str) -> Value:
     """The value of an expression about the record, as its rules saw it; a bare field name will do."""
     tree, problems = parse(text)
     if tree is None:
@@ -139,7 +149,7 @@ def _value(run: Run, row: Row, text: str) -> Any:
         return compile_expression(by_role(tree, run.world.policy.roles))(run.world.scope(row))
 
 
-def _literal(text: str) -> tuple[Any, str]:
+def _literal(text: str) -> tuple[Value, str]:
     """An expected value: a literal, or a plain word for a text."""
     tree, _ = parse(text)
     from roe.api import scope_of

@@ -13,6 +13,7 @@ from roe.grammar.values.kinds import (
     LARGEST,
     NUMBERS,
     CalendarDays,
+    Duration,
     Months,
     Range,
     WorkingDays,
@@ -28,7 +29,7 @@ from roe.grammar.values.temporal import parse_date, parse_datetime, parse_durati
 from roe.grammar.values.text import MONTHS, literal, plain, quote, readable, string
 
 __all__ = [
-    "ARITHMETIC", "COMPARE", "EXACT", "LARGEST", "MONTHS", "NUMBERS", "CalendarDays", "Months", "Range", "WorkingDays", "WorkingHours",
+    "ARITHMETIC", "COMPARE", "EXACT", "LARGEST", "MONTHS", "NUMBERS", "CalendarDays", "Duration", "Months", "Range", "WorkingDays", "WorkingHours",
     "add", "add_months", "attempt", "both", "compare", "contains", "divide", "equal", "existing", "in_order", "is_number", "kind", "less",
     "less_equal", "literal", "midnight", "moment", "multiply", "negate", "number", "parse_date", "parse_datetime", "parse_duration",
     "parse_temporal", "parse_time", "passes", "plain", "power", "quote", "readable", "show_number", "string", "subtract",

@@ -62,6 +62,9 @@ class CalendarDays(timedelta):
     __hash__ = timedelta.__hash__
 
 
+Duration = timedelta | Months | WorkingDays | WorkingHours  # what a section of a policy can mean by `90 days`
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """`[low..high)`; an end of None is unbounded only where `open_low` or `open_high` says so, else unknown."""
