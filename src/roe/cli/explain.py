@@ -217,10 +217,16 @@ def _values(bound: Bound, row: Row, name: str) -> list[Value]:
     from roe.analysis import written
 
     field, path = written.root_of(row, name)
+    found = written.about(bound, row, name) if name in written.lines_of(bound.plan, row.entity) else []
+    if found:
+        return found
     if field not in row:
         known = [*bound.policy.model.field_names(row.entity), *(bound.policy.model.entities if path else ())]
         at = Span("--field", 1, 1, len(field) + 1, field)
         help = suggest(field, known, "name a field or a definition")
+        if field in written.lines_of(bound.plan, row.entity):
+            why = f"nobody has a share of the {row.entity} `{row['id']}` by `{field}` today"
+            fail([Diagnostic("R604", why, at, "the lines of credits.csv name the records that have one")])
         if path:
             fail([Diagnostic("R504", f"there is no entity `{field}`, and `{row.entity}` has no such field", at, help)])
         fail([Diagnostic("R202", f"`{row.entity}` has no field `{field}`", at, help)])
@@ -228,12 +234,6 @@ def _values(bound: Bound, row: Row, name: str) -> list[Value]:
         problems = _wrong_path(bound.policy, row.entity, name)
         if problems:
             fail(problems)
-    plan = bound.plan
-    is_credit = any((x.entity, x.name) == (row.entity, name) for x in plan.credits)
-    if is_credit or any((x.entity, x.name) == (row.entity, name) for x in plan.events):
-        found = written.about(bound, row, name)
-        if found:
-            return found
     return [written.value_of(bound, row, name)]
 
 
