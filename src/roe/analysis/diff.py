@@ -22,7 +22,7 @@ NOBODY = "(nobody)"
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PolicyChange:
     """A part of a policy that was added, removed, or says something else."""
 
     where: str
@@ -82,9 +82,9 @@ class Impact:
 # --- what the policies say ------------------------------------------------------------------------------------------
 
 
-def changes(old: Policy, new: Policy) -> list[Change]:
+def changes(old: Policy, new: Policy) -> list[PolicyChange]:
     """Every part that differs, in the order of the new policy; empty where both say the same."""
-    out: list[Change] = []
+    out: list[PolicyChange] = []
     for where, before, after in _parts(old, new):
         out += _differ(where, before, after)
     return out
@@ -120,16 +120,16 @@ def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str
     return found
 
 
-def _differ(where: str, before: dict[str, str], after: dict[str, str]) -> list[Change]:
-    out = [Change(where, "removed", name, before=text) for name, text in before.items() if name not in after]
+def _differ(where: str, before: dict[str, str], after: dict[str, str]) -> list[PolicyChange]:
+    out = [PolicyChange(where, "removed", name, before=text) for name, text in before.items() if name not in after]
     for name, text in after.items():
         if name not in before:
-            out.append(Change(where, "added", name, after=text))
+            out.append(PolicyChange(where, "added", name, after=text))
         elif before[name] != text:
-            out.append(Change(where, "changed", name, before[name], text))
+            out.append(PolicyChange(where, "changed", name, before[name], text))
     common = [n for n in before if n in after], [n for n in after if n in before]
     if where.startswith("engagement") and common[0] != common[1]:
-        out.append(Change(where, "moved", "the order of the rules", " > ".join(common[0]), " > ".join(common[1])))
+        out.append(PolicyChange(where, "moved", "the order of the rules", " > ".join(common[0]), " > ".join(common[1])))
     return out
 
 

@@ -23,7 +23,7 @@ from roe.analysis.meaning import Meaning
 from roe.analysis.space import Undecided
 from roe.analysis.verdicts import PROVEN, UNDECIDED
 from roe.analysis.witness import Witness
-from roe.analysis.writing_out import Key, Writer
+from roe.analysis.writing_out import Key, WritingOut
 from roe.dynamic import Value
 from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Evaluator
@@ -289,7 +289,7 @@ class _Comparing:
 
     def _apart(self, side: int, chooser: Chooser) -> Chooser:
         policy = self.policies[side]
-        step = apart(chooser.step, Writer(policy, chooser.step.entity))
+        step = apart(chooser.step, WritingOut(policy, chooser.step.entity))
         return chooser if step is chooser.step else Chooser(step, policy.plan.lists)
 
     def _territories(self) -> None:

@@ -54,7 +54,7 @@ WANTED: dict[str, Accept] = {
 OPPOSITE = {"true": "false", "untrue": "unfalse", "false": "true", "unfalse": "untrue"}
 
 
-class Facts:
+class Proposals:
     """Proposals for one asker in one world."""
 
     def __init__(self, bound: Bound, rep: Row) -> None:

@@ -18,7 +18,7 @@ OWNED_FOR = timedelta(days=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Judgement:
     """What one policy decides of a record in a role, as far as anybody notices; None where it has no rules for it."""
 
     action: str
@@ -30,13 +30,13 @@ class Verdict:
     sentence: str
 
 
-def outcome(decision: Decision | None, plain: bool) -> Verdict | None:
+def outcome(decision: Decision | None, plain: bool) -> Judgement | None:
     """The decision without the names of rules. A sentence that roe wrote names its rule; it is `plain` if the policy wrote it."""
     if decision is None:
         return None
     sentence = decision.reason if plain else decision.reason.replace(f"rule `{decision.rule}`", "rule")
     d = decision
-    return Verdict(d.action, d.owner, d.until, d.pool, d.territory, d.window, sentence)
+    return Judgement(d.action, d.owner, d.until, d.pool, d.territory, d.window, sentence)
 
 
 class Judge:

@@ -40,7 +40,7 @@ class Period:
 
 
 @dataclass(slots=True)
-class Line:
+class KpiLine:
     """The figures of a group in a period; None where there is nothing to divide by."""
 
     group: str
@@ -67,7 +67,7 @@ def periods(today: date, every: str, count: int, start: date | None = None) -> l
     return [Period(a, b) for a, b in zip(reversed(starts), reversed(ends), strict=True)]
 
 
-def kpi_lines(bound: Bound, by: str, found: Iterable[Period]) -> list[Line]:
+def kpi_lines(bound: Bound, by: str, found: Iterable[Period]) -> list[KpiLine]:
     """The figures of each group and of all, by period. `by` is rep, team, territory, or a table of accounts."""
     assert bound.plan.kpis is not None
     return [line for period in found for line in _Counted(bound, bound.plan.kpis, by).lines(period)]
@@ -102,7 +102,7 @@ class _Counted:
         assert isinstance(step, Choose)
         return lambda a: "(none)" if (x := a[self.by]) is None else v.string(x["name"] if isinstance(x, dict) else x) or "(none)"
 
-    def lines(self, period: Period) -> list[Line]:
+    def lines(self, period: Period) -> list[KpiLine]:
         groups = {name: self._of(rows, period) for name, rows in sorted(self.accounts.items())}
         leads = self._leads(period)
         out = []
@@ -176,7 +176,7 @@ class _Counted:
 
     def _line(
         self, name: str, period: Period, accounts: list[Row], parts: list[dict[str, int]], leads: list[tuple[float | None, bool | None]]
-    ) -> Line:
+    ) -> KpiLine:
         total = {
             key: sum(part[key] for part in parts) for key in ("covered", "worked", "completed", "touches", "meetings", "opportunities")
         }
@@ -188,7 +188,7 @@ class _Counted:
             else 0
         )
         hours, kept = [h for h, _ in leads if h is not None], [k for _, k in leads if k is not None]
-        return Line(name, period, {
+        return KpiLine(name, period, {
             "accounts": owned, "capacity": capacity or None, "capacity_use": _share(owned, capacity), "coverage": _share(total["covered"], owned),
             "worked": total["worked"], "completed": total["completed"], "touches": total["touches"], "meetings": total["meetings"],
             "opportunities": total["opportunities"], "opportunities_per_worked": _share(total["opportunities"], total["worked"]), "leads": len(leads),
@@ -218,7 +218,7 @@ def target_of(kpis: Kpis, name: str, group: str) -> tuple[float | None, float | 
     return None, None, ""
 
 
-def missed(kpis: Kpis, name: str, line: Line) -> bool:
+def missed(kpis: Kpis, name: str, line: KpiLine) -> bool:
     """Whether a figure misses its target. The target of a count is a rep's, so a team's is as many times that."""
     value, target = line.values[name], target_of(kpis, name, line.group)[0]
     if target is None or value is None or (name in COUNTS and not line.reps):

@@ -17,7 +17,7 @@ from roe.analysis.finder import Finder
 from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.verdicts import POSSIBLE, PROVEN
 from roe.analysis.witness import Witness
-from roe.analysis.writing_out import Key, Writer
+from roe.analysis.writing_out import Key, WritingOut
 from roe.dynamic import Json, Value
 from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Evaluator
@@ -128,7 +128,7 @@ def _branch(tree: s.Node, step: Derive) -> Value:
     return tree.value if isinstance(tree, s.Literal) else Expr(tree, step.expr.text)
 
 
-def apart(step: Choose, writer: Writer) -> Choose:
+def apart(step: Choose, writer: WritingOut) -> Choose:
     """The list with each rule that assigns one of several reps, by an `if` or a table, as a rule for each of them."""
     rules: list[Rule] = []
     for rule in step.rules:
@@ -136,7 +136,7 @@ def apart(step: Choose, writer: Writer) -> Choose:
     return step if len(rules) == len(step.rules) else replace(step, rules=tuple(rules))
 
 
-def _apart(rule: Rule, writer: Writer, depth: int) -> list[Rule]:
+def _apart(rule: Rule, writer: WritingOut, depth: int) -> list[Rule]:
     assign = rule.value.assign if isinstance(rule.value, Action) else None
     if assign is None or depth > MOST_APART:
         return [rule]

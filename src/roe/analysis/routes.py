@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from roe.analysis.changes import ExceptionEnds, MemberChange, Wait, Way, best, together
-from roe.analysis.facts import Facts
+from roe.analysis.facts import Proposals
 from roe.analysis.nearby import Accept, above, waiting
 from roe.dynamic import Json, Value
 from roe.evaluator.engine import Bound, Decision
@@ -72,7 +72,7 @@ def routes(bound: Bound, d: Decision, rep: Row) -> list[Route]:
 class _Router:
     def __init__(self, bound: Bound, d: Decision, rep: Row) -> None:
         self.bound, self.world, self.d, self.rep = bound, bound.world, d, rep
-        self.facts = Facts(bound, rep)
+        self.facts = Proposals(bound, rep)
         self.compiled = bound.evaluator.compiled
         self.scope = self.world.scope(d.row)
 

@@ -22,7 +22,7 @@ MOST = 2_000  # moments that are looked at
 
 
 @dataclass(slots=True)
-class State:
+class TimelineState:
     """One state of a window: since when, until when (None while nothing is known to end it), and why it began."""
 
     window: str
@@ -38,7 +38,7 @@ class State:
         }  # fmt: skip
 
 
-def timeline(bound: Bound, row: Row) -> list[State]:
+def timeline(bound: Bound, row: Row) -> list[TimelineState]:
     """The states of every window of a record, in order; nothing before its first date. The world's clock is put back."""
     world, now = bound.world, bound.world.clock
     windows = [w for w in bound.plan.windows if w.entity == row.entity]
@@ -60,16 +60,16 @@ def timeline(bound: Bound, row: Row) -> list[State]:
             todo.sort()
     finally:
         world.at(now)
-    out: list[State] = []
+    out: list[TimelineState] = []
     for window in windows:
-        last: State | None = None
+        last: TimelineState | None = None
         for moment in sorted(seen):
             state, started = seen[moment][window.name]
             if last.state == state if last is not None else state == "none":
                 continue
             if last is not None:
                 last.until = moment
-            last = State(window.name, state, moment, None, started or causes[moment] or _ended(last) or f"{window.name} begins")
+            last = TimelineState(window.name, state, moment, None, started or causes[moment] or _ended(last) or f"{window.name} begins")
             out.append(last)
     return out
 
@@ -96,7 +96,7 @@ def start_of(since: s.Node) -> s.Node:
     return since
 
 
-def _ended(before: State | None) -> str:
+def _ended(before: TimelineState | None) -> str:
     return "" if before is None else f"{before.state.replace('_', ' ')} has ended"
 
 

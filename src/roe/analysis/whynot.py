@@ -37,7 +37,7 @@ OWNS = ("keep", "assign", "route", "exception")
 
 
 @dataclass(slots=True)
-class Answer:
+class WhyNot:
     """Why not, and what would help. `ways` were replayed and give the record to the rep, each by the rule of the same place in `rules`;
     `complete` says whether every proposal was tried. `route` is the nearest one, with what stands in its way. `turn` says whose turn it was in a pool and when the rep's own comes.
     """
@@ -64,10 +64,10 @@ class Answer:
         }  # fmt: skip
 
 
-def why_not(bound: Bound, decision: Decision, rep: Row, most: int = MOST) -> Answer:
+def why_not(bound: Bound, decision: Decision, rep: Row, most: int = MOST) -> WhyNot:
     """Why a rep does not own a record, and up to `most` sets of changes that give it to them. The bound world stays as it is."""
     if owned(decision, rep):
-        return Answer(rep, True)
+        return WhyNot(rep, True)
     return _Search(bound, decision, rep, most).answer()
 
 
@@ -87,11 +87,11 @@ class _Search:
         self.out_of_budget = False
         self._worlds = 0
 
-    def answer(self) -> Answer:
+    def answer(self) -> WhyNot:
         base = self.replays.decide(())
         if base is None or (base[1].owner, base[1].rule) != (self.d.owner, self.d.rule):
             # what was decided rests on more than the data: an earlier run's turns, say
-            return Answer(self.rep, False, replays=1, complete=False)
+            return WhyNot(self.rep, False, replays=1, complete=False)
         bound, d = base
         rep = bound.world.rep(self.rep["id"])
         assert rep is not None
@@ -108,7 +108,7 @@ class _Search:
         rules = [after[1].rule for way in ways if (after := self.replays.decide(way)) is not None]
         left = self.replays.left_out
         near = next((route for route in found if rules and route.rule == rules[0]), found[0] if found else None)
-        return Answer(self.rep, False, near, ways, rules, turn, self.replays.made, not (self.out_of_budget or left), left)
+        return WhyNot(self.rep, False, near, ways, rules, turn, self.replays.made, not (self.out_of_budget or left), left)
 
     def _put(self, way: Way) -> None:
         key = frozenset(way)
@@ -258,7 +258,7 @@ def ordinal(n: int) -> str:
 # --- in words ---------------------------------------------------------------------------------------------------------------
 
 
-def as_text(answer: Answer, d: Decision, markdown: bool = False) -> str:
+def as_text(answer: WhyNot, d: Decision, markdown: bool = False) -> str:
     """The answer for a terminal of 80 columns, or for a ticket."""
     bullet = "- " if markdown else "  - "
     lines = []
@@ -269,7 +269,7 @@ def as_text(answer: Answer, d: Decision, markdown: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _lines(a: Answer, d: Decision) -> Iterator[tuple[int, str]]:
+def _lines(a: WhyNot, d: Decision) -> Iterator[tuple[int, str]]:
     """(0 for a sentence, 1 for an item, 2 for what belongs to it; the text)."""
     who = a.rep.label
     if a.owns:
@@ -297,7 +297,7 @@ def _lines(a: Answer, d: Decision) -> Iterator[tuple[int, str]]:
             yield 2, o.value + (f"  ({o.place})" if o.place else "")
 
 
-def _helps(a: Answer, d: Decision, who: str) -> Iterator[tuple[int, str]]:
+def _helps(a: WhyNot, d: Decision, who: str) -> Iterator[tuple[int, str]]:
     now: datetime = d.row.world.clock.now
     size, several = len(a.ways[0]), "Each of these" if len(a.ways) > 1 else "This"
     if size > 1:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from roe.analysis.check import Subject, findings
+from roe.analysis.check import CheckedPolicy, findings
 from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.evaluator.engine import Evaluator
 from roe.files import drafts
@@ -102,22 +102,22 @@ class Project:
                 self.slow = time.process_time() - start > PATIENCE
         return found
 
-    def _subject(self, policy: Policy) -> Subject:
+    def _subject(self, policy: Policy) -> CheckedPolicy:
         """The policy with the records of its own data folder, unless there are too many to decide while somebody types."""
         from roe.data.read import newest, read_tables
 
         evaluator = Evaluator(policy)
         data = self.root / "data"
         if not data.is_dir() or sum(p.stat().st_size for p in data.iterdir() if p.is_file()) > MAX_DATA:
-            return Subject(evaluator)
+            return CheckedPolicy(evaluator)
         tables, problems = read_tables(policy, data)
         if errors(problems):
-            return Subject(evaluator)
+            return CheckedPolicy(evaluator)
         try:
             bound = evaluator.bind(tables, as_of=newest(evaluator, tables))
         except PolicyError:
-            return Subject(evaluator)
-        return Subject(evaluator, bound, bound.world.clock.today)
+            return CheckedPolicy(evaluator)
+        return CheckedPolicy(evaluator, bound, bound.world.clock.today)
 
     # --- at a position: 1-based line, 0-based column -----------------------------------------------------------------
 
@@ -233,7 +233,7 @@ class Project:
         return new if new != source else None
 
 
-def _lenses(subject: Subject) -> list[Lens]:
+def _lenses(subject: CheckedPolicy) -> list[Lens]:
     """Above each rule of engagement how many records of the data it decides."""
     if subject.bound is None:
         return []

@@ -76,7 +76,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class OutcomeFields:
     """The steps of a role, by the names under which the trees of later steps read them."""
 
     rule: str
@@ -86,7 +86,7 @@ class Names:
     due: str
 
     @classmethod
-    def of(cls, role: str) -> Names:
+    def of(cls, role: str) -> OutcomeFields:
         return cls(*(f"{role}.{name}" for name in cls.__slots__))
 
 
@@ -97,7 +97,7 @@ class RoleSteps:
         self.entity, self.role, self.roles = entity, role, roles
         self.can_be_closed = "is_open" in fields
         self.rules: Choose = plan.engagement[entity, role]
-        self.names = Names.of(role)
+        self.names = OutcomeFields.of(role)
         windows = [w for w in plan.windows if w.entity == entity and w.role == role]
         self.exceptions = tuple(row for row in plan.exceptions if row.entity == entity and str(row.role) == role)
         self.previous = s.Path(s.Path(s.Name(entity), "owner"), role)

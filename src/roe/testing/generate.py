@@ -16,7 +16,7 @@ from roe.grammar import values as v
 from roe.plan.operators import Derive
 from roe.policy.loader import Map
 from roe.source import Inline, Text
-from roe.testing.cases import Case, Expectation, Given, Step
+from roe.testing.cases import Case, CaseStep, Expectation, Given
 from roe.testing.coverage import Key
 from roe.testing.mutate import Fate, planted
 from roe.testing.runner import run_case
@@ -118,7 +118,7 @@ def _case(p: Proposal) -> Case:
     for k, x in p.expect.get("values", {}).items():
         values[text(k)] = text(x)
     expectation = Expectation("case", p.expect["entity"], p.expect.get("role", ""), wanted, values, None, at.locate("", 0, 0))
-    return Case(p.name, "<generated>", [Step(p.as_of, p.given, [expectation])])
+    return Case(p.name, "<generated>", [CaseStep(p.as_of, p.given, [expectation])])
 
 
 def as_yaml(proposals: Sequence[Proposal]) -> str:

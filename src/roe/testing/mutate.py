@@ -29,7 +29,7 @@ from roe.grammar.printer import show
 from roe.plan.operators import Action, Choose, Derive, Expr, Rule
 from roe.source import Added, Span
 from roe.testing.cases import Case
-from roe.testing.coverage import Key, Probe, Report, cover
+from roe.testing.coverage import CoverageReport, Key, Probe, cover
 from roe.testing.runner import run_case
 
 MOST_ELSEWHERE = 3  # tests that are tried where a fault decides otherwise about records that they do not ask for
@@ -237,7 +237,7 @@ def planted(evaluator: Evaluator, mutant: Mutant) -> Evaluator:
     return other
 
 
-def fates(evaluator: Evaluator, cases: Sequence[Case]) -> tuple[list[Fate], Report]:
+def fates(evaluator: Evaluator, cases: Sequence[Case]) -> tuple[list[Fate], CoverageReport]:
     """What becomes of each mutant, and what the tests cover. The tests are run once with all mutants beside each decision, and again
     only for a mutant that would decide something in them otherwise.
     """
