@@ -55,8 +55,8 @@ class CheckedPolicy:
         """Which records of the data a finding is about."""
         if self.bound is None or touches is None:
             return None
-        found = [row for row in self.bound.world.rows[entity] if touches(row)]
-        return len(found), tuple(str(row["id"]) for row in found[:NAMED])
+        rows = [row for row in self.bound.world.rows[entity] if touches(row)]
+        return len(rows), tuple(str(row["id"]) for row in rows[:NAMED])
 
 
 def findings(subject: CheckedPolicy) -> list[Diagnostic]:
@@ -67,8 +67,8 @@ def findings(subject: CheckedPolicy) -> list[Diagnostic]:
     from roe.analysis.reality import one_per_leaver
 
     checks = (*CHECKS, *PRECEDENCE, *REAL, *ENDED)
-    found = [d for check in counted(checks, len(checks), "checking what the rules can do") for d in check(subject)]
-    unique = list({(d.code, d.message, d.span.file, d.span.line, d.span.column): d for d in found}.values())
+    diagnostics = [d for check in counted(checks, len(checks), "checking what the rules can do") for d in check(subject)]
+    unique = list({(d.code, d.message, d.span.file, d.span.line, d.span.column): d for d in diagnostics}.values())
     placed = sorted(unique, key=lambda d: (d.span.file, d.span.line, d.span.column, d.code))
     return one_per_leaver(subject, allowed(subject.evaluator.policy, placed))
 

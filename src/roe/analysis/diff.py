@@ -84,30 +84,30 @@ class Impact:
 
 def changes(old: Policy, new: Policy) -> list[PolicyChange]:
     """Every part that differs, in the order of the new policy; empty where both say the same."""
-    out: list[PolicyChange] = []
+    changed: list[PolicyChange] = []
     for where, before, after in _parts(old, new):
-        out += _differ(where, before, after)
-    return out
+        changed += _differ(where, before, after)
+    return changed
 
 
 def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str, str]]]:
-    found = []
+    sections = []
     a, b = old.plan, new.plan
     for key in dict.fromkeys([*b.engagement, *a.engagement]):
-        found.append((f"engagement of {key[0]} as {key[1]}", _rules(a.engagement.get(key)), _rules(b.engagement.get(key))))
+        sections.append((f"engagement of {key[0]} as {key[1]}", _rules(a.engagement.get(key)), _rules(b.engagement.get(key))))
     for key in dict.fromkeys([*b.steps, *a.steps]):
-        found.append((f"{key[0]}.{key[1]}", _step(a.steps.get(key)), _step(b.steps.get(key))))
-    found.append(("pools", {n: said(p) for n, p in a.pools.items()}, {n: said(p) for n, p in b.pools.items()}))
+        sections.append((f"{key[0]}.{key[1]}", _step(a.steps.get(key)), _step(b.steps.get(key))))
+    sections.append(("pools", {n: said(p) for n, p in a.pools.items()}, {n: said(p) for n, p in b.pools.items()}))
     lists = [
         {n: ", ".join(v.literal(str(y)) for y in x) for n, x in p.lists.items()} | {n: str(x) for n, x in p.dated_lists.items()}
         for p in (a, b)
     ]
-    found.append(("lists", lists[0], lists[1]))
+    sections.append(("lists", lists[0], lists[1]))
     stored = [
         {f"{entity}.{name}": said(f) for entity, known in policy.model.entities.items() for name, f in known.items()}
         for policy in (old, new)
     ]
-    found.append(("fields", stored[0], stored[1]))
+    sections.append(("fields", stored[0], stored[1]))
     rest = [
         {
             **{f.name: said(getattr(policy, f.name)) for f in fields(Policy) if f.name not in ("root", "name", "files", "model", "plan", "hours")},
@@ -116,8 +116,8 @@ def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str
         }
         for policy, p in ((old, a), (new, b))
     ]  # fmt: skip
-    found.append(("policy", rest[0], rest[1]))
-    return found
+    sections.append(("policy", rest[0], rest[1]))
+    return sections
 
 
 def _differ(where: str, before: dict[str, str], after: dict[str, str]) -> list[PolicyChange]:

@@ -149,8 +149,8 @@ class _Comparing:
 
     def _before(self, key: Key) -> Key | None:
         """The key in the old policy of a field of the new one."""
-        found = self.origin.get(key, key)
-        return found if found in self.plans[0].steps and self._label(found) == key else None
+        old = self.origin.get(key, key)
+        return old if old in self.plans[0].steps and self._label(old) == key else None
 
     def text(self, side: int, key: Key) -> tuple[str, set[str]]:
         """What a computed field means, and the names in it."""

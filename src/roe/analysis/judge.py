@@ -80,23 +80,23 @@ class Judge:
         yield {**tables, witness.entity: [record, *tables[witness.entity][1:]], "rep": reps}
 
     def _differ(self, tables: Tables, entity: str, today: date | datetime) -> bool:
-        found = [decisions(evaluator, tables, entity, today) for evaluator in self.evaluators]
-        if None in found:
+        decided = [decisions(evaluator, tables, entity, today) for evaluator in self.evaluators]
+        if None in decided:
             return False
-        before, after = found
+        before, after = decided
         assert before is not None and after is not None
         return any(differs(before.get(role), after.get(role)) for role in {*before, *after})
 
 
 def _lines(bound: Bound, name: str) -> list[tuple[object, ...]]:
     """Who is credited with what, and the reason if the policy wrote it."""
-    found = []
+    lines = []
     for credit in bound.plan.credits:
         step = bound.plan.steps[credit.entity, credit.name]
         written = isinstance(step, Choose) and any(rule.because for rule in step.rules)
         if credit.name == name:
-            found += [(*line[:8], line[8] if written else "") for line in credit_lines(credit, bound.world)]
-    return found
+            lines += [(*line[:8], line[8] if written else "") for line in credit_lines(credit, bound.world)]
+    return lines
 
 
 def differs(before: Decision | None, after: Decision | None) -> bool:

@@ -89,8 +89,8 @@ class _Counted:
         role = self.kpis.role
 
         def owner(account: Row) -> Row | None:
-            found: Row | None = account["owner"].get(role)
-            return found
+            rep: Row | None = account["owner"].get(role)
+            return rep
 
         if self.by == "rep":
             return lambda a: rep.label if (rep := owner(a)) is not None else ""
@@ -105,21 +105,21 @@ class _Counted:
     def lines(self, period: Period) -> list[KpiLine]:
         groups = {name: self._of(rows, period) for name, rows in sorted(self.accounts.items())}
         leads = self._leads(period)
-        out = []
+        lines_by_group = []
         for name in sorted({*groups, *leads} - {""}):
-            out.append(
+            lines_by_group.append(
                 self._line(name, period, self.accounts.get(name, []), [groups.get(name) or self._of([], period)], leads.get(name, []))
             )
         everything = list(self.accounts.values())
-        out.append(
+        lines_by_group.append(
             self._line(
                 ALL, period, [a for rows in everything for a in rows], list(groups.values()), [x for rows in leads.values() for x in rows]
             )
         )
-        return out
+        return lines_by_group
 
     def _of(self, accounts: list[Row], period: Period) -> dict[str, int]:
-        found = dict.fromkeys(("covered", "worked", "completed", "touches", "meetings", "opportunities"), 0)
+        counts = dict.fromkeys(("covered", "worked", "completed", "touches", "meetings", "opportunities"), 0)
         for account in accounts:
             touches, people, any_ = 0, set(), False
             for activity in account["activities"]:
@@ -131,17 +131,17 @@ class _Counted:
                     touches += 1
                     if activity["contact"] is not None:
                         people.add(str(activity["contact"]["id"]))
-                found["meetings"] += self.meeting is not None and self.meeting(scope) is True
-            found["covered"] += any_
-            found["worked"] += touches > 0
-            found["completed"] += touches >= self.kpis.touches and len(people) >= self.kpis.contacts
-            found["touches"] += touches
-            found["opportunities"] += sum(o["created"] in period for o in account["opportunities"])
-        return found
+                counts["meetings"] += self.meeting is not None and self.meeting(scope) is True
+            counts["covered"] += any_
+            counts["worked"] += touches > 0
+            counts["completed"] += touches >= self.kpis.touches and len(people) >= self.kpis.contacts
+            counts["touches"] += touches
+            counts["opportunities"] += sum(o["created"] in period for o in account["opportunities"])
+        return counts
 
     def _leads(self, period: Period) -> dict[str, list[tuple[float | None, bool | None]]]:
         """Of every lead of the period: the hours to its first answer (None without), and whether it came in time (None: still open)."""
-        out: dict[str, list[tuple[float | None, bool | None]]] = {}
+        by_group: dict[str, list[tuple[float | None, bool | None]]] = {}
         clock = self.world.clock
         for lead in self.world.all("lead"):
             created = lead["created"]
@@ -150,10 +150,10 @@ class _Counted:
             answers = [at for a in lead["activities"] if (at := self._moment(a, created)) is not None and self._counts(a)]
             first = min(answers, default=None)
             due = clock.add(created, self.kpis.within) if self.kpis.within is not None else None
-            kept = None if due is None else first <= due if first is not None else False if due <= clock.now else None
+            in_time = None if due is None else first <= due if first is not None else False if due <= clock.now else None
             hours = (first - created).total_seconds() / 3600 if first is not None else None
-            out.setdefault(self._lead_group(lead), []).append((hours, kept))
-        return out
+            by_group.setdefault(self._lead_group(lead), []).append((hours, in_time))
+        return by_group
 
     def _counts(self, activity: Row) -> bool:
         return self.counts is None or self.counts(self.world.scope(activity)) is True
@@ -178,7 +178,7 @@ class _Counted:
         self, name: str, period: Period, accounts: list[Row], parts: list[dict[str, int]], leads: list[tuple[float | None, bool | None]]
     ) -> KpiLine:
         total = {
-            key: sum(part[key] for part in parts) for key in ("covered", "worked", "completed", "touches", "meetings", "opportunities")
+            key: sum(counts[key] for counts in parts) for key in ("covered", "worked", "completed", "touches", "meetings", "opportunities")
         }
         owned = len(accounts)
         owners = {str(rep["id"]): rep for a in accounts if (rep := a["owner"].get(self.kpis.role)) is not None}

@@ -388,8 +388,8 @@ def _joined(items: list[s.Node]) -> list[s.Node]:
 def _existence(node: s.Node) -> s.Node:
     """`some x in xs satisfies …` where only its truth matters: that a filter keeps more than none."""
     if isinstance(node, s.Quantified) and node.kind == "some" and len(node.bindings) == 1 and node.bindings[0].name == "item":
-        kept = s.Call("count", (s.Filter(node.bindings[0].source, node.condition),), ("",))
-        return s.Compare(">", kept, s.Literal(0, "0"))
+        count = s.Call("count", (s.Filter(node.bindings[0].source, node.condition),), ("",))
+        return s.Compare(">", count, s.Literal(0, "0"))
     if (
         isinstance(node, s.Compare)
         and isinstance(node.left, s.Call)

@@ -69,10 +69,10 @@ def related(facts: Proposals, tree: s.Node, scope: Scope) -> Iterator[Way]:
 def relation_of(facts: Proposals, tree: s.Node, scope: Scope) -> tuple[Row, str, str] | None:
     """(the record, the entity of the records that refer to it, the field by which they do)."""
     at = facts.field_at(tree, scope)
-    found = facts.world.policy.model.entities[at[0].entity].get(at[1]) if at is not None else None
-    if at is None or found is None or not found.via or found.type.item is None:
+    field = facts.world.policy.model.entities[at[0].entity].get(at[1]) if at is not None else None
+    if at is None or field is None or not field.via or field.type.item is None:
         return None
-    return at[0], found.type.item.entity, found.via
+    return at[0], field.type.item.entity, field.via
 
 
 def elements(facts: Proposals, base: s.Node, condition: s.Node, scope: Scope, inner: Callable[[Row], Scope]) -> Iterator[Way]:

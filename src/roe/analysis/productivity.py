@@ -47,7 +47,7 @@ class CalculationStep:
 
 def figures(path: Path | None = None) -> dict[str, Figure]:
     """The benchmark table: the package's own, with the rows of another in place of its. ValueError for a bad row."""
-    found: dict[str, Figure] = {}
+    by_name: dict[str, Figure] = {}
     own = resources.files("roe") / "policies" / "benchmarks.csv"
     for text in (own.read_text("utf-8"), path.read_text("utf-8-sig") if path is not None else ""):
         for number, row in enumerate(csv.DictReader(text.splitlines()), 2):
@@ -60,8 +60,8 @@ def figures(path: Path | None = None) -> dict[str, Figure]:
                 checked = []
             if not checked or not all(math.isfinite(x) and x >= 0 for x in checked) or (name in RATES and checked[0] > 1):
                 raise ValueError(f"line {number}: `{value}` is not a {'share of 1' if name in RATES else 'number'} for `{name}`")
-            found[name] = Figure(name, value, row.get("unit") or "", row.get("what") or "", row.get("source") or "")
-    return found
+            by_name[name] = Figure(name, value, row.get("unit") or "", row.get("what") or "", row.get("source") or "")
+    return by_name
 
 
 def ramped(shares: str, months: int) -> float:

@@ -54,9 +54,9 @@ def _key(policy: Policy, section: str, name: str) -> Span:
     from roe.policy.loader import load_policy_files
 
     for _, content in load_policy_files(policy.root)[0]:
-        found = content.get(section) if isinstance(content, dict) else None
-        if isinstance(found, dict) and name in found:
-            return span_of(found.key(name))  # type: ignore[attr-defined]
+        keys = content.get(section) if isinstance(content, dict) else None
+        if isinstance(keys, dict) and name in keys:
+            return span_of(keys.key(name))  # type: ignore[attr-defined]
     return Span("policy.yaml", 1, 1, 2)
 
 
@@ -211,13 +211,13 @@ def _fields(tree: s.Node, entity: str) -> Iterator[str]:
 
 def _keys(table: RuleTable) -> dict[str, dict[Value, list[int]]]:
     """The texts that rows list, by subject: ZIP codes, domains, names; for each the alternatives that list it."""
-    found: dict[str, dict[Value, list[int]]] = {}
+    by_subject: dict[str, dict[Value, list[int]]] = {}
     for place, (_, tests) in enumerate(table.cases.rows):
         for key, test in tests.items():
             for point, truth in zip(test.points, test.at_points, strict=True):
                 if truth is True and isinstance(point, str) and test.other is not True:
-                    found.setdefault(key, {}).setdefault(point, []).append(place)
-    return found
+                    by_subject.setdefault(key, {}).setdefault(point, []).append(place)
+    return by_subject
 
 
 def _has(subject: str, key: Value) -> Callable[[Row], bool]:
@@ -289,14 +289,20 @@ def unknown_records(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     ]
     named += [(x, "`do_not_route`") for x in plan.untouched if x.until is None or today < x.until]
     for row, what in named:
-        found = world.search(row.entity, row.record) if world.rows.get(row.entity) else []
-        if not world.rows.get(row.entity) or (len(found) == 1 and (isinstance(row, ExceptionRow) or found[0]["id"] == row.record)):
+        matches = world.search(row.entity, row.record) if world.rows.get(row.entity) else []
+        if not world.rows.get(row.entity) or (len(matches) == 1 and (isinstance(row, ExceptionRow) or matches[0]["id"] == row.record)):
             continue
         why = (
-            "which is not in the data" if not found else f"which {len(found)} records answer to" if len(found) > 1 else "which is not an id"
+            "which is not in the data"
+            if not matches
+            else f"which {len(matches)} records answer to"
+            if len(matches) > 1
+            else "which is not an id"
         )
         known = [str(x[field]) for x in world.rows[row.entity][:MOST_ASKED] for field in ("id", "name") if dict.get(x, field)]
-        help = suggest(str(row.record), known, "name the record by its id, or remove the row") if not found else "name the record by its id"
+        help = (
+            suggest(str(row.record), known, "name the record by its id, or remove the row") if not matches else "name the record by its id"
+        )
         yield Diagnostic("R506", f"{what} names the {row.entity} `{row.record}`, {why}", row.record.span(), help, certainty=PROVEN)
 
 

@@ -89,9 +89,9 @@ def simulate(
         bound = evaluator.bind(played.tables(day), as_of=str(day), state=state)
         plan = plan_books(bound)
         state = applied(state or empty_state(str(day)), plan)
-        for name, found in plan["books"].items():
-            held = {a: x["rep"] for a, x in found["accounts"].items() if x["rep"]}
-            yield played.measure(bound, name, week, day, found, held)
+        for name, planned in plan["books"].items():
+            held = {a: x["rep"] for a, x in planned["accounts"].items() if x["rep"]}
+            yield played.measure(bound, name, week, day, planned, held)
             if not history:
                 played.work(bound, name, week, day, held)
 
@@ -128,8 +128,8 @@ class _Played:
         for account, rep in held.items():
             by_rep.setdefault(rep, []).append(account)
         for rep, accounts in sorted(by_rep.items()):
-            found = bound.world.rep(rep)
-            if found is None or found["leave"] is not None:
+            row = bound.world.rep(rep)
+            if row is None or row["leave"] is not None:
                 continue
             accounts.sort(key=lambda a: (str(self.touched.get(a, "")), a))
             each = max(1, min(3, self.pace.touches // max(len(accounts), 1)))

@@ -52,15 +52,15 @@ def timeline(bound: Bound, row: Row) -> list[TimelineState]:
                 continue
             world.at(replace(now, now=moment))
             seen[moment] = {w.name: _at(row, w, moment) for w in windows}
-            found = [e for w in windows for e in ends(row, w, world.clock) if e > moment]
-            for end in found:
+            later_ends = [e for w in windows for e in ends(row, w, world.clock) if e > moment]
+            for end in later_ends:
                 causes.setdefault(end, "")
                 if end not in seen and end not in todo:
                     todo.append(end)
             todo.sort()
     finally:
         world.at(now)
-    out: list[TimelineState] = []
+    states: list[TimelineState] = []
     for window in windows:
         last: TimelineState | None = None
         for moment in sorted(seen):
@@ -70,8 +70,8 @@ def timeline(bound: Bound, row: Row) -> list[TimelineState]:
             if last is not None:
                 last.until = moment
             last = TimelineState(window.name, state, moment, None, started or causes[moment] or _ended(last) or f"{window.name} begins")
-            out.append(last)
-    return out
+            states.append(last)
+    return states
 
 
 def _at(row: Row, window: Window, moment: datetime) -> tuple[str, str]:
@@ -102,14 +102,14 @@ def _ended(before: TimelineState | None) -> str:
 
 def _dates(row: Row, clock: Clock) -> dict[datetime, str]:
     """Every date of a record and of what belongs to it, with what it is."""
-    found: dict[datetime, str] = {}
+    causes: dict[datetime, str] = {}
     own = [
         (value, f"{row.entity} {name.replace('_', ' ')}")
         for name, value in dict(row).items()
         if isinstance(name, str) and name not in row.derived
     ]
     for value, cause in own:
-        _note(found, value, cause, clock)
+        _note(causes, value, cause, clock)
     for name in ("activities", "claims", "opportunities"):
         for other in row[name] or ():
             if isinstance(other, Row):
@@ -117,8 +117,8 @@ def _dates(row: Row, clock: Clock) -> dict[datetime, str]:
                 who = other["rep"].label if other["rep"] is not None else "nobody"
                 for field in ("at", "date", "created", "closed", "released"):
                     said = {"released": "released", "closed": "closed"}.get(field, kind or other.entity)
-                    _note(found, other[field], f"{said} by {who}", clock)
-    return found
+                    _note(causes, other[field], f"{said} by {who}", clock)
+    return causes
 
 
 def _note(found: dict[datetime, str], value: Value, cause: str, clock: Clock) -> None:

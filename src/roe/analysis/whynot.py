@@ -117,25 +117,25 @@ class _Search:
             heapq.heappush(self._todo, (cost(way), next(self._count), way))
 
     def _ways(self) -> list[Way]:
-        found: dict[frozenset[Hashable], Way] = {}
+        by_facts: dict[frozenset[Hashable], Way] = {}
         while self._todo:
             way = heapq.heappop(self._todo)[2]
-            if found and (len(found) >= self.most or len(way) > min(map(len, found.values()))):
+            if by_facts and (len(by_facts) >= self.most or len(way) > min(map(len, by_facts.values()))):
                 break
             if self.replays.made >= self.budget:
                 self.out_of_budget = True
                 break
-            if facts_of(way) in found:  # another value of a field that is named already
+            if facts_of(way) in by_facts:  # another value of a field that is named already
                 continue
             after = self.replays.decide(way)
             if after is None:
                 continue
             if owned(after[1], self.rep):
                 small = self._smallest(way)
-                found.setdefault(facts_of(small), small)
-            elif not found:
+                by_facts.setdefault(facts_of(small), small)
+            elif not by_facts:
                 self._further(way, *after)
-        return self._said(sorted(found.values(), key=cost))
+        return self._said(sorted(by_facts.values(), key=cost))
 
     def _further(self, way: Way, bound: Bound, d: Decision) -> None:
         """Add what stands in the way in the world of a way that did not help."""
@@ -156,10 +156,10 @@ class _Search:
     def _smallest(self, way: Way) -> Way:
         """The way without the changes that it does not need."""
         for size in range(1, len(way)):
-            for part in itertools.combinations(way, size):
-                after = self.replays.decide(part)
+            for fewer in itertools.combinations(way, size):
+                after = self.replays.decide(fewer)
                 if after is not None and owned(after[1], self.rep):
-                    return part
+                    return fewer
         return way
 
     def _said(self, ways: list[Way]) -> list[Way]:

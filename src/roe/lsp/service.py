@@ -174,8 +174,8 @@ class Project:
             return [Item(name, "pool", pool.strategy.replace("_", " ")) for name, pool in plan.pools.items()]
         quoted = OPEN_TEXT.search(text)
         if quoted:
-            found = self._type(quoted[1])
-            return [Item(x, "value", quoted[1]) for x in (found.values if found is not None else ())]
+            kind = self._type(quoted[1])
+            return [Item(x, "value", quoted[1]) for x in (kind.values if kind is not None else ())]
         path = re.search(r"([^\W\d][\w.]*)\.(\w*)$", text)
         if path:
             base = self._type(path[1])
@@ -191,12 +191,12 @@ class Project:
         assert self.policy is not None
         model = self.policy.model
         first, *rest = path.split(".")
-        found: Type | None = t.record(first) if first in model.entities else None
-        if found is None:  # a field without its record, as in a table's header or a filter
-            found = next((x for e in ("account", "lead", "activity", "rep") if (x := model.field_type(e, first)) is not None), None)
+        kind: Type | None = t.record(first) if first in model.entities else None
+        if kind is None:  # a field without its record, as in a table's header or a filter
+            kind = next((x for e in ("account", "lead", "activity", "rep") if (x := model.field_type(e, first)) is not None), None)
         for name in rest:
-            found = self._member(found, name)
-        return found
+            kind = self._member(kind, name)
+        return kind
 
     def _member(self, of: Type | None, name: str) -> Type | None:
         assert self.policy is not None
@@ -242,12 +242,12 @@ def _lenses(subject: CheckedPolicy) -> list[Lens]:
     for d in subject.bound.decide_all():
         decided[d.entity, d.role, d.rule] += 1
         total[d.entity, d.role] += 1
-    out = []
+    lenses = []
     for (entity, role), rules in subject.evaluator.policy.plan.engagement.items():
         for rule in rules.rules:
             n, of = decided[entity, role, str(rule.name)], total[entity, role]
-            out.append(Lens(rule.name.span(), f"decides {n} of {of} {entity}s as {role}" + (f" ({n / of:.0%})" if of else "")))
-    return out
+            lenses.append(Lens(rule.name.span(), f"decides {n} of {of} {entity}s as {role}" + (f" ({n / of:.0%})" if of else "")))
+    return lenses
 
 
 def project_of(path: Path, open_: Mapping[Path, str]) -> Project | None:

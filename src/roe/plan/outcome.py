@@ -54,8 +54,8 @@ class Sentence:
 
 def _pieces(template: str, roles: Sequence[str]) -> list[str | s.Node]:
     parts = TEMPLATE.split(template)
-    trees = [parse(part)[0] if i % 2 else None for i, part in enumerate(parts)]
-    return [part if tree is None else by_role(tree, roles) for part, tree in zip(parts, trees, strict=True)]
+    trees = [parse(piece)[0] if i % 2 else None for i, piece in enumerate(parts)]
+    return [piece if tree is None else by_role(tree, roles) for piece, tree in zip(parts, trees, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,10 +125,10 @@ class RoleSteps:
 
     def approved(self, row: ExceptionRow) -> Outcome:
         """What an approved exception makes of its record."""
-        kept = self._of_exceptions.get(id(row))
-        if kept is None:
-            kept = self._of_exceptions[id(row)] = (row, self._approved(row))
-        return kept[1]
+        known = self._of_exceptions.get(id(row))
+        if known is None:
+            known = self._of_exceptions[id(row)] = (row, self._approved(row))
+        return known[1]
 
     def _approved(self, row: ExceptionRow) -> Outcome:
         owner, until = _literal(str(row.owner)), _literal(row.until)

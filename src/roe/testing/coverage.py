@@ -133,12 +133,12 @@ class CoverageReport:
     noticed: list[tuple[Case, dict[int, bool]]]
 
     def rules(self) -> tuple[int, int]:
-        found = [rule for rules in self.lists.values() for rule in rules]
-        return sum(rule.fired > 0 for rule in found), len(found)
+        every_rule = [rule for rules in self.lists.values() for rule in rules]
+        return sum(rule.fired > 0 for rule in every_rule), len(every_rule)
 
     def outcomes(self) -> tuple[int, int]:
-        found = [c for rules in self.lists.values() for rule in rules for c in rule.conditions]
-        return sum(c.covered for c in found), 2 * len(found)
+        conditions = [c for rules in self.lists.values() for rule in rules for c in rule.conditions]
+        return sum(c.covered for c in conditions), 2 * len(conditions)
 
     @property
     def share(self) -> float:
@@ -166,17 +166,17 @@ class CoverageReport:
 def watched(evaluator: Evaluator) -> tuple[Evaluator, dict[Key, WatchedRules]]:
     """The evaluator with a watch on every list of rules that somebody wrote."""
     lists = evaluator.policy.plan.lists
-    found: dict[Key, WatchedRules] = {}
+    by_list: dict[Key, WatchedRules] = {}
     compiled = evaluator.compiled.apart()
     for attribute, kind in (("choosers", "steps"), ("engagement", "engagement")):
         known = dict(getattr(compiled, attribute))
         for (entity, name), chooser in known.items():
             if chooser.step.stage in WRITTEN and _by_hand(chooser.step):
-                known[entity, name] = found[kind, entity, name] = WatchedRules(chooser, lists)
+                known[entity, name] = by_list[kind, entity, name] = WatchedRules(chooser, lists)
         setattr(compiled, attribute, known)
     other = copy.copy(evaluator)
     other.compiled = compiled
-    return other, found
+    return other, by_list
 
 
 def cover(evaluator: Evaluator, cases: Iterable[Case], probes: Iterable[tuple[Key, int, Probe]] = ()) -> CoverageReport:
@@ -258,10 +258,10 @@ def _reasons(evaluator: Evaluator, report: CoverageReport, watches: Mapping[Key,
 
 def lines(report: CoverageReport) -> dict[str, dict[int, tuple[int, int, int]]]:
     """By file and line: how often rules of the line decided, how many outcomes of its conditions were met, and of how many."""
-    out: dict[str, dict[int, tuple[int, int, int]]] = {}
+    by_file: dict[str, dict[int, tuple[int, int, int]]] = {}
 
     def add(place: Span, hits: int, met: int, of: int) -> None:
-        here = out.setdefault(place.file, {})
+        here = by_file.setdefault(place.file, {})
         a, b, c = here.get(place.line, (hits, 0, 0))
         here[place.line] = (min(a, hits), b + met, c + of)
 
@@ -270,7 +270,7 @@ def lines(report: CoverageReport) -> dict[str, dict[int, tuple[int, int, int]]]:
             add(rule.place, rule.fired, 0, 0)
             for c in rule.conditions:
                 add(c.place, rule.fired, c.covered, 2)
-    return out
+    return by_file
 
 
 def cobertura(report: CoverageReport, root: str) -> str:
