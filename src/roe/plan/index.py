@@ -6,8 +6,6 @@ and not in the first is unknown. Deciding a record finds each subject's cell and
 left is the first alternative that holds. Bitsets are Python integers, made per cell when the cell is first met: a table
 of 40,000 keys costs two dictionary entries a key until somebody asks.
 
-from roe.dynamic import Value
-
 Cheap subjects come first, and a subject is computed only while an alternative that needs it still stands.
 """
 
@@ -335,12 +333,7 @@ class Index:
 
     def all(self, scope: Scope) -> Hits:
         """Every rule that holds, and every rule that cannot be decided."""
-        true = possible = self.everything
-        for subject, _ in self._steps:
-            if possible & subject.uses:
-                t, p = subject.masks(subject.code(scope))
-                true &= t
-                possible &= p
+        true, possible = self._masks(scope)
         if self._own:
             return self._hits(*self._asked(scope, true, possible, False))
         held = tuple(self.rules_of(true))
@@ -353,14 +346,18 @@ class Index:
         """
         if not self._own:
             return None
+        held, unknown = self._asked(scope, *self._masks(scope), True)
+        return (1 << held[0] if held else 0), of_bits(unknown)
+
+    def _masks(self, scope: Scope) -> tuple[int, int]:
+        """The alternatives that are true in the cells of all subjects, and those that are not false."""
         true = possible = self.everything
         for subject, _ in self._steps:
             if possible & subject.uses:
                 t, p = subject.masks(subject.code(scope))
                 true &= t
                 possible &= p
-        held, unknown = self._asked(scope, true, possible, True)
-        return (1 << held[0] if held else 0), of_bits(unknown)
+        return true, possible
 
     def _asked(self, scope: Scope, true: int, possible: int, only_first: bool) -> tuple[list[int], list[int]]:
         """The alternatives that hold, and those that are unknown, where conditions that one alone has are asked in the rules' order.

@@ -4,8 +4,6 @@ A role `ae` has the steps `ae.rule` (the `Choose` of its rules, with an approved
 `ae.reason`; their trees are ordinary expressions about the record, and they may read the steps before them by name. Today's owner is
 `account.owner.ae`. Only a pool is not an expression: an `Allocate` gives `ae.owner`, and beside it `ae.pool`, `ae.why` and `ae.due`.
 
-from roe.dynamic import Value
-
 To add an outcome, add it here: an action to `_ACTIONS`, how it lowers to `_Lowering`. No back end knows one by name.
 """
 
