@@ -1,13 +1,16 @@
 """`python benchmarks/serve.py`: how many leads a second the service routes, beside a handler that only commits one row.
 
 Both are addresses of one server, with the same queue, the same writer and the same full synchronisation, and are asked in turn.
-So the ratio says what routing costs, whatever the machine. Half of the leads have an account; the policy has 1,000 rules.
+So the ratio says what routing costs, whatever the machine. Half of the leads have an account; the policy has 1,000 rules. Then it asks
+for explanations. `--timers 10000` has so many service levels end at once; `--state postgresql://… --servers 2` compares two servers
+on one database with one.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import random
 import socket
@@ -15,6 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +90,7 @@ def fill(state: str, root: Path, accounts: int) -> list[dict[str, Any]]:
 
 async def load_with(port: int, path: str, bodies: list[bytes], clients: int) -> tuple[float, list[float]]:
     """Send every body once from so many clients; (seconds in all, seconds of each)."""
-    rest, took = iter(bodies), []
+    rest, took = iter(bodies), list[float]()
 
     async def client() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -135,43 +142,126 @@ def serve(root: str, state: str, port: int) -> None:
     uvicorn.run(app, port=port, log_level="warning", access_log=False)
 
 
-def measured(root: Path, state: str, leads: list[dict[str, Any]], clients: list[int], number: int) -> list[dict[str, Any]]:
-    """Throughput and latency at each number of clients, of both handlers in turn."""
-    import urllib.request
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen([sys.executable, __file__, "--serve", str(root), state, str(port)])
+@contextlib.contextmanager
+def served(root: Path, state: str, servers: int = 1) -> Iterator[list[int]]:
+    """The ports of so many servers on one ledger."""
+    ports, processes = [], []
+    for _ in range(servers):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+        processes.append(subprocess.Popen([sys.executable, __file__, "--serve", str(root), state, str(ports[-1])]))
     try:
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=5).close()
-                break
-            except OSError:
+        for port, process in zip(ports, processes, strict=True):
+            while not is_ready(port):
                 assert process.poll() is None
                 time.sleep(0.1)
-        bodies = [json.dumps(lead).encode() for lead in leads]
-        asyncio.run(load_with(port, "/v1/leads", bodies[:50], 4))  # the first leads make indexes
-        at, found = 50, []
-        for n in clients:
-            seconds: dict[str, float] = {"/v1/leads": 0.0, "/v1/bare": 0.0}
-            took: list[float] = []
-            for _ in range(4):
-                for path in seconds:
-                    some = bodies[at : at + number // 4]
-                    at += len(some)
-                    spent, each = asyncio.run(load_with(port, path, some, n))
-                    seconds[path] += spent
-                    took += each if path == "/v1/leads" else []
-            took.sort()
-            routed, bare = (number / seconds[path] for path in seconds)
-            found.append({"clients": n, "leads/s": round(routed), "bare/s": round(bare), "ratio": round(routed / bare, 2),
-                          "p50 ms": round(took[len(took) // 2] * 1000, 1), "p99 ms": round(took[int(len(took) * 0.99)] * 1000, 1)})  # fmt: skip
-        return found
+        yield ports
     finally:
-        process.terminate()
-        process.wait()
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
+
+
+def is_ready(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def routed(port: int, bodies: Iterator[bytes], clients: int, number: int) -> dict[str, Any]:
+    """Throughput and latency at a number of clients, of both handlers in turn."""
+    seconds: dict[str, float] = {"/v1/leads": 0.0, "/v1/bare": 0.0}
+    took: list[float] = []
+    for _ in range(4):
+        for path in seconds:
+            spent, each = asyncio.run(load_with(port, path, list(islice(bodies, number // 4)), clients))
+            seconds[path] += spent
+            took += each if path == "/v1/leads" else []
+    leads, bare = (number / seconds[path] for path in seconds)
+    return {"clients": clients, "leads/s": round(leads), "bare/s": round(bare), "ratio": round(leads / bare, 2), **percentiles(took)}
+
+
+def percentiles(seconds: list[float]) -> dict[str, float]:
+    took = sorted(seconds)
+    return {"p50 ms": round(took[len(took) // 2] * 1000, 1), "p99 ms": round(took[int(len(took) * 0.99)] * 1000, 1)}
+
+
+def explained(port: int, number: int) -> dict[str, float]:
+    """How long explanations of some of the first leads take, one after the other."""
+    took = []
+    for n in range(number):
+        started = time.perf_counter()
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/leads/L{n}/explain", timeout=60).read()
+        took.append(time.perf_counter() - started)
+    return percentiles(took)
+
+
+def side_by_side(root: Path, state: str, bodies: Iterator[bytes], servers: int, number: int) -> None:
+    """Leads a second of one server, and of several together that share the ledger's lock, in turn."""
+
+    async def together(ports: list[int]) -> float:
+        started = time.perf_counter()
+        each = 8 // len(ports)
+        await asyncio.gather(*(load_with(port, "/v1/leads", list(islice(bodies, number // 2 // len(ports))), each) for port in ports))
+        return time.perf_counter() - started
+
+    with served(root, state, servers) as ports:
+        for port in ports:
+            asyncio.run(load_with(port, "/v1/leads", list(islice(bodies, 50)), 4))
+        alone = all_of_them = 0.0
+        for _ in range(2):
+            alone += asyncio.run(together(ports[:1]))
+            all_of_them += asyncio.run(together(ports))
+    print(
+        f"servers 1: leads/s {number / alone:.0f}  servers {servers}: leads/s {number / all_of_them:.0f}  ratio {alone / all_of_them:.2f}"
+    )
+
+
+def timers(folder: Path, number: int) -> None:
+    """How long it takes until so many service levels that end at one moment were missed, and their leads given to others."""
+    from roe.serve.local import Local
+    from roe.serve.policies import load
+    from roe.serve.times import SetTime
+    from roe.serve.writer import Job, Reply
+
+    folder.mkdir()
+    (folder / "policy.yaml").write_text(
+        "roe: 1\nname: timers\nroles: [sdr]\npools:\n  desk: {members: rep.active, sla: {within: 1 hour, times: 1, escalate: boss}}\n"
+        "engagement:\n  lead:\n    sdr:\n      - {name: all, then: {route: desk}}\n"
+    )
+    clock = SetTime(datetime(2026, 3, 2, 9, tzinfo=UTC))
+
+    def routing(n: int) -> Job:
+        def act(desk: Any, at: Any) -> Reply:
+            desk.route("lead", {"id": f"L{n}", "email": f"a@d{n}.com"}, "", at)
+            return 200, dict
+
+        return Job(act)
+
+    def reps(desk: Any, at: Any) -> Reply:
+        for rep in ("boss", *(f"rep{n:03d}" for n in range(200))):
+            desk.put("rep", {"id": rep, "name": rep, "active": "yes"}, "", at)
+        return 200, dict
+
+    with Local(folder.parent / "timers-state", load(folder), clock) as local:
+        local.do(reps)
+        for n in range(0, number, 200):
+            local.writer.group([routing(i) for i in range(n, min(n + 200, number))])
+        clock.at += timedelta(hours=1)
+        fired, longest, started, processor = 0, 0.0, time.perf_counter(), time.process_time()
+        while local.writer._is_due():
+            before = time.perf_counter()
+            local.writer.group([])
+            longest = max(longest, time.perf_counter() - before)
+            fired += 1
+        seconds, processor = time.perf_counter() - started, time.process_time() - processor
+    print(
+        f"{number} timers due at once: {seconds:.1f} s ({processor:.1f} s of a processor) in {fired} groups, the longest {longest * 1000:.0f} ms"
+    )
 
 
 def main() -> None:
@@ -184,14 +274,26 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="*", default=[8, 32])
     parser.add_argument("--leads", type=int, default=4_000, help="for each number of clients")
     parser.add_argument("--state", default="", help="a ledger to fill; a new folder without it")
+    parser.add_argument("--servers", type=int, default=1, help="so many servers on one PostgreSQL, compared with one")
+    parser.add_argument("--timers", type=int, default=0, help="so many service levels that end at once, and nothing else")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        if given.timers:
+            timers(Path(folder) / "timers", given.timers)
+            return
         root, state = policy(Path(folder) / "policy", given.rules), given.state or str(Path(folder) / "state")
-        started = time.perf_counter()
-        leads = fill(state, root, given.accounts)
-        print(f"{given.accounts} accounts into the mirror: {time.perf_counter() - started:.1f} s")
-        for row in measured(root, state, leads, given.clients, given.leads):
-            print("  ".join(f"{name} {value}" for name, value in row.items()))
+        started, processor = time.perf_counter(), time.process_time()
+        bodies = iter([json.dumps(lead).encode() for lead in fill(state, root, given.accounts)])
+        seconds, processor = time.perf_counter() - started, time.process_time() - processor
+        print(f"{given.accounts} accounts into the mirror: {seconds:.1f} s ({processor:.1f} s of a processor)")
+        if given.servers > 1:
+            side_by_side(root, state, bodies, given.servers, given.leads)
+            return
+        with served(root, state) as (port,):
+            asyncio.run(load_with(port, "/v1/leads", list(islice(bodies, 50)), 4))  # the first leads make indexes
+            rows = [routed(port, bodies, clients, given.leads) for clients in given.clients]
+            for row in [*rows, {"explanations": 300, **explained(port, 300)}]:
+                print("  ".join(f"{name} {value}" for name, value in row.items()))
 
 
 if __name__ == "__main__":

@@ -229,6 +229,7 @@ class RealDay:
             except httpx.HTTPError:
                 continue
             if answer.status_code not in (409, 503):
+                assert answer.status_code < 500, answer.text
                 return answer.status_code
             time.sleep(0.01)
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from starlette.testclient import TestClient
 
 from ledgers import STORES, place
+from roe.cli import main
 from roe.ledger.store import open_store
 from roe.serve.app import build_app
 from roe.serve.server import Server
@@ -148,3 +150,37 @@ def test_a_candidate_decides_beside_the_policy_without_effect(state: str, tmp_pa
         assert c.get("/v1/leads/L1").json()["owner"] == "ann"
     with open_store(state) as store:
         assert {x.entry.rep for x in store.entries(kinds=("owned",))} == {"ann", None}  # type: ignore[attr-defined]
+
+
+# --- runs on the same ledger -------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_undone_over_http_and_the_service_knows_at_once(state: str, tmp_path: Path) -> None:
+    """The run gives L1 to ann, who was nobody's. Its undo gives L1 back to nobody; a second undo, and one of no run, are refused."""
+    root, data = policy(tmp_path / "policy"), tmp_path / "data"
+    data.mkdir()
+    (data / "reps.csv").write_text("id,name,role,active\nann,Ann,SDR,yes\nboss,Boss,head,yes\n")
+    (data / "leads.csv").write_text("id,email\nL1,a@l1.com\n")
+    args = ["run", str(root), "--data", str(data), "--as-of", "2026-03-02T08:00", "--state", state, "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, args, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    with running(state, root) as (c, _):
+        fill(c)
+        c.put("/v1/leads/L1", json={"email": "a@l1.com"})
+        assert c.get("/v1/leads/L1").json()["owner"] == "ann"
+        run = next(x for x in c.get("/v1/runs").json()["runs"] if x["what"] == "run")
+        assert run["undone"] is False
+        address = f"/v1/runs/{run['run']}/undo"
+        would = c.get(address).json()
+        assert would["undo"] is None and [(x["id"], x["owner"], x["former"]) for x in would["given_back"]] == [("L1", None, "ann")]
+        assert c.get("/v1/leads/L1").json()["owner"] == "ann"
+        assert c.post(address, json={}).status_code == 422  # nobody says who
+        undone = c.post(address, json={"by": "Ann Lee", "reason": "the wrong file"})
+        assert undone.status_code == 200 and undone.json()["given_back"] == would["given_back"], undone.text
+        assert c.get("/v1/leads/L1").json()["owner"] is None
+        assert next(x for x in c.get("/v1/runs").json()["runs"] if x["run"] == run["run"])["undone"] is True
+        again, unknown = c.post(address, json={"by": "Ann Lee"}), c.get("/v1/runs/nothing/undo")
+        assert [again.status_code, unknown.status_code] == [422, 422] and "undone" in again.json()["detail"]
+    with open_store(state) as store:
+        assert [x.entry.accepted for x in store.entries(kinds=("run",)) if x.entry.what == "undo"] == ["Ann Lee: the wrong file"]  # type: ignore[attr-defined]
+        assert store.rebuild()

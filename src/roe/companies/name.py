@@ -38,7 +38,7 @@ _ELIDED = re.compile(r"\b[dl]['’´`](?=\w)", re.IGNORECASE)
 _SILENT = re.compile(r"['’`´]")
 _ASIDE = re.compile(r"\((?:publ|the)\)", re.IGNORECASE)
 _ALSO = re.compile(
-    r"\b(?:d[/.]?b[/.]?a|t/a|trading as|doing business as|a[/.]?k[/.]?a|f[/.]?k[/.]?a|formerly|now known as|vorm\.|vormals|anciennement|ehemals|(?<=\()(?:now|ex|previously))(?!\w)\.?",
+    r"\b(?:d[/.]?b[/.]?a|t/a|trading as|doing business as|a[/.]?k[/.]?a|f[/.]?k[/.]?a|(?:formerly|previously|now|also)(?: known as| called)|formerly|vorm\.|vormals|anciennement|ehemals|(?<=\()(?:now|ex|previously))(?!\w)\.?",
     re.IGNORECASE,
 )
 # one of these is in whatever `_ALSO` finds
@@ -54,6 +54,8 @@ _ALSO_HAS = (
     "f.k",
     "former",
     "now",
+    "also",
+    "previous",
     "vorm",
     "ancienn",
     "ehemals",
@@ -151,9 +153,9 @@ def _may_have_two(text: str) -> bool:
 
 
 def _tells(name: CompanyName) -> bool:
-    """Whether a part of a name says which company it is: not `Aktiengesellschaft vorm. …`, `Bank formerly …`."""
+    """Whether a part of a name says which company it is: not `Aktiengesellschaft vorm. …`, `Bank formerly …`. Two words do: `The Coffee House`."""
     known = common_words(), places(), legal_forms()
-    return any(len(word) > 1 and not any(word in words for words in known) for word in name.words)
+    return len(name.words) > 1 or any(len(word) > 1 and not any(word in words for words in known) for word in name.words)
 
 
 def _beside_its_initials(name: CompanyName) -> list[CompanyName]:

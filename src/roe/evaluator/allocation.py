@@ -121,9 +121,8 @@ class PoolHistory:
 
     def intern(self, seats: Sequence[Seat]) -> Standing:
         key = tuple(seats)
-        number = self.standings.get(key)
-        if number is None:
-            number = self.standings[key] = len(self.made)
+        number = self.standings.setdefault(key, len(self.made))  # asked once: the hash of hundreds of seats takes its time
+        if number == len(self.made):
             self.made.append(Standing(key))
         return self.made[number]
 

@@ -91,7 +91,9 @@ class Desk:
 
     def take_back(self) -> set[tuple[str, str]]:
         """The group was not committed: what is known is as it was before. Returns the records that the caller must read again."""
-        return self._renew(self.state.take_back()) | set(self.writes.records)
+        undone = self.state.take_back()
+        self.records.take_pools_back()
+        return self._renew(undone) | set(self.writes.records)
 
     def refused(self, problem: Refused) -> None:
         """A request was refused. It has changed nothing: whatever can be refused is checked before anything changes."""
@@ -357,6 +359,7 @@ class Desk:
 
     def give_turn_back(self, pool: str, rep: str, day: str) -> None:
         """A turn does not count any more: the rep is owed one."""
+        self.records.keep_pools()
         known = self.state.get("pool", pool)
         if known is not None:
             credit = Fraction(known["credits"].get(rep, "0")) + 1

@@ -80,6 +80,7 @@ SCHEMAS: Json = {
 PARAMETERS: Json = {
     "entity": {"name": "entity", "in": "path", "required": True, "schema": TEXT, "example": "leads", "description": "an entity of the policy; `leads` and `lead` are one"},
     "id": {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_ID}},
+    "run": {"name": "run", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}},
     "number": {"name": "number", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}},
     "key": {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}},
     "version": {"name": "Record-Version", "in": "header", "schema": {"type": "string", "pattern": "^[0-9]{1,15}$"},
@@ -124,6 +125,12 @@ def _paths() -> Mapping[str, Json]:
             "get": _operation("policy", "The policy in force", "read"),
             "put": _operation("takePolicy", "Have the policy of the server's folder take over, or that of a git revision", "admin",
                               body={"type": "object", "properties": {"revision": TEXT}, "additionalProperties": False}),
+        },
+        "/v1/runs": {"get": _operation("runs", "The last runs, the newest first", "read", parameters=("limit",))},
+        "/v1/runs/{run}/undo": {
+            "get": _operation("wouldUndo", "What the undo of a run would give back", "read", parameters=("run",)),
+            "post": _operation("undo", "Give back what a run gave, as `roe undo` does", "admin", parameters=("run",),
+                               body={"type": "object", "properties": {"by": TEXT, "reason": TEXT, "until": {**TEXT, "description": "until which day the records are held"}}}),
         },
         "/v1/shadow": {"get": _operation("shadow", "Where the candidate policy decides otherwise", "read", parameters=("limit",))},
         "/v1/pause": {

@@ -45,6 +45,7 @@ class Records:
         }
         self.last_read: Reading | None = None  # what was read of the last record that was typed
         self._taken = 0  # turns since pools were made
+        self._moved: dict[str, None] = {}  # pools that took turns which the state does not show yet
         self.live: Live = evaluator.live(tables, as_of=START, state=kept)
         for key in state.all("owner"):  # of records that the CRM shows with another owner than the one known here
             entity, id, role = key.split("|", 2)
@@ -150,7 +151,7 @@ class Records:
         d = live.decide(row, role, as_of=at)
         self.state.put("assigned", key, live.assigned.get(key))
         if d.turn is not None and d.turn.rep is not None and d.turn.history is not None:
-            self._keep_pools(d)
+            self._count_turn(d)
         return d
 
     def own(self, key: str, record: Mirrored | None) -> None:
@@ -181,23 +182,36 @@ class Records:
 
     def recall(self, keys: Iterable[str]) -> None:
         """Take over pools, days and assignments of these keys from the state, where they were decided elsewhere or taken back."""
+        self.keep_pools()
         self._taken = 0
         self.live.recall({key: self.state.get("assigned", key) for key in keys}, self.state.all("pool"), self.state.all("days"))
 
-    def _keep_pools(self, d: Decision) -> None:
-        """Remember the pool that gave the record, and what caps count of the rep."""
+    def _count_turn(self, d: Decision) -> None:
+        """Remember what caps count of the rep, and that the pool has moved on."""
         assert d.turn is not None and d.turn.rep is not None
-        pools, rep = self.live.pools, d.turn.rep["id"]
-        pool = pools.pools[d.turn.pool]
-        credits = {name: str(c) for name, c in pool.ledger().credits().items()}
-        turns = pool.history.turns.position + pool.history.turns.taken
-        self.state.put(
-            "pool", d.turn.pool, {"turns": turns, "counts": {r: n for r, n in sorted(pool.counts.items()) if n}, "credits": credits}
-        )
+        rep = d.turn.rep["id"]
+        self._moved[d.turn.pool] = None
         oldest = str(self.live.world.clock.today - timedelta(days=14))
-        self.state.put("days", rep, {day: n for day, n in sorted(pools.days.get(rep, {}).items()) if day >= oldest} or None)
+        self.state.put("days", rep, {day: n for day, n in sorted(self.live.pools.days.get(rep, {}).items()) if day >= oldest} or None)
         self._taken += 1
         if self._taken >= RENEW:
+            self.recall(())
+
+    def keep_pools(self) -> None:
+        """Have the state show the pools as they are. A pool has a credit for each rep, so this is done once for a group of turns."""
+        moved, self._moved = self._moved, {}
+        for name in moved:
+            pool = self.live.pools.pools[name]
+            credits = {rep: str(c) for rep, c in pool.ledger().credits().items()}
+            turns = pool.history.turns.position + pool.history.turns.taken
+            self.state.put(
+                "pool", name, {"turns": turns, "counts": {r: n for r, n in sorted(pool.counts.items()) if n}, "credits": credits}
+            )
+
+    def take_pools_back(self) -> None:
+        """The turns that the state does not show are not taken: the pools are again as the state has them."""
+        if self._moved:
+            self._moved.clear()
             self.recall(())
 
 

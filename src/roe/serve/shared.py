@@ -73,6 +73,7 @@ def take_over(desk: Desk, store: Store, upto: int, at: datetime) -> set[tuple[st
 
 def standings(desk: Desk, at: Any) -> None:
     """Entries with the pools as a group of requests leaves them, which a run begins from."""
+    desk.records.keep_pools()
     for name in desk.state.changed("pool"):
         pool = desk.state.get("pool", name)
         if pool is not None:
