@@ -6,12 +6,17 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from roe.cli.common import as_of_option, bind, data_option, load, policy_argument, state_option, table
 from roe.cli.terminal import document
+from roe.dynamic import Json
 from roe.progress import counted
+
+if TYPE_CHECKING:
+    from roe.evaluator.engine import Bound, Decision
 
 
 @click.command("audit")
@@ -32,76 +37,95 @@ def command(policy: Path | None, data: Path, as_of: str, state: str | None, shap
     decisions = list(counted(bound.decide_all(), total, "auditing"))
     differ = [d for d in decisions if d.owner != d.previous and d.action not in ("refer", "hold")]
 
-    def key(rep: str | None) -> str | None:
-        return bound.world.rep_of(rep).written if rep is not None else None
-
-    def label(rep: str | None) -> str | None:
-        return bound.world.rep_of(rep).label if rep is not None else None
-
-    def who(owner: str | None, name: str | None) -> str:
-        return "nobody" if owner is None else f"{name} ({owner})" if name and name != owner else owner
-
-    rows = [
-        {
-            "entity": d.entity, "record": d.row.written, "name": d.name, "role": d.role,
-            "crm_owner": key(d.previous), "crm_owner_name": label(d.previous), "policy_owner": key(d.owner), "policy_owner_name": label(d.owner),
-            "rule": d.rule or "(no rule)", "crm_reason": crm_reason(d), "policy_reason": d.reason,
-        }
-        for d in sorted(differ, key=lambda d: (d.entity, d.id, d.role))
-    ]  # fmt: skip
-    by_rule = Counter((f"{d.entity}.{d.role}", d.rule or "(no rule)") for d in differ)
-    gains, losses = Counter(d.owner for d in differ if d.owner), Counter(d.previous for d in differ if d.previous)
+    audit = Audit(bound, decisions, differ)
     if shape == "json":
-        by_rep = {key(rep): {"name": label(rep), "gains": gains[rep], "loses": losses[rep]} for rep in sorted({*gains, *losses})}
-        rules = [{"records": k, "rule": rule, "differ": n} for (k, rule), n in by_rule.most_common()]
-        from roe.data.report import report_of
-
-        read = report_of(bound.world.readings)
-        found = {"records": len(decisions), "differ": rows, "rules": rules, "reps": by_rep, "reading": read}
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(audit.as_json(), indent=2, ensure_ascii=False))
     elif shape == "csv":
         from roe.data.files import csv_text
 
-        header = [
-            "entity",
-            "record",
-            "name",
-            "role",
-            "crm_owner",
-            "crm_owner_name",
-            "policy_owner",
-            "policy_owner_name",
-            "rule",
-            "crm_reason",
-            "policy_reason",
-        ]
-        document(csv_text(header, ([r[h] for h in header] for r in rows)))
+        document(csv_text(COLUMNS, ([row[name] for name in COLUMNS] for row in audit.rows())))
     else:
-        click.echo(f"{len(differ)} of {len(decisions)} allocations differ from today's owners.\n")
-        if differ:
-            shares = Counter((f"{d.entity}.{d.role}", d.rule or "(no rule)") for d in decisions)
-            click.echo(
-                table(
-                    ([k, rule, n, shares[k, rule]] for (k, rule), n in by_rule.most_common()), ["records and role", "rule", "differ", "of"]
-                )
-            )
-            click.echo()
-            reps = sorted({*gains, *losses}, key=lambda r: (-gains[r] - losses[r], r))
-            click.echo(
-                table(([label(r), key(r), gains[r], losses[r], gains[r] - losses[r]] for r in reps), ["rep", "id", "gains", "loses", "net"])
-            )
-            for r in rows[:limit]:
-                click.echo(f"\n{r['name']} ({r['entity']} {r['record']}), {r['role']}")
-                click.echo(f"  CRM:    {who(r['crm_owner'], r['crm_owner_name'])}; {r['crm_reason']}")
-                click.echo(f"  policy: {who(r['policy_owner'], r['policy_owner_name'])}; {r['policy_reason']} (rule {r['rule']})")
-            if len(rows) > limit:
-                click.echo(f"\n{len(rows) - limit} more: --limit {len(rows)}, or --format csv")
+        audit.show(limit)
     sys.exit(1 if differ else 0)
 
 
-def crm_reason(d: object) -> str:
+COLUMNS = (
+    "entity", "record", "name", "role", "crm_owner", "crm_owner_name", "policy_owner", "policy_owner_name", "rule", "crm_reason", "policy_reason",
+)  # fmt: skip
+
+
+class Audit:
+    """The decisions that differ from today's owners, and what they add up to by rule and by rep."""
+
+    def __init__(self, bound: Bound, decisions: list[Decision], differ: list[Decision]) -> None:
+        self.world, self.readings = bound.world, bound.world.readings
+        self.decisions, self.differ = decisions, differ
+        self.by_rule = Counter(map(_rule_of, differ))
+        self.gains, self.losses = Counter(d.owner for d in differ if d.owner), Counter(d.previous for d in differ if d.previous)
+
+    def _key(self, rep: str | None) -> str | None:
+        return self.world.rep_of(rep).written if rep is not None else None
+
+    def _label(self, rep: str | None) -> str | None:
+        return self.world.rep_of(rep).label if rep is not None else None
+
+    def rows(self) -> list[Json]:
+        """One row for each decision that differs, with `COLUMNS`."""
+        return [
+            {
+                "entity": d.entity, "record": d.row.written, "name": d.name, "role": d.role,
+                "crm_owner": self._key(d.previous), "crm_owner_name": self._label(d.previous),
+                "policy_owner": self._key(d.owner), "policy_owner_name": self._label(d.owner),
+                "rule": d.rule or "(no rule)", "crm_reason": crm_reason(d), "policy_reason": d.reason,
+            }
+            for d in sorted(self.differ, key=lambda d: (d.entity, d.id, d.role))
+        ]  # fmt: skip
+
+    def as_json(self) -> Json:
+        from roe.data.report import report_of
+
+        reps = sorted({*self.gains, *self.losses})
+        return {
+            "records": len(self.decisions),
+            "differ": self.rows(),
+            "rules": [{"records": records, "rule": rule, "differ": n} for (records, rule), n in self.by_rule.most_common()],
+            "reps": {self._key(rep): {"name": self._label(rep), "gains": self.gains[rep], "loses": self.losses[rep]} for rep in reps},
+            "reading": report_of(self.readings),
+        }
+
+    def show(self, limit: int) -> None:
+        """Print what differs by rule and by rep, then the first records."""
+        click.echo(f"{len(self.differ)} of {len(self.decisions)} allocations differ from today's owners.\n")
+        if not self.differ:
+            return
+        shares = Counter(map(_rule_of, self.decisions))
+        by_rule = ([records, rule, n, shares[records, rule]] for (records, rule), n in self.by_rule.most_common())
+        click.echo(table(by_rule, ["records and role", "rule", "differ", "of"]))
+        click.echo()
+        gains, losses = self.gains, self.losses
+        reps = sorted({*gains, *losses}, key=lambda r: (-gains[r] - losses[r], r))
+        by_rep = ([self._label(r), self._key(r), gains[r], losses[r], gains[r] - losses[r]] for r in reps)
+        click.echo(table(by_rep, ["rep", "id", "gains", "loses", "net"]))
+        rows = self.rows()
+        for r in rows[:limit]:
+            click.echo(f"\n{r['name']} ({r['entity']} {r['record']}), {r['role']}")
+            click.echo(f"  CRM:    {_who(r['crm_owner'], r['crm_owner_name'])}; {r['crm_reason']}")
+            click.echo(f"  policy: {_who(r['policy_owner'], r['policy_owner_name'])}; {r['policy_reason']} (rule {r['rule']})")
+        if len(rows) > limit:
+            click.echo(f"\n{len(rows) - limit} more: --limit {len(rows)}, or --format csv")
+
+
+def _rule_of(d: Decision) -> tuple[str, str]:
+    return f"{d.entity}.{d.role}", d.rule or "(no rule)"
+
+
+def _who(owner: str | None, name: str | None) -> str:
+    return "nobody" if owner is None else f"{name} ({owner})" if name and name != owner else owner
+
+
+def crm_reason(d: Decision) -> str:
     """All that the data says about why today's owner owns it."""
-    row, role = d.row, d.role  # type: ignore[attr-defined]
+    row, role = d.row, d.role
     typed = row.world.typed.get(row.entity)
     column = typed.columns.get(f"owner.{role}") if typed else None
     since = row["owner_since"]

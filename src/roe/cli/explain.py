@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -55,15 +55,11 @@ def command(
 
     RECORD can also be a claim, a dispute, or anything else that a run writes credits or events for.
     """
-    for option, given in (("--role", role), ("--why-not", why_not_rep)):
-        if field is not None and given is not None:
-            fail([Diagnostic("R801", f"`--field` and `{option}` do not go together", Span(option, 1, 1, 2), "leave one of the two out")])
+    _apart("--field", field, ("--role", role), ("--why-not", why_not_rep))
+    _apart("--on", day, ("--why-not", why_not_rep), ("--field", field), ("--run", run_folder))
     if day is not None:
         from roe.cli.history import explain_on
 
-        for option, is_given in (("--why-not", why_not_rep), ("--field", field), ("--run", run_folder)):
-            if is_given is not None:
-                fail([Diagnostic("R801", f"`--on` and `{option}` do not go together", Span(option, 1, 1, 2), "leave one of the two out")])
         click.echo(explain_on(record, state or "state", day, role or "", shape))
         return
     world = None
@@ -84,6 +80,13 @@ def command(
         click.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=2, ensure_ascii=False))
         return
     click.echo("\n\n".join(x.as_text(shape == "md") for x in found), color=color())
+
+
+def _apart(option: str, given: object, *others: tuple[str, object]) -> None:
+    """End the command where an option is given with one that it does not go together with."""
+    for other, is_given in others:
+        if given is not None and is_given is not None:
+            fail([Diagnostic("R801", f"`{option}` and `{other}` do not go together", Span(other, 1, 1, 2), "leave one of the two out")])
 
 
 def _is_whole(folder: Path) -> None:
@@ -299,32 +302,29 @@ def decide_among(bound: Bound, row: Row, roles: list[str]) -> list[Decision]:
 def find_record(bound: Bound, text: str, among: Iterable[str] | None = None) -> Row:
     """The one record that answers to a text; several are listed, with the way to name each. Without `among`, one that is allocated."""
     entities = list(dict.fromkeys(among if among is not None else (entity for entity, _ in bound.plan.engagement)))
-    found = [row for entity in entities for row in bound.world.search(entity, text)]
-    found = found or [row for entity in entities for row in bound.world.search(entity, text, partly=True)]
-    exact = [row for row in found if row["id"] == text]
-    found = exact if len(exact) == 1 else found
+    rows = [row for entity in entities for row in bound.world.search(entity, text)]
+    rows = rows or [row for entity in entities for row in bound.world.search(entity, text, partly=True)]
+    exact = [row for row in rows if row["id"] == text]
+    rows = exact if len(exact) == 1 else rows
+    if not rows:
+        _no_record(bound, text, entities)
+    if len(rows) > 1:
+        lines = [[row.entity, row["id"], row.label, row["domain"] or row["email"] or "", row["country"] or ""] for row in rows[:20]]
+        click.echo(table(lines, ["entity", "id", "name", "domain or e-mail", "country"]), err=True)
+        at = Span("RECORD", 1, 1, len(text) + 1, text)
+        fail([Diagnostic("R605", f"{len(rows)} records match `{text}`", at, "name the one you mean by its id")])
+    return rows[0]
+
+
+def _no_record(bound: Bound, text: str, entities: list[str]) -> NoReturn:
+    """Say that no record answers to a text: it was rejected, or it may be misspelt."""
     at = Span("RECORD", 1, 1, len(text) + 1, text)
-    if not found:
-        rejected = [r for r in bound.world.rejects if text.lower() in (r.record.lower(), r.value.lower())]
-        if rejected:
-            r = rejected[0]
-            fail(
-                [
-                    Diagnostic(
-                        "R602",
-                        f"the {r.entity} `{r.record}` was rejected: {r.reason}",
-                        at,
-                        f"correct `{r.field}` in line {r.line} of its file",
-                    )
-                ]
-            )
-        known = [str(x) for entity in entities for name in ("id", "name") for x in bound.world.values(entity, name)[:5000] if x]
-        fail([Diagnostic("R604", f"no record matches `{text}`", at, suggest(text, known, "name it by id, name or domain"))])
-    if len(found) > 1:
-        rows = [[row.entity, row["id"], row.label, row["domain"] or row["email"] or "", row["country"] or ""] for row in found[:20]]
-        click.echo(table(rows, ["entity", "id", "name", "domain or e-mail", "country"]), err=True)
-        fail([Diagnostic("R605", f"{len(found)} records match `{text}`", at, "name the one you mean by its id")])
-    return found[0]
+    rejected = next((r for r in bound.world.rejects if text.lower() in (r.record.lower(), r.value.lower())), None)
+    if rejected is not None:
+        said = f"the {rejected.entity} `{rejected.record}` was rejected: {rejected.reason}"
+        fail([Diagnostic("R602", said, at, f"correct `{rejected.field}` in line {rejected.line} of its file")])
+    known = [str(x) for entity in entities for name in ("id", "name") for x in bound.world.values(entity, name)[:5000] if x]
+    fail([Diagnostic("R604", f"no record matches `{text}`", at, suggest(text, known, "name it by id, name or domain"))])
 
 
 def _rep(world: World, text: str) -> Row:

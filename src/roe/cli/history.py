@@ -100,16 +100,7 @@ def _on_day(found: list[Value], entity: str, record: str, day: date, shape: str,
     from roe.ledger.history import in_words, policy_of
 
     if shape != "text":
-        rows = [
-            [x.role, h and h.rep, h and h.queue, h and str(h.start.date), h and h.stop and str(h.stop.date), h and h.by, h and h.rule,
-             k and k.rep, x.run and x.run.entry.id, x.run and x.run.entry.digest]
-            for x in found for h, k in [(x.was, x.known)]
-        ]  # fmt: skip
-        header = ["role", "rep", "queue", "since", "until", "by", "rule", "rep_known_then", "run", "policy_digest"]
-        if shape == "csv":
-            _csv(header, rows)
-        else:
-            click.echo(json.dumps([dict(zip(header, row, strict=True)) for row in rows], indent=2))
+        _on_day_as_data(found, shape)
         return
     click.echo(f"{entity} {record} on {day}, as it was\n")
     for x in found:
@@ -120,12 +111,21 @@ def _on_day(found: list[Value], entity: str, record: str, day: date, shape: str,
     elif run is None:
         click.echo("\nno run was made by then: this is what the ledger learned later")
     else:
-        policy = policy_of(run)
-        click.echo(
-            f"\nlast decided as of {run.entry.at}"
-            + (f" by the policy {policy}" if policy else "")
-            + f"; the whole decision: roe explain {record} --on {day}"
-        )
+        by = f" by the policy {policy}" if (policy := policy_of(run)) else ""
+        click.echo(f"\nlast decided as of {run.entry.at}{by}; the whole decision: roe explain {record} --on {day}")
+
+
+def _on_day_as_data(found: list[Value], shape: str) -> None:
+    rows = [
+        [x.role, h and h.rep, h and h.queue, h and str(h.start.date), h and h.stop and str(h.stop.date), h and h.by, h and h.rule,
+         k and k.rep, x.run and x.run.entry.id, x.run and x.run.entry.digest]
+        for x in found for h, k in [(x.was, x.known)]
+    ]  # fmt: skip
+    header = ["role", "rep", "queue", "since", "until", "by", "rule", "rep_known_then", "run", "policy_digest"]
+    if shape == "csv":
+        _csv(header, rows)
+    else:
+        click.echo(json.dumps([dict(zip(header, row, strict=True)) for row in rows], indent=2))
 
 
 def explain_on(record: str, state: str, day: str, role: str, shape: str) -> str:

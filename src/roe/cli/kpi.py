@@ -11,11 +11,14 @@ import click
 from roe.cli.common import as_of_option, bind, data_option, fail, load, policy_argument, state_option, table, unwritable
 from roe.cli.terminal import document
 from roe.diagnostics import Diagnostic, suggest
-from roe.dynamic import Value
 from roe.source import Span
 
 if TYPE_CHECKING:
+    from datetime import date
+
+    from roe.analysis.kpi import Line
     from roe.evaluator.engine import Evaluator
+    from roe.plan.operators import Kpis
 
 
 SETS = (("accounts", "capacity_use", "coverage", "worked", "completed", "touches"), ("meetings", "opportunities", "opportunities_per_worked", "leads", "speed_to_lead", "sla_attainment"))  # fmt: skip
@@ -48,63 +51,85 @@ def command(
     page: Path | None,
 ) -> None:
     """Print key figures by rep, team, territory or list, and by period: capacity use, coverage, accounts worked, meetings, opportunities, speed to lead."""
-    from roe.analysis.kpi import kpi_lines, missed, periods, shown, target_of
-    from roe.grammar import values as v
-    from roe.plan.operators import KPI_NAMES as NAMES
-    from roe.plan.operators import Choose
+    from roe.analysis.kpi import kpi_lines, periods
 
     evaluator = load(policy)
-    plan = evaluator.policy.plan
-    here = Span(str(evaluator.policy.root), 1, 1, 1)
-    if plan.kpis is None:
+    kpis = evaluator.policy.plan.kpis
+    if kpis is None:
+        here = Span(str(evaluator.policy.root), 1, 1, 1)
         fail([Diagnostic("R501", "the policy has no KPIs", here, "add `kpis:` to the policy: what counts as work, and targets")])
-    lists = [
-        name
-        for (entity, name), step in plan.steps.items()
-        if entity == "account" and isinstance(step, Choose) and step.stage in ("table", "score")
-    ]
-    known = ["rep", "team", *(["territory"] if ("account", "territory") in plan.steps else []), *lists]
-    if by not in known:
+    groups = _groups(evaluator)
+    if by not in groups:
         at = Span("--by", 1, 1, max(2, len(by) + 1), by)
-        fail([Diagnostic("R801", f"there is no group `{by}`", at, suggest(by, known, f"there are {', '.join(known)}"))])
-    first = v.parse_date(start) if start else None
+        fail([Diagnostic("R801", f"there is no group `{by}`", at, suggest(by, groups, f"there are {', '.join(groups)}"))])
     bound = bind(evaluator, data, as_of, state)
     today = bound.world.clock.today
-    if start and (first is None or first > today):
-        at = Span("--from", 1, 1, max(2, len(start) + 1), start)
-        fail([Diagnostic("R801", f"`{start}` is not a date up to {today}", at, "write it as 2026-01-01")])
-    lines = kpi_lines(bound, by, periods(today, every, count, first))
+    lines = kpi_lines(bound, by, periods(today, every, count, _start(start, today)))
     if page is not None:
         _page(page, evaluator, lines, by)
     if shape == "json":
         click.echo(json.dumps([line.as_json() for line in lines], indent=2, ensure_ascii=False))
     elif shape == "csv":
-        from roe.data.files import csv_text
-
-        values = ([line.group, line.period.start, line.period.until, *(line.values[n] for n in NAMES)] for line in lines)
-        document(csv_text((by, "from", "until", *NAMES), values))
+        _as_csv(lines, by)
     else:
-        for period in dict.fromkeys(str(line.period) for line in lines):
-            click.echo(f"{period}\n")
-            for names in SETS:
-                rows = [
-                    [line.group, *(shown(n, line.values[n]) + ("!" if missed(plan.kpis, n, line) else "") for n in names)]
-                    for line in lines if str(line.period) == period
-                ]  # fmt: skip
-                if plan.kpis.targets:
-                    rows.append(["target", *(shown(n, target_of(plan.kpis, n, "")[0]) for n in names)])
-                    rows.append(["benchmark", *(shown(n, target_of(plan.kpis, n, "")[1]) for n in names)])
-                click.echo(table(rows, [by, *(HEADS.get(n, n) for n in names)]) + "\n")
-        if plan.kpis.targets:
-            sources = dict.fromkeys(
-                f"{kpi}: {source}" for kpi, _, _, benchmark, source in plan.kpis.targets if benchmark is not None and source
-            )
-            click.echo("! misses its target (of a count: for each rep); benchmarks from " + ("; ".join(sources) or "the table of targets"))
+        _as_tables(lines, by, kpis)
     if page is not None and shape == "text":
         click.echo(f"see {page}")
 
 
-def _page(path: Path, evaluator: Evaluator, lines: list[Value], by: str) -> None:
+def _groups(evaluator: Evaluator) -> list[str]:
+    """What figures can be grouped by: reps, teams, territories where there are some, and every table of accounts."""
+    from roe.plan.operators import Choose
+
+    steps = evaluator.policy.plan.steps
+    tables = [
+        name
+        for (entity, name), step in steps.items()
+        if entity == "account" and isinstance(step, Choose) and step.stage in ("table", "score")
+    ]
+    return ["rep", "team", *(["territory"] if ("account", "territory") in steps else []), *tables]
+
+
+def _start(text: str | None, today: date) -> date | None:
+    """The day that --from gives; it ends the command if it is none, or has not come yet."""
+    from roe.grammar import values as v
+
+    first = v.parse_date(text) if text else None
+    if text and (first is None or first > today):
+        at = Span("--from", 1, 1, max(2, len(text) + 1), text)
+        fail([Diagnostic("R801", f"`{text}` is not a date up to {today}", at, "write it as 2026-01-01")])
+    return first
+
+
+def _as_csv(lines: list[Line], by: str) -> None:
+    from roe.data.files import csv_text
+    from roe.plan.operators import KPI_NAMES
+
+    values = ([line.group, line.period.start, line.period.until, *(line.values[n] for n in KPI_NAMES)] for line in lines)
+    document(csv_text((by, "from", "until", *KPI_NAMES), values))
+
+
+def _as_tables(lines: list[Line], by: str, kpis: Kpis) -> None:
+    """Two tables for each period, with targets and benchmarks below where the policy has some."""
+    from roe.analysis.kpi import missed, shown, target_of
+
+    for period in dict.fromkeys(str(line.period) for line in lines):
+        click.echo(f"{period}\n")
+        for names in SETS:
+            rows = [
+                [line.group, *(shown(n, line.values[n]) + ("!" if missed(kpis, n, line) else "") for n in names)]
+                for line in lines if str(line.period) == period
+            ]  # fmt: skip
+            if kpis.targets:
+                rows.append(["target", *(shown(n, target_of(kpis, n, "")[0]) for n in names)])
+                rows.append(["benchmark", *(shown(n, target_of(kpis, n, "")[1]) for n in names)])
+            click.echo(table(rows, [by, *(HEADS.get(n, n) for n in names)]) + "\n")
+    if kpis.targets:
+        sources = dict.fromkeys(f"{kpi}: {source}" for kpi, _, _, benchmark, source in kpis.targets if benchmark is not None and source)
+        click.echo("! misses its target (of a count: for each rep); benchmarks from " + ("; ".join(sources) or "the table of targets"))
+
+
+def _page(path: Path, evaluator: Evaluator, lines: list[Line], by: str) -> None:
     from importlib.util import find_spec
 
     from roe.data.files import write_whole

@@ -226,16 +226,22 @@ def amount(text: str) -> Amount | None:
     money = (m["before"] or m["after"] or "").strip()
     if money.isalpha() and len(money) == 3 and money.isupper() and money not in _ISO_4217:
         return None
-    body = m["body"]
-    spaced = _spaced().sub(" ", body)
-    if " " in spaced:
-        if not _groups().match(spaced) or " " in spaced[_groups().match(spaced).end() :]:  # type: ignore[union-attr]
-            return None
-        body = spaced.replace(" ", "")
-    sign = _sign(body, " " in spaced or bool(m["power"]))
+    body = _without_spaces(m["body"])
+    if body is None:
+        return None
+    sign = _sign(body, body != m["body"] or bool(m["power"]))
     if sign is None:
         return None
     return Amount((m["minus"] or m["minus2"]) in ("-", "−"), body, m["power"] or "", money, sign)
+
+
+def _without_spaces(body: str) -> str | None:
+    """The digits of a number whose groups may stand apart; None where what stands apart is not a group."""
+    spaced = _spaced().sub(" ", body)
+    if " " not in spaced:
+        return body
+    groups = _groups().match(spaced)
+    return None if groups is None or " " in spaced[groups.end() :] else spaced.replace(" ", "")
 
 
 def _sign(body: str, grouped: bool) -> str | None:

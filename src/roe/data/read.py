@@ -93,36 +93,35 @@ def none_found(policy: Policy, folder: Path) -> Diagnostic:
 def file_of(policy: Policy, entity: str, folder: Path) -> tuple[Path | None, list[Diagnostic]]:
     """The file of an entity's records in a folder, if there is one; a second one is a warning."""
     source = policy.data.get(entity)
-    held = sorted((p for p in folder.iterdir() if p.is_file()), key=lambda p: p.name)
+    files = sorted((p for p in folder.iterdir() if p.is_file()), key=lambda p: p.name)
     if source and source.file:
-        path = folder / source.file
-        if not path.is_file():
-            path = next((p for p in held if p.name.lower() == source.file.lower()), path)
-        if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
-            return path, []
-        near = [p.name for p in held]
-        help = suggest(source.file, near, f"the folder has {', '.join(near[:8])}")
-        return None, [Diagnostic("R601", f"there is no `{source.file}` for {entity} records", Span(str(folder), 1, 1, 1), help)]
+        return _declared_file(source.file, entity, folder, files)
     by_name: dict[str, list[Path]] = {}
-    for path in held:
+    for path in files:
         by_name.setdefault(path.name.lower(), []).append(path)
     # a file of deals holds opportunities, unless the policy declares an entity `deal`
     declared = {name for other in policy.model.entities if other not in FILES for name in (other + "s", other)}
     free = [name for name in FILES.get(entity, (entity + "s", entity)) if entity not in FILES or name not in declared]
     wanted = (f"{name}{suffix}" for name in free for suffix in _NAMED)
     paths = [path for name in wanted for path in by_name.get(name, ())]
-    if len(paths) > 1:
-        names = ", ".join(f"`{p.name}`" for p in paths)
-        help = f"remove the others, or say which one it is: `data: {{{entity}: {{file: {paths[0].name}}}}}`"
-        return paths[0], [
-            Diagnostic(
-                "R637",
-                f"there are several files with {entity} records; roe reads `{paths[0].name}`: {names}",
-                Span(str(folder), 1, 1, 1),
-                help,
-            )
-        ]
-    return (paths[0] if paths else None), []
+    if len(paths) < 2:
+        return (paths[0] if paths else None), []
+    names = ", ".join(f"`{p.name}`" for p in paths)
+    help = f"remove the others, or say which one it is: `data: {{{entity}: {{file: {paths[0].name}}}}}`"
+    said = f"there are several files with {entity} records; roe reads `{paths[0].name}`: {names}"
+    return paths[0], [Diagnostic("R637", said, Span(str(folder), 1, 1, 1), help)]
+
+
+def _declared_file(name: str, entity: str, folder: Path, files: list[Path]) -> tuple[Path | None, list[Diagnostic]]:
+    """The file that the policy names, in any case of letters, inside the folder."""
+    path = folder / name
+    if not path.is_file():
+        path = next((p for p in files if p.name.lower() == name.lower()), path)
+    if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+        return path, []
+    near = [p.name for p in files]
+    help = suggest(name, near, f"the folder has {', '.join(near[:8])}")
+    return None, [Diagnostic("R601", f"there is no `{name}` for {entity} records", Span(str(folder), 1, 1, 1), help)]
 
 
 def kind_of(path: Path) -> str:

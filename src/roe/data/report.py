@@ -115,31 +115,38 @@ def _some(names: list[str]) -> str:
 
 def changes(report: Report, last: Report) -> list[str]:
     """What is different from the last run: rows, columns, values, and fields that have become empty."""
-    out = []
+    sentences = []
     for entity, old in last.items():
         new = report.get(entity)
         name = Path(old.get("file") or entity).name
         if new is None:
-            out.append(f"{name} is gone; it had {old['rows']:,} rows")
+            sentences.append(f"{name} is gone; it had {old['rows']:,} rows")
             continue
         if old["rows"] and abs(new["rows"] - old["rows"]) > FALLEN * old["rows"]:
             share = new["rows"] / old["rows"] - 1
-            out.append(f"{name} has {new['rows']:,} rows, {abs(share):.0%} {'more' if share > 0 else 'fewer'} than {old['rows']:,}")
+            sentences.append(f"{name} has {new['rows']:,} rows, {abs(share):.0%} {'more' if share > 0 else 'fewer'} than {old['rows']:,}")
         gone = [f for f in old.get("fields", {}) if f not in new["fields"]]
         came = [f for f in new["fields"] if f not in old.get("fields", {})]
-        out += [f"{name} has no column for {', '.join(gone)} any more"] if gone else []
-        out += [f"{name} has a column for {', '.join(came)} now"] if came else []
-        for field, now in new["fields"].items():
-            before = old.get("fields", {}).get(field)
-            if not before or not old["rows"] or not new["rows"]:
-                continue
-            was, is_ = before.get("filled", 0) / old["rows"], now["filled"] / new["rows"]
-            if was - is_ > FALLEN:
-                out.append(f"{name}: {field} is filled in {is_:.0%} of the rows, and was in {was:.0%}")
-            if before.get("values") and now["values"]:
-                fresh = [x for x in now["values"] if x not in before["values"]]
-                out += [f"{name}: {field} has a new value: {', '.join(f'`{x}`' for x in fresh[:5])}"] if fresh else []
-    return out
+        sentences += [f"{name} has no column for {', '.join(gone)} any more"] if gone else []
+        sentences += [f"{name} has a column for {', '.join(came)} now"] if came else []
+        if old["rows"] and new["rows"]:
+            for field, now in new["fields"].items():
+                before = old.get("fields", {}).get(field)
+                if before:
+                    sentences += _field_changes(f"{name}: {field}", before, old["rows"], now, new["rows"])
+    return sentences
+
+
+def _field_changes(what: str, before: Report, rows_before: int, now: Report, rows_now: int) -> list[str]:
+    """Whether a field is filled much less often, and values that are new in it."""
+    sentences = []
+    was, is_ = before.get("filled", 0) / rows_before, now["filled"] / rows_now
+    if was - is_ > FALLEN:
+        sentences.append(f"{what} is filled in {is_:.0%} of the rows, and was in {was:.0%}")
+    fresh = [x for x in now["values"] if x not in before["values"]] if before.get("values") and now["values"] else []
+    if fresh:
+        sentences.append(f"{what} has a new value: {', '.join(f'`{x}`' for x in fresh[:5])}")
+    return sentences
 
 
 def commonest(counts: Mapping[str, int], most: int) -> list[tuple[str, int]]:

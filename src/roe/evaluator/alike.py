@@ -45,24 +45,15 @@ def record_parts(step: Allocate, policy: Policy) -> list[s.Node] | None:
 
     Of records that are alike, members, weights and limits are the same, and only turns change who is able.
     """
-    fields, plan = policy.model.entities["rep"], policy.plan
+    plan = policy.plan
     parts: dict[s.Node, None] = {}
     todo = [e.tree for e in (step.members, step.weight, step.score, *step.caps.values()) if isinstance(e, Expr)]
     while todo:
         node = todo.pop()
         if isinstance(node, (s.Path, s.Filter)):
-            root: s.Node = node
-            while isinstance(root, (s.Path, s.Filter)):
-                root = root.base
-            if not isinstance(root, s.Name):
-                return None
-            if root.id == "rep":
-                plain = isinstance(node, s.Path) and node.base is root and (f := fields.get(node.field)) is not None and not f.via
-                if not plain:
-                    return None
-            elif root.id in RECORDS and not any(isinstance(n, s.Name) and n.id in ("rep", "today", "now") for n in s.walk(node)):
+            if _is_of_record(node):
                 parts[node] = None
-            else:
+            elif not _is_stored_of_rep(node, policy):
                 return None
         elif isinstance(node, s.Name):
             if node.id not in plan.lists or node.id in plan.dated_lists:
@@ -72,6 +63,26 @@ def record_parts(step: Allocate, policy: Policy) -> list[s.Node] | None:
         else:
             todo.extend(s.children(node))
     return list(parts)
+
+
+def _root(node: s.Node) -> str:
+    """The name that a walk starts from; empty where it starts from something else."""
+    while isinstance(node, (s.Path, s.Filter)):
+        node = node.base
+    return node.id if isinstance(node, s.Name) else ""
+
+
+def _is_of_record(node: s.Node) -> bool:
+    """Whether a walk reads the record and nothing of a rep or of the day."""
+    return _root(node) in RECORDS and not any(isinstance(n, s.Name) and n.id in ("rep", "today", "now") for n in s.walk(node))
+
+
+def _is_stored_of_rep(node: s.Path | s.Filter, policy: Policy) -> bool:
+    """Whether a walk is a stored field of the rep."""
+    if not isinstance(node, s.Path) or not isinstance(node.base, s.Name) or node.base.id != "rep":
+        return False
+    f = policy.model.entities["rep"].get(node.field)
+    return f is not None and not f.via
 
 
 def _is_timeless(call: s.Call) -> bool:

@@ -7,7 +7,7 @@ that cannot give it says so (`CannotLookUp`), and then all records are needed.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from roe.data.lookup import CannotLookUp
 from roe.dynamic import Values
@@ -21,6 +21,9 @@ from roe.grammar.closures import compile_expression
 from roe.plan.operators import Derive, Method, Relate, Settle
 from roe.plan.standard import STANDARD
 from roe.policy.reads import reads_of, reads_through
+
+if TYPE_CHECKING:
+    from roe.policy.model import Field
 
 MOST = 50_000  # records around one, beyond which taking out all of them is faster
 
@@ -53,35 +56,47 @@ class Place(Protocol):
         ...
 
 
+class _List(NamedTuple):
+    """A list of related records that the policy reads: `entity.name`, of records of `item`."""
+
+    entity: str
+    name: str
+    field: Field
+    item: str
+
+
 class Around:
     """The records around some."""
 
     def __init__(self, place: Place, compiled: Compiled, clock: Clock) -> None:
         self.place, self.compiled, self.clock = place, compiled, clock
-        policy = compiled.policy
-        model = policy.model.entities
+        model = compiled.policy.model.entities
         self.rows: dict[str, dict[str, Values]] = {entity: {} for entity in model}
         self._whole: set[str] = set()
         self._todo: list[tuple[str, str]] = []
-        known = [(e, n, f) for e, n in sorted(reads_through(policy)) if (f := model.get(e, {}).get(n)) is not None]
-        lists = [(e, n, f, f.type.item.entity) for e, n, f in known if f.via and f.type.item is not None]
-        self._down = [(e, item, f.via) for e, n, f, item in lists if not f.key and (e, n) not in compiled.steps]
+        known = [(e, n, f) for e, n in sorted(reads_through(compiled.policy)) if (f := model.get(e, {}).get(n)) is not None]
+        lists = [_List(e, n, f, f.type.item.entity) for e, n, f in known if f.via and f.type.item is not None]
+        self._down = [(x.entity, x.item, x.field.via) for x in lists if not x.field.key and (x.entity, x.name) not in compiled.steps]
         up = [(e, n) for e, n, f in known if f.type.name == "record" and not f.via] + [(item, via) for _, item, via in self._down]
         self._up = [(e, n, model[e][n].type.entity) for e, n in dict.fromkeys(up)]
-        self._relates = [step for step in policy.plan.steps.values() if isinstance(step, Relate)]
-        whole = [item for _, _, f, item in lists if f.key]  # found by a key that may be computed
-        whole += [item for e, item, via in self._down if e == "rep" or (item, via) in compiled.steps]  # whose lists nobody can look up
-        settled = [step for step in compiled.steps.values() if isinstance(step, Settle) and step.gives]
-        whole += [step.entity for step in settled]  # what one of them finds depends on all the others
-        of_reps = [x.expr for x in compiled.steps.values() if isinstance(x, Derive) and (x.entity, x.stage) == ("rep", STANDARD)]
-        read = [f for e, n in sorted(reads_of(policy, "rep", of_reps)) if (f := model.get(e, {}).get(n)) is not None]
-        whole += [f.type.item.entity for f in read if f.via and f.type.item is not None]  # who may receive anything rests on these
-        whole += [step.entity for step in policy.plan.steps.values() if isinstance(step, Derive) and step.among is not None]
+        self._relates = [step for step in compiled.policy.plan.steps.values() if isinstance(step, Relate)]
         self._whole.add("rep")
         self.rows["rep"] = {row["id"]: row for row in place.all("rep")}
-        for entity in dict.fromkeys(whole):
+        for entity in dict.fromkeys(self._needed_whole(lists)):
             if entity in self.rows:
                 self.all(entity)
+
+    def _needed_whole(self, lists: list[_List]) -> Iterator[str]:
+        """The entities of which every record is needed, whatever is asked."""
+        policy, steps = self.compiled.policy, self.compiled.steps
+        yield from (x.item for x in lists if x.field.key)  # found by a key that may be computed
+        yield from (item for e, item, via in self._down if e == "rep" or (item, via) in steps)  # whose lists nobody can look up
+        # what became of one claim depends on all the others
+        yield from (step.entity for step in steps.values() if isinstance(step, Settle) and step.gives)
+        of_reps = [x.expr for x in steps.values() if isinstance(x, Derive) and (x.entity, x.stage) == ("rep", STANDARD)]
+        read = [f for e, n in sorted(reads_of(policy, "rep", of_reps)) if (f := policy.model.entities.get(e, {}).get(n)) is not None]
+        yield from (f.type.item.entity for f in read if f.via and f.type.item is not None)  # who may receive anything rests on these
+        yield from (step.entity for step in policy.plan.steps.values() if isinstance(step, Derive) and step.among is not None)
 
     def all(self, entity: str) -> None:
         if entity not in self._whole:

@@ -90,7 +90,7 @@ class Settled:
             self._by_rep.setdefault(str(rep["id"]), []).append(outcome)
 
     def _refusal(self, row: Row, record: Row | None, rep: Row | None) -> str:
-        """Why a claim cannot be granted, in the order in which it is asked."""
+        """Why a claim cannot be granted, in the order in which it is asked; empty if it can."""
         if record is None or rep is None:
             return f"there is no {self.step.entity if record is None else 'rep'} of this name"
         unable = self._unable(rep, row["at"])
@@ -98,28 +98,39 @@ class Settled:
             return f"{rep.label} {unable}"
         if self.world.is_untouched(self.step.entity, record["id"]):
             return "the policy keeps it where it is (`do_not_route:`)"
-        at, step = row["at"], self.step
-        held = [o for o in self.on(record) if o.held]
-        for other in held:
-            if other.until is None or at < other.until:
+        return (
+            self._held_by_another(record, row["at"])
+            or self._held_before(record, rep, row["at"])
+            or self._returned(record, rep, row["at"])
+            or self._full(row, rep)
+            or self._blocked(row, record, rep)
+        )
+
+    def _held_by_another(self, record: Row, at: datetime) -> str:
+        for other in self.on(record):
+            if other.held and (other.until is None or at < other.until):
                 who = other.claim["rep"].label
                 return f"{who} holds it since {_day(other.claim['at'])}, until {_day(other.until)}"
-        for other in held:
-            again = None if step.wait is None else self.world.clock.add(other.until, step.wait)
+        return ""
+
+    def _held_before(self, record: Row, rep: Row, at: datetime) -> str:
+        """Why a record must wait after a claim that has ended: for the same rep, or for everybody."""
+        for other in self.on(record):
+            if not other.held:
+                continue
+            again = None if self.step.wait is None else self.world.clock.add(other.until, self.step.wait)
             if other.claim["rep"] is rep and again is not None and at < again:
                 return f"{rep.label} held it until {_day(other.until)} and may claim it again from {_day(again)}"
-            rested = None if step.rest is None else self.world.clock.add(other.until, step.rest)
+            rested = None if self.step.rest is None else self.world.clock.add(other.until, self.step.rest)
             if rested is not None and at < rested:
                 return f"it rests until {_day(rested)}"
-        waits = self._returned(record, rep, at)
-        if waits:
-            return waits
-        full = self._full(row, rep)
-        if full:
-            return full
+        return ""
+
+    def _blocked(self, row: Row, record: Row, rep: Row) -> str:
+        """The first rule of the policy against the claim."""
         scope = self.world.scope(record)
         scope["claim"], scope["rep"] = row, rep
-        for rule in step.blocked_by:
+        for rule in self.step.blocked_by:
             if all(self.world.compiled.code(c)(scope) is True for c in rule.conditions):
                 return self.world.fill(rule.because, scope) if rule.because else f"`{rule.name}` holds"
         return ""

@@ -68,19 +68,9 @@ def _gives(step: StepTrace, rule: RuleTrace) -> str:
 
 
 def _body(step: StepTrace, dim: str, off: str) -> list[str]:
-    lines = []
-    if step.text:
-        lines += textwrap.wrap(step.text, _WIDTH, initial_indent=" " * 7, subsequent_indent=" " * 9)
-        shown = [(text, value) for text, value in step.parts if text != step.text]
-        whole = {text for text, _ in shown if any(other != text and other in text for other, _ in shown)}
-        lines += [f"               {dim}{text} = {brief(value)}{off}" for text, value in shown if text not in whole or len(text) < 60]
+    lines = _expression(step, dim, off) if step.text else []
     if step.operator == "relate":
-        lines.append(f"       by {step.details['method']}" if step.details["method"] else "       no account matches")
-        for c in step.details["candidates"]:
-            lines.append(
-                f"       {'-' if c['lost'] else '*'} {c['name']} ({c['id']}), {c['method']}{_score(c)}"
-                + (f": {c['lost']}" if c["lost"] else "")
-            )
+        lines += _candidates(step.details)
     for c in step.details.get("claims", ()):
         until = f" until {_day(c['until'])}" if c["until"] else ""
         mark = {"granted": "*", "refused": "-", "ended": "."}[c["status"]]
@@ -94,6 +84,23 @@ def _body(step: StepTrace, dim: str, off: str) -> list[str]:
         lines.append(f"       {key}: {_day(step.details[key])}")
     if step.place:
         lines.append(f"               {dim}{step.place}{off}")
+    return lines
+
+
+def _expression(step: StepTrace, dim: str, off: str) -> list[str]:
+    """The text of a step, and the values of what it reads; a long expression whose parts are shown is not shown again."""
+    lines = textwrap.wrap(step.text, _WIDTH, initial_indent=" " * 7, subsequent_indent=" " * 9)
+    shown = [(text, value) for text, value in step.parts if text != step.text]
+    whole = {text for text, _ in shown if any(other != text and other in text for other, _ in shown)}
+    return lines + [f"               {dim}{text} = {brief(value)}{off}" for text, value in shown if text not in whole or len(text) < 60]
+
+
+def _candidates(details: Json) -> list[str]:
+    """The records that were compared, and what decided between them."""
+    lines = [f"       by {details['method']}" if details["method"] else "       no account matches"]
+    for c in details["candidates"]:
+        lost = f": {c['lost']}" if c["lost"] else ""
+        lines.append(f"       {'-' if c['lost'] else '*'} {c['name']} ({c['id']}), {c['method']}{_score(c)}{lost}")
     return lines
 
 

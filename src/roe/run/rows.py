@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -57,17 +58,8 @@ def _by_role(run: Run) -> dict[tuple[str, str], list[Decision]]:
 
 
 def _portion(run: Run, entity: str, role: str, decisions: list[Decision]) -> Portion:
-    crm, world = run.bound.plan.crm, run.world
-    queue = crm.queues.get((entity, role))
-    first = role == world.policy.roles[0]  # whose column a queue may stand in
-    unknown: dict[str, int] = {}
-    for d in decisions:
-        for name in d.unknown:
-            unknown[name] = unknown.get(name, 0) + 1
-    owners = [world.rep(d.owner) for d in decisions]
-    previous = [world.rep(d.previous) for d in decisions]
-    in_crm = [world.rep(d.in_crm) for d in decisions]
-    queues = [(d.row["owner_queue"] if first else None) or queue for d in decisions]
+    world = run.world
+    owners, previous = ([world.rep(x) for x in ids] for ids in ([d.owner for d in decisions], [d.previous for d in decisions]))
     lines: Lines = {
         "entity": [entity] * len(decisions),
         "record": [d.row.written for d in decisions],
@@ -77,18 +69,36 @@ def _portion(run: Run, entity: str, role: str, decisions: list[Decision]) -> Por
         "owner_name": _each(owners, lambda rep: rep.label),
         "previous_owner": _each(previous, lambda rep: rep.written),
         "previous_owner_name": _each(previous, lambda rep: rep.label),
-        "action": [d.action for d in decisions],
-        "rule": [d.rule or None for d in decisions],
-        "territory": [d.territory for d in decisions],
-        "pool": [d.pool or None for d in decisions],
-        "window": [d.window or None for d in decisions],
-        "expires": [None if d.until is None else str(v.string(d.until)) for d in decisions],
-        "reason": [d.reason for d in decisions],
+        **{column: [value(d) for d in decisions] for column, value in _OF_DECISION.items()},
+        **_for_crm(run, entity, role, decisions, owners),
+    }
+    unknown = Counter(name for d in decisions for name in d.unknown)
+    return Portion(entity, role, world.owner_column(entity, role), lines, dict(unknown))
+
+
+_OF_DECISION: dict[str, Callable[[Decision], str | None]] = {
+    "action": lambda d: d.action,
+    "rule": lambda d: d.rule or None,
+    "territory": lambda d: d.territory,
+    "pool": lambda d: d.pool or None,
+    "window": lambda d: d.window or None,
+    "expires": lambda d: None if d.until is None else str(v.string(d.until)),
+    "reason": lambda d: d.reason,
+}  # columns of allocations.csv
+
+
+def _for_crm(run: Run, entity: str, role: str, decisions: list[Decision], owners: list[Row | None]) -> Lines:
+    """What the CRM is to load: whether the record moves, its new owner or queue, and the one it shows."""
+    crm, world = run.bound.plan.crm, run.world
+    queue = crm.queues.get((entity, role))
+    first = role == world.policy.roles[0]  # whose column a queue may stand in
+    shown = [world.rep(d.in_crm) for d in decisions]
+    queues = [(d.row["owner_queue"] if first else None) or queue for d in decisions]
+    return {
         "$moved": [d.moved and d.action not in CALM for d in decisions],
         "$value": [queue if rep is None else called(rep, crm) for rep in owners],
-        "$old": [q if rep is None else called(rep, crm) for rep, q in zip(in_crm, queues, strict=True)],
+        "$old": [q if rep is None else called(rep, crm) for rep, q in zip(shown, queues, strict=True)],
     }
-    return Portion(entity, role, world.owner_column(entity, role), lines, unknown)
 
 
 def _each(reps: list[Row | None], word: Callable[[Row], str]) -> list[str | None]:

@@ -145,24 +145,9 @@ class Summary:
     def as_json(self, policy: Policy, clock: Clock) -> Json:
         """summary.json: counts per rule, rep, pool and territory, unknowns, rejects and corrections."""
         entities = list(policy.model.entities)
-        rules = self._rules(policy)
-        reps = self._total("reps")
+        rules, reps = self._rules(policy), self._total("reps")
         listed = set(self.parts[0]["listed"])
-        corrected: Counter[tuple[str, str, str, str]] = Counter()
-        dangling: Counter[tuple[str, str, str]] = Counter()
-        for entity in entities:
-            for read in self._each(entity):
-                corrected.update({(entity, f, a, b): n for f, a, b, n in read["corrected"]})
-                dangling.update({(entity, f, x): n for f, x, n in read["dangling"]})
-        gone = self._leavers()
-        conflicts: dict[tuple[str, str, str], set[str]] = {}
-        for counts in self.parts:
-            for e, name, which, ids in counts["conflicts"]:
-                conflicts.setdefault((e, name, which), set()).update(ids)
-        placed: Counter[tuple[str, str]] = Counter()
-        for counts in self.parts:
-            placed.update({(entity, name): n for entity, names in counts["territories"].items() for name, n in names.items()})
-        follows = followed(policy)
+        gone, undone = self._leavers(), sum(counts.get("undone", 0) for counts in self.parts)
         records = {e: sum(read["records"] for read in self._each(e)) for e in entities}
         return {
             "policy": policy.name,
@@ -171,26 +156,51 @@ class Summary:
             "rejected": dict(sorted(Counter(r.entity for r in self.rejects(entities)).items())),
             "allocations": sum(sum(c.values()) for c in rules.values()),
             "moved": sum(counts["moved"] for counts in self.parts),
-            **({"undone": undone} if (undone := sum(counts.get("undone", 0) for counts in self.parts)) else {}),
+            **({"undone": undone} if undone else {}),
             **({"leavers": gone} if gone else {}),
             "actions": dict(sorted(self._total("actions").items())),
             "rules": {k: c for k, c in sorted(rules.items()) if c},
             "reps": dict(sorted(reps.items())),
             "pools": dict(sorted(self._total("pools").items())),
-            "territories": rolled_up(policy.plan.levels, placed),
+            "territories": self._territories(policy),
             "unknown": dict(sorted(self._total("unknown").items())),
             "capacity": {rep: {"owned": reps.get(rep, 0), "capacity": most} for rep, most in self.parts[0]["capacity"]},
+            **self._about_data(policy),
+            "conflicts": self._conflicts(),
+            "unlisted_reps": sorted(rep for rep in reps if rep not in listed),
+        }
+
+    def _about_data(self, policy: Policy) -> Json:
+        """What was corrected in the data, and which references find nothing where the policy follows them."""
+        corrected: Counter[tuple[str, str, str, str]] = Counter()
+        dangling: Counter[tuple[str, str, str]] = Counter()
+        for entity in policy.model.entities:
+            for read in self._each(entity):
+                corrected.update({(entity, f, a, b): n for f, a, b, n in read["corrected"]})
+                dangling.update({(entity, f, x): n for f, x, n in read["dangling"]})
+        follows = followed(policy)
+        return {
             "corrected": [
                 {"entity": e, "field": f, "written": a, "meant": b, "records": n} for (e, f, a, b), n in sorted(corrected.items())
             ],
             "dangling": [
                 {"entity": e, "field": f, "value": x, "records": n} for (e, f, x), n in sorted(dangling.items()) if (e, f) in follows
             ],
-            "conflicts": [
-                {"entity": e, "step": name, "rules": which, "records": sorted(ids)} for (e, name, which), ids in sorted(conflicts.items())
-            ],
-            "unlisted_reps": sorted(rep for rep in reps if rep not in listed),
         }
+
+    def _territories(self, policy: Policy) -> Json:
+        placed: Counter[tuple[str, str]] = Counter()
+        for counts in self.parts:
+            placed.update({(entity, name): n for entity, names in counts["territories"].items() for name, n in names.items()})
+        return rolled_up(policy.plan.levels, placed)
+
+    def _conflicts(self) -> list[Json]:
+        """The tables of which several rows hold where one may, with the records."""
+        conflicts: dict[tuple[str, str, str], set[str]] = {}
+        for counts in self.parts:
+            for e, name, which, ids in counts["conflicts"]:
+                conflicts.setdefault((e, name, which), set()).update(ids)
+        return [{"entity": e, "step": name, "rules": which, "records": sorted(ids)} for (e, name, which), ids in sorted(conflicts.items())]
 
     def _leavers(self) -> list[Json]:
         """A row for each rep who has left, and held records or is still named."""

@@ -83,19 +83,14 @@ def read_history(folder: Path, outcome: str, time: str = "", group: str = "", re
 def _history(tables: Tables, main: str, outcome: str, time: str, group: str) -> History:
     """The records of one table as the main one."""
     joined = join_tables(tables, main)
-    n = len(joined.rows)
     raw = {name: [row.get(name) for row in joined.rows] for name in dict.fromkeys(k for row in joined.rows for k in row)}
     columns = _columns(joined, raw)
     headers = {header: name for header, name in tables.headers.items() if name in columns and header not in columns}
     tree = _parse(outcome, [*columns, *headers])
-    won, how = _won(tree, columns, raw, headers, n)
-    named = {x.id for x in s.walk(tree) if isinstance(x, s.Name)} | {x.field for x in s.walk(tree) if isinstance(x, s.Path)}
-    used = {headers.get(name, name) for name in named}
+    won, how = _won(tree, columns, raw, headers, len(joined.rows))
+    used = {headers.get(name, name) for name in _names_in(tree)}
     _check_columns(columns, time, group)
-    ids = next((columns[c] for c in columns if c not in joined.lists and c.endswith("id") and is_key(columns[c])), None)
-    history = History(
-        [str(i + 1) for i in range(n)] if ids is None else [str(x) for x in ids], {}, won, notes=joined.notes + ([how] if how else [])
-    )
+    history = History(_ids(joined, columns), {}, won, notes=joined.notes + ([how] if how else []))
     history.time = columns[name_of(time)] if time else None
     history.group = [str(x) for x in columns[name_of(group)]] if group else None
     history.tables, history.matched = joined.source, joined.matched  # the main table is not in `matched`
@@ -104,6 +99,17 @@ def _history(tables: Tables, main: str, outcome: str, time: str, group: str) -> 
     history.keys = {name: values for name, values in raw.items() if is_key(values)}
     history.raw = {name: raw.get(name, columns[name]) for name in history.features}
     return _without_unknown(history, tree, [raw[name] for name in used if name in raw], joined, used)
+
+
+def _names_in(tree: s.Node) -> set[str]:
+    """Every name and field that an expression reads."""
+    return {x.id for x in s.walk(tree) if isinstance(x, s.Name)} | {x.field for x in s.walk(tree) if isinstance(x, s.Path)}
+
+
+def _ids(joined: Joined, columns: Mapping[str, list[Value]]) -> list[str]:
+    """What tells the records apart: a column of ids, else their numbers from 1."""
+    ids = next((columns[c] for c in columns if c not in joined.lists and c.endswith("id") and is_key(columns[c])), None)
+    return [str(i + 1) for i in range(len(joined.rows))] if ids is None else [str(x) for x in ids]
 
 
 def _columns(joined: Joined, raw: Mapping[str, list[Value]]) -> dict[str, list[Value]]:

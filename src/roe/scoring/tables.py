@@ -10,6 +10,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from roe.data.cells import MISSING, NO_TEXT
+from roe.data.coerce import Records
 from roe.data.makers import clean
 from roe.data.read import SUFFIXES, read_file
 from roe.data.reading import general, in_order
@@ -72,21 +73,27 @@ def read_tables(folder: Path) -> Tables:
         rows, problems = read_file(path)
         if errors(problems):
             raise PolicyError(problems)
-        reasons = Counter(general(reason) for _, _, reason in rows.origin.rejects)
-        if reasons:
-            listed = "; ".join(f"{n:,}: {reason}" for reason, n in in_order(reasons.items())[:3])
-            tables.notes.append(f"`{path.name}`: {len(rows.origin.rejects):,} rows are left out ({listed})")
-        tables.notes += [f"`{path.name}`: {note}" for note in rows.origin.notes]
-        renamed: dict[str, str] = {}
-        for row in rows[:1] + rows[-1:]:
-            renamed |= {k: name_of(k) for k in row if k != "$line"}
-        tables.headers |= {k: name for k, name in renamed.items() if k.isidentifier()}
-        name = name_of(path.stem)
-        tables.rows[name] = [{renamed.get(k) or name_of(k): _text(x) for k, x in row.items() if k != "$line"} for row in rows]
-        tables.broken[name] = [text for _, text, _ in rows.origin.rejects]
-        broken = {line for line, _, _ in rows.origin.rejects}
-        tables.cut[name] = [row.get("$line", -1) + 1 in broken for row in rows]
+        _add(tables, path, rows)
     return tables
+
+
+def _add(tables: Tables, path: Path, rows: Records) -> None:
+    """Add a file's rows, under the names that expressions can write, and say what was left out of them."""
+    left_out = rows.origin.rejects
+    if left_out:
+        reasons = Counter(general(reason) for _, _, reason in left_out)
+        listed = "; ".join(f"{n:,}: {reason}" for reason, n in in_order(reasons.items())[:3])
+        tables.notes.append(f"`{path.name}`: {len(left_out):,} rows are left out ({listed})")
+    tables.notes += [f"`{path.name}`: {note}" for note in rows.origin.notes]
+    renamed: dict[str, str] = {}
+    for row in rows[:1] + rows[-1:]:
+        renamed |= {k: name_of(k) for k in row if k != "$line"}
+    tables.headers |= {k: name for k, name in renamed.items() if k.isidentifier()}
+    name = name_of(path.stem)
+    tables.rows[name] = [{renamed.get(k) or name_of(k): _text(x) for k, x in row.items() if k != "$line"} for row in rows]
+    tables.broken[name] = [text for _, text, _ in left_out]
+    broken = {line for line, _, _ in left_out}
+    tables.cut[name] = [row.get("$line", -1) + 1 in broken for row in rows]
 
 
 def _text(value: Value) -> Value:
@@ -209,21 +216,25 @@ def _dates(values: list[Value]) -> list[Value] | None:
     matches = [None if x is None else _DATE.fullmatch(x) for x in values]
     if any(m is None and x is not None for m, x in zip(matches, values, strict=True)):
         return None
-    parts = [(int(m[1]), int(m[2]), int(m[3])) for m in matches if m]
-    year_first = all(a > 31 for a, _, _ in parts)
-    month_first = not year_first and any(b > 12 for _, b, _ in parts)
-    out: list[Value] = []
-    for m in matches:
-        if m is None:
-            out.append(None)
-            continue
-        a, b, c = int(m[1]), int(m[2]), int(m[3])
-        year, month, day = (a, b, c) if year_first else (c, a, b) if month_first else (c, b, a)
-        try:
-            moment = datetime(year, month, day, int(m[4] or 0), int(m[5] or 0), int(m[6] or 0))
-        except ValueError:
-            return None
-        out.append(moment if m[4] else moment.date())
-    if any(isinstance(x, datetime) for x in out):
-        out = [datetime.combine(x, datetime.min.time()) if isinstance(x, date) and not isinstance(x, datetime) else x for x in out]
-    return out
+    order = _order_of([(int(m[1]), int(m[2]), int(m[3])) for m in matches if m])
+    try:
+        dates = [None if m is None else _moment(m, order) for m in matches]
+    except ValueError:
+        return None
+    if not any(isinstance(x, datetime) for x in dates):
+        return dates
+    return [datetime.combine(x, datetime.min.time()) if isinstance(x, date) and not isinstance(x, datetime) else x for x in dates]
+
+
+def _order_of(parts: list[tuple[int, int, int]]) -> tuple[int, int, int]:
+    """Which of three numbers are the year, the month and the day, by all dates of a column."""
+    if all(first > 31 for first, _, _ in parts):
+        return 1, 2, 3
+    return (3, 1, 2) if any(second > 12 for _, second, _ in parts) else (3, 2, 1)
+
+
+def _moment(m: re.Match[str], order: tuple[int, int, int]) -> date:
+    """A date, or a moment where a time is written. Raises ValueError."""
+    year, month, day = (int(m[place]) for place in order)
+    moment = datetime(year, month, day, int(m[4] or 0), int(m[5] or 0), int(m[6] or 0))
+    return moment if m[4] else moment.date()

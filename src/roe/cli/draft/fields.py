@@ -152,11 +152,28 @@ def _roles(export: Export) -> list[str]:
 
 def _columns(known: Understood, source: Source, standard: Mapping[str, Field]) -> None:
     """Standard fields by the profile's headers, then by the words of any export; the other columns are fields of their own."""
-    entity, roles = source.entity, known.roles
-    columns = columns_of(entity, standard, source.headers, roles)
+    entity = source.entity
+    columns = columns_of(entity, standard, source.headers, known.roles)
     specs = known.fields.setdefault(entity, {})
+    _by_words(columns, specs, source, known.roles)
+    if "id" not in columns:
+        header = next((h for h in source.headers if normal(h).endswith("id") and h not in columns.values() and _unique(source, h)), None)
+        if header is not None:
+            columns["id"], specs["id"] = header, Spec(column=header)
+    known.columns[entity] = columns
+    own = _own_fields(source, standard, columns)
+    if own:
+        known.own.setdefault(entity, []).extend(header for header, _, _ in own)
+    specs |= {name: spec for _, name, spec in own}
+    for name, header in columns.items():
+        if name in WORDED and name not in specs and (seen := _seen(source.values(header))):
+            specs[name] = Spec("string", seen=seen)
+
+
+def _by_words(columns: dict[str, str], specs: dict[str, Spec], source: Source, roles: list[str]) -> None:
+    """Add the standard fields that a column has by the words of any export."""
     by_label = {label(h): h for h in reversed(source.headers)}
-    for name, words in WORDS.get(entity, {}).items():
+    for name, words in WORDS.get(source.entity, {}).items():
         shown = f"owner.{roles[0]}" if name == "owner" else name
         if shown in columns or (name == "owner" and any(c.startswith("owner.") for c in columns)):
             continue
@@ -164,32 +181,29 @@ def _columns(known: Understood, source: Source, standard: Mapping[str, Field]) -
         if header is not None:
             columns[shown] = header
             specs[name] = Spec(column=header)
-    if "id" not in columns:
-        header = next((h for h in source.headers if normal(h).endswith("id") and h not in columns.values() and _unique(source, h)), None)
-        if header is not None:
-            columns["id"], specs["id"] = header, Spec(column=header)
-    known.columns[entity] = columns
-    taken = set(standard)
+
+
+def _own_fields(source: Source, standard: Mapping[str, Field], columns: Mapping[str, str]) -> list[tuple[str, str, Spec]]:
+    """(header, name, what it is) of each column with values that no standard field has, nor has under another header."""
+    entity, taken = source.entity, set(standard)
     spellings = {
         label(x) for name in columns for x in (*_headers(entity, standard, name), *WORDS.get(entity, {}).get(name.partition(".")[0], ()))
     }
+    own: list[tuple[str, str, Spec]] = []
     for number, header in enumerate(source.headers, 1):
-        name = _field_name(header) or f"column_{number}"
         if header in columns.values() or label(header) in spellings:  # a second column for a field, such as the owner's name
             continue
-        name = f"x_{name}" if name in taken or not name.isidentifier() else name
         values = [x for x in source.values(header) if x.lower() not in MISSING]
         if not values:
             continue
+        name = _field_name(header) or f"column_{number}"
+        name = f"x_{name}" if name in taken or not name.isidentifier() else name
         if name in taken or not name.isidentifier():
             name = f"column_{number}"
         taken.add(name)
-        known.own.setdefault(entity, []).append(header)
         kind, form = _kind(values)
-        specs[name] = Spec(kind, "" if header == name else header, form, seen=_seen(values) if kind == "string" else ())
-    for name, header in columns.items():
-        if name in WORDED and name not in specs and (seen := _seen(source.values(header))):
-            specs[name] = Spec("string", seen=seen)
+        own.append((header, name, Spec(kind, "" if header == name else header, form, seen=_seen(values) if kind == "string" else ())))
+    return own
 
 
 def _headers(entity: str, standard: Mapping[str, Field], name: str) -> tuple[str, ...]:

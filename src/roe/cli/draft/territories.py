@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -34,49 +35,54 @@ class Carved:
 
 def carve(known: Understood) -> Carved:
     """Territories by one field, each with the active rep who owns most of it."""
-    world = known.world
-    assert world is not None
     entity = "account" if "account" in known.export.sources else "lead"
-    role = known.roles[0]
-    found = Carved(entity, has_file="rep" in known.export.sources)
-    owners: Counter[str] = Counter()
-    everyone: dict[str, Row] = {}
-    for of in ("account", "lead", "opportunity"):
-        for row in known.rows(of):
-            for rep in row["owner"].values():
-                if rep is not None:
-                    everyone[rep["id"]] = rep
-                    owners[rep["id"]] += of != "opportunity"
-    listed = {row["id"]: row for row in known.rows("rep")}
-    usable = listed or everyone
-    found.reps = {row.written: row.label for row in usable.values() if row["active"] is not False}
-    found.strangers = sorted(rep.label for key, rep in everyone.items() if listed and key not in listed)
-    found.left = sorted(rep.label for key, rep in listed.items() if rep["active"] is False and owners[key])
-    rows = known.rows(entity)
-    found.owned = sum(row["owner"].get(role) is not None for row in rows)
+    carved = Carved(entity, has_file="rep" in known.export.sources)
+    _name_reps(known, carved)
+    role, rows = known.roles[0], known.rows(entity)
+    carved.owned = sum(row["owner"].get(role) is not None for row in rows)
     evidence = [(row, _owners(row, role)) for row in rows]
-    found.by_deals = not found.owned and any(counts for _, counts in evidence)
+    carved.by_deals = not carved.owned and any(counts for _, counts in evidence)
     best: tuple[int, str, dict[str, str]] = (0, "", {})
     for name in FIELDS:
-        groups: dict[str, Counter[str]] = {}
-        for row, seen in evidence:
-            value = row[name] if isinstance(row[name], str) else None
-            if value:
-                counts = groups.setdefault(value, Counter())
-                counts.update({rep: n for rep, n in seen.items() if rep in found.reps})
+        groups = _groups(evidence, name, carved.reps)
         if not 1 < len(groups) <= max(2, len(rows) // 2):
             continue
-        kept = {v: min(c.items(), key=lambda item: (-item[1], item[0]))[0] if c else "" for v, c in sorted(groups.items())}
-        hits = sum(groups[v][rep] for v, rep in kept.items() if rep)
-        filled = sum(1 for row in rows if row[name])
-        if found.owned or found.by_deals:
-            kept = {v: rep for v, rep in kept.items() if rep}
-            if len(kept) > 1 and hits > best[0]:
-                best = (hits, name, kept)
-        elif not found.reps and not best[1] and len(groups) <= MOST_UNOWNED and filled * 2 >= len(rows):
-            best = (0, name, kept)
-    found.agree, found.by, found.territories = best
-    return found
+        owner_of = {v: min(c.items(), key=lambda item: (-item[1], item[0]))[0] if c else "" for v, c in sorted(groups.items())}
+        if carved.owned or carved.by_deals:
+            owner_of = {value: rep for value, rep in owner_of.items() if rep}
+            agree = sum(groups[value][rep] for value, rep in owner_of.items())
+            if len(owner_of) > 1 and agree > best[0]:
+                best = (agree, name, owner_of)
+        elif not carved.reps and not best[1] and len(groups) <= MOST_UNOWNED and sum(1 for row in rows if row[name]) * 2 >= len(rows):
+            best = (0, name, owner_of)
+    carved.agree, carved.by, carved.territories = best
+    return carved
+
+
+def _name_reps(known: Understood, carved: Carved) -> None:
+    """Note who may be assigned something, which owners no file lists, and who has left and owns something still."""
+    owned: Counter[str] = Counter()
+    owners: dict[str, Row] = {}
+    for entity in ("account", "lead", "opportunity"):
+        for row in known.rows(entity):
+            for rep in row["owner"].values():
+                if rep is not None:
+                    owners[rep["id"]] = rep
+                    owned[rep["id"]] += entity != "opportunity"
+    listed = {row["id"]: row for row in known.rows("rep")}
+    carved.reps = {row.written: row.label for row in (listed or owners).values() if row["active"] is not False}
+    carved.strangers = sorted(rep.label for key, rep in owners.items() if listed and key not in listed)
+    carved.left = sorted(rep.label for key, rep in listed.items() if rep["active"] is False and owned[key])
+
+
+def _groups(evidence: list[tuple[Row, Counter[str]]], name: str, reps: Mapping[str, str]) -> dict[str, Counter[str]]:
+    """A field's value -> how many of its records each usable rep owns."""
+    groups: dict[str, Counter[str]] = {}
+    for row, owners in evidence:
+        value = row[name]
+        if isinstance(value, str) and value:
+            groups.setdefault(value, Counter()).update({rep: n for rep, n in owners.items() if rep in reps})
+    return groups
 
 
 def _owners(row: Row, role: str) -> Counter[str]:
