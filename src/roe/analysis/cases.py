@@ -18,7 +18,7 @@ from roe.analysis.date_cells import DateAxis
 from roe.analysis.dates import Dates
 from roe.analysis.space import Alternative, Space, Undecided, spaces
 from roe.analysis.subject_fields import field_of, type_of, whole
-from roe.analysis.writing_out import Key, Writer, sums
+from roe.analysis.writing_out import Key, WritingOut, sums
 from roe.data.makers import NORMALIZERS
 from roe.dynamic import Value
 from roe.grammar import syntax as s
@@ -60,7 +60,7 @@ class Cases:
     ) -> None:
         self.policy, self.step, self.entity = policy, step, step.entity
         self._known: Known = {} if known is None else known
-        self.writer = Writer(policy, step.entity, keep)
+        self.writer = WritingOut(policy, step.entity, keep)
         self._spell = spell
         self._domains: dict[str, Domain] = {}
         self._made: KnownTests = {}
