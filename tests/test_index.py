@@ -242,3 +242,23 @@ def test_spaces_say_what_brute_force_says(split: bool, monkeypatch: pytest.Monke
             "parts": seen["parts"] + len(found),
         }
     assert min(seen.values()) > 100 and (seen["parts"] > 600) == split, seen
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not(a and b)", "not(a or b)", "not(not(a and b))", "not(a = true and b)", "a != true", "(a = true) != true", "not(a != true)", "not(not(a) or b)",
+        'c in (short, "z")', 'not(c in (short, "z"))', 'c not in ("z", "y")', "not(a and not(b or a))",
+        "(a and b) = true", "(a or b) = true", "not((a and b) = true)", "not((a or b) = true)", "(not(a) and b) = true", "not((a or not(b)) = true)",
+    ],
+)  # fmt: skip
+def test_a_condition_under_not_is_in_the_index_what_it_says(text: str) -> None:
+    tree, _ = parse(text)
+    assert tree is not None
+    lists = {"short": ["x", "y"]}
+    index, code = Index([(Expr(tree, Text(text, Inline("test"))),)], lists), compile_expression(tree)
+    for a, b, c in itertools.product((None, True, False), (None, True, False), (None, "x", "z", "q")):
+        scope = {"a": a, "b": b, "c": c, **lists}
+        hits, truth = index.all(scope), code(scope)
+        assert (hits.true == (0,)) is (truth is True), scope
+        assert (hits.unknown == (0,)) is (truth is None), scope
