@@ -15,7 +15,8 @@ from roe.analysis.judge import differs
 from roe.analysis.lists import MOST, Difference
 from roe.analysis.verdicts import PROVEN
 from roe.analysis.witness import Witness
-from roe.evaluator.engine import Decision, Run
+from roe.evaluator.decision import Decision
+from roe.evaluator.engine import Run
 from roe.evaluator.extra import COLUMNS
 from roe.run.rows import extra_of
 

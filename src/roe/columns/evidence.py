@@ -22,7 +22,8 @@ from roe.columns.load import all_text
 from roe.columns.run import ColumnRun
 from roe.data.arrow_files import File, ParquetFile
 from roe.dynamic import Json, Value, Values
-from roe.evaluator.engine import Bound, Decision, Evaluator
+from roe.evaluator.decision import Decision
+from roe.evaluator.engine import Bound, Evaluator
 from roe.evaluator.memory import given_by
 from roe.evaluator.relate import blocking_keys, plan_of
 from roe.evaluator.row import Owners, Row

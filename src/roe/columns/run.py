@@ -25,7 +25,8 @@ from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld
 from roe.dynamic import Array, Json, State, Value
-from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, label
+from roe.evaluator.decision import Decision, label
+from roe.evaluator.engine import EXCLUSIVE, Bound, Evaluator
 from roe.evaluator.memory import Facts, given_by
 from roe.evaluator.row import Row
 from roe.grammar import values as v

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from roe.data.bands import figures
 from roe.data.dates import order_of
-from roe.data.numbers import amount, figures
+from roe.data.numbers import amount
 from roe.policy.model import NUMBERS, DataSource, Field
 
 NUMERIC = {"number": "number", "range": "band"}

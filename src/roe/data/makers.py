@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, tzinfo
 
 from roe.crm.ids import fold
-from roe.data import dates, numbers
+from roe.data import bands, dates, numbers
 from roe.data.habits import Habits, declared
 from roe.diagnostics import suggest
 from roe.dynamic import Cell
@@ -132,7 +132,7 @@ NORMALIZERS: dict[str, Callable[[str], str | None]] = {
 _PARSERS: dict[str, Callable[[str, str, str], float | v.Range | None]] = {
     "percent": numbers.parse_percent,
     "money": numbers.parse_money,
-    "band": numbers.parse_band,
+    "band": bands.parse_band,
 }
 
 
@@ -157,7 +157,7 @@ def _numeric(f: Field, sign: str, entity: str, habits: Habits | None) -> Callabl
 
 
 def _one_currency(text: str, f: Field, several: list[str]) -> None:
-    for piece in numbers.figures(text, f.reads or "number"):
+    for piece in bands.figures(text, f.reads or "number"):
         found = numbers.amount(piece)
         if found is not None and found.money and (several or found.money != f.currency):
             if several:

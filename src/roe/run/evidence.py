@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from roe.dynamic import Json, Value, Values
-from roe.evaluator.engine import Decision, Run
+from roe.evaluator.decision import Decision
+from roe.evaluator.engine import Run
 from roe.evaluator.row import Row
 from roe.ledger.entries import Entry, Evidence, Owned, Referred
 from roe.ledger.moment import At

@@ -26,14 +26,15 @@ from roe.policy.standard import FILES
 from roe.source import Span, Text
 from roe.sql.forms import NoSql, Sql, column, comment, grouped, literal, named, plain
 from roe.sql.outcome import UNDECIDED, RoleSql, when
-from roe.sql.translate import Found, Group, Many, Query, Ref, Row, Struct, Translator, Value
+from roe.sql.query import Found, Many, OwnersByRole, Query, RecordRow, Ref, RowOutputs, Scalar
+from roe.sql.translate import Translator
 
 if TYPE_CHECKING:
     from roe.plan.operators import Step
     from roe.plan.standard import BuiltIn
 
 
-Reader = Callable[[Translator, Row], Found]
+Reader = Callable[[Translator, RecordRow], Found]
 
 
 @dataclass
@@ -146,7 +147,7 @@ class Statement:
 
     def start(self, entity: str) -> tuple[Query, Translator]:
         query = Query(self, self.table(entity), "r")
-        return query, Translator(query, {entity: Row(entity, "r", column("id", "r"))})
+        return query, Translator(query, {entity: RecordRow(entity, "r", column("id", "r"))})
 
     # --- steps ------------------------------------------------------------------------------------------------------
 
@@ -193,7 +194,7 @@ class Statement:
                         self.say(why, rules[0].name, f"{step.entity}.{step.name}")
                     return
                 if all(self._ready.get((step.entity, name)) for name in group.values()):
-                    self._ready[key] = lambda t, row: Group(row, group)
+                    self._ready[key] = lambda t, row: OwnersByRole(row, group)
                 return
             assert step.expr is not None
             if step.among is not None:
@@ -221,11 +222,11 @@ class Statement:
     def _derive(self, step: Derive, expr: Expr) -> Reader:
         query, t = self.start(step.entity)
         found = t.value(expr.tree)
-        if isinstance(found, Value):
+        if isinstance(found, Scalar):
             kind = found.kind
             self.layer(step.entity, {step.name: found.sql}, query, f"{step.entity}.{step.name}: {expr.text}")
-            return lambda t, row: Value(column(step.name, row.alias), kind)
-        if isinstance(found, Ref) or (isinstance(found, Row) and found.alias != "r"):
+            return lambda t, row: Scalar(column(step.name, row.alias), kind)
+        if isinstance(found, Ref) or (isinstance(found, RecordRow) and found.alias != "r"):
             entity = found.entity
             self.layer(step.entity, {step.name: found.key}, query, f"{step.entity}.{step.name}: {expr.text}")
             return lambda t, row: Ref(entity, column(step.name, row.alias))
@@ -254,7 +255,7 @@ class Statement:
                 none = exp.Not(this=exp.paren(exp.or_(*(exp.func("COALESCE", c.copy(), exp.false()) for c in held))))
                 total = exp.Case().when(none, literal(step.default)).else_(total)
             self.layer(step.entity, {step.name: total}, query, comment)
-            return lambda t, row: Value(column(step.name, row.alias), "number")
+            return lambda t, row: Scalar(column(step.name, row.alias), "number")
         if step.hit not in ("first", "unique"):
             self.say(
                 NoSql(f"the hit policy `{step.hit}` cannot be written the same way in every warehouse"),
@@ -292,12 +293,12 @@ class Statement:
                 known = known.when(exp.Is(this=column(at, "r"), expression=exp.null()), exp.Literal.number(0))
             columns[f"{step.name}__held"] = known
             self.layer(step.entity, columns, query, f"what {step.entity}.{step.name} gives")
-            return lambda t, row: Struct(row, step.name)
+            return lambda t, row: RowOutputs(row, step.name)
         kind = next((v.kind(x) for x in [*values, step.default] if x is not None), "string")
         self.layer(step.entity, {step.name: columns[step.name]}, query, f"what {step.entity}.{step.name} gives")
         if step.stage == "staffing":
             return lambda t, row: Ref("rep", column(step.name, row.alias))
-        return lambda t, row: Value(column(step.name, row.alias), kind)
+        return lambda t, row: Scalar(column(step.name, row.alias), kind)
 
     def _outputs(self, step: Choose, values: list[object]) -> dict[str, list[object]]:
         keys = dict.fromkeys(k for x in [*values, step.default] if isinstance(x, dict) for k in x)
