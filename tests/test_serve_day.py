@@ -34,7 +34,7 @@ from roe.serve.policies import Ready, load
 from roe.serve.swap import warmed
 from roe.serve.times import SetTime
 from roe.serve.writer import Job
-from services import Process, policy
+from services import Process, plain_client, policy
 
 EVENTS = int(os.environ.get("ROE_EVENTS", "10000")) if HEAVY else 150
 NUMBERS = ("decision", "policy")  # which depend on how many servers there are
@@ -186,7 +186,7 @@ class RealDay:
             ]
             one.start()
         self.starting: list[threading.Thread] = []
-        self.client = httpx.Client(timeout=60)
+        self.client = plain_client(timeout=60)
         self.store = open_store(state)
         self.seq, self.due = -1, dict[str, datetime]()
 
@@ -217,18 +217,20 @@ class RealDay:
     def send(self, key: str, request: Request) -> int:
         """Have a request answered; its status."""
         method, address, body = request
+        kills = self.chaos.random() < KILLED and not any(one.is_alive() for one in self.starting)
         while True:
             server = self.chaos.choice(self.servers)
             if server.process is None or server.process.poll() is not None:
                 time.sleep(0.01)
                 continue
-            if self.chaos.random() < KILLED and not any(one.is_alive() for one in self.starting):
+            if kills:
+                kills = False
                 threading.Timer(self.chaos.uniform(0, 0.03), self._kill, (server,)).start()
             try:
                 answer = self.client.request(method, server.url + address, json=body, headers={"Idempotency-Key": f'"{key}"'})
             except httpx.HTTPError:
                 continue
-            if answer.status_code not in (409, 503):
+            if answer.status_code != 503 and (answer.status_code, answer.json().get("code")) != (409, "R906"):
                 assert answer.status_code < 500, answer.text
                 return answer.status_code
             time.sleep(0.01)

@@ -17,7 +17,7 @@ import pytest
 from helpers import HEAVY
 from ledgers import STORES, place
 from roe.ledger.store import open_store
-from services import feed, fill, policy, servers
+from services import feed, fill, plain_client, policy, servers
 
 KILLS = int(os.environ.get("ROE_KILLS", "200")) if HEAVY else 2
 LEADS = 10_000 if HEAVY else 60
@@ -28,7 +28,7 @@ def state(request: Any, tmp_path: Path) -> str:
     return place(request.param, tmp_path)
 
 
-CLIENT = httpx.Client(timeout=10)  # one for all threads: making one costs more than a request
+CLIENT = plain_client(timeout=20)  # one for all threads
 
 
 def persistent(url: str, id: str, stop: threading.Event, form: str = "") -> dict[str, Any]:
@@ -136,10 +136,7 @@ def test_a_stop_answers_what_was_asked_before_it_ends(tmp_path: Path) -> None:
         with server.client() as client:
             fill(client)
         with ThreadPoolExecutor(4) as pool:
-            waiting = [
-                pool.submit(httpx.post, f"{server.url}/v1/leads", json={"id": f"L{n}", "email": f"a@x{n}.com"}, timeout=20)
-                for n in range(12)
-            ]
+            waiting = [pool.submit(CLIENT.post, f"{server.url}/v1/leads", json={"id": f"L{n}", "email": f"a@x{n}.com"}) for n in range(12)]
             assert server.stop() in (0, -15)  # it ends by the signal once everything is done
             codes: Counter[Any] = Counter()
             for w in waiting:
