@@ -271,10 +271,10 @@ def _grouped(text: str, mark: str) -> bool:
 
 def parse_number(text: str, sign: str, entity: str = "") -> float:
     """The number, by the column's decimal sign if it has one. Raises ValueError with the reason for a reject."""
-    found = amount(text)
-    if found is None:
+    parts = amount(text)
+    if parts is None:
         raise ValueError(f"`{text}` is not a number{_hint(text)}")
-    meant = found.sign
+    meant = parts.sign
     if meant == "?":
         if not sign:
             where = f"`data: {{{entity}: {{numbers: …}}}}`" if entity else "`data:`"
@@ -284,8 +284,8 @@ def parse_number(text: str, sign: str, entity: str = "") -> float:
         meant = sign
     elif meant and sign and meant != sign:
         raise ValueError(f"`{text}` is not a number with the decimal sign `{sign}`, which the column has")
-    body = found.body.replace("," if meant == "." else ".", "") if meant else found.body
-    return _value(text, ("-" if found.negative else "") + body.replace(",", ".") + found.power)
+    body = parts.body.replace("," if meant == "." else ".", "") if meant else parts.body
+    return _value(text, ("-" if parts.negative else "") + body.replace(",", ".") + parts.power)
 
 
 def _value(text: str, plain: str) -> float:

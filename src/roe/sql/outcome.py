@@ -140,15 +140,15 @@ class RoleSql:
         return exp.Case().when(exp.or_(keeps, able), who.copy())
 
     def _assignee(self, t: Translator, expr: Expr) -> Sql:
-        found = t.value(expr.tree)
-        if isinstance(found, (Ref, RecordRow)):
-            return found.key
-        if isinstance(found, OwnersByRole):
-            return column(found.steps[self.role], found.row.alias)
-        if isinstance(found, Scalar) and found.kind in ("string", "null"):
-            return found.sql
-        if isinstance(found, RecordOwners):
-            return column(f"owner_{self.role}", found.row.alias)
+        value = t.value(expr.tree)
+        if isinstance(value, (Ref, RecordRow)):
+            return value.key
+        if isinstance(value, OwnersByRole):
+            return column(value.steps[self.role], value.row.alias)
+        if isinstance(value, Scalar) and value.kind in ("string", "null"):
+            return value.sql
+        if isinstance(value, RecordOwners):
+            return column(f"owner_{self.role}", value.row.alias)
         raise NoSql(f"`{expr.text}` does not name a rep in SQL", expr.tree)
 
     # --- by outcome ---------------------------------------------------------------------------------------------------

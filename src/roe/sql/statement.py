@@ -102,8 +102,8 @@ class Statement:
 
     def table(self, entity: str) -> str:
         """The latest table of an entity's records, with every step so far."""
-        found = self._current.get(entity)
-        if found is None:
+        current = self._current.get(entity)
+        if current is None:
             fields = self.policy.model.entities[entity]
             wanted = {"id"} | ({"name"} & fields.keys()) | (fields.keys() & self._names)
             wanted |= {
@@ -126,8 +126,8 @@ class Statement:
                 columns += [column(f"owner_{role}", "r") for role in self.policy.roles]
             source = self.sources.get(entity, FILES.get(entity, (entity + "s",))[0])
             made = exp.select(*columns).from_(exp.to_table(source).as_("r"))
-            found = self._current[entity] = self.add(entity, made, "the staged records: one row each, references as ids")
-        return found
+            current = self._current[entity] = self.add(entity, made, "the staged records: one row each, references as ids")
+        return current
 
     def _stored(self, name: str) -> Sql:
         """A column of a staged table. Of owners it has what the data says of the record alone; the ledger's memory is not in SQL."""
@@ -156,10 +156,10 @@ class Statement:
         key = (entity, name)
         if key not in self.compiled.steps:
             return None
-        found = self._ready.get(key)
-        if found is None:
+        reader = self._ready.get(key)
+        if reader is None:
             raise NoSql(f"`{entity}.{name}` {self._why_not(self.compiled.steps[key])}")
-        return found
+        return reader
 
     def _why_not(self, step: Step | BuiltIn) -> str:
         if isinstance(step, Walk):
@@ -221,17 +221,17 @@ class Statement:
 
     def _derive(self, step: Derive, expr: Expr) -> Reader:
         query, t = self.start(step.entity)
-        found = t.value(expr.tree)
-        if isinstance(found, Scalar):
-            kind = found.kind
-            self.layer(step.entity, {step.name: found.sql}, query, f"{step.entity}.{step.name}: {expr.text}")
+        value = t.value(expr.tree)
+        if isinstance(value, Scalar):
+            kind = value.kind
+            self.layer(step.entity, {step.name: value.sql}, query, f"{step.entity}.{step.name}: {expr.text}")
             return lambda t, row: Scalar(column(step.name, row.alias), kind)
-        if isinstance(found, Ref) or (isinstance(found, RecordRow) and found.alias != "r"):
-            entity = found.entity
-            self.layer(step.entity, {step.name: found.key}, query, f"{step.entity}.{step.name}: {expr.text}")
+        if isinstance(value, Ref) or (isinstance(value, RecordRow) and value.alias != "r"):
+            entity = value.entity
+            self.layer(step.entity, {step.name: value.key}, query, f"{step.entity}.{step.name}: {expr.text}")
             return lambda t, row: Ref(entity, column(step.name, row.alias))
-        if isinstance(found, Many) and not found.of:
-            many = found
+        if isinstance(value, Many) and not value.of:
+            many = value
             return lambda t, row: Many(row, many.entity, many.table, many.via)
         raise NoSql(f"`{expr.text}` cannot be written in SQL", expr.tree)
 

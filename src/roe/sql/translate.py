@@ -67,9 +67,9 @@ class Translator:
             if made is None:
                 raise NoSql(f"`{node.function}` cannot be written the same way in every warehouse", node)
             return made(*(self.scalar(a, "string").sql for a in self._arguments(node, 2)))
-        found = self.value(node)
-        if isinstance(found, Scalar) and found.kind in ("boolean", "null"):
-            return found.sql
+        operand = self.value(node)
+        if isinstance(operand, Scalar) and operand.kind in ("boolean", "null"):
+            return operand.sql
         raise NoSql(f"`{show(node)}` cannot be written as a condition in SQL", node)
 
     def _arguments(self, node: s.Call, count: int) -> list[s.Node]:
@@ -94,11 +94,11 @@ class Translator:
         return self._order(node.op, left, right)
 
     def _side(self, node: s.Node) -> Scalar:
-        found = self.value(node)
-        if isinstance(found, Scalar):
-            return found
-        if isinstance(found, (RecordRow, Ref)):
-            return Scalar(found.key, f"record {found.entity}")
+        value = self.value(node)
+        if isinstance(value, Scalar):
+            return value
+        if isinstance(value, (RecordRow, Ref)):
+            return Scalar(value.key, f"record {value.entity}")
         raise NoSql(f"`{show(node)}` cannot be compared in SQL", node)
 
     def _span(self, node: s.Compare) -> Sql | None:
@@ -160,8 +160,8 @@ class Translator:
             parts.insert(0, exp.func("COALESCE", inside, exp.false()) if exact else inside)
         if not parts:
             parts = [exp.false()]
-        found = exp.or_(*parts)
-        return exp.Not(this=exp.paren(found)) if node.negated else exp.paren(found) if len(parts) > 1 else found
+        either = exp.or_(*parts)
+        return exp.Not(this=exp.paren(either)) if node.negated else exp.paren(either) if len(parts) > 1 else either
 
     def _test(self, test: s.Node, value: Scalar, node: s.In, exact: bool, plain: list[Sql], parts: list[Sql]) -> None:
         """One test of a value: a constant that it may equal goes to `plain`, anything else to `parts`."""
@@ -231,20 +231,20 @@ class Translator:
     # --- values -----------------------------------------------------------------------------------------------------
 
     def scalar(self, node: s.Node, kind: str = "") -> Scalar:
-        found = self.value(node)
-        if not isinstance(found, Scalar) or (kind and found.kind not in (kind, "null")):
+        value = self.value(node)
+        if not isinstance(value, Scalar) or (kind and value.kind not in (kind, "null")):
             raise NoSql(f"`{show(node)}` is not a {kind or 'single value'} in SQL", node)
-        return found
+        return value
 
     def key(self, node: s.Node) -> Sql:
         """What is null just where the expression is."""
-        found = self.value(node)
-        if isinstance(found, Scalar):
-            return found.sql
-        if isinstance(found, (RecordRow, Ref)):
-            return found.key
-        if isinstance(found, RowOutputs):
-            return column(f"{found.prefix}__held", found.row.alias)
+        value = self.value(node)
+        if isinstance(value, Scalar):
+            return value.sql
+        if isinstance(value, (RecordRow, Ref)):
+            return value.key
+        if isinstance(value, RowOutputs):
+            return column(f"{value.prefix}__held", value.row.alias)
         raise NoSql(f"`{show(node)}` is never null", node)
 
     def value(self, node: s.Node) -> Found:
@@ -264,10 +264,10 @@ class Translator:
         if isinstance(node, s.Pick):
             return self._pick(node)
         if isinstance(node, s.Negative):
-            found = bounded(self._operand(node.operand))
-            if found.kind not in ("number", "null"):
-                raise NoSql(f"a {found.kind} has no negative in SQL", node)
-            return Scalar(exp.Neg(this=found.sql), found.kind, found.most, found.is_double)
+            negated = bounded(self._operand(node.operand))
+            if negated.kind not in ("number", "null"):
+                raise NoSql(f"a {negated.kind} has no negative in SQL", node)
+            return Scalar(exp.Neg(this=negated.sql), negated.kind, negated.most, negated.is_double)
         if isinstance(node, s.Call):
             return self._call(node)
         if isinstance(node, (s.And, s.Or, s.Not, s.Compare, s.Between, s.In, s.Quantified)):
@@ -276,10 +276,10 @@ class Translator:
 
     def _constant(self, node: s.Node) -> Scalar | None:
         """A part that names no record: its value, if time is not asked for or known."""
-        found = self._evaluated(node)
-        if found is not None and found.kind == "date and time":
-            self._comparable(found.kind)
-        return found
+        evaluated = self._evaluated(node)
+        if evaluated is not None and evaluated.kind == "date and time":
+            self._comparable(evaluated.kind)
+        return evaluated
 
     def _evaluated(self, node: s.Node) -> Scalar | None:
         if isinstance(node, s.Literal):
@@ -293,8 +293,8 @@ class Translator:
             if isinstance(node, s.Name):
                 return Scalar(exp.CurrentDate(), "date") if node.id == "today" else Scalar(exp.CurrentTimestamp(), "date and time")
             return None
-        found = compile_expression(node)({"today": clock.today, "now": clock.now, CLOCK: clock})
-        return constant(found, node)
+        value = compile_expression(node)({"today": clock.today, "now": clock.now, CLOCK: clock})
+        return constant(value, node)
 
     def _name(self, node: s.Name) -> Found:
         if node.id in self.steps:
@@ -458,8 +458,8 @@ class Translator:
         if not isinstance(source, Many) or len(node.args) != 2:
             raise NoSql("`append` can be written in SQL only inside `max`, for a relation's field and one value", node)
         inner, item = self._inside(source)
-        found = self._item(inner, item, source)
-        of = {"most": exp.func("MAX", found.sql), "known": exp.func("COUNT", found.sql.copy()), "items": exp.Count(this=exp.Star())}
+        moment = self._item(inner, item, source)
+        of = {"most": exp.func("MAX", moment.sql), "known": exp.func("COUNT", moment.sql.copy()), "items": exp.Count(this=exp.Star())}
         alias = self._grouped(source, inner, of, "latest")
         most = column("most", alias)
         unknown = exp.NEQ(this=column("known", alias), expression=column("items", alias))
@@ -479,12 +479,12 @@ class Translator:
         return Translator(query, names), item
 
     def _item(self, inner: Translator, item: RecordRow, many: Many) -> Scalar:
-        found: Found = item
+        value: Found = item
         for name in many.of:
-            found = inner.field(found, name, s.Name(name))
-        if not isinstance(found, Scalar):
+            value = inner.field(value, name, s.Name(name))
+        if not isinstance(value, Scalar):
             raise NoSql(f"the `{'.'.join(many.of)}` of related records is not a single value")
-        return found
+        return value
 
     def _grouped(self, many: Many, inner: Translator, columns: dict[str, Sql], what: str) -> str:
         """Aggregates by owner as a table of their own, joined to the owner; the alias of the join."""
@@ -498,16 +498,16 @@ class Translator:
         if name == "count":
             alias = self._grouped(many, inner, {"items": exp.Count(this=exp.Star())}, "count")
             return Scalar(exp.func("COALESCE", column("items", alias), exp.Literal.number(0)), "number", EXACT)
-        found = self._item(inner, item, many)
-        self._comparable(found.kind)
-        if found.kind not in ("number", "date", "date and time") or (name in ("sum", "mean") and found.kind != "number"):
-            raise NoSql(f"`{name}` of a {found.kind} cannot be written the same way in every warehouse")
-        of = found.sql if name in ("min", "max") else double(found.sql)
+        value = self._item(inner, item, many)
+        self._comparable(value.kind)
+        if value.kind not in ("number", "date", "date and time") or (name in ("sum", "mean") and value.kind != "number"):
+            raise NoSql(f"`{name}` of a {value.kind} cannot be written the same way in every warehouse")
+        of = value.sql if name in ("min", "max") else double(value.sql)
         total = exp.func({"mean": "AVG"}.get(name, name.upper()), of)
-        known = exp.EQ(this=exp.func("COUNT", found.sql.copy()), expression=exp.Count(this=exp.Star()))
-        total = finite(total) if name in ("sum", "mean") and found.most > EXACT else total
+        known = exp.EQ(this=exp.func("COUNT", value.sql.copy()), expression=exp.Count(this=exp.Star()))
+        total = finite(total) if name in ("sum", "mean") and value.most > EXACT else total
         alias = self._grouped(many, inner, {"total": exp.Case().when(known, total)}, name)
-        return Scalar(column("total", alias), found.kind)
+        return Scalar(column("total", alias), value.kind)
 
     def _filter(self, node: s.Filter) -> Found:
         base = self.value(node.base)
