@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,19 @@ class Finder:
         needed = [(axis, cells) for axis, cells, all_ in at if cells != all_ or not (cells & 1 or axis.key == "today")]
         groups = self._groups(needed, cases.entity)
         for witness in itertools.islice(self._solve(cases, groups), most):
-            yield from (x for x in self._grounded(cases, witness) if x.possible)
+            for grounded in self._grounded(cases, witness):
+                if grounded.possible:
+                    yield self._without_given(grounded, needed) or grounded
+
+    def _without_given(self, witness: Witness, needed: list[Part]) -> Witness | None:
+        """The record with nothing given, where what is computed of it lies in the same cells anyway."""
+        bare = replace(witness, given={}) if witness.given else None
+        row = self.row(bare) if bare is not None else None
+        if row is None:
+            return None
+        scope = row.world.scope(row)
+        found = ((axis.cell_of(compile_expression(axis.node)(scope)), cells) for axis, cells in needed)
+        return bare if all(cell is not None and cells >> cell & 1 for cell, cells in found) else None
 
     def _groups(self, needed: list[Part], entity: str) -> list[list[Part]]:
         """The axes that share fields, together."""

@@ -11,6 +11,7 @@ from roe.dynamic import Value, Values
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Bound, Evaluator
 from roe.evaluator.extra import credit_lines
+from roe.evaluator.leavers import named_reps
 from roe.plan.operators import Choose
 
 Tables = dict[str, list[Values]]
@@ -46,11 +47,16 @@ class Judge:
     def __init__(self, old: Evaluator, new: Evaluator) -> None:
         self.evaluators = (old, new)
 
-    def differ(self, witness: Witness) -> bool:
-        """Whether both have decided the witness, and differently."""
+    def differ(self, witness: Witness, named: bool = False) -> bool:
+        """Whether both have decided the witness, and differently; if `named`, also with all reps there whom the policies name."""
         if witness.given:
             return False
-        return any(self._differ(tables, witness.entity, witness.today or TODAY) for tables in self._worlds(witness))
+        today = witness.today or TODAY
+        worlds = list(self._worlds(witness))
+        if named:
+            reps = {str(rep): None for e in self.evaluators for rep, _ in named_reps(e.policy.plan, today)}
+            worlds += [{**w, "rep": [*w.get("rep", ()), *({"id": x, "name": x} for x in reps)]} for w in worlds[-1:]]
+        return any(self._differ(tables, witness.entity, today) for tables in worlds)
 
     def credited(self, name: str, witness: Witness) -> bool:
         """Whether both credit the witness, and differently."""

@@ -55,7 +55,7 @@ def command(
     comment_file: Path | None, new_is_fine: bool,
 ) -> None:  # fmt: skip
     """Compare two policies. OLD and NEW are folders, or REVISION:FOLDER in this git repository."""
-    from roe.analysis.decided import with_records
+    from roe.analysis.decided import with_made_records, with_records
     from roe.analysis.diff import changes, impact
     from roe.analysis.equivalence import compare
     from roe.analysis.verdicts import UNDECIDED
@@ -85,6 +85,7 @@ def command(
             compared = with_records(compared, *runs)
         elif compared.verdict == UNDECIDED:
             compared = _with_own_records(compared, evaluators)
+        compared = with_made_records(compared, *evaluators)
         facts: dict[str, float] = {
             **(made.facts if made is not None else {}),
             "rules_changed": len(found),

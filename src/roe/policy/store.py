@@ -20,6 +20,7 @@ from roe.grammar import values as v
 from roe.grammar.clock import Fiscal
 from roe.grammar.types import Type
 from roe.plan import operators as o
+from roe.plan.standard import TEXTS
 from roe.policy.model import DataSource, Field, Keys, Model, Policy, standard_fields
 from roe.source import Added, Cell, Inline, Origin, Same, Scalar, Span, Text
 
@@ -126,7 +127,7 @@ def write_policy(policy: Policy) -> Json:
         for rule in step.rules
         for piece in _pieces(rule)
     ]
-    trees = [[piece, w.value(tree)] for piece in dict.fromkeys(said) if (tree := parser.parse(piece)[0]) is not None]
+    trees = [[piece, w.value(tree)] for piece in dict.fromkeys((*TEXTS, *said)) if (tree := parser.parse(piece)[0]) is not None]
     return {
         "name": policy.name, "timezone": policy.timezone, "calendar": policy.calendar,
         "hours": w.value(policy.hours), "fiscal": [policy.fiscal.starts, policy.fiscal.named_by_end], "profile": policy.profile, "files": list(policy.files),
