@@ -33,6 +33,22 @@ def passing(folder: Path, column: str, cell: str, values: list[Any]) -> list[Any
 DAYS = ["2025-12-31", "2026-01-01", "2026-03-31", "2026-04-01"]
 
 
+MOMENTS = ["2025-12-31T23:59", "2026-01-01T00:00", "2026-03-31T12:00", "2026-04-01T00:00", None]
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("2026-01-01", MOMENTS[1:2]), ("< 2026-01-01", MOMENTS[:1]), ("<= 2026-03-31", MOMENTS[:3]), (">= 2026-01-01", MOMENTS[1:4]),
+        ("> 2026-03-31", MOMENTS[3:4]), ("[2026-01-01..2026-03-31]", MOMENTS[1:3]), ("2026-01-01 to 2026-03-31", MOMENTS[1:3]),
+        ("not(2026-01-01)", [MOMENTS[0], *MOMENTS[2:]]), ("2026-01-01, 2026-04-01", [MOMENTS[1], MOMENTS[3]]), ("null", MOMENTS[4:]),
+        ("not(null)", MOMENTS[:4]), ('>= @"2026-03-31T12:00:00+00:00"', MOMENTS[2:4]), ("> now - 33 days", MOMENTS[:4]), ("-", MOMENTS),
+    ],
+)  # fmt: skip
+def test_a_day_in_a_column_of_moments_is_the_whole_day(cell: str, expected: list[Any], tmp_path: Path) -> None:
+    assert passing(tmp_path, "seen", cell, MOMENTS) == expected
+
+
 @pytest.mark.parametrize(
     ("cell", "expected"),
     [
@@ -114,7 +130,7 @@ def test_bands_in_a_column_of_numbers(cell: str, expected: list[int], tmp_path: 
         ("employees", "1,000-4,999", "R207", "comma"),
         ("employees", "1-2-3", "R207", "subtraction"),
         ("employees", "2026-01-01", "R205", '@"2026-01-01"'),
-        ("seen", "< 2026-01-01", "R205", '@"2026-01-01"'),
+        ("seen", "? < 2026-01-01", "R205", "cannot be compared"),
         ("signed", "31.1.2026", "R207", "`31.1.2026` is not a day"),
         ("signed", "1/31/2026, 2026-02-01", "R207", "`1/31/2026` is not a day"),
         ("signed", ">= 2026/01/31", "R207", "year first"),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -112,3 +115,23 @@ def test_the_first_that_can_decides(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_of_a_run_is_found_out_by_catching_a_circle() -> None:
     for path in (ROOT / "src").rglob("*.py"):
         assert "except Circle" not in path.read_text("utf-8"), path
+
+
+NEVER = ["lark", "pandas", "jsonschema", "roe.stages"]  # a policy that is kept needs no parser, and nothing of a run needs pandas
+HEAVY_ONES = ["numpy", "pyarrow", "duckdb"]
+
+
+@pytest.mark.parametrize(
+    ("command", "engine", "more"), [("explain", "", HEAVY_ONES), ("run", "rows", [*HEAVY_ONES, "roe.ledger.entries"]), ("run", "columns", ["duckdb"])]
+)  # fmt: skip
+def test_nothing_is_imported_that_a_command_does_not_use(command: str, engine: str, more: list[str], tmp_path: Path) -> None:
+    root = EXAMPLES / "static"
+    args = [command, *(["A04"] if command == "explain" else []), str(root), "--data", str(root / "data"), "--as-of", "2026-02-01"]
+    args += ["--out", str(tmp_path / "out"), "--engine", engine] if command == "run" else []
+    asked = f"print([x for x in {[*NEVER, *more]} if x in sys.modules], file=sys.stderr)"
+    script = f"import sys\nfrom roe.cli import entry\ntry:\n    entry()\nfinally:\n    {asked}"
+    env = {**os.environ, "ROE_CACHE": str(tmp_path / "cache")}
+    (tmp_path / "cache").mkdir(mode=0o700)
+    for _ in range(2):  # the first one keeps the policy
+        done = subprocess.run([sys.executable, "-c", script, *args], env=env, capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"

@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
-from helpers import AS_OF, EXAMPLES, example, tables
+import roe
+from helpers import AS_OF, EXAMPLES, example, policy_text, tables
 from made_policies import make_data, make_policy
+from roe.analysis.decided import with_made_records
 from roe.analysis.equivalence import compare
 from roe.evaluator.engine import Evaluator
 from roe.grammar import syntax as s
@@ -158,3 +160,37 @@ def test_no_single_change_of_a_made_policy_is_called_equivalent_where_a_record_i
         seen += check(Watched(folder, evaluator, worlds), OF_A_MADE, number, tmp_path / "other")
     print(f"\nmade policies {first} to {first + BLOCK - 1}: {loaded(seen)} single changes: {dict(seen)}")
     assert loaded(seen) > 0
+
+
+SHOWN = {  # parts that could not be compared by their text, and yet a record shows that they decide
+    "a field's default": ("default: A", "default: B"),
+    "a pool's fallback": ("fallback: boss", "fallback: chief"),
+    "a pool's cap": ("per_day: 5", "per_day: 0"),
+    "a sentence behind a window": ("is big", "is very big"),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_what_cannot_be_compared_is_tried_with_records(name: str, tmp_path: Path) -> None:
+    text = """
+roe: 1
+name: tried
+roles: [ae]
+fields: {account: {seg: {type: string, values: [A, B], default: A}}}
+windows: {guard: {lasts: 30 days, grace: 5 days}}
+pools: {p: {members: [ann], caps: {per_day: 5}, fallback: boss}, q: {members: 'rep.team = "S"', fallback: boss}}
+engagement:
+  account:
+    ae:
+      - {name: kept, when: 'account.guard_state = "protected"', then: keep}
+      - {name: b, when: 'account.seg = "B"', then: hold}
+      - {name: big, when: account.employees > 10, then: {assign: '"ann"'}, because: it is big}
+      - {name: us, when: 'account.country = "US"', then: {route: q}}
+      - {name: rest, then: {route: p}}
+"""
+    old, new = SHOWN[name]
+    assert text.count(old) >= 1
+    sides = [roe.compile(roe.load(policy_text(tmp_path / side, x))) for side, x in (("old", text), ("new", text.replace(old, new)))]
+    compared = with_made_records(compare(*sides), *sides)
+    assert compared.verdict == "different", compared
+    assert all(d.certainty == "proven" and d.witness is not None and not d.witness.given for d in compared.differences)

@@ -173,6 +173,25 @@ def test_every_event_of_a_run_is_explained(tmp_path: Path) -> None:
         assert f"The event `{line['event']}` of" in text and f"is raised by this run: {line['reason']}." in text
 
 
+def test_every_line_of_credit_is_explained(tmp_path: Path) -> None:
+    text = CLAIMS.replace("claims: {lasts: 10 days}", "holdovers: {after: {credit: [100, 50], each: 1 month}}\nexceptions: exceptions.csv")
+    at = made(tmp_path, text.replace("then: keep", "then: {assign: account.champion}").replace("define:", "fields: {account: {champion: rep}}\ndefine:"),
+              "id,name,owner,owner_since,former_owner,champion\nA1,One,ben,2026-01-02,ann,ben\nA2,Two,ann,2024-01-02,,mia\nA3,Three,ben,,,ben\n")  # fmt: skip
+    exceptions = "record,role,owner,approved_by,reason,until,credit\nA3,ae,ann,VP,a friend,2026-07-01,ann 60; ben 40\n"
+    (tmp_path / "exceptions.csv").write_text(exceptions, "utf-8")
+    roe("run", *at, "--out", str(tmp_path / "out"))
+    lines = list(csv.DictReader((tmp_path / "out" / "credits.csv").open(encoding="utf-8")))
+    assert {line["credit"] for line in lines} == {"after", "exception"} and {line["record"] for line in lines} == {"A1", "A2", "A3"}
+    for line in lines:
+        said = " ".join(roe("explain", line["record"], *at, "--field", line["credit"]).output.split())
+        assert (
+            said.startswith(f"The credit `{line['credit']}` of ")
+            and f"{line['rep'].title()} {line['share']} %" in said
+            and line["reason"] in said
+        )
+    assert "nobody has a share of the account `A1` by `exception` today" in roe("explain", "A1", *at, "--field", "exception", code=2).output
+
+
 @pytest.mark.parametrize(
     ("asked", "code"),
     [

@@ -12,7 +12,11 @@ from click.testing import CliRunner
 
 import roe
 from helpers import policy_text
+from roe.analysis.writing_out import without_question
 from roe.cli import main
+from roe.grammar import syntax as s
+from roe.grammar.closures import compile_expression
+from roe.grammar.parser import parse
 from roe.plan.index import Index
 
 HEAD = "roe: 1\nname: p\nroles: [ae]\n"
@@ -306,3 +310,35 @@ def test_records_that_the_data_does_not_know_are_named(tmp_path: Path) -> None:
         (5, "`do_not_route` names the account `A7`, which is not in the data"),
         (5, "`do_not_route` names the account `One`, which is not an id"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("column", "one", "two", "dead"),
+    [
+        ("employees", "? >= 500 and ? < 5000", "[500..600]", True), ("employees", "? >= 500 and ? < 5000", "[500..5000]", False),
+        ("employees", "not(? < 5)", "> 10", True), ("employees", "? between 5 and 10 or ? = null", "null", True), ("employees", "? > account.revenue", "> 10", False),
+        ("country", '? in ("US", "CA")', "US", True), ("country", 'not(? = "US")', "DE", True), ("created", "[2026-01-01..2026-03-31]", "2026-02-01", True),
+        ("created", "[2026-01-01..2026-03-31]", "2026-04-01", False),
+    ],
+)  # fmt: skip
+def test_a_cell_that_is_a_condition_is_known_by_what_it_asks(column: str, one: str, two: str, dead: bool, tmp_path: Path) -> None:
+    text = HEAD.replace("roles", "fields: {account: {created: {type: datetime}}}\nroles")
+    text += f"tables:\n  seg: {{hit: first, outputs: [seg], rows: [{{name: a, {column}: '{one}', seg: x}}, {{name: b, {column}: '{two}', seg: y}}]}}\n"
+    found = check(policy_text(tmp_path, text + rules("name: got, when: account.seg != null, then: hold", REST)))
+    assert [d["message"] for d in found if "never fire" in d["message"]] == [
+        "`b` can never fire: `a` comes first and matches all of its records"
+    ] * dead
+
+
+@pytest.mark.parametrize(
+    "condition", ["? > 5 and ? < 9", "? = null or ? > 9", "? between 2 and 7", "? in (1, 7)", "? != 7", "? > null or ? = 7"]
+)
+@pytest.mark.parametrize("negated", [False, True])
+def test_a_condition_of_a_cell_has_the_value_of_its_test(condition: str, negated: bool) -> None:
+    cell = parse(condition, "tests")[0]
+    assert isinstance(cell, s.Tests)
+    test = s.In(s.Name("x"), cell.tests, negated)
+    written = without_question(test)
+    assert written is not None
+    for value in (None, 1, 2, 7, 8, 9, 10):
+        assert compile_expression(written)({"x": value}) is compile_expression(test)({"x": value}), value

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,102 @@ def test_a_folder_torn_at_any_step_is_finished_or_undone(happened: bool, tmp_pat
         if happened:
             assert names(place) == ["a.csv", "c.csv", MARK] and damaged(place) == [] and "two" in note
     assert steps >= 5
+
+
+def test_a_run_apart_is_the_one_before_or_this_one_at_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads `run.json` at any moment finds a run, whole; nothing is left of the other one once the next command has looked."""
+    seen: set[str] = set()
+    for step in range(1, 60):
+        place, left = tmp_path / str(step), [step]
+        first = OutFolder(place)  # a run of another form stood there before
+        write(first, "zero", a_csv="0")
+        first.put_in_place()
+        folder = OutFolder(place, apart=True)
+        write(folder, "one", a_csv="1", b_csv="2")
+        folder.put_in_place()
+        assert names(place) == [MARK, *(f"{read_mark(place)['folder']}/{x}" for x in ("a.csv", "b.csv"))]
+        with monkeypatch.context() as patch:
+
+            def torn(real: Any, left: list[int] = left) -> Any:
+                def counted(*given: Any, **more: Any) -> Any:
+                    left[0] -= 1
+                    if left[0] == 0:
+                        raise KeyboardInterrupt
+                    return real(*given, **more)
+
+                return counted
+
+            for where, what in ((os, "replace"), (os, "fsync"), (Path, "unlink"), (Path, "mkdir"), (Path, "rmdir")):
+                patch.setattr(where, what, torn(getattr(where, what)))
+            with suppress(KeyboardInterrupt):
+                write(folder, "two", a_csv="3", c_csv="4")
+                folder.put_in_place()
+        assert damaged(place) == []
+        run = read_mark(place)["run"]
+        seen.add(run)
+        OutFolder(place, apart=True).recover(lambda mark: False)
+        mark = read_mark(place)
+        assert damaged(place) == [] and mark["run"] == run
+        assert names(place) == sorted([*mark["files"], MARK])
+        if left[0] > 0:
+            assert run == "two"
+            break
+    assert seen == {"one", "two"} and step > 8
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from roe.run.folder import OutFolder
+folder = OutFolder(Path(sys.argv[1]), apart=True)
+folder.recover(lambda mark: False)
+print("ready", flush=True)
+for n in range(1, 100_000):
+    staged = folder.begin(())
+    for part in range(8):
+        (staged / "allocations.parquet").mkdir(exist_ok=True)
+        (staged / "allocations.parquet" / f"part-{n}-{part}").write_text(f"{n} " * 2_000)
+    (staged / "summary.json").write_text(str(n))
+    folder.seal({"run": str(n)})
+    folder.put_in_place()
+"""
+
+
+def test_readers_see_a_run_apart_whole_however_it_is_killed(tmp_path: Path) -> None:
+    """A reader looks again and again while writers are killed: it sees a run of eight parts and a summary, all of one number."""
+    place, rng, looks = tmp_path / "out", random.Random(6), 0
+    first = OutFolder(place, apart=True)
+    staged = first.begin(())
+    for number in range(9):
+        (staged / f"part-{number}").write_text("0 ", "utf-8")
+    first.seal({"run": "0"})
+    first.put_in_place()
+    for _ in range(20 if HEAVY else 2):
+        with subprocess.Popen([sys.executable, "-c", WRITER, str(place)], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, stdout=subprocess.PIPE) as process:  # fmt: skip
+            assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+            until = time.monotonic() + rng.random()
+            try:
+                while time.monotonic() < until:
+                    with suppress(FileNotFoundError):
+                        looks += _is_one_run(place, still=False)
+            finally:
+                process.send_signal(signal.SIGKILL)
+        assert _is_one_run(place, still=True)
+        looks += 1
+    assert looks > 2
+
+
+def _is_one_run(place: Path, still: bool) -> bool:
+    """Whether a run is there. One that is replaced while it is read may lose files; then `run.json` names another."""
+    before = read_mark(place)
+    if not before:
+        return False
+    found = damaged(place)
+    texts = [path.read_text("utf-8") for name in before["files"] if (path := place / name).is_file()] if not found else []
+    if read_mark(place) != before and not still:
+        return False
+    assert found == [] and len(texts) == 9 and {x.split()[0] for x in texts} == {before["run"]}
+    return True
 
 
 def test_a_name_that_leads_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:

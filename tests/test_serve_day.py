@@ -27,12 +27,13 @@ from helpers import HEAVY
 from ledgers import STORES, place
 from roe.diagnostics import PolicyError
 from roe.ledger.database import MISSING, refuse
-from roe.ledger.entries import Activated, Run, Standing
+from roe.ledger.entries import Run, Standing
 from roe.ledger.store import open_store
 from roe.serve.local import Local
 from roe.serve.policies import Ready, load
 from roe.serve.swap import warmed
 from roe.serve.times import SetTime
+from roe.serve.tokens import ANYBODY
 from roe.serve.writer import Job
 from services import Process, plain_client, policy
 
@@ -76,7 +77,7 @@ class Day:
     def _swap(self, server: Local, h: Happening) -> None:
         if h.policy is not None:
             self.settle(server, [])  # everything that others have done
-            server.writer.swap(warmed(server.writer.opened(), self.ready[h.policy]), "the day")
+            server.writer.swap(warmed(server.writer.opened(), self.ready[h.policy]), ANYBODY.name)
 
     def settle(self, server: Local, jobs: list[Job]) -> None:
         while True:
@@ -117,11 +118,7 @@ class Day:
 def told(state: str) -> tuple[list[Any], dict[tuple[str, str], Any]]:
     """The ledger's entries but those about servers and pools' standings, and what the service knows in the end."""
     with open_store(state) as store:
-        entries = [
-            replace(x.entry, by="") if isinstance(x.entry, Activated) else x.entry
-            for x in store.entries()
-            if not isinstance(x.entry, (Run, Standing))
-        ]
+        entries = [x.entry for x in store.entries() if not isinstance(x.entry, (Run, Standing))]
         known = {(k, key): body for k, key, body in store.db.rows("SELECT kind, key, body FROM known WHERE body IS NOT NULL")}
         mirror = sorted(store.db.rows("SELECT entity, id, fields, deleted FROM mirror"))
         assert store.rebuild()
@@ -217,18 +214,20 @@ class RealDay:
     def send(self, key: str, request: Request) -> int:
         """Have a request answered; its status."""
         method, address, body = request
+        kills = self.chaos.random() < KILLED and not any(one.is_alive() for one in self.starting)
         while True:
             server = self.chaos.choice(self.servers)
             if server.process is None or server.process.poll() is not None:
                 time.sleep(0.01)
                 continue
-            if self.chaos.random() < KILLED and not any(one.is_alive() for one in self.starting):
+            if kills:
+                kills = False
                 threading.Timer(self.chaos.uniform(0, 0.03), self._kill, (server,)).start()
             try:
                 answer = self.client.request(method, server.url + address, json=body, headers={"Idempotency-Key": f'"{key}"'})
             except httpx.HTTPError:
                 continue
-            if answer.status_code not in (409, 503):
+            if answer.status_code != 503 and (answer.status_code, answer.json().get("code")) != (409, "R906"):
                 assert answer.status_code < 500, answer.text
                 return answer.status_code
             time.sleep(0.01)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,19 @@ def test_a_candidate_decides_beside_the_policy_without_effect(state: str, tmp_pa
         assert c.get("/v1/leads/L1").json()["owner"] == "ann"
     with open_store(state) as store:
         assert {x.entry.rep for x in store.entries(kinds=("owned",))} == {"ann", None}  # type: ignore[attr-defined]
+
+
+def test_a_server_that_has_not_heard_of_a_swap_yet_does_not_take_its_policy_for_the_one_in_force(state: str, tmp_path: Path) -> None:
+    """One server has the new policy take over, and the other at once the old one again: that is a swap, not what it has anyway."""
+    old, new = policy(tmp_path / "old"), policy(tmp_path / "new", TO_BOSS)
+    with running(state, old) as (one, _):
+        fill(one)
+        with running(state, old) as (other, server):
+            server.settings = replace(server.settings, policy=new)
+            first, second = other.put("/v1/policy", json={}).json(), one.put("/v1/policy", json={}).json()
+            assert (first["activated"], second["activated"]) == (True, True)
+            assert other.get("/v1/policy").json()["digest"] == second["policy"]
+            assert route(other, "L1")["owner"] == "ann"
 
 
 # --- runs on the same ledger -------------------------------------------------------------------------------------------

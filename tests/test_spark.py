@@ -139,6 +139,7 @@ def test_tasks_write_parts_of_what_pools_gave(tmp_path: Path, session: Any) -> N
     from pyarrow import parquet
 
     from roe.run.engines import Job
+    from roe.run.folder import files_of
     from roe.run.run import Options, run
     from roe.run.source import Source
 
@@ -153,17 +154,18 @@ def test_tasks_write_parts_of_what_pools_gave(tmp_path: Path, session: Any) -> N
     for engine, form, out in (("columns", "parquet", "columns"), ("spark", "parts", "spark")):
         job = Job(evaluator, Source(evaluator.policy, data), "2026-02-01", session=session, buckets=3, form=form, turns="parquet")
         assert run(job, tmp_path / out, Options(engine=engine)).notes == []
+    shared = files_of(tmp_path / "spark")
     for name in ("allocations", "changes", "rollback"):
-        parts = list((tmp_path / "spark" / f"{name}.parquet").iterdir())
+        parts = list((shared / f"{name}.parquet").iterdir())
         lines = sorted(line for part in parts for line in _lines(part))
         assert lines == sorted(_lines(tmp_path / "columns" / f"{name}.parquet"))
     for name in ("turns.parquet", "marks.parquet"):
-        assert parquet.read_table(tmp_path / "spark" / name) == parquet.read_table(tmp_path / "columns" / name)
-    broken = (tmp_path / "spark" / "invariants.csv").read_text("utf-8")
+        assert parquet.read_table(shared / name) == parquet.read_table(tmp_path / "columns" / name)
+    broken = (shared / "invariants.csv").read_text("utf-8")
     assert broken == (tmp_path / "columns" / "invariants.csv").read_text("utf-8") and {"two", "few", "calm"} <= {
         x.partition(",")[0] for x in broken.splitlines()
     }
-    assert (tmp_path / "spark" / "pools.json").read_text() == (tmp_path / "columns" / "pools.json").read_text()
+    assert (shared / "pools.json").read_text() == (tmp_path / "columns" / "pools.json").read_text()
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -181,7 +183,7 @@ def test_tasks_write_parts_of_their_own(tmp_path: Path, session: Any, monkeypatc
     from pyarrow import parquet
 
     from roe.run.engines import Job
-    from roe.run.folder import damaged, read_mark
+    from roe.run.folder import damaged, files_of, read_mark
     from roe.run.run import Options, run
     from roe.run.source import Source
     from roe.spark import run as spark_run
@@ -212,10 +214,10 @@ def test_tasks_write_parts_of_their_own(tmp_path: Path, session: Any, monkeypatc
         )
         for name in ("allocations", "changes", "rollback"):
             expected = _lines(tmp_path / "rows" / f"{name}.parquet")
-            parts = sorted((out / f"{name}.parquet").iterdir())
+            parts = sorted((files_of(out) / f"{name}.parquet").iterdir())
             assert sorted(line for part in parts for line in _lines(part)) == sorted(expected)
-            assert {f"{name}.parquet/{part.name}" for part in parts} <= set(read_mark(out)["files"])
-        assert len(list((out / "allocations.parquet").iterdir())) > 1
+            assert {part.relative_to(out).as_posix() for part in parts} <= set(read_mark(out)["files"])
+        assert len(list((files_of(out) / "allocations.parquet").iterdir())) > 1
         assert damaged(out) == []
 
 

@@ -1,4 +1,4 @@
-"""Records of real data that two policies decide differently, where their text alone does not tell.
+"""Records that two policies decide differently, where their text alone does not tell: of real data, or made up for their rules.
 
 Turns, exceptions and claims depend on all the records of a run. So both policies decide the same records at the same moment, without a state
 or with the same one. A difference is a record with another owner, action, end or sentence, or with another line in a file such as `credits.csv`.
@@ -6,19 +6,24 @@ or with the same one. A difference is a record with another owner, action, end o
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
+from roe.analysis.cases import Cases
 from roe.analysis.equivalence import Comparison
-from roe.analysis.judge import differs
-from roe.analysis.lists import MOST, Difference
-from roe.analysis.verdicts import PROVEN
+from roe.analysis.finder import Finder
+from roe.analysis.judge import Judge, differs
+from roe.analysis.lists import MOST, Difference, Side
+from roe.analysis.space import Box, Space, Undecided
+from roe.analysis.verdicts import PROVEN, UNDECIDED
 from roe.analysis.witness import Witness
-from roe.evaluator.engine import Decision, Run
+from roe.evaluator.engine import Decision, Evaluator, Run
 from roe.evaluator.extra import COLUMNS
 from roe.run.rows import extra_of
 
+MOST_TRIED = 16  # made-up records for each list of rules
 ABOUT = ("record", "account", "ObjectId")  # columns that name the record of a line, whichever there is
 
 
@@ -27,6 +32,41 @@ def with_records(compared: Comparison, old: Run, new: Run) -> Comparison:
     if compared.differences:
         return compared
     return replace(compared, differences=(*_decisions(old, new), *_lines(old, new)))
+
+
+def with_made_records(compared: Comparison, old: Evaluator, new: Evaluator) -> Comparison:
+    """What is known of two policies, with one made-up record where no difference was known and some part could not be compared."""
+    if compared.verdict != UNDECIDED:
+        return compared
+    return replace(compared, differences=tuple(itertools.islice(_tried(old, new), 1)))
+
+
+def _tried(old: Evaluator, new: Evaluator) -> Iterator[Difference]:
+    """Records that one of the policies decides by each of its rules, where both decide them differently, whatever the reason."""
+    evaluators, finders, judge = (old, new), (Finder(old), Finder(new)), Judge(old, new)
+    for entity, role in sorted(old.compiled.engagement.keys() & new.compiled.engagement.keys()):
+        choosers = [e.compiled.engagement[entity, role] for e in evaluators]
+        for finder, chooser in zip(finders, choosers, strict=True):
+            cases = Cases(finder.policy, chooser.step)
+            boxes = itertools.islice(((space, box) for space in cases.spaces() for box in _deciding(space)), MOST_TRIED)
+            records = (x for space, box in boxes for x in finder.records(cases, space, box, 1))
+            for witness in itertools.chain([Witness(entity)], records):  # of the first nothing is known: fields may have defaults
+                if judge.differ(witness, named=True):
+                    sides = [Side(f, c) for f, c in zip(finders, choosers, strict=True)]
+                    asked = [side.finder.asked(witness, side.chooser) or ((), None) for side in sides]
+                    (before, gave), (after, gives) = (side.shown(*x) for side, x in zip(sides, asked, strict=True))
+                    yield Difference(f"engagement of {entity} as {role}", before, after, gave, gives, PROVEN, witness, decides=True)
+
+
+def _deciding(space: Space) -> Iterator[Box]:
+    """For each rule of a first-match list, and for none of them, a box that it decides."""
+    for rule in (*space.rules, None):
+        try:
+            box = space.clear(space.whole, space.everything) if rule is None else space.firing(rule)
+        except Undecided:
+            continue
+        if box is not None:
+            yield box
 
 
 def _decisions(old: Run, new: Run) -> Iterator[Difference]:

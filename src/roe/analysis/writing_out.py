@@ -32,7 +32,7 @@ Key = tuple[str, str]  # (entity, field)
 Case = tuple[s.Node, Value]  # (when, value)
 
 
-class Writer:
+class WritingOut:
     """Expressions about a record of an entity with every name in full and small computed fields written out."""
 
     def __init__(self, policy: Policy, entity: str, keep: Container[Key] = ()) -> None:
@@ -63,6 +63,9 @@ class Writer:
             return replace(node, items=tuple(self.condition(x, depth, strict) for x in node.items))
         if isinstance(node, s.Not) and len(node.operands) == 1:
             return replace(node, operands=(self.condition(node.operands[0], depth, True),))
+        asked = without_question(node)
+        if asked is not None:
+            return self.condition(asked, depth, strict)
         if is_true(node):
             return s.Compare("=", self.condition(node.left, depth, False), node.right, node.at)  # type: ignore[union-attr]
         if isinstance(node, s.Path):
@@ -109,7 +112,7 @@ class Writer:
         if kind is None or kind.name != "record" or not kind.entity or node.base == s.Name(self.entity):
             return None
         own = s.Name(kind.entity)
-        tree = Writer(self.policy, kind.entity).definition(s.Path(own, node.field))
+        tree = WritingOut(self.policy, kind.entity).definition(s.Path(own, node.field))
         if tree is None or any(isinstance(n, BINDERS) for n in s.walk(tree)):
             return None
         return s.And((s.Compare("!=", node.base, s.Literal(None, "null")), _renamed(tree, own, node.base)))
@@ -203,6 +206,19 @@ def _branches(tree: s.If) -> list[Case] | None:
         before.append(s.Not((_yes(node.condition),)))
         node = node.otherwise
     return [*cases, (_and(before), node.value)] if isinstance(node, s.Literal) else None
+
+
+def without_question(node: s.Node) -> s.Node | None:
+    """The condition of a cell, `? >= 500 and ? < 5000`, with the column's value for the `?`; None for any other test."""
+    only = node.tests[0] if isinstance(node, s.In) and len(node.tests) == 1 else None
+    if not isinstance(node, s.In) or not isinstance(only, (s.Compare, s.In, s.Between, s.And, s.Or)):
+        return None
+    inner = list(s.walk(only))
+    tests = (t for n in inner if isinstance(n, s.In) for test in n.tests for t in s.walk(test))
+    if s.Name("?") in tests or any(isinstance(n, BINDERS) for n in inner):  # where `?` or the value may mean something else
+        return None
+    tree = _renamed(only, s.Name("?"), node.value)
+    return s.Not((tree,)) if node.negated else tree
 
 
 def _constant(node: s.Compare | s.In | s.Between) -> bool:

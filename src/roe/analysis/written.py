@@ -6,18 +6,20 @@ the same builder, so that a value is explained as it was computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from roe.dynamic import Json, Value
 from roe.evaluator.engine import Bound, Decision
-from roe.evaluator.extra import credit_lines, raised
+from roe.evaluator.extra import credit_lines, excepted, held, raised
 from roe.evaluator.row import Row
 from roe.evaluator.trace import Trace, steps_of
 from roe.grammar import values as v
 from roe.grammar.closures import compile_expression
 from roe.grammar.parser import parse
 from roe.plan.operators import Choose, Derive, Plan, Settle
+
+EXCEPTION = "exception"  # what a run calls the credit of an approved exception
 
 
 @dataclass(slots=True)
@@ -28,9 +30,9 @@ class ValueTrace(Trace):
     value: Value = None
 
     def as_json(self) -> Json:
-        found = Trace.as_json(self)
-        del found["role"], found["outcome"]
-        return {**found, "field": self.field, "value": v.plain(self.value)}
+        json = Trace.as_json(self)
+        del json["role"], json["outcome"]
+        return {**json, "field": self.field, "value": v.plain(self.value)}
 
 
 def entities(bound: Bound) -> list[str]:
@@ -40,9 +42,17 @@ def entities(bound: Bound) -> list[str]:
 
 def entities_of(plan: Plan) -> list[str]:
     """The same of a policy's plan."""
-    found = [*(["claim"] if plan.claims is not None else []), *(c.entity for c in plan.credits), *(["dispute"] if plan.credits else [])]
-    found += [event.entity for event in plan.events]
-    return list(dict.fromkeys(found))
+    entities = [*(["claim"] if plan.claims is not None else []), *(c.entity for c in plan.credits), *(["dispute"] if plan.credits else [])]
+    entities += [event.entity for event in plan.events]
+    return list(dict.fromkeys(entities))
+
+
+def lines_of(plan: Plan, entity: str) -> list[str]:
+    """What a run writes lines about for an entity's records: its credits and events, holdovers, and exceptions that split the credit."""
+    found = [credit.name for credit in plan.credits if credit.entity == entity]
+    found += [event.name for event in plan.events if event.entity == entity]
+    found += [h.name for h in plan.holdovers if entity == "account"]
+    return found + [EXCEPTION] * any(x.shares and x.entity == entity for x in plan.exceptions)
 
 
 def fields(bound: Bound, entity: str) -> list[str]:
@@ -114,10 +124,31 @@ def _called(row: Row) -> str:
 
 def about(bound: Bound, row: Row, only: str = "") -> list[ValueTrace]:
     """Everything that a whole run writes of a record besides allocations; `only` is one credit or event."""
+    decided: list[Decision] = []
     if any(entity == row.entity for entity in bound.entities()) or bound.plan.credits or bound.plan.events:
-        for _ in bound.decide_all():
-            pass
-    return list(_about(bound, row, only))
+        decided = list(bound.decide_all())
+    return [*_about(bound, row, only), *_split(bound, row, only, decided)]
+
+
+def _split(bound: Bound, row: Row, only: str, decided: Sequence[Decision]) -> Iterator[ValueTrace]:
+    """The credit that a holdover or an approved exception splits."""
+    shared: list[tuple[str, Iterable[list[Value]], list[str]]] = [(EXCEPTION, excepted(bound), [])]
+    for h in bound.plan.holdovers if row.entity == "account" else ():
+        own = sorted((d for d in decided if (d.entity, d.role) == ("account", h.role)), key=lambda d: d.id)
+        lines: Iterable[list[Value]] = held(h, bound.world, [(d.owner, d.previous) for d in own])
+        shared.append((h.name, lines, [f"{h.name}_credit", f"{h.name}_stage_until"]))
+    for name, all_lines, rests_on in shared:
+        mine = [line for line in all_lines if line[1:3] == [row.entity, row["id"]]] if only in ("", name) else []
+        if mine:
+            until = f" until {v.readable(mine[0][7])}" if mine[0][7] is not None else ""
+            said = f"The credit `{name}` of {_called(row)} is {_shares(bound, mine)}{until}: {mine[0][8]}."
+            decision = Decision(row.entity, str(row["id"]), row.label, "", "value", row=row)
+            steps = steps_of(decision, [(row, x) for x in rests_on])
+            yield ValueTrace(decision, said, steps, name, [[line[4], line[5]] for line in mine])
+
+
+def _shares(bound: Bound, lines: Iterable[list[Value]]) -> str:
+    return " and ".join(f"{_who(bound, line[4])} {v.show_number(line[5])} %" for line in lines)
 
 
 def _about(bound: Bound, row: Row, only: str) -> Iterator[ValueTrace]:
@@ -160,7 +191,7 @@ def _credits(bound: Bound, row: Row, only: str, dispute: Row | None = None) -> I
         lines = [line for line in credit_lines(credit, bound.world) if line[2] == row["id"]] if credit.entity == row.entity else []
         if not lines or only not in ("", credit.name):
             continue
-        shares = " and ".join(f"{_who(bound, line[4])} {v.show_number(line[5])} %" for line in lines)
+        shares = _shares(bound, lines)
         reason, status = lines[0][8], lines[0][6]
         what = f"the credit `{credit.name}` of {_called(row)}"
         what = f"dispute {dispute['id']} is about {what}, which is" if dispute is not None else f"{what} is"

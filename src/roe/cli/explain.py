@@ -17,7 +17,7 @@ from roe.dynamic import Json, Value
 from roe.source import Span
 
 if TYPE_CHECKING:
-    from roe.analysis.whynot import Answer
+    from roe.analysis.whynot import WhyNot
     from roe.cli.one import Asked
     from roe.evaluator.engine import Bound, Decision
     from roe.evaluator.row import Row
@@ -64,7 +64,7 @@ def command(
         return
     world = None
     if run_folder is not None:
-        _is_whole(run_folder)
+        run_folder = _is_whole(run_folder)
     if data is None and run_folder is not None:
         if field is not None or why_not_rep is not None:
             at = Span("--field" if field is not None else "--why-not", 1, 1, 2)
@@ -89,13 +89,14 @@ def _apart(option: str, given: object, *others: tuple[str, object]) -> None:
             fail([Diagnostic("R801", f"`{option}` and `{other}` do not go together", Span(other, 1, 1, 2), "leave one of the two out")])
 
 
-def _is_whole(folder: Path) -> None:
-    """A folder with the files of two runs explains neither."""
-    from roe.run.folder import MARK, STAGED
+def _is_whole(folder: Path) -> Path:
+    """Where a run's files are; a folder with the files of two runs explains neither."""
+    from roe.run.folder import MARK, STAGED, files_of
 
     if (folder / STAGED).is_dir() and not (folder / MARK).is_file():
         help = "repeat the `roe run` with this --out folder: it finishes that run first"
         fail([Diagnostic("R608", "a run was interrupted while its files were put in place here", Span(str(folder), 1, 1, 2), help)])
+    return files_of(folder)
 
 
 @dataclass(slots=True)
@@ -104,7 +105,7 @@ class Explained:
 
     trace: Trace
     decision: Decision | None = None
-    why_not: Answer | None = None
+    why_not: WhyNot | None = None
 
     def as_json(self) -> Json:
         more = {"why_not": self.why_not.as_json()} if self.why_not is not None else {}
@@ -216,10 +217,16 @@ def _values(bound: Bound, row: Row, name: str) -> list[Value]:
     from roe.analysis import written
 
     field, path = written.root_of(row, name)
+    found = written.about(bound, row, name) if name in written.lines_of(bound.plan, row.entity) else []
+    if found:
+        return found
     if field not in row:
         known = [*bound.policy.model.field_names(row.entity), *(bound.policy.model.entities if path else ())]
         at = Span("--field", 1, 1, len(field) + 1, field)
         help = suggest(field, known, "name a field or a definition")
+        if field in written.lines_of(bound.plan, row.entity):
+            why = f"nobody has a share of the {row.entity} `{row['id']}` by `{field}` today"
+            fail([Diagnostic("R604", why, at, "the lines of credits.csv name the records that have one")])
         if path:
             fail([Diagnostic("R504", f"there is no entity `{field}`, and `{row.entity}` has no such field", at, help)])
         fail([Diagnostic("R202", f"`{row.entity}` has no field `{field}`", at, help)])
@@ -227,12 +234,6 @@ def _values(bound: Bound, row: Row, name: str) -> list[Value]:
         problems = _wrong_path(bound.policy, row.entity, name)
         if problems:
             fail(problems)
-    plan = bound.plan
-    is_credit = any((x.entity, x.name) == (row.entity, name) for x in plan.credits)
-    if is_credit or any((x.entity, x.name) == (row.entity, name) for x in plan.events):
-        found = written.about(bound, row, name)
-        if found:
-            return found
     return [written.value_of(bound, row, name)]
 
 

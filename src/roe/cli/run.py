@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from roe.cli.common import as_of_option, clock, data_option, fail, heed, load, policy_argument, state_option, table, unwritable, wait_option
+from roe.cli.common import (
+    arrow_without_pandas,
+    as_of_option,
+    clock,
+    data_option,
+    fail,
+    heed,
+    load,
+    policy_argument,
+    state_option,
+    table,
+    unwritable,
+    wait_option,
+)
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
 from roe.dynamic import Json
 from roe.source import Span
@@ -69,7 +82,7 @@ def command(
     that is interrupted never happened, or is finished by the next command.
     """
     from roe.data.report import in_lines
-    from roe.run.engines import Job
+    from roe.run.engines import Job, choose
     from roe.run.run import Options, run
     from roe.run.source import Source
 
@@ -82,6 +95,8 @@ def command(
         return
     try:
         job = Job(evaluator, source, clock(evaluator, as_of), form=form, traces=traces, turns=turns or "")
+        if choose(engine, job).name in ("columns", "portions"):
+            arrow_without_pandas()
         options = Options(state or "", engine, wait, dry, replay, accepted, activate, say=_say)
         finished = run(job, out, options)
     except PolicyError as e:

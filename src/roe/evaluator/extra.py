@@ -35,10 +35,10 @@ def extra_rows(bound: Bound, owners: Owners) -> Rows:
     if plan.holdovers or plan.credits or any(e.shares for e in plan.exceptions):
         lines = rows_of["credits.csv"] = []
         for h in plan.holdovers:
-            lines += _held(h, world, owners.get(("account", h.role), []))
+            lines += held(h, world, owners.get(("account", h.role), []))
         for credit in plan.credits:
             lines += credit_lines(credit, world)
-        lines += _excepted(bound)
+        lines += excepted(bound)
     if plan.events:
         rows_of["events.csv"] = list(raised(bound))
     if plan.crm.territories:
@@ -48,7 +48,7 @@ def extra_rows(bound: Bound, owners: Owners) -> Rows:
     return spelt(texts, spelling) if spelling else texts
 
 
-def _held(h: Holdover, world: World, owners: list[tuple[str | None, str | None]]) -> Iterator[list[Value]]:
+def held(h: Holdover, world: World, owners: list[tuple[str | None, str | None]]) -> Iterator[list[Value]]:
     """Two lines for each account whose former owner has a share: the former owner's, and the rest."""
     clock = world.clock
     shares = world.values("account", f"{h.name}_credit")
@@ -133,7 +133,7 @@ def _deadline(credit: Credit, dispute: Row, world: World) -> Value:
     return world.clock.add(dispute["opened"], credit.within)
 
 
-def _excepted(bound: Bound) -> Iterator[list[Value]]:
+def excepted(bound: Bound) -> Iterator[list[Value]]:
     for (entity, record, role), row in sorted(bound.exceptions.items()):
         for rep, percent in row.shares:
             who = bound.world.rep(rep)

@@ -15,6 +15,7 @@ STANDARD = "standard"  # their stage
 MAY_HOLD = "rep.active != false and (rep.ends = null or rep.local_day < rep.ends)"
 ON_LEAVE = "some x in rep.leaves satisfies (x.starts = null or x.starts <= rep.local_day) and (x.until = null or rep.local_day < x.until)"
 ABLE = f"{MAY_HOLD} and (rep.starts = null or rep.starts <= rep.local_day) and not ({ON_LEAVE})"
+TEXTS = (MAY_HOLD, ABLE)  # a policy that is kept keeps their trees
 NULL = s.Literal(None, "null")
 BuiltIn = Derive | Walk | Fill | Settle
 

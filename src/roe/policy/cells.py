@@ -1,7 +1,8 @@
 """Cells of a table as people write them, read by the type of their column: words, postal codes, bands and days.
 
 What is in a cell are FEEL's unary tests. On top of that, a text column takes bare words (`US, CA`) and codes (`94*`, `90001-93999`); a
-column of numbers takes bands (`1-499`, `1..499`, `500+`), and a column of dates takes days (`< 2026-01-01`) and bands of them.
+column of numbers takes bands (`1-499`, `1..499`, `500+`), and a column of dates takes days (`< 2026-01-01`) and bands of them;
+a column of moments takes days for the whole day.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import replace
+from datetime import date
 
 from roe.crm.ids import fold
 from roe.diagnostics import Diagnostic
@@ -17,7 +19,7 @@ from roe.grammar import values as v
 from roe.grammar.days import day_text
 from roe.grammar.names import Names
 from roe.grammar.parser import parse
-from roe.grammar.types import Type
+from roe.grammar.types import DATE, Type
 from roe.source import Text, span_of
 
 _PLAIN = re.compile(r"\d+|[^\W\d]\w*([.-]\w+)*")  # a ZIP code, a name, a domain: no need to try it as an expression
@@ -33,6 +35,9 @@ def read_cell(cell: Text, names: Names, found: Type) -> tuple[s.Tests | None, li
     """The tests of a cell that is not empty, in a column of this type; none after a diagnostic."""
     if found.name in ("string", "any"):
         return _text_cell(cell, names)
+    if found.name == "date and time":
+        days, problems = read_cell(cell, names, DATE)
+        return (_by_day(days) if days is not None else None), problems
     if found.name == "date":  # before the grammar, to which a band of days is one long subtraction
         otherwise = _SPELT_OTHERWISE.search(cell)
         if otherwise:
@@ -238,6 +243,25 @@ class _Days(_Bands):
 
 
 _NUMBERS, _DAYS = _Numbers(), _Days()
+
+
+def _by_day(tests: s.Tests) -> s.Tests:
+    """The tests of a moment: those that name days are about its day, and others as they are."""
+    return replace(tests, tests=tuple(map(_of_day, tests.tests)))
+
+
+def _of_day(test: s.Node) -> s.Node:
+    if isinstance(test, s.Not):
+        return replace(test, operands=tuple(map(_of_day, test.operands)))
+    values = [n.value for n in s.walk(test) if isinstance(n, s.Literal)]
+    if not values or any(type(value) is not date for value in values):
+        return test
+    day = s.Call("date", (s.Name("?", test.at),), ("",), test.at)
+    if isinstance(test, s.Literal):
+        return s.Compare("=", day, test, test.at)
+    if isinstance(test, s.Unary):
+        return s.Compare(test.op, day, test.operand, test.at)
+    return s.In(day, (test,), at=test.at) if isinstance(test, s.RangeOf) else test
 
 
 def _bands(cell: Text, kind: _Bands, problems: list[Diagnostic]) -> tuple[s.Tests | None, list[Diagnostic]]:

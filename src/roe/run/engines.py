@@ -161,7 +161,9 @@ class Columns(Engine):
             return [_ONLY_SPARK]
         own = [f"{entity}.{name}" for entity, name in circles(self.job.evaluator.policy)]
         found = [_circle(own)] if own else []
-        if self.job.form != "parquet" and not self.job.source.is_large():
+        # with a ledger or traces, rows also give the traces of single records
+        source, is_explained = self.job.source, self.job.remembers or self.job.traces
+        if self.job.form != "parquet" and not (source.is_large() if is_explained else source.is_quicker_in_columns()):
             found.append(Limit("size", "the data is so small that columns are not worth their start", weight="quiet"))
         return found
 
@@ -209,11 +211,13 @@ class Portions(Columns):
     @cached_property
     def _file(self) -> Path | None:
         """The file of the one entity that is decided, if each of its records can be decided without the others."""
-        from roe.columns import stream
-
         policy, source = self.job.evaluator.policy, self.job.source
         decided = {entity for entity, _ in policy.plan.engagement}
-        if self.job.remembers or len(decided) != 1 or not source.is_folder or not stream.alone(policy, min(decided)):
+        if self.job.remembers or len(decided) != 1 or not source.is_folder or not source.has_parquet(min(decided)):
+            return None
+        from roe.columns import stream
+
+        if not stream.alone(policy, min(decided)):
             return None
         return stream.large_file(policy, min(decided), source.place)
 

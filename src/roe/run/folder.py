@@ -3,6 +3,9 @@
 Whoever loads the files can tell by `run.json`, which has the digest of each, that they are whole and belong together. What an earlier run
 left there is replaced whole; files that are not roe's stay. A run that was killed is finished by the next command if it had happened (the
 ledger has it), and otherwise it never did.
+
+Files of fixed names are missing for a moment while they are replaced. A run whose files stand apart, in a folder of its own that `run.json`
+names, never is: whoever reads `run.json` sees the run before or this one, whole.
 """
 
 from __future__ import annotations
@@ -10,9 +13,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -30,10 +35,10 @@ BLOCK = 1 << 20
 
 
 class OutFolder:
-    """The --out folder of a run."""
+    """The --out folder of a run. `apart`: its files go to a folder of their own in there."""
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
+    def __init__(self, place: Path, apart: bool = False) -> None:
+        self.place, self.apart = place, apart
         self.staged = place / STAGED
 
     @contextmanager
@@ -69,9 +74,12 @@ class OutFolder:
     def seal(self, about: Saved) -> Json:
         """Write the mark, with the digests of all files; from now on the run can be put in place even after a crash."""
         files = {name: digest(self.staged / name) for name in _files(self.staged)}
-        mark = {"roe": VERSION, **about, "files": files}
         for name in files:
             _synchronise(self.staged / name)
+        if self.apart:  # the same run may be made twice
+            own = f"run={about['run']}-{secrets.token_hex(4)}"
+            about, files = {**about, "folder": own}, {f"{own}/{name}": found for name, found in files.items()}
+        mark = {"roe": VERSION, **about, "files": files}
         _write(self.staged / MARK, json.dumps(mark, indent=2, ensure_ascii=False) + "\n")
         _synchronise(self.staged)
         return mark
@@ -79,22 +87,39 @@ class OutFolder:
     def put_in_place(self) -> None:
         """Move the sealed files over those of the run before, the mark last. It may be interrupted, and called again."""
         mark = read_mark(self.staged)
-        old = [name for name in json.loads((self.staged / OLD).read_text("utf-8")) if _inside(self.place, name)]
-        (self.place / MARK).unlink(missing_ok=True)
-        _synchronise(self.place)
-        for name in sorted({*old} - {*mark["files"]}):
-            (self.place / name).unlink(missing_ok=True)
+        own = _apart(mark)
+        if not own:
+            (self.place / MARK).unlink(missing_ok=True)
+            _synchronise(self.place)
+            self._remove_old(mark)
         for name in mark["files"]:
+            written = self.staged / name.removeprefix(f"{own}/")
             (self.place / name).parent.mkdir(parents=True, exist_ok=True)
-            if (self.staged / name).is_file():
-                os.replace(self.staged / name, self.place / name)
-        for folder in {(self.place / name).parent for name in old} - {self.place}:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+            if written.is_file():
+                os.replace(written, self.place / name)
         _synchronise(self.place)
         os.replace(self.staged / MARK, self.place / MARK)
         _synchronise(self.place)
+        self._remove_old(mark)
         self.discard()
+
+    def _remove_old(self, mark: Saved) -> bool:
+        """Remove the files of the run before that this one does not have; whether there were any."""
+        if not (self.staged / OLD).is_file():
+            return False
+        old = [name for name in json.loads((self.staged / OLD).read_text("utf-8")) if _inside(self.place, name)]
+        left = [self.place / name for name in sorted({*old} - {*mark["files"]}) if (self.place / name).exists()]
+        for path in left:
+            path.unlink(missing_ok=True)
+        self._remove_empty(self.place / name for name in old)
+        return bool(left)
+
+    def _remove_empty(self, files: Iterable[Path]) -> None:
+        """Remove the folders of some files, if nothing is in them any more."""
+        folders = {folder for path in files for folder in path.parents if self.place in folder.parents}
+        for folder in sorted(folders, reverse=True):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
     def discard(self) -> None:
         """Remove what was staged."""
@@ -108,8 +133,12 @@ class OutFolder:
         if mark and (self.staged / OLD).is_file() and happened(mark):
             self.put_in_place()
             return f"the run {mark['run']} was interrupted while its files were put in place; that is finished now"
+        now = read_mark(self.place)
+        is_done = not mark and bool(now) and self._remove_old(now)  # it was in place, and only the run before was not removed
+        if (own := _apart(mark)) and own != _apart(now):
+            shutil.rmtree(self.place / own, ignore_errors=True)
         self.discard()
-        return "a run was interrupted before it was complete; what it left is removed"
+        return "" if is_done else "a run was interrupted before it was complete; what it left is removed"
 
 
 def read_mark(folder: Path) -> Json:
@@ -120,6 +149,17 @@ def read_mark(folder: Path) -> Json:
         return {}
     sound = isinstance(mark, dict) and isinstance(mark.get("files"), dict) and mark.get("roe") == VERSION
     return mark if sound and all(_inside(folder, name) for name in mark["files"]) else {}
+
+
+def files_of(folder: Path) -> Path:
+    """Where the files of the run in a folder are."""
+    return folder / _apart(read_mark(folder))
+
+
+def _apart(mark: Saved) -> str:
+    """The name of the folder of its own that a run has; empty if it has none."""
+    name = mark.get("folder")
+    return name if isinstance(name, str) and re.fullmatch(r"run=[\w-]+", name) else ""
 
 
 def damaged(folder: Path) -> list[str]:

@@ -7,8 +7,6 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from roe.diagnostics import Diagnostic
-from roe.ledger.entries import Activated, Run
-from roe.ledger.moment import At
 from roe.plan.operators import Derive
 from roe.policy.model import Policy
 from roe.source import Span
@@ -16,6 +14,8 @@ from roe.words import counted
 
 if TYPE_CHECKING:
     from roe.evaluator.memory import Memory
+    from roe.ledger.entries import Activated, Run
+    from roe.ledger.moment import At
     from roe.ledger.store import Store
 
 NAMED = 5  # records that a warning names
@@ -38,6 +38,8 @@ def decides(policy: Policy) -> list[str]:
 def another_policy(store: Store, policy: Policy) -> list[Diagnostic]:
     """Another policy that decides the same owners on this ledger, and was not followed by this one with `--activate`."""
     mine, named = set(decides(policy)), str(policy.name)
+    from roe.ledger.entries import Run
+
     last: dict[str, Run] = {}
     for x in store.runs():
         e = x.entry
@@ -61,6 +63,8 @@ def _both(run: Run, pairs: set[str]) -> set[str]:
 
 
 def activated(policy: Policy, digest: str, revision: str, at: At, who: str) -> Activated:
+    from roe.ledger.entries import Activated
+
     return Activated(at=at, policy=str(policy.name), digest=digest, revision=revision, by=who)
 
 

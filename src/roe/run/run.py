@@ -18,8 +18,8 @@ from roe.dynamic import Json, Value
 from roe.grammar import values as v
 from roe.run import lists
 from roe.run.engines import Engine, Job, choose
-from roe.run.files import KNOWN, Files, Tables, write_rows
-from roe.run.folder import OutFolder, read_mark
+from roe.run.files import KNOWN, PARTS, Files, Tables, write_rows
+from roe.run.folder import OutFolder, files_of, read_mark
 from roe.run.guards import activated, another_policy, decides, not_loaded, without_a_ledger
 from roe.run.inputs import digest_of, inputs_of, policy_files, revision, run_id
 from roe.run.invariants import Broken, Tally, told
@@ -92,7 +92,7 @@ def run(job: Job, out: Path, options: Options | None = None) -> Finished:
     a folder that cannot be written.
     """
     given = options or Options()
-    folder = OutFolder(out)
+    folder = OutFolder(out, apart=job.form == PARTS)
     job.remembers = bool(given.state)
     problems = [] if given.state else without_a_ledger(job.evaluator.policy)
     if problems:
@@ -139,12 +139,11 @@ def moment_of(evaluator: Evaluator, as_of: str) -> At:
 
 def _decided(job: Job, folder: OutFolder, given: Options, memory: Memory | None) -> Finished:
     """Decide until nobody has appended to the ledger meanwhile, and put the files in place."""
+    if memory is None:
+        return _Draft(job, folder, given, {}).finish("dry" if given.dry else "forgetful")
     digest, looks_back = digest_of(policy_files(job.evaluator.policy)), job.evaluator.policy.plan.past.looks_back
     owners = choose(given.engine, job).owners
     for attempt in range(TRIES):
-        if memory is None:
-            draft = _Draft(job, folder, given, {})
-            return draft.finish("dry" if given.dry else "forgetful")
         if attempt < TRIES - 1:
             draft = _Draft(job, folder, given, memory.read(digest, owners, looks_back), memory)
             if given.dry or given.replay or draft.is_refused:
@@ -208,7 +207,7 @@ class _Draft:
     def _last_report(self) -> Report:
         """What the run before read: kept with the memory, or where it wrote."""
         kept = beside(self.given.state)
-        return read_report(kept if kept is not None and (kept / FILE).is_file() else self.folder.place)
+        return read_report(kept if kept is not None and (kept / FILE).is_file() else files_of(self.folder.place))
 
     def remember_report(self) -> None:
         kept = beside(self.given.state)

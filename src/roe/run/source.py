@@ -12,7 +12,8 @@ from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.dynamic import Json, Value
 from roe.policy.model import Policy
 
-LARGE = 2 << 20  # bytes of data: below, starting NumPy and Arrow takes longer than the rows
+LARGE = 2 << 20  # bytes of data, from which on a record is taken out of it, and the ledger keeps no traces
+QUICK = 1 << 18  # bytes of data: below, starting NumPy and Arrow takes longer than deciding the rows
 
 
 class Source:
@@ -32,6 +33,9 @@ class Source:
 
     def is_large(self) -> bool:
         return is_large(self.place)
+
+    def is_quicker_in_columns(self) -> bool:
+        return bytes_of(self.place) >= min(QUICK, LARGE)
 
     def rows(self) -> Tables:
         """Every entity's records as rows of raw cells. Raises PolicyError for data that cannot be read."""
@@ -64,6 +68,10 @@ class Source:
             raise PolicyError(found)
         self.warnings += found
 
+    def has_parquet(self, entity: str) -> bool:
+        path = self.files().get(entity)
+        return path is not None and path.suffix.lower() == ".parquet"
+
     def files(self) -> dict[str, Path]:
         """entity -> the file that its records are read from."""
         if not self.is_folder:
@@ -78,8 +86,13 @@ def _rows(raw: Value) -> Records:
 
 
 def is_large(place: Path) -> bool:
-    """Whether columns are worth their start; smaller data is faster row by row."""
-    return not place.is_dir() or sum(p.stat().st_size for p in place.iterdir() if p.is_file()) >= LARGE
+    """Whether so much data is there that nothing reads all of it for one record."""
+    return bytes_of(place) >= LARGE
+
+
+def bytes_of(place: Path) -> float:
+    """The size of the data in a folder; a database counts as large."""
+    return sum(p.stat().st_size for p in place.iterdir() if p.is_file()) if place.is_dir() else float("inf")
 
 
 def expected(policy: Policy, report: Report, last: Report) -> list[Diagnostic]:

@@ -18,7 +18,7 @@ from roe.serve.times import SystemTime, Time
 from roe.serve.tokens import Tokens, read_tokens
 from roe.serve.tracing import Tracing
 from roe.serve.witness import Witness
-from roe.serve.writer import Writer
+from roe.serve.writer import Job, Writer
 from roe.web.app.access import Users, read_users
 
 T = TypeVar("T")
@@ -71,12 +71,18 @@ class Server:
         if self.writer.desk is None:
             raise busy(self.writer.problem, 2)
         ready = checked(at_revision(root, revision, scratch()) if revision else root)
-        if ready.digest == self.writer.policy.digest:
+        if ready.digest == self._in_force():
             return {"policy": ready.digest, "name": ready.name, "activated": False}
         with self.connect() as store:
             desk = warmed(store, ready)
         readable_as_before(desk, self.writer.desk)
         return {"policy": self.writer.swap(desk, by).result(TAKE_OVER), "name": ready.name, "activated": True}
+
+    def _in_force(self) -> str | None:
+        """The digest of the policy in force, once this server knows what others have done."""
+        asked = self.writer.submit(Job(lambda desk, at: (200, lambda: {"digest": desk.in_force})))
+        digest: str | None = asked.result(TAKE_OVER)[1]["digest"]
+        return digest
 
     def read(self, ask: Callable[[Store], T]) -> T:
         """Ask the ledger on the connection for reading; called from any thread, one at a time."""

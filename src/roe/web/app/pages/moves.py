@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import Any
 
 from starlette.responses import Response
 
@@ -52,6 +53,18 @@ def filtered(ask: Ask, rows: Sequence[Move]) -> list[Move]:
     ]
 
 
+def choices_of(ask: Ask, every: list[Move]) -> tuple[dict[str, list[str]], list[tuple[str, str]]]:
+    """(the values of each filter, the reps by name) that moves have; of the same moves worked out once."""
+    kept: Any = ask.snapshot.__dict__.get("_moved_choices")
+    if kept is None or kept[0] is not every:
+        name = ask.snapshot.rep_name
+        reps = {x for m in every for x in (m.owner, m.previous) if x}
+        choices = {field: sorted({x for m in every if (x := getattr(m, field))}) for field in FILTERS}
+        kept = ask.snapshot.__dict__["_moved_choices"] = every, (choices, sorted((name(x), x) for x in reps))
+    found: tuple[dict[str, list[str]], list[tuple[str, str]]] = kept[1]
+    return found
+
+
 def show(ask: Ask) -> Response:
     if ask.options.history is None:
         return ask.go("/changes")
@@ -60,12 +73,11 @@ def show(ask: Ask) -> Response:
     rows, page, pages = page_of(found, ask.number("page"), SIZE)
     asked = {name: x for name in (*FILTERS, "rep", "q", "since") if (x := ask.text(name))}
     pending, waiting = ask.options.history.pending(PENDING) if ask.viewer.sees_all else ([], 0)
-    name = ask.snapshot.rep_name
-    reps = sorted({(name(x), x) for m in every for x in (m.owner, m.previous) if x})
+    choices, reps = choices_of(ask, every)
     return ask.render(
         "moves.html", rows=rows, page=page, pages=pages, total=len(found), every=len(every), more=more, most=MOST, asked=asked, since=since_of(ask),
-        choices={field: sorted({getattr(x, field) for x in every if getattr(x, field)}) for field in FILTERS}, how=HOW, reps=reps,
-        figures=Counter(x.how for x in found), pending=pending, waiting=waiting, name=name,
+        choices=choices, how=HOW, reps=reps,
+        figures=Counter(x.how for x in found), pending=pending, waiting=waiting, name=ask.snapshot.rep_name,
         runs=ask.options.history.runs(RUNS) if ask.viewer.sees_all else [], may_undo=ask.options.acts is not None and ask.viewer.may("undo"),
     )  # fmt: skip
 
