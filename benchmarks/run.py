@@ -680,9 +680,9 @@ def long_checks(values: int, rows: int) -> dict[str, float]:
 
 
 def _findings(evaluator: Any) -> list[Any]:
-    from roe.analysis.check import Subject, findings
+    from roe.analysis.check import CheckedPolicy, findings
 
-    return findings(Subject(evaluator))
+    return findings(CheckedPolicy(evaluator))
 
 
 def _plot(path: Path, sizes: list[int], seconds: list[float]) -> None:

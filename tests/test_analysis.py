@@ -12,12 +12,12 @@ import pytest
 import yaml
 
 import roe
-from roe.analysis.check import Subject
+from roe.analysis.check import CheckedPolicy
 from roe.analysis.equivalence import compare
 from roe.analysis.finder import Finder
 from roe.analysis.gaps import gaps, uncovered
 from roe.analysis.overlaps import overlaps
-from roe.analysis.verdicts import PROVEN, Table, closed, timely
+from roe.analysis.verdicts import PROVEN, RuleTable, closed, timely
 from roe.evaluator.engine import Evaluator
 from roe.evaluator.row import Row
 from roe.plan.operators import Choose
@@ -104,7 +104,7 @@ def everything(e: Evaluator, as_of: str = "2026-01-01") -> list[Row]:
     return e.bind({"account": found}, as_of=as_of).world.rows["account"]
 
 
-def held(table: Table, rows: list[Row]) -> list[frozenset[int]]:
+def held(table: RuleTable, rows: list[Row]) -> list[frozenset[int]]:
     n = range(len(table.step.rules))
     return [frozenset(i for i in n if table.chooser.truth(i, row.world.scope(row)) is True) for row in rows]
 
@@ -116,7 +116,7 @@ def test_every_verdict_is_what_all_records_say(part: int, tmp_path: Path) -> Non
         rng = random.Random(number)
         e = evaluator(make(rng), tmp_path / str(number))
         records = everything(e)
-        for table in Subject(e).tables:
+        for table in CheckedPolicy(e).tables:
             here = held(table, records)
             n = len(table.step.rules)
             if table.step.hit == "first":
@@ -287,7 +287,7 @@ def test_time_is_a_subject_like_any_other(tmp_path: Path) -> None:
         policy["tables"]["place"] = {"rows": [{"country": "US", "label": "x", "region": "R1"}], "outputs": ["label", "region"]}
         e = evaluator(policy, tmp_path / str(number))
         records = [row for moment in MOMENTS for row in everything(e, moment)]
-        tables = {t.step.name: t for t in Subject(e).tables}
+        tables = {t.step.name: t for t in CheckedPolicy(e).tables}
         for name in ("engagement_ae", "territory_owner.ae"):
             table = tables[name]
             here = held(table, records)

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import roe
 from helpers import AS_OF, EXAMPLES, ROOT, policy_text
 from roe.analysis.cases import Cases
-from roe.analysis.check import Subject, findings
+from roe.analysis.check import CheckedPolicy, findings
 from roe.analysis.overlaps import overlaps
 from roe.analysis.verdicts import PROVEN
 from roe.cli import main
@@ -54,7 +54,7 @@ def test_a_seeded_fault_is_found_and_nothing_else(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(p.name for p in FAULTS.iterdir()))
 def test_witnesses_of_a_faulty_policy_are_decided_as_it_is_said(name: str) -> None:
-    subject = Subject(roe.compile(roe.load(FAULTS / name)))
+    subject = CheckedPolicy(roe.compile(roe.load(FAULTS / name)))
     seen = 0
     for table in subject.tables:
         for v in table.never() if table.step.hit == "first" else ():
@@ -72,7 +72,7 @@ def test_witnesses_of_a_faulty_policy_are_decided_as_it_is_said(name: str) -> No
         "rules-behind-one": 3,
         "rows-behind-one": 2,
     }.get(name, 0)
-    assert findings(subject) == findings(Subject(subject.evaluator)), "whatever was asked before"
+    assert findings(subject) == findings(CheckedPolicy(subject.evaluator)), "whatever was asked before"
 
 
 @pytest.mark.parametrize("name", sorted(AS_OF))

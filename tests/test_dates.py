@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 import roe
-from roe.analysis.check import Subject
+from roe.analysis.check import CheckedPolicy
 from roe.analysis.date_cells import DateAxis
 from roe.analysis.gaps import uncovered
-from roe.analysis.verdicts import PROVEN, Table
+from roe.analysis.verdicts import PROVEN, RuleTable
 from roe.evaluator.engine import Evaluator
 
 HOW_MANY = 240 if os.environ.get("ROE_HEAVY") else 24
@@ -60,7 +60,7 @@ def of(rng: random.Random, shapes: list[str], most: int = 4) -> list[dict[str, A
     return rules + ([{"name": "rest", "then": "open"}] if rng.random() < 0.5 else [])
 
 
-def held(e: Evaluator, table: Table, pairs: list[tuple[Any, date]]) -> list[frozenset[int]]:
+def held(e: Evaluator, table: RuleTable, pairs: list[tuple[Any, date]]) -> list[frozenset[int]]:
     n = range(len(table.step.rules))
     found = []
     for today in dict.fromkeys(at for _, at in pairs):
@@ -84,7 +84,7 @@ def test_every_verdict_about_a_date_and_today_is_what_all_days_say(part: int, tm
         rng = random.Random(number)
         shapes = SHAPES if number % 3 else SHAPES + WORKING * 2
         e = compiled(tmp_path / str(number), of(rng, shapes))
-        (table,) = Subject(e).tables
+        (table,) = CheckedPolicy(e).tables
         axes = [axis for space in table.spaces for axis in space.axes]
         assert all(isinstance(axis, DateAxis) or axis.key == "account.starts" for axis in axes), [axis.key for axis in axes]
         todays = rng.sample(TODAYS, 7)
@@ -98,7 +98,7 @@ def test_every_verdict_about_a_date_and_today_is_what_all_days_say(part: int, tm
     assert min(seen.values()) > 0, seen
 
 
-def _compare(e: Evaluator, table: Table, pairs: list[tuple[Any, date]], seen: dict[str, int], said: object) -> None:
+def _compare(e: Evaluator, table: RuleTable, pairs: list[tuple[Any, date]], seen: dict[str, int], said: object) -> None:
     here = held(e, table, pairs)
     deciding = {min(h) for h in here if h}
     n = len(table.step.rules)

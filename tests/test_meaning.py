@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from helpers import AS_OF, EXAMPLES, example
-from roe.analysis.equivalence import WHEREABOUTS, parts
 from roe.analysis.meaning import UNIMPORTANT, Meaning
+from roe.analysis.policy_parts import WHEREABOUTS, parts
 from roe.plan import operators
 from roe.plan.operators import Plan
 from roe.policy.model import DataSource, Field, Policy

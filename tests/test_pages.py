@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -140,6 +141,41 @@ def test_pages_open_without_a_word_on_the_console(tmp_path: Path) -> None:
 def test_a_page_that_breaks_its_own_rule_would_be_noticed(tmp_path: Path) -> None:
     (tmp_path / "bad.html").write_text('<meta http-equiv="Content-Security-Policy" content="default-src \'none\'"><script>1</script><p>x')
     assert "CONSOLE" in opened(tmp_path / "bad.html", tmp_path / "bad.png")
+
+
+CUT = """() => [...document.querySelectorAll('figure svg')].flatMap(svg => {
+  const all = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll('text')].filter(x => {
+    const own = x.getBoundingClientRect();
+    return own.left < all.left - 1 || own.right > all.right + 1 || own.top < all.top - 1 || own.bottom > all.bottom + 1;
+  }).map(x => x.textContent);
+})"""
+COVERED = """() => [...document.querySelectorAll('figure svg')].flatMap(svg => {
+  const axes = svg.querySelector('#axes_1 > #patch_2'), legend = svg.querySelector('#legend_1');
+  return axes && legend && legend.getBoundingClientRect().top < axes.getBoundingClientRect().bottom ? ['a legend covers its chart'] : [];
+})"""
+
+
+@in_browser
+def test_no_text_of_a_chart_is_cut_off_or_covers_it_and_axe_finds_nothing(tmp_path: Path) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+    from playwright.sync_api import sync_playwright
+
+    wrong: list[str] = []
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        for report in (x for x in (*pages(tmp_path), *pages_of_a_change(tmp_path)) if x.suffix == ".html"):
+            looks: list[dict[str, Any]] = [{"color_scheme": "light"}, {"color_scheme": "dark", "viewport": {"width": 390, "height": 844}}]
+            for look in looks:
+                page = browser.new_context(**look).new_page()
+                width = page.evaluate("window.innerWidth")
+                page.goto(report.as_uri())
+                wrong += [f"{report.name} {width}: {x}" for x in (*page.evaluate(CUT), *page.evaluate(COVERED))]
+                wrong += [f"{report.name} {width}: too wide"] if page.evaluate("document.documentElement.scrollWidth") > width else []
+                wrong += [f"{report.name} {width}: {v['id']}" for v in Axe().run(page).response["violations"]]
+                page.context.close()
+        browser.close()
+    assert not wrong, "\n".join(wrong)
 
 
 def test_what_the_data_says_stays_text() -> None:

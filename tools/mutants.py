@@ -287,7 +287,7 @@ def apart() -> int:
             return importlib.util.spec_from_loader(name, Loader(name, str(ROOT / file)), origin=str(ROOT / file))
 
     sys.meta_path.insert(0, Finder)
-    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]))
+    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-n", "0", *tests]))
 
 
 def report(results: list[tuple[Fault, str]], config: dict[str, Any], what: str, given: argparse.Namespace) -> tuple[str, float]:
@@ -354,7 +354,7 @@ def main() -> int:
     planned = planned[: given.sample or total]
     planter = Planter(planned, given.jobs, start + 60 * given.minutes, kept)
     tests = list(dict.fromkeys(x for names in guards.values() for x in names))
-    pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests], plugins=[planter])
+    pytest.main(["-q", "-p", "no:cacheprovider", "-n", "0", *tests], plugins=[planter])
     in_time = time.monotonic() < planter.until
     if planter.failed or (planned and not planter.results and in_time):
         print("\n".join(planter.failed) or "the tests could not be run", file=sys.stderr)

@@ -20,9 +20,9 @@ from roe.policy.loader import Map, load_policy_files
 from roe.untrusted import markdown, paragraph
 
 if TYPE_CHECKING:
-    from roe.analysis.diff import Change
+    from roe.analysis.diff import PolicyChange
     from roe.evaluator.engine import Bound, Run
-    from roe.testing.cases import Case, Step
+    from roe.testing.cases import Case, CaseStep
 
 MOST_ROWS = 60  # of one table that are shown
 MOST_EXAMPLES = 40
@@ -76,7 +76,9 @@ def parts(evaluator: Evaluator, bound: Bound | None) -> list[Part]:
     return [part for some in made for part in some()]
 
 
-def handbook(evaluator: Evaluator, bound: Bound | None, cases: Sequence[Case], changed: Sequence[Change] | None, since: str) -> list[Block]:
+def handbook(
+    evaluator: Evaluator, bound: Bound | None, cases: Sequence[Case], changed: Sequence[PolicyChange] | None, since: str
+) -> list[Block]:
     """All blocks, from the rules to worked examples and what has changed."""
     out = [block for part in parts(evaluator, bound) for block in (Block("h2", part.title), *part.blocks)]
     out += _examples(evaluator, cases)
@@ -85,7 +87,7 @@ def handbook(evaluator: Evaluator, bound: Bound | None, cases: Sequence[Case], c
     return out
 
 
-def _changes(changed: Sequence[Change], since: str) -> Iterable[Block]:
+def _changes(changed: Sequence[PolicyChange], since: str) -> Iterable[Block]:
     yield Block("h2", f"What has changed since {since}")
     if not changed:
         yield Block("p", "Nothing.")
@@ -307,7 +309,7 @@ def _examples(evaluator: Evaluator, cases: Sequence[Case]) -> Iterable[Block]:
         yield Block("table", items=(("case", "record", "owner", "why"), *rows[:MOST_EXAMPLES]))
 
 
-def _example_rows(name: str, step: Step, run: Run) -> Iterator[tuple[str, ...]]:
+def _example_rows(name: str, step: CaseStep, run: Run) -> Iterator[tuple[str, ...]]:
     """What a run decided of the records that a test asks for: name, record, owner, why."""
     by = {(d.entity, d.id, d.role): d for d in run.decisions}
     for e in step.expect:

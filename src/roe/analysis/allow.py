@@ -41,10 +41,10 @@ def _comments(policy: Policy, file: str) -> list[tuple[int, tuple[str, ...], str
     if not file.endswith(TEXTUAL):
         return []
     text, _ = read_text(policy.root / file, file, MAX_TABLE_BYTES)
-    out = []
+    comments = []
     for number, line in enumerate((text or "").split("\n"), 1) if text and "roe:" in text else ():
         m = _COMMENT.search(line)
         if m:
             codes = tuple(re.split(r"\s*,\s*", m[1]))
-            out.append((number, codes, (m[2] or "").strip(), Span(file, number, m.start() + 1, m.end() + 1, line)))
-    return out
+            comments.append((number, codes, (m[2] or "").strip(), Span(file, number, m.start() + 1, m.end() + 1, line)))
+    return comments

@@ -136,14 +136,14 @@ class Axis:
 
     def held_by(self, among: int) -> int:
         """The cells in which some of these alternatives are true, of those that test this axis."""
-        found = self._held.get(among)
-        if found is None:
-            found = 0
+        cells = self._held.get(among)
+        if cells is None:
+            cells = 0
             for bit in bits(among):
-                found |= self.holding(bit)
+                cells |= self.holding(bit)
             if len(self._held) < 1024:
-                self._held[among] = found
-        return found
+                self._held[among] = cells
+        return cells
 
     def ordered(self) -> bool:
         """Whether the cells after the first, which is null, stand in the order of their values."""
@@ -153,9 +153,9 @@ class Axis:
         """The cell of a value; None if it can be in none, such as a number among texts."""
         if isinstance(value, (dict, list)):  # a record: it is there, and no constant
             return len(self.values) - 1 if self.values[-1] is ELSE else None
-        found = self.points.get(key_of(value))
-        if found is not None or value is None:
-            return found
+        cell = self.points.get(key_of(value))
+        if cell is not None or value is None:
+            return cell
         if not self.ordered():
             return len(self.values) - 1 if self.values[-1] is ELSE else None
         for i, other in enumerate(self.values[1:], 1):

@@ -18,7 +18,7 @@ from roe.analysis.date_cells import DateAxis
 from roe.analysis.dates import Dates
 from roe.analysis.space import Alternative, Space, Undecided, spaces
 from roe.analysis.subject_fields import field_of, type_of, whole
-from roe.analysis.writing_out import Key, Writer, sums
+from roe.analysis.writing_out import Key, WritingOut, sums
 from roe.data.makers import NORMALIZERS
 from roe.dynamic import Value
 from roe.grammar import syntax as s
@@ -60,7 +60,7 @@ class Cases:
     ) -> None:
         self.policy, self.step, self.entity = policy, step, step.entity
         self._known: Known = {} if known is None else known
-        self.writer = Writer(policy, step.entity, keep)
+        self.writer = WritingOut(policy, step.entity, keep)
         self._spell = spell
         self._domains: dict[str, Domain] = {}
         self._made: KnownTests = {}
@@ -269,7 +269,7 @@ def _given(policy: Policy, step: Choose, column: str | None) -> Domain:
 
 def _can_clash(policy: Policy, step: Choose) -> bool:
     """Whether two rules of a list can hold for one record, as far as cells can tell; of a very long list that is taken for granted."""
-    return len(step.rules) > MOST_LIVING or bool(overlapping(policy, step))
+    return len(step.rules) > MOST_LIVING or _clashing(_Same((policy, step)))
 
 
 class _Same:
@@ -311,6 +311,13 @@ def _living(of: _Same) -> tuple[frozenset[int], bool]:
 def overlapping(policy: Policy, step: Choose) -> frozenset[frozenset[int]]:
     """The pairs of a list's rules that can hold for one record, as far as cells can tell."""
     return _overlapping(_Same((policy, step)))
+
+
+@lru_cache(maxsize=256)
+def _clashing(of: _Same) -> bool:
+    """Whether some pair of them can; the first is enough, where a long table has millions."""
+    cases = Cases(*of.value)
+    return bool(cases.repeats) or any(True for space in cases.spaces() for _ in space.overlaps(space.whole))
 
 
 @lru_cache(maxsize=256)

@@ -181,15 +181,15 @@ def together(parts: list[list[Way]], most: int = WAYS) -> list[Way]:
 
 def merge(a: Way, b: Way) -> Way | None:
     """Both ways as one; None where they contradict each other."""
-    found = {_about(change): change for change in a}
+    merged = {_about(change): change for change in a}
     for change in b:
         key = _about(change)
-        if found.setdefault(key, change) != change:
-            other = found[key]
+        if merged.setdefault(key, change) != change:
+            other = merged[key]
             if not isinstance(change, Wait) or not isinstance(other, Wait):
                 return None
-            found[key] = max(other, change, key=lambda w: (str(w.until)[:10], str(w.until)))
-    return tuple(found.values())
+            merged[key] = max(other, change, key=lambda w: (str(w.until)[:10], str(w.until)))
+    return tuple(merged.values())
 
 
 def _about(change: Change) -> Hashable:

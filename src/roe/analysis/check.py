@@ -17,7 +17,7 @@ from roe.analysis.diff import said
 from roe.analysis.finder import Finder
 from roe.analysis.gaps import gaps, uncovered
 from roe.analysis.overlaps import overlaps, run_into, touching
-from roe.analysis.verdicts import PROVEN, UNDECIDED, Table, Verdict, closed, ordered, timely
+from roe.analysis.verdicts import PROVEN, UNDECIDED, RuleTable, Verdict, closed, ordered, timely
 from roe.diagnostics import Diagnostic
 from roe.evaluator.choose import Chooser, rank
 from roe.evaluator.engine import Evaluator
@@ -38,7 +38,7 @@ WRITTEN_OUT = ("engagement", "score", "source")  # stages whose rules are called
 LISTS = ("engagement", "table", "territory", "staffing")
 
 
-class Subject:
+class CheckedPolicy:
     """What is checked: a policy, and with data its records at a moment; `today` is the day of witnesses that need none of their own.
 
     `ends_by` is the day from which it is asked what has ended; without one, and without data, nobody asks.
@@ -49,17 +49,17 @@ class Subject:
         self.ends_by = ends_by or today or (bound.world.clock.today if bound is not None else None)
         finder = Finder(evaluator, today)
         choosers = [*evaluator.compiled.choosers.values(), *evaluator.compiled.engagement.values()]
-        self.tables = [Table(finder, c.step, c) for c in choosers if c.step.stage in WRITTEN and len(c.step.rules)]
+        self.tables = [RuleTable(finder, c.step, c) for c in choosers if c.step.stage in WRITTEN and len(c.step.rules)]
 
     def touched(self, entity: str, touches: Callable[[Row], bool] | None) -> tuple[int, tuple[str, ...]] | None:
         """Which records of the data a finding is about."""
         if self.bound is None or touches is None:
             return None
-        found = [row for row in self.bound.world.rows[entity] if touches(row)]
-        return len(found), tuple(str(row["id"]) for row in found[:NAMED])
+        rows = [row for row in self.bound.world.rows[entity] if touches(row)]
+        return len(rows), tuple(str(row["id"]) for row in rows[:NAMED])
 
 
-def findings(subject: Subject) -> list[Diagnostic]:
+def findings(subject: CheckedPolicy) -> list[Diagnostic]:
     """What all checks find, in the order of the files, without what comments allow."""
     from roe.analysis.ended import CHECKS as ENDED
     from roe.analysis.precedence import CHECKS as PRECEDENCE
@@ -67,14 +67,21 @@ def findings(subject: Subject) -> list[Diagnostic]:
     from roe.analysis.reality import one_per_leaver
 
     checks = (*CHECKS, *PRECEDENCE, *REAL, *ENDED)
-    found = [d for check in counted(checks, len(checks), "checking what the rules can do") for d in check(subject)]
-    unique = list({(d.code, d.message, d.span.file, d.span.line, d.span.column): d for d in found}.values())
+    diagnostics = [d for check in counted(checks, len(checks), "checking what the rules can do") for d in check(subject)]
+    unique = list({(d.code, d.message, d.span.file, d.span.line, d.span.column): d for d in diagnostics}.values())
     placed = sorted(unique, key=lambda d: (d.span.file, d.span.line, d.span.column, d.code))
     return one_per_leaver(subject, allowed(subject.evaluator.policy, placed))
 
 
 def diagnostic(
-    subject: Subject, table: Table, code: str, at: Text, message: str, help: str, verdict: Verdict, related: Iterable[tuple[str, Span]] = ()
+    subject: CheckedPolicy,
+    table: RuleTable,
+    code: str,
+    at: Text,
+    message: str,
+    help: str,
+    verdict: Verdict,
+    related: Iterable[tuple[str, Span]] = (),
 ) -> Diagnostic:
     """A verdict as a finding."""
     if verdict.certainty == UNDECIDED:
@@ -101,7 +108,7 @@ def anchor(step: Choose) -> Text:
 # --- rules that never decide ----------------------------------------------------------------------------------------
 
 
-def never_fire(subject: Subject) -> Iterator[Diagnostic]:
+def never_fire(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R405 for what earlier rules cover, R415 for conditions that exclude each other."""
     for table in subject.tables:
         step = table.step
@@ -122,7 +129,7 @@ def never_fire(subject: Subject) -> Iterator[Diagnostic]:
                 yield diagnostic(subject, table, "R415", rule.name, message, "correct the conditions, or remove the rule", verdict)
 
 
-def repeated(subject: Subject) -> Iterator[Diagnostic]:
+def repeated(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R405, R407 or R410 for many rows with the conditions of an earlier one: one finding, with how many they are."""
     for table in subject.tables:
         step, verdict = table.step, table.repeated()
@@ -150,7 +157,7 @@ def repeated(subject: Subject) -> Iterator[Diagnostic]:
             )  # fmt: skip
 
 
-def masked(subject: Subject) -> Iterator[Diagnostic]:
+def masked(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R405 in a table whose hit policy is `priority`: a row that a better one always holds beside."""
     for table in subject.tables:
         step = table.step
@@ -158,7 +165,7 @@ def masked(subject: Subject) -> Iterator[Diagnostic]:
             continue
         order = sorted(range(len(step.rules)), key=lambda i, step=step: (rank(step.rules[i].value, step.priority), i))  # type: ignore[misc]
         ranked = replace(step, hit="first", rules=tuple(step.rules[i] for i in order))
-        for verdict in Table(table.finder, ranked, Chooser(ranked, subject.evaluator.policy.plan.lists)).never():
+        for verdict in RuleTable(table.finder, ranked, Chooser(ranked, subject.evaluator.policy.plan.lists)).never():
             if verdict.others:
                 rule, by = ranked.rules[verdict.rules[0]], ranked.rules[verdict.others[0]]
                 message = f"`{rule.name}` is never chosen: `{by.name}` has priority and matches all of its records"
@@ -166,7 +173,7 @@ def masked(subject: Subject) -> Iterator[Diagnostic]:
                 yield diagnostic(subject, table, "R405", rule.name, message, "narrow the other, or remove it", verdict, related)
 
 
-def dead_keys(subject: Subject) -> Iterator[Diagnostic]:
+def dead_keys(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R405 for a single value of a row: a ZIP code or a country that an earlier row of the table takes, whatever else holds."""
     for table in subject.tables:
         step = table.step
@@ -191,7 +198,7 @@ def dead_keys(subject: Subject) -> Iterator[Diagnostic]:
 MOST_KEYED = 2_000
 
 
-def conditions(subject: Subject) -> Iterator[Diagnostic]:
+def conditions(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R414 and R415: single conditions that say nothing. Tables' cells were checked when they were read."""
     for table in subject.tables:
         step = table.step
@@ -218,7 +225,7 @@ def conditions(subject: Subject) -> Iterator[Diagnostic]:
                     yield diagnostic(subject, table, "R414", at, message, "remove it, or write what you meant", here)
 
 
-def no_difference(subject: Subject) -> Iterator[Diagnostic]:
+def no_difference(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R413: rules without which the same would be decided, and for the same reason."""
     for table in subject.tables:
         step = table.step
@@ -236,7 +243,7 @@ def no_difference(subject: Subject) -> Iterator[Diagnostic]:
 # --- overlaps and gaps ----------------------------------------------------------------------------------------------
 
 
-def overlap(subject: Subject) -> Iterator[Diagnostic]:
+def overlap(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R407 and R410: rows that hold together where one may, or where all must agree."""
     for table in subject.tables:
         step = table.step
@@ -260,7 +267,7 @@ def overlap(subject: Subject) -> Iterator[Diagnostic]:
 MOST_FINDINGS = 20
 
 
-def staffed_twice(subject: Subject) -> Iterator[Diagnostic]:
+def staffed_twice(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R407 in a staffing: two reps whose periods run into each other. A dated row before one for the rest of the time is not such a thing."""
     for table in subject.tables:
         step = table.step
@@ -276,7 +283,7 @@ def staffed_twice(subject: Subject) -> Iterator[Diagnostic]:
             yield diagnostic(subject, table, "R407", _cell(one), message, "end one period on the day the other starts", verdict, related)
 
 
-def counted_twice(subject: Subject) -> Iterator[Diagnostic]:
+def counted_twice(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R425: criteria of a score that share one exact number, the end of one range and the beginning of the next."""
     for table in subject.tables:
         step = table.step
@@ -290,7 +297,7 @@ def counted_twice(subject: Subject) -> Iterator[Diagnostic]:
             yield diagnostic(subject, table, "R425", one.name, message, help, verdict, related)
 
 
-def unstaffed(subject: Subject) -> Iterator[Diagnostic]:
+def unstaffed(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R416 for a territory that no row staffs in a role, where rules of the role give its owner and have no other way."""
     plan = subject.evaluator.policy.plan
     for (entity, role), rules in plan.engagement.items():
@@ -322,7 +329,7 @@ def _territories(action: object, entity: str, steps: Mapping[tuple[str, str], ob
         yield name.removesuffix("_owner")
 
 
-def pool_in_time(subject: Subject) -> Iterator[Diagnostic]:
+def pool_in_time(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R416 of a pool: days between its members' periods on which nobody is in it."""
     for pool in subject.evaluator.policy.plan.pools.values():
         if isinstance(pool.members, Expr):
@@ -334,7 +341,7 @@ def pool_in_time(subject: Subject) -> Iterator[Diagnostic]:
             yield Diagnostic("R416", message, pool.text.span(), "start one period on the day the other ends", certainty=PROVEN)
 
 
-def left_out(subject: Subject) -> Iterator[Diagnostic]:
+def left_out(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R411: records that no rule of a role decides, and cases that a table leaves out beside those that it covers."""
     for table in subject.tables:
         step = table.step
@@ -358,7 +365,7 @@ def _partition(step: Choose) -> bool:
     ) and not step.hit.startswith("collect")
 
 
-def hidden(subject: Subject) -> Iterator[Diagnostic]:
+def hidden(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R412: a default that decides between cases that rows cover, such as exactly 500 between `< 500` and `> 500`."""
     for table in subject.tables:
         step = table.step
@@ -370,7 +377,7 @@ def hidden(subject: Subject) -> Iterator[Diagnostic]:
             yield diagnostic(subject, table, "R412", beside, message, "widen a row so that the two meet", verdict)
 
 
-def in_time(subject: Subject) -> Iterator[Diagnostic]:
+def in_time(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R416: days between two periods on which no row is in force."""
     for table in subject.tables:
         step = table.step
@@ -396,6 +403,6 @@ def _cell(rule: Rule) -> Text:
     return Text(rule.value, rule.name.origin) if isinstance(rule.value, str) else rule.name
 
 
-CHECKS: tuple[Callable[[Subject], Iterator[Diagnostic]], ...] = (
+CHECKS: tuple[Callable[[CheckedPolicy], Iterator[Diagnostic]], ...] = (
     never_fire, repeated, masked, dead_keys, conditions, no_difference, overlap, counted_twice, staffed_twice, left_out, hidden, in_time, unstaffed, pool_in_time,
 )  # fmt: skip

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from roe.analysis.diff import Change
+    from roe.analysis.diff import PolicyChange
     from roe.analysis.equivalence import Comparison, Difference
 
 
-def said(compared: Comparison, found: list[Change]) -> str:
+def said(compared: Comparison, found: list[PolicyChange]) -> str:
     """The verdict in a sentence."""
     rest = f"; could not be compared: {', '.join(compared.unproven)}" if compared.unproven else ""
     if compared.verdict == "equivalent":

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from roe.analysis.axis import Axis
-from roe.analysis.date_line import Line
+from roe.analysis.date_line import DateLine
 from roe.analysis.date_pairs import Pair, pairs_of
 from roe.analysis.dates import DateTest
 from roe.dynamic import Value
@@ -67,7 +67,7 @@ class DateAxis(Axis):
         if cells & self.missing(0):
             yield None
         zone = other.tzinfo if isinstance(other, datetime) else None
-        for one in Line(self.edges, self.kinds[0], zone, self.calendar, self.moving).values(other):
+        for one in DateLine(self.edges, self.kinds[0], zone, self.calendar, self.moving).values(other):
             cell = self.cell_of((one, other))
             if cell is not None and cells >> cell & 1:
                 yield one

@@ -82,7 +82,7 @@ def changes_of(codes: list[Code], clock: Clock) -> list[date]:
     return [scale.value(n) for n in sorted(numbers)]
 
 
-class Line:
+class DateLine:
     """Where some comparisons change, on the line of the first date, for one value of the second after the other."""
 
     def __init__(self, edges: Sequence[Edge], kind: str, zone: tzinfo | None, calendar: Calendar, moving: bool) -> None:

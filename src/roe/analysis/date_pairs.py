@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
 
-from roe.analysis.date_line import MICROSECOND, Line, reach_of
+from roe.analysis.date_line import MICROSECOND, DateLine, reach_of
 from roe.analysis.dates import DATE, MOMENT, Calendar, Edge
 from roe.dynamic import Value
 from roe.grammar import syntax as s
@@ -69,7 +69,7 @@ def _pairs(
     edges: tuple[Edge, ...], kinds: tuple[str, str], moving: bool, calendar: Calendar, others: list[date], strict: bool
 ) -> Pairs | None:
     """One pair of dates for every pattern that the edges make over these values of the second date."""
-    line = Line(edges, kinds[0], UTC, calendar, moving)
+    line = DateLine(edges, kinds[0], UTC, calendar, moving)
     scale = line.scale
     pairs: dict[Pair, None] = {(None, others[0]): None}
     if not moving:

@@ -292,8 +292,8 @@ def _code(tree: s.Node, names: dict[str, s.Node]) -> Code:
 
 def replaced(tree: s.Node, names: dict[str, s.Node]) -> s.Node:
     """The expression with some of its parts as names."""
-    found = names.get(show(tree)) if isinstance(tree, (s.Path, s.Call, s.Name)) else None
-    return found if found is not None else s.mapped(tree, lambda part: replaced(part, names))
+    name = names.get(show(tree)) if isinstance(tree, (s.Path, s.Call, s.Name)) else None
+    return name if name is not None else s.mapped(tree, lambda part: replaced(part, names))
 
 
 def _beside(

@@ -23,7 +23,7 @@ NOBODY = "(nobody)"
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PolicyChange:
     """A part of a policy that was added, removed, or says something else."""
 
     where: str
@@ -83,32 +83,32 @@ class Impact:
 # --- what the policies say ------------------------------------------------------------------------------------------
 
 
-def changes(old: Policy, new: Policy) -> list[Change]:
+def changes(old: Policy, new: Policy) -> list[PolicyChange]:
     """Every part that differs, in the order of the new policy; empty where both say the same."""
-    out: list[Change] = []
+    changed: list[PolicyChange] = []
     for where, before, after in _parts(old, new):
-        out += _differ(where, before, after)
-    return out
+        changed += _differ(where, before, after)
+    return changed
 
 
 def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str, str]]]:
-    found = []
+    sections = []
     a, b = old.plan, new.plan
     for key in dict.fromkeys([*b.engagement, *a.engagement]):
-        found.append((f"engagement of {key[0]} as {key[1]}", _rules(a.engagement.get(key)), _rules(b.engagement.get(key))))
+        sections.append((f"engagement of {key[0]} as {key[1]}", _rules(a.engagement.get(key)), _rules(b.engagement.get(key))))
     for key in dict.fromkeys([*b.steps, *a.steps]):
-        found.append((f"{key[0]}.{key[1]}", _step(a.steps.get(key)), _step(b.steps.get(key))))
-    found.append(("pools", {n: said(p) for n, p in a.pools.items()}, {n: said(p) for n, p in b.pools.items()}))
+        sections.append((f"{key[0]}.{key[1]}", _step(a.steps.get(key)), _step(b.steps.get(key))))
+    sections.append(("pools", {n: said(p) for n, p in a.pools.items()}, {n: said(p) for n, p in b.pools.items()}))
     lists = [
         {n: ", ".join(v.literal(str(y)) for y in x) for n, x in p.lists.items()} | {n: str(x) for n, x in p.dated_lists.items()}
         for p in (a, b)
     ]
-    found.append(("lists", lists[0], lists[1]))
+    sections.append(("lists", lists[0], lists[1]))
     stored = [
         {f"{entity}.{name}": said(f) for entity, known in policy.model.entities.items() for name, f in known.items()}
         for policy in (old, new)
     ]
-    found.append(("fields", stored[0], stored[1]))
+    sections.append(("fields", stored[0], stored[1]))
     rest = [
         {
             **{f.name: said(getattr(policy, f.name)) for f in fields(Policy) if f.name not in ("root", "name", "files", "model", "plan", "hours")},
@@ -117,20 +117,20 @@ def _parts(old: Policy, new: Policy) -> list[tuple[str, dict[str, str], dict[str
         }
         for policy, p in ((old, a), (new, b))
     ]  # fmt: skip
-    found.append(("policy", rest[0], rest[1]))
-    return found
+    sections.append(("policy", rest[0], rest[1]))
+    return sections
 
 
-def _differ(where: str, before: dict[str, str], after: dict[str, str]) -> list[Change]:
-    out = [Change(where, "removed", name, before=text) for name, text in before.items() if name not in after]
+def _differ(where: str, before: dict[str, str], after: dict[str, str]) -> list[PolicyChange]:
+    out = [PolicyChange(where, "removed", name, before=text) for name, text in before.items() if name not in after]
     for name, text in after.items():
         if name not in before:
-            out.append(Change(where, "added", name, after=text))
+            out.append(PolicyChange(where, "added", name, after=text))
         elif before[name] != text:
-            out.append(Change(where, "changed", name, before[name], text))
+            out.append(PolicyChange(where, "changed", name, before[name], text))
     common = [n for n in before if n in after], [n for n in after if n in before]
     if where.startswith("engagement") and common[0] != common[1]:
-        out.append(Change(where, "moved", "the order of the rules", " > ".join(common[0]), " > ".join(common[1])))
+        out.append(PolicyChange(where, "moved", "the order of the rules", " > ".join(common[0]), " > ".join(common[1])))
     return out
 
 

@@ -16,13 +16,13 @@ from roe.plan.operators import Action, Choose, DatedValue, Derive, Expr, Rule, S
 from roe.source import Text
 
 if TYPE_CHECKING:
-    from roe.analysis.check import Subject
+    from roe.analysis.check import CheckedPolicy
 
 DAY = 24.0
 INFINITE = float("inf")
 
 
-def ended(subject: Subject) -> Iterator[Diagnostic]:
+def ended(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R506 for exceptions, R429 for rules, rows, list entries and pool members whose period is over and that nothing follows."""
     today = subject.ends_by
     if today is None:
@@ -92,7 +92,7 @@ def _some(where: str, past: list[Text], last: date) -> Diagnostic:
 # --- service levels -------------------------------------------------------------------------------------------------
 
 
-def unmet(subject: Subject) -> Iterator[Diagnostic]:
+def unmet(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R428: a rep has longer to work a record than the window protects it, so it can be lost before the time is up."""
     policy = subject.evaluator.policy
     plan = policy.plan
@@ -157,4 +157,4 @@ def _pools(rules: Choose) -> Iterator[str]:
             action = action.otherwise
 
 
-CHECKS: tuple[Callable[[Subject], Iterator[Diagnostic]], ...] = (ended, unmet)
+CHECKS: tuple[Callable[[CheckedPolicy], Iterator[Diagnostic]], ...] = (ended, unmet)

@@ -4,48 +4,31 @@ Every part that decides has a meaning (`meaning.py`): parts of one meaning are e
 cells (`lists.py`), and whatever is left is undecided and named. A part may read computed fields. It is equal only if all that it reads is: so
 fields are *settled* first, those that a field reads before the field itself.
 
-from roe.dynamic import Value
-
 A difference is a record, which both evaluators have decided (`judge.py`). Where no decision is another one, a field on the way is, and that is
 said apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from roe.analysis.finder import Finder
 from roe.analysis.judge import Judge
 from roe.analysis.lists import Difference, Given, Pair, Side, apart, as_list, compare_lists
 from roe.analysis.meaning import Meaning
+from roe.analysis.policy_parts import Gives, action, credited, nothing, parts, territories_by_name, what
 from roe.analysis.space import Undecided
 from roe.analysis.verdicts import PROVEN, UNDECIDED
 from roe.analysis.witness import Witness
-from roe.analysis.writing_out import Key, Writer
+from roe.analysis.writing_out import Key, WritingOut
 from roe.dynamic import Value
 from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Evaluator
-from roe.plan.operators import Choose, Credit, Derive, Plan, Rule, Step
-from roe.policy.model import Policy
+from roe.plan.operators import Choose, Derive, Plan, Rule, Step
 
 __all__ = ["Comparison", "Difference", "as_list", "compare", "compare_lists"]
-
-WHEREABOUTS = ("root", "name", "files")  # of a policy, which decide nothing
-ONE = {
-    "pools": "pool",
-    "windows": "window",
-    "reports": "report",
-    "holdovers": "holdover",
-    "levels": "territory levels of",
-    "credits": "credit",
-    "books": "book",
-    "events": "event",
-    "invariants": "invariant",
-    "hours": "working hours",
-}  # what one part of a field of the plan is called
-Gives = Callable[[Rule, Callable[[Value], str], Callable[[str], str]], Given]  # a rule, and how values and sentences are spelt
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +132,8 @@ class _Comparing:
 
     def _before(self, key: Key) -> Key | None:
         """The key in the old policy of a field of the new one."""
-        found = self.origin.get(key, key)
-        return found if found in self.plans[0].steps and self._label(found) == key else None
+        old = self.origin.get(key, key)
+        return old if old in self.plans[0].steps and self._label(old) == key else None
 
     def text(self, side: int, key: Key) -> tuple[str, set[str]]:
         """What a computed field means, and the names in it."""
@@ -289,7 +272,7 @@ class _Comparing:
 
     def _apart(self, side: int, chooser: Chooser) -> Chooser:
         policy = self.policies[side]
-        step = apart(chooser.step, Writer(policy, chooser.step.entity))
+        step = apart(chooser.step, WritingOut(policy, chooser.step.entity))
         return chooser if step is chooser.step else Chooser(step, policy.plan.lists)
 
     def _territories(self) -> None:
@@ -304,7 +287,7 @@ class _Comparing:
                 self.unproven += sorted(self.settled(key).why)
                 continue
             read: set[str] = set()
-            sides = [self._side(i, _by_name(x, self.plans[i].lists), read, what) for i, x in enumerate(lists) if x is not None]
+            sides = [self._side(i, territories_by_name(x, self.plans[i].lists), read, what) for i, x in enumerate(lists) if x is not None]
             known = len(self.found)
             self._outcome(f"{key[0]}.territory", sides, read)
             if before is not None:  # found already, with all that the rows give
@@ -336,65 +319,6 @@ class _Comparing:
             names: set[str] = set()
             texts = [self.meanings[i].text(x[title], "", names, whole=True) for i, x in enumerate((old, new))]
             self.unproven += [title] if texts[0] != texts[1] else sorted(self.unsettled(names, begin=True))
-
-
-def parts(policy: Policy) -> Iterator[tuple[str, object]]:
-    """Everything of a policy but computed fields, rules and lists, by its title: every field of it that nobody has excepted."""
-    order: dict[str, list[str]] = {}
-    for entity, role in policy.plan.engagement:
-        order.setdefault(entity, []).append(role)
-    yield "roles", policy.roles
-    yield from ((f"order of roles of {entity}", roles) for entity, roles in order.items())
-    for entity, known in policy.model.entities.items():
-        yield from ((f"{entity}.{name}", found) for name, found in known.items())
-    for f in fields(Policy):
-        if f.name not in (*WHEREABOUTS, "model", "plan"):
-            yield from _items(f.name, getattr(policy, f.name))
-    for title, part in (("pools", policy.plan.pools), *policy.plan.parts.items()):
-        yield from _items(title, part)
-
-
-def _items(title: str, section: object) -> Iterator[tuple[str, object]]:
-    """A field of a policy as one part, or as one for each of the things in it that have names."""
-    one = ONE.get(title, title)
-    if isinstance(section, Mapping):
-        yield from ((f"{one} {name}", x) for name, x in section.items())
-    elif isinstance(section, tuple) and section and all(getattr(x, "name", "") for x in section):
-        yield f"order of {title}", [str(x.name) for x in section]
-        yield from ((f"{one} {x.name}", replace(x, shares={}) if isinstance(x, Credit) else x) for x in section)
-    else:
-        yield one, section
-
-
-def nothing(entity: str, hit: str) -> Chooser:
-    """A list without rules, which stands for one that a policy does not have."""
-    return Chooser(Choose(entity, "", "", hit, ()), {})
-
-
-def _by_name(chooser: Chooser, lists: Mapping[str, list[Value]]) -> Chooser:
-    """Territories by their names, without what else is known of them."""
-    step = chooser.step
-
-    def name(row: Value) -> Value:
-        return row.get("name") if isinstance(row, Mapping) else row
-
-    return Chooser(replace(step, rules=tuple(replace(r, value=name(r.value)) for r in step.rules), default=name(step.default)), lists)
-
-
-def what(rule: Rule, value: Callable[[Value], str], sentence: Callable[[str], str]) -> Given:
-    """What a row of a table gives."""
-    return value(rule.value), ""
-
-
-def action(rule: Rule, value: Callable[[Value], str], sentence: Callable[[str], str]) -> Given:
-    """What an engagement rule does and says. Where the policy has no sentence, roe's own names the rule."""
-    return (f"{value(rule.value)} because {sentence(rule.because)}", "") if rule.because else (value(rule.value), str(rule.name))
-
-
-def credited(credit: Credit, rule: Rule, value: Callable[[Value], str], sentence: Callable[[str], str]) -> Given:
-    """Whom a rule credits, and why."""
-    shares = value([[expr, percent] for expr, percent in credit.shares[str(rule.name)]])
-    return (f"{shares} because {sentence(rule.because)}", "") if rule.because else (shares, str(rule.name))
 
 
 def _same_lists(old: Plan, new: Plan) -> tuple[dict[str, str], set[str]]:

@@ -54,7 +54,7 @@ WANTED: dict[str, Accept] = {
 OPPOSITE = {"true": "false", "untrue": "unfalse", "false": "true", "unfalse": "untrue"}
 
 
-class Facts:
+class Proposals:
     """Proposals for one asker in one world."""
 
     def __init__(self, bound: Bound, rep: Row) -> None:
@@ -222,8 +222,8 @@ class Facts:
     def _entity(self, tree: s.Node, scope: Scope) -> str:
         """The entity that a reference refers to, where it refers to nothing now."""
         at = self.field_at(tree, scope)
-        found = self.world.policy.model.entities[at[0].entity].get(at[1]) if at is not None else None
-        return found.type.entity if found is not None and found.type.name == "record" else ""
+        field = self.world.policy.model.entities[at[0].entity].get(at[1]) if at is not None else None
+        return field.type.entity if field is not None and field.type.name == "record" else ""
 
     # --- fields -----------------------------------------------------------------------------------------------------------
 
@@ -278,14 +278,14 @@ class Facts:
             if stored.type.entity == "rep":
                 rows.append(self.rep)
             return [x for x in dict.fromkeys([*rows, None]) if x is not now and accept(x)][:WAYS]
-        found = list(itertools.chain.from_iterable(neighbours(h) for h in hints if not isinstance(h, (Row, list, dict))))
+        values = list(itertools.chain.from_iterable(neighbours(h) for h in hints if not isinstance(h, (Row, list, dict))))
         if stored.type.name == "string":
-            found += [*(stored.type.values or ()), *self._values(row.entity, name)]
+            values += [*(stored.type.values or ()), *self._values(row.entity, name)]
         elif stored.type.name == "boolean":
-            found += [True, False]
+            values += [True, False]
         else:
-            found += self._values(row.entity, name)
-        unique = list({(type(x).__name__, x): x for x in [*found, None] if not isinstance(x, (list, dict))}.values())
+            values += self._values(row.entity, name)
+        unique = list({(type(x).__name__, x): x for x in [*values, None] if not isinstance(x, (list, dict))}.values())
         good = [x for x in unique if x != now and v.kind(x) in (stored.type.name, "null") and accept(x)]
         return sorted(good, key=lambda x: apart(now, x))[:WAYS]
 
@@ -434,7 +434,7 @@ class Facts:
         yield from missing.related(self, tree, scope)
 
     def value(self, tree: s.Node, scope: Scope) -> Value:
-        found = self._codes.get(id(tree))
-        if found is None:
-            found = self._codes[id(tree)] = (tree, compile_expression(tree))
-        return found[1](scope)
+        compiled = self._codes.get(id(tree))
+        if compiled is None:
+            compiled = self._codes[id(tree)] = (tree, compile_expression(tree))
+        return compiled[1](scope)

@@ -20,7 +20,7 @@ from roe.analysis.cases import Cases
 from roe.analysis.date_cells import DateAxis
 from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.witness import THERE, TODAY, TODAY_PATH, Path, Witness, path_of, paths_of
-from roe.analysis.writing_out import Writer
+from roe.analysis.writing_out import WritingOut
 from roe.dynamic import Value, Values
 from roe.grammar import syntax as s
 from roe.grammar import values as v
@@ -41,7 +41,7 @@ MOST_VALUES = 8  # of a cell
 MOST_CELLS = 40  # of an axis, that are looked through
 MOST_DAYS = 12  # on which a record is tried
 Part = tuple[Axis, int]  # some cells of an axis
-Facts = Mapping[Path, Value]  # of a record
+FieldValues = Mapping[Path, Value]  # of a record
 
 
 class Finder:
@@ -146,7 +146,7 @@ class Finder:
             entity = known.type.entity or entity
         return False
 
-    def _group(self, cases: Cases, group: list[Part]) -> Iterator[Facts]:
+    def _group(self, cases: Cases, group: list[Part]) -> Iterator[FieldValues]:
         """Values for the fields that some axes share."""
         if len(group) == 1:
             axis, cells = group[0]
@@ -167,7 +167,7 @@ class Finder:
                 if all(_lies_in(axis, cells, code(scope)) for code, axis, cells in asked):
                     yield facts
 
-    def _single(self, cases: Cases, axis: Axis, cells: int, path: Path) -> Iterator[Facts]:
+    def _single(self, cases: Cases, axis: Axis, cells: int, path: Path) -> Iterator[FieldValues]:
         """Values for the one field that an axis is."""
         for cell in _in_order(axis, cells & cases.natural(axis)) or _in_order(axis, cells):
             if axis.values[cell] is None or not self._reference(cases.entity, path):
@@ -264,7 +264,7 @@ class Finder:
             for space, box in self._giving(step, cases, path, value):
                 yield from self.records(cases, space, box, 2)
         elif isinstance(step, Derive) and step.expr is not None and len(path) == 1:
-            tree = Writer(self.policy, entity).full(step.expr.tree)
+            tree = WritingOut(self.policy, entity).full(step.expr.tree)
             constants = [n.value for n in s.walk(tree) if isinstance(n, s.Literal)]
             for other in dict.fromkeys(self._paths(tree, entity)):
                 if self._kind(entity, other) != v.kind(value):
@@ -400,7 +400,7 @@ def _in_order(axis: Axis, cells: int) -> list[int]:
     return [*([0] if cells & 1 else []), *constants, *(c for c in present if c not in constants)]
 
 
-def _light(entity: str, facts: Facts, clock: Clock, lists: Mapping[str, Value]) -> Scope:
+def _light(entity: str, facts: FieldValues, clock: Clock, lists: Mapping[str, Value]) -> Scope:
     """A scope with nothing but some fields in it."""
     record: Values = {}
     for path, value in facts.items():

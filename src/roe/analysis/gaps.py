@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from roe.analysis.axis import Axis
 from roe.analysis.space import Box, Space, Undecided
-from roe.analysis.verdicts import MOST, MOST_TRIED, POSSIBLE, UNDECIDED, Table, Verdict, timely
+from roe.analysis.verdicts import MOST, MOST_TRIED, POSSIBLE, UNDECIDED, RuleTable, Verdict, timely
 from roe.grammar.closures import compile_expression
 from roe.plan.bitsets import bits
 from roe.plan.index import ELSE
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from roe.evaluator.row import Row
 
 
-def uncovered(table: Table) -> Iterator[Verdict]:
+def uncovered(table: RuleTable) -> Iterator[Verdict]:
     """A case that no rule of the list holds for, if there is one."""
     space = table.cases.space
     whole = [table.cases.natural(axis) & cells for axis, cells in zip(space.axes, space.whole, strict=True)]
@@ -32,7 +32,7 @@ def uncovered(table: Table) -> Iterator[Verdict]:
         yield left_out or Verdict((), POSSIBLE, touches=_inside(table, space, space.whole))
 
 
-def gaps(table: Table, within: Callable[[Axis], bool], inner: bool) -> Iterator[Verdict]:
+def gaps(table: RuleTable, within: Callable[[Axis], bool], inner: bool) -> Iterator[Verdict]:
     """Cases that are left out beside cases that are covered: they differ in one subject alone, one that `within` names.
 
     With `inner`, only what lies between two covered cases.
@@ -65,7 +65,7 @@ def gaps(table: Table, within: Callable[[Axis], bool], inner: bool) -> Iterator[
                 return
 
 
-def _beside(table: Table, space: Space, within: Callable[[Axis], bool], inner: bool) -> Iterator[tuple[int, Box, int, int]]:
+def _beside(table: RuleTable, space: Space, within: Callable[[Axis], bool], inner: bool) -> Iterator[tuple[int, Box, int, int]]:
     """(a rule, where it holds, an axis, the cells there that are to be looked at)."""
     asked = [i for i, axis in enumerate(space.axes) if within(axis)]
     for bit, rule in enumerate(space.rule_of) if asked else ():
@@ -88,7 +88,7 @@ def _beside(table: Table, space: Space, within: Callable[[Axis], bool], inner: b
                     yield rule, [*shared[:i], box[i], *shared[i + 1 :]], i, between
 
 
-def _left_out(table: Table, space: Space, box: Box, rule: int | None = None) -> Verdict | None:
+def _left_out(table: RuleTable, space: Space, box: Box, rule: int | None = None) -> Verdict | None:
     """A record of the box for which no rule holds."""
     return table.shown(
         space,
@@ -99,7 +99,7 @@ def _left_out(table: Table, space: Space, box: Box, rule: int | None = None) -> 
     )
 
 
-def _inside(table: Table, space: Space, box: Box) -> Callable[[Row], bool]:
+def _inside(table: RuleTable, space: Space, box: Box) -> Callable[[Row], bool]:
     """Whether a record lies in a box, whatever day it is, and no rule holds for it."""
     asked = [(compile_expression(axis.node), axis, cells) for axis, cells in zip(space.axes, box, strict=True) if not timely(axis)]
 

@@ -69,45 +69,45 @@ def listed(title: str, rows: Sequence[Said], ladder: bool) -> Chart:
 
 def mermaid(charts: Sequence[Chart]) -> str:
     """All charts as one Mermaid flow chart."""
-    out = ["flowchart TD"]
+    lines = ["flowchart TD"]
     for number, c in enumerate(charts, 1):
         key = f"c{number}"
         start = f"{c.title}: {c.record}" if c.record else c.title
-        out.append(f'  {key}_start(["{_quoted(start)}"])')
+        lines.append(f'  {key}_start(["{_quoted(start)}"])')
         before, label = f"{key}_start", ""
         if not c.ladder:
-            out += _beside(key, c)
+            lines += _beside(key, c)
             continue
         for i, rung in enumerate(c.rungs, 1):
             node = f"{key}_r{i}"
             always = rung.asks == "always"
             shape = (f'["{_quoted(rung.name)}"]') if always else f'{{"{_quoted(f"{rung.name}: {rung.asks}?")}"}}'
-            out += [f"  {node}{shape}", f"  {before} -->{label} {node}", f'  {node}_does["{_quoted(rung.does)}"]']
-            out.append(f"  {node} -->{'' if always else '|yes|'} {node}_does")
+            lines += [f"  {node}{shape}", f"  {before} -->{label} {node}", f'  {node}_does["{_quoted(rung.does)}"]']
+            lines.append(f"  {node} -->{'' if always else '|yes|'} {node}_does")
             before, label = node, "|no|"
         if c.rungs and c.rungs[-1].asks != "always":
-            out += [f'  {key}_none["nobody: no rule holds"]', f"  {before} -->|no| {key}_none"]
+            lines += [f'  {key}_none["nobody: no rule holds"]', f"  {before} -->|no| {key}_none"]
         lit = [f"{key}_start"] if c.record else []
         lit += [f"{key}_r{i}" for i, r in enumerate(c.rungs, 1) if r.asked] + [
             f"{key}_r{i}_does" for i, r in enumerate(c.rungs, 1) if r.decides
         ]
         if lit:
-            out.append(f"  class {','.join(lit)} lit")
+            lines.append(f"  class {','.join(lit)} lit")
     if any(c.record for c in charts):
-        out.append(f"  classDef lit fill:#d3e8e1,stroke:{LIT},stroke-width:3px")
-    return "\n".join(out) + "\n"
+        lines.append(f"  classDef lit fill:#d3e8e1,stroke:{LIT},stroke-width:3px")
+    return "\n".join(lines) + "\n"
 
 
 def _beside(key: str, c: Chart) -> list[str]:
     """The lines of a list: none of them depends on another."""
-    out = []
+    lines = []
     for i, rung in enumerate(c.rungs, 1):
         node = f"{key}_r{i}"
         name = f"{rung.name}: {rung.asks}" if rung.asks else rung.name
-        out += [f'  {node}["{_quoted(name)}"]', f"  {key}_start --> {node}"]
+        lines += [f'  {node}["{_quoted(name)}"]', f"  {key}_start --> {node}"]
         if rung.does:
-            out += [f'  {node}_does["{_quoted(rung.does)}"]', f"  {node} --> {node}_does"]
-    return out
+            lines += [f'  {node}_does["{_quoted(rung.does)}"]', f"  {node} --> {node}_does"]
+    return lines
 
 
 def _quoted(text: str) -> str:

@@ -20,7 +20,7 @@ OWNED_FOR = timedelta(days=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Judgement:
     """What one policy decides of a record in a role, as far as anybody notices; None where it has no rules for it."""
 
     action: str
@@ -32,13 +32,13 @@ class Verdict:
     sentence: str
 
 
-def outcome(decision: Decision | None, plain: bool) -> Verdict | None:
+def outcome(decision: Decision | None, plain: bool) -> Judgement | None:
     """The decision without the names of rules. A sentence that roe wrote names its rule; it is `plain` if the policy wrote it."""
     if decision is None:
         return None
     sentence = decision.reason if plain else decision.reason.replace(f"rule `{decision.rule}`", "rule")
     d = decision
-    return Verdict(d.action, d.owner, d.until, d.pool, d.territory, d.window, sentence)
+    return Judgement(d.action, d.owner, d.until, d.pool, d.territory, d.window, sentence)
 
 
 class Judge:
@@ -87,23 +87,23 @@ class Judge:
         yield {**tables, witness.entity: [record, *tables[witness.entity][1:]], "rep": reps}
 
     def _differ(self, tables: Tables, entity: str, today: date | datetime) -> bool:
-        found = [decisions(evaluator, tables, entity, today) for evaluator in self.evaluators]
-        if None in found:
+        decided = [decisions(evaluator, tables, entity, today) for evaluator in self.evaluators]
+        if None in decided:
             return False
-        before, after = found
+        before, after = decided
         assert before is not None and after is not None
         return any(differs(before.get(role), after.get(role)) for role in {*before, *after})
 
 
 def _lines(bound: Bound, name: str) -> list[tuple[object, ...]]:
     """Who is credited with what, and the reason if the policy wrote it."""
-    found = []
+    lines = []
     for credit in bound.plan.credits:
         step = bound.plan.steps[credit.entity, credit.name]
         written = isinstance(step, Choose) and any(rule.because for rule in step.rules)
         if credit.name == name:
-            found += [(*line[:8], line[8] if written else "") for line in credit_lines(credit, bound.world)]
-    return found
+            lines += [(*line[:8], line[8] if written else "") for line in credit_lines(credit, bound.world)]
+    return lines
 
 
 def differs(before: Decision | None, after: Decision | None) -> bool:

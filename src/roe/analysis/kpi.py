@@ -40,7 +40,7 @@ class Period:
 
 
 @dataclass(slots=True)
-class Line:
+class KpiLine:
     """The figures of a group in a period; None where there is nothing to divide by."""
 
     group: str
@@ -67,7 +67,7 @@ def periods(today: date, every: str, count: int, start: date | None = None) -> l
     return [Period(a, b) for a, b in zip(reversed(starts), reversed(ends), strict=True)]
 
 
-def kpi_lines(bound: Bound, by: str, found: Iterable[Period]) -> list[Line]:
+def kpi_lines(bound: Bound, by: str, found: Iterable[Period]) -> list[KpiLine]:
     """The figures of each group and of all, by period. `by` is rep, team, territory, or a table of accounts."""
     assert bound.plan.kpis is not None
     return [line for period in found for line in _Counted(bound, bound.plan.kpis, by).lines(period)]
@@ -89,8 +89,8 @@ class _Counted:
         role = self.kpis.role
 
         def owner(account: Row) -> Row | None:
-            found: Row | None = account["owner"].get(role)
-            return found
+            rep: Row | None = account["owner"].get(role)
+            return rep
 
         if self.by == "rep":
             return lambda a: rep.label if (rep := owner(a)) is not None else ""
@@ -102,24 +102,24 @@ class _Counted:
         assert isinstance(step, Choose)
         return lambda a: "(none)" if (x := a[self.by]) is None else v.string(x["name"] if isinstance(x, dict) else x) or "(none)"
 
-    def lines(self, period: Period) -> list[Line]:
+    def lines(self, period: Period) -> list[KpiLine]:
         groups = {name: self._of(rows, period) for name, rows in sorted(self.accounts.items())}
         leads = self._leads(period)
-        out = []
+        lines_by_group = []
         for name in sorted({*groups, *leads} - {""}):
-            out.append(
+            lines_by_group.append(
                 self._line(name, period, self.accounts.get(name, []), [groups.get(name) or self._of([], period)], leads.get(name, []))
             )
         everything = list(self.accounts.values())
-        out.append(
+        lines_by_group.append(
             self._line(
                 ALL, period, [a for rows in everything for a in rows], list(groups.values()), [x for rows in leads.values() for x in rows]
             )
         )
-        return out
+        return lines_by_group
 
     def _of(self, accounts: list[Row], period: Period) -> dict[str, int]:
-        found = dict.fromkeys(("covered", "worked", "completed", "touches", "meetings", "opportunities"), 0)
+        counts = dict.fromkeys(("covered", "worked", "completed", "touches", "meetings", "opportunities"), 0)
         for account in accounts:
             touches, people, any_ = 0, set(), False
             for activity in account["activities"]:
@@ -131,17 +131,17 @@ class _Counted:
                     touches += 1
                     if activity["contact"] is not None:
                         people.add(str(activity["contact"]["id"]))
-                found["meetings"] += self.meeting is not None and self.meeting(scope) is True
-            found["covered"] += any_
-            found["worked"] += touches > 0
-            found["completed"] += touches >= self.kpis.touches and len(people) >= self.kpis.contacts
-            found["touches"] += touches
-            found["opportunities"] += sum(o["created"] in period for o in account["opportunities"])
-        return found
+                counts["meetings"] += self.meeting is not None and self.meeting(scope) is True
+            counts["covered"] += any_
+            counts["worked"] += touches > 0
+            counts["completed"] += touches >= self.kpis.touches and len(people) >= self.kpis.contacts
+            counts["touches"] += touches
+            counts["opportunities"] += sum(o["created"] in period for o in account["opportunities"])
+        return counts
 
     def _leads(self, period: Period) -> dict[str, list[tuple[float | None, bool | None]]]:
         """Of every lead of the period: the hours to its first answer (None without), and whether it came in time (None: still open)."""
-        out: dict[str, list[tuple[float | None, bool | None]]] = {}
+        by_group: dict[str, list[tuple[float | None, bool | None]]] = {}
         clock = self.world.clock
         for lead in self.world.all("lead"):
             created = lead["created"]
@@ -150,10 +150,10 @@ class _Counted:
             answers = [at for a in lead["activities"] if (at := self._moment(a, created)) is not None and self._counts(a)]
             first = min(answers, default=None)
             due = clock.add(created, self.kpis.within) if self.kpis.within is not None else None
-            kept = None if due is None else first <= due if first is not None else False if due <= clock.now else None
+            in_time = None if due is None else first <= due if first is not None else False if due <= clock.now else None
             hours = (first - created).total_seconds() / 3600 if first is not None else None
-            out.setdefault(self._lead_group(lead), []).append((hours, kept))
-        return out
+            by_group.setdefault(self._lead_group(lead), []).append((hours, in_time))
+        return by_group
 
     def _counts(self, activity: Row) -> bool:
         return self.counts is None or self.counts(self.world.scope(activity)) is True
@@ -176,9 +176,9 @@ class _Counted:
 
     def _line(
         self, name: str, period: Period, accounts: list[Row], parts: list[dict[str, int]], leads: list[tuple[float | None, bool | None]]
-    ) -> Line:
+    ) -> KpiLine:
         total = {
-            key: sum(part[key] for part in parts) for key in ("covered", "worked", "completed", "touches", "meetings", "opportunities")
+            key: sum(counts[key] for counts in parts) for key in ("covered", "worked", "completed", "touches", "meetings", "opportunities")
         }
         owned = len(accounts)
         owners = {str(rep["id"]): rep for a in accounts if (rep := a["owner"].get(self.kpis.role)) is not None}
@@ -188,7 +188,7 @@ class _Counted:
             else 0
         )
         hours, kept = [h for h, _ in leads if h is not None], [k for _, k in leads if k is not None]
-        return Line(name, period, {
+        return KpiLine(name, period, {
             "accounts": owned, "capacity": capacity or None, "capacity_use": _share(owned, capacity), "coverage": _share(total["covered"], owned),
             "worked": total["worked"], "completed": total["completed"], "touches": total["touches"], "meetings": total["meetings"],
             "opportunities": total["opportunities"], "opportunities_per_worked": _share(total["opportunities"], total["worked"]), "leads": len(leads),
@@ -218,7 +218,7 @@ def target_of(kpis: Kpis, name: str, group: str) -> tuple[float | None, float | 
     return None, None, ""
 
 
-def missed(kpis: Kpis, name: str, line: Line) -> bool:
+def missed(kpis: Kpis, name: str, line: KpiLine) -> bool:
     """Whether a figure misses its target. The target of a count is a rep's, so a team's is as many times that."""
     value, target = line.values[name], target_of(kpis, name, line.group)[0]
     if target is None or value is None or (name in COUNTS and not line.reps):

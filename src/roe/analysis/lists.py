@@ -17,7 +17,7 @@ from roe.analysis.finder import Finder
 from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.verdicts import POSSIBLE, PROVEN
 from roe.analysis.witness import Witness
-from roe.analysis.writing_out import Key, Writer
+from roe.analysis.writing_out import Key, WritingOut
 from roe.dynamic import Json, Value
 from roe.evaluator.choose import Chooser
 from roe.evaluator.engine import Evaluator
@@ -128,7 +128,7 @@ def _branch(tree: s.Node, step: Derive) -> Value:
     return tree.value if isinstance(tree, s.Literal) else Expr(tree, step.expr.text)
 
 
-def apart(step: Choose, writer: Writer) -> Choose:
+def apart(step: Choose, writer: WritingOut) -> Choose:
     """The list with each rule that assigns one of several reps, by an `if` or a table, as a rule for each of them."""
     rules: list[Rule] = []
     for rule in step.rules:
@@ -136,7 +136,7 @@ def apart(step: Choose, writer: Writer) -> Choose:
     return step if len(rules) == len(step.rules) else replace(step, rules=tuple(rules))
 
 
-def _apart(rule: Rule, writer: Writer, depth: int) -> list[Rule]:
+def _apart(rule: Rule, writer: WritingOut, depth: int) -> list[Rule]:
     assign = rule.value.assign if isinstance(rule.value, Action) else None
     if assign is None or depth > MOST_APART:
         return [rule]
@@ -239,9 +239,9 @@ class Pair:
         space, n = self.space, self.n
         olds, news = space.mask(range(n)), space.mask(range(n, len(self.given)))
         if self._given(None, 0) != self._given(None, 1):
-            found = space.clear(space.whole, olds | news)
-            if found is not None:
-                yield None, None, found
+            clear = space.clear(space.whole, olds | news)
+            if clear is not None:
+                yield None, None, clear
         for rule in sorted(self.changed):
             for _, box in space.boxes(rule):
                 here = [*self._deciders(box, olds), None]
@@ -250,11 +250,11 @@ class Pair:
                     for j in there:
                         if self._given(i, 0) == self._given(j, 1):
                             continue
-                        for part in self._both(box, i, j):
+                        for piece in self._both(box, i, j):
                             avoid = (olds if i is None else space.before(i) & olds) | (news if j is None else space.before(j) & news)
-                            found = space.clear(part, avoid)
-                            if found is not None:
-                                yield i, j, found
+                            clear = space.clear(piece, avoid)
+                            if clear is not None:
+                                yield i, j, clear
                                 break
 
     def _deciders(self, box: Box, among: int) -> list[int]:
@@ -297,11 +297,11 @@ class Pair:
                 continue
             (before, gives_before), (after, gives_after) = (side.shown(fired, value) for side, fired, value in answers)
             certainty = POSSIBLE if witness.given else PROVEN
-            found = Difference(self.where, before, after, gives_before, gives_after, certainty, witness)
+            difference = Difference(self.where, before, after, gives_before, gives_after, certainty, witness)
             if certainty == PROVEN and self._decides(witness):
-                return replace(found, decides=True)
+                return replace(difference, decides=True)
             if best is None or (best.certainty != PROVEN and certainty == PROVEN):
-                best = found
+                best = difference
         if best is None and old is not None and new is not None and not self._exclusive():
             return Difference(self.where, self._name(old, 0), self._name(new, 1), self._effect(old, 0), self._effect(new, 1), POSSIBLE)
         return best

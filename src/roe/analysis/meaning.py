@@ -39,7 +39,7 @@ ITEM = s.Name("item")
 MATCHED = "matched_account"
 
 
-class Frame:
+class NameFrame:
     """A filter or a loop around an expression: the names that it binds, and the entity of its items, if that is known."""
 
     __slots__ = ("entity", "known", "names")
@@ -48,7 +48,7 @@ class Frame:
         self.names, self.entity, self.known = names, entity, known
 
 
-Frames = tuple[Frame, ...]
+Frames = tuple[NameFrame, ...]
 
 
 class Meaning:
@@ -94,7 +94,7 @@ class Meaning:
         if isinstance(node, s.Filter):
             base = self._tree(node.base, entity, frames)
             kind, of = self._kind(base, entity, frames)
-            inner = self._tree(node.condition, entity, (*frames, Frame(("item",), of, kind != "")))
+            inner = self._tree(node.condition, entity, (*frames, NameFrame(("item",), of, kind != "")))
             return s.Filter(base, _spelt(inner, True))
         if isinstance(node, s.Quantified):
             return self._quantified(node, entity, frames)
@@ -165,7 +165,7 @@ class Meaning:
         if any(self._has(of, n.id) for n in bound):  # a filter would take it for a field of the item
             bindings, condition = self._loop(node.bindings, node.condition, entity, frames)
             return replace(node, bindings=bindings, condition=condition)
-        inner = self._tree(_renamed(node.condition, only.name), entity, (*frames, Frame(("item",), of, True)))
+        inner = self._tree(_renamed(node.condition, only.name), entity, (*frames, NameFrame(("item",), of, True)))
         return s.Quantified("some", (s.Binding("item", source),), _spelt(inner, True))
 
     def _loop(self, bindings: tuple[s.Binding, ...], body: s.Node, entity: str, frames: Frames) -> tuple[tuple[s.Binding, ...], s.Node]:
@@ -175,7 +175,7 @@ class Meaning:
             until = self._tree(binding.until, entity, frames) if binding.until is not None else None
             found.append(s.Binding(binding.name, source, until))
             _, of = self._kind(source, entity, frames)
-            frames = (*frames, Frame((binding.name,), of, True))
+            frames = (*frames, NameFrame((binding.name,), of, True))
         return tuple(found), self._tree(body, entity, frames)
 
     def _member(self, node: s.In, entity: str, frames: Frames) -> s.Node:
@@ -388,8 +388,8 @@ def _joined(items: list[s.Node]) -> list[s.Node]:
 def _existence(node: s.Node) -> s.Node:
     """`some x in xs satisfies …` where only its truth matters: that a filter keeps more than none."""
     if isinstance(node, s.Quantified) and node.kind == "some" and len(node.bindings) == 1 and node.bindings[0].name == "item":
-        kept = s.Call("count", (s.Filter(node.bindings[0].source, node.condition),), ("",))
-        return s.Compare(">", kept, s.Literal(0, "0"))
+        count = s.Call("count", (s.Filter(node.bindings[0].source, node.condition),), ("",))
+        return s.Compare(">", count, s.Literal(0, "0"))
     if (
         isinstance(node, s.Compare)
         and isinstance(node.left, s.Call)

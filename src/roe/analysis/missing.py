@@ -18,10 +18,10 @@ from roe.grammar import syntax as s
 from roe.grammar.closures import Scope
 
 if TYPE_CHECKING:
-    from roe.analysis.facts import Facts
+    from roe.analysis.facts import Proposals
 
 
-def claimed(facts: Facts, record: Row, accept: Accept) -> Iterator[Way]:
+def claimed(facts: Proposals, record: Row, accept: Accept) -> Iterator[Way]:
     """A claim of the asker's own; or one that is released."""
     now = facts.world.clock.now
     live = record["claim"]
@@ -37,24 +37,24 @@ def claimed(facts: Facts, record: Row, accept: Accept) -> Iterator[Way]:
             yield release
 
 
-def released(facts: Facts, claim: Row) -> Way | None:
+def released(facts: Proposals, claim: Row) -> Way | None:
     change = facts.change(claim, "released", facts.world.clock.now)
     return None if change is None or claim["released"] is not None else (change,)
 
 
-def made_up(facts: Facts, entity: str, values: Values) -> Row:
+def made_up(facts: Proposals, entity: str, values: Values) -> Row:
     """A record that does not exist yet."""
     return Row(entity, facts.world, {"id": NEW, "name": NEW, **values})
 
 
-def added(facts: Facts, row: Row, more: Iterable[FieldChange] = (), price: float = 2.0) -> NewRecord:
+def added(facts: Proposals, row: Row, more: Iterable[FieldChange] = (), price: float = 2.0) -> NewRecord:
     """The change that adds a virtual record, with further values."""
     stored = {k: x["id"] if isinstance(x, Row) else x for k, x in row.items() if k not in row.derived and k not in ("id", "name")}
     stored |= {change.field: change.after for change in more}
     return NewRecord(row.entity, tuple(sorted((k, x) for k, x in stored.items() if x is not None)), cost=price)
 
 
-def related(facts: Facts, tree: s.Node, scope: Scope) -> Iterator[Way]:
+def related(facts: Proposals, tree: s.Node, scope: Scope) -> Iterator[Way]:
     """A related record more, or one that counts otherwise, for each list of records in an expression."""
     for node in s.walk(tree):
         if isinstance(node, s.Filter):
@@ -66,16 +66,16 @@ def related(facts: Facts, tree: s.Node, scope: Scope) -> Iterator[Way]:
             yield from elements(facts, node, s.Literal(True, "true"), scope, lambda item: scope)
 
 
-def relation_of(facts: Facts, tree: s.Node, scope: Scope) -> tuple[Row, str, str] | None:
+def relation_of(facts: Proposals, tree: s.Node, scope: Scope) -> tuple[Row, str, str] | None:
     """(the record, the entity of the records that refer to it, the field by which they do)."""
     at = facts.field_at(tree, scope)
-    found = facts.world.policy.model.entities[at[0].entity].get(at[1]) if at is not None else None
-    if at is None or found is None or not found.via or found.type.item is None:
+    field = facts.world.policy.model.entities[at[0].entity].get(at[1]) if at is not None else None
+    if at is None or field is None or not field.via or field.type.item is None:
         return None
-    return at[0], found.type.item.entity, found.via
+    return at[0], field.type.item.entity, field.via
 
 
-def elements(facts: Facts, base: s.Node, condition: s.Node, scope: Scope, inner: Callable[[Row], Scope]) -> Iterator[Way]:
+def elements(facts: Proposals, base: s.Node, condition: s.Node, scope: Scope, inner: Callable[[Row], Scope]) -> Iterator[Way]:
     relation = relation_of(facts, base, scope)
     items = facts.value(base, scope)
     for item in [x for x in items if isinstance(x, Row)][:RECORDS] if isinstance(items, list) else ():

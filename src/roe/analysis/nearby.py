@@ -19,9 +19,9 @@ POOL = 12  # values that the data has in a field, the most frequent first
 
 def nearest(test: Test, passes: Accept, now: Value) -> list[Value]:
     """Values from the cells of a test that pass it: its constants, and a value from below, between and above them."""
-    found = [*test.points, *(x for x in places_of(test.points) if x is not None)] if test.gaps else list(test.points)
+    candidates = [*test.points, *(x for x in places_of(test.points) if x is not None)] if test.gaps else list(test.points)
     close = [y for x in test.points for y in neighbours(x)] if test.gaps else []
-    return sorted((x for x in [*found, *close] if can_be_typed(x) and passes(x)), key=lambda x: apart(now, x))[:POOL]
+    return sorted((x for x in [*candidates, *close] if can_be_typed(x) and passes(x)), key=lambda x: apart(now, x))[:POOL]
 
 
 def can_be_typed(value: Value) -> bool:
@@ -43,16 +43,16 @@ def neighbours(value: Value) -> list[Value]:
 
 def moved(leaf: Value, now: Value, hints: Sequence[Value]) -> list[Value]:
     """Hints for a part of an expression: those of the whole, and the part moved by what the whole is away from them."""
-    found = list(hints)
+    values = list(hints)
     for hint in hints:
         if v.is_number(now) and v.is_number(hint) and v.is_number(leaf):
-            found += [v.add(leaf, v.subtract(hint, now)), v.subtract(leaf, v.subtract(hint, now))]
-            found += [v.multiply(leaf, ratio)] if now and (ratio := v.divide(hint, now)) is not None else []
+            values += [v.add(leaf, v.subtract(hint, now)), v.subtract(leaf, v.subtract(hint, now))]
+            values += [v.multiply(leaf, ratio)] if now and (ratio := v.divide(hint, now)) is not None else []
         elif isinstance(leaf, date) and isinstance(now, date) and isinstance(hint, date):
             gap = v.subtract(hint, now)
             if isinstance(gap, timedelta):
-                found += [v.add(leaf, gap), v.subtract(leaf, gap)]
-    return [x for x in found if x is not None]
+                values += [v.add(leaf, gap), v.subtract(leaf, gap)]
+    return [x for x in values if x is not None]
 
 
 def mails(value: Value, hints: Sequence[Value]) -> list[str]:
@@ -119,15 +119,15 @@ def price(row: Row, name: str, before: Value, after: Value) -> float:
     """What a field's change costs: facts that are the record's own and may be corrected are cheap, its history is not."""
     if name.startswith("owner."):
         return 25.0  # it begs the question: anything else comes first
-    found = 1.0 + apart(before, after)[0]
+    cost = 1.0 + apart(before, after)[0]
     kind = row.world.policy.model.entities[row.entity][name].type.name
     if kind == "record":
-        found += 2.0
+        cost += 2.0
     elif kind in ("date", "date and time"):
-        found += 4.0
+        cost += 4.0
     if name in ("name", "email", "domain", "company"):
-        found += 3.0  # which say what the record is
-    return found + (2.0 if row.entity == "rep" else 0.0)
+        cost += 3.0  # which say what the record is
+    return cost + (2.0 if row.entity == "rep" else 0.0)
 
 
 def harmful(row: Row, name: str, before: Value, after: Value, asker: Row) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from roe.analysis.space import Box, Space
-from roe.analysis.verdicts import MOST_TRIED, POSSIBLE, Table, Verdict, ordered, timely
+from roe.analysis.verdicts import MOST_TRIED, POSSIBLE, RuleTable, Verdict, ordered, timely
 
 
-def overlaps(table: Table, counts: Callable[[int, int], bool] = lambda a, b: True) -> Iterator[Verdict]:
+def overlaps(table: RuleTable, counts: Callable[[int, int], bool] = lambda a, b: True) -> Iterator[Verdict]:
     """Pairs of rules that hold for one record, the later first."""
     seen: set[tuple[int, int]] = set()
     tried = 0
@@ -26,7 +26,7 @@ def overlaps(table: Table, counts: Callable[[int, int], bool] = lambda a, b: Tru
             yield verdict
 
 
-def touching(table: Table) -> Iterator[tuple[int, int, Verdict]]:
+def touching(table: RuleTable) -> Iterator[tuple[int, int, Verdict]]:
     """Pairs of rules that test one ordered subject and nothing else, and share a single value of it: the end of one is in the other."""
     for space in table.spaces:
         for later, earlier, _ in space.overlaps():
@@ -56,7 +56,7 @@ def _shared_end(space: Space, one: Sequence[int], other: Sequence[int]) -> tuple
     return (at, common) if is_end else None
 
 
-def run_into(table: Table) -> Iterator[tuple[int, int, str, Verdict]]:
+def run_into(table: RuleTable) -> Iterator[tuple[int, int, str, Verdict]]:
     """Pairs of rules that differ in their days alone, whose periods overlap, and neither is part of the other; with the days."""
     for space in table.spaces:
         day = next((i for i, axis in enumerate(space.axes) if timely(axis)), None)
@@ -76,7 +76,7 @@ def _without(box: Box, axis: int) -> Box:
     return [*box[:axis], *box[axis + 1 :]]
 
 
-def _both_hold(table: Table, space: Space, box: Box, later: int, earlier: int) -> Verdict | None:
+def _both_hold(table: RuleTable, space: Space, box: Box, later: int, earlier: int) -> Verdict | None:
     """A record of the box for which both rules hold."""
     rules = (later, earlier)
     return table.shown(

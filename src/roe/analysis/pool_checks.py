@@ -15,7 +15,7 @@ from roe.grammar import values as v
 from roe.plan.operators import Action, Allocate, Expr
 
 if TYPE_CHECKING:
-    from roe.analysis.check import Subject
+    from roe.analysis.check import CheckedPolicy
     from roe.evaluator.engine import Bound
     from roe.evaluator.row import Row
 
@@ -23,7 +23,7 @@ LEAST_HISTORY = 10  # routed records from which a pool's load says something
 MOST_ASKED = 2_000  # records that a pool's members are asked about
 
 
-def empty_pools(subject: Subject) -> Iterator[Diagnostic]:
+def empty_pools(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R418: pools in which nobody would take a turn, whatever the record."""
     if subject.bound is None or not subject.bound.world.rows["rep"]:
         return
@@ -39,7 +39,7 @@ def empty_pools(subject: Subject) -> Iterator[Diagnostic]:
             yield _empty(pool, why)
 
 
-def _nobody_meets(subject: Subject, bound: Bound, members: Expr) -> str | None:
+def _nobody_meets(subject: CheckedPolicy, bound: Bound, members: Expr) -> str | None:
     """Why no rep meets a condition on members; None where one does, for some record of the data."""
     world, code = bound.world, subject.evaluator.compiled.code(members)
     alone = {n.id for n in s.walk(members.tree) if isinstance(n, s.Name)} <= {"rep", "today", "now", *world.lists}
@@ -63,7 +63,7 @@ def _empty(pool: Allocate, why: str) -> Diagnostic:
     )
 
 
-def overloaded_pools(subject: Subject) -> Iterator[Diagnostic]:
+def overloaded_pools(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R419: pools that get more records, day by day or week by week, than the caps of all their members let in.
 
     The load is what the rules route to the pool of the data's own records, over the days on which they were created.
@@ -86,7 +86,7 @@ def overloaded_pools(subject: Subject) -> Iterator[Diagnostic]:
                 yield Diagnostic("R419", message, pool.caps[cap].text.span(), help, certainty=certainty, touches=(len(days), ()))
 
 
-def _routed(subject: Subject, bound: Bound) -> dict[str, list[date]]:
+def _routed(subject: CheckedPolicy, bound: Bound) -> dict[str, list[date]]:
     """By pool, the days on which the records were created that the rules route to it."""
     routed: dict[str, list[date]] = {}
     for (entity, role), rules in subject.evaluator.policy.plan.engagement.items():
@@ -99,7 +99,7 @@ def _routed(subject: Subject, bound: Bound) -> dict[str, list[date]]:
     return routed
 
 
-def _room(subject: Subject, pool: Allocate, cap: str) -> float | None:
+def _room(subject: CheckedPolicy, pool: Allocate, cap: str) -> float | None:
     """The caps of all members who are there, added up; None where a cap or membership looks at the record."""
     assert subject.bound is not None
     world = subject.bound.world

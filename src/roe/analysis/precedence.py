@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from roe.analysis.diff import said
 from roe.analysis.space import Undecided
-from roe.analysis.verdicts import POSSIBLE, PROVEN, UNDECIDED, Table, Verdict
+from roe.analysis.verdicts import POSSIBLE, PROVEN, UNDECIDED, RuleTable, Verdict
 from roe.analysis.witness import THERE, Witness, path_of
 from roe.diagnostics import Diagnostic
 from roe.dynamic import Value
@@ -22,7 +22,7 @@ from roe.grammar import syntax as s
 from roe.plan.operators import Action, Expr
 
 if TYPE_CHECKING:
-    from roe.analysis.check import Subject
+    from roe.analysis.check import CheckedPolicy
     from roe.evaluator.row import Row
 
 LEAST = 2  # records of a rule from which its losses say something
@@ -30,7 +30,7 @@ PROTECTS = ("keep", "hold")  # what stands first on purpose: nobody loses what t
 MOST_RULES = 1_000  # of a list that every record is asked about
 
 
-def overridden(subject: Subject) -> Iterator[Diagnostic]:
+def overridden(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R426: a rule declares that it overrides another, and the other takes records of it."""
     for table in subject.tables:
         rules = table.step.rules
@@ -53,7 +53,7 @@ def overridden(subject: Subject) -> Iterator[Diagnostic]:
                 )  # fmt: skip
 
 
-def taken(table: Table, rule: int, other: int) -> Verdict | None:
+def taken(table: RuleTable, rule: int, other: int) -> Verdict | None:
     """Records that meet a rule, and that an earlier rule decides; None is a proof that there are none."""
 
     def touches(row: Row) -> bool:
@@ -87,7 +87,7 @@ def taken(table: Table, rule: int, other: int) -> Verdict | None:
     return possible
 
 
-def _peopled(table: Table, witness: Witness, rules: Iterable[int]) -> Witness:
+def _peopled(table: RuleTable, witness: Witness, rules: Iterable[int]) -> Witness:
     """The record with somebody wherever the rules look for the rep whom they assign, unless it says something of that already."""
     fields = (n for i in rules for expr in _assigned(table.step.rules[i].value) for n in s.walk(table.cases.writer.full(expr.tree)))
     paths = (path_of(n, witness.entity) for n in fields if isinstance(n, s.Path))
@@ -101,7 +101,7 @@ def _assigned(action: Value) -> list[Expr]:
     return [a.assign for a in action.with_otherwise() if a.assign is not None] if isinstance(action, Action) else []
 
 
-def _differ(table: Table, witness: Witness, rule: int, other: int) -> bool:
+def _differ(table: RuleTable, witness: Witness, rule: int, other: int) -> bool:
     """Whether both rules hold for a record, and give it to two people, or do two things with it."""
     row = table.finder.row(witness)
     if row is None or table.chooser.truth(rule, row.world.scope(row)) is not True:
@@ -109,7 +109,7 @@ def _differ(table: Table, witness: Witness, rule: int, other: int) -> bool:
     return table.step.stage != "engagement" or _given(table, row, rule) != _given(table, row, other)
 
 
-def _given(table: Table, row: Row, rule: int) -> tuple[Value, ...]:
+def _given(table: RuleTable, row: Row, rule: int) -> tuple[Value, ...]:
     """What a rule does with a record: the action, or the pool, the rep and until when."""
     code, scope, role = row.world.compiled.code, row.world.scope(row), table.step.name.removeprefix("engagement_")
     outcome = row.world.compiled.role(row.entity, role).of(rule)
@@ -121,7 +121,7 @@ def _given(table: Table, row: Row, rule: int) -> tuple[Value, ...]:
         outcome = outcome.otherwise
 
 
-def too_late(subject: Subject) -> Iterator[Diagnostic]:
+def too_late(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R427: most records of a rule are decided otherwise by an earlier one, which holds for more."""
     if subject.bound is None:
         return
@@ -148,7 +148,7 @@ def too_late(subject: Subject) -> Iterator[Diagnostic]:
             yield Diagnostic("R427", message, rule.name.span(), help, related, certainty=PROVEN, touches=(total, names))
 
 
-def _losses(table: Table, records: Iterable[Row]) -> tuple[list[list[Row]], list[Counter[int]]]:
+def _losses(table: RuleTable, records: Iterable[Row]) -> tuple[list[list[Row]], list[Counter[int]]]:
     """Of each rule the records that it holds for, and how many of them each earlier rule decides otherwise."""
     does = [said(rule.value) for rule in table.step.rules]
     holds: list[list[Row]] = [[] for _ in does]
@@ -162,9 +162,9 @@ def _losses(table: Table, records: Iterable[Row]) -> tuple[list[list[Row]], list
     return holds, lost
 
 
-def _catch_all(table: Table, number: int) -> bool:
+def _catch_all(table: RuleTable, number: int) -> bool:
     conditions = table.step.rules[number].conditions
     return not conditions or all(isinstance(c.tree, s.Literal) and c.tree.value is True for c in conditions)
 
 
-CHECKS: tuple[Callable[[Subject], Iterator[Diagnostic]], ...] = (overridden, too_late)
+CHECKS: tuple[Callable[[CheckedPolicy], Iterator[Diagnostic]], ...] = (overridden, too_late)

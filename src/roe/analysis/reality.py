@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from roe.analysis.axis import Axis
 from roe.analysis.pool_checks import MOST_ASKED, empty_pools, overloaded_pools
 from roe.analysis.space import Alternative, Space
-from roe.analysis.verdicts import PROVEN, Table
+from roe.analysis.verdicts import PROVEN, RuleTable
 from roe.analysis.witness import path_of
 from roe.diagnostics import Diagnostic, suggest
 from roe.dynamic import Value
@@ -29,14 +29,14 @@ from roe.source import Span, Text, span_of
 from roe.words import counted, verb
 
 if TYPE_CHECKING:
-    from roe.analysis.check import Subject
+    from roe.analysis.check import CheckedPolicy
     from roe.evaluator.row import Row
 
 
 # --- the policy against itself --------------------------------------------------------------------------------------
 
 
-def unused_lists(subject: Subject) -> Iterator[Diagnostic]:
+def unused_lists(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R420: lists that no expression and no report names."""
     policy = subject.evaluator.policy
     if not policy.plan.lists and not policy.plan.dated_lists:
@@ -54,13 +54,13 @@ def _key(policy: Policy, section: str, name: str) -> Span:
     from roe.policy.loader import load_policy_files
 
     for _, content in load_policy_files(policy.root)[0]:
-        found = content.get(section) if isinstance(content, dict) else None
-        if isinstance(found, dict) and name in found:
-            return span_of(found.key(name))  # type: ignore[attr-defined]
+        keys = content.get(section) if isinstance(content, dict) else None
+        if isinstance(keys, dict) and name in keys:
+            return span_of(keys.key(name))  # type: ignore[attr-defined]
     return Span("policy.yaml", 1, 1, 2)
 
 
-def two_tables(subject: Subject) -> Iterator[Diagnostic]:
+def two_tables(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R422: a key that two tables both take, where rules of one role use the one and then the other.
 
     Tables that say different things of the same keys (a region, and a delivery zone) have most keys in common, and are meant to.
@@ -94,7 +94,7 @@ def two_tables(subject: Subject) -> Iterator[Diagnostic]:
 NAMED_KEYS = 10
 
 
-def _together(first: Table, mine: list[int], second: Table, theirs: list[int]) -> tuple[Text, Text] | None:
+def _together(first: RuleTable, mine: list[int], second: RuleTable, theirs: list[int]) -> tuple[Text, Text] | None:
     """The names of two rows, of these alternatives of two tables, that can hold for one record."""
     for i, j in itertools.product(mine, theirs):
         (here, a), (there, b) = first.cases.rows[i], second.cases.rows[j]
@@ -109,7 +109,7 @@ def _both_hold(a: Mapping[str, Test], b: Mapping[str, Test]) -> bool:
     return any(True for _ in Space([(i, {key: tests[key] for key in common}) for i, tests in enumerate((a, b))]).overlaps())
 
 
-def _ranges(subject: Subject, first: Table, second: Table) -> Iterator[Diagnostic]:
+def _ranges(subject: CheckedPolicy, first: RuleTable, second: RuleTable) -> Iterator[Diagnostic]:
     """R422 for ranges: codes from here to there in one table, and some of them in the other."""
     one, other = _texts(first), _texts(second)
     for key in one.keys() & other.keys():
@@ -137,7 +137,7 @@ def _ranges(subject: Subject, first: Table, second: Table) -> Iterator[Diagnosti
             )
 
 
-def _texts(table: Table) -> dict[str, list[Alternative]]:
+def _texts(table: RuleTable) -> dict[str, list[Alternative]]:
     """The rows that ask for texts, by the subject that these are of."""
     made: dict[str, list[Alternative]] = {}
     for number, tests in table.cases.rows:
@@ -165,7 +165,7 @@ def _inside(axis: Axis, cells: int) -> Callable[[Row], bool]:
     return inside
 
 
-def two_lists(subject: Subject) -> Iterator[Diagnostic]:
+def two_lists(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R422 for lists: a value that two lists have, where one rule of a role asks for the one and a later rule for the other."""
     policy = subject.evaluator.policy
     lists = policy.plan.lists
@@ -192,7 +192,7 @@ def _common(values: list[Value], others: list[Value]) -> list[Value]:
     return [x for x in values if x in known]
 
 
-def _listed(rule: Rule, table: Table, lists: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
+def _listed(rule: Rule, table: RuleTable, lists: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
     """(a list, the subject whose values it has) of each plain membership that a rule asks for."""
     for condition in rule.conditions:
         for tree in s.conjuncts(table.cases.writer.full(condition.tree)):
@@ -209,15 +209,15 @@ def _fields(tree: s.Node, entity: str) -> Iterator[str]:
             yield n.id
 
 
-def _keys(table: Table) -> dict[str, dict[Value, list[int]]]:
+def _keys(table: RuleTable) -> dict[str, dict[Value, list[int]]]:
     """The texts that rows list, by subject: ZIP codes, domains, names; for each the alternatives that list it."""
-    found: dict[str, dict[Value, list[int]]] = {}
+    by_subject: dict[str, dict[Value, list[int]]] = {}
     for place, (_, tests) in enumerate(table.cases.rows):
         for key, test in tests.items():
             for point, truth in zip(test.points, test.at_points, strict=True):
                 if truth is True and isinstance(point, str) and test.other is not True:
-                    found.setdefault(key, {}).setdefault(point, []).append(place)
-    return found
+                    by_subject.setdefault(key, {}).setdefault(point, []).append(place)
+    return by_subject
 
 
 def _has(subject: str, key: Value) -> Callable[[Row], bool]:
@@ -232,7 +232,7 @@ def _has(subject: str, key: Value) -> Callable[[Row], bool]:
 # --- reps -----------------------------------------------------------------------------------------------------------
 
 
-def reps(subject: Subject) -> Iterator[Diagnostic]:
+def reps(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R417: reps that the policy names and the data does not know, and each place that names somebody who has left.
 
     Comments allow places one by one; `one_per_leaver` makes one finding of those that remain.
@@ -254,7 +254,7 @@ def _still_named(mention: Mention) -> Diagnostic:
     return Diagnostic("R417", message, mention.text.span(), help, certainty=PROVEN)
 
 
-def one_per_leaver(subject: Subject, found: list[Diagnostic]) -> list[Diagnostic]:
+def one_per_leaver(subject: CheckedPolicy, found: list[Diagnostic]) -> list[Diagnostic]:
     """The findings, where all places that name one leaver are one: at the first place, with the others beside it."""
     if subject.bound is None or not any(d.code == "R417" for d in found):
         return found
@@ -278,7 +278,7 @@ def one_per_leaver(subject: Subject, found: list[Diagnostic]) -> list[Diagnostic
     return merged
 
 
-def unknown_records(subject: Subject) -> Iterator[Diagnostic]:
+def unknown_records(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R506: records that exceptions and `do_not_route` name, and that the data does not know."""
     if subject.bound is None:
         return
@@ -289,21 +289,27 @@ def unknown_records(subject: Subject) -> Iterator[Diagnostic]:
     ]
     named += [(x, "`do_not_route`") for x in plan.untouched if x.until is None or today < x.until]
     for row, what in named:
-        found = world.search(row.entity, row.record) if world.rows.get(row.entity) else []
-        if not world.rows.get(row.entity) or (len(found) == 1 and (isinstance(row, ExceptionRow) or found[0]["id"] == row.record)):
+        matches = world.search(row.entity, row.record) if world.rows.get(row.entity) else []
+        if not world.rows.get(row.entity) or (len(matches) == 1 and (isinstance(row, ExceptionRow) or matches[0]["id"] == row.record)):
             continue
         why = (
-            "which is not in the data" if not found else f"which {len(found)} records answer to" if len(found) > 1 else "which is not an id"
+            "which is not in the data"
+            if not matches
+            else f"which {len(matches)} records answer to"
+            if len(matches) > 1
+            else "which is not an id"
         )
         known = [str(x[field]) for x in world.rows[row.entity][:MOST_ASKED] for field in ("id", "name") if dict.get(x, field)]
-        help = suggest(str(row.record), known, "name the record by its id, or remove the row") if not found else "name the record by its id"
+        help = (
+            suggest(str(row.record), known, "name the record by its id, or remove the row") if not matches else "name the record by its id"
+        )
         yield Diagnostic("R506", f"{what} names the {row.entity} `{row.record}`, {why}", row.record.span(), help, certainty=PROVEN)
 
 
 # --- fields ---------------------------------------------------------------------------------------------------------
 
 
-def empty_fields(subject: Subject) -> Iterator[Diagnostic]:
+def empty_fields(subject: CheckedPolicy) -> Iterator[Diagnostic]:
     """R421: fields that rules need a value of, and that no record of the data has."""
     if subject.bound is None:
         return
@@ -333,6 +339,6 @@ def empty_fields(subject: Subject) -> Iterator[Diagnostic]:
             yield Diagnostic("R421", message, texts[0].span(), help, related, certainty=PROVEN, touches=(rows, ()))
 
 
-CHECKS: tuple[Callable[[Subject], Iterator[Diagnostic]], ...] = (
+CHECKS: tuple[Callable[[CheckedPolicy], Iterator[Diagnostic]], ...] = (
     unused_lists, two_tables, two_lists, reps, unknown_records, empty_pools, overloaded_pools, empty_fields,
 )  # fmt: skip

@@ -41,7 +41,7 @@ class Overview:
 
 def overview(policy: Policy, world: World, report: Report, last: Report) -> Overview:
     """Everything that can be said of an export. `world` holds its records."""
-    out = Overview(report, changes=changes(report, last), broken=[d.message for d in broken(policy, report, last)])
+    summary = Overview(report, changes=changes(report, last), broken=[d.message for d in broken(policy, report, last)])
     named = constants(policy)
     for entity, read in report.items():
         fields = policy.model.entities[entity]
@@ -50,32 +50,32 @@ def overview(policy: Policy, world: World, report: Report, last: Report) -> Over
             if f.type.name in ("date", "date and time") and seen["filled"]:
                 days = [d for d in world.values(entity, name) if isinstance(d, date)]
                 if days:
-                    out.newest[entity, name] = str(max(days))[:10]
+                    summary.newest[entity, name] = str(max(days))[:10]
             known = named.get((entity, name), set()) | set(f.type.values)
             strange = [x for x in seen["values"] if x not in known]
             if (entity, name) in named and strange:
-                out.strange[entity, name] = strange
+                summary.strange[entity, name] = strange
     for entity, name in sorted(reads(policy)):
         stored = policy.model.entities.get(entity, {}).get(name)
         if stored is None or stored.via or entity not in report or name in ("id", "name"):
             continue
         seen = [x for key, x in report[entity]["fields"].items() if key.partition(".")[0] == name]
         if not any(x["filled"] for x in seen) and stored.default is None:
-            out.empty.setdefault(entity, []).append(name)
-    return out
+            summary.empty.setdefault(entity, []).append(name)
+    return summary
 
 
 def constants(policy: Policy) -> Mapping[tuple[str, str], set[str]]:
     """(entity, field) -> the texts that rules compare it with."""
-    found: dict[tuple[str, str], set[str]] = {}
+    texts_by_field: dict[tuple[str, str], set[str]] = {}
     for entity, tree in expressions(policy):
         for node in s.walk(tree):
             if isinstance(node, s.Compare) and node.op in ("=", "!="):
                 for subject, other in ((node.left, node.right), (node.right, node.left)):
-                    _note(found, entity, subject, (other,), policy)
+                    _note(texts_by_field, entity, subject, (other,), policy)
             elif isinstance(node, s.In):
-                _note(found, entity, node.value, node.tests, policy)
-    return found
+                _note(texts_by_field, entity, node.value, node.tests, policy)
+    return texts_by_field
 
 
 def _note(found: dict[tuple[str, str], set[str]], entity: str, subject: s.Node, tests: Iterable[s.Node], policy: Policy) -> None:

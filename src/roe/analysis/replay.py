@@ -81,13 +81,13 @@ def decided(bound: Bound, entity: str, record: str, role: str) -> Decision:
 
 def given(world: World) -> Records:
     """The records as they were loaded, before references were resolved; those added one by one last."""
-    found: Records = {}
+    records: Records = {}
     for entity, rows in world.rows.items():
         typed = world.typed.get(entity)
         loaded = list(typed.rows) if typed is not None else []
         known = {values["id"] for values in loaded}
-        found[entity] = loaded + [stored(row) for row in rows if row["id"] not in known]
-    return found
+        records[entity] = loaded + [stored(row) for row in rows if row["id"] not in known]
+    return records
 
 
 def stored(row: Row) -> Values:
@@ -155,21 +155,21 @@ def with_field(world: World, entity: str, values: Mapping[str, Value], name: str
     column = columns.get(name)
     if "id" not in columns and name in ("email", "name", "domain"):
         raise Impossible  # it is what the record is known by
-    found = dict(values)
+    changed = dict(values)
     for sharing in [name, *(f for f, c in columns.items() if c == column and f != name and column is not None)]:
-        found[sharing] = read_back(world.policy, entity, sharing, value)
+        changed[sharing] = read_back(world.policy, entity, sharing, value)
         if sharing == "name" and value is None:
             raise Impossible
-        if found[sharing] is None:
+        if changed[sharing] is None:
             if (f := fields.get(sharing)) is not None and (f.required or f.default is not None):
                 raise Impossible
-            del found[sharing]
+            del changed[sharing]
     if read_back(world.policy, entity, name, value) != value:
         raise Impossible
     if name in ("first_name", "last_name", "company", "email", "domain") and "name" not in columns:
-        raw = coerce_table(entity, fields, [_as_text(found)], world.policy.roles, zone_of(world.policy.timezone), DataSource()).rows
-        found["name"] = raw[0]["name"] if raw else found["name"]
-    return found
+        raw = coerce_table(entity, fields, [_as_text(changed)], world.policy.roles, zone_of(world.policy.timezone), DataSource()).rows
+        changed["name"] = raw[0]["name"] if raw else changed["name"]
+    return changed
 
 
 def _as_text(values: Mapping[str, Value]) -> Values:

@@ -14,7 +14,7 @@ TOTAL = "all"
 
 
 @dataclass(slots=True)
-class Group:
+class ReportGroup:
     """The records of one group: how many, and per measure how many it is true of, or the sum of a number."""
 
     records: int = 0
@@ -22,11 +22,11 @@ class Group:
 
 
 @dataclass(slots=True)
-class Result:
+class ReportResult:
     """A report over the records of a run. `missing` are rows of the list that no record fits."""
 
     report: Report
-    groups: dict[str, Group]
+    groups: dict[str, ReportGroup]
     counted: dict[str, bool]  # measure -> whether it counts records, rather than sums
     listed: int = 0
     missing: list[str] = field(default_factory=list)
@@ -42,13 +42,13 @@ class Result:
         return {"report": self.report.name, "groups": groups, "listed": self.listed, "missing": self.missing}
 
 
-def run_report(bound: Bound, report: Report) -> Result:
+def run_report(bound: Bound, report: Report) -> ReportResult:
     """Count, over records that have this run's owners; decide everything first (`Bound.decide_all`)."""
     world = bound.world
     code = world.compiled.code
-    groups: dict[str, Group] = {}
+    groups: dict[str, ReportGroup] = {}
     counted = dict.fromkeys(report.measures, True)
-    total = Group(measures=dict.fromkeys(report.measures, 0))
+    total = ReportGroup(measures=dict.fromkeys(report.measures, 0))
     step = bound.plan.steps.get((report.entity, report.list)) if report.list is not None else None
     met: set[int] = set()
     for row in world.all(report.entity):
@@ -61,7 +61,7 @@ def run_report(bound: Bound, report: Report) -> Result:
         if report.where is not None and code(report.where)(scope) is not True:
             continue
         key = "" if report.by is None else v.string(code(report.by)(scope)) or "(none)"
-        group = groups.setdefault(key, Group(measures=dict.fromkeys(report.measures, 0)))
+        group = groups.setdefault(key, ReportGroup(measures=dict.fromkeys(report.measures, 0)))
         values = {name: code(expr)(scope) for name, expr in report.measures.items()}
         for each in (group, total):
             each.records += 1
@@ -71,14 +71,14 @@ def run_report(bound: Bound, report: Report) -> Result:
     shown = {key: groups[key] for key in sorted(groups)} if report.by is not None else {}
     missing = [str(rule.name) for i, rule in enumerate(step.rules) if i not in met] if isinstance(step, Choose) else []
     listed = len(step.rules) if isinstance(step, Choose) else 0
-    return Result(report, {**shown, TOTAL: total}, counted, listed, missing)
+    return ReportResult(report, {**shown, TOTAL: total}, counted, listed, missing)
 
 
 def _amount(value: Value) -> float:
     return value if v.is_number(value) else 1 if value is True else 0
 
 
-def run_reports(bound: Bound, wanted: Mapping[str, Report]) -> list[Result]:
+def run_reports(bound: Bound, wanted: Mapping[str, Report]) -> list[ReportResult]:
     for _ in bound.decide_all():
         pass
     return [run_report(bound, report) for report in wanted.values()]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from roe.analysis.changes import ExceptionEnds, MemberChange, Wait, Way, best, together
-from roe.analysis.facts import Facts
+from roe.analysis.facts import Proposals
 from roe.analysis.nearby import Accept, above, waiting
 from roe.dynamic import Json, Value
 from roe.evaluator.decision import Decision
@@ -73,7 +73,7 @@ def routes(bound: Bound, d: Decision, rep: Row) -> list[Route]:
 class _Router:
     def __init__(self, bound: Bound, d: Decision, rep: Row) -> None:
         self.bound, self.world, self.d, self.rep = bound, bound.world, d, rep
-        self.facts = Facts(bound, rep)
+        self.facts = Proposals(bound, rep)
         self.compiled = bound.evaluator.compiled
         self.scope = self.world.scope(d.row)
 
@@ -270,14 +270,14 @@ def opening(bound: Bound, rep: Row) -> datetime | None:
 def days(bound: Bound, d: Decision, rep: Row) -> list[date]:
     """Days after today on which something may be otherwise by itself: an end or a beginning that the policy or the data names."""
     world, row, today = bound.world, d.row, bound.world.clock.today
-    found: set[date] = {today + timedelta(days=1)}
+    dates: set[date] = {today + timedelta(days=1)}
     with world.as_before(d.entity):
-        found |= {day for value in _dates(bound, row, rep) if (day := _day(value)) is not None}
+        dates |= {day for value in _dates(bound, row, rep) if (day := _day(value)) is not None}
     for choose in (*bound.plan.engagement.values(), *bound.plan.steps.values()):
         if isinstance(choose, Choose) and choose.entity == d.entity:
-            found |= set(_periods(choose.rules[:2000]))
-    found |= {x.until for x in bound.plan.exceptions if x.until and x.entity == d.entity and world.find(d.entity, x.record) is row}
-    return sorted(x for x in found if x > today)
+            dates |= set(_periods(choose.rules[:2000]))
+    dates |= {x.until for x in bound.plan.exceptions if x.until and x.entity == d.entity and world.find(d.entity, x.record) is row}
+    return sorted(x for x in dates if x > today)
 
 
 def _periods(rules: Iterable[Rule]) -> Iterator[date]:

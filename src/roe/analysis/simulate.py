@@ -34,7 +34,7 @@ class Pace:
 
 
 @dataclass(slots=True)
-class Cycle:
+class SimulatedCycle:
     """One cycle of one book. Shares are from 0 to 1; `unfair` is the variation of value per place between reps (0 is even)."""
 
     book: str
@@ -80,7 +80,7 @@ def simulate(
     seed: int = 1,
     pace: Pace | None = None,
     history: bool = False,
-) -> Iterator[Cycle]:
+) -> Iterator[SimulatedCycle]:
     """Play cycles, a week apart, over records; `history` leaves activities as the data has them."""
     clock = evaluator.clock(as_of)
     played = _Played({e: [dict(row) for row in rows] for e, rows in tables.items()}, seed, pace or Pace())
@@ -90,9 +90,9 @@ def simulate(
         bound = evaluator.bind(played.tables(day), as_of=str(day), state=state)
         plan = plan_books(bound)
         state = applied(state or empty_state(str(day)), plan)
-        for name, found in plan["books"].items():
-            held = {a: x["rep"] for a, x in found["accounts"].items() if x["rep"]}
-            yield played.measure(bound, name, week, day, found, held)
+        for name, planned in plan["books"].items():
+            held = {a: x["rep"] for a, x in planned["accounts"].items() if x["rep"]}
+            yield played.measure(bound, name, week, day, planned, held)
             if not history:
                 played.work(bound, name, week, day, held)
 
@@ -129,8 +129,8 @@ class _Played:
         for account, rep in held.items():
             by_rep.setdefault(rep, []).append(account)
         for rep, accounts in sorted(by_rep.items()):
-            found = bound.world.rep(rep)
-            if found is None or found["leave"] is not None:
+            row = bound.world.rep(rep)
+            if row is None or row["leave"] is not None:
                 continue
             accounts.sort(key=lambda a: (str(self.touched.get(a, "")), a))
             each = max(1, min(3, self.pace.touches // max(len(accounts), 1)))
@@ -163,7 +163,7 @@ class _Played:
     def _add(self, kind: str, day: date, account: str, rep: str, week: int, n: int, **more: Value) -> None:
         self.new[kind].append({"id": f"sim-{week}-{account}-{n}", "account": account, "rep": rep, "day": day, **more})
 
-    def measure(self, bound: Bound, book: str, week: int, day: date, found: Mapping[str, Value], held: Mapping[str, str]) -> Cycle:
+    def measure(self, bound: Bound, book: str, week: int, day: date, found: Mapping[str, Value], held: Mapping[str, str]) -> SimulatedCycle:
         reps = [r for r in found["reps"] if r["capacity"]]
         room = sum(r["capacity"] for r in reps)
         per_place = [r["value"] / r["capacity"] for r in reps]
@@ -178,7 +178,7 @@ class _Played:
         for account, able in zip(bound.world.values("account", "id"), bound.world.values("account", f"{book}_able"), strict=True):
             if able is True:
                 market.add(str(account))
-        return Cycle(
+        return SimulatedCycle(
             book, week, day, len(held), len(held) / max(room, 1), len(lately & held.keys()) / max(len(held), 1), left / max(len(held), 1),
             spread / mean if mean else 0.0, len(market & self.ever.get(book, set())) / max(len(market), 1), left, self.meetings, self.opportunities,
         )  # fmt: skip

@@ -61,10 +61,10 @@ class Relations:
         return bool(solver.check() == self._z3.unsat)
 
     def _holds(self, number: int) -> Term:
-        found = self._held.get(number)
-        if found is None:
-            found = self._held[number] = self._encoder.condition(self._trees[number])[0]
-        return found
+        term = self._held.get(number)
+        if term is None:
+            term = self._held[number] = self._encoder.condition(self._trees[number])[0]
+        return term
 
 
 class _Encoder:
@@ -162,9 +162,9 @@ class _Encoder:
     def value(self, node: s.Node) -> Pair:
         z3 = self.z3
         key = show(node)
-        found = self.known.get(key)
-        if found is not None:
-            return found
+        known = self.known.get(key)
+        if known is not None:
+            return known
         made = None
         if isinstance(node, s.Literal):
             constant = self._constant(node.value)
@@ -221,8 +221,8 @@ class _Encoder:
         if isinstance(node, s.Name):
             return "date" if node.id == "today" else ""
         if isinstance(node, s.Path):
-            found = type_of(self.cases.policy, self.cases.entity, node)
-            return found.name if found is not None and found.name in ("number", "string", "date") else ""
+            kind = type_of(self.cases.policy, self.cases.entity, node)
+            return kind.name if kind is not None and kind.name in ("number", "string", "date") else ""
         if isinstance(node, s.Negative):
             return self._kind(node.operand)
         if isinstance(node, s.Binary):

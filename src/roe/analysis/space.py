@@ -111,13 +111,13 @@ class Space:
 
     def before(self, rule: int) -> int:
         """The alternatives of the rules before one."""
-        found = self.bits_of(rule)
-        return (1 << found[0]) - 1 if found else 0
+        own = self.bits_of(rule)
+        return (1 << own[0]) - 1 if own else 0
 
     def box(self, bit: int, within: Box | None = None) -> Box | None:
         """Where an alternative is true; None where that is nowhere."""
-        found = [axis.holding(bit) & cells for axis, cells in zip(self.axes, within or self.whole, strict=True)]
-        return found if all(found) else None
+        cells_by_axis = [axis.holding(bit) & cells for axis, cells in zip(self.axes, within or self.whole, strict=True)]
+        return cells_by_axis if all(cells_by_axis) else None
 
     def boxes(self, rule: int, within: Box | None = None) -> Iterator[tuple[int, Box]]:
         for bit in self.bits_of(rule):
@@ -168,11 +168,11 @@ class Space:
         bit = few.bit_length() - 1 if few else min(bits(avoid), key=lambda b: sum(o >> b & 1 for o in open_on))
         for i, open_ in enumerate(open_on):
             if open_ >> bit & 1:
-                part = list(box)
-                part[i] &= ~self.axes[i].holding(bit)
-                found = self._clear(part, avoid & ~(1 << bit))
-                if found is not None:
-                    return found
+                piece = list(box)
+                piece[i] &= ~self.axes[i].holding(bit)
+                clear = self._clear(piece, avoid & ~(1 << bit))
+                if clear is not None:
+                    return clear
                 box[i] &= self.axes[i].holding(bit)
         return None
 
@@ -189,9 +189,9 @@ class Space:
     def firing(self, rule: int, within: Box | None = None) -> Box | None:
         """Where a rule of a first-match list decides."""
         for _, box in self.boxes(rule, within):
-            found = self.clear(box, self.before(rule))
-            if found is not None:
-                return found
+            clear = self.clear(box, self.before(rule))
+            if clear is not None:
+                return clear
         return None
 
     def fires(self, rule: int) -> bool:
@@ -251,14 +251,14 @@ class Space:
         for _, box in self.boxes(rule):
             near = self.touching(box, later)
             if not default:
-                found = self.clear(box, before | near & alike)
-                if found is not None:
-                    return found
+                clear = self.clear(box, before | near & alike)
+                if clear is not None:
+                    return clear
             for other in bits(near & ~alike):
-                part = self.box(other, box)
-                found = None if part is None else self.clear(part, before | alike & ((1 << other) - 1))
-                if found is not None:
-                    return found
+                shared = self.box(other, box)
+                clear = None if shared is None else self.clear(shared, before | alike & ((1 << other) - 1))
+                if clear is not None:
+                    return clear
         return None
 
 
@@ -272,7 +272,7 @@ def spaces(rows: Sequence[Alternative], possible: Callable[[Axis], int] | None =
     if not parts or sum(map(len, parts)) > MOST_WORK * len(rows):
         yield Space(rows, possible)
         return
-    for part, values in parts.items():
+    for together, values in parts.items():
 
         def within(axis: Axis, values: list[Value] = values) -> int:
             cells = axis.full if possible is None else possible(axis)
@@ -284,7 +284,7 @@ def spaces(rows: Sequence[Alternative], possible: Callable[[Axis], int] | None =
                 allowed |= 0 if cell is None else 1 << cell
             return cells & allowed
 
-        yield Space([rows[bit] for bit in part], within, partial=True)
+        yield Space([rows[bit] for bit in together], within, partial=True)
 
 
 def _key(rows: Sequence[Alternative]) -> str | None:

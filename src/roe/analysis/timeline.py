@@ -22,7 +22,7 @@ MOST = 2_000  # moments that are looked at
 
 
 @dataclass(slots=True)
-class State:
+class TimelineState:
     """One state of a window: since when, until when (None while nothing is known to end it), and why it began."""
 
     window: str
@@ -38,7 +38,7 @@ class State:
         }  # fmt: skip
 
 
-def timeline(bound: Bound, row: Row) -> list[State]:
+def timeline(bound: Bound, row: Row) -> list[TimelineState]:
     """The states of every window of a record, in order; nothing before its first date. The world's clock is put back."""
     world, now = bound.world, bound.world.clock
     windows = [w for w in bound.plan.windows if w.entity == row.entity]
@@ -52,26 +52,26 @@ def timeline(bound: Bound, row: Row) -> list[State]:
                 continue
             world.at(replace(now, now=moment))
             seen[moment] = {w.name: _at(row, w, moment) for w in windows}
-            found = [e for w in windows for e in ends(row, w, world.clock) if e > moment]
-            for end in found:
+            later_ends = [e for w in windows for e in ends(row, w, world.clock) if e > moment]
+            for end in later_ends:
                 causes.setdefault(end, "")
                 if end not in seen and end not in todo:
                     todo.append(end)
             todo.sort()
     finally:
         world.at(now)
-    out: list[State] = []
+    states: list[TimelineState] = []
     for window in windows:
-        last: State | None = None
+        last: TimelineState | None = None
         for moment in sorted(seen):
             state, started = seen[moment][window.name]
             if last.state == state if last is not None else state == "none":
                 continue
             if last is not None:
                 last.until = moment
-            last = State(window.name, state, moment, None, started or causes[moment] or _ended(last) or f"{window.name} begins")
-            out.append(last)
-    return out
+            last = TimelineState(window.name, state, moment, None, started or causes[moment] or _ended(last) or f"{window.name} begins")
+            states.append(last)
+    return states
 
 
 def _at(row: Row, window: Window, moment: datetime) -> tuple[str, str]:
@@ -96,20 +96,20 @@ def start_of(since: s.Node) -> s.Node:
     return since
 
 
-def _ended(before: State | None) -> str:
+def _ended(before: TimelineState | None) -> str:
     return "" if before is None else f"{before.state.replace('_', ' ')} has ended"
 
 
 def _dates(row: Row, clock: Clock) -> dict[datetime, str]:
     """Every date of a record and of what belongs to it, with what it is."""
-    found: dict[datetime, str] = {}
+    causes: dict[datetime, str] = {}
     own = [
         (value, f"{row.entity} {name.replace('_', ' ')}")
         for name, value in dict(row).items()
         if isinstance(name, str) and name not in row.derived
     ]
     for value, cause in own:
-        _note(found, value, cause, clock)
+        _note(causes, value, cause, clock)
     for name in ("activities", "claims", "opportunities"):
         for other in row[name] or ():
             if isinstance(other, Row):
@@ -117,8 +117,8 @@ def _dates(row: Row, clock: Clock) -> dict[datetime, str]:
                 who = other["rep"].label if other["rep"] is not None else "nobody"
                 for field in ("at", "date", "created", "closed", "released"):
                     said = {"released": "released", "closed": "closed"}.get(field, kind or other.entity)
-                    _note(found, other[field], f"{said} by {who}", clock)
-    return found
+                    _note(causes, other[field], f"{said} by {who}", clock)
+    return causes
 
 
 def _note(found: dict[datetime, str], value: Value, cause: str, clock: Clock) -> None:

@@ -49,7 +49,7 @@ class Verdict:
     touches: Callable[[Row], bool] | None = field(default=None, repr=False)
 
 
-class Table:
+class RuleTable:
     """One `Choose` under analysis."""
 
     def __init__(self, finder: Finder, step: Choose, chooser: Chooser) -> None:

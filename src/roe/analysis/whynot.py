@@ -38,7 +38,7 @@ OWNS = ("keep", "assign", "route", "exception")
 
 
 @dataclass(slots=True)
-class Answer:
+class WhyNot:
     """Why not, and what would help. `ways` were replayed and give the record to the rep, each by the rule of the same place in `rules`;
     `complete` says whether every proposal was tried. `route` is the nearest one, with what stands in its way. `turn` says whose turn it was in a pool and when the rep's own comes.
     """
@@ -65,10 +65,10 @@ class Answer:
         }  # fmt: skip
 
 
-def why_not(bound: Bound, decision: Decision, rep: Row, most: int = MOST) -> Answer:
+def why_not(bound: Bound, decision: Decision, rep: Row, most: int = MOST) -> WhyNot:
     """Why a rep does not own a record, and up to `most` sets of changes that give it to them. The bound world stays as it is."""
     if owned(decision, rep):
-        return Answer(rep, True)
+        return WhyNot(rep, True)
     return _Search(bound, decision, rep, most).answer()
 
 
@@ -88,11 +88,11 @@ class _Search:
         self.out_of_budget = False
         self._worlds = 0
 
-    def answer(self) -> Answer:
+    def answer(self) -> WhyNot:
         base = self.replays.decide(())
         if base is None or (base[1].owner, base[1].rule) != (self.d.owner, self.d.rule):
             # what was decided rests on more than the data: an earlier run's turns, say
-            return Answer(self.rep, False, replays=1, complete=False)
+            return WhyNot(self.rep, False, replays=1, complete=False)
         bound, d = base
         rep = bound.world.rep(self.rep["id"])
         assert rep is not None
@@ -109,7 +109,7 @@ class _Search:
         rules = [after[1].rule for way in ways if (after := self.replays.decide(way)) is not None]
         left = self.replays.left_out
         near = next((route for route in found if rules and route.rule == rules[0]), found[0] if found else None)
-        return Answer(self.rep, False, near, ways, rules, turn, self.replays.made, not (self.out_of_budget or left), left)
+        return WhyNot(self.rep, False, near, ways, rules, turn, self.replays.made, not (self.out_of_budget or left), left)
 
     def _put(self, way: Way) -> None:
         key = frozenset(way)
@@ -118,25 +118,25 @@ class _Search:
             heapq.heappush(self._todo, (cost(way), next(self._count), way))
 
     def _ways(self) -> list[Way]:
-        found: dict[frozenset[Hashable], Way] = {}
+        by_facts: dict[frozenset[Hashable], Way] = {}
         while self._todo:
             way = heapq.heappop(self._todo)[2]
-            if found and (len(found) >= self.most or len(way) > min(map(len, found.values()))):
+            if by_facts and (len(by_facts) >= self.most or len(way) > min(map(len, by_facts.values()))):
                 break
             if self.replays.made >= self.budget:
                 self.out_of_budget = True
                 break
-            if facts_of(way) in found:  # another value of a field that is named already
+            if facts_of(way) in by_facts:  # another value of a field that is named already
                 continue
             after = self.replays.decide(way)
             if after is None:
                 continue
             if owned(after[1], self.rep):
                 small = self._smallest(way)
-                found.setdefault(facts_of(small), small)
-            elif not found:
+                by_facts.setdefault(facts_of(small), small)
+            elif not by_facts:
                 self._further(way, *after)
-        return self._said(sorted(found.values(), key=cost))
+        return self._said(sorted(by_facts.values(), key=cost))
 
     def _further(self, way: Way, bound: Bound, d: Decision) -> None:
         """Add what stands in the way in the world of a way that did not help."""
@@ -157,10 +157,10 @@ class _Search:
     def _smallest(self, way: Way) -> Way:
         """The way without the changes that it does not need."""
         for size in range(1, len(way)):
-            for part in itertools.combinations(way, size):
-                after = self.replays.decide(part)
+            for fewer in itertools.combinations(way, size):
+                after = self.replays.decide(fewer)
                 if after is not None and owned(after[1], self.rep):
-                    return part
+                    return fewer
         return way
 
     def _said(self, ways: list[Way]) -> list[Way]:
@@ -259,7 +259,7 @@ def ordinal(n: int) -> str:
 # --- in words ---------------------------------------------------------------------------------------------------------------
 
 
-def as_text(answer: Answer, d: Decision, markdown: bool = False) -> str:
+def as_text(answer: WhyNot, d: Decision, markdown: bool = False) -> str:
     """The answer for a terminal of 80 columns, or for a ticket."""
     bullet = "- " if markdown else "  - "
     lines = []
@@ -270,7 +270,7 @@ def as_text(answer: Answer, d: Decision, markdown: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _lines(a: Answer, d: Decision) -> Iterator[tuple[int, str]]:
+def _lines(a: WhyNot, d: Decision) -> Iterator[tuple[int, str]]:
     """(0 for a sentence, 1 for an item, 2 for what belongs to it; the text)."""
     who = a.rep.label
     if a.owns:
@@ -298,7 +298,7 @@ def _lines(a: Answer, d: Decision) -> Iterator[tuple[int, str]]:
             yield 2, o.value + (f"  ({o.place})" if o.place else "")
 
 
-def _helps(a: Answer, d: Decision, who: str) -> Iterator[tuple[int, str]]:
+def _helps(a: WhyNot, d: Decision, who: str) -> Iterator[tuple[int, str]]:
     now: datetime = d.row.world.clock.now
     size, several = len(a.ways[0]), "Each of these" if len(a.ways) > 1 else "This"
     if size > 1:

@@ -32,7 +32,7 @@ Key = tuple[str, str]  # (entity, field)
 Case = tuple[s.Node, Value]  # (when, value)
 
 
-class Writer:
+class WritingOut:
     """Expressions about a record of an entity with every name in full and small computed fields written out."""
 
     def __init__(self, policy: Policy, entity: str, keep: Container[Key] = ()) -> None:
@@ -112,7 +112,7 @@ class Writer:
         if kind is None or kind.name != "record" or not kind.entity or node.base == s.Name(self.entity):
             return None
         own = s.Name(kind.entity)
-        tree = Writer(self.policy, kind.entity).definition(s.Path(own, node.field))
+        tree = WritingOut(self.policy, kind.entity).definition(s.Path(own, node.field))
         if tree is None or any(isinstance(n, BINDERS) for n in s.walk(tree)):
             return None
         return s.And((s.Compare("!=", node.base, s.Literal(None, "null")), _renamed(tree, own, node.base)))

@@ -31,9 +31,9 @@ class ValueTrace(Trace):
     value: Value = None
 
     def as_json(self) -> Json:
-        found = Trace.as_json(self)
-        del found["role"], found["outcome"]
-        return {**found, "field": self.field, "value": v.plain(self.value)}
+        json = Trace.as_json(self)
+        del json["role"], json["outcome"]
+        return {**json, "field": self.field, "value": v.plain(self.value)}
 
 
 def entities(bound: Bound) -> list[str]:
@@ -43,9 +43,9 @@ def entities(bound: Bound) -> list[str]:
 
 def entities_of(plan: Plan) -> list[str]:
     """The same of a policy's plan."""
-    found = [*(["claim"] if plan.claims is not None else []), *(c.entity for c in plan.credits), *(["dispute"] if plan.credits else [])]
-    found += [event.entity for event in plan.events]
-    return list(dict.fromkeys(found))
+    entities = [*(["claim"] if plan.claims is not None else []), *(c.entity for c in plan.credits), *(["dispute"] if plan.credits else [])]
+    entities += [event.entity for event in plan.events]
+    return list(dict.fromkeys(entities))
 
 
 def lines_of(plan: Plan, entity: str) -> list[str]:

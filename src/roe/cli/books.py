@@ -180,12 +180,12 @@ def simulate(
 ) -> None:
     """Simulate weekly cycles, and plot coverage, churn, fairness and capacity use."""
     _packages()
-    from roe.analysis.simulate import HEADER, Cycle, Pace, simulate
+    from roe.analysis.simulate import HEADER, Pace, SimulatedCycle, simulate
     from roe.cli.common import clock, read
     from roe.data.files import csv_text, write_whole
     from roe.progress import counted
 
-    played: dict[str, list[Cycle]] = {}
+    played: dict[str, list[SimulatedCycle]] = {}
     for path in [policy, *([against] if against is not None else [])]:
         evaluator = load(path)
         named(evaluator.policy, evaluator.policy.plan.books, (), "book", "books")

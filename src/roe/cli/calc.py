@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from roe.analysis.productivity import NUMBERS, PERIODS, RATES, Figure, Step, backward, figures, forward
+from roe.analysis.productivity import NUMBERS, PERIODS, RATES, CalculationStep, Figure, backward, figures, forward
 from roe.cli.common import fail, table
 from roe.diagnostics import Diagnostic, suggest
 from roe.source import Span
@@ -94,7 +94,7 @@ def sdr(
     click.echo(table([[f.name, f"{f.text} {f.unit}", f.source] for f in used], ["figure", "value", "source"]))
 
 
-def _shown(step: Step) -> str:
+def _shown(step: CalculationStep) -> str:
     if step.name.endswith("rate"):
         return f"{step.value:.1%}"
     return f"{step.value:,.0f}" if step.value >= 100 else f"{step.value:,.1f}"

@@ -17,7 +17,7 @@ from roe.diagnostics import FORMATS, errors
 from roe.words import counted
 
 if TYPE_CHECKING:
-    from roe.analysis.check import Subject
+    from roe.analysis.check import CheckedPolicy
     from roe.policy.model import Policy
 
 
@@ -66,9 +66,9 @@ def command(policy: Path | None, shape: str, hints: bool, data: Path | None, no_
     sys.exit(1 if bad or (strict and found) else 0)
 
 
-def subject(policy: Policy, data: Path | None, no_data: bool, as_of: str) -> Subject:
+def subject(policy: Policy, data: Path | None, no_data: bool, as_of: str) -> CheckedPolicy:
     """The policy for analysis, with the records of its own data folder unless others are given, or none."""
-    from roe.analysis.check import Subject
+    from roe.analysis.check import CheckedPolicy
     from roe.data.read import newest, read_tables
     from roe.evaluator.engine import Evaluator
 
@@ -79,14 +79,14 @@ def subject(policy: Policy, data: Path | None, no_data: bool, as_of: str) -> Sub
         click.echo(f"note: the settings name {data}, but it has no records", err=True)
         data = None
     if no_data or (data is None and not own.is_dir()):
-        return Subject(evaluator, None, today, today or evaluator.clock(datetime.now(UTC)).today)
+        return CheckedPolicy(evaluator, None, today, today or evaluator.clock(datetime.now(UTC)).today)
     if data is not None:
         tables = read(evaluator, data)
     else:
         tables, found = read_tables(policy, own)
         if errors(found):  # nobody asked for it
             click.echo(f"note: skipped the records in {own}: {errors(found)[0].message}", err=True)
-            return Subject(evaluator, None, today)
+            return CheckedPolicy(evaluator, None, today)
     bound = evaluator.bind(tables, as_of=as_of or newest(evaluator, tables))
     guard(policy, bound.world, None, say=data is not None)
-    return Subject(evaluator, bound, bound.world.clock.today)
+    return CheckedPolicy(evaluator, bound, bound.world.clock.today)

@@ -22,7 +22,7 @@ from roe.source import Span
 from roe.untrusted import code, markdown
 
 if TYPE_CHECKING:
-    from roe.analysis.diff import Change, Impact
+    from roe.analysis.diff import Impact, PolicyChange
     from roe.analysis.equivalence import Comparison, Difference
     from roe.evaluator.engine import Evaluator, Run
 
@@ -190,7 +190,7 @@ def _case(d: Difference) -> list[str]:
     return lines + [f"  {sign} {rule}" + (f": {gives}" if gives else "") for sign, (rule, gives) in zip("-+", sides(d), strict=True)]
 
 
-def _json(found: list[Change], compared: Comparison, made: Impact | None, facts: dict[str, float], failed: bool) -> Json:
+def _json(found: list[PolicyChange], compared: Comparison, made: Impact | None, facts: dict[str, float], failed: bool) -> Json:
     out: Json = {
         "same": not found, "verdict": compared.verdict, "cases": [d.as_json() for d in compared.differences],
         "possible_cases": [d.as_json() for d in compared.possible], "renamed": [d.as_json() for d in compared.renamed],
@@ -204,7 +204,7 @@ def _json(found: list[Change], compared: Comparison, made: Impact | None, facts:
     return out
 
 
-def _text(found: list[Change], compared: Comparison, made: Impact | None) -> str:
+def _text(found: list[PolicyChange], compared: Comparison, made: Impact | None) -> str:
     lines = textwrap.wrap(said(compared, found), 80)
     for heading, cases in sections(compared):
         lines += ["", f"{heading.lower()}:"] if cases is not compared.differences else []
@@ -243,7 +243,7 @@ def _load(made: Impact) -> list[list[object]]:
     ]
 
 
-def _markdown(found: list[Change], compared: Comparison, made: Impact | None, old: str, new: str) -> str:
+def _markdown(found: list[PolicyChange], compared: Comparison, made: Impact | None, old: str, new: str) -> str:
     """A comment for a pull request."""
 
     def cell(text: object) -> str:
@@ -294,7 +294,7 @@ def _markdown(found: list[Change], compared: Comparison, made: Impact | None, ol
     return "\n".join(lines)
 
 
-def _page(path: Path, found: list[Change], compared: Comparison, made: Impact | None, old: str, new: str) -> None:
+def _page(path: Path, found: list[PolicyChange], compared: Comparison, made: Impact | None, old: str, new: str) -> None:
     from roe.data.files import write_whole
     from roe.web.diff import diff_page
 

@@ -17,7 +17,7 @@ from roe.dynamic import Json, Value
 from roe.source import Span
 
 if TYPE_CHECKING:
-    from roe.analysis.whynot import Answer
+    from roe.analysis.whynot import WhyNot
     from roe.cli.one import Asked
     from roe.evaluator.decision import Decision
     from roe.evaluator.engine import Bound
@@ -106,7 +106,7 @@ class Explained:
 
     trace: Trace
     decision: Decision | None = None
-    why_not: Answer | None = None
+    why_not: WhyNot | None = None
 
     def as_json(self) -> Json:
         more = {"why_not": self.why_not.as_json()} if self.why_not is not None else {}

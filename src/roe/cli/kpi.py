@@ -16,7 +16,7 @@ from roe.source import Span
 if TYPE_CHECKING:
     from datetime import date
 
-    from roe.analysis.kpi import Line
+    from roe.analysis.kpi import KpiLine
     from roe.evaluator.engine import Evaluator
     from roe.plan.operators import Kpis
 
@@ -101,7 +101,7 @@ def _start(text: str | None, today: date) -> date | None:
     return first
 
 
-def _as_csv(lines: list[Line], by: str) -> None:
+def _as_csv(lines: list[KpiLine], by: str) -> None:
     from roe.data.files import csv_text
     from roe.plan.operators import KPI_NAMES
 
@@ -109,7 +109,7 @@ def _as_csv(lines: list[Line], by: str) -> None:
     document(csv_text((by, "from", "until", *KPI_NAMES), values))
 
 
-def _as_tables(lines: list[Line], by: str, kpis: Kpis) -> None:
+def _as_tables(lines: list[KpiLine], by: str, kpis: Kpis) -> None:
     """Two tables for each period, with targets and benchmarks below where the policy has some."""
     from roe.analysis.kpi import missed, shown, target_of
 
@@ -129,7 +129,7 @@ def _as_tables(lines: list[Line], by: str, kpis: Kpis) -> None:
         click.echo("! misses its target (of a count: for each rep); benchmarks from " + ("; ".join(sources) or "the table of targets"))
 
 
-def _page(path: Path, evaluator: Evaluator, lines: list[Line], by: str) -> None:
+def _page(path: Path, evaluator: Evaluator, lines: list[KpiLine], by: str) -> None:
     from importlib.util import find_spec
 
     from roe.data.files import write_whole

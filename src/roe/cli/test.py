@@ -21,8 +21,8 @@ from roe.untrusted import style
 if TYPE_CHECKING:
     from roe.evaluator.engine import Evaluator
     from roe.testing.cases import Case
-    from roe.testing.coverage import Report
-    from roe.testing.runner import Result
+    from roe.testing.coverage import CoverageReport
+    from roe.testing.runner import CaseResult
 
 
 @click.command("test")
@@ -88,7 +88,7 @@ def _run(evaluator: Evaluator, cases: list[Case], verbose: bool, junit_file: Pat
     return _closed(results, junit_file, time.perf_counter() - start)
 
 
-def _tell(result: Result, verbose: bool, err: bool = False) -> None:
+def _tell(result: CaseResult, verbose: bool, err: bool = False) -> None:
     if verbose or not result.passed:
         red, green, off = map(style, (31, 32, 0)) if color() else ("", "", "")
         click.echo(f"{green + 'pass' if result.passed else red + 'FAIL'}{off}  {result.case.file}: {result.case.name}", err=err)
@@ -98,7 +98,7 @@ def _tell(result: Result, verbose: bool, err: bool = False) -> None:
             click.echo(f"        {line}", err=err)
 
 
-def _closed(results: list[Result], junit_file: Path | None, seconds: float, err: bool = False) -> int:
+def _closed(results: list[CaseResult], junit_file: Path | None, seconds: float, err: bool = False) -> int:
     from roe.testing.runner import junit
 
     failed = sum(not r.passed for r in results)
@@ -147,7 +147,7 @@ def _coverage(
     sys.exit(1 if failed or low else 0)
 
 
-def _show_coverage(report: Report) -> None:
+def _show_coverage(report: CoverageReport) -> None:
     rows = []
     for key, rules in report.lists.items():
         outcomes = [c for r in rules for c in r.conditions]

@@ -26,8 +26,8 @@ from roe.source import Span, span_of
 
 def check(tree: s.Node, text: str, names: Names) -> tuple[Type, list[Diagnostic]]:
     checker = Checker(text)
-    found = checker.type_of(tree, names)
-    return found, checker.found
+    kind = checker.type_of(tree, names)
+    return kind, checker.found
 
 
 def condition(tree: s.Node, text: str, names: Names) -> list[Diagnostic]:
@@ -64,9 +64,9 @@ class Checker:
         if node.id == "?":
             return names.tested
         for item in reversed(names.implicit):
-            found = self._field(item, node.id, names)
-            if found:
-                return found
+            field = self._field(item, node.id, names)
+            if field:
+                return field
         if node.id in names.variables:
             return names.variables[node.id]
         if node.id in names.shorthands:
@@ -83,8 +83,8 @@ class Checker:
         inner = base.item if many and base.item else base
         if inner.name == "any":
             return t.ANY
-        found = self._field(inner, node.field, names)
-        if found is None:
+        field = self._field(inner, node.field, names)
+        if field is None:
             start = node.at[1] - len(node.field)
             known = self._fields(inner, names)
             if not known:
@@ -94,7 +94,7 @@ class Checker:
             what = f"unknown field `{node.field}`" if known else f"a {inner} has no field `{node.field}`"
             self.found.append(Diagnostic("R204", what, span_of(self.text, start, node.at[1]), help))
             return t.ANY
-        return t.list_of(found) if many else found
+        return t.list_of(field) if many else field
 
     def _field(self, of: Type, name: str, names: Names) -> Type | None:
         if of.name == "record":
@@ -129,16 +129,16 @@ class Checker:
     # --- operators --------------------------------------------------------------------------------------------------
 
     def boolean(self, node: s.Node, names: Names) -> Type:
-        found = self.type_of(node, names)
-        if found.name not in ("boolean", "any", "null"):
-            self.say("R205", node, f"a condition is expected here, and this is a {found}", "compare it with something")
+        kind = self.type_of(node, names)
+        if kind.name not in ("boolean", "any", "null"):
+            self.say("R205", node, f"a condition is expected here, and this is a {kind}", "compare it with something")
         return t.BOOLEAN
 
     def Negative(self, node: s.Negative, names: Names) -> Type:
-        found = self.type_of(node.operand, names)
-        if found.name not in ("number", "any", "null") and "duration" not in found.name:
-            self.say("R205", node, f"a {found} has no negative", "negate a number or a duration")
-        return found
+        kind = self.type_of(node.operand, names)
+        if kind.name not in ("number", "any", "null") and "duration" not in kind.name:
+            self.say("R205", node, f"a {kind} has no negative", "negate a number or a duration")
+        return kind
 
     def Binary(self, node: s.Binary, names: Names) -> Type:
         written_day = not_a_day(node, self.text)
@@ -260,11 +260,11 @@ class Checker:
             for operand_test in test.operands:
                 self._test(operand_test, value, names)
             return
-        found = self.type_of(test, replace(names, tested=value))
-        if found.name == "boolean" and not isinstance(test, s.Literal):
+        kind = self.type_of(test, replace(names, tested=value))
+        if kind.name == "boolean" and not isinstance(test, s.Literal):
             return  # a condition on `?` or on other fields
-        inner = found.item if found.name in ("list", "range") and found.item and value.name != found.name else found
-        if found.name in ("list", "range") and found.item is None:
+        inner = kind.item if kind.name in ("list", "range") and kind.item and value.name != kind.name else kind
+        if kind.name in ("list", "range") and kind.item is None:
             inner = t.ANY
         if inner.name == "range" and inner.item:
             inner = inner.item
@@ -317,10 +317,10 @@ class Checker:
             return t.ANY
         row = BY_NAME[node.function]
         if not row.variadic and row.name != "append":
-            for i, (arg, found) in enumerate(zip(node.args, args, strict=True)):
+            for i, (arg, kind) in enumerate(zip(node.args, args, strict=True)):
                 p = row.parameters[i] if not node.names[i] else next(p for p in row.parameters if node.names[i] in (p.name, p.other))
-                if found.name not in ("any", "null") and p.type != "any" and found.name not in p.kinds and "list" not in p.kinds:
-                    self.say("R205", arg, f"`{row.name}` takes a {p.type} as `{p.name}`, and this is a {found}", f"write `{row.signature}`")
+                if kind.name not in ("any", "null") and p.type != "any" and kind.name not in p.kinds and "list" not in p.kinds:
+                    self.say("R205", arg, f"`{row.name}` takes a {p.type} as `{p.name}`, and this is a {kind}", f"write `{row.signature}`")
         if row.name in ("matches", "replace", "split"):
             pattern = node.args[1] if len(node.args) > 1 else None
             if isinstance(pattern, s.Literal) and isinstance(pattern.value, str) and regex(pattern.value) is None:

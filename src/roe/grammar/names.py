@@ -10,7 +10,7 @@ from roe.grammar import types as t
 from roe.grammar.types import Type
 
 
-class Model(Protocol):
+class KnownFields(Protocol):
     """What the checker asks about records: the type of an entity's field, the names of all of them, and which fields the ledger follows."""
 
     @property
@@ -24,7 +24,7 @@ class Model(Protocol):
 class Names:
     """What the names of an expression mean: variables, and the entity whose fields stand without a prefix."""
 
-    model: Model
+    model: KnownFields
     variables: Mapping[str, Type] = field(default_factory=dict)
     implicit: tuple[Type, ...] = ()  # innermost last
     tested: Type = t.ANY  # the type of `?` in a cell

@@ -220,25 +220,25 @@ FIELDS: dict[type, tuple[str, ...]] = {c: tuple(f.name for f in fields(c)) for c
 def children(node: Node) -> Iterator[Node]:
     """The direct parts of a node, in the order of the text."""
     for name in FIELDS[type(node)]:
-        part = getattr(node, name)
-        if type(part) in FIELDS:
-            yield part
-        elif type(part) is tuple:
-            yield from (p for p in part if type(p) in FIELDS)
+        child = getattr(node, name)
+        if type(child) in FIELDS:
+            yield child
+        elif type(child) is tuple:
+            yield from (p for p in child if type(p) in FIELDS)
 
 
 def mapped(node: Node, change: Callable[[Node], Node]) -> Node:
     """The node with its direct parts changed; the node itself where none is."""
     changed: dict[str, Value] = {}
     for name in FIELDS[type(node)]:
-        part = getattr(node, name)
-        if type(part) in FIELDS:
-            made = change(part)
-            if made is not part:
+        child = getattr(node, name)
+        if type(child) in FIELDS:
+            made = change(child)
+            if made is not child:
                 changed[name] = made
-        elif type(part) is tuple and any(type(p) in FIELDS for p in part):
-            parts = tuple(change(p) if type(p) in FIELDS else p for p in part)
-            if any(a is not b for a, b in zip(parts, part, strict=True)):
+        elif type(child) is tuple and any(type(p) in FIELDS for p in child):
+            parts = tuple(change(p) if type(p) in FIELDS else p for p in child)
+            if any(a is not b for a, b in zip(parts, child, strict=True)):
                 changed[name] = parts
     return replace(node, **changed) if changed else node
 

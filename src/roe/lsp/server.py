@@ -38,10 +38,10 @@ class Server(LanguageServer):
         if path is None:
             return None
         texts = {p: d.source for u, d in self.workspace.text_documents.items() if (p := _path(u)) is not None}
-        found = project_of(path, texts)
-        if found is None:
+        nearest = project_of(path, texts)
+        if nearest is None:
             return None
-        project = self.projects.setdefault(found.root, found)
+        project = self.projects.setdefault(nearest.root, nearest)
         project.open = {p: text for p, text in texts.items() if p.is_relative_to(project.root)}
         return project
 
@@ -76,8 +76,8 @@ class Server(LanguageServer):
 
 
 def _path(uri: str) -> Path | None:
-    found = to_fs_path(uri)
-    return Path(found).resolve() if found else None
+    path = to_fs_path(uri)
+    return Path(path).resolve() if path else None
 
 
 def _uri(project: Project, file: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from roe.analysis.check import Subject, findings
+from roe.analysis.check import CheckedPolicy, findings
 from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.evaluator.engine import Evaluator
 from roe.files import drafts
@@ -102,22 +102,22 @@ class Project:
                 self.slow = time.process_time() - start > PATIENCE
         return found
 
-    def _subject(self, policy: Policy) -> Subject:
+    def _subject(self, policy: Policy) -> CheckedPolicy:
         """The policy with the records of its own data folder, unless there are too many to decide while somebody types."""
         from roe.data.read import newest, read_tables
 
         evaluator = Evaluator(policy)
         data = self.root / "data"
         if not data.is_dir() or sum(p.stat().st_size for p in data.iterdir() if p.is_file()) > MAX_DATA:
-            return Subject(evaluator)
+            return CheckedPolicy(evaluator)
         tables, problems = read_tables(policy, data)
         if errors(problems):
-            return Subject(evaluator)
+            return CheckedPolicy(evaluator)
         try:
             bound = evaluator.bind(tables, as_of=newest(evaluator, tables))
         except PolicyError:
-            return Subject(evaluator)
-        return Subject(evaluator, bound, bound.world.clock.today)
+            return CheckedPolicy(evaluator)
+        return CheckedPolicy(evaluator, bound, bound.world.clock.today)
 
     # --- at a position: 1-based line, 0-based column -----------------------------------------------------------------
 
@@ -174,8 +174,8 @@ class Project:
             return [Item(name, "pool", pool.strategy.replace("_", " ")) for name, pool in plan.pools.items()]
         quoted = OPEN_TEXT.search(text)
         if quoted:
-            found = self._type(quoted[1])
-            return [Item(x, "value", quoted[1]) for x in (found.values if found is not None else ())]
+            kind = self._type(quoted[1])
+            return [Item(x, "value", quoted[1]) for x in (kind.values if kind is not None else ())]
         path = re.search(r"([^\W\d][\w.]*)\.(\w*)$", text)
         if path:
             base = self._type(path[1])
@@ -191,12 +191,12 @@ class Project:
         assert self.policy is not None
         model = self.policy.model
         first, *rest = path.split(".")
-        found: Type | None = t.record(first) if first in model.entities else None
-        if found is None:  # a field without its record, as in a table's header or a filter
-            found = next((x for e in ("account", "lead", "activity", "rep") if (x := model.field_type(e, first)) is not None), None)
+        kind: Type | None = t.record(first) if first in model.entities else None
+        if kind is None:  # a field without its record, as in a table's header or a filter
+            kind = next((x for e in ("account", "lead", "activity", "rep") if (x := model.field_type(e, first)) is not None), None)
         for name in rest:
-            found = self._member(found, name)
-        return found
+            kind = self._member(kind, name)
+        return kind
 
     def _member(self, of: Type | None, name: str) -> Type | None:
         assert self.policy is not None
@@ -233,7 +233,7 @@ class Project:
         return new if new != source else None
 
 
-def _lenses(subject: Subject) -> list[Lens]:
+def _lenses(subject: CheckedPolicy) -> list[Lens]:
     """Above each rule of engagement how many records of the data it decides."""
     if subject.bound is None:
         return []
@@ -242,12 +242,12 @@ def _lenses(subject: Subject) -> list[Lens]:
     for d in subject.bound.decide_all():
         decided[d.entity, d.role, d.rule] += 1
         total[d.entity, d.role] += 1
-    out = []
+    lenses = []
     for (entity, role), rules in subject.evaluator.policy.plan.engagement.items():
         for rule in rules.rules:
             n, of = decided[entity, role, str(rule.name)], total[entity, role]
-            out.append(Lens(rule.name.span(), f"decides {n} of {of} {entity}s as {role}" + (f" ({n / of:.0%})" if of else "")))
-    return out
+            lenses.append(Lens(rule.name.span(), f"decides {n} of {of} {entity}s as {role}" + (f" ({n / of:.0%})" if of else "")))
+    return lenses
 
 
 def project_of(path: Path, open_: Mapping[Path, str]) -> Project | None:

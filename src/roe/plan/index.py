@@ -6,8 +6,6 @@ and not in the first is unknown. Deciding a record finds each subject's cell and
 left is the first alternative that holds. Bitsets are Python integers, made per cell when the cell is first met: a table
 of 40,000 keys costs two dictionary entries a key until somebody asks.
 
-from roe.dynamic import Value
-
 Cheap subjects come first, and a subject is computed only while an alternative that needs it still stands.
 """
 
@@ -110,13 +108,13 @@ class Subject:
         """
         if self.cuts is not None:
             between = places_of(tuple(self.cuts))
-            found: list[tuple[Value, int, bool]] = [(None, self._null[0], True)]
+            cells: list[tuple[Value, int, bool]] = [(None, self._null[0], True)]
             for i, value in enumerate(between):
                 if value is not None:
-                    found.append((value, self._cells[2 * i][0], False))
+                    cells.append((value, self._cells[2 * i][0], False))
                 if i < len(self.cuts):
-                    found.append((self.cuts[i], self._cells[2 * i + 1][0], True))
-            return found
+                    cells.append((self.cuts[i], self._cells[2 * i + 1][0], True))
+            return cells
         if not self.kind and any(test.points for _, test in self.tests):
             return None
         groups = self.groups()
@@ -163,8 +161,8 @@ class Subject:
 
     def point_masks(self, key: Value) -> Masks:
         """The bitsets at a constant, or away from all of them."""
-        found = self._cells.get(key)
-        if found is None:
+        masks = self._cells.get(key)
+        if masks is None:
             mentions = self.points.get(key)
             if mentions is None:
                 return self.other_masks
@@ -173,28 +171,28 @@ class Subject:
                 one = 1 << bit
                 true = true | one if truth is True else true & ~one
                 possible = possible | one if truth is not False else possible & ~one
-            found = (true, possible)
+            masks = (true, possible)
             if len(self._cells) < self.keep:
-                self._cells[key] = found
-        return found
+                self._cells[key] = masks
+        return masks
 
 
 def _union(bits: Iterable[int]) -> int:
-    out = 0
+    union = 0
     for bit in bits:
-        out |= bit
-    return out
+        union |= bit
+    return union
 
 
 def cost_of(node: s.Node) -> int:
     """A rank for the order of subjects: a field is cheap, a function has its own cost, a walk over related rows is dear."""
     cost = 1
-    for part in s.walk(node):
-        if isinstance(part, s.Call):
-            cost += BY_NAME[part.function].cost if part.function in BY_NAME else 1
-        elif isinstance(part, (s.Quantified, s.For, s.Filter, s.Pick)):
+    for child in s.walk(node):
+        if isinstance(child, s.Call):
+            cost += BY_NAME[child.function].cost if child.function in BY_NAME else 1
+        elif isinstance(child, (s.Quantified, s.For, s.Filter, s.Pick)):
             cost += 200
-        elif isinstance(part, s.Path):
+        elif isinstance(child, s.Path):
             cost += 1
     return cost
 
@@ -212,15 +210,15 @@ def as_tests(
         if apart is not None:
             return [apart], len(apart) == len(items)
     tree = items[0] if len(items) == 1 else s.And(items)
-    found = alternatives(tree, lists, most) if items else [[]]
-    out = []
-    for tests in found:
+    conjunctions = alternatives(tree, lists, most) if items else [[]]
+    by_subject = []
+    for tests in conjunctions:
         here: dict[str, Test] = {}
         for test in tests:
             key = show(test.subject)
             here[key] = both(here[key], test) if key in here else test
-        out.append(here)
-    return out, len(found) == 1 and len(out[0]) == len(items)
+        by_subject.append(here)
+    return by_subject, len(conjunctions) == 1 and len(by_subject[0]) == len(items)
 
 
 def _apart(items: Iterable[s.Node], lists: Mapping[str, list[Value]], most: int, known: KnownTests) -> dict[str, Test] | None:
@@ -262,8 +260,8 @@ def _paths(tree: s.Node) -> Iterable[s.Path]:
     if isinstance(tree, s.Path) and isinstance(tree.base, s.Name):
         yield tree
     elif not isinstance(tree, (s.Filter, s.Quantified, s.For)):
-        for part in s.children(tree):
-            yield from _paths(part)
+        for child in s.children(tree):
+            yield from _paths(child)
 
 
 def _named(tree: s.Node, names: Mapping[str, s.Name]) -> s.Node:
@@ -284,9 +282,9 @@ class Index:
         self.plain = True  # each rule is one alternative, and each of its conditions the test of a subject of its own
         known: KnownTests = {}
         for number, conditions in enumerate(rules):
-            found, plain = as_tests([c.tree for c in conditions], lists, known=known)
+            conjunctions, plain = as_tests([c.tree for c in conditions], lists, known=known)
             self.plain &= plain
-            for tests in found:
+            for tests in conjunctions:
                 bit = len(self.rule_of)
                 self.rule_of.append(number)
                 for key, test in tests.items():
@@ -335,12 +333,7 @@ class Index:
 
     def all(self, scope: Scope) -> Hits:
         """Every rule that holds, and every rule that cannot be decided."""
-        true = possible = self.everything
-        for subject, _ in self._steps:
-            if possible & subject.uses:
-                t, p = subject.masks(subject.code(scope))
-                true &= t
-                possible &= p
+        true, possible = self._masks(scope)
         if self._own:
             return self._hits(*self._asked(scope, true, possible, False))
         held = tuple(self.rules_of(true))
@@ -353,14 +346,18 @@ class Index:
         """
         if not self._own:
             return None
+        held, unknown = self._asked(scope, *self._masks(scope), True)
+        return (1 << held[0] if held else 0), of_bits(unknown)
+
+    def _masks(self, scope: Scope) -> tuple[int, int]:
+        """The alternatives that are true in the cells of all subjects, and those that are not false."""
         true = possible = self.everything
         for subject, _ in self._steps:
             if possible & subject.uses:
                 t, p = subject.masks(subject.code(scope))
                 true &= t
                 possible &= p
-        held, unknown = self._asked(scope, true, possible, True)
-        return (1 << held[0] if held else 0), of_bits(unknown)
+        return true, possible
 
     def _asked(self, scope: Scope, true: int, possible: int, only_first: bool) -> tuple[list[int], list[int]]:
         """The alternatives that hold, and those that are unknown, where conditions that one alone has are asked in the rules' order.
@@ -397,11 +394,11 @@ class Index:
 
     def rules_of(self, mask: int) -> list[int]:
         """The rules of a bitset's alternatives, each once, in order."""
-        out: list[int] = []
+        rules: list[int] = []
         while mask:
             low = mask & -mask
             rule = self.rule_of[low.bit_length() - 1]
-            if not out or out[-1] != rule:
-                out.append(rule)
+            if not rules or rules[-1] != rule:
+                rules.append(rule)
             mask ^= low
-        return out
+        return rules

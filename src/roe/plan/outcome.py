@@ -4,8 +4,6 @@ A role `ae` has the steps `ae.rule` (the `Choose` of its rules, with an approved
 `ae.reason`; their trees are ordinary expressions about the record, and they may read the steps before them by name. Today's owner is
 `account.owner.ae`. Only a pool is not an expression: an `Allocate` gives `ae.owner`, and beside it `ae.pool`, `ae.why` and `ae.due`.
 
-from roe.dynamic import Value
-
 To add an outcome, add it here: an action to `_ACTIONS`, how it lowers to `_Lowering`. No back end knows one by name.
 """
 
@@ -54,8 +52,8 @@ class Sentence:
 
 def _pieces(template: str, roles: Sequence[str]) -> list[str | s.Node]:
     parts = TEMPLATE.split(template)
-    trees = [parse(part)[0] if i % 2 else None for i, part in enumerate(parts)]
-    return [part if tree is None else by_role(tree, roles) for part, tree in zip(parts, trees, strict=True)]
+    trees = [parse(piece)[0] if i % 2 else None for i, piece in enumerate(parts)]
+    return [piece if tree is None else by_role(tree, roles) for piece, tree in zip(parts, trees, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +74,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class OutcomeFields:
     """The steps of a role, by the names under which the trees of later steps read them."""
 
     rule: str
@@ -86,7 +84,7 @@ class Names:
     due: str
 
     @classmethod
-    def of(cls, role: str) -> Names:
+    def of(cls, role: str) -> OutcomeFields:
         return cls(*(f"{role}.{name}" for name in cls.__slots__))
 
 
@@ -97,7 +95,7 @@ class RoleSteps:
         self.entity, self.role, self.roles = entity, role, roles
         self.can_be_closed = "is_open" in fields
         self.rules: Choose = plan.engagement[entity, role]
-        self.names = Names.of(role)
+        self.names = OutcomeFields.of(role)
         windows = [w for w in plan.windows if w.entity == entity and w.role == role]
         self.exceptions = tuple(row for row in plan.exceptions if row.entity == entity and str(row.role) == role)
         self.previous = s.Path(s.Path(s.Name(entity), "owner"), role)
@@ -125,10 +123,10 @@ class RoleSteps:
 
     def approved(self, row: ExceptionRow) -> Outcome:
         """What an approved exception makes of its record."""
-        kept = self._of_exceptions.get(id(row))
-        if kept is None:
-            kept = self._of_exceptions[id(row)] = (row, self._approved(row))
-        return kept[1]
+        known = self._of_exceptions.get(id(row))
+        if known is None:
+            known = self._of_exceptions[id(row)] = (row, self._approved(row))
+        return known[1]
 
     def _approved(self, row: ExceptionRow) -> Outcome:
         owner, until = _literal(str(row.owner)), _literal(row.until)

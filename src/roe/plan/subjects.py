@@ -48,8 +48,8 @@ class Test:
 
 def alternatives(tree: s.Node, lists: Mapping[str, list[Value]], most: int = MAX_ALTERNATIVES) -> list[list[Test]]:
     """The condition as alternatives (`or`) of tests that must all hold (`and`); one residual test if there are too many."""
-    found = _alternatives(tree, lists, False, most)
-    return found if found is not None else [[_residual(tree)]]
+    conjunctions = _alternatives(tree, lists, False, most)
+    return conjunctions if conjunctions is not None else [[_residual(tree)]]
 
 
 def _alternatives(tree: s.Node, lists: Mapping[str, list[Value]], negated: bool, most: int) -> list[list[Test]] | None:
@@ -104,26 +104,26 @@ def _joined(parts: list[list[list[Test]] | None], most: int) -> list[list[Test]]
 
 
 def _product(parts: list[list[list[Test]] | None], most: int) -> list[list[Test]] | None:
-    out: list[list[Test]] = [[]]
+    products: list[list[Test]] = [[]]
     for part in parts:
-        if part is None or len(out) * len(part) > (most if most <= MAX_ALTERNATIVES else most * most):
+        if part is None or len(products) * len(part) > (most if most <= MAX_ALTERNATIVES else most * most):
             return None
-        out = [[*left, *right] for left in out for right in part]
+        products = [[*left, *right] for left in products for right in part]
         if most > MAX_ALTERNATIVES:
-            out = _absorbed(out)
-        if len(out) > most:
+            products = _absorbed(products)
+        if len(products) > most:
             return None
-    return out
+    return products
 
 
 def _absorbed(found: list[list[Test]]) -> list[list[Test]]:
     """The alternatives without those that ask for all that another asks for, and more."""
     sets = {frozenset(_said(test) for test in tests): tests for tests in found}
-    kept: list[frozenset[Value]] = []
+    smallest: list[frozenset[Value]] = []
     for tests in sorted(sets, key=len):
-        if not any(other <= tests for other in kept):
-            kept.append(tests)
-    chosen = set(kept)
+        if not any(other <= tests for other in smallest):
+            smallest.append(tests)
+    chosen = set(smallest)
     return [list({_said(test): test for test in tests}.values()) for said, tests in sets.items() if said in chosen]
 
 

@@ -76,7 +76,7 @@ def _reads(policy: Policy, field: Field) -> Iterator[Field]:
 
 def _names(step: Relate) -> bool:
     """Whether a step that looks for a record reads the reference that the data may have, such as `lead.account`."""
-    parts = (part for expr in _expressions(step) if expr is not None for part in s.walk(expr.tree))
+    parts = (node for expr in _expressions(step) if expr is not None for node in s.walk(expr.tree))
     return any(isinstance(p, s.Path) and p.field == step.target and isinstance(p.base, s.Name) and p.base.id == step.entity for p in parts)
 
 

@@ -126,13 +126,13 @@ class Model:
         if key in self._known:
             return self._known[key]
         if key in self.steps:
-            found = self.steps[key]()
+            kind = self.steps[key]()
         elif name in self.entities.get(entity, {}):
-            found = self.entities[entity][name].type
+            kind = self.entities[entity][name].type
         else:
             return None
-        self._known[key] = found
-        return found
+        self._known[key] = kind
+        return kind
 
     def field_names(self, entity: str) -> list[str]:
         return sorted({*self.entities.get(entity, ()), *(n for e, n in self.steps if e == entity)})
@@ -142,14 +142,14 @@ class Model:
 def standard_fields(profile: str) -> Mapping[str, Mapping[str, Field]]:
     """The entities every policy starts with, under the profile's column names."""
     crm = PROFILES[profile]
-    out: dict[str, dict[str, Field]] = {}
+    by_entity: dict[str, dict[str, Field]] = {}
     for entity, fields in STANDARD.items():
-        out[entity] = {}
+        by_entity[entity] = {}
         for name, spec in fields.items():
             base, _, rest = spec.partition(" ")
             via = rest.removeprefix("via ") if rest.startswith("via ") else ""
             headers = crm.columns.get(entity, {}).get(name, ())
-            out[entity][name] = Field(
+            by_entity[entity][name] = Field(
                 name,
                 coded(type_named(base), "" if via else rest),
                 headers[:1],
@@ -161,20 +161,20 @@ def standard_fields(profile: str) -> Mapping[str, Mapping[str, Field]]:
                 words=tuple(sorted(crm.true_words.get((entity, name), ()))),
                 keys=None if via else keys_of(crm, entity, type_named(base), rest),
             )
-    return out
+    return by_entity
 
 
 def keys_of(crm: Profile, entity: str, kind: Type, normalize: str) -> Keys | None:
     """How cells of a field name records under a profile; None for fields that name none, and where there is nothing to know."""
     if kind.name == "owners" or normalize == "queue":
-        found = Keys("", crm.left, (), (), crm.queue_prefixes)
+        keys = Keys("", crm.left, (), (), crm.queue_prefixes)
     elif kind.name == "record":
         # of the records that a CRM has in one column, such as WhoId, each reference means those of its own entity
         others = tuple(prefix for prefix, other in crm.prefixes.items() if other != kind.entity) if entity == "activity" else ()
-        found = Keys(crm.several, crm.left if kind.entity == "rep" else "", others)
+        keys = Keys(crm.several, crm.left if kind.entity == "rep" else "", others)
     else:
         return None
-    return found if found != Keys() else None
+    return keys if keys != Keys() else None
 
 
 def headers_of(entity: str, f: Field) -> tuple[str, ...]:

@@ -31,31 +31,31 @@ def reads(policy: Policy) -> set[tuple[str, str]]:
 
 
 def _read(policy: Policy) -> set[tuple[str, str]]:
-    found: set[tuple[str, str]] = set()
+    fields: set[tuple[str, str]] = set()
     for entity, tree in expressions(policy):
-        watcher = _Watcher("", found)
+        watcher = _Watcher("", fields)
         watcher.type_of(tree, names_of(policy, entity))
     if policy.plan.claims is not None:  # which are settled by all that stands there
         of = policy.plan.claims.entity
-        found |= {("claim", "account"), ("claim", of), ("claim", "rep"), (of, "activities"), ("activity", "rep"), (of, "claims")}
+        fields |= {("claim", "account"), ("claim", of), ("claim", "rep"), (of, "activities"), ("activity", "rep"), (of, "claims")}
     if policy.plan.crm.territories:
-        found |= {("account", "territory"), ("association", "account")}
+        fields |= {("account", "territory"), ("association", "account")}
     for window in policy.plan.windows:
-        found |= {(window.entity, name) for name in (window.state, window.until, window.grace_until) if name}
-    return found
+        fields |= {(window.entity, name) for name in (window.state, window.until, window.grace_until) if name}
+    return fields
 
 
 def reads_through(policy: Policy) -> set[tuple[str, str]]:
     """The same, with what the built-in fields among them read in their turn."""
     steps = standard_steps(policy.plan)
-    found = reads(policy)
-    todo = list(found)
+    fields = reads(policy)
+    todo = list(fields)
     while todo:
         step = steps.get(todo.pop())
-        more = _read_by(policy, step) - found if step is not None else set()
-        found |= more
+        more = _read_by(policy, step) - fields if step is not None else set()
+        fields |= more
         todo += more
-    return found
+    return fields
 
 
 def _read_by(policy: Policy, step: BuiltIn) -> set[tuple[str, str]]:
@@ -80,8 +80,8 @@ def reads_of(policy: Policy, entity: str, expressions: Iterable[Expr | None]) ->
 def rests_on(policy: Policy, entity: str, expr: Expr) -> frozenset[tuple[str, str]] | None:
     """Every (entity, field) that an expression about an entity's records rests on, however far; None where that cannot be told."""
     steps = {**standard_steps(policy.plan), **policy.plan.steps}
-    found = reads_of(policy, entity, [expr])
-    todo = list(found)
+    fields = reads_of(policy, entity, [expr])
+    todo = list(fields)
     while todo:
         of, name = todo.pop()
         step = steps.get((of, name))
@@ -96,9 +96,9 @@ def rests_on(policy: Policy, entity: str, expr: Expr) -> frozenset[tuple[str, st
             more = _read_by(policy, step)
         else:
             return None
-        todo += more - found
-        found |= more
-    return frozenset(found)
+        todo += more - fields
+        fields |= more
+    return frozenset(fields)
 
 
 def _led_to(policy: Policy, of: str, name: str) -> set[tuple[str, str]]:
@@ -113,12 +113,12 @@ def _led_to(policy: Policy, of: str, name: str) -> set[tuple[str, str]]:
 
 def followed(policy: Policy) -> set[tuple[str, str]]:
     """The references that the policy follows: those that it reads, and those behind the lists that it reads."""
-    found = reads(policy)
-    found |= {(step.entity, step.along) for key, step in standard_steps(policy.plan).items() if isinstance(step, Walk) and key in found}
-    lists = [f for of, name in found if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.via]
-    out = found | {(f.type.item.entity, f.via) for f in lists if f.type.item is not None}
-    out |= {(of, f.key) for of, name in found if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.key}
-    return out
+    fields = reads(policy)
+    fields |= {(step.entity, step.along) for key, step in standard_steps(policy.plan).items() if isinstance(step, Walk) and key in fields}
+    lists = [f for of, name in fields if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.via]
+    with_ends = fields | {(f.type.item.entity, f.via) for f in lists if f.type.item is not None}
+    with_ends |= {(of, f.key) for of, name in fields if (f := policy.model.entities.get(of, {}).get(name)) is not None and f.key}
+    return with_ends
 
 
 def names_of(policy: Policy, entity: str) -> Names:

@@ -55,10 +55,10 @@ class LazyRules(Sequence[o.Rule]):
         if isinstance(at, slice):
             return tuple(self[i] for i in range(*at.indices(len(self))))
         at = range(len(self._kept))[at]
-        found = self._made.get(at)
-        if found is None:
-            found = self._made[at] = self._make(self._kept[at])
-        return found
+        rule = self._made.get(at)
+        if rule is None:
+            rule = self._made[at] = self._make(self._kept[at])
+        return rule
 
     def __iter__(self) -> Iterator[o.Rule]:
         return (self[i] for i in range(len(self)))
@@ -165,11 +165,11 @@ class Reader:
 
     def source(self, file: str) -> str:
         """A policy file's text: read again only when a place in it is to be shown."""
-        found = self._sources.get(file)
-        if found is None:
+        text_of_file = self._sources.get(file)
+        if text_of_file is None:
             text, _ = read_text(self.root / file, file, 1 << 30)
-            found = self._sources[file] = text or ""
-        return found
+            text_of_file = self._sources[file] = text or ""
+        return text_of_file
 
     def policy(self) -> Policy:
         kept = self.kept

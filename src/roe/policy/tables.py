@@ -147,7 +147,7 @@ def _table(name: str, rows: list[list[Text]], place: Span) -> tuple[Table | None
             found.append(Diagnostic("R401", f"column {i + 1} has no name", cell.span(), "name it, or remove it"))
         elif cell in header[:i]:
             found.append(Diagnostic("R302", f"column `{cell}` appears twice", cell.span(), "rename or remove one of the two"))
-    kept = []
+    rows_with_content = []
     for row in body:
         if len(row) > width and not any(row[width:]):
             row = row[:width]
@@ -155,8 +155,8 @@ def _table(name: str, rows: list[list[Text]], place: Span) -> tuple[Table | None
             message = f"the row has {len(row)} cells, and the header {width}"
             found.append(Diagnostic("R402", message, row[0].span(), 'quote cells that have a comma: "US,CA"'))
             continue
-        kept.append(row)
-    return Table(name, header[:width], kept, place), found
+        rows_with_content.append(row)
+    return Table(name, header[:width], rows_with_content, place), found
 
 
 def _read_sheet(path: Path, file: str, sheet: str, asked: Span) -> tuple[Table | None, list[Diagnostic]]:

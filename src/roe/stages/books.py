@@ -116,14 +116,14 @@ BOOKS = Heading(
 def declare(books: Mapping[Text, BookSection], cx: Context) -> None:
     fields = cx.model.entities["account"]
     for name in books:
-        taken = [n for part, _ in (*KEPT, *ADDED) if (n := f"{name}{part}") in fields or ("account", n) in cx.model.steps]
+        taken = [n for suffix, _ in (*KEPT, *ADDED) if (n := f"{name}{suffix}") in fields or ("account", n) in cx.model.steps]
         if taken:
             cx.say("R306", name, f"the field `account.{taken[0]}` already exists", "choose another name for the book")
             continue
-        for part, kind in KEPT:
-            fields[f"{name}{part}"] = Field(f"{name}{part}", kind)
-        for part, kind in ADDED:
-            cx.model.steps["account", f"{name}{part}"] = lambda kind=kind: kind  # type: ignore[misc]
+        for suffix, kind in KEPT:
+            fields[f"{name}{suffix}"] = Field(f"{name}{suffix}", kind)
+        for suffix, kind in ADDED:
+            cx.model.steps["account", f"{name}{suffix}"] = lambda kind=kind: kind  # type: ignore[misc]
 
 
 def lower(books: Mapping[Text, BookSection], cx: Context) -> dict[str, Solve]:

@@ -38,8 +38,8 @@ HOLDOVERS = Heading("holdovers", Mapping[Identifier, HoldoverSection], "credit t
 
 def declare(holdovers: Mapping[Text, HoldoverSection], cx: Context) -> None:
     for name in holdovers:
-        for part, kind in STEPS:
-            cx.model.steps["account", f"{name}_{part}"] = lambda kind=kind: kind  # type: ignore[misc]
+        for suffix, kind in STEPS:
+            cx.model.steps["account", f"{name}_{suffix}"] = lambda kind=kind: kind  # type: ignore[misc]
 
 
 def lower(holdovers: Mapping[Text, HoldoverSection], cx: Context) -> tuple[Holdover, ...]:

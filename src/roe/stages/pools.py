@@ -129,8 +129,8 @@ def lower(pools: Mapping[Text, PoolSection], cx: Context) -> dict[str, Allocate]
 def _credit_back(pool: PoolSection, names: Names, cx: Context) -> tuple[Rule, ...]:
     """The reasons for which a turn is given back; `rep` is who took it."""
     cx.unique_names([reason.name for reason in pool.credit_back], "reasons to give a turn back")
-    found = ((reason.name, cx.condition(reason.when, names)) for reason in pool.credit_back)
-    return tuple(Rule(name, (when,), None, None) for name, when in found if when is not None)
+    reasons = ((reason.name, cx.condition(reason.when, names)) for reason in pool.credit_back)
+    return tuple(Rule(name, (when,), None, None) for name, when in reasons if when is not None)
 
 
 def _members(pool: PoolSection, names: Names, cx: Context) -> Expr | tuple[DatedValue, ...] | None:

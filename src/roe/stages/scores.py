@@ -45,8 +45,8 @@ def declare(scores: Scores, tables: Tables, cx: Context) -> None:
             cx.say(
                 "R304", name, f"`{name}` is {' and '.join(given)} at once", "a score is one model: write the others as scores of their own"
             )
-        for part, kind in models.parts_of(section, models.kind_of(section)):
-            step = f"{name}{part}"
+        for suffix, kind in models.parts_of(section, models.kind_of(section)):
+            step = f"{name}{suffix}"
             if step in cx.model.entities[entity] or (entity, step) in cx.model.steps:
                 cx.say("R306", name, f"`{entity}.{step}` exists already", "choose another name")
             cx.model.steps[entity, step] = lambda kind=kind: kind  # type: ignore[misc]

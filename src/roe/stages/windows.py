@@ -57,8 +57,8 @@ def declare(windows: Mapping[Text, WindowSection], cx: Context) -> None:
         entity = str(window.for_ or "account")
         if window.for_ and not cx.has_entity(window.for_):
             continue
-        for part, kind in (("since", t.DATE), ("until", t.DATE), ("state", t.Type("string", values=STATES))):
-            cx.model.steps[entity, f"{name}_{part}"] = lambda kind=kind: kind  # type: ignore[misc]
+        for suffix, kind in (("since", t.DATE), ("until", t.DATE), ("state", t.Type("string", values=STATES))):
+            cx.model.steps[entity, f"{name}_{suffix}"] = lambda kind=kind: kind  # type: ignore[misc]
         if window.grace and window.lasts:
             cx.model.steps[entity, f"{name}_grace_until"] = lambda: t.DATE
 
@@ -113,9 +113,9 @@ def _freeze(window: WindowSection, cx: Context, entity: str, name: str, role: st
     names = cx.names(entity)
     when = cx.condition(window.when, names) if window.when else None
     first, last = (s.Literal(day, f'@"{day}"') for day in days)
-    for part, day in (("since", first), ("until", last)):
+    for suffix, day in (("since", first), ("until", last)):
         tree: s.Node = day if when is None else s.If(when.tree, day, s.Literal(None, "null"))
-        cx.steps[entity, f"{name}_{part}"] = Derive(entity, f"{name}_{part}", "window", written(tree, text))
+        cx.steps[entity, f"{name}_{suffix}"] = Derive(entity, f"{name}_{suffix}", "window", written(tree, text))
     today, until = s.Name("today"), s.Path(s.Name(entity), f"{name}_until")
     rules = (
         _rule("none", s.Or((s.Compare("=", until, s.Literal(None, "null")), s.Compare("<", today, first))), text),

@@ -42,7 +42,7 @@ class Expectation:
 
 
 @dataclass(slots=True)
-class Step:
+class CaseStep:
     """One run of a test. `given` are the records of the first step, and in later ones what has changed; `gone` are (entity, id) of records
     that the data no longer has. `loaded` says whether the CRM has loaded by then what the runs before decided.
     """
@@ -60,7 +60,7 @@ class Case:
 
     name: str
     file: str
-    steps: list[Step]
+    steps: list[CaseStep]
     place: Span | None = None
 
     @property
@@ -115,7 +115,7 @@ def _yaml(path: Path, shown: str, policy: Policy) -> tuple[list[Case], list[Diag
     return cases, found
 
 
-def _one_step(raw: Map, given: Given, as_of: Text | None, policy: Policy, found: list[Diagnostic]) -> list[Step]:
+def _one_step(raw: Map, given: Given, as_of: Text | None, policy: Policy, found: list[Diagnostic]) -> list[CaseStep]:
     """The run of a test without `steps`."""
     if not as_of:
         found.append(Diagnostic("R701", f"the test `{raw['name']}` has no date", span_of(raw["name"]), "add `as_of: 2026-02-01`"))
@@ -123,15 +123,15 @@ def _one_step(raw: Map, given: Given, as_of: Text | None, policy: Policy, found:
     if not raw.get("expect"):
         found.append(Diagnostic("R701", f"the test `{raw['name']}` expects nothing", span_of(raw["name"]), "add `expect:` or `steps:`"))
         return []
-    return [Step(str(as_of), given, _expectations(raw, given, policy, found))]
+    return [CaseStep(str(as_of), given, _expectations(raw, given, policy, found))]
 
 
-def _steps(raw: Map, given: Given, as_of: Text | None, policy: Policy, found: list[Diagnostic]) -> list[Step]:
+def _steps(raw: Map, given: Given, as_of: Text | None, policy: Policy, found: list[Diagnostic]) -> list[CaseStep]:
     """The runs of a test in steps; their days must be in order."""
     if raw.get("expect"):
         help = "move it into the last step"
         found.append(Diagnostic("R701", "a test with `steps` has its expectations in the steps", span_of(raw.key("expect")), help))
-    steps: list[Step] = []
+    steps: list[CaseStep] = []
     known, last = given, None
     for number, one in enumerate(raw["steps"]):
         day = one.get("as_of") or (as_of if number == 0 else None)
@@ -149,7 +149,7 @@ def _steps(raw: Map, given: Given, as_of: Text | None, policy: Policy, found: li
         gone = _gone(one.get("gone") or Map(), known, policy, found)
         known = updated(known, changed, gone, policy)
         loaded = one.get("loaded") is not False
-        steps.append(Step(str(day), changed if steps else known, _expectations(one, known, policy, found), gone, loaded))
+        steps.append(CaseStep(str(day), changed if steps else known, _expectations(one, known, policy, found), gone, loaded))
     return steps
 
 
@@ -338,7 +338,7 @@ def _case_of_row(row: Mapping[str, Text], number: int, shown: str, policy: Polic
     expect["record"], expect["entity"] = Text(record, name.origin), subject
     given = {entity: _by_field(entity, rows, policy) for entity, rows in given.items()}
     expectation = _expectation(expect, given, policy, found)
-    return Case(str(name), shown, [Step(str(row["as_of"]), given, [expectation] if expectation else [])], name.span())
+    return Case(str(name), shown, [CaseStep(str(row["as_of"]), given, [expectation] if expectation else [])], name.span())
 
 
 def _cells(row: Mapping[str, Text], policy: Policy, found: list[Diagnostic]) -> tuple[Given, Map]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from roe.analysis.check import WRITTEN, title
 from roe.analysis.finder import Finder
-from roe.analysis.verdicts import Table
+from roe.analysis.verdicts import RuleTable
 from roe.dynamic import Json, Value
 from roe.evaluator.choose import Choice, Chooser
 from roe.evaluator.engine import Evaluator
@@ -24,13 +24,13 @@ from roe.grammar.closures import Scope
 from roe.plan.operators import Choose
 from roe.source import Same, Span
 from roe.testing.cases import Case
-from roe.testing.runner import Result, run_case
+from roe.testing.runner import CaseResult, run_case
 
 Key = tuple[str, str, str]  # (steps or engagement, entity, name or role)
 
 
 @dataclass(slots=True)
-class Outcomes:
+class OutcomeCoverage:
     """How often a condition was true, and how often it was not."""
 
     text: str
@@ -49,14 +49,14 @@ class Covered:
 
     name: str
     place: Span
-    conditions: list[Outcomes]
+    conditions: list[OutcomeCoverage]
     considered: int = 0
     fired: int = 0
     before: dict[str, int] = field(default_factory=dict)
     reason: str = ""
 
 
-class About:
+class CaseRecords:
     """The records that a case expects something of, and their accounts."""
 
     def __init__(self, case: Case) -> None:
@@ -78,7 +78,7 @@ class About:
         return self.found
 
 
-class Watching(Chooser):
+class WatchedRules(Chooser):
     """A chooser that notes what it is asked, and decides as the one it stands for.
 
     `probes` say by rule which planted faults would decide otherwise: `differs` gathers their numbers, and whether that was about one of
@@ -92,7 +92,7 @@ class Watching(Chooser):
         self.note: list[tuple[tuple[int, ...], dict[int, list[bool]]]] = []
         self.probes: dict[int, list[tuple[int, Probe]]] = {}
         self.differs: dict[int, bool] = {}
-        self.about: About | None = None
+        self.about: CaseRecords | None = None
 
     def __call__(self, scope: Scope) -> Choice:
         choice = super().__call__(scope)
@@ -111,7 +111,7 @@ class Watching(Chooser):
         return choice
 
 
-Probe = Callable[[Watching, Scope, list[bool], Choice], bool]
+Probe = Callable[[WatchedRules, Scope, list[bool], Choice], bool]
 
 
 def _by_hand(step: Choose) -> bool:
@@ -122,23 +122,23 @@ def _by_hand(step: Choose) -> bool:
 
 
 @dataclass(slots=True)
-class Report:
+class CoverageReport:
     """What the tests reached, list by list; `noticed` says of each case which planted faults decide something in it otherwise,
     and whether it is something that the case expects.
     """
 
     lists: dict[Key, list[Covered]]
     titles: dict[Key, str]
-    results: list[Result]
+    results: list[CaseResult]
     noticed: list[tuple[Case, dict[int, bool]]]
 
     def rules(self) -> tuple[int, int]:
-        found = [rule for rules in self.lists.values() for rule in rules]
-        return sum(rule.fired > 0 for rule in found), len(found)
+        every_rule = [rule for rules in self.lists.values() for rule in rules]
+        return sum(rule.fired > 0 for rule in every_rule), len(every_rule)
 
     def outcomes(self) -> tuple[int, int]:
-        found = [c for rules in self.lists.values() for rule in rules for c in rule.conditions]
-        return sum(c.covered for c in found), 2 * len(found)
+        conditions = [c for rules in self.lists.values() for rule in rules for c in rule.conditions]
+        return sum(c.covered for c in conditions), 2 * len(conditions)
 
     @property
     def share(self) -> float:
@@ -163,31 +163,31 @@ class Report:
         }  # fmt: skip
 
 
-def watched(evaluator: Evaluator) -> tuple[Evaluator, dict[Key, Watching]]:
+def watched(evaluator: Evaluator) -> tuple[Evaluator, dict[Key, WatchedRules]]:
     """The evaluator with a watch on every list of rules that somebody wrote."""
     lists = evaluator.policy.plan.lists
-    found: dict[Key, Watching] = {}
+    by_list: dict[Key, WatchedRules] = {}
     compiled = evaluator.compiled.apart()
     for attribute, kind in (("choosers", "steps"), ("engagement", "engagement")):
         known = dict(getattr(compiled, attribute))
         for (entity, name), chooser in known.items():
             if chooser.step.stage in WRITTEN and _by_hand(chooser.step):
-                known[entity, name] = found[kind, entity, name] = Watching(chooser, lists)
+                known[entity, name] = by_list[kind, entity, name] = WatchedRules(chooser, lists)
         setattr(compiled, attribute, known)
     other = copy.copy(evaluator)
     other.compiled = compiled
-    return other, found
+    return other, by_list
 
 
-def cover(evaluator: Evaluator, cases: Iterable[Case], probes: Iterable[tuple[Key, int, Probe]] = ()) -> Report:
+def cover(evaluator: Evaluator, cases: Iterable[Case], probes: Iterable[tuple[Key, int, Probe]] = ()) -> CoverageReport:
     """Run the cases, and see what they reach; `probes` are (list, rule, fault) of faults that are asked about on the way."""
     other, watches = watched(evaluator)
     for number, (key, rule, probe) in enumerate(probes):
         watches[key].probes.setdefault(rule, []).append((number, probe))
     lists = {key: [_rule(evaluator, chooser.step, i) for i in range(len(chooser.step.rules))] for key, chooser in watches.items()}
-    report = Report(lists, {key: title(chooser.step) for key, chooser in watches.items()}, [], [])
+    report = CoverageReport(lists, {key: title(chooser.step) for key, chooser in watches.items()}, [], [])
     for case in cases:
-        about = About(case)
+        about = CaseRecords(case)
         for chooser in watches.values():
             chooser.about = about
         report.results.append(run_case(other, case))
@@ -206,14 +206,14 @@ def cover(evaluator: Evaluator, cases: Iterable[Case], probes: Iterable[tuple[Ke
 def _rule(evaluator: Evaluator, step: Choose, number: int) -> Covered:
     rule = step.rules[number]
     conditions = [
-        Outcomes(str(expr.text)[slice(*tree.at)] if tree.at != s.NOWHERE else str(expr.text), expr.text.span(*tree.at) if tree.at != s.NOWHERE else expr.text.span())
+        OutcomeCoverage(str(expr.text)[slice(*tree.at)] if tree.at != s.NOWHERE else str(expr.text), expr.text.span(*tree.at) if tree.at != s.NOWHERE else expr.text.span())
         for expr in rule.conditions
         for tree in s.conjuncts(expr.tree)
     ]  # fmt: skip
     return Covered(str(rule.name), evaluator.compiled.place(rule.name), conditions)
 
 
-def _add(rules: list[Covered], chooser: Watching) -> None:
+def _add(rules: list[Covered], chooser: WatchedRules) -> None:
     for fired, truths in chooser.note:
         for number, conditions in truths.items():
             rules[number].considered += 1
@@ -227,7 +227,7 @@ def _add(rules: list[Covered], chooser: Watching) -> None:
                 later.before[rules[fired[0]].name] = later.before.get(rules[fired[0]].name, 0) + 1
 
 
-def _reasons(evaluator: Evaluator, report: Report, watches: Mapping[Key, Watching]) -> None:
+def _reasons(evaluator: Evaluator, report: CoverageReport, watches: Mapping[Key, WatchedRules]) -> None:
     """Why rules that decided nothing did not."""
     finder = Finder(evaluator)
     for key, rules in report.lists.items():
@@ -236,7 +236,7 @@ def _reasons(evaluator: Evaluator, report: Report, watches: Mapping[Key, Watchin
         step = watches[key].step
         never = {
             v.rules[0]: [str(step.rules[i].name) for i in v.others]
-            for v in Table(finder, step, Chooser(step, evaluator.policy.plan.lists)).never()
+            for v in RuleTable(finder, step, Chooser(step, evaluator.policy.plan.lists)).never()
         }
         for number, rule in enumerate(rules):
             if rule.fired:
@@ -256,12 +256,12 @@ def _reasons(evaluator: Evaluator, report: Report, watches: Mapping[Key, Watchin
                 )
 
 
-def lines(report: Report) -> dict[str, dict[int, tuple[int, int, int]]]:
+def lines(report: CoverageReport) -> dict[str, dict[int, tuple[int, int, int]]]:
     """By file and line: how often rules of the line decided, how many outcomes of its conditions were met, and of how many."""
-    out: dict[str, dict[int, tuple[int, int, int]]] = {}
+    by_file: dict[str, dict[int, tuple[int, int, int]]] = {}
 
     def add(place: Span, hits: int, met: int, of: int) -> None:
-        here = out.setdefault(place.file, {})
+        here = by_file.setdefault(place.file, {})
         a, b, c = here.get(place.line, (hits, 0, 0))
         here[place.line] = (min(a, hits), b + met, c + of)
 
@@ -270,10 +270,10 @@ def lines(report: Report) -> dict[str, dict[int, tuple[int, int, int]]]:
             add(rule.place, rule.fired, 0, 0)
             for c in rule.conditions:
                 add(c.place, rule.fired, c.covered, 2)
-    return out
+    return by_file
 
 
-def cobertura(report: Report, root: str) -> str:
+def cobertura(report: CoverageReport, root: str) -> str:
     """Cobertura XML, which CI services read: a line for each rule, its conditions' outcomes as branches."""
     from xml.sax.saxutils import quoteattr
 

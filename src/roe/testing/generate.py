@@ -16,7 +16,7 @@ from roe.grammar import values as v
 from roe.plan.operators import Derive
 from roe.policy.loader import Map
 from roe.source import Inline, Text
-from roe.testing.cases import Case, Expectation, Given, Step
+from roe.testing.cases import Case, CaseStep, Expectation, Given
 from roe.testing.coverage import Key
 from roe.testing.mutate import Fate, planted
 from roe.testing.runner import run_case
@@ -35,25 +35,25 @@ class Proposal:
 
 def propose(evaluator: Evaluator, fates: Sequence[Fate]) -> list[Proposal]:
     """Tests that notice what the tests do not; each has been run against the policy and against the faults that it is for."""
-    found: list[Proposal] = []
+    proposals: list[Proposal] = []
     cases: list[Case] = []
     for fate in fates:
         if fate.outcome != "survived" or fate.witness is None:
             continue
         other = planted(evaluator, fate.mutant)
-        known = next((p for p, c in zip(found, cases, strict=True) if not run_case(other, c).passed), None)
+        known = next((p for p, c in zip(proposals, cases, strict=True) if not run_case(other, c).passed), None)
         if known is not None:
             known.kills.append(fate.mutant.what)
             continue
-        made = _proposal(evaluator, fate.mutant.key, fate.witness, len(found) + 1)
+        made = _proposal(evaluator, fate.mutant.key, fate.witness, len(proposals) + 1)
         if made is None:
             continue
         case = _case(made)
         if run_case(evaluator, case).passed and not run_case(other, case).passed:
             made.kills.append(fate.mutant.what)
-            found.append(made)
+            proposals.append(made)
             cases.append(case)
-    return found
+    return proposals
 
 
 def _proposal(evaluator: Evaluator, key: Key, witness: Witness, number: int) -> Proposal | None:
@@ -118,7 +118,7 @@ def _case(p: Proposal) -> Case:
     for k, x in p.expect.get("values", {}).items():
         values[text(k)] = text(x)
     expectation = Expectation("case", p.expect["entity"], p.expect.get("role", ""), wanted, values, None, at.locate("", 0, 0))
-    return Case(p.name, "<generated>", [Step(p.as_of, p.given, [expectation])])
+    return Case(p.name, "<generated>", [CaseStep(p.as_of, p.given, [expectation])])
 
 
 def as_yaml(proposals: Sequence[Proposal]) -> str:

@@ -29,7 +29,7 @@ from roe.grammar.printer import show
 from roe.plan.operators import Action, Choose, Derive, Expr, Rule
 from roe.source import Added, Span
 from roe.testing.cases import Case
-from roe.testing.coverage import Key, Probe, Report, cover
+from roe.testing.coverage import CoverageReport, Key, Probe, cover
 from roe.testing.runner import run_case
 
 MOST_ELSEWHERE = 3  # tests that are tried where a fault decides otherwise about records that they do not ask for
@@ -182,13 +182,13 @@ def moved(tree: s.Node) -> Iterator[s.Node]:
             yield s.Literal(longer, f'@"{v.literal(longer)}"', tree.at)
         return
     for name in s.FIELDS[type(tree)]:
-        part = getattr(tree, name)
-        if type(part) in s.FIELDS:
-            yield from (_with_part(tree, name, other) for other in moved(part))
-        elif type(part) is tuple:
-            for i, each in enumerate(part):
+        child = getattr(tree, name)
+        if type(child) in s.FIELDS:
+            yield from (_with_part(tree, name, other) for other in moved(child))
+        elif type(child) is tuple:
+            for i, each in enumerate(child):
                 if type(each) in s.FIELDS:
-                    yield from (_with_part(tree, name, (*part[:i], other, *part[i + 1 :])) for other in moved(each))
+                    yield from (_with_part(tree, name, (*child[:i], other, *child[i + 1 :])) for other in moved(each))
 
 
 def _with_part(tree: s.Node, name: str, child: Value) -> s.Node:
@@ -237,22 +237,22 @@ def planted(evaluator: Evaluator, mutant: Mutant) -> Evaluator:
     return other
 
 
-def fates(evaluator: Evaluator, cases: Sequence[Case]) -> tuple[list[Fate], Report]:
+def fates(evaluator: Evaluator, cases: Sequence[Case]) -> tuple[list[Fate], CoverageReport]:
     """What becomes of each mutant, and what the tests cover. The tests are run once with all mutants beside each decision, and again
     only for a mutant that would decide something in them otherwise.
     """
     keys = list(cover(evaluator, ()).lists)
     planned = list(mutants(evaluator, keys))
     report = cover(evaluator, cases, ((m.key, m.rule, m.probe) for m in planned if m.probe is not None))
-    found = []
+    every_fate = []
     known: dict[Key, Known] = {}
     for number, mutant in enumerate(planned):
         first, then = ([case for case, seen in report.noticed if seen.get(number) is wanted] for wanted in (True, False))
         by_size = sorted(then, key=lambda c: c.size)
-        found.append(fate(evaluator, mutant, [*first, *by_size[:MOST_ELSEWHERE]], known.setdefault(mutant.key, {})))
+        every_fate.append(fate(evaluator, mutant, [*first, *by_size[:MOST_ELSEWHERE]], known.setdefault(mutant.key, {})))
     everything = sorted(cases, key=lambda c: c.size)
-    found += [fate(evaluator, mutant, everything, {}) for mutant in of_definitions(evaluator)]
-    return found, report
+    every_fate += [fate(evaluator, mutant, everything, {}) for mutant in of_definitions(evaluator)]
+    return every_fate, report
 
 
 def fate(evaluator: Evaluator, mutant: Mutant, asked: Sequence[Case], known: Known) -> Fate:
@@ -265,12 +265,12 @@ def fate(evaluator: Evaluator, mutant: Mutant, asked: Sequence[Case], known: Kno
         one, two = _list(evaluator, mutant.key), _list(other, mutant.key)
         if one is None or two is None:
             return Fate(mutant, "survived")
-        found = compare_lists("", Finder(evaluator), one, Finder(other), two, known)
+        differences = compare_lists("", Finder(evaluator), one, Finder(other), two, known)
     except Undecided:
         return Fate(mutant, "survived")
-    if not found:
+    if not differences:
         return Fate(mutant, "equivalent")
-    best = next((d for d in found if d.certainty == PROVEN), None)
+    best = next((d for d in differences if d.certainty == PROVEN), None)
     return Fate(mutant, "survived", witness=best.witness if best is not None else None)
 
 

@@ -17,7 +17,7 @@ from roe.grammar import values as v
 from roe.grammar.closures import compile_expression
 from roe.grammar.functions.history import by_role
 from roe.grammar.parser import parse
-from roe.testing.cases import Case, Expectation, Given, Step, as_read, updated
+from roe.testing.cases import Case, CaseStep, Expectation, Given, as_read, updated
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class Failure:
 
 
 @dataclass(slots=True)
-class Result:
+class CaseResult:
     case: Case
     failures: list[Failure]
 
@@ -41,7 +41,7 @@ class Result:
         return not self.failures
 
 
-def run_case(evaluator: Evaluator, case: Case) -> Result:
+def run_case(evaluator: Evaluator, case: Case) -> CaseResult:
     failures: list[Failure] = []
     try:
         for step, run in play(evaluator, case):
@@ -51,11 +51,11 @@ def run_case(evaluator: Evaluator, case: Case) -> Result:
             failures += of_step if len(case.steps) == 1 else [replace(f, what=f"{f.what} on {step.as_of}") for f in of_step]
     except (ValueError, OverflowError) as e:
         days = ", ".join(step.as_of for step in case.steps)
-        return Result(case, [Failure("as_of", "a date or date-time", f"{days} ({e})", str(case.place))])
-    return Result(case, failures)
+        return CaseResult(case, [Failure("as_of", "a date or date-time", f"{days} ({e})", str(case.place))])
+    return CaseResult(case, failures)
 
 
-def play(evaluator: Evaluator, case: Case) -> Iterator[tuple[Step, Run]]:
+def play(evaluator: Evaluator, case: Case) -> Iterator[tuple[CaseStep, Run]]:
     """The runs of a case, each with its step. Between two steps the CRM loads what was decided, unless the step says otherwise.
 
     Raises ValueError or OverflowError for a step whose `as_of` is not a day.
@@ -176,7 +176,7 @@ def _because(d: Decision) -> list[str]:
     return lines
 
 
-def junit(results: Iterable[Result], seconds: float) -> str:
+def junit(results: Iterable[CaseResult], seconds: float) -> str:
     """JUnit XML, as CI services read it."""
     from xml.sax.saxutils import escape, quoteattr
 

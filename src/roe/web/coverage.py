@@ -6,13 +6,13 @@ from html import escape
 
 from roe.files import MAX_TABLE_BYTES, read_text
 from roe.policy.model import Policy
-from roe.testing.coverage import Report, lines
+from roe.testing.coverage import CoverageReport, lines
 from roe.web.page import Page
 
 MOST_LINES = 5_000  # of one file that are shown
 
 
-def coverage_page(policy: Policy, report: Report) -> str:
+def coverage_page(policy: Policy, report: CoverageReport) -> str:
     """Which rules decide, with the reason for those that do not; then the source."""
     page = Page(f"Coverage of {policy.name}", f"{report.share:.1f} % of rules and outcomes of conditions, by {len(report.results)} tests")
     rows = []

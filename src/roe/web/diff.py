@@ -9,11 +9,11 @@ from roe.analysis.compared import said, sections, sides
 from roe.web.page import Page
 
 if TYPE_CHECKING:
-    from roe.analysis.diff import Change, Impact
+    from roe.analysis.diff import Impact, PolicyChange
     from roe.analysis.equivalence import Comparison
 
 
-def diff_page(found: list[Change], compared: Comparison, made: Impact | None, old: str, new: str) -> str:
+def diff_page(found: list[PolicyChange], compared: Comparison, made: Impact | None, old: str, new: str) -> str:
     page = Page("Policy change", f"{old} → {new}")
     verdict = said(compared, found)
     page.say(verdict[:1].upper() + verdict[1:], "verdict")

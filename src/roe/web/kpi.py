@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from roe.analysis.kpi import ALL, Line, missed, shown, target_of
+from roe.analysis.kpi import ALL, KpiLine, missed, shown, target_of
 from roe.plan.operators import KPI_NAMES as NAMES
 from roe.plan.operators import Kpis
 from roe.web.page import Page, bars, lines
@@ -18,7 +18,7 @@ PERCENT = ("capacity_use", "coverage", "sla_attainment")
 MOST = 6  # lines of one chart
 
 
-def kpi_page(policy: str, kpis: Kpis, found: Sequence[Line], by: str) -> str:
+def kpi_page(policy: str, kpis: Kpis, found: Sequence[KpiLine], by: str) -> str:
     """Charts by group for one period, over time for several; the figures as tables, what misses its target marked."""
     spans = list(dict.fromkeys(str(line.period) for line in found))
     page = Page(f"Key figures of {policy}", f"By {by}, {spans[0]}" + (f" … {spans[-1]}" if len(spans) > 1 else ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from roe.analysis.simulate import Cycle
+from roe.analysis.simulate import SimulatedCycle
 from roe.web.page import Page, lines
 
 CHARTS = (
@@ -17,7 +17,7 @@ CHARTS = (
 )
 
 
-def simulation_page(played: Mapping[str, list[Cycle]], weeks: int, as_of: str, history: bool) -> str:
+def simulation_page(played: Mapping[str, list[SimulatedCycle]], weeks: int, as_of: str, history: bool) -> str:
     """One chart for each measure, one line for each policy and book."""
     activity = "the activity is the data's own" if history else "the activity is generated, with the same luck under every policy"
     page = Page(f"Dynamic books: {', '.join(played)}", f"{weeks} weekly cycles from {as_of}; {activity}.")

@@ -57,11 +57,11 @@ def past_of(name: str) -> str:
 def owner_at(clock: Clock, record: Value, role: str, day: date) -> Value:
     holders = record.get(OWNERS) if isinstance(record, dict) else None
     on = _day(clock, day)
-    found = None
+    owner = None
     for x in holders or ():
         if x["role"] == role and x["from"] is not None and x["from"] <= on and (x["until"] is None or on < x["until"]):
-            found = x["who"]
-    return found
+            owner = x["who"]
+    return owner
 
 
 @function(

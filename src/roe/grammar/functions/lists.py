@@ -168,31 +168,31 @@ def _append(items: list[Value], *more: Value) -> list[Value]:
 
 @function("concatenate", "list: list", "list", "concatenate([1], [2, 3])", "[1, 2, 3]", "the lists one after the other", variadic=True)
 def _concatenate(lists: list[Value]) -> list[Value]:
-    return [i for part in lists for i in part] if all(isinstance(p, list) for p in lists) else list(lists)
+    return [i for items in lists for i in items] if all(isinstance(p, list) for p in lists) else list(lists)
 
 
 @function(
     "union", "list: list", "list", "union([1, 2], [2, 3])", "[1, 2, 3]", "the lists one after the other, without repetitions", variadic=True
 )
 def _union(lists: list[Value]) -> list[Value]:
-    return _distinct([i for part in lists for i in (part if isinstance(part, list) else [part])])
+    return _distinct([i for items in lists for i in (items if isinstance(items, list) else [items])])
 
 
 @function(
     "distinct_values", "list: list", "list", "distinct_values([1, 2, 1])", "[1, 2]", "the list without repetitions", feel="distinct values"
 )
 def _distinct(items: list[Value]) -> list[Value]:
-    out: list[Value] = []
+    distinct: list[Value] = []
     seen: set[Value] = set()
     for item in items:
         if type(item) in (str, int, float):
             if item in seen:
                 continue
             seen.add(item)
-        elif any(v.equal(item, o) is True for o in out):
+        elif any(v.equal(item, o) is True for o in distinct):
             continue
-        out.append(item)
-    return out
+        distinct.append(item)
+    return distinct
 
 
 @function(
@@ -248,15 +248,15 @@ def _index_of(items: list[Value], match: Value) -> list[int]:
 
 @function("flatten", "list: list", "list", "flatten([[1, [2]], 3])", "[1, 2, 3]", "lists in lists made one list")
 def _flatten(items: list[Value]) -> list[Value]:
-    out: list[Value] = []
+    flat: list[Value] = []
     todo = list(reversed(items))
     while todo:
         item = todo.pop()
         if isinstance(item, list):
             todo.extend(reversed(item))
         else:
-            out.append(item)
-    return out
+            flat.append(item)
+    return flat
 
 
 def _per_item(items: list[Value], by: Value) -> None:

@@ -71,8 +71,8 @@ def domain(text: str) -> str | None:
             host = host.encode("ascii").decode("idna")
         except UnicodeError:
             return None
-    found = _suffixes(host.rpartition(".")[2]).privatesuffix(host)
-    return str(found) if found else None
+    registrable = _suffixes(host.rpartition(".")[2]).privatesuffix(host)
+    return str(registrable) if registrable else None
 
 
 @cache
@@ -214,8 +214,8 @@ _SHARED_HOSTS = frozenset(
 )
 @lru_cache(maxsize=_KEPT)
 def company_domain(text: str) -> str | None:
-    found = domain(text)
-    return None if found is None or found in _SHARED_HOSTS or found in freemail_domains() else found
+    registrable = domain(text)
+    return None if registrable is None or registrable in _SHARED_HOSTS or registrable in freemail_domains() else registrable
 
 
 @function(

@@ -115,14 +115,14 @@ def marked(text: str) -> Markup:
 
 def findings(ask: Ask) -> Response:
     """What `roe check` finds with the records that are loaded."""
-    from roe.analysis.check import Subject
+    from roe.analysis.check import CheckedPolicy
     from roe.analysis.check import findings as found
 
     snapshot = ask.snapshot
     kept: Any = snapshot.__dict__.get("_findings")
     if kept is None:
         bound = snapshot.bound if snapshot.rows_alone else None
-        kept = snapshot.__dict__["_findings"] = found(Subject(snapshot.evaluator, bound, snapshot.clock.today))
+        kept = snapshot.__dict__["_findings"] = found(CheckedPolicy(snapshot.evaluator, bound, snapshot.clock.today))
     shown = [d for d in kept if d.severity != "hint"]
     return ask.render("findings.html", findings=shown, hints=len(kept) - len(shown))
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from roe.analysis.compared import said, sections, sides
 from roe.analysis.decided import with_records
-from roe.analysis.diff import Change, Impact, Moved, changes, impact
+from roe.analysis.diff import Impact, Moved, PolicyChange, changes, impact
 from roe.analysis.equivalence import Comparison, compare
 from roe.cache import load_policy
 from roe.data.files import csv_text
@@ -57,7 +57,7 @@ class Review:
     new: str
     before: str  # the digests of the two
     after: str
-    changes: list[Change]
+    changes: list[PolicyChange]
     compared: Comparison
     impact: Impact | None
     moved: list[Moved]

@@ -1,0 +1,86 @@
+"""What a policy consists of besides its lists of rules, and what a rule of each kind of list gives, to be compared with another policy's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, replace
+
+from roe.analysis.lists import Given
+from roe.dynamic import Value
+from roe.evaluator.choose import Chooser
+from roe.plan.operators import Choose, Credit, Rule
+from roe.policy.model import Policy
+
+WHEREABOUTS = ("root", "name", "files")  # of a policy, which decide nothing
+ONE = {
+    "pools": "pool",
+    "windows": "window",
+    "reports": "report",
+    "holdovers": "holdover",
+    "levels": "territory levels of",
+    "credits": "credit",
+    "books": "book",
+    "events": "event",
+    "invariants": "invariant",
+    "hours": "working hours",
+}  # what one part of a field of the plan is called
+Gives = Callable[[Rule, Callable[[Value], str], Callable[[str], str]], Given]  # a rule, and how values and sentences are spelt
+
+
+def parts(policy: Policy) -> Iterator[tuple[str, object]]:
+    """Everything of a policy but computed fields, rules and lists, by its title: every field of it that nobody has excepted."""
+    order: dict[str, list[str]] = {}
+    for entity, role in policy.plan.engagement:
+        order.setdefault(entity, []).append(role)
+    yield "roles", policy.roles
+    yield from ((f"order of roles of {entity}", roles) for entity, roles in order.items())
+    for entity, known in policy.model.entities.items():
+        yield from ((f"{entity}.{name}", field) for name, field in known.items())
+    for f in fields(Policy):
+        if f.name not in (*WHEREABOUTS, "model", "plan"):
+            yield from _items(f.name, getattr(policy, f.name))
+    for title, section in (("pools", policy.plan.pools), *policy.plan.parts.items()):
+        yield from _items(title, section)
+
+
+def _items(title: str, section: object) -> Iterator[tuple[str, object]]:
+    """A field of a policy as one part, or as one for each of the things in it that have names."""
+    one = ONE.get(title, title)
+    if isinstance(section, Mapping):
+        yield from ((f"{one} {name}", x) for name, x in section.items())
+    elif isinstance(section, tuple) and section and all(getattr(x, "name", "") for x in section):
+        yield f"order of {title}", [str(x.name) for x in section]
+        yield from ((f"{one} {x.name}", replace(x, shares={}) if isinstance(x, Credit) else x) for x in section)
+    else:
+        yield one, section
+
+
+def nothing(entity: str, hit: str) -> Chooser:
+    """A list without rules, which stands for one that a policy does not have."""
+    return Chooser(Choose(entity, "", "", hit, ()), {})
+
+
+def territories_by_name(chooser: Chooser, lists: Mapping[str, list[Value]]) -> Chooser:
+    """Territories by their names, without what else is known of them."""
+    step = chooser.step
+
+    def name(row: Value) -> Value:
+        return row.get("name") if isinstance(row, Mapping) else row
+
+    return Chooser(replace(step, rules=tuple(replace(r, value=name(r.value)) for r in step.rules), default=name(step.default)), lists)
+
+
+def what(rule: Rule, value: Callable[[Value], str], sentence: Callable[[str], str]) -> Given:
+    """What a row of a table gives."""
+    return value(rule.value), ""
+
+
+def action(rule: Rule, value: Callable[[Value], str], sentence: Callable[[str], str]) -> Given:
+    """What an engagement rule does and says. Where the policy has no sentence, roe's own names the rule."""
+    return (f"{value(rule.value)} because {sentence(rule.because)}", "") if rule.because else (value(rule.value), str(rule.name))
+
+
+def credited(credit: Credit, rule: Rule, value: Callable[[Value], str], sentence: Callable[[str], str]) -> Given:
+    """Whom a rule credits, and why."""
+    shares = value([[expr, percent] for expr, percent in credit.shares[str(rule.name)]])
+    return (f"{shares} because {sentence(rule.because)}", "") if rule.because else (shares, str(rule.name))
