@@ -23,9 +23,10 @@ import roe
 from helpers import EXAMPLES, HEAVY, policy_text
 from roe.cli import main
 from roe.columns.world import ColumnWorld
+from roe.evaluator.assigned import empty_state
 from roe.evaluator.book_plan import applied, check_plan
 from roe.evaluator.books import plan_books
-from roe.evaluator.engine import Bound, empty_state
+from roe.evaluator.engine import Bound
 from roe.evaluator.questions import sentences
 
 POLICY = """

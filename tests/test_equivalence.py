@@ -31,7 +31,7 @@ from single_changes import apply, edits, shuffled
 HEAVY = bool(os.environ.get("ROE_HEAVY"))
 OF_AN_EXAMPLE = int(os.environ.get("ROE_CHANGES", "500")) if HEAVY else 3
 BLOCK, BLOCKS, OF_A_MADE = (
-    (20, 20, 14) if HEAVY else (2, 1, 4)
+    (20, 20, 14) if HEAVY else (2, 1, 2)
 )  # made policies in a block, blocks, and changes of each policy: 5,600 in all
 NAMES = sorted(AS_OF)
 

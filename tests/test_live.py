@@ -13,7 +13,8 @@ import pytest
 
 import roe
 from helpers import AS_OF, EXAMPLES, example, policy_text, tables
-from roe.evaluator.engine import Decision, Evaluator
+from roe.evaluator.decision import Decision
+from roe.evaluator.engine import Evaluator
 from roe.grammar import values as v
 
 SEEDS = range(3)

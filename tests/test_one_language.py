@@ -24,8 +24,8 @@ pytest.importorskip("sqlglot")
 from sqlglot import exp
 
 from roe.columns.run import ColumnRun
+from roe.sql.query import Scalar
 from roe.sql.statement import Statement, printed
-from roe.sql.translate import Value
 
 HEAVY = bool(os.environ.get("ROE_HEAVY"))
 EXPRESSIONS, EACH = (10_000, 25) if HEAVY else (100, 25)  # in all, in one policy
@@ -100,7 +100,7 @@ def selected(evaluator: Any, dialect: str, names: list[str]) -> tuple[str, dict[
     for name in names:
         reader = statement._ready.get(("account", name))
         found = reader(t, t.names["account"]) if reader is not None else None
-        if isinstance(found, Value):
+        if isinstance(found, Scalar):
             kinds[name] = found.kind
             columns.append(exp.alias_(found.sql, name))
     final = query.select(*columns)

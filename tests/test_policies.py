@@ -16,7 +16,8 @@ import roe
 from helpers import EXAMPLES, ROOT, policy_text
 from roe.cache import load_policy
 from roe.diagnostics import CODES, FORMATS, PolicyError, as_text
-from roe.evaluator.engine import Decision, Evaluator
+from roe.evaluator.decision import Decision
+from roe.evaluator.engine import Evaluator
 from roe.policy.format import format_policy
 from roe.stages.build import build
 

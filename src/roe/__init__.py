@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from roe.api import compile, evaluate, evaluate_table, load
     from roe.diagnostics import Diagnostic, PolicyError
-    from roe.evaluator.engine import Bound, Decision, Evaluator, Run
+    from roe.evaluator.decision import Decision
+    from roe.evaluator.engine import Bound, Evaluator, Run
     from roe.policy.model import Policy
 
 __version__ = "0.1.0"

@@ -19,7 +19,8 @@ from roe.analysis.lists import MOST, Difference, Side
 from roe.analysis.space import Box, Space, Undecided
 from roe.analysis.verdicts import PROVEN, UNDECIDED
 from roe.analysis.witness import Witness
-from roe.evaluator.engine import Decision, Evaluator, Run
+from roe.evaluator.decision import Decision
+from roe.evaluator.engine import Evaluator, Run
 from roe.evaluator.extra import COLUMNS
 from roe.run.rows import extra_of
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from roe.dynamic import Json
-from roe.evaluator.engine import Decision, Run
+from roe.evaluator.decision import Decision
+from roe.evaluator.engine import Run
 from roe.grammar import values as v
 from roe.grammar.printer import show
 from roe.plan.operators import Action, Choose, Derive, Expr, Relate, Rule

@@ -13,7 +13,7 @@ from roe.plan.operators import Choose
 from roe.untrusted import visible
 
 if TYPE_CHECKING:
-    from roe.evaluator.engine import Decision
+    from roe.evaluator.decision import Decision
 
 LIT, DIM, INK, QUIET = "#0b5d51", "#dcdfd9", "#1a211f", "#59645f"
 WIDE, GAP, LINE = 300, 60, 17

@@ -8,7 +8,8 @@ from datetime import date, datetime, timedelta
 
 from roe.analysis.witness import TODAY, Witness
 from roe.dynamic import Value, Values
-from roe.evaluator.engine import Bound, Decision, Evaluator
+from roe.evaluator.decision import Decision
+from roe.evaluator.engine import Bound, Evaluator
 from roe.evaluator.extra import credit_lines
 from roe.evaluator.leavers import named_reps
 from roe.plan.operators import Choose

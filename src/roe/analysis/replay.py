@@ -17,7 +17,8 @@ from roe.data.headers import field_of
 from roe.data.lookup import CannotLookUp
 from roe.data.makers import maker
 from roe.dynamic import Value, Values
-from roe.evaluator.engine import Bound, Decision, Evaluator
+from roe.evaluator.decision import Decision
+from roe.evaluator.engine import Bound, Evaluator
 from roe.evaluator.row import Row
 from roe.evaluator.world import World
 from roe.grammar import syntax as s

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from roe.dynamic import Value, Values
+from roe.evaluator.assigned import empty_state
 from roe.evaluator.book_plan import applied
 from roe.evaluator.books import plan_books
-from roe.evaluator.engine import Bound, Evaluator, empty_state
+from roe.evaluator.engine import Bound, Evaluator
 
 MEMORY = timedelta(days=400)  # activities that are older are forgotten
 OPEN_FOR = timedelta(days=60)  # how long a generated opportunity is open

@@ -13,7 +13,8 @@ from roe.data.lookup import CannotLookUp
 from roe.diagnostics import PolicyError
 
 if TYPE_CHECKING:
-    from roe.evaluator.engine import Bound, Decision, Evaluator
+    from roe.evaluator.decision import Decision
+    from roe.evaluator.engine import Bound, Evaluator
     from roe.evaluator.row import Row
 
 

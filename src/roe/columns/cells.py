@@ -108,21 +108,21 @@ class ColumnReader:
         unread: dict[int, str] = {}
         aliased: dict[int, str] = {}
         for i, value in enumerate(items):
-            found = None
+            value_of = None
             if value is None or value != value:
                 pass
             elif isinstance(value, str) and cells.is_missing(text := clean(value)):
                 if text:
                     unread[i] = text
             else:
-                found, problem, alias = cells.read(value)
+                value_of, problem, alias = cells.read(value)
                 if alias is not None:
                     aliased[i] = alias
                 if problem:
                     wrong[i] = problem
-                elif found is None and cells.is_unread(shown(value)):
+                elif value_of is None and cells.is_unread(shown(value)):
                     unread[i] = shown(value)
-            meant.append(found)
+            meant.append(value_of)
         if unread or aliased:
             counts = np.bincount(codes[codes >= 0], minlength=len(items)).tolist()
             for i, text in unread.items():

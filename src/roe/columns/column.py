@@ -145,10 +145,10 @@ def compact(codes: Array, size: int) -> tuple[Array, Array]:
     """(codes renumbered without holes, the old code of each new one)."""
     used = np.zeros(size, bool)
     used[codes] = True
-    kept = np.flatnonzero(used)
+    codes_used = np.flatnonzero(used)
     again = np.empty(size, np.int64)
-    again[kept] = np.arange(len(kept))
-    return again[codes], kept
+    again[codes_used] = np.arange(len(codes_used))
+    return again[codes], codes_used
 
 
 @dataclass(slots=True)
@@ -314,9 +314,9 @@ class Owned(Column):
         return self.records.n
 
     def take(self, at: Array) -> Column:
-        found = self.records.take(at)
-        assert isinstance(found, Refs)
-        return Owned(found)
+        records = self.records.take(at)
+        assert isinstance(records, Refs)
+        return Owned(records)
 
     def values(self) -> list[Value]:
         return [None if row is None else row["owner"] for row in self.records.values()]

@@ -22,7 +22,8 @@ from roe.columns.load import all_text
 from roe.columns.run import ColumnRun
 from roe.data.arrow_files import File, ParquetFile
 from roe.dynamic import Json, Value, Values
-from roe.evaluator.engine import Bound, Decision, Evaluator
+from roe.evaluator.decision import Decision
+from roe.evaluator.engine import Bound, Evaluator
 from roe.evaluator.memory import given_by
 from roe.evaluator.relate import blocking_keys, plan_of
 from roe.evaluator.row import Owners, Row
@@ -140,7 +141,7 @@ class Evidence:
 
     def find(self, text: str) -> list[tuple[str, str]]:
         """The decided records that answer to a text by id, name, domain or e-mail: (entity, id)."""
-        found = []
+        records = []
         for entity in dict.fromkeys(e for e, _ in self.policy.plan.engagement):
             data = self._data(entity)
             if data is None:
@@ -153,8 +154,8 @@ class Evidence:
                 for one in match[1:]:
                     whole = whole | one
                 exact = data.to_table(columns=["id"], filter=whole)
-            found += [(entity, x) for x in exact["id"].to_pylist()]
-        return found
+            records += [(entity, x) for x in exact["id"].to_pylist()]
+        return records
 
     def roles(self, entity: str) -> list[str]:
         return [role for e, role in self.policy.plan.engagement if e == entity]
@@ -258,10 +259,10 @@ class _Neighbourhood:
             seen.update(batch)
             for entity, name, target in self.up:
                 ids = {self.rows[e][i].get(name) for e, i in batch if e == entity}
-                found = [i for i in ids if i is not None]
-                self.want(target, found)
+                known = [i for i in ids if i is not None]
+                self.want(target, known)
                 if target == "rep":
-                    self.todo += [("rep", i) for i in found if i in self.rows["rep"] and ("rep", i) not in seen]
+                    self.todo += [("rep", i) for i in known if i in self.rows["rep"] and ("rep", i) not in seen]
             for entity, child, via in self.down:
                 ids_of = [i for e, i in batch if e == entity]
                 if ids_of:

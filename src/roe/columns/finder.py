@@ -31,12 +31,12 @@ class Finder:
         items = meaning.items
         texts = items if isinstance(items, pa.Array) else pa.array([None if x is None else str(x) for x in meaning.list], pa.string())
         ids = self.table.ids.cast(pa.string())  # of a table without records they have no type
-        found = pc.index_in(texts.cast(pa.string()), ids).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-        lost = np.flatnonzero(found < 0)
+        at = pc.index_in(texts.cast(pa.string()), ids).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+        lost = np.flatnonzero(at < 0)
         if len(lost):
             some = texts.take(pa.array(lost)).to_pylist()
-            found[lost] = [-1 if x is None else self.otherwise(x) for x in some]
-        return found
+            at[lost] = [-1 if x is None else self.otherwise(x) for x in some]
+        return at
 
     def one(self, text: str) -> int:
         known = self._known.get(text)

@@ -47,18 +47,18 @@ def _hosts(column: Coded, pattern: str) -> tuple[pa.Array, Array]:
 def freemails(column: Coded) -> Truths:
     """`is_freemail` of every text, asked once for each host."""
     hosts, which = _hosts(column, _HOST)
-    found = pc.is_in(hosts, pa.array(sorted(own.freemail_domains()))).to_numpy(zero_copy_only=False).astype(np.int8)
+    is_free = pc.is_in(hosts, pa.array(sorted(own.freemail_domains()))).to_numpy(zero_copy_only=False).astype(np.int8)
     for i in np.flatnonzero(~registrable(hosts)).tolist():
-        found[i] = own.is_freemail(hosts[i].as_py())
-    return Truths(np.append(np.append(found, np.int8(-1))[which], np.int8(-1))[column.codes])
+        is_free[i] = own.is_freemail(hosts[i].as_py())
+    return Truths(np.append(np.append(is_free, np.int8(-1))[which], np.int8(-1))[column.codes])
 
 
 def domains(column: Coded) -> Coded:
     """`domain` of every text: of a plain address it is that of its host, which many addresses share."""
     hosts, which = _hosts(column, _PLAIN_ADDRESS)
-    found = hosts.to_pylist()
+    texts = hosts.to_pylist()
     for i in np.flatnonzero(~registrable(hosts)).tolist():
-        found[i] = own.domain(found[i])
+        texts[i] = own.domain(texts[i])
     seen: dict[str, int] = {}
-    codes = np.array([-1 if x is None else seen.setdefault(x, len(seen)) for x in found] + [-1], np.int32)
+    codes = np.array([-1 if x is None else seen.setdefault(x, len(seen)) for x in texts] + [-1], np.int32)
     return Coded(np.append(codes[which], np.int32(-1))[column.codes], Dictionary(list(seen)))

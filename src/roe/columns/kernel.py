@@ -73,12 +73,12 @@ class ColumnIndex:
     def first(self, eval: Callable[[s.Node], Column], n: int) -> Fired:
         """The first rule that holds for each of `n` rows; `eval` gives a subject's column."""
         cells = {id(c): c.of(eval(c.subject.node)) for c in self.subjects}
-        joint, kept = _joint([(cells[id(c)], c.count) for c in self.subjects], n) if n > 4096 else (None, None)
-        if joint is None or kept is None:
+        joint, firsts = _joint([(cells[id(c)], c.count) for c in self.subjects], n) if n > 4096 else (None, None)
+        if joint is None or firsts is None:
             return self._shared(cells, n)
-        few = {key: at[kept] for key, at in cells.items()}
-        found = self._decide(few, len(kept), np.bincount(joint, minlength=len(kept)))
-        return Fired(found.rule[joint], found.unknown)
+        few = {key: at[firsts] for key, at in cells.items()}
+        fired = self._decide(few, len(firsts), np.bincount(joint, minlength=len(firsts)))
+        return Fired(fired.rule[joint], fired.unknown)
 
     def _shared(self, cells: dict[int, Array], n: int) -> Fired:
         """Rows in as many portions as there are cores: NumPy lets go of the interpreter while it works."""
@@ -98,8 +98,8 @@ class ColumnIndex:
             )
 
         with ThreadPoolExecutor(cores) as pool:
-            found = list(pool.map(part, range(cores)))
-        return Fired(np.concatenate([f.rule for f in found]), np.sum([f.unknown for f in found], axis=0))
+            fired = list(pool.map(part, range(cores)))
+        return Fired(np.concatenate([f.rule for f in fired]), np.sum([f.unknown for f in fired], axis=0))
 
     def _decide(self, cells: dict[int, Array], n: int, weights: Array) -> Fired:
         best = np.full(n, self.bits, np.int64)
@@ -183,7 +183,7 @@ class ColumnIndex:
         self, pending: list[tuple[Array, int, Array]], doubts: list[tuple[Array, Array]], best: Array, rule: Array, weights: Array
     ) -> Array:
         """Per rule, on how many rows it was unknown before the one that held."""
-        out = np.zeros(max(self.rules, 1), np.int64)
+        counts_of = np.zeros(max(self.rules, 1), np.int64)
         pairs: list[tuple[Array, Array]] = []
         for rows, w, bits in pending:
             limit = best[rows] - w * 64
@@ -194,7 +194,7 @@ class ColumnIndex:
             if self.single:
                 counts = weights[rows[some]] @ unpacked
                 here = min(64, self.bits - w * 64)
-                out[self.rule_of[w * 64 : w * 64 + here]] += counts[:here]
+                counts_of[self.rule_of[w * 64 : w * 64 + here]] += counts[:here]
             else:
                 r, b = np.nonzero(unpacked)
                 pairs.append((rows[some][r], self.rule_of[w * 64 + b].astype(np.int64)))
@@ -206,8 +206,8 @@ class ColumnIndex:
             if not self.single:  # an unknown alternative of the rule that held, or a second of one rule, says nothing more
                 key = np.unique((rows * self.rules + rules)[rules != rule[rows]])
                 rows, rules = np.divmod(key, self.rules)
-            out += np.bincount(rules, weights[rows], len(out)).astype(np.int64)
-        return out
+            counts_of += np.bincount(rules, weights[rows], len(counts_of)).astype(np.int64)
+        return counts_of
 
     # --- all --------------------------------------------------------------------------------------------------------
 
@@ -216,13 +216,13 @@ class ColumnIndex:
         if not self.bits:  # none of the rules can ever hold
             return Held(np.zeros(n, np.int64), [((), ())])
         cells = [(c, c.of(eval(c.subject.node))) for c in self.subjects]
-        joint, kept = _joint([(at, c.count) for c, at in cells], n)
-        if kept is None:
-            joint, kept = np.arange(n), np.arange(n)
-        true, possible = self._all_words(cells, kept)
+        joint, firsts = _joint([(at, c.count) for c, at in cells], n)
+        if firsts is None:
+            joint, firsts = np.arange(n), np.arange(n)
+        true, possible = self._all_words(cells, firsts)
         if true is None:
             seen: dict[Value, int] = {}
-            group = np.array([seen.setdefault(key, len(seen)) for key in self._all_keyed(cells, kept)], np.int64)
+            group = np.array([seen.setdefault(key, len(seen)) for key in self._all_keyed(cells, firsts)], np.int64)
             keys = list(seen)
             return Held(group[joint], keys)
         both = np.concatenate([true, possible], axis=1)
@@ -235,31 +235,31 @@ class ColumnIndex:
             groups.append(_hits(self.index, t, p))
         return Held(group[joint], groups)
 
-    def _all_words(self, cells: list[tuple[SubjectCells, Array]], kept: Array) -> tuple[Array | None, Array]:
-        if self.keyed or len(kept) * self.words > 1 << 25:
+    def _all_words(self, cells: list[tuple[SubjectCells, Array]], firsts: Array) -> tuple[Array | None, Array]:
+        if self.keyed or len(firsts) * self.words > 1 << 25:
             return None, np.zeros(0)
-        true = np.empty((len(kept), self.words), WORD)
-        possible = np.empty((len(kept), self.words), WORD)
+        true = np.empty((len(firsts), self.words), WORD)
+        possible = np.empty((len(firsts), self.words), WORD)
         for w in range(self.words):
-            t = np.full(len(kept), tail(self.bits, w), WORD)
+            t = np.full(len(firsts), tail(self.bits, w), WORD)
             p = t.copy()
             for c, at in cells:
-                t &= c.matrix.true[w][at[kept]]
-                p &= c.matrix.possible[w][at[kept]]
+                t &= c.matrix.true[w][at[firsts]]
+                p &= c.matrix.possible[w][at[firsts]]
             true[:, w], possible[:, w] = t, p
         return true, possible
 
-    def _all_keyed(self, cells: list[tuple[SubjectCells, Array]], kept: Array) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    def _all_keyed(self, cells: list[tuple[SubjectCells, Array]], firsts: Array) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
         """Each combination of cells by the row index's own bitsets."""
-        out = []
-        for row in zip(*(at[kept].tolist() for _, at in cells), strict=True):
+        hits = []
+        for row in zip(*(at[firsts].tolist() for _, at in cells), strict=True):
             true = possible = self.index.everything
             for (c, _), cell in zip(cells, row, strict=True):
                 t, p = c.mask(cell)
                 true &= t
                 possible &= p
-            out.append(_hits(self.index, true, possible))
-        return out
+            hits.append(_hits(self.index, true, possible))
+        return hits
 
 
 def _hits(index: Index, true: int, possible: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -39,51 +39,51 @@ def typed_columns(policy: Policy, entity: str, raw: Raw) -> TypedColumns:
     n = raw.n
     phase(f"understanding {n:,} {entity} records")
     decided = any(entity == e for e, _ in policy.plan.engagement)
-    out = TypedColumns(n, started(entity, fields, raw.columns, policy.model.roles(), raw.origin, n, decided))
-    out.lines = raw.lines
-    out.rejects += [Reject(entity, "", line, "", text, reason) for line, text, reason in raw.origin.rejects]
+    table = TypedColumns(n, started(entity, fields, raw.columns, policy.model.roles(), raw.origin, n, decided))
+    table.lines = raw.lines
+    table.rejects += [Reject(entity, "", line, "", text, reason) for line, text, reason in raw.origin.rejects]
     problems = Problems(n)
-    for name, column in out.names.items():
+    for name, column in table.names.items():
         f = field_of(fields, name)
         habits = raw.habits_of(column, f)
         if habits is not None:
-            settle(habits, column, out.reading)
+            settle(habits, column, table.reading)
         cells = cells_of(f, zone, source, habits, entity)
-        out.columns[name] = ColumnReader(name, cells, zone, habits, out.reading, problems).read(raw.columns[column])
+        table.columns[name] = ColumnReader(name, cells, zone, habits, table.reading, problems).read(raw.columns[column])
     for name, f in fields.items():
-        if name in out.names and is_local(f):
-            localize(name, f, out, problems)
-    out.reading.filled.update({name: n - int(out.columns[name].nulls().sum()) for name in out.names})
-    for name in listed(out.names, fields):
-        made = out.columns[name]
-        out.reading.list_values(name, _texts_of(made) if isinstance(made, Coded) else ())
+        if name in table.names and is_local(f):
+            localize(name, f, table, problems)
+    table.reading.filled.update({name: n - int(table.columns[name].nulls().sum()) for name in table.names})
+    for name in listed(table.names, fields):
+        made = table.columns[name]
+        table.reading.list_values(name, _texts_of(made) if isinstance(made, Coded) else ())
     for name, f in fields.items():
         if f.default is not None:
             value = maker(f, zone, source)(f.default)
-            out.columns[name] = _filled(out.columns.get(name, Constant(None, n)), value)
+            table.columns[name] = _filled(table.columns.get(name, Constant(None, n)), value)
     for f in fields.values():
         if f.required and f.type.name != "owners":
-            lacking = out.columns[f.name].nulls() if f.name in out.columns else np.ones(n, bool)
+            lacking = table.columns[f.name].nulls() if f.name in table.columns else np.ones(n, bool)
             problems.add(f.name, lacking, _required(f.name))
-    written = _written(out, raw)
-    _identify(entity, out, problems, decided)
+    written = _written(table, raw)
+    _identify(entity, table, problems, decided)
     if written is not None:
-        out.columns[WRITTEN] = coded(written)
-    _reject(entity, out, problems, raw)
-    finished(out.reading, out.rejects)
-    return out
+        table.columns[WRITTEN] = coded(written)
+    _reject(entity, table, problems, raw)
+    finished(table.reading, table.rejects)
+    return table
 
 
 def _texts_of(column: Coded) -> list[str]:
     """The texts of a column, as long as they are few."""
     used = np.flatnonzero(np.bincount(column.codes[column.codes >= 0], minlength=len(column.meaning))) if len(column.meaning) else []
-    found: set[str] = set()
+    texts: set[str] = set()
     for code in used:
         text = column.meaning.items[int(code)] if not column.meaning.null_first else column.meaning.list[int(code)]
-        found.add(text.as_py() if isinstance(text, pa.Scalar) else text)
-        if len(found) > FEW_VALUES:
+        texts.add(text.as_py() if isinstance(text, pa.Scalar) else text)
+        if len(texts) > FEW_VALUES:
             break
-    return [x for x in found if x is not None]
+    return [x for x in texts if x is not None]
 
 
 def _filled(column: Column, value: Value) -> Column:
@@ -99,8 +99,8 @@ def _filled(column: Column, value: Value) -> Column:
 # --- identity -------------------------------------------------------------------------------------------------------
 
 
-def _texts(out: TypedColumns, name: str) -> pa.Array | None:
-    column = out.columns.get(name)
+def _texts(table: TypedColumns, name: str) -> pa.Array | None:
+    column = table.columns.get(name)
     if column is None or isinstance(column, Constant):
         return None
     if isinstance(column, Coded) and all_text(column):
@@ -115,45 +115,45 @@ def all_text(column: Coded) -> bool:
     return isinstance(items, pa.Array) or all(isinstance(x, str) for x in items)
 
 
-def _identify(entity: str, out: TypedColumns, problems: Problems, decided: bool) -> None:
+def _identify(entity: str, table: TypedColumns, problems: Problems, decided: bool) -> None:
     """Every record's id and name, as `coerce_table` gives them."""
-    own = _texts(out, "id")
-    if "id" in out.names:
-        own = pa.nulls(out.n, pa.string()) if own is None else own
-        out.ids, lacking, reason = own, own.is_null(), NAMELESS
+    own = _texts(table, "id")
+    if "id" in table.names:
+        own = pa.nulls(table.n, pa.string()) if own is None else own
+        table.ids, lacking, reason = own, own.is_null(), NAMELESS
     else:
-        parts = [t for name in telling(entity, decided) if (t := _texts(out, name)) is not None]
+        parts = [t for name in telling(entity, decided) if (t := _texts(table, name)) is not None]
         if not decided:
-            parts.append(pa.array([f"{entity}-{line}" for line in out.lines.tolist()], pa.string()))
-        out.ids = pc.coalesce(*parts) if parts else pa.nulls(out.n, pa.string())
-        lacking, reason = out.ids.is_null(), UNKNOWN_RECORD
-    if isinstance(out.ids, pa.ChunkedArray):
-        out.ids = out.ids.combine_chunks()
-    if out.ids.null_count:
+            parts.append(pa.array([f"{entity}-{line}" for line in table.lines.tolist()], pa.string()))
+        table.ids = pc.coalesce(*parts) if parts else pa.nulls(table.n, pa.string())
+        lacking, reason = table.ids.is_null(), UNKNOWN_RECORD
+    if isinstance(table.ids, pa.ChunkedArray):
+        table.ids = table.ids.combine_chunks()
+    if table.ids.null_count:
         problems.add("id", lacking.to_numpy(zero_copy_only=False), lambda i: ("", reason))
-        out.ids = out.ids.fill_null("")
-    out.columns["id"] = coded(out.ids)
-    has_name = out.columns.get("name")
-    lacking = has_name.nulls() if has_name is not None else np.ones(out.n, bool)
+        table.ids = table.ids.fill_null("")
+    table.columns["id"] = coded(table.ids)
+    has_name = table.columns.get("name")
+    lacking = has_name.nulls() if has_name is not None else np.ones(table.n, bool)
     if lacking.any():
-        first, last = _texts(out, "first_name"), _texts(out, "last_name")
-        blank = pa.nulls(out.n, pa.string())
+        first, last = _texts(table, "first_name"), _texts(table, "last_name")
+        blank = pa.nulls(table.n, pa.string())
         given = [t for t in (first, last) if t is not None]
         if first is not None and last is not None:
             both = pc.binary_join_element_wise(first, last, " ")
             given = [pc.coalesce(both, first, last)]
-        given += [t for name in ("company", "email", "domain") if (t := _texts(out, name)) is not None]
+        given += [t for name in ("company", "email", "domain") if (t := _texts(table, name)) is not None]
         old = has_name.arrow() if isinstance(has_name, Coded) else blank
         texts = pc.coalesce(old, *given)
-        out.columns["name"] = coded(texts)
+        table.columns["name"] = coded(texts)
 
 
-def _written(out: TypedColumns, raw: Raw) -> pa.Array | None:
+def _written(table: TypedColumns, raw: Raw) -> pa.Array | None:
     """The ids as the data has them; None if they are the ids that they are folded to."""
-    folded = _texts(out, "id")
+    folded = _texts(table, "id")
     if folded is None or pa.types.is_null(folded.type):
         return None
-    column = raw.columns[out.names["id"]]
+    column = raw.columns[table.names["id"]]
     if isinstance(column, pa.Array) and pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if not isinstance(column, pa.Array) or not pa.types.is_string(column.type):
@@ -172,30 +172,30 @@ def coded(texts: pa.Array) -> Coded:
     return Coded(codes, Dictionary(texts))
 
 
-def _reject(entity: str, out: TypedColumns, problems: Problems, raw: Raw) -> None:
+def _reject(entity: str, table: TypedColumns, problems: Problems, raw: Raw) -> None:
     """Drop rejected rows, put the rest in the order of their ids, and settle ids that occur twice."""
-    keep = np.ones(out.n, bool)
+    keep = np.ones(table.n, bool)
     for i in sorted(problems.found):
         name, value, reason = problems.found[i]
         keep[i] = False
-        out.rejects.append(Reject(entity, out.ids[i].as_py(), int(out.lines[i]), name, shown(value), reason))
-    out.rejects.sort(key=lambda r: r.line)
-    _only_one_each(entity, out, keep, raw)
+        table.rejects.append(Reject(entity, table.ids[i].as_py(), int(table.lines[i]), name, shown(value), reason))
+    table.rejects.sort(key=lambda r: r.line)
+    _only_one_each(entity, table, keep, raw)
     rows = np.flatnonzero(keep)
-    ids = out.ids if keep.all() else out.ids.take(pa.array(rows))
+    ids = table.ids if keep.all() else table.ids.take(pa.array(rows))
     ordered = len(ids) < 2 or pc.all(pc.less(ids[:-1].cast(pa.binary()), ids[1:].cast(pa.binary()))).as_py()
     if not ordered:
         rows = rows[pc.sort_indices(ids.cast(pa.binary())).to_numpy()]
     if ordered and keep.all():
         return
-    out.ids = out.ids.take(pa.array(rows))
-    out.columns = {name: c.take(rows) for name, c in out.columns.items()}
-    out.columns["id"] = coded(out.ids)
-    out.lines, out.n = out.lines[rows], len(rows)
+    table.ids = table.ids.take(pa.array(rows))
+    table.columns = {name: c.take(rows) for name, c in table.columns.items()}
+    table.columns["id"] = coded(table.ids)
+    table.lines, table.n = table.lines[rows], len(rows)
 
 
-def _only_one_each(entity: str, out: TypedColumns, keep: Array, raw: Raw) -> None:
-    ids = out.ids
+def _only_one_each(entity: str, table: TypedColumns, keep: Array, raw: Raw) -> None:
+    ids = table.ids
     if len(ids) > 1 and pc.all(pc.less(ids[:-1].cast(pa.binary()), ids[1:].cast(pa.binary()))).as_py():
         return
     encoded = ids.dictionary_encode()
@@ -207,11 +207,11 @@ def _only_one_each(entity: str, out: TypedColumns, keep: Array, raw: Raw) -> Non
     groups: dict[int, list[int]] = {}
     for i in again.tolist():
         groups.setdefault(int(codes[i]), []).append(i)
-    typed = {name: c.take(again).values() for name, c in out.columns.items() if name != WRITTEN}
+    typed = {name: c.take(again).values() for name, c in table.columns.items() if name != WRITTEN}
     place = {i: k for k, i in enumerate(again.tolist())}
-    known = set(out.names.values())
+    known = set(table.names.values())
     extra = {c: raw.some(c, again) for c in raw.columns if c not in known}
-    found: list[Reject] = []
+    repeated: list[Reject] = []
     for rows in groups.values():
 
         def whole(i: int) -> tuple[Value, ...]:
@@ -219,7 +219,7 @@ def _only_one_each(entity: str, out: TypedColumns, keep: Array, raw: Raw) -> Non
             return (*(x[k] for x in typed.values()), *(None if x[k] == "" else x[k] for x in extra.values()))
 
         identity = ids[rows[0]].as_py()
-        listed = [int(out.lines[i]) for i in rows]
+        listed = [int(table.lines[i]) for i in rows]
         same = all(whole(i) == whole(rows[0]) for i in rows)
         reason = (
             f"a repetition of the record in line {listed[0]}" if same else f"lines {', '.join(map(str, listed))} have this id and differ"
@@ -227,9 +227,9 @@ def _only_one_each(entity: str, out: TypedColumns, keep: Array, raw: Raw) -> Non
         for k, i in enumerate(rows):
             if k >= same:
                 keep[i] = False
-                found.append(Reject(entity, identity, listed[k], REPEATED, identity, reason))
-    out.rejects += sorted(found, key=lambda r: r.line)
-    out.repeated = len(found)
+                repeated.append(Reject(entity, identity, listed[k], REPEATED, identity, reason))
+    table.rejects += sorted(repeated, key=lambda r: r.line)
+    table.repeated = len(repeated)
 
 
 def _required(name: str) -> Callable[[int], tuple[str, str]]:

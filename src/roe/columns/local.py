@@ -16,13 +16,13 @@ from roe.dynamic import Array, Value
 from roe.policy.model import Field
 
 
-def localize(name: str, f: Field, out: TypedColumns, problems: Problems) -> None:
+def localize(name: str, f: Field, table: TypedColumns, problems: Problems) -> None:
     """Read a column's texts by the country of their records: each pair of a text and a country once."""
-    column, where = out.columns[name], out.columns.get("country")
+    column, where = table.columns[name], table.columns.get("country")
     if not isinstance(column, Coded) or not len(column.meaning):
         return
     places, countries = (
-        where.encode() if where is not None and not isinstance(where, Constant) else (np.zeros(out.n, np.int64), Dictionary([None]))
+        where.encode() if where is not None and not isinstance(where, Constant) else (np.zeros(table.n, np.int64), Dictionary([None]))
     )
     known = np.append(np.asarray(places, np.int64), 0)[:-1] % (len(countries) + 1)  # -1 is the last: no country
     named = [*countries.list, None]
@@ -47,13 +47,13 @@ def localize(name: str, f: Field, out: TypedColumns, problems: Problems) -> None
             fresh[i] = len(texts) + len(more)
             more.append(meant)
         if mended:
-            out.reading.corrected[name, text, meant] += times[i]
+            table.reading.corrected[name, text, meant] += times[i]
         if not understood:
             lost[i] = True
             if f.standard:
-                out.reading.unread[name, text] += times[i]
+                table.reading.unread[name, text] += times[i]
     if lost.any() and not f.standard:
-        bad = np.zeros(out.n, bool)
+        bad = np.zeros(table.n, bool)
         bad[at[lost[back]]] = True
         problems.add(name, bad, lambda i: (texts[column.codes[i]], f"`{texts[column.codes[i]]}` is not a state"))
     again[at] = fresh[back]
@@ -63,7 +63,7 @@ def localize(name: str, f: Field, out: TypedColumns, problems: Problems) -> None
         if isinstance(items, pa.Array) and not column.meaning.null_first
         else [*texts, *more]
     )
-    out.columns[name] = Coded(again, Dictionary(whole))
+    table.columns[name] = Coded(again, Dictionary(whole))
 
 
 def _mendable(column: Coded, known: Array, named: list[Value]) -> Array:

@@ -61,14 +61,14 @@ def lookup(act: Callable[..., Value], columns: Sequence[Column], world: ColumnWo
     if len(parts) == 1:
         return from_values([act(x) for x in parts[0][1].list], world).take(codes)
     size = 1
-    for (part, _), width in zip(parts, sizes, strict=True):
-        codes = part if size == 1 else codes * width + part
+    for (own, _), width in zip(parts, sizes, strict=True):
+        codes = own if size == 1 else codes * width + own
         size *= width
         if size > 1 << 40:
             return _each(act, parts, world)
-    kept, codes = distinct(codes, size)
+    used, codes = distinct(codes, size)
     combinations: list[list[Value]] = []
-    rest = kept
+    rest = used
     for (_, meaning), width in zip(reversed(parts), reversed(sizes), strict=True):
         rest, at = np.divmod(rest, width)
         items = meaning.list
@@ -80,18 +80,18 @@ def lookup(act: Callable[..., Value], columns: Sequence[Column], world: ColumnWo
 def distinct(codes: Array, size: int) -> tuple[Array, Array]:
     """(the codes that occur, for each row its place among them)."""
     if size <= 8 * len(codes) + 1024:
-        again, kept = compact(codes, size)
-        return kept, again
-    kept, again = np.unique(codes, return_inverse=True)
-    return kept, again
+        places, used = compact(codes, size)
+        return used, places
+    used, places = np.unique(codes, return_inverse=True)
+    return used, places
 
 
 def _each(act: Callable[..., Value], parts: list[tuple[Array, Dictionary]], world: ColumnWorld | None) -> Column:
     """Too many combinations to number: one call per row, with what was seen remembered."""
     seen: dict[tuple[int, ...], Value] = {}
-    out = []
+    values = []
     for key in zip(*(codes.tolist() for codes, _ in parts), strict=True):
         if key not in seen:
             seen[key] = act(*(meaning.list[i] for i, (_, meaning) in zip(key, parts, strict=True)))
-        out.append(seen[key])
-    return from_values(out, world)
+        values.append(seen[key])
+    return from_values(values, world)

@@ -103,28 +103,28 @@ class ColumnMemory(Memory):
         pending = known & (codes == base) & ~in_force if has else known
         row = np.full(len(held) + 1, -1, np.int64)
         row[at] = np.arange(table.n)
-        found = Aligned(
+        aligned = Aligned(
             held, at, known, shown, has, table.column(f"owner_since.{role}"), shown.copy(), in_force | pending, in_force, row[:-1]
         )
-        self.aligned[entity, role] = found
+        self.aligned[entity, role] = aligned
         reps = np.full(len(held.holders) + 1, -1, np.int64)
         for code in np.unique(holder[pending]).tolist():
             reps[code] = world.finder("rep").rep(held.holders[code]) if code >= 0 else -1
-        found.holder[pending] = reps[holder[pending]]
+        aligned.holder[pending] = reps[holder[pending]]
         rows = _rows_of(table, noted)
         for record in sorted(noted):
             if record in rows:
-                place = found.noted[record] = rows[record]
-                found.alike[place] = False
-                found.known[place] = True
+                place = aligned.noted[record] = rows[record]
+                aligned.alike[place] = False
+                aligned.known[place] = True
             else:
                 key = f"{entity}|{record}|{role}"
-                found.absent[record] = self._facts(key, self.before.get(key), None)
-        for place in np.flatnonzero(found.known & ~found.alike).tolist():
-            facts = found.singly[place] = self._facts_of(found, entity, role, place)
+                aligned.absent[record] = self._facts(key, self.before.get(key), None)
+        for place in np.flatnonzero(aligned.known & ~aligned.alike).tolist():
+            facts = aligned.singly[place] = self._facts_of(aligned, entity, role, place)
             rep = world.rep(facts.holder)
-            found.holder[place] = place_of(rep)
-        self._know(table, role, found)
+            aligned.holder[place] = place_of(rep)
+        self._know(table, role, aligned)
 
     def _codes(self, held: RoleTable) -> Array:
         """For each rep the place among a table's holders, -2 where it has none; for row -1, which is nobody, -1."""
@@ -149,11 +149,11 @@ class ColumnMemory(Memory):
 
     def facts_at(self, entity: str, role: str, row: int) -> Facts | None:
         """The facts of a record by its row; None where the ledger knows nothing of it."""
-        found = self.aligned.get((entity, role))
-        if found is None or not found.known[row]:
+        aligned = self.aligned.get((entity, role))
+        if aligned is None or not aligned.known[row]:
             return None
-        facts = found.singly.get(row)
-        return facts if facts is not None else self._facts_of(found, entity, role, row)
+        facts = aligned.singly.get(row)
+        return facts if facts is not None else self._facts_of(aligned, entity, role, row)
 
     def _know(self, table: Table, role: str, x: Aligned) -> None:
         """Let fields say what is known: columns that are made when somebody asks for them."""
@@ -212,25 +212,25 @@ class ColumnMemory(Memory):
 
     def since_in_data(self, entity: str, role: str) -> Column | None:
         """Since when the data says that today's owners have their records, whatever the run has decided since."""
-        found, table, name = self.aligned.get((entity, role)), self.world.tables[entity], f"owner_since.{role}"
-        if found is not None:
-            return found.since
+        aligned, table, name = self.aligned.get((entity, role)), self.world.tables[entity], f"owner_since.{role}"
+        if aligned is not None:
+            return aligned.since
         return table.given(name) if name in table.stored else table._of_role("owner_since", role)
 
     # --- what rules decided -------------------------------------------------------------------------------------------
 
     def in_crm(self, entity: str, role: str, today: Array) -> Array:
         """The reps whom the CRM shows: today's owners, unless an earlier decision is not loaded yet."""
-        found = self.aligned.get((entity, role))
-        return today if found is None or not found.has else np.where(found.known, found.shown, today)
+        aligned = self.aligned.get((entity, role))
+        return today if aligned is None or not aligned.has else np.where(aligned.known, aligned.shown, today)
 
     def is_left_alone(self, entity: str, role: str, owner: Array, today: Array) -> Array:
         """The rows with nothing new to save: the run and the data leave their owners, and what is known of them, as the ledger has them."""
-        found = self.aligned.get((entity, role))
-        if found is None:
+        aligned = self.aligned.get((entity, role))
+        if aligned is None:
             return (owner < 0) & (today < 0)
-        same = owner == np.where(found.known, found.holder, today)
-        return same & np.where(found.known, ~self._is_news(found), owner < 0)
+        same = owner == np.where(aligned.known, aligned.holder, today)
+        return same & np.where(aligned.known, ~self._is_news(aligned), owner < 0)
 
     def _is_news(self, x: Aligned) -> Array:
         """Where the data alone says something new of a record that the ledger knows."""
@@ -251,11 +251,11 @@ class ColumnMemory(Memory):
             records = self.world.tables[entity].ids.take(pa.array(rows)).to_pylist()
             self.learn(entity, role, rows, records)
             for row, record in zip(rows.tolist(), records, strict=True):
-                found = self.facts_at(entity, role, row)
-                assert found is not None
-                self._save(changes, f"{entity}|{record}|{role}", found)
-            for record, found in x.absent.items():
-                self._save(changes, f"{entity}|{record}|{role}", found)
+                facts = self.facts_at(entity, role, row)
+                assert facts is not None
+                self._save(changes, f"{entity}|{record}|{role}", facts)
+            for record, facts in x.absent.items():
+                self._save(changes, f"{entity}|{record}|{role}", facts)
         saved, parts = self._decided(decisions)
         changes |= saved
         before = self.before
@@ -266,12 +266,12 @@ class ColumnMemory(Memory):
 
     def learn(self, entity: str, role: str, rows: Array, records: Sequence[str]) -> None:
         """Some rows are about to be asked for by the ids of their records."""
-        found = self.aligned.get((entity, role))
-        if found is not None:
-            found.held.learn(records, found.at[rows].tolist())
+        aligned = self.aligned.get((entity, role))
+        if aligned is not None:
+            aligned.held.learn(records, aligned.at[rows].tolist())
 
-    def _save(self, changes: Json, key: str, found: Facts) -> None:
-        changes[key] = found.saved() if self.is_kept(key, found) else None
+    def _save(self, changes: Json, key: str, facts: Facts) -> None:
+        changes[key] = facts.saved() if self.is_kept(key, facts) else None
 
     def _note_rows(self, changes: Saved) -> None:
         new: dict[tuple[str, str], set[str]] = {}
@@ -305,19 +305,19 @@ class _Known(Mapping[str, Facts]):
 
     def __getitem__(self, key: str) -> Facts:
         entity, record, role = key_parts(key)
-        found = self.memory.aligned.get((entity, role))
-        if found is None:
+        aligned = self.memory.aligned.get((entity, role))
+        if aligned is None:
             raise KeyError(key)
-        if record in found.absent:
-            return found.absent[record]
-        place = found.held.find(record)
-        row = int(found.row[place]) if place >= 0 else found.noted.get(record, -1)
+        if record in aligned.absent:
+            return aligned.absent[record]
+        place = aligned.held.find(record)
+        row = int(aligned.row[place]) if place >= 0 else aligned.noted.get(record, -1)
         facts = self.memory.facts_at(entity, role, row) if row >= 0 else None
         if facts is not None:
             return facts
-        if place < 0 or row >= 0 or not found.held.is_owned[place]:
+        if place < 0 or row >= 0 or not aligned.held.is_owned[place]:
             raise KeyError(key)
-        return self.memory._facts(key, found.held.state(place), None)
+        return self.memory._facts(key, aligned.held.state(place), None)
 
     def __iter__(self) -> Iterator[str]:
         for entity, role in self.memory.aligned:

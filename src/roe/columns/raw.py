@@ -77,21 +77,21 @@ class Raw:
 
 def habits_of(f: Field, column: pa.Array | list[Cell]) -> Habits:
     """The votes of a column's texts."""
-    found = Habits()
+    habits = Habits()
     if isinstance(column, list):
-        found.add(f, {x for x in column if isinstance(x, str)})
-        return found
+        habits.add(f, {x for x in column if isinstance(x, str)})
+        return habits
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        return found
+        return habits
     texts = pc.unique(column.dictionary_decode() if pa.types.is_dictionary(column.type) else column)
     if len(texts) > FEW and f.type.name == "number":  # whole numbers have nothing to say, plain fractions vote for the point
         texts = texts.filter(pc.invert(pc.match_substring_regex(texts, r"^-?\d+$")))
         pointed = pc.match_substring_regex(texts, r"^\d+\.(\d{1,2}|\d{4,})$")
-        found.add(f, texts.filter(pointed)[:1].to_pylist())
+        habits.add(f, texts.filter(pointed)[:1].to_pylist())
         texts = texts.filter(pc.invert(pointed))
-    found.add(f, texts.to_pylist())
-    return found
+    habits.add(f, texts.to_pylist())
+    return habits
 
 
 def _column(values: list[Cell]) -> pa.Array | list[Cell]:

@@ -44,13 +44,13 @@ def read_columns(
     """
     if folder.is_file() and folder.suffix in DATABASES:
         return _read_database(policy, folder, complete)
-    paths, found = files_of(policy, folder, complete)
+    paths, diagnostics = files_of(policy, folder, complete)
     tables: dict[str, Raw] = {}
     for entity, path in paths.items():
         if entity not in leave_out:
             tables[entity], problems = _read(path, policy.data.get(entity, DataSource()))
-            found += problems or misshapen(policy, entity, tables[entity].origin, tables[entity].n)
-    return tables, found
+            diagnostics += problems or misshapen(policy, entity, tables[entity].origin, tables[entity].n)
+    return tables, diagnostics
 
 
 def _read(path: Path, source: DataSource) -> tuple[Raw, list[Diagnostic]]:
@@ -81,16 +81,16 @@ def habits_of_file(policy: Policy, entity: str, file: pq.ParquetFile) -> dict[st
     """What the columns of a Parquet file settle, read in portions: for whoever decides it in portions."""
     fields = policy.model.entities[entity]
     names = columns_of(entity, fields, file.schema_arrow.names, policy.model.roles())
-    found: dict[str, Habits] = {}
+    habits: dict[str, Habits] = {}
     for name, column in names.items():
         f = field_of(fields, name)
         kind = file.schema_arrow.field(column).type
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         if is_open(f) and (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-            found[column] = Habits()
+            habits[column] = Habits()
             for batch in file.iter_batches(batch_size=1 << 20, columns=[column]):
-                found[column].merge(habits_of(f, batch.column(0)))
-    return found
+                habits[column].merge(habits_of(f, batch.column(0)))
+    return habits
 
 
 def _large_csv(path: Path) -> Raw | None:

@@ -36,8 +36,8 @@ def match_columns(step: Relate, table: Table) -> Refs:
         if not len(todo) or not other.n:
             break
         for left, right in _pairs(method, step, table, other, todo):
-            kept = _held(method, step, table, left, right)
-            left, right = left[kept], right[kept]
+            holding = _held(method, step, table, left, right)
+            left, right = left[holding], right[holding]
             if len(left):
                 winners, chosen = _winners(step, table, left, right)
                 best[winners] = chosen
@@ -70,10 +70,10 @@ class _Pairs(Frame):
 
 def _held(method: Method, step: Relate, table: Table, left: Array, right: Array) -> Array:
     frame = _frame(step, table, left, right)
-    kept = frame.truths(method.match.tree) == 1
+    holds = frame.truths(method.match.tree) == 1
     if method.unless is not None:
-        kept &= frame.truths(method.unless.tree) != 1
-    return np.flatnonzero(kept)
+        holds &= frame.truths(method.unless.tree) != 1
+    return np.flatnonzero(holds)
 
 
 def _pairs(method: Method, step: Relate, table: Table, other: Table, todo: Array) -> Iterator[tuple[Array, Array]]:
@@ -182,8 +182,8 @@ def _winners(step: Relate, table: Table, left: Array, right: Array) -> tuple[Arr
         if (counts == 1).all():
             break
         values = _frame(step, table, left, right).eval(expr.tree)
-        kept = _best(values, left, kind == "most")
-        left, right = left[kept], right[kept]
+        best = _best(values, left, kind == "most")
+        left, right = left[best], right[best]
     order = np.lexsort((right, left))
     rows, first = np.unique(left[order], return_index=True)
     return rows, right[order][first]

@@ -25,7 +25,8 @@ from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld
 from roe.dynamic import Array, Json, State, Value
-from roe.evaluator.engine import EXCLUSIVE, Bound, Decision, Evaluator, label
+from roe.evaluator.decision import Decision, label
+from roe.evaluator.engine import EXCLUSIVE, Bound, Evaluator
 from roe.evaluator.memory import Facts, given_by
 from roe.evaluator.row import Row
 from roe.grammar import values as v
@@ -178,11 +179,11 @@ class ColumnRun:
     def turns(self) -> pa.Table:
         """What pools did, as the run's records have it (see `turn_files`), in the order in which they did it."""
         bound = self.bound
-        found = [d.turn.record(bound.key(d)) for part in self.found for d in part.decisions.values() if d.turn is not None]
+        by_row = [d.turn.record(bound.key(d)) for part in self.found for d in part.decisions.values() if d.turn is not None]
         tables = [turns.as_table(handed, start, until) for start, turns, handed, until in self.handed]
-        if not found:  # those that were handed out as columns are in order already
+        if not by_row:  # those that were handed out as columns are in order already
             return pa.concat_tables(tables) if tables else turn_files.schema().empty_table()
-        return pa.concat_tables([*tables, turn_files.table_of(found)], promote_options="permissive").unify_dictionaries().sort_by("n")
+        return pa.concat_tables([*tables, turn_files.table_of(by_row)], promote_options="permissive").unify_dictionaries().sort_by("n")
 
 
 class Part(RoleRows):

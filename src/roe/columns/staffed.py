@@ -34,8 +34,8 @@ class StaffedOwners(Column):
             return Constant(None, self.n)
         world = self.table.world
         key = (self.table.entity, f"{name}\0rep")
-        found = world.references.get(key)
-        if found is None:
+        owners = world.references.get(key)
+        if owners is None:
             texts = self.table.column(name)
             named = world.refer(texts, "rep", self.table.n, None)
             owner = self.table.owner(role)
@@ -45,9 +45,9 @@ class StaffedOwners(Column):
             rows = [[world.rep_row(i - 1) if i else None for i in divmod(pair, n)] for pair in pairs.tolist()]
             reps = [staffed(world, self.step, role, *pair) for pair in rows]
             stand_in = np.array([place_of(rep) for rep in reps], np.int32)
-            found = Refs("rep", stand_in[codes] if len(reps) else named.at, world)
-            world.references[key] = found
-        return found.take(self.at)
+            owners = Refs("rep", stand_in[codes] if len(reps) else named.at, world)
+            world.references[key] = owners
+        return owners.take(self.at)
 
     def take(self, at: Array) -> Column:
         if (at < 0).any():

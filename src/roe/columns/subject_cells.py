@@ -156,13 +156,13 @@ class SubjectCells:
     def _texts(self, column: Coded) -> Array:
         items = column.meaning.items
         if isinstance(items, pa.Array) and len(items) > 1000 and len(self.places) > 8:
-            found = pc.index_in(items, pa.array([str(p) for p in self.places], items.type))
-            at = found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 2
+            at_place = pc.index_in(items, pa.array([str(p) for p in self.places], items.type))
+            at = at_place.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 2
         else:
             get = self._found.get
             at = np.array([get(x, 1) for x in column.meaning.list], np.int64)
-        out = np.append(at, 0)
-        return out[column.codes]  # -1 is the last: null
+        cells = np.append(at, 0)
+        return cells[column.codes]  # -1 is the last: null
 
     def cell(self, value: Value) -> int:
         if value is None:
@@ -210,27 +210,27 @@ class SubjectCells:
 
     def positive(self, bits: int) -> Array:
         """The rules' alternatives that only a named key can make true."""
-        out = np.zeros(bits, bool)
-        out[[bit for bit, test in self.subject.tests if test.other is False and test.null is False]] = True
-        return out
+        is_positive = np.zeros(bits, bool)
+        is_positive[[bit for bit, test in self.subject.tests if test.other is False and test.null is False]] = True
+        return is_positive
 
     def uses(self, bits: int) -> Array:
-        out = np.zeros(bits, bool)
-        out[[bit for bit, _ in self.subject.tests]] = True
-        return out
+        is_used = np.zeros(bits, bool)
+        is_used[[bit for bit, _ in self.subject.tests]] = True
+        return is_used
 
     def candidates(self, own: Array) -> tuple[Array, Array, Array]:
         """Per cell its alternatives among `own` that are true or unknown there: (where each begins, they, which are true)."""
-        found = [
+        alternatives = [
             (i + 2, bit, truth is True)
             for i, key in enumerate(self.places)
             for bit, truth in self.points[key]
             if own[bit] and truth is not False
         ]
-        found.sort()
-        cells = np.array([c for c, _, _ in found], np.int64)
+        alternatives.sort()
+        cells = np.array([c for c, _, _ in alternatives], np.int64)
         starts = np.concatenate([[0], np.cumsum(np.bincount(cells, minlength=self.count + 64))])
-        return starts, np.array([b for _, b, _ in found], np.int64), np.array([x for _, _, x in found], bool)
+        return starts, np.array([b for _, b, _ in alternatives], np.int64), np.array([x for _, _, x in alternatives], bool)
 
     def truth(self, bit: Array, cell: Array) -> tuple[Array, Array]:
         """(true, not false) of alternatives at cells, pairwise."""
@@ -250,10 +250,10 @@ class SubjectCells:
             keys = np.array([b * self.count + c for b, c, _ in named], np.int64)
             self._sparse = away, keys, np.array([(t is True, t is not False) for _, _, t in named], bool).reshape(-1, 2)
         away, keys, truths = self._sparse
-        found = away[np.where(cell == 0, 0, 1), bit]
+        verdicts = away[np.where(cell == 0, 0, 1), bit]
         if len(keys):
             wanted = bit * self.count + cell
             at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
             same = keys[at] == wanted
-            found[same] = truths[at[same]]
-        return found[:, 0], found[:, 1]
+            verdicts[same] = truths[at[same]]
+        return verdicts[:, 0], verdicts[:, 1]

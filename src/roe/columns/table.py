@@ -70,8 +70,8 @@ class Table:
         column = self.stored.get(WRITTEN)
         if at >= self.listed:
             return self.stranger_names[at - self.listed]
-        found = self.world.listed(self.entity, WRITTEN, column)[at] if column is not None else None
-        return str(self.row(at)["id"] if found is None else found)
+        text = self.world.listed(self.entity, WRITTEN, column)[at] if column is not None else None
+        return str(self.row(at)["id"] if text is None else text)
 
     @property
     def written_ids(self) -> pa.Array:
@@ -102,10 +102,10 @@ class Table:
                 yield name, column.value if isinstance(column, Constant) else self.world.listed(self.entity, f"\0{name}", column)[at]
 
     def row(self, at: int) -> TableRow:
-        found = self._rows.get(at)
-        if found is None:
-            found = self._rows[at] = TableRow(self.entity, self.world, at)
-        return found
+        row = self._rows.get(at)
+        if row is None:
+            row = self._rows[at] = TableRow(self.entity, self.world, at)
+        return row
 
     def forget(self) -> None:
         """Drop what was computed, since something it rests on has changed."""
@@ -122,10 +122,10 @@ class Table:
             raise Circle(f"{self.entity}.{name}")
         self.busy.add(name)
         try:
-            found = self.derived[name] = self._make(name)
+            column = self.derived[name] = self._make(name)
         finally:
             self.busy.discard(name)
-        return found
+        return column
 
     def _make(self, name: str) -> Column | None:
         step = self.world.compiled.steps.get((self.entity, name))
@@ -180,26 +180,26 @@ class Table:
     def _filled(self, step: Fill) -> Column:
         """A reference, and where the data has none, what another step gives."""
         entity = self.world.policy.model.entities[self.entity][step.name].type.entity
-        linked, found = self.reference(step.name, entity), self.column(step.source)
-        assert isinstance(found, Refs)
-        return Refs(entity, np.where(linked.at >= 0, linked.at, found.at), self.world)
+        linked, otherwise = self.reference(step.name, entity), self.column(step.source)
+        assert isinstance(otherwise, Refs)
+        return Refs(entity, np.where(linked.at >= 0, linked.at, otherwise.at), self.world)
 
     def reference(self, name: str, entity: str) -> Refs:
-        found = self.world.references.get((self.entity, name))
-        if found is not None and found.n < self.n:
-            found = None
-        if found is None:
-            found = self.world.references[self.entity, name] = self.world.refer(self.given(name), entity, self.n, (self.entity, name))
-        return found
+        reference = self.world.references.get((self.entity, name))
+        if reference is not None and reference.n < self.n:
+            reference = None
+        if reference is None:
+            reference = self.world.references[self.entity, name] = self.world.refer(self.given(name), entity, self.n, (self.entity, name))
+        return reference
 
     def owner(self, role: str) -> Column | None:
         """The rep who owns each record in a role."""
         if role not in self.world.policy.roles:
             return None
-        found = self._owners.get(role)
-        if found is None or found.n < self.n:
-            found = self._owners[role] = self.world.refer(self.given(f"owner.{role}"), "rep", self.n, None)
-        return found
+        owner = self._owners.get(role)
+        if owner is None or owner.n < self.n:
+            owner = self._owners[role] = self.world.refer(self.given(f"owner.{role}"), "rep", self.n, None)
+        return owner
 
     def set_owner(self, role: str, owner: Refs) -> None:
         self._owners[role] = owner
@@ -210,9 +210,9 @@ class Table:
         target = other.column(via)
         if not isinstance(target, Refs):
             return Lists(np.zeros(0, np.int64), Refs(entity, np.zeros(0, np.int32), self.world), self.n)
-        kept = np.flatnonzero(target.at >= 0)
-        order = np.argsort(target.at[kept], kind="stable")
-        items = kept[order].astype(np.int32)
+        referring = np.flatnonzero(target.at >= 0)
+        order = np.argsort(target.at[referring], kind="stable")
+        items = referring[order].astype(np.int32)
         return Lists(target.at[items].astype(np.int64), Refs(entity, items, self.world), self.n)
 
     def _same_key(self, entity: str, via: str, key: str) -> Column:
@@ -224,10 +224,10 @@ class Table:
             codes, meaning = theirs.take(np.arange(other.listed)).encode()
             keys = [key_of(x) for x in meaning.list]
             order = np.argsort(codes, kind="stable")
-            for part in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if len(order) else ():
-                found = keys[codes[part[0]]]
-                if found is not None:  # two codes may mean one value
-                    by_key[found] = sorted([*by_key[found], *part.tolist()]) if found in by_key else part.tolist()
+            for alike in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if len(order) else ():
+                key_of_code = keys[codes[alike[0]]]
+                if key_of_code is not None:  # two codes may mean one value
+                    by_key[key_of_code] = sorted([*by_key[key_of_code], *alike.tolist()]) if key_of_code in by_key else alike.tolist()
         if mine is None or not by_key:
             return Lists(np.zeros(0, np.int64), Refs(entity, np.zeros(0, np.int32), self.world), self.n)
         codes, meaning = mine.encode()
@@ -312,8 +312,8 @@ class Table:
             return now
         values = now.values()
         ids = self.ids.to_pylist()
-        found = [frozen_value(self.world, step, ids[i], lambda i=i: values[i]) for i in range(len(ids))]  # type: ignore[misc]
-        return from_values(found, self.world)
+        frozen = [frozen_value(self.world, step, ids[i], lambda i=i: values[i]) for i in range(len(ids))]  # type: ignore[misc]
+        return from_values(frozen, self.world)
 
     def choose(self, step: Choose, chooser: Chooser) -> Column:
         index = self.world.kernel(chooser)

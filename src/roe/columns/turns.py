@@ -24,7 +24,7 @@ from roe.columns.row import place_of
 from roe.dynamic import Array, Json, Value
 from roe.evaluator.allocate import Pools
 from roe.evaluator.allocation import FALLBACK
-from roe.evaluator.engine import assignment
+from roe.evaluator.assigned import assignment
 from roe.evaluator.pool import Pool
 from roe.evaluator.together import reason_together
 from roe.evaluator.turns import Slots, Standing

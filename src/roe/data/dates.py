@@ -53,9 +53,9 @@ def order_of(text: str) -> str:
 def parse_datetime(text: str, zone: tzinfo, formats: tuple[str, ...], order: str, entity: str = "") -> datetime:
     """In the policy's zone; text without an offset is meant there. Raises ValueError with the reason for a reject."""
     for shape in formats:
-        found = _shaped(text, shape)
-        if found is not None:
-            return settled(found, zone)
+        moment = _shaped(text, shape)
+        if moment is not None:
+            return settled(moment, zone)
     if not re.fullmatch(r"\d{6}|\d{7}", text):
         try:
             return settled(datetime.fromisoformat(text), zone)
@@ -67,23 +67,23 @@ def parse_datetime(text: str, zone: tzinfo, formats: tuple[str, ...], order: str
     if day is None or clock is None:
         raise ValueError(f"`{text}` is not a date that can be read safely{_hint(text)}")
     at, offset = clock
-    found = datetime.combine(day, at, offset)
-    return settled(found, zone)
+    moment = datetime.combine(day, at, offset)
+    return settled(moment, zone)
 
 
-def settled(found: datetime, zone: tzinfo) -> datetime:
+def settled(moment: datetime, zone: tzinfo) -> datetime:
     try:
-        return found.astimezone(zone) if found.tzinfo else v.existing(found.replace(tzinfo=zone))
+        return moment.astimezone(zone) if moment.tzinfo else v.existing(moment.replace(tzinfo=zone))
     except (OverflowError, ValueError) as e:
-        raise ValueError(f"`{found}` is out of the range of dates") from e
+        raise ValueError(f"`{moment}` is out of the range of dates") from e
 
 
 def _shaped(text: str, shape: str) -> datetime | None:
     try:
-        found = datetime.strptime(text, shape)
+        moment = datetime.strptime(text, shape)
     except ValueError:
         return None
-    return None if _packed().search(shape) and len(found.strftime(shape)) != len(text) else found
+    return None if _packed().search(shape) and len(moment.strftime(shape)) != len(text) else moment
 
 
 def _day(text: str, order: str, whole: str, entity: str) -> date | None:
@@ -97,9 +97,9 @@ def _day(text: str, order: str, whole: str, entity: str) -> date | None:
     if iso:
         return v.parse_date(f"{iso[1]}-{int(iso[2]):02}-{int(iso[3]):02}")
     for shape in _SHAPES:
-        found = _shaped(text, shape)
-        if found is not None:
-            return found.date()
+        moment = _shaped(text, shape)
+        if moment is not None:
+            return moment.date()
     return None
 
 

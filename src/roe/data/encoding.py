@@ -63,7 +63,7 @@ def _gunzip(raw: bytes) -> bytes:
     import zlib
 
     limit = max(_ROOM, MAX_RATIO * len(raw))
-    out, rest = [], raw
+    chunks, rest = [], raw
     size = 0
     try:
         while rest:  # a gzip file may have several members, one after the other
@@ -74,11 +74,11 @@ def _gunzip(raw: bytes) -> bytes:
                 raise Unreadable(f"it unpacks to more than {limit >> 20} MiB", "unpack it, and look at what it holds", code="R309")
             if not unpack.eof:
                 raise Unreadable("the archive ends before its content does", "download it again: it was cut off")
-            out.append(piece)
+            chunks.append(piece)
             rest = unpack.unused_data.lstrip(b"\0")
     except zlib.error as e:
         raise Unreadable(f"it is not a valid gzip archive ({e})", "download it again, or export CSV") from e
-    return b"".join(out)
+    return b"".join(chunks)
 
 
 def _unzip(raw: bytes) -> bytes:
@@ -101,10 +101,10 @@ def _unzip(raw: bytes) -> bytes:
             if not held[0].filename.lower().endswith((".csv", ".tsv", ".txt")):
                 raise Unreadable(f"the archive holds `{held[0].filename}`, which is not a CSV file", "pack one CSV file, or unpack it")
             with archive.open(held[0]) as file:
-                found = file.read(limit + 1)
-            if len(found) > limit:
+                content = file.read(limit + 1)
+            if len(content) > limit:
                 raise Unreadable(f"it unpacks to more than {limit >> 20} MiB", "unpack it, and look at what it holds", code="R309")
-            return found
+            return content
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError, KeyError, IndexError) as e:
         raise Unreadable(f"it is not a valid ZIP archive ({e})", "download it again, or export CSV") from e
 
@@ -192,9 +192,9 @@ def _legacy(raw: bytes, e: UnicodeDecodeError) -> tuple[str, str]:
 
 def _broken(raw: bytes) -> list[int]:
     """Where UTF-8 is broken, up to a thousand places."""
-    found: list[int] = []
+    places: list[int] = []
     at = 0
-    while at < len(raw) and len(found) < 1000:
+    while at < len(raw) and len(places) < 1000:
         try:
             raw[at : at + (1 << 20)].decode("utf-8")
             at += 1 << 20
@@ -202,6 +202,6 @@ def _broken(raw: bytes) -> list[int]:
             if e.start + at + 4 < len(raw) and e.start >= (1 << 20) - 4:  # cut by the block
                 at += e.start
                 continue
-            found.append(at + e.start)
+            places.append(at + e.start)
             at += e.end
-    return found
+    return places

@@ -27,11 +27,11 @@ def _is_number(text: str) -> bool:
 
 
 def csv_text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows([safe(cell) for cell in row] for row in rows)
-    return out.getvalue()
+    return text.getvalue()
 
 
 def write_whole(path: Path, text: str) -> None:

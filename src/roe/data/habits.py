@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from roe.data.bands import figures
 from roe.data.dates import order_of
-from roe.data.numbers import amount, figures
+from roe.data.numbers import amount
 from roe.policy.model import NUMBERS, DataSource, Field
 
 NUMERIC = {"number": "number", "range": "band"}
@@ -32,11 +33,11 @@ class Habits:
         for text in texts:
             if isinstance(text, str):
                 for piece in figures(text.strip(), kind):
-                    found = amount(piece)
-                    if found is not None:
-                        self.signs.add(found.sign)
-                        if found.money:
-                            self.money.add(found.money)
+                    number = amount(piece)
+                    if number is not None:
+                        self.signs.add(number.sign)
+                        if number.money:
+                            self.money.add(number.money)
 
     def merge(self, other: Habits) -> None:
         self.signs |= other.signs

@@ -18,8 +18,8 @@ def is_local(f: Field) -> bool:
 def localized(f: Field, text: str, country: str | None) -> tuple[str, bool, bool]:
     """(what a text means in a country, whether that is a correction, whether it could be read)."""
     if f.normalize == "state":
-        found = own.state(text, country)
-        return (found, False, True) if found else (text, False, False)
+        state = own.state(text, country)
+        return (state, False, True) if state else (text, False, False)
     mended = postal_code(text, country)
     return mended, mended != text, True
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, tzinfo
 
 from roe.crm.ids import fold
-from roe.data import dates, numbers
+from roe.data import bands, dates, numbers
 from roe.data.habits import Habits, declared
 from roe.diagnostics import suggest
 from roe.dynamic import Cell
@@ -61,15 +61,15 @@ def _text(f: Field) -> Callable[[Cell], str | None]:
 
     def text(value: Cell) -> str | None:
         raw = v.show_number(value) if v.is_number(value) else str(value)
-        found = tidy(raw)
-        if found is None and f.normalize in ("country", "domain", "phone", "hours", "timezone", "calendar"):
+        text_meant = tidy(raw)
+        if text_meant is None and f.normalize in ("country", "domain", "phone", "hours", "timezone", "calendar"):
             if f.standard and f.normalize != "hours":
                 return None
             raise ValueError(f"`{raw}` is not a {_CALLED.get(f.normalize, f.normalize)}")
-        if allowed and found not in allowed:
-            help = suggest(str(found), allowed, "it is one of " + ", ".join(f"`{a}`" for a in allowed[:6]))
-            raise ValueError(f"`{found}` is not among the declared values; {help}")
-        return found
+        if allowed and text_meant not in allowed:
+            help = suggest(str(text_meant), allowed, "it is one of " + ", ".join(f"`{a}`" for a in allowed[:6]))
+            raise ValueError(f"`{text_meant}` is not among the declared values; {help}")
+        return text_meant
 
     return text
 
@@ -132,7 +132,7 @@ NORMALIZERS: dict[str, Callable[[str], str | None]] = {
 _PARSERS: dict[str, Callable[[str, str, str], float | v.Range | None]] = {
     "percent": numbers.parse_percent,
     "money": numbers.parse_money,
-    "band": numbers.parse_band,
+    "band": bands.parse_band,
 }
 
 
@@ -144,10 +144,10 @@ def _numeric(f: Field, sign: str, entity: str, habits: Habits | None) -> Callabl
         if isinstance(value, bool):
             raise ValueError(f"`{value}` is not a number")
         if v.is_number(value):
-            found = v.number(value)
-            if found is None:
+            exact = v.number(value)
+            if exact is None:
                 raise ValueError(f"`{value}` is not a number")
-            return v.Range(found, found) if f.type.name == "range" else found
+            return v.Range(exact, exact) if f.type.name == "range" else exact
         text = str(value)
         if several or f.currency:
             _one_currency(text, f, several)
@@ -157,9 +157,9 @@ def _numeric(f: Field, sign: str, entity: str, habits: Habits | None) -> Callabl
 
 
 def _one_currency(text: str, f: Field, several: list[str]) -> None:
-    for piece in numbers.figures(text, f.reads or "number"):
-        found = numbers.amount(piece)
-        if found is not None and found.money and (several or found.money != f.currency):
+    for piece in bands.figures(text, f.reads or "number"):
+        number = numbers.amount(piece)
+        if number is not None and number.money and (several or number.money != f.currency):
             if several:
                 raise ValueError(
                     f"`{text}` is one of several currencies in its column ({', '.join(several[:4])}); say which the field has: `currency: {several[0]}`"
@@ -201,17 +201,17 @@ def _day(zone: tzinfo, formats: tuple[str, ...], order: str, entity: str) -> Cal
 
 
 def _time(value: object) -> time:
-    found = value if isinstance(value, time) else v.parse_time(str(value)) or v.parse_time(f"{value}:00")
-    if found is None:
+    at = value if isinstance(value, time) else v.parse_time(str(value)) or v.parse_time(f"{value}:00")
+    if at is None:
         raise ValueError(f"`{value}` is not a time of day")
-    return found
+    return at
 
 
 def _duration(value: object) -> Cell:
-    found = value if isinstance(value, (timedelta, v.Months)) else v.parse_duration(str(value))
-    if found is None:
+    duration = value if isinstance(value, (timedelta, v.Months)) else v.parse_duration(str(value))
+    if duration is None:
         raise ValueError(f"`{value}` is not a duration")
-    return found
+    return duration
 
 
 _MAKERS: dict[str, Callable[[Cell], Cell]] = {

@@ -29,7 +29,7 @@ _SCALE = {"k": 10**3, "m": 10**6, "mm": 10**6, "mn": 10**6, "mio": 10**6, "b": 1
 
 
 @cache
-def _scaled() -> re.Pattern[str]:
+def scaled() -> re.Pattern[str]:
     return re.compile(rf"(?P<rest>.*\d)\s?(?P<scale>[mM]io\.?|[mM]rd\.?|[mM]n|[bB]n|MM|[kKmMbB])(?P<after>\s?{_MONEY})?")
 
 
@@ -271,10 +271,10 @@ def _grouped(text: str, mark: str) -> bool:
 
 def parse_number(text: str, sign: str, entity: str = "") -> float:
     """The number, by the column's decimal sign if it has one. Raises ValueError with the reason for a reject."""
-    found = amount(text)
-    if found is None:
+    parts = amount(text)
+    if parts is None:
         raise ValueError(f"`{text}` is not a number{_hint(text)}")
-    meant = found.sign
+    meant = parts.sign
     if meant == "?":
         if not sign:
             where = f"`data: {{{entity}: {{numbers: …}}}}`" if entity else "`data:`"
@@ -284,8 +284,8 @@ def parse_number(text: str, sign: str, entity: str = "") -> float:
         meant = sign
     elif meant and sign and meant != sign:
         raise ValueError(f"`{text}` is not a number with the decimal sign `{sign}`, which the column has")
-    body = found.body.replace("," if meant == "." else ".", "") if meant else found.body
-    return _value(text, ("-" if found.negative else "") + body.replace(",", ".") + found.power)
+    body = parts.body.replace("," if meant == "." else ".", "") if meant else parts.body
+    return _value(text, ("-" if parts.negative else "") + body.replace(",", ".") + parts.power)
 
 
 def _value(text: str, plain: str) -> float:
@@ -301,7 +301,7 @@ def _hint(text: str) -> str:
         return "; a field of percent is `type: percent`"
     if re.fullmatch(r"\d[\d.,\s]*\s?([-–—]|to)\s?\d[\d.,\s]*|\d[\d.,\s]*\+|[<>≤≥]=?\s?\d[\d.,\s]*", text):
         return "; a field of size bands is `type: band`"
-    if _scaled().fullmatch(text) or (text[:1] == "(" and text[-1:] == ")"):
+    if scaled().fullmatch(text) or (text[:1] == "(" and text[-1:] == ")"):
         return "; a field of amounts is `type: money`"
     return ""
 
@@ -315,7 +315,7 @@ def parse_money(text: str, sign: str, entity: str = "") -> float | None:
     """An amount as people write it: `(500)` is negative, `1.2M` and `€3,5 Mio.` are millions."""
     negative = text[:1] == "(" and text[-1:] == ")"
     bare = text[1:-1].strip() if negative else text
-    m = _scaled().fullmatch(bare)
+    m = scaled().fullmatch(bare)
     if m and amount(m["rest"] + (m["after"] or "")) is not None:
         factor = _SCALE[m["scale"].lower().rstrip(".")]
         number = v.number(round(parse_number(m["rest"] + (m["after"] or ""), sign, entity) * factor, 6))
@@ -326,76 +326,3 @@ def parse_money(text: str, sign: str, entity: str = "") -> float | None:
     if number < 0:
         raise ValueError(f"`{text}` is not an amount")
     return -number
-
-
-@cache
-def _band() -> re.Pattern[str]:
-    return re.compile(r"(?P<low>\d[\d.,'’ \u00a0\u202f]*?)\s*(?:-|–|—|to|bis|à|a)\s*(?P<high>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
-
-
-@cache
-def _from() -> re.Pattern[str]:
-    return re.compile(
-        r"(?:(?P<low>\d[\d.,'’ \u00a0\u202f]*?)\s*(?:\+|(?:or|and) more)|(?:>=|≥|from|at least|ab)\s*(?P<least>\d[\d.,'’ \u00a0\u202f]*))(?:\s+\D*)?",
-        re.I,
-    )
-
-
-@cache
-def _until() -> re.Pattern[str]:
-    return re.compile(r"(?:<=|≤|up to|bis)\s*(?P<most>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
-
-
-@cache
-def _over() -> re.Pattern[str]:
-    return re.compile(r"(?:>|over|more than|über)\s*(?P<over>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
-
-
-@cache
-def _under() -> re.Pattern[str]:
-    return re.compile(r"(?:<|under|less than|unter)\s*(?P<under>\d[\d.,'’ \u00a0\u202f]*?)(?:\s+\D*)?", re.I)
-
-
-def parse_band(text: str, sign: str, entity: str = "") -> v.Range:
-    """`201-500` is the range `[201..500]`, `10000+` all numbers from there on, `<10` those below, `12` alone `[12..12]`.
-
-    The ends of bands are whole numbers unless the column says otherwise: `1,001` is one thousand and one.
-    """
-
-    def number(part: str) -> float:
-        found = amount(part.strip())
-        if found is not None and found.sign == "?" and not sign:
-            return parse_number(part.strip(), "." if "," in found.body else ",", entity)
-        return parse_number(part.strip(), sign, entity)
-
-    if m := _band().fullmatch(text):
-        low, high = number(m["low"]), number(m["high"])
-        if low > high:
-            raise ValueError(f"`{text}` is not a band: it ends before it begins")
-        return v.Range(low, high)
-    if m := _from().fullmatch(text):
-        return v.Range(number(m["low"] or m["least"]), None, open_high=True)
-    if m := _until().fullmatch(text):
-        return v.Range(None, number(m["most"]), open_low=True)
-    if m := _over().fullmatch(text):
-        return v.Range(number(m["over"]), None, low_closed=False, open_high=True)
-    if m := _under().fullmatch(text):
-        return v.Range(None, number(m["under"]), high_closed=False, open_low=True)
-    try:
-        one = number(text)
-    except ValueError as e:
-        raise ValueError(f"`{text}` is not a band such as `201-500` or `10000+`" if amount(text) is None else str(e)) from e
-    return v.Range(one, one)
-
-
-def figures(text: str, kind: str) -> list[str]:
-    """The pieces of a cell that are numbers, for the votes."""
-    if kind == "band":
-        for shape in (_band(), _from(), _until(), _over(), _under()):
-            if m := shape.fullmatch(text):
-                return [g.strip() for g in m.groupdict().values() if g]
-    if kind == "money":
-        bare = text[1:-1].strip() if text[:1] == "(" and text[-1:] == ")" else text
-        m = _scaled().fullmatch(bare)
-        return [m["rest"] + (m["after"] or "") if m else bare]
-    return [text[:-1].rstrip() if kind == "percent" and text.endswith("%") else text]

@@ -38,14 +38,14 @@ def read_tables(policy: Policy, folder: Path, complete: bool = False) -> tuple[T
 
     `complete` asks for a file of every entity that the policy decides.
     """
-    paths, found = files_of(policy, folder, complete)
+    paths, diagnostics = files_of(policy, folder, complete)
     tables: Tables = {}
     for entity, path in paths.items():
         source = policy.data.get(entity, DataSource())
         rows, problems = read_file(path, source)
-        found += problems or misshapen(policy, entity, rows.origin, len(rows))
+        diagnostics += problems or misshapen(policy, entity, rows.origin, len(rows))
         tables[entity] = rows
-    return tables, found
+    return tables, diagnostics
 
 
 def files_of(policy: Policy, folder: Path, complete: bool = False) -> tuple[dict[str, Path], list[Diagnostic]]:
@@ -53,32 +53,32 @@ def files_of(policy: Policy, folder: Path, complete: bool = False) -> tuple[dict
     if not folder.is_dir():
         return {}, [none_found(policy, folder)]
     paths: dict[str, Path] = {}
-    found: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     for entity in policy.model.entities:
         path, problems = file_of(policy, entity, folder)
-        found += problems
+        diagnostics += problems
         if path is not None:
             paths[entity] = path
-    if not paths and not found:
-        found.append(none_found(policy, folder))
+    if not paths and not diagnostics:
+        diagnostics.append(none_found(policy, folder))
     elif complete:
-        found += lacking(policy, folder, paths)
-    return paths, found
+        diagnostics += lacking(policy, folder, paths)
+    return paths, diagnostics
 
 
 def lacking(policy: Policy, folder: Path, there: Iterable[str]) -> list[Diagnostic]:
     """The entities that the policy decides and that a folder or database has no records of."""
     decided = dict.fromkeys(entity for entity, _ in policy.plan.engagement)
-    found = []
+    diagnostics = []
     for entity in decided:
         source = policy.data.get(entity, DataSource())
         if entity not in there and not source.optional and not source.file:
             names = " or ".join(f"`{n}.csv`" for n in FILES.get(entity, (entity + "s",))[:2])
             help = f"add {names}, or `data: {{{entity}: {{file: …}}}}`; if there are none: `data: {{{entity}: {{optional: true}}}}`"
-            found.append(
+            diagnostics.append(
                 Diagnostic("R631", f"`{folder}` has no {entity} records, but the policy decides them", Span(str(folder), 1, 1, 1), help)
             )
-    return found
+    return diagnostics
 
 
 def none_found(policy: Policy, folder: Path) -> Diagnostic:
@@ -173,7 +173,7 @@ def read_sheet(path: Path, source: DataSource | None = None) -> Sheet:
 def _read_json(text: str, origin: Origin, lines: bool) -> tuple[Records, list[Diagnostic]]:
     shown = origin.shown
     rows: list[dict[str, Cell]] = []
-    found: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     if not text.strip():
         return Records((), origin), [
             Unreadable("it is empty", "export it again; a file without records is `[]`", code="R631").diagnostic(shown)
@@ -185,18 +185,18 @@ def _read_json(text: str, origin: Origin, lines: bool) -> tuple[Records, list[Di
         except (ValueError, RecursionError) as e:
             line = number + getattr(e, "lineno", 1) - 1
             at = Span(shown, line, getattr(e, "colno", 1), getattr(e, "colno", 1) + 1)
-            found.append(Diagnostic("R601", f"not valid JSON: {getattr(e, 'msg', 'nested too deeply')}", at, "correct the file"))
-            if len(found) > 20:
+            diagnostics.append(Diagnostic("R601", f"not valid JSON: {getattr(e, 'msg', 'nested too deeply')}", at, "correct the file"))
+            if len(diagnostics) > 20:
                 break
             continue
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, dict):
                 rows.append({**item, "$line": number if lines else len(rows) + 1})
             else:
-                found.append(Diagnostic("R601", "a record is a JSON object", Span(shown, number, 1, 2), "write `{…}` per record"))
+                diagnostics.append(Diagnostic("R601", "a record is a JSON object", Span(shown, number, 1, 2), "write `{…}` per record"))
                 break
     origin.header = tuple(dict.fromkeys(k for row in rows for k in row if k != "$line"))
-    return Records(rows, origin), found
+    return Records(rows, origin), diagnostics
 
 
 def _read_parquet(path: Path) -> tuple[Records, list[Diagnostic]]:

@@ -64,11 +64,11 @@ class Reading:
         self.unread.update(other.unread)
         self.corrected.update(other.corrected)
         self.reasons.update(other.reasons)
-        for name, found in other.values.items():
-            if found is None:
+        for name, values in other.values.items():
+            if values is None:
                 self.values[name] = None
             else:
-                self.list_values(name, found)
+                self.list_values(name, values)
 
     def list_values(self, name: str, found: Iterable[str]) -> None:
         """Note the texts of a field; more than a few are none."""

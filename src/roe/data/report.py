@@ -39,28 +39,28 @@ def read_report(folder: Path | None) -> Report:
     if folder is None or not (folder / FILE).is_file():
         return {}
     try:
-        found = json.loads((folder / FILE).read_text("utf-8"))
+        report = json.loads((folder / FILE).read_text("utf-8"))
     except (ValueError, OSError):
         return {}
-    entities = found.get("entities") if isinstance(found, dict) and found.get("version") == 1 else None
+    entities = report.get("entities") if isinstance(report, dict) and report.get("version") == 1 else None
     sound = isinstance(entities, dict) and all(isinstance(r, dict) and isinstance(r.get("rows"), int) for r in entities.values())
     return entities if sound and isinstance(entities, dict) else {}
 
 
 def broken(policy: Policy, report: Report, last: Report) -> list[Diagnostic]:
     """What the policy expects of its data and does not find."""
-    found = []
+    diagnostics = []
     for entity, source in policy.data.items():
         read = report.get(entity)
         at = Span(read["file"] if read else f"data: {entity}", 1, 1, 2)
         rows = read["rows"] - read["rejected"] if read else 0
         help = f"export it again; if it is right, change `data: {{{entity}: {{expect: …}}}}`"
         if rows < source.rows:
-            found.append(Diagnostic("R636", f"{entity}: {rows} records, but the policy expects at least {source.rows}", at, help))
+            diagnostics.append(Diagnostic("R636", f"{entity}: {rows} records, but the policy expects at least {source.rows}", at, help))
         before = last[entity]["rows"] - last[entity].get("rejected", 0) if entity in last else 0
         if source.fall is not None and before and rows < before * (1 - source.fall):
             lost = f"{1 - rows / before:.0%} fewer than the {before} of the last run"
-            found.append(
+            diagnostics.append(
                 Diagnostic("R636", f"{entity}: {rows} records, {lost}, but the policy allows a drop of at most {source.fall:.0%}", at, help)
             )
         for name, share in source.filled:
@@ -71,8 +71,8 @@ def broken(policy: Policy, report: Report, last: Report) -> list[Diagnostic]:
             whole = read["rows"] if read else 0
             if whole and filled < share * _lines(read):
                 empty = f"`{name}` is filled in {filled} of {_lines(read)} records, and the policy expects "
-                found.append(Diagnostic("R636", f"{entity}: {empty}{'all' if share == 1 else f'{share:.0%}'}", at, help))
-    return found
+                diagnostics.append(Diagnostic("R636", f"{entity}: {empty}{'all' if share == 1 else f'{share:.0%}'}", at, help))
+    return diagnostics
 
 
 def _lines(read: Saved | None) -> int:
@@ -82,13 +82,13 @@ def _lines(read: Saved | None) -> int:
 
 def in_lines(report: Report, last: Report) -> list[str]:
     """The report in a few lines for each file, for a terminal."""
-    out = []
+    lines = []
     for entity, read in report.items():
         rejected = f", {read['rejected']:,} rejected ({_reasons(read)})" if read["rejected"] else ""
-        out.append(f"{Path(read['file']).name or entity}: {read['rows']:,} rows{rejected}")
-        out += [f"  not understood: {_some(read['not_understood'])}"] if read["not_understood"] else []
-        out += [f"  {line}" for line in cells_in_lines(read)]
-    return out + [f"since the last run: {line}" for line in changes(report, last)]
+        lines.append(f"{Path(read['file']).name or entity}: {read['rows']:,} rows{rejected}")
+        lines += [f"  not understood: {_some(read['not_understood'])}"] if read["not_understood"] else []
+        lines += [f"  {line}" for line in cells_in_lines(read)]
+    return lines + [f"since the last run: {line}" for line in changes(report, last)]
 
 
 def cells_in_lines(read: Saved) -> list[str]:

@@ -34,14 +34,14 @@ def misshapen(policy: Policy, entity: str, origin: Origin, rows: int) -> list[Di
                 "R633", f"`{name}` has no column that is known for {entity} records, not even an id; its columns are {listed}", at, help
             )
         ]
-    found = [
+    diagnostics = [
         *_twice(entity, columns, origin, at),
         *_two_ids(policy, entity, columns, header, name, at),
         *_no_id(policy, entity, columns, name, listed, at),
     ]
     if not rows and origin.rejects:
         line, _, reason = origin.rejects[0]
-        found.append(
+        diagnostics.append(
             Diagnostic(
                 "R602",
                 f"no row of `{name}` can be read; the first one, line {line}: {reason}",
@@ -50,7 +50,7 @@ def misshapen(policy: Policy, entity: str, origin: Origin, rows: int) -> list[Di
                 severity="error",
             )
         )
-    return found
+    return diagnostics
 
 
 def _no_id(policy: Policy, entity: str, columns: dict[str, str], name: str, listed: str, at: Span) -> list[Diagnostic]:
@@ -80,7 +80,7 @@ def _two_ids(policy: Policy, entity: str, columns: dict[str, str], header: tuple
 
 def _twice(entity: str, columns: dict[str, str], origin: Origin, at: Span) -> list[Diagnostic]:
     """Fields that two columns have, under one name or under two spellings of it."""
-    found = []
+    diagnostics = []
     by_normal: dict[str, list[str]] = {}
     for header in origin.header:
         by_normal.setdefault(normal(header), []).append(header)
@@ -95,5 +95,5 @@ def _twice(entity: str, columns: dict[str, str], origin: Origin, at: Span) -> li
         )
         if again:
             help = f"remove one of the two, or rename it; or say which one it is: `fields: {{{entity}: {{{name.partition('.')[0]}: {{column: …}}}}}}`"
-            found.append(Diagnostic("R635", f"`{Path(origin.shown).name}` has {again}: two columns for `{name}`", at, help))
-    return found
+            diagnostics.append(Diagnostic("R635", f"`{Path(origin.shown).name}` has {again}: two columns for `{name}`", at, help))
+    return diagnostics

@@ -99,5 +99,5 @@ def hashed(value: Value) -> Value:
     return type(value).__name__, value
 
 
-def _about_rep(expr: Expr) -> bool:
+def is_about_rep(expr: Expr) -> bool:
     return not any(isinstance(n, s.Name) and n.id in RECORDS for n in s.walk(expr.tree))

@@ -8,15 +8,16 @@ of the input never matters.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from roe.dynamic import Json, Record, Saved, State, Value, Values
+from roe.dynamic import Json, Record, Saved, State, Values
 from roe.evaluator.able import reason_left, receiver
-from roe.evaluator.choose import Choice
+from roe.evaluator.assigned import STATE, assignment, granted, held_back
 from roe.evaluator.compiled import Compiled
+from roe.evaluator.decision import Decision, label
 from roe.evaluator.frozen import freeze
 from roe.evaluator.memory import DecisionValues, given_by
 from roe.evaluator.past import Past
@@ -28,70 +29,18 @@ from roe.grammar.closures import Scope
 from roe.plan.operators import Allocate, Choose, ExceptionRow, Expr
 from roe.plan.outcome import Outcome, RoleSteps
 from roe.policy.model import Policy
-from roe.source import Inline, Text
 
 if TYPE_CHECKING:
     from roe.evaluator.allocate import Pools
     from roe.evaluator.allocation import Turn
     from roe.evaluator.live import Live
     from roe.evaluator.ruleset import RuleSet
-    from roe.evaluator.trace import Trace
 
 ON_REQUEST = "on request"  # why a turn is given back that somebody asked for
-STATE = 2  # the version of what a run leaves to the next
 KEPT = (("", "rep"), ("_since", "since"), ("_rest", "rest"), ("_reason", "reason"), ("_runner_up", "runner_up"))  # of a book, in the state
 EXCLUSIVE = ("unique", "any")
 ORDER = ("account", "lead", "contact", "opportunity")
 Tables = Mapping[str, Iterable[Record]]
-
-
-@dataclass(slots=True)
-class Decision:
-    """Who owns a record in a role, and what decided it.
-
-    `action` is keep, assign, route, open, hold, return, refer, exception or unassigned. `owner` is a rep's id or None.
-    `until` is the first day on which it no longer holds, or None. `trace` is the whole explanation.
-    """
-
-    entity: str
-    id: str
-    name: str
-    role: str
-    action: str
-    owner: str | None = None
-    owner_name: str = ""
-    previous: str | None = None
-    rule: str = ""
-    territory: str = ""
-    pool: str = ""
-    window: str = ""
-    until: date | datetime | None = None
-    since: date | None = None  # since when today's owner, the `previous` one, has it
-    reason: str = ""
-    unknown: tuple[str, ...] = ()
-    row: Row = field(repr=False, kw_only=True)
-    choice: Choice | None = field(default=None, repr=False, kw_only=True)
-    turn: Turn | None = field(default=None, repr=False, kw_only=True)
-    exception: ExceptionRow | None = field(default=None, repr=False, kw_only=True)
-
-    @property
-    def trace(self) -> Trace:
-        from roe.evaluator.trace import trace
-
-        with self.row.world.as_before(self.entity):
-            return trace(self)
-
-    @property
-    def in_crm(self) -> str | None:
-        """The owner whom the CRM shows: today's, unless an earlier decision is not loaded yet."""
-        memory = self.row.world.memory
-        facts = None if memory is None else memory.known.get(f"{self.entity}|{self.id}|{self.role}")
-        return self.previous if facts is None else facts.in_crm
-
-    @property
-    def moved(self) -> bool:
-        """Whether the CRM must learn of the decision."""
-        return self.owner != self.in_crm
 
 
 class Evaluator:
@@ -452,48 +401,6 @@ class Bound:
     def fill(self, template: str, row: Row) -> str:
         """A sentence with its `{expression}` parts replaced by their values."""
         return self.world.fill(template, self.world.scope(row))
-
-
-def granted(state: State) -> Iterator[ExceptionRow]:
-    """The exceptions that stand in the ledger, beside those of the policy's own files and before them."""
-    for key, x in state.get("granted", {}).items():
-        yield exception_of(key, x["rep"], x["by"], x["reason"], x["until"], x["start"])
-
-
-def exception_of(key: str, rep: str | None, by: str, reason: str, until: str, start: str = "") -> ExceptionRow:
-    """An exception for the record and role of a key, `entity|record|role`, that stands in no file."""
-    entity, _, rest = key.partition("|")
-    record, _, role = rest.rpartition("|")
-    texts = [Text(text, Inline()) for text in (record, role, rep or "", by, reason)]
-    return ExceptionRow(
-        entity, texts[0], texts[1], texts[2], texts[3], texts[4], v.parse_date(start) if start else None, v.parse_date(until)
-    )
-
-
-def held_back(state: State) -> Iterator[ExceptionRow]:
-    """The records that stay where they were before a run that was undone, as approved exceptions."""
-    for key, x in state.get("held", {}).items():
-        yield exception_of(key, x["rep"], x["by"], f"the run {x['run']} was undone", x["until"])
-
-
-def empty_state(as_of: str) -> Json:
-    """The state before the first run."""
-    return {"version": STATE, "as_of": as_of, "owners": {}, "assigned": {}, "pools": {}, "days": {}}
-
-
-def label(value: Value) -> str:
-    """A value as a decision names it: empty for what has no value, or many."""
-    return str(value) if value and not isinstance(value, (list, dict)) else ""
-
-
-def assignment(rep: str, pool: str, by: str, at: datetime, position: int, company: Value, tried: list[str], is_free: bool) -> Json:
-    """What the state keeps of an assignment: `pool` was asked, and `by` is it or the one it fell back on. A free one used no turn."""
-    assignment = {"rep": rep, "pool": pool, "by": by, "on": str(at.date()), "at": v.literal(at), "position": position}
-    if company is not None:
-        assignment["company"] = company
-    if is_free:
-        assignment["free"] = True
-    return {**assignment, "tried": tried} if tried else assignment
 
 
 def queue(row: Row) -> tuple[bool, str, str]:

@@ -19,7 +19,7 @@ from roe.grammar.functions import BY_NAME
 from roe.plan.operators import Derive
 
 if TYPE_CHECKING:
-    from roe.evaluator.live import LiveWorld
+    from roe.evaluator.live_world import LiveWorld
     from roe.evaluator.relate import LookUp, Matcher
 
 NAMED_BY = ("name", "email", "domain")

@@ -18,7 +18,7 @@ from roe.grammar import values as v
 from roe.ledger.reconcile import CHANGED_IN_CRM, Held, Kind, Shown, decided, reconcile
 
 if TYPE_CHECKING:
-    from roe.evaluator.engine import Decision
+    from roe.evaluator.decision import Decision
     from roe.evaluator.row import Row
     from roe.evaluator.world import World
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from roe.dynamic import Value, Values
 from roe.evaluator.able import receiver
-from roe.evaluator.alike import CLASSES, NO_KEY, Class, _about_rep, hashed, record_parts
+from roe.evaluator.alike import CLASSES, NO_KEY, Class, hashed, is_about_rep, record_parts
 from roe.evaluator.allocation import FALLBACK, PoolHistory, Turn
 from roe.evaluator.together import reason_together
 from roe.evaluator.turns import History, Ledger, Seat, Slots, Standing
@@ -50,7 +50,7 @@ class Pool:
         self.classed = self.record_parts is not None and step.strategy != "least_loaded"
         self.fixed = self.classed and not self.record_parts  # all records are alike
         self._part_codes = [compile_expression(tree) for tree in self.record_parts or ()]
-        self._static = not isinstance(step.members, Expr) or _about_rep(step.members)
+        self._static = not isinstance(step.members, Expr) or is_about_rep(step.members)
         self._reps_cached: list[Row] | None = None
         self._classes: dict[Value, Class] = {}
 

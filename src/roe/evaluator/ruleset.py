@@ -185,7 +185,7 @@ class Explained:
     @property
     def trace(self) -> Trace:
         """The explanation of which rule holds: the rules considered, with every condition and its values."""
-        from roe.evaluator.engine import Decision
+        from roe.evaluator.decision import Decision
         from roe.evaluator.trace import trace
 
         of = self._set

@@ -24,7 +24,7 @@ from roe.plan.standard import STANDARD
 from roe.source import Span
 
 if TYPE_CHECKING:
-    from roe.evaluator.engine import Decision
+    from roe.evaluator.decision import Decision
     from roe.evaluator.row import Row
     from roe.evaluator.world import World
 

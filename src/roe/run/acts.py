@@ -55,8 +55,8 @@ class OfRole(Act):
 
     def now(self, store: Store, kind: str) -> Open | None:
         """The open entry of a kind about it."""
-        found = store.latest(kind, True, self.entity, self.record)
-        return next((o for o in found if getattr(o.stored.entry, "role", "") == self.role), None)
+        entries = store.latest(kind, True, self.entity, self.record)
+        return next((o for o in entries if getattr(o.stored.entry, "role", "") == self.role), None)
 
 
 @node(kw_only=True)

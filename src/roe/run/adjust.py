@@ -20,12 +20,12 @@ def give_back(record: str, state: str, reason: str, by: str, role: str = "", wai
         store = memory.store
         last = store.last_run()
         turns = [o.stored.entry for o in store.latest("turn", is_open=True)]
-        found = [e for e in turns if isinstance(e, Turn) and e.record == record and role in ("", e.role)]
-        if last is None or not found:
+        turns_of_record = [e for e in turns if isinstance(e, Turn) and e.record == record and role in ("", e.role)]
+        if last is None or not turns_of_record:
             _refuse(f"no pool has assigned `{record}`", "name the id of a record that a pool has assigned; roe history RECORD shows it")
-        if len(found) > 1:
-            _refuse(f"`{record}` has several turns", f"name the role: {', '.join(f'--role {e.role}' for e in found)}")
-        turn = found[0]
+        if len(turns_of_record) > 1:
+            _refuse(f"`{record}` has several turns", f"name the role: {', '.join(f'--role {e.role}' for e in turns_of_record)}")
+        turn = turns_of_record[0]
         if turn.credit == FREE:
             _refuse(f"`{record}` used no turn", "it followed another record, or went to a fallback, so no turn is owed")
         if turn.back or turn.credit == ASKED:

@@ -36,9 +36,9 @@ def apply_plan(plan: Saved, shown: str, state: str, wait: float, held: Collectio
 def without(plan: Saved, before: Saved, held: Collection[tuple[str, str]]) -> Json:
     """A plan in which the moves of `held` are not made: those accounts stay in their books as they are in the memory."""
     books: Json = {}
-    for name, part in plan["books"].items():
-        accounts, given = dict(part["accounts"]), dict(part["given"])
-        stays = {m["account"]: m for m in part["moves"] if (name, m["account"]) in held}
+    for name, book in plan["books"].items():
+        accounts, given = dict(book["accounts"]), dict(book["given"])
+        stays = {m["account"]: m for m in book["moves"] if (name, m["account"]) in held}
         for account, move in stays.items():
             was = before.get("books", {}).get(name, {}).get("accounts", {}).get(account)
             accounts.pop(account, None)
@@ -46,6 +46,6 @@ def without(plan: Saved, before: Saved, held: Collection[tuple[str, str]]) -> Js
                 accounts[account] = was or {"rep": move["from"], "since": None, "rest": None, "reason": None, "runner_up": None}
             if move["to"] and given.get(move["to"]):
                 given[move["to"]] -= 1
-        moves = [m for m in part["moves"] if m["account"] not in stays]
-        books[name] = {**part, "accounts": accounts, "given": given, "moves": moves}
+        moves = [m for m in book["moves"] if m["account"] not in stays]
+        books[name] = {**book, "accounts": accounts, "given": given, "moves": moves}
     return {**plan, "books": books}

@@ -160,12 +160,12 @@ class Columns(Engine):
         if self.job.form == PARTS:
             return [_ONLY_SPARK]
         own = [f"{entity}.{name}" for entity, name in circles(self.job.evaluator.policy)]
-        found = [_circle(own)] if own else []
+        limits = [_circle(own)] if own else []
         # with a ledger or traces, rows also give the traces of single records
         source, is_explained = self.job.source, self.job.remembers or self.job.traces
         if self.job.form != "parquet" and not (source.is_large() if is_explained else source.is_quicker_in_columns()):
-            found.append(Limit("size", "the data is so small that columns are not worth their start", weight="quiet"))
-        return found
+            limits.append(Limit("size", "the data is so small that columns are not worth their start", weight="quiet"))
+        return limits
 
     def fill(self, files: Files, watch: Watch) -> None:
         files.add(self.batch(), watch)
@@ -251,17 +251,17 @@ class Spark(Engine):
     def limits(self) -> list[Limit]:
         job = self.job
         instead = "use `--engine columns`, or leave out "
-        found = []
+        limits = []
         if not _packages("pyspark", "pandas", "pyarrow"):
-            found.append(_lacking("Spark", "spark", "pyspark", "pandas", "pyarrow", help=", and Java 17"))
+            limits.append(_lacking("Spark", "spark", "pyspark", "pandas", "pyarrow", help=", and Java 17"))
         if job.remembers:
-            found.append(Limit("memory", "a run on Spark keeps no state", f"{instead}`--state`", option="--state"))
+            limits.append(Limit("memory", "a run on Spark keeps no state", f"{instead}`--state`", option="--state"))
         if job.traces:
-            found.append(Limit("traces", "a run on Spark keeps no traces", f"{instead}`--trace`", option="--trace"))
+            limits.append(Limit("traces", "a run on Spark keeps no traces", f"{instead}`--trace`", option="--trace"))
         if not job.source.is_folder:
-            found.append(Limit("source", "a run on Spark reads a folder", "name the folder of the tables", option="--data"))
+            limits.append(Limit("source", "a run on Spark reads a folder", "name the folder of the tables", option="--data"))
         own = [f"{entity}.{name}" for entity, name in circles(job.evaluator.policy)]
-        return [*found, _circle(own)] if own else found
+        return [*limits, _circle(own)] if own else limits
 
     def fill(self, files: Files, watch: Watch) -> None:
         from pyspark.errors import PySparkException

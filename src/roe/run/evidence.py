@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from roe.dynamic import Json, Value, Values
-from roe.evaluator.engine import Decision, Run
+from roe.evaluator.decision import Decision
+from roe.evaluator.engine import Run
 from roe.evaluator.row import Row
 from roe.ledger.entries import Entry, Evidence, Owned, Referred
 from roe.ledger.moment import At
@@ -56,19 +57,19 @@ def _fingerprint(row: Row, read: Mapping[str, set[str]]) -> str:
 def _read_values(row: Row, read: Mapping[str, set[str]], depth: int) -> list[Value]:
     """The stored values of a record that are read, those of the records that it names, and which records its lists have."""
     fields = row.world.policy.model.entities[row.entity]
-    found: list[Value] = [(name, str(x)) for name, x in sorted(dict(row).items()) if name.startswith("owner.") and not isinstance(x, dict)]
+    values: list[Value] = [(name, str(x)) for name, x in sorted(dict(row).items()) if name.startswith("owner.") and not isinstance(x, dict)]
     for name in sorted(read.get(row.entity, ())):
         f = fields.get(name)
         if f is None:
             continue
         value = row[name] if f.via else dict.get(row, name) if name not in row.derived else None
         if isinstance(value, list):
-            found.append((name, [str(x["id"]) for x in value if isinstance(x, Row)]))
+            values.append((name, [str(x["id"]) for x in value if isinstance(x, Row)]))
         elif isinstance(value, Row):
-            found.append((name, str(value["id"]), _read_values(value, read, depth - 1) if depth else ()))
+            values.append((name, str(value["id"]), _read_values(value, read, depth - 1) if depth else ()))
         elif not isinstance(value, dict):
-            found.append((name, repr(value)))
-    return found
+            values.append((name, repr(value)))
+    return values
 
 
 def explained(d: Decision) -> Json:

@@ -70,11 +70,11 @@ def activated(policy: Policy, digest: str, revision: str, at: At, who: str) -> A
 
 def lacking_owners(memory: Memory) -> list[Diagnostic]:
     """Roles whose owners the CRM once showed, and for which the data now has no column: nobody could tell who has changed there."""
-    found = []
+    diagnostics = []
     for entity, role in memory.without_column():
         message = f"the data has lost its column for the {role} of {entity} records"
-        found.append(Diagnostic("R651", message, Span("--data", 1, 1, 2), f"export the column of the {role}, or start a new ledger"))
-    return found
+        diagnostics.append(Diagnostic("R651", message, Span("--data", 1, 1, 2), f"export the column of the {role}, or start a new ledger"))
+    return diagnostics
 
 
 def not_loaded(late: Iterable[tuple[str, date]], within: timedelta, today: date) -> str | None:

@@ -44,11 +44,11 @@ def _git(root: Path, *arguments: str) -> str:
 
 def inputs_of(source: Source) -> dict[str, Json]:
     """file -> its digest, and when it was written, as far as the file system knows."""
-    found = {}
+    inputs = {}
     for path in dict.fromkeys(source.files().values()):
         written = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
-        found[path.name] = {"digest": digest(path), "read_at": written}
-    return found
+        inputs[path.name] = {"digest": digest(path), "read_at": written}
+    return inputs
 
 
 def run_id(as_of: str, *parts: str) -> str:

@@ -43,10 +43,10 @@ class TurnsOfRun(Mapping[str, Json]):
     def __getitem__(self, key: str) -> Json:
         if key not in self._known:
             self._place = self._place or self._folder()
-            found = read_turns(self._place, key).get(key)
-            if found is None:
+            turn = read_turns(self._place, key).get(key)
+            if turn is None:
                 raise CannotLookUp(f"the run has no turn for {key.replace('|', ' ')}")
-            self._known[key] = found
+            self._known[key] = turn
         return self._known[key]
 
     def __iter__(self) -> Iterator[str]:

@@ -161,7 +161,7 @@ def has_memory(place: Path | str) -> bool:
 
 def held(store: Store, digest: str) -> State:
     """`held`: `entity|record|role` -> where a record stays since a run was undone, until when, and who said so."""
-    found: Json = {}
+    holdings: Json = {}
     for x in store.runs():
         run = x.entry
         if isinstance(run, Run) and run.what == UNDO and (not digest or run.digest == digest):
@@ -170,13 +170,13 @@ def held(store: Store, digest: str) -> State:
                     now = store.holding(e.entry.entity, e.entry.record, e.entry.role)
                     if now is not None and now.by == UNDO:
                         key = f"{e.entry.entity}|{e.entry.record}|{e.entry.role}"
-                        found[key] = {
+                        holdings[key] = {
                             "rep": now.rep,
                             "until": str(e.entry.until.date),
                             "by": run.accepted,
                             "run": run.counts.get("run", ""),
                         }
-    return {"held": dict(sorted(found.items()))} if found else {}
+    return {"held": dict(sorted(holdings.items()))} if holdings else {}
 
 
 def in_force(store: Store) -> Run | None:

@@ -24,8 +24,9 @@ from roe.data.shape import misshapen
 from roe.diagnostics import Diagnostic, PolicyError, errors
 from roe.dynamic import State, Values
 from roe.evaluator.around import Around, fields_in
+from roe.evaluator.assigned import held_back
 from roe.evaluator.compiled import Compiled
-from roe.evaluator.engine import Bound, Evaluator, held_back
+from roe.evaluator.engine import Bound, Evaluator
 from roe.evaluator.world import World
 from roe.grammar import syntax as s
 from roe.grammar.clock import Clock, zone_of
@@ -49,21 +50,21 @@ def lookups(policy: Policy, source: Source) -> dict[str, Lookup]:
     """The records of each entity where they stand. Raises PolicyError for data that cannot be read, CannotLookUp."""
     if any(d.rows or d.fall is not None or d.filled for d in policy.data.values()):
         raise CannotLookUp("the policy has guards on the data as a whole (`expect:`)")
-    found: dict[str, Lookup] = {}
+    by_entity: dict[str, Lookup] = {}
     if source.is_database:
         problems: list[Diagnostic] = []
-        _database(policy, source.place, found)
-        problems += lacking(policy, source.place, found) if found else [none_found(policy, source.place)]
+        _database(policy, source.place, by_entity)
+        problems += lacking(policy, source.place, by_entity) if by_entity else [none_found(policy, source.place)]
     else:
         paths, problems = files_of(policy, source.place, complete=True)
         if not errors(problems):
-            found = {entity: _file(path, policy.data.get(entity, DataSource()), problems) for entity, path in paths.items()}
-    for entity, lookup in found.items():
+            by_entity = {entity: _file(path, policy.data.get(entity, DataSource()), problems) for entity, path in paths.items()}
+    for entity, lookup in by_entity.items():
         problems += misshapen(policy, entity, lookup.origin, lookup.number)
     if errors(problems):
         raise PolicyError(problems)
     source.warnings += problems
-    return found
+    return by_entity
 
 
 def _file(path: Path, source: DataSource, problems: list[Diagnostic]) -> Lookup:
@@ -96,11 +97,11 @@ def _database(policy: Policy, place: Path, found: dict[str, Lookup]) -> None:
 class FromFiles:
     """A `Place` over files. Raises CannotLookUp where a record cannot be found without reading all of them."""
 
-    def __init__(self, compiled: Compiled, found: dict[str, Lookup], clock: Clock) -> None:
+    def __init__(self, compiled: Compiled, by_entity: dict[str, Lookup], clock: Clock) -> None:
         self.compiled, self.policy, self.clock = compiled, compiled.policy, clock
-        self.lookups = found
+        self.lookups = by_entity
         self.zone = zone_of(self.policy.timezone)
-        self.tables = {entity: _Table(entity, lookup, self.policy, self.zone) for entity, lookup in found.items()}
+        self.tables = {entity: _Table(entity, lookup, self.policy, self.zone) for entity, lookup in by_entity.items()}
 
     def under(self, compiled: Compiled, clock: Clock) -> FromFiles:
         """The same records under a policy that has other lists, pools or exceptions, and at another moment."""
@@ -217,9 +218,9 @@ class _Table:
     def named(self, texts: Collection[str]) -> list[Values]:
         """The records with one of some texts as their id, and of the texts that are no id those with such a name."""
         by_id = {fold(x): x for x in texts}
-        found = self.some(list(by_id), ["id"], lambda row: row["id"] in by_id)
-        left = {x.lower(): x for x in texts if fold(x) not in {row["id"] for row in found}}
-        return found + self.some(list(left.values()), NAMED, lambda row: bool(left.keys() & names_of(row)))
+        named = self.some(list(by_id), ["id"], lambda row: row["id"] in by_id)
+        left = {x.lower(): x for x in texts if fold(x) not in {row["id"] for row in named}}
+        return named + self.some(list(left.values()), NAMED, lambda row: bool(left.keys() & names_of(row)))
 
     def some(self, texts: Collection[str], fields: Iterable[str], is_meant: Callable[[Values], bool]) -> list[Values]:
         """The records that are meant, of which each has one of some texts in one of some fields."""
@@ -230,9 +231,9 @@ class _Table:
         if not texts or not columns:
             return []
         rows = {row["$line"]: row for row in self._having(self._spelt(texts, held), columns)}
-        found = [row["id"] for row in self._typed(Records(rows.values(), self._origin())) if is_meant(row)]
-        if "id" not in held and found and (telling := self._telling()):  # others with the same id may stand elsewhere
-            again = self._having(found, telling)
+        meant = [row["id"] for row in self._typed(Records(rows.values(), self._origin())) if is_meant(row)]
+        if "id" not in held and meant and (telling := self._telling()):  # others with the same id may stand elsewhere
+            again = self._having(meant, telling)
             rows |= {row["$line"]: row for row in again}
         before = len(self.rejects)
         typed = self._typed(Records([rows[line] for line in sorted(rows)], self._origin()))
@@ -291,9 +292,9 @@ class _Table:
                     self.habits[column] = self._of_column(f, column)
 
     def _of_column(self, f: Field, column: str) -> Habits:
-        found = Habits()
-        found.add(f, self.lookup.texts_of(column))
-        return found
+        habits = Habits()
+        habits.add(f, self.lookup.texts_of(column))
+        return habits
 
 
 # --- a record, by what somebody calls it --------------------------------------------------------------------------------
@@ -312,14 +313,14 @@ class TakenOut:
         entities = list(entities)
         by_id = {entity: list(self.place.identified(entity, text)) for entity in entities}
         ids = [row for rows in by_id.values() for row in rows]
-        found = by_id
+        named = by_id
         if len(ids) != 1 or ids[0]["id"] != text:
-            found = {entity: [*by_id[entity], *self.place.named(entity, [text])] for entity in entities}
-        if not any(found.values()):
-            found = {entity: list(self.place.partly(entity, text)) for entity in entities}
-        if not any(found.values()):
+            named = {entity: [*by_id[entity], *self.place.named(entity, [text])] for entity in entities}
+        if not any(named.values()):
+            named = {entity: list(self.place.partly(entity, text)) for entity in entities}
+        if not any(named.values()):
             raise CannotLookUp(f"no record is called `{text}`")
-        rows = {entity: {row["id"]: row for row in found.get(entity, ())} for entity in self.evaluator.policy.model.entities}
+        rows = {entity: {row["id"]: row for row in named.get(entity, ())} for entity in self.evaluator.policy.model.entities}
         return self.place.world(rows)
 
     def bound(self, entity: str, record: str) -> Bound:

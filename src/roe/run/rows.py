@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from roe.crm.ids import spelt
 from roe.data.reading import Reject
 from roe.dynamic import Json
-from roe.evaluator.engine import Decision, Run
+from roe.evaluator.decision import Decision
+from roe.evaluator.engine import Run
 from roe.evaluator.extra import extra_rows
 from roe.evaluator.recorded import pools_json, turn_line
 from roe.evaluator.row import Row

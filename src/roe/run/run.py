@@ -206,13 +206,13 @@ class _Draft:
 
     def _last_report(self) -> Report:
         """What the run before read: kept with the memory, or where it wrote."""
-        kept = beside(self.given.state)
-        return read_report(kept if kept is not None and (kept / FILE).is_file() else files_of(self.folder.place))
+        folder = beside(self.given.state)
+        return read_report(folder if folder is not None and (folder / FILE).is_file() else files_of(self.folder.place))
 
     def remember_report(self) -> None:
-        kept = beside(self.given.state)
-        if kept is not None:
-            write_report(self.finished.report, kept)
+        folder = beside(self.given.state)
+        if folder is not None:
+            write_report(self.finished.report, folder)
 
     def _about(self, engine: Engine) -> Json:
         """What run.json says of the run itself."""

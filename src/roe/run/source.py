@@ -40,23 +40,23 @@ class Source:
     def rows(self) -> Tables:
         """Every entity's records as rows of raw cells. Raises PolicyError for data that cannot be read."""
         if self.is_database:
-            tables, found = self._columns(())
-            self._heed(found)
+            tables, diagnostics = self._columns(())
+            self._heed(diagnostics)
             return {entity: _rows(raw) for entity, raw in tables.items()}
-        tables, found = read_tables(self.policy, self.place, complete=True)
-        self._heed(found)
+        tables, diagnostics = read_tables(self.policy, self.place, complete=True)
+        self._heed(diagnostics)
         return tables
 
     def columns(self) -> Json:
         """The same as Arrow columns, by entity."""
-        tables, found = self._columns(())
-        self._heed(found)
+        tables, diagnostics = self._columns(())
+        self._heed(diagnostics)
         return tables
 
     def others(self, leave_out: Container[str]) -> Json | None:
         """The columns of the other entities; None where anything is to be said about them."""
-        tables, found = self._columns(leave_out)
-        return None if found else tables
+        tables, diagnostics = self._columns(leave_out)
+        return None if diagnostics else tables
 
     def _columns(self, leave_out: Container[str]) -> tuple[Json, list[Diagnostic]]:
         from roe.columns.read import read_columns

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from fractions import Fraction
 from typing import Any
 
-from roe.evaluator.engine import Decision
+from roe.evaluator.decision import Decision
 from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.grammar.clock import zone_of

@@ -12,7 +12,8 @@ from typing import Any
 
 from roe.data.headers import columns_of
 from roe.data.reading import Reading, Reject
-from roe.evaluator.engine import Decision, Evaluator
+from roe.evaluator.decision import Decision
+from roe.evaluator.engine import Evaluator
 from roe.evaluator.live import Live
 from roe.evaluator.row import Row
 from roe.serve.problems import Refused

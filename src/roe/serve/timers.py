@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from roe.evaluator.able import reason_left
-from roe.evaluator.engine import Decision
+from roe.evaluator.decision import Decision
 from roe.ledger.entries import Answered, TurnBack
 from roe.serve import digests
 from roe.serve.times import first_moment, millis

@@ -150,13 +150,13 @@ def grouped(tree: exp.Expression, every: bool = False) -> exp.Expression:
     for node in list(tree.walk()):
         if not is_operator(node):
             continue
-        for key, part in list(node.args.items()):
-            parts = part if isinstance(part, list) else [part]
+        for key, child in list(node.args.items()):
+            parts = child if isinstance(child, list) else [child]
             wrapped = [
                 exp.Paren(this=p) if isinstance(p, exp.Expression) and is_operator(p) and _needs(node, p, every) else p for p in parts
             ]
             if any(a is not b for a, b in zip(parts, wrapped, strict=True)):
-                node.set(key, wrapped if isinstance(part, list) else wrapped[0])
+                node.set(key, wrapped if isinstance(child, list) else wrapped[0])
     return tree
 
 

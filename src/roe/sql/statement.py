@@ -26,14 +26,15 @@ from roe.policy.standard import FILES
 from roe.source import Span, Text
 from roe.sql.forms import NoSql, Sql, column, comment, grouped, literal, named, plain
 from roe.sql.outcome import UNDECIDED, RoleSql, when
-from roe.sql.translate import Found, Group, Many, Query, Ref, Row, Struct, Translator, Value
+from roe.sql.query import Found, Many, OwnersByRole, Query, RecordRow, Ref, RowOutputs, Scalar
+from roe.sql.translate import Translator
 
 if TYPE_CHECKING:
     from roe.plan.operators import Step
     from roe.plan.standard import BuiltIn
 
 
-Reader = Callable[[Translator, Row], Found]
+Reader = Callable[[Translator, RecordRow], Found]
 
 
 @dataclass
@@ -101,8 +102,8 @@ class Statement:
 
     def table(self, entity: str) -> str:
         """The latest table of an entity's records, with every step so far."""
-        found = self._current.get(entity)
-        if found is None:
+        current = self._current.get(entity)
+        if current is None:
             fields = self.policy.model.entities[entity]
             wanted = {"id"} | ({"name"} & fields.keys()) | (fields.keys() & self._names)
             wanted |= {
@@ -125,8 +126,8 @@ class Statement:
                 columns += [column(f"owner_{role}", "r") for role in self.policy.roles]
             source = self.sources.get(entity, FILES.get(entity, (entity + "s",))[0])
             made = exp.select(*columns).from_(exp.to_table(source).as_("r"))
-            found = self._current[entity] = self.add(entity, made, "the staged records: one row each, references as ids")
-        return found
+            current = self._current[entity] = self.add(entity, made, "the staged records: one row each, references as ids")
+        return current
 
     def _stored(self, name: str) -> Sql:
         """A column of a staged table. Of owners it has what the data says of the record alone; the ledger's memory is not in SQL."""
@@ -146,7 +147,7 @@ class Statement:
 
     def start(self, entity: str) -> tuple[Query, Translator]:
         query = Query(self, self.table(entity), "r")
-        return query, Translator(query, {entity: Row(entity, "r", column("id", "r"))})
+        return query, Translator(query, {entity: RecordRow(entity, "r", column("id", "r"))})
 
     # --- steps ------------------------------------------------------------------------------------------------------
 
@@ -155,10 +156,10 @@ class Statement:
         key = (entity, name)
         if key not in self.compiled.steps:
             return None
-        found = self._ready.get(key)
-        if found is None:
+        reader = self._ready.get(key)
+        if reader is None:
             raise NoSql(f"`{entity}.{name}` {self._why_not(self.compiled.steps[key])}")
-        return found
+        return reader
 
     def _why_not(self, step: Step | BuiltIn) -> str:
         if isinstance(step, Walk):
@@ -193,7 +194,7 @@ class Statement:
                         self.say(why, rules[0].name, f"{step.entity}.{step.name}")
                     return
                 if all(self._ready.get((step.entity, name)) for name in group.values()):
-                    self._ready[key] = lambda t, row: Group(row, group)
+                    self._ready[key] = lambda t, row: OwnersByRole(row, group)
                 return
             assert step.expr is not None
             if step.among is not None:
@@ -220,17 +221,17 @@ class Statement:
 
     def _derive(self, step: Derive, expr: Expr) -> Reader:
         query, t = self.start(step.entity)
-        found = t.value(expr.tree)
-        if isinstance(found, Value):
-            kind = found.kind
-            self.layer(step.entity, {step.name: found.sql}, query, f"{step.entity}.{step.name}: {expr.text}")
-            return lambda t, row: Value(column(step.name, row.alias), kind)
-        if isinstance(found, Ref) or (isinstance(found, Row) and found.alias != "r"):
-            entity = found.entity
-            self.layer(step.entity, {step.name: found.key}, query, f"{step.entity}.{step.name}: {expr.text}")
+        value = t.value(expr.tree)
+        if isinstance(value, Scalar):
+            kind = value.kind
+            self.layer(step.entity, {step.name: value.sql}, query, f"{step.entity}.{step.name}: {expr.text}")
+            return lambda t, row: Scalar(column(step.name, row.alias), kind)
+        if isinstance(value, Ref) or (isinstance(value, RecordRow) and value.alias != "r"):
+            entity = value.entity
+            self.layer(step.entity, {step.name: value.key}, query, f"{step.entity}.{step.name}: {expr.text}")
             return lambda t, row: Ref(entity, column(step.name, row.alias))
-        if isinstance(found, Many) and not found.of:
-            many = found
+        if isinstance(value, Many) and not value.of:
+            many = value
             return lambda t, row: Many(row, many.entity, many.table, many.via)
         raise NoSql(f"`{expr.text}` cannot be written in SQL", expr.tree)
 
@@ -254,7 +255,7 @@ class Statement:
                 none = exp.Not(this=exp.paren(exp.or_(*(exp.func("COALESCE", c.copy(), exp.false()) for c in held))))
                 total = exp.Case().when(none, literal(step.default)).else_(total)
             self.layer(step.entity, {step.name: total}, query, comment)
-            return lambda t, row: Value(column(step.name, row.alias), "number")
+            return lambda t, row: Scalar(column(step.name, row.alias), "number")
         if step.hit not in ("first", "unique"):
             self.say(
                 NoSql(f"the hit policy `{step.hit}` cannot be written the same way in every warehouse"),
@@ -292,12 +293,12 @@ class Statement:
                 known = known.when(exp.Is(this=column(at, "r"), expression=exp.null()), exp.Literal.number(0))
             columns[f"{step.name}__held"] = known
             self.layer(step.entity, columns, query, f"what {step.entity}.{step.name} gives")
-            return lambda t, row: Struct(row, step.name)
+            return lambda t, row: RowOutputs(row, step.name)
         kind = next((v.kind(x) for x in [*values, step.default] if x is not None), "string")
         self.layer(step.entity, {step.name: columns[step.name]}, query, f"what {step.entity}.{step.name} gives")
         if step.stage == "staffing":
             return lambda t, row: Ref("rep", column(step.name, row.alias))
-        return lambda t, row: Value(column(step.name, row.alias), kind)
+        return lambda t, row: Scalar(column(step.name, row.alias), kind)
 
     def _outputs(self, step: Choose, values: list[object]) -> dict[str, list[object]]:
         keys = dict.fromkeys(k for x in [*values, step.default] if isinstance(x, dict) for k in x)

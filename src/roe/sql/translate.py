@@ -7,9 +7,7 @@ numbered. So no dialect needs correlated subqueries.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -22,110 +20,15 @@ from roe.grammar.closures import CLOCK, compile_expression
 from roe.grammar.functions.history import LOOK_BACK, OWNERS
 from roe.grammar.printer import show
 from roe.sql.forms import NoSql, Sql, column, double, finite, literal, named, plus
+from roe.sql.functions import ARITHMETIC, CONDITIONS, EXACT, FUNCTIONS, arithmetic, bounded, constant, is_constant, with_value
+from roe.sql.query import Found, Many, OwnersByRole, Query, RecordOwners, RecordRow, Ref, RowOutputs, Scalar
 
 if TYPE_CHECKING:
     from roe.policy.model import Field
-    from roe.sql.statement import Statement
-
-
-@dataclass
-class Value:
-    """A scalar, and its kind as FEEL names it. Of a number: how large it can be at most, and whether SQL has it as a 64-bit float."""
-
-    sql: Sql
-    kind: str
-    most: float = float(v.LARGEST)
-    is_double: bool = False
-
-
-@dataclass
-class Row:
-    """One record of a table that the query reads: `alias.column`."""
-
-    entity: str
-    alias: str
-    key: Sql  # its id
-
-
-@dataclass
-class Ref:
-    """A reference to a record, by id; joined when one of its fields is read."""
-
-    entity: str
-    key: Sql
-
-
-@dataclass
-class Owners:
-    row: Row
-
-
-@dataclass
-class Struct:
-    """What a table row gives, a column for each output behind a common name."""
-
-    row: Row
-    prefix: str
-
-
-@dataclass
-class Group:
-    """A step that reads others by role."""
-
-    row: Row
-    steps: dict[str, str]
-
-
-@dataclass
-class Many:
-    """Related records: the rows of `table` whose `via` is the owner's id, or its `key`; `of` a field of them, if one was asked for."""
-
-    owner: Row
-    entity: str
-    table: str
-    via: str
-    of: tuple[str, ...] = ()
-    key: str = ""
-
-    @property
-    def owner_key(self) -> Sql:
-        return column(self.key, self.owner.alias) if self.key else self.owner.key.copy()
-
-
-Found = Value | Row | Ref | Owners | Struct | Group | Many
-
-
-@dataclass
-class Query:
-    """A SELECT that is being put together."""
-
-    statement: Statement
-    table: str
-    alias: str
-    joins: dict[str, tuple[str, Sql]] = field(default_factory=dict)  # alias -> (table, on)
-
-    def join(self, table: str, on: Callable[[str], Sql]) -> str:
-        """The alias of a left join, made once for one table and condition."""
-        probe = on(_ANY).sql()
-        for alias, (known, condition) in self.joins.items():
-            if known == table and condition.sql().replace(f"{alias}.", f"{_ANY}.") == probe:
-                return alias
-        alias = f"j{len(self.joins) + 1}"
-        self.joins[alias] = (table, on(alias))
-        return alias
-
-    def select(self, *columns: Sql | str) -> exp.Select:
-        made = exp.select(*columns).from_(exp.to_table(self.table).as_(self.alias))
-        for alias, (table, on) in self.joins.items():
-            made = made.join(exp.to_table(table).as_(alias), on=on, join_type="left")
-        return made
-
-
-_ANY = "any_alias"  # in place of a join's alias, to see whether two joins are one
 
 
 class Translator:
-    def __init__(self, query: Query, names: dict[str, Row], items: tuple[Row, ...] = ()) -> None:
+    def __init__(self, query: Query, names: dict[str, RecordRow], items: tuple[RecordRow, ...] = ()) -> None:
         self.query, self.names, self.items = query, names, items
         self.statement = query.statement
         self.model = query.statement.policy.model
@@ -160,13 +63,13 @@ class Translator:
         if isinstance(node, s.Quantified):
             return self._quantified(node, exact)
         if isinstance(node, s.Call):
-            made = _CONDITIONS.get(node.function)
+            made = CONDITIONS.get(node.function)
             if made is None:
                 raise NoSql(f"`{node.function}` cannot be written the same way in every warehouse", node)
             return made(*(self.scalar(a, "string").sql for a in self._arguments(node, 2)))
-        found = self.value(node)
-        if isinstance(found, Value) and found.kind in ("boolean", "null"):
-            return found.sql
+        operand = self.value(node)
+        if isinstance(operand, Scalar) and operand.kind in ("boolean", "null"):
+            return operand.sql
         raise NoSql(f"`{show(node)}` cannot be written as a condition in SQL", node)
 
     def _arguments(self, node: s.Call, count: int) -> list[s.Node]:
@@ -190,12 +93,12 @@ class Translator:
             return self._equal(left, right, node.op == "=", exact, node)
         return self._order(node.op, left, right)
 
-    def _side(self, node: s.Node) -> Value:
-        found = self.value(node)
-        if isinstance(found, Value):
-            return found
-        if isinstance(found, (Row, Ref)):
-            return Value(found.key, f"record {found.entity}")
+    def _side(self, node: s.Node) -> Scalar:
+        value = self.value(node)
+        if isinstance(value, Scalar):
+            return value
+        if isinstance(value, (RecordRow, Ref)):
+            return Scalar(value.key, f"record {value.entity}")
         raise NoSql(f"`{show(node)}` cannot be compared in SQL", node)
 
     def _span(self, node: s.Compare) -> Sql | None:
@@ -206,11 +109,11 @@ class Translator:
         a, b = self.scalar(left.left), self.scalar(left.right)
         if a.kind != "date" or b.kind != "date" or right.value % timedelta(days=1):
             return None
-        days = Value(exp.DateDiff(this=a.sql, expression=b.sql, unit=exp.var("DAY")), "number")
-        number = Value(literal(right.value // timedelta(days=1)), "number")
+        days = Scalar(exp.DateDiff(this=a.sql, expression=b.sql, unit=exp.var("DAY")), "number")
+        number = Scalar(literal(right.value // timedelta(days=1)), "number")
         return self._equal(days, number, node.op == "=", True, node) if node.op in ("=", "!=") else self._order(node.op, days, number)
 
-    def _equal(self, a: Value, b: Value, same: bool, exact: bool, node: s.Node) -> Sql:
+    def _equal(self, a: Scalar, b: Scalar, same: bool, exact: bool, node: s.Node) -> Sql:
         if "null" in (a.kind, b.kind):
             missing = exp.Is(this=(b if a.kind == "null" else a).sql, expression=exp.null())
             return missing if same else exp.Not(this=missing)
@@ -218,10 +121,10 @@ class Translator:
             raise NoSql(f"`{show(node)}` compares a {a.kind} with a {b.kind}", node)
         self._comparable(a.kind)
         plain = exp.EQ(this=a.sql, expression=b.sql)
-        if _is_constant(a.sql) or _is_constant(b.sql):  # the other side may be null, which is not equal
+        if is_constant(a.sql) or is_constant(b.sql):  # the other side may be null, which is not equal
             if same:
                 return exp.func("COALESCE", plain, exp.false()) if exact else plain
-            other = a.sql if _is_constant(b.sql) else b.sql
+            other = a.sql if is_constant(b.sql) else b.sql
             return exp.paren(exp.or_(exp.NEQ(this=a.sql, expression=b.sql), exp.Is(this=other.copy(), expression=exp.null())))
         both = exp.and_(exp.Is(this=a.sql.copy(), expression=exp.null()), exp.Is(this=b.sql.copy(), expression=exp.null()))
         equal = exp.paren(exp.or_(exp.func("COALESCE", plain, exp.false()), both)) if exact or not same else exp.paren(exp.or_(plain, both))
@@ -233,7 +136,7 @@ class Translator:
         if kind not in ("number", "string", "boolean", "date", "date and time") and not kind.startswith("record "):
             raise NoSql(f"a {kind} cannot be written the same way in every warehouse")
 
-    def _order(self, op: str, a: Value, b: Value) -> Sql:
+    def _order(self, op: str, a: Scalar, b: Scalar) -> Sql:
         if "null" in (a.kind, b.kind):
             return exp.null()
         if a.kind != b.kind or a.kind not in ("number", "date", "date and time", "string"):
@@ -257,10 +160,10 @@ class Translator:
             parts.insert(0, exp.func("COALESCE", inside, exp.false()) if exact else inside)
         if not parts:
             parts = [exp.false()]
-        found = exp.or_(*parts)
-        return exp.Not(this=exp.paren(found)) if node.negated else exp.paren(found) if len(parts) > 1 else found
+        either = exp.or_(*parts)
+        return exp.Not(this=exp.paren(either)) if node.negated else exp.paren(either) if len(parts) > 1 else either
 
-    def _test(self, test: s.Node, value: Value, node: s.In, exact: bool, plain: list[Sql], parts: list[Sql]) -> None:
+    def _test(self, test: s.Node, value: Scalar, node: s.In, exact: bool, plain: list[Sql], parts: list[Sql]) -> None:
         """One test of a value: a constant that it may equal goes to `plain`, anything else to `parts`."""
         if isinstance(test, s.Name) and test.id in self.statement.lists:
             if value.kind != "string":
@@ -281,11 +184,11 @@ class Translator:
         elif isinstance(test, s.Not) and len(test.operands) == 1:
             parts.append(self._in(s.In(node.value, test.operands, True), exact))
         elif any(isinstance(n, s.Name) and n.id == "?" for n in s.walk(test)):
-            parts.append(self._condition(_with_value(test, node.value), exact))
+            parts.append(self._condition(with_value(test, node.value), exact))
         else:
             raise NoSql(f"the test `{show(test)}` cannot be written the same way in every warehouse", test)
 
-    def _range(self, test: s.RangeOf, value: Value, exact: bool) -> Sql:
+    def _range(self, test: s.RangeOf, value: Scalar, exact: bool) -> Sql:
         """Whether a range holds a value; a range that ends before it begins is null."""
         low = self.scalar(test.low) if test.low is not None else None
         high = self.scalar(test.high) if test.high is not None else None
@@ -327,21 +230,21 @@ class Translator:
 
     # --- values -----------------------------------------------------------------------------------------------------
 
-    def scalar(self, node: s.Node, kind: str = "") -> Value:
-        found = self.value(node)
-        if not isinstance(found, Value) or (kind and found.kind not in (kind, "null")):
+    def scalar(self, node: s.Node, kind: str = "") -> Scalar:
+        value = self.value(node)
+        if not isinstance(value, Scalar) or (kind and value.kind not in (kind, "null")):
             raise NoSql(f"`{show(node)}` is not a {kind or 'single value'} in SQL", node)
-        return found
+        return value
 
     def key(self, node: s.Node) -> Sql:
         """What is null just where the expression is."""
-        found = self.value(node)
-        if isinstance(found, Value):
-            return found.sql
-        if isinstance(found, (Row, Ref)):
-            return found.key
-        if isinstance(found, Struct):
-            return column(f"{found.prefix}__held", found.row.alias)
+        value = self.value(node)
+        if isinstance(value, Scalar):
+            return value.sql
+        if isinstance(value, (RecordRow, Ref)):
+            return value.key
+        if isinstance(value, RowOutputs):
+            return column(f"{value.prefix}__held", value.row.alias)
         raise NoSql(f"`{show(node)}` is never null", node)
 
     def value(self, node: s.Node) -> Found:
@@ -357,30 +260,30 @@ class Translator:
         if isinstance(node, s.If):
             return self._if(node)
         if isinstance(node, s.Binary):
-            return _bounded(self._binary(node))
+            return bounded(self._binary(node))
         if isinstance(node, s.Pick):
             return self._pick(node)
         if isinstance(node, s.Negative):
-            found = _bounded(self._operand(node.operand))
-            if found.kind not in ("number", "null"):
-                raise NoSql(f"a {found.kind} has no negative in SQL", node)
-            return Value(exp.Neg(this=found.sql), found.kind, found.most, found.is_double)
+            negated = bounded(self._operand(node.operand))
+            if negated.kind not in ("number", "null"):
+                raise NoSql(f"a {negated.kind} has no negative in SQL", node)
+            return Scalar(exp.Neg(this=negated.sql), negated.kind, negated.most, negated.is_double)
         if isinstance(node, s.Call):
             return self._call(node)
         if isinstance(node, (s.And, s.Or, s.Not, s.Compare, s.Between, s.In, s.Quantified)):
-            return Value(self._condition(node, True), "boolean")
+            return Scalar(self._condition(node, True), "boolean")
         raise NoSql(f"`{show(node)}` cannot be written the same way in every warehouse", node)
 
-    def _constant(self, node: s.Node) -> Value | None:
+    def _constant(self, node: s.Node) -> Scalar | None:
         """A part that names no record: its value, if time is not asked for or known."""
-        found = self._evaluated(node)
-        if found is not None and found.kind == "date and time":
-            self._comparable(found.kind)
-        return found
+        evaluated = self._evaluated(node)
+        if evaluated is not None and evaluated.kind == "date and time":
+            self._comparable(evaluated.kind)
+        return evaluated
 
-    def _evaluated(self, node: s.Node) -> Value | None:
+    def _evaluated(self, node: s.Node) -> Scalar | None:
         if isinstance(node, s.Literal):
-            return _constant(node.value, node)
+            return constant(node.value, node)
         names = {n.id for n in s.walk(node) if isinstance(n, s.Name)}
         binds = any(isinstance(n, (s.For, s.Quantified, s.Filter, s.Pick)) for n in s.walk(node))
         if not names <= {"today", "now"} or binds or isinstance(node, (s.ListOf, s.RangeOf, s.Unary)):
@@ -388,10 +291,10 @@ class Translator:
         clock = self.statement.clock
         if clock is None:
             if isinstance(node, s.Name):
-                return Value(exp.CurrentDate(), "date") if node.id == "today" else Value(exp.CurrentTimestamp(), "date and time")
+                return Scalar(exp.CurrentDate(), "date") if node.id == "today" else Scalar(exp.CurrentTimestamp(), "date and time")
             return None
-        found = compile_expression(node)({"today": clock.today, "now": clock.now, CLOCK: clock})
-        return _constant(found, node)
+        value = compile_expression(node)({"today": clock.today, "now": clock.now, CLOCK: clock})
+        return constant(value, node)
 
     def _name(self, node: s.Name) -> Found:
         if node.id in self.steps:
@@ -406,28 +309,28 @@ class Translator:
                 return self.field(row, node.id, node)
         raise NoSql(f"`{node.id}` cannot be reached in SQL", node)
 
-    def _has(self, row: Row, name: str) -> bool:
+    def _has(self, row: RecordRow, name: str) -> bool:
         return name in self.model.entities[row.entity] or (row.entity, name) in self.statement.compiled.steps
 
     def field(self, of: Found, name: str, node: s.Node) -> Found:
         if isinstance(of, Ref):
             if name == "id":
-                return Value(of.key, "string")
+                return Scalar(of.key, "string")
             key = of.key
             alias = self.query.join(self.statement.table(of.entity), lambda a: exp.EQ(this=column("id", a), expression=key.copy()))
-            of = Row(of.entity, alias, column("id", alias))
-        if isinstance(of, Owners):
+            of = RecordRow(of.entity, alias, column("id", alias))
+        if isinstance(of, RecordOwners):
             return Ref("rep", column(f"owner_{name}", of.row.alias))
-        if isinstance(of, Struct):
-            return Value(column(f"{of.prefix}__{name}", of.row.alias), self.statement.struct_kind(of.prefix, of.row.entity, name))
-        if isinstance(of, Group):
+        if isinstance(of, RowOutputs):
+            return Scalar(column(f"{of.prefix}__{name}", of.row.alias), self.statement.struct_kind(of.prefix, of.row.entity, name))
+        if isinstance(of, OwnersByRole):
             return Ref("rep", column(of.steps[name], of.row.alias))
         if isinstance(of, Many):
             return replace(of, of=(*of.of, name))
-        if isinstance(of, Row):
+        if isinstance(of, RecordRow):
             return self._row_field(of, name, node)
-        if isinstance(of, Value) and of.kind == "date" and name in ("year", "month", "day"):
-            return Value(self.part(of.sql, name), "number", EXACT)
+        if isinstance(of, Scalar) and of.kind == "date" and name in ("year", "month", "day"):
+            return Scalar(self.part(of.sql, name), "number", EXACT)
         raise NoSql(f"`{show(node)}` cannot be written the same way in every warehouse", node)
 
     def part(self, day: Sql, part: str) -> Sql:
@@ -437,27 +340,27 @@ class Translator:
             return exp.cast(exp.Anonymous(this="STRFTIME", expressions=[of, day]), "BIGINT")
         return exp.Extract(this=exp.var(part.upper()), expression=day)
 
-    def _fiscal(self, name: str, day: Value) -> Value:
+    def _fiscal(self, name: str, day: Scalar) -> Scalar:
         """The fiscal year or quarter of a date, by the month in which the policy's fiscal year starts."""
         fiscal = self.statement.policy.fiscal
         if day.kind == "null":
-            return Value(exp.null(), "null")
+            return Scalar(exp.null(), "null")
         month, year = self.part(day.sql, "month"), self.part(day.sql.copy(), "year")
         if name == "fiscal_quarter":
             case = exp.Case()
             for quarter in range(4):
                 months = [exp.Literal.number((fiscal.starts - 1 + 3 * quarter + i) % 12 + 1) for i in range(3)]
                 case = case.when(exp.In(this=month.copy(), expressions=months), exp.Literal.number(quarter + 1))
-            return Value(case, "number", EXACT)
+            return Scalar(case, "number", EXACT)
         if fiscal.starts == 1:
-            return Value(year, "number", EXACT)
+            return Scalar(year, "number", EXACT)
         begun = exp.GTE(this=month, expression=exp.Literal.number(fiscal.starts))
         after, before = (exp.Add(this=year.copy(), expression=exp.Literal.number(1)), year) if fiscal.named_by_end else (
             year.copy(), exp.Sub(this=year, expression=exp.Literal.number(1)),
         )  # fmt: skip
-        return Value(exp.Case().when(begun, after).when(exp.Not(this=begun.copy()), before), "number", EXACT)
+        return Scalar(exp.Case().when(begun, after).when(exp.Not(this=begun.copy()), before), "number", EXACT)
 
-    def _row_field(self, row: Row, name: str, node: s.Node) -> Found:
+    def _row_field(self, row: RecordRow, name: str, node: s.Node) -> Found:
         try:
             step = self.statement.step(row.entity, name)
         except NoSql as e:
@@ -465,7 +368,7 @@ class Translator:
         if step is not None:
             return step(self, row)
         if name == "owner":
-            return Owners(row)
+            return RecordOwners(row)
         if name == "local_day" and row.entity == "rep":  # the policy's day: a warehouse has no clocks of other zones
             return self.value(s.Name("today"))
         f = self.model.entities[row.entity].get(name)
@@ -477,9 +380,9 @@ class Translator:
             return Many(row, f.type.item.entity, self._keyed(row, f), f.via, key=f.key)
         if f.type.name == "record":
             return Ref(f.type.entity, column(name, row.alias))
-        return Value(column(name, row.alias), f.type.name)
+        return Scalar(column(name, row.alias), f.type.name)
 
-    def _keyed(self, row: Row, f: Field) -> str:
+    def _keyed(self, row: RecordRow, f: Field) -> str:
         """The table of a relation's records; by a key, both sides must be there, and be what SQL compares alike."""
         assert f.type.item is not None
         other = f.type.item.entity
@@ -495,41 +398,41 @@ class Translator:
         if then.kind not in (kind, "null"):
             raise NoSql(f"`{show(node)}` gives two kinds of value", node)
         made = exp.Case().when(self.true(node.condition), then.sql).else_(otherwise.sql)
-        return Ref(kind.removeprefix("record "), made) if kind.startswith("record ") else Value(made, kind)
+        return Ref(kind.removeprefix("record "), made) if kind.startswith("record ") else Scalar(made, kind)
 
-    def _binary(self, node: s.Binary) -> Value:
+    def _binary(self, node: s.Binary) -> Scalar:
         left = self.value(node.left)
         amount = node.right.value if isinstance(node.right, s.Literal) else None
         if (
-            isinstance(left, Value)
+            isinstance(left, Scalar)
             and left.kind == "date"
             and node.op in "+-"
             and (type(amount) is timedelta or isinstance(amount, v.Months))
         ):
             return self._moved(left, amount if node.op == "+" else v.negate(amount), node)
         a, b = self._operand(node.left), self._operand(node.right)
-        if a.kind == b.kind == "number" and node.op in _ARITHMETIC:
-            return _arithmetic(node.op, a, b)
+        if a.kind == b.kind == "number" and node.op in ARITHMETIC:
+            return arithmetic(node.op, a, b)
         if a.kind == b.kind == "string" and node.op == "+":
-            return Value(exp.DPipe(this=a.sql, expression=b.sql), "string")
+            return Scalar(exp.DPipe(this=a.sql, expression=b.sql), "string")
         raise NoSql(f"`{show(node)}` cannot be written the same way in every warehouse", node)
 
-    def _operand(self, node: s.Node) -> Value:
+    def _operand(self, node: s.Node) -> Scalar:
         """An operand of arithmetic. What may have grown beyond the largest number is seen to once, at the end of it all."""
         arithmetic = isinstance(node, s.Binary) and self._constant(node) is None
         return self._binary(node) if arithmetic else self.scalar(node)  # type: ignore[arg-type]
 
-    def _moved(self, day: Value, amount: timedelta | v.Months, node: s.Node) -> Value:
+    def _moved(self, day: Scalar, amount: timedelta | v.Months, node: s.Node) -> Scalar:
         """A date so much later or, where the amount is negative, earlier."""
         if isinstance(amount, v.Months):
             if self.statement.dialect == "sqlite":
                 raise NoSql("in SQLite a month later may be in the month after that", node)
-            return Value(plus(day.sql, amount.months, "MONTH", self.statement.dialect), "date")
+            return Scalar(plus(day.sql, amount.months, "MONTH", self.statement.dialect), "date")
         if amount % timedelta(days=1):
             raise NoSql("hours cannot be added to a date in every warehouse", node)
-        return Value(plus(day.sql, amount // timedelta(days=1), "DAY", self.statement.dialect), "date")
+        return Scalar(plus(day.sql, amount // timedelta(days=1), "DAY", self.statement.dialect), "date")
 
-    def _call(self, node: s.Call) -> Value:
+    def _call(self, node: s.Call) -> Scalar:
         name = node.function
         if name == "max" and len(node.args) == 1 and isinstance(node.args[0], s.Call) and node.args[0].function == "append":
             return self._latest(node.args[0])
@@ -537,51 +440,51 @@ class Translator:
             source = self.value(node.args[0])
             if isinstance(source, Many):
                 return self._aggregate(name, source)
-        if name in _CONDITIONS:
-            return Value(self._condition(node, True), "boolean")
-        if name in _FUNCTIONS:
-            kind, result, made = _FUNCTIONS[name]
+        if name in CONDITIONS:
+            return Scalar(self._condition(node, True), "boolean")
+        if name in FUNCTIONS:
+            kind, result, made = FUNCTIONS[name]
             given = self.scalar(self._arguments(node, 1)[0], kind)
-            return Value(made(given.sql), result, given.most if kind == "number" else EXACT)
+            return Scalar(made(given.sql), result, given.most if kind == "number" else EXACT)
         if name in ("fiscal_year", "fiscal_quarter"):
             return self._fiscal(name, self.scalar(self._arguments(node, 1)[0], "date"))
         if name in LOOK_BACK:
             raise NoSql(f"`{name}` needs the ledger, which a warehouse does not have", node)
         raise NoSql(f"`{name}` cannot be written the same way in every warehouse", node)
 
-    def _latest(self, node: s.Call) -> Value:
+    def _latest(self, node: s.Call) -> Scalar:
         """`max(append(dates, start))`: null if the start is, or any of the dates."""
         source, start = self.value(node.args[0]), self.scalar(node.args[1])
         if not isinstance(source, Many) or len(node.args) != 2:
             raise NoSql("`append` can be written in SQL only inside `max`, for a relation's field and one value", node)
         inner, item = self._inside(source)
-        found = self._item(inner, item, source)
-        of = {"most": exp.func("MAX", found.sql), "known": exp.func("COUNT", found.sql.copy()), "items": exp.Count(this=exp.Star())}
+        moment = self._item(inner, item, source)
+        of = {"most": exp.func("MAX", moment.sql), "known": exp.func("COUNT", moment.sql.copy()), "items": exp.Count(this=exp.Star())}
         alias = self._grouped(source, inner, of, "latest")
         most = column("most", alias)
         unknown = exp.NEQ(this=column("known", alias), expression=column("items", alias))
         later = exp.Case().when(unknown, exp.null()).when(exp.GT(this=most, expression=start.sql), most.copy()).else_(start.sql.copy())
-        return Value(later, start.kind)
+        return Scalar(later, start.kind)
 
     # --- related records --------------------------------------------------------------------------------------------
 
-    def _inside(self, many: Many) -> tuple[Translator, Row]:
+    def _inside(self, many: Many) -> tuple[Translator, RecordRow]:
         """A translator for the rows of a relation, from which the owner's own columns can be reached."""
         query = Query(self.statement, many.table, "i")
-        item = Row(many.entity, "i", column("id", "i"))
-        names: dict[str, Row] = {}
+        item = RecordRow(many.entity, "i", column("id", "i"))
+        names: dict[str, RecordRow] = {}
         for name, row in self.names.items():
             if not many.key and row.alias == many.owner.alias and row.entity == many.owner.entity:
                 names[name] = _Outer(row.entity, many.via, query)
         return Translator(query, names), item
 
-    def _item(self, inner: Translator, item: Row, many: Many) -> Value:
-        found: Found = item
+    def _item(self, inner: Translator, item: RecordRow, many: Many) -> Scalar:
+        value: Found = item
         for name in many.of:
-            found = inner.field(found, name, s.Name(name))
-        if not isinstance(found, Value):
+            value = inner.field(value, name, s.Name(name))
+        if not isinstance(value, Scalar):
             raise NoSql(f"the `{'.'.join(many.of)}` of related records is not a single value")
-        return found
+        return value
 
     def _grouped(self, many: Many, inner: Translator, columns: dict[str, Sql], what: str) -> str:
         """Aggregates by owner as a table of their own, joined to the owner; the alias of the join."""
@@ -590,21 +493,21 @@ class Translator:
         table = self.statement.add(f"{many.entity}_{what}", made)
         return self.query.join(table, lambda a: exp.EQ(this=column("record", a), expression=many.owner_key))
 
-    def _aggregate(self, name: str, many: Many) -> Value:
+    def _aggregate(self, name: str, many: Many) -> Scalar:
         inner, item = self._inside(many)
         if name == "count":
             alias = self._grouped(many, inner, {"items": exp.Count(this=exp.Star())}, "count")
-            return Value(exp.func("COALESCE", column("items", alias), exp.Literal.number(0)), "number", EXACT)
-        found = self._item(inner, item, many)
-        self._comparable(found.kind)
-        if found.kind not in ("number", "date", "date and time") or (name in ("sum", "mean") and found.kind != "number"):
-            raise NoSql(f"`{name}` of a {found.kind} cannot be written the same way in every warehouse")
-        of = found.sql if name in ("min", "max") else double(found.sql)
+            return Scalar(exp.func("COALESCE", column("items", alias), exp.Literal.number(0)), "number", EXACT)
+        value = self._item(inner, item, many)
+        self._comparable(value.kind)
+        if value.kind not in ("number", "date", "date and time") or (name in ("sum", "mean") and value.kind != "number"):
+            raise NoSql(f"`{name}` of a {value.kind} cannot be written the same way in every warehouse")
+        of = value.sql if name in ("min", "max") else double(value.sql)
         total = exp.func({"mean": "AVG"}.get(name, name.upper()), of)
-        known = exp.EQ(this=exp.func("COUNT", found.sql.copy()), expression=exp.Count(this=exp.Star()))
-        total = finite(total) if name in ("sum", "mean") and found.most > EXACT else total
+        known = exp.EQ(this=exp.func("COUNT", value.sql.copy()), expression=exp.Count(this=exp.Star()))
+        total = finite(total) if name in ("sum", "mean") and value.most > EXACT else total
         alias = self._grouped(many, inner, {"total": exp.Case().when(known, total)}, name)
-        return Value(column("total", alias), found.kind)
+        return Scalar(column("total", alias), value.kind)
 
     def _filter(self, node: s.Filter) -> Found:
         base = self.value(node.base)
@@ -634,7 +537,7 @@ class Translator:
         )
         return replace(base, table=table)
 
-    def _nth(self, base: Many, position: int) -> Row:
+    def _nth(self, base: Many, position: int) -> RecordRow:
         order = exp.Ordered(this=self._by_id(), desc=position < 0, nulls_first=False)
         inner = Query(self.statement, base.table, "i")
         return self._ranked(base, inner, [order], abs(position), f"{base.entity}_ranked")
@@ -644,7 +547,7 @@ class Translator:
         ids: Sql = column("id", "i")
         return exp.Collate(this=ids, expression=exp.to_identifier("C", quoted=True)) if self.statement.dialect == "postgres" else ids
 
-    def _pick(self, node: s.Pick) -> Row:
+    def _pick(self, node: s.Pick) -> RecordRow:
         """`latest` and `earliest`: the items that have a value, ranked by it, and of equals by their ids."""
         base = self.value(node.source)
         if not isinstance(base, Many) or base.of:
@@ -662,7 +565,7 @@ class Translator:
         known = exp.Not(this=exp.Is(this=by.sql.copy(), expression=exp.null()))
         return self._ranked(base, inner.query, order, 1, f"{base.entity}_{node.kind}", known)
 
-    def _ranked(self, base: Many, inner: Query, order: list[Sql], position: int, name: str, where: Sql = None) -> Row:
+    def _ranked(self, base: Many, inner: Query, order: list[Sql], position: int, name: str, where: Sql = None) -> RecordRow:
         """The item at a place among its owner's, counted from 1."""
         number = exp.Window(this=exp.RowNumber(), partition_by=[column(base.via, "i")], order=exp.Order(expressions=order))
         made = inner.select(exp.Column(this=exp.Star(), table=exp.to_identifier("i")), named(number, "position"))
@@ -673,10 +576,10 @@ class Translator:
             return exp.and_(exp.EQ(this=column(base.via, alias), expression=base.owner_key), at)
 
         alias = self.query.join(table, on)
-        return Row(base.entity, alias, column("id", alias))
+        return RecordRow(base.entity, alias, column("id", alias))
 
 
-class _Outer(Row):
+class _Outer(RecordRow):
     """The owner of related records, joined to them when one of its columns is read."""
 
     def __init__(self, entity: str, via: str, query: Query) -> None:
@@ -693,87 +596,3 @@ class _Outer(Row):
 
 
 _ORDER: dict[str, type[Sql]] = {"<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE}
-_ARITHMETIC: dict[str, type[Sql]] = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul, "/": exp.Div}
-EXACT = float(v.EXACT)
-
-
-def _with_value(test: s.Node, value: s.Node) -> s.Node:
-    """A cell's condition with the value that it tests in the place of `?`."""
-    if isinstance(test, s.Name) and test.id == "?":
-        return value
-    return s.mapped(test, lambda part: _with_value(part, value))
-
-
-def _is_constant(sql: Sql) -> bool:
-    inner = sql.this if isinstance(sql, (exp.Paren, exp.Cast)) else sql
-    return isinstance(inner, (exp.Literal, exp.Boolean)) or (isinstance(inner, exp.Neg) and isinstance(inner.this, exp.Literal))
-
-
-def _constant(value: object, node: s.Node) -> Value | None:
-    """A constant; None for what is not a single value. A duration has a form only where it is added to a date."""
-    if isinstance(value, (list, dict, v.Range)):
-        return None
-    kind = v.kind(value)
-    if "duration" in kind or kind == "time":
-        raise NoSql(f"a {kind} cannot be written the same way in every warehouse", node)
-    return Value(literal(value), kind, float(abs(value)) if v.is_number(value) else float(v.LARGEST))
-
-
-def _arithmetic(op: str, a: Value, b: Value) -> Value:
-    """Arithmetic in 64-bit floats; null for what is larger than any of them, and for a division by zero."""
-    left = a.sql if a.is_double or b.is_double or isinstance(a.sql, exp.Literal) else double(a.sql)
-    right = double(b.sql) if isinstance(a.sql, exp.Literal) and not b.is_double else b.sql
-    if op == "/":
-        b = _bounded(b)  # by more than the largest number everything is 0
-        right = b.sql if b.is_double and not isinstance(a.sql, exp.Literal) else right
-        least = b.most if _is_constant(b.sql) else 1.0 if b.most <= EXACT and not b.is_double else 0.0  # a count is not a fraction
-        made: Sql = exp.Div(
-            this=left, expression=right if _is_constant(b.sql) and b.most else exp.func("NULLIF", right, exp.Literal.number(0))
-        )
-        most = a.most / least if least else math.inf
-    else:
-        made = _ARITHMETIC[op](this=left, expression=right)
-        most = a.most * b.most if op == "*" else a.most + b.most
-        if op != "*" and min(a.most, b.most) < 1e291:  # too little to carry a finite number beyond the largest
-            most = min(most, max(a.most, b.most, float(v.LARGEST)))
-        elif op == "*" and min(a.most, b.most) <= 1:
-            most = max(a.most, b.most)
-    return Value(exp.paren(made), "number", math.inf if math.isnan(most) else most, True)
-
-
-def _bounded(found: Value) -> Value:
-    """A number that is null where it is larger than any that the language has."""
-    return replace(found, sql=finite(found.sql), most=float(v.LARGEST)) if math.isinf(found.most) else found
-
-
-_CONDITIONS: dict[str, Callable[..., Sql]] = {
-    "starts_with": lambda a, b: exp.EQ(
-        this=exp.Substring(this=a, start=exp.Literal.number(1), length=exp.Length(this=b.copy())), expression=b
-    ),
-    "ends_with": lambda a, b: exp.EQ(
-        this=exp.Substring(
-            this=a,
-            start=exp.Add(
-                this=exp.Sub(this=exp.Length(this=a.copy()), expression=exp.Length(this=b.copy())), expression=exp.Literal.number(1)
-            ),
-        ),
-        expression=b,
-    ),
-    "contains": lambda a, b: _has_text(a, b),
-}
-
-
-def _has_text(a: Sql, b: Sql) -> Sql:
-    inside = exp.GT(this=exp.StrPosition(this=a, substr=b), expression=exp.Literal.number(0))
-    if isinstance(b, exp.Literal) and b.this:
-        return inside
-    empty = exp.EQ(this=b.copy(), expression=exp.Literal.string(""))  # which is in every text, and nowhere to some warehouses
-    return exp.Case().when(exp.Is(this=a.copy(), expression=exp.null()), exp.null()).else_(exp.or_(empty, inside))
-
-
-_FUNCTIONS: dict[str, tuple[str, str, Callable[..., Sql]]] = {
-    "abs": ("number", "number", lambda a: exp.Abs(this=a)),
-    "floor": ("number", "number", lambda a: exp.Floor(this=a)),
-    "ceiling": ("number", "number", lambda a: exp.Ceil(this=a)),
-    "string_length": ("string", "number", lambda a: exp.Length(this=a)),
-}

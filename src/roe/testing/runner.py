@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from roe.crm.ids import fold
 from roe.dynamic import Value, Values
-from roe.evaluator.engine import Decision, Evaluator, Run
+from roe.evaluator.decision import Decision
+from roe.evaluator.engine import Evaluator, Run
 from roe.evaluator.render import brief
 from roe.evaluator.reps import misnamed
 from roe.evaluator.row import Row

@@ -21,9 +21,10 @@ from roe.cli.draft.export import Export, Source
 from roe.cli.draft.typos import slips
 from roe.crm.generic import WORDS
 from roe.crm.profile import label
+from roe.data.bands import parse_band
 from roe.data.cells import MISSING
 from roe.data.headers import columns_of, normal
-from roe.data.numbers import parse_band, parse_money, parse_percent
+from roe.data.numbers import parse_money, parse_percent
 from roe.data.read import read_tables
 from roe.diagnostics import Diagnostic
 from roe.evaluator.engine import Evaluator

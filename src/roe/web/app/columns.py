@@ -22,7 +22,8 @@ from roe.columns.run import Allocations, ColumnRun
 from roe.columns.turn_files import read_turns, write_turns
 from roe.columns.world import ColumnWorld
 from roe.evaluator.allocation import Turn
-from roe.evaluator.engine import Bound, Decision, Evaluator
+from roe.evaluator.decision import Decision
+from roe.evaluator.engine import Bound, Evaluator
 from roe.plan.outcome import ACTIONS
 from roe.progress import phase
 from roe.run.columns import batch_of

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from roe.evaluator.engine import Decision
+from roe.evaluator.decision import Decision
 
 
 class Outcome(NamedTuple):

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from roe.analysis import words
 from roe.analysis.changes import FieldChange, Wait
 from roe.analysis.graph import chart
-from roe.evaluator.engine import Decision
+from roe.evaluator.decision import Decision
 from roe.evaluator.row import Row
 from roe.evaluator.trace import StepTrace, Trace
 from roe.grammar import syntax as s

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from roe.analysis.changes import FieldChange
 from roe.analysis.replay import Impossible, changed, column_for, decided, given, read_back
-from roe.evaluator.engine import Decision
+from roe.evaluator.decision import Decision
 from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.policy.reads import reads

@@ -1,0 +1,199 @@
+"""The records of a live binding: they come, change and go, and owners of what is decided earlier are worked out when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from roe.crm.ids import fold
+from roe.data.coerce import NAMELESS, coerce_table
+from roe.data.reading import Reading, Reject
+from roe.dynamic import Record, Value, Values
+from roe.evaluator.compiled import Compiled
+from roe.evaluator.engine import Tables
+from roe.evaluator.kept import AS_WRITTEN, KeptUp
+from roe.evaluator.row import Owners, Row
+from roe.evaluator.world import World
+from roe.grammar.clock import Clock, zone_of
+from roe.plan.operators import Relate
+from roe.policy.model import DataSource
+
+if TYPE_CHECKING:
+    from roe.evaluator.claims import Settled
+    from roe.evaluator.memory import Facts
+
+
+OWNERSHIP = (
+    "owner",
+    "owner_since",
+    "owner_from",
+    "owner_by",
+    "former_owner",
+    "returned_on",
+    "referred_on",
+    "holds",
+)  # fields that say who has, or had, a record
+
+
+class LiveWorld(World):
+    """Records that come and go. Owners of what is decided earlier are worked out when a decision asks for them."""
+
+    decided: Callable[[Row], Owners]  # the owners of a record, as its own rules give them now
+    earlier: Callable[[str, str], bool]  # whether an entity is decided before another
+    followed: Callable[[Row, bool, Collection[str]], None]  # what a record that has changed in some fields, or is gone, means to the pools
+
+    def __init__(self, compiled: Compiled, tables: Tables, clock: Clock) -> None:
+        self.deciding = ""  # the entity of the record that is being decided; '' for the data as it is
+        self._kept_up: KeptUp | None = None
+        self.last_read: Reading | None = None  # of the records that were typed last
+        self._decided: dict[int, Owners] = {}
+        super().__init__(compiled, tables, clock)
+
+    # --- records ----------------------------------------------------------------------------------------------------
+
+    def keep_up(self) -> None:
+        """From here on every change is followed."""
+        self._kept_up = KeptUp(self)
+        for step in self.policy.plan.steps.values():
+            if isinstance(step, Relate):
+                self.matcher(step).prepare()
+
+    def typed_records(self, entity: str, raw: Iterable[Record]) -> tuple[list[Values], list[Reject]]:
+        """Raw records of an entity, typed as the table was that the binding began with; and those that are rejected."""
+        model = self.policy.model
+        decided = any(entity == e for e, _ in self.policy.plan.engagement)
+        source = self.policy.data.get(entity, DataSource())
+        typed = coerce_table(
+            entity, model.entities[entity], raw, model.roles(), zone_of(self.policy.timezone), source, decided, self.typed.get(entity)
+        )
+        self.last_read = typed.reading
+        nameless = [x for x in typed.rows if "id" not in typed.columns and x["id"] == f"{entity}-{x['$line']}"]
+        return typed.rows, [*typed.rejects, *(Reject(entity, "", x["$line"], "id", "", NAMELESS) for x in nameless)]
+
+    def put(self, entity: str, values: Values, finish: Callable[[Row], None]) -> Row:
+        """Add a typed record, or replace the one that has its id; `finish` adds what is known of it from elsewhere."""
+        assert self._kept_up is not None
+        self.changed()
+        row = self._keys[entity].get(values["id"])
+        before: Values = {}
+        if row is None:
+            row = Row(entity, self, values)
+        else:
+            self._kept_up.take_out(row)
+            before = self.stored(row)
+            row.forget()
+            row.clear()
+            row.update(values)
+        self.resolve(row)
+        finish(row)
+        self._kept_up.put_in(row)
+        self.forget_computed()
+        self.followed(row, False, [name.partition(".")[0] for name in {**before, **values} if before.get(name) != values.get(name)])
+        return row
+
+    def stored(self, row: Row) -> Values:
+        """The values that a record was put with."""
+        values = {name: x for name, x in row.items() if name not in row.derived and not name.startswith(AS_WRITTEN)}
+        return values | {name.removeprefix(AS_WRITTEN): x for name, x in row.items() if name.startswith(AS_WRITTEN)}
+
+    def remove(self, entity: str, key: str) -> bool:
+        assert self._kept_up is not None
+        row = self._keys[entity].get(fold(key))
+        if row is None:
+            return False
+        self.changed()
+        self._kept_up.take_out(row)
+        self._kept_up.gone(row)
+        self.forget_computed()
+        self.followed(row, True, list(row))
+        return True
+
+    def own_now(self, row: Row, role: str, facts: Facts, unchanged: Mapping[str, Value]) -> None:
+        """Show today's owner in the data of a record. `unchanged` is what was computed of it and does not rest on the owner."""
+        assert self._kept_up is not None
+        self.changed()
+        self._kept_up.take_out(row)
+        self.know_one(row, role, facts)
+        self._kept_up.put_in(row)
+        self.forget_computed()
+        for name, value in unchanged.items():
+            row.remember(name, value)
+        self.followed(row, False, OWNERSHIP)
+
+    def changed(self) -> None:
+        self.__dict__.pop("settled", None)
+        self.forget_computed()
+
+    def forget_computed(self) -> None:
+        ranks, keyed = self.__dict__.get("_ranks", {}), self.__dict__.get("_keyed", {})
+        super().forget_computed()
+        self._decided.clear()
+        if self._kept_up is not None:
+            self._kept_up.drop_uncertain(ranks, keyed)
+
+    def resolve(self, row: Row) -> None:
+        """The text of a reference stays beside the record that it means, since it may come to mean another."""
+        for name, _ in self._references[row.entity]:
+            text = dict.get(row, name)
+            if isinstance(text, str):
+                row[AS_WRITTEN + name] = text
+        super().resolve(row)
+
+    def restore(self, entity: str, typed: Iterable[Values]) -> list[Row]:
+        assert self._kept_up is None, "records are put one by one once a binding lives"
+        return super().restore(entity, typed)
+
+    # --- what a decision sees -----------------------------------------------------------------------------------------
+
+    def owners(self, row: Row) -> Owners:
+        """Owners as the data has them; of what is decided before the record in question, as its rules give them."""
+        if not self.deciding or not self.earlier(row.entity, self.deciding):
+            return super().owners(row)
+        known = self._decided.get(id(row))
+        if known is None:
+            deciding = self.deciding
+            with self.as_before(row.entity):
+                known = self.decided(row)
+            if self.deciding == deciding:
+                self._decided[id(row)] = known
+        return known
+
+    @contextmanager
+    def as_before(self, entity: str) -> Iterator[None]:
+        """Everything as it is while records of an entity are decided; what was computed until then comes back."""
+        if entity == self.deciding:
+            yield
+            return
+        computed = [(row, {name: dict.get(row, name) for name in row.derived}) for row in self.touched]
+        known = dict(self._decided)
+        before = self.deciding
+        self.forget_computed()
+        self.deciding = entity
+        try:
+            yield
+        finally:
+            self.forget_computed()
+            self.deciding, self.touched = before, [row for row, _ in computed]
+            self._decided.update(known)
+            for row, values in computed:
+                row.update(values)
+                row.derived.update(values)
+
+    @cached_property
+    def settled(self) -> Settled:
+        """The claims of the policy, settled by what the records say, whatever is being decided."""
+        from roe.evaluator.claims import Settled
+
+        assert self.policy.plan.claims is not None
+        with self.as_before(""):
+            return Settled(self.policy.plan.claims, self, self.decided_claims)
+
+    def open_records(self) -> dict[tuple[str, str], int]:
+        """Open records per entity and rep; the dict is kept up, and counted anew only where that is not certain."""
+        assert self._kept_up is not None
+        return self._kept_up.open_records()
+
+    def count_open(self) -> dict[tuple[str, str], int]:
+        return super().open_records()
