@@ -141,7 +141,7 @@ def test_errors_go_to_standard_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shape", ["text", "json", "github", "sarif", "junit"])
 def test_check_formats(shape: str) -> None:
     assert roe("check", STATIC, "--format", shape).output
-    bad = roe("check", str(ROOT / "tests" / "bad" / "types"), "--format", shape, code=1).output
+    bad = roe("check", str(ROOT / "tests" / "bad" / "compared-with-another-type"), "--format", shape, code=1).output
     assert "R205" in bad
     if shape == "junit":
         ElementTree.fromstring(bad)
