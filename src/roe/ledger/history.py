@@ -13,6 +13,7 @@ from roe.ledger.entries import Entry, Evidence, Run, Stored
 from roe.ledger.moment import At
 from roe.ledger.store import Holding, Store
 
+Day = Callable[[At], str]
 NO_NAMES: Mapping[str, str] = {}
 QUIET = ("evidence", "standing")  # what no reader wants a line for
 
@@ -73,9 +74,9 @@ def rep_called(store: Store, text: str) -> str:
     return text
 
 
-def _named(entry: Entry, names: Mapping[str, str]) -> Entry:
+def _named(entry: Entry, name: Callable[[str], str]) -> Entry:
     """An entry with names in place of the ids of reps."""
-    known: dict[str, Any] = {field: names[rep] for field in ("rep", "former") if (rep := getattr(entry, field, None)) and rep in names}
+    known: dict[str, Any] = {field: name(rep) for field in ("rep", "former") if (rep := getattr(entry, field, None))}
     return replace(entry, **known) if known else entry
 
 
@@ -93,26 +94,30 @@ def story(
         named = getattr(x.entry, x.entry.NAME, "")
         if (role and named != role) or (rep and rep not in (getattr(x.entry, "rep", None), getattr(x.entry, "former", None))):
             continue
-        what, reason = told(_named(x.entry, names))
+        what, reason = told(x.entry, lambda rep: names.get(rep, rep))
         lines.append(Line(x, str(x.entry.at) if x.entry.at.day else f"{x.entry.at.local:%Y-%m-%d %H:%M}", named, what, reason))
     return lines
 
 
-def told(entry: Entry) -> tuple[str, str]:
-    """What happened, and because of what."""
+def _plain_day(at: At) -> str:
+    return str(at.date)
+
+
+def told(entry: Entry, name: Callable[[str], str] = str, day: Day = _plain_day) -> tuple[str, str]:
+    """What happened, and because of what. `name` says what a rep of an id is called, `day` how a moment is written."""
     tell = _TOLD.get(entry.KIND)
-    return tell(entry) if tell is not None else (entry.KIND, "")
+    return tell(_named(entry, name), day) if tell is not None else (entry.KIND, "")
 
 
 def _who(rep: str | None, queue: str = "") -> str:
     return rep if rep is not None else f"the queue {queue}" if queue else "nobody"
 
 
-def _until(x: Any) -> str:
-    return f", until {x.until.date}" if x.until is not None else ""
+def _until(x: Any, day: Day) -> str:
+    return f", until {day(x.until)}" if x.until is not None else ""
 
 
-def _owned(x: e.Owned) -> tuple[str, str]:
+def _owned(x: e.Owned, day: Day) -> tuple[str, str]:
     who = _who(x.rep, x.queue)
     if x.by == "import" and x.since_unknown:
         what = f"{who} has it when roe first sees it; since when is not known"
@@ -126,7 +131,7 @@ def _owned(x: e.Owned) -> tuple[str, str]:
         what = f"{who} keeps it"
     else:
         what = f"{who} takes over from {x.former}" if x.former else f"{who} gets it"
-    return what + _until(x), _cause(x)
+    return what + _until(x, day), _cause(x)
 
 
 def _cause(x: e.Owned) -> str:
@@ -140,51 +145,55 @@ def _cause(x: e.Owned) -> str:
     return ": ".join(part for part in (cause, x.sentence) if part)
 
 
-def _turn(x: e.Turn) -> tuple[str, str]:
+def _turn(x: e.Turn, day: Day) -> tuple[str, str]:
     if x.back or x.credit == e.ASKED:
         return f"{_who(x.rep)} keeps it", "the turn is given back" if x.back else "the next run gives the turn back"
     what = f"the pool `{x.pool}` gives it to {_who(x.rep)}" + (f" as turn {x.number}" if x.number else "")
     return what + (f", to be worked by {x.until.local:%Y-%m-%d %H:%M}" if x.until is not None else ""), x.why
 
 
-def _claimed(x: e.Claimed) -> tuple[str, str]:
+def _claimed(x: e.Claimed, day: Day) -> tuple[str, str]:
     who = x.by or _who(x.rep)
     if x.status == "refused":
         return f"the claim {x.claim or ''} by {who} is refused".replace("  ", " "), x.reason
-    return (f"the claim of {who} ends" if x.status == "ended" else f"{_who(x.rep)} claims it{_until(x)}"), x.reason
+    return (f"the claim of {who} ends" if x.status == "ended" else f"{_who(x.rep)} claims it{_until(x, day)}"), x.reason
 
 
-_TOLD: dict[str, Callable[[Any], tuple[str, str]]] = {
+_TOLD: dict[str, Callable[[Any, Day], tuple[str, str]]] = {
+    "run": lambda x, day: (f"{x.what} of {x.policy}" + (f", {x.engine}" if x.engine else ""), f"accepted: {x.accepted}" if x.accepted else ""),
+    "activated": lambda x, day: (f"the policy {x.policy} is in force", f"by {x.by}" if x.by else ""),
+    "standing": lambda x, day: (f"the pool `{x.pool}` has given {x.turns} turns", ""),
+    "cycle": lambda x, day: (f"the cycle {x.cycle} of the book `{x.book}`", ""),
     "owned": _owned,
     "turn": _turn,
     "claimed": _claimed,
-    "loaded": lambda x: (f"the CRM has {_who(x.rep, x.queue)}", ""),
-    "refused": lambda x: ("the CRM refuses to load the decision", x.reason),
-    "turn-back": lambda x: (f"the turn of {_who(x.rep)} is given back to the pool `{x.pool}`", x.reason),
-    "returned": lambda x: (f"{_who(x.rep)} gives it back" + (f"; it can be claimed again from {x.until.date} on" if x.until else ""), x.reason),
-    "rested": lambda x: (f"it rests{_until(x)}", x.reason),
-    "referred": lambda x: (f"{x.to or _who(x.rep)} must decide" + (f" by {x.until.date}" if x.until else "") + (" (escalated)" if x.step else ""), x.sentence),
-    "answered": lambda x: ("nobody has decided in time" if x.lapsed else f"{x.by or 'somebody'} has decided: {x.answer}", ""),
-    "frozen": lambda x: (f"{x.field} is frozen at {x.value} for the period from {x.on}", ""),
-    "raised": lambda x: (f"the event `{x.event}` {'is raised' if x.up else 'is over'}", ""),
-    "seen": lambda x: (f"{x.field} is {x.value}" + (f", was {x.before}" if x.before is not None else ""), ""),
-    "credit": lambda x: (f"credit {x.credit}: " + ", ".join(f"{rep} {share}" for rep, share in x.shares.items()) + _until(x), x.status),
-    "disputed": lambda x: (f"the credit {x.credit} is disputed", x.reason),
-    "became": lambda x: (f"it becomes the {x.to_entity} {x.to_record}", ""),
-    "merged": lambda x: (f"it is merged into {x.survivor}", ""),
-    "absent": lambda x: ("it is no longer in the data", ""),
-    "deleted": lambda x: ("it is deleted", ""),
-    "restored": lambda x: ("it is back", ""),
-    "requested": lambda x: (f"{x.by or 'somebody'} asks for an exception: {_who(x.rep)} has it{_until(x)}", x.reason),
-    "excepted": lambda x: (
-        f"{x.by or 'somebody'} grants an exception: {_who(x.rep)} has it{_until(x)}" if x.up else f"{x.by or 'somebody'} ends the exception",
+    "loaded": lambda x, day: (f"the CRM has {_who(x.rep, x.queue)}", ""),
+    "refused": lambda x, day: ("the CRM refuses to load the decision", x.reason),
+    "turn-back": lambda x, day: (f"the turn of {_who(x.rep)} is given back to the pool `{x.pool}`", x.reason),
+    "returned": lambda x, day: (f"{_who(x.rep)} gives it back" + (f"; it can be claimed again from {day(x.until)} on" if x.until else ""), x.reason),
+    "rested": lambda x, day: (f"it rests{_until(x, day)}", x.reason),
+    "referred": lambda x, day: (f"{x.to or _who(x.rep)} must decide" + (f" by {day(x.until)}" if x.until else "") + (" (escalated)" if x.step else ""), x.sentence),
+    "answered": lambda x, day: ("nobody has decided in time" if x.lapsed else f"{x.by or 'somebody'} has decided: {x.answer}", ""),
+    "frozen": lambda x, day: (f"{x.field} is frozen at {x.value} for the period from {x.on}", ""),
+    "raised": lambda x, day: (f"the event `{x.event}` {'is raised' if x.up else 'is over'}", ""),
+    "seen": lambda x, day: (f"{x.field} is {x.value}" + (f", was {x.before}" if x.before is not None else ""), ""),
+    "credit": lambda x, day: (f"credit {x.credit}: " + ", ".join(f"{rep} {share}" for rep, share in x.shares.items()) + _until(x, day), x.status),
+    "disputed": lambda x, day: (f"the credit {x.credit} is disputed", x.reason),
+    "became": lambda x, day: (f"it becomes the {x.to_entity} {x.to_record}", ""),
+    "merged": lambda x, day: (f"it is merged into {x.survivor}", ""),
+    "absent": lambda x, day: ("it is no longer in the data", ""),
+    "deleted": lambda x, day: ("it is deleted", ""),
+    "restored": lambda x, day: ("it is back", ""),
+    "requested": lambda x, day: (f"{x.by or 'somebody'} asks for an exception: {_who(x.rep)} has it{_until(x, day)}", x.reason),
+    "excepted": lambda x, day: (
+        f"{x.by or 'somebody'} grants an exception: {_who(x.rep)} has it{_until(x, day)}" if x.up else f"{x.by or 'somebody'} ends the exception",
         x.reason,
     ),
-    "declined": lambda x: (f"{x.by or 'somebody'} declines the request for an exception", x.reason),
-    "away": lambda x: (f"takes no records{' from ' + x.start if x.start else ''}{_until(x)}" if x.up else "takes records again", x.reason),
-    "weighed": lambda x: (f"{x.by or 'somebody'} {'accepts' if x.accepted else 'holds back'} the planned move in the book `{x.book}`", x.reason),
-    "reviewed": lambda x: (f"{x.by or 'somebody'} has {x.verdict}{' on' if x.verdict == 'commented' else ''} the policy change", x.comment),
-    "placed": lambda x: (f"{_who(x.rep)} has it in the book `{x.book}`" if x.rep else f"it is in nobody's book `{x.book}`", x.reason),
+    "declined": lambda x, day: (f"{x.by or 'somebody'} declines the request for an exception", x.reason),
+    "away": lambda x, day: (f"takes no records{' from ' + x.start if x.start else ''}{_until(x, day)}" if x.up else "takes records again", x.reason),
+    "weighed": lambda x, day: (f"{x.by or 'somebody'} {'accepts' if x.accepted else 'holds back'} the planned move in the book `{x.book}`", x.reason),
+    "reviewed": lambda x, day: (f"{x.by or 'somebody'} has {x.verdict}{' on' if x.verdict == 'commented' else ''} the policy change", x.comment),
+    "placed": lambda x, day: (f"{_who(x.rep)} has it in the book `{x.book}`" if x.rep else f"it is in nobody's book `{x.book}`", x.reason),
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from roe.ledger.browse import Wanted, newest
 from roe.ledger.entries import KINDS, Run, Stored, Weighed
+from roe.ledger.history import told
 from roe.ledger.moment import At
 from roe.ledger.movements import Move, count_rules, moves_since, pending
 from roe.ledger.store import Store, open_store
@@ -216,54 +217,15 @@ def line(stored: Stored, reader: Reader) -> Line:
 
 def _words(kind: str, e: Any, reader: Reader) -> tuple[str, str]:
     """(what happened, why) of an entry."""
-    name, day = reader.name, reader.day
-    who = name(getattr(e, "rep", None)) or "nobody"
-    role = f" as {e.role}" if getattr(e, "role", "") else ""
-    until = f" until {day(e.until)}" if getattr(e, "until", None) is not None else ""
     if kind == "owned":
         how = f"{BY.get(e.by, e.by)}{f' {e.rule}' if e.rule and e.by == 'rule' else ''}{f' {e.pool}' if e.pool and e.by == 'pool' else ''}"
-        former = f", after {name(e.former)}" if e.former else ""
+        former = f", after {reader.name(e.former)}" if e.former else ""
         return f"{_owns(e, reader)}, {how}{former}", e.sentence
     if kind == "evidence":
         outcome = (e.values.get("trace") or {}).get("outcome") or {}
         return f"{_decided(e, reader)}: this keeps what the decision read", str(outcome.get("reason") or "")
-    said: dict[str, Callable[[], tuple[str, str]]] = {
-        "run": lambda: (f"{e.what} of {e.policy}" + (f", {e.engine}" if e.engine else ""), f"accepted: {e.accepted}" if e.accepted else ""),
-        "activated": lambda: (f"the policy {e.policy} is in force", f"by {e.by}" if e.by else ""),
-        "loaded": lambda: (f"the CRM has {who}{role}", ""),
-        "standing": lambda: (f"the pool {e.pool} has given {e.turns} turns", ""),
-        "placed": lambda: (f"{name(e.rep) or 'nobody'} has it in the book {e.book}", e.reason),
-        "cycle": lambda: (f"the cycle {e.cycle} of the book {e.book}", ""),
-        "turn": lambda: (f"{who} takes a turn", ""),
-        "turn-back": lambda: (f"{who} gets a turn back", getattr(e, "reason", "")),
-        "claimed": lambda: (f"{who} claims it{role}: {e.status}{until}", e.reason),
-        "returned": lambda: (f"{who} gives it back{role}{until}", e.reason),
-        "rested": lambda: (f"it rests{until}", e.reason),
-        "referred": lambda: (f"{name(e.rep) or e.to} must decide{role}" + (f" by {day(e.until)}" if e.until else ""), e.sentence),
-        "answered": lambda: ("nobody answered in time" if e.lapsed else f"{e.by or who} answers: {e.answer}", ""),
-        "raised": lambda: (f"the event {e.event} is {'up' if getattr(e, 'up', True) else 'down again'}", ""),
-        "requested": lambda: (f"{e.by} asks for an exception: {who}{role}{until}", e.reason),
-        "excepted": lambda: (f"{e.by} grants an exception: {who}{role}{until}" if e.up else f"{e.by} ends the exception{role}", e.reason),
-        "declined": lambda: (f"{e.by} declines the request for an exception{role}", e.reason),
-        "away": lambda: (
-            f"{name(e.record) or e.record} takes no records{until}, says {e.by}"
-            if e.up
-            else f"{name(e.record) or e.record} takes records again, says {e.by}",
-            e.reason,
-        ),
-        "weighed": lambda: (f"{e.by} {'accepts' if e.accepted else 'holds back'} the planned move in {e.book}", e.reason),
-        "reviewed": lambda: (
-            f"{e.by} has {e.verdict}{' on' if e.verdict == 'commented' else ''} {e.names.get('old', '')} → {e.names.get('new', '')}",
-            e.comment,
-        ),
-        "frozen": lambda: (f"{e.field} is frozen", ""),
-        "absent": lambda: ("it is not in the data any more", ""),
-        "deleted": lambda: ("it is deleted", ""),
-        "restored": lambda: ("it is back", ""),
-    }
-    if kind in said:
-        return said[kind]()
-    return kind.replace("-", " "), str(getattr(e, "reason", "") or "")
+    what, why = told(e, reader.name, reader.day)
+    return what + (f" (as {e.role})" if getattr(e, "role", "") else ""), why
 
 
 def _owns(e: Any, reader: Reader) -> str:
