@@ -238,3 +238,20 @@ def test_data_that_is_given_counts_for_the_verdict(tmp_path: Path) -> None:
     policy_text(tmp_path / "records", "", **{"accounts.csv": "id\nA1\n", "reps.csv": "id\nann\nben\n"})
     done = run(str(tmp_path / "old"), str(tmp_path / "new"), "--data", str(tmp_path / "records"), "--as-of", "2026-02-01")
     assert done.exit_code == 0 and done.output.startswith("different: 1 case"), done.output
+
+
+def test_the_page_of_a_diff_counts_one_and_millions_as_people_read_them() -> None:
+    from roe.analysis.equivalence import Comparison
+    from roe.web.diff import diff_page
+
+    facts: dict[str, float] = {
+        "moved": 1_234_567,
+        "decided": 2_000_000,
+        "moved_share": 0.617,
+        "customers_moved": 1,
+        "windows_cut": 1,
+        "unowned": 0,
+    }
+    page = diff_page([], Comparison(), Impact(2_000_000, [], {}, facts), "old", "new")
+    assert "1,234,567 of 2,000,000 allocations change hands" in page
+    assert "1 customer<" in page and "1 live window is cut short" in page

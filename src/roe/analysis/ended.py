@@ -150,11 +150,8 @@ def _lasts(step: Step | None) -> Value:
 
 def _pools(rules: Choose) -> Iterator[str]:
     for rule in rules.rules:
-        action = rule.value
-        while isinstance(action, Action):
-            if action.kind == "route":
-                yield action.pool
-            action = action.otherwise
+        if isinstance(rule.value, Action):
+            yield from (action.pool for action in rule.value.with_otherwise() if action.kind == "route")
 
 
 CHECKS: tuple[Callable[[CheckedPolicy], Iterator[Diagnostic]], ...] = (ended, unmet)

@@ -122,7 +122,7 @@ def _given(table: RuleTable, row: Row, rule: int) -> tuple[Value, ...]:
 
 
 def too_late(subject: CheckedPolicy) -> Iterator[Diagnostic]:
-    """R427: most records of a rule are decided otherwise by an earlier one, which holds for more."""
+    """R427: most records of a rule are decided otherwise by an earlier one, which holds for more, or for as many if it takes them all."""
     if subject.bound is None:
         return
     for table in subject.tables:

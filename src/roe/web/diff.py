@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from roe.analysis.compared import said, sections, sides
 from roe.web.page import Page
+from roe.words import counted, verb
 
 if TYPE_CHECKING:
     from roe.analysis.diff import Impact, PolicyChange
@@ -33,10 +34,17 @@ def _impact(page: Page, made: Impact) -> None:
     """Who gains and loses, the reps by name; customers and records whose live window is cut short first."""
     f = made.facts
     page.heading("Who gains and loses what")
-    page.say(f"{f['moved']:,g} of {f['decided']:,g} allocations change hands ({f['moved_share']:.1%}).")
-    counts = ((f["customers_moved"], "customers"), (f["windows_cut"], "live windows are cut short"), (f["unowned"], "are left to nobody"))
-    if any(n for n, _ in counts):
-        page.bullets(f"{n:,g} {what}" for n, what in counts if n)
+    page.say(
+        f"{f['moved']:,} of {counted(f['decided'], 'allocation')} {verb(f['moved'], 'changes', 'change')} hands ({f['moved_share']:.1%})."
+    )
+    customers, cut, unowned = f["customers_moved"], f["windows_cut"], f["unowned"]
+    notable = (
+        (customers, counted(customers, "customer")),
+        (cut, f"{counted(cut, 'live window')} {verb(cut, 'is', 'are')} cut short"),
+        (unowned, f"{unowned:,} {verb(unowned, 'is', 'are')} left to nobody"),
+    )
+    if any(n for n, _ in notable):
+        page.bullets(text for n, text in notable if n)
     if not made.moved:
         return
     ways = Counter((made.name(m.before), made.name(m.after)) for m in made.moved)
