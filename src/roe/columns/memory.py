@@ -26,8 +26,9 @@ from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.ledger.changed import Changed
 from roe.ledger.columns import RoleTable, of_mapping, places_of, without_records
+from roe.ledger.reconcile import key_parts
 from roe.ledger.snapshot import Codes
-from roe.ledger.state import NOBODY, key_parts
+from roe.ledger.state import NOBODY
 
 if TYPE_CHECKING:
     from roe.columns.table import Table

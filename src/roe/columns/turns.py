@@ -29,6 +29,7 @@ from roe.evaluator.pool import Pool
 from roe.evaluator.together import reason_together
 from roe.evaluator.turns import Slots, Standing
 from roe.grammar import values as v
+from roe.ledger.reconcile import key_parts
 from roe.plan.outcome import Outcome
 from roe.progress import advance, phase
 
@@ -196,7 +197,7 @@ class Turns:
         if self._follow_others(used):
             return "somebody has records of the same companies already"
         assigned = self.parts[0].bound.assigned
-        held = pa.array([key.split("|", 2)[1] for key in assigned if key.startswith(f"{self.table.entity}|")], pa.string())
+        held = pa.array([key_parts(key)[1] for key in assigned if key.startswith(f"{self.table.entity}|")], pa.string())
         is_back = len(held) and pc.any(pc.is_in(self.table.ids.take(pa.array(self.row)), value_set=held)).as_py()
         return "pools have given out some of the records before" if is_back else ""
 

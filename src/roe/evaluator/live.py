@@ -28,6 +28,7 @@ from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Bound, Tables
 from roe.evaluator.live_world import OWNERSHIP, LiveWorld
 from roe.evaluator.row import Owners, Row
+from roe.ledger.reconcile import key_parts
 from roe.plan.operators import ExceptionRow
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ class Live(Bound):
             keys = self._together[company]
             self.pools.together.given.pop(company, None)
             if keys:
-                entity, record, _ = keys[0].split("|", 2)
+                entity, record, _ = key_parts(keys[0])
                 self.pools.together.given[company] = self.assigned[keys[0]]["rep"], f"{entity} {record}"
 
     def ask(self, row: Row, role: str) -> Decision:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from roe.dynamic import State, Value
 from roe.grammar import values as v
+from roe.ledger.reconcile import key_parts
 from roe.policy.reads import rests_on
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Together:
         self.given: dict[tuple[str, Value], tuple[str, str]] = {}  # (pool, company) -> the rep whom the pool gave it, and of which record
         for key, assigned in state.get("assigned", {}).items():
             if assigned.get("company") is not None and assigned["rep"]:
-                entity, record, _ = key.split("|", 2)
+                entity, record, _ = key_parts(key)
                 self.given.setdefault((assigned["by"], assigned["company"]), (assigned["rep"], f"{entity} {record}"))
         self._existing: dict[tuple[str, str, str], Companies] = {}
         self._asked: dict[tuple[str, str, str], Pool] = {}  # by the same key, a pool that asks so

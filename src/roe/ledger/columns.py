@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from roe.ledger.encode import words_of
 from roe.ledger.entries import FORGOTTEN
 from roe.ledger.moment import At
-from roe.ledger.reconcile import CHANGED_IN_CRM
+from roe.ledger.reconcile import CHANGED_IN_CRM, key_parts
 from roe.ledger.snapshot import Codes, Rows, read_rows
-from roe.ledger.state import QUEUE, How, State, day_text, holder_of, key_parts, moment_text
+from roe.ledger.state import QUEUE, How, State, day_text, holder_of, moment_text
 from roe.ledger.store import Store
 
 Array = Any  # numpy arrays; codes are 32-bit integers

@@ -122,3 +122,10 @@ def decided(held: Held, holder: Holder) -> Held:
         return held
     earlier = (*held.decided, held.holder) if held.holder != held.base else held.decided
     return Held(holder, held.base, held.base_at, tuple(dict.fromkeys(earlier)))
+
+
+def key_parts(key: str) -> tuple[str, str, str]:
+    """(entity, record, role or other name) of a key. A record's id may itself have a `|`."""
+    entity, _, rest = key.partition("|")
+    record, _, name = rest.rpartition("|")
+    return entity, record, name

@@ -38,7 +38,7 @@ from roe.ledger.entries import (
     TurnBack,
 )
 from roe.ledger.moment import At
-from roe.ledger.reconcile import CHANGED_IN_CRM
+from roe.ledger.reconcile import CHANGED_IN_CRM, key_parts
 from roe.ledger.store import Store
 
 COUNTED = timedelta(days=14)  # days older than that count for no cap
@@ -335,13 +335,6 @@ def _given_back(before: State, after: State, at: At, details: Mapping[str, Decid
 def _changed(before: State, after: State, part: str) -> list[tuple[str, Any]]:
     old = before.get(part, {})
     return [(key, x) for key, x in sorted(after.get(part, {}).items()) if key not in old or old[key] != x]
-
-
-def key_parts(key: str) -> tuple[str, str, str]:
-    """(entity, record, role or other name) of a key. A record's id may itself have a `|`."""
-    entity, _, rest = key.partition("|")
-    record, _, name = rest.rpartition("|")
-    return entity, record, name
 
 
 def _owned(

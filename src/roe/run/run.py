@@ -322,7 +322,7 @@ def _details_of_columns(portions: Iterable[Portion], columns: ColumnMemory, at: 
 
 def _details(before: State, after: State, portions: Iterable[Portion], last: Mapping[str, How], at: At) -> Iterator[Decided]:
     """The decisions on the records that a run leaves otherwise than it found them: another owner, rule, action or end."""
-    from roe.ledger.state import key_parts
+    from roe.ledger.reconcile import key_parts
     from roe.run.memory import changed
 
     wanted: dict[tuple[str, str], set[str]] = {}

@@ -24,6 +24,7 @@ from roe.columns.world import ColumnWorld
 from roe.evaluator.allocation import Turn
 from roe.evaluator.decision import Decision
 from roe.evaluator.engine import Bound, Evaluator
+from roe.ledger.reconcile import key_parts
 from roe.plan.outcome import ACTIONS
 from roe.progress import phase
 from roe.run.columns import batch_of
@@ -59,7 +60,7 @@ class ColumnSnapshot(Snapshot):
         self._handed: dict[str, list[Key]] = {}
         self._asked: dict[str, list[Key]] = {}  # the last records for which each pool was asked
         for key, turn in turns.items():
-            entity, record, role = key.split("|", 2)
+            entity, record, role = key_parts(key)
             self._handed.setdefault(turn["pool"], []).append((entity, record, role))
             for pool in (turn["pool"], *(name for name, _, _ in turn["before"])):
                 self._asked[pool] = [*self._asked.get(pool, [])[1 - LOOKED_AT :], (entity, record, role)]

@@ -17,6 +17,7 @@ from roe.web.app.site import Ask
 SIZE = 100
 EXPORTED = 5_000  # entries of the CSV that are read together
 FILTERS = ("kind", "rep", "record", "run", "since", "until")
+YEARS = (1900, 8999)  # near the years 1 and 10,000 a day could not be moved to another time zone
 COLUMNS = ("number", "run", "kind", "entity", "record", "role", "holds_from", "written", "what", "why")
 
 
@@ -39,9 +40,12 @@ def wanted_of(ask: Ask) -> tuple[Wanted, str]:
     days: dict[str, date | None] = {}
     for name in ("since", "until"):
         try:
-            days[name] = date.fromisoformat(text) if (text := ask.text(name, 10)) else None
+            day = date.fromisoformat(text) if (text := ask.text(name, 10)) else None
         except ValueError:
             return Wanted(), f"`{text}` is not a day. Write it as 2026-03-31."
+        if day is not None and not YEARS[0] <= day.year <= YEARS[1]:
+            return Wanted(), f"`{text}` is too far away. Use a year from {YEARS[0]} to {YEARS[1]}."
+        days[name] = day
     record, problem = _record(ask, ask.text("record"))
     named = ask.snapshot.world.find("rep", rep) if (rep := ask.text("rep")) else None
     return Wanted(
