@@ -250,7 +250,8 @@ def _given(policy: Policy, step: Choose, column: str | None) -> Domain:
     """What a table gives, or a column of what it gives; rows that can never decide give nothing."""
     alive, default = _living(_Same((policy, step)))
     if step.hit == "collect sum":
-        return sums([step.rules[i].value for i in sorted(alive)]), step.default is None
+        totals = sums([step.rules[i].value for i in sorted(alive)])
+        return (totals if totals is None or step.default is None else (*totals, step.default)), step.default is None
     if step.hit == "collect":
         return None, True
     values: list[Value] = [step.rules[i].value for i in sorted(alive)]
