@@ -9,7 +9,18 @@ from helpers import ROOT
 
 # A package may import those above it in this list, and those on its own line; imports for types and inside functions count.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("roe.source", "roe.words", "roe.diagnostics", "roe.files", "roe.untrusted", "roe.progress", "roe.parallel", "roe.node", "roe.dynamic"),
+    (
+        "roe.source",
+        "roe.words",
+        "roe.diagnostics",
+        "roe.files",
+        "roe.untrusted",
+        "roe.progress",
+        "roe.parallel",
+        "roe.node",
+        "roe.dynamic",
+        "roe.revisions",
+    ),
     ("roe.crm", "roe.places"),
     ("roe.companies",),
     ("roe.grammar",),

@@ -19,6 +19,8 @@ from ledgers import STORES, place
 from roe.cli import main
 from roe.ledger.store import open_store
 from roe.serve.app import build_app
+from roe.serve.policies import of_revision
+from roe.serve.problems import Refused
 from roe.serve.server import Server
 from roe.serve.settings import Settings
 from roe.serve.times import SetTime
@@ -198,3 +200,24 @@ def test_a_run_is_undone_over_http_and_the_service_knows_at_once(state: str, tmp
     with open_store(state) as store:
         assert [x.entry.accepted for x in store.entries(kinds=("run",)) if x.entry.what == "undo"] == ["Ann Lee: the wrong file"]  # type: ignore[attr-defined]
         assert store.rebuild()
+
+
+def test_a_revision_has_all_its_files_and_follows_links(tmp_path: Path) -> None:
+    """Files that git leaves out of archives are part of the policy, and a wrong revision is refused with a next step."""
+    root = policy(tmp_path / "repository" / "rules")
+    (root / ".gitattributes").write_text("policy.yaml export-ignore\n", "utf-8")
+
+    def git(*args: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *args], cwd=root, check=True, capture_output=True)
+
+    git("init", "-q", "..")
+    with pytest.raises(Refused) as none:
+        of_revision(root, "HEAD", tmp_path / "none")
+    assert none.value.status == 422 and none.value.help
+    git("add", ".")
+    git("commit", "-qm", "first")
+    assert (of_revision(root, "HEAD", tmp_path / "laid") / "policy.yaml").read_text("utf-8") == (root / "policy.yaml").read_text("utf-8")
+    git("rm", "-rq", "--cached", ".")
+    git("commit", "-qm", "nothing", "--allow-empty")
+    with pytest.raises(Refused, match="there is no `rules`"):
+        of_revision(root, "HEAD", tmp_path / "gone")

@@ -14,10 +14,11 @@ import click
 from roe.analysis.compared import said, sections, sides
 from roe.cli.comment import comment, introduction, run_link
 from roe.cli.common import bind, clock, fail, large, load, put, table, unwritable
-from roe.cli.repository import NotThere, folder_at, revision
+from roe.cli.repository import folder_at, revision
 from roe.cli.settings import as_of_setting, data_setting, is_setting
 from roe.diagnostics import Diagnostic, PolicyError, as_text, errors
 from roe.dynamic import Json
+from roe.revisions import NotThere
 from roe.source import Span
 from roe.untrusted import code, markdown
 

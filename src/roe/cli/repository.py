@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from roe.cli.common import fail
 from roe.diagnostics import Diagnostic
+from roe.revisions import GitFailed, NotThere, at_revision, git, normal, top_of
 from roe.source import Span
-
-MAX_LINKS = 40
 
 
 def in_repository(found: Iterable[Diagnostic], root: Path) -> list[Diagnostic]:
@@ -43,21 +41,7 @@ def in_repository(found: Iterable[Diagnostic], root: Path) -> list[Diagnostic]:
     return placed
 
 
-def top_of(folder: Path) -> Path:
-    """The top of the work tree that holds a folder, or the current folder; links followed."""
-    here = folder.resolve()
-    return next((place for place in (here, *here.parents) if (place / ".git").exists()), Path.cwd().resolve())
-
-
 # --- revisions --------------------------------------------------------------------------------------------------------
-
-
-class NotThere(Exception):
-    """The revision has no such folder; the text says what is missing."""
-
-
-class _Failed(Exception):
-    """Git refused; the text is its message."""
 
 
 def revision(text: str, scratch: Path) -> Path:
@@ -84,11 +68,10 @@ def folder_at(text: str, scratch: Path) -> Path:
         fail([Diagnostic("R801", f"`{named}` is not a revision", at, "write HEAD~1:policies/rules")])
     try:
         top, inside = _placed(folder)
-        tree = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{named}^{{tree}}", cwd=top).strip()
-        return _laid_out(tree, _followed(tree, inside, top), top, scratch)
+        return at_revision(named, inside, top, scratch)
     except OSError as e:
         fail([Diagnostic("R801", f"git cannot be run: {e.strerror}", at, "name two folders")])
-    except _Failed as e:
+    except GitFailed as e:
         fail(
             [
                 Diagnostic(
@@ -101,69 +84,8 @@ def folder_at(text: str, scratch: Path) -> Path:
 def _placed(folder: str) -> tuple[Path, str]:
     """The top of the repository, and where in it a folder is: from the top, or from here if it begins with a dot."""
     if folder not in (".", "..") and not folder.startswith(("./", "../")):
-        return Path(_git("rev-parse", "--show-toplevel", cwd=None).strip()), _normal(folder)
+        return Path(git("rev-parse", "--show-toplevel", cwd=None).strip()), normal(folder)
     path = Path(os.path.normpath(Path.cwd().resolve() / folder.removeprefix("./")))
     nearest = next(p for p in (path, *path.parents) if p.is_dir())
     top = top_of(nearest)
-    return top, _normal((path if path.is_relative_to(top) else path.resolve()).relative_to(top).as_posix())
-
-
-def _laid_out(tree: str, real: str, top: Path, scratch: Path) -> Path:
-    """A folder of a tree as files. The index is one of its own, so that the repository's stays as it is."""
-    scratch.mkdir(parents=True, exist_ok=True)
-    target = scratch.resolve() / "tree"
-    environment = {**os.environ, "GIT_INDEX_FILE": str(scratch.resolve() / "index")}
-    _git("read-tree", tree, cwd=top, environment=environment)
-    names = _git("ls-files", "-z", "--", f":(top,literal){real}" if real else ":/", cwd=top, environment=environment)
-    _git("checkout-index", "-z", "--stdin", f"--prefix={target}/", cwd=top, environment=environment, given=names)
-    if not (target / real).is_dir():
-        raise NotThere(f"`{real}` is not a folder there")
-    return target / real
-
-
-def _normal(folder: str) -> str:
-    """A path without `.`, `..` and slashes at its ends. Raises NotThere above the top."""
-    parts: list[str] = []
-    for part in PurePosixPath(folder.replace("\\", "/").strip("/")).parts:
-        if part == ".." and not parts:
-            raise NotThere("that is outside the repository")
-        if part == "..":
-            parts.pop()
-        elif part != ".":
-            parts.append(part)
-    return "/".join(parts)
-
-
-def _followed(tree: str, folder: str, top: Path) -> str:
-    """A path in a tree with its links followed. Raises NotThere where it leads nowhere, or in a circle."""
-    done, rest = "", folder.split("/") if folder else []
-    links = 0
-    while rest:
-        part, *rest = rest
-        path = f"{done}/{part}" if done else part
-        entry = _git("ls-tree", "-z", tree, "--", f":(top,literal){path}", cwd=top).split("\0")[0]
-        if not entry:
-            raise NotThere(f"there is no `{path}` at that revision")
-        if not entry.startswith("120000"):
-            done = path
-            continue
-        links += 1
-        if links > MAX_LINKS:
-            raise NotThere(f"the link `{path}` leads in a circle")
-        target = _git("cat-file", "blob", entry.split()[2], cwd=top)
-        if target.startswith("/"):
-            raise NotThere(f"the link `{path}` leads outside the repository")
-        rest = [*_normal(f"{done}/{target}" if done else target).split("/"), *rest]
-        done = ""
-    return done
-
-
-def _git(*arguments: str, cwd: Path | None, environment: dict[str, str] | None = None, given: str = "") -> str:
-    """What git prints. Raises OSError if it cannot be run, _Failed with its message."""
-    done = subprocess.run(
-        ["git", *arguments], cwd=cwd, env=environment, input=given.encode("utf-8", "surrogateescape"), capture_output=True, check=False
-    )
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise _Failed(said[0] if said else "there is no such revision")
-    return done.stdout.decode("utf-8", "surrogateescape")
+    return top, normal((path if path.is_relative_to(top) else path.resolve()).relative_to(top).as_posix())

@@ -113,7 +113,8 @@ def _ledger(state: str) -> Json:
 
 def _revision(text: str, scratch: Path) -> Path:
     """The folder of a policy, or of one in git. Raises ValueError where there is none."""
-    from roe.cli.repository import NotThere, folder_at
+    from roe.cli.repository import folder_at
+    from roe.revisions import NotThere
 
     try:
         return folder_at(text, scratch)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import subprocess
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +9,7 @@ from pathlib import Path
 from roe.diagnostics import PolicyError, errors
 from roe.evaluator.engine import Evaluator
 from roe.policy.model import Policy
+from roe.revisions import GitFailed, NotThere, at_revision, normal, top_of
 from roe.run.inputs import digest_of, policy_files
 from roe.serve.problems import Refused, of_diagnostics
 
@@ -79,28 +77,19 @@ def from_files(files: Mapping[str, bytes], scratch: Path) -> Ready:
     return load(scratch)
 
 
-def at_revision(root: Path, revision: str, scratch: Path) -> Path:
+def of_revision(root: Path, revision: str, scratch: Path) -> Path:
     """The folder of a policy as it was at a git revision, laid out in a scratch folder. Raises Refused if git has none such."""
     if revision.startswith("-") or not revision:
         raise Refused(422, "R910", f"`{revision}` is not a revision", "name a branch, a tag or a commit")
-    prefix = _git(root, "rev-parse", "--show-prefix").decode().strip()
-    commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
-    top = Path(_git(root, "rev-parse", "--show-toplevel").decode().strip())
-    archive = _git(top, "archive", "--format=tar", f"{commit}:{prefix}")
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(scratch, filter="data")
-    return scratch
-
-
-def _git(root: Path, *args: str) -> bytes:
+    here, top = root.resolve(), top_of(root)
     try:
-        done = subprocess.run(["git", "-C", str(root), *args], capture_output=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired) as e:
+        if not here.is_relative_to(top):
+            raise GitFailed("the policy is not in a repository")
+        return at_revision(revision, normal(here.relative_to(top).as_posix()), top, scratch)
+    except OSError as e:
         raise Refused(422, "R910", f"git cannot be run: {e}", "reload the policy from its folder") from None
-    if done.returncode != 0:
-        why = done.stderr.decode(errors="replace").strip().split("\n")[0] or "there is no such revision"
-        raise Refused(422, "R910", f"git cannot find the policy: {why}", "fetch the revision first, or name another")
-    return done.stdout
+    except (GitFailed, NotThere) as e:
+        raise Refused(422, "R910", f"git cannot find the policy: {e}", "fetch the revision first, or name another") from None
 
 
 def marks(root: Path) -> tuple[tuple[str, int, int], ...]:

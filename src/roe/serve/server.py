@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from roe.ledger.store import Store, open_store
 from roe.serve.metrics import Metrics
 from roe.serve.outbox import Sender
-from roe.serve.policies import Ready, at_revision, checked, load
+from roe.serve.policies import Ready, checked, load, of_revision
 from roe.serve.problems import busy
 from roe.serve.settings import Settings
 from roe.serve.swap import Watching, readable_as_before, scratch, warmed
@@ -70,7 +70,7 @@ class Server:
         """Have the policy of a folder take over, as it is or as it was at a git revision. Raises Refused, and changes nothing, if it cannot."""
         if self.writer.desk is None:
             raise busy(self.writer.problem, 2)
-        ready = checked(at_revision(root, revision, scratch()) if revision else root)
+        ready = checked(of_revision(root, revision, scratch()) if revision else root)
         if ready.digest == self._in_force():
             return {"policy": ready.digest, "name": ready.name, "activated": False}
         with self.connect() as store:
