@@ -534,6 +534,8 @@ def test_an_undo_ends_on_its_day_and_leaves_what_was_touched_since(tmp_path: Pat
     invoke(command(tmp_path, state, 2))
     (tmp_path / "data" / "accounts.csv").write_text("id,country,owner\nA0,US,eva\nA1,US,bob\n", "utf-8")  # moved back by hand
     invoke(command(tmp_path, state, 2))
+    today = str(FIRST + timedelta(days=2))  # of the last run
+    assert "nothing would be held" in invoke(["undo", name, "--state", state, "--accept", "Ann: x", "--until", today], code=2).output
     said = invoke(["undo", name, "--state", state, "--accept", "Ann: too early", "--until", str(FIRST + timedelta(days=5))]).output
     assert "undone: 1 owners" in said and "account A1 (ae)" in said.partition("left as they are")[2]
     for night, owner in ((3, "bob"), (4, "bob"), (5, "eva")):

@@ -63,6 +63,8 @@ def _planned(store: Store, name: str, until: date | None = None) -> tuple[Undone
     run, last = _run(store, name), store.last_run()
     assert last is not None
     at = last.entry.at
+    if until is not None and until <= at.date:
+        _refuse(f"the last run was on {at.date}, so nothing would be held until {until}", "name a later day, or leave it out for 30 days")
     undone = Undone("", until=until or at.date + HELD_FOR)
     return undone, list(_back(store, run, At.of(undone.until, at.zone), at, undone)), at
 
