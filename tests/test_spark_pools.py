@@ -10,7 +10,9 @@ import pytest
 
 import roe
 from helpers import AS_OF, EXAMPLES, HEAVY, policy_text
+from roe.cache import load_policy
 from roe.data.read import read_tables
+from roe.policy.reads import reads
 from test_kinds import made
 
 pa = pytest.importorskip("pyarrow")
@@ -168,3 +170,14 @@ def test_the_inbound_example() -> None:
     evaluator = roe.compile(roe.load(EXAMPLES / "inbound"))
     tables, _ = read_tables(evaluator.policy, EXAMPLES / "inbound" / "data")
     assert compare(evaluator, tables, AS_OF["inbound"], 3) == ""
+
+
+def test_a_policy_whose_pool_gets_deals_reads_their_accounts(tmp_path: Path) -> None:
+    """Deals of one account go together unless the policy says otherwise, so whoever shares deals out must know their accounts."""
+    rules = "      - {name: all, then: {route: desk}}\n"
+    for entity, is_read in (("opportunity", True), ("lead", False)):
+        text = f"roe: 1\nname: p\nroles: [ae]\npools:\n  desk: {{members: 'rep.role = \"AE\"'}}\nengagement:\n  {entity}:\n    ae:\n{rules}"
+        (tmp_path / "policy.yaml").write_text(text, "utf-8")
+        policy, problems = load_policy(tmp_path)
+        assert policy is not None, problems
+        assert (("opportunity", "account") in reads(policy)) == is_read

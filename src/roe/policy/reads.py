@@ -148,16 +148,32 @@ def _all(policy: Policy) -> Iterator[tuple[str, Expr | Text | None]]:
     for step in (*policy.plan.steps.values(), *policy.plan.engagement.values()):
         yield from ((step.entity, expr) for expr in _of_step(step))
     yield from _of_parts(policy.plan)
-    for pool in policy.plan.pools.values():
+    routed = _routed(policy.plan)
+    for name, pool in policy.plan.pools.items():
         members = pool.members if isinstance(pool.members, Expr) else None
         back = [condition for reason in pool.credit_back for condition in reason.conditions]
-        yield from (("lead", expr) for expr in (members, pool.weight, pool.score, pool.sticky, pool.together, *pool.caps.values(), *back))
+        of_record = (members, pool.weight, pool.score, pool.sticky, pool.together, *pool.caps.values(), *back)
+        yield from ((entity, expr) for entity in sorted(routed.get(name, set()) | {"lead"}) for expr in of_record)
         if pool.sla is not None:
             yield "activity", pool.sla.worked_by
     for book in policy.plan.books.values():
         pairs = (book.eligible, *(when for _, when, _ in book.affinity), book.worth, book.places)
         yield from (("rep", expr) for expr in (book.reps, book.capacity, book.fixed, book.total))
         yield from (("account", expr) for expr in pairs)
+
+
+def _routed(plan: Plan) -> dict[str, set[str]]:
+    """The entities whose rules route records to each pool, by its name; those to which another pool falls back are among them."""
+    routed: dict[str, set[str]] = {}
+    for (entity, _), rules in plan.engagement.items():
+        for rule in rules.rules:
+            for action in rule.value.with_otherwise() if isinstance(rule.value, Action) else ():
+                name, passed = action.pool, set[str]()
+                while name in plan.pools and name not in passed:
+                    routed.setdefault(str(name), set()).add(entity)
+                    passed.add(name)
+                    name = str(plan.pools[name].fallback or "")
+    return routed
 
 
 def _of_step(step: Step) -> Iterator[Expr | Text | None]:
@@ -191,11 +207,9 @@ def _rules(step: Choose) -> Iterator[Expr | Text | None]:
     for rule in step.rules:
         yield from rule.conditions
         yield rule.because
-        action = rule.value
-        while isinstance(action, Action):
+        for action in rule.value.with_otherwise() if isinstance(rule.value, Action) else ():
             yield from (action.assign, action.until)
             yield action.to if isinstance(action.to, Text) else None
-            action = action.otherwise
 
 
 class _Watcher(check.Checker):
