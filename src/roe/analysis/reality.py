@@ -292,17 +292,12 @@ def unknown_records(subject: CheckedPolicy) -> Iterator[Diagnostic]:
         matches = world.search(row.entity, row.record) if world.rows.get(row.entity) else []
         if not world.rows.get(row.entity) or (len(matches) == 1 and (isinstance(row, ExceptionRow) or matches[0]["id"] == row.record)):
             continue
-        why = (
-            "which is not in the data"
-            if not matches
-            else f"which {len(matches)} records answer to"
-            if len(matches) > 1
-            else "which is not an id"
-        )
-        known = [str(x[field]) for x in world.rows[row.entity][:MOST_ASKED] for field in ("id", "name") if dict.get(x, field)]
-        help = (
-            suggest(str(row.record), known, "name the record by its id, or remove the row") if not matches else "name the record by its id"
-        )
+        if matches:
+            why = f"which {len(matches)} records answer to" if len(matches) > 1 else "which is not an id"
+            help = "name the record by its id"
+        else:
+            known = [str(x[field]) for x in world.rows[row.entity][:MOST_ASKED] for field in ("id", "name") if dict.get(x, field)]
+            why, help = "which is not in the data", suggest(str(row.record), known, "name the record by its id, or remove the row")
         yield Diagnostic("R506", f"{what} names the {row.entity} `{row.record}`, {why}", row.record.span(), help, certainty=PROVEN)
 
 

@@ -124,14 +124,13 @@ class _Router:
 
     # --- actions ------------------------------------------------------------------------------------------------------------
 
-    def _actions(self, action: Action | None) -> Iterator[tuple[str, list[Obstacle]]]:
+    def _actions(self, first: Action) -> Iterator[tuple[str, list[Obstacle]]]:
         """The ways of an action, and of its `else` where the action before finds nobody."""
         before: list[Obstacle] = []
-        while action is not None:
+        for action in first.with_otherwise():
             for how, obstacles in self._action(action):
                 yield how, [*before, *obstacles]
             before = [*before, *self._nobody(action)]
-            action = action.otherwise
 
     def _action(self, action: Action) -> Iterator[tuple[str, list[Obstacle]]]:
         row = self.d.row

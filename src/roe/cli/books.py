@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -27,10 +26,6 @@ from roe.cli.common import (
 from roe.diagnostics import Diagnostic, PolicyError
 from roe.dynamic import Json, Saved, Value
 from roe.source import Span
-
-if TYPE_CHECKING:
-    pass
-
 
 PLAN = "plan.json"
 MOVES = ("book", "account", "name", "from", "to", "why", "worth", "runner_up", "runner_up_worth", "rest", "reason")

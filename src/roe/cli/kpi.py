@@ -91,7 +91,7 @@ def _groups(evaluator: Evaluator) -> list[str]:
 
 
 def _start(text: str | None, today: date) -> date | None:
-    """The day that --from gives; it ends the command if it is none, or has not come yet."""
+    """The day that --from gives. The command ends if that is not a date, or has not come yet."""
     from roe.grammar import values as v
 
     first = v.parse_date(text) if text else None

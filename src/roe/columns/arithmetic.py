@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,10 +19,6 @@ from roe.columns.column import (
 )
 from roe.dynamic import Array, Value
 from roe.grammar import values as v
-
-if TYPE_CHECKING:
-    pass
-
 
 LAST_DAY = date.max.toordinal() - EPOCH + 1
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +15,6 @@ from roe.dynamic import Array, Value
 from roe.grammar import values as v
 from roe.plan.index import Subject
 from roe.plan.subjects import key_of
-
-if TYPE_CHECKING:
-    pass
-
 
 MANY = 1 << 20  # cells times words above which a subject is keyed
 

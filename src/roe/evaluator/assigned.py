@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from roe.dynamic import Json, State, Value
 from roe.grammar import values as v
 from roe.plan.operators import ExceptionRow
 from roe.source import Inline, Text
-
-if TYPE_CHECKING:
-    pass
-
 
 STATE = 2  # the version of what a run leaves to the next
 

@@ -58,11 +58,9 @@ class Compiled:
                 trees += [c.tree for rule in step.rules for c in rule.conditions]
         for rules in plan.engagement.values():
             for rule in rules.rules:
-                action = rule.value
                 trees += [x for text in TEMPLATE.split(rule.because or "")[1::2] if (x := parse(text)[0]) is not None]
-                while action is not None:
+                for action in rule.value.with_otherwise():
                     trees += [e.tree for e in (action.assign, action.until) if e is not None]
-                    action = action.otherwise
         return any(isinstance(n, s.Path) and n.field.partition(".")[0] in PER_ROLE for tree in trees for n in s.walk(tree))
 
     def role(self, entity: str, role: str) -> RoleSteps:

@@ -48,11 +48,10 @@ def named(plan: Plan) -> Iterator[Text | str]:
     yield from (row.owner for row in plan.exceptions if row.owner)
 
 
-def _assigned(action: Action | None) -> Iterator[Text]:
-    while action is not None:
+def _assigned(first: Action) -> Iterator[Text]:
+    for action in first.with_otherwise():
         if isinstance(action.assign, Expr) and isinstance(action.assign.tree, s.Literal) and isinstance(action.assign.tree.value, str):
             yield _at(action.assign.tree.value, action.assign.text)
-        action = action.otherwise
 
 
 def _at(value: str, place: Text) -> Text:

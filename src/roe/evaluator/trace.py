@@ -225,8 +225,7 @@ class _Builder:
             self._nested(*self.todo.pop(0))
 
     def _action(self, rule: Rule) -> None:
-        action = rule.value
-        while action is not None:
+        for action in rule.value.with_otherwise():
             if action.assign is not None:
                 value, parts = watch(action.assign.tree, self.world.scope(self.d.row), self.lists, self.compiled.watched)
                 for node in parts:
@@ -237,7 +236,6 @@ class _Builder:
                 self.steps.append(
                     StepTrace("action", "derive", "assign", self.d.row.label, value, parts=parts_shown, text=text, place=place)
                 )
-            action = action.otherwise
 
     def ask(self, row: Row, name: str) -> None:
         key = (id(row), name)

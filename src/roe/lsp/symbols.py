@@ -72,11 +72,9 @@ def _in_rules(policy: Policy) -> Iterator[Use]:
     """Pools that rules route to and that pools fall back on."""
     for rules in policy.plan.engagement.values():
         for rule in rules.rules:
-            action = rule.value
-            while isinstance(action, Action):
+            for action in rule.value.with_otherwise() if isinstance(rule.value, Action) else ():
                 if action.kind == "route" and isinstance(action.pool, Text):
                     yield Use(("pool", str(action.pool)), action.pool.span())
-                action = action.otherwise
     for pool in policy.plan.pools.values():
         if pool.fallback is not None and str(pool.fallback) in policy.plan.pools:
             yield Use(("pool", str(pool.fallback)), pool.fallback.span())

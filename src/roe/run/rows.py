@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from roe.crm.ids import spelt
 from roe.data.reading import Reject
@@ -19,9 +18,6 @@ from roe.grammar import values as v
 from roe.plan.operators import Crm
 from roe.run.result import CALM, Batch, Lines, Portion
 from roe.run.summary import read_of
-
-if TYPE_CHECKING:
-    pass
 
 
 def batch_of(run: Run) -> Batch:

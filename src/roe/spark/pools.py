@@ -8,10 +8,9 @@ records are shared out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -199,7 +198,7 @@ class _WithTurns(ColumnRun):
         self._take_over(turns, handed, parts)
 
 
-def _codes(texts: pa.Array, number: Any) -> Array:
+def _codes(texts: pa.Array, number: Callable[[str], int]) -> Array:
     """The number of each text, -1 where there is none."""
     coded = texts.dictionary_encode()
     numbers = np.array([*map(number, coded.dictionary.to_pylist()), -1], np.int64)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
@@ -13,10 +12,6 @@ from roe.grammar import syntax as s
 from roe.grammar import values as v
 from roe.sql.forms import NoSql, Sql, double, finite, literal
 from roe.sql.query import Scalar
-
-if TYPE_CHECKING:
-    pass
-
 
 ARITHMETIC: dict[str, type[Sql]] = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul, "/": exp.Div}
 
