@@ -295,7 +295,7 @@ def unknown_records(subject: CheckedPolicy) -> Iterator[Diagnostic]:
         why = (
             "which is not in the data"
             if not matches
-            else f"which {len(matches)} records answer to"
+            else f"which matches {len(matches)} records"
             if len(matches) > 1
             else "which is not an id"
         )
