@@ -189,7 +189,7 @@ def test_every_line_of_credit_is_explained(tmp_path: Path) -> None:
             and f"{line['rep'].title()} {line['share']} %" in said
             and line["reason"] in said
         )
-    assert "nobody has a share of the account `A1` by `exception` today" in roe("explain", "A1", *at, "--field", "exception", code=2).output
+    assert "today `exception` gives nobody a share of the account `A1`" in roe("explain", "A1", *at, "--field", "exception", code=2).output
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_the_handbook_and_the_graph_name_who_staffs_a_territory() -> None:
     )
     assert "Eva Ebert" in run("handbook", str(STATIC))
     assert "ae: eva; csm: lee" in run("graph", str(STATIC))
-    assert "protection" in book and "type is one of meeting, call" in book and "points of all lines that hold are added up" in book
+    assert "protection" in book and "type is one of meeting, call" in book and "Add up the results of all lines that match." in book
 
 
 def test_charts_of_everything_and_of_nothing() -> None:

@@ -268,7 +268,7 @@ def test_the_command_says_the_same_as_for_small_data(tmp_path: Path, monkeypatch
     notes = 0
     for text, told in zip(asked, expected, strict=True):
         found = command("explain", text, *at, "--format", "json")
-        notes += "so all are decided, once" in found.stderr
+        notes += "so roe decides all of them, once" in found.stderr
         assert found.stdout == told
         assert command("explain", text, *at, "--format", "json", "--run", str(tmp_path / "out")).stdout == told
     assert notes == 1  # the turns are kept for this data

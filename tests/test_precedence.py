@@ -305,7 +305,7 @@ def test_records_that_the_data_does_not_know_are_named(tmp_path: Path) -> None:
     found = [(d["line"], d["message"]) for d in check(policy_text(tmp_path, text, **files)) if d["code"] == "R506"]
     assert found == [
         (3, "the exception names the account `A9`, which is not in the data"),
-        (4, "the exception names the account `Twin`, which 2 records answer to"),
+        (4, "the exception names the account `Twin`, which matches 2 records"),
         (5, "the exception for `A8` as ae ended on 2026-01-01 and has no effect"),
         (5, "`do_not_route` names the account `A7`, which is not in the data"),
         (5, "`do_not_route` names the account `One`, which is not an id"),

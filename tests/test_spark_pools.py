@@ -141,7 +141,7 @@ def test_two_roles_owners_and_rejects(number: int, tmp_path: Path) -> None:
 def test_why_turns_must_be_taken_one_by_one_is_said(tmp_path: Path) -> None:
     root = two_roles(tmp_path / "p", random.Random(4))
     leads = root / "data" / "leads.csv"
-    for line, reason in (("L500,C1,,01/02/2025,3,z,", "somebody has records of the same companies already"), ("L501,,,01/02/2025,20,b,", "members of the pools have some of the records already")):  # fmt: skip
+    for line, reason in (("L500,C1,,01/02/2025,3,z,", "reps already own other records of the same companies"), ("L501,,,01/02/2025,20,b,", "pool members own some of the records already")):  # fmt: skip
         before = leads.read_text("utf-8")
         leads.write_text(f"{before}{line}\n", "utf-8")
         evaluator = roe.compile(roe.load(root))
@@ -152,10 +152,10 @@ def test_why_turns_must_be_taken_one_by_one_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pool", "why"),
     [
-        ("{members: [a, b], strategy: least_loaded}", "the pool `desk` looks at each lead for itself"),
+        ("{members: [a, b], strategy: least_loaded}", "the pool `desk` must decide each lead separately"),
         ("{members: 'rep.id = lead.hint or lead.created < now'}", ""),
-        ("{members: 'rep.team = \"SDR\" and count(lead.activities) < 3'}", "pools look at more of each lead than its own fields"),
-        ("{members: [a, b], sticky: 'if count(lead.activities) > 3 then lead.hint else null'}", "pools look at more of each lead than its own fields"),
+        ("{members: 'rep.team = \"SDR\" and count(lead.activities) < 3'}", "a pool reads more about each lead than its own fields"),
+        ("{members: [a, b], sticky: 'if count(lead.activities) > 3 then lead.hint else null'}", "a pool reads more about each lead than its own fields"),
     ],
 )  # fmt: skip
 def test_what_keeps_records_in_one_task(pool: str, why: str, tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_an_exception_is_asked_for_granted_obeyed_and_ended(office: Office) -> N
     form = {"role": "ae", "rep": "Ann Archer", "until": "2026-05-01", "reason": "my old customer"}
     assert "Your request is written down" in office.send("ann", "/act/ask/account/A3", **form)
     assert office.send("ann", "/act/ask/account/A3", **form).startswith("409")
-    assert "ann asks that Ann Archer has it until 1 May 2026" in office.as_("rev").text("/exceptions")
+    assert "ann asks that Ann Archer gets it until 1 May 2026" in office.as_("rev").text("/exceptions")
     assert office.send("ann", "/act/grant/account/A3", **form).startswith("403")
     assert office.as_("ann").get("/exceptions").status_code == 403
     assert "/act/grant" not in office.as_("aud").page("/exceptions") and "my old customer" in office.as_("aud").text("/exceptions")

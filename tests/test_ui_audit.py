@@ -165,7 +165,7 @@ def test_the_page_filters_by_what_people_know(auditor: Browser) -> None:
     assert away and away == numbers(auditor.page("/audit?kind=away&rep=cal"))
     assert set(numbers(auditor.page("/audit?since=2026-01-02&until=2026-01-02"))) == set(numbers(auditor.page("/audit?run=night-2")))
     assert "is too far away" in auditor.text("/audit?until=9999-12-31") and "is too far away" in auditor.text("/audit?since=0001-01-01")
-    assert "is not a day" in auditor.text("/audit?since=yesterday") and "Nothing answers to these filters" in auditor.text(
+    assert "is not a day" in auditor.text("/audit?since=yesterday") and "Nothing matches these filters" in auditor.text(
         "/audit?record=none"
     )
 

@@ -331,7 +331,7 @@ def test_a_rep_asks_for_an_exception_and_revops_grants_it(chromium: Any, office:
     user.done("Ask that Torrosnor is mine", 5)
     user = signed_in(chromium, office, "rev")
     user.link("Exceptions")
-    user.reads("sky asks that Sky Snow has it", "they asked for me")
+    user.reads("sky asks that Sky Snow gets it", "they asked for me")
     user.button("Grant it")
     user.reads("The exception is granted", "Nobody asks for an exception")
     user.done("Grant the exception that is asked for", 2)

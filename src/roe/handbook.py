@@ -28,15 +28,15 @@ MOST_ROWS = 60  # of one table that are shown
 MOST_EXAMPLES = 40
 LONGEST = 80  # characters of a name
 HITS = {  # what a hit policy means
-    "first": "The first line that holds counts.",
-    "unique": "One line holds.",
-    "priority": "Of the lines that hold, the one with the highest result counts.",
-    "collect": "All lines that hold count.",
-    "any": "The lines that hold all give the same.",
-    "collect sum": "The points of all lines that hold are added up.",
-    "collect max": "The highest of all lines that hold counts.",
-    "collect min": "The lowest of all lines that hold counts.",
-    "collect count": "The lines that hold are counted.",
+    "first": "The first line that matches decides.",
+    "unique": "Only one line can match.",
+    "priority": "If several lines match, the highest result counts.",
+    "collect": "Every line that matches counts.",
+    "any": "All lines that match give the same result.",
+    "collect sum": "Add up the results of all lines that match.",
+    "collect max": "Of all lines that match, the highest result counts.",
+    "collect min": "Of all lines that match, the lowest result counts.",
+    "collect count": "The result is the number of lines that match.",
 }
 
 

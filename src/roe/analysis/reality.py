@@ -293,7 +293,7 @@ def unknown_records(subject: CheckedPolicy) -> Iterator[Diagnostic]:
         if not world.rows.get(row.entity) or (len(matches) == 1 and (isinstance(row, ExceptionRow) or matches[0]["id"] == row.record)):
             continue
         if matches:
-            why = f"which {len(matches)} records answer to" if len(matches) > 1 else "which is not an id"
+            why = f"which matches {len(matches)} records" if len(matches) > 1 else "which is not an id"
             help = "name the record by its id"
         else:
             known = [str(x[field]) for x in world.rows[row.entity][:MOST_ASKED] for field in ("id", "name") if dict.get(x, field)]

@@ -214,7 +214,7 @@ def _comes(replays: Replays, bound: Bound, d: Decision, rep: Row) -> str:
     """Which of the next records is the rep's, counted in a replay of as many copies of this one."""
     assert d.turn is not None
     if bound.anew is not None:
-        return "Whose turns come next depends on all records."
+        return "Who gets the next turns depends on all records."
     many = min(60, 3 * len(d.turn.members) + 5)
     replays.made += 1
     number = which_of_the_next(bound, d, rep, many)
@@ -288,7 +288,7 @@ def _lines(a: WhyNot, d: Decision) -> Iterator[tuple[int, str]]:
         more = "" if a.complete or a.left_out else ", after which the search ended: there may be one"
         yield 0, f"No change was found that gives it to {who} ({a.replays} replays{more})."
     if a.left_out:
-        yield 0, f"Left out: {counted(a.left_out, 'change')} after which a pool would take another turn. That depends on all records."
+        yield 0, f"Left out: {counted(a.left_out, 'change')} that would alter a pool's turns, because turns depend on all records."
     if a.route is None:
         yield 0, f"No rule of this policy gives a {d.entity} to {who} as {d.role}: none assigns, keeps or routes it."
     elif a.route.obstacles:

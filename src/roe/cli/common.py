@@ -189,7 +189,7 @@ def remembered(policy: Policy, state: str | None, held: bool) -> Json:
     from roe.run.memory import has_memory, read_memory
 
     if not has_memory(state):
-        click.echo(f"note: there is no ledger in {state}; nothing is known of earlier days", err=True)
+        click.echo(f"note: there is no ledger in {state}, so roe knows nothing about earlier days", err=True)
     digest = ""
     if held:
         from roe.run.inputs import digest_of, policy_files

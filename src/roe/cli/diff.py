@@ -265,7 +265,7 @@ def _markdown(found: list[PolicyChange], compared: Comparison, made: Impact | No
     if made is not None:
         f = made.facts
         lines += ["", f"**{f['moved']:g} of {f['decided']:g} allocations change hands ({f['moved_share']:.1%})**; customers: {f['customers_moved']:g}; "
-                  f"live windows cut short: {f['windows_cut']:g}; left to nobody: {f['unowned']:g}", ""]  # fmt: skip
+                  f"live windows cut short: {f['windows_cut']:g}; left without an owner: {f['unowned']:g}", ""]  # fmt: skip
         if made.moved:
             lines += [
                 "| from | to | records |",

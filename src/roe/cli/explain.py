@@ -87,7 +87,7 @@ def _apart(option: str, given: object, *others: tuple[str, object]) -> None:
     """End the command where an option is given with one that it does not go together with."""
     for other, is_given in others:
         if given is not None and is_given is not None:
-            fail([Diagnostic("R801", f"`{option}` and `{other}` do not go together", Span(other, 1, 1, 2), "leave one of the two out")])
+            fail([Diagnostic("R801", f"`{option}` cannot be used with `{other}`", Span(other, 1, 1, 2), "leave one of the two out")])
 
 
 def _is_whole(folder: Path) -> Path:
@@ -226,8 +226,8 @@ def _values(bound: Bound, row: Row, name: str) -> list[Value]:
         at = Span("--field", 1, 1, len(field) + 1, field)
         help = suggest(field, known, "name a field or a definition")
         if field in written.lines_of(bound.plan, row.entity):
-            why = f"nobody has a share of the {row.entity} `{row['id']}` by `{field}` today"
-            fail([Diagnostic("R604", why, at, "the lines of credits.csv name the records that have one")])
+            why = f"today `{field}` gives nobody a share of the {row.entity} `{row['id']}`"
+            fail([Diagnostic("R604", why, at, "credits.csv lists the records that have shares")])
         if path:
             fail([Diagnostic("R504", f"there is no entity `{field}`, and `{row.entity}` has no such field", at, help)])
         fail([Diagnostic("R202", f"`{row.entity}` has no field `{field}`", at, help)])

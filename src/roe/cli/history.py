@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def command(
     record: str | None, state: str, entity: str | None, role: str, day: str | None, rep: str, since: str | None, shape: str
 ) -> None:
-    """Show the history of RECORD (an id, a name or a domain): who owned it when, by what, and why.
+    """Show the history of RECORD (an id, a name or a domain): who owned it, since when, by which rule, and why.
 
     It reads the ledger that `roe run --state` writes. A time says when something held, not when it was recorded. For a day (--on) you get
     what was true then, and what roe knew that night if that differs.
@@ -82,7 +82,7 @@ def _record(store: Store, text: str, entity: str | None) -> tuple[str, str]:
         known = "name it by its id, as the CRM has it; `roe explain NAME` shows the id"
         fail([Diagnostic("R604", f"the ledger has no record `{text}`", at, known)])
     if len(found) > 1:
-        many = f"{len(found)} records answer to `{text}`: {', '.join(f'{x} {record}' for x, record in found[:20])}"
+        many = f"{len(found)} records match `{text}`: {', '.join(f'{x} {record}' for x, record in found[:20])}"
         fail([Diagnostic("R605", many, at, "name the one you mean by its id, and add --entity")])
     return found[0]
 

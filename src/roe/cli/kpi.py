@@ -126,7 +126,9 @@ def _as_tables(lines: list[KpiLine], by: str, kpis: Kpis) -> None:
             click.echo(table(rows, [by, *(HEADS.get(n, n) for n in names)]) + "\n")
     if kpis.targets:
         sources = dict.fromkeys(f"{kpi}: {source}" for kpi, _, _, benchmark, source in kpis.targets if benchmark is not None and source)
-        click.echo("! misses its target (of a count: for each rep); benchmarks from " + ("; ".join(sources) or "the table of targets"))
+        click.echo(
+            "! misses its target (targets for counts are per rep); benchmarks from " + ("; ".join(sources) or "the table of targets")
+        )
 
 
 def _page(path: Path, evaluator: Evaluator, lines: list[KpiLine], by: str) -> None:

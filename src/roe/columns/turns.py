@@ -183,23 +183,23 @@ class Turns:
         for name in sorted(used):
             pool = self.pools.pools[name]
             if not pool.classed:
-                return f"the pool `{name}` looks at each {self.table.entity} for itself"
+                return f"the pool `{name}` must decide each {self.table.entity} separately"
             if not self.pools.due_alike(pool):
-                return f"when a record of the pool `{name}` is due depends on its rep"
+                return f"deadlines in the pool `{name}` depend on the rep who gets the record"
             kinds = kinds_of(pool, self)
             if kinds is None:
-                return f"the {self.table.entity}s are of too many kinds for the pool `{name}`"
+                return f"the pool `{name}` would have to tell too many kinds of {self.table.entity}s apart"
             self.kinds[name] = kinds
         if any(other.pool for _, outcome in self.actions for other in _others(outcome)):
-            return "a rule asks a second pool where the first one finds nobody"
+            return "a rule asks a second pool if the first one finds nobody"
         if self._are_owned(used):
-            return "members of the pools have some of the records already"
+            return "pool members own some of the records already"
         if self._follow_others(used):
-            return "somebody has records of the same companies already"
+            return "reps already own other records of the same companies"
         assigned = self.parts[0].bound.assigned
         held = pa.array([key_parts(key)[1] for key in assigned if key.startswith(f"{self.table.entity}|")], pa.string())
         is_back = len(held) and pc.any(pc.is_in(self.table.ids.take(pa.array(self.row)), value_set=held)).as_py()
-        return "pools have given out some of the records before" if is_back else ""
+        return "pools assigned some of the records in an earlier run" if is_back else ""
 
     def _are_owned(self, used: set[str]) -> bool:
         """Whether a member of the pools has one of the records, so that its place must not count."""

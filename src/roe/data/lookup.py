@@ -141,7 +141,7 @@ class CsvLookup:
         if self._is_sound:
             return
         if not is_plain(block, ord(self.delimiter)):
-            raise CannotLookUp(f"`{self.path.name}` has records with several lines, or misplaced quotes")
+            raise CannotLookUp(f"`{self.path.name}` has records that span several lines, or misplaced quotes")
         if not block.isascii():
             try:
                 block.decode("utf-8")

@@ -142,10 +142,10 @@ def _field_changes(what: str, before: Report, rows_before: int, now: Report, row
     sentences = []
     was, is_ = before.get("filled", 0) / rows_before, now["filled"] / rows_now
     if was - is_ > FALLEN:
-        sentences.append(f"{what} is filled in {is_:.0%} of the rows, and was in {was:.0%}")
+        sentences.append(f"{what} is filled in {is_:.0%} of the rows, down from {was:.0%}")
     fresh = [x for x in now["values"] if x not in before["values"]] if before.get("values") and now["values"] else []
     if fresh:
-        sentences.append(f"{what} has a new value: {', '.join(f'`{x}`' for x in fresh[:5])}")
+        sentences.append(f"{what} has {'a new value' if len(fresh) == 1 else 'new values'}: {', '.join(f'`{x}`' for x in fresh[:5])}")
     return sentences
 
 

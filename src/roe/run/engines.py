@@ -281,14 +281,14 @@ class Spark(Engine):
             help = "use `--engine columns`, or look into Spark's own log"
             raise PolicyError([Diagnostic("R803", f"Spark did not finish: {first[:200]}", Span("--engine", 1, 1, 2), help)]) from e
         if shared.together and not self.foretold():
-            self.notes.append(f"one task decided all records, since {shared.together}")
+            self.notes.append(f"one task decided all records, because {shared.together}")
 
     def foretold(self) -> list[str]:
         from roe.spark.plan import share
 
         why = share(self.job.evaluator.policy)
-        cost = "it takes as long as `--engine columns` on one core, and the memory of all records"
-        return [f"one task decides all records, since {why}; {cost}"] if isinstance(why, str) else []
+        cost = "this takes as long as `--engine columns` on one core, and needs memory for all records"
+        return [f"one task decides all records, because {why}; {cost}"] if isinstance(why, str) else []
 
     def broken(self) -> list[Broken]:
         return self._broken

@@ -65,11 +65,13 @@ def _folder(evaluator: Evaluator, source: Source, as_of: str, state: State, say:
     phase("looking for the turns of pools")
     cache = cache_folder()
     if cache is None or not is_private(cache):
-        say("note: a pool's turns depend on all earlier records, so all are decided; with a private cache folder this happens only once")
+        say(
+            "note: a pool's turns depend on all earlier records, so roe decides all of them; with a private cache folder it does this only once"
+        )
         return _made(evaluator, source, as_of, state, Path(tempfile.mkdtemp(prefix="roe-turns-")))
     place = cache / "turns" / _digest(evaluator, source, as_of, state)
     if not (place / "pools.json").is_file():
-        say("note: a pool's turns depend on all earlier records, so all are decided, once for this policy, data and day")
+        say("note: a pool's turns depend on all earlier records, so roe decides all of them, once for this policy, data and day")
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{os.getpid()}-"))
         try:

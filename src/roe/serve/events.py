@@ -103,7 +103,9 @@ def claimed(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
     entity, id, role, key = _subject(desk, event, owned=False)
     rep, when = _rep(desk, event), _when(event, at)
     if desk.records.at(at).world.is_untouched(entity, id):
-        raise Refused(409, "R903", f"`do_not_route:` keeps the {entity} `{id}` where it is", "see the policy")
+        raise Refused(
+            409, "R903", f"`do_not_route:` keeps the {entity} `{id}` where it is", "to move it, change `do_not_route:` in the policy"
+        )
     claims = desk.plan.claims
     if entity == "account" and claims is not None and role == claims.role:
         claim = f"claim:{desk.state.count('claim')}"
@@ -136,7 +138,9 @@ def returned(desk: Desk, event: Mapping[str, Any], at: datetime) -> Json:
     entity, id, role, key = _subject(desk, event)
     owner, rep, when, reason = _owner(desk, key), _rep(desk, event), _when(event, at), str(event.get("reason") or "")
     if desk.records.at(at).world.is_untouched(entity, id):
-        raise Refused(409, "R903", f"`do_not_route:` keeps the {entity} `{id}` where it is", "see the policy")
+        raise Refused(
+            409, "R903", f"`do_not_route:` keeps the {entity} `{id}` where it is", "to move it, change `do_not_route:` in the policy"
+        )
     if owner["owner"] != rep:
         raise Refused(409, "R903", f"`{rep}` does not own the {entity} `{id}`", "only its owner can give a record back")
     desk.entries.append(Returned(at=desk.moment(when), entity=entity, record=id, role=role, rep=rep, by=rep, reason=reason))

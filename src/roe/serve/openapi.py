@@ -128,9 +128,9 @@ def _paths() -> Mapping[str, Json]:
         },
         "/v1/runs": {"get": _operation("runs", "The last runs, the newest first", "read", parameters=("limit",))},
         "/v1/runs/{run}/undo": {
-            "get": _operation("wouldUndo", "What the undo of a run would give back", "read", parameters=("run",)),
-            "post": _operation("undo", "Give back what a run gave, as `roe undo` does", "admin", parameters=("run",),
-                               body={"type": "object", "properties": {"by": TEXT, "reason": TEXT, "until": {**TEXT, "description": "until which day the records are held"}}}),
+            "get": _operation("wouldUndo", "What undoing a run would change", "read", parameters=("run",)),
+            "post": _operation("undo", "Undo a run, as `roe undo` does", "admin", parameters=("run",),
+                               body={"type": "object", "properties": {"by": TEXT, "reason": TEXT, "until": {**TEXT, "description": "the day until which the records stay with their former owners; default: 30 days"}}}),
         },
         "/v1/shadow": {"get": _operation("shadow", "Where the candidate policy decides otherwise", "read", parameters=("limit",))},
         "/v1/pause": {

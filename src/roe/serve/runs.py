@@ -61,7 +61,7 @@ async def give_back(request: Request) -> Response:
     by, reason, until = str(body.get("by") or ""), str(body.get("reason") or ""), _day(body.get("until"))
     by = by or ("" if token is ANYBODY else token.name)
     if not by:
-        raise unreadable("nobody says who undoes the run", 'send {"by": "Ann Lee", "reason": "the wrong file"}', 422)
+        raise unreadable("the request does not say who undoes the run", 'send {"by": "Ann Lee", "reason": "the wrong file"}', 422)
     who = f"{by}: {reason}" if reason else by
     undone = await _asked(lambda: undo(run, server.settings.state, who[:LONGEST], until, PATIENCE))
     await asyncio.wrap_future(server.writer.submit(Job(lambda desk, at: (200, dict))))
@@ -86,7 +86,7 @@ def _day(value: Any) -> date | None:
     except ValueError:
         raise unreadable("`until` is not a day", "write it as 2026-03-31", 422) from None
     if day.year > LAST_YEAR:
-        raise unreadable(f"`until` is too far away: {day}", f"take a day until the year {LAST_YEAR}", 422)
+        raise unreadable(f"`until` is too far away: {day}", f"use a day no later than the year {LAST_YEAR}", 422)
     return day
 
 

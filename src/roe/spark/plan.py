@@ -71,14 +71,14 @@ def _handed_out_by(policy: Policy, entity: str, children: Collection[str]) -> fr
     for name, pool in policy.plan.pools.items():
         parts = record_parts(pool, policy)
         if pool.strategy == "least_loaded" or parts is None:
-            return f"the pool `{name}` looks at each {entity} for itself"
+            return f"the pool `{name}` must decide each {entity} separately"
         if any(OPEN_CAPS.get(cap, "") in children for cap in pool.caps):
-            return f"caps of the pool `{name}` count records that are shared out with their {entity}"
+            return f"a cap of the pool `{name}` counts records that refer to the {entity}"
         wanted += [*map(expression, parts), *_of_one(pool)]
     for expr in wanted:
         more = rests_on(policy, entity, expr)
         if more is None or any(of in children for of, _ in more):
-            return f"pools look at more of each {entity} than its own fields (`{expr.text}`)"
+            return f"a pool reads more about each {entity} than its own fields (`{expr.text}`)"
         found |= more
     return frozenset(name for of, name in found if of == entity)
 

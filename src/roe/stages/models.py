@@ -56,7 +56,7 @@ class SignalSection(Section):
     name: Identifier
     points: float
     of: Expression | None = key("a list of dated records", default=None)
-    at: Expression | None = key("one date; points count in the time before it", default=None)
+    at: Expression | None = key("one date; the points count as it comes near", default=None)
     ahead: Duration | None = None
     date: Identifier | None = key("the field with the date; default `date`", default=None)
     weight: Identifier | None = key("a field whose number multiplies the points", default=None)

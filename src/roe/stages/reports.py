@@ -18,7 +18,8 @@ class ReportSection(Section):
 
     for_: Text | None = None
     list: Text | None = key(
-        "a table under `tables:`; leaves out records that match none of its rows, and lists rows that match no record", default=None
+        "a table under `tables:`; the report leaves out records that match none of its rows, and lists rows that match no record",
+        default=None,
     )
     where: Expression | None = None
     by: Expression | None = None

@@ -38,7 +38,7 @@ class SettingsSection(Section):
     profile: Annotated[Text, Form(enum=list(PROFILES))] | None = key("the CRM that the column names come from", default=None)
     include: tuple[FilePath, ...] = ()
     roles: Annotated[tuple[Identifier, ...], Form(minItems=1)] = key(
-        "the roles that own records; `owner` without a role is the first one", default=("owner",)
+        "the roles that own records; `owner` without a role means the first one", default=("owner",)
     )
 
 

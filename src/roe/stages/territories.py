@@ -39,7 +39,7 @@ class StaffingSection(Section):
 
 @section
 class DecidedBySelfSection(Section):
-    """records that are decided by their own attributes"""
+    """records whose own attributes decide"""
 
     name: Name
     when: Expression
@@ -51,7 +51,7 @@ class DecidedBySection(Section):
     """another record whose attributes decide, such as the ultimate parent"""
 
     account: Expression = key("the record whose attributes decide, such as account.ultimate_parent")
-    except_: tuple[DecidedBySelfSection, ...] = key("records that are decided by their own attributes", default=())
+    except_: tuple[DecidedBySelfSection, ...] = key("records whose own attributes decide", default=())
 
 
 @section

@@ -31,7 +31,7 @@ def coverage_page(policy: Policy, report: CoverageReport) -> str:
         page.heading("Rules that decide in no test")
         page.table(("Rule", "In", "Written in", "Why it never decides"), idle)
     page.say(
-        "Green, one line at the left: decides in a test, and each condition was met and not met. Yellow, dashed: some outcome is missing. Red, double: decides in no test.",
+        "Green, one line at the left: the rule decides in a test, and the tests meet and fail each of its conditions. Yellow, dashed: one of these is missing. Red, double: the rule decides in no test.",
         "quiet",
     )
     found = lines(report)

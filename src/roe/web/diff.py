@@ -41,7 +41,7 @@ def _impact(page: Page, made: Impact) -> None:
     notable = (
         (customers, counted(customers, "customer")),
         (cut, f"{counted(cut, 'live window')} {verb(cut, 'is', 'are')} cut short"),
-        (unowned, f"{unowned:,} {verb(unowned, 'is', 'are')} left to nobody"),
+        (unowned, f"{counted(unowned, 'record')} {verb(unowned, 'is', 'are')} left without an owner"),
     )
     if any(n for n, _ in notable):
         page.bullets(text for n, text in notable if n)
@@ -58,7 +58,7 @@ def _impact(page: Page, made: Impact) -> None:
     )
     page.heading("Every record that moves", 3)
     page.table(
-        ("Record", "Role", "From", "To", "Why it was", "Why it is", "Mind"),
+        ("Record", "Role", "From", "To", "Reason before", "Reason after", "Note"),
         (
             (m.name, m.role, made.name(m.before), made.name(m.after), _why(m.rule_before, m.reason_before), _why(m.rule_after, m.reason_after),
              ", ".join(mark for mark, holds in (("customer", m.customer), ("window cut short", m.cut)) if holds))

@@ -59,7 +59,7 @@ def kpi_page(policy: str, kpis: Kpis, found: Sequence[KpiLine], by: str) -> str:
         page.table(("", *(line.group for line in own), *(("Target", "Benchmark") if kpis.targets else ())), rows)
     if kpis.targets:
         page.say(
-            "▼ misses its target. Targets of counts are for each rep. "
+            "▼ misses its target. Targets for counts are per rep. "
             + ". ".join(dict.fromkeys(f"{k.replace('_', ' ').capitalize()}: {s}" for k, _, _, _, s in kpis.targets if s)),
             "quiet",
         )

@@ -52,6 +52,6 @@ def _file(page: Page, entity: str, read: dict[str, object], seen: Overview) -> N
         odd = ", ".join(f"{text} ({n:,})" for text, n in f["unread_texts"].items())
         mended = ", ".join(f"{c['written']} to {c['meant']}" for c in f["corrections"])
         rows.append((name, f["column"], f"{f['filled']:,}", odd, mended, ", ".join(f["values"][:8]) or seen.newest.get((entity, name), "")))
-    page.table(("Field", "Column", "Filled", "Read as missing", "Corrected", "Values, or the newest"), rows)
+    page.table(("Field", "Column", "Filled", "Read as missing", "Corrected", "Values, or the newest value"), rows)
     if read["not_understood"]:
         page.say("Columns not understood: " + ", ".join(read["not_understood"]), "warn")  # type: ignore[arg-type]

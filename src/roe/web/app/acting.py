@@ -79,7 +79,7 @@ def day_of(form: Mapping[str, Any], name: str, today: date, needed: str = "") ->
     if found < today:
         wrong(f"{found} is in the past.")
     if found > LAST:
-        wrong(f"{found} is too far away. Take a day before {LAST}.")
+        wrong(f"{found} is too far away. Choose a day before {LAST}.")
     return found
 
 

@@ -223,7 +223,7 @@ def _words(kind: str, e: Any, reader: Reader) -> tuple[str, str]:
         return f"{_owns(e, reader)}, {how}{former}", e.sentence
     if kind == "evidence":
         outcome = (e.values.get("trace") or {}).get("outcome") or {}
-        return f"{_decided(e, reader)}: this keeps what the decision read", str(outcome.get("reason") or "")
+        return f"{_decided(e, reader)}: this entry keeps the values that the decision used", str(outcome.get("reason") or "")
     what, why = told(e, reader.name, reader.day)
     return what + (f" (as {e.role})" if getattr(e, "role", "") else ""), why
 

@@ -71,7 +71,7 @@ def as_csv(ask: Ask) -> Response:
         return ask.missing("No ledger is connected.")
     wanted, problem = wanted_of(ask)
     if problem:
-        return ask.render("problem.html", 400, title="This filter is not understood", said=problem)
+        return ask.render("problem.html", 400, title="roe cannot use this filter", said=problem)
     names = {str(rep["id"]): str(rep.label) for rep in ask.snapshot.reps()}
     reader = Reader(lambda rep: names.get(rep, rep or ""), ask.zone)
 

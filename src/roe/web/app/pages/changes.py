@@ -81,7 +81,7 @@ def figures(found: list[Outcome]) -> list[tuple[str, int]]:
     return [
         ("change hands", len(found)),
         ("had nobody until now", sum(o.previous is None for o in found)),
-        ("are left to nobody", sum(o.owner is None for o in found)),
+        ("are left without an owner", sum(o.owner is None for o in found)),
         ("go from one rep to another", sum(o.owner is not None and o.previous is not None for o in found)),
     ]
 
