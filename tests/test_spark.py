@@ -24,7 +24,7 @@ from test_spark_pools import two_roles
 
 heavy = pytest.mark.skipif(not os.environ.get("ROE_HEAVY") or shutil.which("java") is None, reason="needs ROE_HEAVY=1 and Java")
 POLICIES = 200
-TOGETHER = re.compile("one task decide[sd] all records, since ([^;]*)")
+TOGETHER = re.compile("one task decide[sd] all records, because ([^;]*)")
 WHY = {
     "distribution": "claims and credits look at all records",
     "crm": "",
@@ -85,6 +85,17 @@ def test_what_can_be_shared_out(name: str) -> None:
         )
         return
     assert found == (WHY[name] or (Share("lead", {}) if name == "matching" else Share("account", children)))
+
+
+@pytest.mark.parametrize("name", sorted(AS_OF))
+def test_what_is_not_shared_out_is_said_before_the_run(name: str) -> None:
+    """And in words that `compare` below reads."""
+    from roe.run.engines import Job, Spark
+    from roe.run.source import Source
+
+    evaluator = roe.compile(roe.load(EXAMPLES / name))
+    notes = Spark(Job(evaluator, Source(evaluator.policy, EXAMPLES / name / "data"), AS_OF[name])).foretold()
+    assert [m[1] for m in map(TOGETHER.match, notes) if m] == [WHY[name]] * bool(WHY[name])
 
 
 @heavy
