@@ -107,7 +107,7 @@ _TRANSLATED = {
     "north": "nord norte nordic",
     "oil": "ol petrole petroleo petrolio olje olie petroleum",
     "paper": "papier papel carta papir papper seishi",
-    "plant": "zavod werk werke fabrika",
+    "plant": "zavod werk werke fabrika kombinat",
     "post": "poste correos posten poczta",
     "power": "strom kraft kraftwerk kraftwerke elkraft denryoku",
     "printing": "druck druckerei imprimerie imprenta stampa tryk tryckeri drukkerij drukarnia insatsu",
@@ -196,6 +196,15 @@ READ_ALOUD |= {
     "전자": "electronics", "건설": "construction", "은행": "bank", "화학": "chemical", "제약": "pharmaceutical", "증권": "securities", "보험": "insurance",
     "자동차": "motor", "중공업": "heavy industries", "산업": "industries", "그룹": "group", "전기": "electric", "에너지": "energy", "식품": "foods", "제철": "steel",
 }  # fmt: skip
+# And for what Russian plants make, whatever the ending that agrees with the noun
+_RUSSIAN = {
+    "авиационн": "aviation", "автомобильн": "automobile", "горнорудн": "mining", "кирпичн": "brick", "машиностроительн": "machine building",
+    "металлургическ": "metallurgical", "молочн": "dairy", "нефтян": "oil", "приборостроительн": "instrument making", "станкостроительн": "machine tool",
+    "стекольн": "glass", "строительн": "building", "судостроительн": "shipbuilding", "судоремонтн": "ship repair", "текстильн": "textile", "трубн": "pipe",
+    "тракторн": "tractor", "угольн": "coal", "фармацевтическ": "pharmaceutical", "химическ": "chemical", "хлебн": "bread", "цементн": "cement",
+    "энергетическ": "energy", "электротехническ": "electrical",
+}  # fmt: skip
+READ_ALOUD |= {stem + ending: meant for stem, meant in _RUSSIAN.items() for ending in ("ый", "ий", "ой", "ая", "ое")}
 _MORE_PLACES = (
     "chad cuba fiji iran iraq laos mali oman peru togo uk usa us american europe european asia asian africa african nordic chinese indian deutschland german french italian espana brasil japanese "
     "schweiz suisse swiss osterreich austrian belgique nederland holland polska russian canadian australian mexicana hong kong korea korean "
