@@ -121,7 +121,7 @@ engagement:
             {"id": f"L{i:03}", "created": f"2026-01-{rng.randrange(1, 28):02}", "region": rng.choice(["B", None])}
             for i in range(80)
         ]  # fmt: skip
-        tables = {"lead": leads, "rep": reps}
+        tables: dict[str, Any] = {"lead": leads, "rep": reps}
         run = ColumnRun.of(evaluator, tables, as_of="2026-02-01")
         assert lines_of(batch_of(run).turns) == by_rows(evaluator.run(tables, as_of="2026-02-01")).turns, number
         handed += bool(run.handed)
