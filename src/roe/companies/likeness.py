@@ -375,24 +375,8 @@ _RUSSIAN_ADJECTIVE = re.compile(r"\w{4,}sk(?:iy|ij|y|aya|aja|oe|oye)")
 
 
 # What one sound is spelt like, in names that came from other scripts and languages
-_SOUNDS = (
-    ("ph", "f"),
-    ("tch", "ch"),
-    ("ch", "k"),
-    ("y", "i"),
-    ("ck", "k"),
-    ("c", "k"),
-    ("w", "v"),
-    ("kh", "h"),
-    ("ae", "a"),
-    ("oe", "o"),
-    ("ue", "u"),
-    ("z", "s"),
-    ("j", "i"),
-    ("x", "ks"),
-    ("ou", "u"),
-    ("eo", "u"),
-)
+_SPELLINGS = "ph-f tch-ch ch-k y-i ck-k c-k w-v kh-h ae-a oe-o ue-u z-s j-i x-ks ou-u eo-u"
+_SOUNDS = [sound.split("-") for sound in _SPELLINGS.split()]
 
 
 def _spelt(word: str) -> str:
