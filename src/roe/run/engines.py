@@ -266,7 +266,7 @@ class Spark(Engine):
     def fill(self, files: Files, watch: Watch) -> None:
         from pyspark.errors import PySparkException
 
-        from roe.run.spark import collect, decide, decide_in_parts
+        from roe.run.spark import RESULT, collect, decide, decide_in_parts
         from roe.spark.pools import TurnFiles
         from roe.spark.run import share_out
 
@@ -274,7 +274,7 @@ class Spark(Engine):
         try:
             folder = str(files.folder.resolve())
             made, to = (partial(decide_in_parts, folder=folder), TurnFiles(folder, job.turns)) if job.form == PARTS else (decide, None)
-            shared = share_out(job.evaluator, job.source.place, job.as_of, made, job.session, job.buckets, to)
+            shared = share_out(job.evaluator, job.source.place, job.as_of, made, RESULT, job.session, job.buckets, to)
             self._broken = collect(shared, files, job.evaluator, job.as_of)
         except PySparkException as e:
             first = next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)
