@@ -132,7 +132,7 @@ def _value(value: Value, zone: tzinfo) -> Value:
     return value
 
 
-class Evidence:
+class RunEvidence:
     """The evidence of a run, by its --out folder. Raises OSError or ValueError if there is none."""
 
     def __init__(self, out: Path) -> None:

@@ -19,7 +19,7 @@ from roe.data.headers import field_of, known_columns
 from roe.data.local import ZEROS, is_local, read_locally
 from roe.data.makers import maker
 from roe.data.reading import Problem, Reading, Reject
-from roe.data.scan import Origin
+from roe.data.scan import TableOrigin
 from roe.dynamic import Record, Values
 from roe.policy.model import DataSource, Field
 
@@ -27,12 +27,12 @@ NAMELESS = "the record has no id"
 UNKNOWN_RECORD = "no id, name, e-mail or domain: the record cannot be told from others"
 
 
-class Records(list[Values]):
+class RawRecords(list[Values]):
     """Raw records, each with `$line`, and where they come from."""
 
-    def __init__(self, rows: Iterable[Values] = (), origin: Origin | None = None) -> None:
+    def __init__(self, rows: Iterable[Values] = (), origin: TableOrigin | None = None) -> None:
         super().__init__(rows)
-        self.origin = origin or Origin("")
+        self.origin = origin or TableOrigin("")
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ def coerce_table(
     A record that the policy decides goes back to where it came from, so its id is never made up. `earlier` are records of the same table:
     what its columns settled holds for these too.
     """
-    origin = raw.origin if isinstance(raw, Records) else Origin("")
+    origin = raw.origin if isinstance(raw, RawRecords) else TableOrigin("")
     raw = list(raw)
     keys = dict.fromkeys((*origin.header, *(k for row in raw for k in row if k != "$line")))
     table = Typed(started(entity, fields, keys, roles, origin, len(raw), decided))
@@ -191,7 +191,7 @@ class _RecordReader:
 
 
 def started(
-    entity: str, fields: Mapping[str, Field], keys: Iterable[str], roles: list[str], origin: Origin, rows: int, decided: bool
+    entity: str, fields: Mapping[str, Field], keys: Iterable[str], roles: list[str], origin: TableOrigin, rows: int, decided: bool
 ) -> Reading:
     """A reading report before the first cell is read."""
     keys = list(keys)

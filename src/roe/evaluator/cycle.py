@@ -40,7 +40,7 @@ class Accounts:
         return bool(self.returns[i]) and self.why[i] not in NO_REST
 
 
-class Cycle:
+class BookCycle:
     """One book of one cycle. Where other books are of its role, owners from before the first cycle are the book's only if it may have
     their accounts.
     """

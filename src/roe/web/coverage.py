@@ -8,14 +8,16 @@ from html import escape
 from roe.files import MAX_TABLE_BYTES, read_text
 from roe.policy.model import Policy
 from roe.testing.coverage import CoverageReport, Covered, lines
-from roe.web.page import Page
+from roe.web.page import ReportPage
 
 MOST_LINES = 5_000  # of one file that are shown
 
 
 def coverage_page(policy: Policy, report: CoverageReport) -> str:
     """Which rules decide, with the reason for those that do not; then the source."""
-    page = Page(f"Coverage of {policy.name}", f"{report.share:.1f} % of rules and outcomes of conditions, by {len(report.results)} tests")
+    page = ReportPage(
+        f"Coverage of {policy.name}", f"{report.share:.1f} % of rules and outcomes of conditions, by {len(report.results)} tests"
+    )
     titles = {key: report.titles[key].replace("`", "") for key in report.lists}
     page.table(("List", "Rules that decide", "Outcomes of conditions"), [_row(titles[key], rules) for key, rules in report.lists.items()])
     idle = [(r.name, titles[key], str(r.place), r.reason) for key, rules in report.lists.items() for r in rules if not r.fired]
