@@ -10,26 +10,40 @@ from roe.testing.coverage import CoverageReport, lines
 from roe.web.page import Page
 
 MOST_LINES = 5_000  # of one file that are shown
+LISTS, IDLE = ("List", "Rules that decide", "Outcomes of conditions"), ("Rule", "In", "Written in", "Why it never decides")
 
 
-def coverage_page(policy: Policy, report: CoverageReport) -> str:
-    """Which rules decide, with the reason for those that do not; then the source."""
-    page = Page(f"Coverage of {policy.name}", f"{report.share:.1f} % of rules and outcomes of conditions, by {len(report.results)} tests")
+def said(report: CoverageReport) -> str:
+    return f"{report.share:.1f} % of rules and outcomes of conditions, by {len(report.results)} tests"
+
+
+def by_list(report: CoverageReport) -> list[tuple[str, str, str]]:
+    """What the tests reach of each list of rules, for the columns of `LISTS`."""
     rows = []
     for key, rules in report.lists.items():
         outcomes = [c for r in rules for c in r.conditions]
-        told = f"{sum(c.covered for c in outcomes)} of {2 * len(outcomes)}" if outcomes else ""
-        rows.append((report.titles[key].replace("`", ""), f"{sum(r.fired > 0 for r in rules)} of {len(rules)}", told))
-    page.table(("List", "Rules that decide", "Outcomes of conditions"), rows)
-    idle = [
+        met = f"{sum(c.covered for c in outcomes)} of {2 * len(outcomes)}" if outcomes else ""
+        rows.append((report.titles[key].replace("`", ""), f"{sum(r.fired > 0 for r in rules)} of {len(rules)}", met))
+    return rows
+
+
+def idle(report: CoverageReport) -> list[tuple[str, str, str, str]]:
+    """The rules that decide in no test, for the columns of `IDLE`."""
+    return [
         (r.name, report.titles[key].replace("`", ""), str(r.place), r.reason)
         for key, rules in report.lists.items()
         for r in rules
         if not r.fired
     ]
-    if idle:
+
+
+def coverage_page(policy: Policy, report: CoverageReport) -> str:
+    """Which rules decide, with the reason for those that do not; then the source."""
+    page = Page(f"Coverage of {policy.name}", said(report))
+    page.table(LISTS, by_list(report))
+    if found_idle := idle(report):
         page.heading("Rules that decide in no test")
-        page.table(("Rule", "In", "Written in", "Why it never decides"), idle)
+        page.table(IDLE, found_idle)
     page.say(
         "Green, one line at the left: the rule decides in a test, and the tests meet and fail each of its conditions. Yellow, dashed: one of these is missing. Red, double: the rule decides in no test.",
         "quiet",
