@@ -79,38 +79,34 @@ def _parse(code: str) -> tuple[Section, ...]:
 
 
 def _parse_section(text: str) -> Section:
-    condition: tuple[str, float] | None = None
-    pieces: list[tuple[bool, str]] = []
-    letters, marks, general, elapsed = "", "", False, False
-    for m in _TOKEN.finditer(text):
-        kind, value = m.lastgroup, m[m.lastgroup] if m.lastgroup else ""
-        if kind == "bracket":
-            compared = _CONDITION.match(value)
-            elapsed = elapsed or (value.lower() in ("h", "hh", "m", "mm", "s", "ss"))
-            if compared and compared[2].count(".") <= 1 and compared[2].strip("-."):
-                condition = compared[1], float(compared[2])
-        elif kind in ("quoted", "escaped", "literal"):
-            pieces.append((False, value))
-        elif kind == "digit":
-            pieces.append((True, value))
-        elif kind == "clock":
-            letters += value.lower()
-        elif kind == "ampm":
-            letters += "h"
-        elif kind in ("mark", "exponent"):
-            marks += value
-        general = general or kind == "general"
-    if general:
+    tokens = [(m.lastgroup, m[m.lastgroup]) for m in _TOKEN.finditer(text) if m.lastgroup]
+    kinds = {kind for kind, _ in tokens}
+    brackets = [value for kind, value in tokens if kind == "bracket"]
+    condition = next((c for c in map(_condition, reversed(brackets)) if c is not None), None)
+    letters = "".join("h" if kind == "ampm" else value.lower() for kind, value in tokens if kind in ("ampm", "clock"))
+    pieces = [(kind == "digit", value) for kind, value in tokens if kind in ("digit", "quoted", "escaped", "literal")]
+    if "general" in kinds:
         return Section("number", condition)
-    if elapsed:
+    if any(value.lower() in ("h", "hh", "m", "mm", "s", "ss") for value in brackets):
         return Section("elapsed", condition)
     if letters:
-        has_time = any(c in letters for c in "hs")
-        has_date = any(c in letters for c in "ydbeg") or not has_time
-        return Section("datetime" if has_date and has_time else "date" if has_date else "time", condition)
-    if marks or not _is_code(pieces):
+        return Section(_kind_of_moment(letters), condition)
+    if kinds & {"mark", "exponent"} or not _is_code(pieces):
         return Section("number", condition)
     return Section("code", condition, tuple(pieces))
+
+
+def _condition(bracket: str) -> tuple[str, float] | None:
+    """`>=100` in brackets: when a section applies."""
+    compared = _CONDITION.match(bracket)
+    is_number = compared is not None and compared[2].count(".") <= 1 and compared[2].strip("-.")
+    return (compared[1], float(compared[2])) if compared is not None and is_number else None
+
+
+def _kind_of_moment(letters: str) -> str:
+    has_time = any(c in letters for c in "hs")
+    has_date = any(c in letters for c in "ydbeg") or not has_time
+    return "datetime" if has_date and has_time else "date" if has_date else "time"
 
 
 def _is_code(pieces: list[tuple[bool, str]]) -> bool:

@@ -48,19 +48,21 @@ def arithmetic(op: str, a: Scalar, b: Scalar) -> Scalar:
     if op == "/":
         b = bounded(b)  # by more than the largest number everything is 0
         right = b.sql if b.is_double and not isinstance(a.sql, exp.Literal) else right
+        right = right if is_constant(b.sql) and b.most else exp.func("NULLIF", right, exp.Literal.number(0))
+    most = _most(op, a, b)
+    return Scalar(exp.paren(ARITHMETIC[op](this=left, expression=right)), "number", math.inf if math.isnan(most) else most, True)
+
+
+def _most(op: str, a: Scalar, b: Scalar) -> float:
+    """How large the result can be at most."""
+    if op == "/":
         least = b.most if is_constant(b.sql) else 1.0 if b.most <= EXACT and not b.is_double else 0.0  # a count is not a fraction
-        made: Sql = exp.Div(
-            this=left, expression=right if is_constant(b.sql) and b.most else exp.func("NULLIF", right, exp.Literal.number(0))
-        )
-        most = a.most / least if least else math.inf
-    else:
-        made = ARITHMETIC[op](this=left, expression=right)
-        most = a.most * b.most if op == "*" else a.most + b.most
-        if op != "*" and min(a.most, b.most) < 1e291:  # too little to carry a finite number beyond the largest
-            most = min(most, max(a.most, b.most, float(v.LARGEST)))
-        elif op == "*" and min(a.most, b.most) <= 1:
-            most = max(a.most, b.most)
-    return Scalar(exp.paren(made), "number", math.inf if math.isnan(most) else most, True)
+        return a.most / least if least else math.inf
+    if op == "*":
+        return max(a.most, b.most) if min(a.most, b.most) <= 1 else a.most * b.most
+    most = a.most + b.most
+    # a small one carries no finite number beyond the largest
+    return min(most, max(a.most, b.most, float(v.LARGEST))) if min(a.most, b.most) < 1e291 else most
 
 
 def bounded(found: Scalar) -> Scalar:

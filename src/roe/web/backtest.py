@@ -46,17 +46,7 @@ def _score(page: Page, r: Result) -> None:
     rows = [("AUC", _number(r.auc), _number(r.auc_before)), ("Brier score", _number(r.brier), ""), ("Log loss", _number(r.log_loss), ""),
             ("Won", f"{r.drift['rate_after']:.1%}", f"{r.drift['rate_before']:.1%}"), ("Stability index of the score", _number(r.drift["score"]), "")]  # fmt: skip
     page.table(header, rows)
-    names = [str(d["decile"]) for d in r.deciles]
-    xs = [t["workload"] for t in r.thresholds]
-    page.charts([
-        bars("Lift by tenth", names, {"lift": [d["lift"] or 0.0 for d in r.deciles]}, x="tenth of the records, the best scores first", y="times the average"),
-        lines("ROC", {"score": ([a for a, _ in r.roc], [b for _, b in r.roc])}, x="share of the lost records above a score", y="share of the won", diagonal=True),
-        lines("Calibration", {"observed": ([c["predicted"] for c in r.calibration], [c["observed"] for c in r.calibration]),
-                              "a perfect score": ([c["predicted"] for c in r.calibration], [c["predicted"] for c in r.calibration])},
-              x="predicted share won", y="observed share won", percent=True, dots=True),
-        lines("Precision and recall by workload", {"precision": (xs, [t["precision"] for t in r.thresholds]), "recall": (xs, [t["recall"] for t in r.thresholds])},
-              x="share of records that is worked", percent=True, dots=True),
-    ])  # fmt: skip
+    page.charts(_charts(r))
     page.heading("By tenth", 3)
     page.table(("Tenth", "Records", "Won", "Rate", "95 % interval", "Lift", "From score"), (
         (d["decile"], f"{d['records']:.0f}", f"{d['won']:.1f}", f"{d['rate']:.1%}", f"{d['low']:.1%} to {d['high']:.1%}", _number(d["lift"]), "" if d["least_score"] is None else f"{d['least_score']:g}")
@@ -73,6 +63,20 @@ def _score(page: Page, r: Result) -> None:
     if r.card is not None:
         page.heading("The score card", 3)
         page.table(("Criterion", "Points", "Records"), ((c.name, c.points, c.records) for c in r.card.criteria))
+
+
+def _charts(r: Result) -> list[str]:
+    names = [str(d["decile"]) for d in r.deciles]
+    xs = [t["workload"] for t in r.thresholds]
+    return [
+        bars("Lift by tenth", names, {"lift": [d["lift"] or 0.0 for d in r.deciles]}, x="tenth of the records, the best scores first", y="times the average"),
+        lines("ROC", {"score": ([a for a, _ in r.roc], [b for _, b in r.roc])}, x="share of the lost records above a score", y="share of the won", diagonal=True),
+        lines("Calibration", {"observed": ([c["predicted"] for c in r.calibration], [c["observed"] for c in r.calibration]),
+                              "a perfect score": ([c["predicted"] for c in r.calibration], [c["predicted"] for c in r.calibration])},
+              x="predicted share won", y="observed share won", percent=True, dots=True),
+        lines("Precision and recall by workload", {"precision": (xs, [t["precision"] for t in r.thresholds]), "recall": (xs, [t["recall"] for t in r.thresholds])},
+              x="share of records that is worked", percent=True, dots=True),
+    ]  # fmt: skip
 
 
 def _number(x: float | None) -> str:

@@ -27,8 +27,9 @@ from roe.evaluator.engine import Bound, Evaluator
 from roe.ledger.reconcile import key_parts
 from roe.plan.outcome import ACTIONS
 from roe.progress import phase
+from roe.run.allocations import ALLOCATIONS
 from roe.run.columns import batch_of
-from roe.run.result import ALLOCATIONS, Batch
+from roe.run.result import Batch
 from roe.web.app.outcomes import Outcome, Outcomes
 from roe.web.app.snapshot import Key, Snapshot, was_asked
 
