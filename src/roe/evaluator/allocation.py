@@ -126,6 +126,14 @@ class PoolHistory:
             self.made.append(Standing(key))
         return self.made[number]
 
+    def without(self, standing: Standing, reps: Mapping[str, str]) -> Standing:
+        """A standing for records that some reps cannot take, by their reasons. Many records may have the same ones."""
+        key = tuple(reps.items())
+        fewer = standing.fewer.get(key)
+        if fewer is None:
+            fewer = standing.fewer[key] = self.intern(standing.without(reps))
+        return fewer
+
     def number(self, standing: Standing) -> int:
         return self.standings[standing.seats]
 

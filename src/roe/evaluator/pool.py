@@ -60,7 +60,7 @@ class Pool:
         """The turn of a record, booked. `tried` are reps who must not have it, with the reasons."""
         standing = self.standing(row, role)
         if tried:
-            standing = self.history.intern(standing.without(tried))
+            standing = self.history.without(standing, tried)
         turn = self._turn(standing, before)
         if not standing.able:
             return self._fallback(turn, row, role, tried)

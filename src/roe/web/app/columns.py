@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,10 @@ class ColumnSnapshot(Snapshot):
                 for rule, n in zip(part.rules, part.unknown, strict=True)
             }
         )
+
+    @property
+    def assigned(self) -> Mapping[str, Any]:
+        return self.run.bound.assigned
 
     @property
     def pools(self) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -63,6 +63,11 @@ class Snapshot(ABC):
     @abstractmethod
     def last_turn(self, pool: str) -> PoolTurn | None:
         """The last turn of the run in which a pool was asked who is next, itself or as one that others fall back on."""
+
+    @property
+    def assigned(self) -> Mapping[str, Any]:
+        """What the state keeps of each record that a pool has given out, by `entity|record|role`, as the run left it."""
+        return self.bound.assigned
 
     @property
     def pools(self) -> Any:
