@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +207,19 @@ engagement:
     assert night("2026-03-21", account=[{"id": "A", "name": "done", "owner": "ann"}])["A"].action == "keep"
     again = night("2026-03-22", account=[{"id": "A", "name": "open", "owner": "ann"}])["A"]  # another question
     assert str(again.until) == "2026-03-24" and "sales-ops" in again.reason
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),  # on the day before the manager leaves, on that day, and once the next step is due
+    [
+        ("[{to: account.owner.ae.manager}, {to: vp, after: 3 days}]", ["Dee", "vp", "vp"]),
+        ("[{to: ops}, {to: account.owner.ae.manager, after: 1 day}]", ["ops", "Dee, who has left,", "Dee, who has left,"]),
+        ("account.owner.ae.manager", ["Dee", "Dee, who has left,", "Dee, who has left,"]),
+    ],
+)
+def test_a_referral_to_a_manager_who_has_left_goes_to_the_next_step(asked: str, said: list[str], tmp_path: Path) -> None:
+    night = Nights(tmp_path, f"roles: [ae]\nengagement: {{account: {{ae: [{{name: ask, then: {{refer: {asked}, within: 2 days}}}}]}}}}")
+    reps = [{"id": "ann", "name": "Ann", "manager": "dee"}, {"id": "dee", "name": "Dee", "ends": "2026-03-03"}]
+    for day, who, late in zip(("2026-03-02", "2026-03-03", "2026-03-05"), said, ("", "", ", which is overdue"), strict=True):
+        asks = night(day, rep=reps, account=[{"id": "A", "owner": "ann"}])["A"]
+        assert (asks.owner, asks.until, asks.reason) == ("ann", date(2026, 3, 4), f"{who} must decide{late}, by rule `ask`")
