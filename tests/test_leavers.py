@@ -166,8 +166,12 @@ def test_a_name_cannot_speak_to_the_terminal(folder: Path, tmp_path: Path) -> No
 
 def test_the_data_names_leavers_as_managers_and_covers(folder: Path) -> None:
     data = folder / "data"
-    (data / "reps.csv").write_text("id,name,ends,manager\nada,Ada Ash,2026-01-31,\ncy,Cy,,ada\ndee,Dee,,ada\neve,Eve,2026-01-31,ada\n", "utf-8")
-    (data / "leaves.csv").write_text("id,rep,starts,until,cover\nv,cy,2026-02-20,2026-03-10,ada\nw,dee,2026-02-01,2026-02-10,ada\n", "utf-8")
+    (data / "reps.csv").write_text(
+        "id,name,ends,manager\nada,Ada Ash,2026-01-31,\ncy,Cy,,ada\ndee,Dee,,ada\neve,Eve,2026-01-31,ada\n", "utf-8"
+    )
+    (data / "leaves.csv").write_text(
+        "id,rep,starts,until,cover\nv,cy,2026-02-20,2026-03-10,ada\nw,dee,2026-02-01,2026-02-10,ada\n", "utf-8"
+    )
     output, summary = run(folder, folder / "out")
     ada = next(x for x in summary["leavers"] if x["rep"] == "ada")
     named = {(m["by"], m["place"]) for m in ada["named"]}

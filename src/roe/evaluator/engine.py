@@ -17,6 +17,7 @@ from roe.dynamic import Json, Record, Saved, State, Values
 from roe.evaluator.able import reason_left, receiver
 from roe.evaluator.assigned import STATE, assignment, granted, held_back
 from roe.evaluator.compiled import Compiled
+from roe.evaluator.data_owner import stamp_of
 from roe.evaluator.decision import Decision, label
 from roe.evaluator.frozen import freeze
 from roe.evaluator.memory import DecisionValues, given_by
@@ -424,5 +425,5 @@ class Run:
     def state(self) -> Json:
         """What the next run needs: owners with the day they began, pool pointers, what pools have assigned."""
         return self.bound.saved(
-            (d.entity, d.id, d.role, d.owner, d.previous, d.since, d.action, given_by(d.action)) for d in self.decisions
+            (d.entity, d.id, d.role, d.owner, d.previous, d.since, d.action, given_by(d.action), stamp_of(d.row)) for d in self.decisions
         )
