@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import roe
+from helpers import policy_text
 from roe.stages.build import build
 
 POLICY = """roe: 1
@@ -115,10 +116,35 @@ NUMBERS = [-3, 0, 1, 49, 50, 499, 500]
         ("not(1-499)", [-3, 0, 500]),
         ("-3", [-3]),
         ("[1..50)", [1, 49]),
+        ("5e1", [50]),
+        ("5e1+", [50, 499, 500]),
+        ("1e0-4.9e1", [1, 49]),
+        (">= 5E2", [500]),
     ],
 )
 def test_bands_in_a_column_of_numbers(cell: str, expected: list[int], tmp_path: Path) -> None:
     assert passing(tmp_path, "employees", cell, NUMBERS) == expected
+
+
+@pytest.mark.parametrize(
+    ("cells", "default", "expected"),
+    [
+        (("1e3", "5"), "1e2", (1000, 5, 100)),
+        (("2.5e-1", "-1e3"), "7", (0.25, -1000, 7)),
+        (("1E3", "2E5"), "4E1", ("1E3", "2E5", "4E1")),  # codes, of which spreadsheets like to make numbers
+        (("1e3", "small"), "1e2", ("1e3", "small", "1e2")),
+    ],
+)
+def test_a_number_with_an_exponent_is_a_number_in_a_column_of_numbers(
+    cells: tuple[str, str], default: str, expected: tuple[Any, ...], tmp_path: Path
+) -> None:
+    """YAML 1.1 takes `1e3` for a text, and the language for a number (docs/language.md)."""
+    rows = f'[{{employees: "< 10", d: {cells[0]}}}, {{employees: "[10..20]", d: {cells[1]}}}]'
+    engagement = "engagement: {account: {ae: [{name: all, then: open}]}}"
+    text = f"roe: 1\nname: t\nroles: [ae]\ntables: {{d: {{default: {default}, rows: {rows}}}}}\n{engagement}\n"
+    evaluator = roe.compile(roe.load(policy_text(tmp_path, text)))
+    run = evaluator.run({"account": [{"id": f"A{n:02}", "employees": n} for n in (5, 15, 99)]}, as_of="2026-02-01")
+    assert tuple(run.world.values("account", "d")) == expected
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,10 @@ PARTS = [
     ("The Twenty-First Street Bakery, Inc.", "21 street bakery", "inc"),
     ("Delta Fund VIII LP", "delta fund 8", "partners"),
     ("L'Atelier de la Marne SARL", "atelier marne", "limited"),
+    ("Aktiebolaget Nordvik", "nordvik", "stock"),
+    ("Vinterdal Aksjeselskap", "vinterdal", "stock"),
+    ("Lipa sp. k.", "lipa", "partners"),
+    ("Sociedad Limitada Torrealba", "torrealba", "limited"),
     ("AS", "as", ""),
     ("Company", "company", ""),
 ]
@@ -47,6 +51,10 @@ PAIRS = [
     ("Halden Corp formerly known as Bluewing Corp", "Bluewing Corp", True, "a former name"),
     ("Halden Inc, previously called Bluewing", "Bluewing Inc", True, "a former name"),
     ("TRMN WRKSTT AG", "Termin Werkstatt AG", True, "vowels left out"),
+    ("BRNDL WRK AG", "Brendel Werk AG", True, "vowels left out of a short word"),
+    ("Пермский судоремонтный завод", "Perm Ship Repair Plant JSC", True, "a Russian plant translated"),
+    ("Омский цементный комбинат", "Omsk Cement Plant", True, "a town as a Russian adjective"),
+    ("Омский цементный комбинат", "Perm Cement Plant", False, "plants in two Russian towns"),
     ("Palenque Technol. Corp", "Palenque Technologies Corp.", True, "a common word cut short"),
     ("OBN", "Osnabrücker Bahn Netz AG", True, "initials"),
     ("Chrysantos SA", "Krisantos SA", True, "a name from another script"),
@@ -219,3 +227,15 @@ def test_pairs_of_names_that_others_made_up(capsys: pytest.CaptureFixture[str]) 
     with capsys.disabled():
         print(f"\n{sum(right)} of {len(right)} pairs of names")
     assert sum(right) >= 22
+
+
+def test_a_host_is_registered_as_the_public_suffix_list_says() -> None:
+    """Every rule of some countries: the suffix, a name before it, and two."""
+    from publicsuffixlist import PublicSuffixList
+
+    from roe.grammar.functions.sales import domain, suffix_rules
+
+    judge = PublicSuffixList(accept_encoded_idn=False)
+    suffixes = {rule.lstrip("*.!") for tld in ("at", "br", "ck", "com", "jp", "uk", "zzz") for rule in (tld, *suffix_rules().get(tld, []))}
+    hosts = [host for suffix in suffixes if suffix.isascii() for host in (suffix, f"a-b.{suffix}", f"mail.a.{suffix}")]
+    assert len(hosts) > 5_000 and all(domain(host) == (judge.privatesuffix(host) if "." in host else None) for host in hosts)

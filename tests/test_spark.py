@@ -232,6 +232,33 @@ def test_tasks_write_parts_of_their_own(tmp_path: Path, session: Any, monkeypatc
         assert damaged(out) == []
 
 
+@heavy
+@pytest.mark.parametrize(
+    ("name", "form", "buckets"), [("static", "csv", 3), ("static", "parts", 1), ("inbound", "parts", 3), ("abm", "parquet", 3)]
+)
+def test_any_trace_is_made_from_what_tasks_have_kept(name: str, form: str, buckets: int, tmp_path: Path, session: Any) -> None:
+    """Records with activities and deals, pools across tasks, and one task for all."""
+    from roe.columns.evidence import Evidence
+    from roe.run.engines import Job
+    from roe.run.folder import damaged, files_of
+    from roe.run.run import Options, run
+    from roe.run.source import Source
+
+    evaluator, data = roe.compile(roe.load(EXAMPLES / name)), EXAMPLES / name / "data"
+    out = tmp_path / "out"
+    job = Job(evaluator, Source(evaluator.policy, data), AS_OF[name], session=session, buckets=buckets, form=form, traces=True)
+    run(job, out, Options(engine="spark"))
+    assert damaged(out) == []
+    if name != "abm":
+        assert len(list((files_of(out) / "trace" / "owners.parquet").iterdir())) == min(buckets, 3)
+    evidence = Evidence(files_of(out))
+    tables, _ = read_tables(evaluator.policy, data)
+    for d in evaluator.bind(tables, as_of=AS_OF[name]).decide_all():
+        expected = d.trace.as_json()
+        assert (d.entity, d.id) in evidence.find(d.id)
+        assert evidence.decision(d.entity, d.id, d.role).trace.as_json() == expected, (d.entity, d.id, d.role)
+
+
 def _lines(path: Path) -> list[str]:
     from pyarrow import parquet
 

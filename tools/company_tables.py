@@ -29,16 +29,18 @@ OWN = {
         "ab", "abp", "oyj", "asa", "as", "sa", "sab", "sab de cv", "sa de cv", "sapi de cv", "saic", "saica", "spa", "nv", "ag", "se", "oao", "pao", "zao",
         "ao", "jsc", "ojsc", "pjsc", "cjsc", "sae", "ad", "dd", "nyrt", "zrt", "rt", "sau", "saog", "kk", "kabushiki kaisha", "act ges", "akt ges",
         "actges", "aktges", "actien gesellschaft", "actiengesellschaft", "aktiengesellschaft", "aktienges", "actienges", "societe anonyme",
-        "sociedad anonima", "societa per azioni", "otkrytoe aktsionernoe obshchestvo", "aktsionernoe obshchestvo", "aktiebolag", "aktieselskab",
+        "sociedad anonima", "societa per azioni", "otkrytoe aktsionernoe obshchestvo", "aktsionernoe obshchestvo", "aktiebolag", "aktiebolaget", "aktieselskab", "aksjeselskap",
+        "aksjeselskapet", "allmennaksjeselskap", "allmennaksjeselskapet", "akcionersko drustvo", "akcine bendrove", "delniska druzba", "cong ty co phan",
     ),
     "limited": (
         "aps", "srl", "sarl", "bv", "gmbh", "mbh", "ooo", "doo", "sro", "spzoo", "sp zoo", "kft", "sl", "ltda", "limitada", "llc", "yk",
+        "yugen kaisha", "godo kaisha", "sociedad limitada", "sociedade por quotas", "sasu", "cong ty tnhh", "scrl",
     ),
-    "partners": ("hb", "kg", "lp", "llp", "commanditgesellschaft", "kommanditgesellschaft"),
+    "partners": ("hb", "kg", "lp", "llp", "commanditgesellschaft", "kommanditgesellschaft", "handelsbolag", "handelsbolaget", "kommanditbolaget", "societe en commandite", "sp k", "spk", "sp j", "spj"),
     "inc": ("inc", "incorporated", "corp", "corporation"),
     "ltd": ("ltd", "limited", "pvt ltd", "private limited", "p ltd", "pty", "pty ltd", "pty limited", "pte", "pte ltd", "co ltd", "co limited", "company limited", "sdn bhd", "berhad", "bhd"),
     "plc": ("plc", "public limited company", "public company limited", "pcl"),
-    "": ("publ", "co", "company", "oy", "sas", "tbk", "pt", "sdn", "na", "psc", "qsc", "public", "ges", "gesellschaft"),
+    "": ("publ", "co", "company", "oy", "sas", "tbk", "pt", "sdn", "na", "psc", "qsc", "public", "ges", "gesellschaft", "prat", "societa cooperativa", "ans", "tmi"),
 }  # fmt: skip
 NOT_FORMS = {
     "cooperation",

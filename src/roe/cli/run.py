@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     "--trace",
     "traces",
     is_flag=True,
-    help="Keep the explanations for `roe explain --run`. The row engine writes all of them to trace.jsonl; the column engine keeps what it needs to make any of them.",
+    help="Keep the explanations for `roe explain --run`. The row engine writes all of them to trace.jsonl; the column engine and Spark keep what they need to make any of them.",
 )
 @click.option(
     "--engine",

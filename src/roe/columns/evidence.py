@@ -8,9 +8,12 @@ owners that the run decided are read back, never worked out again.
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import tzinfo
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +23,7 @@ import pyarrow.compute as pc
 from roe.columns.column import NO_DAY, Coded, Column, Constant, Days, Instants, Numbers, Truths
 from roe.columns.load import all_text
 from roe.columns.run import ColumnRun
+from roe.columns.world import ColumnWorld
 from roe.data.arrow_files import File, ParquetFile
 from roe.dynamic import Json, Value, Values
 from roe.evaluator.decision import Decision
@@ -42,49 +46,54 @@ class EvidenceWriter:
     """Writes what the portions of a run saw."""
 
     def __init__(self, out: Path, evaluator: Evaluator, as_of: str) -> None:
-        self.folder = out / FOLDER
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for old in self.folder.iterdir():
-            old.unlink()
-        policy = evaluator.policy
-        files = {
-            name: (policy.root / name).read_text("utf-8") for name in sorted({"policy.yaml", *policy.files}) if not name.endswith(".xlsx")
-        }
-        binary = {name: (policy.root / name).read_bytes().hex() for name in sorted(policy.files) if name.endswith(".xlsx")}
-        (self.folder / "run.json").write_text(json.dumps({"roe": 1, "as_of": as_of, "files": files, "binary": binary}), "utf-8")
+        self.folder = begin(out, evaluator, as_of)
         self.files: dict[str, File] = {}
         self.begun = False
 
     def add(self, run: ColumnRun, allocations: pa.Table) -> None:
         """Keep what a run, or a share of one, saw, and the owners that it gave."""
-        decided = {part.entity for part in run.found}
-        for entity, table in run.world.tables.items():
-            if table.listed and (not self.begun or entity in decided):
-                self._write(entity, _stored(run, entity))
-        self._write("owners", allocations.select(["entity", "record", "role", "owner", "previous_owner", "action"]))
+        for name, table in seen(run, allocations, {part.entity for part in run.found} if self.begun else None):
+            if name not in self.files:
+                self.files[name] = ParquetFile(self.folder / f"{name}.parquet")
+            self.files[name].add(table)
         self.begun = True
-
-    def _write(self, name: str, table: pa.Table) -> None:
-        if name not in self.files:
-            self.files[name] = ParquetFile(self.folder / f"{name}.parquet")
-        self.files[name].add(table)
 
     def close(self) -> None:
         for file in self.files.values():
             file.close()
 
 
-def _stored(run: ColumnRun, entity: str) -> pa.Table:
+def begin(out: Path, evaluator: Evaluator, as_of: str) -> Path:
+    """The folder for what a run saw, with nothing in it but the policy's own files."""
+    folder = out / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    policy = evaluator.policy
+    files = {name: (policy.root / name).read_text("utf-8") for name in sorted({"policy.yaml", *policy.files}) if not name.endswith(".xlsx")}
+    binary = {name: (policy.root / name).read_bytes().hex() for name in sorted(policy.files) if name.endswith(".xlsx")}
+    (folder / "run.json").write_text(json.dumps({"roe": 1, "as_of": as_of, "files": files, "binary": binary}), "utf-8")
+    return folder
+
+
+def seen(run: ColumnRun, allocations: pa.Table, entities: Collection[str] | None) -> Iterator[tuple[str, pa.Table]]:
+    """What a run saw of some entities, or of all of them, and the owners that it gave, by the name of the file."""
+    for entity, table in run.world.tables.items():
+        if table.listed and (entities is None or entity in entities):
+            yield entity, stored(run.world, entity)
+    yield "owners", allocations.select(["entity", "record", "role", "owner", "previous_owner", "action"])
+
+
+def stored(world: ColumnWorld, entity: str) -> pa.Table:
     """An entity's typed records: references as ids, owners as the data wrote them."""
-    table = run.world.tables[entity]
-    fields = run.world.policy.model.entities[entity]
+    table = world.tables[entity]
+    fields = world.policy.model.entities[entity]
     columns: dict[str, pa.Array] = {}
     for name in {**table.stored, "id": None}:
         f = fields.get(name.partition(".")[0])
         column = table.given(name)
         if f is not None and f.type.name == "record" and not f.via:
-            refs = run.world.references.get((entity, name)) or table.reference(name, f.type.entity)
-            ids = run.world.tables[refs.entity].ids
+            refs = world.references.get((entity, name)) or table.reference(name, f.type.entity)
+            ids = world.tables[refs.entity].ids
             at = refs.at[: table.listed]
             columns[name] = ids.take(pa.array(at, mask=at < 0)) if len(ids) else pa.nulls(len(at), pa.string())
         else:
@@ -137,24 +146,20 @@ class Evidence:
         self.policy = self.evaluator.policy
         self._reads = reads_through(self.policy)
         self._zone = zone_of(self.policy.timezone)
-        self._tables: dict[str, Value] = {}  # by name, None for one that the run did not write
+        self._tables: dict[str, list[Value]] = {}
 
     def find(self, text: str) -> list[tuple[str, str]]:
         """The decided records that answer to a text by id, name, domain or e-mail: (entity, id)."""
         records = []
         for entity in dict.fromkeys(e for e, _ in self.policy.plan.engagement):
-            data = self._data(entity)
-            if data is None:
-                continue
-            names = [n for n in ("name", "domain", "email") if n in data.schema.names]
-            exact = data.to_table(columns=["id"], filter=pc.field("id") == text)
-            if not exact.num_rows:
-                match = [pc.utf8_lower(pc.field(n)) == text.lower() for n in names if pa.types.is_string(data.schema.field(n).type)]
-                whole = match[0] if match else pc.field("id") == text
-                for one in match[1:]:
-                    whole = whole | one
-                exact = data.to_table(columns=["id"], filter=whole)
-            records += [(entity, x) for x in exact["id"].to_pylist()]
+            parts = self.parts(entity)
+            ids = [x for data in parts for x in data.to_table(columns=["id"], filter=pc.field("id") == text)["id"].to_pylist()]
+            for data in parts if not ids else ():
+                names = [n for n in ("name", "domain", "email") if n in data.schema.names and pa.types.is_string(data.schema.field(n).type)]
+                match = [pc.utf8_lower(pc.field(n)) == text.lower() for n in names]
+                if match:
+                    ids += data.to_table(columns=["id"], filter=reduce(or_, match))["id"].to_pylist()
+            records += [(entity, x) for x in ids]
         return records
 
     def roles(self, entity: str) -> list[str]:
@@ -180,18 +185,11 @@ class Evidence:
     def _settle(self, world: World, entity: str) -> None:
         """Records that are decided before this entity have the owners that the run gave them."""
         order = Bound(self.evaluator, World(self.evaluator.compiled, {}, world.clock), {}).entities()
-        data = self._data("owners")
-        if data is None:
-            return
         for earlier in order[: order.index(entity)] if entity in order else []:
-            ids = [str(row["id"]) for row in world.rows[earlier]]
-            found = (
-                data.to_table(filter=(pc.field("entity") == earlier) & pc.field("record").isin(pa.array(ids, pa.string()))).to_pylist()
-                if ids
-                else []
-            )
+            ids = pa.array([str(row["id"]) for row in world.rows[earlier]], pa.string())
+            where = (pc.field("entity") == earlier) & pc.field("record").isin(ids)
             by_record: dict[str, list[Json]] = {}
-            for x in found:
+            for x in [x for data in self.parts("owners") for x in data.to_table(filter=where).to_pylist()]:
                 by_record.setdefault(x["record"], []).append(x)
             for row in world.rows[earlier]:
                 decided = by_record.get(str(row["id"]), [])
@@ -202,17 +200,17 @@ class Evidence:
                 for values in known:
                     row.update(values)
 
-    def _data(self, name: str) -> Value:
+    def parts(self, name: str) -> list[Value]:
+        """The files that a run has for an entity, or for the owners that it gave: one, or one of each task, or none."""
         from pyarrow import dataset
 
         if name not in self._tables:
             path = self.folder / f"{name}.parquet"
-            self._tables[name] = dataset.dataset(path) if path.is_file() else None
+            self._tables[name] = [dataset.dataset(x) for x in (sorted(path.iterdir()) if path.is_dir() else [path]) if x.is_file()]
         return self._tables[name]
 
     def rows(self, entity: str, where: Value) -> Iterator[Json]:
-        data = self._data(entity)
-        if data is not None:
+        for data in self.parts(entity):
             for row in data.to_table(filter=where).to_pylist():
                 yield {k: _value(x, self._zone) for k, x in row.items() if x is not None}
 
@@ -275,15 +273,15 @@ class _Neighbourhood:
 
     def _candidates(self, step: Relate, ids: list[str]) -> None:
         """The rows that matching may choose among: by key or by block, as it looks for them itself."""
-        data = self.evidence._data(step.target)
-        if data is None or not ids:
+        parts = self.evidence.parts(step.target)
+        if not parts or not ids:
             return
         for method in step.methods:
             if method.similar is not None:  # how rare a word is depends on every name
                 self.keep(step.target, self.evidence.rows(step.target, None))
                 return
             kind, mine, theirs = plan_of(method.match.tree, step.entity, step.target)
-            plain = isinstance(theirs, s.Path) and isinstance(theirs.base, s.Name) and theirs.field in data.schema.names
+            plain = isinstance(theirs, s.Path) and isinstance(theirs.base, s.Name) and theirs.field in parts[0].schema.names
             if kind == "all" or mine is None or not plain:
                 self.keep(step.target, self.evidence.rows(step.target, None))
                 return
@@ -297,11 +295,9 @@ class _Neighbourhood:
                 self.keep(step.target, self.evidence.rows(step.target, pc.field(theirs.field).isin(pa.array(texts, pa.string()))))
                 continue
             keys = {key for x in texts for key in blocking_keys(x)}
-            column = data.to_table(columns=["id", theirs.field])
-            near = [
-                i for i, x in zip(column["id"].to_pylist(), column[theirs.field].to_pylist(), strict=True) if keys & set(blocking_keys(x))
-            ]
-            self.want(step.target, near)
+            for column in [data.to_table(columns=["id", theirs.field]) for data in parts]:
+                known = zip(column["id"].to_pylist(), column[theirs.field].to_pylist(), strict=True)
+                self.want(step.target, [i for i, x in known if keys & set(blocking_keys(x))])
 
 
 def _known(world: World, row: Row, decided: Json) -> Json:

@@ -36,11 +36,7 @@ class Raw:
 
     @classmethod
     def of_table(
-        cls,
-        table: pa.Table,
-        lines: Array | None = None,
-        origin: Origin | None = None,
-        habits: Mapping[str, Habits] | None = None,
+        cls, table: pa.Table, lines: Array | None = None, origin: Origin | None = None, habits: Mapping[str, Habits] | None = None
     ) -> Raw:
         columns = {name: _flat(table.column(name)) for name in table.column_names}
         return cls(columns, table.num_rows, lines, origin, habits)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from roe.columns.column import ByRow, Column, Constant, Dictionary, Refs
+from roe.columns.column import ByRow, Column, Constant, Refs
 from roe.columns.row import place_of
 from roe.dynamic import Array, Value
 from roe.evaluator.able import staffed
@@ -57,9 +57,3 @@ class StaffedOwners(Column):
     def values(self) -> list[Value]:
         roles = {role: self.role(role).values() for role in self.group}
         return [Owners({role: roles[role][i] for role in roles}) for i in range(self.n)]
-
-    def encode(self) -> tuple[Array, Dictionary]:
-        return np.arange(self.n), Dictionary(self.values())
-
-    def nulls(self) -> Array:
-        return np.zeros(self.n, bool)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -187,26 +188,13 @@ class Frame:
 
     def truths(self, node: s.Node) -> Array:
         """1, 0, -1 per row; what is not a boolean is unknown."""
-        found = self.eval(node)
-        if isinstance(found, Truths):
-            return found.data
-        if isinstance(found, Constant):
-            value = int(found.value) if isinstance(found.value, bool) else -1
-            return np.full(self.n, value, np.int8)
-        return np.full(self.n, -1, np.int8)
+        return truths_of(self.eval(node))
 
     def _And(self, node: s.And) -> Column:
-        out = np.ones(self.n, np.int8)
-        for item in node.items:
-            other = self.truths(item)
-            out = np.where((out == 0) | (other == 0), 0, np.where((out == 1) & (other == 1), 1, -1)).astype(np.int8)
-        return Truths(out)
+        return Truths(reduce(both, map(self.truths, node.items), np.ones(self.n, np.int8)))
 
     def _Or(self, node: s.Or) -> Column:
-        out = np.zeros(self.n, np.int8)
-        for item in node.items:
-            out = either(out, self.truths(item))
-        return Truths(out)
+        return Truths(reduce(either, map(self.truths, node.items), np.zeros(self.n, np.int8)))
 
     def _Not(self, node: s.Not) -> Column:
         return Truths(negated(self.truths(node.operands[0])))
@@ -261,10 +249,8 @@ class Frame:
             code = compile_expression(s.In(s.Name("$1"), node.tests, node.negated))
             base = self.world.base
             return lookup(lambda x: code({**base, "$1": x}), [subject], self.world)
-        out = np.zeros(self.n, np.int8)
-        for test in node.tests:
-            out = either(out, self._test(subject, test))
-        return Truths(negated(out) if node.negated else out)
+        holds = reduce(either, (self._test(subject, test) for test in node.tests), np.zeros(self.n, np.int8))
+        return Truths(negated(holds) if node.negated else holds)
 
     def _test(self, subject: Column, test: s.Node) -> Array:
         """One unary test of a value."""
@@ -379,15 +365,13 @@ class Frame:
         bad |= starts == ends
         good = ~bad
         if name in ("min", "max"):
-            data = np.full(found.n, np.nan if isinstance(items, Numbers) else NO_DAY, items.data.dtype)
+            data = np.full(found.n, items.null, items.data.dtype)
             if good.any():
                 act = np.minimum if name == "min" else np.maximum
                 full = starts != ends
                 data[full] = act.reduceat(items.data, starts[full])
-                data[bad] = np.nan if isinstance(items, Numbers) else NO_DAY
-            return (
-                Instants(data, items.zone) if isinstance(items, Instants) else Numbers(data) if isinstance(items, Numbers) else Days(data)
-            )
+                data[bad] = items.null
+            return items.of(data)
         out = np.full(found.n, np.nan)
         values = items.data
         whole = len(values) == 0 or bool(np.all((values == np.floor(values)) | np.isnan(values)) and np.nansum(np.abs(values)) < v.EXACT)

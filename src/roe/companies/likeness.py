@@ -9,6 +9,7 @@ model, whose weights were fitted (docs/matching.md names the sets). Each weight 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -300,6 +301,8 @@ def word_likeness(a: str, b: str) -> float:
     short, long = (a, b) if len(a) <= len(b) else (b, a)
     if spelt == spelt_too and len(short) >= 4:
         return 0.95
+    if _RUSSIAN_ADJECTIVE.fullmatch(long) and len(short) >= 4 and long.startswith(short):
+        return 0.85
     if short[0] == long[0]:
         if short + "s" == long:
             return 0.9 if len(short) >= 5 else 0.6
@@ -350,7 +353,7 @@ def _misspelt(a: str, b: str) -> float:
 
 def _without_vowels(short: str, long: str, common: bool) -> bool:
     """Whether the shorter word is the longer one without its vowels: `WRKZG`, `Mfg`, `Svcs`."""
-    if len(short) < 3 or len(long) < 5 or short[0] != long[0]:
+    if len(short) < 3 or len(long) < (4 if common else 5) or short[0] != long[0]:
         return False
     if any(c in "aeiou" for c in short[1:]):
         return False
@@ -367,25 +370,13 @@ def _letters_of(short: str, long: str) -> bool:
     return all(c in rest for c in short)
 
 
+# `Муромский` is `of Murom`, and `Новосибирский` of `Novosibirsk`
+_RUSSIAN_ADJECTIVE = re.compile(r"\w{4,}sk(?:iy|ij|y|aya|aja|oe|oye)")
+
+
 # What one sound is spelt like, in names that came from other scripts and languages
-_SOUNDS = (
-    ("ph", "f"),
-    ("tch", "ch"),
-    ("ch", "k"),
-    ("y", "i"),
-    ("ck", "k"),
-    ("c", "k"),
-    ("w", "v"),
-    ("kh", "h"),
-    ("ae", "a"),
-    ("oe", "o"),
-    ("ue", "u"),
-    ("z", "s"),
-    ("j", "i"),
-    ("x", "ks"),
-    ("ou", "u"),
-    ("eo", "u"),
-)
+_SPELLINGS = "ph-f tch-ch ch-k y-i ck-k c-k w-v kh-h ae-a oe-o ue-u z-s j-i x-ks ou-u eo-u"
+_SOUNDS = [sound.split("-") for sound in _SPELLINGS.split()]
 
 
 def _spelt(word: str) -> str:

@@ -42,26 +42,8 @@ _ALSO = re.compile(
     re.IGNORECASE,
 )
 # one of these is in whatever `_ALSO` finds
-_ALSO_HAS = (
-    "dba",
-    "d.b",
-    "/",
-    "trading",
-    "doing",
-    "aka",
-    "a.k",
-    "fka",
-    "f.k",
-    "former",
-    "now",
-    "also",
-    "previous",
-    "vorm",
-    "ancienn",
-    "ehemals",
-    "(ex",
-    "(prev",
-)
+_SIGNS = "dba d.b / trading doing aka a.k fka f.k former now also previous vorm ancienn ehemals (ex (prev"
+_ALSO_HAS = _SIGNS.split()
 # What is written behind a name and is not part of it
 _NOTES = (
     # the state of the company
@@ -87,7 +69,7 @@ _NOTES = (
     # and what its shares are worth, as German exchanges print it: `NAM. DK 5`, `INH O.N.`, `H YC 1`
     re.compile(
         r"(?:\s+(?:(?:NAM|INH|NOM|REG|PORT|PREF|PFD|SP|ADR|NEW|ST|VZ)\b\.?|[A-H]\b))*"
-        r"\s*(?:\b(?:EO|DL|LS|SF|SK|NK|DK|YC|YN|HD|SD|RC|RP|AD|CD|IR|TN)\s?-?,?\s?\d[\d,]*|\bO\.\s?N\.?)$",
+        r"\s*(?:\b(?:EO|DL|LS|SF|SK|NK|DK|YC|YN|HD|SD|RC|RP|AD|CD|IR|TN)\s?-?,?\s?\d[\d,]*|\bO\.\s?N\.?)$"
     ),
     # the branches that it has besides
     re.compile(r"[\s,;(]+(?:mit|nebst|with)\s+(?:zweig|filial|branches)\w*.*$|,?\s+(?:mit dem |mit )?sitz(?= in )", re.IGNORECASE),

@@ -107,7 +107,7 @@ _TRANSLATED = {
     "north": "nord norte nordic",
     "oil": "ol petrole petroleo petrolio olje olie petroleum",
     "paper": "papier papel carta papir papper seishi",
-    "plant": "zavod werk werke fabrika",
+    "plant": "zavod werk werke fabrika kombinat",
     "post": "poste correos posten poczta",
     "power": "strom kraft kraftwerk kraftwerke elkraft denryoku",
     "printing": "druck druckerei imprimerie imprenta stampa tryk tryckeri drukkerij drukarnia insatsu",
@@ -143,75 +143,14 @@ _CITIES = {
     "munich": "munchen muenchen monaco", "naples": "napoli neapel", "nuremberg": "nurnberg nuernberg norimberga", "prague": "praha prag praga", "rome": "roma rom", "seville": "sevilla",
     "turin": "torino", "venice": "venezia venedig", "vienna": "wien vienne", "warsaw": "warszawa warschau varsovie", "zurich": "zuerich zurigo",
 }  # fmt: skip
-_UNITS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
+_UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth"
 
-SMALL = frozenset(
-    [
-        "and",
-        "und",
-        "et",
-        "y",
-        "e",
-        "of",
-        "the",
-        "de",
-        "la",
-        "le",
-        "les",
-        "du",
-        "des",
-        "der",
-        "die",
-        "das",
-        "den",
-        "el",
-        "los",
-        "las",
-        "del",
-        "da",
-        "do",
-        "dos",
-        "di",
-        "della",
-        "og",
-        "och",
-        "pour",
-        "for",
-        "l",
-        "d",
-        "van",
-        "von",
-        "fur",
-        "i",
-        "ja",
-        "www",
-        "com",
-        "in",
-        "zu",
-    ]
+_SMALL = (
+    "and und et y e of the de la le les du des der die das den el los las del da do dos di della og och pour for l d van von fur i "
+    "ja www com in zu"
 )
+SMALL = frozenset(_SMALL.split())
 # Short legal forms that stand before a name in their countries
 _LEADING = "ab ad ag ao as bv cv gk kk nv ou oy pt sa yk chp ets fop ip jsc nao npo oao odo ooo pao sia sp srl too tov tnhh uab zao"
 LEADING = frozenset(_LEADING.split())
@@ -222,38 +161,11 @@ _ARMS = (
     "reit ventures"
 )
 ARMS = frozenset(_ARMS.split())
-NUMBERS = {w: n for n, w in enumerate(_UNITS)} | {w: n for n, w in enumerate(_ORDINALS, 1)}
-TENS = {
-    w: n for n, w in zip(range(20, 100, 10), ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], strict=True)
-}
-ROMAN = {
-    w: n
-    for n, w in enumerate(
-        [
-            "i",
-            "ii",
-            "iii",
-            "iv",
-            "v",
-            "vi",
-            "vii",
-            "viii",
-            "ix",
-            "x",
-            "xi",
-            "xii",
-            "xiii",
-            "xiv",
-            "xv",
-            "xvi",
-            "xvii",
-            "xviii",
-            "xix",
-            "xx",
-        ],
-        1,
-    )
-}
+NUMBERS = {w: n for n, w in enumerate(_UNITS.split())} | {w: n for n, w in enumerate(_ORDINALS.split(), 1)}
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+TENS = {w: n for n, w in zip(range(20, 100, 10), _TENS.split(), strict=True)}
+_ROMAN = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx"
+ROMAN = {w: n for n, w in enumerate(_ROMAN.split(), 1)}
 # What words of several parts end with, each of which has a letter among the initials of a name
 COMPOSED_WITH = (
     "gesellschaft", "versicherung", "versicherungen", "zeitung", "verband", "verein", "kasse", "bank", "werke", "werk", "bahnen", "bahn", "haus", "stadt", "land", "bau", "post",
@@ -284,6 +196,15 @@ READ_ALOUD |= {
     "전자": "electronics", "건설": "construction", "은행": "bank", "화학": "chemical", "제약": "pharmaceutical", "증권": "securities", "보험": "insurance",
     "자동차": "motor", "중공업": "heavy industries", "산업": "industries", "그룹": "group", "전기": "electric", "에너지": "energy", "식품": "foods", "제철": "steel",
 }  # fmt: skip
+# And for what Russian plants make, whatever the ending that agrees with the noun
+_RUSSIAN = {
+    "авиационн": "aviation", "автомобильн": "automobile", "горнорудн": "mining", "кирпичн": "brick", "машиностроительн": "machine building",
+    "металлургическ": "metallurgical", "молочн": "dairy", "нефтян": "oil", "приборостроительн": "instrument making", "станкостроительн": "machine tool",
+    "стекольн": "glass", "строительн": "building", "судостроительн": "shipbuilding", "судоремонтн": "ship repair", "текстильн": "textile", "трубн": "pipe",
+    "тракторн": "tractor", "угольн": "coal", "фармацевтическ": "pharmaceutical", "химическ": "chemical", "хлебн": "bread", "цементн": "cement",
+    "энергетическ": "energy", "электротехническ": "electrical",
+}  # fmt: skip
+READ_ALOUD |= {stem + ending: meant for stem, meant in _RUSSIAN.items() for ending in ("ый", "ий", "ой", "ая", "ое")}
 _MORE_PLACES = (
     "chad cuba fiji iran iraq laos mali oman peru togo uk usa us american europe european asia asian africa african nordic chinese indian deutschland german french italian espana brasil japanese "
     "schweiz suisse swiss osterreich austrian belgique nederland holland polska russian canadian australian mexicana hong kong korea korean "

@@ -17,7 +17,7 @@ from roe.data.cells import Cells, cells_of, corrected, shown
 from roe.data.habits import Habits, is_open
 from roe.data.headers import field_of, known_columns
 from roe.data.local import ZEROS, is_local, read_locally
-from roe.data.makers import clean, maker
+from roe.data.makers import maker
 from roe.data.reading import Problem, Reading, Reject
 from roe.data.scan import Origin
 from roe.dynamic import Record, Values
@@ -117,12 +117,12 @@ class _RecordReader:
     ) -> None:
         self.entity, self.decided, self.table = entity, decided, table
         columns = table.columns
-        self.cells: dict[str, Cells] = {}
+        self.cells: list[tuple[str, str, Cells]] = []  # field, column, how it is read
         for name, column in columns.items():
             f = field_of(fields, name)
             if is_open(f):
                 table.habits[column] = _habits(f, raw, column, table.reading, earlier)
-            self.cells[name] = cells_of(f, zone, source, table.habits.get(column), entity)
+            self.cells.append((name, column, cells_of(f, zone, source, table.habits.get(column), entity)))
         self.defaults = {name: maker(f, zone, source)(f.default) for name, f in fields.items() if f.default is not None}
         self.required = [f for f in fields.values() if f.required and f.type.name != "owners"]
         self.local = [(name, f) for name, f in fields.items() if name in columns and is_local(f)]
@@ -131,7 +131,7 @@ class _RecordReader:
         """The values of a row, the `number`-th of its table unless the row says its line."""
         reading = self.table.reading
         marked = row.get("$line")
-        typed, problem = _cells_of_row(row, self.table.columns, self.cells, reading)
+        typed, problem = self._cells(row)
         for name, f in self.local:
             problem = read_locally(name, f, typed, problem, reading)
         reading.filled.update(typed.keys())
@@ -142,6 +142,26 @@ class _RecordReader:
             if typed.get(f.name) is None:
                 problem = problem or (f.name, "", f"`{f.name}` is required and missing")
         return _ReadRecord(typed, row, marked if type(marked) is int and marked > 0 else number, problem)
+
+    def _cells(self, row: Record) -> tuple[Values, Problem | None]:
+        """(field -> value of the cells that have one; field, raw value and reason of the first that cannot be read)."""
+        reading = self.table.reading
+        typed: Values = {}
+        problem: Problem | None = None
+        for name, column, cells in self.cells:
+            value = row.get(column)
+            if value is None:
+                continue
+            meant, wrong, alias, unread = cells.read(value)
+            if meant is not None:
+                typed[name] = meant
+            elif wrong:
+                problem = problem or (name, value, wrong)
+            elif unread:
+                reading.unread[name, unread] += 1
+            if alias is not None:
+                reading.corrected[name, alias, corrected(cells.field, alias)] += 1
+        return typed, problem
 
     def take(self, record: _ReadRecord) -> None:
         """Add a record to the table, or to its rejects; it gets its id and its name."""
@@ -168,32 +188,6 @@ class _RecordReader:
         if typed.get("name") is None:
             typed["name"] = _name(typed)
         table.rows.append(typed)
-
-
-def _cells_of_row(row: Record, columns: Mapping[str, str], readers: Mapping[str, Cells], reading: Reading) -> tuple[Values, Problem | None]:
-    """(field -> value of the cells that have one; field, raw value and reason of the first that cannot be read)."""
-    typed: Values = {}
-    problem: Problem | None = None
-    for name, column in columns.items():
-        value = row.get(column)
-        if value is None or value != value:
-            continue  # NaN, which Parquet has for missing numbers, is not equal to itself
-        cells = readers[name]
-        if isinstance(value, str) and cells.is_missing(text := clean(value)):
-            if text:
-                reading.unread[name, text] += 1
-            continue
-        meant, wrong, alias = cells.read(value)
-        if alias is not None:
-            reading.corrected[name, alias, corrected(cells.field, alias)] += 1
-        if wrong:
-            problem = problem or (name, value, wrong)
-        elif meant is None:
-            if cells.is_unread(shown(value)):
-                reading.unread[name, shown(value)] += 1
-        else:
-            typed[name] = meant
-    return typed, problem
 
 
 def started(

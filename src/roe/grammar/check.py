@@ -269,7 +269,10 @@ class Checker:
         if inner.name == "range" and inner.item:
             inner = inner.item
         if not t.fits(inner, value):
-            self.say("R207", test, f"a {value} never passes this test for a {inner}", _mixed(value, inner), _declared(value, inner))
+            help = _mixed(value, inner)
+            if {value.name, inner.name} == {"number", "string"} and kind.name == "list" and isinstance(test, s.Name):
+                help = "lists of a policy hold texts: test `string(…)`, or write the numbers out, such as `in (1000, 2000)`"
+            self.say("R207", test, f"a {value} never passes this test for a {inner}", help, _declared(value, inner))
         self._declared_value(value, test)
 
     # --- lists, ranges, loops, calls --------------------------------------------------------------------------------

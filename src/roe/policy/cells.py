@@ -203,10 +203,10 @@ class _Bands:
 
 
 class _Numbers(_Bands):
-    value = r"-?\d+(?:\.\d+)?"
+    value = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,2})?"
 
     def literal(self, text: str, at: s.Place) -> s.Literal:
-        return s.Literal(v.number(float(text) if "." in text else int(text)), text, at)
+        return s.Literal(v.number(int(text) if text.removeprefix("-").isdecimal() else float(text)), text, at)
 
     def read(self, tree: s.Node, cell: Text) -> s.Node:
         parts = list(s.walk(tree))

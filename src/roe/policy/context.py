@@ -352,7 +352,7 @@ class Context:
 SHORTHANDS = ("territory", "territory_owner", "source", "window")
 
 
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*|(?=\.\d))(?:\.\d*)?", re.ASCII)
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*|(?=\.\d))(?:\.\d*)?(?:e[+-]?\d{1,2})?", re.ASCII)  # `1E5` is a code
 
 
 MAX_DIGITS = 15  # as many as a number keeps exactly: a longer one is an id
@@ -373,5 +373,5 @@ def _output(text: str, numeric: bool) -> Value:
     if text in ("", "-"):
         return None
     if numeric:
-        return v.number(float(text)) if "." in text else int(text)
+        return int(text) if text.removeprefix("-").isdecimal() else v.number(float(text))
     return fold(str(text))

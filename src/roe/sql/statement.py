@@ -24,6 +24,7 @@ from roe.grammar.functions.history import PER_ROLE
 from roe.plan.operators import Choose, Derive, Expr, Fill, Rule, Walk
 from roe.policy.standard import FILES
 from roe.source import Span, Text
+from roe.sql.dialects import DIALECTS
 from roe.sql.forms import NoSql, Sql, column, comment, grouped, literal, named, plain
 from roe.sql.outcome import UNDECIDED, RoleSql, when
 from roe.sql.query import Found, Many, OwnersByRole, Query, RecordRow, Ref, RowOutputs, Scalar
@@ -71,6 +72,7 @@ class Statement:
 
     def __post_init__(self) -> None:
         self.policy = self.compiled.policy
+        self.spelling = DIALECTS[self.dialect]
         plan = self.policy.plan
         dated = {
             name: [str(x.value) for x in rows if self.clock is None or x.holds(self.clock.today)] for name, rows in plan.dated_lists.items()
@@ -374,9 +376,7 @@ class Statement:
 
 def printed(query: exp.Expression, dialect: str, every: bool = False) -> str:
     """The text of a query; with `every` operand in parentheses."""
-    if dialect == "sqlite":  # which has no dates: their texts are in their order
-        query = query.transform(lambda node: node.this if isinstance(node, exp.Cast) and node.to.this == exp.DataType.Type.DATE else node)
-    return str(grouped(query, every).sql(dialect=dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE))
+    return str(grouped(DIALECTS[dialect].ready(query), every).sql(dialect=dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE))
 
 
 def _named(case: Sql, rule: Rule) -> Sql:

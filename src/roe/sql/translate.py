@@ -19,6 +19,7 @@ from roe.grammar.calls import argument_order
 from roe.grammar.closures import CLOCK, compile_expression
 from roe.grammar.functions.history import LOOK_BACK, OWNERS
 from roe.grammar.printer import show
+from roe.sql.dialects.dialect import MONTHS, TIMES
 from roe.sql.forms import NoSql, Sql, column, double, finite, literal, named, plus
 from roe.sql.functions import ARITHMETIC, CONDITIONS, EXACT, FUNCTIONS, arithmetic, bounded, constant, is_constant, with_value
 from roe.sql.query import Found, Many, OwnersByRole, Query, RecordOwners, RecordRow, Ref, RowOutputs, Scalar
@@ -131,8 +132,8 @@ class Translator:
         return equal if same else exp.Not(this=equal)
 
     def _comparable(self, kind: str) -> None:
-        if kind == "date and time" and self.statement.dialect == "sqlite":
-            raise NoSql("SQLite has no times with a zone")
+        if kind == "date and time" and TIMES in self.statement.spelling.lacks:
+            raise NoSql(self.statement.spelling.lacks[TIMES])
         if kind not in ("number", "string", "boolean", "date", "date and time") and not kind.startswith("record "):
             raise NoSql(f"a {kind} cannot be written the same way in every warehouse")
 
@@ -335,10 +336,7 @@ class Translator:
 
     def part(self, day: Sql, part: str) -> Sql:
         """A date's year, month or day as a number."""
-        if self.statement.dialect == "sqlite":
-            of = exp.Literal.string({"year": "%Y", "month": "%m", "day": "%d"}[part])
-            return exp.cast(exp.Anonymous(this="STRFTIME", expressions=[of, day]), "BIGINT")
-        return exp.Extract(this=exp.var(part.upper()), expression=day)
+        return self.statement.spelling.calendar_part(day, part)
 
     def _fiscal(self, name: str, day: Scalar) -> Scalar:
         """The fiscal year or quarter of a date, by the month in which the policy's fiscal year starts."""
@@ -424,13 +422,14 @@ class Translator:
 
     def _moved(self, day: Scalar, amount: timedelta | v.Months, node: s.Node) -> Scalar:
         """A date so much later or, where the amount is negative, earlier."""
+        dialect = self.statement.spelling
         if isinstance(amount, v.Months):
-            if self.statement.dialect == "sqlite":
-                raise NoSql("in SQLite a month later may be in the month after that", node)
-            return Scalar(plus(day.sql, amount.months, "MONTH", self.statement.dialect), "date")
+            if MONTHS in dialect.lacks:
+                raise NoSql(dialect.lacks[MONTHS], node)
+            return Scalar(plus(day.sql, amount.months, "MONTH", dialect), "date")
         if amount % timedelta(days=1):
             raise NoSql("hours cannot be added to a date in every warehouse", node)
-        return Scalar(plus(day.sql, amount // timedelta(days=1), "DAY", self.statement.dialect), "date")
+        return Scalar(plus(day.sql, amount // timedelta(days=1), "DAY", dialect), "date")
 
     def _call(self, node: s.Call) -> Scalar:
         name = node.function
@@ -544,8 +543,7 @@ class Translator:
 
     def _by_id(self) -> Sql:
         """The ids of items in the order of their bytes, as lists have them."""
-        ids: Sql = column("id", "i")
-        return exp.Collate(this=ids, expression=exp.to_identifier("C", quoted=True)) if self.statement.dialect == "postgres" else ids
+        return self.statement.spelling.by_bytes(column("id", "i"))
 
     def _pick(self, node: s.Pick) -> RecordRow:
         """`latest` and `earliest`: the items that have a value, ranked by it, and of equals by their ids."""

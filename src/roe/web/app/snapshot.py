@@ -144,9 +144,10 @@ class Snapshot(ABC):
     def team_names(self) -> dict[str, list[Row]]:
         """The teams by name, each with its reps: by `team`, or by manager where the data has no teams."""
         found: dict[str, list[Row]] = {}
+        leads = set(self._managers.values())
         for rep in self.reps():
-            manager = rep["manager"]
-            name = rep["team"] or (f"Team of {manager.label}" if isinstance(manager, Row) else "Everybody")
+            lead = rep["manager"] or (rep if str(rep["id"]) in leads else None)
+            name = rep["team"] or (f"Team of {lead.label}" if isinstance(lead, Row) else "No team" if leads else "Everybody")
             found.setdefault(str(name), []).append(rep)
         return dict(sorted(found.items()))
 

@@ -15,6 +15,7 @@ from roe.web.app.search import plain
 from roe.web.app.site import Ask
 
 SIZE = 100
+OF_RECORD = 30  # entries of one record that are shown together
 EXPORTED = 5_000  # entries of the CSV that are read together
 FILTERS = ("kind", "rep", "record", "run", "since", "until")
 YEARS = (1900, 8999)  # near the years 1 and 10,000 a day could not be moved to another time zone
@@ -95,8 +96,10 @@ def of_record(ask: Ask) -> Response:
     entity, record = ask.request.path_params["entity"], ask.request.path_params["id"]
     if ask.options.history is None or not ask.viewer.may_see_values(ask.snapshot, entity, record):
         return ask.refused()
-    lines = ask.options.history.of_record(entity, record, ask.reader)
-    return ask.render("history.html", lines=lines, entity=entity, record=record, row=ask.snapshot.row(entity, record))
+    before = ask.number("before", 0) or None
+    lines, older = ask.options.history.of_record(entity, record, before, OF_RECORD, ask.reader)
+    row = ask.snapshot.row(entity, record)
+    return ask.render("history.html", lines=lines, before=before, older=older, entity=entity, record=record, row=row)
 
 
 def entry(ask: Ask) -> Response:

@@ -11,10 +11,12 @@ from typing import Any
 
 from starlette.responses import Response
 
+from roe.analysis import words
 from roe.evaluator.allocation import Turn
 from roe.evaluator.row import Row
 from roe.evaluator.turns import Slots
-from roe.plan.operators import TEMPLATE
+from roe.grammar import syntax as s
+from roe.plan.operators import TEMPLATE, Expr
 from roe.web.app.outcomes import Outcome, page_of
 from roe.web.app.pages.find import moment
 from roe.web.app.site import Ask
@@ -254,9 +256,15 @@ def pool(ask: Ask) -> Response:
     step = snapshot.plan.pools[name]
     return ask.render(
         "pool.html", name=name, step=step, members=found, shares=shares(found), rows=rows, page=page, pages=pages, total=len(handed),
-        caps={k: str(e.text) for k, e in step.caps.items()},
+        caps={k: limit(e) for k, e in step.caps.items()},
         asked=snapshot.last_turn(name) is not None, fallback=snapshot.rep_name(step.fallback) if step.fallback and str(step.fallback) not in snapshot.plan.pools else step.fallback,
     )  # fmt: skip
+
+
+def limit(cap: Expr) -> str:
+    """A cap in words: a number, or the field of a rep that has it."""
+    named = words.subject(cap.tree, "rep")
+    return f"the rep’s {named}" if isinstance(cap.tree, s.Path) and "`" not in named else str(cap.text)
 
 
 def territory(ask: Ask) -> Response:
