@@ -81,6 +81,7 @@ class ColumnMemory(Memory):
         self.aligned: dict[tuple[str, str], Aligned] = {}
         self.rows_changed: dict[tuple[str, str], list[int]] = {}  # that the run leaves otherwise than it found them
         world.returned = self.returned
+        self._begin_gone(state)
         noted: dict[tuple[str, str], set[str]] = {key: set() for key in self.held.roles}
         for key in (*self.returned, *self.referred, *self.ends):
             entity, record, role = key_parts(key)
@@ -88,6 +89,7 @@ class ColumnMemory(Memory):
         for (entity, role), records in noted.items():
             if entity in world.rows:
                 self._align(entity, role, records)
+                self._note_absent(self.aligned[entity, role])
 
     # --- the ledger beside the data -----------------------------------------------------------------------------------
 
@@ -160,6 +162,15 @@ class ColumnMemory(Memory):
         column = table.stored.get(MODIFIED)
         values = [None] * len(rows) if column is None else column.take(rows).values()
         return [stamp_of({MODIFIED: x}) for x in values]
+
+    def _note_absent(self, x: Aligned) -> None:
+        """Note the records of the ledger that are gone."""
+        rows = np.flatnonzero((x.row < 0) & x.held.is_owned)
+        if not self._is_complete(x.held.entity):  # few are flagged, and every record that is may be asked for
+            places = {x.held.find(record) for entity, record in self._flagged if entity == x.held.entity}
+            rows = rows[np.isin(rows, list(places))]
+        for record in (*x.held.records.take(pa.array(rows)).to_pylist(), *x.absent):
+            self._note_gone(x.held.entity, record)
 
     def _codes(self, held: RoleTable) -> Array:
         """For each rep the place among a table's holders, -2 where it has none; for row -1, which is nobody, -1."""
@@ -291,6 +302,8 @@ class ColumnMemory(Memory):
                 self._save(changes, f"{entity}|{record}|{role}", facts)
             for record, facts in x.absent.items():
                 self._save(changes, f"{entity}|{record}|{role}", facts)
+            for record in [record for e, record in (key.split("|", 1) for key in self.gone) if e == entity]:
+                changes[f"{entity}|{record}|{role}"] = None
         saved, parts = self._decided(decisions)
         changes |= saved
         before = self.before

@@ -144,6 +144,8 @@ class Bound:
         """What was changed in the CRM since the last run: a record that a pool gave stays with its new owner, and its service level goes
         on; one whose owner was taken away is given anew. `by_hand: decide` leaves it to the rules.
         """
+        for key in [key for key in self.assigned if self.memory.is_gone(key)]:
+            del self.assigned[key]
         for key, facts in self.memory.changed:
             entity, role = key.partition("|")[0], key.rpartition("|")[2]
             if key not in self.assigned or self.plan.by_hand.get(f"{entity}|{role}") == "decide":

@@ -169,13 +169,14 @@ def _named_in_data(world: World) -> Iterator[tuple[str, str, str]]:
             managed[manager.written] += 1
     for key, n in sorted(managed.items()):
         yield key, f"the manager of {counted(n, 'rep')}", _file(world, "rep")
-    covers: dict[tuple[str, str], None] = {}
-    for leave in world.rows["leave"]:
-        rep, cover, until = leave["rep"], leave["cover"], leave["until"]
-        if rep is not None and cover is not None and reason_left(cover) and (until is None or world.clock.today < until):
-            covers[cover.written, rep.label] = None
-    for key, name in sorted(covers):
-        yield key, f"the cover of {name}", _file(world, "leave")
+    covers: dict[tuple[str, str], str] = {}
+    for rep in world.rows["rep"]:
+        for leave in rep["leaves"]:
+            cover, until = leave["cover"], leave["until"]
+            if cover is not None and reason_left(cover) and (until is None or world.clock.today < until):
+                covers[cover.written, rep.label] = _file(world, leave.entity)
+    for (key, name), file in sorted(covers.items()):
+        yield key, f"the cover of {name}", file
 
 
 def _file(world: World, entity: str) -> str:

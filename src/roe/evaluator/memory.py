@@ -2,7 +2,8 @@
 
 `state["owners"]` has, by `entity|record|role`, the holder (`rep`, null for nobody), since when (`since`, null where nobody knows) or when
 first seen (`seen`), the `former` holder, what gave it (`by`), the `base` with `base_at`, and the decisions since then (`decided`).
-`state["returned"]` has when a record was given back, and by whom; `state["referred"]` since when a person is asked.
+`state["returned"]` has when a record was given back, and by whom; `state["referred"]` since when a person is asked; `state["gone"]`, by
+`entity|record`, which records the CRM has no longer, and into which other they were merged.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from roe.crm.ids import fold
+from roe.data.coerce import GONE
 from roe.dynamic import Json, Saved, State
 from roe.evaluator.data_owner import InData, stamp_of
 from roe.grammar import values as v
@@ -78,6 +81,13 @@ class Facts:
         return saved | {key: x for key, x in more.items() if x}
 
 
+class Gone(NamedTuple):
+    """That a record was deleted, or merged into another one."""
+
+    kind: str
+    into: str = ""
+
+
 class Memory:
     """The memory of one run: facts by `entity|record|role`, for the records that the ledger knows."""
 
@@ -108,11 +118,47 @@ class Memory:
             if shown is not None and shown.holder is not None:
                 by_role.setdefault((entity, role), {})[record] = {"rep": None, "since": None}
         world.returned = self.returned
+        self._begin_gone(state)
         for (entity, role), saved in by_role.items():
             self._role(entity, role, saved)
 
+    def _begin_gone(self, state: State) -> None:
+        """What is known of records that the CRM has no longer: from earlier runs (`was_gone`), and from the data."""
+        self.was_gone: Saved = state.get("gone", {})
+        self.gone: Json = {}  # by `entity|record`, of the records that the ledger still knows an owner of: as `state["gone"]`
+        flagged = {(r.entity, fold(r.record)): r for r in self.world.rejects if r.field in GONE}
+        self._flagged = {key: Gone("merged", fold(r.value)) if r.field == "merged_into" else Gone("deleted") for key, r in flagged.items()}
+
+    def _note_gone(self, entity: str, record: str) -> None:
+        """Note a record that is not among the data's, if that means that it is gone."""
+        gone = self._flagged.get((entity, record))
+        if gone is None and self._is_complete(entity):
+            gone = Gone("deleted")
+        if gone is not None:
+            self.gone[f"{entity}|{record}"] = gone._asdict()
+
+    def _is_complete(self, entity: str) -> bool:
+        """Whether the data has all records of an entity that there are; a table without any record does not say so."""
+        source = self.world.policy.data.get(entity)
+        return source is not None and source.complete and len(self.world.all(entity)) > 0
+
+    def is_gone(self, key: str) -> bool:
+        """Whether the CRM has the record of `entity|record|role` no longer."""
+        return bool(self.gone) and key.rpartition("|")[0] in self.gone
+
+    def _still_gone(self) -> Json:
+        """What the next run is to know of records that are gone: those that are back are not."""
+        return {key: x for key, x in self.was_gone.items() if not self._is_back(*key.split("|", 1))} | self.gone
+
+    def _is_back(self, entity: str, record: str) -> bool:
+        row = self.world.find(entity, record) if entity in self.world.rows else None
+        return row is not None and str(row["id"]) == record
+
     def _role(self, entity: str, role: str, saved: Saved) -> None:
         shown = self.world.shown(entity, role, saved)
+        for record, row in shown.items():
+            if row is None:
+                self._note_gone(entity, record)
         facts = {record: self._facts(f"{entity}|{record}|{role}", saved[record], row) for record, row in shown.items()}
         self._by_role[entity, role] = facts
         self.known |= {f"{entity}|{record}|{role}": of_record for record, of_record in facts.items()}
@@ -173,7 +219,7 @@ class Memory:
         the CRM showed first had a record that the run has moved on at once. From decisions as (entity, record, role, owner, today's owner
         in the data, since when there, action, what gave it, when the CRM last changed the row). Records that were not decided are as they were.
         """
-        owners = {key: facts.saved() for key, facts in self.known.items() if self.is_kept(key, facts)}
+        owners = {key: facts.saved() for key, facts in self.known.items() if self.is_kept(key, facts) and not self.is_gone(key)}
         changes, parts = self._decided(decisions)
         owners = self.elsewhere | {key: x for key, x in (owners | changes).items() if x is not None}
         return {"owners": dict(sorted(owners.items())), **parts}
@@ -215,7 +261,10 @@ class Memory:
                 referred.setdefault(key, {"on": str(self.today)})
             else:
                 referred.pop(key, None)
-        parts = (("returned", returned), ("referred", referred), ("crm_since", crm_since))
+        for waiting in (returned, referred):
+            for key in [key for key in waiting if self.is_gone(key)]:
+                del waiting[key]
+        parts = (("returned", returned), ("referred", referred), ("crm_since", crm_since), ("gone", self._still_gone()))
         return owners, {name: dict(sorted(x.items())) for name, x in parts if x}
 
     def counts(self) -> dict[str, int]:
