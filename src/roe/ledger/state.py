@@ -305,7 +305,9 @@ def entries_between(
     """
     details = {f"{d.entity}|{d.record}|{d.role}": d for d in decided}
     yield from _gone_and_back(before.get("gone", {}), after.get("gone", {}), at)
-    yield from _owned(before.get("owners", {}), after.get("owners", {}), at, details, last, after.get("crm_since", {}), after.get("gone", {}))
+    yield from _owned(
+        before.get("owners", {}), after.get("owners", {}), at, details, last, after.get("crm_since", {}), after.get("gone", {})
+    )
     yield from _given_back(_without(before, after.get("gone", {})), after, at, details)
     yield from _turns(before.get("assigned", {}), after.get("assigned", {}), at, before.get("days", {}), after.get("days", {}))
     for pool, x in _changed(before, after, "pools"):
@@ -355,7 +357,7 @@ def _given_back(before: State, after: State, at: At, details: Mapping[str, Decid
         if key not in asked:
             entity, record, role = key_parts(key)
             d, on = details.get(key), At.of(x["on"], at.zone)
-            how: dict[str, Any] = {} if d is None else {"rep": d.owner, "rule": d.rule, "sentence": d.reason, "until": d.end(at)}
+            how: dict[str, Any] = {} if d is None else {"rule": d.rule, "sentence": d.reason, "until": d.end(at)}
             yield Referred(at=at if x["on"] == str(at.date) else on, entity=entity, record=record, role=role, **how)
     for key in sorted(set(asked) - set(after.get("referred", {}))):
         entity, record, role = key_parts(key)
@@ -379,7 +381,12 @@ def _changed(before: State, after: State, part: str) -> list[tuple[str, Any]]:
 
 
 def _owned(
-    before: State, after: State, at: At, details: Mapping[str, Decided], last: Mapping[str, How] | None, crm_since: Mapping[str, str],
+    before: State,
+    after: State,
+    at: At,
+    details: Mapping[str, Decided],
+    last: Mapping[str, How] | None,
+    crm_since: Mapping[str, str],
     gone: Container[str] = (),
 ) -> Iterator[Entry]:
     nobodys = unowned(before)
