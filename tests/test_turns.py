@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from roe.evaluator.turns import LARGEST, History, Ledger, Seat, Slots, Standing
+from roe.evaluator.turns import LARGEST, Ledger, Seat, Slots, Standing, TurnHistory
 
 Credits = dict[str, Fraction]
 
@@ -127,7 +127,7 @@ def test_a_pool_is_worked_out_again_at_any_of_its_turns(before: int) -> None:
         standing = Standing(seats)
         log += [(standing, rng.choice(standing.able)[0]) for _ in range(rng.randint(1, 90))]
     credits, counts = {"r1": Fraction(1, 3)}, {"r1": 4, "gone": 2}
-    history = History(3, credits, counts, 6, before, log)
+    history = TurnHistory(3, credits, counts, 6, before, log)
     assert history.taken == before + len(log)
     for index in (0, 1, 255, 256, 257, 511, 512, 513, 699, 300, 0):
         ledger, taken = history.at(index)
@@ -150,7 +150,7 @@ def test_a_log_that_begins_later_gives_the_same(first: int) -> None:
     rng = random.Random(6)
     standings = [Standing(some_seats(rng, 4)) for _ in range(12)]
     log = [(standing, rng.choice(standing.able)[0]) for standing in standings for _ in range(50)]
-    whole, part = History(3, {}, {}, 0, 0, log), History(3, {}, {}, 0, first, log[first:])
+    whole, part = TurnHistory(3, {}, {}, 0, 0, log), TurnHistory(3, {}, {}, 0, first, log[first:])
     part.begin(first, *whole.at(first))
     assert part.taken == whole.taken == len(log)
     for index in (first, first + 1, 511, 512, 513, 600, 400):
@@ -163,4 +163,4 @@ def test_who_has_no_credit_yet_is_owed_up_to_the_limit(limit: int, owed: Credits
     ledger = Ledger(limit)
     ledger.settle(Standing([Seat("a", Fraction(1)), Seat("b", Fraction(1), "on leave", True)]), 1, {"a": 1})
     assert ledger.credits() == owed
-    assert History(limit, {}, {}, 0).taken == 0
+    assert TurnHistory(limit, {}, {}, 0).taken == 0

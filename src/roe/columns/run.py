@@ -20,7 +20,7 @@ from roe.columns.column import Coded, Column, Constant, Dictionary, Refs
 from roe.columns.make import from_values, lookup
 from roe.columns.role import RoleRows
 from roe.columns.row import TableRow, place_of
-from roe.columns.table import Table
+from roe.columns.table import RecordTable
 from roe.columns.turns import Handed, Turns
 from roe.columns.vector import Frame
 from roe.columns.world import ColumnWorld
@@ -50,7 +50,7 @@ class Allocations:
     `owner` and `previous` are rows of the rep table, -1 for nobody; `until` holds Python dates by row where there are any.
     """
 
-    table: Table
+    table: RecordTable
     role: str
     rules: Sequence[Rule]
     rule: Array
@@ -122,7 +122,7 @@ class ColumnRun:
     def _entity(self, entity: str) -> None:
         table = self.world.tables[entity]
         roles = self.bound.roles(entity)
-        parts = [Part(self.bound, table, role) for role in roles]
+        parts = [RoleRun(self.bound, table, role) for role in roles]
         self._turns(table, parts)
         done = [part.finish() for part in parts]
         for (e, name), step in self.bound.plan.steps.items():
@@ -156,7 +156,7 @@ class ColumnRun:
             found[at] = facts.moved_to(owner, self.world.clock.today, given_by(ACTIONS[part.action[at]]))
         return found
 
-    def _turns(self, table: Table, parts: list[Part]) -> None:
+    def _turns(self, table: RecordTable, parts: list[RoleRun]) -> None:
         """The turns of all pools, in the order of the queue, and of the roles for one record."""
         if not any(len(rows) for part in parts for rows, _ in part.waiting):
             return
@@ -169,7 +169,7 @@ class ColumnRun:
         handed = turns.run()
         self.handed.append((start, turns, handed, self._take_over(turns, handed, parts)))
 
-    def _take_over(self, turns: Turns, handed: Handed, parts: list[Part]) -> list[Value]:
+    def _take_over(self, turns: Turns, handed: Handed, parts: list[RoleRun]) -> list[Value]:
         """Let the roles know what became of the records that waited; until when each pool's are to be worked."""
         now = self.world.clock.now
         until = [self.bound.pools.due(self.bound.pools.pools[name], now, None) for name in turns.names]
@@ -187,10 +187,10 @@ class ColumnRun:
         return pa.concat_tables([*tables, turn_files.table_of(by_row)], promote_options="permissive").unify_dictionaries().sort_by("n")
 
 
-class Part(RoleRows):
+class RoleRun(RoleRows):
     """One role of one entity, while it is being decided: each row's outcome is one of `outcomes`, whose steps are columns of its rows."""
 
-    def __init__(self, bound: Bound, table: Table, role: str) -> None:
+    def __init__(self, bound: Bound, table: RecordTable, role: str) -> None:
         super().__init__(bound, table, role)
         n = table.n
         phase(f"deciding {n:,} {table.entity} records as {role}")

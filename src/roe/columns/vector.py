@@ -16,7 +16,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from roe.columns.arithmetic import ARITHMETIC, LAST_DAY, OPERATORS, both, either, floats, negated, ordered, truths_of
-from roe.columns.column import EPOCH, NO_DAY, ByRow, Coded, Column, Constant, Days, Instants, Lists, Numbers, Owned, Refs, Truths, _number
+from roe.columns.column import (
+    EPOCH,
+    NO_DAY,
+    ByRow,
+    Coded,
+    Column,
+    Constant,
+    Days,
+    Instants,
+    Lists,
+    Numbers,
+    OwnersColumn,
+    Refs,
+    Truths,
+    _number,
+)
 from roe.columns.hosts import MANY, domains, freemails
 from roe.columns.join import append, merge
 from roe.columns.make import from_values, lookup
@@ -93,12 +108,12 @@ class Frame:
         """A field of records, of their owners, of a table row's outputs, or of each item of a list."""
         if isinstance(of, Refs):
             if name == "owner":
-                return Owned(of)
+                return OwnersColumn(of)
             found: Column | None = self.world.tables[of.entity].column(name)
             if found is None:
                 return Constant(None, of.n)
             return found if of.every else found.take(of.at)
-        if isinstance(of, Owned):
+        if isinstance(of, OwnersColumn):
             owner: Column | None = self.world.tables[of.records.entity].owner(name)
             if owner is None:
                 return Constant(None, of.n)
@@ -348,7 +363,7 @@ class Frame:
                 return domains(texts) if node.function == "domain" else freemails(texts)
         if node.function == "append" and len(node.args) == 2 and not any(node.names):
             first, second = self.eval(node.args[0]), self.eval(node.args[1])
-            if isinstance(first, Lists) and not isinstance(second, (Lists, Owned)):
+            if isinstance(first, Lists) and not isinstance(second, (Lists, OwnersColumn)):
                 return append(first, second, self.world)
         if any(isinstance(a, (s.RangeOf, s.Unary, s.For)) for a in node.args):
             raise ByRow

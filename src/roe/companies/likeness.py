@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from rapidfuzz import fuzz
 from rapidfuzz.distance import OSA
@@ -88,27 +89,32 @@ def of_one_group(a: CompanyName, b: CompanyName, letters: float, rarity: Callabl
     return probability({name: max(value, 0.0) if WEIGHTS[name] > 0 else 0.0 for name, value in signs(a, b, letters, rarity).items()})
 
 
-def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str], float]) -> dict[str, float]:
-    """What speaks for and against one company. `letters` is the cosine of the names' groups of three letters, 0 to 1."""
-    pairing = pair(a, b, rarity)
-    regions, common = places(), common_words()
-    number, region, other, more, rarest_left = [False, False], [False, False], [False, False], [0.0, 0.0], 0.0
-    arm, seat = [False, False], [True, True]
-    for side, (name, left) in enumerate(((a, pairing.left), (b, pairing.right))):
-        for i in left:
-            word = name.words[i]
-            if word.isdigit():
-                number[side] = True
-                continue
-            other[side] = other[side] or word in common
-            arm[side] = arm[side] or same_words().get(word, word) in ARMS
-            if word in regions:
-                region[side] = True
-                seat[side] = seat[side] and word in name.seat
-            else:
-                rare = rarity(word)
-                more[side] += rare
-                rarest_left = max(rarest_left, rare)
+class Alone(NamedTuple):
+    """What one of two names has alone: whether a number, a word that is common in names, an arm or a place, and whether all its places are its
+    seat; how rare the other words are together, and the rarest of them.
+    """
+
+    has_number: bool
+    has_common: bool
+    has_arm: bool
+    has_place: bool
+    is_seat: bool
+    rarity: float
+    rarest: float
+
+
+def _alone(name: CompanyName, left: set[int], rarity: Callable[[str], float]) -> Alone:
+    words, regions, common, same = [name.words[i] for i in left if not name.words[i].isdigit()], places(), common_words(), same_words()
+    there = [word for word in words if word in regions]
+    rare = [rarity(word) for word in words if word not in regions]
+    return Alone(
+        len(words) < len(left), any(word in common for word in words), any(same.get(word, word) in ARMS for word in words),
+        bool(there), all(word in name.seat for word in there), sum(rare, 0.0), max(rare, default=0.0),
+    )  # fmt: skip
+
+
+def _shared(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Callable[[str], float]) -> tuple[float, float, float]:
+    """(the rarity of all words that two names share, of the rarest, by how much a misspelt one is rarer than all that are well spelt)."""
     shared = rarest = well_spelt = misspelt = 0.0
     for i, j, like in pairing.pairs:
         word, written = a.words[i], b.words[j]
@@ -117,29 +123,39 @@ def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str]
         rarest = max(rarest, rare * like)
         if like <= WELL_SPELT:
             misspelt = max(misspelt, rare)
-        elif word not in common:
+        elif word not in common_words():
             well_spelt = max(well_spelt, rarity(word))
-    is_same = a.glued == b.glued
+    return shared, rarest, max(0.0, misspelt - well_spelt)
+
+
+def signs(a: CompanyName, b: CompanyName, letters: float, rarity: Callable[[str], float]) -> dict[str, float]:
+    """What speaks for and against one company. `letters` is the cosine of the names' groups of three letters, 0 to 1."""
+    pairing = pair(a, b, rarity)
+    mine, other = _alone(a, pairing.left, rarity), _alone(b, pairing.right, rarity)
+    shared, rarest, misspelt = _shared(a, b, pairing, rarity)
+    is_same, both_have_more = a.glued == b.glued, min(mine.rarity, other.rarity)
+    one_contains = not (pairing.left and pairing.right)
+    some_common = 0.5 if (mine.has_common or other.has_common) and both_have_more > SAYS_LITTLE else 0.0
     return {
         "letters": 1.0 if is_same else letters,
-        "written_alike": _alike_as_a_whole(a.glued, b.glued),
+        "written_alike": float(fuzz.ratio(a.glued, b.glued)) / 100,
         "same": float(is_same),
         "rarest_shared": rarest,
         "more_shared": min(shared - rarest, MUCH_SHARED),
-        "rarer_left": max(0.0, rarest_left - rarest) if pairing.pairs else 0.0,
+        "rarer_left": max(0.0, max(mine.rarest, other.rarest) - rarest) if pairing.pairs else 0.0,
         "initials": float(pairing.initials),
         "same_form": float(bool(a.kinds & b.kinds)),
-        "contained": float(bool(pairing.pairs) and not (pairing.left and pairing.right)),
-        "both_have_more": min(more),
-        "other_word": 1.0 if all(other) else 0.5 if any(other) and min(more) > SAYS_LITTLE else 0.0,
-        "more_arm": float(arm[0] != arm[1] and not (pairing.left and pairing.right)),
-        "misspelt": max(0.0, misspelt - well_spelt),
+        "contained": float(bool(pairing.pairs) and one_contains),
+        "both_have_more": both_have_more,
+        "other_word": 1.0 if mine.has_common and other.has_common else some_common,
+        "more_arm": float(mine.has_arm != other.has_arm and one_contains),
+        "misspelt": misspelt,
         "inserted": _inserted(a, b, pairing, rarity),
         "other_beginning": float(0 in pairing.left or 0 in pairing.right),
-        "other_number": float(all(number)),
-        "more_number": float(number[0] != number[1]),
-        "other_place": float(all(region)),
-        "more_place": float(region[0] != region[1] and not (seat[0] if region[0] else seat[1])),
+        "other_number": float(mine.has_number and other.has_number),
+        "more_number": float(mine.has_number != other.has_number),
+        "other_place": float(mine.has_place and other.has_place),
+        "more_place": float(mine.has_place != other.has_place and not (mine if mine.has_place else other).is_seat),
         "other_form": _other_form(a, b),
     }
 
@@ -272,10 +288,6 @@ def _rarity_of(x: str, y: str, rarity: Callable[[str], float]) -> float:
     return (min if x in common or y in common else max)(rarity(x), rarity(y))
 
 
-def _alike_as_a_whole(a: str, b: str) -> float:
-    return float(fuzz.ratio(a, b)) / 100
-
-
 def _other_form(a: CompanyName, b: CompanyName) -> float:
     """How surely the legal forms are of two companies, 0 to 1."""
     if not a.kinds or not b.kinds or a.kinds & b.kinds:
@@ -303,30 +315,36 @@ def word_likeness(a: str, b: str) -> float:
         return 0.95
     if _RUSSIAN_ADJECTIVE.fullmatch(long) and len(short) >= 4 and long.startswith(short):
         return 0.85
-    if short[0] == long[0]:
-        if short + "s" == long:
-            return 0.9 if len(short) >= 5 else 0.6
-        if long == short + "co" and len(short) >= 4:
-            return 0.9
-        if len(short) >= 8 and long.startswith(short) and long[len(short) :].removeprefix("s") in COMPOSED_WITH:
-            return 0.85
-        known = common_words().get(long, 0)
-        if (
-            known >= COMMON
-            and len(short) >= 3
-            and long.startswith(short if len(short) < 5 else short.removesuffix("s"))
-            and common_words().get(short, 0) < known
-        ):
-            return 0.85
-        if _without_vowels(short, long, known >= COMMON):
-            return 0.9
-        if known >= COMMON and len(short) >= 4 and short[-1] == long[-1] and short not in common_words() and _letters_of(short, long):
-            return 0.8
+    shortened = _shortened(short, long) if short[0] == long[0] else 0.0
+    if shortened:
+        return shortened
     if a in common_words() and b in common_words():  # two words, not one misspelt
         return 0.0
     if (letters ^ letters_too).bit_count() > 2 * MOST_WRONG:  # one wrong letter makes two letters differ at most
         return 0.0
     return _misspelt(a, b)
+
+
+def _shortened(short: str, long: str) -> float:
+    """How likely a word is short for a longer one that begins with the same letter, 0 to 1."""
+    if short + "s" == long:
+        return 0.9 if len(short) >= 5 else 0.6
+    if long == short + "co" and len(short) >= 4:
+        return 0.9
+    if len(short) >= 8 and long.startswith(short) and long[len(short) :].removeprefix("s") in COMPOSED_WITH:
+        return 0.85
+    known = common_words().get(long, 0)
+    if known >= COMMON and _begins(short, long) and common_words().get(short, 0) < known:
+        return 0.85
+    if _without_vowels(short, long, known >= COMMON):
+        return 0.9
+    is_common_alone = known >= COMMON and short not in common_words()
+    return 0.8 if is_common_alone and len(short) >= 4 and short[-1] == long[-1] and _letters_of(short, long) else 0.0
+
+
+def _begins(short: str, long: str) -> bool:
+    """Whether a word of three letters or more is the beginning of another, but for an `s` at its end."""
+    return len(short) >= 3 and long.startswith(short if len(short) < 5 else short.removesuffix("s"))
 
 
 @lru_cache(maxsize=KEPT)

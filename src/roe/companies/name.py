@@ -309,10 +309,19 @@ def _without_forms(words: list[str]) -> tuple[list[str], set[str]]:
     hits = _forms_at(words)
     if not hits and words and words[-1] not in SMALL:
         return words, set()
-    first, last = 0, len(words)
-    if len(hits) == 1 and hits[0][1] == last and hits[0][0] > 0 and words[hits[0][0] - 1] not in SMALL:  # as most names have it
+    if len(hits) == 1 and hits[0][1] == len(words) and hits[0][0] > 0 and words[hits[0][0] - 1] not in SMALL:  # as most names have it
         return words[: hits[0][0]], {hits[0][2]}
-    at_an_end = set()
+    at_an_end = _at_an_end(words, hits)
+    gone = [hit for i, hit in enumerate(hits) if i in at_an_end or (hit[3] and hit[1] - hit[0] < len(words))]
+    dropped = {i for start, end, _, _ in gone for i in range(start, end)}
+    left = [w for i, w in enumerate(words) if i not in dropped]
+    return (left, {kind for _, _, kind, _ in gone}) if left else (words, set())
+
+
+def _at_an_end(words: Sequence[str], hits: Sequence[tuple[int, int, str, bool]]) -> set[int]:
+    """Which of the legal forms stand at the beginning or the end of a name, beside others that do."""
+    first, last = 0, len(words)
+    at_an_end: set[int] = set()
     changed = True
     while changed:
         changed = False
@@ -325,10 +334,7 @@ def _without_forms(words: list[str]) -> tuple[list[str], set[str]]:
                 at_an_end.add(i)
         while last - 1 > first and words[last - 1] in SMALL:  # `& Co.`, `and Company`
             last, changed = last - 1, True
-    gone = [hit for i, hit in enumerate(hits) if i in at_an_end or (hit[3] and hit[1] - hit[0] < len(words))]
-    dropped = {i for start, end, _, _ in gone for i in range(start, end)}
-    left = [w for i, w in enumerate(words) if i not in dropped]
-    return (left, {kind for _, _, kind, _ in gone}) if left else (words, set())
+    return at_an_end
 
 
 def _may_lead(form: Sequence[str], ends_with_one: bool) -> bool:

@@ -88,7 +88,7 @@ class Gone(NamedTuple):
     into: str = ""
 
 
-class Memory:
+class OwnerMemory:
     """The memory of one run: facts by `entity|record|role`, for the records that the ledger knows."""
 
     def __init__(self, world: World, state: State) -> None:

@@ -265,7 +265,7 @@ class Spark(Engine):
     def fill(self, files: Files, watch: Watch) -> None:
         from pyspark.errors import PySparkException
 
-        from roe.run.spark import TaskFiles, collect, decide
+        from roe.run.spark import RESULT, TaskFiles, collect, decide
         from roe.spark.pools import TurnFiles
         from roe.spark.run import share_out
 
@@ -274,7 +274,9 @@ class Spark(Engine):
             folder = str(files.folder.resolve())
             own = TaskFiles(folder, job.form == PARTS, job.traces)
             turns = TurnFiles(folder, job.turns) if job.form == PARTS else None
-            shared = share_out(job.evaluator, job.source.place, job.as_of, partial(decide, own=own), job.session, job.buckets, turns)
+            shared = share_out(
+                job.evaluator, job.source.place, job.as_of, partial(decide, own=own), RESULT, job.session, job.buckets, turns
+            )
             self._broken = collect(shared, files, job.evaluator, job.as_of)
         except PySparkException as e:
             first = next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)

@@ -29,7 +29,7 @@ from roe.run.source import expected
 if TYPE_CHECKING:
     from roe.columns.memory import ColumnMemory
     from roe.evaluator.engine import Evaluator
-    from roe.evaluator.memory import Memory as OwnerMemory
+    from roe.evaluator.memory import OwnerMemory
     from roe.evaluator.world import World
     from roe.ledger.entries import Entry, Run
     from roe.ledger.moment import At
@@ -40,7 +40,7 @@ TRIES = 3  # how often a run decides anew because somebody else has appended to 
 
 
 @dataclass
-class Options:
+class RunOptions:
     """Where a run keeps its memory (`state`, a folder or a database address), and how it commits.
 
     `wait` is for how many seconds it waits for another run. `dry` writes files and commits nothing; `replay` does so on a copy of the
@@ -87,11 +87,11 @@ class Since:
     undone: int = 0  # of those by hand, the ones that rules have taken back
 
 
-def run(job: Job, out: Path, options: Options | None = None) -> Finished:
+def run(job: Job, out: Path, options: RunOptions | None = None) -> Finished:
     """Decide every record, write the files, and commit. Raises PolicyError for what is wrong with data, options or the ledger, OSError for
     a folder that cannot be written.
     """
-    given = options or Options()
+    given = options or RunOptions()
     folder = OutFolder(out, apart=job.form == PARTS)
     job.remembers = bool(given.state)
     problems = [] if given.state else without_a_ledger(job.evaluator.policy)
@@ -116,7 +116,7 @@ def run(job: Job, out: Path, options: Options | None = None) -> Finished:
     return finished
 
 
-def _memory(job: Job, given: Options) -> Value:
+def _memory(job: Job, given: RunOptions) -> Value:
     if not given.state:
         return nullcontext()
     from roe.run.memory import opened
@@ -137,7 +137,7 @@ def moment_of(evaluator: Evaluator, as_of: str) -> At:
     return At.of(now.date() if midnight else now, evaluator.policy.timezone)
 
 
-def _decided(job: Job, folder: OutFolder, given: Options, memory: Memory | None) -> Finished:
+def _decided(job: Job, folder: OutFolder, given: RunOptions, memory: Memory | None) -> Finished:
     """Decide until nobody has appended to the ledger meanwhile, and put the files in place."""
     if memory is None:
         return _Draft(job, folder, given, {}).finish("dry" if given.dry else "forgetful")
@@ -167,7 +167,7 @@ def _decided(job: Job, folder: OutFolder, given: Options, memory: Memory | None)
 class _Draft:
     """A run that is decided and written under a temporary name, and not committed yet."""
 
-    def __init__(self, job: Job, folder: OutFolder, given: Options, state: State, memory: Memory | None = None) -> None:
+    def __init__(self, job: Job, folder: OutFolder, given: RunOptions, state: State, memory: Memory | None = None) -> None:
         self.job, self.folder, self.given, self.before, self.memory = job, folder, given, state, memory
         job.state = state
         self.base = memory.base if memory is not None else {}

@@ -24,8 +24,10 @@ from roe.run.result import Batch
 from roe.run.summary import Summary, counts_of
 from roe.spark.plan import share
 from roe.spark.pools import run_of
-from roe.spark.run import MARK, RESULT, WIDTH, SharedOut
+from roe.spark.run import MARK, SharedOut
 
+WIDTH = max(len(COLUMNS[name]) for name in TABLES)
+RESULT = pa.schema([(MARK, pa.string()), *((f"c{i}", pa.string()) for i in range(WIDTH))])
 ORDER = {"allocations": ("c0", "c1", "c3"), "changes": ("c0", "c1", "c2"), "rollback": ("c0", "c1", "c2")}
 
 

@@ -27,7 +27,7 @@ from roe.source import Span, Text
 from roe.sql.dialects import DIALECTS
 from roe.sql.forms import NoSql, Sql, column, comment, grouped, literal, named, plain
 from roe.sql.outcome import UNDECIDED, RoleSql, when
-from roe.sql.query import Found, Many, OwnersByRole, Query, RecordRow, Ref, RowOutputs, Scalar
+from roe.sql.query import Found, Many, OwnersByRole, Query, RecordRow, Ref, RowOutputs, SqlScalar
 from roe.sql.translate import Translator
 
 if TYPE_CHECKING:
@@ -224,10 +224,10 @@ class Statement:
     def _derive(self, step: Derive, expr: Expr) -> Reader:
         query, t = self.start(step.entity)
         value = t.value(expr.tree)
-        if isinstance(value, Scalar):
+        if isinstance(value, SqlScalar):
             kind = value.kind
             self.layer(step.entity, {step.name: value.sql}, query, f"{step.entity}.{step.name}: {expr.text}")
-            return lambda t, row: Scalar(column(step.name, row.alias), kind)
+            return lambda t, row: SqlScalar(column(step.name, row.alias), kind)
         if isinstance(value, Ref) or (isinstance(value, RecordRow) and value.alias != "r"):
             entity = value.entity
             self.layer(step.entity, {step.name: value.key}, query, f"{step.entity}.{step.name}: {expr.text}")
@@ -257,7 +257,7 @@ class Statement:
                 none = exp.Not(this=exp.paren(exp.or_(*(exp.func("COALESCE", c.copy(), exp.false()) for c in held))))
                 total = exp.Case().when(none, literal(step.default)).else_(total)
             self.layer(step.entity, {step.name: total}, query, comment)
-            return lambda t, row: Scalar(column(step.name, row.alias), "number")
+            return lambda t, row: SqlScalar(column(step.name, row.alias), "number")
         if step.hit not in ("first", "unique"):
             self.say(
                 NoSql(f"the hit policy `{step.hit}` cannot be written the same way in every warehouse"),
@@ -300,7 +300,7 @@ class Statement:
         self.layer(step.entity, {step.name: columns[step.name]}, query, f"what {step.entity}.{step.name} gives")
         if step.stage == "staffing":
             return lambda t, row: Ref("rep", column(step.name, row.alias))
-        return lambda t, row: Scalar(column(step.name, row.alias), kind)
+        return lambda t, row: SqlScalar(column(step.name, row.alias), kind)
 
     def _outputs(self, step: Choose, values: list[object]) -> dict[str, list[object]]:
         keys = dict.fromkeys(k for x in [*values, step.default] if isinstance(x, dict) for k in x)

@@ -62,7 +62,7 @@ def capped(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST:,} more characters)"
 
 
-class Page:
+class ReportPage:
     """A page that is put together from top to bottom."""
 
     def __init__(self, title: str, subtitle: str = "") -> None:
@@ -87,19 +87,15 @@ class Page:
         """A table whose first column names what the row is about. Numbers are flush right, and a column that is empty in every row is left out."""
         heads = [str(h) for h in header]
         shown = [["" if c is None else capped(str(c)) for c in row] for row in rows]
-        kept = [n for n in range(len(heads)) if n == 0 or not shown or any(row[n] for row in shown)]
-        heads, shown = [heads[n] for n in kept], [[row[n] for n in kept] for row in shown]
-        numbers = [n > 0 and all(_NUMBER.fullmatch(row[n]) for row in shown if row[n]) for n in range(len(heads))]
-
-        def one(n: int, text: str) -> str:
-            kinds = " ".join(kind for kind, holds in (("n", numbers[n]), ("nowrap", len(text) <= SHORT)) if holds)
-            mark = f' class="{kinds}"' if kinds else ""
-            return f"<td{mark}>{cell(text)}</td>" if n else f'<th scope="row"{mark}>{cell(text)}</th>'
-
-        head = "".join(
-            f'<th scope="col"{" class=n" if numbers[n] else ""}>{escape(h)}</th>' if h else "<td></td>" for n, h in enumerate(heads)
-        )
-        body = "".join("<tr>" + "".join(one(n, text) for n, text in enumerate(row)) + "</tr>" for row in shown)
+        filled = [n for n in range(len(heads)) if n == 0 or not shown or any(row[n] for row in shown)]
+        shown = [[row[n] for n in filled] for row in shown]
+        are_numbers = [n > 0 and all(_NUMBER.fullmatch(row[n]) for row in shown if row[n]) for n in range(len(filled))]
+        head = "".join(_head(heads[n], is_number) for n, is_number in zip(filled, are_numbers, strict=True))
+        rows_shown = [
+            "".join(_cell(n, text, is_number, cell) for n, (text, is_number) in enumerate(zip(row, are_numbers, strict=True)))
+            for row in shown
+        ]
+        body = "".join(f"<tr>{row}</tr>" for row in rows_shown)
         self.parts.append(
             f'<div class="wide" tabindex="0" role="group" aria-label="{escape(self._under)}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         )
@@ -116,6 +112,17 @@ class Page:
         return visible(
             f'<!doctype html>\n<html lang="en">\n<head>{head}{policy}<link rel="icon" href="data:,"><meta name="color-scheme" content="light dark"><style>{style()}</style></head>\n<body class="report">\n<main>\n{body}\n</main>\n</body>\n</html>\n'
         )
+
+
+def _head(text: str, is_number: bool) -> str:
+    return f'<th scope="col"{" class=n" if is_number else ""}>{escape(text)}</th>' if text else "<td></td>"
+
+
+def _cell(n: int, text: str, is_number: bool, cell: Callable[[str], str]) -> str:
+    """The n-th cell of a row; the first names the row."""
+    kinds = " ".join(kind for kind, holds in (("n", is_number), ("nowrap", len(text) <= SHORT)) if holds)
+    mark = f' class="{kinds}"' if kinds else ""
+    return f"<td{mark}>{cell(text)}</td>" if n else f'<th scope="row"{mark}>{cell(text)}</th>'
 
 
 def lines(
