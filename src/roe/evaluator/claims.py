@@ -77,8 +77,9 @@ class Settled:
         else:
             until, why = self._end(row, record, rep)
             left = reason_left(rep)
-            if left and (until is None or until > self.world.clock.now):
-                until, why = self._gone(row, rep), f"{rep.label} is {left}" if left == "not active" else f"{rep.label} {left}"
+            gone = self._gone(row, rep) if left else None
+            if gone is not None and (until is None or until > gone):
+                until, why = gone, f"{rep.label} is {left}" if left == "not active" else f"{rep.label} {left}"
             live = until is None or until > self.world.clock.now
             outcome = ClaimOutcome(row, GRANTED if live else ENDED, why, until)
         self.outcomes[str(row["id"])] = outcome
