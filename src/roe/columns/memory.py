@@ -147,7 +147,7 @@ class ColumnMemory(OwnerMemory):
                 aligned.in_crm[place] = place_of(world.rep(facts.in_crm))
         self._know(table, role, aligned)
 
-    def _stale(self, table: Table, held: RoleTable, at: Array, rows: Array) -> Array:
+    def _stale(self, table: RecordTable, held: RoleTable, at: Array, rows: Array) -> Array:
         """Of some rows those that the CRM last changed before it showed what the ledger knows of it already."""
         base_at = np.append(held.base_at.at, -1)[at[rows]]
         rows, base_at = rows[base_at >= 0], base_at[base_at >= 0]
@@ -157,7 +157,7 @@ class ColumnMemory(OwnerMemory):
         stamps = zip(self.stamps(table, rows), base_at.tolist(), strict=True)
         return rows[np.array([stamp is not None and stamp < known[code] for stamp, code in stamps], bool)]
 
-    def stamps(self, table: Table, rows: Array) -> list[datetime | None]:
+    def stamps(self, table: RecordTable, rows: Array) -> list[datetime | None]:
         """When the CRM last changed some rows (see `roe.evaluator.data_owner`)."""
         column = table.stored.get(MODIFIED)
         values = [None] * len(rows) if column is None else column.take(rows).values()
