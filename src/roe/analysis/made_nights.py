@@ -240,7 +240,7 @@ def as_witness(nights: Nights, entity: str, record: str) -> Witness:
     """A record of the last night, by its fields, and what else is there."""
     night = nights[-1]
     row = next((x for x in night.tables.get(entity, ()) if str(x["id"]) == record), {})
-    facts = {tuple(name.split(".")): value for name, value in row.items() if name != "id"}
+    facts = {tuple(name.split(".")): value for name, value in row.items() if name != "id" or not record.startswith(f"{entity}-")}
     return Witness(entity, facts, night.at.date(), beside=_beside(nights, entity, record))
 
 
