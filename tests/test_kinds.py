@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import roe
-from helpers import AS_OF, EXAMPLES, HEAVY
+from helpers import AS_OF, EXAMPLES, HEAVY, policy_text
 from roe.data.read import read_tables
 
 pytest.importorskip("pyarrow")
@@ -88,6 +88,44 @@ def test_random_pools_give_the_same_turns(tmp_path: Any) -> None:
                 assert [x or None for x in a.lines[name].to_pylist()] == [x or None for x in b.lines[name]], (seed, name)
         handed += bool(run.handed)
     assert handed > seeds / 2
+
+
+@pytest.mark.parametrize("cap", ["open_leads", "per_day"])
+def test_a_lead_in_two_roles_counts_once_for_a_rep(cap: str, tmp_path: Any) -> None:
+    """Both roles of a lead may go to one rep, who then has one more open lead, and two more of today."""
+    from roe.columns.run import ColumnRun
+    from roe.columns.turn_files import lines_of
+    from roe.run.columns import batch_of
+    from roe.run.rows import batch_of as by_rows
+
+    policy = f"""
+roe: 1
+name: t
+roles: [sdr, ae]
+pools:
+  desk: {{members: 'rep.team = "A"', strategy: weighted, weight: rep.ramp, caps: {{{cap}: 9}}, together: never, fallback: rest}}
+  tongues: {{members: 'rep.team = lead.region', caps: {{{cap}: 12}}, together: never, fallback: desk}}
+  rest: {{members: 'rep.team = "B"'}}
+fields: {{lead: {{region: string}}}}
+engagement:
+  lead:
+    sdr: [{{name: one, when: 'lead.region = "B"', then: {{route: tongues}}}}, {{name: rest, then: {{route: desk}}}}]
+"""
+    second = "    ae: [{name: all, then: {route: desk}}]\n"
+    reps = [{"id": f"r{i}", "name": f"R{i}", "team": "AABC"[i % 4], "ramp": ["1", "0.5"][i % 2]} for i in range(9)]
+    rng, handed = random.Random(1), 0
+    for number in range(6):
+        text = policy.replace("'rep.team = lead.region'", "'rep.team = \"C\"'") if number % 2 else policy
+        evaluator = roe.compile(roe.load(policy_text(tmp_path / str(number), text + second * (number > 3))))
+        leads = [
+            {"id": f"L{i:03}", "created": f"2026-01-{rng.randrange(1, 28):02}", "region": rng.choice(["B", None])}
+            for i in range(80)
+        ]  # fmt: skip
+        tables: dict[str, Any] = {"lead": leads, "rep": reps}
+        run = ColumnRun.of(evaluator, tables, as_of="2026-02-01")
+        assert lines_of(batch_of(run).turns) == by_rows(evaluator.run(tables, as_of="2026-02-01")).turns, number
+        handed += bool(run.handed)
+    assert handed == (6 if cap == "per_day" else 4)
 
 
 def test_the_inbound_example_is_handed_out_in_columns() -> None:

@@ -27,7 +27,7 @@ timezone: Europe/Berlin
 roles: [sdr, ae]
 fields: {lead: {status: string, score: number, owner: {column: [SDR Owner, AE Owner]}}}
 pools:
-  desk: {members: 'rep.team = "SDR"', strategy: weighted, weight: rep.ramp, caps: {open_leads: rep.capacity}, together: lead.company, fallback: rest}
+  desk: {members: 'rep.team = "SDR"', strategy: weighted, weight: rep.ramp, caps: {per_day: rep.capacity}, together: lead.company, fallback: rest}
   rest: {members: 'rep.team = "REST"', sticky: lead.account.owner.ae, together: never, fallback: mia}
 invariants:
   - {name: two, every: lead, holds: lead.owner.ae != lead.owner.sdr, severity: warn}
@@ -57,12 +57,11 @@ def two_roles(folder: Path, rng: random.Random) -> Any:
     return policy_text(folder, TWO_ROLES, data__leads_csv=leads, data__accounts_csv=accounts, data__reps_csv=REPS)
 
 
-def in_tasks(evaluator: Any, tables: Any, as_of: str, number: int) -> Any:
+def in_tasks(evaluator: Any, tables: Any, as_of: str, number: int, decide: Any = None) -> Any:
     """What the tasks of a Spark run do, one after the other; the reason if turns must be taken one by one."""
     from roe.columns.raw import Raw
-    from roe.run.columns import batch_of
     from roe.spark.plan import Share, share
-    from roe.spark.pools import GIVEN, ROLE, SAID, Said, columns_for_pools, hand_out, run_of, waiting
+    from roe.spark.pools import GIVEN, ROLE, SAID, Said, columns_for_pools, hand_out, waiting
     from roe.spark.tasks import LINE
 
     how = share(evaluator.policy)
@@ -93,7 +92,14 @@ def in_tasks(evaluator: Any, tables: Any, as_of: str, number: int) -> Any:
         for name in GIVEN:
             of = {row[LINE]: row[name] for row in handed if row[ROLE] == role}
             given[name + role] = pa.array([of.get(line) for line in leads.lines.tolist()], pa.string())
-    return said, [batch_of(run_of(evaluator, as_of, task(i, given))) for i in range(number)], len(waits)
+    return said, [(decide or _batch)(evaluator, as_of, task(i, given)) for i in range(number)], len(waits)
+
+
+def _batch(evaluator: Any, as_of: str, tables: Any) -> Any:
+    from roe.run.columns import batch_of
+    from roe.spark.pools import run_of
+
+    return batch_of(run_of(evaluator, as_of, tables))
 
 
 def compare(evaluator: Any, tables: Any, as_of: str, number: int) -> str:
@@ -127,6 +133,29 @@ def test_random_pools(tmp_path: Path) -> None:
             except AssertionError as e:
                 raise AssertionError(f"seed {seed} in {number} tasks: {e}") from e
     assert same > 8
+
+
+def test_any_trace_is_made_from_what_tasks_have_kept(tmp_path: Path) -> None:
+    """Each task keeps what it saw of its own leads; what all of them saw alike is kept once."""
+    from roe.columns.evidence import RunEvidence
+    from roe.columns.raw import Raw
+    from roe.columns.turn_files import POOLS
+    from roe.run.spark import TaskFiles, decide, keep_others
+
+    root = two_roles(tmp_path / "p", random.Random(4))
+    evaluator = roe.compile(roe.load(root))
+    tables, _ = read_tables(evaluator.policy, root / "data")
+    out = tmp_path / "out"
+    keep_others({entity: Raw.of_rows(rows) for entity, rows in tables.items() if entity != ENTITY}, out, evaluator, "2026-02-01")
+    said, _, _ = in_tasks(evaluator, tables, "2026-02-01", 3, lambda *task: decide(*task, own=TaskFiles(str(out), traces=True)))
+    (out / "turns.jsonl").write_text("".join(line + "\n" for line in said.turns), "utf-8")
+    (out / POOLS).write_text(said.pools, "utf-8")
+    evidence = RunEvidence(out)
+    assert len(evidence.parts(ENTITY)) == len(evidence.parts("owners")) == 3 and len(evidence.parts("rep")) == 1
+    for d in evaluator.bind(tables, as_of="2026-02-01").decide_all():
+        expected = d.trace.as_json()
+        assert (d.entity, d.id) in evidence.find(d.id)
+        assert evidence.decision(d.entity, d.id, d.role).trace.as_json() == expected, (d.id, d.role)
 
 
 @pytest.mark.parametrize("number", [1, 3, 7])

@@ -17,7 +17,7 @@ from roe.data.read import read_tables
 sqlglot = pytest.importorskip("sqlglot")
 from sqlglot import exp  # noqa: E402
 
-from roe.sql import DIALECTS  # noqa: E402
+from roe.sql.dialects import DIALECTS  # noqa: E402
 from roe.sql.forms import grouped, literal  # noqa: E402
 from roe.sql.outcome import UNDECIDED  # noqa: E402
 from roe.sql.statement import compile_sql, printed  # noqa: E402

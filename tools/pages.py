@@ -1,6 +1,6 @@
 """`python tools/pages.py` writes the generated parts of the docs; `--check` says whether they are fresh.
 
-Generated: docs/cli.md from the commands, the function table of docs/language.md from the function table, the README's picture from
+Generated: docs/cli.md from the commands, the function table of docs/language.md and the dialects of docs/sql.md, the README's picture from
 `roe graph`, and the front of each page in docs/diagnostics from the table of codes. What people wrote on a page stays.
 """
 
@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from roe.cli import COMMANDS, main
 from roe.diagnostics import CODES
 from roe.grammar.functions import BY_NAME
+from roe.sql.dialects import DIALECTS
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
@@ -84,6 +85,8 @@ def pages() -> dict[Path, str]:
     out = {ROOT / "docs" / "cli.md": commands()}
     language = ROOT / "docs" / "language.md"
     out[language] = spliced(language.read_text("utf-8"), functions())
+    sql = ROOT / "docs" / "sql.md"
+    out[sql] = spliced(sql.read_text("utf-8"), ", ".join(f"`{name}`" for name in DIALECTS))
     for code, (title, severity) in CODES.items():
         path = ROOT / "docs" / "diagnostics" / f"{code}.md"
         body = path.read_text("utf-8").split("\n\n", 2)[2] if path.is_file() else "TODO\n"

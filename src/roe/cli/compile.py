@@ -11,14 +11,14 @@ from roe.cli.common import clock, color, fail, load, policy_argument
 from roe.cli.terminal import document
 from roe.diagnostics import Diagnostic, as_text
 from roe.source import Span
-from roe.sql import DIALECTS
+from roe.sql.dialects import DIALECTS
 
 _SOURCE = re.compile(r"(\w+)=[\w$-]+(\.[\w$-]+){0,3}")
 
 
 @click.command("compile")
 @policy_argument
-@click.option("--dialect", type=click.Choice(DIALECTS), required=True, help="SQL dialect of your warehouse.")
+@click.option("--dialect", type=click.Choice(list(DIALECTS)), required=True, help="SQL dialect of your warehouse.")
 @click.option("--entity", default="account", show_default=True, help="Entity to assign owners to.")
 @click.option("--as-of", "as_of", metavar="WHEN", help="The date to use as `today`. Default: the day on which the SQL runs.")
 @click.option(

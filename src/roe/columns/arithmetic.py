@@ -7,16 +7,7 @@ from datetime import date, datetime
 
 import numpy as np
 
-from roe.columns.column import (
-    EPOCH,
-    Column,
-    Constant,
-    Days,
-    Instants,
-    Numbers,
-    Truths,
-    microseconds,
-)
+from roe.columns.column import EPOCH, Column, Constant, Days, Instants, Numbers, Truths, microseconds
 from roe.dynamic import Array, Value
 from roe.grammar import values as v
 

@@ -7,10 +7,10 @@ function is asked once per distinct combination of values, so both evaluators ag
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 EPOCH = date(1970, 1, 1).toordinal()
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+NO_DAY = np.iinfo(np.int64).min  # in place of a day or a moment that is null
 
 
 class ByRow(Exception):
@@ -45,12 +46,12 @@ class Column:
         raise NotImplementedError
 
     def encode(self) -> tuple[Array, Dictionary]:
-        """(codes from 0 on, what each code means); null is a code like any other."""
-        raise NotImplementedError
+        """(codes from 0 on, what each code means); null is a code like any other. By default each row has its own."""
+        return np.arange(self.n), Dictionary(self.values())
 
     def nulls(self) -> Array:
-        """Where the value is null, as booleans."""
-        raise NotImplementedError
+        """Where the value is null, as booleans; nowhere by default."""
+        return np.zeros(self.n, bool)
 
 
 class Dictionary:
@@ -72,11 +73,11 @@ class Dictionary:
 
 
 def _gather(values: Array, at: Array, fill: Value) -> Array:
-    out = values[at] if len(values) else np.full(len(at), fill, values.dtype)
+    gathered = values[at] if len(values) else np.full(len(at), fill, values.dtype)
     missing = at < 0
     if missing.any():
-        out[missing] = fill
-    return out
+        gathered[missing] = fill
+    return gathered
 
 
 @dataclass(slots=True)
@@ -104,17 +105,32 @@ class Constant(Column):
 
 
 @dataclass(slots=True)
-class Numbers(Column):
-    """64-bit floats; NaN is null, which the language itself has no NaN to confuse with."""
+class Plain(Column):
+    """Values in one array, in which `null` stands for null."""
 
     data: Array
+    null: ClassVar[Value]
 
     @property
     def n(self) -> int:  # type: ignore[override]
         return len(self.data)
 
+    def of(self, data: Array) -> Column:
+        """A column of the same kind."""
+        return replace(self, data=data)
+
     def take(self, at: Array) -> Column:
-        return Numbers(_gather(self.data, at, np.nan))
+        return self.of(_gather(self.data, at, self.null))
+
+    def nulls(self) -> Array:
+        return np.asarray(self.data == self.null)
+
+
+@dataclass(slots=True)
+class Numbers(Plain):
+    """64-bit floats; NaN is null, which the language itself has no NaN to confuse with."""
+
+    null = np.nan
 
     def values(self) -> list[Value]:
         return [_number(x) for x in self.data.tolist()]
@@ -152,17 +168,10 @@ def compact(codes: Array, size: int) -> tuple[Array, Array]:
 
 
 @dataclass(slots=True)
-class Truths(Column):
+class Truths(Plain):
     """1 true, 0 false, -1 unknown; 8-bit integers."""
 
-    data: Array
-
-    @property
-    def n(self) -> int:  # type: ignore[override]
-        return len(self.data)
-
-    def take(self, at: Array) -> Column:
-        return Truths(_gather(self.data, at, -1))
+    null = -1
 
     def values(self) -> list[Value]:
         return [_TRUTHS[x] for x in self.data.tolist()]
@@ -170,26 +179,15 @@ class Truths(Column):
     def encode(self) -> tuple[Array, Dictionary]:
         return self.data.astype(np.int64) + 1, Dictionary([None, False, True])
 
-    def nulls(self) -> Array:
-        return np.asarray(self.data < 0)
-
 
 _TRUTHS = {1: True, 0: False, -1: None}
-NO_DAY = np.iinfo(np.int64).min
 
 
 @dataclass(slots=True)
-class Days(Column):
+class Days(Plain):
     """Dates as days since 1970-01-01, 64-bit integers; `NO_DAY` is null."""
 
-    data: Array
-
-    @property
-    def n(self) -> int:  # type: ignore[override]
-        return len(self.data)
-
-    def take(self, at: Array) -> Column:
-        return Days(_gather(self.data, at, NO_DAY))
+    null = NO_DAY
 
     def values(self) -> list[Value]:
         codes, meaning = self.encode()
@@ -199,23 +197,13 @@ class Days(Column):
         unique, codes = np.unique(self.data, return_inverse=True)
         return codes, Dictionary([None if d == NO_DAY else date.fromordinal(d + EPOCH) for d in unique.tolist()])
 
-    def nulls(self) -> Array:
-        return np.asarray(self.data == NO_DAY)
-
 
 @dataclass(slots=True)
-class Instants(Column):
+class Instants(Plain):
     """Date-times of one zone as microseconds since 1970 UTC, 64-bit integers; `NO_DAY` is null."""
 
-    data: Array
+    null = NO_DAY
     zone: tzinfo
-
-    @property
-    def n(self) -> int:  # type: ignore[override]
-        return len(self.data)
-
-    def take(self, at: Array) -> Column:
-        return Instants(_gather(self.data, at, NO_DAY), self.zone)
 
     def values(self) -> list[Value]:
         return [None if x == NO_DAY else instant(x, self.zone) for x in self.data.tolist()]
@@ -223,9 +211,6 @@ class Instants(Column):
     def encode(self) -> tuple[Array, Dictionary]:
         unique, codes = np.unique(self.data, return_inverse=True)
         return codes, Dictionary(Instants(unique, self.zone).values())
-
-    def nulls(self) -> Array:
-        return np.asarray(self.data == NO_DAY)
 
 
 def instant(microseconds: int, zone: tzinfo) -> datetime:
@@ -304,7 +289,7 @@ class Refs(Column):
 
 
 @dataclass(slots=True)
-class Owned(Column):
+class OwnersColumn(Column):
     """`record.owner`: the owners of records, a column per role behind it."""
 
     records: Refs
@@ -316,13 +301,10 @@ class Owned(Column):
     def take(self, at: Array) -> Column:
         records = self.records.take(at)
         assert isinstance(records, Refs)
-        return Owned(records)
+        return OwnersColumn(records)
 
     def values(self) -> list[Value]:
         return [None if row is None else row["owner"] for row in self.records.values()]
-
-    def encode(self) -> tuple[Array, Dictionary]:
-        return np.arange(self.n), Dictionary(self.values())
 
     def nulls(self) -> Array:
         return self.records.nulls()
@@ -367,12 +349,6 @@ class Lists(Column):
         starts, ends = self.bounds()
         items = self.items.values()
         return [items[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
-
-    def encode(self) -> tuple[Array, Dictionary]:
-        return np.arange(self.n), Dictionary(self.values())
-
-    def nulls(self) -> Array:
-        return np.zeros(self.n, bool)
 
 
 def opaque(values: list[Value]) -> Column:

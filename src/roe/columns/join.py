@@ -7,22 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from roe.columns.column import (
-    EPOCH,
-    NO_DAY,
-    ByRow,
-    Coded,
-    Column,
-    Constant,
-    Days,
-    Dictionary,
-    Instants,
-    Lists,
-    Numbers,
-    Owned,
-    Refs,
-    Truths,
-)
+from roe.columns.column import EPOCH, ByRow, Coded, Column, Constant, Days, Dictionary, Lists, Numbers, OwnersColumn, Plain, Refs, Truths
 from roe.columns.make import from_values
 from roe.dynamic import Array
 from roe.grammar import values as v
@@ -44,14 +29,8 @@ def join(a: Column, b: Column, world: ColumnWorld | None) -> Column:
         a = like(a, b)
     elif isinstance(b, Constant) and not isinstance(a, Constant):
         b = like(b, a)
-    if isinstance(a, Numbers) and isinstance(b, Numbers):
-        return Numbers(np.concatenate([a.data, b.data]))
-    if isinstance(a, Truths) and isinstance(b, Truths):
-        return Truths(np.concatenate([a.data, b.data]))
-    if isinstance(a, Days) and isinstance(b, Days):
-        return Days(np.concatenate([a.data, b.data]))
-    if isinstance(a, Instants) and isinstance(b, Instants):
-        return Instants(np.concatenate([a.data, b.data]), a.zone)
+    if isinstance(a, Plain) and isinstance(b, Plain) and type(a) is type(b):
+        return a.of(np.concatenate([a.data, b.data]))
     if isinstance(a, Refs) and isinstance(b, Refs) and a.entity == b.entity:
         return Refs(a.entity, np.concatenate([a.at, b.at]), a.world)
     if isinstance(a, Coded) and isinstance(b, Coded):
@@ -77,23 +56,16 @@ def like(a: Constant, b: Column) -> Column:
 
 
 def _nulls_like(a: Constant, b: Column) -> Column:
-    n = a.n
-    if isinstance(b, Numbers):
-        return Numbers(np.full(n, np.nan, np.float64))
-    if isinstance(b, Days):
-        return Days(np.full(n, NO_DAY, np.int64))
-    if isinstance(b, Instants):
-        return Instants(np.full(n, NO_DAY, np.int64), b.zone)
-    if isinstance(b, Truths):
-        return Truths(np.full(n, -1, np.int8))
+    if isinstance(b, Plain):
+        return b.of(np.full(a.n, b.null, b.data.dtype))
     if isinstance(b, Coded):
-        return Coded(np.full(n, -1, np.int32), Dictionary([]))
-    return Refs(b.entity, np.full(n, -1, np.int32), b.world) if isinstance(b, Refs) else a
+        return Coded(np.full(a.n, -1, np.int32), Dictionary([]))
+    return Refs(b.entity, np.full(a.n, -1, np.int32), b.world) if isinstance(b, Refs) else a
 
 
 def merge(yes: Array, then: Column, otherwise: Column, world: ColumnWorld | None) -> Column:
     """`then` where true, else `otherwise`."""
-    if isinstance(then, Lists) or isinstance(otherwise, Lists) or isinstance(then, Owned) or isinstance(otherwise, Owned):
+    if isinstance(then, Lists) or isinstance(otherwise, Lists) or isinstance(then, OwnersColumn) or isinstance(otherwise, OwnersColumn):
         raise ByRow
     n = len(yes)
     if isinstance(then, Constant) and isinstance(otherwise, Constant):

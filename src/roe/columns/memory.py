@@ -21,7 +21,7 @@ from roe.columns.column import Coded, Column, Constant, Dictionary, Later, Refs
 from roe.columns.make import from_values
 from roe.columns.row import place_of
 from roe.dynamic import Array, Json, Saved, State, Value
-from roe.evaluator.memory import Facts, Memory
+from roe.evaluator.memory import Facts, OwnerMemory
 from roe.evaluator.row import Row
 from roe.grammar import values as v
 from roe.ledger.changed import Changed
@@ -31,7 +31,7 @@ from roe.ledger.snapshot import Codes
 from roe.ledger.state import NOBODY
 
 if TYPE_CHECKING:
-    from roe.columns.table import Table
+    from roe.columns.table import RecordTable
     from roe.columns.world import ColumnWorld
     from roe.evaluator.memory import DecisionValues
 
@@ -63,7 +63,7 @@ class Aligned:
     )  # records that were given back, referred or given for a time, and are not in the data
 
 
-class ColumnMemory(Memory):
+class ColumnMemory(OwnerMemory):
     """The memory of one run in columns."""
 
     world: ColumnWorld
@@ -156,7 +156,7 @@ class ColumnMemory(Memory):
         facts = aligned.singly.get(row)
         return facts if facts is not None else self._facts_of(aligned, entity, role, row)
 
-    def _know(self, table: Table, role: str, x: Aligned) -> None:
+    def _know(self, table: RecordTable, role: str, x: Aligned) -> None:
         """Let fields say what is known: columns that are made when somebody asks for them."""
         if not x.known.any():
             return
@@ -175,7 +175,7 @@ class ColumnMemory(Memory):
                 world.references.pop((table.entity, full), None)
         world.forget()
 
-    def _column(self, table: Table, x: Aligned, name: str, old: Callable[[], Column | None]) -> Column:
+    def _column(self, table: RecordTable, x: Aligned, name: str, old: Callable[[], Column | None]) -> Column:
         """One of `KNOWN` for every record: by the ledger where it knows the record, else by the data."""
         since, seen, nothing = x.held.since, x.held.seen, Codes(np.full(len(x.held), -1, np.int32), [])
         ledger = {
@@ -289,7 +289,7 @@ class ColumnMemory(Memory):
                 self.rows_changed.setdefault((entity, role), []).extend(_rows_of(self.world.tables[entity], records).values())
 
 
-def _rows_of(table: Table, records: Collection[str]) -> dict[str, int]:
+def _rows_of(table: RecordTable, records: Collection[str]) -> dict[str, int]:
     """The rows of some records, by their ids; of those that are there."""
     if not records:
         return {}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from roe.columns.column import ByRow, Column, Constant, Dictionary, Refs
+from roe.columns.column import ByRow, Column, Constant, Refs
 from roe.columns.row import place_of
 from roe.dynamic import Array, Value
 from roe.evaluator.able import staffed
@@ -14,13 +14,13 @@ from roe.evaluator.row import Owners
 from roe.plan.operators import Derive
 
 if TYPE_CHECKING:
-    from roe.columns.table import Table
+    from roe.columns.table import RecordTable
 
 
 class StaffedOwners(Column):
     """A step that reads other steps as one record of owners."""
 
-    def __init__(self, table: Table, step: Derive, at: Array) -> None:
+    def __init__(self, table: RecordTable, step: Derive, at: Array) -> None:
         self.table, self.step, self.at = table, step, at
         self.group = step.group or {}
 
@@ -57,9 +57,3 @@ class StaffedOwners(Column):
     def values(self) -> list[Value]:
         roles = {role: self.role(role).values() for role in self.group}
         return [Owners({role: roles[role][i] for role in roles}) for i in range(self.n)]
-
-    def encode(self) -> tuple[Array, Dictionary]:
-        return np.arange(self.n), Dictionary(self.values())
-
-    def nulls(self) -> Array:
-        return np.zeros(self.n, bool)

@@ -25,7 +25,7 @@ from roe.dynamic import Array, Json, Value
 from roe.evaluator.allocate import Pools
 from roe.evaluator.allocation import FALLBACK
 from roe.evaluator.assigned import assignment
-from roe.evaluator.pool import Pool
+from roe.evaluator.pool import OPEN_CAPS, Pool
 from roe.evaluator.together import reason_together
 from roe.evaluator.turns import Slots, Standing
 from roe.grammar import values as v
@@ -35,13 +35,13 @@ from roe.progress import advance, phase
 
 if TYPE_CHECKING:
     from roe.columns.role import RoleRows
-    from roe.columns.table import Table
+    from roe.columns.table import RecordTable
     from roe.evaluator.row import Row
 
 FIRST, MOST = 4096, 1 << 18  # records looked at together: at the start, and at most
 
 
-def created(table: Table, rows: Array) -> Array:
+def created(table: RecordTable, rows: Array) -> Array:
     """When some rows were created, as numbers in that order; what is not known comes first."""
     column = table.column("created")
     if column is None:
@@ -158,7 +158,7 @@ class Handed:
 class Turns:
     """The turns of all records of an entity that wait for pools, over all of its roles."""
 
-    def __init__(self, table: Table, pools: Pools, parts: Sequence[RoleRows]) -> None:
+    def __init__(self, table: RecordTable, pools: Pools, parts: Sequence[RoleRows]) -> None:
         self.table, self.pools, self.parts = table, pools, parts
         rows = [np.asarray(rows) for part in parts for rows, _ in part.waiting]
         actions = [(k, action) for k, part in enumerate(parts) for _, action in part.waiting]
@@ -192,6 +192,8 @@ class Turns:
             self.kinds[name] = kinds
         if any(other.pool for _, outcome in self.actions for other in _others(outcome)):
             return "a rule asks a second pool if the first one finds nobody"
+        if len(np.unique(self.row)) < len(self.row) and self._count_open(used):
+            return f"a rep who gets a {self.table.entity} in two roles has one more open {self.table.entity}, not two"
         if self._are_owned(used):
             return "pool members own some of the records already"
         if self._follow_others(used):
@@ -200,6 +202,10 @@ class Turns:
         held = pa.array([key_parts(key)[1] for key in assigned if key.startswith(f"{self.table.entity}|")], pa.string())
         is_back = len(held) and pc.any(pc.is_in(self.table.ids.take(pa.array(self.row)), value_set=held)).as_py()
         return "pools assigned some of the records in an earlier run" if is_back else ""
+
+    def _count_open(self, used: set[str]) -> bool:
+        """Whether a cap of some pools counts the open records of this entity."""
+        return any(OPEN_CAPS.get(cap) == self.table.entity for name in used for cap in self.pools.pools[name].step.caps)
 
     def _are_owned(self, used: set[str]) -> bool:
         """Whether a member of the pools has one of the records, so that its place must not count."""

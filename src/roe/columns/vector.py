@@ -10,12 +10,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from roe.columns.arithmetic import ARITHMETIC, LAST_DAY, OPERATORS, both, either, floats, negated, ordered, truths_of
-from roe.columns.column import EPOCH, NO_DAY, ByRow, Coded, Column, Constant, Days, Instants, Lists, Numbers, Owned, Refs, Truths, _number
+from roe.columns.column import (
+    EPOCH,
+    NO_DAY,
+    ByRow,
+    Coded,
+    Column,
+    Constant,
+    Days,
+    Instants,
+    Lists,
+    Numbers,
+    OwnersColumn,
+    Refs,
+    Truths,
+    _number,
+)
 from roe.columns.hosts import MANY, domains, freemails
 from roe.columns.join import append, merge
 from roe.columns.make import from_values, lookup
@@ -92,12 +108,12 @@ class Frame:
         """A field of records, of their owners, of a table row's outputs, or of each item of a list."""
         if isinstance(of, Refs):
             if name == "owner":
-                return Owned(of)
+                return OwnersColumn(of)
             found: Column | None = self.world.tables[of.entity].column(name)
             if found is None:
                 return Constant(None, of.n)
             return found if of.every else found.take(of.at)
-        if isinstance(of, Owned):
+        if isinstance(of, OwnersColumn):
             owner: Column | None = self.world.tables[of.records.entity].owner(name)
             if owner is None:
                 return Constant(None, of.n)
@@ -187,26 +203,13 @@ class Frame:
 
     def truths(self, node: s.Node) -> Array:
         """1, 0, -1 per row; what is not a boolean is unknown."""
-        found = self.eval(node)
-        if isinstance(found, Truths):
-            return found.data
-        if isinstance(found, Constant):
-            value = int(found.value) if isinstance(found.value, bool) else -1
-            return np.full(self.n, value, np.int8)
-        return np.full(self.n, -1, np.int8)
+        return truths_of(self.eval(node))
 
     def _And(self, node: s.And) -> Column:
-        out = np.ones(self.n, np.int8)
-        for item in node.items:
-            other = self.truths(item)
-            out = np.where((out == 0) | (other == 0), 0, np.where((out == 1) & (other == 1), 1, -1)).astype(np.int8)
-        return Truths(out)
+        return Truths(reduce(both, map(self.truths, node.items), np.ones(self.n, np.int8)))
 
     def _Or(self, node: s.Or) -> Column:
-        out = np.zeros(self.n, np.int8)
-        for item in node.items:
-            out = either(out, self.truths(item))
-        return Truths(out)
+        return Truths(reduce(either, map(self.truths, node.items), np.zeros(self.n, np.int8)))
 
     def _Not(self, node: s.Not) -> Column:
         return Truths(negated(self.truths(node.operands[0])))
@@ -261,10 +264,8 @@ class Frame:
             code = compile_expression(s.In(s.Name("$1"), node.tests, node.negated))
             base = self.world.base
             return lookup(lambda x: code({**base, "$1": x}), [subject], self.world)
-        out = np.zeros(self.n, np.int8)
-        for test in node.tests:
-            out = either(out, self._test(subject, test))
-        return Truths(negated(out) if node.negated else out)
+        holds = reduce(either, (self._test(subject, test) for test in node.tests), np.zeros(self.n, np.int8))
+        return Truths(negated(holds) if node.negated else holds)
 
     def _test(self, subject: Column, test: s.Node) -> Array:
         """One unary test of a value."""
@@ -362,7 +363,7 @@ class Frame:
                 return domains(texts) if node.function == "domain" else freemails(texts)
         if node.function == "append" and len(node.args) == 2 and not any(node.names):
             first, second = self.eval(node.args[0]), self.eval(node.args[1])
-            if isinstance(first, Lists) and not isinstance(second, (Lists, Owned)):
+            if isinstance(first, Lists) and not isinstance(second, (Lists, OwnersColumn)):
                 return append(first, second, self.world)
         if any(isinstance(a, (s.RangeOf, s.Unary, s.For)) for a in node.args):
             raise ByRow
@@ -379,15 +380,13 @@ class Frame:
         bad |= starts == ends
         good = ~bad
         if name in ("min", "max"):
-            data = np.full(found.n, np.nan if isinstance(items, Numbers) else NO_DAY, items.data.dtype)
+            data = np.full(found.n, items.null, items.data.dtype)
             if good.any():
                 act = np.minimum if name == "min" else np.maximum
                 full = starts != ends
                 data[full] = act.reduceat(items.data, starts[full])
-                data[bad] = np.nan if isinstance(items, Numbers) else NO_DAY
-            return (
-                Instants(data, items.zone) if isinstance(items, Instants) else Numbers(data) if isinstance(items, Numbers) else Days(data)
-            )
+                data[bad] = items.null
+            return items.of(data)
         out = np.full(found.n, np.nan)
         values = items.data
         whole = len(values) == 0 or bool(np.all((values == np.floor(values)) | np.isnan(values)) and np.nansum(np.abs(values)) < v.EXACT)

@@ -143,75 +143,14 @@ _CITIES = {
     "munich": "munchen muenchen monaco", "naples": "napoli neapel", "nuremberg": "nurnberg nuernberg norimberga", "prague": "praha prag praga", "rome": "roma rom", "seville": "sevilla",
     "turin": "torino", "venice": "venezia venedig", "vienna": "wien vienne", "warsaw": "warszawa warschau varsovie", "zurich": "zuerich zurigo",
 }  # fmt: skip
-_UNITS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
+_UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth"
 
-SMALL = frozenset(
-    [
-        "and",
-        "und",
-        "et",
-        "y",
-        "e",
-        "of",
-        "the",
-        "de",
-        "la",
-        "le",
-        "les",
-        "du",
-        "des",
-        "der",
-        "die",
-        "das",
-        "den",
-        "el",
-        "los",
-        "las",
-        "del",
-        "da",
-        "do",
-        "dos",
-        "di",
-        "della",
-        "og",
-        "och",
-        "pour",
-        "for",
-        "l",
-        "d",
-        "van",
-        "von",
-        "fur",
-        "i",
-        "ja",
-        "www",
-        "com",
-        "in",
-        "zu",
-    ]
+_SMALL = (
+    "and und et y e of the de la le les du des der die das den el los las del da do dos di della og och pour for l d van von fur i "
+    "ja www com in zu"
 )
+SMALL = frozenset(_SMALL.split())
 # Short legal forms that stand before a name in their countries
 _LEADING = "ab ad ag ao as bv cv gk kk nv ou oy pt sa yk chp ets fop ip jsc nao npo oao odo ooo pao sia sp srl too tov tnhh uab zao"
 LEADING = frozenset(_LEADING.split())
@@ -222,38 +161,11 @@ _ARMS = (
     "reit ventures"
 )
 ARMS = frozenset(_ARMS.split())
-NUMBERS = {w: n for n, w in enumerate(_UNITS)} | {w: n for n, w in enumerate(_ORDINALS, 1)}
-TENS = {
-    w: n for n, w in zip(range(20, 100, 10), ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], strict=True)
-}
-ROMAN = {
-    w: n
-    for n, w in enumerate(
-        [
-            "i",
-            "ii",
-            "iii",
-            "iv",
-            "v",
-            "vi",
-            "vii",
-            "viii",
-            "ix",
-            "x",
-            "xi",
-            "xii",
-            "xiii",
-            "xiv",
-            "xv",
-            "xvi",
-            "xvii",
-            "xviii",
-            "xix",
-            "xx",
-        ],
-        1,
-    )
-}
+NUMBERS = {w: n for n, w in enumerate(_UNITS.split())} | {w: n for n, w in enumerate(_ORDINALS.split(), 1)}
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+TENS = {w: n for n, w in zip(range(20, 100, 10), _TENS.split(), strict=True)}
+_ROMAN = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx"
+ROMAN = {w: n for n, w in enumerate(_ROMAN.split(), 1)}
 # What words of several parts end with, each of which has a letter among the initials of a name
 COMPOSED_WITH = (
     "gesellschaft", "versicherung", "versicherungen", "zeitung", "verband", "verein", "kasse", "bank", "werke", "werk", "bahnen", "bahn", "haus", "stadt", "land", "bau", "post",

@@ -20,7 +20,7 @@ from roe.evaluator.compiled import Compiled
 from roe.evaluator.decision import Decision, label
 from roe.evaluator.frozen import freeze
 from roe.evaluator.memory import DecisionValues, given_by
-from roe.evaluator.past import Past
+from roe.evaluator.past import RecordPast
 from roe.evaluator.row import Owners, Row
 from roe.evaluator.world import World
 from roe.grammar import values as v
@@ -32,7 +32,7 @@ from roe.policy.model import Policy
 
 if TYPE_CHECKING:
     from roe.evaluator.allocate import Pools
-    from roe.evaluator.allocation import Turn
+    from roe.evaluator.allocation import PoolTurn
     from roe.evaluator.live import Live
     from roe.evaluator.ruleset import RuleSet
 
@@ -101,7 +101,7 @@ class Bound:
             world.take(entity, [x | {name: v.parse_date(x[name]) for name in days if name in x} | {"$line": 0} for x in values])
         world.resolve_all()
         self.memory = world.memory = world.remember(state)
-        world.past = Past(world, state)
+        world.past = RecordPast(world, state)
         self.recall_books()
         self.assigned: dict[str, Json] = dict(state.get("assigned", {}))
         self.backs: list[tuple[str, Row, str, str]] = []  # turns that are given back: pool, record, role, rep
@@ -307,7 +307,7 @@ class Bound:
         d.pool = d.turn.pool
         return d.turn.rep
 
-    def _turn(self, d: Decision, pool: str) -> Turn:
+    def _turn(self, d: Decision, pool: str) -> PoolTurn:
         """What a pool gives: the turn of an earlier run, or of this one."""
         key = self.key(d)
         earlier = self.assigned.get(key)
@@ -324,7 +324,7 @@ class Bound:
         self._assigned(d, pool, turn, [])
         return turn
 
-    def _assigned(self, d: Decision, pool: str, turn: Turn, tried: list[str]) -> None:
+    def _assigned(self, d: Decision, pool: str, turn: PoolTurn, tried: list[str]) -> None:
         """Remember what a pool has assigned, so that the same record twice is one assignment."""
         if turn.rep is None:
             return
@@ -341,7 +341,7 @@ class Bound:
             bool(turn.why),
         )
 
-    def _again(self, d: Decision, earlier: Saved) -> Turn:
+    def _again(self, d: Decision, earlier: Saved) -> PoolTurn:
         """A record that a pool assigned before: it stays where it is, unless its rep has left or should have worked it by now."""
         pools, pool, rep = self.pools, earlier["pool"], self.world.rep(earlier["rep"])
         sla, since = self.plan.pools[pool].sla, v.parse_temporal(earlier["at"])

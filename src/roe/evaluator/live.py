@@ -149,12 +149,7 @@ class Live(Bound):
         self._as_of = as_of
 
     def decide(
-        self,
-        record: Row | Record | str,
-        role: str | None = None,
-        *,
-        entity: str = "lead",
-        as_of: date | datetime | str | None = None,
+        self, record: Row | Record | str, role: str | None = None, *, entity: str = "lead", as_of: date | datetime | str | None = None
     ) -> Decision:
         """The decision on a record, given as it is, by its id, or as a raw record that is put first.
 

@@ -77,7 +77,7 @@ class Facts:
         return saved | {key: x for key, x in more.items() if x}
 
 
-class Memory:
+class OwnerMemory:
     """The memory of one run: facts by `entity|record|role`, for the records that the ledger knows."""
 
     def __init__(self, world: World, state: State) -> None:

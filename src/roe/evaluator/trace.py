@@ -95,13 +95,7 @@ class Trace:
 
 
 def _step_json(step: StepTrace) -> Json:
-    json: Json = {
-        "stage": step.stage,
-        "operator": step.operator,
-        "name": step.name,
-        "record": step.record,
-        "value": plain(step.value),
-    }
+    json: Json = {"stage": step.stage, "operator": step.operator, "name": step.name, "record": step.record, "value": plain(step.value)}
     if step.hit:
         json |= {"hit": step.hit, "rules": [_rule_json(r) for r in step.rules], "rules_total": step.total}
     if step.text:

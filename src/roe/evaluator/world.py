@@ -18,7 +18,7 @@ from roe.data.reading import Reading, Reject
 from roe.dynamic import Record, Saved, State, Value, Values
 from roe.evaluator.compiled import Compiled
 from roe.evaluator.fields import Make, key_of, makers_of, ranks_of
-from roe.evaluator.past import Past
+from roe.evaluator.past import RecordPast
 from roe.evaluator.relate import Matcher
 from roe.evaluator.row import DATA_SINCE, NOT_STORED, UNKNOWN_REP, Known, Owners, Row
 from roe.grammar import values as v
@@ -30,7 +30,7 @@ from roe.policy.model import DataSource
 
 if TYPE_CHECKING:
     from roe.evaluator.claims import Settled
-    from roe.evaluator.memory import Facts, Memory
+    from roe.evaluator.memory import Facts, OwnerMemory
 
 
 class World:
@@ -63,8 +63,8 @@ class World:
         ] = []  # by entity what was decided so far, and what was known before
         self._ranks: dict[tuple[str, str], dict[str, Values]] = {}
         self.frozen: Saved = {}  # values that earlier runs froze
-        self.memory: Memory | None = None
-        self.past = Past(self, {})
+        self.memory: OwnerMemory | None = None
+        self.past = RecordPast(self, {})
         self.returned: Saved = {}  # by `entity|record|role`: when a record was last given back, and by whom
         self.decided_claims: Saved = {}  # of earlier runs, with the reasons of those that were refused
         for entity in self.rows:
@@ -88,11 +88,11 @@ class World:
         for row in touched:
             row.forget()
 
-    def remember(self, state: State) -> Memory:
+    def remember(self, state: State) -> OwnerMemory:
         """The memory of a run on these records: what the ledger and they say together of owners."""
-        from roe.evaluator.memory import Memory
+        from roe.evaluator.memory import OwnerMemory
 
-        return Memory(self, state)
+        return OwnerMemory(self, state)
 
     # --- loading ----------------------------------------------------------------------------------------------------
 

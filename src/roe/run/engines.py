@@ -250,14 +250,13 @@ class Spark(Engine):
 
     def limits(self) -> list[Limit]:
         job = self.job
-        instead = "use `--engine columns`, or leave out "
         limits = []
         if not _packages("pyspark", "pandas", "pyarrow"):
             limits.append(_lacking("Spark", "spark", "pyspark", "pandas", "pyarrow", help=", and Java 17"))
         if job.remembers:
-            limits.append(Limit("memory", "a run on Spark keeps no state", f"{instead}`--state`", option="--state"))
-        if job.traces:
-            limits.append(Limit("traces", "a run on Spark keeps no traces", f"{instead}`--trace`", option="--trace"))
+            limits.append(
+                Limit("memory", "a run on Spark keeps no state", "use `--engine columns`, or leave out `--state`", option="--state")
+            )
         if not job.source.is_folder:
             limits.append(Limit("source", "a run on Spark reads a folder", "name the folder of the tables", option="--data"))
         own = [f"{entity}.{name}" for entity, name in circles(job.evaluator.policy)]
@@ -266,15 +265,18 @@ class Spark(Engine):
     def fill(self, files: Files, watch: Watch) -> None:
         from pyspark.errors import PySparkException
 
-        from roe.run.spark import collect, decide, decide_in_parts
+        from roe.run.spark import RESULT, TaskFiles, collect, decide
         from roe.spark.pools import TurnFiles
         from roe.spark.run import share_out
 
         job = self.job
         try:
             folder = str(files.folder.resolve())
-            made, to = (partial(decide_in_parts, folder=folder), TurnFiles(folder, job.turns)) if job.form == PARTS else (decide, None)
-            shared = share_out(job.evaluator, job.source.place, job.as_of, made, job.session, job.buckets, to)
+            own = TaskFiles(folder, job.form == PARTS, job.traces)
+            turns = TurnFiles(folder, job.turns) if job.form == PARTS else None
+            shared = share_out(
+                job.evaluator, job.source.place, job.as_of, partial(decide, own=own), RESULT, job.session, job.buckets, turns
+            )
             self._broken = collect(shared, files, job.evaluator, job.as_of)
         except PySparkException as e:
             first = next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)

@@ -13,7 +13,7 @@ from roe.source import Span
 from roe.words import counted
 
 if TYPE_CHECKING:
-    from roe.evaluator.memory import Memory
+    from roe.evaluator.memory import OwnerMemory
     from roe.ledger.entries import Activated, Run
     from roe.ledger.moment import At
     from roe.ledger.store import Store
@@ -68,7 +68,7 @@ def activated(policy: Policy, digest: str, revision: str, at: At, who: str) -> A
     return Activated(at=at, policy=str(policy.name), digest=digest, revision=revision, by=who)
 
 
-def lacking_owners(memory: Memory) -> list[Diagnostic]:
+def lacking_owners(memory: OwnerMemory) -> list[Diagnostic]:
     """Roles whose owners the CRM once showed, and for which the data now has no column: nobody could tell who has changed there."""
     diagnostics = []
     for entity, role in memory.without_column():

@@ -5,52 +5,68 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
+from roe.columns.evidence import FOLDER, begin, seen, stored
 from roe.columns.raw import Raw
 from roe.columns.turn_files import lines_of
 from roe.columns.world import ColumnWorld
 from roe.dynamic import Json, Value
-from roe.evaluator.engine import Evaluator
+from roe.evaluator.engine import Bound, Evaluator
 from roe.evaluator.recorded import POOLS_START
 from roe.run.columns import batch_of
 from roe.run.files import COLUMNS, PARTS, TABLES, Files, tables_of
 from roe.run.invariants import Broken, Tally
 from roe.run.result import Batch
 from roe.run.summary import Summary, counts_of
+from roe.spark.plan import share
 from roe.spark.pools import run_of
-from roe.spark.run import MARK, RESULT, WIDTH, SharedOut
+from roe.spark.run import MARK, SharedOut
 
+WIDTH = max(len(COLUMNS[name]) for name in TABLES)
+RESULT = pa.schema([(MARK, pa.string()), *((f"c{i}", pa.string()) for i in range(WIDTH))])
 ORDER = {"allocations": ("c0", "c1", "c3"), "changes": ("c0", "c1", "c2"), "rollback": ("c0", "c1", "c2")}
 
 
-def decide(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], *, whole: bool = False) -> pa.Table:
+@dataclass(frozen=True)
+class TaskFiles:
+    """What tasks write themselves, to a folder that all of them can write to: the tables (`parts`), and what explains them (`traces`)."""
+
+    folder: str
+    parts: bool = False
+    traces: bool = False
+
+
+def decide(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], *, own: TaskFiles, whole: bool = False) -> pa.Table:
     """What one task decides, as rows of `RESULT`: lines of the tables, turns, rows of other files, and counts for the summary.
 
-    `whole`: it has all records.
+    `whole`: it has all records. Of the files that it writes itself it sends back the names. A task that runs twice writes twice, under
+    names of their own: a run has only the files that are sent back.
     """
-    batch = batch_of(run_of(evaluator, as_of, tables))
-    tables_ = tables_of(batch.portions, evaluator.policy).items()
-    return pa.concat_tables([*(_rows(name, *table.columns) for name, table in tables_), *_rest(batch, whole)])
+    run = run_of(evaluator, as_of, tables)
+    batch = batch_of(run)
+    lines = tables_of(batch.portions, evaluator.policy)
+    files = {f"{name}.parquet": table for name, table in lines.items()} if own.parts else {}
+    if own.traces:
+        how = share(evaluator.policy)
+        entities = None if whole or isinstance(how, str) else {how.entity, *how.children}
+        files |= {f"{FOLDER}/{name}.parquet": table for name, table in seen(run, lines["allocations"], entities)}
+    names = [_written(table, Path(own.folder, name)) for name, table in files.items()]
+    sent = [] if own.parts else [_rows(name, *table.columns) for name, table in lines.items()]
+    return pa.concat_tables([*sent, _rows(PARTS, pa.array(names, pa.string())), *_rest(batch, whole)])
 
 
-def decide_in_parts(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], *, folder: str, whole: bool = False) -> pa.Table:
-    """The same, with the lines of the tables written to Parquet files of this task: what it sends back are their names and the rest.
-
-    A task that runs twice writes twice, under names of their own: a run has only the files that are sent back.
-    """
+def _written(table: pa.Table, folder: Path) -> str:
+    """The file of one task in the folder of a table, by its name."""
     from pyarrow import parquet
 
-    batch = batch_of(run_of(evaluator, as_of, tables))
-    names = []
-    for name, table in tables_of(batch.portions, evaluator.policy).items():
-        path = Path(folder, f"{name}.parquet", f"part-{uuid.uuid4().hex}.parquet")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        parquet.write_table(table, path, compression="snappy")
-        names.append(f"{path.parent.name}/{path.name}")
-    return pa.concat_tables([_rows(PARTS, pa.array(names, pa.string())), *_rest(batch, whole)])
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"part-{uuid.uuid4().hex}.parquet"
+    parquet.write_table(table, path, compression="snappy")
+    return path.name
 
 
 def _rest(batch: Batch, whole: bool) -> list[pa.Table]:
@@ -84,6 +100,8 @@ def collect(shared: SharedOut, files: Files, evaluator: Evaluator, as_of: str) -
     """Fill the files of a run with what all tasks have sent back, and return the invariants that do not hold."""
     tally = Tally(evaluator.policy)
     try:
+        if files.traced:
+            keep_others(shared.others, files.folder, evaluator, as_of)
         _collect(shared, files, tally)
     finally:
         if shared.held is not None:
@@ -93,6 +111,18 @@ def collect(shared: SharedOut, files: Files, evaluator: Evaluator, as_of: str) -
     found = {(id(b.invariant), b.entity, b.record): b for b in tally.broken}  # what all tasks have is asked in each of them
     tally.broken = sorted(found.values(), key=lambda b: b.record.encode())
     return tally.close(ColumnWorld(evaluator.compiled, shared.others, evaluator.clock(as_of)))
+
+
+def keep_others(others: dict[str, Raw], folder: Path, evaluator: Evaluator, as_of: str) -> None:
+    """What all tasks saw alike, beside what each of them keeps of its own records."""
+    from pyarrow import parquet
+
+    own = begin(folder, evaluator, as_of)
+    world = Bound(evaluator, ColumnWorld(evaluator.compiled, others, evaluator.clock(as_of)), {}).world
+    assert isinstance(world, ColumnWorld)
+    for entity in others:
+        if world.tables[entity].listed:
+            parquet.write_table(stored(world, entity), own / f"{entity}.parquet", compression="snappy")
 
 
 def _collect(shared: SharedOut, files: Files, tally: Tally) -> None:
@@ -127,8 +157,7 @@ def _fill(shared: SharedOut, files: Files, tally: Tally, rows: Iterable[Value]) 
             parts.add(row["c0"])
         else:
             files.extra.setdefault(row["c0"], []).extend(json.loads(row["c1"]))
-    if files.form == PARTS:
-        _only(files.folder, parts)
+    _only(files.folder, parts)
     if shared.turns is not None:
         files.turns, files.pools = [shared.turns.turns], shared.turns.pools
         files.turns_are_written = files.form == PARTS
@@ -141,7 +170,6 @@ def _fill(shared: SharedOut, files: Files, tally: Tally, rows: Iterable[Value]) 
 
 def _only(folder: Path, parts: set[str]) -> None:
     """Remove the files of tasks that were run again: only what was sent back belongs to the run."""
-    for name in TABLES:
-        for path in sorted((folder / f"{name}.parquet").glob("*")):
-            if f"{path.parent.name}/{path.name}" not in parts:
-                path.unlink()
+    for path in folder.rglob("*.parquet/part-*.parquet"):
+        if path.name not in parts:
+            path.unlink()

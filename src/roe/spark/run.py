@@ -21,7 +21,7 @@ from roe.crm.ids import LONG, SHORT
 from roe.data.cells import cells_of
 from roe.data.headers import columns_of, field_of
 from roe.data.read import files_of, kind_of, unreadable_parquet
-from roe.data.scan import Origin
+from roe.data.scan import TableOrigin
 from roe.data.shape import misshapen
 from roe.diagnostics import PolicyError, errors
 from roe.evaluator.engine import Evaluator
@@ -32,19 +32,17 @@ from roe.spark.pools import GIVEN, HANDED, ROLE, SAID, WAITS, Said, TurnFiles, c
 from roe.spark.tasks import LINE, ROWS_A_TASK, Chunk, Decide, of_all, of_bucket, of_records, of_row_groups, sent
 
 MARK = "$portion"  # what a row is: a line of a table, or anything else that a task has to say
-WIDTH = 15  # columns of the widest table
-RESULT = pa.schema([(MARK, pa.string()), *((f"c{i}", pa.string()) for i in range(WIDTH))])
 
 
 @dataclass
 class SharedOut:
-    """Results of all tasks, as one Spark frame with the columns of `RESULT`; the entities that tasks share out; what the reading of those
+    """Results of all tasks, as one Spark frame with the columns of `result`; the entities that tasks share out; what the reading of those
     said, where no task has it; why the records stayed together, if they did; and what one task said of all turns, if it gave them out.
     """
 
     results: Any
     split: set[str]
-    origins: dict[str, Origin]
+    origins: dict[str, TableOrigin]
     together: str = ""
     turns: Said | None = None
     held: Any = None  # what Spark keeps for them
@@ -63,19 +61,19 @@ class _Cut:
     rows: int = 0
 
     @property
-    def origins(self) -> dict[str, Origin]:
+    def origins(self) -> dict[str, TableOrigin]:
         return {entity: raw.origin for entity, raw in self.portions.items()}
 
 
 def share_out(
-    evaluator: Evaluator, data: Path, as_of: str, decide: Decide, session: Any = None, buckets: int | None = None,
+    evaluator: Evaluator, data: Path, as_of: str, decide: Decide, result: pa.Schema, session: Any = None, buckets: int | None = None,
     turn_files: TurnFiles | None = None,
 ) -> SharedOut:  # fmt: skip
-    """Let tasks decide every record. `session` is a SparkSession; `local[2]` if none is given. `turn_files` is for the turns of pools, if
-    they are not to return to the driver. Raises PolicyError for data that cannot be read.
+    """Let tasks decide every record; what they send back are rows of `result`. `session` is a SparkSession; `local[2]` if none is given.
+    `turn_files` is for the turns of pools, if they are not to return to the driver. Raises PolicyError for data that cannot be read.
     """
     spark = session or local_session()
-    work = _Work(spark, evaluator, data, as_of, _policy_files(evaluator.policy.root, evaluator.policy.files))
+    work = _Work(spark, evaluator, data, as_of, result, _policy_files(evaluator.policy.root, evaluator.policy.files))
     how = share(evaluator.policy)
     shared = how if isinstance(how, str) else _in_buckets(work, how, decide, buckets, turn_files)
     return _in_one_task(work, decide, shared) if isinstance(shared, str) else shared
@@ -89,7 +87,12 @@ class _Work:
     evaluator: Evaluator
     data: Path
     as_of: str
+    result: pa.Schema
     files: dict[str, bytes]
+
+    @property
+    def schema(self) -> str:
+        return ", ".join(f"`{name}` string" for name in self.result.names)
 
 
 def _in_one_task(work: _Work, decide: Decide, reason: str) -> SharedOut:
@@ -97,7 +100,7 @@ def _in_one_task(work: _Work, decide: Decide, reason: str) -> SharedOut:
     if errors(problems):
         raise PolicyError(problems)
     task = of_all(decide, work.files, work.as_of, sent(raws))
-    results = work.spark.range(1, numPartitions=1).mapInArrow(task, _schema())
+    results = work.spark.range(1, numPartitions=1).mapInArrow(task, work.schema)
     return SharedOut(results, set(work.evaluator.policy.model.entities), {}, reason)
 
 
@@ -123,16 +126,16 @@ def _in_buckets(work: _Work, how: Share, decide: Decide, buckets: int | None, tu
             return said.reason
         cut.frames[how.entity] = _with_turns(work.evaluator, frame, how.entity, handed)
         keyed = _side_by_side(work.evaluator, cut, how)
-        results = keyed.repartition(number, "$key").mapInArrow(of_bucket(decide, work.files, work.as_of, others, whole), _schema())
+        results = keyed.repartition(number, "$key").mapInArrow(of_bucket(decide, work.files, work.as_of, others, whole), work.schema)
         return SharedOut(results, {how.entity, *how.children}, cut.origins, turns=said, held=handed, others=cut.broadcast)
     alone = _alone(work.evaluator, work.data, how, keyed, cut.portions)
     if alone is not None:
         chunks = _chunks(alone)
         read = of_row_groups(decide, work.files, work.as_of, others, whole[how.entity], (how.entity, str(alone.resolve()), chunks))
-        results = work.spark.range(0, len(chunks), numPartitions=len(chunks)).mapInArrow(read, _schema())
+        results = work.spark.range(0, len(chunks), numPartitions=len(chunks)).mapInArrow(read, work.schema)
         return SharedOut(results, {how.entity}, cut.origins, others=cut.broadcast)
     task = of_bucket(decide, work.files, work.as_of, others, whole)
-    results = keyed.repartition(number, "$key").mapInArrow(task, _schema())  # all rows of a record in one task
+    results = keyed.repartition(number, "$key").mapInArrow(task, work.schema)  # all rows of a record in one task
     return SharedOut(results, {how.entity, *how.children}, cut.origins, others=cut.broadcast)
 
 
@@ -147,10 +150,6 @@ def local_session() -> Any:
     builder = builder.config("spark.sql.shuffle.partitions", "4").config("spark.executorEnv.PYTHONPATH", source)
     builder = builder.config("spark.pyspark.python", sys.executable).config("spark.sql.session.timeZone", "UTC")
     return builder.config("spark.driver.memory", "3g").config("spark.log.level", "ERROR").getOrCreate()
-
-
-def _schema() -> str:
-    return ", ".join(f"`{name}` string" for name in RESULT.names)
 
 
 def _policy_files(root: Path, names: tuple[str, ...]) -> dict[str, bytes]:
@@ -244,7 +243,7 @@ def _whole_columns(policy: Any, entity: str, path: Path) -> Raw:
         habits = habits_of_file(policy, entity, file)
     except (pa.ArrowException, OSError) as e:
         raise PolicyError([unreadable_parquet(path, e)]) from e
-    origin = Origin(str(path), header)
+    origin = TableOrigin(str(path), header)
     problems = misshapen(policy, entity, origin, file.metadata.num_rows)
     if errors(problems):
         raise PolicyError(problems)

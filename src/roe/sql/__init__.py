@@ -1,3 +1,1 @@
 """The stateless part of a policy as one SQL statement for a warehouse (docs/sql.md)."""
-
-DIALECTS = ("duckdb", "snowflake", "bigquery", "postgres", "spark", "redshift", "databricks", "sqlite")

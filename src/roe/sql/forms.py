@@ -11,6 +11,7 @@ from sqlglot import exp
 from roe.dynamic import Value
 from roe.grammar import syntax as s
 from roe.grammar import values as v
+from roe.sql.dialects.dialect import Dialect
 
 Sql = Any  # a sqlglot expression
 
@@ -107,17 +108,13 @@ def finite(sql: Sql) -> Sql:
     return exp.Case().when(inside, sql.copy())
 
 
-def plus(day: Sql, amount: int, unit: str, dialect: str) -> Sql:
+def plus(day: Sql, amount: int, unit: str, dialect: Dialect) -> Sql:
     """A date so many days or months later; null beyond the years 1 to 9999."""
     limit = v.attempt(lambda: _limit(amount, unit))
     if limit is None:
         return exp.null()
-    if dialect == "sqlite":
-        made: Sql = exp.Anonymous(this="DATE", expressions=[day, exp.Literal.string(f"{amount:+d} {unit.lower()}s")])
-    else:
-        made = (exp.DateAdd if amount >= 0 else exp.DateSub)(this=day, expression=exp.Literal.number(abs(amount)), unit=exp.var(unit))
     inside = (exp.LTE if amount >= 0 else exp.GTE)(this=day.copy(), expression=literal(limit))
-    return exp.Case().when(inside, exp.cast(made, "DATE"))
+    return exp.Case().when(inside, exp.cast(dialect.moved(day, amount, unit), "DATE"))
 
 
 def _limit(amount: int, unit: str) -> date:

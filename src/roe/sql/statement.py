@@ -24,9 +24,10 @@ from roe.grammar.functions.history import PER_ROLE
 from roe.plan.operators import Choose, Derive, Expr, Fill, Rule, Walk
 from roe.policy.standard import FILES
 from roe.source import Span, Text
+from roe.sql.dialects import DIALECTS
 from roe.sql.forms import NoSql, Sql, column, comment, grouped, literal, named, plain
 from roe.sql.outcome import UNDECIDED, RoleSql, when
-from roe.sql.query import Found, Many, OwnersByRole, Query, RecordRow, Ref, RowOutputs, Scalar
+from roe.sql.query import Found, Many, OwnersByRole, Query, RecordRow, Ref, RowOutputs, SqlScalar
 from roe.sql.translate import Translator
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Statement:
 
     def __post_init__(self) -> None:
         self.policy = self.compiled.policy
+        self.spelling = DIALECTS[self.dialect]
         plan = self.policy.plan
         dated = {
             name: [str(x.value) for x in rows if self.clock is None or x.holds(self.clock.today)] for name, rows in plan.dated_lists.items()
@@ -222,10 +224,10 @@ class Statement:
     def _derive(self, step: Derive, expr: Expr) -> Reader:
         query, t = self.start(step.entity)
         value = t.value(expr.tree)
-        if isinstance(value, Scalar):
+        if isinstance(value, SqlScalar):
             kind = value.kind
             self.layer(step.entity, {step.name: value.sql}, query, f"{step.entity}.{step.name}: {expr.text}")
-            return lambda t, row: Scalar(column(step.name, row.alias), kind)
+            return lambda t, row: SqlScalar(column(step.name, row.alias), kind)
         if isinstance(value, Ref) or (isinstance(value, RecordRow) and value.alias != "r"):
             entity = value.entity
             self.layer(step.entity, {step.name: value.key}, query, f"{step.entity}.{step.name}: {expr.text}")
@@ -255,7 +257,7 @@ class Statement:
                 none = exp.Not(this=exp.paren(exp.or_(*(exp.func("COALESCE", c.copy(), exp.false()) for c in held))))
                 total = exp.Case().when(none, literal(step.default)).else_(total)
             self.layer(step.entity, {step.name: total}, query, comment)
-            return lambda t, row: Scalar(column(step.name, row.alias), "number")
+            return lambda t, row: SqlScalar(column(step.name, row.alias), "number")
         if step.hit not in ("first", "unique"):
             self.say(
                 NoSql(f"the hit policy `{step.hit}` cannot be written the same way in every warehouse"),
@@ -298,7 +300,7 @@ class Statement:
         self.layer(step.entity, {step.name: columns[step.name]}, query, f"what {step.entity}.{step.name} gives")
         if step.stage == "staffing":
             return lambda t, row: Ref("rep", column(step.name, row.alias))
-        return lambda t, row: Scalar(column(step.name, row.alias), kind)
+        return lambda t, row: SqlScalar(column(step.name, row.alias), kind)
 
     def _outputs(self, step: Choose, values: list[object]) -> dict[str, list[object]]:
         keys = dict.fromkeys(k for x in [*values, step.default] if isinstance(x, dict) for k in x)
@@ -374,9 +376,7 @@ class Statement:
 
 def printed(query: exp.Expression, dialect: str, every: bool = False) -> str:
     """The text of a query; with `every` operand in parentheses."""
-    if dialect == "sqlite":  # which has no dates: their texts are in their order
-        query = query.transform(lambda node: node.this if isinstance(node, exp.Cast) and node.to.this == exp.DataType.Type.DATE else node)
-    return str(grouped(query, every).sql(dialect=dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE))
+    return str(grouped(DIALECTS[dialect].ready(query), every).sql(dialect=dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE))
 
 
 def _named(case: Sql, rule: Rule) -> Sql:

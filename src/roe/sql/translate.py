@@ -19,9 +19,10 @@ from roe.grammar.calls import argument_order
 from roe.grammar.closures import CLOCK, compile_expression
 from roe.grammar.functions.history import LOOK_BACK, OWNERS
 from roe.grammar.printer import show
+from roe.sql.dialects.dialect import MONTHS, TIMES
 from roe.sql.forms import NoSql, Sql, column, double, finite, literal, named, plus
 from roe.sql.functions import ARITHMETIC, CONDITIONS, EXACT, FUNCTIONS, arithmetic, bounded, constant, is_constant, with_value
-from roe.sql.query import Found, Many, OwnersByRole, Query, RecordOwners, RecordRow, Ref, RowOutputs, Scalar
+from roe.sql.query import Found, Many, OwnersByRole, Query, RecordOwners, RecordRow, Ref, RowOutputs, SqlScalar
 
 if TYPE_CHECKING:
     from roe.policy.model import Field
@@ -68,7 +69,7 @@ class Translator:
                 raise NoSql(f"`{node.function}` cannot be written the same way in every warehouse", node)
             return made(*(self.scalar(a, "string").sql for a in self._arguments(node, 2)))
         operand = self.value(node)
-        if isinstance(operand, Scalar) and operand.kind in ("boolean", "null"):
+        if isinstance(operand, SqlScalar) and operand.kind in ("boolean", "null"):
             return operand.sql
         raise NoSql(f"`{show(node)}` cannot be written as a condition in SQL", node)
 
@@ -93,12 +94,12 @@ class Translator:
             return self._equal(left, right, node.op == "=", exact, node)
         return self._order(node.op, left, right)
 
-    def _side(self, node: s.Node) -> Scalar:
+    def _side(self, node: s.Node) -> SqlScalar:
         value = self.value(node)
-        if isinstance(value, Scalar):
+        if isinstance(value, SqlScalar):
             return value
         if isinstance(value, (RecordRow, Ref)):
-            return Scalar(value.key, f"record {value.entity}")
+            return SqlScalar(value.key, f"record {value.entity}")
         raise NoSql(f"`{show(node)}` cannot be compared in SQL", node)
 
     def _span(self, node: s.Compare) -> Sql | None:
@@ -109,11 +110,11 @@ class Translator:
         a, b = self.scalar(left.left), self.scalar(left.right)
         if a.kind != "date" or b.kind != "date" or right.value % timedelta(days=1):
             return None
-        days = Scalar(exp.DateDiff(this=a.sql, expression=b.sql, unit=exp.var("DAY")), "number")
-        number = Scalar(literal(right.value // timedelta(days=1)), "number")
+        days = SqlScalar(exp.DateDiff(this=a.sql, expression=b.sql, unit=exp.var("DAY")), "number")
+        number = SqlScalar(literal(right.value // timedelta(days=1)), "number")
         return self._equal(days, number, node.op == "=", True, node) if node.op in ("=", "!=") else self._order(node.op, days, number)
 
-    def _equal(self, a: Scalar, b: Scalar, same: bool, exact: bool, node: s.Node) -> Sql:
+    def _equal(self, a: SqlScalar, b: SqlScalar, same: bool, exact: bool, node: s.Node) -> Sql:
         if "null" in (a.kind, b.kind):
             missing = exp.Is(this=(b if a.kind == "null" else a).sql, expression=exp.null())
             return missing if same else exp.Not(this=missing)
@@ -131,12 +132,12 @@ class Translator:
         return equal if same else exp.Not(this=equal)
 
     def _comparable(self, kind: str) -> None:
-        if kind == "date and time" and self.statement.dialect == "sqlite":
-            raise NoSql("SQLite has no times with a zone")
+        if kind == "date and time" and TIMES in self.statement.spelling.lacks:
+            raise NoSql(self.statement.spelling.lacks[TIMES])
         if kind not in ("number", "string", "boolean", "date", "date and time") and not kind.startswith("record "):
             raise NoSql(f"a {kind} cannot be written the same way in every warehouse")
 
-    def _order(self, op: str, a: Scalar, b: Scalar) -> Sql:
+    def _order(self, op: str, a: SqlScalar, b: SqlScalar) -> Sql:
         if "null" in (a.kind, b.kind):
             return exp.null()
         if a.kind != b.kind or a.kind not in ("number", "date", "date and time", "string"):
@@ -163,7 +164,7 @@ class Translator:
         either = exp.or_(*parts)
         return exp.Not(this=exp.paren(either)) if node.negated else exp.paren(either) if len(parts) > 1 else either
 
-    def _test(self, test: s.Node, value: Scalar, node: s.In, exact: bool, plain: list[Sql], parts: list[Sql]) -> None:
+    def _test(self, test: s.Node, value: SqlScalar, node: s.In, exact: bool, plain: list[Sql], parts: list[Sql]) -> None:
         """One test of a value: a constant that it may equal goes to `plain`, anything else to `parts`."""
         if isinstance(test, s.Name) and test.id in self.statement.lists:
             if value.kind != "string":
@@ -188,7 +189,7 @@ class Translator:
         else:
             raise NoSql(f"the test `{show(test)}` cannot be written the same way in every warehouse", test)
 
-    def _range(self, test: s.RangeOf, value: Scalar, exact: bool) -> Sql:
+    def _range(self, test: s.RangeOf, value: SqlScalar, exact: bool) -> Sql:
         """Whether a range holds a value; a range that ends before it begins is null."""
         low = self.scalar(test.low) if test.low is not None else None
         high = self.scalar(test.high) if test.high is not None else None
@@ -230,16 +231,16 @@ class Translator:
 
     # --- values -----------------------------------------------------------------------------------------------------
 
-    def scalar(self, node: s.Node, kind: str = "") -> Scalar:
+    def scalar(self, node: s.Node, kind: str = "") -> SqlScalar:
         value = self.value(node)
-        if not isinstance(value, Scalar) or (kind and value.kind not in (kind, "null")):
+        if not isinstance(value, SqlScalar) or (kind and value.kind not in (kind, "null")):
             raise NoSql(f"`{show(node)}` is not a {kind or 'single value'} in SQL", node)
         return value
 
     def key(self, node: s.Node) -> Sql:
         """What is null just where the expression is."""
         value = self.value(node)
-        if isinstance(value, Scalar):
+        if isinstance(value, SqlScalar):
             return value.sql
         if isinstance(value, (RecordRow, Ref)):
             return value.key
@@ -267,21 +268,21 @@ class Translator:
             negated = bounded(self._operand(node.operand))
             if negated.kind not in ("number", "null"):
                 raise NoSql(f"a {negated.kind} has no negative in SQL", node)
-            return Scalar(exp.Neg(this=negated.sql), negated.kind, negated.most, negated.is_double)
+            return SqlScalar(exp.Neg(this=negated.sql), negated.kind, negated.most, negated.is_double)
         if isinstance(node, s.Call):
             return self._call(node)
         if isinstance(node, (s.And, s.Or, s.Not, s.Compare, s.Between, s.In, s.Quantified)):
-            return Scalar(self._condition(node, True), "boolean")
+            return SqlScalar(self._condition(node, True), "boolean")
         raise NoSql(f"`{show(node)}` cannot be written the same way in every warehouse", node)
 
-    def _constant(self, node: s.Node) -> Scalar | None:
+    def _constant(self, node: s.Node) -> SqlScalar | None:
         """A part that names no record: its value, if time is not asked for or known."""
         evaluated = self._evaluated(node)
         if evaluated is not None and evaluated.kind == "date and time":
             self._comparable(evaluated.kind)
         return evaluated
 
-    def _evaluated(self, node: s.Node) -> Scalar | None:
+    def _evaluated(self, node: s.Node) -> SqlScalar | None:
         if isinstance(node, s.Literal):
             return constant(node.value, node)
         names = {n.id for n in s.walk(node) if isinstance(n, s.Name)}
@@ -291,7 +292,7 @@ class Translator:
         clock = self.statement.clock
         if clock is None:
             if isinstance(node, s.Name):
-                return Scalar(exp.CurrentDate(), "date") if node.id == "today" else Scalar(exp.CurrentTimestamp(), "date and time")
+                return SqlScalar(exp.CurrentDate(), "date") if node.id == "today" else SqlScalar(exp.CurrentTimestamp(), "date and time")
             return None
         value = compile_expression(node)({"today": clock.today, "now": clock.now, CLOCK: clock})
         return constant(value, node)
@@ -315,50 +316,47 @@ class Translator:
     def field(self, of: Found, name: str, node: s.Node) -> Found:
         if isinstance(of, Ref):
             if name == "id":
-                return Scalar(of.key, "string")
+                return SqlScalar(of.key, "string")
             key = of.key
             alias = self.query.join(self.statement.table(of.entity), lambda a: exp.EQ(this=column("id", a), expression=key.copy()))
             of = RecordRow(of.entity, alias, column("id", alias))
         if isinstance(of, RecordOwners):
             return Ref("rep", column(f"owner_{name}", of.row.alias))
         if isinstance(of, RowOutputs):
-            return Scalar(column(f"{of.prefix}__{name}", of.row.alias), self.statement.struct_kind(of.prefix, of.row.entity, name))
+            return SqlScalar(column(f"{of.prefix}__{name}", of.row.alias), self.statement.struct_kind(of.prefix, of.row.entity, name))
         if isinstance(of, OwnersByRole):
             return Ref("rep", column(of.steps[name], of.row.alias))
         if isinstance(of, Many):
             return replace(of, of=(*of.of, name))
         if isinstance(of, RecordRow):
             return self._row_field(of, name, node)
-        if isinstance(of, Scalar) and of.kind == "date" and name in ("year", "month", "day"):
-            return Scalar(self.part(of.sql, name), "number", EXACT)
+        if isinstance(of, SqlScalar) and of.kind == "date" and name in ("year", "month", "day"):
+            return SqlScalar(self.part(of.sql, name), "number", EXACT)
         raise NoSql(f"`{show(node)}` cannot be written the same way in every warehouse", node)
 
     def part(self, day: Sql, part: str) -> Sql:
         """A date's year, month or day as a number."""
-        if self.statement.dialect == "sqlite":
-            of = exp.Literal.string({"year": "%Y", "month": "%m", "day": "%d"}[part])
-            return exp.cast(exp.Anonymous(this="STRFTIME", expressions=[of, day]), "BIGINT")
-        return exp.Extract(this=exp.var(part.upper()), expression=day)
+        return self.statement.spelling.calendar_part(day, part)
 
-    def _fiscal(self, name: str, day: Scalar) -> Scalar:
+    def _fiscal(self, name: str, day: SqlScalar) -> SqlScalar:
         """The fiscal year or quarter of a date, by the month in which the policy's fiscal year starts."""
         fiscal = self.statement.policy.fiscal
         if day.kind == "null":
-            return Scalar(exp.null(), "null")
+            return SqlScalar(exp.null(), "null")
         month, year = self.part(day.sql, "month"), self.part(day.sql.copy(), "year")
         if name == "fiscal_quarter":
             case = exp.Case()
             for quarter in range(4):
                 months = [exp.Literal.number((fiscal.starts - 1 + 3 * quarter + i) % 12 + 1) for i in range(3)]
                 case = case.when(exp.In(this=month.copy(), expressions=months), exp.Literal.number(quarter + 1))
-            return Scalar(case, "number", EXACT)
+            return SqlScalar(case, "number", EXACT)
         if fiscal.starts == 1:
-            return Scalar(year, "number", EXACT)
+            return SqlScalar(year, "number", EXACT)
         begun = exp.GTE(this=month, expression=exp.Literal.number(fiscal.starts))
         after, before = (exp.Add(this=year.copy(), expression=exp.Literal.number(1)), year) if fiscal.named_by_end else (
             year.copy(), exp.Sub(this=year, expression=exp.Literal.number(1)),
         )  # fmt: skip
-        return Scalar(exp.Case().when(begun, after).when(exp.Not(this=begun.copy()), before), "number", EXACT)
+        return SqlScalar(exp.Case().when(begun, after).when(exp.Not(this=begun.copy()), before), "number", EXACT)
 
     def _row_field(self, row: RecordRow, name: str, node: s.Node) -> Found:
         try:
@@ -380,7 +378,7 @@ class Translator:
             return Many(row, f.type.item.entity, self._keyed(row, f), f.via, key=f.key)
         if f.type.name == "record":
             return Ref(f.type.entity, column(name, row.alias))
-        return Scalar(column(name, row.alias), f.type.name)
+        return SqlScalar(column(name, row.alias), f.type.name)
 
     def _keyed(self, row: RecordRow, f: Field) -> str:
         """The table of a relation's records; by a key, both sides must be there, and be what SQL compares alike."""
@@ -398,13 +396,13 @@ class Translator:
         if then.kind not in (kind, "null"):
             raise NoSql(f"`{show(node)}` gives two kinds of value", node)
         made = exp.Case().when(self.true(node.condition), then.sql).else_(otherwise.sql)
-        return Ref(kind.removeprefix("record "), made) if kind.startswith("record ") else Scalar(made, kind)
+        return Ref(kind.removeprefix("record "), made) if kind.startswith("record ") else SqlScalar(made, kind)
 
-    def _binary(self, node: s.Binary) -> Scalar:
+    def _binary(self, node: s.Binary) -> SqlScalar:
         left = self.value(node.left)
         amount = node.right.value if isinstance(node.right, s.Literal) else None
         if (
-            isinstance(left, Scalar)
+            isinstance(left, SqlScalar)
             and left.kind == "date"
             and node.op in "+-"
             and (type(amount) is timedelta or isinstance(amount, v.Months))
@@ -414,25 +412,26 @@ class Translator:
         if a.kind == b.kind == "number" and node.op in ARITHMETIC:
             return arithmetic(node.op, a, b)
         if a.kind == b.kind == "string" and node.op == "+":
-            return Scalar(exp.DPipe(this=a.sql, expression=b.sql), "string")
+            return SqlScalar(exp.DPipe(this=a.sql, expression=b.sql), "string")
         raise NoSql(f"`{show(node)}` cannot be written the same way in every warehouse", node)
 
-    def _operand(self, node: s.Node) -> Scalar:
+    def _operand(self, node: s.Node) -> SqlScalar:
         """An operand of arithmetic. What may have grown beyond the largest number is seen to once, at the end of it all."""
         arithmetic = isinstance(node, s.Binary) and self._constant(node) is None
         return self._binary(node) if arithmetic else self.scalar(node)  # type: ignore[arg-type]
 
-    def _moved(self, day: Scalar, amount: timedelta | v.Months, node: s.Node) -> Scalar:
+    def _moved(self, day: SqlScalar, amount: timedelta | v.Months, node: s.Node) -> SqlScalar:
         """A date so much later or, where the amount is negative, earlier."""
+        dialect = self.statement.spelling
         if isinstance(amount, v.Months):
-            if self.statement.dialect == "sqlite":
-                raise NoSql("in SQLite a month later may be in the month after that", node)
-            return Scalar(plus(day.sql, amount.months, "MONTH", self.statement.dialect), "date")
+            if MONTHS in dialect.lacks:
+                raise NoSql(dialect.lacks[MONTHS], node)
+            return SqlScalar(plus(day.sql, amount.months, "MONTH", dialect), "date")
         if amount % timedelta(days=1):
             raise NoSql("hours cannot be added to a date in every warehouse", node)
-        return Scalar(plus(day.sql, amount // timedelta(days=1), "DAY", self.statement.dialect), "date")
+        return SqlScalar(plus(day.sql, amount // timedelta(days=1), "DAY", dialect), "date")
 
-    def _call(self, node: s.Call) -> Scalar:
+    def _call(self, node: s.Call) -> SqlScalar:
         name = node.function
         if name == "max" and len(node.args) == 1 and isinstance(node.args[0], s.Call) and node.args[0].function == "append":
             return self._latest(node.args[0])
@@ -441,18 +440,18 @@ class Translator:
             if isinstance(source, Many):
                 return self._aggregate(name, source)
         if name in CONDITIONS:
-            return Scalar(self._condition(node, True), "boolean")
+            return SqlScalar(self._condition(node, True), "boolean")
         if name in FUNCTIONS:
             kind, result, made = FUNCTIONS[name]
             given = self.scalar(self._arguments(node, 1)[0], kind)
-            return Scalar(made(given.sql), result, given.most if kind == "number" else EXACT)
+            return SqlScalar(made(given.sql), result, given.most if kind == "number" else EXACT)
         if name in ("fiscal_year", "fiscal_quarter"):
             return self._fiscal(name, self.scalar(self._arguments(node, 1)[0], "date"))
         if name in LOOK_BACK:
             raise NoSql(f"`{name}` needs the ledger, which a warehouse does not have", node)
         raise NoSql(f"`{name}` cannot be written the same way in every warehouse", node)
 
-    def _latest(self, node: s.Call) -> Scalar:
+    def _latest(self, node: s.Call) -> SqlScalar:
         """`max(append(dates, start))`: null if the start is, or any of the dates."""
         source, start = self.value(node.args[0]), self.scalar(node.args[1])
         if not isinstance(source, Many) or len(node.args) != 2:
@@ -464,7 +463,7 @@ class Translator:
         most = column("most", alias)
         unknown = exp.NEQ(this=column("known", alias), expression=column("items", alias))
         later = exp.Case().when(unknown, exp.null()).when(exp.GT(this=most, expression=start.sql), most.copy()).else_(start.sql.copy())
-        return Scalar(later, start.kind)
+        return SqlScalar(later, start.kind)
 
     # --- related records --------------------------------------------------------------------------------------------
 
@@ -478,11 +477,11 @@ class Translator:
                 names[name] = _Outer(row.entity, many.via, query)
         return Translator(query, names), item
 
-    def _item(self, inner: Translator, item: RecordRow, many: Many) -> Scalar:
+    def _item(self, inner: Translator, item: RecordRow, many: Many) -> SqlScalar:
         value: Found = item
         for name in many.of:
             value = inner.field(value, name, s.Name(name))
-        if not isinstance(value, Scalar):
+        if not isinstance(value, SqlScalar):
             raise NoSql(f"the `{'.'.join(many.of)}` of related records is not a single value")
         return value
 
@@ -493,11 +492,11 @@ class Translator:
         table = self.statement.add(f"{many.entity}_{what}", made)
         return self.query.join(table, lambda a: exp.EQ(this=column("record", a), expression=many.owner_key))
 
-    def _aggregate(self, name: str, many: Many) -> Scalar:
+    def _aggregate(self, name: str, many: Many) -> SqlScalar:
         inner, item = self._inside(many)
         if name == "count":
             alias = self._grouped(many, inner, {"items": exp.Count(this=exp.Star())}, "count")
-            return Scalar(exp.func("COALESCE", column("items", alias), exp.Literal.number(0)), "number", EXACT)
+            return SqlScalar(exp.func("COALESCE", column("items", alias), exp.Literal.number(0)), "number", EXACT)
         value = self._item(inner, item, many)
         self._comparable(value.kind)
         if value.kind not in ("number", "date", "date and time") or (name in ("sum", "mean") and value.kind != "number"):
@@ -507,7 +506,7 @@ class Translator:
         known = exp.EQ(this=exp.func("COUNT", value.sql.copy()), expression=exp.Count(this=exp.Star()))
         total = finite(total) if name in ("sum", "mean") and value.most > EXACT else total
         alias = self._grouped(many, inner, {"total": exp.Case().when(known, total)}, name)
-        return Scalar(column("total", alias), value.kind)
+        return SqlScalar(column("total", alias), value.kind)
 
     def _filter(self, node: s.Filter) -> Found:
         base = self.value(node.base)
@@ -544,8 +543,7 @@ class Translator:
 
     def _by_id(self) -> Sql:
         """The ids of items in the order of their bytes, as lists have them."""
-        ids: Sql = column("id", "i")
-        return exp.Collate(this=ids, expression=exp.to_identifier("C", quoted=True)) if self.statement.dialect == "postgres" else ids
+        return self.statement.spelling.by_bytes(column("id", "i"))
 
     def _pick(self, node: s.Pick) -> RecordRow:
         """`latest` and `earliest`: the items that have a value, ranked by it, and of equals by their ids."""
