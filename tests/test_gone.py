@@ -14,7 +14,7 @@ from roe.ledger.audit import verify
 from roe.ledger.entries import Deleted, Merged, Owned, Restored
 from roe.ledger.store import open_store
 from roe.run.engines import Job
-from roe.run.run import Options, run
+from roe.run.run import RunOptions, run
 from roe.run.source import Source
 
 pytest.importorskip("pyarrow")
@@ -57,7 +57,7 @@ def test_a_record_that_is_gone_frees_its_place_and_ends_what_is_open(kind: str, 
             (tmp_path / "data" / f"{name}.csv").write_text("\n".join([HEADS[name], *lines, ""]), "utf-8")
         for engine, state in states.items():
             out = tmp_path / f"out-{engine}"
-            run(Job(evaluator, Source(evaluator.policy, tmp_path / "data"), f"2026-03-0{n}"), out, Options(state, engine))
+            run(Job(evaluator, Source(evaluator.policy, tmp_path / "data"), f"2026-03-0{n}"), out, RunOptions(state, engine))
             with (out / "allocations.csv").open(encoding="utf-8", newline="") as file:
                 assert {x["record"]: x["owner"] for x in csv.DictReader(file)} == wanted, (engine, n)
     said = {}
