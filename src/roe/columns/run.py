@@ -61,12 +61,13 @@ class ColumnRun:
             some = np.flatnonzero(~alone | np.isin(part.action, noted))
             since = self.world.columns_memory.since_in_data(part.entity, part.role)
             days = [None] * len(some) if since is None else since.take(some).values()
+            stamps = self.world.columns_memory.stamps(part.table, some)
             ids = part.table.ids.take(pa.array(some)).to_pylist()
             self.world.columns_memory.learn(part.entity, part.role, some, ids)
-            rows = zip(ids, part.owner[some].tolist(), part.previous[some].tolist(), days, part.action[some].tolist(), strict=True)
-            for record, owner, previous, day, action in rows:
+            rows = zip(ids, part.owner[some].tolist(), part.previous[some].tolist(), days, part.action[some].tolist(), stamps, strict=True)
+            for record, owner, previous, day, action, read_at in rows:
                 who, before = (reps[at] if at >= 0 else None for at in (owner, previous))
-                yield part.entity, record, part.role, who, before, day, ACTIONS[action], by[action]
+                yield part.entity, record, part.role, who, before, day, ACTIONS[action], by[action], read_at
 
     def _entity(self, entity: str) -> None:
         table = self.world.tables[entity]
