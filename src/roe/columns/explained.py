@@ -16,8 +16,8 @@ from roe.columns.run import ColumnRun
 from roe.columns.table import RecordTable
 from roe.columns.turn_files import read_turns, write_turns
 from roe.columns.world import ColumnWorld
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
-from roe.evaluator.engine import Bound
 from roe.evaluator.recorded import pools_json
 
 

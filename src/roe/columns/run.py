@@ -20,7 +20,8 @@ from roe.columns.table import RecordTable
 from roe.columns.turns import Handed, Turns
 from roe.columns.world import ColumnWorld
 from roe.dynamic import Json, State, Value
-from roe.evaluator.engine import EXCLUSIVE, Bound, Evaluator
+from roe.evaluator.bound import EXCLUSIVE, Bound
+from roe.evaluator.engine import Evaluator
 from roe.evaluator.memory import Facts, given_by
 from roe.plan.operators import Choose
 from roe.plan.outcome import ACTIONS

@@ -23,8 +23,9 @@ from roe.columns.run import ColumnRun
 from roe.columns.turn_files import read_turns, write_turns
 from roe.columns.world import ColumnWorld
 from roe.evaluator.allocation import PoolTurn
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.engine import Evaluator
 from roe.ledger.reconcile import key_parts
 from roe.plan.outcome import ACTIONS
 from roe.progress import phase
