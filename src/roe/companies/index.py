@@ -18,8 +18,9 @@ from functools import cache
 from importlib import import_module
 from types import ModuleType
 
-from roe.companies.likeness import MOST_INITIALS, of_one_group, probability, rarity_in, signs
+from roe.companies.likeness import of_one_group, probability, rarity_in, signs
 from roe.companies.name import CompanyName, names_in, trigrams
+from roe.companies.pairing import MOST_INITIALS
 from roe.companies.written import WrittenNames
 from roe.dynamic import Array
 from roe.files import uncollected

@@ -20,7 +20,7 @@ from roe.data.local import ZEROS, is_local, read_locally
 from roe.data.makers import maker
 from roe.data.reading import Problem, Reading, Reject
 from roe.data.scan import TableOrigin
-from roe.dynamic import Record, Values
+from roe.dynamic import Record, Value, Values
 from roe.policy.model import DataSource, Field
 
 NAMELESS = "the record has no id"
@@ -55,6 +55,7 @@ class Typed:
         return self.reading.corrected
 
 
+GONE = ("merged_into", "deleted")  # the fields that say of a row that the CRM has the record no longer
 WRITTEN = "$id"  # the id as the data has it, where that is the longer form of the one it is folded to
 REPEATED = "id"  # the field that a record is rejected for when another has its id
 
@@ -145,6 +146,9 @@ class _RecordReader:
         for name, default in self.defaults.items():
             if typed.get(name) is None:
                 typed[name] = default
+        for name in GONE:
+            if reason := reason_gone(name, typed.get(name)):
+                problem = problem or (name, typed[name], reason)
         for f in self.required:
             if typed.get(f.name) is None:
                 problem = problem or (f.name, "", f"`{f.name}` is required and missing")
@@ -195,6 +199,13 @@ class _RecordReader:
         if typed.get("name") is None:
             typed["name"] = _name(typed)
         table.rows.append(typed)
+
+
+def reason_gone(name: str, value: Value) -> str:
+    """Why a row with a value in one of `GONE` is not a record any more; empty for one that is."""
+    if name == "merged_into" and isinstance(value, str) and value:
+        return f"it was merged into `{value}`"
+    return "it was deleted in the CRM" if name == "deleted" and value is True else ""
 
 
 def started(

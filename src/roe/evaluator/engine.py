@@ -17,6 +17,7 @@ from roe.dynamic import Json, Record, Saved, State, Values
 from roe.evaluator.able import reason_left, receiver
 from roe.evaluator.assigned import STATE, assignment, granted, held_back
 from roe.evaluator.compiled import Compiled
+from roe.evaluator.data_owner import stamp_of
 from roe.evaluator.decision import Decision, label
 from roe.evaluator.frozen import freeze
 from roe.evaluator.memory import DecisionValues, given_by
@@ -143,6 +144,8 @@ class Bound:
         """What was changed in the CRM since the last run: a record that a pool gave stays with its new owner, and its service level goes
         on; one whose owner was taken away is given anew. `by_hand: decide` leaves it to the rules.
         """
+        for key in [key for key in self.assigned if self.memory.is_gone(key)]:
+            del self.assigned[key]
         for key, facts in self.memory.changed:
             entity, role = key.partition("|")[0], key.rpartition("|")[2]
             if key not in self.assigned or self.plan.by_hand.get(f"{entity}|{role}") == "decide":
@@ -424,5 +427,5 @@ class Run:
     def state(self) -> Json:
         """What the next run needs: owners with the day they began, pool pointers, what pools have assigned."""
         return self.bound.saved(
-            (d.entity, d.id, d.role, d.owner, d.previous, d.since, d.action, given_by(d.action)) for d in self.decisions
+            (d.entity, d.id, d.role, d.owner, d.previous, d.since, d.action, given_by(d.action), stamp_of(d.row)) for d in self.decisions
         )

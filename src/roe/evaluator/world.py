@@ -17,6 +17,7 @@ from roe.data.coerce import WRITTEN, Typed, coerce_table
 from roe.data.reading import Reading, Reject
 from roe.dynamic import Record, Saved, State, Value, Values
 from roe.evaluator.compiled import Compiled
+from roe.evaluator.data_owner import InData, stamp_of
 from roe.evaluator.fields import Make, key_of, makers_of, ranks_of
 from roe.evaluator.past import RecordPast
 from roe.evaluator.relate import Matcher
@@ -313,18 +314,16 @@ class World:
             for row in rows:
                 self.resolve(row)
 
-    def shown(self, entity: str, role: str, records: Iterable[str]) -> dict[str, tuple[str | None, date | None, bool] | None]:
-        """Of some records the owner in a role and the day that the data shows, and whether it has a column of that owner; None for those
-        that are not in the data.
-        """
+    def shown(self, entity: str, role: str, records: Iterable[str]) -> dict[str, InData | None]:
+        """Of some records what the data says of the owner in a role; None for those that are not in the data."""
         rows = {record: self._keys[entity].get(fold(record)) for record in records}
         return {record: None if row is None else self.shown_by(row, role) for record, row in rows.items()}
 
-    def shown_by(self, row: Row, role: str) -> tuple[str | None, date | None, bool]:
+    def shown_by(self, row: Row, role: str) -> InData:
         """The same of one record that is in the data."""
         rep = self.rep(dict.get(row, f"owner.{role}"))
         has = self._column_of(row.entity, f"owner.{role}") is not None
-        return None if rep is None else rep["id"], row[f"owner_since.{role}"], has
+        return InData(None if rep is None else rep["id"], row[f"owner_since.{role}"], has, stamp_of(row))
 
     def know(self, entity: str, role: str, facts: Mapping[str, Facts]) -> None:
         """Let records have the owners of today, and what is known of them."""

@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from roe.columns.column import Refs
 from roe.columns.raw import Raw
 from roe.columns.role import RoleRows
-from roe.columns.run import ColumnRun, RoleRun
+from roe.columns.role_run import RoleRun
+from roe.columns.run import ColumnRun
 from roe.columns.table import RecordTable
 from roe.columns.turn_files import lines_of, write_turns
 from roe.columns.turns import Handed, Turns

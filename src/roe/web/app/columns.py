@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from roe.columns.evidence import EvidenceWriter, RunEvidence
 from roe.columns.explained import again, settle
-from roe.columns.run import Allocations, ColumnRun
+from roe.columns.role_run import Allocations
+from roe.columns.run import ColumnRun
 from roe.columns.turn_files import read_turns, write_turns
 from roe.columns.world import ColumnWorld
 from roe.evaluator.allocation import PoolTurn
