@@ -317,7 +317,10 @@ def test_what_an_expression_mentions(line: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("{account.big} of {cost}", "{100 < account.employees} of {account.cost}"), ("{ account.cost } and {no such (}", "{account.cost} and {no such (}")],
+    [
+        ("{account.big} of {cost}", "{100 < account.employees} of {account.cost}"),
+        ("{ account.cost } and {no such (}", "{account.cost} and {no such (}"),
+    ],
 )
 def test_a_sentence_is_spelt_one_way(one: str, other: str) -> None:
     meaning = Meaning(policy().policy, {}, {})
