@@ -27,8 +27,9 @@ from roe.columns.world import ColumnWorld
 from roe.data.arrow_files import File, ParquetFile
 from roe.dynamic import Json, Value, Values
 from roe.evaluator.around import Around
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.engine import Evaluator
 from roe.evaluator.memory import given_by
 from roe.evaluator.relate import blocking_keys
 from roe.evaluator.row import Owners, Row
@@ -132,7 +133,7 @@ def _value(value: Value, zone: tzinfo) -> Value:
     return value
 
 
-class Evidence:
+class RunEvidence:
     """The evidence of a run, by its --out folder. Raises OSError or ValueError if there is none."""
 
     def __init__(self, out: Path) -> None:

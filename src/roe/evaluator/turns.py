@@ -195,7 +195,7 @@ class Slots:
 
 
 @dataclass(slots=True)
-class History:
+class TurnHistory:
     """The turns that a pool has taken in a run, in order, from which the pool at any of them is worked out again."""
 
     limit: int
