@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from rapidfuzz import fuzz
 
-from roe.companies.name import CompanyName
+from roe.companies.name import KEPT, CompanyName
 from roe.companies.pairing import SAYS_LITTLE, Pairing, pair
 from roe.companies.tables import ARMS, common_words, places, same_words
 
@@ -84,14 +85,36 @@ class Alone(NamedTuple):
     rarest: float
 
 
+NOTHING_ALONE = Alone(False, False, False, False, True, 0.0, 0.0)
+
+
+@lru_cache(maxsize=KEPT)
+def _kinds_of(word: str) -> tuple[bool, bool, bool]:
+    """Whether a word is common in names, an arm, a place."""
+    return word in common_words(), same_words().get(word, word) in ARMS, word in places()
+
+
 def _alone(name: CompanyName, left: set[int], rarity: Callable[[str], float]) -> Alone:
-    words, regions, common, same = [name.words[i] for i in left if not name.words[i].isdigit()], places(), common_words(), same_words()
-    there = [word for word in words if word in regions]
-    rare = [rarity(word) for word in words if word not in regions]
-    return Alone(
-        len(words) < len(left), any(word in common for word in words), any(same.get(word, word) in ARMS for word in words),
-        bool(there), all(word in name.seat for word in there), sum(rare, 0.0), max(rare, default=0.0),
-    )  # fmt: skip
+    if not left:
+        return NOTHING_ALONE
+    has_number = has_common = has_arm = has_place = False
+    is_seat, total, rarest = True, 0.0, 0.0
+    for i in left:
+        word = name.words[i]
+        if word.isdigit():
+            has_number = True
+            continue
+        is_common, is_arm, is_place = _kinds_of(word)
+        has_common |= is_common
+        has_arm |= is_arm
+        if is_place:
+            has_place = True
+            is_seat = is_seat and word in name.seat
+        else:
+            rare = rarity(word)
+            total += rare
+            rarest = max(rarest, rare)
+    return Alone(has_number, has_common, has_arm, has_place, is_seat, total, rarest)
 
 
 def _shared(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Callable[[str], float]) -> tuple[float, float, float]:
