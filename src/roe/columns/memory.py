@@ -389,8 +389,8 @@ def _read(name: str) -> Callable[[str], Value]:
 def _at(codes: Codes, at: Array, read: Callable[[str], Value]) -> tuple[Array, list[Value]]:
     """A column of the ledger by row of the data: codes, and what they mean."""
     meaning = [read(x) for x in codes.meaning]
-    kept = np.array([*(i if x is not None else -1 for i, x in enumerate(meaning)), -1], np.int64)
-    return kept[np.append(codes.at, -1)[at]], meaning
+    known = np.array([*(i if x is not None else -1 for i, x in enumerate(meaning)), -1], np.int64)
+    return known[np.append(codes.at, -1)[at]], meaning
 
 
 def _old(column: Column | None, n: int) -> tuple[Array, list[Value]]:

@@ -240,7 +240,7 @@ class OwnerMemory:
         """(entity, role) of owners whom the CRM has shown, and for whom the data has records and no column."""
         lost = []
         for (entity, role), facts in self._by_role.items():
-            shown = any(found.held.base is not None for found in facts.values())
+            shown = any(of_record.held.base is not None for of_record in facts.values())
             if shown and self.world.rows[entity] and not self.world.has_owner(entity, role):
                 lost.append((entity, role))
         return lost

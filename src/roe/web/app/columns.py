@@ -23,8 +23,9 @@ from roe.columns.run import ColumnRun
 from roe.columns.turn_files import read_turns, write_turns
 from roe.columns.world import ColumnWorld
 from roe.evaluator.allocation import PoolTurn
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.engine import Evaluator
 from roe.ledger.reconcile import key_parts
 from roe.plan.outcome import ACTIONS
 from roe.progress import phase
@@ -91,7 +92,7 @@ class ColumnSnapshot(Snapshot):
         return Counter(
             {
                 (part.entity, part.role, str(rule.name)): int(n)
-                for part in self.run.found
+                for part in self.run.allocations
                 for rule, n in zip(part.rules, part.unknown, strict=True)
             }
         )
@@ -146,7 +147,7 @@ class ColumnSnapshot(Snapshot):
 def _outcomes(run: ColumnRun, batch: Batch) -> Iterator[Outcome]:
     """The outcomes of a run, by entity and record, the roles of a record together."""
     parts: dict[str, list[tuple[Allocations, list[str]]]] = {}
-    for part, portion in zip(run.found, batch.portions, strict=True):
+    for part, portion in zip(run.allocations, batch.portions, strict=True):
         parts.setdefault(part.entity, []).append((part, portion.lines["name"].to_pylist()))
     reps = run.world.tables["rep"]
     rep_ids = [str(reps.row(i)["id"]) for i in range(reps.n)]

@@ -15,8 +15,9 @@ from typing import Any
 
 from roe.analysis.graph import Said, said_of
 from roe.evaluator.allocation import PoolTurn
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
-from roe.evaluator.engine import Bound, Evaluator, Run
+from roe.evaluator.engine import Evaluator, Run
 from roe.evaluator.row import Row
 from roe.plan.operators import Choose
 from roe.web.app.outcomes import Outcomes, outcome
