@@ -11,12 +11,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from functools import lru_cache
 from typing import NamedTuple
 
 from rapidfuzz import fuzz
 
-from roe.companies.name import KEPT, CompanyName
+from roe.companies.name import CompanyName
 from roe.companies.pairing import SAYS_LITTLE, Pairing, pair
 from roe.companies.tables import ARMS, common_words, places, same_words
 
@@ -85,29 +84,22 @@ class Alone(NamedTuple):
     rarest: float
 
 
-NOTHING_ALONE = Alone(False, False, False, False, True, 0.0, 0.0)
-
-
-@lru_cache(maxsize=KEPT)
-def _kinds_of(word: str) -> tuple[bool, bool, bool]:
-    """Whether a word is common in names, an arm, a place."""
-    return word in common_words(), same_words().get(word, word) in ARMS, word in places()
+_NOTHING = Alone(False, False, False, False, True, 0.0, 0.0)
 
 
 def _alone(name: CompanyName, left: set[int], rarity: Callable[[str], float]) -> Alone:
     if not left:
-        return NOTHING_ALONE
-    has_number = has_common = has_arm = has_place = False
-    is_seat, total, rarest = True, 0.0, 0.0
+        return _NOTHING
+    regions, common, same = places(), common_words(), same_words()
+    has_number, has_common, has_arm, has_place, is_seat, total, rarest = _NOTHING
     for i in left:
         word = name.words[i]
         if word.isdigit():
             has_number = True
             continue
-        is_common, is_arm, is_place = _kinds_of(word)
-        has_common |= is_common
-        has_arm |= is_arm
-        if is_place:
+        has_common = has_common or word in common
+        has_arm = has_arm or same.get(word, word) in ARMS
+        if word in regions:
             has_place = True
             is_seat = is_seat and word in name.seat
         else:
@@ -119,6 +111,7 @@ def _alone(name: CompanyName, left: set[int], rarity: Callable[[str], float]) ->
 
 def _shared(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Callable[[str], float]) -> tuple[float, float, float]:
     """(the rarity of all words that two names share, of the rarest, by how much a misspelt one is rarer than all that are well spelt)."""
+    common = common_words()
     shared = rarest = well_spelt = misspelt = 0.0
     for i, j, like in pairing.pairs:
         word, written = a.words[i], b.words[j]
@@ -127,7 +120,7 @@ def _shared(a: CompanyName, b: CompanyName, pairing: Pairing, rarity: Callable[[
         rarest = max(rarest, rare * like)
         if like <= WELL_SPELT:
             misspelt = max(misspelt, rare)
-        elif word not in common_words():
+        elif word not in common:
             well_spelt = max(well_spelt, rarity(word))
     return shared, rarest, max(0.0, misspelt - well_spelt)
 

@@ -102,18 +102,18 @@ def _relations(archive: ZipFile, part: str) -> dict[str, tuple[str, str]]:
     """What a part refers to: id -> (kind, part). The archive's own relations are those of the part ``."""
     folder, name = posixpath.split(part)
     where = posixpath.join(folder, "_rels", f"{name}.rels")
-    found: dict[str, tuple[str, str]] = {}
+    relations: dict[str, tuple[str, str]] = {}
     if find_part(archive, where) is None:
-        return found
+        return relations
 
     def start_tag(tag: str, attributes: dict[str, str]) -> None:
         if tag == "Relationship" and attributes.get("TargetMode") != "External":
             target = attributes.get("Target", "").replace("\\", "/")
             path = target.lstrip("/") if target.startswith("/") else posixpath.normpath(posixpath.join(folder, target))
-            found[attributes.get("Id", "")] = attributes.get("Type", "").rpartition("/")[2], path
+            relations[attributes.get("Id", "")] = attributes.get("Type", "").rpartition("/")[2], path
 
     read_part(archive, where, MAX_SMALL_PART_BYTES, start_tag)
-    return found
+    return relations
 
 
 def find_part(archive: ZipFile, part: str) -> ZipInfo | None:

@@ -92,7 +92,7 @@ class ColumnSnapshot(Snapshot):
         return Counter(
             {
                 (part.entity, part.role, str(rule.name)): int(n)
-                for part in self.run.found
+                for part in self.run.allocations
                 for rule, n in zip(part.rules, part.unknown, strict=True)
             }
         )
@@ -147,7 +147,7 @@ class ColumnSnapshot(Snapshot):
 def _outcomes(run: ColumnRun, batch: Batch) -> Iterator[Outcome]:
     """The outcomes of a run, by entity and record, the roles of a record together."""
     parts: dict[str, list[tuple[Allocations, list[str]]]] = {}
-    for part, portion in zip(run.found, batch.portions, strict=True):
+    for part, portion in zip(run.allocations, batch.portions, strict=True):
         parts.setdefault(part.entity, []).append((part, portion.lines["name"].to_pylist()))
     reps = run.world.tables["rep"]
     rep_ids = [str(reps.row(i)["id"]) for i in range(reps.n)]
