@@ -14,9 +14,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from roe.data.coerce import Records
+from roe.data.coerce import RawRecords
 from roe.data.plain import blocks, is_plain, plain_head
-from roe.data.scan import TAIL, Origin, marginal
+from roe.data.scan import TAIL, TableOrigin, marginal
 from roe.dynamic import Cell
 from roe.progress import phase
 
@@ -33,14 +33,14 @@ class CannotLookUp(Exception):
 class Lookup(Protocol):
     """The records of one entity where they stand. `origin` has the header."""
 
-    origin: Origin
+    origin: TableOrigin
     number: int  # of records, or more
 
     def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Cell]]:
         """The raw records that have one of some texts in one of these columns, in whatever case, with `$line`. Raises CannotLookUp."""
         ...
 
-    def all(self) -> Records:
+    def all(self) -> RawRecords:
         """All of them."""
         ...
 
@@ -49,16 +49,16 @@ class Lookup(Protocol):
         ...
 
 
-class Loaded:
+class LoadedRecords:
     """Records that are read already."""
 
-    def __init__(self, rows: Records) -> None:
+    def __init__(self, rows: RawRecords) -> None:
         self.origin, self._rows, self.number = rows.origin, rows, len(rows)
 
     def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Cell]]:
         return self._rows
 
-    def all(self) -> Records:
+    def all(self) -> RawRecords:
         return self._rows
 
     def texts_of(self, column: str) -> Iterable[str]:
@@ -89,7 +89,7 @@ class CsvLookup:
             raise CannotLookUp(f"`{path.name}` is not a plain CSV file")
         self.path = path
         self.delimiter, header = head
-        self.origin = Origin(str(path), header)
+        self.origin = TableOrigin(str(path), header)
         self.number = path.stat().st_size // (2 * len(header))
         self._is_sound = False
         self._check_end()
@@ -115,10 +115,10 @@ class CsvLookup:
 
     def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Cell]]:
         wanted = [[part.encode() for part in parts_of(text)] for text in texts]
-        found = list(islice(self._found(wanted), MANY + 1)) if wanted else []
-        if len(found) > MANY:
+        rows = list(islice(self._found(wanted), MANY + 1)) if wanted else []
+        if len(rows) > MANY:
             raise CannotLookUp(f"too many lines of `{self.path.name}` match the search")
-        return found
+        return rows
 
     def _found(self, wanted: list[list[bytes]]) -> Iterator[dict[str, Cell]]:
         phase(f"searching {self.path.name}")
@@ -148,7 +148,7 @@ class CsvLookup:
             except UnicodeDecodeError as e:
                 raise CannotLookUp(f"`{self.path.name}` is not UTF-8") from e
 
-    def all(self) -> Records:
+    def all(self) -> RawRecords:
         from roe.data.encoding import Unreadable
         from roe.data.read import read_file
 
@@ -168,23 +168,23 @@ class CsvLookup:
 
 def _lines_with(lowered: bytes, wanted: list[list[bytes]]) -> set[tuple[int, int]]:
     """(start, end) of the lines of a block that have all parts of one of the texts."""
-    found: set[tuple[int, int]] = set()
+    lines: set[tuple[int, int]] = set()
     if len(wanted) <= FEW:
         hits = ((at, parts) for parts in wanted for at in _every(lowered, parts[0]))
         for at, parts in hits:
             line = _line(lowered, at)
             if all(lowered.find(part, *line) >= 0 for part in parts[1:]):
-                found.add(line)
-        return found
+                lines.add(line)
+        return lines
     by_first: dict[bytes, list[list[bytes]]] = {}
     for parts in wanted:
         by_first.setdefault(parts[0], []).append(parts[1:])
     # a longer text first: one that begins as another one does would never be met
     for m in re.finditer(b"|".join(re.escape(x) for x in sorted(by_first, key=len, reverse=True)), lowered):
         line = _line(lowered, m.start())
-        if line not in found:
-            found.add(line)  # whether it has the other parts is for whoever reads it
-    return found
+        if line not in lines:
+            lines.add(line)  # whether it has the other parts is for whoever reads it
+    return lines
 
 
 def _every(text: bytes, part: bytes) -> Iterator[int]:

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roe.data.coerce import Records
+from roe.data.coerce import RawRecords
 from roe.data.lookup import MANY, CannotLookUp, parts_of
-from roe.data.scan import Origin
+from roe.data.scan import TableOrigin
 from roe.dynamic import Cell
 from roe.progress import phase
 
@@ -36,7 +36,7 @@ class SqlLookup:
         if len(self.types) < len(described):
             raise CannotLookUp(f"`{Path(shown).name}` has a column `{LINE}`")
         del self.types[LINE]
-        self.origin = Origin(shown, tuple(self.types))
+        self.origin = TableOrigin(shown, tuple(self.types))
 
     def having(self, texts: Iterable[str], columns: Collection[str]) -> list[dict[str, Cell]]:
         phase(f"searching {Path(self.shown).name}")
@@ -47,17 +47,17 @@ class SqlLookup:
         if not tests or not columns:
             return []
         with _searching(self.shown):
-            found = [int(line) for (line,) in self.connection.execute(f"{self._select(LINE)} WHERE {tests}", values).fetchall()]
-        if not found:
+            lines = [int(line) for (line,) in self.connection.execute(f"{self._select(LINE)} WHERE {tests}", values).fetchall()]
+        if not lines:
             return []
-        if len(found) > MANY:
+        if len(lines) > MANY:
             raise CannotLookUp(f"too many records of `{Path(self.shown).name}` match the search")
-        listed = ", ".join(map(str, found))
+        listed = ", ".join(map(str, lines))
         return self._rows(f"WHERE {quoted(LINE)} IN ({listed})")
 
-    def all(self) -> Records:
+    def all(self) -> RawRecords:
         phase(f"reading {Path(self.shown).name}")
-        return Records(self._rows(), self.origin)
+        return RawRecords(self._rows(), self.origin)
 
     def _select(self, column: str) -> str:
         return f"SELECT {quoted(column)} FROM {self.table}"
@@ -71,8 +71,8 @@ class SqlLookup:
         if self.types[column] != "VARCHAR":
             return ()
         with _searching(self.shown):
-            found = self.connection.execute(f"SELECT DISTINCT {quoted(column)} FROM {self.table}").fetchall()
-        return [x for (x,) in found if x is not None]
+            rows = self.connection.execute(f"SELECT DISTINCT {quoted(column)} FROM {self.table}").fetchall()
+        return [x for (x,) in rows if x is not None]
 
 
 def _tests(wanted: list[list[str]], columns: list[str]) -> tuple[str, list[str]]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MOST = 50_000  # records around one, beyond which taking out all of them is faster
 
 
-class Place(Protocol):
+class RecordPlace(Protocol):
     """Where typed records are taken from. What it gives may be more than what was asked for, never less."""
 
     def all(self, entity: str) -> Iterable[Values]:
@@ -68,7 +68,7 @@ class _List(NamedTuple):
 class Around:
     """The records around some. With more of one entity than `most` it raises CannotLookUp."""
 
-    def __init__(self, place: Place, compiled: Compiled, clock: Clock, most: float = MOST) -> None:
+    def __init__(self, place: RecordPlace, compiled: Compiled, clock: Clock, most: float = MOST) -> None:
         self.place, self.compiled, self.clock, self.most = place, compiled, clock, most
         model = compiled.policy.model.entities
         self.rows: dict[str, dict[str, Values]] = {entity: {} for entity in model}

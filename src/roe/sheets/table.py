@@ -14,7 +14,7 @@ from zipfile import ZipFile
 from roe.diagnostics import Diagnostic, suggest
 from roe.files import MAX_TABLE_BYTES
 from roe.sheets.cells import MAX_CELLS, Area, Grid, column_name, read_grid
-from roe.sheets.workbook import DAMAGE, Damaged, Entry, TooLarge, Workbook, open_workbook, why_unreadable
+from roe.sheets.workbook import DAMAGE, Damaged, SheetEntry, TooLarge, Workbook, open_workbook, why_unreadable
 from roe.source import Cell, Span, Text
 
 MAX_SHOWN = 20  # findings of one sheet
@@ -70,7 +70,7 @@ def _reason(path: Path, e: Exception) -> str:
         return why_unreadable(path)
 
 
-def _choose(book: Workbook, sheet: str) -> Entry | None:
+def _choose(book: Workbook, sheet: str) -> SheetEntry | None:
     if sheet:
         return next((e for e in book.sheets if e.name == sheet), None)
     return next((e for e in book.sheets if e.visible), book.sheets[0])
@@ -97,11 +97,11 @@ class _Layout:
         self._name_cells(lines[top], body, columns)
         self._name_hidden(body, columns)
         header, *rows = ([self._text(row, column) for column in columns] for row in (lines[top], *body))
-        kept = [row for row in rows if any(row)]
+        filled = [row for row in rows if any(row)]
         if self.left_out:
             last = self.found[-1]
             self.found[-1] = replace(last, help=f"{last.help}; {self.left_out} more cells of this sheet have findings")
-        return SheetRows(self.grid.sheet, header, kept), self.found
+        return SheetRows(self.grid.sheet, header, filled), self.found
 
     # --- where the table is -----------------------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ class TooLarge(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SheetEntry:
     """A sheet that the workbook lists: its name, its part in the archive, and whether it is shown."""
 
     name: str
@@ -54,7 +54,7 @@ class Entry:
 @dataclass(slots=True)
 class Workbook:
     archive: ZipFile
-    sheets: list[Entry]
+    sheets: list[SheetEntry]
     strings_part: str = ""
     formats: list[str] = field(default_factory=list)  # number format by style
     epoch_1904: bool = False
@@ -87,7 +87,7 @@ def open_workbook(archive: ZipFile) -> Workbook:
     for name, relation, visible in listed:
         kind, target = relations.get(relation, ("", ""))
         if kind == "worksheet":
-            result.sheets.append(Entry(name, target, visible))
+            result.sheets.append(SheetEntry(name, target, visible))
     if not result.sheets:
         raise Damaged("it lists no sheet")
     for kind, target in relations.values():
@@ -102,18 +102,18 @@ def _relations(archive: ZipFile, part: str) -> dict[str, tuple[str, str]]:
     """What a part refers to: id -> (kind, part). The archive's own relations are those of the part ``."""
     folder, name = posixpath.split(part)
     where = posixpath.join(folder, "_rels", f"{name}.rels")
-    found: dict[str, tuple[str, str]] = {}
+    relations: dict[str, tuple[str, str]] = {}
     if find_part(archive, where) is None:
-        return found
+        return relations
 
     def start_tag(tag: str, attributes: dict[str, str]) -> None:
         if tag == "Relationship" and attributes.get("TargetMode") != "External":
             target = attributes.get("Target", "").replace("\\", "/")
             path = target.lstrip("/") if target.startswith("/") else posixpath.normpath(posixpath.join(folder, target))
-            found[attributes.get("Id", "")] = attributes.get("Type", "").rpartition("/")[2], path
+            relations[attributes.get("Id", "")] = attributes.get("Type", "").rpartition("/")[2], path
 
     read_part(archive, where, MAX_SMALL_PART_BYTES, start_tag)
-    return found
+    return relations
 
 
 def find_part(archive: ZipFile, part: str) -> ZipInfo | None:

@@ -8,7 +8,7 @@ from html import escape
 from roe.files import MAX_TABLE_BYTES, read_text
 from roe.policy.model import Policy
 from roe.testing.coverage import CoverageReport, Covered, lines
-from roe.web.page import Page
+from roe.web.page import ReportPage
 
 MOST_LINES = 5_000  # of one file that are shown
 LISTS, IDLE = ("List", "Rules that decide", "Outcomes of conditions"), ("Rule", "In", "Written in", "Why it never decides")
@@ -35,11 +35,11 @@ def idle(report: CoverageReport) -> list[tuple[str, str, str, str]]:
 
 def coverage_page(policy: Policy, report: CoverageReport) -> str:
     """Which rules decide, with the reason for those that do not; then the source."""
-    page = Page(f"Coverage of {policy.name}", said(report))
+    page = ReportPage(f"Coverage of {policy.name}", said(report))
     page.table(LISTS, by_list(report))
-    if found_idle := idle(report):
+    if idle_rules := idle(report):
         page.heading("Rules that decide in no test")
-        page.table(IDLE, found_idle)
+        page.table(IDLE, idle_rules)
     page.say(
         "Green, one line at the left: the rule decides in a test, and the tests meet and fail each of its conditions. Yellow, dashed: one of these is missing. Red, double: the rule decides in no test.",
         "quiet",

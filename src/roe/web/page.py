@@ -62,7 +62,7 @@ def capped(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST:,} more characters)"
 
 
-class Page:
+class ReportPage:
     """A page that is put together from top to bottom."""
 
     def __init__(self, title: str, subtitle: str = "") -> None:
@@ -100,8 +100,8 @@ class Page:
             f'<div class="wide" tabindex="0" role="group" aria-label="{escape(self._under)}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         )
 
-    def charts(self, found: Iterable[str]) -> None:
-        self.parts.append('<div class="charts">' + "".join(f"<figure>{svg}</figure>" for svg in found) + "</div>")
+    def charts(self, charts: Iterable[str]) -> None:
+        self.parts.append('<div class="charts">' + "".join(f"<figure>{svg}</figure>" for svg in charts) + "</div>")
 
     def html(self) -> str:
         head = (
@@ -219,9 +219,9 @@ def _svg(figure: Any, axes: Any, percent: bool) -> str:
 
     if percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-    out = io.StringIO()
+    buffer = io.StringIO()
     with catch_warnings(), rc_context(CHART | {"svg.hashsalt": axes.get_title(loc="left")}):
         simplefilter("ignore")  # of glyphs that its own font lacks: the text stays text, and the reader's browser has the fonts
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = out.getvalue()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
     return _PAINT.sub(lambda found: f"{found[1]}var({THEME[found[2]]})", text[text.index("<svg") :])

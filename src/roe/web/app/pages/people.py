@@ -12,7 +12,7 @@ from typing import Any
 from starlette.responses import Response
 
 from roe.analysis import words
-from roe.evaluator.allocation import Turn
+from roe.evaluator.allocation import PoolTurn
 from roe.evaluator.row import Row
 from roe.evaluator.turns import Slots
 from roe.grammar import syntax as s
@@ -141,12 +141,12 @@ def members(snapshot: Snapshot, name: str) -> list[tuple[str, Place]]:
     ]  # fmt: skip
 
 
-def turn_now(snapshot: Snapshot, name: str) -> Turn | None:
+def turn_now(snapshot: Snapshot, name: str) -> PoolTurn | None:
     """The turn of a pool that kept all its records from an earlier run, if one of them came now. None for a pool without records."""
     for entity, record, role in snapshot.handed(name)[:1]:
         row = snapshot.row(entity, record)
         if row is not None:
-            turn: Turn = snapshot.pools.pools[name].turn_now(row, role)
+            turn: PoolTurn = snapshot.pools.pools[name].turn_now(row, role)
             return turn
     return None
 
