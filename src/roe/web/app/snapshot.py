@@ -158,7 +158,7 @@ class Snapshot(ABC):
         for rep in self.reps():
             lead = rep["manager"] or (rep if str(rep["id"]) in leads else None)
             name = rep["team"] or (f"Team of {lead.label}" if isinstance(lead, Row) else "No team" if leads else "Everybody")
-            found.setdefault(str(name), []).append(rep)
+            found.setdefault(" ".join(str(name).split()), []).append(rep)  # an address has no lines
         return dict(sorted(found.items()))
 
     def said(self, entity: str, role: str) -> list[Said]:
