@@ -50,8 +50,8 @@ def policy(folder: Path, rules: int) -> Path:
     return folder
 
 
-def fill(state: str, root: Path, accounts: int) -> list[dict[str, Any]]:
-    """Reps and accounts into the mirror; returns leads, of which every other has an account."""
+def fill(state: str, root: Path, accounts: int, leads: int) -> list[dict[str, Any]]:
+    """Reps and accounts into the mirror; returns so many leads, of which every other has an account."""
     from made import company_names
     from roe.serve.local import Local
     from roe.serve.policies import load
@@ -73,7 +73,7 @@ def fill(state: str, root: Path, accounts: int) -> list[dict[str, Any]]:
         sync(local, {"rep": reps, "account": rows})
     chance = random.Random(1)
     made = []
-    for i in range(200_000):
+    for i in range(leads):
         n = chance.randrange(accounts) + (accounts if i % 2 else 0)
         domain = f"d{n}.com" if i % 4 == 0 else f"mail{i}.org"
         made.append(
@@ -319,7 +319,8 @@ def main() -> None:
             return
         root, state = policy(Path(folder) / "policy", given.rules), given.state or str(Path(folder) / "state")
         started, processor = time.perf_counter(), time.process_time()
-        bodies = iter([json.dumps(lead).encode() for lead in fill(state, root, given.accounts)])
+        leads = 2 * given.leads * len(given.clients) + 50 * given.servers
+        bodies = iter([json.dumps(lead).encode() for lead in fill(state, root, given.accounts, leads)])
         seconds, processor = time.perf_counter() - started, time.process_time() - processor
         print(f"{given.accounts} accounts into the mirror: {seconds:.1f} s ({processor:.1f} s of a processor)")
         if given.servers > 1:
