@@ -21,7 +21,7 @@ pytest.importorskip("sklearn")
 
 from helpers import EXAMPLES, policy_text
 from roe.cli import main
-from roe.web.page import COLORS, Page, bars, lines
+from roe.web.page import COLORS, ReportPage, bars, lines
 from test_backtest import history
 from test_security import HIDDEN, NAMES
 
@@ -183,7 +183,7 @@ def test_a_chart_has_the_colours_of_its_page_and_tells_series_apart_without_them
     """So it is readable in the dark and in print: no colour is written into it."""
     series = {"a": [1.0, 2.0], "b": [2.0, 1.0]}
     drawn = bars("Bars", ["x", "y"], series), lines("Lines", {name: ([1.0, 2.0], ys) for name, ys in series.items()}, diagonal=True)
-    page = Page("")
+    page = ReportPage("")
     page.charts(drawn)
     for svg in drawn:
         used = set(re.findall(r"var\((--[\w-]+)\)", svg))
@@ -194,7 +194,7 @@ def test_a_chart_has_the_colours_of_its_page_and_tells_series_apart_without_them
 
 def test_what_the_data_says_stays_text() -> None:
     nasty = '<script>alert(1)</script>"$x^{2}$'
-    page = Page(nasty, nasty)
+    page = ReportPage(nasty, nasty)
     page.heading(nasty)
     page.say(nasty, nasty)
     page.table([nasty], [[nasty]])

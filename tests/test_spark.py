@@ -56,14 +56,14 @@ def session() -> Iterator[Any]:
 
 def compare(evaluator: Any, data: Path, as_of: str, folder: Path, session: Any, buckets: int = 2) -> str:
     from roe.run.engines import Job
-    from roe.run.run import Options, run
+    from roe.run.run import RunOptions, run
     from roe.run.source import Source
 
     tables, _ = read_tables(evaluator.policy, data)
     write_run(evaluator.run(tables, as_of=as_of), folder / "rows")
     job = Job(evaluator, Source(evaluator.policy, data), as_of, session=session, buckets=buckets)
     said: list[str] = []
-    said += run(job, folder / "spark", Options(engine="spark", say=said.append)).notes
+    said += run(job, folder / "spark", RunOptions(engine="spark", say=said.append)).notes
     for path in sorted((folder / "rows").iterdir()):
         assert (folder / "spark" / path.name).read_text("utf-8") == path.read_text("utf-8"), path.name
     return next((m[1] for m in map(TOGETHER.match, said) if m), "")
@@ -151,7 +151,7 @@ def test_tasks_write_parts_of_what_pools_gave(tmp_path: Path, session: Any) -> N
 
     from roe.run.engines import Job
     from roe.run.folder import files_of
-    from roe.run.run import Options, run
+    from roe.run.run import RunOptions, run
     from roe.run.source import Source
 
     root = two_roles(tmp_path / "p", random.Random(7))
@@ -164,7 +164,7 @@ def test_tasks_write_parts_of_what_pools_gave(tmp_path: Path, session: Any) -> N
     (data / "leads.csv").unlink()
     for engine, form, out in (("columns", "parquet", "columns"), ("spark", "parts", "spark")):
         job = Job(evaluator, Source(evaluator.policy, data), "2026-02-01", session=session, buckets=3, form=form, turns="parquet")
-        assert run(job, tmp_path / out, Options(engine=engine)).notes == []
+        assert run(job, tmp_path / out, RunOptions(engine=engine)).notes == []
     shared = files_of(tmp_path / "spark")
     for name in ("allocations", "changes", "rollback"):
         parts = list((shared / f"{name}.parquet").iterdir())
@@ -195,7 +195,7 @@ def test_tasks_write_parts_of_their_own(tmp_path: Path, session: Any, monkeypatc
 
     from roe.run.engines import Job
     from roe.run.folder import damaged, files_of, read_mark
-    from roe.run.run import Options, run
+    from roe.run.run import RunOptions, run
     from roe.run.source import Source
     from roe.spark import run as spark_run
 
@@ -221,7 +221,7 @@ def test_tasks_write_parts_of_their_own(tmp_path: Path, session: Any, monkeypatc
         run(
             Job(evaluator, Source(evaluator.policy, data), AS_OF["static"], session=session, buckets=2, form="parts"),
             out,
-            Options(engine="spark"),
+            RunOptions(engine="spark"),
         )
         for name in ("allocations", "changes", "rollback"):
             expected = _lines(tmp_path / "rows" / f"{name}.parquet")
@@ -238,20 +238,20 @@ def test_tasks_write_parts_of_their_own(tmp_path: Path, session: Any, monkeypatc
 )
 def test_any_trace_is_made_from_what_tasks_have_kept(name: str, form: str, buckets: int, tmp_path: Path, session: Any) -> None:
     """Records with activities and deals, pools across tasks, and one task for all."""
-    from roe.columns.evidence import Evidence
+    from roe.columns.evidence import RunEvidence
     from roe.run.engines import Job
     from roe.run.folder import damaged, files_of
-    from roe.run.run import Options, run
+    from roe.run.run import RunOptions, run
     from roe.run.source import Source
 
     evaluator, data = roe.compile(roe.load(EXAMPLES / name)), EXAMPLES / name / "data"
     out = tmp_path / "out"
     job = Job(evaluator, Source(evaluator.policy, data), AS_OF[name], session=session, buckets=buckets, form=form, traces=True)
-    run(job, out, Options(engine="spark"))
+    run(job, out, RunOptions(engine="spark"))
     assert damaged(out) == []
     if name != "abm":
         assert len(list((files_of(out) / "trace" / "owners.parquet").iterdir())) == min(buckets, 3)
-    evidence = Evidence(files_of(out))
+    evidence = RunEvidence(files_of(out))
     tables, _ = read_tables(evaluator.policy, data)
     for d in evaluator.bind(tables, as_of=AS_OF[name]).decide_all():
         expected = d.trace.as_json()

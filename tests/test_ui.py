@@ -18,7 +18,8 @@ pytest.importorskip("starlette")
 
 from browsing import Browser, example_snapshot, said, snapshot_of, users
 from helpers import AS_OF, EXAMPLES, HEAVY, example, policy_text, tables
-from roe.evaluator.engine import Bound, Evaluator, Run
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Evaluator, Run
 from roe.stages.build import build
 from roe.web.app.access import Sessions, Viewer, digest, users_of
 from roe.web.app.pages.people import members

@@ -17,8 +17,7 @@ from roe.evaluator.engine import Evaluator
 from roe.ledger.store import open_store
 from roe.run.engines import Job
 from roe.run.memory import read_memory
-from roe.run.run import Options as RunOptions
-from roe.run.run import run
+from roe.run.run import RunOptions, run
 from roe.run.source import Source
 from roe.stages.build import build
 from roe.web.app.acting import LedgerActs

@@ -249,6 +249,8 @@ def plant_constant(fault: Fault) -> bool:
         targets = item.targets if isinstance(item, ast.Assign) else [item.target] if isinstance(item, ast.AnnAssign) else []
         if targets and isinstance(targets[0], ast.Name) and item.lineno <= fault.line <= (item.end_lineno or 0):
             name = targets[0].id
+            if _is_a_default(name):
+                return False
             before, space = getattr(module, name), dict(vars(module))
             exec(compile(ast.Module([item], []), fault.file, "exec", dont_inherit=True), space)  # noqa: S102
             for other in list(sys.modules.values()):
@@ -256,6 +258,13 @@ def plant_constant(fault: Fault) -> bool:
                     setattr(other, name, space[name])
             return True
     return False
+
+
+@functools.cache
+def _is_a_default(name: str) -> bool:
+    """Whether a constant is the default of an argument or a field somewhere, which has its value already."""
+    default = re.compile(rf": [^=#]+ = {name}\b")
+    return any(default.search(path.read_text("utf-8")) for path in (ROOT / "src" / "roe").rglob("*.py"))
 
 
 def _codes(code: CodeType) -> list[CodeType]:
@@ -292,7 +301,11 @@ def apart() -> int:
 
 def report(results: list[tuple[Fault, str]], config: dict[str, Any], what: str, given: argparse.Namespace) -> tuple[str, float]:
     """The report as Markdown, and the share that was noticed in percent: of the faults that are not known to change nothing."""
-    why = {(x["file"], x["function"], x["before"], x["after"]): x["why"] for x in config.get("unchanged", ())}
+    why = {
+        (x["file"], x["function"], x["before"], after): x["why"]
+        for x in config.get("unchanged", ())
+        for after in ([x["after"]] if isinstance(x["after"], str) else x["after"])
+    }
     noticed = sum(verdict != SURVIVED for _, verdict in results)
     known = sum(verdict == SURVIVED and f.key in why for f, verdict in results)
     percent = _percent(noticed, len(results) - known)

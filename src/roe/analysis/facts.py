@@ -33,8 +33,8 @@ from roe.analysis.nearby import (
 )
 from roe.analysis.replay import Impossible, read_back
 from roe.dynamic import Value
+from roe.evaluator.bound import Bound
 from roe.evaluator.choose import Chooser
-from roe.evaluator.engine import Bound
 from roe.evaluator.row import Owners, Row
 from roe.grammar import syntax as s
 from roe.grammar import values as v

@@ -19,8 +19,8 @@ from roe.source import Span
 if TYPE_CHECKING:
     from roe.analysis.whynot import WhyNot
     from roe.cli.one import Asked
+    from roe.evaluator.bound import Bound
     from roe.evaluator.decision import Decision
-    from roe.evaluator.engine import Bound
     from roe.evaluator.row import Row
     from roe.evaluator.trace import Trace
     from roe.evaluator.world import World
@@ -264,11 +264,11 @@ def _from_run(folder: Path, record: str, role: str | None) -> list[Value]:
     """Decisions of a run that kept what it saw, made again from that alone."""
     at = Span(str(folder), 1, 1, 2)
     try:
-        from roe.columns.evidence import Evidence
+        from roe.columns.evidence import RunEvidence
     except ImportError:
         fail([Diagnostic("R406", "reading a run's traces needs the packages numpy and pyarrow", at, "pip install 'roe-policy[batch]'")])
     try:
-        evidence = Evidence(folder)
+        evidence = RunEvidence(folder)
         found = evidence.find(record)
         asked = Span("RECORD", 1, 1, len(record) + 1, record)
         if not found:

@@ -17,14 +17,8 @@ from roe.plan.index import Subject
 from roe.plan.subjects import key_of
 
 MANY = 1 << 20  # cells times words above which a subject is keyed
-
-
 KEYS = 128  # keys from which it is, where each names a few rules only
-
-
 WORD = np.uint64
-
-
 ONE = WORD(1)
 
 

@@ -14,17 +14,9 @@ from roe.grammar import values as v
 from roe.policy.model import DataSource, Field
 
 MISSING = frozenset({"", "null", "none", "n/a", "n.a.", "na", "nan", "nil", "#n/a", "-", "--", "–", "—", "(none)", "(blank)"})
-
-
 NO_TEXT = frozenset({"", "NULL"})  # in a field of texts, `None`, `NA` and `-` may be names
-
-
 SCALARS = (str, bool, int, float, date, time, timedelta, v.Months)
-
-
 INFINITE = (float("inf"), float("-inf"))
-
-
 MOST_REPEATED = 2_000  # texts of a column whose meaning is kept: more are names or ids, which do not repeat
 
 # What a raw value means, why it cannot be read, the text that is taken for another, and the text that has no value

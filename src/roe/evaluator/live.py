@@ -24,8 +24,9 @@ from roe.crm.ids import fold
 from roe.dynamic import Json, Record, Saved, State, Value, Values
 from roe.evaluator.allocation import FALLBACK
 from roe.evaluator.assigned import empty_state, granted
+from roe.evaluator.bound import Bound
 from roe.evaluator.decision import Decision
-from roe.evaluator.engine import Bound, Tables
+from roe.evaluator.engine import Tables
 from roe.evaluator.live_world import OWNERSHIP, LiveWorld
 from roe.evaluator.row import Owners, Row
 from roe.ledger.reconcile import key_parts

@@ -60,7 +60,7 @@ class Matcher:
         for method in self.methods:
             if method.theirs is not None:
                 method.theirs = trees.setdefault(method.theirs, method.theirs)
-        self._names: dict[int, Names] = {}
+        self._names: dict[int, NameLookUp] = {}
         self._keys: dict[tuple[str, int], Keys] = {}
         self.ties = [(kind, compile_expression(expr.tree), str(expr.text)) for kind, expr in step.tie_break]
         self._found: dict[int, Match] = {}
@@ -68,11 +68,11 @@ class Matcher:
     def best(self, row: Row) -> Row | None:
         return self.match(row).row
 
-    def names(self, theirs: s.Node) -> Names:
+    def names(self, theirs: s.Node) -> NameLookUp:
         """The names that an expression gives, in one index however many methods compare them."""
         names = self._names.get(id(theirs))
         if names is None:
-            names = self._names[id(theirs)] = Names(theirs, self)
+            names = self._names[id(theirs)] = NameLookUp(theirs, self)
         return names
 
     def keys(self, kind: str, theirs: s.Node) -> Keys:
@@ -105,7 +105,7 @@ class Matcher:
         """Drop the matches, and look-ups that are to be made again."""
         self._found.clear()
         for look_up in stale:
-            if isinstance(look_up, Names):
+            if isinstance(look_up, NameLookUp):
                 self._names.pop(id(look_up.theirs), None)
             else:
                 self._keys.pop((look_up.kind, id(look_up.theirs)), None)
@@ -297,7 +297,7 @@ class Keys:
         return blocking_keys(value) if self.kind == "block" else (value,)
 
 
-class Names:
+class NameLookUp:
     """The names of rows, as one expression has them, searched by all methods that compare them."""
 
     def __init__(self, theirs: s.Node, matcher: Matcher) -> None:
@@ -369,4 +369,4 @@ def blocking_keys(name: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(w[:4] for w in (*words, "".join(words)) if w))
 
 
-LookUp = Keys | Names  # what was made of the rows to be searched
+LookUp = Keys | NameLookUp  # what was made of the rows to be searched

@@ -360,7 +360,7 @@ class Index:
         if not self._own:
             return None
         held, unknown = self._asked(scope, *self._masks(scope), True)
-        return (1 << held[0] if held else 0), of_bits(unknown)
+        return of_bits(held), of_bits(unknown)
 
     def _masks(self, scope: Scope) -> tuple[int, int]:
         """The alternatives that are true in the cells of all subjects, and those that are not false."""

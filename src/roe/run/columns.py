@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from roe.columns.column import Coded
 from roe.columns.memory import ColumnMemory
-from roe.columns.run import EXCEPTION, Allocations, ColumnRun
+from roe.columns.role_run import EXCEPTION, Allocations
+from roe.columns.run import ColumnRun
 from roe.dynamic import Array
 from roe.evaluator.extra import extra_rows
 from roe.evaluator.recorded import pools_json

@@ -13,7 +13,7 @@ from roe.source import Span
 from roe.words import counted
 
 if TYPE_CHECKING:
-    from roe.evaluator.memory import Memory
+    from roe.evaluator.memory import OwnerMemory
     from roe.ledger.entries import Activated, Run
     from roe.ledger.moment import At
     from roe.ledger.store import Store
@@ -68,7 +68,7 @@ def activated(policy: Policy, digest: str, revision: str, at: At, who: str) -> A
     return Activated(at=at, policy=str(policy.name), digest=digest, revision=revision, by=who)
 
 
-def lacking_owners(memory: Memory) -> list[Diagnostic]:
+def lacking_owners(memory: OwnerMemory) -> list[Diagnostic]:
     """Roles whose owners the CRM once showed, and for which the data now has no column: nobody could tell who has changed there."""
     diagnostics = []
     for entity, role in memory.without_column():
@@ -77,13 +77,26 @@ def lacking_owners(memory: Memory) -> list[Diagnostic]:
     return diagnostics
 
 
+def older_rows(records: Iterable[str]) -> str | None:
+    """What a run says of rows that the CRM changed before it showed what an earlier run has read."""
+    older = sorted(records)
+    if not older:
+        return None
+    n = len(older)
+    has, their = ("has", "its owner is") if n == 1 else ("have", "their owners are")
+    return f"{counted(n, 'record')} in the data {has} an earlier stamp than in an earlier run; {their} ignored: {_shown(older)}"
+
+
 def not_loaded(late: Iterable[tuple[str, date]], within: timedelta, today: date) -> str | None:
     """What a run says of decisions that the CRM should have loaded by now; `late` are records with the days of their decisions."""
     records = sorted({record for record, day in late if day + within <= today})
     if not records:
         return None
     n = len(records)
-    shown = ", ".join(records[:NAMED]) + (", …" if n > NAMED else "")
     decisions, again = ("decision", "it is") if n == 1 else ("decisions", "they are")
     days = counted(within.days, "day")
-    return f"the CRM has not loaded the {decisions} on {counted(n, 'record')} for {days}; {again} in changes.csv again: {shown}"
+    return f"the CRM has not loaded the {decisions} on {counted(n, 'record')} for {days}; {again} in changes.csv again: {_shown(records)}"
+
+
+def _shown(records: list[str]) -> str:
+    return ", ".join(records[:NAMED]) + (", …" if len(records) > NAMED else "")

@@ -15,7 +15,8 @@ from roe.columns.raw import Raw
 from roe.columns.turn_files import lines_of
 from roe.columns.world import ColumnWorld
 from roe.dynamic import Json, Value
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import POOLS_START
 from roe.run.columns import batch_of
 from roe.run.files import COLUMNS, PARTS, TABLES, Files, tables_of

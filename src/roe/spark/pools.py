@@ -19,15 +19,17 @@ import pyarrow.compute as pc
 from roe.columns.column import Refs
 from roe.columns.raw import Raw
 from roe.columns.role import RoleRows
-from roe.columns.run import ColumnRun, Part
-from roe.columns.table import Table
+from roe.columns.role_run import RoleRun
+from roe.columns.run import ColumnRun
+from roe.columns.table import RecordTable
 from roe.columns.turn_files import lines_of, write_turns
 from roe.columns.turns import Handed, Turns
 from roe.columns.world import ColumnWorld
 from roe.data.coerce import telling
 from roe.data.headers import columns_of
 from roe.dynamic import Array
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import pools_json
 from roe.plan.outcome import Outcome, RoleSteps
 from roe.policy.model import Policy
@@ -75,7 +77,7 @@ class _RulesAlone(ColumnRun):
     """A run that stops where pools would be asked."""
 
     def _entity(self, entity: str) -> None:
-        self.parts = [Part(self.bound, self.world.tables[entity], role) for role in self.bound.roles(entity)]
+        self.parts = [RoleRun(self.bound, self.world.tables[entity], role) for role in self.bound.roles(entity)]
 
 
 def waiting(evaluator: Evaluator, as_of: str, tables: dict[str, Raw], *, entity: str, columns: list[str]) -> pa.Table:
@@ -183,7 +185,7 @@ class _WithTurns(ColumnRun):
         self.lines, self.given = lines, given
         super().__init__(bound)
 
-    def _turns(self, table: Table, parts: list[Part]) -> None:
+    def _turns(self, table: RecordTable, parts: list[RoleRun]) -> None:
         if not any(len(rows) for part in parts for rows, _ in part.waiting):
             return
         turns = Turns(table, self.bound.pools, parts)

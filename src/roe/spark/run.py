@@ -21,7 +21,7 @@ from roe.crm.ids import LONG, SHORT
 from roe.data.cells import cells_of
 from roe.data.headers import columns_of, field_of
 from roe.data.read import files_of, kind_of, unreadable_parquet
-from roe.data.scan import Origin
+from roe.data.scan import TableOrigin
 from roe.data.shape import misshapen
 from roe.diagnostics import PolicyError, errors
 from roe.evaluator.engine import Evaluator
@@ -42,7 +42,7 @@ class SharedOut:
 
     results: Any
     split: set[str]
-    origins: dict[str, Origin]
+    origins: dict[str, TableOrigin]
     together: str = ""
     turns: Said | None = None
     held: Any = None  # what Spark keeps for them
@@ -61,7 +61,7 @@ class _Cut:
     rows: int = 0
 
     @property
-    def origins(self) -> dict[str, Origin]:
+    def origins(self) -> dict[str, TableOrigin]:
         return {entity: raw.origin for entity, raw in self.portions.items()}
 
 
@@ -243,7 +243,7 @@ def _whole_columns(policy: Any, entity: str, path: Path) -> Raw:
         habits = habits_of_file(policy, entity, file)
     except (pa.ArrowException, OSError) as e:
         raise PolicyError([unreadable_parquet(path, e)]) from e
-    origin = Origin(str(path), header)
+    origin = TableOrigin(str(path), header)
     problems = misshapen(policy, entity, origin, file.metadata.num_rows)
     if errors(problems):
         raise PolicyError(problems)

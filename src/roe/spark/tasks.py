@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from roe.columns.raw import Raw
-from roe.data.scan import Origin
+from roe.data.scan import TableOrigin
 from roe.diagnostics import PolicyError
 from roe.evaluator.engine import Evaluator
 
@@ -46,7 +46,7 @@ def received(text: bytes) -> dict[str, Raw]:
         mixed = json.loads((table.schema.metadata or {}).get(b"mixed", b"[]"))
         raw = Raw.of_table(table.drop_columns(["$line"]), table["$line"].to_numpy())
         columns = {k: [json.loads(x) for x in pa.array(c).to_pylist()] if k in mixed else c for k, c in raw.columns.items()}
-        origin = Origin(path, tuple(header), [(line, what, why) for line, what, why in rejects], blank, notes)
+        origin = TableOrigin(path, tuple(header), [(line, what, why) for line, what, why in rejects], blank, notes)
         out[entity] = Raw(columns, table.num_rows, raw.lines, origin)
     return out
 
@@ -90,7 +90,7 @@ def of_bucket(
             order = lines.argsort(kind="stable")
             raw = pa.table(own).take(pa.array(order))
             habits, path = whole[entity]
-            tables[entity] = Raw.of_table(raw, lines[order], Origin(path), habits)
+            tables[entity] = Raw.of_table(raw, lines[order], TableOrigin(path), habits)
         yield from decide(_evaluator(given), as_of, tables).to_batches()
 
     return task
@@ -106,7 +106,7 @@ def of_records(
         held = list(batches)
         rows = pa.Table.from_batches(held).sort_by(LINE) if held else pa.table({LINE: pa.array([], pa.int64())})
         lines = rows[LINE].to_numpy()
-        raw = Raw.of_table(rows.drop_columns([LINE]), lines, Origin(path, ()), habits)
+        raw = Raw.of_table(rows.drop_columns([LINE]), lines, TableOrigin(path, ()), habits)
         yield from decide(_evaluator(given), as_of, {**received(others), entity: raw}).to_batches()
 
     return task
@@ -139,7 +139,7 @@ def of_row_groups(
             for start in range(0, max(rows.num_rows, 1), ROWS_A_TASK):
                 some = rows.slice(start, ROWS_A_TASK)
                 lines = np.arange(before + start + 1, before + start + some.num_rows + 1)
-                tables = {**received(others), entity: Raw.of_table(some, lines, Origin(shown), habits)}
+                tables = {**received(others), entity: Raw.of_table(some, lines, TableOrigin(shown), habits)}
                 yield from decide(_evaluator(given), as_of, tables).to_batches()
 
     return task

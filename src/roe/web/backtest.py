@@ -5,7 +5,7 @@ from __future__ import annotations
 from roe.scoring.backtest import Result
 from roe.scoring.leakage import grouped
 from roe.scoring.report import Report
-from roe.web.page import Page, bars, lines
+from roe.web.page import ReportPage, bars, lines
 
 ANSWERS = {"yes": "", "with care": "care", "no": "warn"}
 
@@ -13,7 +13,7 @@ ANSWERS = {"yes": "", "with care": "care", "no": "warn"}
 def backtest_page(report: Report) -> str:
     """The sentences about trust and leakage first, then the figures of each score."""
     history = report.history
-    page = Page(
+    page = ReportPage(
         f"Back-test: {', '.join(t.result.name for t in report.tests)}",
         f"Outcome: {report.outcome}. {len(history.ids):,} records, {sum(history.outcome):,} won.",
     )
@@ -37,7 +37,7 @@ def backtest_page(report: Report) -> str:
     return page.html()
 
 
-def _score(page: Page, r: Result) -> None:
+def _score(page: ReportPage, r: Result) -> None:
     page.heading(r.name)
     page.say(f"Held out: {r.held_out}; {r.records} records, {r.won} won. {r.trained} earlier ones set the scale.")
     for warning in r.warnings:

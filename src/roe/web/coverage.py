@@ -8,20 +8,38 @@ from html import escape
 from roe.files import MAX_TABLE_BYTES, read_text
 from roe.policy.model import Policy
 from roe.testing.coverage import CoverageReport, Covered, lines
-from roe.web.page import Page
+from roe.web.page import ReportPage
 
 MOST_LINES = 5_000  # of one file that are shown
+LISTS, IDLE = ("List", "Rules that decide", "Outcomes of conditions"), ("Rule", "In", "Written in", "Why it never decides")
+
+
+def said(report: CoverageReport) -> str:
+    return f"{report.share:.1f} % of rules and outcomes of conditions, by {len(report.results)} tests"
+
+
+def by_list(report: CoverageReport) -> list[tuple[str, str, str]]:
+    """What the tests reach of each list of rules, for the columns of `LISTS`."""
+    return [_row(report.titles[key].replace("`", ""), rules) for key, rules in report.lists.items()]
+
+
+def idle(report: CoverageReport) -> list[tuple[str, str, str, str]]:
+    """The rules that decide in no test, for the columns of `IDLE`."""
+    return [
+        (r.name, report.titles[key].replace("`", ""), str(r.place), r.reason)
+        for key, rules in report.lists.items()
+        for r in rules
+        if not r.fired
+    ]
 
 
 def coverage_page(policy: Policy, report: CoverageReport) -> str:
     """Which rules decide, with the reason for those that do not; then the source."""
-    page = Page(f"Coverage of {policy.name}", f"{report.share:.1f} % of rules and outcomes of conditions, by {len(report.results)} tests")
-    titles = {key: report.titles[key].replace("`", "") for key in report.lists}
-    page.table(("List", "Rules that decide", "Outcomes of conditions"), [_row(titles[key], rules) for key, rules in report.lists.items()])
-    idle = [(r.name, titles[key], str(r.place), r.reason) for key, rules in report.lists.items() for r in rules if not r.fired]
-    if idle:
+    page = ReportPage(f"Coverage of {policy.name}", said(report))
+    page.table(LISTS, by_list(report))
+    if idle_rules := idle(report):
         page.heading("Rules that decide in no test")
-        page.table(("Rule", "In", "Written in", "Why it never decides"), idle)
+        page.table(IDLE, idle_rules)
     page.say(
         "Green, one line at the left: the rule decides in a test, and the tests meet and fail each of its conditions. Yellow, dashed: one of these is missing. Red, double: the rule decides in no test.",
         "quiet",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from roe.analysis.kpi import ALL, KpiLine, missed, shown, target_of
 from roe.plan.operators import KPI_NAMES as NAMES
 from roe.plan.operators import Kpis
-from roe.web.page import Page, bars, lines
+from roe.web.page import ReportPage, bars, lines
 
 CHARTED = ("capacity_use", "coverage", "worked", "completed", "meetings", "opportunities", "speed_to_lead", "sla_attainment")
 TITLES = {
@@ -21,7 +21,7 @@ MOST = 6  # lines of one chart
 def kpi_page(policy: str, kpis: Kpis, kpi_lines: Sequence[KpiLine], by: str) -> str:
     """Charts by group for one period, over time for several; the figures as tables, what misses its target marked."""
     spans = list(dict.fromkeys(str(line.period) for line in kpi_lines))
-    page = Page(f"Key figures of {policy}", f"By {by}, {spans[0]}" + (f" … {spans[-1]}" if len(spans) > 1 else ""))
+    page = ReportPage(f"Key figures of {policy}", f"By {by}, {spans[0]}" + (f" … {spans[-1]}" if len(spans) > 1 else ""))
     charted = [(name, [line for line in kpi_lines if line.values[name] is not None]) for name in CHARTED]
     page.charts(_over_time(name, known, spans) if len(spans) > 1 else _by_group(name, known, kpis) for name, known in charted if known)
     for span in spans:

@@ -62,7 +62,7 @@ def capped(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST:,} more characters)"
 
 
-class Page:
+class ReportPage:
     """A page that is put together from top to bottom."""
 
     def __init__(self, title: str, subtitle: str = "") -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from typing import Any
 
+from roe.ledger.audit import Verified, verify
 from roe.ledger.browse import Wanted, newest
 from roe.ledger.entries import KINDS, Run, Stored, Weighed
 from roe.ledger.history import told
@@ -185,6 +186,13 @@ class History:
         with self._open() as store:
             head = store.head()
         return head.number, head.hash.hex()
+
+    def checked(self, most: int) -> tuple[int, int, Verified]:
+        """(the first and the last of the newest entries that are gone through, whether their chain is whole)."""
+        with self._open() as store:
+            last = store.head().number
+            after = max(0, last - most)
+            return min(after + 1, last), last, verify(store, after)
 
     @contextmanager
     def _open(self) -> Iterator[Store]:

@@ -110,7 +110,9 @@ def ticks(context: Any, text: Any) -> Markup:
     escaped first.
     """
     zone = _zone(context)
-    said = str(text) if zone is None else moments_in(zone, context["snapshot"].clock.now.tzinfo, str(text))
+    said = "" if text is None else str(text)
+    if zone is not None:
+        said = moments_in(zone, context["snapshot"].clock.now.tzinfo, said)
     return Markup(with_code(_shown(said)))
 
 

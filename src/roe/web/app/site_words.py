@@ -64,6 +64,8 @@ def moments_in(zone: tzinfo, written: tzinfo, text: str) -> str:
 
 def relative(x: Any, now: datetime) -> str:
     """How far a day is from now: `in 12 days`, `today`, `3 days ago`; of moments on the same day the hours."""
+    if isinstance(x, str):
+        x = v.parse_temporal(x)
     if not isinstance(x, date):
         return ""
     if isinstance(x, datetime):

@@ -15,6 +15,7 @@ from roe.web.app.search import plain
 from roe.web.app.site import Ask
 
 SIZE = 100
+CHECKED = 20_000  # entries whose hashes are worked out while somebody waits
 OF_RECORD = 30  # entries of one record that are shown together
 EXPORTED = 5_000  # entries of the CSV that are read together
 FILTERS = ("kind", "rep", "record", "run", "since", "until")
@@ -89,6 +90,15 @@ def as_csv(ask: Ask) -> Response:
     return StreamingResponse(
         pages(), media_type="text/csv; charset=utf-8", headers={"content-disposition": 'attachment; filename="audit.csv"'}
     )
+
+
+def chain(ask: Ask) -> Response:
+    """Whether the newest entries are as they were written."""
+    history = ask.options.history
+    if history is None:
+        return ask.missing("No ledger is connected.")
+    first, last, found = history.checked(CHECKED)
+    return ask.render("chain.html", first=first, last=last, found=found, whole=first <= 1)
 
 
 def of_record(ask: Ask) -> Response:
