@@ -51,7 +51,7 @@ class EvidenceWriter:
 
     def add(self, run: ColumnRun, allocations: pa.Table) -> None:
         """Keep what a run, or a share of one, saw, and the owners that it gave."""
-        for name, table in seen(run, allocations, {part.entity for part in run.found} if self.begun else None):
+        for name, table in seen(run, allocations, {part.entity for part in run.allocations} if self.begun else None):
             if name not in self.files:
                 self.files[name] = ParquetFile(self.folder / f"{name}.parquet")
             self.files[name].add(table)
@@ -268,9 +268,9 @@ def _evaluator(said: Json) -> Evaluator:
             _put(Path(folder), name, text.encode())
         for name, text in said["binary"].items():
             _put(Path(folder), name, bytes.fromhex(text))
-        policy, found = build(Path(folder))
+        policy, problems = build(Path(folder))
         if policy is None:
-            raise ValueError(f"the policy of the run cannot be read: {found[0].message}")
+            raise ValueError(f"the policy of the run cannot be read: {problems[0].message}")
         return Evaluator(policy)
 
 

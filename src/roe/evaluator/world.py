@@ -17,7 +17,7 @@ from roe.data.coerce import WRITTEN, Typed, coerce_table
 from roe.data.reading import Reading, Reject
 from roe.dynamic import Record, Saved, State, Value, Values
 from roe.evaluator.compiled import Compiled
-from roe.evaluator.data_owner import InData, stamp_of
+from roe.evaluator.data_owner import MODIFIED_BY, InData, stamp_of
 from roe.evaluator.fields import Make, key_of, makers_of, ranks_of
 from roe.evaluator.past import RecordPast
 from roe.evaluator.relate import Matcher
@@ -323,7 +323,14 @@ class World:
         """The same of one record that is in the data."""
         rep = self.rep(dict.get(row, f"owner.{role}"))
         has = self._column_of(row.entity, f"owner.{role}") is not None
-        return InData(None if rep is None else rep["id"], row[f"owner_since.{role}"], has, stamp_of(row))
+        writer = str(dict.get(row, MODIFIED_BY) or "")
+        return InData(None if rep is None else rep["id"], row[f"owner_since.{role}"], has, stamp_of(row), writer, self.passes_on(row))
+
+    def passes_on(self, row: Row) -> str:
+        """The `entity|record` whose owner the CRM passes on to a record, as the policy says; empty where there is none."""
+        name = self.policy.plan.crm.cascades.get(row.entity)
+        parent = None if name is None else row[name]
+        return f"{parent.entity}|{parent['id']}" if isinstance(parent, Row) else ""
 
     def know(self, entity: str, role: str, facts: Mapping[str, Facts]) -> None:
         """Let records have the owners of today, and what is known of them."""

@@ -22,6 +22,7 @@ from datetime import datetime
 from enum import Enum
 
 Holder = str | None
+CASCADE = "cascade"  # what changed a record in the CRM to which the CRM has passed on an owner of ours
 CHANGED_IN_CRM = ("hand", "system")  # what gave a record to its holder, or took it away, where rules did not
 
 

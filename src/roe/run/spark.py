@@ -109,8 +109,8 @@ def collect(shared: SharedOut, files: Files, evaluator: Evaluator, as_of: str) -
             shared.held.unpersist()
     if shared.together or not evaluator.policy.plan.invariants:
         return tally.broken
-    found = {(id(b.invariant), b.entity, b.record): b for b in tally.broken}  # what all tasks have is asked in each of them
-    tally.broken = sorted(found.values(), key=lambda b: b.record.encode())
+    broken = {(id(b.invariant), b.entity, b.record): b for b in tally.broken}  # what all tasks have is asked in each of them
+    tally.broken = sorted(broken.values(), key=lambda b: b.record.encode())
     return tally.close(ColumnWorld(evaluator.compiled, shared.others, evaluator.clock(as_of)))
 
 
