@@ -20,7 +20,7 @@ from roe.data.local import ZEROS, is_local, read_locally
 from roe.data.makers import maker
 from roe.data.reading import Problem, Reading, Reject
 from roe.data.scan import TableOrigin
-from roe.dynamic import Record, Values
+from roe.dynamic import Record, Value, Values
 from roe.policy.model import DataSource, Field
 
 NAMELESS = "the record has no id"
@@ -55,6 +55,7 @@ class Typed:
         return self.reading.corrected
 
 
+GONE = ("merged_into", "deleted")  # the fields that say of a row that the CRM has the record no longer
 WRITTEN = "$id"  # the id as the data has it, where that is the longer form of the one it is folded to
 REPEATED = "id"  # the field that a record is rejected for when another has its id
 
@@ -145,6 +146,9 @@ class _RecordReader:
         for name, default in self.defaults.items():
             if typed.get(name) is None:
                 typed[name] = default
+        for name in GONE:
+            if reason := reason_gone(name, typed.get(name)):
+                problem = problem or (name, typed[name], reason)
         for f in self.required:
             if typed.get(f.name) is None:
                 problem = problem or (f.name, "", f"`{f.name}` is required and missing")
@@ -195,6 +199,13 @@ class _RecordReader:
         if typed.get("name") is None:
             typed["name"] = _name(typed)
         table.rows.append(typed)
+
+
+def reason_gone(name: str, value: Value) -> str:
+    """Why a row with a value in one of `GONE` is not a record any more; empty for one that is."""
+    if name == "merged_into" and isinstance(value, str) and value:
+        return f"it was merged into `{value}`"
+    return "it was deleted in the CRM" if name == "deleted" and value is True else ""
 
 
 def started(
@@ -254,23 +265,23 @@ ZEROS |= (
 )
 
 
-def _only_one_each(entity: str, out: Typed) -> None:
+def _only_one_each(entity: str, table: Typed) -> None:
     """Of records with one id that are equal the first stays; where they differ none does, since the order decides nothing."""
     by_id: dict[str, list[Values]] = {}
-    for row in out.rows:
+    for row in table.rows:
         by_id.setdefault(row["id"], []).append(row)
-    if len(by_id) == len(out.rows):
+    if len(by_id) == len(table.rows):
         return
-    out.rows = []
-    found: list[Reject] = []
+    table.rows = []
+    repeated: list[Reject] = []
     for identity, rows in by_id.items():
         lines = ", ".join(str(r["$line"]) for r in rows)
         apart = {"$line": 0, WRITTEN: ""}  # what may differ in records that are the same
         same = all({**r, **apart} == {**rows[0], **apart} for r in rows)
-        out.rows += rows[:1] if same else []
+        table.rows += rows[:1] if same else []
         reason = f"a repetition of the record in line {rows[0]['$line']}" if same else f"lines {lines} have this id and differ"
-        found += [Reject(entity, identity, r["$line"], REPEATED, identity, reason) for r in rows[same:]]
-    out.rejects += sorted(found, key=lambda r: r.line)
+        repeated += [Reject(entity, identity, r["$line"], REPEATED, identity, reason) for r in rows[same:]]
+    table.rejects += sorted(repeated, key=lambda r: r.line)
 
 
 def _identity(entity: str, typed: Values, line: int, decided: bool) -> str:

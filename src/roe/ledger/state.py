@@ -23,14 +23,17 @@ from roe.ledger.entries import (
     Away,
     Claimed,
     Cycle,
+    Deleted,
     Entry,
     Excepted,
     Frozen,
     Loaded,
+    Merged,
     Owned,
     Placed,
     Raised,
     Referred,
+    Restored,
     Returned,
     Seen,
     Standing,
@@ -38,7 +41,7 @@ from roe.ledger.entries import (
     TurnBack,
 )
 from roe.ledger.moment import At
-from roe.ledger.reconcile import CHANGED_IN_CRM, key_parts
+from roe.ledger.reconcile import CASCADE, CHANGED_IN_CRM, key_parts
 from roe.ledger.store import Store
 
 COUNTED = timedelta(days=14)  # days older than that count for no cap
@@ -85,7 +88,7 @@ def remembered(store: Store, owners: Callable[[Store], Mapping[str, State]] | No
     state |= {"pools": _pools(store), "days": store.days(str(last.entry.at.date - COUNTED))}
     for part, found in (
         ("returned", _returned(store)), ("referred", _referred(store)), ("frozen", _frozen(store)), ("claims", _claims(store)), ("books", _books(store)), ("events", _events(store)), ("ends", _ends(store)),
-        ("granted", granted(store)), ("records", _entered(store)), ("seen", _seen(store)),
+        ("granted", granted(store)), ("records", _entered(store)), ("seen", _seen(store)), ("gone", _gone(store)),
     ):  # fmt: skip
         if found:
             state[part] = found
@@ -235,6 +238,17 @@ def _seen(store: Store) -> State:
     return dict(sorted((f"{e.entity}|{e.record}|{e.field}", e.value) for e in entries if isinstance(e, Seen)))
 
 
+def _gone(store: Store) -> State:
+    """The records that the CRM has no longer, by `entity|record`; see `roe.evaluator.memory`."""
+    entries = (o.stored.entry for o in store.latest("gone", is_open=True))
+    found = {
+        f"{e.entity}|{e.record}": {"kind": e.KIND, "into": (e.survivor or "") if isinstance(e, Merged) else ""}
+        for e in entries
+        if isinstance(e, (Deleted, Merged))
+    }
+    return dict(sorted(found.items()))
+
+
 def past(store: Store) -> State:
     """`past`: who had each record in a role, and which values tracked fields have had, for policies whose rules ask; see `roe.evaluator.past`."""
     owners: State = {}
@@ -290,8 +304,9 @@ def entries_between(
     or end is another, and so does one that nobody has.
     """
     details = {f"{d.entity}|{d.record}|{d.role}": d for d in decided}
-    yield from _owned(before.get("owners", {}), after.get("owners", {}), at, details, last, after.get("crm_since", {}))
-    yield from _given_back(before, after, at, details)
+    yield from _gone_and_back(before.get("gone", {}), after.get("gone", {}), at)
+    yield from _owned(before.get("owners", {}), after.get("owners", {}), at, details, last, after)
+    yield from _given_back(_without(before, after.get("gone", {})), after, at, details)
     yield from _turns(before.get("assigned", {}), after.get("assigned", {}), at, before.get("days", {}), after.get("days", {}))
     for pool, x in _changed(before, after, "pools"):
         yield Standing(at=at, pool=pool, turns=x["turns"], counts=x["counts"], credits=x["credits"])
@@ -315,6 +330,21 @@ def entries_between(
     yield from book_entries(before.get("books", {}), after.get("books", {}), at)
 
 
+def _gone_and_back(before: State, after: State, at: At) -> Iterator[Entry]:
+    """Records that the CRM has no longer, or has again. That a record is gone ends all that the ledger has open of it."""
+    for key, x in sorted(after.items()):
+        if key not in before:
+            entity, record = key.split("|", 1)
+            yield (
+                Merged(at=at, entity=entity, record=record, survivor=x["into"])
+                if x["kind"] == "merged"
+                else Deleted(at=at, entity=entity, record=record)
+            )
+    for key in sorted(set(before) - set(after)):
+        entity, record = key.split("|", 1)
+        yield Restored(at=at, entity=entity, record=record)
+
+
 def _given_back(before: State, after: State, at: At, details: Mapping[str, Decided]) -> Iterator[Entry]:
     """Records that were returned, and those that wait for a person or do so no longer."""
     for key, x in _changed(before, after, "returned"):
@@ -325,11 +355,22 @@ def _given_back(before: State, after: State, at: At, details: Mapping[str, Decid
         if key not in asked:
             entity, record, role = key_parts(key)
             d, on = details.get(key), At.of(x["on"], at.zone)
-            how: dict[str, Any] = {} if d is None else {"rep": d.owner, "rule": d.rule, "sentence": d.reason, "until": d.end(at)}
+            how: dict[str, Any] = {} if d is None else {"rule": d.rule, "sentence": d.reason, "until": d.end(at)}
             yield Referred(at=at if x["on"] == str(at.date) else on, entity=entity, record=record, role=role, **how)
     for key in sorted(set(asked) - set(after.get("referred", {}))):
         entity, record, role = key_parts(key)
         yield Answered(at=at, entity=entity, record=record, role=role, answer="a rule decides it")
+
+
+def _without(before: State, gone: State) -> State:
+    """What was known of the records that are not gone since: of the others one entry says all."""
+    if not gone:
+        return before
+    return before | {
+        part: {key: x for key, x in before[part].items() if key.rpartition("|")[0] not in gone}
+        for part in ("returned", "referred")
+        if part in before
+    }
 
 
 def _changed(before: State, after: State, part: str) -> list[tuple[str, Any]]:
@@ -338,16 +379,29 @@ def _changed(before: State, after: State, part: str) -> list[tuple[str, Any]]:
 
 
 def _owned(
-    before: State, after: State, at: At, details: Mapping[str, Decided], last: Mapping[str, How] | None, crm_since: Mapping[str, str]
+    before: State,
+    after: State,
+    at: At,
+    details: Mapping[str, Decided],
+    last: Mapping[str, How] | None,
+    known: State,
 ) -> Iterator[Entry]:
-    nobodys = unowned(before)
+    """`known` has what else the run knows: the records that are `gone`, and of what is new in the CRM `crm_since` and `crm_by`."""
+    nobodys, gone = unowned(before), known.get("gone", {})
+    crm_since, crm_by = known.get("crm_since", {}), known.get("crm_by", {})
     for key in sorted({*differing(before, after), *details}):
+        if gone and key.rpartition("|")[0] in gone:
+            continue
         old, new, d = before.get(key), after.get(key), details.get(key)
         if old is None and new is not None and key in nobodys:
             old = NOBODY
         entity, record, role = key_parts(key)
         about: dict[str, Any] = {"entity": entity, "record": record, "role": role}
-        entries = list(_changes(old, new or {"rep": None, "since": None}, at, about, crm_since.get(key))) if old != new else []
+        entries = (
+            list(_changes(old, new or {"rep": None, "since": None}, at, about, crm_since.get(key), crm_by.get(key, "")))
+            if old != new
+            else []
+        )
         owned = entries[-1] if entries and isinstance(entries[-1], Owned) else None
         if owned is not None and d is not None:
             entries[-1] = replace(owned, **_how(d, at))
@@ -360,9 +414,9 @@ def _owned(
         yield from entries
 
 
-def _changes(old: State | None, new: State, at: At, about: Mapping[str, Any], crm_since: str | None) -> Iterator[Entry]:
+def _changes(old: State | None, new: State, at: At, about: Mapping[str, Any], crm_since: str | None, crm_by: str = "") -> Iterator[Entry]:
     """What happened to one record in one role: what the CRM showed, then what was decided. `crm_since` is since when the CRM had its owner,
-    where something else was decided at once.
+    where something else was decided at once; `crm_by` is the integration that changed it there, or says that the CRM itself passed it on.
     """
     base, current = new.get("base"), None if old is None else old["rep"]
     read_at = At.of(v.parse_temporal(new["base_at"]), at.zone) if new.get("base_at") else None
@@ -370,17 +424,17 @@ def _changes(old: State | None, new: State, at: At, about: Mapping[str, Any], cr
     from_crm = None
     if old is None and (base is not None or new.get("by") == "import"):
         from_crm = "import"
-    elif old is not None and base != old.get("base") and (base == old["rep"] or base in old.get("decided", ())):
+    elif old is not None and base != old.get("base") and (crm_by == CASCADE or base == old["rep"] or base in old.get("decided", ())):
         yield Loaded(at=at, **about, **holder_fields(base), read_at=read_at)
     elif old is not None and base != old.get("base"):
-        from_crm = new["by"] if new.get("by") in ("hand", "system") else "hand"
+        from_crm = "system" if crm_by else "hand"
     elif old is not None and old.get("decided") and not new.get("decided") and new["rep"] == old["rep"]:
         yield Loaded(at=at, **about, **holder_fields(base), read_at=read_at)
     if from_crm is not None:
         known = new if is_left else {"since": crm_since} if crm_since else None
         since = {"at": at, "since_unknown": from_crm == "import"} if known is None else _since(known, at)
         former = new.get("former") if is_left else current
-        yield Owned(**about, **holder_fields(base), **since, former=_rep_of(former), by=from_crm, read_at=read_at)
+        yield Owned(**about, **holder_fields(base), **since, former=_rep_of(former), by=from_crm, system=crm_by, read_at=read_at)
         current = base
     told = ("since", "seen", "by", "former") if "by" in new else ()
     changed = new["rep"] != current or (old is not None and from_crm is None and any(old.get(k) != new.get(k) for k in told))

@@ -18,7 +18,7 @@ from roe.run.engines import Engine, Job, choose
 from roe.run.entries import Since, entries_of, since
 from roe.run.files import KNOWN, PARTS, Files, Tables, write_rows
 from roe.run.folder import OutFolder, files_of, read_mark
-from roe.run.guards import activated, another_policy, decides, not_loaded, without_a_ledger
+from roe.run.guards import activated, another_policy, decides, not_loaded, older_rows, without_a_ledger
 from roe.run.inputs import digest_of, inputs_of, policy_files, revision, run_id
 from roe.run.invariants import Broken, Tally, told
 from roe.run.result import Batch, Portion
@@ -178,17 +178,17 @@ class _Draft:
         finally:
             files.abandon()
         self.after = engine.state() if memory is not None else None
-        self.finished = Finished(summary, report, last, [*engine.notes, *self._not_loaded()], list(told(broken)))
+        self.finished = Finished(summary, report, last, [*engine.notes, *self._about_loads()], list(told(broken)))
         self.is_refused = bool(errors(self.finished.broken)) and not given.accepted
         self.about = self._about(engine)
 
-    def _not_loaded(self) -> list[str]:
-        """What is to be said of earlier decisions that the CRM does not have yet."""
+    def _about_loads(self) -> list[str]:
+        """What is to be said of earlier decisions that the CRM does not have yet, and of data that is older than what was read before."""
         if self.memory is None or self.watcher.memory is None:
             return []
         within, today = timedelta(days=self.job.evaluator.policy.plan.crm.load_within), self.job.evaluator.clock(self.job.as_of).today
-        said = not_loaded(self.watcher.memory.pending(), within, today)
-        return [said] if said else []
+        said = (older_rows(self.watcher.memory.older), not_loaded(self.watcher.memory.pending(), within, today))
+        return [x for x in said if x]
 
     def _last_report(self) -> Report:
         """What the run before read: kept with the memory, or where it wrote."""

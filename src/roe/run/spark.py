@@ -15,7 +15,8 @@ from roe.columns.raw import Raw
 from roe.columns.turn_files import lines_of
 from roe.columns.world import ColumnWorld
 from roe.dynamic import Json, Value
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import POOLS_START
 from roe.run.columns import batch_of
 from roe.run.files import COLUMNS, PARTS, TABLES, Files, tables_of
@@ -108,8 +109,8 @@ def collect(shared: SharedOut, files: Files, evaluator: Evaluator, as_of: str) -
             shared.held.unpersist()
     if shared.together or not evaluator.policy.plan.invariants:
         return tally.broken
-    found = {(id(b.invariant), b.entity, b.record): b for b in tally.broken}  # what all tasks have is asked in each of them
-    tally.broken = sorted(found.values(), key=lambda b: b.record.encode())
+    broken = {(id(b.invariant), b.entity, b.record): b for b in tally.broken}  # what all tasks have is asked in each of them
+    tally.broken = sorted(broken.values(), key=lambda b: b.record.encode())
     return tally.close(ColumnWorld(evaluator.compiled, shared.others, evaluator.clock(as_of)))
 
 

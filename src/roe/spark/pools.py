@@ -28,7 +28,8 @@ from roe.columns.world import ColumnWorld
 from roe.data.coerce import telling
 from roe.data.headers import columns_of
 from roe.dynamic import Array
-from roe.evaluator.engine import Bound, Evaluator
+from roe.evaluator.bound import Bound
+from roe.evaluator.engine import Evaluator
 from roe.evaluator.recorded import pools_json
 from roe.plan.outcome import Outcome, RoleSteps
 from roe.policy.model import Policy
