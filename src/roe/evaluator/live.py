@@ -231,10 +231,11 @@ class Live(Bound):
         """Take over what was decided elsewhere: assignments by key (None where one is gone), and pools and days as they are then."""
         from roe.evaluator.allocate import Pools
 
-        given = self.pools.together.given
+        together = self.pools.together  # it has followed every record: to find it out again takes as long as there are records
         self.state |= {"pools": dict(pools), "days": dict(days)}
         self.pools = Pools(self.plan.pools, self.world, {"pools": pools, "days": days})
-        self.pools.together.given = given
+        together.is_asked_by(self.pools.pools)
+        self.pools.together = together
         for key, given in assigned.items():
             if given is not None:
                 self.assigned[key] = dict(given)
