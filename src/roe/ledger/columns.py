@@ -330,6 +330,56 @@ def combined(column: Any, other: Any, read: Callable[[Any, Any], Any]) -> Codes:
     return Codes(again[codes], meaning)
 
 
+# --- for another process ----------------------------------------------------------------------------------------------
+
+
+def as_arrow(table: RoleTable) -> pa.Table:
+    """A table as plain columns of texts, by `record`."""
+    holders = pa.array(table.holders, pa.string())
+    who = {
+        name: holders.take(pa.array(at, mask=at < 0))
+        for name, at in (("holder", table.holder), ("base", table.base), ("former", table.former))
+    }
+    decided = Codes(table.decided.at, [json.dumps(x) for x in table.decided.meaning])
+    how = {
+        "rule": Codes(table.how.at, [rule for rule, _ in table.how.meaning]),
+        "action": Codes(table.how.at, [x for _, x in table.how.meaning]),
+    }
+    texts = {
+        "since": table.since,
+        "seen": table.seen,
+        "by": table.by,
+        "base_at": table.base_at,
+        "decided": decided,
+        **how,
+        "until": table.until,
+    }
+    columns = {name: pa.array(x.meaning, pa.string()).take(pa.array(x.at, mask=x.at < 0)) for name, x in texts.items()}
+    return pa.table({"record": table.records, **who, **columns})
+
+
+def of_arrow(entity: str, role: str, rows: pa.Table) -> RoleTable:
+    """The table of such columns, in any order."""
+    rows = rows.sort_by("record").combine_chunks()
+    every = pa.chunked_array([rows[name].combine_chunks() for name in ("holder", "base", "former")]).combine_chunks().dictionary_encode()
+    codes = pc.fill_null(every.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32)
+    holder, base, former = np.split(codes, 3)
+    decided = _codes(rows["decided"])
+    pairs = _Growing()
+    for pair in zip(rows["rule"].to_pylist(), rows["action"].to_pylist(), strict=True):
+        pairs.add(None if pair[1] is None else pair)
+    return RoleTable(
+        entity, role, rows["record"].combine_chunks(), every.dictionary.to_pylist(), holder, base, former,
+        since=_codes(rows["since"]), seen=_codes(rows["seen"]), by=_codes(rows["by"]), base_at=_codes(rows["base_at"]),
+        decided=Codes(decided.at, [tuple(json.loads(x)) for x in decided.meaning]), how=pairs.done(), until=_codes(rows["until"]),
+    )  # fmt: skip
+
+
+def _codes(texts: pa.ChunkedArray) -> Codes:
+    coded = texts.combine_chunks().dictionary_encode()
+    return Codes(pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32), coded.dictionary.to_pylist())
+
+
 # --- from a mapping ---------------------------------------------------------------------------------------------------
 
 

@@ -29,7 +29,6 @@ from roe.run.source import expected
 if TYPE_CHECKING:
     from roe.columns.memory import ColumnMemory
     from roe.evaluator.engine import Evaluator
-    from roe.evaluator.memory import Memory as OwnerMemory
     from roe.evaluator.world import World
     from roe.ledger.entries import Entry, Run
     from roe.ledger.moment import At
@@ -198,10 +197,10 @@ class _Draft:
 
     def _not_loaded(self) -> list[str]:
         """What is to be said of earlier decisions that the CRM does not have yet."""
-        if self.memory is None or self.watcher.memory is None:
+        if self.memory is None:
             return []
         within, today = timedelta(days=self.job.evaluator.policy.plan.crm.load_within), self.job.evaluator.clock(self.job.as_of).today
-        said = not_loaded(self.watcher.memory.pending(), within, today)
+        said = not_loaded(self.engine.late(), within, today)
         return [said] if said else []
 
     def _last_report(self) -> Report:
@@ -276,7 +275,7 @@ class _Draft:
         """What the run has to say, in the order of the ledger."""
         assert self.after is not None and self.memory is not None
         at = _at(self.job)
-        entries = entries_of(self.before, self.after, self.watcher.portions, at, self.engine.columns)
+        entries = entries_of(self.before, self.after, self.watcher.portions, at, self.engine.columns, self.engine.decided)
         if self.given.activate:
             about = self.about["policy"]
             entries.insert(0, activated(self.job.evaluator.policy, about["digest"], about["revision"], at, self.given.accepted))
@@ -300,16 +299,25 @@ class _Draft:
         return list(evidence_of(run, decided_keys(entries), at, self.about["policy"]["digest"], self.memory.store))
 
 
-def entries_of(before: State, after: State, portions: Iterable[Portion], at: At, columns: ColumnMemory | None = None) -> list[Entry]:
+def entries_of(
+    before: State,
+    after: State,
+    portions: Iterable[Portion],
+    at: At,
+    columns: ColumnMemory | None = None,
+    decided: Iterable[Decided] | None = None,
+) -> list[Entry]:
     """What a run has to say of its decisions: the entries that lead from the memory that it read to the one that it left.
 
-    `columns` is the memory of a run in columns, which knows without asking record by record what has changed.
+    `columns` is the memory of a run in columns, which knows without asking record by record what has changed; `decided` are the decisions
+    that say something new, where the engine has found them itself.
     """
     from roe.ledger.state import entries_between, how_decided
 
     last = how_decided(before)
-    details = _details_of_columns(portions, columns, at) if columns is not None else _details(before, after, portions, last, at)
-    return list(entries_between(before, after, at, details, last))
+    if decided is None:
+        decided = _details_of_columns(portions, columns, at) if columns is not None else _details(before, after, portions, last, at)
+    return list(entries_between(before, after, at, decided, last))
 
 
 def _details_of_columns(portions: Iterable[Portion], columns: ColumnMemory, at: At) -> Iterator[Decided]:
@@ -344,18 +352,26 @@ def _decided_anew(p: Portion, changed: set[str], last: Mapping[str, How], at: At
     return [i for i, record in enumerate(records) if record in wanted]
 
 
+DECIDED = ("entity", "record", "role", "owner", "previous_owner", "action", "rule", "pool", "expires", "reason")
+
+
 def decisions(p: Portion, numbers: list[int]) -> Iterator[Decided]:
     """The decisions at some lines of a portion, with ids as the ledger has them."""
+    if numbers:
+        yield from map(decision_of, *(lists.some(p.lines[name], numbers) for name in DECIDED))
+
+
+def decision_of(
+    entity: str, record: str, role: str, owner: str | None, previous: str | None, action: str, rule: str | None, pool: str | None,
+    expires: str | None, reason: str | None,
+) -> Decided:  # fmt: skip
+    """The decision of one line, from its cells of `DECIDED`."""
     from roe.ledger.state import Decided
 
-    if not numbers:
-        return
-    names = ("record", "owner", "previous_owner", "action", "rule", "pool", "expires", "reason")
-    for record, owner, previous, action, rule, pool, expires, reason in zip(*(lists.some(p.lines[c], numbers) for c in names), strict=True):
-        yield Decided(
-            p.entity, fold(record), p.role, owner and fold(owner), previous and fold(previous), action, rule or "", pool or "",
-            v.parse_temporal(expires) if expires else None, reason or "", "exception" if action == "exception" else "rule",
-        )  # fmt: skip
+    return Decided(
+        entity, fold(record), role, owner and fold(owner), previous and fold(previous), action, rule or "", pool or "",
+        v.parse_temporal(expires) if expires else None, reason or "", "exception" if action == "exception" else "rule",
+    )  # fmt: skip
 
 
 def since(entries: Iterable[Entry], memory: Memory, at: At) -> Since | None:
@@ -388,7 +404,6 @@ class _Watcher:
         self.tally = Tally(job.evaluator.policy, job.state.get("owners", {}))
         self.remembers = job.remembers
         self.portions: list[Portion] = []
-        self.memory: OwnerMemory | None = None
         self.world: World | None = None
         self.evidence: EvidenceWriter | None = None
         if job.traces and engine.name in ("columns", "portions"):
@@ -403,7 +418,6 @@ class _Watcher:
             self.tally.add(batch)
             self.world = batch.bound.world
         if self.remembers:
-            self.memory = batch.bound.memory
             self.portions += batch.portions
 
     def close(self) -> None:
