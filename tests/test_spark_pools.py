@@ -181,7 +181,8 @@ def test_why_turns_must_be_taken_one_by_one_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pool", "why"),
     [
-        ("{members: [a, b], strategy: least_loaded}", "the pool `desk` must decide each lead separately"),
+        ("{members: [a, b], strategy: least_loaded}", ""),
+        ("{members: 'some a in lead.activities satisfies a.type = rep.team'}", "the pool `desk` must decide each lead separately"),
         ("{members: 'rep.id = lead.hint or lead.created < now'}", ""),
         ("{members: 'rep.team = \"SDR\" and count(lead.activities) < 3'}", "a pool reads more about each lead than its own fields"),
         ("{members: [a, b], sticky: 'if count(lead.activities) > 3 then lead.hint else null'}", "a pool reads more about each lead than its own fields"),
